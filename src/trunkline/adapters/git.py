@@ -1,0 +1,142 @@
+"""The only module that spells `git`: queries that look, mutations that take the lease.
+
+Minimum version 2.38: `merge-tree --write-tree`. Every call: `LC_ALL=C`, prompts off, no pager, no hooks but
+pre-push, no configuration of the user's that would change a result (faults 12, 37, 38).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.adapters.lease import Lease
+from trunkline.domain.errors import OutsideFailed, TrunklineError, UsageError
+from trunkline.domain.names import Oid, oid
+from trunkline.kernel import proc
+
+LOCAL_SECONDS = 120.0
+NETWORK_SECONDS = 600.0
+
+_SEALED = (
+    "--no-pager",
+    "-c", "core.hooksPath=/dev/null",
+    "-c", "core.fsync=all",  # git's default makes no fsync call for refs and objects (promises, finding 5)
+    "-c", "rerere.enabled=false",
+    "-c", "advice.detachedHead=false",
+    "-c", "gc.auto=0",  # nothing of ours may be collected, or wait on a collector, while we run
+    "-c", "maintenance.auto=false",
+)  # fmt: skip
+_ENV = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_EDITOR": "true"}
+
+
+@dataclass(frozen=True)
+class Git:
+    """One repository, seen from one directory.
+
+    Attributes:
+        cwd: a directory inside a work tree, or a git directory.
+        echo: told each mutation, as a person would type it.
+    """
+
+    cwd: Path
+    echo: Callable[[str], None] | None = None
+
+    def at(self, cwd: Path) -> Git:
+        """Return the same repository seen from another work tree."""
+        return Git(cwd, self.echo)
+
+    def query(
+        self,
+        *args: str,
+        ok: Sequence[int] = (0,),
+        stdin: bytes = b"",
+        network: bool = False,
+        env: dict[str, str] | None = None,
+    ) -> proc.Completed:
+        """Run a git command that changes nothing but may write objects.
+
+        Raises:
+            TrunklineError: its exit code is not one of `ok`.
+        """
+        return self._run(args, ok=ok, stdin=stdin, network=network, env=env)
+
+    def mutate(  # noqa: PLR0913 -- keyword options of the one door
+        self,
+        lease: Lease,
+        *args: str,
+        ok: Sequence[int] = (0,),
+        stdin: bytes = b"",
+        network: bool = False,
+        hooks: bool = False,
+        quiet: bool = False,
+    ) -> proc.Completed:
+        """Run a git command that moves a ref, a work tree or the remote; echoed unless `quiet`.
+
+        Raises:
+            TrunklineError: its exit code is not one of `ok`.
+        """
+        assert lease.run, "a mutation needs a run that holds the lease"  # noqa: S101 -- a proof, not input
+        if self.echo is not None and not quiet:
+            self.echo(proc.Completed(("git", *args), 0, b"", b"", 0).typed)
+        return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
+
+    def _run(  # noqa: PLR0913 -- as mutate
+        self,
+        args: Sequence[str],
+        *,
+        ok: Sequence[int],
+        stdin: bytes,
+        network: bool = False,
+        hooks: bool = False,
+        env: dict[str, str] | None = None,
+    ) -> proc.Completed:
+        sealed = [part for part in _SEALED if not hooks or part != "core.hooksPath=/dev/null"]
+        if hooks:
+            sealed.remove("-c")
+        done = proc.run(
+            ["git", *sealed, *args],
+            cwd=self.cwd,
+            env=proc.environment(tokens=network, extra={**_ENV, **(env or {})}),
+            timeout=NETWORK_SECONDS if network else LOCAL_SECONDS,
+            stdin=stdin,
+        )
+        # What a person reads is what they would type: without our seals.
+        told = proc.Completed(("git", *args), done.returncode, done.stdout, done.stderr, done.seconds)
+        if done.returncode not in ok:
+            raise _failure(told, network=network)
+        return told
+
+    def resolve(self, revision: str) -> Oid | None:
+        """Return the commit that `revision` names, or None when it names none here."""
+        done = self.query("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", ok=(0, 1, 128))
+        return oid(done.text) if done.returncode == 0 else None
+
+    def tree(self, commit: Oid) -> Oid:
+        """Return the tree of a commit."""
+        return oid(self.query("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").text)
+
+    def common_dir(self) -> Path:
+        """Return the git directory that all work trees share.
+
+        Raises:
+            UsageError: this is not a git repository.
+        """
+        done = self.query("rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128))
+        if done.returncode != 0:
+            raise UsageError(
+                f"{self.cwd} is not in a git repository",
+                why=done.error_text.splitlines()[0] if done.stderr else "",
+                next_command="cd to the checkout of your Rust workspace",
+            )
+        return Path(done.text)
+
+    def state_dir(self) -> Path:
+        """Return where journals and the lease live: inside the git common dir, so that all work trees share it."""
+        return self.common_dir() / "trunkline"
+
+
+def _failure(done: proc.Completed, *, network: bool) -> TrunklineError:
+    what = f"git {done.argv[1]} failed"
+    kind = OutsideFailed if network else UsageError
+    return kind(what, why=f"exit code {done.returncode}", command=done.typed, stderr=done.error_text)

@@ -1,0 +1,67 @@
+"""The lease: the exclusive right to mutate one repository.
+
+A flock on a file under the git common dir that is never unlinked (fault 32), so a dead holder blocks nobody and
+two runs can never hold two different files of the same name. The text inside is information only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from trunkline.domain.errors import Refused
+from trunkline.kernel.files import private_directory
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Proof that we hold the repository: every mutation takes it as an argument.
+
+    Attributes:
+        state: the state directory that the lease guards (`<git-common-dir>/trunkline`).
+        run: the id of the run that holds it.
+    """
+
+    state: Path
+    run: str
+
+
+@contextlib.contextmanager
+def hold(state: Path, *, run: str) -> Iterator[Lease]:
+    """Hold the lease of the repository whose state directory is `state`.
+
+    Raises:
+        Refused: another run holds it; says which process, since when, doing what.
+    """
+    private_directory(state)
+    lock = FileLock(state / "lease.lock", mode=0o600)
+    about = state / "lease.json"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise Refused(
+            "another trunkline run holds this repository",
+            why=_holder(about),
+            next_command="invoke log",
+        ) from None
+    try:
+        since = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
+        about.write_text(json.dumps({"pid": os.getpid(), "since": since, "run": run}) + "\n", encoding="utf-8")
+        yield Lease(state=state, run=run)
+    finally:
+        lock.release()
+
+
+def _holder(about: Path) -> str:
+    try:
+        held = json.loads(about.read_text(encoding="utf-8"))
+        return f"run {held['run']}, process {held['pid']}, since {held['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "it has not said who it is"

@@ -1,0 +1,89 @@
+"""Names that come from outside, validated once at the border: object ids, branches, pull request numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+from trunkline.domain.errors import UsageError
+
+Oid = NewType("Oid", str)
+"""A full object id: 40 (SHA-1) or 64 (SHA-256) lower-case hex digits."""
+
+BranchName = NewType("BranchName", str)
+"""A branch name without `refs/heads/`, safe to write behind it."""
+
+PrNumber = NewType("PrNumber", int)
+"""A pull request number, 1 or more."""
+
+ZERO_OID = Oid("0" * 40)
+"""What git writes for "this ref does not exist"; as an expected value it means: create, never overwrite."""
+
+_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+# git-check-ref-format(1), rules 1 to 10; and a leading dash, which git itself refuses for branches
+# ("Disallow branch names beginning with '-'"), because it would be read as an option.
+_BAD_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
+_MAX_REF = 244  # 255 bytes of a file name, less ".lock" and a margin for the backup prefix's last component
+
+
+def oid(text: str) -> Oid:
+    """Return `text` as an `Oid`.
+
+    Raises:
+        UsageError: it is not a full lower-case hex object id.
+    """
+    if not _OID.fullmatch(text):
+        raise UsageError(f"not a full object id: {text!r}", why="expected 40 or 64 lower-case hex digits")
+    return Oid(text)
+
+
+def short(value: str) -> str:
+    """Return the first seven digits, for people; never for git."""
+    return value[:7]
+
+
+def branch_problem(text: str) -> str | None:
+    """Say why `text` cannot be a branch name, or None when it can (git-check-ref-format(1))."""
+    parts = text.split("/")
+    problem = None
+    if not text:
+        problem = "it is empty"
+    elif text.startswith("-"):
+        problem = "it begins with '-', so a tool would read it as an option"
+    elif match := _BAD_IN_REF.search(text):
+        problem = f"it contains {match.group()!r}, which git refuses (or reads as a refspec)"
+    elif any(part.startswith(".") or part.endswith(".lock") for part in parts):
+        problem = "a part begins with '.' or ends with '.lock'"
+    elif text.startswith(("/", "+", "refs/")) or text.endswith(("/", ".")) or text in {"@", "HEAD"}:
+        problem = "it begins with '/', '+' or 'refs/', ends with '/' or '.', or is '@' or 'HEAD'"
+    elif len(text.encode()) > _MAX_REF:
+        problem = f"it is longer than {_MAX_REF} bytes"
+    return problem
+
+
+def branch_name(text: str) -> BranchName:
+    """Return `text` as a `BranchName`.
+
+    Raises:
+        UsageError: git would refuse it, or read it as an option or a refspec.
+    """
+    if problem := branch_problem(text):
+        raise UsageError(f"not a branch name: {text!r}", why=problem)
+    return BranchName(text)
+
+
+def pr_number(value: int | str) -> PrNumber:
+    """Return `value` as a `PrNumber`; `519`, `"519"` and `"#519"` are the same.
+
+    Raises:
+        UsageError: it is not a whole number of 1 or more.
+    """
+    text = str(value).removeprefix("#")
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise UsageError(f"not a pull request number: {value!r}", why="expected a whole number, like 519")
+    return PrNumber(int(text))
+
+
+def branch_ref(name: BranchName) -> str:
+    """Return the full ref name of a branch: the only form in which git is ever given one."""
+    return f"refs/heads/{name}"

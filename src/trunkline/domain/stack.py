@@ -1,0 +1,91 @@
+"""The stack as people declare it in stack.toml: entries above trunk, and how they are gated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trunkline.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from trunkline.domain.names import BranchName, PrNumber
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One branch and its pull request."""
+
+    pr: PrNumber
+    branch: BranchName
+    title: str = ""
+    next: str = ""
+
+
+@dataclass(frozen=True)
+class GateOverride:
+    """A `[gates.NAME]` table: what it changes of a default gate, or a gate of the user's own.
+
+    `None` means "as the default has it"; a new gate must have `run`.
+    """
+
+    run: tuple[str, ...] | None = None
+    env: Mapping[str, str] | None = None
+    needs: tuple[str, ...] | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """The `[gates]` table.
+
+    Attributes:
+        features: cargo features of the gates; empty means cargo's defaults.
+        msrv: the toolchain of the MSRV gate.
+        root: the Cargo workspace's directory inside the repository, relative, `.` for the top.
+        timeout: seconds a gate may take.
+        overrides: gate name -> what the user changed or added, in file order.
+    """
+
+    features: tuple[str, ...] = ("cpu",)
+    msrv: str = "1.89.0"
+    root: str = "."
+    timeout: float = 3600.0
+    overrides: Mapping[str, GateOverride] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Entries above trunk, bottom first."""
+
+    trunk: BranchName
+    remote: str
+    entries: tuple[Entry, ...]
+    name: str = ""
+    issue: int | None = None
+    gates: GateSettings = field(default_factory=GateSettings)
+
+    def entry(self, pr: PrNumber) -> Entry:
+        """Return the entry of a pull request.
+
+        Raises:
+            UsageError: the stack has no such pull request.
+        """
+        for entry in self.entries:
+            if entry.pr == pr:
+                return entry
+        listed = ", ".join(f"#{entry.pr}" for entry in self.entries)
+        raise UsageError(
+            f"#{pr} is not in stack.toml",
+            why=f"the stack has {listed}",
+            next_command=f"invoke rebase --pr {self.entries[0].pr}",
+        )
+
+    def below(self, entry: Entry) -> tuple[Entry, ...]:
+        """Return the entries between trunk and `entry`, bottom first."""
+        return self.entries[: self.entries.index(entry)]
+
+    def above(self, entry: Entry) -> Entry | None:
+        """Return the entry that sits on `entry`, if there is one."""
+        index = self.entries.index(entry) + 1
+        return self.entries[index] if index < len(self.entries) else None

