@@ -61,7 +61,7 @@ class Git:
         """
         return self._run(args, ok=ok, stdin=stdin, network=network, env=env)
 
-    def mutate(  # noqa: PLR0913 -- keyword options of the one door
+    def mutate(
         self,
         lease: Lease,
         *args: str,
@@ -81,7 +81,7 @@ class Git:
             self.echo(proc.Completed(("git", *args), 0, b"", b"", 0).typed)
         return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
 
-    def _run(  # noqa: PLR0913 -- as mutate
+    def _run(
         self,
         args: Sequence[str],
         *,
@@ -109,7 +109,9 @@ class Git:
 
     def resolve(self, revision: str) -> Oid | None:
         """Return the commit that `revision` names, or None when it names none here."""
-        done = self.query("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", ok=(0, 1, 128))
+        done = self.query(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", ok=(0, 1, 128)
+        )
         return oid(done.text) if done.returncode == 0 else None
 
     def tree(self, commit: Oid) -> Oid:

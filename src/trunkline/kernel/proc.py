@@ -94,7 +94,7 @@ def environment(*, tokens: bool = False, extra: Mapping[str, str] | None = None)
     return kept
 
 
-def run(  # noqa: PLR0913 -- the one door: each option is a keyword of its own
+def run(
     argv: Sequence[str],
     *,
     cwd: Path,
@@ -133,7 +133,7 @@ def run(  # noqa: PLR0913 -- the one door: each option is a keyword of its own
     return Completed(tuple(argv), child.returncode, stdout, stderr, time.monotonic() - started)
 
 
-def run_logged(  # noqa: PLR0913 -- as run
+def run_logged(
     argv: Sequence[str],
     *,
     cwd: Path,
@@ -188,10 +188,8 @@ def spawn(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) 
 def end_group(child: subprocess.Popen[bytes]) -> None:
     """End a child and everything it started: terminate, wait `GRACE_SECONDS`, kill."""
     _signal_group(child, signal.SIGTERM)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
     # Even when the leader is gone, members of its group may live on (a build script's own children).
     _signal_group(child, signal.SIGKILL)
     child.wait()

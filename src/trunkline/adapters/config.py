@@ -1,0 +1,338 @@
+"""Reads stack.toml: tomli parses, pydantic judges; every complaint names file, line, key and what was expected."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, get_args
+
+import tomli
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trunkline.domain.errors import UsageError
+from trunkline.domain.names import branch_name, branch_problem, pr_number
+from trunkline.domain.stack import Entry, GateOverride, GateSettings, Stack
+
+FILE_NAME = "stack.toml"
+SCHEMA_VERSION = 1
+_SHOWN_PROBLEMS = 5
+
+
+def _branch(text: str) -> str:
+    if problem := branch_problem(text):
+        raise ValueError(f"not a branch name git accepts: {problem}")
+    return text
+
+
+def _remote(text: str) -> str:
+    # A remote is written on git command lines, where a leading dash would be an option (fault 51).
+    if branch_problem(text) or "/" in text:
+        raise ValueError("expected the name of a git remote, like origin")
+    return text
+
+
+def _inside(text: str) -> str:
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or not text:
+        raise ValueError('expected a directory inside the repository, relative to its top, like "." or "rust"')
+    return str(path)
+
+
+def _toolchain(text: str) -> str:
+    if not text or not all(part.isalnum() or part in ".-_" for part in text) or text.startswith("-"):
+        raise ValueError('expected a toolchain name, like "1.89.0"')
+    return text
+
+
+def _feature(text: str) -> str:
+    if not text or text.startswith("-") or any(part.isspace() or part == "," for part in text):
+        raise ValueError('expected a cargo feature, like "cpu"')
+    return text
+
+
+_Branch = Annotated[str, AfterValidator(_branch)]
+_Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class EntryTable(_Table):
+    """One branch and its pull request, bottom of the stack first."""
+
+    pr: Annotated[int, Field(ge=1, description="The pull request's number.")]
+    branch: Annotated[_Branch, Field(description="The pull request's head branch, without refs/heads/.")]
+    title: Annotated[str, Field(description="A short title, for people.")] = ""
+    next: Annotated[str, Field(description="What comes next in the stack; goes into the reviewer note.")] = ""
+
+
+class GateTable(_Table):
+    """Changes a default gate (build, test, clippy, fmt, doc, msrv) or adds one; a new gate must have `run`."""
+
+    run: Annotated[list[str] | None, Field(min_length=1, description="The command, one item an argument.")] = None
+    env: Annotated[dict[str, str] | None, Field(description="Environment variables it sets.")] = None
+    needs: Annotated[list[str] | None, Field(description="Programs that must be installed.")] = None
+    timeout: Annotated[_Seconds | None, Field(description="Seconds it may take.")] = None
+
+
+class GatesTable(BaseModel):
+    """How every entry is gated; a table in it, `[gates.NAME]`, changes or adds a gate."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    __pydantic_extra__: dict[str, GateTable]
+
+    features: Annotated[
+        list[Annotated[str, AfterValidator(_feature)]],
+        Field(description="Cargo features: --no-default-features --features a,b. Empty: cargo's defaults."),
+    ] = ["cpu"]
+    msrv: Annotated[str, AfterValidator(_toolchain), Field(description="The MSRV gate's toolchain.")] = "1.89.0"
+    root: Annotated[str, AfterValidator(_inside), Field(description="The Cargo workspace's directory.")] = "."
+    timeout: Annotated[_Seconds, Field(description="Seconds a gate may take.")] = 3600.0
+
+
+class StackTable(_Table):
+    """One of several stacks."""
+
+    name: Annotated[str, Field(min_length=1, description="The stack's name, for --stack.")]
+    issue: Annotated[int | None, Field(ge=1, description="The issue that the stack resolves.")] = None
+    entry: Annotated[list[EntryTable], Field(min_length=1)]
+
+
+class StackFile(_Table):
+    """stack.toml: the stack of pull requests that trunkline lands."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema", description="The version of this file's schema.")]
+    trunk: Annotated[_Branch, Field(description="The branch that the stack lands on.")] = "main"
+    remote: Annotated[str, AfterValidator(_remote), Field(description="The git remote of the stack.")] = "origin"
+    issue: Annotated[int | None, Field(ge=1, description="The issue that the stack resolves.")] = None
+    gates: GatesTable = GatesTable()
+    entry: Annotated[list[EntryTable], Field(description="The entries, bottom first.")] = []
+    stack: Annotated[list[StackTable], Field(description="Several stacks; then there is no top-level entry.")] = []
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> StackFile:
+        if bool(self.entry) == bool(self.stack):
+            raise ValueError("expected either [[entry]] tables (one stack) or [[stack]] tables (several)")
+        return self
+
+    def entries(self) -> Iterator[tuple[tuple[str | int, ...], EntryTable]]:
+        """Yield every entry of every stack with its path in the file."""
+        for index, entry in enumerate(self.entry):
+            yield ("entry", index), entry
+        for outer, stack in enumerate(self.stack):
+            for inner, entry in enumerate(stack.entry):
+                yield ("stack", outer, "entry", inner), entry
+
+
+def find(start: Path) -> Path | None:
+    """Return the nearest stack.toml in `start` or a directory above it."""
+    for directory in (start.resolve(), *start.resolve().parents):
+        if (directory / FILE_NAME).is_file():
+            return directory / FILE_NAME
+    return None
+
+
+def load(path: Path) -> tuple[Stack, ...]:
+    """Read stack.toml; at least one stack, each with at least one entry.
+
+    Raises:
+        UsageError: it cannot be read, is not TOML, or is not what the schema says: file, line, key, expectation.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise UsageError(
+            f"there is no {path.name} here", why=f"expected it at {path}", next_command="invoke --help rebase"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise _problem(path, 1, f"not UTF-8: {error.reason} at byte {error.start}") from None
+    except OSError as error:
+        raise UsageError(f"{path.name} cannot be read", why=str(error)) from None
+    try:
+        data = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        raise _problem(path, error.lineno, f"not TOML: {error.msg} (column {error.colno})") from None
+    _refuse_newer(path, text, data)
+    try:
+        file = StackFile.model_validate(data)
+    except ValidationError as error:
+        raise _schema_error(path, text, data, error) from None
+    _refuse_twice(path, text, file)
+    return _stacks(file)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return stack.toml's JSON Schema, from the same model that judges it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **StackFile.model_json_schema(by_alias=True),
+    }
+
+
+def _stacks(file: StackFile) -> tuple[Stack, ...]:
+    gates = GateSettings(
+        features=tuple(file.gates.features),
+        msrv=file.gates.msrv,
+        root=file.gates.root,
+        timeout=file.gates.timeout,
+        overrides={name: _override(table) for name, table in file.gates.__pydantic_extra__.items()},
+    )
+
+    def stack(name: str, issue: int | None, entries: Sequence[EntryTable]) -> Stack:
+        return Stack(
+            trunk=branch_name(file.trunk),
+            remote=file.remote,
+            entries=tuple(Entry(pr_number(e.pr), branch_name(e.branch), e.title, e.next) for e in entries),
+            name=name,
+            issue=issue,
+            gates=gates,
+        )
+
+    if file.entry:
+        return (stack("", file.issue, file.entry),)
+    return tuple(stack(table.name, table.issue or file.issue, table.entry) for table in file.stack)
+
+
+def _override(table: GateTable) -> GateOverride:
+    return GateOverride(
+        run=tuple(table.run) if table.run is not None else None,
+        env=table.env,
+        needs=tuple(table.needs) if table.needs is not None else None,
+        timeout=table.timeout,
+    )
+
+
+def _refuse_newer(path: Path, text: str, data: dict[str, Any]) -> None:
+    version = data.get("schema")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise UsageError(
+            f"{path.name}:{line_of(text, ('schema',))}: schema {version} is newer than this trunkline",
+            why=f"this trunkline knows schema {SCHEMA_VERSION}",
+            next_command="pip install --upgrade trunkline",
+        )
+
+
+def _refuse_twice(path: Path, text: str, file: StackFile) -> None:
+    for key in ("pr", "branch"):
+        seen: dict[object, tuple[str | int, ...]] = {}
+        for where, entry in file.entries():
+            value = getattr(entry, key)
+            if value in seen:
+                first = line_of(text, (*seen[value], key))
+                raise _problem(
+                    path,
+                    line_of(text, (*where, key)),
+                    f"{_dotted((*where, key))}: {value!r} is already used in line {first}",
+                )
+            seen[value] = where
+            if value == file.trunk:
+                raise _problem(
+                    path,
+                    line_of(text, (*where, key)),
+                    f"{_dotted((*where, key))}: {value!r} is the trunk itself",
+                )
+    names = [table.name for table in file.stack]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise _problem(
+                path,
+                line_of(text, ("stack", index, "name")),
+                f"stack[{index}].name: {name!r} is already used",
+            )
+
+
+def _schema_error(path: Path, text: str, data: dict[str, Any], error: ValidationError) -> UsageError:
+    problems = []
+    for found in error.errors(include_url=False, include_context=False)[:_SHOWN_PROBLEMS]:
+        where = tuple(part for part in found["loc"] if part != "__pydantic_extra__")
+        problems.append((line_of(text, where), _complaint(where, found["type"], found["msg"], data)))
+    return _problem(path, problems[0][0], *(f"{path.name}:{line}: {what}" for line, what in problems))
+
+
+def _complaint(where: tuple[str | int, ...], kind: str, message: str, data: dict[str, Any]) -> str:
+    message = message.removeprefix("Value error, ")
+    if kind == "missing":
+        return f"{_dotted(where)}: missing; expected {_expected(where)}"
+    nearest = _nearest(where)
+    if kind == "extra_forbidden" or (kind in {"model_type", "model_attributes_type"} and nearest):
+        return f"{_dotted(where)}: unknown key" + (f"; did you mean {nearest!r}?" if nearest else "")
+    value = _value(data, where)
+    seen = f"; found {json.dumps(value, default=str)}" if value is not None and not isinstance(value, dict) else ""
+    return f"{_dotted(where) or 'the file'}: {message[:1].lower()}{message[1:]}{seen}"
+
+
+def _model_at(where: Sequence[str | int]) -> type[BaseModel]:
+    model: type[BaseModel] = StackFile
+    for part in where:
+        if part == "gates":
+            model = GatesTable
+        elif part == "entry":
+            model = EntryTable
+        elif part == "stack":
+            model = StackTable
+        elif model is GatesTable and isinstance(part, str) and part not in GatesTable.model_fields:
+            model = GateTable
+    return model
+
+
+def _keys(model: type[BaseModel]) -> dict[str, str]:
+    return {field.alias or name: field.description or "" for name, field in model.model_fields.items()}
+
+
+def _nearest(where: tuple[str | int, ...]) -> str | None:
+    known = _keys(_model_at(where[:-1]))
+    close = difflib.get_close_matches(str(where[-1]), known, n=1) if where else []
+    return close[0] if close else None
+
+
+def _expected(where: tuple[str | int, ...]) -> str:
+    about = _keys(_model_at(where[:-1])).get(str(where[-1]), "")
+    return about[:1].lower() + about[1:].rstrip(".") if about else "a value"
+
+
+def _dotted(where: Sequence[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+
+
+def _value(data: Any, where: Sequence[str | int]) -> Any:
+    for part in where:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
+
+
+def line_of(text: str, where: Sequence[str | int]) -> int:
+    """Return the line (from 1) on which the value at `where` ends; that of its table where it is missing.
+
+    tomli keeps no positions, so tomli itself is asked: the shortest run of whole lines that parses and holds
+    the value. Only the error path pays for it.
+    """
+    lines = text.splitlines(keepends=True)
+    for depth in range(len(where), 0, -1):
+        for count in range(1, len(lines) + 1):
+            try:
+                data = tomli.loads("".join(lines[:count]))
+            except tomli.TOMLDecodeError:
+                continue
+            if _value(data, where[:depth]) is not None:
+                return count
+    return 1
+
+
+def _problem(path: Path, line: int, *problems: str) -> UsageError:
+    own = f"{path.name}:{line}: "
+    return UsageError(
+        own + problems[0].removeprefix(own),
+        why="\n".join(problems[1:]),
+        next_command=f"${{EDITOR:-vi}} +{line} {path.name}",
+    )
+
+
+if __name__ == "__main__":  # python -m trunkline.adapters.config > src/trunkline/stack.schema.json
+    assert get_args(StackFile.model_fields["schema_"].annotation) == (SCHEMA_VERSION,)  # noqa: S101 -- one version
+    print(json.dumps(json_schema(), indent=2))  # noqa: T201 -- a program's output

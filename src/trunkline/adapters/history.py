@@ -1,0 +1,104 @@
+"""Reads history: commits byte for byte, chains, patch ids, ancestry. Queries only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from trunkline.adapters.git import Git
+from trunkline.domain.commits import Commit
+from trunkline.domain.errors import Defect
+from trunkline.domain.names import Oid, oid
+
+
+def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
+    """Return commits as stored, in the order asked for.
+
+    Raises:
+        Defect: one is not a commit of this repository.
+    """
+    if not oids:
+        return ()
+    output = git.query("cat-file", "--batch", stdin="".join(f"{name}\n" for name in oids).encode()).stdout
+    return tuple(_parsed(output, oids))
+
+
+def chain(git: Git, base: Oid, tip: Oid, *, patch_ids: bool = False) -> tuple[Commit, ...]:
+    """Return the commits of base..tip, oldest first, every commit after its parents."""
+    listed = git.query("rev-list", "--topo-order", "--reverse", "--end-of-options", f"{base}..{tip}").text.split()
+    commits = read_commits(git, [oid(line) for line in listed])
+    return with_patch_ids(git, commits) if patch_ids else commits
+
+
+def reachable(git: Git, tips: Iterable[Oid], excluding: Iterable[Oid]) -> tuple[Commit, ...]:
+    """Return the commits reachable from `tips` and from none of `excluding`."""
+    wanted = list(dict.fromkeys(tips))
+    if not wanted:
+        return ()
+    revisions = "".join(f"{name}\n" for name in wanted) + "".join(f"^{name}\n" for name in excluding)
+    listed = git.query("rev-list", "--topo-order", "--reverse", "--stdin", stdin=revisions.encode()).text.split()
+    return read_commits(git, [oid(line) for line in listed])
+
+
+def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
+    """Return the commits with their `git patch-id --stable`; merges and empty commits have none."""
+    single = [commit.oid for commit in commits if len(commit.parents) <= 1]
+    if not single:
+        return tuple(commits)
+    # Rename detection and diff drivers are the user's to configure; a patch id must not depend on them.
+    patches = git.query(
+        "diff-tree", "--stdin", "--patch", "--root", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index",
+        stdin="".join(f"{name}\n" for name in single).encode(),
+    ).stdout  # fmt: skip
+    lines = git.query("patch-id", "--stable", stdin=patches).text.splitlines()
+    found = {line.split()[1]: line.split()[0] for line in lines}
+    return tuple(replace(commit, patch_id=found.get(commit.oid, "")) for commit in commits)
+
+
+def merge_base(git: Git, one: Oid, other: Oid) -> Oid | None:
+    """Return the best common ancestor, or None where the two share no history."""
+    done = git.query("merge-base", "--end-of-options", one, other, ok=(0, 1))
+    return oid(done.text.split()[0]) if done.returncode == 0 else None
+
+
+def is_ancestor(git: Git, ancestor: Oid, descendant: Oid) -> bool:
+    """Say whether `descendant` contains `ancestor` (a commit contains itself)."""
+    done = git.query("merge-base", "--is-ancestor", "--end-of-options", ancestor, descendant, ok=(0, 1, 128))
+    return done.returncode == 0
+
+
+def has_object(git: Git, name: Oid) -> bool:
+    """Say whether the repository has this commit."""
+    return git.query("cat-file", "-e", f"{name}^{{commit}}", ok=(0, 1, 128)).returncode == 0
+
+
+def _parsed(output: bytes, oids: Sequence[Oid]) -> Iterator[Commit]:
+    start = 0
+    for name in oids:
+        end = output.index(b"\n", start)
+        header = output[start:end].split()
+        if len(header) != 3 or header[1] != b"commit":  # noqa: PLR2004 -- "<oid> <type> <size>"
+            raise Defect(
+                f"{name} is not a commit of this repository", why=output[start:end].decode("utf-8", "replace")
+            )
+        start = end + 1
+        size = int(header[2])
+        yield _commit(name, output[start : start + size])
+        start += size + 1
+
+
+def _commit(name: Oid, raw: bytes) -> Commit:
+    head, _, message = raw.partition(b"\n\n")
+    fields: dict[bytes, list[bytes]] = {}
+    for line in head.split(b"\n"):
+        key, _, value = line.partition(b" ")
+        fields.setdefault(key, []).append(value)  # continuation lines of gpgsig begin with a space: key b""
+    return Commit(
+        oid=name,
+        parents=tuple(oid(parent.decode()) for parent in fields.get(b"parent", [])),
+        tree=oid(fields[b"tree"][0].decode()),
+        author=fields[b"author"][0],
+        message=message,
+        signed=b"gpgsig" in fields or b"gpgsig-sha256" in fields,
+        encoding=fields.get(b"encoding", [b""])[0].decode(),
+    )

@@ -1,0 +1,171 @@
+"""The journal: one append-only JSONL file a run, intent before and outcome after each step.
+
+Each record carries a sequence number and the hash of the line before it; one write and one fsync a record. A torn
+last line is what a kill leaves, and is dropped; anything else that does not add up makes the journal read-only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trunkline.adapters.lease import Lease
+from trunkline.domain.errors import Refused
+from trunkline.kernel.files import append_line, private_directory
+
+VERSION = 1
+_GENESIS = "0" * 64
+_ENDINGS = frozenset({"finished", "failed", "aborted"})
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of a journal.
+
+    Attributes:
+        kind: run, begin, intent, done, paused, failed, finished or aborted.
+        data: the rest, JSON values.
+        step: the step it is about, or "".
+    """
+
+    kind: str
+    data: Mapping[str, Any]
+    step: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its journal has it."""
+
+    id: str
+    path: Path
+    records: tuple[Record, ...]
+    damaged: str = ""
+
+    @property
+    def state(self) -> str:
+        """`paused`, `finished`, `failed`, `aborted`, or `interrupted` where it just ends."""
+        for record in reversed(self.records):
+            if record.kind in _ENDINGS | {"paused"}:
+                return record.kind
+            if record.kind in {"begin", "intent", "done"}:
+                break
+        return "interrupted"
+
+    @property
+    def started(self) -> Mapping[str, Any]:
+        """What the first record says: the task, the entry, the options."""
+        return self.records[0].data if self.records else {}
+
+    def last(self, kind: str, step: str = "") -> Record | None:
+        """Return the newest record of a kind, and of a step where one is named."""
+        wanted = (r for r in reversed(self.records) if r.kind == kind and step in {"", r.step})
+        return next(wanted, None)
+
+
+@dataclass
+class Journal:
+    """The journal of the run that holds the lease, open for appending."""
+
+    run: str
+    path: Path
+    _sequence: int = 0
+    _previous: str = field(default=_GENESIS)
+
+    def append(self, lease: Lease, kind: str, *, step: str = "", **data: Any) -> None:
+        """Append one record and make it durable before returning.
+
+        Raises:
+            OSError: it is not durable; what it announces must not happen (promises, fault 28).
+        """
+        assert lease.run == self.run, "another run's journal"  # noqa: S101 -- a proof, not input
+        line = json.dumps(
+            {
+                "v": VERSION,
+                "seq": self._sequence,
+                "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds"),
+                "prev": self._previous,
+                "kind": kind,
+                "step": step,
+                "data": data,
+            },
+            ensure_ascii=True,
+            sort_keys=True,
+        ).encode()
+        append_line(self.path, line)
+        self._sequence += 1
+        self._previous = hashlib.sha256(line).hexdigest()
+
+
+def new_run_id(label: str) -> str:
+    """Return an id that sorts by time: `20251119T101530-519-3fa2`."""
+    now = dt.datetime.now(dt.timezone.utc)
+    return f"{now:%Y%m%dT%H%M%S}-{label}-{secrets.token_hex(2)}"
+
+
+def runs_dir(state: Path) -> Path:
+    """Return where the journals of a repository are."""
+    return state / "runs"
+
+
+def create(lease: Lease) -> Journal:
+    """Begin the journal of the run that holds the lease."""
+    private_directory(runs_dir(lease.state))
+    directory = private_directory(runs_dir(lease.state) / lease.run)
+    return Journal(lease.run, directory / "journal.jsonl")
+
+
+def reopen(run: Run) -> Journal:
+    """Continue the journal of a run; a torn last line is cut off first.
+
+    Raises:
+        Refused: the journal is damaged: it is kept as it is, for a person to read.
+    """
+    if run.damaged:
+        raise Refused(f"the journal of run {run.id} is damaged", why=run.damaged, next_command=f"less {run.path}")
+    lines = _whole_lines(run.path)
+    kept = b"".join(line + b"\n" for line in lines)
+    if run.path.stat().st_size != len(kept):
+        with run.path.open("r+b") as stream:
+            stream.truncate(len(kept))
+    previous = hashlib.sha256(lines[-1]).hexdigest() if lines else _GENESIS
+    return Journal(run.id, run.path, len(lines), previous)
+
+
+def read(path: Path) -> Run:
+    """Read a journal; never fails: what does not add up is said in `damaged`."""
+    records: list[Record] = []
+    previous = _GENESIS
+    damaged = ""
+    for number, line in enumerate(_whole_lines(path)):
+        try:
+            raw = json.loads(line)
+            if raw["v"] != VERSION or raw["seq"] != number or raw["prev"] != previous:
+                damaged = f"line {number + 1} is of another version, out of order, or follows an altered line"
+                break
+            records.append(Record(str(raw["kind"]), dict(raw["data"]), str(raw["step"])))
+        except (ValueError, KeyError, TypeError) as error:
+            damaged = f"line {number + 1} cannot be read: {error}"
+            break
+        previous = hashlib.sha256(line).hexdigest()
+    return Run(path.parent.name, path, tuple(records), damaged)
+
+
+def runs(state: Path) -> Iterator[Run]:
+    """Yield the repository's runs, newest first."""
+    for path in sorted(runs_dir(state).glob("*/journal.jsonl"), reverse=True):
+        yield read(path)
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    return content.split(b"\n")[:-1]  # what follows the last newline is torn

@@ -1,0 +1,62 @@
+"""The receipts of a repository: written beside and renamed; a corrupt one is ignored and said."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.domain.receipt import Receipt
+from trunkline.kernel.files import private_directory, replace_bytes
+
+
+@dataclass(frozen=True)
+class Store:
+    """The receipts under one repository's state directory.
+
+    Attributes:
+        state: `<git-common-dir>/trunkline`.
+    """
+
+    state: Path
+
+    @property
+    def directory(self) -> Path:
+        """Where the receipts and their logs are."""
+        return self.state / "receipts"
+
+    def write(self, receipt: Receipt, log: bytes) -> Path:
+        """Keep a receipt and its log; the log first, so that a receipt never points at nothing."""
+        private_directory(self.state)
+        private_directory(self.directory)
+        replace_bytes(self.directory / receipt.log, log)
+        content = json.dumps(receipt.to_statement(), indent=1, sort_keys=True).encode() + b"\n"
+        digest = hashlib.sha256(content).hexdigest()
+        path = self.directory / f"{receipt.tree[:12]}-{receipt.gate}-{receipt.key[:16]}-{digest[:16]}.json"
+        replace_bytes(path, content)
+        return path
+
+    def read(self, tree: str) -> Iterator[tuple[Path, Receipt | str]]:
+        """Yield the receipts of a tree, newest first, each with its path; a corrupt one as what is wrong with it.
+
+        A receipt's name holds its own hash, so that a flipped bit is seen.
+        """
+        found: list[tuple[str, Path, Receipt | str]] = []
+        for path in self.directory.glob(f"{tree[:12]}-*.json"):
+            value = _read(path)
+            found.append(("" if isinstance(value, str) else value.started, path, value))
+        for _, path, value in sorted(found, key=lambda each: each[0], reverse=True):
+            if isinstance(value, str) or value.tree == tree:
+                yield path, value
+
+
+def _read(path: Path) -> Receipt | str:
+    try:
+        content = path.read_bytes()
+        if not path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):
+            return "its content is not what its name says"
+        return Receipt.from_statement(json.loads(content))
+    except (OSError, ValueError) as error:
+        return str(error)

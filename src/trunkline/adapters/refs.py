@@ -1,0 +1,235 @@
+"""Moves refs, here and on the remote; every move names the object id it expects. The only place that pushes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from trunkline.adapters.git import Git
+from trunkline.adapters.history import has_object, reachable
+from trunkline.adapters.lease import Lease
+from trunkline.domain.commits import Commit
+from trunkline.domain.errors import OutsideFailed, Refused, UsageError
+from trunkline.domain.names import ZERO_OID, BranchName, Oid, PrNumber, branch_ref, oid
+
+BACKUPS = "refs/trunkline/backup"
+EVIDENCE = "refs/trunkline/evidence"
+
+
+def pull_head(pr: PrNumber) -> str:
+    """Return GitHub's read-only ref of a pull request's head; it stays when the branch is deleted."""
+    return f"refs/pull/{pr}/head"
+
+
+def evidence_ref(pr: PrNumber) -> str:
+    """Return where we keep our copy of a pull request's head."""
+    return f"{EVIDENCE}/{pr}/head"
+
+
+def tracking_ref(remote: str, branch: BranchName) -> str:
+    """Return the remote-tracking ref of a branch."""
+    return f"refs/remotes/{remote}/{branch}"
+
+
+def read_refs(git: Git, *prefixes: str) -> dict[str, Oid]:
+    """Return the refs under the given names or prefixes, by full name."""
+    lines = git.query("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).text.splitlines()
+    return {name: oid(value) for value, _, name in (line.partition(" ") for line in lines)}
+
+
+def remote_url(git: Git, remote: str, *, push: bool = False) -> str:
+    """Return where a remote is, after insteadOf and pushInsteadOf.
+
+    Raises:
+        UsageError: the repository has no such remote.
+    """
+    flag = ("--push",) if push else ()
+    done = git.query("remote", "get-url", *flag, "--", remote, ok=(0, 2, 128))
+    if done.returncode != 0:
+        names = git.query("remote").text.split()
+        raise UsageError(
+            f"this repository has no remote {remote}",
+            why=f"it has {', '.join(names)}" if names else "it has no remote at all",
+            next_command=f"git remote add {remote} git@github.com:OWNER/NAME.git",
+        )
+    return done.text
+
+
+def list_remote(git: Git, remote: str, names: Sequence[str]) -> dict[str, Oid]:
+    """Ask the remote itself which of these full ref names it has, in one round trip.
+
+    Raises:
+        OutsideFailed: the remote did not answer.
+    """
+    lines = git.query("ls-remote", "--quiet", "--end-of-options", remote, *names, network=True).text.splitlines()
+    found = {name: oid(value) for value, _, name in (line.partition("\t") for line in lines)}
+    return {name: value for name, value in found.items() if name in names}  # ls-remote matches by suffix
+
+
+def fetch(git: Git, lease: Lease, remote: str, wanted: Mapping[str, str]) -> None:
+    """Fetch remote refs into local refs of ours or remote-tracking refs, in one round trip.
+
+    Args:
+        git: the repository.
+        lease: proof.
+        remote: the remote's name.
+        wanted: full remote ref -> full local ref; every remote ref must exist.
+    """
+    specs = [f"+{theirs}:{ours}" for theirs, ours in wanted.items()]
+    git.mutate(
+        lease, "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
+        "--quiet", "--end-of-options", remote, *specs, network=True,
+    )  # fmt: skip
+
+
+def move_ref(git: Git, lease: Lease, ref: str, *, new: Oid, old: Oid | None, why: str) -> None:
+    """Move a ref from `old` (None: it must not exist) to `new`.
+
+    Raises:
+        Refused: it no longer holds `old`.
+    """
+    expected = old or ZERO_OID
+    done = git.mutate(
+        lease, "update-ref", "-m", f"trunkline {lease.run}: {why}", "--create-reflog", "--no-deref",
+        ref, new, expected, ok=(0, 1, 128), quiet=True,
+    )  # fmt: skip
+    if done.returncode != 0:
+        held = read_refs(git, ref).get(ref)
+        raise Refused(
+            f"{ref} moved while we worked",
+            why=f"expected {expected}, found {held or 'nothing'}; nothing was changed",
+            command=done.typed,
+            stderr=done.error_text,
+            next_command="invoke status",
+        )
+
+
+def delete_ref(git: Git, lease: Lease, ref: str, *, old: Oid) -> None:
+    """Delete a ref that still holds `old`."""
+    git.mutate(lease, "update-ref", "--no-deref", "-d", ref, old, quiet=True)
+
+
+def back_up(git: Git, lease: Lease, branch: BranchName, tip: Oid) -> str:
+    """Create the backup ref of this run and return its name; the same tip twice is one backup."""
+    ref = f"{BACKUPS}/{lease.run}/{branch}"
+    held = read_refs(git, ref).get(ref)
+    if held is None:
+        move_ref(git, lease, ref, new=tip, old=None, why=f"backup of {branch}")
+    elif held != tip:
+        raise Refused(f"{ref} already holds another commit", why=f"{held}, not {tip}")
+    return ref
+
+
+def backups_of(git: Git, branch: BranchName) -> tuple[Oid, ...]:
+    """Return every old tip of a branch that we kept."""
+    kept = read_refs(git, f"{BACKUPS}/")
+    return tuple(dict.fromkeys(tip for ref, tip in kept.items() if ref.split("/", 4)[4:] == [branch]))
+
+
+@dataclass(frozen=True)
+class WorkTree:
+    """One of the repository's work trees: its path and the branch it has checked out, if any."""
+
+    path: Path
+    branch: str
+
+
+def work_trees(git: Git) -> tuple[WorkTree, ...]:
+    """Return the repository's work trees, the main one first."""
+    found = []
+    for block in git.query("worktree", "list", "--porcelain", "-z").text.split("\0\0"):
+        fields = dict(line.partition(" ")[::2] for line in block.split("\0") if line)
+        if "worktree" in fields and "bare" not in fields:
+            branch = fields.get("branch", "").removeprefix("refs/heads/")
+            found.append(WorkTree(Path(fields["worktree"]), branch))
+    return tuple(found)
+
+
+def changed_paths(git: Git) -> tuple[str, ...]:
+    """Return tracked paths of the work tree with uncommitted changes, staged or not."""
+    output = git.query("status", "--porcelain=v1", "-z", "--untracked-files=no", "--ignore-submodules=none").text
+    parts = iter(output.split("\0"))
+    paths = []
+    for part in parts:
+        if part:
+            paths.append(part[3:])
+            if part[0] in "RC":
+                next(parts, None)  # the old name of a rename follows
+    return tuple(paths)
+
+
+def foreign_commits(git: Git, remote_tip: Oid, ours: Sequence[Oid]) -> tuple[Commit, ...]:
+    """Return commits of the remote branch that none of our tips contains: what a push would discard.
+
+    The remote's commit must have been fetched.
+    """
+    return reachable(git, [remote_tip], [tip for tip in dict.fromkeys(ours) if has_object(git, tip)])
+
+
+class Pushed(Enum):
+    """What a push did."""
+
+    MOVED = "moved"
+    ALREADY = "already there"
+
+
+@dataclass(frozen=True)
+class RefUpdate:
+    """One branch of the remote: the tip it must still have, and the tip it gets."""
+
+    branch: BranchName
+    old: Oid
+    new: Oid
+
+
+def push_arguments(remote: str, updates: Sequence[RefUpdate]) -> tuple[str, ...]:
+    """Build the arguments of every push that trunkline makes; an unconditional force cannot be written here.
+
+    No `--force` and no `+`: either silently overrides an explicit lease (measured: promises, finding 4). Each ref
+    names the tip that it must still have; all move or none (`--atomic`).
+    """
+    leases = [f"--force-with-lease={branch_ref(u.branch)}:{u.old}" for u in updates]
+    specs = [f"{u.new}:{branch_ref(u.branch)}" for u in updates]
+    return (
+        "push", "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no", "--no-force-if-includes",
+        *leases, "--end-of-options", remote, *specs,
+    )  # fmt: skip
+
+
+def push(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
+    """Push branches, each under its lease, all or none, and verify by asking the remote.
+
+    Whatever the push itself says, the remote's refs decide (faults 17 and 18): all new: done; all old: refused or
+    failed, safe to run again; anything else: somebody else pushed.
+
+    Raises:
+        Refused: the remote rejected it (protection, hook, lease); it holds what it held.
+        OutsideFailed: the remote did not answer; it may be run again.
+    """
+    names = [branch_ref(update.branch) for update in updates]
+    arguments = push_arguments(remote, updates)
+    done = git.mutate(lease, *arguments, ok=tuple(range(256)), network=True, hooks=True)
+    found = list_remote(git, remote, names)
+    if all(found.get(branch_ref(u.branch)) == u.new for u in updates):
+        return Pushed.ALREADY if "=\t" in done.text else Pushed.MOVED
+    moved = [u for u in updates if found.get(branch_ref(u.branch)) not in {u.old, u.new}]
+    if moved:
+        raise Refused(
+            f"{moved[0].branch} moved on {remote} while we worked",
+            why=f"expected {moved[0].old}, found {found.get(branch_ref(moved[0].branch)) or 'nothing'};"
+            " nothing was overwritten",
+            command=done.typed,
+            stderr=done.error_text,
+            next_command="invoke fetch",
+        )
+    reasons = [line.partition("\t")[2] for line in done.text.splitlines() if line.startswith("!")]
+    kind = Refused if reasons else OutsideFailed
+    raise kind(
+        f"{remote} did not take the push",
+        why="; ".join(reasons) or "the connection failed; the branch is as it was",
+        command=done.typed,
+        stderr=done.error_text,
+        next_command="invoke push",
+    )

@@ -1,0 +1,68 @@
+"""The reviewer note: what it may state, and where it lives in a description."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid, PrNumber
+from trunkline.domain.receipt import GateOutcome
+
+BEGIN = "<!-- trunkline:note -->"
+END = "<!-- /trunkline:note -->"
+
+
+@dataclass(frozen=True)
+class NoteFacts:
+    """What the note is made from.
+
+    Attributes:
+        trunk: trunk's name.
+        trunk_oid: the trunk commit that the entry sits on.
+        commit: the pushed commit.
+        own_commits: how many commits the entry has over trunk.
+        merged: the merged entries below, nearest first.
+        gates: every gate of the entry with what is proven for exactly this commit's tree; None: it did not run.
+        skipped: steps that were left out by name.
+        next: the entry's own `next` line.
+    """
+
+    trunk: str
+    trunk_oid: Oid
+    commit: Oid
+    own_commits: int
+    merged: tuple[PrNumber, ...]
+    gates: tuple[tuple[str, GateOutcome | None], ...]
+    skipped: tuple[str, ...] = ()
+    next: str = ""
+
+
+def place(body: str, note: str) -> str:
+    """Return a description with the note between its markers; everything else byte for byte as it was.
+
+    A description without markers gets them at its end.
+
+    Raises:
+        Refused: there is one marker without the other, or more than one pair.
+    """
+    counts = body.count(BEGIN), body.count(END)
+    if counts == (0, 0):
+        gap = "" if not body else "\n\n"
+        return f"{body}{gap}{BEGIN}\n{note}\n{END}"
+    start, end = body.find(BEGIN), body.find(END)
+    if counts != (1, 1) or end < start:
+        raise Refused(
+            "the note's markers in the description are damaged",
+            why=f"expected one {BEGIN} followed by one {END}; found {counts[0]} and {counts[1]}",
+            next_command="gh pr view --web   # mend the markers, or delete them all",
+        )
+    return f"{body[:start]}{BEGIN}\n{note}\n{END}{body[end + len(END) :]}"
+
+
+def noted_commit(body: str) -> str:
+    """Return the object id that the note in a description speaks of, or "" where there is no note."""
+    _, found, rest = body.partition(BEGIN)
+    inside, closed, _ = rest.partition(END)
+    if not (found and closed):
+        return ""
+    return next((word.strip("`.") for word in inside.split() if len(word.strip("`.")) in {40, 64}), "")

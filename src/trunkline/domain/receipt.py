@@ -1,0 +1,221 @@
+"""A gate's verdict, and the receipt: proof that gate G passed on tree T with toolchain C.
+
+Receipts are in-toto Statements (https://in-toto.io/Statement/v1) with the test-result predicate
+(https://in-toto.io/attestation/test-result/v0.1), as plain JSON values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from trunkline.domain.names import Oid, oid
+
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATE = "https://in-toto.io/attestation/test-result/v0.1"
+
+
+class Verdict(Enum):
+    """What became of a gate; only `PASSED` is passed."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNAVAILABLE = "unavailable"
+    INTERRUPTED = "interrupted"
+    TIMED_OUT = "timed out"
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """What compiled: `rustc -vV` and `cargo -V`, whole."""
+
+    rustc: str
+    cargo: str
+
+    @property
+    def name(self) -> str:
+        """Rustc's first line, for people: `rustc 1.95.0 (59807616e 2026-04-14)`."""
+        return self.rustc.partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class GateOutcome:
+    """A gate's verdict, for people and for the note.
+
+    Attributes:
+        gate: its name.
+        verdict: what became of it.
+        seconds: how long it took, when it ran.
+        command: what ran, as a person would type it, set variables in front.
+        toolchain: rustc's first line, or "".
+        diagnosis: why it failed: the first error, its place, the cause where it was recognised.
+        cure: the command that mends it, where there is one.
+        log: the log file's path.
+        reused: a receipt from an earlier run proves it.
+        sandbox: "none", or what kept the gate from the network and the home directory.
+    """
+
+    gate: str
+    verdict: Verdict
+    seconds: float = 0.0
+    command: str = ""
+    toolchain: str = ""
+    diagnosis: str = ""
+    cure: str = ""
+    log: str = ""
+    reused: bool = False
+    sandbox: str = "none"
+
+    @classmethod
+    def unavailable(cls, gate: str, cure: str) -> GateOutcome:
+        """Return the outcome of a gate that could not run for want of a tool."""
+        return cls(gate, Verdict.UNAVAILABLE, cure=cure)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {**self.__dict__, "verdict": self.verdict.value}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> GateOutcome:
+        """Return what `to_json` made.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            return cls(**{**values, "verdict": Verdict(values["verdict"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no gate outcome: {error}") from error
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a finished gate proves.
+
+    Attributes:
+        gate: its name.
+        commit: the commit gated.
+        tree: its tree: what is really proven.
+        argv: what ran.
+        env: the variables that were set for it.
+        passed_through: names of the variables that it was let see.
+        toolchain: what compiled.
+        lock_sha256: SHA-256 of Cargo.lock as gated, or "" where there is none.
+        sandbox: see GateOutcome.
+        started: ISO 8601, UTC.
+        seconds: wall time.
+        exit_code: the command's.
+        log: the log's file name beside the receipts.
+        log_sha256: its hash.
+        attempts: 2 where it was run again without a compiler wrapper after an internal compiler error.
+    """
+
+    gate: str
+    commit: Oid
+    tree: Oid
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    passed_through: tuple[str, ...]
+    toolchain: Toolchain
+    lock_sha256: str
+    sandbox: str
+    started: str
+    seconds: float
+    exit_code: int
+    log: str
+    log_sha256: str
+    attempts: int = field(default=1)
+
+    @property
+    def passed(self) -> bool:
+        """It proves a pass."""
+        return self.exit_code == 0
+
+    def proves(self, *, tree: Oid, argv: tuple[str, ...], env: Mapping[str, str], toolchain: Toolchain | None) -> bool:
+        """Say whether this is a pass of exactly this command on exactly this tree.
+
+        Args:
+            tree: the tree asked for.
+            argv: the command asked for.
+            env: the variables it sets.
+            toolchain: what would compile now; None: whatever compiled then is accepted.
+        """
+        same = self.passed and (self.tree, self.argv, dict(self.env)) == (tree, argv, dict(env))
+        return same and toolchain in {None, self.toolchain}
+
+    @property
+    def key(self) -> str:
+        """The receipt's name: a hash over tree, gate, command, environment and toolchain."""
+        parts = [self.tree, self.gate, list(self.argv), dict(sorted(self.env.items())), self.toolchain.rustc, self.toolchain.cargo]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def to_statement(self) -> dict[str, Any]:
+        """Return the in-toto Statement."""
+        return {
+            "_type": STATEMENT,
+            "subject": [
+                {"name": "commit", "digest": {"gitCommit": self.commit}},
+                {"name": "tree", "digest": {"gitTree": self.tree}},
+            ],
+            "predicateType": PREDICATE,
+            "predicate": {
+                "result": "PASSED" if self.passed else "FAILED",
+                "passedTests" if self.passed else "failedTests": [self.gate],
+                "configuration": [
+                    {"name": "command", "content": list(self.argv)},
+                    {"name": "environment", "content": {"set": dict(self.env), "seen": list(self.passed_through)}},
+                    {"name": "toolchain", "content": {"rustc": self.toolchain.rustc, "cargo": self.toolchain.cargo}},
+                    {"name": "Cargo.lock", "digest": {"sha256": self.lock_sha256}},
+                    {"name": "log", "uri": self.log, "digest": {"sha256": self.log_sha256}},
+                ],
+                "trunkline": {
+                    "gate": self.gate,
+                    "sandbox": self.sandbox,
+                    "started": self.started,
+                    "seconds": self.seconds,
+                    "exitCode": self.exit_code,
+                    "attempts": self.attempts,
+                },
+            },
+        }
+
+    @classmethod
+    def from_statement(cls, statement: Mapping[str, Any]) -> Receipt:
+        """Return what `to_statement` made.
+
+        Raises:
+            ValueError: it is something else, or says two things at once.
+        """
+        try:
+            if (statement["_type"], statement["predicateType"]) != (STATEMENT, PREDICATE):
+                raise ValueError("not a test-result statement")
+            predicate = statement["predicate"]
+            parts = {each["name"]: each for each in predicate["configuration"]}
+            subject = {each["name"]: each["digest"] for each in statement["subject"]}
+            own = predicate["trunkline"]
+            receipt = cls(
+                gate=str(own["gate"]),
+                commit=oid(subject["commit"]["gitCommit"]),
+                tree=oid(subject["tree"]["gitTree"]),
+                argv=tuple(str(part) for part in parts["command"]["content"]),
+                env={str(k): str(v) for k, v in parts["environment"]["content"]["set"].items()},
+                passed_through=tuple(str(name) for name in parts["environment"]["content"]["seen"]),
+                toolchain=Toolchain(**parts["toolchain"]["content"]),
+                lock_sha256=str(parts["Cargo.lock"]["digest"]["sha256"]),
+                sandbox=str(own["sandbox"]),
+                started=str(own["started"]),
+                seconds=float(own["seconds"]),
+                exit_code=int(own["exitCode"]),
+                log=str(parts["log"]["uri"]),
+                log_sha256=str(parts["log"]["digest"]["sha256"]),
+                attempts=int(own["attempts"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a receipt of ours: {error}") from error
+        if (predicate["result"] == "PASSED") != receipt.passed:
+            raise ValueError("the result and the exit code contradict each other")
+        return receipt

@@ -1,0 +1,1 @@
+"""What a gate is, where it runs, its verdict, its receipt."""

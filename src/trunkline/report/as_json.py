@@ -1,0 +1,50 @@
+"""Outcomes, plans and errors as JSON values; keys are public (contract)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trunkline.domain.errors import TrunklineError
+from trunkline.domain.step import Outcome, Plan
+
+
+def outcome(value: Outcome) -> dict[str, Any]:
+    """Return an outcome as JSON values."""
+    return {
+        "label": value.label,
+        "told": value.told,
+        "mark": value.mark.value,
+        "details": list(value.details),
+        "data": dict(value.data),
+        "seconds": round(value.seconds, 3),
+    }
+
+
+def plan(value: Plan) -> dict[str, Any]:
+    """Return a plan as JSON values."""
+    return {
+        "task": value.task,
+        "pr": value.pr,
+        "steps": [
+            {
+                "step": step.name.value,
+                "does": step.does,
+                "commands": list(step.commands),
+                "mutates": step.mutates,
+                "skipped": step.name in value.skipped,
+            }
+            for step in value.steps
+        ],
+    }
+
+
+def error(value: TrunklineError) -> dict[str, Any]:
+    """Return an expected failure as JSON values."""
+    return {
+        "what": value.what,
+        "why": value.why,
+        "code": int(value.code),
+        "command": value.command,
+        "stderr": value.stderr,
+        "next": list(value.next_commands),
+    }

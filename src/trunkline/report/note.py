@@ -1,0 +1,58 @@
+"""The reviewer note as Markdown: only what receipts prove for the pushed commit is ticked."""
+
+from __future__ import annotations
+
+from trunkline.domain.note import NoteFacts
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.report.escape import for_markdown
+from trunkline.report.terminal import duration
+
+_UNPROVEN = {
+    None: "not run on this commit",
+    Verdict.FAILED: "failed",
+    Verdict.UNAVAILABLE: "could not run where this was verified",
+    Verdict.TIMED_OUT: "ran out of time",
+    Verdict.INTERRUPTED: "interrupted",
+}
+
+
+def reviewer_note(facts: NoteFacts) -> str:
+    """Return the note, without its markers; the same facts give the same bytes."""
+    post = f" post-#{facts.merged[0]}" if facts.merged else ""
+    commits = "1 commit" if facts.own_commits == 1 else f"{facts.own_commits} commits"
+    lines = [
+        "## Reviewer Note",
+        "",
+        f"**Rebased on `{facts.trunk}`{post}**: {commits} on `{facts.trunk_oid[:7]}`, up to {facts.commit}",
+        "",
+        _summary(facts),
+        "",
+        *[_gate(name, outcome) for name, outcome in facts.gates],
+    ]
+    if facts.skipped:
+        lines += ["", f"Skipped by name: {', '.join(facts.skipped)}."]
+    if facts.next:
+        lines += ["", f"**Next in stack:** {_own_markdown(facts.next)}"]
+    return "\n".join(lines)
+
+
+def _summary(facts: NoteFacts) -> str:
+    passed = sum(1 for _, outcome in facts.gates if outcome and outcome.verdict is Verdict.PASSED)
+    total = len(facts.gates)
+    if passed == total:
+        return f"All {total} CPU-only gates verified locally on exactly this tree:"
+    return f"{passed} of {total} CPU-only gates verified locally on exactly this tree; the others are not:"
+
+
+def _gate(name: str, outcome: GateOutcome | None) -> str:
+    if outcome is not None and outcome.verdict is Verdict.PASSED:
+        facts = ", ".join(part for part in (duration(outcome.seconds), for_markdown(outcome.toolchain)) if part)
+        return f"- [x] **{name}** passed ({facts}): `{for_markdown(outcome.command)}`"
+    said = _UNPROVEN[outcome.verdict if outcome is not None else None]
+    cure = f": {for_markdown(outcome.cure)}" if outcome is not None and outcome.cure else ""
+    return f"- [ ] **{name}** {said}{f' (`{cure[2:]}`)' if cure else ''}"
+
+
+def _own_markdown(text: str) -> str:
+    """The entry's own line is the maintainer's Markdown; it only must not be read as our marker."""
+    return " ".join(text.split()).replace("<!--", "&lt;!--")

@@ -1,0 +1,108 @@
+"""A run on the terminal: a list of steps, each one line with a mark, what happened, and how long it took."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import IO
+
+from rich.console import Console
+from rich.text import Text
+
+from trunkline.domain.errors import TrunklineError
+from trunkline.domain.step import Mark, Outcome, Plan, Step
+from trunkline.report.escape import for_terminal
+
+_MARKS = {
+    Mark.DONE: ("✓", "green"),
+    Mark.NOTHING: ("✓", "green"),
+    Mark.SKIPPED: ("-", "yellow"),
+    Mark.WARNED: ("!", "yellow"),
+    Mark.FAILED: ("✗", "red"),
+    Mark.PLANNED: ("·", "cyan"),
+}
+_LABEL_WIDTH = 15
+_TOLD_FROM_SECONDS = 1.0
+_STDERR_LINES = 8
+
+
+class Terminal:
+    """Tells a person what happens. Colours and spinners only on a terminal; NO_COLOR is rich's to honour."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.console = Console(file=stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
+        self._commands: list[str] = []
+
+    def line(self, *parts: tuple[str, str] | str) -> None:
+        """Print one line made of (text, style) parts."""
+        text = Text()
+        for part in parts:
+            content, style = (part, "") if isinstance(part, str) else part
+            text.append(for_terminal(content), style)
+        self.console.print(text)
+
+    def headline(self, text: str) -> None:
+        """Print what the following steps are about."""
+        self.line((text, "bold"))
+
+    def command(self, typed: str) -> None:
+        """Remember a command that the running step gave; it is printed under the step's line."""
+        self._commands.append(typed)
+
+    @contextlib.contextmanager
+    def working(self, step: Step) -> Iterator[None]:
+        """Show that a step is under way, on a terminal."""
+        self._commands.clear()
+        if not self.console.is_terminal:
+            yield
+            return
+        with self.console.status(Text(for_terminal(f"{step.name.value}: {step.does}"), "dim")):
+            yield
+
+    def progress(self, text: str) -> None:
+        """Print a line of progress within a step."""
+        self.line(f"     {text}")
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Print what a step did, the commands it gave, and its details."""
+        mark, style = _MARKS[outcome.mark]
+        took = f"  {duration(outcome.seconds)}" if outcome.seconds >= _TOLD_FROM_SECONDS else ""
+        self.line(" ", (mark, style), " ", (f"{outcome.label:{_LABEL_WIDTH}}", "bold"), outcome.told, (took, "dim"))
+        for detail in outcome.details:
+            for row in detail.splitlines():
+                self.line(" " * 3, row)
+        for typed in self._commands:
+            self.line((f"   $ {typed}", "dim"))
+        self._commands.clear()
+
+    def plan(self, plan: Plan) -> None:
+        """Print what would be done."""
+        for step in plan.steps:
+            skipped = step.name in plan.skipped
+            mark = Mark.SKIPPED if skipped else Mark.PLANNED
+            self._commands = [] if skipped else list(step.commands)
+            self.outcome(Outcome(step.name.value, "skipped by name" if skipped else step.does, mark))
+
+    def next(self, text: str) -> None:
+        """Print the last line: the command to type next."""
+        self.line(("next: ", "bold"), text)
+
+    def error(self, error: TrunklineError) -> None:
+        """Print an expected failure: what, why, the command, the tail of its stderr, and what to type next."""
+        self.line(("error: ", "bold red"), error.what)
+        for row in error.why.splitlines():
+            self.line("  ", row)
+        if error.command:
+            self.line((f"  $ {error.command}", "dim"))
+        for row in error.stderr.splitlines()[-_STDERR_LINES:]:
+            self.line((f"  | {row}", "dim"))
+        for command in error.next_commands:
+            self.next(command)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds for people: `0.4s`, `12s`, `1m 42s`."""
+    if seconds < 10:  # noqa: PLR2004 -- below ten seconds a decimal says something
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"

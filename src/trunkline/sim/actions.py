@@ -1,0 +1,211 @@
+"""What a person can do to a pull request short of merging: open, edit, close, reopen, draft, ready, delete a branch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trunkline.sim import pushes
+from trunkline.sim.model import EventKind, PullRequest, PullState, Repository
+from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
+
+if TYPE_CHECKING:
+    from trunkline.sim.world import World
+
+
+def open_pull(  # noqa: PLR0913 -- a pull request has that many parts
+    world: World,
+    repository: Repository,
+    actor: str,
+    *,
+    head: str,
+    base: str,
+    title: str,
+    body: str = "",
+    draft: bool = False,
+    number: int = 0,
+) -> PullRequest:
+    """Open a pull request, with the next number unless one is chosen.
+
+    Raises:
+        GitHubRefusal: 422 as GitHub words it (docs.github.com, "Create a pull request"; cli/cli#2329).
+        NotSimulatedError: the head is in a fork.
+    """
+    owner, _, branch = head.rpartition(":")
+    if owner and owner != repository.owner:
+        raise NotSimulatedError(f"a pull request from the fork of {owner}")
+    _check_branches(world, repository, branch, base)
+    chosen = number or repository.next_number
+    if chosen in repository.pulls:
+        raise GitHubRefusal(No.INVALID, f"pull request {chosen} exists already", field="number")
+    at = world.now()
+    oid = repository.refs[branch]
+    pull = PullRequest(chosen, title, body, actor, base, branch, oid, at, at, draft=draft)
+    repository.next_number = max(repository.next_number, chosen + 1)
+    world.bare(repository).update(f"refs/pull/{chosen}/head", oid)
+    return world.put(repository, pull)
+
+
+def _check_branches(world: World, repository: Repository, head: str, base: str) -> None:
+    if base not in repository.refs:
+        raise GitHubRefusal(No.INVALID, "", field="base")
+    if head not in repository.refs:
+        raise GitHubRefusal(No.INVALID, "", field="head")
+    if any(pull.head == head and pull.base == base for pull in repository.open_pulls()):
+        raise GitHubRefusal(No.INVALID, f"A pull request already exists for {repository.owner}:{head}.", code="custom")
+    if world.bare(repository).contains(repository.refs[base], repository.refs[head]):
+        raise GitHubRefusal(No.INVALID, f"No commits between {base} and {head}", code="custom")
+
+
+def edit(  # noqa: PLR0913 -- each part may be absent
+    world: World,
+    repository: Repository,
+    pull: PullRequest,
+    actor: str,
+    *,
+    title: str | None = None,
+    body: str | None = None,
+    base: str | None = None,
+) -> PullRequest:
+    """Change a pull request's title, body or base; nothing changes if the base is refused.
+
+    Raises:
+        GitHubRefusal: the base of a closed pull request, a missing base, or one that leaves no commits.
+    """
+    if title == "":
+        raise GitHubRefusal(No.INVALID, "title can't be blank", field="title", code="missing_field")
+    if base is not None:
+        pull = _rebased(world, repository, pull, base, actor)
+    changed = replace(pull, title=pull.title if title is None else title, body=pull.body if body is None else body)
+    return world.put(repository, changed)
+
+
+def _rebased(world: World, repository: Repository, pull: PullRequest, base: str, actor: str) -> PullRequest:
+    """Return the pull request on another base.
+
+    Even the same base is refused on a closed pull request, and even together with reopening it
+    (google/go-github#3456, MithrilJS/mithril.js#2862).
+    """
+    if pull.state is not PullState.OPEN:
+        message = "Cannot change the base branch of a closed pull request."
+        raise GitHubRefusal(No.INVALID, message, field="base")
+    if base == pull.base:
+        return pull
+    if base not in repository.refs:
+        raise GitHubRefusal(No.INVALID, f"Proposed base branch '{base}' was not found", field="base")
+    if any(other.head == pull.head and other.base == base for other in repository.open_pulls()):
+        message = f"A pull request already exists for base branch '{base}' and head branch '{pull.head}'"
+        raise GitHubRefusal(No.INVALID, message, field="base")
+    if world.bare(repository).contains(repository.refs[base], pull.head_oid):
+        message = f"There are no new commits between base branch '{base}' and head branch '{pull.head}'"
+        raise GitHubRefusal(No.INVALID, message, field="base")
+    noted = world.record(pull, EventKind.BASE_REF_CHANGED, actor, pull.base, base)
+    return replace(noted, base=base)
+
+
+def retarget_children(world: World, repository: Repository, branch: str, onto: str, actor: str) -> None:
+    """Move the open pull requests based on `branch` to another base, as GitHub does before it deletes it itself.
+
+    docs.github.com, "Managing branches": the web button and delete_branch_on_merge retarget; nothing else does.
+    """
+    for pull in repository.open_pulls():
+        if pull.base == branch:
+            noted = world.record(pull, EventKind.AUTOMATIC_BASE_CHANGE_SUCCEEDED, actor, branch, onto)
+            world.put(repository, replace(noted, base=onto))
+
+
+def set_draft(world: World, repository: Repository, pull: PullRequest, actor: str, *, draft: bool) -> PullRequest:
+    """Convert to draft, or mark ready for review; repeating it changes nothing.
+
+    Raises:
+        GitHubRefusal: it is closed.
+    """
+    if pull.state is not PullState.OPEN:
+        raise GitHubRefusal(No.INVALID, "Pull request is closed")
+    if pull.draft == draft:
+        return pull
+    kind = EventKind.CONVERT_TO_DRAFT if draft else EventKind.READY_FOR_REVIEW
+    return world.put(repository, replace(world.record(pull, kind, actor), draft=draft))
+
+
+def close(world: World, repository: Repository, pull: PullRequest, actor: str) -> PullRequest:
+    """Close a pull request; closing a closed one changes nothing.
+
+    Raises:
+        GitHubRefusal: it is merged.
+    """
+    if pull.state is PullState.MERGED:
+        raise GitHubRefusal(No.INVALID, "Pull request is merged", field="state")
+    return pull if pull.state is PullState.CLOSED else pushes.close(world, repository, pull, actor)
+
+
+def reopen(world: World, repository: Repository, pull: PullRequest, actor: str) -> PullRequest:
+    """Reopen a closed pull request.
+
+    "We're blocking the pull request reopen if the current head isn't a descendant of the stored head sha"
+    (GitHub's support, isaacs/github#361); a deleted branch: pytorch/pytorch#114423.
+
+    Raises:
+        GitHubRefusal: merged, a branch gone, the head rewritten, or no commits left.
+    """
+    if pull.state is PullState.OPEN:
+        return pull
+    if reason := _no_reopening(world, repository, pull):
+        raise GitHubRefusal(No.INVALID, f"state cannot be changed. {reason}", field="state", code="custom")
+    noted = world.record(pull, EventKind.REOPENED, actor)
+    head = repository.refs[pull.head]
+    world.bare(repository).update(f"refs/pull/{pull.number}/head", head)
+    reopened = replace(noted, state=PullState.OPEN, closed_at="", base_oid="", head_oid=head)
+    return world.put(repository, reopened)
+
+
+def _no_reopening(world: World, repository: Repository, pull: PullRequest) -> str:
+    head, base = repository.refs.get(pull.head), repository.refs.get(pull.base)
+    bare = world.bare(repository)
+    if pull.state is PullState.MERGED:
+        reason = "The pull request has been merged."
+    elif head is None or base is None:
+        reason = f"The {pull.head if head is None else pull.base} branch has been deleted."
+    elif not bare.contains(head, pull.head_oid):
+        reason = f"The {pull.head} branch was force-pushed or recreated."
+    elif bare.contains(base, head):
+        reason = f"There are no new commits between base branch '{pull.base}' and head branch '{pull.head}'."
+    elif any(other.head == pull.head and other.base == pull.base for other in repository.open_pulls()):
+        reason = f"A pull request already exists for {repository.owner}:{pull.head}."
+    else:
+        reason = ""
+    return reason
+
+
+def create_branch(world: World, repository: Repository, actor: str, branch: str, oid: str) -> None:
+    """Create a branch by the API.
+
+    Raises:
+        GitHubRefusal: it exists, or the object does not.
+    """
+    if branch in repository.refs:
+        raise GitHubRefusal(No.INVALID, "Reference already exists", code="")
+    if not world.bare(repository).exists(oid):
+        raise GitHubRefusal(No.INVALID, "Object does not exist", code="")
+    world.bare(repository).update(f"refs/heads/{branch}", oid)
+    pushes.moved(world, repository, [(branch, oid)], actor)
+
+
+def delete_branch(world: World, repository: Repository, actor: str, branch: str) -> None:
+    """Delete a branch by the API: pull requests based on it are closed.
+
+    Raises:
+        GitHubRefusal: it does not exist.
+        NotSimulatedError: it is the default branch.
+    """
+    if branch not in repository.refs:
+        raise GitHubRefusal(No.INVALID, "Reference does not exist", code="")
+    if branch == repository.default_branch:
+        raise NotSimulatedError("deleting the default branch")
+    world.bare(repository).delete(f"refs/heads/{branch}")
+    pushes.moved(world, repository, [(branch, "")], actor)
+
+
+def add_labels(world: World, repository: Repository, pull: PullRequest, names: tuple[str, ...]) -> PullRequest:
+    """Add labels that the repository has."""
+    return world.put(repository, replace(pull, labels=tuple(dict.fromkeys((*pull.labels, *names)))))

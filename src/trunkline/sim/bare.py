@@ -1,0 +1,260 @@
+"""The only place of the simulator that spells `git`: plumbing on one bare repository."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from trunkline.domain.errors import OutsideFailed
+from trunkline.domain.names import ZERO_OID
+from trunkline.kernel import proc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+SECONDS = 60.0
+NOBODY = "0" * 40
+_FORMAT = "%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B%x00%x01"
+_SEALED = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "LC_ALL": "C",
+}
+# The hook records every push and moves refs/pull/N/head at once, so that a fetch right after sees it; the world
+# reads the record before it answers. `pull-heads` (branch, number) is written by the world.
+_HOOK = """\
+#!/bin/sh
+while read -r old new ref; do
+  printf '%s %s %s\\n' "$old" "$new" "$ref" >> received.log
+  case $new in *[!0]*) ;; *) continue ;; esac
+  [ -f pull-heads ] || continue
+  while read -r head number; do
+    [ "$head" = "$ref" ] && git update-ref "refs/pull/$number/head" "$new"
+  done < pull-heads
+done
+echo >> received.log
+exit 0
+"""
+
+
+@dataclass(frozen=True)
+class Person:
+    """An author or a committer, with the time in ISO 8601."""
+
+    name: str
+    email: str
+    date: str
+
+
+@dataclass(frozen=True)
+class CommitData:
+    """A commit as git stores it."""
+
+    oid: str
+    tree: str
+    parents: tuple[str, ...]
+    author: Person
+    committer: Person
+    message: str
+
+    @property
+    def headline(self) -> str:
+        """The subject: the first paragraph on one line."""
+        return " ".join(self.message.partition("\n\n")[0].split("\n")).strip()
+
+    @property
+    def body(self) -> str:
+        """What follows the subject."""
+        return self.message.partition("\n\n")[2].strip("\n")
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A bare repository, the immutable facts about whose objects are remembered."""
+
+    path: Path
+    _commits: dict[str, CommitData] = field(default_factory=dict, compare=False, repr=False)
+    _answers: dict[tuple[str, ...], str] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def _env(self) -> dict[str, str]:
+        return proc.environment(extra=_SEALED)
+
+    @classmethod
+    def create(cls, path: Path, default_branch: str) -> Bare:
+        """Make a bare repository that takes pushes and serves fetches as GitHub does.
+
+        Any object id may be fetched, and refs/pull/* is read-only ("deny updating a hidden ref", GitHub's words).
+        """
+        path.mkdir(parents=True)
+        bare = cls(path)
+        bare.git("init", "--quiet", "--bare", f"--initial-branch={default_branch}", "--template=", str(path))
+        settings = {
+            "uploadpack.allowAnySHA1InWant": "true", "receive.hideRefs": "refs/pull", "gc.auto": "0",
+            "receive.autogc": "false", "core.fsync": "none",
+        }  # fmt: skip
+        for name, value in settings.items():
+            bare.git("config", name, value)
+        hook = path / "hooks" / "post-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(_HOOK)
+        hook.chmod(0o755)
+        return bare
+
+    def git(self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, ok: Sequence[int] = (0,)) -> str:
+        """Run git in the repository and return its standard output, the last newline removed.
+
+        Raises:
+            OutsideFailed: the exit code is none of `ok`.
+        """
+        return self._run(*args, stdin=stdin, env=env, ok=ok).text
+
+    def _run(
+        self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, ok: Sequence[int] = (0,)
+    ) -> proc.Completed:
+        done = proc.run(
+            ["git", *args], cwd=self.path, env={**self._env, **(env or {})}, timeout=SECONDS, stdin=stdin
+        )
+        if done.returncode not in ok:
+            raise OutsideFailed(
+                f"the simulator's git failed in {self.path.name}",
+                why=done.error_text,
+                command=shlex.join(done.argv),
+                stderr=done.error_text,
+            )
+        return done
+
+    def refs(self) -> dict[str, str]:
+        """Return branch name -> object id, as the repository has them now."""
+        lines = self.git("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads").splitlines()
+        return {name: oid for oid, _, name in (line.partition(" ") for line in lines)}
+
+    def update(self, ref: str, new: str, old: str = "") -> bool:
+        """Move a full ref; with `old`, only if it holds that. Return whether it moved."""
+        expected = (old,) if old else ()
+        return self._run("update-ref", ref, new, *expected, ok=(0, 128)).returncode == 0
+
+    def delete(self, ref: str) -> None:
+        """Delete a full ref."""
+        self.git("update-ref", "-d", ref)
+
+    def exists(self, oid: str) -> bool:
+        """Say whether the repository has this commit."""
+        return self._run("cat-file", "-e", f"{oid}^{{commit}}", ok=(0, 1, 128)).returncode == 0
+
+    def commit(self, oid: str) -> CommitData:
+        """Return a commit."""
+        if oid not in self._commits:
+            self._load("--no-walk", oid)
+        return self._commits[oid]
+
+    def between(self, base: str, head: str) -> tuple[CommitData, ...]:
+        """Return the commits of `head` that `base` does not contain, oldest first, parents before children."""
+        key = ("between", base, head)
+        if key not in self._answers:
+            self._answers[key] = " ".join(self._load("--reverse", "--topo-order", head, f"^{base}"))
+        return tuple(self._commits[oid] for oid in self._answers[key].split())
+
+    def _load(self, *revisions: str) -> list[str]:
+        text = self.git("log", f"--format={_FORMAT}", *revisions, "--")
+        loaded = [_commit(record.removeprefix("\n")) for record in text.split("\x01") if record.strip("\n")]
+        self._commits.update({commit.oid: commit for commit in loaded})
+        return [commit.oid for commit in loaded]
+
+    def contains(self, tip: str, oid: str) -> bool:
+        """Say whether `oid` is `tip` or an ancestor of it."""
+        key = ("contains", tip, oid)
+        if key not in self._answers:
+            code = self._run("merge-base", "--is-ancestor", oid, tip, ok=(0, 1)).returncode
+            self._answers[key] = "" if code else "yes"
+        return bool(self._answers[key])
+
+    def merge_base(self, one: str, other: str) -> str:
+        """Return the best common ancestor, or empty where there is none."""
+        key = ("base", one, other)
+        if key not in self._answers:
+            self._answers[key] = self.git("merge-base", one, other, ok=(0, 1))
+        return self._answers[key]
+
+    def entry_point(self, tip: str, oid: str) -> str:
+        """Return the first commit on `tip`'s first-parent line that contains `oid`."""
+        line = self.git("rev-list", "--first-parent", f"{oid}..{tip}", "--").split()
+        holding = [commit for commit in line if self.contains(commit, oid)]
+        first = holding[-1] if holding else oid
+        return oid if first != oid and self.commit(first).parents[:1] == (oid,) else first
+
+    def size(self, base: str, head: str) -> tuple[int, int, int]:
+        """Return (files, added lines, deleted lines) between the merge base and `head`; a binary file counts 0."""
+        start = self.merge_base(base, head)
+        key = ("size", start, head)
+        if key not in self._answers:
+            rows = [line.split("\t")[:2] for line in self.git("diff", "--numstat", start, head).splitlines()]
+            added, deleted = (sum(int(row[side]) for row in rows if row[side] != "-") for side in (0, 1))
+            self._answers[key] = f"{len(rows)} {added} {deleted}"
+        files, plus, minus = map(int, self._answers[key].split())
+        return files, plus, minus
+
+    def merged_tree(self, ours: str, theirs: str) -> str:
+        """Return the tree of merging two commits, or empty on a conflict."""
+        key = ("tree", ours, theirs)
+        if key not in self._answers:
+            done = self._run("merge-tree", "--write-tree", "--allow-unrelated-histories", ours, theirs, ok=(0, 1))
+            self._answers[key] = "" if done.returncode else done.text.split("\n")[0]
+        return self._answers[key]
+
+    def picked_tree(self, onto: str, oid: str) -> str:
+        """Return the tree of cherry-picking a commit, or empty on a conflict.
+
+        merge-tree takes a base only since git 2.40, so the base is given as the common parent of two throwaway commits.
+        """
+        commit = self.commit(oid)
+        parent = self.commit(commit.parents[0]).tree if commit.parents else self.git("mktree")
+        nobody = Person("nobody", "nobody@example.invalid", "2000-01-01T00:00:00+00:00")
+        base = self.write_commit(parent, (), "base", nobody, nobody)
+        ours = self.write_commit(self.commit(onto).tree, (base,), "ours", nobody, nobody)
+        theirs = self.write_commit(commit.tree, (base,), "theirs", nobody, nobody)
+        return self.merged_tree(ours, theirs)
+
+    def write_commit(  # noqa: PLR0913 -- a commit has that many parts
+        self, tree: str, parents: Sequence[str], message: str, author: Person, committer: Person
+    ) -> str:
+        """Write a commit and return its object id."""
+        env = {
+            "GIT_AUTHOR_NAME": author.name, "GIT_AUTHOR_EMAIL": author.email, "GIT_AUTHOR_DATE": author.date,
+            "GIT_COMMITTER_NAME": committer.name, "GIT_COMMITTER_EMAIL": committer.email,
+            "GIT_COMMITTER_DATE": committer.date,
+        }  # fmt: skip
+        flags = [flag for parent in parents for flag in ("-p", parent)]
+        stdin = message.encode("utf-8", "surrogateescape")
+        return self.git("commit-tree", tree, *flags, "-F", "-", stdin=stdin, env=env)
+
+    def pushes(self, offset: int) -> tuple[list[list[tuple[str, str, str]]], int]:
+        """Return the whole pushes recorded after `offset` bytes, each a list of (old, new, full ref), and the new offset."""
+        log = self.path / "received.log"
+        if not log.exists():
+            return [], offset
+        with log.open("rb") as stream:
+            stream.seek(offset)
+            data = stream.read()
+        whole = data[: data.rfind(b"\n\n") + 2] if b"\n\n" in data else b""
+        pushes = []
+        for block in whole.decode("utf-8", "surrogateescape").split("\n\n"):
+            lines = [line.split(" ", 2) for line in block.splitlines() if line]
+            if lines:
+                pushes.append([(old, new, ref) for old, new, ref in lines])
+        return pushes, offset + len(whole)
+
+
+def is_nothing(oid: str) -> bool:
+    """Say whether git means "no such ref" by this id."""
+    return oid == ZERO_OID or not oid.strip("0")
+
+
+def _commit(record: str) -> CommitData:
+    oid, tree, parents, an, ae, ad, cn, ce, cd, message = record.split("\x00")[:10]
+    return CommitData(
+        oid, tree, tuple(parents.split()), Person(an, ae, ad), Person(cn, ce, cd), message.rstrip("\n")
+    )

@@ -1,0 +1,159 @@
+"""GraphQL mutations: what gh asks GitHub to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trunkline.sim import actions, merging
+from trunkline.sim.graph.pulls import comment_node, node_id, pull_node
+from trunkline.sim.graph.tree import Asking, GraphError, Node
+from trunkline.sim.model import MergeMethod, PullRequest, Repository
+from trunkline.sim.refused import GitHubRefusal, NotSimulatedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Input = Mapping[str, Any]
+
+
+def mutations(asking: Asking) -> dict[str, Callable[..., Node]]:
+    """Return the fields of Mutation; each takes `input`."""
+    made = (
+        ("addComment", _comment, "AddComment"),
+        ("addLabelsToLabelable", _label, "AddLabelsToLabelable"),
+        ("closePullRequest", _close, "ClosePullRequest"),
+        ("convertPullRequestToDraft", _draft, "ConvertPullRequestToDraft"),
+        ("createPullRequest", _create, "CreatePullRequest"),
+        ("markPullRequestReadyForReview", _ready, "MarkPullRequestReadyForReview"),
+        ("mergePullRequest", _merge, "MergePullRequest"),
+        ("reopenPullRequest", _reopen, "ReopenPullRequest"),
+        ("updatePullRequest", _update, "UpdatePullRequest"),
+    )
+
+    def field(perform: Callable[[Asking, Input], dict[str, Any]], name: str) -> Callable[..., Node]:
+        def resolve(input: Input) -> Node:  # noqa: A002 -- the argument's name in the schema
+            # An absent clientMutationId is null, as the schema says.
+            payload = perform(asking, input)
+            return Node(f"{name}Payload", {"clientMutationId": input.get("clientMutationId"), **payload})
+
+        return resolve
+
+    return {name: field(perform, typename) for name, perform, typename in made}
+
+
+def _subject(asking: Asking, given: str) -> tuple[Repository, PullRequest]:
+    for repository in asking.world.state.repositories.values():
+        for pull in repository.pulls.values():
+            if node_id(repository, pull) == given:
+                return repository, pull
+    raise GraphError("NOT_FOUND", f"Could not resolve to a node with the global id of '{given}'.")
+
+
+def _only(given: Input, *known: str) -> None:
+    unknown = sorted(key for key, value in given.items() if value is not None and key not in {*known, "clientMutationId"})
+    if unknown:
+        raise NotSimulatedError(f"mutation input {', '.join(unknown)}")
+
+
+def _answer(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str, Any]:
+    return {"pullRequest": lambda: pull_node(asking, repository, pull)}
+
+
+def _comment(asking: Asking, given: Input) -> dict[str, Any]:
+    _only(given, "subjectId", "body")
+    repository, pull = _subject(asking, given["subjectId"])
+    comment = asking.world.comment(repository, pull, asking.login, given["body"])
+    node = comment_node(asking, repository, pull, comment)
+    return {"commentEdge": Node("IssueCommentEdge", {"node": node})}
+
+
+def _label(asking: Asking, given: Input) -> dict[str, Any]:
+    _only(given, "labelableId", "labelIds")
+    repository, pull = _subject(asking, given["labelableId"])
+    by_id = {f"L_{repository.id}_{name}": name for name in repository.labels}
+    unknown = [label for label in given["labelIds"] if label not in by_id]
+    if unknown:
+        raise GraphError("NOT_FOUND", f"Could not resolve to a node with the global id of '{unknown[0]}'.")
+    actions.add_labels(asking.world, repository, pull, tuple(by_id[label] for label in given["labelIds"]))
+    return {}
+
+
+def _close(asking: Asking, given: Input) -> dict[str, Any]:
+    _only(given, "pullRequestId")
+    repository, pull = _subject(asking, given["pullRequestId"])
+    return _answer(asking, repository, actions.close(asking.world, repository, pull, asking.login))
+
+
+def _reopen(asking: Asking, given: Input) -> dict[str, Any]:
+    _only(given, "pullRequestId")
+    repository, pull = _subject(asking, given["pullRequestId"])
+    try:
+        reopened = actions.reopen(asking.world, repository, pull, asking.login)
+    except GitHubRefusal as refusal:
+        # GraphQL gives no reason here: "Could not open the pull request." (cli/cli#5263).
+        raise GraphError("UNPROCESSABLE", "Could not open the pull request.") from refusal
+    return _answer(asking, repository, reopened)
+
+
+def _draft(asking: Asking, given: Input) -> dict[str, Any]:
+    return _set_draft(asking, given, draft=True)
+
+
+def _ready(asking: Asking, given: Input) -> dict[str, Any]:
+    return _set_draft(asking, given, draft=False)
+
+
+def _set_draft(asking: Asking, given: Input, *, draft: bool) -> dict[str, Any]:
+    _only(given, "pullRequestId")
+    repository, pull = _subject(asking, given["pullRequestId"])
+    return _answer(asking, repository, actions.set_draft(asking.world, repository, pull, asking.login, draft=draft))
+
+
+def _create(asking: Asking, given: Input) -> dict[str, Any]:
+    _only(given, "repositoryId", "baseRefName", "headRefName", "title", "body", "draft", "maintainerCanModify")
+    by_id = {f"R_{repository.id}": repository for repository in asking.world.state.repositories.values()}
+    repository = by_id.get(given["repositoryId"])
+    if repository is None:
+        raise GraphError("NOT_FOUND", f"Could not resolve to a node with the global id of '{given['repositoryId']}'.")
+    pull = actions.open_pull(
+        asking.world,
+        repository,
+        asking.login,
+        head=given["headRefName"],
+        base=given["baseRefName"],
+        title=given["title"],
+        body=given.get("body") or "",
+        draft=bool(given.get("draft")),
+    )
+    return _answer(asking, repository, pull)
+
+
+def _update(asking: Asking, given: Input) -> dict[str, Any]:
+    _only(given, "pullRequestId", "title", "body", "baseRefName")
+    repository, pull = _subject(asking, given["pullRequestId"])
+    changed = actions.edit(
+        asking.world,
+        repository,
+        pull,
+        asking.login,
+        title=given.get("title"),
+        body=given.get("body"),
+        base=given.get("baseRefName"),
+    )
+    return _answer(asking, repository, changed)
+
+
+def _merge(asking: Asking, given: Input) -> dict[str, Any]:
+    _only(given, "pullRequestId", "mergeMethod", "expectedHeadOid", "commitHeadline", "commitBody")
+    repository, pull = _subject(asking, given["pullRequestId"])
+    merged = merging.merge(
+        asking.world,
+        repository,
+        pull,
+        asking.login,
+        method=MergeMethod(given.get("mergeMethod") or "MERGE"),
+        expected_head=given.get("expectedHeadOid") or "",
+        headline=given.get("commitHeadline"),
+        body=given.get("commitBody"),
+    )
+    return _answer(asking, repository, merged)

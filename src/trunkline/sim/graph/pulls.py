@@ -1,0 +1,321 @@
+"""Pull requests and their repository, as GraphQL shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trunkline.sim.graph.commits import commit_node, rollup_state
+from trunkline.sim.graph.timeline import timeline
+from trunkline.sim.graph.tree import Asking, GraphError, Node, connection
+from trunkline.sim.merging import Mergeable, mergeable
+from trunkline.sim.model import Comment, Label, PullRequest, PullState, Repository, Review
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_REACTIONS = ("THUMBS_UP", "THUMBS_DOWN", "LAUGH", "HOORAY", "CONFUSED", "HEART", "ROCKET", "EYES")
+_CLASSIC = (
+    "Projects (classic) is being deprecated in favor of the new Projects experience, see:"
+    " https://github.blog/changelog/2024-05-23-sunset-notice-projects-classic/."
+)
+
+
+def url_of(repository: Repository, pull: PullRequest) -> str:
+    """Return a pull request's page."""
+    return f"https://github.com/{repository.slug}/pull/{pull.number}"
+
+
+def node_id(repository: Repository, pull: PullRequest) -> str:
+    """Return a pull request's global id."""
+    return f"PR_{repository.id}_{pull.number}"
+
+
+def user_node(asking: Asking, login: str) -> Node:
+    """Return a user."""
+    user = asking.world.add_user(login)
+    return Node(
+        "User",
+        {
+            "id": f"U_{user.id}",
+            "databaseId": user.id,
+            "login": user.login,
+            "name": user.name,
+            "url": f"https://github.com/{user.login}",
+        },
+    )
+
+
+def pull_node(asking: Asking, repository: Repository, pull: PullRequest) -> Node:
+    """Return a pull request."""
+    return Node(
+        "PullRequest",
+        {
+            **_plain(repository, pull),
+            **_people(asking, pull),
+            **_conversation(asking, repository, pull),
+            **_git(asking, repository, pull),
+            "repository": lambda: repository_node(asking, repository),
+            "baseRepository": lambda: repository_node(asking, repository),
+            "headRepository": lambda: repository_node(asking, repository),
+            "headRepositoryOwner": lambda: user_node(asking, repository.owner),
+            "timelineItems": timeline(asking, repository, pull),
+        },
+    )
+
+
+def _plain(repository: Repository, pull: PullRequest) -> dict[str, Any]:
+    # Auto-merge, merge queues, milestones and forks are not simulated: no repository has any.
+    return {
+        "id": node_id(repository, pull),
+        "number": pull.number,
+        "title": pull.title,
+        "body": pull.body,
+        "url": url_of(repository, pull),
+        "permalink": url_of(repository, pull),
+        "state": pull.state.value,
+        "isDraft": pull.draft,
+        "closed": pull.state is not PullState.OPEN,
+        "merged": pull.state is PullState.MERGED,
+        "createdAt": pull.created_at,
+        "updatedAt": pull.updated_at,
+        "closedAt": pull.closed_at or None,
+        "mergedAt": pull.merged_at or None,
+        "baseRefName": pull.base,
+        "headRefName": pull.head,
+        "headRefOid": pull.head_oid,
+        "isCrossRepository": False,
+        "maintainerCanModify": False,
+        "viewerCanUpdate": True,
+        "viewerCanClose": pull.state is PullState.OPEN,
+        "isInMergeQueue": False,
+        "isMergeQueueEnabled": False,
+        "autoMergeRequest": None,
+        "milestone": None,
+        "locked": False,
+        "reviewDecision": review_decision(pull),
+    }
+
+
+def review_decision(pull: PullRequest) -> str | None:
+    """Return GraphQL's PullRequestReviewDecision by each reviewer's last word; null where nobody reviewed."""
+    latest = {review.author: review.state for review in pull.reviews if review.state != "COMMENTED"}
+    if "CHANGES_REQUESTED" in latest.values():
+        return "CHANGES_REQUESTED"
+    return "APPROVED" if "APPROVED" in latest.values() else None
+
+
+def _people(asking: Asking, pull: PullRequest) -> dict[str, Any]:
+    def nobody(typename: str) -> Callable[..., Node]:
+        return lambda **page: connection(typename, (), lambda login: user_node(asking, login), **page)
+
+    return {
+        "author": lambda: user_node(asking, pull.author),
+        "mergedBy": lambda: user_node(asking, pull.merged_by) if pull.merged_by else None,
+        "assignees": nobody("UserConnection"),
+        "assignedActors": nobody("AssigneeConnection"),
+        "reviewRequests": nobody("ReviewRequestConnection"),
+        "projectItems": nobody("ProjectV2ItemConnection"),
+        "projectCards": _classic_projects,
+    }
+
+
+def _classic_projects(**_: Any) -> Node:
+    """Refuse as github.com does: this is what breaks `gh pr edit` before gh 2.82."""
+    raise GraphError("", _CLASSIC)
+
+
+def _conversation(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str, Any]:
+    def comment(item: Comment) -> Node:
+        return comment_node(asking, repository, pull, item)
+
+    def review(item: Review) -> Node:
+        return _review_node(asking, repository, item)
+
+    labels = [repository.labels[name] for name in pull.labels]
+    return {
+        "labels": lambda **page: connection("LabelConnection", labels, lambda item: label_node(repository, item), **page),
+        "comments": lambda **page: connection("IssueCommentConnection", pull.comments, comment, **page),
+        "reviews": lambda **page: connection("PullRequestReviewConnection", pull.reviews, review, **page),
+        "reactionGroups": reactions,
+    }
+
+
+def reactions() -> list[Node]:
+    """Return GitHub's eight reaction groups, which nobody used."""
+    nobody = Node("ReactingUserConnection", {"totalCount": 0})
+    return [Node("ReactionGroup", {"content": content, "users": lambda **_: nobody}) for content in _REACTIONS]
+
+
+def label_node(repository: Repository, label: Label) -> Node:
+    """Return a label."""
+    return Node(
+        "Label",
+        {
+            "id": f"L_{repository.id}_{label.name}",
+            "name": label.name,
+            "description": label.description or None,
+            "color": label.color,
+        },
+    )
+
+
+def comment_node(asking: Asking, repository: Repository, pull: PullRequest, comment: Comment) -> Node:
+    """Return a comment of the conversation."""
+    return Node(
+        "IssueComment",
+        {
+            "id": f"IC_{comment.id}",
+            "databaseId": comment.id,
+            "author": lambda: user_node(asking, comment.author),
+            "authorAssociation": association(repository, comment.author),
+            "body": comment.body,
+            "createdAt": comment.at,
+            "includesCreatedEdit": False,
+            "isMinimized": False,
+            "minimizedReason": None,
+            "reactionGroups": reactions,
+            "url": f"{url_of(repository, pull)}#issuecomment-{comment.id}",
+            "viewerDidAuthor": comment.author == asking.login,
+        },
+    )
+
+
+def _review_node(asking: Asking, repository: Repository, review: Review) -> Node:
+    return Node(
+        "PullRequestReview",
+        {
+            "id": f"PRR_{review.id}",
+            "author": lambda: user_node(asking, review.author),
+            "authorAssociation": association(repository, review.author),
+            "submittedAt": review.at,
+            "body": review.body,
+            "state": review.state,
+            "commit": lambda: commit_node(asking, repository, review.commit),
+            "reactionGroups": reactions,
+        },
+    )
+
+
+def association(repository: Repository, login: str) -> str:
+    """Return GraphQL's CommentAuthorAssociation: every other user of a simulated world is a member."""
+    return "OWNER" if login == repository.owner else "MEMBER"
+
+
+def _git(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str, Any]:
+    world = asking.world
+    bare = world.bare(repository)
+    base = world.base_tip(repository, pull)
+
+    def commits(**page: Any) -> Node:
+        found = bare.between(base, pull.head_oid)
+        return connection(
+            "PullRequestCommitConnection",
+            found,
+            lambda data: Node(
+                "PullRequestCommit",
+                {"id": f"PRC_{data.oid}", "commit": lambda: commit_node(asking, repository, data.oid)},
+            ),
+            **page,
+        )
+
+    return {
+        "baseRefOid": base,
+        "mergeable": lambda: mergeable(world, repository, pull).value,
+        "mergeStateStatus": lambda: merge_state(asking, repository, pull),
+        "mergeCommit": lambda: commit_node(asking, repository, pull.merge_commit) if pull.merge_commit else None,
+        "commits": commits,
+        "additions": lambda: bare.size(base, pull.head_oid)[1],
+        "deletions": lambda: bare.size(base, pull.head_oid)[2],
+        "changedFiles": lambda: bare.size(base, pull.head_oid)[0],
+    }
+
+
+def merge_state(asking: Asking, repository: Repository, pull: PullRequest) -> str:
+    """Return GraphQL's MergeStateStatus (docs.github.com/graphql/reference/enums#mergestatestatus)."""
+    found = mergeable(asking.world, repository, pull)
+    if found is Mergeable.UNKNOWN:
+        return "UNKNOWN"
+    if found is Mergeable.CONFLICTING:
+        return "DIRTY"
+    if pull.draft:
+        return "DRAFT"
+    return "UNSTABLE" if rollup_state(repository, pull.head_oid) in {"FAILURE", "PENDING"} else "CLEAN"
+
+
+def repository_node(asking: Asking, repository: Repository) -> Node:
+    """Return a repository."""
+    settings = repository.settings
+    url = f"https://github.com/{repository.slug}"
+    return Node(
+        "Repository",
+        {
+            "id": f"R_{repository.id}",
+            "databaseId": repository.id,
+            "name": repository.name,
+            "nameWithOwner": repository.slug,
+            "owner": lambda: user_node(asking, repository.owner),
+            "url": url,
+            "sshUrl": f"git@github.com:{repository.slug}.git",
+            "description": None,
+            "parent": None,
+            "isFork": False,
+            "isPrivate": False,
+            "isArchived": False,
+            "hasIssuesEnabled": True,
+            "hasWikiEnabled": True,
+            "viewerPermission": "ADMIN",
+            "mergeCommitAllowed": settings.merge_allowed,
+            "squashMergeAllowed": settings.squash_allowed,
+            "rebaseMergeAllowed": settings.rebase_allowed,
+            "deleteBranchOnMerge": settings.delete_branch_on_merge,
+            "defaultBranchRef": lambda: _default_branch(repository),
+            "labels": lambda order_by=None, **page: _labels(repository, order_by, page),
+            "pullRequest": lambda number: _pull(asking, repository, number),
+            "pullRequests": lambda **arguments: _pulls(asking, repository, **arguments),
+        },
+    )
+
+
+def _default_branch(repository: Repository) -> Node | None:
+    """Return the default branch; GitHub answers null while the repository is empty."""
+    name = repository.default_branch
+    return Node("Ref", {"id": f"REF_{repository.id}_{name}", "name": name}) if name in repository.refs else None
+
+
+def _labels(repository: Repository, order_by: Mapping[str, str] | None, page: dict[str, Any]) -> Node:
+    backward = (order_by or {}).get("direction") == "DESC"
+    labels = sorted(repository.labels.values(), key=lambda label: label.name, reverse=backward)
+    return connection("LabelConnection", labels, lambda label: label_node(repository, label), **page)
+
+
+def _pull(asking: Asking, repository: Repository, number: int) -> Node:
+    pull = repository.pulls.get(number)
+    if pull is None:
+        raise GraphError("NOT_FOUND", f"Could not resolve to a PullRequest with the number of {number}.")
+    return pull_node(asking, repository, pull)
+
+
+def _pulls(  # noqa: PLR0913 -- the field's own arguments
+    asking: Asking,
+    repository: Repository,
+    *,
+    states: list[str] | None = None,
+    base_ref_name: str | None = None,
+    head_ref_name: str | None = None,
+    order_by: Mapping[str, str] | None = None,
+    **page: Any,
+) -> Node:
+    chosen = [
+        pull
+        for pull in repository.pulls.values()
+        if (not states or pull.state.value in states)
+        and (base_ref_name is None or pull.base == base_ref_name)
+        and (head_ref_name is None or pull.head == head_ref_name)
+    ]
+    order = {"field": "CREATED_AT", "direction": "ASC", **(order_by or {})}
+    keys = {"CREATED_AT": "created_at", "UPDATED_AT": "updated_at"}
+    if order["field"] not in keys:
+        raise GraphError("", f"not simulated: pullRequests(orderBy: {order['field']})")
+    key = keys[order["field"]]
+    chosen.sort(key=lambda pull: (getattr(pull, key), pull.number), reverse=order["direction"] == "DESC")
+    return connection("PullRequestConnection", chosen, lambda pull: pull_node(asking, repository, pull), **page)

@@ -1,0 +1,133 @@
+"""The nodes that GraphQL walks: a type's name, and what each of its fields answers. An absent field raises."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from trunkline.sim.world import World
+
+_T = TypeVar("_T")
+_PAGE = 100  # docs.github.com, "Rate limits and query limits": first and last take 1 to 100
+
+
+class GraphError(Exception):
+    """An error as GitHub's GraphQL words it.
+
+    Args:
+        kind: GitHub's `type`, like NOT_FOUND; empty where GitHub gives none.
+        message: GitHub's own sentence.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Who asks which world."""
+
+    world: World
+    login: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """An object of a GraphQL type; a field's value is given at once or computed when it is asked for.
+
+    A callable is called with the field's arguments, their names in snake case.
+    """
+
+    typename: str
+    fields: Mapping[str, Any]
+
+
+def snake(name: str) -> str:
+    """Return a GraphQL name as Python spells it."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+
+
+def connection(  # noqa: PLR0913 -- the Relay connection's own arguments
+    typename: str,
+    items: Sequence[_T],
+    view: Callable[[_T], Node],
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    after: str | None = None,
+    before: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Node:
+    """Return one page of a Relay connection.
+
+    Errors as docs.github.com, "Forming calls with GraphQL", describes them: nodes without `first` or `last`, or
+    more than 100.
+    """
+    start = _position(after) + 1 if after else 0
+    end = _position(before) if before else len(items)
+    chosen = range(start, end)
+    chosen = chosen[:first] if first is not None else chosen
+    chosen = chosen[-last:] if last else chosen
+
+    def bounded() -> range:
+        _check_bounds(typename, first, last)
+        return chosen
+
+    return Node(
+        typename,
+        {
+            "totalCount": len(items),
+            "nodes": lambda: [view(items[index]) for index in bounded()],
+            "edges": lambda: [_edge(typename, index, view(items[index])) for index in bounded()],
+            "pageInfo": lambda: _page_info(chosen, len(items)),
+            **(extra or {}),
+        },
+    )
+
+
+def _check_bounds(typename: str, first: int | None, last: int | None) -> None:
+    name = typename.removesuffix("Connection")
+    name = name[:1].lower() + name[1:]
+    if first is None and last is None:
+        message = f"You must provide a `first` or `last` value to properly paginate the `{name}` connection."
+        raise GraphError("MISSING_PAGINATION_BOUNDARIES", message)
+    for word, value in (("first", first), ("last", last)):
+        if value is not None and value > _PAGE:
+            message = (
+                f"Requesting {value} records on the `{name}` connection exceeds the `{word}` limit of {_PAGE} records."
+            )
+            raise GraphError("EXCESSIVE_PAGINATION", message)
+
+
+def _edge(typename: str, index: int, node: Node) -> Node:
+    return Node(typename.replace("Connection", "Edge"), {"node": node, "cursor": _cursor(index)})
+
+
+def _page_info(chosen: range, total: int) -> Node:
+    return Node(
+        "PageInfo",
+        {
+            "hasNextPage": chosen.stop < total,
+            "hasPreviousPage": chosen.start > 0,
+            "startCursor": _cursor(chosen[0]) if chosen else None,
+            "endCursor": _cursor(chosen[-1]) if chosen else None,
+        },
+    )
+
+
+def _cursor(index: int) -> str:
+    return base64.b64encode(f"cursor:{index}".encode()).decode()
+
+
+def _position(cursor: str) -> int:
+    try:
+        return int(base64.b64decode(cursor, validate=True).decode().removeprefix("cursor:"))
+    except ValueError:
+        raise GraphError("INVALID_CURSOR_ARGUMENTS", f"`{cursor}` does not appear to be a valid cursor.") from None

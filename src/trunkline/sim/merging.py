@@ -1,0 +1,150 @@
+"""How a pull request is merged: what is refused, and the commits that each method leaves."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from trunkline.sim import actions, pushes
+from trunkline.sim.bare import Bare, CommitData, Person
+from trunkline.sim.model import Deletion, MergeMethod, PullRequest, PullState, Repository
+from trunkline.sim.refused import GitHubRefusal, No
+
+if TYPE_CHECKING:
+    from trunkline.sim.world import World
+
+
+class Mergeable(Enum):
+    """GraphQL's MergeableState."""
+
+    MERGEABLE = "MERGEABLE"
+    CONFLICTING = "CONFLICTING"
+    UNKNOWN = "UNKNOWN"
+
+
+def mergeable(world: World, repository: Repository, pull: PullRequest) -> Mergeable:
+    """Say whether a merge would conflict; GitHub does not compute it for a pull request that is not open."""
+    base = repository.refs.get(pull.base)
+    if pull.state is not PullState.OPEN or base is None:
+        return Mergeable.UNKNOWN
+    tree = world.bare(repository).merged_tree(base, pull.head_oid)
+    return Mergeable.MERGEABLE if tree else Mergeable.CONFLICTING
+
+
+def merge(  # noqa: PLR0913 -- what a merge may be told
+    world: World,
+    repository: Repository,
+    pull: PullRequest,
+    actor: str,
+    *,
+    method: MergeMethod,
+    expected_head: str = "",
+    headline: str | None = None,
+    body: str | None = None,
+    deletion: Deletion = Deletion.KEEP,
+) -> PullRequest:
+    """Merge a pull request and return it.
+
+    Raises:
+        GitHubRefusal: 405 (draft, closed, conflict, method not allowed) or 409 (the head is not the expected one),
+            in the sentences of docs.github.com, "Merge a pull request", and cli/cli#8092.
+    """
+    _check(world, repository, pull, method, expected_head)
+    base = repository.refs[pull.base]
+    commit = _commit(world, repository, pull, actor, method, headline, body)
+    if not world.bare(repository).update(f"refs/heads/{pull.base}", commit, old=base):
+        raise GitHubRefusal(No.NOT_ALLOWED, "Base branch was modified. Review and try the merge again.")
+    done = pushes.merged(world, repository, pull, actor, commit=commit, base_oid=base)
+    pushes.moved(world, repository, [(pull.base, commit)], actor)
+    _delete_head(world, repository, done, actor, deletion)
+    return repository.pulls[pull.number]
+
+
+def _check(world: World, repository: Repository, pull: PullRequest, method: MergeMethod, expected_head: str) -> None:
+    settings = repository.settings
+    allowed = {
+        MergeMethod.MERGE: settings.merge_allowed,
+        MergeMethod.SQUASH: settings.squash_allowed,
+        MergeMethod.REBASE: settings.rebase_allowed,
+    }
+    named = {
+        MergeMethod.MERGE: "Merge commits",
+        MergeMethod.SQUASH: "Squash merges",
+        MergeMethod.REBASE: "Rebase merges",
+    }
+    if pull.state is not PullState.OPEN:
+        raise GitHubRefusal(No.NOT_ALLOWED, "Pull Request is not mergeable")
+    if pull.draft:
+        raise GitHubRefusal(No.NOT_ALLOWED, "Pull Request is still a draft")
+    if not allowed[method]:
+        raise GitHubRefusal(No.NOT_ALLOWED, f"{named[method]} are not allowed on this repository.")
+    if expected_head and expected_head != pull.head_oid:
+        raise GitHubRefusal(No.CONFLICT, "Head branch was modified. Review and try the merge again.")
+    if mergeable(world, repository, pull) is not Mergeable.MERGEABLE:
+        raise GitHubRefusal(No.NOT_ALLOWED, "Pull Request is not mergeable")
+
+
+def _commit(  # noqa: PLR0913 -- as merge
+    world: World,
+    repository: Repository,
+    pull: PullRequest,
+    actor: str,
+    method: MergeMethod,
+    headline: str | None,
+    body: str | None,
+) -> str:
+    bare, base = world.bare(repository), repository.refs[pull.base]
+    at = world.now()
+    if method is MergeMethod.REBASE:
+        return _rebase(bare, base, pull, _person(world, actor, at))
+    tree = bare.merged_tree(base, pull.head_oid)
+    if method is MergeMethod.MERGE:
+        title, text = f"Merge pull request #{pull.number} from {repository.owner}/{pull.head}", pull.title
+        parents: tuple[str, ...] = (base, pull.head_oid)
+    else:
+        title, text = squash_message(pull, bare.between(base, pull.head_oid))
+        parents = (base,)
+    title, text = title if headline is None else headline, text if body is None else body
+    author = _person(world, pull.author if method is MergeMethod.SQUASH else actor, at)
+    committer = Person("GitHub", "noreply@github.com", at)
+    return bare.write_commit(tree, parents, f"{title}\n\n{text}".rstrip("\n") + "\n", author, committer)
+
+
+def squash_message(pull: PullRequest, commits: tuple[CommitData, ...]) -> tuple[str, str]:
+    """Return GitHub's default title and body of a squash commit.
+
+    docs.github.com, "About merge methods on GitHub", "Merge message for a squash merge": one commit gives its own
+    title and message, several the pull request's title and the list of commits. Co-author trailers are not imitated.
+    """
+    if len(commits) == 1:
+        return f"{commits[0].headline} (#{pull.number})", commits[0].body
+    listed = "\n\n".join(f"* {commit.headline}" + (f"\n\n{commit.body}" if commit.body else "") for commit in commits)
+    return f"{pull.title} (#{pull.number})", listed
+
+
+def _rebase(bare: Bare, base: str, pull: PullRequest, committer: Person) -> str:
+    """Replay the commits on the base; the object ids are new always (docs.github.com, "About merge methods")."""
+    tip = base
+    for commit in bare.between(base, pull.head_oid):
+        if len(commit.parents) > 1:
+            continue
+        tree = bare.picked_tree(tip, commit.oid)
+        if not tree:
+            raise GitHubRefusal(No.NOT_ALLOWED, "This branch can't be rebased")
+        tip = bare.write_commit(tree, (tip,), commit.message + "\n", commit.author, committer)
+    return tip
+
+
+def _person(world: World, login: str, at: str) -> Person:
+    user = world.add_user(login)
+    return Person(user.name, f"{user.id}+{user.login}@users.noreply.github.com", at)
+
+
+def _delete_head(world: World, repository: Repository, pull: PullRequest, actor: str, deletion: Deletion) -> None:
+    if repository.settings.delete_branch_on_merge:
+        deletion = Deletion.WEB
+    if deletion is Deletion.KEEP or pull.head == repository.default_branch:
+        return
+    if deletion is Deletion.WEB:
+        actions.retarget_children(world, repository, pull.head, pull.base, actor)
+    actions.delete_branch(world, repository, actor, pull.head)

@@ -1,0 +1,214 @@
+"""What the simulated GitHub remembers: users, repositories, pull requests, checks. Data only; git holds the commits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class PullState(Enum):
+    """GraphQL's PullRequestState."""
+
+    OPEN = "OPEN"
+    CLOSED = "CLOSED"
+    MERGED = "MERGED"
+
+
+class MergeMethod(Enum):
+    """GraphQL's PullRequestMergeMethod; REST spells it in lower case."""
+
+    MERGE = "MERGE"
+    SQUASH = "SQUASH"
+    REBASE = "REBASE"
+
+
+class EventKind(Enum):
+    """GraphQL's PullRequestTimelineItemsItemType, as far as simulated."""
+
+    AUTOMATIC_BASE_CHANGE_SUCCEEDED = "AUTOMATIC_BASE_CHANGE_SUCCEEDED_EVENT"
+    BASE_REF_CHANGED = "BASE_REF_CHANGED_EVENT"
+    BASE_REF_DELETED = "BASE_REF_DELETED_EVENT"
+    CLOSED = "CLOSED_EVENT"
+    CONVERT_TO_DRAFT = "CONVERT_TO_DRAFT_EVENT"
+    HEAD_REF_DELETED = "HEAD_REF_DELETED_EVENT"
+    HEAD_REF_FORCE_PUSHED = "HEAD_REF_FORCE_PUSHED_EVENT"
+    MERGED = "MERGED_EVENT"
+    READY_FOR_REVIEW = "READY_FOR_REVIEW_EVENT"
+    REOPENED = "REOPENED_EVENT"
+
+
+class Deletion(Enum):
+    """How a branch goes away, which decides what becomes of the pull requests based on it.
+
+    Deleted by a push or by REST (`gh pr merge --delete-branch` included) they are closed; deleted by the
+    repository's delete_branch_on_merge or the web button they are retargeted (cli/cli#1168, cli/cli#14223).
+    """
+
+    KEEP = "keep"
+    REST = "rest"
+    WEB = "web"
+
+
+@dataclass(frozen=True)
+class User:
+    """A user. `id` is the database id."""
+
+    login: str
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label of a repository; `color` is six hex digits."""
+
+    name: str
+    color: str = "ededed"
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A timeline event. `before` and `after` are object ids of a force push, or branch names of a base change."""
+
+    kind: EventKind
+    at: str
+    actor: str
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Comment:
+    """A comment in the conversation."""
+
+    id: int
+    author: str
+    body: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Review:
+    """A submitted review of one commit; `state` is GraphQL's PullRequestReviewState."""
+
+    id: int
+    author: str
+    state: str
+    body: str
+    at: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request inside one repository; forks are not simulated.
+
+    Attributes:
+        base_oid: tip of the base when the pull request stopped being open; empty while it is open.
+        head_oid: tip of the head; frozen when it stops being open, so it is also "the head stored at close".
+        at: times are ISO 8601 in UTC, empty where the thing has not happened.
+    """
+
+    number: int
+    title: str
+    body: str
+    author: str
+    base: str
+    head: str
+    head_oid: str
+    created_at: str
+    updated_at: str
+    state: PullState = PullState.OPEN
+    draft: bool = False
+    base_oid: str = ""
+    closed_at: str = ""
+    merged_at: str = ""
+    merged_by: str = ""
+    merge_commit: str = ""
+    labels: tuple[str, ...] = ()
+    comments: tuple[Comment, ...] = ()
+    reviews: tuple[Review, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """An annotation of a check run; `level` is REST's annotation_level."""
+
+    message: str
+    title: str = ""
+    path: str = ".github"
+    line: int = 1
+    level: str = "failure"
+
+
+@dataclass(frozen=True)
+class CheckRun:
+    """A check run of a commit; status and conclusion are GraphQL's enums, conclusion empty until completed."""
+
+    id: int
+    name: str
+    commit: str
+    status: str
+    conclusion: str
+    started_at: str
+    completed_at: str
+    workflow: str = "CI"
+    annotations: tuple[Annotation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Status:
+    """A commit status; `state` is GraphQL's StatusState."""
+
+    context: str
+    commit: str
+    state: str
+    description: str
+    target_url: str
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A repository's settings that decide what a merge may do and what it leaves."""
+
+    delete_branch_on_merge: bool = False
+    merge_allowed: bool = True
+    squash_allowed: bool = True
+    rebase_allowed: bool = True
+
+
+@dataclass
+class Repository:
+    """One repository: its pull requests, and the refs as GitHub knows them after the pushes it has read.
+
+    Attributes:
+        refs: branch name -> object id, after `received` bytes of the push log.
+        checks: commit -> its check runs, oldest first; statuses alike.
+        merges: uuid -> result of an asynchronous merge, as REST answers it.
+    """
+
+    owner: str
+    name: str
+    id: int
+    default_branch: str = "main"
+    settings: Settings = field(default_factory=Settings)
+    next_number: int = 1
+    received: int = 0
+    refs: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, Label] = field(default_factory=dict)
+    pulls: dict[int, PullRequest] = field(default_factory=dict)
+    checks: dict[str, tuple[CheckRun, ...]] = field(default_factory=dict)
+    statuses: dict[str, tuple[Status, ...]] = field(default_factory=dict)
+    merges: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """`owner/name`."""
+        return f"{self.owner}/{self.name}"
+
+    def open_pulls(self) -> tuple[PullRequest, ...]:
+        """Return the open pull requests, lowest number first."""
+        return tuple(pull for _, pull in sorted(self.pulls.items()) if pull.state is PullState.OPEN)

@@ -1,0 +1,182 @@
+"""The whole simulated GitHub: who exists, which repositories, what time it is; kept in one file between runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from trunkline.domain.errors import UsageError
+from trunkline.kernel import files
+from trunkline.sim.bare import Bare
+from trunkline.sim.faults import Fault
+from trunkline.sim.model import Comment, Event, EventKind, Label, PullRequest, PullState, Repository, User
+
+DEFAULT_START = "2025-11-19T09:00:00+00:00"
+"""When a simulated world begins; every moment asked for is a second later, so runs repeat to the object id."""
+
+DEFAULT_TOKEN = "sim"  # noqa: S105 -- no secret: the simulator's own
+DEFAULT_LABELS = (
+    Label("bug", "d73a4a", "Something isn't working"),
+    Label("enhancement", "a2eeef", "New feature or request"),
+)
+
+
+@dataclass
+class State:
+    """What world.json holds.
+
+    Attributes:
+        start: the deterministic clock's beginning in ISO 8601; empty: the machine's own clock.
+        ticks: moments given out so far.
+        tokens: token -> login.
+    """
+
+    start: str = DEFAULT_START
+    ticks: int = 0
+    next_id: int = 1
+    users: dict[str, User] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+_STATE = TypeAdapter(State)
+
+
+@dataclass
+class World:
+    """A running world. Mutations call `touch`; `save` writes only what changed."""
+
+    root: Path
+    state: State
+    changed: bool = True
+    _bares: dict[str, Bare] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, root: Path, *, start: str = DEFAULT_START, viewer: str = "octocat") -> World:
+        """Make an empty world in a new or empty directory, with one user who owns the token `sim`.
+
+        Raises:
+            UsageError: there is a world already.
+        """
+        if (root / "world.json").exists():
+            raise UsageError(f"{root} holds a simulated GitHub already", why="world.json exists")
+        root.mkdir(parents=True, exist_ok=True)
+        world = cls(root, State(start=start))
+        world.add_user(viewer)
+        world.state.tokens[DEFAULT_TOKEN] = viewer
+        world.save()
+        return world
+
+    @classmethod
+    def load(cls, root: Path) -> World:
+        """Read a world that was saved.
+
+        Raises:
+            UsageError: there is none.
+        """
+        path = root / "world.json"
+        if not path.exists():
+            raise UsageError(f"no simulated GitHub in {root}", why="world.json does not exist")
+        return cls(root, _STATE.validate_json(path.read_bytes()), changed=False)
+
+    def save(self) -> None:
+        """Write world.json, all or nothing, if anything changed."""
+        if self.changed:
+            files.replace_bytes(self.root / "world.json", _STATE.dump_json(self.state, indent=1))
+            self.changed = False
+
+    def touch(self) -> None:
+        """Note that something changed."""
+        self.changed = True
+
+    def now(self) -> str:
+        """Return the next moment, as GitHub writes times."""
+        self.touch()
+        if not self.state.start:
+            moment = datetime.now(timezone.utc)
+        else:
+            moment = datetime.fromisoformat(self.state.start) + timedelta(seconds=self.state.ticks)
+        self.state.ticks += 1
+        return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def new_id(self) -> int:
+        """Return the next database id."""
+        self.touch()
+        self.state.next_id += 1
+        return self.state.next_id - 1
+
+    def add_user(self, login: str, name: str = "") -> User:
+        """Return the user of that login, made if new."""
+        if login not in self.state.users:
+            self.state.users[login] = User(login, self.new_id(), name or login.title())
+        return self.state.users[login]
+
+    def viewer(self, token: str) -> str:
+        """Return the login that a token belongs to, or empty."""
+        return self.state.tokens.get(token, "")
+
+    def create_repository(self, owner: str, name: str, *, default_branch: str = "main") -> Path:
+        """Make a repository and return the path of its bare git repository; fill it by an ordinary push.
+
+        Raises:
+            UsageError: it exists.
+        """
+        slug = f"{owner}/{name}"
+        if slug in self.state.repositories:
+            raise UsageError(f"the simulated GitHub has {slug} already")
+        self.add_user(owner)
+        path = self.root / "repos" / owner / f"{name}.git"
+        self._bares[slug] = Bare.create(path, default_branch)
+        self.state.repositories[slug] = Repository(
+            owner, name, self.new_id(), default_branch, labels={label.name: label for label in DEFAULT_LABELS}
+        )
+        self.save()
+        return path
+
+    def repository(self, slug: str) -> Repository | None:
+        """Return a repository by `owner/name` (GitHub ignores case), or None."""
+        by_case = {name.lower(): repository for name, repository in self.state.repositories.items()}
+        return by_case.get(slug.lower())
+
+    def bare(self, repository: Repository) -> Bare:
+        """Return a repository's git."""
+        slug = repository.slug
+        if slug not in self._bares:
+            self._bares[slug] = Bare(self.root / "repos" / repository.owner / f"{repository.name}.git")
+        return self._bares[slug]
+
+    def put(self, repository: Repository, pull: PullRequest) -> PullRequest:
+        """Store a pull request as it now is, and tell the push hook which refs/pull/N/head follow which branch."""
+        repository.pulls[pull.number] = replace(pull, updated_at=self.now())
+        lines = [f"refs/heads/{p.head} {p.number}\n" for p in repository.open_pulls()]
+        (self.bare(repository).path / "pull-heads").write_text("".join(lines), encoding="utf-8")
+        return repository.pulls[pull.number]
+
+    def record(  # noqa: PLR0913 -- an event has that many parts
+        self, pull: PullRequest, kind: EventKind, actor: str, before: str = "", after: str = ""
+    ) -> PullRequest:
+        """Return the pull request with one more timeline event."""
+        event = Event(kind, self.now(), actor, before, after)
+        return replace(pull, events=(*pull.events, event))
+
+    def comment(self, repository: Repository, pull: PullRequest, actor: str, body: str) -> Comment:
+        """Add a comment and return it."""
+        comment = Comment(self.new_id(), actor, body, self.now())
+        self.put(repository, replace(pull, comments=(*pull.comments, comment)))
+        return comment
+
+    def base_tip(self, repository: Repository, pull: PullRequest) -> str:
+        """Return the base's tip that the pull request is compared with: the one now, or the one when it was closed."""
+        if pull.state is PullState.OPEN:
+            return repository.refs.get(pull.base, "") or pull.base_oid
+        return pull.base_oid
+
+    def dump(self) -> dict[str, object]:
+        """Return the state as JSON values, for inspection."""
+        loaded: dict[str, object] = json.loads(_STATE.dump_json(self.state))
+        return loaded

@@ -1,0 +1,174 @@
+"""The tasks of a landing. Each parses, calls one workflow, and tells what came of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.context import Context as InvokeContext
+from invoke.exceptions import Exit
+from invoke.tasks import Task, task
+
+from trunkline.domain.errors import CheckFailed, ExitCode
+from trunkline.domain.step import StepName
+from trunkline.engine import Performed
+from trunkline.tasks.telling import Told, telling
+from trunkline.workflows import log as log_workflow
+from trunkline.workflows import rebase, resume
+from trunkline.workflows.context import Context, Options, open_context
+
+_HELP = {
+    "pr": "the pull request; default: TRUNKLINE_PR, else that of the branch checked out",
+    "stack": "which stack, where stack.toml has several",
+    "skip": "steps to leave out, by name, separated by commas; said in the note",
+    "accept-unavailable": "gates that may be impossible here (a missing toolchain), separated by commas",
+    "fork-point": "the last commit below the entry's own, where the evidence leaves a choice",
+    "fresh": "run every gate, whatever the receipts say",
+    "no-push": "stop before anything that others see: skips push, ready and note",
+    "dry-run": "print the plan, change nothing",
+    "json": "one JSON object on stdout; progress on stderr",
+    "yes": "ask nothing",
+}
+_DOCS = {
+    StepName.VERIFY_MERGED: "See that every entry below is merged, how and when; and whether CI works.",
+    StepName.SWITCH: "Check out the entry's branch; refuses to carry uncommitted work along.",
+    StepName.FETCH: "Fetch trunk, the entry's branch and the heads of the pull requests below.",
+    StepName.ONTO: "Replay the entry's own commits, and nothing else, onto trunk.",
+    StepName.FMT: "cargo fmt --all; what it changes becomes a commit of its own.",
+    StepName.GATES: "Run the cargo gates on exactly the entry's tree.",
+    StepName.PUSH: "Push the branch, if the gates passed and the remote still has what was seen.",
+    StepName.READY: "Retarget the pull request to trunk and mark it ready for review.",
+    StepName.NOTE: "Write the reviewer note into the pull request's description.",
+    StepName.CHECKLIST: "Evaluate the verification checklist against the world now.",
+    StepName.NEXT: "Name the entry above and its command.",
+}
+
+
+def _options(skip: str, accept_unavailable: str, fork_point: str, *, fresh: bool, no_push: bool) -> Options:
+    skipped = rebase.step_names(skip) | (rebase.PUBLISHING if no_push else frozenset())
+    accepted = frozenset(name.strip() for name in accept_unavailable.split(",") if name.strip())
+    return Options(skipped, accepted, fork_point, fresh)
+
+
+def _do(told: Told, context: Context, *, dry_run: bool) -> None:
+    told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
+    told.account["pr"] = context.entry.pr
+    if dry_run:
+        told.plan(rebase.plan(context, told.task))
+        return
+    _conclude(told, context, rebase.run(context, told.task))
+
+
+def _conclude(told: Told, context: Context, performed: Performed) -> None:
+    told.performed(performed)
+    if told.failed_outcomes(performed):
+        raise CheckFailed("the checklist has open lines", next_command=f"invoke rebase --pr {context.entry.pr}")
+    above = context.stack.above(context.entry)
+    if StepName.NEXT in performed.outcomes and above is not None:
+        told.terminal.next(f"#{above.pr} {above.title}: invoke rebase --pr {above.pr}")
+
+
+def _listener(told: Told) -> Any:
+    return told.terminal
+
+
+@task(name="rebase", help=_HELP)
+def rebase_(
+    _: InvokeContext,
+    pr: str | None = None,
+    stack: str = "",
+    skip: str = "",
+    accept_unavailable: str = "",
+    fork_point: str = "",
+    fresh: bool = False,
+    no_push: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+    yes: bool = False,
+) -> None:
+    """Land one entry: verify, fetch, rebase, format, gate, push, mark ready, leave the evidence."""
+    with telling(rebase.WHOLE, json_wanted=json) as told:
+        options = _options(skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push)
+        context = open_context(pr, stack=stack, options=options, tell=_listener(told))
+        if not (dry_run or yes or json) and not _confirmed(told, context):
+            raise Exit(code=int(ExitCode.OK))
+        _do(told, context, dry_run=dry_run)
+
+
+def _confirmed(told: Told, context: Context) -> bool:
+    """Ask once, before anything, where a person can answer; elsewhere nobody is asked."""
+    if not (sys.stdin.isatty() and told.terminal.console.is_terminal):
+        return True
+    publishes = not (context.options.skip >= rebase.PUBLISHING)
+    ends = "then push it, mark it ready and write the note" if publishes else "and stop before the push"
+    told.terminal.line(f"Rebase #{context.entry.pr} onto {context.tracking}, run its gates, {ends}.")
+    return told.terminal.console.input("Go on? [Y/n] ").strip().lower() in {"", "y", "yes"}
+
+
+def _step_task(step: StepName) -> Task[Callable[..., None]]:
+    def body(
+        _: InvokeContext,
+        pr: str | None = None,
+        stack: str = "",
+        skip: str = "",
+        accept_unavailable: str = "",
+        fork_point: str = "",
+        fresh: bool = False,
+        dry_run: bool = False,
+        json: bool = False,
+        yes: bool = False,  # noqa: ARG001 -- a single step asks nothing anyway
+    ) -> None:
+        with telling(step.value, json_wanted=json) as told:
+            options = _options(skip, accept_unavailable, fork_point, fresh=fresh, no_push=False)
+            _do(told, open_context(pr, stack=stack, options=options, tell=_listener(told)), dry_run=dry_run)
+
+    body.__doc__ = _DOCS[step]
+    help_ = {name: text for name, text in _HELP.items() if name != "no-push"}
+    return Task(body, name=step.value, help=help_)
+
+
+@task(name="continue", help={"json": _HELP["json"]})
+def continue_(_: InvokeContext, json: bool = False) -> None:
+    """Go on with the run that stopped: after a conflict, a failed gate, a kill."""
+    with telling("continue", json_wanted=json) as told:
+        found = resume.find(_listener(told))
+        if found is None:
+            told.terminal.line("nothing to continue: no run is open")
+            return
+        context, run = found
+        told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}, run {run.id}")
+        _conclude(told, context, resume.resume(context, run))
+
+
+@task(help={"json": _HELP["json"]})
+def abort(_: InvokeContext, json: bool = False) -> None:
+    """Go back to before the run that stopped."""
+    with telling("abort", json_wanted=json) as told:
+        found = resume.find(_listener(told))
+        if found is None:
+            told.terminal.line("nothing to abort: no run is open")
+            return
+        told.outcome(resume.abort(*found))
+
+
+@task(help={"json": _HELP["json"]})
+def log(_: InvokeContext, json: bool = False) -> None:
+    """List the runs of this repository, newest first, with what each step did."""
+    with telling("log", json_wanted=json) as told:
+        runs = log_workflow.runs()
+        told.account["runs"] = [log_workflow.as_data(run) for run in runs]
+        for run in runs:
+            told.terminal.line((run.id, "bold"), f"  {run.started.get('task')} #{run.started.get('pr')}: {run.state}")
+            for row in log_workflow.rows(run):
+                told.terminal.line(f"   {row}")
+
+
+namespace = Collection(
+    rebase_,
+    *[_step_task(step) for step in StepName],
+    continue_,
+    abort,
+    log,
+)

@@ -1,0 +1,37 @@
+"""The same collection as an installed program, for repositories that want no tasks.py."""
+
+from __future__ import annotations
+
+from invoke.exceptions import Exit, ParseError
+from invoke.program import Program
+
+from trunkline import __version__
+from trunkline.domain.errors import ExitCode
+from trunkline.tasks.landing import namespace
+
+
+class LandingProgram(Program):
+    """Invoke's program, with the contract's exit code for a command line that cannot be parsed."""
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        """Parse the program's own flags."""
+        try:
+            super().parse_core(argv)
+        except ParseError as error:
+            raise _usage(error) from error
+
+    def parse_tasks(self) -> None:
+        """Parse task names and their flags."""
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            raise _usage(error) from error
+
+
+def _usage(error: ParseError) -> Exit:
+    return Exit(f"error: {error}\nnext: trunkline --list", code=int(ExitCode.USAGE))
+
+
+def main() -> None:
+    """Run `trunkline TASK ...`."""
+    LandingProgram(name="trunkline", binary="trunkline", version=__version__, namespace=namespace).run()

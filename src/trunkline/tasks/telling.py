@@ -1,0 +1,114 @@
+"""What every task shares: one teller, one way out. Errors become exit codes here, and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from trunkline.domain.errors import ExitCode, TrunklineError
+from trunkline.domain.step import Mark, Outcome, Plan
+from trunkline.engine import Performed
+from trunkline.kernel.files import private_directory
+from trunkline.report import as_json
+from trunkline.report.terminal import Terminal
+
+
+class Told:
+    """One task's account: to the terminal as it happens, and, with `--json`, as one object at the end."""
+
+    def __init__(self, task: str, *, json_wanted: bool) -> None:
+        self.task = task
+        self.json_wanted = json_wanted
+        self.terminal = Terminal(sys.stderr if json_wanted else sys.stdout)
+        self.account: dict[str, Any] = {"task": task}
+
+    def plan(self, plan: Plan) -> None:
+        """Tell what would be done."""
+        self.account["plan"] = as_json.plan(plan)
+        self.terminal.plan(plan)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Tell what was done by a task that is no chain of steps."""
+        self.account["outcome"] = as_json.outcome(outcome)
+        self.terminal.outcome(outcome)
+
+    def performed(self, performed: Performed) -> None:
+        """Tell how a run ended; what stopped it leaves as the error that it is.
+
+        Raises:
+            TrunklineError: what stopped the run.
+        """
+        self.account["steps"] = [
+            {"step": name.value, **as_json.outcome(outcome)} for name, outcome in performed.outcomes.items()
+        ]
+        if performed.error is not None:
+            raise performed.error
+
+    def failed_outcomes(self, performed: Performed) -> bool:
+        """Say whether a step that never stops a run (the checklist) found something open."""
+        return any(outcome.mark is Mark.FAILED for outcome in performed.outcomes.values())
+
+    def close(self, code: ExitCode) -> None:
+        """Print the JSON object, where it was asked for."""
+        self.account["exit_code"] = int(code)
+        if self.json_wanted:
+            sys.stdout.write(json.dumps(self.account, indent=2, sort_keys=True) + "\n")
+            sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
+    """Give a task its teller, and turn what it raises into the contract's exit codes.
+
+    Raises:
+        Exit: always with the code of the contract, and never with a traceback.
+    """
+    told = Told(task, json_wanted=json_wanted)
+    try:
+        yield told
+    except TrunklineError as error:
+        told.account["error"] = as_json.error(error)
+        Terminal(sys.stderr).error(error)
+        code = error.code
+    except KeyboardInterrupt:
+        told.account["error"] = {"what": "interrupted"}
+        _tell_interrupted()
+        code = ExitCode.INTERRUPTED
+    except Exit:
+        raise
+    except Exception as error:  # noqa: BLE001 -- the border: a defect of ours must not look like yours
+        told.account["error"] = {"what": "a defect of trunkline", "log": _tell_defect(task, error)}
+        code = ExitCode.DEFECT
+    else:
+        code = ExitCode.OK
+    told.close(code)
+    if code is not ExitCode.OK:
+        raise Exit(code=int(code))
+
+
+def _tell_interrupted() -> None:
+    terminal = Terminal(sys.stderr)
+    terminal.line(("interrupted: ", "bold yellow"), "nothing is lost; every child process was ended")
+    terminal.next("invoke continue")
+    terminal.next("invoke abort")
+
+
+def _tell_defect(task: str, error: Exception) -> str:
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    log = private_directory(Path(state) / "trunkline") / "defect.log"
+    with log.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+        stream.write(f"task {task}\n")
+        traceback.print_exception(type(error), error, error.__traceback__, file=stream)
+    terminal = Terminal(sys.stderr)
+    terminal.line(("defect: ", "bold red"), f"{type(error).__name__}: {error}")
+    terminal.line("  this is a fault of trunkline, not of your repository; nothing was pushed by the failing step")
+    terminal.next(f"less {log}")
+    return str(log)

@@ -1,0 +1,308 @@
+"""Where a task stands: the checkout, the stack, the entry, the options; and the world as last looked at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from trunkline.adapters import config, history, refs
+from trunkline.adapters.git import Git
+from trunkline.adapters.github import GitHub, Repository, repository_of
+from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid, pr_number
+from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
+from trunkline.domain.stack import Entry, Stack
+from trunkline.domain.step import StepName
+from trunkline.engine import Teller
+
+
+class Listener(Teller, Protocol):
+    """Who is told as it happens; commands and progress too."""
+
+    def command(self, typed: str) -> None:
+        """A mutation is given, as a person would type it."""
+
+    def progress(self, text: str) -> None:
+        """A line of progress within a step."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for beside the entry."""
+
+    skip: frozenset[StepName] = frozenset()
+    accept_unavailable: frozenset[str] = frozenset()
+    fork_point: str = ""
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class World:
+    """What was seen at one instant: GitHub's pull requests, the remote's refs, the local branch.
+
+    Attributes:
+        snapshot: the stack's pull requests.
+        trunk: M, the remote's trunk tip.
+        remote_refs: full ref name -> tip, for trunk, the entry's branch and the pull requests' heads.
+        local: the local branch.
+    """
+
+    snapshot: Snapshot
+    trunk: Oid
+    remote_refs: Mapping[str, Oid]
+    local: LocalState
+
+
+@dataclass
+class Context:
+    """One task's place to stand.
+
+    Attributes:
+        git: the user's checkout.
+        stack: the stack.
+        entry: the entry asked for.
+        repository: where its pull requests are.
+        options: what was asked for beside the entry.
+        tell: who is told.
+    """
+
+    git: Git
+    stack: Stack
+    entry: Entry
+    repository: Repository
+    options: Options
+    tell: Listener
+    _world: World | None = field(default=None, repr=False)
+
+    @property
+    def github(self) -> GitHub:
+        """The stack's repository on GitHub."""
+        return GitHub(self.repository, self.git.cwd)
+
+    @property
+    def state(self) -> Path:
+        """Where the journals and the lease of this repository are."""
+        return self.git.state_dir()
+
+    @property
+    def tracking(self) -> str:
+        """Trunk as people write it: `origin/main`."""
+        return f"{self.stack.remote}/{self.stack.trunk}"
+
+    def world(self) -> World:
+        """Return the world, looked at once until something changes it (`forget`)."""
+        if self._world is None:
+            self._world = _look(self)
+        return self._world
+
+    def forget(self) -> None:
+        """What was seen is no longer true."""
+        self._world = None
+
+    def local_tip(self) -> Oid:
+        """Return the local branch's tip now.
+
+        Raises:
+            UsageError: there is no local branch yet.
+        """
+        tip = refs.read_refs(self.git, branch_ref(self.entry.branch)).get(branch_ref(self.entry.branch))
+        if tip is None:
+            raise UsageError(
+                f"there is no local branch {self.entry.branch}", next_command=f"invoke switch --pr {self.entry.pr}"
+            )
+        return tip
+
+    def pull_request(self) -> PullRequest:
+        """Return the entry's pull request.
+
+        Raises:
+            Refused: it is closed, or its head lives in another repository.
+            UsageError: GitHub has none of that number, or its branch is not the one in stack.toml.
+        """
+        return _open(self, self.entry)
+
+
+def open_context(pr: str | None, *, stack: str, options: Options, tell: Listener, cwd: Path | None = None) -> Context:
+    """Find the checkout, its stack.toml, the entry and the repository on GitHub.
+
+    Args:
+        pr: `--pr`; None: TRUNKLINE_PR, else the pull request of the branch checked out.
+        stack: `--stack`; "" where stack.toml has one.
+        options: the rest of what was asked for.
+        tell: who is told.
+        cwd: a directory inside the checkout; default: the current one.
+
+    Raises:
+        UsageError: one of them is not to be found; says which and how to mend it.
+        Refused: the repository is shallow.
+    """
+    git = top_of(Git(cwd or Path.cwd()))
+    chosen = choose_stack(load_stacks(git.cwd), stack)
+    entry = _entry(git, chosen, pr)
+    git = Git(git.cwd, tell.command)
+    _refuse_shallow(git, chosen.remote)
+    repository = repository_of(refs.remote_url(git, chosen.remote))
+    pushes = repository_of(refs.remote_url(git, chosen.remote, push=True))
+    if pushes != repository:
+        raise Refused(
+            f"{chosen.remote} fetches from {repository.slug} but pushes to {pushes.slug}",
+            why="a push would not reach the pull request's repository",
+            next_command=f"git remote set-url --push {chosen.remote} {refs.remote_url(git, chosen.remote)}",
+        )
+    return Context(git, chosen, entry, repository, options, tell)
+
+
+def top_of(git: Git) -> Git:
+    """Return the repository seen from the top of its work tree.
+
+    Raises:
+        UsageError: this is no repository, or one without a work tree.
+    """
+    git.common_dir()
+    done = git.query("rev-parse", "--show-toplevel", ok=(0, 128))
+    if done.returncode != 0 or not done.text:
+        raise UsageError("this is a bare repository", why="trunkline needs a checkout that holds stack.toml")
+    return Git(Path(done.text), git.echo)
+
+
+def load_stacks(top: Path) -> tuple[Stack, ...]:
+    """Read the stack.toml at the top of a checkout, or the file that TRUNKLINE_STACK_FILE names."""
+    named = os.environ.get("TRUNKLINE_STACK_FILE")
+    return config.load(Path(named) if named else top / config.FILE_NAME)
+
+
+def choose_stack(stacks: Collection[Stack], name: str) -> Stack:
+    """Return the stack of a name, or the only one.
+
+    Raises:
+        UsageError: there are several and none was named, or none has the name.
+    """
+    listed = ", ".join(stack.name for stack in stacks)
+    if not name and len(stacks) == 1:
+        return next(iter(stacks))
+    for stack in stacks:
+        if name and stack.name == name:
+            return stack
+    what = f"stack.toml has no stack {name!r}" if name else "stack.toml has several stacks"
+    first = next(iter(stacks)).name
+    raise UsageError(
+        what, why=f"it has {listed or 'one, without a name'}", next_command=f"invoke rebase --stack {first}"
+    )
+
+
+def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
+    asked = pr if pr is not None else os.environ.get("TRUNKLINE_PR")
+    if asked:
+        return stack.entry(pr_number(asked))
+    here = git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+    for entry in stack.entries:
+        if entry.branch == here:
+            return entry
+    listed = "\n".join(f"#{entry.pr}  {entry.branch}  {entry.title}" for entry in stack.entries)
+    raise UsageError(
+        "which pull request?",
+        why=f"{here or 'a detached HEAD'} is no branch of the stack, which has\n{listed}",
+        next_command=f"invoke rebase --pr {stack.entries[0].pr}",
+    )
+
+
+def _refuse_shallow(git: Git, remote: str) -> None:
+    if git.query("rev-parse", "--is-shallow-repository").text == "true":
+        raise Refused(
+            "this is a shallow clone",
+            why="where an entry's own commits begin cannot be proven without its history",
+            next_command=f"git fetch --unshallow {remote}",
+        )
+
+
+def _look(context: Context) -> World:
+    """Look at everything at once: one GraphQL query, one ls-remote, and a fetch of objects where some are missing."""
+    git, stack, entry = context.git, context.stack, context.entry
+    snapshot = context.github.read_stack([each.pr for each in stack.entries])
+    heads = [refs.pull_head(each.pr) for each in (*stack.below(entry), entry)]
+    names = [branch_ref(stack.trunk), branch_ref(entry.branch), *heads]
+    found = refs.list_remote(git, stack.remote, names)
+    trunk = found.get(branch_ref(stack.trunk))
+    if trunk is None:
+        raise UsageError(
+            f"{stack.remote} has no branch {stack.trunk}",
+            why="stack.toml names it as the trunk",
+            next_command=f"git ls-remote --heads {stack.remote}",
+        )
+    missing = [name for name, tip in found.items() if not history.has_object(git, tip)]
+    if missing:
+        # Objects only, no ref: looking moves nothing.
+        git.query(
+            "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
+            "--refmap=", "--quiet", "--end-of-options", stack.remote, *missing, network=True,
+        )  # fmt: skip
+    local = local_state(git, entry.branch, found.get(branch_ref(entry.branch)))
+    return World(snapshot, trunk, found, local)
+
+
+def local_state(git: Git, branch: BranchName, remote: Oid | None) -> LocalState:
+    """Look at the local branch: its tip, who has it checked out, and what is uncommitted there."""
+    tip = refs.read_refs(git, branch_ref(branch)).get(branch_ref(branch))
+    here = git.query("rev-parse", "--show-toplevel").text
+    holders = [tree for tree in refs.work_trees(git) if tree.branch == branch]
+    elsewhere = next((str(tree.path) for tree in holders if str(tree.path) != here), "")
+    checked_out = any(str(tree.path) == here for tree in holders)
+    return LocalState(branch, tip, remote, checked_out, elsewhere, refs.changed_paths(git))
+
+
+def _open(context: Context, entry: Entry) -> PullRequest:
+    pr = context.world().snapshot.pr(entry.pr)
+    if pr is None:
+        raise no_such_pull_request(context, entry.pr)
+    if pr.state is PrState.MERGED:
+        above = context.stack.above(entry)
+        raise Refused(
+            f"#{entry.pr} is merged already",
+            why=f"on {pr.merged_at[:10]}; there is nothing left to do for it",
+            next_command=f"invoke rebase --pr {above.pr}" if above else "git fetch --prune",
+        )
+    if pr.state is PrState.CLOSED:
+        raise Refused(
+            f"#{entry.pr} is closed",
+            why="a push to a closed pull request's branch can make it impossible to reopen",
+            next_command=f"gh pr reopen {entry.pr}",
+        )
+    if pr.head_repository != context.repository.slug:
+        raise Refused(
+            f"#{entry.pr} comes from {pr.head_repository or 'a deleted repository'}",
+            why=f"only branches of {context.repository.slug} itself can be pushed",
+            next_command=f"gh pr checkout {entry.pr}",
+        )
+    if pr.head != entry.branch:
+        raise UsageError(
+            f"stack.toml has {entry.branch} for #{entry.pr}, GitHub has {pr.head}",
+            next_command="${EDITOR:-vi} stack.toml",
+        )
+    return pr
+
+
+def no_such_pull_request(context: Context, number: PrNumber) -> UsageError:
+    """Return the complaint about a number in stack.toml that GitHub does not know."""
+    return UsageError(
+        f"{context.repository.slug} has no pull request #{number}",
+        why="stack.toml lists it",
+        next_command=f"gh pr list --repo {context.repository.argument} --state all",
+    )
+
+
+def resolve_fork_point(context: Context) -> Oid | None:
+    """Return the commit that `--fork-point` names, if it was given.
+
+    Raises:
+        UsageError: it names no commit here.
+    """
+    asked = context.options.fork_point
+    if not asked:
+        return None
+    found = context.git.resolve(asked)
+    if found is None:
+        raise UsageError(f"--fork-point {asked!r} is no commit here", next_command="git log --oneline")
+    return oid(found)

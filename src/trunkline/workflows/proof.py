@@ -1,0 +1,66 @@
+"""What is proven of a commit: gates by receipts, the rest by the journal. Nothing here runs a gate."""
+
+from __future__ import annotations
+
+from trunkline.adapters import history
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid, PrNumber, short
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.step import StepName
+from trunkline.gates.run import gate_names, proven
+from trunkline.workflows.context import Context
+from trunkline.workflows.recorded import unavailable_gates
+
+
+def gates_for(context: Context, tip: Oid) -> tuple[tuple[str, GateOutcome | None], ...]:
+    """Return every gate of the stack with what is proven for exactly this commit's tree; None: nothing is.
+
+    A gate that was unavailable leaves no receipt; the journal remembers that it was tried on this commit.
+    """
+    settings = context.stack.gates
+    receipts = {outcome.gate: outcome for outcome in proven(context.git.cwd, tip, settings)}
+    tried = {name: GateOutcome.unavailable(name, cure) for name, cure in unavailable_gates(context, tip).items()}
+    return tuple((name, receipts.get(name) or tried.get(name)) for name in gate_names(settings))
+
+
+def require_gates(context: Context, tip: Oid) -> None:
+    """See that every gate has passed on this commit's tree, is accepted as unavailable, or gates are skipped by name.
+
+    Raises:
+        Refused: one has not.
+    """
+    if StepName.GATES in context.options.skip:
+        return
+    gates = gates_for(context, tip)
+    lacking = [
+        f"{name}: {outcome.verdict.value if outcome else 'not run on this tree'}"
+        for name, outcome in gates
+        if not (outcome and outcome.verdict is Verdict.PASSED) and not accepted(context, name, outcome)
+    ]
+    if lacking:
+        raise Refused(
+            f"the gates have not passed on {short(tip)}",
+            why="\n".join(lacking) + "\nnothing was pushed",
+            next_command=f"invoke gates --pr {context.entry.pr}",
+        )
+
+
+def accepted(context: Context, name: str, outcome: GateOutcome | None) -> bool:
+    """Say whether a gate could not run here and was accepted so by name; a gate that ran is never waived."""
+    unavailable = outcome is not None and outcome.verdict is Verdict.UNAVAILABLE
+    return unavailable and name in context.options.accept_unavailable
+
+
+def merged_numbers(context: Context) -> tuple[PrNumber, ...]:
+    """Return the entries below, nearest first."""
+    return tuple(entry.pr for entry in reversed(context.stack.below(context.entry)))
+
+
+def own_commit_count(context: Context, tip: Oid) -> int:
+    """Return how many commits a tip has over trunk."""
+    return len(history.reachable(context.git, [tip], [context.world().trunk]))
+
+
+def skipped_by_name(context: Context) -> tuple[str, ...]:
+    """Return the steps left out by name, in a run's order."""
+    return tuple(step.value for step in StepName if step in context.options.skip)

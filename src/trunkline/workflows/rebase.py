@@ -1,0 +1,168 @@
+"""rebase: the whole landing of one entry, or any of its steps alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from trunkline.adapters import journal, lease
+from trunkline.domain.errors import Paused, UsageError
+from trunkline.domain.step import Outcome, Plan, Step, StepName
+from trunkline.engine import Acting, Performed, perform
+from trunkline.workflows.context import Context, Options
+from trunkline.workflows.steps import (
+    checklist,
+    fetch,
+    fmt,
+    gates,
+    next_entry,
+    note,
+    onto,
+    push,
+    ready,
+    switch,
+    verify,
+)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a step is planned and done."""
+
+    plan: Callable[[Context], Step]
+    perform: Callable[[Context, Acting], Outcome]
+
+
+_ALONE = {
+    StepName.VERIFY_MERGED: _Way(verify.plan, verify.perform),
+    StepName.SWITCH: _Way(switch.plan, switch.perform),
+    StepName.FETCH: _Way(fetch.plan, fetch.perform),
+    StepName.ONTO: _Way(onto.plan, onto.perform),
+    StepName.FMT: _Way(fmt.plan, fmt.perform),
+    StepName.GATES: _Way(gates.plan, gates.perform),
+    StepName.PUSH: _Way(push.plan, push.perform),
+    StepName.READY: _Way(ready.plan, ready.perform),
+    StepName.NOTE: _Way(note.plan, note.perform),
+    StepName.CHECKLIST: _Way(checklist.plan, checklist.perform),
+    StepName.NEXT: _Way(next_entry.plan, next_entry.perform),
+}
+_WITHIN = {**_ALONE, StepName.SWITCH: _Way(switch.plan_within_rebase, switch.perform_within_rebase)}
+WHOLE = "rebase"
+PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE})
+"""What `--no-push` leaves out: everything that others see."""
+
+
+def steps_of(task: str) -> tuple[StepName, ...]:
+    """Return the steps of a task: all of them for `rebase`, else the one of that name."""
+    return tuple(StepName) if task == WHOLE else (StepName(task),)
+
+
+def step_names(text: str) -> frozenset[StepName]:
+    """Return the steps that `--skip` names, separated by commas.
+
+    Raises:
+        UsageError: one is no step.
+    """
+    known = {step.value: step for step in StepName}
+    asked = [name.strip() for name in text.split(",") if name.strip()]
+    for name in asked:
+        if name not in known:
+            raise UsageError(
+                f"--skip {name}: there is no such step",
+                why=f"the steps are {', '.join(known)}",
+                next_command="invoke --help rebase",
+            )
+    return frozenset(known[name] for name in asked)
+
+
+def plan(context: Context, task: str) -> Plan:
+    """Decide what a task will do, from one look at the world; nothing moves.
+
+    Raises:
+        TrunklineError: it could not be done; the same refusals as when it is.
+    """
+    names = steps_of(task)
+    if StepName.VERIFY_MERGED in names:
+        verify.perform(context)
+    steps = []
+    for name in names:
+        foresee = name is StepName.ONTO and name not in context.options.skip
+        steps.append(onto.forecast(context) if foresee else _ways(task)[name].plan(context))
+    return Plan(task, context.entry.pr, tuple(steps), _skipped(context, names))
+
+
+def run(context: Context, task: str) -> Performed:
+    """Do a task: hold the lease, open a journal, perform the steps.
+
+    Raises:
+        Paused: an earlier run of this entry waits for a person.
+        Refused: another run holds the repository.
+    """
+    ways, names = _ways(task), steps_of(task)
+    steps = tuple(ways[name].plan(context) for name in names)
+    intended = Plan(task, context.entry.pr, steps, _skipped(context, names))
+    with lease.hold(context.state, run=journal.new_run_id(str(context.entry.pr))) as held:
+        if StepName.ONTO in names:
+            _refuse_while_paused(context)
+        log = journal.create(held)
+        log.append(held, "run", **_started(context, intended))
+        return perform(intended, performers(context, task), lease=held, journal=log, tell=context.tell)
+
+
+def performers(context: Context, task: str) -> dict[StepName, Callable[[Acting], Outcome]]:
+    """Return how each step is done in this context."""
+
+    def bound(way: _Way) -> Callable[[Acting], Outcome]:
+        return lambda acting: way.perform(context, acting)
+
+    return {name: bound(way) for name, way in _ways(task).items()}
+
+
+def options_of(started: Any) -> Options:
+    """Return the options that a run was started with, from its journal."""
+    return Options(
+        skip=frozenset(StepName(name) for name in started["skip"]),
+        accept_unavailable=frozenset(started["accept_unavailable"]),
+        fork_point=str(started["fork_point"]),
+        fresh=bool(started["fresh"]),
+    )
+
+
+def _started(context: Context, intended: Plan) -> dict[str, Any]:
+    options = context.options
+    return {
+        "task": intended.task,
+        "pr": intended.pr,
+        "branch": context.entry.branch,
+        "stack": context.stack.name,
+        "skip": sorted(step.value for step in options.skip),
+        "accept_unavailable": sorted(options.accept_unavailable),
+        "fork_point": options.fork_point,
+        "fresh": options.fresh,
+        "steps": [
+            {"name": step.name.value, "does": step.does, "commands": list(step.commands)} for step in intended.steps
+        ],
+    }
+
+
+def _ways(task: str) -> dict[StepName, _Way]:
+    return _WITHIN if task == WHOLE else _ALONE
+
+
+def _skipped(context: Context, names: Collection[StepName]) -> tuple[StepName, ...]:
+    return tuple(name for name in names if name in context.options.skip and len(names) > 1)
+
+
+def _refuse_while_paused(context: Context) -> None:
+    for earlier in journal.runs(context.state):
+        if earlier.started.get("branch") != context.entry.branch:
+            continue
+        paused = earlier.last("paused")
+        if earlier.state == "paused" and paused:
+            raise Paused(
+                f"run {earlier.id} of #{context.entry.pr} waits for you",
+                why=f"a conflict in {', '.join(paused.data['files'])}\nresolve it in {paused.data['worktree']}",
+                next_command=("invoke continue", "invoke abort"),
+            )
+        break

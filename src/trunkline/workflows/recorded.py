@@ -1,0 +1,53 @@
+"""What the journal remembers of an entry: the rebases it went through, and the gates that could not run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from trunkline.adapters import history, journal
+from trunkline.domain.names import Oid
+from trunkline.domain.step import StepName
+from trunkline.workflows.context import Context
+
+
+def last_onto(context: Context, tip: Oid) -> Mapping[str, Any] | None:
+    """Return the facts of the rebase that `tip` came from, newest first; None: no rebase of ours."""
+    for facts in _ontos(context):
+        new = context.git.resolve(str(facts.get("new")))
+        if new is not None and history.is_ancestor(context.git, new, tip):
+            return facts
+    return None
+
+
+def base_of(context: Context, tip: Oid) -> Oid | None:
+    """Return the base that the journal has for exactly this tip of the entry's branch."""
+    for facts in _ontos(context):
+        if facts.get("new") == tip:
+            return context.git.resolve(str(facts.get("base")))
+    return None
+
+
+def planned_remote(context: Context, tip: Oid) -> Oid | None:
+    """Return the remote tip that was seen when `tip`, or what it grew from, was planned; None: never planned."""
+    facts = last_onto(context, tip)
+    seen = facts.get("remote") if facts else None
+    return context.git.resolve(str(seen)) if seen else None
+
+
+def unavailable_gates(context: Context, tip: Oid) -> dict[str, str]:
+    """Return the gates that the newest gates run on this commit could not run, each with its cure."""
+    for run in journal.runs(context.state):
+        for record in reversed(run.records):
+            if record.kind == "gated" and record.data.get("commit") == tip:
+                return {str(name): str(cure) for name, cure in dict(record.data.get("unavailable", {})).items()}
+    return {}
+
+
+def _ontos(context: Context) -> Iterator[Mapping[str, Any]]:
+    for run in journal.runs(context.state):
+        for record in reversed(run.records):
+            facts = record.data.get("facts")
+            ours = record.kind == "done" and record.step == StepName.ONTO.value and isinstance(facts, dict)
+            if ours and isinstance(facts, dict) and facts.get("branch") == context.entry.branch:
+                yield facts

@@ -1,0 +1,58 @@
+"""fetch: remote-tracking refs and our evidence refs show what was looked at."""
+
+from __future__ import annotations
+
+from trunkline.adapters import refs
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import branch_ref, short
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.workflows.context import Context
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    return Step(
+        StepName.FETCH,
+        f"bring {context.tracking} and the entry's branch up to date",
+        (f"git fetch {context.stack.remote}",),
+        mutates=True,
+    )
+
+
+def perform(context: Context, acting: Acting) -> Outcome:
+    """Fetch trunk, the entry's branch and the heads of the pull requests below (they outlive their branches).
+
+    Raises:
+        Refused: the entry's branch is gone from the remote; it is not created again (promises, fault 20).
+    """
+    world, remote = context.world(), context.stack.remote
+    if branch_ref(context.entry.branch) not in world.remote_refs:
+        context.pull_request()
+        raise Refused(
+            f"{remote} has no branch {context.entry.branch} any more",
+            why=f"it is the head of #{context.entry.pr}; pushing it again by itself could hide why it was deleted",
+            next_command=f"git push {remote} {context.pull_request().head_oid}:{branch_ref(context.entry.branch)}",
+        )
+    wanted = {
+        branch_ref(branch): refs.tracking_ref(remote, branch)
+        for branch in (context.stack.trunk, context.entry.branch)
+    }
+    for entry in context.stack.below(context.entry):
+        if refs.pull_head(entry.pr) in world.remote_refs:
+            wanted[refs.pull_head(entry.pr)] = refs.evidence_ref(entry.pr)
+    trunk = refs.tracking_ref(remote, context.stack.trunk)
+    before = refs.read_refs(context.git, *wanted.values())
+    stale = {theirs: ours for theirs, ours in wanted.items() if before.get(ours) != world.remote_refs[theirs]}
+    if stale:
+        refs.fetch(context.git, acting.lease, remote, stale)
+    old, new = before.get(trunk), refs.read_refs(context.git, trunk)[trunk]
+    if new != world.trunk:
+        context.forget()  # trunk moved between look and fetch: what follows looks again
+    moved = f"{short(old) if old else 'new'}..{short(new)}" if old != new else f"is at {short(new)}"
+    return Outcome(
+        "fetched",
+        f"{context.tracking} {moved}",
+        Mark.DONE if stale else Mark.NOTHING,
+        data={"trunk": {"before": old, "after": new}, "moved": sorted(stale.values())},
+    )

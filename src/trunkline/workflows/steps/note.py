@@ -1,0 +1,66 @@
+"""note: the reviewer note in the pull request's description, from what really ran."""
+
+from __future__ import annotations
+
+from trunkline.domain.errors import OutsideFailed, Refused
+from trunkline.domain.names import short
+from trunkline.domain.note import BEGIN, END, NoteFacts, place
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.report.note import reviewer_note
+from trunkline.workflows.context import Context
+from trunkline.workflows.proof import gates_for, merged_numbers, own_commit_count, skipped_by_name
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    command = f"gh pr edit {context.entry.pr} --body-file DESCRIPTION"
+    return Step(
+        StepName.NOTE, f"write the reviewer note into #{context.entry.pr}'s description", (command,), mutates=True
+    )
+
+
+def perform(context: Context, acting: Acting) -> Outcome:
+    """Write the note between its markers; the author's text stays byte for byte.
+
+    Raises:
+        Refused: the pull request is closed, or shows another head than ours, or the markers are damaged.
+    """
+    context.forget()  # the description may have been edited meanwhile: read, write, read back
+    pr, tip = context.pull_request(), context.local_tip()
+    if pr.head_oid != tip:
+        raise Refused(
+            f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
+            why="the note speaks of the pushed commit only",
+            next_command=f"invoke push --pr {pr.number}",
+        )
+    body = place(pr.body, reviewer_note(facts_of(context)))
+    if body == pr.body:
+        return Outcome("note", "says so already", Mark.NOTHING, data={"commit": tip, "changed": False})
+    acting.intend(pr=pr.number, body=pr.body)
+    context.tell.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
+    written = context.github.edit(pr.number, body=body).get("body")
+    if written != body:
+        raise OutsideFailed(
+            f"#{pr.number}'s description did not come back as written",
+            why="somebody may have edited it at the same moment",
+            next_command=f"invoke note --pr {pr.number}",
+        )
+    context.forget()
+    told = "updated" if BEGIN in pr.body and END in pr.body else "added"
+    return Outcome("note", told, data={"commit": tip, "changed": True})
+
+
+def facts_of(context: Context) -> NoteFacts:
+    """Gather what the note may state: receipts for exactly this commit, and what was skipped."""
+    tip = context.local_tip()
+    return NoteFacts(
+        trunk=context.stack.trunk,
+        trunk_oid=context.world().trunk,
+        commit=tip,
+        own_commits=own_commit_count(context, tip),
+        merged=merged_numbers(context),
+        gates=gates_for(context, tip),
+        skipped=skipped_by_name(context),
+        next=context.entry.next,
+    )

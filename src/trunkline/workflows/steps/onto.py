@@ -1,0 +1,333 @@
+"""onto: the entry's own commits, and nothing else, on top of trunk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trunkline.adapters import history, replay
+from trunkline.adapters.worktrees import work_dir
+from trunkline.domain import forkpoint
+from trunkline.domain.commits import Commit
+from trunkline.domain.errors import Paused, Refused, UsageError
+from trunkline.domain.forkpoint import ForkPoint
+from trunkline.domain.names import Oid, oid, short
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting, Pause
+from trunkline.kernel.files import private_directory
+from trunkline.workflows import branch
+from trunkline.workflows.context import Context, resolve_fork_point
+from trunkline.workflows.evidence import entry_tip, gather
+from trunkline.workflows.steps.switch import refuse_unmovable
+from trunkline.workflows.steps.verify import merged_below
+
+
+@dataclass(frozen=True)
+class Work:
+    """A replay decided on: all as object ids, so that it can be taken up again from the journal."""
+
+    tip: Oid
+    local: Oid | None
+    remote: Oid | None
+    base: Oid
+    fork: Oid
+    about: str
+    own: tuple[Commit, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def facts(self) -> dict[str, Any]:
+        """Return the work as journal values."""
+        return {
+            "tip": self.tip,
+            "local": self.local,
+            "remote": self.remote,
+            "base": self.base,
+            "fork": self.fork,
+            "about": self.about,
+            "own": [commit.oid for commit in self.own],
+            "notes": list(self.notes),
+        }
+
+
+def plan(context: Context) -> Step:
+    """Plan the step; the fork point is decided, and a conflict foreseen, where the history is already here."""
+    command = f"git rebase --onto {context.tracking} FORK_POINT {context.entry.branch}"
+    return Step(StepName.ONTO, f"replay the entry's own commits onto {context.tracking}", (command,), mutates=True)
+
+
+def forecast(context: Context) -> Step:
+    """Plan the step with its facts: the same decision and the same replay, in memory; no ref moves."""
+    work = decide(context)
+    command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"
+    if work.fork == work.base:
+        return Step(StepName.ONTO, f"nothing: {len(work.own)} commits sit on {context.tracking} already", ())
+    done = replay.replay(context.git, work.own, work.base, by=replay.committer(context.git))
+    expected = (
+        f"conflict in {short(done.conflict[0].oid)}: {', '.join(done.conflict[1])}"
+        if done.conflict
+        else ("no conflict")
+    )
+    does = f"replay {len(work.own)} commits onto {context.tracking}, fork point {short(work.fork)} ({work.about}); "
+    return Step(StepName.ONTO, does + expected, (command,), mutates=True)
+
+
+def decide(context: Context) -> Work:
+    """Decide what is replayed onto what.
+
+    Raises:
+        Refused: the fork point is not certain, the entry has no commits of its own, or it holds merges.
+    """
+    tip = entry_tip(context)
+    fork = forkpoint.decide(gather(context, tip.oid), given=resolve_fork_point(context))
+    _refuse_unreplayable(context, fork)
+    world = context.world()
+    notes = tuple(note for note in (tip.about, *_reverted(context), *_ignored(fork)) if note)
+    return Work(tip.oid, world.local.local, world.local.remote, world.trunk, fork.oid, fork.about, fork.own, notes)
+
+
+def perform(context: Context, acting: Acting) -> Outcome:
+    """Replay the entry's own commits onto trunk, check the result, and only then move the branch.
+
+    Raises:
+        Refused: see `decide`; or the branch cannot be moved.
+        Pause: a commit conflicts; a work tree waits for a person.
+    """
+    refuse_unmovable(context.world().local)
+    work = decide(context)
+    if work.fork == work.base:
+        return _nothing(context, acting, work)
+    by, sign = replay.committer(context.git), replay.signs(context.git)
+    _refuse_unsigned(work, sign=sign)
+    done = replay.replay(context.git, work.own, work.base, by=by, sign=sign)
+    return _concluded(context, acting, work, done, resolved=())
+
+
+def resume(context: Context, acting: Acting, paused: dict[str, Any]) -> Outcome:
+    """Take a replay up again after its conflict was resolved in the pause's work tree.
+
+    Raises:
+        Pause: the conflict is not resolved yet, or a later commit conflicts too.
+    """
+    git = context.git
+    own = replay.reread(git, [oid(name) for name in paused["own"]])
+    work = Work(
+        tip=oid(paused["tip"]),
+        local=oid(paused["local"]) if paused["local"] else None,
+        remote=oid(paused["remote"]) if paused["remote"] else None,
+        base=oid(paused["base"]),
+        fork=oid(paused["fork"]),
+        about=str(paused["about"]),
+        own=own,
+        notes=tuple(paused["notes"]),
+    )
+    rest = replay.reread(git, [oid(name) for name in paused["rest"]])
+    by, sign = replay.committer(git), replay.signs(git)
+    onto = oid(paused["onto"])
+    tree = _resolution(context, Path(paused["worktree"]), onto, paused)
+    new = replay.write_commit(git, rest[0], tree=tree, parent=onto, by=by, sign=sign)
+    context.tell.progress(f'resolved: {short(rest[0].oid)} "{rest[0].subject}"')
+    further = replay.replay(git, rest[1:], new, by=by, sign=sign)
+    mapped = tuple((oid(a), oid(b)) for a, b in paused["mapped"])
+    done = replay.Replay(
+        further.tip, (*mapped, (rest[0].oid, new), *further.mapped), further.conflict, further.rest, further.emptied
+    )
+    return _concluded(context, acting, work, done, resolved=(*paused["resolved"], rest[0].oid))
+
+
+def remove_worktree(context: Context, acting: Acting, path: Path) -> None:
+    """Remove a pause's work tree; it holds nothing that is not committed elsewhere."""
+    if path.is_dir():
+        context.git.mutate(acting.lease, "worktree", "remove", "--force", "--force", "--", str(path), quiet=True)
+
+
+def _concluded(
+    context: Context, acting: Acting, work: Work, done: replay.Replay, *, resolved: Sequence[str]
+) -> Outcome:
+    if done.conflict:
+        raise _pause(context, acting, work, done, resolved)
+    git = context.git
+    replay.check_replayed(git, work.own, base=work.base, tip=done.tip)
+    if not resolved:
+        _check_against_merge(context, work, done.tip)
+    branch.move(context, acting, new=done.tip, old=work.local, why=f"rebased onto {context.tracking}")
+    remove_worktree(context, acting, _worktree_path(context, acting))
+    met = f"{len(resolved)} conflicts resolved by hand" if resolved else "no conflict"
+    empty = [f"{short(name)} changes nothing any more: it is kept, empty" for name in done.emptied]
+    notes = (*work.notes, *empty)
+    facts = {
+        **work.facts(),
+        "branch": context.entry.branch,
+        "new": done.tip,
+        "mapped": [list(pair) for pair in done.mapped],
+    }
+    return Outcome(
+        "rebased",
+        f"{len(work.own)} commits, fork point {short(work.fork)} ({work.about}), {met}",
+        Mark.WARNED if empty else Mark.DONE,
+        notes,
+        {**facts, "resolved": list(resolved), "emptied": list(done.emptied)},
+    )
+
+
+def _nothing(context: Context, acting: Acting, work: Work) -> Outcome:
+    branch.move(context, acting, new=work.tip, old=work.local, why=f"caught up with {context.stack.remote}")
+    facts = {**work.facts(), "branch": context.entry.branch, "new": work.tip, "mapped": [], "resolved": []}
+    told = f"nothing: {len(work.own)} commits sit on {context.tracking} already"
+    return Outcome("rebased", told, Mark.NOTHING, work.notes, facts)
+
+
+def _check_against_merge(context: Context, work: Work, tip: Oid) -> None:
+    """A replay without conflict must come to the tree of the one three-way merge (promises, fault 10)."""
+    git = context.git
+    merged = replay.three_way(git, base=work.fork, ours=work.base, theirs=work.tip)
+    if merged.conflicts or merged.tree != git.tree(tip):
+        ranges = f"{work.fork}..{work.tip} {work.base}..{tip}"
+        raise Refused(
+            "the replay and the three-way merge of the same commits disagree; no ref was moved",
+            why=f"conflicts in {', '.join(merged.conflicts)}" if merged.conflicts else "their trees differ",
+            command=f"git range-diff {ranges}",
+            stderr=git.query("range-diff", "--no-color", *ranges.split()).text,
+            next_command=f"git diff {merged.tree} {tip}",
+        )
+
+
+def _pause(context: Context, acting: Acting, work: Work, done: replay.Replay, resolved: Sequence[str]) -> Pause:
+    assert done.conflict  # noqa: S101 -- the caller's condition
+    commit, paths = done.conflict
+    path = _conflict_worktree(context, acting, onto=done.tip, commit=commit)
+    listed = "\n".join(f"  {name}" for name in paths)
+    error = Paused(
+        f'conflict: {short(commit.oid)} "{commit.subject}" does not apply to {context.tracking}',
+        why=f"{len(done.mapped)} of {len(work.own)} commits are replayed; your branch is as it was. In conflict:\n"
+        f"{listed}\n"
+        f"resolve them in {path} and `git add` them there; then go on, or go back:",
+        next_command=("invoke continue", "invoke abort"),
+    )
+    return Pause(
+        error,
+        **work.facts(),
+        branch=context.entry.branch,
+        pr=context.entry.pr,
+        worktree=str(path),
+        onto=done.tip,
+        rest=[each.oid for each in done.rest],
+        mapped=[list(pair) for pair in done.mapped],
+        resolved=list(resolved),
+        files=list(paths),
+    )
+
+
+def _worktree_path(context: Context, acting: Acting) -> Path:
+    return work_dir(context.git.common_dir()) / "replay" / acting.lease.run
+
+
+def _conflict_worktree(context: Context, acting: Acting, *, onto: Oid, commit: Commit) -> Path:
+    """Make the disposable linked work tree of a conflict, with the conflict in it as git itself shows it."""
+    path = _worktree_path(context, acting)
+    acting.intend(worktree=str(path), onto=onto, commit=commit.oid)
+    remove_worktree(context, acting, path)
+    private_directory(path.parent)
+    context.git.mutate(
+        acting.lease, "worktree", "add", "--quiet", "--detach", "--end-of-options", str(path), onto, quiet=True
+    )
+    context.git.at(path).mutate(
+        acting.lease, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty", "--keep-redundant-commits",
+        commit.oid, ok=(0, 1), quiet=True,
+    )  # fmt: skip
+    return path
+
+
+def _resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) -> Oid:
+    """Return the tree that a person resolved the conflict to.
+
+    They may have staged it, or have committed it (`git commit`, `git cherry-pick --continue`).
+    """
+    if not path.is_dir():
+        raise UsageError(
+            "the work tree of the conflict is gone",
+            why=f"it was {path}; your branch is as it was",
+            next_command="invoke abort",
+        )
+    tree_git = context.git.at(path)
+    head = tree_git.resolve("HEAD")
+    unmerged = tree_git.query("diff", "--name-only", "--diff-filter=U", "-z").text.split("\0")
+    if left := [name for name in unmerged if name]:
+        raise _unresolved(path, paused, f"not resolved yet, or not added: {', '.join(left)}")
+    if marked := [name for name in paused["files"] if _has_markers(path / name)]:
+        raise _unresolved(path, paused, f"conflict markers are left in {', '.join(marked)}")
+    loose = tree_git.query("diff", "--name-only", "-z").text.split("\0")
+    loose += tree_git.query("ls-files", "--others", "--exclude-standard", "-z").text.split("\0")
+    if left := [name for name in loose if name]:
+        raise _unresolved(path, paused, f"changed but not added: {', '.join(left)}")
+    if head != onto and (head is None or tree_git.resolve(f"{head}^") != onto or tree_git.resolve(f"{head}^2")):
+        raise _unresolved(path, paused, f"HEAD is at {head}, neither {onto} nor one commit on top of it")
+    return oid(tree_git.query("write-tree").text)
+
+
+def _unresolved(path: Path, paused: dict[str, Any], why: str) -> Pause:
+    error = Paused(
+        "the conflict is not resolved", why=f"{why}\nin {path}", next_command=("invoke continue", "invoke abort")
+    )
+    return Pause(error, **paused)
+
+
+def _has_markers(path: Path) -> bool:
+    """Say whether a file still has a line that begins a conflict and one that ends it."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    lines = path.read_bytes().splitlines()
+    return any(line.startswith(b"<<<<<<< ") for line in lines) and any(line.startswith(b">>>>>>> ") for line in lines)
+
+
+def _refuse_unreplayable(context: Context, fork: ForkPoint) -> None:
+    merges = [commit for commit in fork.own if len(commit.parents) != 1]
+    if merges:
+        raise Refused(
+            f"{context.entry.branch} holds merge commits of its own",
+            why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + "\nthey cannot be replayed one by one",
+            next_command=f"git rebase --onto {fork.oid} {fork.oid} {context.entry.branch}   # makes it linear",
+        )
+    if not fork.own:
+        raise Refused(
+            f"{context.entry.branch} has no commits of its own",
+            why=f"all of it is in {context.tracking}; pushing that would close #{context.entry.pr} for good",
+            next_command=f"gh pr view {context.entry.pr} --web",
+        )
+
+
+def _refuse_unsigned(work: Work, *, sign: bool) -> None:
+    signed = [commit for commit in work.own if commit.signed]
+    if signed and not sign:
+        raise Refused(
+            f"{len(signed)} of the entry's commits are signed, and your git does not sign",
+            why="a replayed commit loses its signature",
+            next_command="git config commit.gpgSign true",
+        )
+
+
+def _reverted(context: Context) -> tuple[str, ...]:
+    """Warn where trunk took a merged entry back: the entry may lack what it needs (promises, fault 5)."""
+    found = []
+    for entry in context.stack.below(context.entry):
+        merge = merged_below(context, entry)[0].merge_commit
+        text = f"This reverts commit {merge}"
+        trunk = context.world().trunk
+        by = context.git.query(
+            "rev-list", "--fixed-strings", f"--grep={text}", "--end-of-options", f"{merge}..{trunk}"
+        ).text
+        if by:
+            found.append(f"warning: {context.tracking} reverted #{entry.pr} in {short(by.split()[0])}")
+    return tuple(found)
+
+
+def _ignored(fork: ForkPoint) -> tuple[str, ...]:
+    if fork.source is forkpoint.Source.GIVEN:
+        return tuple(f"{each.source.value}: {short(each.oid)} {each.standing.value}" for each in fork.candidates)
+    return ()
+
+
+def is_on_trunk(context: Context, tip: Oid) -> bool:
+    """Say whether a tip sits on trunk as last looked at."""
+    return history.is_ancestor(context.git, context.world().trunk, tip)

@@ -1,0 +1,94 @@
+"""push: the remote branch becomes the local one, under a lease on the tip seen. The only step that pushes."""
+
+from __future__ import annotations
+
+from trunkline.adapters import history, refs
+from trunkline.adapters.refs import Pushed, RefUpdate
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid, branch_ref, short
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.workflows.context import Context
+from trunkline.workflows.evidence import diverged
+from trunkline.workflows.proof import require_gates
+from trunkline.workflows.recorded import planned_remote
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    ref, remote = branch_ref(context.entry.branch), context.stack.remote
+    command = f"git push --atomic --force-with-lease={ref}:EXPECTED {remote} REBASED:{ref}"
+    return Step(
+        StepName.PUSH, f"push {context.entry.branch}, if {remote} still has what was seen", (command,), mutates=True
+    )
+
+
+def perform(context: Context, acting: Acting) -> Outcome:
+    """Push the entry's branch.
+
+    Raises:
+        Refused: the gates have not passed on its tip, it is not on trunk, the pull request is closed, the remote
+            branch moved, or holds commits that we did not plan for.
+        OutsideFailed: the remote did not answer.
+    """
+    context.forget()  # whatever happened during the gates: look again
+    context.pull_request()
+    tip, seen = context.local_tip(), context.world().local.remote
+    if seen is None:
+        raise Refused(
+            f"{context.stack.remote} has no branch {context.entry.branch} any more",
+            why="it is not created again: somebody deleted it",
+            next_command=f"gh pr view {context.entry.pr}",
+        )
+    require_gates(context, tip)
+    _refuse_no_commits(context, tip)
+    if seen == tip:
+        return Outcome(
+            "pushed",
+            f"{context.stack.remote} has {short(tip)} already",
+            Mark.NOTHING,
+            data=_facts(context, seen, tip),
+        )
+    _refuse_foreign(context, seen, tip)
+    acting.intend(remote=context.stack.remote, ref=branch_ref(context.entry.branch), old=seen, new=tip)
+    done = refs.push(context.git, acting.lease, context.stack.remote, [RefUpdate(context.entry.branch, seen, tip)])
+    _track(context, acting, tip)
+    context.forget()
+    told = f"{short(seen)}..{short(tip)}, lease held" if done is Pushed.MOVED else f"{short(tip)} was there already"
+    return Outcome("pushed", told, data=_facts(context, seen, tip))
+
+
+def _facts(context: Context, old: Oid, new: Oid) -> dict[str, str]:
+    return {"remote": context.stack.remote, "branch": context.entry.branch, "old": old, "new": new}
+
+
+def _refuse_no_commits(context: Context, tip: Oid) -> None:
+    trunk = context.world().trunk
+    if history.is_ancestor(context.git, tip, trunk):
+        raise Refused(
+            f"{context.entry.branch} has no commits over {context.tracking}",
+            why=f"a push that leaves the pull request none closes #{context.entry.pr} for good",
+            next_command=f"invoke onto --pr {context.entry.pr}",
+        )
+
+
+def _refuse_foreign(context: Context, seen: Oid, tip: Oid) -> None:
+    git, branch = context.git, context.entry.branch
+    foreign = refs.foreign_commits(git, seen, [tip, *refs.backups_of(git, branch)])
+    if foreign:
+        raise diverged(context, foreign)
+    planned = planned_remote(context, tip)
+    if planned is not None and seen != planned and not history.is_ancestor(git, seen, tip):
+        raise Refused(
+            f"{context.stack.remote}/{branch} moved since the rebase was planned",
+            why=f"it was at {planned}, it is at {seen}",
+            next_command=f"invoke onto --pr {context.entry.pr}",
+        )
+
+
+def _track(context: Context, acting: Acting, tip: Oid) -> None:
+    """Git moves the remote-tracking ref only for a push by remote name with a matching refspec; make it so."""
+    ref = refs.tracking_ref(context.stack.remote, context.entry.branch)
+    held = refs.read_refs(context.git, ref).get(ref)
+    if held != tip:
+        refs.move_ref(context.git, acting.lease, ref, new=tip, old=held, why="pushed")

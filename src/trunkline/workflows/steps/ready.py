@@ -1,0 +1,92 @@
+"""ready: the pull request targets trunk and is no draft."""
+
+from __future__ import annotations
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
+
+from trunkline.domain.errors import OutsideFailed, Refused
+from trunkline.domain.names import short
+from trunkline.domain.snapshot import PullRequest
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.workflows.context import Context
+
+LAG_SECONDS = 60.0
+"""GitHub shows a pushed head only after a while: "up to tens of seconds" (reference: behaviour after a push)."""
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    commands = (f"gh pr edit {context.entry.pr} --base {context.stack.trunk}", f"gh pr ready {context.entry.pr}")
+    return Step(
+        StepName.READY,
+        f"#{context.entry.pr} targets {context.stack.trunk} and is ready for review",
+        commands,
+        mutates=True,
+    )
+
+
+def perform(context: Context, acting: Acting) -> Outcome:
+    """Retarget the pull request to trunk where it still targets a merged entry, and mark it ready.
+
+    Raises:
+        Refused: it is closed, or its head is not what is here.
+        OutsideFailed: GitHub did not catch up with the push in time.
+    """
+    pr = _caught_up(context)
+    retargeted = pr.base != context.stack.trunk
+    acting.intend(pr=pr.number, base=pr.base, draft=pr.draft)
+    if retargeted:
+        _retarget(context, pr)
+    if pr.draft:
+        context.tell.command(f"gh pr ready {pr.number}")
+        context.github.mark_ready(pr.number)
+    if retargeted or pr.draft:
+        context.forget()
+    moved = f", retargeted from {pr.base} to {context.stack.trunk}" if retargeted else ""
+    return Outcome(
+        "ready",
+        ("was draft" if pr.draft else "was ready already") + moved,
+        Mark.DONE if pr.draft or retargeted else Mark.NOTHING,
+        data={"was_draft": pr.draft, "base_before": pr.base, "base": context.stack.trunk},
+    )
+
+
+def _caught_up(context: Context) -> PullRequest:
+    """Wait, bounded, until GitHub's idea of the head is the remote branch's (promises, fault 46)."""
+
+    def look() -> PullRequest:
+        pr = context.pull_request()
+        if pr.head_oid != context.world().local.remote:
+            context.forget()
+        return pr
+
+    attempts = Retrying(
+        retry=retry_if_result(lambda pr: pr.head_oid != context.world().local.remote),
+        wait=wait_exponential(multiplier=0.5, max=8),
+        stop=stop_after_delay(LAG_SECONDS),
+    )
+    try:
+        pr: PullRequest = attempts(look)
+    except RetryError:
+        raise OutsideFailed(
+            f"GitHub does not show the pushed head of #{context.entry.pr} yet",
+            why=f"waited {LAG_SECONDS:g} s",
+            next_command=f"invoke ready --pr {context.entry.pr}",
+        ) from None
+    tip = context.local_tip()
+    if pr.head_oid != tip:
+        raise Refused(
+            f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
+            why="what is marked ready must be what was verified here",
+            next_command=f"invoke push --pr {pr.number}",
+        )
+    return pr
+
+
+def _retarget(context: Context, pr: PullRequest) -> None:
+    context.tell.command(f"gh pr edit {pr.number} --base {context.stack.trunk}")
+    answer = context.github.edit(pr.number, base=context.stack.trunk)
+    now = (answer.get("base") or {}).get("ref")
+    if now != context.stack.trunk:
+        raise Refused(f"#{pr.number} still targets {now}", why="GitHub took the change but does not show it")

@@ -1,0 +1,105 @@
+"""switch: the entry's branch exists here; alone, it is also checked out."""
+
+from __future__ import annotations
+
+from trunkline.adapters import refs
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import branch_ref, short
+from trunkline.domain.snapshot import LocalState
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.workflows.context import Context
+
+
+def plan(context: Context) -> Step:
+    """Plan the step as a task of its own."""
+    command = f"git switch {context.entry.branch}"
+    return Step(StepName.SWITCH, f"check out {context.entry.branch}", (command,), mutates=True)
+
+
+def plan_within_rebase(context: Context) -> Step:
+    """Plan the step as part of a rebase, which works elsewhere and leaves the checkout alone."""
+    command = f"git branch --track {context.entry.branch} {context.stack.remote}/{context.entry.branch}"
+    return Step(StepName.SWITCH, "see that the branch is here and free to move", (command,), mutates=True)
+
+
+def perform(context: Context, acting: Acting) -> Outcome:
+    """Check out the entry's branch; uncommitted work is never carried along.
+
+    Raises:
+        Refused: the checkout has uncommitted changes, or another work tree has the branch.
+    """
+    local = _created(context, acting)
+    if local.checked_out:
+        return Outcome("on branch", str(context.entry.branch), Mark.NOTHING)
+    _refuse_elsewhere(local)
+    if local.changes:
+        raise dirty(local, "switching would carry them to another branch")
+    context.git.mutate(acting.lease, "switch", "--no-guess", "--quiet", context.entry.branch)
+    context.forget()
+    return Outcome("switched", f"to {context.entry.branch}")
+
+
+def perform_within_rebase(context: Context, acting: Acting) -> Outcome:
+    """See that the local branch exists and may be moved; the checkout stays as it is.
+
+    Raises:
+        Refused: the branch is checked out with uncommitted changes, here or in another work tree.
+    """
+    local = _created(context, acting)
+    refuse_unmovable(local)
+    stays = (
+        f"{context.entry.branch} is checked out and clean: it moves along"
+        if local.checked_out
+        else (f"{context.entry.branch} is here; your checkout stays as it is")
+    )
+    return Outcome("branch", stays, Mark.NOTHING)
+
+
+def refuse_unmovable(local: LocalState) -> None:
+    """Refuse to move a branch under somebody's feet (promises, fault 33)."""
+    _refuse_elsewhere(local)
+    if local.checked_out and local.changes:
+        raise dirty(local, "they would be mixed with the rebased branch")
+
+
+def dirty(local: LocalState, why: str) -> Refused:
+    """Return the refusal over uncommitted changes."""
+    listed = ", ".join(local.changes[:5]) + (" ..." if len(local.changes) > 5 else "")  # noqa: PLR2004 -- a line
+    return Refused(
+        "your checkout has uncommitted changes",
+        why=f"{listed}: {why}; nothing was changed",
+        next_command=("git commit", "git stash"),
+    )
+
+
+def _refuse_elsewhere(local: LocalState) -> None:
+    if local.elsewhere:
+        raise Refused(
+            f"{local.branch} is checked out in another work tree",
+            why=local.elsewhere,
+            next_command=f"git -C {local.elsewhere} switch --detach",
+        )
+
+
+def _created(context: Context, acting: Acting) -> LocalState:
+    local = context.world().local
+    if local.local is not None:
+        return local
+    if local.remote is None:
+        raise Refused(
+            f"there is no branch {local.branch}, neither here nor on {context.stack.remote}",
+            next_command=f"gh pr view {context.entry.pr}",
+        )
+    remote, ref = context.stack.remote, branch_ref(local.branch)
+    acting.intend(ref=ref, old=None, new=local.remote)
+    tracking = refs.tracking_ref(remote, local.branch)
+    if refs.read_refs(context.git, tracking).get(tracking) != local.remote:
+        refs.fetch(context.git, acting.lease, remote, {ref: tracking})
+    refs.move_ref(context.git, acting.lease, ref, new=local.remote, old=None, why=f"from {remote}")
+    context.git.mutate(
+        acting.lease, "branch", "--quiet", f"--set-upstream-to={remote}/{local.branch}", "--", local.branch
+    )
+    context.tell.progress(f"created {local.branch} at {short(local.remote)}")
+    context.forget()
+    return context.world().local

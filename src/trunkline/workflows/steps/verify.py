@@ -1,0 +1,102 @@
+"""verify-merged: every entry below is merged, really; and whether CI works at all."""
+
+from __future__ import annotations
+
+from trunkline.adapters import history
+from trunkline.adapters.git import Git
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid, short
+from trunkline.domain.snapshot import CiState, MergeMethod, PrState, PullRequest, ci_state
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.workflows.context import Context, no_such_pull_request
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    below = context.stack.below(context.entry)
+    fields = "state,mergedAt,mergeCommit,baseRefName"
+    listed = " ".join(f"#{entry.pr}" for entry in below) or "nothing below"
+    commands = tuple(f"gh pr view {entry.pr} --json {fields}" for entry in below)
+    return Step(StepName.VERIFY_MERGED, f"see that every entry below is merged: {listed}", commands)
+
+
+def perform(context: Context, _acting: Acting | None = None) -> Outcome:
+    """See that every entry below is merged into trunk, and how.
+
+    "Merged" is believed when GitHub says MERGED, into trunk, with a merge commit that trunk's fetched tip contains
+    (promises, fault 47).
+
+    Raises:
+        Refused: one below is open or closed, or its merge is not in trunk.
+        UsageError: GitHub has no such pull request.
+    """
+    context.pull_request()
+    world = context.world()
+    merges = [merged_below(context, entry) for entry in context.stack.below(context.entry)]
+    state, why = ci_state(world.snapshot.pull_requests)
+    facts = [
+        {"pr": pr.number, "method": method.value, "merged_at": pr.merged_at, "merge_commit": pr.merge_commit}
+        for pr, method in merges
+    ]
+    told = ", ".join(
+        f"#{pr.number} {_PAST[method]} {pr.merged_at[:10]} as {short(pr.merge_commit or '')}" for pr, method in merges
+    )
+    return Outcome(
+        "merged below",
+        told or f"nothing below: #{context.entry.pr} sits on {context.stack.trunk}",
+        Mark.WARNED if state is CiState.BILLING else Mark.DONE,
+        (f"CI is {state.value}: {why}",) if state is CiState.BILLING else (),
+        {"below": facts, "ci": {"state": state.name.lower(), "why": why}},
+    )
+
+
+_PAST = {MergeMethod.SQUASH: "squash-merged", MergeMethod.REBASE: "rebase-merged", MergeMethod.MERGE: "merged"}
+
+
+def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMethod]:
+    """Return an entry's merged pull request and how it was merged; see `perform`."""
+    pr = context.world().snapshot.pr(entry.pr)
+    if pr is None:
+        raise no_such_pull_request(context, entry.pr)
+    if pr.state is PrState.OPEN:
+        raise Refused(
+            f"#{entry.pr} below is not merged yet",
+            why=f"it is {'a draft' if pr.draft else 'open'}: {pr.url}",
+            next_command=f"invoke rebase --pr {entry.pr}" if pr.draft else f"gh pr view {entry.pr} --web",
+        )
+    if pr.state is PrState.CLOSED:
+        raise Refused(
+            f"#{entry.pr} below was closed without being merged",
+            why=f"so {context.stack.trunk} does not hold what #{context.entry.pr} builds on: {pr.url}",
+            next_command=f"gh pr reopen {entry.pr}",
+        )
+    merge = pr.merge_commit
+    if merge is None or pr.base != context.stack.trunk:
+        raise Refused(
+            f"#{entry.pr} below was not merged into {context.stack.trunk}",
+            why=f"GitHub says it went into {pr.base}" if merge else "GitHub names no merge commit",
+            next_command=f"gh pr view {entry.pr} --web",
+        )
+    if not history.is_ancestor(context.git, merge, context.world().trunk):
+        raise Refused(
+            f"#{entry.pr} is merged as {short(merge)}, but {context.tracking} does not contain that commit",
+            why=f"{context.tracking} is at {short(context.world().trunk)}: it was rewound, or lags behind",
+            next_command=f"git log --oneline {context.tracking}",
+        )
+    return pr, merge_method(context.git, pr, merge)
+
+
+def merge_method(git: Git, pr: PullRequest, merge: Oid) -> MergeMethod:
+    """Say how a pull request was merged; GitHub records it nowhere, so the commits themselves tell.
+
+    Two parents: a merge commit. The last commit's own author and message: a rebase. Else a squash, whose message
+    GitHub writes anew, with `(#N)`.
+    """
+    if len(pr.merge_parents) > 1:
+        return MergeMethod.MERGE
+    if not history.has_object(git, pr.head_oid):
+        return MergeMethod.SQUASH
+    head, merged = history.read_commits(git, [pr.head_oid, merge])
+    return MergeMethod.REBASE if head.same_as(merged) else MergeMethod.SQUASH

@@ -1,0 +1,55 @@
+"""Seals the environment of every test: home, git configuration, identity, dates, locale, state."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from support.repo import Repo
+
+_REAL_HOME = Path.home()
+_KEPT = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@pytest.fixture(autouse=True)
+def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a home of its own and an environment that it does not share; return the home."""
+    home = tmp_path_factory.mktemp("home")
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    # The toolchains are the machine's: they cannot be installed into a test's home.
+    rust = {
+        "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(_REAL_HOME / ".rustup")),
+        "CARGO_HOME": os.environ.get("CARGO_HOME", str(_REAL_HOME / ".cargo")),
+    }
+    for name in list(os.environ):
+        if not name.startswith("PYTEST_"):
+            monkeypatch.delenv(name)
+    sealed_values = {
+        **kept,
+        **rust,
+        "HOME": str(home),
+        "USER": "tester",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "XDG_STATE_HOME": str(home / "state"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
+        "GIT_TERMINAL_PROMPT": "0",
+        "NO_COLOR": "1",
+        "CARGO_NET_OFFLINE": "true",
+        "RUSTUP_AUTO_INSTALL": "0",
+    }
+    for name, value in sealed_values.items():
+        monkeypatch.setenv(name, value)
+    (home / "gitconfig").write_text(
+        "[user]\n\tname = Tess Tester\n\temail = tess@example.invalid\n[init]\n\tdefaultBranch = main\n"
+    )
+    return home
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    """Return an empty repository."""
+    return Repo.create(tmp_path / "repo")

@@ -1,0 +1,1 @@
+"""What several tests stand on: real git repositories, made in a few lines."""
