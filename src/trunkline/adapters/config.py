@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, get_args
 
 import tomli
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, branch_problem, pr_number
@@ -18,6 +18,8 @@ from trunkline.domain.stack import Entry, GateOverride, GateSettings, Stack
 FILE_NAME = "stack.toml"
 SCHEMA_VERSION = 1
 _SHOWN_PROBLEMS = 5
+_TOOLCHAIN, _TABLE = "<toolchain>", "<table>"
+DEFAULTS = GateSettings()
 
 
 def _branch(text: str) -> str:
@@ -87,10 +89,15 @@ class GatesTable(BaseModel):
     features: Annotated[
         list[Annotated[str, AfterValidator(_feature)]],
         Field(description="Cargo features: --no-default-features --features a,b. Empty: cargo's defaults."),
-    ] = ["cpu"]
-    msrv: Annotated[str, AfterValidator(_toolchain), Field(description="The MSRV gate's toolchain.")] = "1.89.0"
-    root: Annotated[str, AfterValidator(_inside), Field(description="The Cargo workspace's directory.")] = "."
-    timeout: Annotated[_Seconds, Field(description="Seconds a gate may take.")] = 3600.0
+    ] = list(DEFAULTS.features)
+    # `msrv` is both the toolchain's key and the name of a gate, and TOML has one value for both.
+    msrv: Annotated[
+        Annotated[str, AfterValidator(_toolchain), Tag(_TOOLCHAIN)] | Annotated[GateTable, Tag(_TABLE)],
+        Discriminator(lambda value: _TABLE if isinstance(value, dict | GateTable) else _TOOLCHAIN),
+        Field(description="The MSRV gate's toolchain; or, as a table, the gate itself."),
+    ] = DEFAULTS.msrv
+    root: Annotated[str, AfterValidator(_inside), Field(description="The Cargo workspace's directory.")] = DEFAULTS.root
+    timeout: Annotated[_Seconds, Field(description="Seconds a gate may take.")] = DEFAULTS.timeout
 
 
 class StackTable(_Table):
@@ -173,12 +180,15 @@ def json_schema() -> dict[str, Any]:
 
 
 def _stacks(file: StackFile) -> tuple[Stack, ...]:
+    tables = dict(file.gates.__pydantic_extra__)
+    if isinstance(file.gates.msrv, GateTable):
+        tables["msrv"] = file.gates.msrv
     gates = GateSettings(
         features=tuple(file.gates.features),
-        msrv=file.gates.msrv,
+        msrv=file.gates.msrv if isinstance(file.gates.msrv, str) else DEFAULTS.msrv,
         root=file.gates.root,
         timeout=file.gates.timeout,
-        overrides={name: _override(table) for name, table in file.gates.__pydantic_extra__.items()},
+        overrides={name: _override(table) for name, table in tables.items()},
     )
 
     def stack(name: str, issue: int | None, entries: Sequence[EntryTable]) -> Stack:
@@ -247,7 +257,7 @@ def _refuse_twice(path: Path, text: str, file: StackFile) -> None:
 def _schema_error(path: Path, text: str, data: dict[str, Any], error: ValidationError) -> UsageError:
     problems = []
     for found in error.errors(include_url=False, include_context=False)[:_SHOWN_PROBLEMS]:
-        where = tuple(part for part in found["loc"] if part != "__pydantic_extra__")
+        where = tuple(part for part in found["loc"] if part not in {"__pydantic_extra__", _TOOLCHAIN, _TABLE})
         problems.append((line_of(text, where), _complaint(where, found["type"], found["msg"], data)))
     return _problem(path, problems[0][0], *(f"{path.name}:{line}: {what}" for line, what in problems))
 
@@ -273,7 +283,7 @@ def _model_at(where: Sequence[str | int]) -> type[BaseModel]:
             model = EntryTable
         elif part == "stack":
             model = StackTable
-        elif model is GatesTable and isinstance(part, str) and part not in GatesTable.model_fields:
+        elif model is GatesTable and isinstance(part, str) and part not in {"features", "root", "timeout"}:
             model = GateTable
     return model
 

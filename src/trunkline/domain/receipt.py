@@ -135,7 +135,9 @@ class Receipt:
         """It proves a pass."""
         return self.exit_code == 0
 
-    def proves(self, *, tree: Oid, argv: tuple[str, ...], env: Mapping[str, str], toolchain: Toolchain | None) -> bool:
+    def proves(
+        self, *, tree: Oid, argv: tuple[str, ...], env: Mapping[str, str], toolchain: Toolchain | None
+    ) -> bool:
         """Say whether this is a pass of exactly this command on exactly this tree.
 
         Args:
@@ -150,7 +152,14 @@ class Receipt:
     @property
     def key(self) -> str:
         """The receipt's name: a hash over tree, gate, command, environment and toolchain."""
-        parts = [self.tree, self.gate, list(self.argv), dict(sorted(self.env.items())), self.toolchain.rustc, self.toolchain.cargo]
+        parts = [
+            self.tree,
+            self.gate,
+            list(self.argv),
+            dict(sorted(self.env.items())),
+            self.toolchain.rustc,
+            self.toolchain.cargo,
+        ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def to_statement(self) -> dict[str, Any]:

@@ -55,7 +55,9 @@ _DEFAULTS = (
     _Default("clippy", "cargo clippy --workspace --all-targets {features} -- -D warnings", {}, "lint"),
     _Default("fmt", "cargo fmt --all -- --check", {}, "fmt"),
     _Default("doc", "cargo doc --locked --no-deps --workspace {features}", {"RUSTDOCFLAGS": "-A warnings"}, "lint"),
-    _Default("msrv", "cargo +{msrv} check --workspace --all-targets --locked {features}", {"RUSTC_WRAPPER": ""}, "msrv"),
+    _Default(
+        "msrv", "cargo +{msrv} check --workspace --all-targets --locked {features}", {"RUSTC_WRAPPER": ""}, "msrv"
+    ),
 )
 
 

@@ -141,29 +141,36 @@ def run_logged(
     timeout: float,
     log: Path,
     on_line: Callable[[bytes], None] | None = None,
-    pass_fds: Sequence[int] = (),
+    stop: signal.Signals = signal.SIGTERM,
 ) -> Completed:
     """Run a program whose output, both streams as they come, goes to a log file and line by line to `on_line`.
 
-    A timeout is an outcome here (`timed_out`), not an error: a gate that hangs has a verdict.
+    A timeout is an outcome here (`timed_out`), not an error: a gate that hangs has a verdict. The program's group is
+    leashed: it ends with us even when we are killed.
+
+    Args:
+        argv: the program and its arguments.
+        cwd: where it runs.
+        env: its whole environment.
+        timeout: seconds before its process group is ended.
+        log: where its output goes.
+        on_line: told each line.
+        stop: how it is asked to end; nox ends its children on SIGINT only.
 
     Raises:
         UsageError: the program is not installed.
     """
     started = time.monotonic()
-    child = _start(
-        argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        pass_fds=pass_fds,
-    )  # fmt: skip
+    child = _start(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     timed_out = threading.Event()
 
     def expire() -> None:
         timed_out.set()
-        end_group(child)
+        end_group(child, stop)
 
     timer = threading.Timer(timeout, expire)
     timer.daemon = True
-    with _ending(child), log.open("wb") as sink:
+    with _leash(child), _ending(child, stop), log.open("wb") as sink:
         timer.start()
         try:
             assert child.stdout is not None  # noqa: S101 -- stdout=PIPE above
@@ -185,9 +192,9 @@ def spawn(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) 
         return _start(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
 
 
-def end_group(child: subprocess.Popen[bytes]) -> None:
-    """End a child and everything it started: terminate, wait `GRACE_SECONDS`, kill."""
-    _signal_group(child, signal.SIGTERM)
+def end_group(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGTERM) -> None:
+    """End a child and everything it started: ask with `stop`, wait `GRACE_SECONDS`, kill."""
+    _signal_group(child, stop)
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(GRACE_SECONDS)
     # Even when the leader is gone, members of its group may live on (a build script's own children).
@@ -201,13 +208,34 @@ def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> Non
 
 
 @contextlib.contextmanager
-def _ending(child: subprocess.Popen[bytes]) -> Iterator[None]:
+def _ending(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGTERM) -> Iterator[None]:
     """End the child's group when we leave by an exception, Ctrl-C included."""
     try:
         yield
     except BaseException:
-        end_group(child)
+        end_group(child, stop)
         raise
+
+
+@contextlib.contextmanager
+def _leash(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill the child's group when we vanish (SIGKILL, power of the OOM killer): nothing may build on unseen.
+
+    A shell of a group of its own waits on a pipe that only we hold; a line means all went well, end of file that we
+    are gone. PR_SET_PDEATHSIG would reach the direct child only, not the compilers that it started.
+    """
+    watch = subprocess.Popen(
+        ["/bin/sh", "-c", 'read -r _ || kill -s KILL -- "-$1"', "leash", str(child.pid)],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        assert watch.stdin is not None  # noqa: S101 -- stdin=PIPE above
+        with contextlib.suppress(BrokenPipeError):
+            watch.stdin.write(b"done\n")
+            watch.stdin.close()
+        watch.wait()
 
 
 def _start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: object) -> subprocess.Popen[bytes]:

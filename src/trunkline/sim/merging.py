@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from trunkline.sim import actions, pushes
 from trunkline.sim.bare import Bare, CommitData, Person
-from trunkline.sim.model import Deletion, MergeMethod, PullRequest, PullState, Repository
+from trunkline.sim.model import Deletion, MergeMethod, MergeRequest, PullRequest, PullState, Repository
 from trunkline.sim.refused import GitHubRefusal, No
 
 if TYPE_CHECKING:
@@ -148,3 +149,30 @@ def _delete_head(world: World, repository: Repository, pull: PullRequest, actor:
     if deletion is Deletion.WEB:
         actions.retarget_children(world, repository, pull.head, pull.base, actor)
     actions.delete_branch(world, repository, actor, pull.head)
+
+
+def run_pending(world: World) -> None:
+    """Let asynchronous merges grow one request older, and perform those whose time has come.
+
+    "If the PR is pushed in between the merge being requested and being executed, the merge will be cancelled"
+    (GitHub's OpenAPI description, merge-async).
+    """
+    for repository in world.state.repositories.values():
+        for request in tuple(repository.merges.values()):
+            if request.status == "pending":
+                older = replace(request, age=request.age + 1)
+                repository.merges[request.uuid] = _performed(world, repository, older) if older.age > 1 else older
+                world.touch()
+
+
+def _performed(world: World, repository: Repository, request: MergeRequest) -> MergeRequest:
+    pull = repository.pulls[request.number]
+    method = MergeMethod[request.method.upper()]
+    try:
+        done = merge(
+            world, repository, pull, request.actor, method=method, expected_head=request.sha,
+            headline=request.title, body=request.message,
+        )  # fmt: skip
+    except GitHubRefusal as refusal:
+        return replace(request, status="failed", told=refusal.message)
+    return replace(request, status="merged", told="Pull request was merged.", sha=done.merge_commit)

@@ -180,6 +180,31 @@ class Settings:
     rebase_allowed: bool = True
 
 
+@dataclass(frozen=True)
+class MergeRequest:
+    """An asynchronous merge, pending until it has a result.
+
+    Attributes:
+        method: as REST was given it: merge, squash, rebase or default; action alike.
+        sha: what the head must be.
+        age: requests that GitHub has answered since; the merge runs at the second, so that polling is needed.
+        status: pending, merged or failed.
+        told: the message of the result.
+    """
+
+    uuid: str
+    number: int
+    actor: str
+    method: str
+    action: str
+    sha: str
+    title: str | None = None
+    message: str | None = None
+    age: int = 0
+    status: str = "pending"
+    told: str = ""
+
+
 @dataclass
 class Repository:
     """One repository: its pull requests, and the refs as GitHub knows them after the pushes it has read.
@@ -187,7 +212,7 @@ class Repository:
     Attributes:
         refs: branch name -> object id, after `received` bytes of the push log.
         checks: commit -> its check runs, oldest first; statuses alike.
-        merges: uuid -> result of an asynchronous merge, as REST answers it.
+        merges: uuid -> asynchronous merge.
     """
 
     owner: str
@@ -202,7 +227,7 @@ class Repository:
     pulls: dict[int, PullRequest] = field(default_factory=dict)
     checks: dict[str, tuple[CheckRun, ...]] = field(default_factory=dict)
     statuses: dict[str, tuple[Status, ...]] = field(default_factory=dict)
-    merges: dict[str, dict[str, str]] = field(default_factory=dict)
+    merges: dict[str, MergeRequest] = field(default_factory=dict)
 
     @property
     def slug(self) -> str:

@@ -8,6 +8,7 @@ from enum import Enum
 class No(Enum):
     """Why, as REST's status code tells it."""
 
+    BAD_REQUEST = 400
     NOT_FOUND = 404
     NOT_ALLOWED = 405
     CONFLICT = 409

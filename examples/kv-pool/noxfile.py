@@ -1,0 +1,3 @@
+"""The six cargo gates as nox sessions: `nox -s gates`."""
+
+from trunkline.gates.sessions import gates  # noqa: F401

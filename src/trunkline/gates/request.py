@@ -1,0 +1,63 @@
+"""What the sessions of one nox run are asked: the gates, the tree, where outcomes go. JSON in the run's directory.
+
+The sessions of `nox -j` are processes of their own: they read this instead of stack.toml and its schema, and gate
+the same commit even when the checkout changes meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from trunkline.adapters.worktrees import work_dir
+from trunkline.gates.catalogue import Gate
+from trunkline.kernel.files import private_directory, replace_bytes
+
+VARIABLE = "TRUNKLINE_GATES_RUN"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One nox run's question.
+
+    Attributes:
+        top: the top of the checkout.
+        root: the Cargo workspace's directory inside it.
+        gates: the gates.
+        commit: what is gated; "" where the sessions decide (HEAD, or the checkout as it is).
+        fresh: run whatever the receipts say.
+    """
+
+    top: str
+    root: str
+    gates: tuple[Gate, ...]
+    commit: str = ""
+    fresh: bool = False
+
+    def gate(self, name: str) -> Gate:
+        """Return a gate by name."""
+        return next(gate for gate in self.gates if gate.name == name)
+
+
+def new_run(common_dir: Path) -> Path:
+    """Make the directory of a new run."""
+    base = private_directory(work_dir(common_dir) / "runs")
+    return private_directory(base / f"{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def write(run: Path, request: Request) -> None:
+    """Write the question into a run's directory."""
+    replace_bytes(run / "request.json", json.dumps(asdict(request)).encode())
+
+
+def read(run: Path) -> Request:
+    """Read the question from a run's directory."""
+    raw = json.loads((run / "request.json").read_bytes())
+    gates = tuple(
+        Gate(each["name"], tuple(each["argv"]), each["env"], each["group"], tuple(each["needs"]), each["timeout"])
+        for each in raw["gates"]
+    )
+    return Request(raw["top"], raw["root"], gates, raw["commit"], raw["fresh"])

@@ -1,0 +1,172 @@
+"""Gates a commit: what receipts prove is not run again; the rest runs in one real nox, all sessions at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from trunkline.adapters import cargo, worktrees
+from trunkline.adapters.git import Git
+from trunkline.adapters.receipts import Store
+from trunkline.domain.errors import OutsideFailed, UsageError
+from trunkline.domain.names import Oid
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.stack import GateSettings
+from trunkline.gates import execute, request
+from trunkline.gates.catalogue import Gate, catalogue
+from trunkline.gates.jobserver import inherited, pool
+from trunkline.kernel import proc
+
+NOXFILE = Path(__file__).with_name("sessions.py")
+"""The packaged noxfile, the same sessions as an adopting repository's own: the checkout may be on a branch without."""
+_MARGIN_SECONDS = 600.0
+
+
+def gate_names(settings: GateSettings) -> tuple[str, ...]:
+    """Return the names of a stack's gates, in order."""
+    return tuple(gate.name for gate in catalogue(settings))
+
+
+def proven(top: Path, commit: Oid, settings: GateSettings) -> tuple[GateOutcome, ...]:
+    """Return the passes that receipts prove for exactly a commit's tree, with whatever toolchain the receipt names."""
+    git = Git(top)
+    store, tree = Store(git.state_dir()), git.tree(commit)
+    found = (execute.proven(store, gate, tree, None) for gate in catalogue(settings))
+    return tuple(outcome for outcome in found if outcome is not None)
+
+
+def gate_commit(
+    top: Path,
+    commit: Oid,
+    settings: GateSettings,
+    *,
+    only: Collection[str] = (),
+    fresh: bool = False,
+    progress: Callable[[GateOutcome], None] = lambda _: None,
+) -> tuple[GateOutcome, ...]:
+    """Run a stack's gates on a commit and return every verdict, in the gates' order.
+
+    Args:
+        top: the top of the user's checkout; nothing in it is touched.
+        commit: what is gated: exactly its tree.
+        settings: the `[gates]` table.
+        only: names of the gates to run; empty: all.
+        fresh: run every gate, whatever the receipts say.
+        progress: told each outcome as it comes.
+
+    Raises:
+        UsageError: the commit has no Cargo workspace where `[gates] root` says.
+        OutsideFailed: nox itself failed.
+    """
+    git = Git(top)
+    gates = [gate for gate in catalogue(settings) if not only or gate.name in only]
+    found: dict[str, GateOutcome] = {}
+    with worktrees.slot(git, commit) as slot:
+        _require_workspace(slot.tree / settings.root, settings)
+        root = slot.tree / settings.root
+        found.update(_unavailable(gates, root))
+        if not fresh:
+            found.update(_proven_now(git, [gate for gate in gates if gate.name not in found], commit, root))
+        for outcome in found.values():
+            progress(outcome)
+        missing = [gate for gate in gates if gate.name not in found]
+        if missing:
+            asked = request.Request(str(top), settings.root, tuple(missing), commit, fresh)
+            found.update(_nox(git, asked, progress))
+    return tuple(found.get(gate.name) or GateOutcome(gate.name, Verdict.INTERRUPTED) for gate in gates)
+
+
+def _require_workspace(root: Path, settings: GateSettings) -> None:
+    if not (root / "Cargo.toml").is_file():
+        raise UsageError(
+            "the commit has no Cargo workspace to gate",
+            why=f"there is no {settings.root}/Cargo.toml in it".replace("./", ""),
+            next_command="${EDITOR:-vi} stack.toml   # [gates] root names the workspace's directory",
+        )
+
+
+def _unavailable(gates: Collection[Gate], cwd: Path) -> dict[str, GateOutcome]:
+    """Return the gates that cannot run here, without starting a nox for them."""
+    cures = {gate.name: (gate, cargo.lacking(gate.argv, gate.needs, cwd)) for gate in gates}
+    return {
+        name: GateOutcome(name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
+        for name, (gate, cure) in cures.items()
+        if cure
+    }
+
+
+def _proven_now(git: Git, gates: Collection[Gate], commit: Oid, cwd: Path) -> dict[str, GateOutcome]:
+    """Return what receipts prove with the toolchains of now; rustc is asked once for each toolchain."""
+    store, tree = Store(git.state_dir()), git.tree(commit)
+    toolchains = {}
+    found = {}
+    for gate in gates:
+        if execute.proven(store, gate, tree, None) is None:
+            continue
+        chosen = gate.argv[1] if gate.argv[1:2] and gate.argv[1].startswith("+") else ""
+        if chosen not in toolchains:
+            toolchains[chosen] = cargo.toolchain(gate.argv, cwd)
+        known = execute.proven(store, gate, tree, toolchains[chosen])
+        if known is not None:
+            found[gate.name] = known
+    return found
+
+
+def _nox(git: Git, asked: request.Request, progress: Callable[[GateOutcome], None]) -> dict[str, GateOutcome]:
+    """Run the sessions of the gates asked for, all at once, and collect the outcomes that they leave."""
+    run = request.new_run(git.common_dir())
+    request.write(run, asked)
+    found: dict[str, GateOutcome] = {}
+
+    def collect(_: bytes = b"") -> None:
+        for gate in asked.gates:
+            outcome = None if gate.name in found else _left(run, gate.name)
+            if outcome is not None:
+                found[gate.name] = outcome
+                progress(outcome)
+
+    sessions = [f"gates({gate.name})" for gate in asked.gates]
+    argv = [
+        sys.executable,
+        "-m",
+        "nox",
+        "--noxfile",
+        str(NOXFILE),
+        "--parallel",
+        str(len(sessions)),
+        "--sessions",
+        *sessions,
+    ]
+    joined = {"MAKEFLAGS": f"--jobserver-auth=fifo:{inherited()}"} if inherited() else {}
+    env = {**proc.environment(), **joined, request.VARIABLE: str(run), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+    seconds = sum(gate.timeout for gate in asked.gates) + _MARGIN_SECONDS
+    with pool(run):
+        done = proc.run_logged(
+            argv,
+            cwd=Path(asked.top),
+            env=env,
+            timeout=seconds,
+            log=run / "nox.log",
+            on_line=collect,
+            stop=signal.SIGINT,
+        )
+    collect()
+    if not found:
+        text = (run / "nox.log").read_text(encoding="utf-8", errors="replace")
+        raise OutsideFailed("nox ran no gate", command=done.typed, stderr=text, next_command="nox -s gates")
+    if all(outcome.verdict is Verdict.PASSED for outcome in found.values()):
+        shutil.rmtree(run, ignore_errors=True)  # logs of what passed are with the receipts
+    return found
+
+
+def _left(run: Path, name: str) -> GateOutcome | None:
+    try:
+        return GateOutcome.from_json(json.loads((run / f"{name}.json").read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return GateOutcome(name, Verdict.INTERRUPTED, diagnosis="its outcome cannot be read")

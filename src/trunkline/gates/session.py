@@ -1,0 +1,91 @@
+"""What one nox session does: agree on the commit, hold the slot, run the gate, leave the outcome."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from trunkline.adapters import worktrees
+from trunkline.adapters.git import Git
+from trunkline.domain.errors import TrunklineError, UsageError
+from trunkline.domain.names import Oid, short
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.gates.execute import Ground, execute
+from trunkline.gates.request import Request
+from trunkline.kernel.files import replace_bytes
+
+_PR_SET_PDEATHSIG = 1  # prctl(2), linux/prctl.h
+
+
+def run_session(asked: Request, name: str, run: Path, *, commit: str, fresh: bool, say: Callable[[str], None]) -> str:
+    """Run one gate and return why its session fails, or "" when it passed.
+
+    Args:
+        asked: the run's question.
+        name: the gate.
+        run: the run's directory; the outcome is left there as `NAME.json`.
+        commit: what to gate; "": what the run agreed on.
+        fresh: run whatever the receipts say.
+        say: told what happens.
+    """
+    _end_with_parent()
+    try:
+        git = Git(Path(asked.top))
+        tip = _named(git, commit) if commit else _agreed(git, run, say)
+        say(f"{name} on {short(tip)}: {asked.gate(name).typed}")
+        with worktrees.slot(git, tip) as slot:
+            outcome = execute(Ground(git, slot, asked.root, run), asked.gate(name), fresh=fresh)
+    except TrunklineError as error:
+        return "\n".join([str(error), error.stderr, *(f"next: {command}" for command in error.next_commands)])
+    replace_bytes(run / f"{name}.json", json.dumps(outcome.to_json()).encode())
+    return _told(outcome, say)
+
+
+def _named(git: Git, commit: str) -> Oid:
+    found = git.resolve(commit)
+    if found is None:
+        raise UsageError(f"--commit {commit!r} is no commit here", next_command="git log --oneline")
+    return found
+
+
+def _agreed(git: Git, run: Path, say: Callable[[str], None]) -> Oid:
+    """Return the commit that all sessions of this run gate: whoever comes first looks at the checkout."""
+    with (run / "commit").open("a+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        known = file.read().strip()
+        if known:
+            return _named(git, known)
+        commit, dirty = worktrees.snapshot(git)
+        if dirty:
+            say(f"the checkout has uncommitted changes: gating its files as they are, {short(commit)}")
+        file.write(commit)
+        return commit
+
+
+def _told(outcome: GateOutcome, say: Callable[[str], None]) -> str:
+    if outcome.verdict is Verdict.PASSED:
+        say(f"{outcome.gate} passed" + (" (receipt)" if outcome.reused else f" in {outcome.seconds:.1f} s"))
+        return ""
+    lines = [f"{outcome.gate} {outcome.verdict.value}", outcome.diagnosis]
+    lines += [f"log: {outcome.log}"] if outcome.log else []
+    lines += [f"next: {outcome.cure or outcome.command}"]
+    return "\n".join(line for line in lines if line)
+
+
+def _end_with_parent() -> None:
+    """End with the nox that started us, and end the gate's processes with us.
+
+    nox puts each parallel session into a session of its own, so neither Ctrl-C nor the death of nox reaches it.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -1,0 +1,66 @@
+"""The gates as nox sessions: `from trunkline.gates.sessions import gates` is a whole noxfile.
+
+`nox -s gates` runs all of them, `nox -s "gates(clippy)"` one, `-j auto` several at once. Without posargs a clean
+checkout's HEAD is gated, or the files of a dirty one as they are; `-- --commit OID` gates a commit, `-- --fresh`
+ignores receipts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+from trunkline.gates import request
+
+_STARTED_HERE = request.VARIABLE not in os.environ
+
+
+def _request() -> request.Request:
+    """Return what is asked: by whoever started us, else by the stack.toml of the checkout that we are in."""
+    if not _STARTED_HERE:
+        return request.read(Path(os.environ[request.VARIABLE]))
+    # Only the first process of a run pays for the schema; see gates/request.py.
+    from trunkline.adapters import config  # noqa: PLC0415
+    from trunkline.adapters.git import Git  # noqa: PLC0415
+    from trunkline.domain.errors import TrunklineError  # noqa: PLC0415
+    from trunkline.domain.stack import GateSettings  # noqa: PLC0415
+    from trunkline.gates.catalogue import catalogue  # noqa: PLC0415
+
+    found = config.find(Path.cwd())
+    try:
+        settings = config.load(found)[0].gates if found else GateSettings()
+        top = found.parent if found else Path.cwd()
+        asked = request.Request(str(top), settings.root, catalogue(settings))
+        run = request.new_run(Git(top).common_dir())
+    except TrunklineError as error:
+        raise SystemExit(
+            f"error: {error.what}\n{error.why}\n" + "".join(f"next: {c}\n" for c in error.next_commands)
+        ) from None
+    request.write(run, asked)
+    os.environ[request.VARIABLE] = str(run)
+    atexit.register(shutil.rmtree, run, ignore_errors=True)
+    return asked
+
+
+_ASKED = _request()
+
+
+@nox.session(venv_backend="none", allow_parallel=True)
+@nox.parametrize("gate", [nox.param(each.name, id=each.name) for each in _ASKED.gates])
+def gates(session: nox.Session, gate: str) -> None:
+    """Run one cargo gate on exactly one tree; unavailable is never passed."""
+    from trunkline.gates.session import run_session  # noqa: PLC0415 -- not for `nox -l`
+
+    parser = argparse.ArgumentParser(prog="nox -s gates --")
+    parser.add_argument("--commit", default=_ASKED.commit)
+    parser.add_argument("--fresh", action="store_true", default=_ASKED.fresh)
+    options = parser.parse_args(session.posargs)
+    run = Path(os.environ[request.VARIABLE])
+    told = run_session(_ASKED, gate, run, commit=options.commit, fresh=options.fresh, say=session.log)
+    if told:
+        session.error(told)

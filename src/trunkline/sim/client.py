@@ -1,0 +1,309 @@
+"""A running simulator, from outside: start and end it, what a shell needs to talk to it, and its levers."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import shlex
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trunkline.domain.errors import OutsideFailed
+from trunkline.kernel import proc
+from trunkline.sim.faults import FaultKind
+
+START_SECONDS = 30.0
+_SHIM = """\
+#!/bin/sh
+# Stands for ssh: runs git's two services on the simulator's bare repositories, for git@github.com alone.
+[ "$1" = git@github.com ] || { echo "ssh: the simulator knows no $1" >&2; exit 255; }
+service=${2%% *}
+path=${2#* }
+path=${path#\\'}
+path=${path%\\'}
+path=${path#/}
+path=${path%.git}
+case $service in
+  git-upload-pack | git-receive-pack) ;;
+  *) echo "Invalid command: $2" >&2; exit 1 ;;
+esac
+case $path in *..* | *"'"*) echo 'ERROR: Repository not found.' >&2; exit 1 ;; esac
+bare=@ROOT@/repos/$path.git
+[ -d "$bare" ] || { echo 'ERROR: Repository not found.' >&2; exit 1; }
+printf '%s %s\\n' "$service" "$path" >> @ROOT@/transport.log
+GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 exec git "${service#git-}" "$bare"
+"""
+
+
+@dataclass(frozen=True)
+class LoggedRequest:
+    """One request that the simulator answered; `status` 0: the connection was dropped."""
+
+    method: str
+    path: str
+    query: str
+    operation: str
+    status: int
+    fault: str
+
+
+@dataclass(frozen=True)
+class SimulatedGitHub:
+    """A running simulator.
+
+    Attributes:
+        root: its directory: world.json, repos/OWNER/NAME.git, requests.jsonl, transport.log.
+        socket: the path of its unix socket.
+    """
+
+    root: Path
+    socket: str
+
+    def environment(self) -> dict[str, str]:
+        """Return what makes the real git and the real gh talk to the simulator and to nothing else.
+
+        The remote must be `git@github.com:OWNER/NAME.git`. PATH and HOME are the caller's to add.
+        Source of the variables: `gh help environment`, and measurements with gh 2.103 and 2.23.
+        """
+        home = self.root / "gh"
+        return {
+            "GH_CONFIG_DIR": str(home / "config"),
+            "XDG_CONFIG_HOME": str(home / "xdg-config"),
+            "XDG_STATE_HOME": str(home / "state"),
+            "XDG_CACHE_HOME": str(home / "cache"),
+            "XDG_DATA_HOME": str(home / "data"),
+            "GH_TOKEN": "sim",
+            "GH_HOST": "github.com",
+            "GH_PROMPT_DISABLED": "1",
+            "GH_NO_UPDATE_NOTIFIER": "1",
+            "GH_NO_EXTENSION_UPDATE_NOTIFIER": "1",
+            "GH_TELEMETRY": "0",
+            "DO_NOT_TRACK": "1",
+            "GH_SPINNER_DISABLED": "1",
+            "GH_PAGER": "cat",
+            "NO_COLOR": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_SSH_COMMAND": shlex.quote(str(self.root / "ssh")),
+            "GIT_SSH_VARIANT": "simple",
+        }
+
+    def remote(self, repository: str) -> str:
+        """Return the URL that git reaches a repository by."""
+        return f"git@github.com:{repository}.git"
+
+    def bare(self, repository: str) -> Path:
+        """Return the path of a repository's bare git repository."""
+        return self.root / "repos" / f"{repository}.git"
+
+    def requests(self) -> tuple[LoggedRequest, ...]:
+        """Return every request so far, in order; control requests are not among them."""
+        log = self.root / "requests.jsonl"
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        return tuple(LoggedRequest(**json.loads(line)) for line in lines)
+
+    def pushes(self, repository: str) -> tuple[tuple[tuple[str, str, str], ...], ...]:
+        """Return every push so far, each a tuple of (old, new, full ref)."""
+        log = self.bare(repository) / "received.log"
+        text = log.read_text(encoding="utf-8", errors="surrogateescape") if log.exists() else ""
+        blocks = [block.splitlines() for block in text.split("\n\n") if block.strip()]
+        return tuple(tuple(_move(line) for line in block) for block in blocks)
+
+    def create_repository(self, owner: str, name: str, *, default_branch: str = "main") -> Path:
+        """Make an empty repository and return the path of its bare git repository; fill it by an ordinary push."""
+        return Path(self._pull_lever("create_repository", owner=owner, name=name, default_branch=default_branch))
+
+    def open_pull_request(  # noqa: PLR0913 -- a pull request has that many parts
+        self,
+        repository: str,
+        *,
+        head: str,
+        base: str,
+        title: str,
+        body: str = "",
+        author: str = "",
+        number: int = 0,
+        draft: bool = False,
+    ) -> int:
+        """Open a pull request and return its number: the next one, unless one is chosen."""
+        return int(
+            self._pull_lever(
+                "open_pull_request", repository=repository, head=head, base=base, title=title, body=body,
+                author=author, number=number, draft=draft,
+            )
+        )  # fmt: skip
+
+    def merge(self, repository: str, number: int, *, method: str = "squash", delete_branch: str = "keep") -> str:
+        """Merge as on the web page and return the merge commit.
+
+        Args:
+            repository: `owner/name`.
+            number: of the pull request.
+            method: merge, squash or rebase.
+            delete_branch: "keep"; "rest": as `gh pr merge --delete-branch` does, children are closed; "web": as the
+                button and delete_branch_on_merge do, children are retargeted.
+        """
+        return str(
+            self._pull_lever(
+                "merge", repository=repository, number=number, method=method, delete_branch=delete_branch
+            )
+        )
+
+    def configure(self, repository: str, **settings: bool) -> None:
+        """Change settings: delete_branch_on_merge, merge_allowed, squash_allowed, rebase_allowed."""
+        self._pull_lever("configure", repository=repository, **settings)
+
+    def add_check_run(  # noqa: PLR0913 -- a check has that many parts
+        self,
+        repository: str,
+        commit: str,
+        name: str,
+        *,
+        conclusion: str = "SUCCESS",
+        status: str = "COMPLETED",
+        annotations: tuple[str, ...] = (),
+    ) -> int:
+        """Add a check run to a commit and return its id; status and conclusion are GraphQL's words."""
+        return int(
+            self._pull_lever(
+                "add_check_run", repository=repository, commit=commit, name=name, conclusion=conclusion,
+                status=status, annotations=list(annotations),
+            )
+        )  # fmt: skip
+
+    def add_billing_failure(self, repository: str, commit: str, names: tuple[str, ...] = ("build", "test")) -> None:
+        """Let Actions fail to start its jobs for want of money: failed checks with GitHub's annotation."""
+        self._pull_lever("add_billing_failure", repository=repository, commit=commit, names=list(names))
+
+    def add_status(self, repository: str, commit: str, context: str, state: str) -> None:
+        """Add a commit status; state is GraphQL's StatusState."""
+        self._pull_lever("add_status", repository=repository, commit=commit, context=context, state=state)
+
+    def review(self, repository: str, number: int, author: str, *, state: str = "APPROVED", body: str = "") -> None:
+        """Let somebody review a pull request's head."""
+        self._pull_lever("review", repository=repository, number=number, author=author, state=state, body=body)
+
+    def comment(self, repository: str, number: int, author: str, body: str) -> None:
+        """Let somebody comment."""
+        self._pull_lever("comment", repository=repository, number=number, author=author, body=body)
+
+    def inject(
+        self,
+        kind: FaultKind,
+        *,
+        match: str = "",
+        status: int = 502,
+        headers: dict[str, str] | None = None,
+        times: int = 1,
+    ) -> None:
+        """Arm a fault for the next `times` requests that match an operation name or a route `METHOD /path`."""
+        self._pull_lever("inject", kind=kind.value, match=match, status=status, headers=headers, times=times)
+
+    def clear_faults(self) -> None:
+        """Disarm every fault."""
+        self._pull_lever("clear_faults")
+
+    def pull_request(self, repository: str, number: int) -> dict[str, Any]:
+        """Return what the world remembers of a pull request, by the names of `model.PullRequest`."""
+        found: dict[str, Any] = self.state()["repositories"][repository]["pulls"][str(number)]
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Return everything the world remembers, pushes so far included."""
+        state: dict[str, Any] = self._pull_lever("state")
+        return state
+
+    def _pull_lever(self, lever: str, /, **arguments: Any) -> Any:
+        status, answer = ask(self.socket, "POST", f"/_sim/{lever}", json.dumps(arguments).encode())
+        if status != http.client.OK:
+            raise OutsideFailed(f"the simulator refused {lever}", why=str(answer.get("message")))
+        return answer["value"]
+
+
+def _move(line: str) -> tuple[str, str, str]:
+    old, new, ref = line.split(" ", 2)
+    return old, new, ref
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket instead of a host."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def ask(
+    path: str, method: str, target: str, content: bytes = b"", headers: dict[str, str] | None = None
+) -> tuple[int, Any]:
+    """Send one HTTP request to a unix socket and return status and JSON body (None where it is empty).
+
+    Raises:
+        OSError: nobody listens, or the connection was dropped.
+    """
+    connection = _UnixConnection(path, timeout=60)
+    try:
+        connection.request(method, target, content, headers or {})
+        response = connection.getresponse()
+        body = response.read()
+        return response.status, json.loads(body) if body else None
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def running(root: Path) -> Iterator[SimulatedGitHub]:
+    """Serve the world in `root`, made if it is not there, until the block ends; the state stays in `root`.
+
+    Raises:
+        OutsideFailed: the server did not answer in time; the error holds the end of its log.
+    """
+    root = root.resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    # The socket lies apart, because a unix socket's path is short and a test's directory is not.
+    scratch = Path(tempfile.mkdtemp(prefix="sim-"))
+    try:
+        path, log = scratch / "s", root / "server.log"
+        _write_shell_side(root, path)
+        argv = [sys.executable, "-m", "trunkline.sim", "serve", "--root", str(root), "--socket", str(path)]
+        child = proc.spawn(argv, cwd=root, env=proc.environment(), log=log)
+        try:
+            _await(str(path), log, child.poll)
+            yield SimulatedGitHub(root, str(path))
+        finally:
+            proc.end_group(child)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_shell_side(root: Path, path: Path) -> None:
+    config = root / "gh" / "config"
+    config.mkdir(parents=True, exist_ok=True)
+    (config / "config.yml").write_text(f'version: "1"\nhttp_unix_socket: {path}\n', encoding="utf-8")
+    shim = root / "ssh"
+    shim.write_text(_SHIM.replace("@ROOT@", shlex.quote(str(root))), encoding="utf-8")
+    shim.chmod(0o755)
+
+
+def _await(path: str, log: Path, ended: Any) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and ended() is None:
+        with contextlib.suppress(OSError):
+            ask(path, "POST", "/_sim/state")
+            return
+        time.sleep(0.01)
+    tail = log.read_text(encoding="utf-8", errors="replace")[-2000:] if log.exists() else ""
+    raise OutsideFailed("the simulated GitHub did not start", stderr=tail, why=tail.strip().rpartition("\n")[2])

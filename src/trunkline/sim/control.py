@@ -1,0 +1,172 @@
+"""What a test or a demo does to the world from outside GitHub's API: make repositories, merge by the button, add checks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from trunkline.domain.errors import UsageError
+from trunkline.sim import actions, merging, pushes
+from trunkline.sim.faults import Fault, FaultKind
+from trunkline.sim.model import Annotation, CheckRun, Deletion, MergeMethod, Repository, Review, Settings, Status
+from trunkline.sim.refused import GitHubRefusal
+
+if TYPE_CHECKING:
+    from trunkline.sim.world import World
+
+# The annotation of a job that Actions did not start; the only sure sign of it (community discussions on billing).
+BILLING = (
+    "The job was not started because recent account payments have failed or your spending limit needs to be"
+    " increased. Please check the 'Billing & plans' section in your settings"
+)
+
+
+@dataclass(frozen=True)
+class Control:
+    """The world's levers. Every argument and every answer is a JSON value, so each also works over the socket."""
+
+    world: World
+
+    def create_repository(self, owner: str, name: str, default_branch: str = "main") -> str:
+        """Make an empty repository and return the path of its bare git repository."""
+        return str(self.world.create_repository(owner, name, default_branch=default_branch))
+
+    def open_pull_request(  # noqa: PLR0913 -- a pull request has that many parts
+        self,
+        repository: str,
+        head: str,
+        base: str,
+        title: str,
+        body: str = "",
+        author: str = "",
+        number: int = 0,
+        *,
+        draft: bool = False,
+    ) -> int:
+        """Open a pull request and return its number, which may be chosen."""
+        found = self._repository(repository)
+        author = author or found.owner
+        self.world.add_user(author)
+        pull = actions.open_pull(
+            self.world, found, author, head=head, base=base, title=title, body=body, draft=draft, number=number
+        )
+        return pull.number
+
+    def merge(
+        self, repository: str, number: int, method: str = "squash", delete_branch: str = "keep", actor: str = ""
+    ) -> str:
+        """Merge as by the web page and return the merge commit.
+
+        Args:
+            repository: `owner/name`.
+            number: of the pull request.
+            method: merge, squash or rebase.
+            delete_branch: keep; rest: delete the head as `gh --delete-branch` does, which closes children; web: as
+                the button and delete_branch_on_merge do, which retargets them.
+            actor: who; default: the repository's owner.
+        """
+        found = self._repository(repository)
+        pull = merging.merge(
+            self.world, found, found.pulls[number], actor or found.owner, method=MergeMethod[method.upper()],
+            deletion=Deletion(delete_branch),
+        )  # fmt: skip
+        return pull.merge_commit
+
+    def configure(self, repository: str, **settings: bool) -> None:
+        """Change a repository's settings, by the names of `model.Settings`."""
+        found = self._repository(repository)
+        found.settings = Settings(**{**asdict(found.settings), **settings})
+        self.world.touch()
+
+    def add_check_run(  # noqa: PLR0913 -- a check has that many parts
+        self,
+        repository: str,
+        commit: str,
+        name: str,
+        conclusion: str = "SUCCESS",
+        status: str = "COMPLETED",
+        annotations: list[str] | None = None,
+        workflow: str = "CI",
+    ) -> int:
+        """Add a check run to a commit and return its id; a run that is not COMPLETED has no conclusion."""
+        found = self._repository(repository)
+        completed = status == "COMPLETED"
+        notes = tuple(Annotation(message) for message in annotations or ())
+        run = CheckRun(
+            self.world.new_id(), name, commit, status, conclusion if completed else "", self.world.now(),
+            self.world.now() if completed else "", workflow, notes,
+        )  # fmt: skip
+        found.checks[commit] = (*found.checks.get(commit, ()), run)
+        return run.id
+
+    def add_billing_failure(self, repository: str, commit: str, names: list[str] | None = None) -> list[int]:
+        """Let Actions fail to start its jobs for want of money, and return the check runs' ids."""
+        return [
+            self.add_check_run(repository, commit, name, "FAILURE", annotations=[BILLING])
+            for name in names or ["build", "test"]
+        ]
+
+    def add_status(  # noqa: PLR0913 -- a status has that many parts
+        self, repository: str, commit: str, context: str, state: str, description: str = "", target_url: str = ""
+    ) -> None:
+        """Add a commit status; the same context replaces the older."""
+        found = self._repository(repository)
+        others = tuple(s for s in found.statuses.get(commit, ()) if s.context != context)
+        status = Status(context, commit, state, description, target_url, self.world.now())
+        found.statuses[commit] = (*others, status)
+
+    def review(self, repository: str, number: int, author: str, state: str = "APPROVED", body: str = "") -> None:
+        """Let somebody review a pull request's head; state as GraphQL's PullRequestReviewState."""
+        found = self._repository(repository)
+        pull = found.pulls[number]
+        self.world.add_user(author)
+        review = Review(self.world.new_id(), author, state, body, self.world.now(), pull.head_oid)
+        self.world.put(found, replace(pull, reviews=(*pull.reviews, review)))
+
+    def comment(self, repository: str, number: int, author: str, body: str) -> None:
+        """Let somebody comment."""
+        found = self._repository(repository)
+        self.world.add_user(author)
+        self.world.comment(found, found.pulls[number], author, body)
+
+    def inject(
+        self, kind: str, match: str = "", status: int = 502, headers: dict[str, str] | None = None, times: int = 1
+    ) -> None:
+        """Arm a fault: see `faults.Fault`."""
+        self.world.state.faults.append(Fault(FaultKind(kind), match, status, headers, times))
+        self.world.touch()
+
+    def clear_faults(self) -> None:
+        """Disarm every fault."""
+        self.world.state.faults.clear()
+        self.world.touch()
+
+    def adopt(self, repository: str) -> None:
+        """Take up refs that reached the bare repository by no push."""
+        pushes.adopt(self.world, self._repository(repository))
+
+    def state(self) -> dict[str, Any]:
+        """Return everything the world remembers."""
+        return self.world.dump()
+
+    def _repository(self, slug: str) -> Repository:
+        pushes.sync(self.world)
+        found = self.world.repository(slug)
+        if found is None:
+            raise UsageError(f"the simulated GitHub has no {slug}")
+        return found
+
+
+def call(world: World, name: str, arguments: dict[str, Any]) -> Any:
+    """Pull a lever by name.
+
+    Raises:
+        UsageError: there is none of that name, or GitHub would refuse.
+    """
+    lever = getattr(Control(world), name, None) if not name.startswith("_") and name != "world" else None
+    if lever is None:
+        raise UsageError(f"the simulator has no lever {name!r}")
+    try:
+        return lever(**arguments)
+    except GitHubRefusal as refusal:
+        raise UsageError(f"GitHub would refuse {name}", why=refusal.message or f"bad {refusal.field}") from refusal

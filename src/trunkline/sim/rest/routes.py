@@ -1,0 +1,278 @@
+"""Which REST routes there are, and what each does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from starlette.convertors import Convertor
+from starlette.routing import compile_path
+
+from trunkline.sim import actions, merging
+from trunkline.sim.graph.commits import rollup_state
+from trunkline.sim.model import CheckRun, MergeMethod, MergeRequest, PullState
+from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
+from trunkline.sim.rest import shapes
+from trunkline.sim.rest.reply import DOCS, Call, Reply, paged
+
+Handler = Callable[[Call], Reply]
+
+
+def meta(_: Call) -> Reply:
+    """GET /: gh auth status reads the scopes from this answer's headers."""
+    return Reply(200, {"current_user_url": f"{shapes.API}/user", "documentation_url": DOCS})
+
+
+def user(call: Call) -> Reply:
+    """GET /user."""
+    return Reply(200, shapes.user(call.world, call.login))
+
+
+def repository(call: Call) -> Reply:
+    """GET a repository."""
+    return Reply(200, shapes.repository_json(call.world, call.repository))
+
+
+def pull_get(call: Call) -> Reply:
+    """GET a pull request."""
+    return Reply(200, shapes.pull_details(call.world, call.repository, call.pull))
+
+
+def pull_list(call: Call) -> Reply:
+    """GET pull requests: open ones unless told otherwise, newest first."""
+    options = call.options("state", "head", "base", "sort", "direction", "per_page", "page")
+    if options.get("sort", "created") != "created":
+        raise NotSimulatedError(f"pulls?sort={options['sort']}")
+    state, head = options.get("state", "open"), options.get("head", "")
+    chosen = [
+        pull
+        for pull in call.repository.pulls.values()
+        if state in {"all", "open" if pull.state is PullState.OPEN else "closed"}
+        and head in {"", f"{call.repository.owner}:{pull.head}"}
+        and options.get("base", pull.base) == pull.base
+    ]
+    descending = options.get("direction", "desc") == "desc"
+    chosen.sort(key=lambda pull: (pull.created_at, pull.number), reverse=descending)
+    listed = [shapes.pull_json(call.world, call.repository, pull) for pull in chosen]
+    return paged(call, listed, f"/repos/{call.repository.slug}/pulls")
+
+
+def pull_create(call: Call) -> Reply:
+    """POST a pull request."""
+    body = call.body("title", "head", "base", "body", "draft", "maintainer_can_modify")
+    for name in ("title", "head", "base"):
+        if not body.get(name):
+            raise GitHubRefusal(No.INVALID, "", field=name, code="missing_field")
+    pull = actions.open_pull(
+        call.world, call.repository, call.login, head=body["head"], base=body["base"], title=body["title"],
+        body=body.get("body") or "", draft=bool(body.get("draft")),
+    )  # fmt: skip
+    return Reply(201, shapes.pull_details(call.world, call.repository, pull))
+
+
+def pull_edit(call: Call) -> Reply:
+    """PATCH a pull request: title, body, base, state. The base is judged by the state before."""
+    body = call.body("title", "body", "base", "state", "maintainer_can_modify")
+    world, where, pull = call.world, call.repository, call.pull
+    state = body.get("state")
+    if state not in {None, "open", "closed"}:
+        raise GitHubRefusal(No.INVALID, f"{state} is not a valid state", field="state")
+    text = body.get("body") if body.get("body") is not None or "body" not in body else ""
+    pull = actions.edit(world, where, pull, call.login, title=body.get("title"), body=text, base=body.get("base"))
+    if state == "closed" and pull.state is PullState.OPEN:
+        pull = actions.close(world, where, pull, call.login)
+    elif state == "open":
+        pull = actions.reopen(world, where, pull, call.login)
+    return Reply(200, shapes.pull_details(world, where, pull))
+
+
+def _method(name: str) -> MergeMethod:
+    if name.upper() not in MergeMethod.__members__:
+        raise GitHubRefusal(No.INVALID, f"{name} is not a merge method", field="merge_method")
+    return MergeMethod[name.upper()]
+
+
+def pull_merge(call: Call) -> Reply:
+    """PUT merge, synchronously."""
+    body = call.body("commit_title", "commit_message", "sha", "merge_method")
+    merged = merging.merge(
+        call.world, call.repository, call.pull, call.login, method=_method(body.get("merge_method", "merge")),
+        expected_head=body.get("sha", ""), headline=body.get("commit_title"), body=body.get("commit_message"),
+    )  # fmt: skip
+    told = {"sha": merged.merge_commit, "merged": True, "message": "Pull Request successfully merged"}
+    return Reply(200, told)
+
+
+def merge_async(call: Call) -> Reply:
+    """PUT merge-async: accept a merge that runs in the background.
+
+    Shapes and statuses: GitHub's OpenAPI description (npm @octokit/openapi 23.0.2), merge-async. The head must be
+    the expected one when the merge runs; only basic state is judged now.
+    """
+    body = call.body("commit_title", "commit_message", "sha", "merge_method", "merge_action")
+    pull, where = call.pull, call.repository
+    if pull.state is PullState.MERGED:
+        details = {"message": "Pull request is already merged.", "sha": pull.merge_commit}
+        return Reply(200, {"status": "merged", "details": details})
+    if pull.state is PullState.CLOSED or pull.draft:
+        told = "Pull request is closed." if pull.state is PullState.CLOSED else "Pull request is still a draft."
+        return Reply(400, {"status": "failed", "details": {"message": told}})
+    pending = [m for m in where.merges.values() if m.number == pull.number and m.status == "pending"]
+    if pending:
+        return Reply(409, _merge_json(pending[0], "A merge request already exists for this pull request."))
+    if body.get("merge_action") == "merge_queue":
+        raise NotSimulatedError("merge queues")
+    method = body.get("merge_method", "merge")
+    _method(method)
+    number = call.world.new_id()
+    request = MergeRequest(
+        f"00000000-0000-4000-8000-{number:012d}", pull.number, call.login, method,
+        body.get("merge_action", "default"), body.get("sha") or pull.head_oid,
+        body.get("commit_title"), body.get("commit_message"),
+    )  # fmt: skip
+    where.merges[request.uuid] = request
+    return Reply(202, _merge_json(request, "Merge request enqueued."))
+
+
+def merge_result(call: Call) -> Reply:
+    """GET merge-async/UUID: how far the merge is."""
+    request = call.repository.merges.get(call.parameters["uuid"])
+    if request is None or request.number != call.pull.number:
+        raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+    return Reply(200, _merge_json(request, "Merge request is in progress."))
+
+
+def _merge_json(request: MergeRequest, pending: str) -> dict[str, Any]:
+    details = {"message": request.told}
+    if request.status == "pending":
+        details = {
+            "message": pending, "uuid": request.uuid, "merge_method": request.method,
+            "merge_action": request.action, "expected_head_sha": request.sha,
+        }  # fmt: skip
+    elif request.status == "merged":
+        details["sha"] = request.sha
+    return {"status": request.status, "details": details}
+
+
+def _run(call: Call) -> CheckRun:
+    for runs in call.repository.checks.values():
+        for run in runs:
+            if run.id == call.parameters["id"]:
+                return run
+    raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+
+
+def annotations(call: Call) -> Reply:
+    """GET a check run's annotations."""
+    listed = [
+        {
+            "path": note.path, "start_line": note.line, "end_line": note.line, "start_column": None,
+            "end_column": None, "annotation_level": note.level, "title": note.title, "message": note.message,
+            "raw_details": "",
+        }
+        for note in _run(call).annotations
+    ]  # fmt: skip
+    call.options("per_page", "page")
+    return paged(call, listed, f"/repos/{call.repository.slug}/check-runs/{call.parameters['id']}/annotations")
+
+
+def _commit(call: Call) -> str:
+    """Return the commit that a route's ref names: a full object id or a branch."""
+    ref = str(call.parameters["ref"])
+    oid = call.repository.refs.get(ref.removeprefix("heads/"), ref)
+    if not call.world.bare(call.repository).exists(oid):
+        raise GitHubRefusal(No.INVALID, f"No commit found for SHA: {ref}", code="")
+    return oid
+
+
+def check_runs(call: Call) -> Reply:
+    """GET a commit's check runs, on one page."""
+    call.options("per_page", "page", "filter")
+    runs = call.repository.checks.get(_commit(call), ())
+    listed = [shapes.check_run_json(call.repository, run) for run in runs]
+    page = paged(call, listed, f"/repos/{call.repository.slug}/commits/{call.parameters['ref']}/check-runs")
+    return replace(page, body={"total_count": len(runs), "check_runs": page.body})
+
+
+def combined_status(call: Call) -> Reply:
+    """GET a commit's statuses as one: `pending` where there are none (docs.github.com, "Get the combined status")."""
+    oid = _commit(call)
+    statuses = call.repository.statuses.get(oid, ())
+    bare = replace(call.repository, checks={})
+    state = rollup_state(bare, oid).lower() or "pending"
+    listed = [shapes.status_json(call.repository, status) for status in statuses]
+    return Reply(200, {"state": state, "statuses": listed, "sha": oid, "total_count": len(statuses)})
+
+
+def ref_delete(call: Call) -> Reply:
+    """DELETE a branch."""
+    actions.delete_branch(call.world, call.repository, call.login, call.parameters["branch"])
+    return Reply(204)
+
+
+def ref_create(call: Call) -> Reply:
+    """POST a branch."""
+    body = call.body("ref", "sha")
+    ref = str(body.get("ref", ""))
+    if not ref.startswith("refs/heads/"):
+        raise NotSimulatedError(f"creating the ref {ref!r}")
+    actions.create_branch(call.world, call.repository, call.login, ref.removeprefix("refs/heads/"), body["sha"])
+    return Reply(201, {"ref": ref, "object": {"type": "commit", "sha": body["sha"]}})
+
+
+def ref_get(call: Call) -> Reply:
+    """GET a branch's ref."""
+    branch = call.parameters["branch"]
+    if branch not in call.repository.refs:
+        raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+    oid = call.repository.refs[branch]
+    return Reply(200, {"ref": f"refs/heads/{branch}", "object": {"type": "commit", "sha": oid}})
+
+
+def workflow_runs(call: Call) -> Reply:
+    """GET workflow runs: checks are simulated, runs are not, so there are none."""
+    call.options("per_page", "page", "branch", "exclude_pull_requests")
+    if call.repository.checks:
+        raise NotSimulatedError("workflow runs of a repository that has check runs")
+    return Reply(200, {"total_count": 0, "workflow_runs": []})
+
+
+_REPO = "/repos/{owner}/{name}"
+_TABLE: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/", meta),
+    ("GET", "/user", user),
+    ("GET", _REPO, repository),
+    ("GET", _REPO + "/pulls", pull_list),
+    ("POST", _REPO + "/pulls", pull_create),
+    ("GET", _REPO + "/pulls/{number:int}", pull_get),
+    ("PATCH", _REPO + "/pulls/{number:int}", pull_edit),
+    ("PUT", _REPO + "/pulls/{number:int}/merge", pull_merge),
+    ("PUT", _REPO + "/pulls/{number:int}/merge-async", merge_async),
+    ("GET", _REPO + "/pulls/{number:int}/merge-async/{uuid}", merge_result),
+    ("GET", _REPO + "/check-runs/{id:int}/annotations", annotations),
+    ("GET", _REPO + "/commits/{ref:path}/check-runs", check_runs),
+    ("GET", _REPO + "/commits/{ref:path}/status", combined_status),
+    ("POST", _REPO + "/git/refs", ref_create),
+    ("GET", _REPO + "/git/ref/heads/{branch:path}", ref_get),
+    ("DELETE", _REPO + "/git/refs/heads/{branch:path}", ref_delete),
+    ("GET", _REPO + "/actions/runs", workflow_runs),
+)
+_ROUTES = tuple((method, *compile_path(path)[::2], handler) for method, path, handler in _TABLE)
+
+
+def find(method: str, path: str) -> tuple[Handler, dict[str, Any]]:
+    """Return the handler of a request and the route's parameters.
+
+    Raises:
+        NotSimulatedError: no such route here.
+    """
+    for wanted, pattern, convertors, handler in _ROUTES:
+        match = pattern.match(path)
+        if method == wanted and match:
+            return handler, {key: _converted(convertors, key, text) for key, text in match.groupdict().items()}
+    raise NotSimulatedError(f"{method} {path}")
+
+
+def _converted(convertors: dict[str, Convertor[Any]], key: str, text: str) -> Any:
+    return convertors[key].convert(text)

@@ -1,0 +1,118 @@
+"""How REST writes users, repositories, pull requests and checks.
+
+Only fields that are simulated are there: an absent field is not answered with null.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trunkline.sim.graph.commits import rollup_state
+from trunkline.sim.graph.pulls import association, node_id, url_of
+from trunkline.sim.merging import Mergeable, mergeable
+from trunkline.sim.model import CheckRun, PullRequest, PullState, Repository, Status
+
+if TYPE_CHECKING:
+    from trunkline.sim.world import World
+
+API = "https://api.github.com"
+
+
+def user(world: World, login: str) -> dict[str, Any]:
+    """Write a user."""
+    found = world.add_user(login)
+    return {
+        "login": found.login, "id": found.id, "node_id": f"U_{found.id}", "type": "User", "site_admin": False,
+        "url": f"{API}/users/{found.login}", "html_url": f"https://github.com/{found.login}",
+    }  # fmt: skip
+
+
+def repository_json(world: World, repository: Repository) -> dict[str, Any]:
+    """Write a repository."""
+    settings = repository.settings
+    return {
+        "id": repository.id, "node_id": f"R_{repository.id}", "name": repository.name,
+        "full_name": repository.slug, "owner": user(world, repository.owner), "private": False, "fork": False,
+        "archived": False, "default_branch": repository.default_branch, "url": f"{API}/repos/{repository.slug}",
+        "html_url": f"https://github.com/{repository.slug}", "ssh_url": f"git@github.com:{repository.slug}.git",
+        "clone_url": f"https://github.com/{repository.slug}.git", "allow_squash_merge": settings.squash_allowed,
+        "allow_merge_commit": settings.merge_allowed, "allow_rebase_merge": settings.rebase_allowed,
+        "delete_branch_on_merge": settings.delete_branch_on_merge, "allow_auto_merge": False,
+        "permissions": {"admin": True, "maintain": True, "push": True, "triage": True, "pull": True},
+    }  # fmt: skip
+
+
+def pull_json(world: World, repository: Repository, pull: PullRequest) -> dict[str, Any]:
+    """Write a pull request as a list has it."""
+    whole = repository_json(world, repository)
+
+    def end(ref: str, oid: str) -> dict[str, Any]:
+        label = f"{repository.owner}:{ref}"
+        return {"label": label, "ref": ref, "sha": oid, "user": user(world, repository.owner), "repo": whole}
+
+    return {
+        "id": pull.number, "node_id": node_id(repository, pull), "number": pull.number,
+        "url": f"{API}/repos/{repository.slug}/pulls/{pull.number}", "html_url": url_of(repository, pull),
+        "state": "open" if pull.state is PullState.OPEN else "closed", "locked": False, "title": pull.title,
+        "user": user(world, pull.author), "body": pull.body or None, "created_at": pull.created_at,
+        "updated_at": pull.updated_at, "closed_at": pull.closed_at or None, "merged_at": pull.merged_at or None,
+        "merge_commit_sha": pull.merge_commit or None, "draft": pull.draft, "auto_merge": None, "milestone": None,
+        "assignees": [], "requested_reviewers": [], "requested_teams": [],
+        "labels": [{"name": name, "color": repository.labels[name].color} for name in pull.labels],
+        "author_association": association(repository, pull.author),
+        "head": end(pull.head, pull.head_oid), "base": end(pull.base, world.base_tip(repository, pull)),
+    }  # fmt: skip
+
+
+def pull_details(world: World, repository: Repository, pull: PullRequest) -> dict[str, Any]:
+    """Write a pull request as it is answered alone."""
+    bare, base = world.bare(repository), world.base_tip(repository, pull)
+    files, added, deleted = bare.size(base, pull.head_oid)
+    can = mergeable(world, repository, pull)
+    return {
+        **pull_json(world, repository, pull),
+        "merged": pull.state is PullState.MERGED,
+        "merged_by": user(world, pull.merged_by) if pull.merged_by else None,
+        "mergeable": None if can is Mergeable.UNKNOWN else can is Mergeable.MERGEABLE,
+        "mergeable_state": _mergeable_state(repository, pull, can),
+        "maintainer_can_modify": False,
+        "comments": len(pull.comments),
+        "review_comments": 0,
+        "commits": len(bare.between(base, pull.head_oid)),
+        "additions": added,
+        "deletions": deleted,
+        "changed_files": files,
+    }
+
+
+def _mergeable_state(repository: Repository, pull: PullRequest, can: Mergeable) -> str:
+    if can is not Mergeable.MERGEABLE:
+        return "unknown" if can is Mergeable.UNKNOWN else "dirty"
+    if pull.draft:
+        return "draft"
+    return "unstable" if rollup_state(repository, pull.head_oid) in {"FAILURE", "PENDING"} else "clean"
+
+
+def check_run_json(repository: Repository, run: CheckRun) -> dict[str, Any]:
+    """Write a check run."""
+    url = f"https://github.com/{repository.slug}/actions/runs/{run.id}/job/{run.id}"
+    where = f"{API}/repos/{repository.slug}/check-runs/{run.id}"
+    output = {
+        "title": None, "summary": None, "text": None,
+        "annotations_count": len(run.annotations), "annotations_url": f"{where}/annotations",
+    }  # fmt: skip
+    return {
+        "id": run.id, "name": run.name, "node_id": f"CR_{run.id}", "head_sha": run.commit, "url": where,
+        "html_url": url, "details_url": url, "status": run.status.lower(),
+        "conclusion": run.conclusion.lower() or None, "started_at": run.started_at or None,
+        "completed_at": run.completed_at or None, "output": output,
+    }  # fmt: skip
+
+
+def status_json(repository: Repository, status: Status) -> dict[str, Any]:
+    """Write a commit status."""
+    return {
+        "url": f"{API}/repos/{repository.slug}/statuses/{status.commit}", "state": status.state.lower(),
+        "context": status.context, "description": status.description, "target_url": status.target_url or None,
+        "created_at": status.created_at, "updated_at": status.created_at,
+    }  # fmt: skip

@@ -1,0 +1,177 @@
+"""The simulator's HTTP face: who asks, what fails on purpose, GraphQL or REST, what is logged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from trunkline.domain.errors import TrunklineError
+from trunkline.sim import control, faults, merging, pushes
+from trunkline.sim.faults import Fault, FaultKind
+from trunkline.sim.graph import engine
+from trunkline.sim.graph.root import LIMIT, root
+from trunkline.sim.graph.tree import Asking
+from trunkline.sim.refused import GitHubRefusal, NotSimulatedError
+from trunkline.sim.rest import routes
+from trunkline.sim.rest.reply import DOCS, Call, Reply, refusal
+from trunkline.sim.world import World
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+CONTROL = "/_sim/"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request to GitHub, read whole."""
+
+    method: str
+    path: str
+    query: str
+    token: str
+    content: bytes
+
+    @property
+    def graphql(self) -> dict[str, Any] | None:
+        """The GraphQL payload, or None for a REST call."""
+        if (self.method, self.path) != ("POST", "/graphql"):
+            return None
+        try:
+            payload = json.loads(self.content)
+        except ValueError:
+            payload = None
+        return payload if isinstance(payload, dict) else {}
+
+
+@dataclass
+class Server:
+    """The ASGI application. Requests are answered one after the other, so the world needs no lock."""
+
+    world: World
+    used: int = 0
+    started: float = field(default_factory=time.time)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        content = await request.body()
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        known = scheme.lower() in {"token", "bearer"}
+        asked = Asked(request.method, request.url.path, request.url.query, token if known else "", content)
+        if asked.path.startswith(CONTROL):
+            await _response(self._control(asked))(scope, receive, send)
+            return
+        reply = self._answer(asked)
+        if reply is None:
+            await _drop(send)
+        else:
+            await _response(reply)(scope, receive, send)
+
+    def _control(self, asked: Asked) -> Reply:
+        try:
+            value = control.call(self.world, asked.path.removeprefix(CONTROL), json.loads(asked.content or b"{}"))
+            self.world.save()
+        except (TrunklineError, TypeError, KeyError, ValueError) as error:
+            return Reply(400, {"message": f"{type(error).__name__}: {error}"})
+        return Reply(200, {"value": value})
+
+    def _answer(self, asked: Asked) -> Reply | None:
+        """Return the answer, or None where the connection is to be dropped."""
+        self.used += 1
+        pushes.sync(self.world)
+        merging.run_pending(self.world)
+        payload = asked.graphql
+        operation = engine.operation_of(str(payload.get("query", ""))) if payload is not None else ""
+        fault = self._fault(operation, f"{asked.method} {asked.path}")
+        reply: Reply | None
+        if fault is not None and fault.kind is FaultKind.DROP:
+            reply = None
+        elif fault is not None and fault.kind is not FaultKind.LOSE_REPLY:
+            reply = Reply(*_reordered(faults.answer(fault, self._request_id())))
+        else:
+            reply = self._perform(asked, payload)
+        self.world.save()
+        self._log(asked, operation, reply, fault)
+        lost = fault is not None and fault.kind is FaultKind.LOSE_REPLY
+        return None if reply is None or lost else self._with_headers(reply)
+
+    def _perform(self, asked: Asked, payload: dict[str, Any] | None) -> Reply:
+        login = self.world.viewer(asked.token)
+        if not login:
+            # docs.github.com, "Authenticating to the REST API": a bad token is 401, none at all too for GraphQL.
+            return Reply(401, {"message": "Bad credentials", "documentation_url": DOCS, "status": "401"})
+        try:
+            if payload is not None:
+                asking = Asking(self.world, login)
+                query, variables = str(payload.get("query", "")), payload.get("variables") or {}
+                return Reply(200, engine.execute(root(asking, self.used), asking, query, variables))
+            handler, parameters = routes.find(asked.method, asked.path)
+            return handler(Call(self.world, login, parameters, dict(parse_qsl(asked.query)), asked.content))
+        except GitHubRefusal as error:
+            return refusal(error)
+        except NotSimulatedError as error:
+            return Reply(501, {"message": str(error), "status": "501"})
+
+    def _fault(self, operation: str, route: str) -> Fault | None:
+        for fault in self.world.state.faults:
+            if fault.wants(operation, route):
+                fault.strike()
+                self.world.touch()
+                return fault
+        return None
+
+    def _request_id(self) -> str:
+        return f"5117:1:{self.used:06X}"
+
+    def _with_headers(self, reply: Reply) -> Reply:
+        headers = {
+            "X-GitHub-Request-Id": self._request_id(),
+            "X-GitHub-Media-Type": "github.v4; format=json",
+            "X-OAuth-Scopes": "read:org, repo",
+            "X-RateLimit-Limit": str(LIMIT),
+            "X-RateLimit-Remaining": str(max(LIMIT - self.used, 0)),
+            "X-RateLimit-Reset": str(int(self.started) + 3600),
+            "X-RateLimit-Resource": "core",
+            "X-RateLimit-Used": str(self.used),
+        }
+        return Reply(reply.status, reply.body, {**headers, **reply.headers})
+
+    def _log(self, asked: Asked, operation: str, reply: Reply | None, fault: Fault | None) -> None:
+        line = {
+            "method": asked.method, "path": asked.path, "query": asked.query, "operation": operation,
+            "status": reply.status if reply else 0, "fault": fault.kind.value if fault else "",
+        }  # fmt: skip
+        with (self.world.root / "requests.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+
+def _reordered(answer: tuple[int, dict[str, str], object]) -> tuple[int, object, dict[str, str]]:
+    status, headers, body = answer
+    return status, body, headers
+
+
+def _response(reply: Reply) -> Response:
+    if reply.body is None:
+        return Response(status_code=reply.status, headers=reply.headers)
+    content = json.dumps(reply.body, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    return Response(content, reply.status, reply.headers, media_type="application/json; charset=utf-8")
+
+
+async def _drop(send: Send) -> None:
+    """Close the connection without a byte of answer: uvicorn's own request cycle stands behind `send`."""
+    cycle = send.__self__  # type: ignore[attr-defined]
+    cycle.transport.abort()
+    while not cycle.disconnected:
+        await asyncio.sleep(0)

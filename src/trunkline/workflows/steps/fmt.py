@@ -1,0 +1,66 @@
+"""fmt: cargo fmt --all; what it changes becomes a commit of its own, after the replay's checks (fault 41)."""
+
+from __future__ import annotations
+
+from trunkline.adapters import cargo, worktrees
+from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.domain.names import Oid, oid, short
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.workflows import branch
+from trunkline.workflows.context import Context
+
+MESSAGE = b"style: cargo fmt\n"
+
+
+def plan(_context: Context) -> Step:
+    """Plan the step."""
+    return Step(StepName.FMT, "format; what changes becomes a commit of its own", ("cargo fmt --all",), mutates=True)
+
+
+def perform(context: Context, acting: Acting) -> Outcome:
+    """Format the entry's tip in a work tree of ours and commit what changed.
+
+    Raises:
+        CheckFailed: rustfmt is missing, or cannot parse the code.
+    """
+    tip = context.local_tip()
+    root = context.stack.gates.root
+    with worktrees.slot(context.git, tip) as slot:
+        if not (slot.tree / root / "Cargo.toml").is_file():
+            raise UsageError(
+                f"{short(tip)} has no Cargo workspace to format",
+                why=f"there is no Cargo.toml in {root}",
+                next_command="${EDITOR:-vi} stack.toml   # [gates] root names the workspace's directory",
+            )
+        changed = _formatted(context, slot, root, tip)
+    if not changed:
+        return Outcome("formatted", "nothing to change", Mark.NOTHING, data={"commit": None, "files": []})
+    commit, files = changed
+    branch.move(context, acting, new=commit, old=tip, why="cargo fmt")
+    told = f"{len(files)} files, as {short(commit)} style: cargo fmt"
+    return Outcome("formatted", told, details=files, data={"commit": commit, "files": list(files)})
+
+
+def _formatted(context: Context, slot: worktrees.Slot, root: str, tip: Oid) -> tuple[Oid, tuple[str, ...]] | None:
+    cure = cargo.lacking(("cargo", "fmt"), ("cargo",), slot.tree / root)
+    if cure:
+        raise CheckFailed("cargo fmt is not available", why="rustfmt is missing", next_command=cure)
+    done = cargo.format_workspace(slot.tree / root)
+    if done.returncode:
+        raise CheckFailed(
+            "cargo fmt failed",
+            why="the code of the rebased branch cannot be parsed; nothing was pushed",
+            command=done.typed,
+            stderr=done.error_text,
+            next_command="invoke abort",
+        )
+    files = tuple(path for path in worktrees.leftovers(context.git, slot) if path.endswith(".rs"))
+    if not files:
+        return None
+    tree_git = context.git.at(slot.tree)
+    tree_git.query("add", "--", *files)
+    tree = oid(tree_git.query("write-tree").text)
+    commit = oid(context.git.query("commit-tree", tree, "-p", tip, stdin=MESSAGE).text)
+    tree_git.query("reset", "--quiet", "--hard", tip)  # the slot is at `tip` for whoever shares it
+    return commit, files

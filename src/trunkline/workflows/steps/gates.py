@@ -1,0 +1,81 @@
+"""gates: every gate on exactly the entry's tree, by the nox sessions; receipts that still prove it are reused."""
+
+from __future__ import annotations
+
+import time
+
+from trunkline.domain.errors import CheckFailed
+from trunkline.domain.names import short
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.gates.run import gate_commit, gate_names
+from trunkline.workflows.context import Context
+from trunkline.workflows.proof import accepted
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    names = gate_names(context.stack.gates)
+    return Step(StepName.GATES, f"{len(names)} gates on the entry's tree: {', '.join(names)}", ("nox -s gates",))
+
+
+def perform(context: Context, acting: Acting) -> Outcome:
+    """Run the gates on the local branch's tip; nothing of the user's checkout takes part.
+
+    Raises:
+        CheckFailed: a gate failed, or could not run and was not accepted as unavailable.
+    """
+    tip = context.local_tip()
+    started = time.monotonic()
+    outcomes = gate_commit(
+        context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh, progress=lambda o: _tell(context, o)
+    )
+    cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
+    # Unavailability leaves no receipt; push and note must know that it was tried on this very commit.
+    acting.journal.append(acting.lease, "gated", step=StepName.GATES.value, commit=tip, unavailable=cures)
+    wrong = [
+        outcome
+        for outcome in outcomes
+        if outcome.verdict is not Verdict.PASSED and not accepted(context, outcome.gate, outcome)
+    ]
+    if wrong:
+        raise _failure(context, wrong)
+    return _passed(outcomes, short(tip), time.monotonic() - started)
+
+
+def _passed(outcomes: tuple[GateOutcome, ...], tip: str, seconds: float) -> Outcome:
+    passed = [outcome for outcome in outcomes if outcome.verdict is Verdict.PASSED]
+    reused = sum(outcome.reused for outcome in passed)
+    waived = [outcome for outcome in outcomes if outcome not in passed]
+    told = f"{len(passed)} of {len(outcomes)} on {tip}"
+    return Outcome(
+        "gates",
+        told + (f" ({reused} from receipts)" if reused else ""),
+        Mark.WARNED if waived else Mark.DONE,
+        tuple(f"{outcome.gate} could not run here, as accepted; to run it: {outcome.cure}" for outcome in waived),
+        {"outcomes": [outcome.to_json() for outcome in outcomes]},
+        seconds,
+    )
+
+
+def _tell(context: Context, outcome: GateOutcome) -> None:
+    how = "receipt" if outcome.reused else f"{outcome.seconds:.1f}s"
+    why = f": {outcome.diagnosis}" if outcome.diagnosis else ""
+    context.tell.progress(f"{outcome.gate:8}{outcome.verdict.value} ({how}){why}")
+
+
+def _failure(context: Context, wrong: list[GateOutcome]) -> CheckFailed:
+    lines = [
+        f"{outcome.gate} {outcome.verdict.value}" + (f": {outcome.diagnosis}" if outcome.diagnosis else "")
+        + (f"\n  log: {outcome.log}" if outcome.log else "")
+        for outcome in wrong
+    ]  # fmt: skip
+    first, task = wrong[0], f"invoke rebase --pr {context.entry.pr}"
+    unavailable = ",".join(outcome.gate for outcome in wrong if outcome.verdict is Verdict.UNAVAILABLE)
+    again = f"{task} --accept-unavailable {unavailable}" if unavailable else "invoke continue"
+    return CheckFailed(
+        f"{len(wrong)} gates did not pass on {short(context.local_tip())}; nothing was pushed",
+        why="\n".join(lines),
+        next_command=(first.cure or first.command, again),
+    )

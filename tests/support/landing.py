@@ -1,0 +1,174 @@
+"""A small stack on the simulated GitHub, and a clone to land it from: real git, real gh, real invoke."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.repo import Repo
+from trunkline.domain.names import Oid
+from trunkline.sim.client import SimulatedGitHub, running
+
+SLUG = "octo/tiny"
+BODY = "## Summary\n\nAdds *things*. <!-- a comment -->\n\n```rust\nfn main() {}\n```\n\n- [ ] reviewed by @nobody 🦀  \n"
+LIB = "//! Tiny.\n\n/// Adds.\npub fn add(a: u32, b: u32) -> u32 {\n    a + b\n}\n"
+STACK = """\
+schema = 1
+trunk = "main"
+remote = "origin"
+issue = 319
+
+[gates]
+features = ["cpu"]
+{gates}
+[[entry]]
+pr = 518
+branch = "feat/one"
+title = "Arena"
+
+[[entry]]
+pr = 519
+branch = "feat/two"
+title = "Entry"
+next = "PR-3 will use `pool.deallocate(entry.block)`."
+
+[[entry]]
+pr = 520
+branch = "feat/three"
+title = "Eviction"
+"""
+NO_OP_GATES = "".join(
+    f'[gates.{name}]\nrun = ["true"]\nenv = {{}}\nneeds = []\n'
+    for name in ("build", "test", "clippy", "fmt", "doc", "msrv")
+)
+
+
+@dataclass
+class Ran:
+    """What a task printed and returned."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """Standard output as the one JSON object that it is."""
+        value: dict[str, Any] = json.loads(self.out)
+        return value
+
+
+@dataclass
+class Landing:
+    """The clone, the simulator behind it, and the heads as they were when the stack was opened."""
+
+    github: SimulatedGitHub
+    clone: Repo
+    author: Repo
+    heads: dict[int, Oid]
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        """Return the environment of a shell in the clone."""
+        venv = str(Path(sys.executable).parent)
+        state = os.environ["XDG_STATE_HOME"]
+        path = f"{venv}:{os.environ['PATH']}"
+        return {**os.environ, **self.github.environment(), "XDG_STATE_HOME": state, "PATH": path, **extra}
+
+    def invoke(self, *args: str, cwd: Path | None = None, **extra: str) -> Ran:
+        """Run `invoke` in the clone, as a user would."""
+        return self.run(sys.executable, "-m", "invoke", *args, cwd=cwd, **extra)
+
+    def run(self, *argv: str, cwd: Path | None = None, **extra: str) -> Ran:
+        """Run any command in the clone."""
+        done = subprocess.run(
+            argv, cwd=cwd or self.clone.path, env=self.environment(**extra), capture_output=True, text=True,
+            check=False, stdin=subprocess.DEVNULL, timeout=300,
+        )  # fmt: skip
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def remote_head(self, branch: str) -> str:
+        """Return the tip of a branch on the simulated GitHub, or "" where it has none."""
+        return Repo(self.github.bare(SLUG)).refs().get(f"refs/heads/{branch}", "")
+
+    def pr(self, number: int) -> dict[str, Any]:
+        """Return what GitHub has of a pull request."""
+        return self.github.pull_request(SLUG, number)
+
+    def world(self) -> dict[str, Any]:
+        """Return everything that a refused task must leave as it was: our refs and files, the remote's, the PRs."""
+        status = self.clone.git("status", "--porcelain", "--branch")
+        pulls = {n: self.pr(n) for n in (518, 519, 520)}
+        refs = {k: v for k, v in self.clone.refs().items() if not k.startswith(("refs/trunkline", "refs/remotes"))}
+        return {"refs": refs, "status": status, "remote": Repo(self.github.bare(SLUG)).refs(), "pulls": pulls}
+
+    def push_as_author(self, branch: str, *, force: bool = False) -> None:
+        """Push a branch from the author's own clone."""
+        flags = ("--force",) if force else ()
+        self.author.git("push", "--quiet", *flags, "origin", branch, env=self.environment())
+
+    def merge_parent(self, method: str = "squash", *, delete: str = "web") -> str:
+        """Let trunk move on, then merge #518, its branch deleted by the web button."""
+        self.author.git("switch", "--quiet", "main")
+        self.author.commit("trunk moves on", {"TRUNK.md": "moved\n"}, author="Mallory")
+        self.push_as_author("main")
+        return self.github.merge(SLUG, 518, method=method, delete_branch=delete)
+
+
+def rewrites(number: int) -> str:
+    """Return the arena's source as the parent's commit `number` leaves it: each rewrites the same lines."""
+    return f"//! Arena, version {number}.\n\n/// Version.\npub const ARENA: u32 = {number};\n"
+
+
+@contextlib.contextmanager
+def small_stack(root: Path, *, gates: str = NO_OP_GATES) -> Iterator[Landing]:
+    """Open #518 to #520 on a simulated GitHub and clone it; nothing is merged yet."""
+    with running(root / "github") as github:
+        github.create_repository("octo", "tiny")
+        author = Repo.create(root / "author")
+        author.git("remote", "add", "origin", github.remote(SLUG))
+        heads = _history(author, gates)
+        landing = Landing(github, Repo(root / "clone"), author, heads)
+        for branch in ("main", "feat/one", "feat/two", "feat/three"):
+            landing.push_as_author(branch)
+        bases = {518: ("feat/one", "main"), 519: ("feat/two", "feat/one"), 520: ("feat/three", "feat/two")}
+        for number, (head, base) in bases.items():
+            github.open_pull_request(
+                SLUG, head=head, base=base, title=f"PR {number}", body=BODY, number=number, draft=number > 518
+            )
+        author.git("clone", "--quiet", github.remote(SLUG), str(landing.clone.path), env=landing.environment())
+        yield landing
+
+
+def _history(author: Repo, gates: str) -> dict[int, Oid]:
+    """Write main, three rewriting commits for #518, two for #519, one for #520; return the heads."""
+    author.commit(
+        "start",
+        {
+            "Cargo.toml": '[package]\nname = "tiny"\nversion = "0.1.0"\nedition = "2021"\n\n[features]\ncpu = []\n',
+            "Cargo.lock": 'version = 4\n\n[[package]]\nname = "tiny"\nversion = "0.1.0"\n',
+            ".gitignore": "target/\n__pycache__/\n",
+            "src/lib.rs": LIB,
+            "stack.toml": STACK.format(gates=gates),
+            "tasks.py": "from trunkline.tasks import namespace as ns\n",
+        },
+    )
+    author.git("switch", "--quiet", "-c", "feat/one")
+    for number in (1, 2, 3):
+        author.commit(f"arena {number}", {"src/arena.rs": rewrites(number)}, author="Grace")
+    one = author.head()
+    author.git("switch", "--quiet", "-c", "feat/two")
+    author.commit("entry struct", {"src/entry.rs": "//! Entry.\n\n/// Entry.\npub struct Entry;\n"}, author="Grace")
+    author.commit("use the arena\n\nBody: with #518 and @somebody\n", {"src/lib.rs": f"{LIB}\npub mod arena;\npub mod entry;\n"})
+    two = author.head()
+    author.git("switch", "--quiet", "-c", "feat/three")
+    author.commit("evict", {"src/evict.rs": "//! Evict.\n"})
+    three = author.head()
+    author.git("switch", "--quiet", "main")
+    return {518: one, 519: two, 520: three}
