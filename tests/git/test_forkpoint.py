@@ -51,7 +51,7 @@ def evidence(
 
 @pytest.fixture
 def stack(repo: Repo) -> Repo:
-    """main with one commit; parent with two on it; child with three on parent."""
+    """Main with one commit; parent with two on it; child with three on parent."""
     repo.commit("start", {"base.txt": "0\n"})
     repo.git("switch", "--quiet", "-c", "parent")
     repo.commit("parent one", {"p.txt": "1\n"})

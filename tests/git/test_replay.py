@@ -15,7 +15,7 @@ BY = "Tess Tester <tess@example.invalid> 1763600000 +0000"
 
 @pytest.fixture
 def diverged(repo: Repo) -> Repo:
-    """main moved on; topic has four commits, one with a message that git would clean up."""
+    """Main moved on; topic has four commits, one with a message that git would clean up."""
     repo.commit("start", {"a.txt": "1\n2\n3\n4\n5\n6\n7\n8\n", "keep.txt": "k\n"})
     repo.git("switch", "--quiet", "-c", "topic")
     repo.commit("edit the top", {"a.txt": "one\n2\n3\n4\n5\n6\n7\n8\n"}, author="Grace")

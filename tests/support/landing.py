@@ -17,7 +17,10 @@ from trunkline.domain.names import Oid
 from trunkline.sim.client import SimulatedGitHub, running
 
 SLUG = "octo/tiny"
-BODY = "## Summary\n\nAdds *things*. <!-- a comment -->\n\n```rust\nfn main() {}\n```\n\n- [ ] reviewed by @nobody 🦀  \n"
+BODY = (
+    "## Summary\n\nAdds *things*. <!-- a comment -->\n\n```rust\nfn main() {}\n```\n\n"
+    "- [ ] reviewed by @nobody 🦀  \n"
+)
 LIB = "//! Tiny.\n\n/// Adds.\npub fn add(a: u32, b: u32) -> u32 {\n    a + b\n}\n"
 STACK = """\
 schema = 1
@@ -103,8 +106,9 @@ class Landing:
 
     def world(self) -> dict[str, Any]:
         """Return everything that a refused task must leave as it was: our refs and files, the remote's, the PRs."""
-        status = self.clone.git("status", "--porcelain", "--branch")
-        pulls = {n: self.pr(n) for n in (518, 519, 520)}
+        status = self.clone.git("status", "--porcelain"), (self.clone.path / ".git/HEAD").read_text()
+        keys = ("state", "draft", "base", "head_oid", "body", "title")
+        pulls = {number: {key: self.pr(number)[key] for key in keys} for number in (518, 519, 520)}
         refs = {k: v for k, v in self.clone.refs().items() if not k.startswith(("refs/trunkline", "refs/remotes"))}
         return {"refs": refs, "status": status, "remote": Repo(self.github.bare(SLUG)).refs(), "pulls": pulls}
 
@@ -165,7 +169,9 @@ def _history(author: Repo, gates: str) -> dict[int, Oid]:
     one = author.head()
     author.git("switch", "--quiet", "-c", "feat/two")
     author.commit("entry struct", {"src/entry.rs": "//! Entry.\n\n/// Entry.\npub struct Entry;\n"}, author="Grace")
-    author.commit("use the arena\n\nBody: with #518 and @somebody\n", {"src/lib.rs": f"{LIB}\npub mod arena;\npub mod entry;\n"})
+    author.commit(
+        "use the arena\n\nBody: with #518 and @somebody\n", {"src/lib.rs": f"{LIB}\npub mod arena;\npub mod entry;\n"}
+    )
     two = author.head()
     author.git("switch", "--quiet", "-c", "feat/three")
     author.commit("evict", {"src/evict.rs": "//! Evict.\n"})

@@ -17,9 +17,9 @@ _FORMAT_SECONDS = 600.0
 # is reached. Not: tokens, RUSTFLAGS and wrappers of the calling shell, anything else that could change a verdict.
 # RUSTUP_TOOLCHAIN is kept: it is how a person chooses the toolchain, and the receipt names the one that compiled.
 PASSED_THROUGH = (
-    "CARGO_HOME", "CARGO_NET_OFFLINE", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LD_LIBRARY_PATH", "LIBRARY_PATH", "LOGNAME",
-    "NO_PROXY", "PATH", "PKG_CONFIG_PATH", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR",
-    "USER", "https_proxy", "http_proxy", "no_proxy",
+    "CARGO_HOME", "CARGO_NET_OFFLINE", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LD_LIBRARY_PATH", "LIBRARY_PATH",
+    "LOGNAME", "NO_PROXY", "PATH", "PKG_CONFIG_PATH", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "SSL_CERT_DIR",
+    "SSL_CERT_FILE", "TMPDIR", "USER", "https_proxy", "http_proxy", "no_proxy",
 )  # fmt: skip
 _COMPONENTS = {"clippy": "clippy", "fmt": "rustfmt"}
 
@@ -74,15 +74,25 @@ def format_workspace(root: Path) -> proc.Completed:
 
 # Sentence in the log -> what it means and what mends it. The sentences are cargo's and rustc's own.
 _CAUSES = (
-    (r"the lock file .* needs to be updated but --locked was passed|cannot update the lock file", "Cargo.lock is out of date",
-     "cargo update --workspace"),
-    (r"none of the selected packages contains? (?:this|these) feature", "no member has one of the features in stack.toml", ""),
-    (r"internal compiler error|the compiler unexpectedly panicked", "the compiler crashed (ICE)", "RUSTC_WRAPPER= cargo check"),
+    (
+        r"the lock file .* needs to be updated but --locked was passed|cannot update the lock file",
+        "Cargo.lock is out of date",
+        "cargo update --workspace",
+    ),
+    (r"none of the selected packages contains? (?:this|these) feature", "no member has a feature of stack.toml", ""),
+    (
+        r"internal compiler error|the compiler unexpectedly panicked",
+        "the compiler crashed (ICE)",
+        "RUSTC_WRAPPER= cargo check",
+    ),
     (r"No space left on device", "the disk is full", "cargo clean"),
-    (r"failed to (?:download|fetch|get) .*|Could not resolve host|attempting to make an HTTP request, but --offline",
-     "a dependency is not here and the network cannot be reached", "cargo fetch --locked"),
+    (
+        r"failed to (?:download|fetch|get) .*|Could not resolve host|attempting to make an HTTP request, but --offline",
+        "a dependency is not here and the network cannot be reached",
+        "cargo fetch --locked",
+    ),
     (r"is not installed for the toolchain", "a component is missing", "rustup component add clippy rustfmt"),
-)  # fmt: skip
+)
 _PLACE = re.compile(r"^\s*--> (\S+:\d+:\d+)", re.MULTILINE)
 _ERROR = re.compile(r"^(error(?:\[E\d+\])?: .+|.*panicked at .+|Diff in .+)$", re.MULTILINE)
 

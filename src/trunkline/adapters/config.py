@@ -9,7 +9,16 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, get_args
 
 import tomli
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, branch_problem, pr_number
@@ -96,7 +105,9 @@ class GatesTable(BaseModel):
         Discriminator(lambda value: _TABLE if isinstance(value, dict | GateTable) else _TOOLCHAIN),
         Field(description="The MSRV gate's toolchain; or, as a table, the gate itself."),
     ] = DEFAULTS.msrv
-    root: Annotated[str, AfterValidator(_inside), Field(description="The Cargo workspace's directory.")] = DEFAULTS.root
+    root: Annotated[str, AfterValidator(_inside), Field(description="The Cargo workspace's directory.")] = (
+        DEFAULTS.root
+    )
     timeout: Annotated[_Seconds, Field(description="Seconds a gate may take.")] = DEFAULTS.timeout
 
 

@@ -69,16 +69,25 @@ class Git:
         stdin: bytes = b"",
         network: bool = False,
         hooks: bool = False,
-        quiet: bool = False,
+        told: str = "",
     ) -> proc.Completed:
-        """Run a git command that moves a ref, a work tree or the remote; echoed unless `quiet`.
+        """Run a git command that moves a ref, a work tree or the remote.
+
+        Args:
+            lease: proof that this run may.
+            *args: the command.
+            ok: exit codes that are no failure.
+            stdin: what it reads.
+            network: it talks to the remote: longer timeout, tokens passed on.
+            hooks: pre-push may run.
+            told: the command as a person would type it, echoed; "": housekeeping, not echoed.
 
         Raises:
             TrunklineError: its exit code is not one of `ok`.
         """
         assert lease.run, "a mutation needs a run that holds the lease"  # noqa: S101 -- a proof, not input
-        if self.echo is not None and not quiet:
-            self.echo(proc.Completed(("git", *args), 0, b"", b"", 0).typed)
+        if self.echo is not None and told:
+            self.echo(told)
         return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
 
     def _run(

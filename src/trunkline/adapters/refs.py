@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -81,6 +82,7 @@ def fetch(git: Git, lease: Lease, remote: str, wanted: Mapping[str, str]) -> Non
     git.mutate(
         lease, "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
         "--quiet", "--end-of-options", remote, *specs, network=True,
+        told=f"git fetch {remote} " + " ".join(theirs.removeprefix("refs/heads/") for theirs in wanted),
     )  # fmt: skip
 
 
@@ -93,7 +95,7 @@ def move_ref(git: Git, lease: Lease, ref: str, *, new: Oid, old: Oid | None, why
     expected = old or ZERO_OID
     done = git.mutate(
         lease, "update-ref", "-m", f"trunkline {lease.run}: {why}", "--create-reflog", "--no-deref",
-        ref, new, expected, ok=(0, 1, 128), quiet=True,
+        ref, new, expected, ok=(0, 1, 128),
     )  # fmt: skip
     if done.returncode != 0:
         held = read_refs(git, ref).get(ref)
@@ -108,24 +110,27 @@ def move_ref(git: Git, lease: Lease, ref: str, *, new: Oid, old: Oid | None, why
 
 def delete_ref(git: Git, lease: Lease, ref: str, *, old: Oid) -> None:
     """Delete a ref that still holds `old`."""
-    git.mutate(lease, "update-ref", "--no-deref", "-d", ref, old, quiet=True)
+    git.mutate(lease, "update-ref", "--no-deref", "-d", ref, old)
 
 
 def back_up(git: Git, lease: Lease, branch: BranchName, tip: Oid) -> str:
-    """Create the backup ref of this run and return its name; the same tip twice is one backup."""
-    ref = f"{BACKUPS}/{lease.run}/{branch}"
-    held = read_refs(git, ref).get(ref)
-    if held is None:
-        move_ref(git, lease, ref, new=tip, old=None, why=f"backup of {branch}")
-    elif held != tip:
-        raise Refused(f"{ref} already holds another commit", why=f"{held}, not {tip}")
+    """Keep an old tip under a ref of this run and return the ref's name; the same tip twice is one backup.
+
+    `refs/trunkline/backup/RUN/0/BRANCH` is the tip before the run; later numbers are tips in between.
+    """
+    held = read_refs(git, f"{BACKUPS}/{lease.run}/")
+    for ref, kept in held.items():
+        if kept == tip and ref.split("/", 5)[5] == branch:
+            return ref
+    ref = f"{BACKUPS}/{lease.run}/{len(held)}/{branch}"
+    move_ref(git, lease, ref, new=tip, old=None, why=f"backup of {branch}")
     return ref
 
 
 def backups_of(git: Git, branch: BranchName) -> tuple[Oid, ...]:
     """Return every old tip of a branch that we kept."""
     kept = read_refs(git, f"{BACKUPS}/")
-    return tuple(dict.fromkeys(tip for ref, tip in kept.items() if ref.split("/", 4)[4:] == [branch]))
+    return tuple(dict.fromkeys(tip for ref, tip in kept.items() if ref.split("/", 5)[5] == branch))
 
 
 @dataclass(frozen=True)
@@ -198,6 +203,15 @@ def push_arguments(remote: str, updates: Sequence[RefUpdate]) -> tuple[str, ...]
     )  # fmt: skip
 
 
+_UNTYPED = {
+    "--porcelain",
+    "--no-follow-tags",
+    "--recurse-submodules=no",
+    "--no-force-if-includes",
+    "--end-of-options",
+}
+
+
 def push(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
     """Push branches, each under its lease, all or none, and verify by asking the remote.
 
@@ -210,7 +224,8 @@ def push(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> P
     """
     names = [branch_ref(update.branch) for update in updates]
     arguments = push_arguments(remote, updates)
-    done = git.mutate(lease, *arguments, ok=tuple(range(256)), network=True, hooks=True)
+    told = "git " + shlex.join(part for part in arguments if part not in _UNTYPED)
+    done = git.mutate(lease, *arguments, ok=tuple(range(256)), network=True, hooks=True, told=told)
     found = list_remote(git, remote, names)
     if all(found.get(branch_ref(u.branch)) == u.new for u in updates):
         return Pushed.ALREADY if "=\t" in done.text else Pushed.MOVED

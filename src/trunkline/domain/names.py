@@ -80,7 +80,11 @@ def pr_number(value: int | str) -> PrNumber:
     """
     text = str(value).removeprefix("#")
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"not a pull request number: {value!r}", why="expected a whole number, like 519")
+        raise UsageError(
+            f"not a pull request number: {value!r}",
+            why="expected a whole number, like 519",
+            next_command="invoke rebase --pr 519",
+        )
     return PrNumber(int(text))
 
 

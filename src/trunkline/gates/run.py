@@ -22,7 +22,7 @@ from trunkline.gates.jobserver import inherited, pool
 from trunkline.kernel import proc
 
 NOXFILE = Path(__file__).with_name("sessions.py")
-"""The packaged noxfile, the same sessions as an adopting repository's own: the checkout may be on a branch without."""
+"""The packaged noxfile: the same sessions as a repository's own, which may be on a branch without one."""
 _MARGIN_SECONDS = 600.0
 
 
@@ -32,7 +32,7 @@ def gate_names(settings: GateSettings) -> tuple[str, ...]:
 
 
 def proven(top: Path, commit: Oid, settings: GateSettings) -> tuple[GateOutcome, ...]:
-    """Return the passes that receipts prove for exactly a commit's tree, with whatever toolchain the receipt names."""
+    """Return the passes that receipts prove for exactly a commit's tree, with the toolchains that they name."""
     git = Git(top)
     store, tree = Store(git.state_dir()), git.tree(commit)
     found = (execute.proven(store, gate, tree, None) for gate in catalogue(settings))

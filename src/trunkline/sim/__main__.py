@@ -54,7 +54,9 @@ def _serve(root: Path, path: Path) -> None:
 
 def _listen(path: Path) -> socket.socket:
     if len(str(path).encode()) > SOCKET_BYTES:
-        raise UsageError(f"the socket's path is longer than {SOCKET_BYTES} bytes: {path}", next_command="--socket PATH")
+        raise UsageError(
+            f"the socket's path is longer than {SOCKET_BYTES} bytes: {path}", next_command="--socket PATH"
+        )
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))

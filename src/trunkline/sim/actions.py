@@ -52,12 +52,14 @@ def _check_branches(world: World, repository: Repository, head: str, base: str) 
     if head not in repository.refs:
         raise GitHubRefusal(No.INVALID, "", field="head")
     if any(pull.head == head and pull.base == base for pull in repository.open_pulls()):
-        raise GitHubRefusal(No.INVALID, f"A pull request already exists for {repository.owner}:{head}.", code="custom")
+        raise GitHubRefusal(
+            No.INVALID, f"A pull request already exists for {repository.owner}:{head}.", code="custom"
+        )
     if world.bare(repository).contains(repository.refs[base], repository.refs[head]):
         raise GitHubRefusal(No.INVALID, f"No commits between {base} and {head}", code="custom")
 
 
-def edit(  # noqa: PLR0913 -- each part may be absent
+def edit(
     world: World,
     repository: Repository,
     pull: PullRequest,

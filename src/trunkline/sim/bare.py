@@ -104,7 +104,9 @@ class Bare:
         hook.chmod(0o755)
         return bare
 
-    def git(self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, ok: Sequence[int] = (0,)) -> str:
+    def git(
+        self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, ok: Sequence[int] = (0,)
+    ) -> str:
         """Run git in the repository and return its standard output, the last newline removed.
 
         Raises:
@@ -115,9 +117,7 @@ class Bare:
     def _run(
         self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, ok: Sequence[int] = (0,)
     ) -> proc.Completed:
-        done = proc.run(
-            ["git", *args], cwd=self.path, env={**self._env, **(env or {})}, timeout=SECONDS, stdin=stdin
-        )
+        done = proc.run(["git", *args], cwd=self.path, env={**self._env, **(env or {})}, timeout=SECONDS, stdin=stdin)
         if done.returncode not in ok:
             raise OutsideFailed(
                 f"the simulator's git failed in {self.path.name}",
@@ -218,7 +218,7 @@ class Bare:
         theirs = self.write_commit(commit.tree, (base,), "theirs", nobody, nobody)
         return self.merged_tree(ours, theirs)
 
-    def write_commit(  # noqa: PLR0913 -- a commit has that many parts
+    def write_commit(
         self, tree: str, parents: Sequence[str], message: str, author: Person, committer: Person
     ) -> str:
         """Write a commit and return its object id."""
@@ -255,6 +255,4 @@ def is_nothing(oid: str) -> bool:
 
 def _commit(record: str) -> CommitData:
     oid, tree, parents, an, ae, ad, cn, ce, cd, message = record.split("\x00")[:10]
-    return CommitData(
-        oid, tree, tuple(parents.split()), Person(an, ae, ad), Person(cn, ce, cd), message.rstrip("\n")
-    )
+    return CommitData(oid, tree, tuple(parents.split()), Person(an, ae, ad), Person(cn, ce, cd), message.rstrip("\n"))

@@ -120,7 +120,7 @@ class SimulatedGitHub:
         """Make an empty repository and return the path of its bare git repository; fill it by an ordinary push."""
         return Path(self._pull_lever("create_repository", owner=owner, name=name, default_branch=default_branch))
 
-    def open_pull_request(  # noqa: PLR0913 -- a pull request has that many parts
+    def open_pull_request(
         self,
         repository: str,
         *,
@@ -160,7 +160,7 @@ class SimulatedGitHub:
         """Change settings: delete_branch_on_merge, merge_allowed, squash_allowed, rebase_allowed."""
         self._pull_lever("configure", repository=repository, **settings)
 
-    def add_check_run(  # noqa: PLR0913 -- a check has that many parts
+    def add_check_run(
         self,
         repository: str,
         commit: str,

@@ -31,7 +31,7 @@ class Control:
         """Make an empty repository and return the path of its bare git repository."""
         return str(self.world.create_repository(owner, name, default_branch=default_branch))
 
-    def open_pull_request(  # noqa: PLR0913 -- a pull request has that many parts
+    def open_pull_request(
         self,
         repository: str,
         head: str,
@@ -78,7 +78,7 @@ class Control:
         found.settings = Settings(**{**asdict(found.settings), **settings})
         self.world.touch()
 
-    def add_check_run(  # noqa: PLR0913 -- a check has that many parts
+    def add_check_run(
         self,
         repository: str,
         commit: str,
@@ -106,7 +106,7 @@ class Control:
             for name in names or ["build", "test"]
         ]
 
-    def add_status(  # noqa: PLR0913 -- a status has that many parts
+    def add_status(
         self, repository: str, commit: str, context: str, state: str, description: str = "", target_url: str = ""
     ) -> None:
         """Add a commit status; the same context replaces the older."""

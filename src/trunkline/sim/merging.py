@@ -85,7 +85,7 @@ def _check(world: World, repository: Repository, pull: PullRequest, method: Merg
         raise GitHubRefusal(No.NOT_ALLOWED, "Pull Request is not mergeable")
 
 
-def _commit(  # noqa: PLR0913 -- as merge
+def _commit(
     world: World,
     repository: Repository,
     pull: PullRequest,

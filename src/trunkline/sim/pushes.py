@@ -69,7 +69,7 @@ def close(world: World, repository: Repository, pull: PullRequest, actor: str, b
     )
 
 
-def merged(  # noqa: PLR0913 -- what a merge leaves behind
+def merged(
     world: World, repository: Repository, pull: PullRequest, actor: str, *, commit: str, base_oid: str
 ) -> PullRequest:
     """Mark a pull request merged by `commit`; `base_oid` is the base's tip before."""

@@ -16,7 +16,7 @@ class No(Enum):
     NOT_SIMULATED = 501
 
 
-class GitHubRefusal(Exception):  # noqa: N818 -- a refusal is what it is called in GitHub's answers
+class GitHubRefusal(Exception):
     """GitHub refuses.
 
     Args:

@@ -157,7 +157,7 @@ class World:
         (self.bare(repository).path / "pull-heads").write_text("".join(lines), encoding="utf-8")
         return repository.pulls[pull.number]
 
-    def record(  # noqa: PLR0913 -- an event has that many parts
+    def record(
         self, pull: PullRequest, kind: EventKind, actor: str, before: str = "", after: str = ""
     ) -> PullRequest:
         """Return the pull request with one more timeline event."""

@@ -39,7 +39,7 @@ def move(context: Context, acting: Acting, *, new: Oid, old: Oid | None, why: st
 def _move_checkout(context: Context, acting: Acting, *, new: Oid, old: Oid) -> None:
     """Bring the user's clean checkout from one commit to another; untracked files are never overwritten."""
     try:
-        context.git.mutate(acting.lease, "read-tree", "-m", "-u", "--end-of-options", old, new, quiet=True)
+        context.git.mutate(acting.lease, "read-tree", "-m", "-u", "--end-of-options", old, new)
     except UsageError as error:
         raise Refused(
             "your checkout cannot move along with the branch",

@@ -155,7 +155,7 @@ def _keep_resolution(context: Context, acting: Acting, path: Path) -> str:
     head = git.resolve("HEAD")
     if head is None or not git.query("status", "--porcelain", "-z").stdout:
         return ""
-    git.mutate(acting.lease, "add", "--all", quiet=True)
+    git.mutate(acting.lease, "add", "--all")
     tree = git.query("write-tree").text
     commit: Oid = oid(git.query("commit-tree", tree, "-p", head, stdin=b"a resolution begun, kept by abort\n").text)
     return refs.back_up(git, acting.lease, branch_name(f"resolution-{short(commit)}"), commit)

@@ -22,7 +22,9 @@ from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
 class UndefinedField(ValidationRule):
     """GitHub's own words for a field that a type does not have."""
 
-    def enter_field(self, node: graphql.FieldNode, _key: object, _parent: object, _path: object, ancestors: Any) -> None:
+    def enter_field(
+        self, node: graphql.FieldNode, _key: object, _parent: object, _path: object, ancestors: Any
+    ) -> None:
         """Report the field if its type is known and lacks it."""
         owner = self.context.get_parent_type()
         if owner is None or self.context.get_field_def() is not None:

@@ -50,7 +50,9 @@ def _subject(asking: Asking, given: str) -> tuple[Repository, PullRequest]:
 
 
 def _only(given: Input, *known: str) -> None:
-    unknown = sorted(key for key, value in given.items() if value is not None and key not in {*known, "clientMutationId"})
+    unknown = sorted(
+        key for key, value in given.items() if value is not None and key not in {*known, "clientMutationId"}
+    )
     if unknown:
         raise NotSimulatedError(f"mutation input {', '.join(unknown)}")
 

@@ -133,7 +133,9 @@ def _conversation(asking: Asking, repository: Repository, pull: PullRequest) -> 
 
     labels = [repository.labels[name] for name in pull.labels]
     return {
-        "labels": lambda **page: connection("LabelConnection", labels, lambda item: label_node(repository, item), **page),
+        "labels": lambda **page: connection(
+            "LabelConnection", labels, lambda item: label_node(repository, item), **page
+        ),
         "comments": lambda **page: connection("IssueCommentConnection", pull.comments, comment, **page),
         "reviews": lambda **page: connection("PullRequestReviewConnection", pull.reviews, review, **page),
         "reactionGroups": reactions,
@@ -295,7 +297,7 @@ def _pull(asking: Asking, repository: Repository, number: int) -> Node:
     return pull_node(asking, repository, pull)
 
 
-def _pulls(  # noqa: PLR0913 -- the field's own arguments
+def _pulls(
     asking: Asking,
     repository: Repository,
     *,

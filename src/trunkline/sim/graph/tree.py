@@ -54,7 +54,7 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
-def connection(  # noqa: PLR0913 -- the Relay connection's own arguments
+def connection(
     typename: str,
     items: Sequence[_T],
     view: Callable[[_T], Node],
@@ -100,9 +100,7 @@ def _check_bounds(typename: str, first: int | None, last: int | None) -> None:
         raise GraphError("MISSING_PAGINATION_BOUNDARIES", message)
     for word, value in (("first", first), ("last", last)):
         if value is not None and value > _PAGE:
-            message = (
-                f"Requesting {value} records on the `{name}` connection exceeds the `{word}` limit of {_PAGE} records."
-            )
+            message = f"Requesting {value} records on the `{name}` connection exceeds the `{word}` limit of {_PAGE} records."
             raise GraphError("EXCESSIVE_PAGINATION", message)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import history, replay
+from trunkline.adapters import history, refs, replay
 from trunkline.adapters.worktrees import work_dir
 from trunkline.domain import forkpoint
 from trunkline.domain.commits import Commit
@@ -139,7 +139,7 @@ def resume(context: Context, acting: Acting, paused: dict[str, Any]) -> Outcome:
 def remove_worktree(context: Context, acting: Acting, path: Path) -> None:
     """Remove a pause's work tree; it holds nothing that is not committed elsewhere."""
     if path.is_dir():
-        context.git.mutate(acting.lease, "worktree", "remove", "--force", "--force", "--", str(path), quiet=True)
+        context.git.mutate(acting.lease, "worktree", "remove", "--force", "--force", "--", str(path))
 
 
 def _concluded(
@@ -151,6 +151,7 @@ def _concluded(
     replay.check_replayed(git, work.own, base=work.base, tip=done.tip)
     if not resolved:
         _check_against_merge(context, work, done.tip)
+    refs.back_up(git, acting.lease, context.entry.branch, work.tip)
     branch.move(context, acting, new=done.tip, old=work.local, why=f"rebased onto {context.tracking}")
     remove_worktree(context, acting, _worktree_path(context, acting))
     met = f"{len(resolved)} conflicts resolved by hand" if resolved else "no conflict"
@@ -229,12 +230,10 @@ def _conflict_worktree(context: Context, acting: Acting, *, onto: Oid, commit: C
     acting.intend(worktree=str(path), onto=onto, commit=commit.oid)
     remove_worktree(context, acting, path)
     private_directory(path.parent)
-    context.git.mutate(
-        acting.lease, "worktree", "add", "--quiet", "--detach", "--end-of-options", str(path), onto, quiet=True
-    )
+    context.git.mutate(acting.lease, "worktree", "add", "--quiet", "--detach", "--end-of-options", str(path), onto)
     context.git.at(path).mutate(
         acting.lease, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty", "--keep-redundant-commits",
-        commit.oid, ok=(0, 1), quiet=True,
+        commit.oid, ok=(0, 1),
     )  # fmt: skip
     return path
 

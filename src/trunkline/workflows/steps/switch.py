@@ -29,13 +29,15 @@ def perform(context: Context, acting: Acting) -> Outcome:
     Raises:
         Refused: the checkout has uncommitted changes, or another work tree has the branch.
     """
-    local = _created(context, acting)
+    local = context.world().local
     if local.checked_out:
         return Outcome("on branch", str(context.entry.branch), Mark.NOTHING)
     _refuse_elsewhere(local)
     if local.changes:
         raise dirty(local, "switching would carry them to another branch")
-    context.git.mutate(acting.lease, "switch", "--no-guess", "--quiet", context.entry.branch)
+    _created(context, acting)
+    command = f"git switch {context.entry.branch}"
+    context.git.mutate(acting.lease, "switch", "--no-guess", "--quiet", context.entry.branch, told=command)
     context.forget()
     return Outcome("switched", f"to {context.entry.branch}")
 
@@ -100,6 +102,6 @@ def _created(context: Context, acting: Acting) -> LocalState:
     context.git.mutate(
         acting.lease, "branch", "--quiet", f"--set-upstream-to={remote}/{local.branch}", "--", local.branch
     )
-    context.tell.progress(f"created {local.branch} at {short(local.remote)}")
+    context.tell.command(f"git branch --track {local.branch} {remote}/{local.branch}   # at {short(local.remote)}")
     context.forget()
     return context.world().local

@@ -99,4 +99,5 @@ def merge_method(git: Git, pr: PullRequest, merge: Oid) -> MergeMethod:
     if not history.has_object(git, pr.head_oid):
         return MergeMethod.SQUASH
     head, merged = history.read_commits(git, [pr.head_oid, merge])
-    return MergeMethod.REBASE if head.same_as(merged) else MergeMethod.SQUASH
+    kept = (head.author, head.message.strip()) == (merged.author, merged.message.strip())
+    return MergeMethod.REBASE if kept else MergeMethod.SQUASH

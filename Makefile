@@ -1,0 +1,25 @@
+# make demo: see the main job done, in a sandbox of its own. make test: everything that CI runs.
+.PHONY: demo test bench clean
+
+demo:
+	@scripts/bootstrap demo
+	@.venv/bin/python scripts/demo
+
+test:
+	@scripts/bootstrap test
+	@scripts/test
+
+bench:
+	@scripts/bootstrap test
+	@.venv/bin/python tests/bench/gates.py
+	@.venv/bin/python tests/bench/rebase.py
+
+clean:
+	rm -rf .venv .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# --- Chaining tasks -------------------------------------------------------------------------------------------------
+# Every task is idempotent and has an exit code of its own, so a chain can be run again: what is done stays done.
+# examples/kv-pool/Makefile chains the single steps; here the whole, one entry after the other:
+#
+#   land-519: ; invoke rebase --pr 519 --yes
+#   land-520: land-519 ; invoke rebase --pr 520 --yes

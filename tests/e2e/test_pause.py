@@ -1,0 +1,188 @@
+"""Conflicts: the pause, `invoke continue`, `invoke abort`; no work is lost on any of the ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.landing import Landing
+from support.repo import Repo
+
+pytestmark = pytest.mark.gh
+
+
+@pytest.fixture
+def conflicting(landing: Landing) -> Landing:
+    """Trunk changed what #519's second commit changes; its first applies."""
+    landing.author.git("switch", "--quiet", "main")
+    landing.author.git("pull", "--quiet", "origin", "main", env=landing.environment())
+    landing.author.commit("trunk edits lib", {"src/lib.rs": "//! Trunk's own.\n"}, author="Mallory")
+    landing.push_as_author("main")
+    return landing
+
+
+def pause(landing: Landing) -> Path:
+    """Run into the conflict and return the work tree that waits."""
+    ran = landing.invoke("rebase", "--pr", "519", "--json")
+    assert ran.code == 3, ran.out + ran.err
+    assert ran.json["error"]["next"] == ["invoke continue", "invoke abort"]
+    (tree,) = [line.split()[1] for line in landing.clone.git("worktree", "list", "--porcelain").splitlines()
+               if line.startswith("worktree ") and "/replay/" in line]  # fmt: skip
+    return Path(tree)
+
+
+def resolve(tree: Path, *, add: bool = True) -> None:
+    """Resolve the conflict as a person does."""
+    (tree / "src/lib.rs").write_text("//! Trunk's own.\n\npub mod arena;\npub mod entry;\n")
+    if add:
+        Repo(tree).git("add", "src/lib.rs")
+
+
+def test_a_conflict_pauses_and_moves_nothing(conflicting: Landing) -> None:
+    """Exit 3: files and work tree are named, last lines are the two commands, no branch moved."""
+    before = conflicting.world()
+    ran = conflicting.invoke("rebase", "--pr", "519")
+    assert ran.code == 3
+    assert "src/lib.rs" in ran.err
+    assert "/replay/" in ran.err
+    assert ran.err.rstrip().splitlines()[-2:] == ["next: invoke continue", "next: invoke abort"]
+    after = conflicting.world()
+    created = after["refs"].pop("refs/heads/feat/two")  # the local branch is made at the remote's tip, no more
+    assert created == conflicting.heads[519]
+    assert after == before
+
+
+def test_continue_finishes_the_run(conflicting: Landing) -> None:
+    """Resolved and added: continue does the rest of all eleven steps, and the work tree is gone."""
+    tree = pause(conflicting)
+    resolve(tree)
+    ran = conflicting.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+    assert "1 conflicts resolved by hand" in ran.out
+    conflicting.clone.git("fetch", "--quiet", "origin", env=conflicting.environment())
+    assert conflicting.clone.subjects("origin/main..origin/feat/two") == ["entry struct", "use the arena"]
+    assert "Trunk's own" in conflicting.clone.git("show", "origin/feat/two:src/lib.rs")
+    message = conflicting.clone.git("log", "-1", "--format=%B", "origin/feat/two")
+    assert message == conflicting.author.git("log", "-1", "--format=%B", "feat/two")
+    assert conflicting.pr(519)["draft"] is False
+    assert not tree.exists()
+    assert conflicting.invoke("continue").out.strip() == "nothing to continue: no run is open"
+
+
+@pytest.mark.parametrize("how", ["commit", "cherry-pick"])
+def test_continue_after_a_person_committed(conflicting: Landing, how: str) -> None:
+    """`git commit` or `git cherry-pick --continue` in the work tree is as good as `git add`."""
+    tree = pause(conflicting)
+    resolve(tree)
+    command = ["commit", "--no-edit"] if how == "commit" else ["cherry-pick", "--continue"]
+    Repo(tree).git(*command, env={"GIT_EDITOR": "true"})
+    ran = conflicting.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+    assert conflicting.clone.subjects("origin/main..feat/two") == ["entry struct", "use the arena"]
+
+
+def test_continue_refuses_what_is_not_resolved(conflicting: Landing) -> None:
+    """Not added, markers left, or changed after adding: exit 3 again, it says which, and can be tried again."""
+    tree = pause(conflicting)
+    ran = conflicting.invoke("continue")
+    assert (ran.code, "not resolved yet, or not added: src/lib.rs" in ran.err) == (3, True)
+    Repo(tree).git("add", "src/lib.rs")
+    ran = conflicting.invoke("continue")
+    assert (ran.code, "conflict markers are left in src/lib.rs" in ran.err) == (3, True)
+    resolve(tree)
+    (tree / "src/entry.rs").write_text("// forgotten\n")
+    ran = conflicting.invoke("continue")
+    assert (ran.code, "changed but not added: src/entry.rs" in ran.err) == (3, True)
+    Repo(tree).git("add", "--all")
+    assert conflicting.invoke("continue").code == 0
+    assert "forgotten" in conflicting.clone.git("show", "feat/two:src/entry.rs")
+
+
+def test_a_new_rebase_does_not_run_over_a_pause(conflicting: Landing) -> None:
+    """While a conflict waits, rebase says so with exit 3 instead of starting another."""
+    tree = pause(conflicting)
+    resolve(tree, add=False)
+    ran = conflicting.invoke("rebase", "--pr", "519")
+    assert (ran.code, "waits for you" in ran.err) == (3, True)
+    assert "Trunk's own" in (tree / "src/lib.rs").read_text()
+
+
+def test_abort_goes_back_and_keeps_the_resolution(conflicting: Landing) -> None:
+    """abort: the branch as before, the work tree gone, what was resolved is a commit under a backup ref."""
+    before = conflicting.invoke("switch", "--pr", "519")
+    assert before.code == 0
+    tip = conflicting.clone.head("feat/two")
+    tree = pause(conflicting)
+    resolve(tree)
+    ran = conflicting.invoke("abort", "--json")
+    assert ran.code == 0, ran.err
+    assert conflicting.clone.head("feat/two") == tip
+    assert not tree.exists()
+    kept = ran.json["outcome"]["data"]["kept"]
+    assert "pub mod entry;" in conflicting.clone.git("show", f"{kept}:src/lib.rs")
+    assert conflicting.clone.git("status", "--porcelain") == ""
+    assert conflicting.invoke("abort").out.strip() == "nothing to abort: no run is open"
+
+
+def test_abort_after_a_failed_gate_restores_the_branch(tmp_path: Path, landing: Landing) -> None:
+    """The branch was rebased, a gate failed: abort brings the old tip back; nothing had been pushed."""
+    landing.author.git("switch", "--quiet", "main")
+    landing.author.git("pull", "--quiet", "origin", "main", env=landing.environment())
+    text = (landing.clone.path / "stack.toml").read_text().replace('run = ["true"]', 'run = ["false"]', 1)
+    (landing.clone.path / "stack.toml").write_text(text)
+    landing.clone.git("branch", "--quiet", "feat/two", "origin/feat/two")
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert (ran.code, "build failed" in ran.err) == (1, True)
+    assert ran.err.rstrip().splitlines()[-1] == "next: invoke continue"
+    assert landing.remote_head("feat/two") == landing.heads[519]
+    assert landing.clone.head("feat/two") != landing.heads[519]
+    assert landing.invoke("abort").code == 0
+    assert landing.clone.head("feat/two") == landing.heads[519]
+
+
+def test_continue_after_a_failed_gate_was_mended(landing: Landing) -> None:
+    """The gate's cause is mended outside the tree: continue runs it again and goes on to the end."""
+    path = landing.clone.path / "stack.toml"
+    good = path.read_text()
+    path.write_text(good.replace('run = ["true"]', 'run = ["false"]', 1))
+    assert landing.invoke("rebase", "--pr", "519").code == 1
+    path.write_text(good)
+    ran = landing.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+    assert landing.pr(519)["draft"] is False
+
+
+def test_abort_refuses_what_it_did_not_do(landing: Landing) -> None:
+    """The branch moved after the run stopped: abort leaves it, and says so."""
+    path = landing.clone.path / "stack.toml"
+    path.write_text(path.read_text().replace('run = ["true"]', 'run = ["false"]', 1))
+    assert landing.invoke("rebase", "--pr", "519").code == 1
+    path.write_text(path.read_text())
+    landing.clone.git("stash", "--quiet")
+    landing.clone.git("switch", "--quiet", "feat/two")
+    mine = landing.clone.commit("mine, after", {"mine.txt": "m\n"})
+    landing.clone.git("switch", "--quiet", "main")
+    landing.clone.git("stash", "pop", "--quiet")
+    ran = landing.invoke("abort")
+    assert (ran.code, "moved since" in ran.err) == (5, True)
+    assert landing.clone.head("feat/two") == mine
+
+
+def test_a_second_conflict_pauses_again(landing: Landing) -> None:
+    """Two commits conflict one after the other: each gets its pause, and the run ends with both resolved."""
+    landing.author.git("switch", "--quiet", "main")
+    landing.author.git("pull", "--quiet", "origin", "main", env=landing.environment())
+    files: dict[str, str | None] = {"src/lib.rs": "//! Trunk.\n", "src/entry.rs": "//! Trunk.\n"}
+    landing.author.commit("trunk edits both", files)
+    landing.push_as_author("main")
+    tree = pause(landing)
+    (tree / "src/entry.rs").write_text("//! Both.\n")
+    Repo(tree).git("add", "--all")
+    ran = landing.invoke("continue")
+    assert (ran.code, "src/lib.rs" in ran.err) == (3, True)
+    resolve(tree)
+    ran = landing.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+    assert "2 conflicts resolved by hand" in ran.out
+    assert landing.clone.subjects("origin/main..feat/two") == ["entry struct", "use the arena"]

@@ -1,0 +1,319 @@
+"""`invoke rebase` and its steps: what a landing does, and what it leaves alone."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+
+import pytest
+
+from support.landing import BODY, SLUG, Landing
+from trunkline.domain.note import BEGIN, END
+
+pytestmark = pytest.mark.gh
+
+
+def parent_of(landing: Landing, branch: str, count: int) -> str:
+    """Return the commit `count` below the remote branch's tip."""
+    landing.clone.git("fetch", "--quiet", "origin", env=landing.environment())
+    return landing.clone.git("rev-parse", f"origin/{branch}~{count}")
+
+
+def test_one_command_lands_the_entry(landing: Landing) -> None:
+    """Rebased onto trunk with its own commits only, pushed, retargeted, ready, noted: and the last line is next."""
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert ran.code == 0, ran.out + ran.err
+    trunk = landing.remote_head("main")
+    assert parent_of(landing, "feat/two", 2) == trunk
+    assert landing.clone.subjects("origin/main..origin/feat/two") == ["entry struct", "use the arena"]
+    assert landing.clone.refs()["refs/heads/feat/two"] == landing.remote_head("feat/two")
+    pull = landing.pr(519)
+    assert (pull["draft"], pull["base"], pull["state"]) == (False, "main", "OPEN")
+    assert pull["head_oid"] == landing.remote_head("feat/two")
+    assert ran.out.rstrip().splitlines()[-1] == "next: #520 Eviction: invoke rebase --pr 520"
+
+
+def test_the_authors_text_stays_byte_for_byte(landing: Landing) -> None:
+    """The note lies between its markers at the end; what the author wrote is what it was."""
+    landing.invoke("rebase", "--pr", "519")
+    body = landing.pr(519)["body"]
+    assert body.startswith(BODY + "\n\n" + BEGIN)
+    assert body.endswith(END)
+    assert landing.remote_head("feat/two") in body
+    assert "**Next in stack:** PR-3 will use `pool.deallocate(entry.block)`." in body
+
+
+def test_every_old_tip_has_a_backup(landing: Landing) -> None:
+    """Before the branch moved, its old tip got a ref of its own."""
+    landing.invoke("rebase", "--pr", "519")
+    backups = {tip for ref, tip in landing.clone.refs().items() if ref.startswith("refs/trunkline/backup/")}
+    assert landing.heads[519] in backups
+
+
+def test_messages_authors_and_dates_are_kept(landing: Landing) -> None:
+    """Own commits keep author, author date and message; the committer is the user."""
+    pattern = "--format=%an|%ae|%ad|%B"
+    before = landing.author.git("log", "--reverse", pattern, "feat/one..feat/two")
+    landing.invoke("rebase", "--pr", "519")
+    assert landing.clone.git("log", "--reverse", pattern, "origin/main..feat/two") == before
+    assert landing.clone.git("log", "-1", "--format=%cn", "feat/two") == "Tess Tester"
+
+
+def test_running_it_again_changes_nothing(landing: Landing) -> None:
+    """A finished landing repeated: exit 0, no push, no write to GitHub, every gate from its receipt."""
+    landing.invoke("rebase", "--pr", "519")
+    world, pushes = landing.world(), landing.github.pushes(SLUG)
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert ran.code == 0, ran.out + ran.err
+    assert landing.world() == world
+    assert landing.github.pushes(SLUG) == pushes
+    assert "6 from receipts" in ran.out
+
+
+def test_single_steps_chained_on_one_line(landing: Landing) -> None:
+    """The steps alone, chained, end where the whole does."""
+    steps = ["verify-merged", "fetch", "switch", "onto", "fmt", "gates", "push", "ready", "note", "checklist", "next"]
+    ran = landing.invoke(*[part for step in steps for part in (step, "--pr", "519")])
+    assert ran.code == 0, ran.out + ran.err
+    assert landing.clone.git("branch", "--show-current") == "feat/two"
+    assert landing.clone.git("status", "--porcelain") == ""
+    assert landing.pr(519)["draft"] is False
+    assert landing.remote_head("feat/two") == landing.clone.head("feat/two")
+
+
+def test_the_whole_stack_is_read_in_one_round_trip(landing: Landing) -> None:
+    """verify-merged asks GitHub once, whatever the height of the stack."""
+    before = len(landing.github.requests())
+    assert landing.invoke("verify-merged", "--pr", "520").code == 5
+    asked = landing.github.requests()[before:]
+    assert [(request.method, request.path) for request in asked] == [("POST", "/graphql")]
+
+
+def test_json_is_one_object_on_stdout(landing: Landing) -> None:
+    """--json: stdout is one JSON object with every step; progress is on stderr."""
+    ran = landing.invoke("rebase", "--pr", "519", "--json", "--no-push")
+    told = ran.json
+    assert told["exit_code"] == ran.code
+    marks = {each["step"]: each["mark"] for each in told["steps"]}
+    assert (marks["push"], marks["ready"], marks["note"]) == ("skipped", "skipped", "skipped")
+    assert marks["onto"] == "done"
+    assert "rebased" in ran.err
+
+
+def test_no_push_leaves_everything_others_see(landing: Landing) -> None:
+    """--no-push: rebased and gated here; the remote and the pull request as they were."""
+    before = landing.pr(519)
+    ran = landing.invoke("rebase", "--pr", "519", "--no-push")
+    assert ran.code == 0, ran.out + ran.err
+    assert landing.remote_head("feat/two") == landing.heads[519]
+    assert landing.pr(519) == before
+    assert landing.clone.head("feat/two") != landing.heads[519]
+
+
+def test_dry_run_changes_nothing_and_says_what_would(landing: Landing) -> None:
+    """--dry-run names the fork point and the exact commands; no ref, file or pull request moves."""
+    before, refs = landing.world(), landing.clone.refs()
+    ran = landing.invoke("rebase", "--pr", "519", "--dry-run")
+    assert ran.code == 0, ran.out + ran.err
+    assert f"fork point {landing.heads[518][:7]} (head of #518)" in ran.out
+    assert "no conflict" in ran.out
+    assert (landing.world(), landing.clone.refs()) == (before, refs)
+
+
+def test_a_dirty_checkout_of_another_branch_is_left_alone(landing: Landing) -> None:
+    """Edits, staged changes, untracked files and HEAD are what they were; the entry lands all the same."""
+    (landing.clone.path / "src/lib.rs").write_text("// edited\n")
+    (landing.clone.path / "staged.txt").write_text("staged\n")
+    landing.clone.git("add", "staged.txt")
+    (landing.clone.path / "untracked.txt").write_text("mine\n")
+    before = landing.clone.git("status", "--porcelain", "--branch")
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert ran.code == 0, ran.out + ran.err
+    after = landing.clone.git("status", "--porcelain", "--branch").replace(" [behind 2]", "")
+    assert after == before
+    assert (landing.clone.path / "src/lib.rs").read_text() == "// edited\n"
+
+
+def test_a_clean_checkout_of_the_branch_moves_along(landing: Landing) -> None:
+    """On the very branch, clean: files and index follow the branch; untracked files stay."""
+    landing.clone.git("switch", "--quiet", "feat/two")
+    (landing.clone.path / "untracked.txt").write_text("mine\n")
+    assert landing.invoke("rebase", "--pr", "519").code == 0
+    assert landing.clone.git("branch", "--show-current") == "feat/two"
+    assert landing.clone.git("status", "--porcelain") == "?? untracked.txt"
+    assert (landing.clone.path / "TRUNK.md").read_text() == "moved\n"
+
+
+def test_a_dirty_checkout_of_the_branch_stops_before_anything(landing: Landing) -> None:
+    """On the very branch with edits: exit 5, the file is named, nothing moved."""
+    landing.clone.git("switch", "--quiet", "feat/two")
+    (landing.clone.path / "src/lib.rs").write_text("// edited\n")
+    before = landing.world()
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert ran.code == 5
+    assert "src/lib.rs" in ran.err
+    assert landing.world() == before
+
+
+def test_an_untracked_file_in_the_way_stops_before_the_branch_moves(landing: Landing) -> None:
+    """A file of the user's where trunk has one now is not overwritten."""
+    landing.clone.git("switch", "--quiet", "feat/two")
+    (landing.clone.path / "TRUNK.md").write_text("mine\n")
+    before = landing.world()
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert ran.code == 5
+    assert "TRUNK.md" in ran.err
+    assert landing.world() == before
+    assert (landing.clone.path / "TRUNK.md").read_text() == "mine\n"
+
+
+def test_a_branch_checked_out_elsewhere_is_not_moved(landing: Landing, tmp_path: object) -> None:
+    """Another work tree has the branch: exit 5, it is named."""
+    landing.clone.git("worktree", "add", "--quiet", f"{tmp_path}/other", "feat/two")
+    before = landing.world()
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert (ran.code, "other" in ran.err) == (5, True)
+    assert landing.world() == before
+
+
+@pytest.mark.parametrize("method", ["squash", "rebase", "merge"])
+@pytest.mark.parametrize("delete", ["keep", "web"])
+def test_every_way_a_parent_is_merged(open_stack: Landing, method: str, delete: str) -> None:
+    """Squash, rebase or merge commit, branch deleted or not: two own commits on trunk, base main."""
+    open_stack.merge_parent(method, delete=delete)
+    ran = open_stack.invoke("rebase", "--pr", "519")
+    assert ran.code == 0, ran.out + ran.err
+    word = {"squash": "squash-merged", "rebase": "rebase-merged", "merge": "#518 merged"}[method]
+    assert word in ran.out
+    open_stack.clone.git("fetch", "--quiet", "origin", env=open_stack.environment())
+    assert open_stack.clone.subjects("origin/main..origin/feat/two") == ["entry struct", "use the arena"]
+    assert open_stack.pr(519)["base"] == "main"
+
+
+def test_a_parent_amended_after_the_child_branched(open_stack: Landing) -> None:
+    """The force-push history gives the fork point; the parent's old commits are not replayed."""
+    author = open_stack.author
+    author.git("switch", "--quiet", "feat/one")
+    (author.path / "src/arena.rs").write_text("//! Arena, amended.\n")
+    author.git("commit", "--quiet", "--all", "--amend", "--message", "arena 3, amended")
+    open_stack.push_as_author("feat/one", force=True)
+    open_stack.merge_parent()
+    ran = open_stack.invoke("rebase", "--pr", "519")
+    assert ran.code == 0, ran.out + ran.err
+    assert "an earlier head of #518" in ran.out
+    assert open_stack.clone.subjects("origin/main..feat/two") == ["entry struct", "use the arena"]
+
+
+def test_a_billing_failure_is_said_and_blocks_nothing(landing: Landing) -> None:
+    """CI that does not start for want of money is neither red nor green."""
+    landing.github.add_billing_failure(SLUG, landing.heads[519])
+    ran = landing.invoke("verify-merged", "--pr", "519")
+    assert ran.code == 0
+    assert "CI is not operational: a billing failure" in ran.out
+
+
+def test_an_ordinary_red_check_is_no_billing_failure(landing: Landing) -> None:
+    """A failed check whose annotation speaks of anything else says nothing about billing."""
+    landing.github.add_check_run(
+        SLUG, landing.heads[519], "test", conclusion="FAILURE", annotations=("exit code 101",)
+    )
+    ran = landing.invoke("verify-merged", "--pr", "519", "--json")
+    assert ran.json["steps"][0]["data"]["ci"]["state"] == "operational"
+
+
+def test_push_without_green_gates_is_refused(landing: Landing) -> None:
+    """No receipt for exactly this tree: exit 5, gates named, nothing pushed; skipped by name it goes, and is said."""
+    landing.invoke("onto", "--pr", "519")
+    refused = landing.invoke("push", "--pr", "519")
+    assert (refused.code, "not run on this tree" in refused.err) == (5, True)
+    assert landing.remote_head("feat/two") == landing.heads[519]
+    ran = landing.invoke("rebase", "--pr", "519", "--skip", "gates", "--json")
+    assert ran.code == 0, ran.err
+    body = landing.pr(519)["body"]
+    assert "Skipped by name: gates." in body
+    assert "[x]" not in body.partition(BEGIN)[2]
+    assert next(step for step in ran.json["steps"] if step["step"] == "gates")["mark"] == "skipped"
+
+
+def test_a_foreign_commit_on_the_remote_branch_is_not_discarded(landing: Landing) -> None:
+    """Somebody pushed to the branch meanwhile: exit 5, commit and author named, theirs is still there."""
+    assert landing.invoke("rebase", "--pr", "519", "--no-push").code == 0
+    landing.author.git("switch", "--quiet", "feat/two")
+    theirs = landing.author.commit("a bot's fix", {"bot.txt": "fix\n"}, author="Dependabot")
+    landing.push_as_author("feat/two")
+    ran = landing.invoke("push", "--pr", "519")
+    assert ran.code == 5
+    assert "a bot's fix" in ran.err
+    assert "Dependabot" in ran.err
+    assert landing.remote_head("feat/two") == theirs
+
+
+def test_a_foreign_commit_before_the_rebase_is_taken_along(landing: Landing) -> None:
+    """The local branch is only behind: the remote's commits are part of the entry."""
+    landing.clone.git("branch", "--quiet", "feat/two", "origin/feat/two")
+    landing.author.git("switch", "--quiet", "feat/two")
+    landing.author.commit("a bot's fix", {"bot.txt": "fix\n"}, author="Dependabot")
+    landing.push_as_author("feat/two")
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert ran.code == 0, ran.out + ran.err
+    assert "1 commits behind origin" in ran.out
+    assert landing.clone.subjects("origin/main..feat/two") == ["entry struct", "use the arena", "a bot's fix"]
+
+
+def test_diverged_local_and_remote_stop(landing: Landing) -> None:
+    """Both sides hold commits that the other lacks: nothing is chosen, both stay."""
+    landing.clone.git("switch", "--quiet", "feat/two")
+    landing.clone.commit("mine", {"mine.txt": "m\n"})
+    landing.author.git("switch", "--quiet", "feat/two")
+    landing.author.commit("theirs", {"theirs.txt": "t\n"})
+    landing.push_as_author("feat/two")
+    before = landing.world()
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert (ran.code, "theirs" in ran.err) == (5, True)
+    assert landing.world() == before
+
+
+def test_the_remote_branch_deleted_is_not_created_again(landing: Landing) -> None:
+    """Somebody deleted the branch, which closed the pull request: exit 5 and nothing is pushed."""
+    landing.author.git("push", "--quiet", "origin", ":feat/two", env=landing.environment())
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert (ran.code, "closed" in ran.err) == (5, True)
+    assert landing.remote_head("feat/two") == ""
+
+
+def test_what_fmt_changes_is_a_commit_of_its_own(landing: Landing) -> None:
+    """Unformatted code: `style: cargo fmt` on top of the own commits, and the gates run on it."""
+    landing.author.git("switch", "--quiet", "feat/two")
+    ugly = "//! Tiny.\n\n/// Adds.\npub fn add(a:u32,b:u32)->u32{a+b}\n\npub mod arena;\npub mod entry;\n"
+    landing.author.commit("ugly", {"src/lib.rs": ugly})
+    landing.push_as_author("feat/two")
+    ran = landing.invoke("rebase", "--pr", "519", "--json")
+    assert ran.code == 0, ran.err
+    subjects = landing.clone.subjects("origin/main..origin/feat/two")
+    assert subjects == ["entry struct", "use the arena", "ugly", "style: cargo fmt"]
+    tip = landing.clone.git("show", "feat/two:src/lib.rs")
+    assert "pub fn add(a: u32, b: u32) -> u32 {" in tip
+    assert landing.clone.git("diff", "--name-only", "feat/two~1", "feat/two") == "src/lib.rs"
+
+
+def test_the_journal_tells_it_all(landing: Landing) -> None:
+    """`invoke log --json` has each step of the run, with intent before outcome, and the ids that moved."""
+    landing.invoke("rebase", "--pr", "519")
+    run = landing.invoke("log", "--json").json["runs"][0]
+    assert run["state"] == "finished"
+    push = [record["kind"] for record in run["records"] if record["step"] == "push"]
+    assert push == ["begin", "intent", "done"]
+    done = next(r for r in run["records"] if (r["step"], r["kind"]) == ("push", "done"))
+    assert done["data"]["facts"]["old"] == landing.heads[519]
+
+
+def test_a_second_run_is_told_who_holds_the_repository(landing: Landing) -> None:
+    """Two runs at once: the second stops with exit 5; when the first is gone nobody is blocked."""
+    state = landing.clone.path / ".git/trunkline"
+    state.mkdir(mode=0o700)
+    (state / "lease.json").write_text(json.dumps({"pid": 1, "since": "2025-11-19T10:00:00+00:00", "run": "other"}))
+    with (state / "lease.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ran = landing.invoke("fetch", "--pr", "519")
+        assert (ran.code, "2025-11-19" in ran.err) == (5, True)
+    assert landing.invoke("fetch", "--pr", "519").code == 0
