@@ -1,4 +1,4 @@
-"""Nonsense, wrong places, missing tools: an exit code, one clear message, the next command, and every ref as it was."""
+"""Nonsense, wrong places, missing tools: an exit code, one clear message, the next command; every ref as it was."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_abort_goes_back_and_keeps_the_resolution(conflicting: Landing) -> None:
     assert conflicting.invoke("abort").out.strip() == "nothing to abort: no run is open"
 
 
-def test_abort_after_a_failed_gate_restores_the_branch(tmp_path: Path, landing: Landing) -> None:
+def test_abort_after_a_failed_gate_restores_the_branch(landing: Landing) -> None:
     """The branch was rebased, a gate failed: abort brings the old tip back; nothing had been pushed."""
     landing.author.git("switch", "--quiet", "main")
     landing.author.git("pull", "--quiet", "origin", "main", env=landing.environment())

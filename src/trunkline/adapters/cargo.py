@@ -87,7 +87,7 @@ _CAUSES = (
     ),
     (r"No space left on device", "the disk is full", "cargo clean"),
     (
-        r"failed to (?:download|fetch|get) .*|Could not resolve host|attempting to make an HTTP request, but --offline",
+        r"failed to (?:download|fetch|get) |Could not resolve host|attempting to make an HTTP request, but --offline",
         "a dependency is not here and the network cannot be reached",
         "cargo fetch --locked",
     ),

@@ -1,7 +1,8 @@
 """The journal: one append-only JSONL file a run, intent before and outcome after each step.
 
-Each record carries a sequence number and the hash of the line before it; one write and one fsync a record. A torn
-last line is what a kill leaves, and is dropped; anything else that does not add up makes the journal read-only.
+Each record carries a sequence number, a hash of itself and the hash of the line before it; one write and one fsync
+a record. A torn last line is what a kill leaves, and is dropped; anything else that does not add up makes the
+journal read-only.
 """
 
 from __future__ import annotations
@@ -85,22 +86,19 @@ class Journal:
             OSError: it is not durable; what it announces must not happen (promises, fault 28).
         """
         assert lease.run == self.run, "another run's journal"  # noqa: S101 -- a proof, not input
-        line = json.dumps(
-            {
-                "v": VERSION,
-                "seq": self._sequence,
-                "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds"),
-                "prev": self._previous,
-                "kind": kind,
-                "step": step,
-                "data": data,
-            },
-            ensure_ascii=True,
-            sort_keys=True,
-        ).encode()
+        body = {
+            "v": VERSION,
+            "seq": self._sequence,
+            "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds"),
+            "prev": self._previous,
+            "kind": kind,
+            "step": step,
+            "data": data,
+        }
+        line = _canonical({**body, "sum": _hash(_canonical(body))})
         append_line(self.path, line)
         self._sequence += 1
-        self._previous = hashlib.sha256(line).hexdigest()
+        self._previous = _hash(line)
 
 
 def new_run_id(label: str) -> str:
@@ -134,7 +132,7 @@ def reopen(run: Run) -> Journal:
     if run.path.stat().st_size != len(kept):
         with run.path.open("r+b") as stream:
             stream.truncate(len(kept))
-    previous = hashlib.sha256(lines[-1]).hexdigest() if lines else _GENESIS
+    previous = _hash(lines[-1]) if lines else _GENESIS
     return Journal(run.id, run.path, len(lines), previous)
 
 
@@ -146,14 +144,15 @@ def read(path: Path) -> Run:
     for number, line in enumerate(_whole_lines(path)):
         try:
             raw = json.loads(line)
-            if raw["v"] != VERSION or raw["seq"] != number or raw["prev"] != previous:
-                damaged = f"line {number + 1} is of another version, out of order, or follows an altered line"
+            intact = raw.pop("sum") == _hash(_canonical(raw))
+            if not intact or raw["v"] != VERSION or (raw["seq"], raw["prev"]) != (number, previous):
+                damaged = f"line {number + 1} is altered, of another version, or out of order"
                 break
             records.append(Record(str(raw["kind"]), dict(raw["data"]), str(raw["step"])))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             damaged = f"line {number + 1} cannot be read: {error}"
             break
-        previous = hashlib.sha256(line).hexdigest()
+        previous = _hash(line)
     return Run(path.parent.name, path, tuple(records), damaged)
 
 
@@ -169,3 +168,11 @@ def _whole_lines(path: Path) -> list[bytes]:
     except FileNotFoundError:
         return []
     return content.split(b"\n")[:-1]  # what follows the last newline is torn
+
+
+def _canonical(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=True, sort_keys=True).encode()
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

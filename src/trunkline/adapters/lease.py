@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import fcntl
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from trunkline.domain.errors import Refused
 from trunkline.kernel.files import private_directory
@@ -41,22 +40,23 @@ def hold(state: Path, *, run: str) -> Iterator[Lease]:
         Refused: another run holds it; says which process, since when, doing what.
     """
     private_directory(state)
-    lock = FileLock(state / "lease.lock", mode=0o600)
     about = state / "lease.json"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise Refused(
-            "another trunkline run holds this repository",
-            why=_holder(about),
-            next_command="invoke log",
-        ) from None
-    try:
+    with open(state / "lease.lock", "a", opener=_private) as lock:  # noqa: PTH123 -- Path.open takes no opener
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(
+                "another trunkline run holds this repository",
+                why=_holder(about),
+                next_command="invoke log",
+            ) from None
         since = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
         about.write_text(json.dumps({"pid": os.getpid(), "since": since, "run": run}) + "\n", encoding="utf-8")
         yield Lease(state=state, run=run)
-    finally:
-        lock.release()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def _holder(about: Path) -> str:

@@ -218,9 +218,7 @@ class Bare:
         theirs = self.write_commit(commit.tree, (base,), "theirs", nobody, nobody)
         return self.merged_tree(ours, theirs)
 
-    def write_commit(
-        self, tree: str, parents: Sequence[str], message: str, author: Person, committer: Person
-    ) -> str:
+    def write_commit(self, tree: str, parents: Sequence[str], message: str, author: Person, committer: Person) -> str:
         """Write a commit and return its object id."""
         env = {
             "GIT_AUTHOR_NAME": author.name, "GIT_AUTHOR_EMAIL": author.email, "GIT_AUTHOR_DATE": author.date,

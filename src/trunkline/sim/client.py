@@ -120,6 +120,10 @@ class SimulatedGitHub:
         """Make an empty repository and return the path of its bare git repository; fill it by an ordinary push."""
         return Path(self._pull_lever("create_repository", owner=owner, name=name, default_branch=default_branch))
 
+    def adopt(self, repository: str) -> None:
+        """Take up refs that reached the bare repository by no push."""
+        self._pull_lever("adopt", repository=repository)
+
     def open_pull_request(
         self,
         repository: str,

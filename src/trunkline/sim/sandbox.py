@@ -1,0 +1,95 @@
+"""The example's stack on a simulated GitHub, and a checkout of it: what the runbook's maintainer had before them.
+
+#518 is squash-merged after trunk moved on, its branch deleted; CI is down over a billing failure; #519 to #522 are
+drafts on top of one another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.domain.errors import OutsideFailed
+from trunkline.kernel import proc
+from trunkline.sim.client import SimulatedGitHub, running
+from trunkline.sim.example import Example, build_example
+
+OWNER, NAME = "octo", "kv-pool"
+SLUG = f"{OWNER}/{NAME}"
+_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A place where a landing can be done for real and reaches nobody.
+
+    Attributes:
+        root: everything is in here.
+        github: the running simulator.
+        example: the history as it was built.
+        checkout: a clone of it, on trunk as it was before #518 was merged.
+    """
+
+    root: Path
+    github: SimulatedGitHub
+    example: Example
+    checkout: Path
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a shell in the checkout: yours, but git and gh reach the sandbox alone."""
+        return {
+            **proc.environment(),
+            **self.github.environment(),
+            "TRUNKLINE_STATE_DIR": str(self.root / "state"),
+            "GIT_CONFIG_GLOBAL": str(self.root / "gitconfig"),
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+
+    def git(self, *args: str) -> str:
+        """Run git in the checkout and return its output.
+
+        Raises:
+            OutsideFailed: it failed.
+        """
+        done = proc.run(["git", *args], cwd=self.checkout, env=self.environment(), timeout=_SECONDS)
+        if done.returncode:
+            raise OutsideFailed(f"git {args[0]} failed in the sandbox", command=done.typed, stderr=done.error_text)
+        return done.text
+
+    def description(self, number: int) -> str:
+        """Return a pull request's description as it stands on the simulated GitHub."""
+        return str(self.github.pull_request(SLUG, number)["body"])
+
+
+@contextlib.contextmanager
+def sandbox(root: Path) -> Iterator[Sandbox]:
+    """Build the sandbox in an empty directory and serve it until the block ends."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "gitconfig").write_text(_gitconfig(), encoding="utf-8")
+    with running(root / "github") as github:
+        example = build_example(github.create_repository(OWNER, NAME))
+        github.adopt(SLUG)
+        for pull in example.pulls:
+            github.open_pull_request(
+                SLUG, head=pull.branch, base=pull.base, title=pull.title, body=pull.body, number=pull.number,
+                draft=pull is not example.pulls[0],
+            )  # fmt: skip
+        place = Sandbox(root, github, example, root / "checkout")
+        url = github.remote(SLUG)
+        done = proc.run(
+            ["git", "clone", "--quiet", url, str(place.checkout)], cwd=root, env=place.environment(), timeout=_SECONDS
+        )
+        if done.returncode:
+            raise OutsideFailed("the sandbox cannot be cloned", command=done.typed, stderr=done.error_text)
+        github.merge(SLUG, example.pulls[0].number, method="squash", delete_branch="web")
+        for pull in example.pulls[1:]:
+            github.add_billing_failure(SLUG, pull.head)
+        yield place
+
+
+def _gitconfig() -> str:
+    name = os.environ.get("USER") or "maintainer"
+    return f"[user]\n\tname = {name}\n\temail = {name}@sandbox.invalid\n[init]\n\tdefaultBranch = main\n"

@@ -1,0 +1,160 @@
+"""stack.toml: what is accepted, and complaints that name file, line, key and what was expected."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import tomli
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trunkline.adapters import config
+from trunkline.domain.errors import UsageError
+from trunkline.domain.stack import GateOverride
+
+GOOD = """\
+schema = 1
+trunk = "main"
+remote = "origin"
+issue = 319
+
+[gates]
+features = ["cpu"]            # a comment
+msrv = "1.89.0"
+
+[[entry]]
+pr = 518
+branch = "feat/319-kv-pool-v2"
+title = "Arena foundation"
+
+[[entry]]
+pr = 519
+branch = "feat/319-kv-pool-v2-pr2-entry"
+next = "PR-3 will switch"
+"""
+
+
+def load(tmp_path: Path, text: str) -> object:
+    """Load a text as stack.toml."""
+    path = tmp_path / "stack.toml"
+    path.write_text(text)
+    return config.load(path)
+
+
+def test_the_contracts_example(tmp_path: Path) -> None:
+    """The contract's file becomes one stack, bottom first."""
+    (tmp_path / "stack.toml").write_text(GOOD)
+    (stack,) = config.load(tmp_path / "stack.toml")
+    assert [(entry.pr, entry.branch) for entry in stack.entries] == [
+        (518, "feat/319-kv-pool-v2"),
+        (519, "feat/319-kv-pool-v2-pr2-entry"),
+    ]
+    assert (stack.trunk, stack.remote, stack.issue, stack.gates.features) == ("main", "origin", 319, ("cpu",))
+
+
+def test_several_stacks(tmp_path: Path) -> None:
+    """[[stack]] tables make several stacks, each with its entries."""
+    text = (
+        "schema = 1\n"
+        '[[stack]]\nname = "a"\n[[stack.entry]]\npr = 1\nbranch = "x"\n'
+        '[[stack]]\nname = "b"\n[[stack.entry]]\npr = 2\nbranch = "y"\n'
+    )
+    (tmp_path / "stack.toml").write_text(text)
+    assert [stack.name for stack in config.load(tmp_path / "stack.toml")] == ["a", "b"]
+
+
+def test_gates_are_changed_and_added(tmp_path: Path) -> None:
+    """[gates.NAME] overrides a default, the msrv gate too, or adds a gate."""
+    text = GOOD.replace('msrv = "1.89.0"\n', "") + (
+        '\n[gates.test]\nrun = ["cargo", "nextest", "run"]\n[gates.msrv]\ntimeout = 5.0\n[gates.deny]\nrun = ["x"]\n'
+    )
+    (tmp_path / "stack.toml").write_text(text)
+    (stack,) = config.load(tmp_path / "stack.toml")
+    assert stack.gates.overrides["test"] == GateOverride(run=("cargo", "nextest", "run"))
+    assert stack.gates.overrides["msrv"] == GateOverride(timeout=5.0)
+    assert stack.gates.msrv == "1.89.0"
+
+
+CASES = [
+    ("trunk = \"main\"", "trunk = main", 2, "not TOML"),
+    ("schema = 1\n", "", 1, "schema: missing; expected the version of this file's schema"),
+    ("schema = 1", 'schema = "1"', 1, 'schema: input should be 1; found "1"'),
+    ("issue = 319", "issue = -1", 4, "issue: input should be greater than or equal to 1; found -1"),
+    ("features =", "feature =", 7, "gates.feature: unknown key; did you mean 'features'?"),
+    ('["cpu"]', '["-Zx"]', 7, "gates.features[0]: expected a cargo feature"),
+    ("1.89.0", "--config=x", 8, "gates.msrv: expected a toolchain name"),
+    ("pr = 519", 'pr = "519"', 16, 'entry[1].pr: input should be a valid integer; found "519"'),
+    ("pr = 519\n", "", 15, "entry[1].pr: missing; expected the pull request's number"),
+    ("next =", "nxet =", 18, "entry[1].nxet: unknown key; did you mean 'next'?"),
+    ("pr = 519", "pr = 518", 16, "entry[1].pr: 518 is already used in line 11"),
+    ("-pr2-entry", "", 17, "entry[1].branch: 'feat/319-kv-pool-v2' is already used in line 12"),
+    ("feat/319-kv-pool-v2-pr2-entry", "main", 17, "'main' is the trunk itself"),
+    ("feat/319-kv-pool-v2-pr2-entry", "a:b", 17, "it contains ':'"),
+    ('remote = "origin"', 'remote = "--upload-pack=x"', 3, "remote: expected the name of a git remote"),
+    ("[gates]", "[gates]\nroot = \"../up\"", 7, "gates.root: expected a directory inside the repository"),
+    ("schema = 1", "schema = 7", 1, "schema 7 is newer than this trunkline"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "line", "said"), CASES)
+def test_complaints(tmp_path: Path, old: str, new: str, line: int, said: str) -> None:
+    """Each fault is told with its line, its key and what was expected; the next command opens the file there."""
+    assert old in GOOD
+    with pytest.raises(UsageError) as found:
+        load(tmp_path, GOOD.replace(old, new, 1))
+    assert found.value.what.startswith(f"stack.toml:{line}: ")
+    assert said in found.value.what
+    assert found.value.next_commands
+
+
+def test_neither_and_both_kinds_of_stack(tmp_path: Path) -> None:
+    """No entry at all, or both ways at once, is told."""
+    with pytest.raises(UsageError, match=r"either \[\[entry\]\]"):
+        load(tmp_path, "schema = 1\n")
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    """A file that is not UTF-8 is told, with the byte."""
+    (tmp_path / "stack.toml").write_bytes(b"schema = 1 # \xff\n")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        config.load(tmp_path / "stack.toml")
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+def test_whatever_the_file_says_it_loads_or_complains(tmp_path: Path, text: str) -> None:
+    """No text makes anything but a stack or a UsageError."""
+    try:
+        load(tmp_path, text)
+    except UsageError as error:
+        assert error.what.startswith("stack.toml:")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 600) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["pr", "branch", "run", "x"]), inner),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["schema", "trunk", "gates", "entry", "stack", "remote", "bogus"]), VALUES))
+@settings(max_examples=200)
+def test_whatever_the_tables_hold_only_usage_errors(data: dict[str, object]) -> None:
+    """Any shape of table is judged without another exception."""
+    text = json.dumps(data)
+    try:
+        config.StackFile.model_validate(json.loads(text))
+    except ValueError:
+        return
+
+
+def test_the_shipped_schema_is_the_models() -> None:
+    """stack.schema.json is what the model exports, and accepts the contract's example."""
+    shipped = json.loads((Path(config.__file__).parent.parent / "stack.schema.json").read_text())
+    assert shipped == config.json_schema()
+    jsonschema.validate(tomli.loads(GOOD), shipped)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tomli.loads(GOOD.replace("pr = 519", 'pr = "x"')), shipped)

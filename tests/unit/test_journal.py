@@ -1,0 +1,120 @@
+"""The journal: durable, chained, tolerant of a torn last line and of nothing else."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trunkline.adapters import journal, lease
+from trunkline.domain.errors import Refused
+
+
+def written(state: Path) -> Path:
+    """Write a journal of four records and return its path."""
+    with lease.hold(state, run="20251119T000000-1-aaaa") as held:
+        log = journal.create(held)
+        log.append(held, "run", task="rebase")
+        log.append(held, "begin", step="onto")
+        log.append(held, "intent", step="onto", ref="refs/heads/x", old=None, new="1" * 40)
+        log.append(held, "done", step="onto", told="ünï\n\x1b[31m")
+        return log.path
+
+
+def test_what_was_appended_is_read(tmp_path: Path) -> None:
+    """Kinds, steps and data come back in order; a run without an ending was interrupted."""
+    run = journal.read(written(tmp_path / "s"))
+    assert [(r.kind, r.step) for r in run.records] == [
+        ("run", ""),
+        ("begin", "onto"),
+        ("intent", "onto"),
+        ("done", "onto"),
+    ]
+    assert run.records[3].data["told"] == "ünï\n\x1b[31m"
+    assert (run.state, run.damaged) == ("interrupted", "")
+
+
+def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+    """The state directory is 0700 and the journal 0600."""
+    path = written(tmp_path / "s")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o700
+
+
+def test_a_torn_last_line_is_dropped_and_cut_off(tmp_path: Path) -> None:
+    """What a kill leaves in the middle of a write is ignored, and gone after the journal is taken up again."""
+    path = written(tmp_path / "s")
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"v": 1, "seq": 4, "ki')
+    run = journal.read(path)
+    assert (len(run.records), run.damaged) == (4, "")
+    with lease.hold(tmp_path / "s", run=run.id) as held:
+        journal.reopen(run).append(held, "finished")
+    assert path.read_bytes().startswith(whole)
+    assert journal.read(path).state == "finished"
+
+
+@given(st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+def test_a_flipped_bit_anywhere_is_seen(tmp_path: Path, data: st.DataObject) -> None:
+    """Any one changed byte makes the journal damaged from there on, or drops the torn last line; never other data."""
+    path = tmp_path / "s/runs/20251119T000000-1-aaaa/journal.jsonl"
+    if not path.exists():
+        written(tmp_path / "s")
+    whole = path.read_bytes()
+    honest = journal.read(path).records
+    position = data.draw(st.integers(0, len(whole) - 1))
+    bit = data.draw(st.integers(0, 7))
+    altered = bytearray(whole)
+    altered[position] ^= 1 << bit
+    other = tmp_path / "altered" / "journal.jsonl"
+    other.parent.mkdir(exist_ok=True)
+    other.write_bytes(bytes(altered))
+    run = journal.read(other)
+    assert run.records == honest[: len(run.records)]
+    torn = position == len(whole) - 1  # the last newline: the line counts as torn
+    assert run.damaged or torn
+
+
+def test_a_damaged_journal_is_not_written_to(tmp_path: Path) -> None:
+    """Read-only from then on, and it says so."""
+    path = written(tmp_path / "s")
+    path.write_bytes(path.read_bytes().replace(b'"old": null', b'"old": "x"'))
+    with pytest.raises(Refused, match="is damaged"):
+        journal.reopen(journal.read(path))
+
+
+def test_a_newer_journal_is_not_written_to(tmp_path: Path) -> None:
+    """A record of a later version is not interpreted."""
+    path = written(tmp_path / "s")
+    line = json.loads(path.read_bytes().splitlines()[0])
+    line["v"] = 2
+    path.write_bytes(json.dumps(line).encode() + b"\n")
+    assert "of another version" in journal.read(path).damaged
+
+
+def test_the_state_directory_is_no_link(tmp_path: Path) -> None:
+    """A symlink where our state belongs is refused (fault 56)."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "s").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Refused, match="is not a directory"), lease.hold(tmp_path / "s", run="x"):
+        pass
+
+
+def test_the_lease_is_exclusive_and_dies_with_its_holder(tmp_path: Path) -> None:
+    """A second holder is told who has it; after release it is free, and the file is still there."""
+    with (
+        lease.hold(tmp_path / "s", run="one"),
+        pytest.raises(Refused, match="another trunkline run") as refused,
+        lease.hold(tmp_path / "s", run="two"),
+    ):
+        pass
+    assert "run one" in refused.value.why
+    inode = (tmp_path / "s/lease.lock").stat().st_ino
+    with lease.hold(tmp_path / "s", run="two") as held:
+        assert held.run == "two"
+    assert (tmp_path / "s/lease.lock").stat().st_ino == inode

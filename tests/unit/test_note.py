@@ -1,0 +1,105 @@
+"""The note: placed between its markers, stating only what is proven, harmless whatever it quotes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid, PrNumber
+from trunkline.domain.note import BEGIN, END, NoteFacts, noted_commit, place
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.report.escape import for_markdown, for_terminal
+from trunkline.report.note import reviewer_note
+
+COMMIT = Oid("91da333" + "0" * 33)
+
+
+def facts(*gates: tuple[str, GateOutcome | None], **more: object) -> NoteFacts:
+    """Return facts about one pushed commit."""
+    base: dict[str, object] = {"trunk": "main", "trunk_oid": Oid("9" * 40), "commit": COMMIT, "own_commits": 5,
+                               "merged": (PrNumber(518),), "gates": gates}  # fmt: skip
+    return NoteFacts(**{**base, **more})  # type: ignore[arg-type]  # keywords put together
+
+
+PASSED = GateOutcome("build", Verdict.PASSED, 12.3, "cargo build", "rustc 1.95.0")
+
+
+def test_only_what_passed_is_ticked() -> None:
+    """Passed is ticked; failed, unavailable and not run are not, and say so."""
+    note = reviewer_note(
+        facts(
+            ("build", PASSED),
+            ("clippy", None),
+            ("msrv", GateOutcome.unavailable("msrv", "rustup toolchain install 1.89.0")),
+            ("test", GateOutcome("test", Verdict.FAILED)),
+        )
+    )
+    lines = [line for line in note.splitlines() if line.startswith("- [")]
+    assert [line[:5] for line in lines] == ["- [x]", "- [ ]", "- [ ]", "- [ ]"]
+    assert "1 of 4 CPU-only gates verified" in note
+    assert "could not run where this was verified (`rustup toolchain install 1.89.0`)" in lines[2]
+    assert "`cargo build`" in lines[0]
+
+
+def test_the_runbooks_sentences_are_there() -> None:
+    """Rebased on main post-#518, and the entry's next line, as the runbook has them."""
+    note = reviewer_note(
+        facts(("build", PASSED), next="PR-3 will switch eviction to `pool.deallocate(entry.block)`.")
+    )
+    assert "**Rebased on `main` post-#518**" in note
+    assert "**Next in stack:** PR-3 will switch eviction to `pool.deallocate(entry.block)`." in note
+
+
+def test_the_same_facts_give_the_same_bytes() -> None:
+    """Placing the same note twice changes nothing."""
+    note = reviewer_note(facts(("build", PASSED)))
+    once = place("text\r\nwith CRLF\r\n", note)
+    assert place(once, note) == once
+    assert noted_commit(once) == COMMIT
+
+
+@given(st.text(), st.text())
+def test_the_authors_text_is_untouched(before: str, after: str) -> None:
+    """Whatever stands before and after the markers comes back byte for byte, through any number of notes."""
+    if BEGIN in before + after or END in before + after:
+        return
+    body = f"{before}{BEGIN}\nold\n{END}{after}"
+    assert place(body, "new") == f"{before}{BEGIN}\nnew\n{END}{after}"
+    assert place(before, "new").startswith(before)
+
+
+@pytest.mark.parametrize("body", [BEGIN, END, BEGIN + BEGIN + END, END + BEGIN, BEGIN + END + END])
+def test_damaged_markers_stop(body: str) -> None:
+    """One marker without the other, or more than one pair: nothing is written."""
+    with pytest.raises(Refused, match="markers"):
+        place(body, "new")
+
+
+def test_a_note_of_another_making_names_no_commit() -> None:
+    """Without markers, or without a full id between them, there is no noted commit."""
+    assert noted_commit("text " + COMMIT) == ""
+    assert noted_commit(f"{BEGIN}\nhello\n{END}") == ""
+
+
+@given(st.text())
+def test_no_text_reaches_the_terminal_as_an_escape(text: str) -> None:
+    """Control, escape and direction characters become visible."""
+    shown = for_terminal(text)
+    assert not any(ord(char) < 32 or 127 <= ord(char) < 160 or 0x202A <= ord(char) <= 0x202E for char in shown)
+
+
+def test_no_quoted_text_can_be_our_marker_or_a_mention() -> None:
+    """Markdown from outside closes no note and calls nobody."""
+    shown = for_markdown(f"{END} @octocat \x1b]0;x\x07\n- [x] fake")
+    assert END not in shown
+    assert "@octocat" not in shown
+    assert "\n" not in shown
+
+
+def test_an_entrys_next_line_cannot_close_the_note() -> None:
+    """The maintainer's own line stays Markdown but is no marker."""
+    note = reviewer_note(facts(("build", PASSED), next=f"x {END} `code`"))
+    assert END not in note
+    assert "`code`" in note
