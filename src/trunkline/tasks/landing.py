@@ -32,17 +32,17 @@ _HELP = {
     "yes": "ask nothing",
 }
 _DOCS = {
-    StepName.VERIFY_MERGED: "See that every entry below is merged, how and when; and whether CI works.",
-    StepName.SWITCH: "Check out the entry's branch; refuses to carry uncommitted work along.",
-    StepName.FETCH: "Fetch trunk, the entry's branch and the heads of the pull requests below.",
-    StepName.ONTO: "Replay the entry's own commits, and nothing else, onto trunk.",
-    StepName.FMT: "cargo fmt --all; what it changes becomes a commit of its own.",
-    StepName.GATES: "Run the cargo gates on exactly the entry's tree.",
-    StepName.PUSH: "Push the branch, if the gates passed and the remote still has what was seen.",
-    StepName.READY: "Retarget the pull request to trunk and mark it ready for review.",
-    StepName.NOTE: "Write the reviewer note into the pull request's description.",
-    StepName.CHECKLIST: "Evaluate the verification checklist against the world now.",
-    StepName.NEXT: "Name the entry above and its command.",
+    StepName.VERIFY_MERGED: "Step 1: see that every entry below is merged, how and when; and whether CI works.",
+    StepName.SWITCH: "Step 2: check out the entry's branch; refuses to carry uncommitted work along.",
+    StepName.FETCH: "Step 3: fetch trunk, the entry's branch and the heads of the pull requests below.",
+    StepName.ONTO: "Step 4: replay the entry's own commits, and nothing else, onto trunk.",
+    StepName.FMT: "Step 5: cargo fmt --all; what it changes becomes a commit of its own.",
+    StepName.GATES: "Step 6: run the cargo gates on exactly the entry's tree.",
+    StepName.PUSH: "Step 7: push the branch, if the gates passed and the remote still has what was seen.",
+    StepName.READY: "Step 8: retarget the pull request to trunk and mark it ready for review.",
+    StepName.NOTE: "Step 9: write the reviewer note into the pull request's description.",
+    StepName.CHECKLIST: "Step 10: evaluate the verification checklist against the world now.",
+    StepName.NEXT: "Step 11: name the entry above and its command.",
 }
 
 
@@ -88,7 +88,7 @@ def rebase_(
     json: bool = False,
     yes: bool = False,
 ) -> None:
-    """Land one entry: verify, fetch, rebase, format, gate, push, mark ready, leave the evidence."""
+    """Land one entry, steps 1 to 11: rebase, verify with cargo, push, mark ready, leave the evidence."""
     with telling(rebase.WHOLE, json_wanted=json) as told:
         options = _options(skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push)
         context = open_context(pr, stack=stack, options=options, tell=_listener(told))
