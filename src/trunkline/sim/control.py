@@ -147,6 +147,7 @@ class Control:
 
     def state(self) -> dict[str, Any]:
         """Return everything the world remembers."""
+        pushes.sync(self.world)
         return self.world.dump()
 
     def _repository(self, slug: str) -> Repository:

@@ -1,0 +1,90 @@
+"""The main job on the example workspace: real git, real gh, real cargo, all six gates.
+
+Toolchain 1.89.0 cannot be had everywhere, so here a RUSTUP_HOME of the test's own has a toolchain *named* 1.89.0 that
+is the installed one: a stand-in. It exercises the real `cargo +1.89.0` path, and says nothing about Rust 1.89.0.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trunkline.sim.sandbox import Sandbox, sandbox
+
+pytestmark = [pytest.mark.gh, pytest.mark.cargo, pytest.mark.slow]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name the installed toolchain 1.89.0 in a RUSTUP_HOME of the test's own."""
+    installed = subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True, check=True).stdout
+    about = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
+    host = next(line.split()[1] for line in about.splitlines() if line.startswith("host:"))
+    home = tmp_path / "rustup"
+    (home / "toolchains").mkdir(parents=True)
+    for name in ("stand-in", f"1.89.0-{host}"):
+        (home / "toolchains" / name).symlink_to(installed.strip())
+    (home / "settings.toml").write_text('version = "12"\ndefault_toolchain = "stand-in"\nprofile = "minimal"\n')
+    monkeypatch.setenv("RUSTUP_HOME", str(home))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Sandbox]:
+    """Return the example's sandbox."""
+    with sandbox(tmp_path / "sandbox") as made:
+        yield made
+
+
+def shell(place: Sandbox, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the sandbox's checkout."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        argv, cwd=place.checkout, env={**place.environment(), "PATH": path}, capture_output=True, text=True,
+        check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_the_main_job_with_all_six_gates(place: Sandbox) -> None:
+    """One command: five commits on trunk, six verdicts, pushed, ready, noted; and the whole again from receipts."""
+    ran = shell(place, "invoke", "rebase", "--pr", "519")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    fork = place.example.pull(518).head[:7]
+    assert f"5 commits, fork point {fork} (head of #518), no conflict" in ran.stdout
+    assert "6 of 6 on " in ran.stdout
+    place.git("fetch", "--quiet", "origin")
+    assert place.git("rev-list", "--count", "origin/main..origin/feat/319-kv-pool-v2-pr2-entry") == "5"
+    body = place.description(519)
+    assert body.startswith(place.example.pull(519).body)
+    assert body.count("- [x] **") == 6
+    again = shell(place, "invoke", "rebase", "--pr", "519")
+    assert (again.returncode, "(6 from receipts)" in again.stdout) == (0, True)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_the_examples_makefile(place: Sandbox) -> None:
+    """`make land PR=519` in the example chains all the single steps."""
+    ran = shell(place, "make", "land", "PR=519")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.rstrip().splitlines()[-1] == "next: #520 Eviction + Metrics: invoke rebase --pr 520"
+
+
+def test_the_demo() -> None:
+    """`make demo`'s program: the plain rebase conflicts, the landing ends green, the description is shown."""
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "demo")], capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "exit code 1: CONFLICT" in ran.stdout
+    assert re.search(r"✓ rebased +5 commits", ran.stdout)
+    assert "## Reviewer Note" in ran.stdout
+    if "--accept-unavailable msrv" in ran.stdout:
+        assert "- [ ] **msrv** could not run where this was verified" in ran.stdout
