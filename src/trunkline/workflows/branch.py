@@ -6,7 +6,8 @@ from trunkline.adapters import refs
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, branch_ref
 from trunkline.engine import Acting
-from trunkline.workflows.context import Context, local_state
+from trunkline.workflows.context import Context
+from trunkline.workflows.look import local_state
 from trunkline.workflows.steps.switch import refuse_unmovable
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from trunkline.adapters import config, history, refs
+from trunkline.adapters import config, refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, Repository, repository_of
 from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid, pr_number
-from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
+from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, pr_number
+from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.engine import Teller
+from trunkline.workflows.look import World, look
 
 
 class Listener(Teller, Protocol):
@@ -37,23 +38,6 @@ class Options:
     accept_unavailable: frozenset[str] = frozenset()
     fork_point: str = ""
     fresh: bool = False
-
-
-@dataclass(frozen=True)
-class World:
-    """What was seen at one instant: GitHub's pull requests, the remote's refs, the local branch.
-
-    Attributes:
-        snapshot: the stack's pull requests.
-        trunk: M, the remote's trunk tip.
-        remote_refs: full ref name -> tip, for trunk, the entry's branch and the pull requests' heads.
-        local: the local branch.
-    """
-
-    snapshot: Snapshot
-    trunk: Oid
-    remote_refs: Mapping[str, Oid]
-    local: LocalState
 
 
 @dataclass
@@ -95,7 +79,7 @@ class Context:
     def world(self) -> World:
         """Return the world, looked at once until something changes it (`forget`)."""
         if self._world is None:
-            self._world = _look(self)
+            self._world = look(self.git, self.github, self.stack, self.entry)
         return self._world
 
     def forget(self) -> None:
@@ -216,41 +200,6 @@ def _refuse_shallow(git: Git, remote: str) -> None:
             why="where an entry's own commits begin cannot be proven without its history",
             next_command=f"git fetch --unshallow {remote}",
         )
-
-
-def _look(context: Context) -> World:
-    """Look at everything at once: one GraphQL query, one ls-remote, and a fetch of objects where some are missing."""
-    git, stack, entry = context.git, context.stack, context.entry
-    snapshot = context.github.read_stack([each.pr for each in stack.entries])
-    heads = [refs.pull_head(each.pr) for each in (*stack.below(entry), entry)]
-    names = [branch_ref(stack.trunk), branch_ref(entry.branch), *heads]
-    found = refs.list_remote(git, stack.remote, names)
-    trunk = found.get(branch_ref(stack.trunk))
-    if trunk is None:
-        raise UsageError(
-            f"{stack.remote} has no branch {stack.trunk}",
-            why="stack.toml names it as the trunk",
-            next_command=f"git ls-remote --heads {stack.remote}",
-        )
-    missing = [name for name, tip in found.items() if not history.has_object(git, tip)]
-    if missing:
-        # Objects only, no ref: looking moves nothing.
-        git.query(
-            "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
-            "--refmap=", "--quiet", "--end-of-options", stack.remote, *missing, network=True,
-        )  # fmt: skip
-    local = local_state(git, entry.branch, found.get(branch_ref(entry.branch)))
-    return World(snapshot, trunk, found, local)
-
-
-def local_state(git: Git, branch: BranchName, remote: Oid | None) -> LocalState:
-    """Look at the local branch: its tip, who has it checked out, and what is uncommitted there."""
-    tip = refs.read_refs(git, branch_ref(branch)).get(branch_ref(branch))
-    here = git.query("rev-parse", "--show-toplevel").text
-    holders = [tree for tree in refs.work_trees(git) if tree.branch == branch]
-    elsewhere = next((str(tree.path) for tree in holders if str(tree.path) != here), "")
-    checked_out = any(str(tree.path) == here for tree in holders)
-    return LocalState(branch, tip, remote, checked_out, elsewhere, refs.changed_paths(git))
 
 
 def _open(context: Context, entry: Entry) -> PullRequest:

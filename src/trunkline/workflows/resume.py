@@ -12,7 +12,7 @@ from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, short
 from trunkline.domain.step import Mark, Outcome, Plan, Step, StepName
 from trunkline.engine import Acting, Performed, perform
-from trunkline.workflows import branch, rebase
+from trunkline.workflows import branch, conflict, rebase
 from trunkline.workflows.context import Context, Listener, open_context, top_of
 from trunkline.workflows.steps import onto
 
@@ -145,7 +145,7 @@ def _remove_worktrees(context: Context, acting: Acting, run: Run) -> str:
         path = Path(str(record.data.get("worktree", "")))
         if record.kind == "intent" and "worktree" in record.data and path.is_dir():
             kept = _keep_resolution(context, acting, path)
-            onto.remove_worktree(context, acting, path)
+            conflict.remove_worktree(context, acting, path)
     return kept
 
 

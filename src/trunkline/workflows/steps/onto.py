@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import history, refs, replay
-from trunkline.adapters.worktrees import work_dir
+from trunkline.adapters import refs, replay
 from trunkline.domain import forkpoint
 from trunkline.domain.commits import Commit
-from trunkline.domain.errors import Paused, Refused, UsageError
+from trunkline.domain.errors import Paused, Refused
 from trunkline.domain.forkpoint import ForkPoint
 from trunkline.domain.names import Oid, oid, short
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting, Pause
-from trunkline.kernel.files import private_directory
-from trunkline.workflows import branch
+from trunkline.workflows import branch, conflict
 from trunkline.workflows.context import Context, resolve_fork_point
 from trunkline.workflows.evidence import entry_tip, gather
 from trunkline.workflows.steps.switch import refuse_unmovable
@@ -125,7 +123,7 @@ def resume(context: Context, acting: Acting, paused: dict[str, Any]) -> Outcome:
     rest = replay.reread(git, [oid(name) for name in paused["rest"]])
     by, sign = replay.committer(git), replay.signs(git)
     onto = oid(paused["onto"])
-    tree = _resolution(context, Path(paused["worktree"]), onto, paused)
+    tree = conflict.resolution(context, Path(paused["worktree"]), onto, paused)
     new = replay.write_commit(git, rest[0], tree=tree, parent=onto, by=by, sign=sign)
     context.tell.progress(f'resolved: {short(rest[0].oid)} "{rest[0].subject}"')
     further = replay.replay(git, rest[1:], new, by=by, sign=sign)
@@ -134,12 +132,6 @@ def resume(context: Context, acting: Acting, paused: dict[str, Any]) -> Outcome:
         further.tip, (*mapped, (rest[0].oid, new), *further.mapped), further.conflict, further.rest, further.emptied
     )
     return _concluded(context, acting, work, done, resolved=(*paused["resolved"], rest[0].oid))
-
-
-def remove_worktree(context: Context, acting: Acting, path: Path) -> None:
-    """Remove a pause's work tree; it holds nothing that is not committed elsewhere."""
-    if path.is_dir():
-        context.git.mutate(acting.lease, "worktree", "remove", "--force", "--force", "--", str(path))
 
 
 def _concluded(
@@ -153,7 +145,7 @@ def _concluded(
         _check_against_merge(context, work, done.tip)
     refs.back_up(git, acting.lease, context.entry.branch, work.tip)
     branch.move(context, acting, new=done.tip, old=work.local, why=f"rebased onto {context.tracking}")
-    remove_worktree(context, acting, _worktree_path(context, acting))
+    conflict.remove_worktree(context, acting, conflict.worktree_path(context, acting))
     met = f"{len(resolved)} conflicts resolved by hand" if resolved else "no conflict"
     empty = [f"{short(name)} changes nothing any more: it is kept, empty" for name in done.emptied]
     notes = (*work.notes, *empty)
@@ -197,7 +189,7 @@ def _check_against_merge(context: Context, work: Work, tip: Oid) -> None:
 def _pause(context: Context, acting: Acting, work: Work, done: replay.Replay, resolved: Sequence[str]) -> Pause:
     assert done.conflict  # noqa: S101 -- the caller's condition
     commit, paths = done.conflict
-    path = _conflict_worktree(context, acting, onto=done.tip, commit=commit)
+    path = conflict.open_worktree(context, acting, onto=done.tip, commit=commit)
     listed = "\n".join(f"  {name}" for name in paths)
     error = Paused(
         f'conflict: {short(commit.oid)} "{commit.subject}" does not apply to {context.tracking}',
@@ -218,66 +210,6 @@ def _pause(context: Context, acting: Acting, work: Work, done: replay.Replay, re
         resolved=list(resolved),
         files=list(paths),
     )
-
-
-def _worktree_path(context: Context, acting: Acting) -> Path:
-    return work_dir(context.git.common_dir()) / "replay" / acting.lease.run
-
-
-def _conflict_worktree(context: Context, acting: Acting, *, onto: Oid, commit: Commit) -> Path:
-    """Make the disposable linked work tree of a conflict, with the conflict in it as git itself shows it."""
-    path = _worktree_path(context, acting)
-    acting.intend(worktree=str(path), onto=onto, commit=commit.oid)
-    remove_worktree(context, acting, path)
-    private_directory(path.parent)
-    context.git.mutate(acting.lease, "worktree", "add", "--quiet", "--detach", "--end-of-options", str(path), onto)
-    context.git.at(path).mutate(
-        acting.lease, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty", "--keep-redundant-commits",
-        commit.oid, ok=(0, 1),
-    )  # fmt: skip
-    return path
-
-
-def _resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) -> Oid:
-    """Return the tree that a person resolved the conflict to.
-
-    They may have staged it, or have committed it (`git commit`, `git cherry-pick --continue`).
-    """
-    if not path.is_dir():
-        raise UsageError(
-            "the work tree of the conflict is gone",
-            why=f"it was {path}; your branch is as it was",
-            next_command="invoke abort",
-        )
-    tree_git = context.git.at(path)
-    head = tree_git.resolve("HEAD")
-    unmerged = tree_git.query("diff", "--name-only", "--diff-filter=U", "-z").text.split("\0")
-    if left := [name for name in unmerged if name]:
-        raise _unresolved(path, paused, f"not resolved yet, or not added: {', '.join(left)}")
-    if marked := [name for name in paused["files"] if _has_markers(path / name)]:
-        raise _unresolved(path, paused, f"conflict markers are left in {', '.join(marked)}")
-    loose = tree_git.query("diff", "--name-only", "-z").text.split("\0")
-    loose += tree_git.query("ls-files", "--others", "--exclude-standard", "-z").text.split("\0")
-    if left := [name for name in loose if name]:
-        raise _unresolved(path, paused, f"changed but not added: {', '.join(left)}")
-    if head != onto and (head is None or tree_git.resolve(f"{head}^") != onto or tree_git.resolve(f"{head}^2")):
-        raise _unresolved(path, paused, f"HEAD is at {head}, neither {onto} nor one commit on top of it")
-    return oid(tree_git.query("write-tree").text)
-
-
-def _unresolved(path: Path, paused: dict[str, Any], why: str) -> Pause:
-    error = Paused(
-        "the conflict is not resolved", why=f"{why}\nin {path}", next_command=("invoke continue", "invoke abort")
-    )
-    return Pause(error, **paused)
-
-
-def _has_markers(path: Path) -> bool:
-    """Say whether a file still has a line that begins a conflict and one that ends it."""
-    if path.is_symlink() or not path.is_file():
-        return False
-    lines = path.read_bytes().splitlines()
-    return any(line.startswith(b"<<<<<<< ") for line in lines) and any(line.startswith(b">>>>>>> ") for line in lines)
 
 
 def _refuse_unreplayable(context: Context, fork: ForkPoint) -> None:
@@ -325,8 +257,3 @@ def _ignored(fork: ForkPoint) -> tuple[str, ...]:
     if fork.source is forkpoint.Source.GIVEN:
         return tuple(f"{each.source.value}: {short(each.oid)} {each.standing.value}" for each in fork.candidates)
     return ()
-
-
-def is_on_trunk(context: Context, tip: Oid) -> bool:
-    """Say whether a tip sits on trunk as last looked at."""
-    return history.is_ancestor(context.git, context.world().trunk, tip)

@@ -1,0 +1,85 @@
+"""A conflict's work tree: made for the pause, read when a person has resolved it, removed afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from trunkline.adapters.worktrees import work_dir
+from trunkline.domain.commits import Commit
+from trunkline.domain.errors import Paused, UsageError
+from trunkline.domain.names import Oid, oid
+from trunkline.engine import Acting, Pause
+from trunkline.kernel.files import private_directory
+from trunkline.workflows.context import Context
+
+
+def worktree_path(context: Context, acting: Acting) -> Path:
+    """Return where the work tree of this run's conflict is, if it has one."""
+    return work_dir(context.git.common_dir()) / "replay" / acting.lease.run
+
+
+def open_worktree(context: Context, acting: Acting, *, onto: Oid, commit: Commit) -> Path:
+    """Make the disposable linked work tree of a conflict, with the conflict in it as git itself shows it."""
+    path = worktree_path(context, acting)
+    acting.intend(worktree=str(path), onto=onto, commit=commit.oid)
+    remove_worktree(context, acting, path)
+    private_directory(path.parent)
+    context.git.mutate(acting.lease, "worktree", "add", "--quiet", "--detach", "--end-of-options", str(path), onto)
+    context.git.at(path).mutate(
+        acting.lease, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty", "--keep-redundant-commits",
+        commit.oid, ok=(0, 1),
+    )  # fmt: skip
+    return path
+
+
+def remove_worktree(context: Context, acting: Acting, path: Path) -> None:
+    """Remove a pause's work tree; it holds nothing that is not committed elsewhere."""
+    if path.is_dir():
+        context.git.mutate(acting.lease, "worktree", "remove", "--force", "--force", "--", str(path))
+
+
+def resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) -> Oid:
+    """Return the tree that a person resolved the conflict to.
+
+    They may have staged it, or have committed it (`git commit`, `git cherry-pick --continue`).
+
+    Raises:
+        Pause: it is not resolved yet; says what is left.
+        UsageError: the work tree is gone.
+    """
+    if not path.is_dir():
+        raise UsageError(
+            "the work tree of the conflict is gone",
+            why=f"it was {path}; your branch is as it was",
+            next_command="invoke abort",
+        )
+    tree_git = context.git.at(path)
+    head = tree_git.resolve("HEAD")
+    unmerged = tree_git.query("diff", "--name-only", "--diff-filter=U", "-z").text.split("\0")
+    if left := [name for name in unmerged if name]:
+        raise _unresolved(path, paused, f"not resolved yet, or not added: {', '.join(left)}")
+    if marked := [name for name in paused["files"] if _has_markers(path / name)]:
+        raise _unresolved(path, paused, f"conflict markers are left in {', '.join(marked)}")
+    loose = tree_git.query("diff", "--name-only", "-z").text.split("\0")
+    loose += tree_git.query("ls-files", "--others", "--exclude-standard", "-z").text.split("\0")
+    if left := [name for name in loose if name]:
+        raise _unresolved(path, paused, f"changed but not added: {', '.join(left)}")
+    if head != onto and (head is None or tree_git.resolve(f"{head}^") != onto or tree_git.resolve(f"{head}^2")):
+        raise _unresolved(path, paused, f"HEAD is at {head}, neither {onto} nor one commit on top of it")
+    return oid(tree_git.query("write-tree").text)
+
+
+def _unresolved(path: Path, paused: dict[str, Any], why: str) -> Pause:
+    error = Paused(
+        "the conflict is not resolved", why=f"{why}\nin {path}", next_command=("invoke continue", "invoke abort")
+    )
+    return Pause(error, **paused)
+
+
+def _has_markers(path: Path) -> bool:
+    """Say whether a file still has a line that begins a conflict and one that ends it."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    lines = path.read_bytes().splitlines()
+    return any(line.startswith(b"<<<<<<< ") for line in lines) and any(line.startswith(b">>>>>>> ") for line in lines)

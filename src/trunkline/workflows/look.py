@@ -1,0 +1,70 @@
+"""Looks at the world: GitHub's pull requests, the remote's refs, the local branch. Moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trunkline.adapters import history, refs
+from trunkline.adapters.git import Git
+from trunkline.adapters.github import GitHub
+from trunkline.domain.errors import UsageError
+from trunkline.domain.names import BranchName, Oid, branch_ref
+from trunkline.domain.snapshot import LocalState, Snapshot
+from trunkline.domain.stack import Entry, Stack
+
+
+@dataclass(frozen=True)
+class World:
+    """What was seen at one instant: GitHub's pull requests, the remote's refs, the local branch.
+
+    Attributes:
+        snapshot: the stack's pull requests.
+        trunk: M, the remote's trunk tip.
+        remote_refs: full ref name -> tip, for trunk, the entry's branch and the pull requests' heads.
+        local: the local branch.
+    """
+
+    snapshot: Snapshot
+    trunk: Oid
+    remote_refs: Mapping[str, Oid]
+    local: LocalState
+
+
+def look(git: Git, github: GitHub, stack: Stack, entry: Entry) -> World:
+    """Look at everything at once: one GraphQL query, one ls-remote, and a fetch of objects where some are missing.
+
+    Raises:
+        UsageError: the remote has no trunk.
+        TrunklineError: GitHub or the remote did not answer.
+    """
+    snapshot = github.read_stack([each.pr for each in stack.entries])
+    heads = [refs.pull_head(each.pr) for each in (*stack.below(entry), entry)]
+    names = [branch_ref(stack.trunk), branch_ref(entry.branch), *heads]
+    found = refs.list_remote(git, stack.remote, names)
+    trunk = found.get(branch_ref(stack.trunk))
+    if trunk is None:
+        raise UsageError(
+            f"{stack.remote} has no branch {stack.trunk}",
+            why="stack.toml names it as the trunk",
+            next_command=f"git ls-remote --heads {stack.remote}",
+        )
+    missing = [name for name, tip in found.items() if not history.has_object(git, tip)]
+    if missing:
+        # Objects only, no ref: looking moves nothing.
+        git.query(
+            "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
+            "--refmap=", "--quiet", "--end-of-options", stack.remote, *missing, network=True,
+        )  # fmt: skip
+    local = local_state(git, entry.branch, found.get(branch_ref(entry.branch)))
+    return World(snapshot, trunk, found, local)
+
+
+def local_state(git: Git, branch: BranchName, remote: Oid | None) -> LocalState:
+    """Look at the local branch: its tip, who has it checked out, and what is uncommitted there."""
+    tip = refs.read_refs(git, branch_ref(branch)).get(branch_ref(branch))
+    here = git.query("rev-parse", "--show-toplevel").text
+    holders = [tree for tree in refs.work_trees(git) if tree.branch == branch]
+    elsewhere = next((str(tree.path) for tree in holders if str(tree.path) != here), "")
+    checked_out = any(str(tree.path) == here for tree in holders)
+    return LocalState(branch, tip, remote, checked_out, elsewhere, refs.changed_paths(git))
