@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
@@ -34,4 +37,8 @@ def _usage(error: ParseError) -> Exit:
 
 def main() -> None:
     """Run `trunkline TASK ...`."""
-    LandingProgram(name="trunkline", binary="trunkline", version=__version__, namespace=namespace).run()
+    try:
+        LandingProgram(name="trunkline", binary="trunkline", version=__version__, namespace=namespace).run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `trunkline --list | head`: whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
