@@ -19,13 +19,13 @@ def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
     """
     if not oids:
         return ()
-    output = git.query("cat-file", "--batch", stdin="".join(f"{name}\n" for name in oids).encode()).stdout
+    output = git.fact("cat-file", "--batch", stdin="".join(f"{name}\n" for name in oids).encode()).stdout
     return tuple(_parsed(output, oids))
 
 
 def chain(git: Git, base: Oid, tip: Oid, *, patch_ids: bool = False) -> tuple[Commit, ...]:
     """Return the commits of base..tip, oldest first, every commit after its parents."""
-    listed = git.query("rev-list", "--topo-order", "--reverse", "--end-of-options", f"{base}..{tip}").text.split()
+    listed = git.fact("rev-list", "--topo-order", "--reverse", "--end-of-options", f"{base}..{tip}").text.split()
     commits = read_commits(git, [oid(line) for line in listed])
     return with_patch_ids(git, commits) if patch_ids else commits
 
@@ -36,7 +36,7 @@ def reachable(git: Git, tips: Iterable[Oid], excluding: Iterable[Oid]) -> tuple[
     if not wanted:
         return ()
     revisions = "".join(f"{name}\n" for name in wanted) + "".join(f"^{name}\n" for name in excluding)
-    listed = git.query("rev-list", "--topo-order", "--reverse", "--stdin", stdin=revisions.encode()).text.split()
+    listed = git.fact("rev-list", "--topo-order", "--reverse", "--stdin", stdin=revisions.encode()).text.split()
     return read_commits(git, [oid(line) for line in listed])
 
 
@@ -46,30 +46,44 @@ def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
     if not single:
         return tuple(commits)
     # Rename detection and diff drivers are the user's to configure; a patch id must not depend on them.
-    patches = git.query(
+    patches = git.fact(
         "diff-tree", "--stdin", "--patch", "--root", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index",
         stdin="".join(f"{name}\n" for name in single).encode(),
     ).stdout  # fmt: skip
-    lines = git.query("patch-id", "--stable", stdin=patches).text.splitlines()
+    lines = git.fact("patch-id", "--stable", stdin=patches).text.splitlines()
     found = {line.split()[1]: line.split()[0] for line in lines}
     return tuple(replace(commit, patch_id=found.get(commit.oid, "")) for commit in commits)
 
 
 def merge_base(git: Git, one: Oid, other: Oid) -> Oid | None:
     """Return the best common ancestor, or None where the two share no history."""
-    done = git.query("merge-base", "--end-of-options", one, other, ok=(0, 1))
+    done = git.fact("merge-base", "--end-of-options", one, other, ok=(0, 1))
     return oid(done.text.split()[0]) if done.returncode == 0 else None
 
 
 def is_ancestor(git: Git, ancestor: Oid, descendant: Oid) -> bool:
-    """Say whether `descendant` contains `ancestor` (a commit contains itself)."""
-    done = git.query("merge-base", "--is-ancestor", "--end-of-options", ancestor, descendant, ok=(0, 1, 128))
+    """Say whether `descendant` contains `ancestor` (a commit contains itself); False where one is not here."""
+    if ancestor == descendant:
+        return True
+    if missing(git, [ancestor, descendant]):
+        return False
+    done = git.fact("merge-base", "--is-ancestor", "--end-of-options", ancestor, descendant, ok=(0, 1))
     return done.returncode == 0
 
 
 def has_object(git: Git, name: Oid) -> bool:
     """Say whether the repository has this commit."""
-    return git.query("cat-file", "-e", f"{name}^{{commit}}", ok=(0, 1, 128)).returncode == 0
+    return not missing(git, [name])
+
+
+def missing(git: Git, names: Iterable[Oid]) -> frozenset[Oid]:
+    """Return those of the commits that the repository has not; what it once had, it has."""
+    unknown = [name for name in dict.fromkeys(names) if name not in git.present]
+    if unknown:
+        asked = "".join(f"{name}\n" for name in unknown).encode()
+        lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).text.splitlines()
+        git.present.update(oid(line.split()[0]) for line in lines if line.endswith(" commit"))
+    return frozenset(name for name in unknown if name not in git.present)
 
 
 def _parsed(output: bytes, oids: Sequence[Oid]) -> Iterator[Commit]:

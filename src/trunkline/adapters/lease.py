@@ -41,7 +41,7 @@ def hold(state: Path, *, run: str) -> Iterator[Lease]:
     """
     private_directory(state)
     about = state / "lease.json"
-    with open(state / "lease.lock", "a", opener=_private) as lock:  # noqa: PTH123 -- Path.open takes no opener
+    with open(state / "lease.lock", "a", opener=_private) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

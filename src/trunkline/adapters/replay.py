@@ -82,7 +82,7 @@ def replay(git: Git, commits: Sequence[Commit], onto: Oid, *, by: str, sign: boo
     mapped: list[tuple[Oid, Oid]] = []
     emptied: list[Oid] = []
     for index, commit in enumerate(commits):
-        merged = pick(git, commit, tip, tree)
+        merged = pick(git, commit, tree)
         if merged.conflicts:
             return Replay(tip, tuple(mapped), (commit, merged.conflicts), tuple(commits[index:]), tuple(emptied))
         new = write_commit(git, commit, tree=merged.tree, parent=tip, by=by, sign=sign)
@@ -93,12 +93,13 @@ def replay(git: Git, commits: Sequence[Commit], onto: Oid, *, by: str, sign: boo
     return Replay(tip, tuple(mapped), emptied=tuple(emptied))
 
 
-def pick(git: Git, commit: Commit, onto: Oid, onto_tree: Oid) -> Merge:
-    """Merge one commit's change into `onto`, without writing the commit."""
+def pick(git: Git, commit: Commit, onto_tree: Oid) -> Merge:
+    """Merge one commit's change into a tree, without writing the commit."""
     (parent,) = commit.parents
     if git.tree(parent) == onto_tree:
         return Merge(commit.tree, ())
-    return three_way(git, base=parent, ours=onto, theirs=commit.oid)
+    # A commit of `onto`'s tree on the commit's own parent: the merge base of the two is that parent.
+    return _merged(git, _wrapped(git, onto_tree, parent), commit.oid)
 
 
 def three_way(git: Git, *, base: Oid, ours: Oid, theirs: Oid) -> Merge:
@@ -108,10 +109,12 @@ def three_way(git: Git, *, base: Oid, ours: Oid, theirs: Oid) -> Merge:
     commit with the base's tree, give any git from 2.38 on the same base.
     """
     root = _wrapped(git, git.tree(base))
-    done = git.query(
-        "merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", "--end-of-options",
-        _wrapped(git, git.tree(ours), root), _wrapped(git, git.tree(theirs), root), ok=_MERGED,
-    )  # fmt: skip
+    return _merged(git, _wrapped(git, git.tree(ours), root), _wrapped(git, git.tree(theirs), root))
+
+
+def _merged(git: Git, ours: Oid, theirs: Oid) -> Merge:
+    flags = ("--write-tree", "--name-only", "--no-messages", "-z")
+    done = git.query("merge-tree", *flags, "--end-of-options", ours, theirs, ok=_MERGED)
     tree, *conflicts = done.text.split("\0")
     return Merge(oid(tree), tuple(dict.fromkeys(path for path in conflicts if path)) if done.returncode else ())
 

@@ -34,7 +34,7 @@ def move(context: Context, acting: Acting, *, new: Oid, old: Oid | None, why: st
         if local.checked_out and old is not None:
             _move_checkout(context, acting, new=old, old=new)
         raise
-    context.forget()
+    context.forget_local()
 
 
 def _move_checkout(context: Context, acting: Acting, *, new: Oid, old: Oid) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -13,11 +13,11 @@ from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, Repository, repository_of
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, pr_number
-from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.engine import Teller
-from trunkline.workflows.look import World, look
+from trunkline.workflows.look import World, local_state, look_at_github, look_at_remote
 
 
 class Listener(Teller, Protocol):
@@ -59,7 +59,9 @@ class Context:
     repository: Repository
     options: Options
     tell: Listener
-    _world: World | None = field(default=None, repr=False)
+    _snapshot: Snapshot | None = field(default=None, repr=False)
+    _remote: Mapping[str, Oid] | None = field(default=None, repr=False)
+    _local: LocalState | None = field(default=None, repr=False)
 
     @property
     def github(self) -> GitHub:
@@ -77,14 +79,27 @@ class Context:
         return f"{self.stack.remote}/{self.stack.trunk}"
 
     def world(self) -> World:
-        """Return the world, looked at once until something changes it (`forget`)."""
-        if self._world is None:
-            self._world = look(self.git, self.github, self.stack, self.entry)
-        return self._world
+        """Return the world, each part looked at once until something changes it (`forget`)."""
+        if self._snapshot is None:
+            self._snapshot = look_at_github(self.github, self.stack)
+        if self._remote is None:
+            self._remote = look_at_remote(self.git, self.stack, self.entry)
+        if self._local is None:
+            remote = self._remote.get(branch_ref(self.entry.branch))
+            self._local = local_state(self.git, self.entry.branch, remote)
+        return World(self._snapshot, self._remote[branch_ref(self.stack.trunk)], self._remote, self._local)
 
     def forget(self) -> None:
-        """What was seen is no longer true."""
-        self._world = None
+        """Nothing that was seen is still true."""
+        self._snapshot = self._remote = self._local = None
+
+    def forget_github(self) -> None:
+        """What GitHub said of the pull requests is no longer true."""
+        self._snapshot = None
+
+    def forget_local(self) -> None:
+        """What was seen of the local branch is no longer true."""
+        self._local = None
 
     def local_tip(self) -> Oid:
         """Return the local branch's tip now.

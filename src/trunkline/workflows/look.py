@@ -31,39 +31,41 @@ class World:
     local: LocalState
 
 
-def look(git: Git, github: GitHub, stack: Stack, entry: Entry) -> World:
-    """Look at everything at once: one GraphQL query, one ls-remote, and a fetch of objects where some are missing.
+def look_at_github(github: GitHub, stack: Stack) -> Snapshot:
+    """Read the stack's pull requests: one GraphQL query."""
+    return github.read_stack([each.pr for each in stack.entries])
+
+
+def look_at_remote(git: Git, stack: Stack, entry: Entry) -> dict[str, Oid]:
+    """Read the remote's refs of trunk, the entry and the heads below, in one ls-remote; fetch what is missing.
 
     Raises:
         UsageError: the remote has no trunk.
-        TrunklineError: GitHub or the remote did not answer.
+        OutsideFailed: the remote did not answer.
     """
-    snapshot = github.read_stack([each.pr for each in stack.entries])
     heads = [refs.pull_head(each.pr) for each in (*stack.below(entry), entry)]
-    names = [branch_ref(stack.trunk), branch_ref(entry.branch), *heads]
-    found = refs.list_remote(git, stack.remote, names)
-    trunk = found.get(branch_ref(stack.trunk))
-    if trunk is None:
+    found = refs.list_remote(git, stack.remote, [branch_ref(stack.trunk), branch_ref(entry.branch), *heads])
+    if branch_ref(stack.trunk) not in found:
         raise UsageError(
             f"{stack.remote} has no branch {stack.trunk}",
             why="stack.toml names it as the trunk",
             next_command=f"git ls-remote --heads {stack.remote}",
         )
-    missing = [name for name, tip in found.items() if not history.has_object(git, tip)]
-    if missing:
+    lacking = history.missing(git, found.values())
+    wanted = [name for name, tip in found.items() if tip in lacking]
+    if wanted:
         # Objects only, no ref: looking moves nothing.
         git.query(
             "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
-            "--refmap=", "--quiet", "--end-of-options", stack.remote, *missing, network=True,
+            "--refmap=", "--quiet", "--end-of-options", stack.remote, *wanted, network=True,
         )  # fmt: skip
-    local = local_state(git, entry.branch, found.get(branch_ref(entry.branch)))
-    return World(snapshot, trunk, found, local)
+    return found
 
 
 def local_state(git: Git, branch: BranchName, remote: Oid | None) -> LocalState:
     """Look at the local branch: its tip, who has it checked out, and what is uncommitted there."""
     tip = refs.read_refs(git, branch_ref(branch)).get(branch_ref(branch))
-    here = git.query("rev-parse", "--show-toplevel").text
+    here = git.fact("rev-parse", "--show-toplevel").text
     holders = [tree for tree in refs.work_trees(git) if tree.branch == branch]
     elsewhere = next((str(tree.path) for tree in holders if str(tree.path) != here), "")
     checked_out = any(str(tree.path) == here for tree in holders)

@@ -26,7 +26,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     Raises:
         Refused: the pull request is closed, or shows another head than ours, or the markers are damaged.
     """
-    context.forget()  # the description may have been edited meanwhile: read, write, read back
+    context.forget_github()  # the description may have been edited meanwhile: read, write, read back
     pr, tip = context.pull_request(), context.local_tip()
     if pr.head_oid != tip:
         raise Refused(
@@ -46,7 +46,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
             why="somebody may have edited it at the same moment",
             next_command=f"invoke note --pr {pr.number}",
         )
-    context.forget()
+    context.forget_github()
     told = "updated" if BEGIN in pr.body and END in pr.body else "added"
     return Outcome("note", told, data={"commit": tip, "changed": True})
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
-
 from trunkline.domain.errors import OutsideFailed, Refused
 from trunkline.domain.names import short
 from trunkline.domain.snapshot import PullRequest
@@ -42,7 +40,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
         context.tell.command(f"gh pr ready {pr.number}")
         context.github.mark_ready(pr.number)
     if retargeted or pr.draft:
-        context.forget()
+        context.forget_github()
     moved = f", retargeted from {pr.base} to {context.stack.trunk}" if retargeted else ""
     return Outcome(
         "ready",
@@ -54,6 +52,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
 
 def _caught_up(context: Context) -> PullRequest:
     """Wait, bounded, until GitHub's idea of the head is the remote branch's (promises, fault 46)."""
+    # Imported here: it brings asyncio with it, which every other task can do without.
+    from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential  # noqa: PLC0415
 
     def look() -> PullRequest:
         pr = context.pull_request()

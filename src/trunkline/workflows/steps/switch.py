@@ -38,7 +38,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     _created(context, acting)
     command = f"git switch {context.entry.branch}"
     context.git.mutate(acting.lease, "switch", "--no-guess", "--quiet", context.entry.branch, told=command)
-    context.forget()
+    context.forget_local()
     return Outcome("switched", f"to {context.entry.branch}")
 
 
@@ -103,5 +103,5 @@ def _created(context: Context, acting: Acting) -> LocalState:
         acting.lease, "branch", "--quiet", f"--set-upstream-to={remote}/{local.branch}", "--", local.branch
     )
     context.tell.command(f"git branch --track {local.branch} {remote}/{local.branch}   # at {short(local.remote)}")
-    context.forget()
+    context.forget_local()
     return context.world().local
