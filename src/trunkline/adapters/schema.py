@@ -1,0 +1,137 @@
+"""stack.toml's schema as one pydantic model: what judges the file, and what its JSON Schema is exported from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from trunkline.domain.names import branch_problem
+from trunkline.domain.stack import GateSettings
+
+TOOLCHAIN, TABLE = "<toolchain>", "<table>"
+DEFAULTS = GateSettings()
+
+
+def _branch(text: str) -> str:
+    if problem := branch_problem(text):
+        raise ValueError(f"not a branch name git accepts: {problem}")
+    return text
+
+
+def _remote(text: str) -> str:
+    # A remote is written on git command lines, where a leading dash would be an option (fault 51).
+    if branch_problem(text) or "/" in text:
+        raise ValueError("expected the name of a git remote, like origin")
+    return text
+
+
+def _inside(text: str) -> str:
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or not text:
+        raise ValueError('expected a directory inside the repository, relative to its top, like "." or "rust"')
+    return str(path)
+
+
+def _toolchain(text: str) -> str:
+    if not text or not all(part.isalnum() or part in ".-_" for part in text) or text.startswith("-"):
+        raise ValueError('expected a toolchain name, like "1.89.0"')
+    return text
+
+
+def _feature(text: str) -> str:
+    if not text or text.startswith("-") or any(part.isspace() or part == "," for part in text):
+        raise ValueError('expected a cargo feature, like "cpu"')
+    return text
+
+
+_Branch = Annotated[str, AfterValidator(_branch)]
+_Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class EntryTable(_Table):
+    """One branch and its pull request, bottom of the stack first."""
+
+    pr: Annotated[int, Field(ge=1, description="The pull request's number.")]
+    branch: Annotated[_Branch, Field(description="The pull request's head branch, without refs/heads/.")]
+    title: Annotated[str, Field(description="A short title, for people.")] = ""
+    next: Annotated[str, Field(description="What comes next in the stack; goes into the reviewer note.")] = ""
+
+
+class GateTable(_Table):
+    """Changes a default gate (build, test, clippy, fmt, doc, msrv) or adds one; a new gate must have `run`."""
+
+    run: Annotated[list[str] | None, Field(min_length=1, description="The command, one item an argument.")] = None
+    env: Annotated[dict[str, str] | None, Field(description="Environment variables it sets.")] = None
+    needs: Annotated[list[str] | None, Field(description="Programs that must be installed.")] = None
+    timeout: Annotated[_Seconds | None, Field(description="Seconds it may take.")] = None
+
+
+class GatesTable(BaseModel):
+    """How every entry is gated; a table in it, `[gates.NAME]`, changes or adds a gate."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    __pydantic_extra__: dict[str, GateTable]
+
+    features: Annotated[
+        list[Annotated[str, AfterValidator(_feature)]],
+        Field(description="Cargo features: --no-default-features --features a,b. Empty: cargo's defaults."),
+    ] = list(DEFAULTS.features)
+    # `msrv` is both the toolchain's key and the name of a gate, and TOML has one value for both.
+    msrv: Annotated[
+        Annotated[str, AfterValidator(_toolchain), Tag(TOOLCHAIN)] | Annotated[GateTable, Tag(TABLE)],
+        Discriminator(lambda value: TABLE if isinstance(value, dict | GateTable) else TOOLCHAIN),
+        Field(description="The MSRV gate's toolchain; or, as a table, the gate itself."),
+    ] = DEFAULTS.msrv
+    root: Annotated[str, AfterValidator(_inside), Field(description="The Cargo workspace's directory.")] = (
+        DEFAULTS.root
+    )
+    timeout: Annotated[_Seconds, Field(description="Seconds a gate may take.")] = DEFAULTS.timeout
+
+
+class StackTable(_Table):
+    """One of several stacks."""
+
+    name: Annotated[str, Field(min_length=1, description="The stack's name, for --stack.")]
+    issue: Annotated[int | None, Field(ge=1, description="The issue that the stack resolves.")] = None
+    entry: Annotated[list[EntryTable], Field(min_length=1)]
+
+
+class StackFile(_Table):
+    """stack.toml: the stack of pull requests that trunkline lands."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema", description="The version of this file's schema.")]
+    trunk: Annotated[_Branch, Field(description="The branch that the stack lands on.")] = "main"
+    remote: Annotated[str, AfterValidator(_remote), Field(description="The git remote of the stack.")] = "origin"
+    issue: Annotated[int | None, Field(ge=1, description="The issue that the stack resolves.")] = None
+    gates: GatesTable = GatesTable()
+    entry: Annotated[list[EntryTable], Field(description="The entries, bottom first.")] = []
+    stack: Annotated[list[StackTable], Field(description="Several stacks; then there is no top-level entry.")] = []
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> StackFile:
+        if bool(self.entry) == bool(self.stack):
+            raise ValueError("expected either [[entry]] tables (one stack) or [[stack]] tables (several)")
+        return self
+
+    def entries(self) -> Iterator[tuple[tuple[str | int, ...], EntryTable]]:
+        """Yield every entry of every stack with its path in the file."""
+        for index, entry in enumerate(self.entry):
+            yield ("entry", index), entry
+        for outer, stack in enumerate(self.stack):
+            for inner, entry in enumerate(stack.entry):
+                yield ("stack", outer, "entry", inner), entry
+
+
+def json_schema() -> dict[str, Any]:
+    """Return stack.toml's JSON Schema, from the same model that judges it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **StackFile.model_json_schema(by_alias=True),
+    }
