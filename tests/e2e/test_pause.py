@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -186,3 +193,42 @@ def test_a_second_conflict_pauses_again(landing: Landing) -> None:
     assert ran.code == 0, ran.out + ran.err
     assert "2 conflicts resolved by hand" in ran.out
     assert landing.clone.subjects("origin/main..feat/two") == ["entry struct", "use the arena"]
+
+
+def test_ctrl_c_during_the_gates_is_resumable(landing: Landing) -> None:
+    """SIGINT: exit 130, the gate's process is gone, nothing was pushed; continue takes it up and finishes."""
+    path = landing.clone.path / "stack.toml"
+    good = path.read_text()
+    path.write_text(good.replace('run = ["true"]', 'run = ["sleep", "4242"]', 1))
+    running = subprocess.Popen(
+        [sys.executable, "-m", "invoke", "rebase", "--pr", "519"], cwd=landing.clone.path, env=landing.environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    wait_until(lambda: "4242" in processes())
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, out + err
+    assert err.rstrip().splitlines()[-2:] == ["next: invoke continue", "next: invoke abort"]
+    wait_until(lambda: "4242" not in processes())
+    assert landing.remote_head("feat/two") == landing.heads[519]
+    path.write_text(good)
+    ran = landing.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+    assert landing.pr(519)["draft"] is False
+
+
+def processes() -> str:
+    """Return the command lines of all processes."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return "\n".join(found)
+
+
+def wait_until(true: Callable[[], bool], *, seconds: float = 60) -> None:
+    """Wait for something, bounded."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come"
+        select.select([], [], [], 0.02)

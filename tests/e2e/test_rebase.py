@@ -317,3 +317,24 @@ def test_a_second_run_is_told_who_holds_the_repository(landing: Landing) -> None
         ran = landing.invoke("fetch", "--pr", "519")
         assert (ran.code, "2025-11-19" in ran.err) == (5, True)
     assert landing.invoke("fetch", "--pr", "519").code == 0
+
+
+def test_the_checklist_before_and_after(landing: Landing) -> None:
+    """Before: exit 1, five lines open with their evidence. After: six of six, exit 0."""
+    landing.invoke("switch", "--pr", "519")
+    ran = landing.invoke("checklist", "--pr", "519", "--json")
+    assert ran.code == 1
+    lines = {line["line"]: line["state"] for line in ran.json["steps"][0]["data"]["lines"]}
+    assert list(lines.values()) == ["done", "open", "open", "done", "open", "open"]
+    assert landing.invoke("rebase", "--pr", "519").code == 0
+    ran = landing.invoke("checklist", "--pr", "519")
+    assert (ran.code, "6 of 6" in ran.out) == (0, True)
+
+
+def test_next_has_the_notes_of_the_entry(landing: Landing) -> None:
+    """Next names the entry above, what this entry's note says of it, and its command."""
+    ran = landing.invoke("next", "--pr", "519", "--json")
+    data = ran.json["steps"][0]["data"]
+    assert (data["pr"], data["command"]) == (520, "invoke rebase --pr 520")
+    assert data["notes"] == "PR-3 will use `pool.deallocate(entry.block)`."
+    assert landing.invoke("next", "--pr", "520", "--json").json["steps"][0]["data"]["pr"] is None

@@ -31,6 +31,7 @@ def perform(context: Context, _acting: Acting | None = None) -> Outcome:
         "next",
         f"#{above.pr} {above.title}".rstrip(),
         details=(
+            *((context.entry.next,) if context.entry.next else ()),
             f"{state}; branch {above.branch} {where}",
             f"once #{context.entry.pr} is merged: {command}",
         ),
@@ -38,6 +39,7 @@ def perform(context: Context, _acting: Acting | None = None) -> Outcome:
             "pr": above.pr,
             "branch": above.branch,
             "title": above.title,
+            "notes": context.entry.next,
             "command": command,
             "branch_is_here": here,
         },
