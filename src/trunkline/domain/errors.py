@@ -1,4 +1,4 @@
-"""Expected failures: what, why, and the command to type next. One exit code each (docs/exit-codes.md)."""
+"""Expected failures: what, why, and the command to type next. One exit code each (README.md, "exit code")."""
 
 from __future__ import annotations
 
