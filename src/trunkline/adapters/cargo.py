@@ -1,12 +1,20 @@
-"""The only module that spells cargo, rustc and rustup: what is installed, formatting, and why a gate failed."""
+"""The only module that spells cargo, rustc and rustup: what is installed, formatting, what the compiler says."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import tomli
+
+from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.receipt import Toolchain
 from trunkline.kernel import proc
 
@@ -22,6 +30,25 @@ PASSED_THROUGH = (
     "SSL_CERT_FILE", "TMPDIR", "USER", "https_proxy", "http_proxy", "no_proxy",
 )  # fmt: skip
 _COMPONENTS = {"clippy": "clippy", "fmt": "rustfmt"}
+
+
+@dataclass(frozen=True)
+class CompilerError:
+    """One error of rustc, rustdoc or clippy.
+
+    Attributes:
+        message: its first line, in the compiler's own words.
+        place: `file:line:column`, the file as cargo names it (relative to the workspace), or "".
+        code: `E0425`, or "" (lints and rustdoc have none).
+    """
+
+    message: str
+    place: str
+    code: str
+
+    def __str__(self) -> str:
+        head = f"error[{self.code}]: {self.message}" if self.code else self.message
+        return f"{head} ({self.place})" if self.place else head
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -72,48 +99,96 @@ def format_workspace(root: Path) -> proc.Completed:
     return proc.run(["cargo", "fmt", "--all"], cwd=root, env=environment({}), timeout=_FORMAT_SECONDS)
 
 
-# Sentence in the log -> what it means and what mends it. The sentences are cargo's and rustc's own.
-_CAUSES = (
-    (
-        r"the lock file .* needs to be updated but --locked was passed|cannot update the lock file",
-        "Cargo.lock is out of date",
-        "cargo update --workspace",
-    ),
-    (r"none of the selected packages contains? (?:this|these) feature", "no member has a feature of stack.toml", ""),
-    (
-        r"internal compiler error|the compiler unexpectedly panicked",
-        "the compiler crashed (ICE)",
-        "RUSTC_WRAPPER= cargo check",
-    ),
-    (r"No space left on device", "the disk is full", "cargo clean"),
-    (
-        r"failed to (?:download|fetch|get) |Could not resolve host|attempting to make an HTTP request, but --offline",
-        "a dependency is not here and the network cannot be reached",
-        "cargo fetch --locked",
-    ),
-    (r"is not installed for the toolchain", "a component is missing", "rustup component add clippy rustfmt"),
-)
-_PLACE = re.compile(r"^\s*--> (\S+:\d+:\d+)", re.MULTILINE)
-_ERROR = re.compile(r"^(error(?:\[E\d+\])?: .+|.*panicked at .+|Diff in .+)$", re.MULTILINE)
+_COMPILING = frozenset({"build", "check", "clippy", "doc", "test", "nextest", "bench"})
 
 
-def diagnose(log: str) -> tuple[str, str]:
-    """Return why a gate failed and what mends it, from its log: the first error and its place, the known cause.
+def asking_why(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that asks cargo again why a command failed, in its own JSON messages; (): none can.
 
-    Conservative: what is not recognised is quoted, not interpreted.
+    The same command, so that in the same target directory only what failed is compiled again. Tests are compiled, not
+    run.
     """
-    first = _ERROR.search(log)
-    told = first.group(0).strip() if first else ""
-    if first and (place := _PLACE.search(log, first.end())):
-        told += f" ({place.group(1)})"
-    for pattern, meaning, cure in _CAUSES:
-        if re.search(pattern, log):
-            return f"{meaning}: {told}" if told else meaning, cure
-    if not told:
-        told = next((line for line in reversed(log.splitlines()) if line.strip()), "it printed nothing")
-    return told, ""
+    start = 2 if argv[1:2] and argv[1].startswith("+") else 1
+    if argv[0] != "cargo" or len(argv) <= start or argv[start] not in _COMPILING:
+        return ()
+    # `cargo nextest run` has its own message formats; compiling the same tests is cargo's.
+    subcommand, rest = ("test", argv[start + 2 :]) if argv[start] == "nextest" else (argv[start], argv[start + 1 :])
+    flags = ["--message-format=json", *(["--no-run"] if subcommand == "test" else [])]
+    return (*argv[:start], subcommand, *flags, *rest)
 
 
-def is_compiler_crash(log: str) -> bool:
-    """Say whether the compiler itself crashed; sccache is known to cause it (the runbook's troubleshooting)."""
-    return bool(re.search(r"internal compiler error|the compiler unexpectedly panicked", log))
+def first_error(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> CompilerError | None:
+    """Return the first error of a command that prints cargo's JSON messages; None: it has no compiler error to tell.
+
+    Args:
+        argv: what `asking_why` returned, sandboxed where the gate was.
+        cwd: where the gate ran.
+        env: its whole environment, its job of the pool still held.
+        timeout: seconds it may take.
+    """
+    try:
+        done = proc.run(argv, cwd=cwd, env=env, timeout=timeout)
+    except OutsideFailed:
+        return None
+    errors = [error for line in done.stdout.splitlines() if (error := _compiler_error(line)) is not None]
+    return next((error for error in errors if error.place), errors[0] if errors else None)
+
+
+def _compiler_error(line: bytes) -> CompilerError | None:
+    """Read one line of `--message-format=json` (The Cargo Book, "External tools"; rustc's JSON diagnostics)."""
+    try:
+        told = json.loads(line)
+        message = told["message"]
+        if told["reason"] != "compiler-message" or not message["level"].startswith("error"):
+            return None
+        spans = [span for span in message["spans"] if span["is_primary"]]
+        place = f"{spans[0]['file_name']}:{spans[0]['line_start']}:{spans[0]['column_start']}" if spans else ""
+        code = (message["code"] or {}).get("code") or ""
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return CompilerError(str(message["message"]), place, code if re.fullmatch(r"E\d{4}", code) else "")
+
+
+def lock_packages(text: str) -> frozenset[tuple[str, str]]:
+    """Return the packages of a Cargo.lock that come from outside the workspace, as (name, version).
+
+    Raises:
+        ValueError: it is no Cargo.lock.
+    """
+    try:
+        packages = tomli.loads(text).get("package", [])
+        return frozenset((str(each["name"]), str(each["version"])) for each in packages if "source" in each)
+    except (tomli.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no Cargo.lock: {error}") from error
+
+
+def outer_config(tree: Path) -> str:
+    """Return a SHA-256 over cargo's configuration that is not the repository's, or "" where there is none.
+
+    Cargo reads `.cargo/config.toml` in every directory above its own, and CARGO_HOME's. They name mirrors and
+    proxies, so they are not hidden from a gate; but they can also set flags, so a receipt names them by hash.
+    """
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    folders = [*(parent / ".cargo" for parent in tree.parents), home]
+    digest = hashlib.sha256()
+    found = False
+    for path in dict.fromkeys(folder / name for folder in folders for name in ("config.toml", "config")):
+        with contextlib.suppress(OSError):
+            digest.update(path.read_bytes() + b"\0")
+            found = True
+    return digest.hexdigest() if found else ""
+
+
+def fetch(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+    """Bring the dependencies of a gate here before its sandbox closes; a failure shows in the gate itself."""
+    chosen = [argv[1]] if argv[1:2] and argv[1].startswith("+") else []
+    if argv[0] == "cargo":
+        with contextlib.suppress(OutsideFailed):
+            proc.run(["cargo", *chosen, "fetch", "--locked"], cwd=cwd, env=env, timeout=_FORMAT_SECONDS)
+
+
+def sysroot(argv: Sequence[str], cwd: Path) -> Path:
+    """Return where the toolchain of a command is."""
+    chosen = [argv[1]] if argv[0] == "cargo" and argv[1:2] and argv[1].startswith("+") else []
+    done = proc.run(["rustc", *chosen, "--print", "sysroot"], cwd=cwd, env=environment({}), timeout=_QUERY_SECONDS)
+    return Path(done.text)

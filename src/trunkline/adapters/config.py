@@ -77,6 +77,9 @@ def _stacks(file: StackFile) -> tuple[Stack, ...]:
         msrv=file.gates.msrv if isinstance(file.gates.msrv, str) else DEFAULTS.msrv,
         root=file.gates.root,
         timeout=file.gates.timeout,
+        sandbox=file.gates.sandbox,
+        sign=file.gates.sign,
+        signers=file.gates.signers,
         overrides={name: _override(table) for name, table in tables.items()},
     )
 
@@ -163,6 +166,9 @@ def _complaint(where: tuple[str | int, ...], kind: str, message: str, data: dict
     return f"{_dotted(where) or 'the file'}: {message[:1].lower()}{message[1:]}{seen}"
 
 
+_GATES_KEYS = GatesTable.model_fields.keys() - {"msrv"}
+
+
 def _model_at(where: Sequence[str | int]) -> type[BaseModel]:
     model: type[BaseModel] = StackFile
     for part in where:
@@ -172,7 +178,7 @@ def _model_at(where: Sequence[str | int]) -> type[BaseModel]:
             model = EntryTable
         elif part == "stack":
             model = StackTable
-        elif model is GatesTable and isinstance(part, str) and part not in {"features", "root", "timeout"}:
+        elif model is GatesTable and isinstance(part, str) and part not in _GATES_KEYS:
             model = GateTable
     return model
 

@@ -93,6 +93,15 @@ class GatesTable(BaseModel):
         DEFAULTS.root
     )
     timeout: Annotated[_Seconds, Field(description="Seconds a gate may take.")] = DEFAULTS.timeout
+    sandbox: Annotated[bool, Field(description="No network and no home directory for gates (bubblewrap).")] = (
+        DEFAULTS.sandbox
+    )
+    sign: Annotated[str, Field(description="The SSH private key that signs receipts; `~` is your home.")] = (
+        DEFAULTS.sign
+    )
+    signers: Annotated[
+        str, Field(description="An allowed-signers file (ssh-keygen): whose pulled receipts prove something here.")
+    ] = DEFAULTS.signers
 
 
 class StackTable(_Table):

@@ -75,6 +75,11 @@ class GateOutcome:
         """Return the outcome of a gate that could not run for want of a tool."""
         return cls(gate, Verdict.UNAVAILABLE, cure=cure)
 
+    @property
+    def again(self) -> str:
+        """The command that runs this gate alone."""
+        return f'nox -s "gates({self.gate})"'
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return {**self.__dict__, "verdict": self.verdict.value}
@@ -93,6 +98,29 @@ class GateOutcome:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a receipt is asked to prove.
+
+    Attributes:
+        gate: the gate's name.
+        tree: the tree.
+        argv: the command.
+        env: the variables it sets.
+        toolchain: what would compile now; None: whatever compiled then is accepted.
+        config_sha256: see Receipt; None: whatever it was is accepted.
+        sandboxed: only a run inside the sandbox will do.
+    """
+
+    gate: str
+    tree: Oid
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    toolchain: Toolchain | None = None
+    config_sha256: str | None = None
+    sandboxed: bool = False
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What a finished gate proves.
 
@@ -105,6 +133,7 @@ class Receipt:
         passed_through: names of the variables that it was let see.
         toolchain: what compiled.
         lock_sha256: SHA-256 of Cargo.lock as gated, or "" where there is none.
+        config_sha256: SHA-256 over cargo's configuration outside the tree (the user's own), or "".
         sandbox: see GateOutcome.
         started: ISO 8601, UTC.
         seconds: wall time.
@@ -129,25 +158,23 @@ class Receipt:
     log: str
     log_sha256: str
     attempts: int = field(default=1)
+    config_sha256: str = ""
 
     @property
     def passed(self) -> bool:
         """It proves a pass."""
         return self.exit_code == 0
 
-    def proves(
-        self, *, tree: Oid, argv: tuple[str, ...], env: Mapping[str, str], toolchain: Toolchain | None
-    ) -> bool:
-        """Say whether this is a pass of exactly this command on exactly this tree.
-
-        Args:
-            tree: the tree asked for.
-            argv: the command asked for.
-            env: the variables it sets.
-            toolchain: what would compile now; None: whatever compiled then is accepted.
-        """
-        same = self.passed and (self.tree, self.argv, dict(self.env)) == (tree, argv, dict(env))
-        return same and toolchain in {None, self.toolchain}
+    def proves(self, asked: Asked) -> bool:
+        """Say whether this is a pass of exactly this command on exactly this tree, as asked for."""
+        ours = (self.gate, self.tree, self.argv, dict(self.env))
+        return (
+            self.passed
+            and ours == (asked.gate, asked.tree, asked.argv, dict(asked.env))
+            and asked.toolchain in {None, self.toolchain}
+            and asked.config_sha256 in {None, self.config_sha256}
+            and not (asked.sandboxed and self.sandbox == "none")
+        )
 
     @property
     def key(self) -> str:
@@ -179,6 +206,7 @@ class Receipt:
                     {"name": "environment", "content": {"set": dict(self.env), "seen": list(self.passed_through)}},
                     {"name": "toolchain", "content": {"rustc": self.toolchain.rustc, "cargo": self.toolchain.cargo}},
                     {"name": "Cargo.lock", "digest": {"sha256": self.lock_sha256}},
+                    {"name": "cargo config", "digest": {"sha256": self.config_sha256}},
                     {"name": "log", "uri": self.log, "digest": {"sha256": self.log_sha256}},
                 ],
                 "trunkline": {
@@ -222,6 +250,7 @@ class Receipt:
                 log=str(parts["log"]["uri"]),
                 log_sha256=str(parts["log"]["digest"]["sha256"]),
                 attempts=int(own["attempts"]),
+                config_sha256=str(parts.get("cargo config", {"digest": {"sha256": ""}})["digest"]["sha256"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a receipt of ours: {error}") from error

@@ -44,6 +44,9 @@ class GateSettings:
         msrv: the toolchain of the MSRV gate.
         root: the Cargo workspace's directory inside the repository, relative, `.` for the top.
         timeout: seconds a gate may take.
+        sandbox: gates run without network and home directory (bubblewrap), or are unavailable.
+        sign: the SSH private key that signs receipts, `~` allowed; "": they are not signed.
+        signers: an allowed-signers file (ssh-keygen(1)): whose signed receipts prove something here; "": nobody's.
         overrides: gate name -> what the user changed or added, in file order.
     """
 
@@ -51,6 +54,9 @@ class GateSettings:
     msrv: str = "1.89.0"
     root: str = "."
     timeout: float = 3600.0
+    sandbox: bool = False
+    sign: str = ""
+    signers: str = ""
     overrides: Mapping[str, GateOverride] = field(default_factory=dict)
 
 

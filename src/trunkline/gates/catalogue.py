@@ -21,6 +21,7 @@ class Gate:
         group: gates of a group share a target directory and run one after the other; groups run at once.
         needs: programs that must be installed.
         timeout: seconds it may take.
+        sandbox: it runs without network and home directory, or not at all.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Gate:
     group: str
     needs: tuple[str, ...]
     timeout: float
+    sandbox: bool = False
 
     @property
     def typed(self) -> str:
@@ -76,7 +78,8 @@ def catalogue(settings: GateSettings) -> tuple[Gate, ...]:
 def _made(default: _Default, settings: GateSettings) -> Gate:
     features = f"--no-default-features --features {','.join(settings.features)}" if settings.features else ""
     run = default.run.format(features=features, msrv=settings.msrv)
-    return Gate(default.name, tuple(run.split()), default.env, default.group, ("cargo",), settings.timeout)
+    argv = tuple(run.split())
+    return Gate(default.name, argv, default.env, default.group, ("cargo",), settings.timeout, settings.sandbox)
 
 
 def _overridden(gate: Gate | None, name: str, override: GateOverride, settings: GateSettings) -> Gate:
@@ -87,7 +90,7 @@ def _overridden(gate: Gate | None, name: str, override: GateOverride, settings: 
                 why='a gate of your own needs `run`, like run = ["cargo", "deny", "check"]',
                 next_command="${EDITOR:-vi} stack.toml",
             )
-        gate = Gate(name, override.run, {}, name, (), settings.timeout)
+        gate = Gate(name, override.run, {}, name, (), settings.timeout, settings.sandbox)
     # Another command or environment would build other units into the shared directory: a group of its own.
     group = gate.group if override.run is None and override.env is None else name
     return replace(

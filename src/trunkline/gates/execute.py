@@ -5,23 +5,31 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trunkline.adapters import cargo, worktrees
+from trunkline.adapters import bwrap, cargo, worktrees
+from trunkline.adapters.cargo import CompilerError
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
 from trunkline.adapters.worktrees import Slot
 from trunkline.domain.names import Oid
-from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.domain.receipt import Asked, GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.gates import diagnosis
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.jobserver import inherited, pool, token
 from trunkline.kernel import proc
 from trunkline.kernel.files import private_directory
 
 # A verdict needs no debug info, and a cold run without it takes 94 s instead of 110 (measured, docs/gates.md).
-_CHEAPER = {"CARGO_PROFILE_DEV_DEBUG": "0"}
+# A wrapper that the user's cargo configuration names would stand between the compiler and its verdict; a gate whose
+# own `env` names one has it, and its receipt says so.
+_COMMON = {"CARGO_PROFILE_DEV_DEBUG": "0", "RUSTC_WRAPPER": ""}
+_DIAGNOSIS_SECONDS = 600.0
+
+KnownReceipts = Collection[tuple[Path, Receipt]]
+"""Receipts of one tree, newest first, each with its path."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +60,43 @@ class Ground:
 
 
 def gate_environment(gate: Gate) -> dict[str, str]:
-    """Return the variables that a gate's receipt names: its own, and what makes it cheaper."""
-    return {**_CHEAPER, **gate.env}
+    """Return the variables that a gate's receipt names: its own, and what all gates have in common."""
+    return {**_COMMON, **gate.env}
 
 
-def proven(store: Store, gate: Gate, tree: Oid, toolchain: Toolchain | None) -> GateOutcome | None:
+def lacking(gate: Gate, cwd: Path) -> str:
+    """Return the command that installs what a gate lacks here, its sandbox included, or ""."""
+    cure = cargo.lacking(gate.argv, gate.needs, cwd)
+    return cure or (bwrap.lacking(cwd) if gate.sandbox else "")
+
+
+def sound_receipts(store: Store, tree: Oid, say: Callable[[str], None]) -> KnownReceipts:
+    """Return the receipts of a tree; a corrupt one proves nothing, and that is said."""
+    found = []
+    for path, receipt in store.read(tree):
+        if isinstance(receipt, str):
+            say(f"receipt {path.name} is ignored: {receipt}")
+        else:
+            found.append((path, receipt))
+    return found
+
+
+def proven(
+    known: KnownReceipts, gate: Gate, tree: Oid, toolchain: Toolchain | None, work: Path | None
+) -> GateOutcome | None:
     """Return the pass that a receipt proves of a gate on a tree; None: none does.
 
     Args:
-        store: the receipts.
+        known: the tree's receipts.
         gate: which gate.
         tree: which tree.
         toolchain: what would compile now; None: whatever compiled then.
+        work: the work tree that would be gated, whose surroundings configure cargo; None: however that was then.
     """
-    for path, receipt in store.read(tree):
-        if isinstance(receipt, str) or receipt.gate != gate.name:
-            continue
-        if receipt.proves(tree=tree, argv=gate.argv, env=gate_environment(gate), toolchain=toolchain):
+    config = None if work is None else cargo.outer_config(work)
+    asked = Asked(gate.name, tree, gate.argv, gate_environment(gate), toolchain, config, gate.sandbox)
+    for path, receipt in known:
+        if receipt.proves(asked):
             return GateOutcome(
                 gate.name, Verdict.PASSED, receipt.seconds, gate.typed, receipt.toolchain.name,
                 log=str(path.parent / receipt.log), reused=True, sandbox=receipt.sandbox,
@@ -76,38 +104,66 @@ def proven(store: Store, gate: Gate, tree: Oid, toolchain: Toolchain | None) -> 
     return None
 
 
-def execute(ground: Ground, gate: Gate, *, fresh: bool) -> GateOutcome:
+def execute(ground: Ground, gate: Gate, *, fresh: bool, say: Callable[[str], None]) -> GateOutcome:
     """Run one gate, or find it proven already.
 
     Args:
         ground: where.
         gate: what.
         fresh: run it whatever the receipts say.
+        say: told what a person should know beside the verdict.
     """
-    cure = cargo.lacking(gate.argv, gate.needs, ground.cwd)
+    cure = lacking(gate, ground.cwd)
     if cure:
         return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
     store = Store(ground.git.state_dir())
     toolchain = cargo.toolchain(gate.argv, ground.cwd)
-    if not fresh and (known := proven(store, gate, ground.tree, toolchain)):
-        return known
+    known = () if fresh else sound_receipts(store, ground.tree, say)
+    if outcome := proven(known, gate, ground.tree, toolchain, ground.slot.tree):
+        return outcome
     with (ground.slot.path / f"{gate.group}.lock").open("a+") as lock:
         # The group's order before a job of the pool, so that a gate that waits never holds a token.
         fcntl.flock(lock, fcntl.LOCK_EX)
         return _run(ground, gate, store, toolchain)
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """What one run of a gate's command left.
+
+    Attributes:
+        done: how it ended; its output is in `log`.
+        log: what it printed.
+        error: the first compiler error, where it failed for one.
+    """
+
+    done: proc.Completed
+    log: bytes
+    error: CompilerError | None = None
+
+    @property
+    def text(self) -> str:
+        """What it printed, as text."""
+        return self.log.decode("utf-8", "replace")
+
+    @property
+    def ended(self) -> bool:
+        """It came to an end of its own."""
+        return not self.done.timed_out and self.done.returncode >= 0
+
+
 def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain) -> GateOutcome:
-    before = worktrees.leftovers(ground.git, ground.slot)
+    if strange := worktrees.leftovers(ground.git, ground.slot):
+        # Another gate wrote here, and others may still be at work: the next run begins with a clean tree.
+        why, cure = diagnosis.changed_sources(strange)
+        return GateOutcome(gate.name, Verdict.FAILED, command=gate.typed, diagnosis=f"not run: {why}", cure=cure)
     started = dt.datetime.now(dt.timezone.utc)
     log = private_directory(ground.run / "logs") / f"{gate.name}.log"
-    done, attempts = _attempt(ground, gate, log, {}), 1
-    content = log.read_bytes()
-    if done.returncode and not done.timed_out and cargo.is_compiler_crash(content.decode("utf-8", "replace")):
-        done, attempts = _attempt(ground, gate, log, {"RUSTC_WRAPPER": ""}), 2
-        content = log.read_bytes()
-    written = tuple(path for path in worktrees.leftovers(ground.git, ground.slot) if path not in before)
-    digest = hashlib.sha256(content).hexdigest()
+    attempt, attempts = _attempt(ground, gate, log, {}), 1
+    if attempt.ended and attempt.done.returncode and diagnosis.is_compiler_crash(attempt.text):
+        attempt, attempts = _attempt(ground, gate, log, {"RUSTC_WRAPPER": ""}), 2
+    written = worktrees.leftovers(ground.git, ground.slot)
+    digest = hashlib.sha256(attempt.log).hexdigest()
     receipt = Receipt(
         gate=gate.name,
         commit=ground.slot.commit,
@@ -117,48 +173,70 @@ def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain) -> Gate
         passed_through=tuple(name for name in cargo.PASSED_THROUGH if name in cargo.environment({})),
         toolchain=toolchain,
         lock_sha256=_sha256(ground.cwd / "Cargo.lock"),
-        sandbox="none",
+        sandbox=bwrap.NAME if gate.sandbox else "none",
         started=started.isoformat(timespec="milliseconds"),
-        seconds=round(done.seconds, 3),
-        exit_code=done.returncode,
+        seconds=round(attempt.done.seconds, 3),
+        exit_code=attempt.done.returncode,
         log=f"{digest[:32]}.log",
         log_sha256=digest,
         attempts=attempts,
+        config_sha256=cargo.outer_config(ground.slot.tree),
     )
-    if not (written or done.timed_out or done.returncode < 0):
-        store.write(receipt, content)
-    return _judged(gate, done, receipt, content.decode("utf-8", "replace"), written, log)
+    if attempt.ended and not written:
+        log = store.write(receipt, attempt.log).with_name(receipt.log)
+    return replace(_judged(ground, gate, attempt, receipt, written), log=str(log))
 
 
-def _judged(
-    gate: Gate, done: proc.Completed, receipt: Receipt, text: str, written: tuple[str, ...], log: Path
-) -> GateOutcome:
-    verdict, diagnosis, cure = Verdict.PASSED, "", ""
-    if done.timed_out:
-        verdict, diagnosis = Verdict.TIMED_OUT, f"it did not end within {gate.timeout:g} s"
-    elif written:
-        verdict, diagnosis = Verdict.FAILED, f"it wrote into its sources: {', '.join(written[:5])}"
-    elif done.returncode < 0:
-        verdict, diagnosis = Verdict.INTERRUPTED, f"ended by signal {-done.returncode}"
-    elif done.returncode:
+def _judged(ground: Ground, gate: Gate, attempt: _Attempt, receipt: Receipt, written: tuple[str, ...]) -> GateOutcome:
+    verdict, why, cure = Verdict.PASSED, "", ""
+    if attempt.done.timed_out:
+        verdict, why = Verdict.TIMED_OUT, diagnosis.overdue(attempt.text, gate.timeout)
+    elif attempt.done.returncode < 0:
+        verdict, why = Verdict.INTERRUPTED, f"ended by signal {-attempt.done.returncode}"
+    elif attempt.done.returncode:
         verdict = Verdict.FAILED
-        diagnosis, cure = cargo.diagnose(text)
+        why, cure = diagnosis.diagnose(attempt.text, attempt.error, ground.cwd)
+    elif written:
+        verdict = Verdict.FAILED
+        why, cure = diagnosis.changed_sources(written)
     return GateOutcome(
-        gate.name, verdict, receipt.seconds, gate.typed, receipt.toolchain.name, diagnosis, cure, str(log)
+        gate.name, verdict, receipt.seconds, gate.typed, receipt.toolchain.name, why, cure, sandbox=receipt.sandbox
     )
 
 
-def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) -> proc.Completed:
-    with pool(ground.run) as own, token(Path(inherited() or own)) as jobs:
-        variables = {
-            **gate_environment(gate),
-            **jobs,
-            "CARGO_TARGET_DIR": str(ground.slot.target(gate.group)),
-            **extra,
-        }
-        return proc.run_logged(
-            gate.argv, cwd=ground.cwd, env=cargo.environment(variables), timeout=gate.timeout, log=log
-        )
+def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) -> _Attempt:
+    target = ground.slot.target(gate.group)
+    with pool(ground.run) as own:
+        fifo = Path(inherited() or own)
+        with token(fifo) as jobs:
+            env = cargo.environment({
+                **gate_environment(gate), **jobs, "CARGO_TARGET_DIR": str(target), **extra,
+            })  # fmt: skip
+            if gate.sandbox:
+                cargo.fetch(gate.argv, cwd=ground.cwd, env=env)
+            argv = _as_asked(ground, gate, gate.argv, fifo)
+            done = proc.run_logged(argv, cwd=ground.cwd, env=env, timeout=gate.timeout, log=log)
+            attempt = _Attempt(done, log.read_bytes())
+            asking = cargo.asking_why(gate.argv)
+            if not attempt.ended or done.returncode == 0 or not asking:
+                return attempt
+            again = _as_asked(ground, gate, asking, fifo)
+            seconds = min(gate.timeout, _DIAGNOSIS_SECONDS)
+            return _Attempt(done, attempt.log, cargo.first_error(again, cwd=ground.cwd, env=env, timeout=seconds))
+
+
+def _as_asked(ground: Ground, gate: Gate, argv: tuple[str, ...], fifo: Path) -> tuple[str, ...]:
+    """Return a command as it is run: inside the sandbox, where that is asked for."""
+    if not gate.sandbox:
+        return argv
+    target = private_directory(ground.slot.target(gate.group))
+    return bwrap.wrapped(
+        argv,
+        cwd=ground.cwd,
+        tree=ground.slot.tree,
+        writable=(target, fifo),
+        toolchain=cargo.sysroot(gate.argv, ground.cwd),
+    )
 
 
 def _sha256(path: Path) -> str:

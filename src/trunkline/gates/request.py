@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from trunkline.gates.catalogue import Gate
 from trunkline.kernel.files import private_directory, replace_bytes
 
 VARIABLE = "TRUNKLINE_GATES_RUN"
+_KEPT_RUNS = 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,16 @@ class Request:
 def new_run(common_dir: Path) -> Path:
     """Make the directory of a new run."""
     base = private_directory(work_dir(common_dir) / "runs")
+    _prune(base)
     return private_directory(base / f"{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _prune(base: Path) -> None:
+    """Keep the newest of the runs that left something to read; a run whose process lives is left alone."""
+    over = sorted(base.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT_RUNS:]
+    for path in over:
+        if not Path("/proc", path.name.partition("-")[0]).exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def write(run: Path, request: Request) -> None:
@@ -57,7 +68,6 @@ def read(run: Path) -> Request:
     """Read the question from a run's directory."""
     raw = json.loads((run / "request.json").read_bytes())
     gates = tuple(
-        Gate(each["name"], tuple(each["argv"]), each["env"], each["group"], tuple(each["needs"]), each["timeout"])
-        for each in raw["gates"]
+        Gate(**{**each, "argv": tuple(each["argv"]), "needs": tuple(each["needs"])}) for each in raw["gates"]
     )
     return Request(raw["top"], raw["root"], gates, raw["commit"], raw["fresh"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import sys
@@ -24,6 +25,7 @@ from trunkline.kernel import proc
 NOXFILE = Path(__file__).with_name("sessions.py")
 """The packaged noxfile: the same sessions as a repository's own, which may be on a branch without one."""
 _MARGIN_SECONDS = 600.0
+_BEGINS = re.compile(rb"Starting session gates\(([^)]+)\)")  # nox --parallel's own line, where it is no terminal
 
 
 def gate_names(settings: GateSettings) -> tuple[str, ...]:
@@ -34,8 +36,9 @@ def gate_names(settings: GateSettings) -> tuple[str, ...]:
 def proven(top: Path, commit: Oid, settings: GateSettings) -> tuple[GateOutcome, ...]:
     """Return the passes that receipts prove for exactly a commit's tree, with the toolchains that they name."""
     git = Git(top)
-    store, tree = Store(git.state_dir()), git.tree(commit)
-    found = (execute.proven(store, gate, tree, None) for gate in catalogue(settings))
+    tree = git.tree(commit)
+    known = execute.sound_receipts(Store(git.state_dir()), tree, lambda _: None)
+    found = (execute.proven(known, gate, tree, None, None) for gate in catalogue(settings))
     return tuple(outcome for outcome in found if outcome is not None)
 
 
@@ -47,6 +50,8 @@ def gate_commit(
     only: Collection[str] = (),
     fresh: bool = False,
     progress: Callable[[GateOutcome], None] = lambda _: None,
+    began: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[GateOutcome, ...]:
     """Run a stack's gates on a commit and return every verdict, in the gates' order.
 
@@ -57,6 +62,8 @@ def gate_commit(
         only: names of the gates to run; empty: all.
         fresh: run every gate, whatever the receipts say.
         progress: told each outcome as it comes.
+        began: told each gate's name as its session begins.
+        say: told what a person should know beside the verdicts: receipts that are ignored.
 
     Raises:
         UsageError: the commit has no Cargo workspace where `[gates] root` says.
@@ -70,13 +77,14 @@ def gate_commit(
         root = slot.tree / settings.root
         found.update(_unavailable(gates, root))
         if not fresh:
-            found.update(_proven_now(git, [gate for gate in gates if gate.name not in found], commit, root))
+            open_ = [gate for gate in gates if gate.name not in found]
+            found.update(_proven_now(git, open_, slot, settings.root, say))
         for outcome in found.values():
             progress(outcome)
         missing = [gate for gate in gates if gate.name not in found]
         if missing:
             asked = request.Request(str(top), settings.root, tuple(missing), commit, fresh)
-            found.update(_nox(git, asked, progress))
+            found.update(_nox(git, asked, progress, began))
     return tuple(found.get(gate.name) or GateOutcome(gate.name, Verdict.INTERRUPTED) for gate in gates)
 
 
@@ -91,7 +99,7 @@ def _require_workspace(root: Path, settings: GateSettings) -> None:
 
 def _unavailable(gates: Collection[Gate], cwd: Path) -> dict[str, GateOutcome]:
     """Return the gates that cannot run here, without starting a nox for them."""
-    cures = {gate.name: (gate, cargo.lacking(gate.argv, gate.needs, cwd)) for gate in gates}
+    cures = {gate.name: (gate, execute.lacking(gate, cwd)) for gate in gates}
     return {
         name: GateOutcome(name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
         for name, (gate, cure) in cures.items()
@@ -99,30 +107,37 @@ def _unavailable(gates: Collection[Gate], cwd: Path) -> dict[str, GateOutcome]:
     }
 
 
-def _proven_now(git: Git, gates: Collection[Gate], commit: Oid, cwd: Path) -> dict[str, GateOutcome]:
+def _proven_now(
+    git: Git, gates: Collection[Gate], slot: worktrees.Slot, root: str, say: Callable[[str], None]
+) -> dict[str, GateOutcome]:
     """Return what receipts prove with the toolchains of now; rustc is asked once for each toolchain."""
-    store, tree = Store(git.state_dir()), git.tree(commit)
+    tree = git.tree(slot.commit)
+    known = execute.sound_receipts(Store(git.state_dir()), tree, say)
     toolchains = {}
     found = {}
     for gate in gates:
-        if execute.proven(store, gate, tree, None) is None:
+        if execute.proven(known, gate, tree, None, slot.tree) is None:
             continue
         chosen = gate.argv[1] if gate.argv[1:2] and gate.argv[1].startswith("+") else ""
         if chosen not in toolchains:
-            toolchains[chosen] = cargo.toolchain(gate.argv, cwd)
-        known = execute.proven(store, gate, tree, toolchains[chosen])
-        if known is not None:
-            found[gate.name] = known
+            toolchains[chosen] = cargo.toolchain(gate.argv, slot.tree / root)
+        outcome = execute.proven(known, gate, tree, toolchains[chosen], slot.tree)
+        if outcome is not None:
+            found[gate.name] = outcome
     return found
 
 
-def _nox(git: Git, asked: request.Request, progress: Callable[[GateOutcome], None]) -> dict[str, GateOutcome]:
+def _nox(
+    git: Git, asked: request.Request, progress: Callable[[GateOutcome], None], began: Callable[[str], None]
+) -> dict[str, GateOutcome]:
     """Run the sessions of the gates asked for, all at once, and collect the outcomes that they leave."""
     run = request.new_run(git.common_dir())
     request.write(run, asked)
     found: dict[str, GateOutcome] = {}
 
-    def collect(_: bytes = b"") -> None:
+    def collect(line: bytes = b"") -> None:
+        if match := _BEGINS.search(line):
+            began(match[1].decode())
         for gate in asked.gates:
             outcome = None if gate.name in found else _left(run, gate.name)
             if outcome is not None:

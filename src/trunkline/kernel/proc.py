@@ -174,10 +174,11 @@ def run_logged(
         timer.start()
         try:
             assert child.stdout is not None  # noqa: S101 -- stdout=PIPE above
-            for line in child.stdout:
-                sink.write(line)
-                if on_line is not None:
-                    on_line(line)
+            with child.stdout:
+                for line in child.stdout:
+                    sink.write(line)
+                    if on_line is not None:
+                        on_line(line)
             child.wait()
         finally:
             timer.cancel()

@@ -29,8 +29,9 @@ def perform(context: Context, acting: Acting) -> Outcome:
     tip = context.local_tip()
     started = time.monotonic()
     outcomes = gate_commit(
-        context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh, progress=lambda o: _tell(context, o)
-    )
+        context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh,
+        progress=lambda outcome: _tell(context, outcome), say=context.tell.progress,
+    )  # fmt: skip
     cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
     # Unavailability leaves no receipt; push and note must know that it was tried on this very commit.
     acting.journal.append(acting.lease, "gated", step=StepName.GATES.value, commit=tip, unavailable=cures)
@@ -73,9 +74,10 @@ def _failure(context: Context, wrong: list[GateOutcome]) -> CheckFailed:
     ]  # fmt: skip
     first, task = wrong[0], f"invoke rebase --pr {context.entry.pr}"
     unavailable = ",".join(outcome.gate for outcome in wrong if outcome.verdict is Verdict.UNAVAILABLE)
+    alone = f"{first.again} -- --commit {short(context.local_tip())}"
     again = f"{task} --accept-unavailable {unavailable}" if unavailable else "invoke continue"
     return CheckFailed(
         f"{len(wrong)} gates did not pass on {short(context.local_tip())}; nothing was pushed",
         why="\n".join(lines),
-        next_command=(first.cure or first.command, again),
+        next_command=tuple(dict.fromkeys(part for part in (first.cure, alone, again) if part)),
     )

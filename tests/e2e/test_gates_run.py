@@ -1,0 +1,311 @@
+"""Gates with the real nox and the real cargo, on a crate that needs nothing but std: every verdict and its words."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.gating import FILES, LIB, NOXFILE, STACK, Bench, stand_in_rustup
+from support.repo import Repo
+from trunkline.domain.receipt import Verdict
+
+pytestmark = [
+    pytest.mark.cargo,
+    pytest.mark.skipif(shutil.which("rustup") is None, reason="the MSRV gate needs rustup"),
+]
+SIX = ("build", "test", "clippy", "fmt", "doc", "msrv")
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Return a crate that passes all six gates, the MSRV one by a stand-in toolchain."""
+    stand_in_rustup(tmp_path / "rustup")
+    monkeypatch.setenv("RUSTUP_HOME", str(tmp_path / "rustup"))
+    repo = Repo.create(tmp_path / "repo")
+    repo.commit("start", dict(FILES))
+    return Bench(repo)
+
+
+def test_all_six_pass_and_are_proven(bench: Bench) -> None:
+    """Six passes, `cargo +1.89.0` a real one (its toolchain a stand-in); then the same again costs no nox at all."""
+    outcomes = bench.gate()
+    assert {name: outcome.verdict for name, outcome in outcomes.items()} == dict.fromkeys(SIX, Verdict.PASSED)
+    assert outcomes["msrv"].command.startswith("RUSTC_WRAPPER='' cargo +1.89.0 check")
+    assert len(bench.receipts()) == 6
+    work = next((Path(os.environ["XDG_STATE_HOME"]) / "trunkline").iterdir())
+    before = set((work / "runs").iterdir())
+    again = bench.gate()
+    assert all(outcome.reused for outcome in again.values())
+    assert set((work / "runs").iterdir()) == before, "no run was begun: no nox was started"
+    assert not bench.gate("fmt", fresh=True)["fmt"].reused, "--fresh runs whatever the receipts say"
+
+
+def test_a_failing_test(bench: Bench) -> None:
+    """The first failing test is named, with the place of its panic, and how to run the gate alone."""
+    bench.commit(src__lib_rs=LIB.replace("(1, 2), 3", "(1, 2), 4"))
+    outcome = bench.one("test")
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.diagnosis.startswith("tests::adds")
+    assert "src/lib.rs:12:" in outcome.diagnosis
+    assert outcome.again == 'nox -s "gates(test)"'
+    log = Path(outcome.log).read_text()
+    assert "test tests::adds ... FAILED" in log
+
+
+def test_a_clippy_warning(bench: Bench) -> None:
+    """A lint is an error under `-D warnings`: its words, file and line."""
+    bench.commit(src__lib_rs=LIB.replace("    a + b", "    return a + b;"))
+    outcome = bench.one("clippy")
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.diagnosis == "unneeded `return` statement (src/lib.rs:5:5)"
+
+
+def test_a_formatting_difference(bench: Bench) -> None:
+    """The first file that rustfmt would change is named."""
+    bench.commit(src__lib_rs=LIB.replace("a + b", "a+b"))
+    outcome = bench.one("fmt")
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.diagnosis == "not formatted: src/lib.rs"
+    assert outcome.cure == "cargo fmt --all"
+
+
+def test_a_broken_build(bench: Bench) -> None:
+    """Rustc's first error; cargo's own words go to the log untouched."""
+    bench.commit(src__lib_rs=LIB.replace("a + b", "a + missing"))
+    outcome = bench.one("build")
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.diagnosis == "error[E0425]: cannot find value `missing` in this scope (src/lib.rs:5:9)"
+    assert "could not compile `tiny`" in Path(outcome.log).read_text()
+
+
+def test_a_documentation_error(bench: Bench) -> None:
+    """What only rustdoc sees fails the doc gate: a denied lint that `-A warnings` does not lift."""
+    bench.commit(src__lib_rs="#![deny(rustdoc::broken_intra_doc_links)]\n//! See [`Nowhere`].\n")
+    bench.override("doc", env={})
+    outcome = bench.one("doc")
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.diagnosis == "unresolved link to `Nowhere` (src/lib.rs:2:11)"
+
+
+def test_a_missing_toolchain_is_unavailable(bench: Bench, tmp_path: Path) -> None:
+    """Without the MSRV's toolchain the gate is unavailable, not failed, and says how to get it."""
+    next((tmp_path / "rustup/toolchains").glob("1.89.0-*")).unlink()
+    outcomes = bench.gate("msrv", "fmt")
+    assert outcomes["msrv"].verdict is Verdict.UNAVAILABLE
+    assert outcomes["msrv"].cure == "rustup toolchain install 1.89.0 --profile minimal"
+    assert outcomes["fmt"].verdict is Verdict.PASSED
+    assert len(bench.receipts()) == 1
+
+
+def test_a_gate_that_hangs_times_out(bench: Bench) -> None:
+    """A test that loops is ended with all it started; that is no receipt."""
+    bench.commit(src__lib_rs=LIB.replace("assert_eq!(super::add(1, 2), 3);", "loop {}"))
+    bench.override("test", timeout=4.0)
+    outcome = bench.one("test")
+    assert outcome.verdict is Verdict.TIMED_OUT
+    assert outcome.diagnosis == "it did not end within 4 s"
+    assert bench.receipts() == []
+
+
+def test_the_environment_is_an_allowlist(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build script that prints its environment: no token, no RUSTFLAGS and no wrapper of the calling shell."""
+    names = (
+        "GH_TOKEN", "GITHUB_TOKEN", "CARGO_REGISTRY_TOKEN", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET",
+        "CARGO_ENCODED_RUSTFLAGS", "SSH_AUTH_SOCK",
+    )  # fmt: skip
+    for name in names:
+        monkeypatch.setenv(name, f"canary-{name}")
+    monkeypatch.setenv("RUSTFLAGS", "--cfg canary_rustflags")
+    monkeypatch.setenv("RUSTC_WRAPPER", "/canary/wrapper")
+    script = 'fn main() {\n    for (k, v) in std::env::vars() {\n        println!("{k}={v}");\n    }\n}\n'
+    bench.commit(build_rs=script)
+    bench.override("clippy", run=("cargo", "check", "-vv", "--features", "cpu"))
+    outcome = bench.one("clippy")
+    assert outcome.verdict is Verdict.PASSED, outcome.diagnosis
+    log = Path(outcome.log).read_text()
+    assert "CARGO_MANIFEST_DIR=" in log, "the script printed its environment"
+    assert "canary" not in log
+    receipt = bench.receipts()[0].read_text()
+    assert "canary" not in receipt
+
+
+def test_a_gate_that_writes_into_its_sources_fails(bench: Bench) -> None:
+    """A build script must leave the tree as it is, or the verdict is about another tree."""
+    bench.commit(build_rs='fn main() {\n    std::fs::write("src/made.rs", "// made\\n").unwrap();\n}\n')
+    outcome = bench.one("build")
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.diagnosis == "its sources were written to while it ran: src/made.rs"
+    assert bench.receipts() == []
+    assert bench.one("fmt").verdict is Verdict.PASSED, "the next gate has a clean tree"
+
+
+def test_an_out_of_date_lock_file(bench: Bench) -> None:
+    """Cargo.lock behind Cargo.toml: the cause and the cure."""
+    bench.repo.commit("version", {"Cargo.toml": FILES["Cargo.toml"].replace("0.1.0", "0.2.0")})
+    outcome = bench.one("build")
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.diagnosis.startswith("Cargo.lock is out of date")
+    assert outcome.cure == "cargo update --workspace"
+
+
+def test_a_feature_that_no_member_has(bench: Bench) -> None:
+    """A feature of stack.toml that no crate has."""
+    bench.repo.commit("no feature", {"Cargo.toml": FILES["Cargo.toml"].replace("cpu", "gpu")})
+    outcome = bench.one("build")
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.diagnosis.startswith("no member has a feature of stack.toml")
+    assert "stack.toml" in outcome.cure
+
+
+def test_a_dependency_that_cannot_be_fetched(bench: Bench) -> None:
+    """A dependency that is not here, without a network, is said as that; and new dependencies are listed."""
+    base = bench.repo.head()
+    lock = (
+        FILES["Cargo.lock"] + 'dependencies = [\n "absent",\n]\n\n[[package]]\nname = "absent"\nversion = "1.0.0"\n'
+        'source = "registry+https://github.com/rust-lang/crates.io-index"\n'
+        f'checksum = "{"0" * 64}"\n'
+    )
+    toml = FILES["Cargo.toml"] + '\n[dependencies]\nabsent = "1"\n'
+    bench.repo.commit("dependency", {"Cargo.toml": toml, "Cargo.lock": lock})
+    outcome = bench.one("build")
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.diagnosis.startswith("a dependency is not here and the network cannot be reached")
+    assert outcome.cure == "cargo fetch --locked"
+    assert base != bench.repo.head()
+
+
+def test_receipts_prove_one_tree_one_command_one_toolchain(bench: Bench, tmp_path: Path) -> None:
+    """Reused where tree, command, environment and toolchain are the same; each alone makes it stale."""
+    bench.one("fmt")
+    first = bench.repo.head()
+    assert bench.one("fmt").reused
+    bench.repo.commit("nothing but a message")
+    assert bench.one("fmt").reused, "the tree is what is proven"
+    bench.repo.commit("another tree", {"README.md": "x\n"})
+    assert not bench.one("fmt").reused
+    bench.override("fmt", env={"RUST_LOG": "error"})
+    assert not bench.one("fmt", commit=first).reused
+    bench.override("fmt", run=("cargo", "fmt", "--", "--check"), env={})
+    assert not bench.one("fmt", commit=first).reused
+    bench.settings = type(bench.settings)()
+    assert bench.one("fmt", commit=first).reused
+    _other_toolchain(tmp_path / "rustup")
+    assert not bench.one("fmt", commit=first).reused
+
+
+def _other_toolchain(rustup: Path) -> None:
+    """Let rustc of the active toolchain say another version: a wrapper around the real one."""
+    link = next(path for path in (rustup / "toolchains").iterdir() if not path.name.startswith("1.89"))
+    real = link.resolve()
+    link.unlink()
+    (link / "bin").mkdir(parents=True)
+    for name in ("cargo", "rustfmt", "cargo-fmt"):
+        (link / "bin" / name).symlink_to(real / "bin" / name)
+    for name in ("lib", "etc"):
+        if (real / name).exists():
+            (link / name).symlink_to(real / name)
+    rustc = link / "bin" / "rustc"
+    rustc.write_text(f'#!/bin/sh\n[ "$1" = -vV ] && echo "rustc 0.0.0-other" && exit\nexec {real}/bin/rustc "$@"\n')
+    rustc.chmod(0o755)
+
+
+@pytest.mark.parametrize("damage", ["bit flip", "truncation"])
+def test_a_damaged_receipt_is_ignored_and_said(bench: Bench, damage: str) -> None:
+    """A receipt that is not what its name says proves nothing, and the run says so."""
+    bench.one("fmt")
+    (path,) = bench.receipts()
+    content = bytearray(path.read_bytes())
+    if damage == "bit flip":
+        content[len(content) // 2] ^= 1
+    else:
+        del content[len(content) // 2 :]
+    path.write_bytes(bytes(content))
+    outcome = bench.one("fmt")
+    assert (outcome.verdict, outcome.reused) == (Verdict.PASSED, False)
+    assert any(path.name in line and "ignored" in line for line in bench.said), bench.said
+
+
+def test_unchanged_files_keep_their_times(bench: Bench) -> None:
+    """Between two commits only what differs is written, so that cargo stays incremental."""
+    one = bench.repo.commit("more", {"src/other.rs": "//! Other.\n"})
+    bench.one("fmt")
+    tree = next((Path(os.environ["XDG_STATE_HOME"]) / "trunkline").glob("*/gates/0/tree"))
+    before = (tree / "src/lib.rs").stat().st_mtime_ns, (tree / "src/other.rs").stat().st_mtime_ns
+    bench.repo.commit("other", {"src/other.rs": "//! Another.\n"})
+    bench.one("fmt")
+    after = (tree / "src/lib.rs").stat().st_mtime_ns, (tree / "src/other.rs").stat().st_mtime_ns
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    bench.one("fmt", commit=one, fresh=True)
+    assert (tree / "src/lib.rs").stat().st_mtime_ns == before[0]
+
+
+def adopt(bench: Bench) -> None:
+    """Make the repository one that has adopted trunkline: its noxfile is one line, its stack.toml four."""
+    bench.repo.commit("adopt", {"noxfile.py": NOXFILE, "stack.toml": STACK})
+
+
+def test_a_dirty_checkout_is_gated_as_it_is(bench: Bench) -> None:
+    """Uncommitted files are gated as a snapshot, said plainly; committing exactly them is proven already."""
+    adopt(bench)
+    (bench.repo.path / "src/lib.rs").write_text(LIB.replace("Adds.", "Adds two."))
+    (bench.repo.path / "src/new.rs").write_text("//! New.\n")
+    bench.repo.git("add", "src/lib.rs")
+    (bench.repo.path / ".cargo").mkdir()
+    (bench.repo.path / ".cargo/config.toml").write_text('[build]\nrustflags = ["--cfg", "canary"]\n')
+    exclude = bench.repo.path / ".git/info/exclude"
+    exclude.write_text(exclude.read_text() + ".cargo/\n")
+    index = (bench.repo.path / ".git/index").read_bytes()
+    status = bench.repo.git("status", "--porcelain")
+    done = bench.nox("-s", "gates(clippy)", "gates(fmt)")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "uncommitted changes: gating its files as they are" in done.stdout + done.stderr
+    assert (bench.repo.path / ".git/index").read_bytes() == index
+    assert bench.repo.git("status", "--porcelain") == status
+    tree = next((Path(os.environ["XDG_STATE_HOME"]) / "trunkline").glob("*/gates/0/tree"))
+    assert (tree / "src/new.rs").is_file()
+    assert not (tree / ".cargo").exists(), "configuration that the repository does not have stays outside"
+    bench.repo.commit("exactly that")
+    assert bench.one("clippy").reused
+    assert bench.one("fmt").reused
+
+
+def test_nox_in_an_adopting_repository(bench: Bench) -> None:
+    """`nox -l --json` lists them, `-s gates -j auto` runs them, one fails: nox's own exit code."""
+    adopt(bench)
+    listed = json.loads(bench.nox("-l", "--json").stdout)
+    assert [each["call_spec"]["gate"] for each in listed] == list(SIX)
+    done = bench.nox("-s", "gates", "-j", "auto")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(bench.receipts()) == 6
+    one = bench.nox("-s", "gates(clippy)")
+    assert one.returncode == 0
+    assert "clippy passed (receipt)" in one.stdout + one.stderr
+    bench.repo.commit("broken", {"src/lib.rs": "pub fn broken( {}\n"})
+    failed = bench.nox("-s", "gates(build)", "gates(fmt)")
+    assert failed.returncode == 1
+    text = failed.stdout + failed.stderr
+    assert 'next: nox -s "gates(build)"' in text
+    assert "src/lib.rs:1:" in text
+    assert bench.nox("-s", "gates(nothing)").returncode not in {0, 1}
+
+
+def test_a_nox_installed_elsewhere_finds_the_sessions(bench: Bench, tmp_path: Path) -> None:
+    """Run from another directory with --noxfile, the gates are still the checkout's own."""
+    adopt(bench)
+    done = bench.nox("--noxfile", str(bench.repo.path / "noxfile.py"), "-l", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == 6
+    assert sys.executable
+
+
+def test_the_sandbox_word_is_in_the_receipt(bench: Bench) -> None:
+    """A receipt says whether the gate was sandboxed."""
+    bench.one("fmt")
+    statement = json.loads(bench.receipts()[0].read_text())
+    assert statement["predicate"]["trunkline"]["sandbox"] == "none"
