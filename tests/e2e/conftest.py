@@ -18,7 +18,7 @@ def open_stack(tmp_path: Path) -> Iterator[Landing]:
 
 
 @pytest.fixture
-def landing(open_stack: Landing) -> Landing:
+def landing(tmp_path: Path) -> Iterator[Landing]:
     """Return the small stack with #518 squash-merged onto a trunk that moved on, its branch deleted."""
-    open_stack.merge_parent()
-    return open_stack
+    with small_stack(tmp_path, merged=True) as landing:
+        yield landing

@@ -338,3 +338,28 @@ def test_next_has_the_notes_of_the_entry(landing: Landing) -> None:
     assert (data["pr"], data["command"]) == (520, "invoke rebase --pr 520")
     assert data["notes"] == "PR-3 will use `pool.deallocate(entry.block)`."
     assert landing.invoke("next", "--pr", "520", "--json").json["steps"][0]["data"]["pr"] is None
+
+
+def test_a_pre_push_hook_may_refuse(landing: Landing) -> None:
+    """The user's pre-push hook runs, and its refusal stops the landing: exit 5, its words are shown."""
+    hook = landing.clone.path / ".git/hooks/pre-push"
+    hook.write_text("#!/bin/sh\necho 'not on a Friday' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert (ran.code, "not on a Friday" in ran.err) == (5, True)
+    assert landing.remote_head("feat/two") == landing.heads[519]
+    hook.unlink()
+    ran = landing.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+    assert landing.pr(519)["draft"] is False
+
+
+def test_a_server_side_refusal_is_told(landing: Landing) -> None:
+    """A hook of the remote rejects the ref: exit 5, the remote's reason is shown, the branch is as it was."""
+    hook = landing.github.bare(SLUG) / "hooks/update"
+    hook.write_text("#!/bin/sh\necho 'protected branch' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert (ran.code, "protected branch" in ran.err) == (5, True)
+    assert "remote rejected" in ran.err
+    assert landing.remote_head("feat/two") == landing.heads[519]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,8 +134,35 @@ def rewrites(number: int) -> str:
 
 
 @contextlib.contextmanager
-def small_stack(root: Path, *, gates: str = NO_OP_GATES) -> Iterator[Landing]:
-    """Open #518 to #520 on a simulated GitHub and clone it; nothing is merged yet."""
+def small_stack(root: Path, *, gates: str = NO_OP_GATES, merged: bool = False) -> Iterator[Landing]:
+    """Open #518 to #520 on a simulated GitHub and clone it.
+
+    Args:
+        root: where; nothing may be there yet.
+        gates: the gates' tables in stack.toml.
+        merged: #518 is squash-merged onto a trunk that moved on, its branch deleted.
+    """
+    template, heads = _template(gates, merged=merged)
+    shutil.copytree(template, root, dirs_exist_ok=True, symlinks=True)
+    with running(root / "github") as github:
+        yield Landing(github, Repo(root / "clone"), Repo(root / "author", _LATER), dict(heads))
+
+
+_LATER = 1_763_600_000
+_TEMPLATES: dict[tuple[str, bool], tuple[Path, dict[int, Oid]]] = {}
+
+
+def _template(gates: str, *, merged: bool) -> tuple[Path, dict[int, Oid]]:
+    """Build a stack once a process; each test gets a copy, for a tenth of the time."""
+    key = gates, merged
+    if key not in _TEMPLATES:
+        place = Path(tempfile.mkdtemp(prefix="small-stack-"))
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
+        _TEMPLATES[key] = place, _built(place, gates, merged=merged)
+    return _TEMPLATES[key]
+
+
+def _built(root: Path, gates: str, *, merged: bool) -> dict[int, Oid]:
     with running(root / "github") as github:
         github.create_repository("octo", "tiny")
         author = Repo.create(root / "author")
@@ -147,7 +177,9 @@ def small_stack(root: Path, *, gates: str = NO_OP_GATES) -> Iterator[Landing]:
                 SLUG, head=head, base=base, title=f"PR {number}", body=BODY, number=number, draft=number > 518
             )
         author.git("clone", "--quiet", github.remote(SLUG), str(landing.clone.path), env=landing.environment())
-        yield landing
+        if merged:
+            landing.merge_parent()
+    return heads
 
 
 def _history(author: Repo, gates: str) -> dict[int, Oid]:

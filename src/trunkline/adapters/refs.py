@@ -108,6 +108,17 @@ def move_ref(git: Git, lease: Lease, ref: str, *, new: Oid, old: Oid | None, why
         )
 
 
+def track(git: Git, lease: Lease, remote: str, branch: BranchName, tip: Oid) -> None:
+    """Let the remote-tracking ref say what the remote holds.
+
+    Git moves it only for a push by remote name with a matching refspec; a killed push leaves it behind.
+    """
+    ref = tracking_ref(remote, branch)
+    held = read_refs(git, ref).get(ref)
+    if held != tip:
+        move_ref(git, lease, ref, new=tip, old=held, why="pushed")
+
+
 def delete_ref(git: Git, lease: Lease, ref: str, *, old: Oid) -> None:
     """Delete a ref that still holds `old`."""
     git.mutate(lease, "update-ref", "--no-deref", "-d", ref, old)
@@ -240,10 +251,13 @@ def push(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> P
             next_command="invoke fetch",
         )
     reasons = [line.partition("\t")[2] for line in done.text.splitlines() if line.startswith("!")]
-    kind = Refused if reasons else OutsideFailed
+    # Without a reason: 128 is git's own death (the connection); 1 is a refusal, as by a pre-push hook (kept: fault 37).
+    refused = bool(reasons) or done.returncode == 1
+    guess = "a pre-push hook, or the remote, refused it" if refused else "the connection failed"
+    kind = Refused if refused else OutsideFailed
     raise kind(
         f"{remote} did not take the push",
-        why="; ".join(reasons) or "the connection failed; the branch is as it was",
+        why="; ".join(reasons) or f"{guess}; the branch is as it was",
         command=done.typed,
         stderr=done.error_text,
         next_command="invoke push",
