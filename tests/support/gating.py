@@ -175,7 +175,7 @@ use std::io::Write;
 
 fn main() {
     let mut told = std::fs::OpenOptions::new().write(true).open("FIFO").unwrap();
-    writeln!(told, "{}", std::process::id()).unwrap();
+    told.write_all(format!("{}\\n", std::process::id()).as_bytes()).unwrap(); // one write: the reader takes it and goes
     drop(told);
     loop {
         std::thread::park();
@@ -190,7 +190,7 @@ from trunkline.adapters.git import Git
 from trunkline.gates.run import gate_commit
 
 top = Path(sys.argv[1])
-gate_commit(top, Git(top).resolve("HEAD"), GateSettings(), only=("build",))
+gate_commit(top, Git(top).resolve("HEAD"), GateSettings(), only=("build", "fmt"))
 """
 
 
@@ -205,7 +205,7 @@ def looping(bench: Bench, *command: str) -> Iterator[Looping]:
         argv, cwd=bench.repo.path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
-    mark = f"HOME={os.environ['HOME']}"
+    mark = f"HOME={os.environ['HOME']}\0"
     try:
         yield Looping(process, _told(fifo, process), mark)
     finally:

@@ -179,6 +179,7 @@ def run_logged(
                     sink.write(line)
                     if on_line is not None:
                         on_line(line)
+            _end_orphans(child)
             child.wait()
         finally:
             timer.cancel()
@@ -201,6 +202,14 @@ def end_group(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGT
     # Even when the leader is gone, members of its group may live on (a build script's own children).
     _signal_group(child, signal.SIGKILL)
     child.wait()
+
+
+def _end_orphans(child: subprocess.Popen[bytes]) -> None:
+    """Wait for a child's end, and kill what is left of its group: it may have died before what it started."""
+    if child.returncode is None:
+        # Not reaped yet, so its number is still its group's and cannot be anybody else's.
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        _signal_group(child, signal.SIGKILL)
 
 
 def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
