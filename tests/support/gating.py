@@ -175,7 +175,7 @@ use std::io::Write;
 
 fn main() {
     let mut told = std::fs::OpenOptions::new().write(true).open("FIFO").unwrap();
-    told.write_all(format!("{}\\n", std::process::id()).as_bytes()).unwrap(); // one write: the reader takes it and goes
+    told.write_all(format!("{}\\n", std::process::id()).as_bytes()).unwrap(); // at once: the reader goes
     drop(told);
     loop {
         std::thread::park();

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +47,43 @@ class Store:
         """
         found: list[tuple[str, Path, Receipt | str]] = []
         for path in self.directory.glob(f"{tree[:12]}-*.json"):
-            value = _read(path)
+            value = read_receipt(path)
             found.append(("" if isinstance(value, str) else value.started, path, value))
         for _, path, value in sorted(found, key=lambda each: each[0], reverse=True):
             if isinstance(value, str) or value.tree == tree:
                 yield path, value
 
+    def take(self, name: str, content: bytes, signature: bytes, trusted: Callable[[Path], bool]) -> bool:
+        """Keep somebody else's receipt, if it is whole and `trusted` says so of the file; False: it is not kept.
 
-def _read(path: Path) -> Receipt | str:
+        Args:
+            name: its file name; it holds the receipt's hash.
+            content: the receipt.
+            signature: its signature, or b"".
+            trusted: asked with a copy of the receipt, its signature beside it, outside the store.
+        """
+        if not _NAME.fullmatch(name):
+            return False
+        private_directory(self.state)
+        private_directory(self.directory)
+        with tempfile.TemporaryDirectory(dir=self.state, prefix="incoming-") as folder:
+            path = Path(folder) / name
+            path.write_bytes(content)
+            signed = path.with_name(f"{name}.sig")
+            signed.write_bytes(signature)
+            if isinstance(read_receipt(path), str) or not trusted(path):
+                return False
+            replace_bytes(self.directory / signed.name, signature)
+            replace_bytes(self.directory / name, content)
+        return True
+
+
+# TREE-GATE-KEY-HASH.json, as `write` names them; nothing that could be a path elsewhere.
+_NAME = re.compile(r"[0-9a-f]{12}-[\w.-]{1,100}-[0-9a-f]{16}-[0-9a-f]{16}\.json", re.ASCII)
+
+
+def read_receipt(path: Path) -> Receipt | str:
+    """Return a receipt, or what is wrong with it: unreadable, not a receipt, not what its name says."""
     try:
         content = path.read_bytes()
         if not path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trunkline.adapters import bwrap, cargo, worktrees
+from trunkline.adapters import bwrap, cargo, signing, worktrees
 from trunkline.adapters.cargo import CompilerError
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
@@ -41,12 +41,14 @@ class Ground:
         slot: the work tree, held.
         root: the Cargo workspace's directory inside it.
         run: the run's own directory: the job pool, logs.
+        sign: the key that signs receipts, or "".
     """
 
     git: Git
     slot: Slot
     root: str
     run: Path
+    sign: str = ""
 
     @property
     def cwd(self) -> Path:
@@ -124,7 +126,7 @@ def execute(ground: Ground, gate: Gate, *, fresh: bool, say: Callable[[str], Non
     with (ground.slot.path / f"{gate.group}.lock").open("a+") as lock:
         # The group's order before a job of the pool, so that a gate that waits never holds a token.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _run(ground, gate, store, toolchain)
+        return _run(ground, gate, store, toolchain, say)
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class _Attempt:
         return not self.done.timed_out and self.done.returncode >= 0
 
 
-def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain) -> GateOutcome:
+def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:
     if strange := worktrees.leftovers(ground.git, ground.slot):
         # Another gate wrote here, and others may still be at work: the next run begins with a clean tree.
         why, cure = diagnosis.changed_sources(strange)
@@ -183,7 +185,10 @@ def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain) -> Gate
         config_sha256=cargo.outer_config(ground.slot.tree),
     )
     if attempt.ended and not written:
-        log = store.write(receipt, attempt.log).with_name(receipt.log)
+        kept = store.write(receipt, attempt.log)
+        log = kept.with_name(receipt.log)
+        if ground.sign and (problem := signing.sign(kept, ground.sign)):
+            say(f"the receipt is not signed: {problem}")
     return replace(_judged(ground, gate, attempt, receipt, written), log=str(log))
 
 

@@ -31,6 +31,7 @@ class Request:
         gates: the gates.
         commit: what is gated; "" where the sessions decide (HEAD, or the checkout as it is).
         fresh: run whatever the receipts say.
+        sign: the key that signs receipts, or "".
     """
 
     top: str
@@ -38,6 +39,7 @@ class Request:
     gates: tuple[Gate, ...]
     commit: str = ""
     fresh: bool = False
+    sign: str = ""
 
     def gate(self, name: str) -> Gate:
         """Return a gate by name."""
@@ -70,4 +72,4 @@ def read(run: Path) -> Request:
     gates = tuple(
         Gate(**{**each, "argv": tuple(each["argv"]), "needs": tuple(each["needs"])}) for each in raw["gates"]
     )
-    return Request(raw["top"], raw["root"], gates, raw["commit"], raw["fresh"])
+    return Request(raw["top"], raw["root"], gates, raw["commit"], raw["fresh"], raw["sign"])

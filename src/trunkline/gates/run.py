@@ -83,7 +83,7 @@ def gate_commit(
             progress(outcome)
         missing = [gate for gate in gates if gate.name not in found]
         if missing:
-            asked = request.Request(str(top), settings.root, tuple(missing), commit, fresh)
+            asked = request.Request(str(top), settings.root, tuple(missing), commit, fresh, settings.sign)
             found.update(_nox(git, asked, progress, began))
     return tuple(found.get(gate.name) or GateOutcome(gate.name, Verdict.INTERRUPTED) for gate in gates)
 

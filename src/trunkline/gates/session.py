@@ -39,7 +39,7 @@ def run_session(asked: Request, name: str, run: Path, *, commit: str, fresh: boo
         tip = _named(git, commit) if commit else _agreed(git, run, say)
         say(f"{name} on {short(tip)}: {asked.gate(name).typed}")
         with worktrees.slot(git, tip) as slot:
-            outcome = execute(Ground(git, slot, asked.root, run), asked.gate(name), fresh=fresh, say=say)
+            outcome = execute(Ground(git, slot, asked.root, run, asked.sign), asked.gate(name), fresh=fresh, say=say)
     except TrunklineError as error:
         return "\n".join([str(error), error.stderr, *(f"next: {command}" for command in error.next_commands)])
     replace_bytes(run / f"{name}.json", json.dumps(outcome.to_json()).encode())

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO
 
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.step import Mark, Outcome, Plan, Step
 from trunkline.report.escape import for_terminal
+from trunkline.report.gates import Running
 
 _MARKS = {
     Mark.DONE: ("✓", "green"),
@@ -32,6 +34,7 @@ class Terminal:
     def __init__(self, stream: IO[str]) -> None:
         self.console = Console(file=stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
         self._commands: list[str] = []
+        self._status: Status | None = None
 
     def line(self, *parts: tuple[str, str] | str) -> None:
         """Print one line made of (text, style) parts."""
@@ -56,8 +59,31 @@ class Terminal:
         if not self.console.is_terminal:
             yield
             return
-        with self.console.status(Text(for_terminal(f"{step.name.value}: {step.does}"), "dim")):
+        with self._showing(f"{step.name.value}: {step.does}"):
             yield
+
+    @contextlib.contextmanager
+    def gating(self) -> Iterator[None]:
+        """Show which gates run, on a terminal, while the context lasts (outside a step, which does the same)."""
+        if not self.console.is_terminal:
+            yield
+            return
+        with self._showing("gates"):
+            yield
+
+    @contextlib.contextmanager
+    def _showing(self, text: str) -> Iterator[None]:
+        with self.console.status(Text(for_terminal(text), "dim")) as status:
+            self._status = status
+            try:
+                yield
+            finally:
+                self._status = None
+
+    def running(self, gates: Mapping[str, float]) -> None:
+        """Show which gates run and for how long, on a terminal; elsewhere each verdict has its line."""
+        if self._status is not None:
+            self._status.update(Running(gates, self.console.get_time))
 
     def progress(self, text: str) -> None:
         """Print a line of progress within a step."""

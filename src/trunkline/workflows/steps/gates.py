@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 
+from trunkline.adapters import cargo
 from trunkline.domain.errors import CheckFailed
-from trunkline.domain.names import short
+from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.gates.run import gate_commit, gate_names
 from trunkline.workflows.context import Context
+from trunkline.workflows.gate_stack import Watch
 from trunkline.workflows.proof import accepted
 
 
@@ -27,10 +29,10 @@ def perform(context: Context, acting: Acting) -> Outcome:
         CheckFailed: a gate failed, or could not run and was not accepted as unavailable.
     """
     tip = context.local_tip()
-    started = time.monotonic()
+    started, watch = time.monotonic(), Watch(context.tell)
     outcomes = gate_commit(
         context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh,
-        progress=lambda outcome: _tell(context, outcome), say=context.tell.progress,
+        progress=watch.ended, began=watch.began, say=context.tell.progress,
     )  # fmt: skip
     cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
     # Unavailability leaves no receipt; push and note must know that it was tried on this very commit.
@@ -42,10 +44,24 @@ def perform(context: Context, acting: Acting) -> Outcome:
     ]
     if wrong:
         raise _failure(context, wrong)
-    return _passed(outcomes, short(tip), time.monotonic() - started)
+    return _passed(outcomes, short(tip), _new_dependencies(context, tip), time.monotonic() - started)
 
 
-def _passed(outcomes: tuple[GateOutcome, ...], tip: str, seconds: float) -> Outcome:
+def _new_dependencies(context: Context, tip: Oid) -> tuple[str, ...]:
+    """Return the packages of the entry's Cargo.lock that its base's has not, as `name version`."""
+    git, path = context.git, f"{context.stack.gates.root}/Cargo.lock".removeprefix("./")
+    base = git.query("merge-base", tip, context.tracking, ok=(0, 1, 128)).text
+    try:
+        now, then = (
+            cargo.lock_packages(git.query("show", f"{commit}:{path}", ok=(0, 128)).text) if commit else frozenset()
+            for commit in (tip, base)
+        )
+    except ValueError:
+        return ()  # cargo itself has said so
+    return tuple(f"{name} {version}" for name, version in sorted(now - then))
+
+
+def _passed(outcomes: tuple[GateOutcome, ...], tip: str, new: tuple[str, ...], seconds: float) -> Outcome:
     passed = [outcome for outcome in outcomes if outcome.verdict is Verdict.PASSED]
     reused = sum(outcome.reused for outcome in passed)
     waived = [outcome for outcome in outcomes if outcome not in passed]
@@ -54,16 +70,17 @@ def _passed(outcomes: tuple[GateOutcome, ...], tip: str, seconds: float) -> Outc
         "gates",
         told + (f" ({reused} from receipts)" if reused else ""),
         Mark.WARNED if waived else Mark.DONE,
-        tuple(f"{outcome.gate} could not run here, as accepted; to run it: {outcome.cure}" for outcome in waived),
-        {"outcomes": [outcome.to_json() for outcome in outcomes]},
+        (
+            *_listed(new),
+            *(f"{outcome.gate} could not run here, as accepted; to run it: {outcome.cure}" for outcome in waived),
+        ),
+        {"outcomes": [outcome.to_json() for outcome in outcomes], "new_dependencies": list(new)},
         seconds,
     )
 
 
-def _tell(context: Context, outcome: GateOutcome) -> None:
-    how = "receipt" if outcome.reused else f"{outcome.seconds:.1f}s"
-    why = f": {outcome.diagnosis}" if outcome.diagnosis else ""
-    context.tell.progress(f"{outcome.gate:8}{outcome.verdict.value} ({how}){why}")
+def _listed(new: tuple[str, ...]) -> tuple[str, ...]:
+    return (f"new dependencies since the base: {', '.join(new)}",) if new else ()
 
 
 def _failure(context: Context, wrong: list[GateOutcome]) -> CheckFailed:

@@ -1,0 +1,84 @@
+"""Receipts as git notes, shared through `refs/notes/trunkline`: one JSON object a line, on the commit gated.
+
+Lines of both sides are united, never overwritten (`cat_sort_uniq`). The push names the value that the remote must
+still hold, as every push of ours does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from trunkline.adapters import refs
+from trunkline.adapters.git import Git
+from trunkline.adapters.history import has_object
+from trunkline.adapters.lease import Lease
+from trunkline.domain.errors import OutsideFailed, Refused
+from trunkline.domain.names import Oid, oid
+
+REF = "refs/notes/trunkline"
+
+
+def _copy_of(remote: str) -> str:
+    # `git notes merge` takes refs below refs/notes/ alone.
+    return f"refs/notes/trunkline-of/{remote}"
+
+
+def read(git: Git) -> Mapping[Oid, tuple[str, ...]]:
+    """Return the lines of every note here, by the commit that it is on."""
+    if not refs.read_refs(git, REF):
+        return {}
+    listed = [line.split() for line in git.query("notes", f"--ref={REF}", "list").text.splitlines()]
+    return {oid(on): tuple(git.query("cat-file", "blob", note).text.splitlines()) for note, on in listed}
+
+
+def add(git: Git, lease: Lease, lines: Mapping[Oid, Sequence[str]]) -> None:
+    """Unite lines with what the commits' notes hold already; a commit that is not here is left out."""
+    held = read(git)
+    for commit, ours in lines.items():
+        united = sorted({*held.get(commit, ()), *ours})
+        if united != sorted(held.get(commit, ())) and has_object(git, commit):
+            content = "".join(f"{line}\n" for line in united).encode()
+            git.mutate(lease, "notes", f"--ref={REF}", "add", "-f", "-F", "-", commit, stdin=content)
+
+
+def pull(git: Git, lease: Lease, remote: str) -> Oid | None:
+    """Fetch the remote's notes and unite them with ours; returns what the remote has, None: no notes at all."""
+    theirs = refs.list_remote(git, remote, [REF]).get(REF)
+    if theirs is None:
+        return None
+    refs.fetch(git, lease, remote, {REF: _copy_of(remote)})
+    if not refs.read_refs(git, REF):
+        refs.move_ref(git, lease, REF, new=theirs, old=None, why=f"notes of {remote}")
+    else:
+        git.mutate(lease, "notes", f"--ref={REF}", "merge", "--quiet", "-s", "cat_sort_uniq", _copy_of(remote))
+    return refs.read_refs(git, _copy_of(remote))[_copy_of(remote)]
+
+
+def push(git: Git, lease: Lease, remote: str) -> bool:
+    """Unite our notes with the remote's and push them; False: the remote had them all.
+
+    Raises:
+        Refused: somebody else pushed notes meanwhile; nothing was overwritten.
+        OutsideFailed: the remote did not take them.
+    """
+    old = pull(git, lease, remote)
+    new = refs.read_refs(git, REF).get(REF)
+    if new is None or new == old:
+        return False
+    expected = f"--force-with-lease={REF}:{old or ''}"
+    done = git.mutate(
+        lease, "push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", "--no-force-if-includes",
+        expected, "--end-of-options", remote, f"{new}:{REF}",
+        ok=tuple(range(256)), network=True, told=f"git push {expected} {remote} {new}:{REF}",
+    )  # fmt: skip
+    found = refs.list_remote(git, remote, [REF]).get(REF)
+    if found == new:
+        return True
+    kind = OutsideFailed if found == old else Refused
+    raise kind(
+        f"{remote} did not take the notes",
+        why=f"{REF} there is {found or 'nothing'}; nothing was overwritten",
+        command=done.typed,
+        stderr=done.error_text,
+        next_command="invoke receipts.push",
+    )

@@ -1,0 +1,88 @@
+"""Gates and receipts as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from trunkline.domain.receipt import GateOutcome, Receipt, Verdict
+from trunkline.report.escape import for_terminal
+
+_MARKS = {
+    Verdict.PASSED: ("✓", "green"),
+    Verdict.FAILED: ("✗", "red"),
+    Verdict.UNAVAILABLE: ("-", "yellow"),
+    Verdict.INTERRUPTED: ("!", "yellow"),
+    Verdict.TIMED_OUT: ("✗", "red"),
+}
+
+
+class Running:
+    """The gates that run now, each with its seconds so far; rendered anew at each refresh.
+
+    Args:
+        gates: name -> when it began, by `clock`.
+        clock: the time now.
+    """
+
+    def __init__(self, gates: Mapping[str, float], clock: Callable[[], float]) -> None:
+        self._gates = gates
+        self._clock = clock
+
+    def __rich__(self) -> RenderableType:
+        """Return the text of this moment."""
+        now = self._clock()
+        parts = [f"{name} {now - began:.0f}s" for name, began in sorted(self._gates.items())]
+        return Text(for_terminal("gates: " + ("  ".join(parts) or "none runs")), "dim")
+
+
+def stack_table(names: Sequence[str], rows: Sequence[tuple[str, Mapping[str, GateOutcome]]]) -> Table:
+    """Return entries x gates; a cell is the verdict's mark and the seconds, or `receipt`."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("entry")
+    for name in names:
+        table.add_column(for_terminal(name))
+    for head, outcomes in rows:
+        table.add_row(Text(for_terminal(head)), *(_cell(outcomes.get(name)) for name in names))
+    return table
+
+
+def _cell(outcome: GateOutcome | None) -> Text:
+    if outcome is None:
+        return Text("")
+    mark, style = _MARKS[outcome.verdict]
+    if outcome.verdict is Verdict.UNAVAILABLE:
+        return Text(f"{mark} unavailable", style)
+    return Text(f"{mark} receipt" if outcome.reused else f"{mark} {outcome.seconds:.1f}s", style)
+
+
+def _version(rustc: str) -> str:
+    """Return `1.95.0` of `rustc 1.95.0 (59807616e 2026-04-14)`."""
+    return next(iter(rustc.split()[1:]), rustc)
+
+
+def receipts_table(rows: Sequence[tuple[str, Receipt | None, str, str]]) -> Table:
+    """Return receipts, one a row: (file name, receipt, what is wrong with it, who signed it)."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("", "gate", "commit", "tree", "seconds", "rustc", "sandbox", "started, UTC", "signed", ""):
+        table.add_column(name, no_wrap=bool(name), min_width=1, overflow="fold")
+    for name, receipt, problem, signed in rows:
+        if receipt is None:
+            table.add_row(Text("!", "yellow"), *[""] * 8, Text(for_terminal(f"{name}: {problem}")))
+            continue
+        good = receipt.passed and not problem
+        table.add_row(
+            Text("✓" if good else "✗", "green" if good else "red"),
+            *(
+                Text(for_terminal(part))
+                for part in (
+                    receipt.gate, receipt.commit[:7], receipt.tree[:7], f"{receipt.seconds:.1f}",
+                    _version(receipt.toolchain.name), receipt.sandbox, receipt.started[:16],
+                    signed or "no", problem,
+                )
+            ),
+        )  # fmt: skip
+    return table

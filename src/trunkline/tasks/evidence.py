@@ -1,0 +1,152 @@
+"""The tasks of the evidence: gates over a whole stack, and the receipts on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.context import Context as InvokeContext
+from invoke.tasks import Task, task
+
+from trunkline.adapters.git import Git
+from trunkline.domain.errors import CheckFailed
+from trunkline.domain.names import short
+from trunkline.domain.stack import Stack
+from trunkline.report.gates import receipts_table, stack_table
+from trunkline.tasks.telling import Told, telling
+from trunkline.workflows import gate_stack as stack_workflow
+from trunkline.workflows import receipts as receipts_workflow
+from trunkline.workflows.context import choose_stack, load_stacks, top_of
+
+_STACK = "which stack, where stack.toml has several"
+_JSON = "one JSON object on stdout; progress on stderr"
+
+
+def _place(stack: str, told: Told) -> tuple[Git, Stack]:
+    git = top_of(Git(Path.cwd()))
+    return Git(git.cwd, told.terminal.command), choose_stack(load_stacks(git.cwd), stack)
+
+
+def gates_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
+    """Return the task `gates`: of one entry as the other steps are, or with a bare `--stack` of all of them."""
+
+    def body(
+        context: InvokeContext,
+        pr: str | None = None,
+        stack: Any = "",
+        all_: bool = False,
+        skip: str = "",
+        accept_unavailable: str = "",
+        fork_point: str = "",
+        fresh: bool = False,
+        dry_run: bool = False,
+        json: bool = False,
+        yes: bool = False,
+    ) -> None:
+        if not all_ and stack is not True:
+            single.body(
+                context, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable, fork_point=fork_point,
+                fresh=fresh, dry_run=dry_run, json=json, yes=yes,
+            )  # fmt: skip
+            return
+        with telling("gates", json_wanted=json) as told:
+            _gate_all(told, *_place("" if stack is True else stack, told), fresh=fresh)
+
+    body.__doc__ = f"{single.__doc__} With --stack alone: of every entry, bottom first."
+    help_ = {**single.help, "stack": f"{_STACK}; alone: gate every entry", "all": "gate every entry of the stack"}
+    return Task(body, name="gates", help=help_, optional=("stack",))
+
+
+def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool) -> None:
+    told.terminal.headline(f"gates of {len(stack.entries)} entries, bottom first")
+    with told.terminal.gating():
+        rows = stack_workflow.gate_stack(git, stack, told.terminal, fresh=fresh)
+    told.account["entries"] = [
+        {
+            "pr": row.entry.pr,
+            "branch": row.entry.branch,
+            "commit": row.commit,
+            "seconds": round(row.seconds, 3),
+            "outcomes": [outcome.to_json() for outcome in row.outcomes.values()],
+        }
+        for row in rows
+    ]
+    heads = [(f"#{r.entry.pr} {short(r.commit) if r.commit else 'not here'}", r.outcomes) for r in rows]
+    told.terminal.console.print(stack_table(stack_workflow.names(stack), heads))
+    wrong = [row for row in rows if not row.passed]
+    if wrong:
+        first = next(o for o in wrong[0].outcomes.values() if o.verdict.value != "passed")
+        alone = f"{first.again} -- --commit {short(wrong[0].commit)}" if wrong[0].commit else ""
+        raise CheckFailed(
+            f"{len(wrong)} of {len(rows)} entries did not pass every gate",
+            why=f"#{wrong[0].entry.pr} {first.gate}: {first.diagnosis or first.verdict.value}",
+            next_command=tuple(part for part in (first.cure, alone) if part),
+        )
+
+
+def _told_receipts(told: Told, stack: str) -> tuple[receipts_workflow.Listed, ...]:
+    found = receipts_workflow.listed(*_place(stack, told))
+    told.account["receipts"] = [
+        {
+            "file": each.path.name,
+            "statement": each.receipt.to_statement() if each.receipt else None,
+            "problem": each.problem,
+            "signed": each.signed,
+        }
+        for each in found
+    ]
+    if not found:
+        told.terminal.line("no receipt yet: invoke gates")
+        return found
+    told.terminal.console.print(
+        receipts_table([(each.path.name, each.receipt, each.problem, each.signed) for each in found])
+    )
+    return found
+
+
+@task(name="list", default=True, help={"stack": _STACK, "json": _JSON})
+def list_(_: InvokeContext, stack: str = "", json: bool = False) -> None:
+    """List the receipts: what passed or failed, on which tree, which toolchain and sandbox, signed by whom."""
+    with telling("receipts", json_wanted=json) as told:
+        _told_receipts(told, stack)
+
+
+@task(help={"stack": _STACK, "json": _JSON})
+def verify(_: InvokeContext, stack: str = "", json: bool = False) -> None:
+    """Check every receipt: its own hash, its log's hash, its signature."""
+    with telling("receipts.verify", json_wanted=json) as told:
+        wrong = [each for each in _told_receipts(told, stack) if each.problem]
+        if wrong:
+            raise CheckFailed(
+                f"{len(wrong)} receipts are not what they should be; they prove nothing",
+                why="\n".join(f"{each.path}: {each.problem}" for each in wrong),
+                next_command=f"rm {wrong[0].path}",
+            )
+
+
+@task(help={"stack": _STACK, "json": _JSON})
+def push(_: InvokeContext, stack: str = "", json: bool = False) -> None:
+    """Share the receipts as git notes (refs/notes/trunkline); their logs stay here."""
+    with telling("receipts.push", json_wanted=json) as told:
+        count, moved = receipts_workflow.push(*_place(stack, told))
+        told.account.update(receipts=count, pushed=moved)
+        told.terminal.line(f"{count} receipts, " + ("pushed" if moved else "the remote has them all"))
+
+
+@task(help={"stack": _STACK, "json": _JSON})
+def pull(_: InvokeContext, stack: str = "", json: bool = False) -> None:
+    """Fetch others' receipts; only those signed by somebody in `[gates] signers` prove anything here."""
+    with telling("receipts.pull", json_wanted=json) as told:
+        came = receipts_workflow.pull(*_place(stack, told))
+        told.account.update(taken=came.taken, untrusted=came.untrusted, known=came.known)
+        told.terminal.line(
+            f"{came.taken} taken, {came.known} known already, {came.untrusted} not signed by anybody known"
+        )
+
+
+def add_to(namespace: Collection) -> None:
+    """Add these tasks to the collection, `gates` in place of the single step of that name."""
+    namespace.add_task(gates_task(namespace.tasks["gates"]))
+    namespace.add_collection(Collection("receipts", list_, verify, push, pull))
