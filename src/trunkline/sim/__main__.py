@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -34,6 +35,17 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+class _Announced(uvicorn.Server):
+    """A server that says so when it answers and can be ended by a signal; not before."""
+
+    ready = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then print the one line."""
+        await super().startup(sockets)
+        print(self.ready, flush=True)  # noqa: T201 -- this is the program's face
+
+
 def _serve(root: Path, path: Path) -> None:
     world = World.load(root) if (root / "world.json").exists() else World.create(root)
     pushes.sync(world)
@@ -42,10 +54,12 @@ def _serve(root: Path, path: Path) -> None:
     world.save()
     engine.schema()
     listener = _listen(path)
-    server = uvicorn.Server(
+    server = _Announced(
         uvicorn.Config(Server(world), log_level="warning", lifespan="off", access_log=False, server_header=False)
     )
-    print(f"simulated GitHub in {root} listens on {path}", flush=True)  # noqa: T201 -- the one line
+    server.ready = f"simulated GitHub in {root} listens on {path}"
+    # uvicorn raises the signal again when it has shut down: without a handler that would end us before `finally`.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         server.run(sockets=[listener])
     finally:

@@ -1,4 +1,4 @@
-"""What a person can do to a pull request short of merging: open, edit, close, reopen, draft, ready, delete a branch."""
+"""What a person can do to a pull request short of merging: open, edit, close, reopen, draft, ready."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def open_pull(  # noqa: PLR0913 -- a pull request has that many parts
     """Open a pull request, with the next number unless one is chosen.
 
     Raises:
-        GitHubRefusal: 422 as GitHub words it (docs.github.com, "Create a pull request"; cli/cli#2329).
+        GitHubRefusal: 422 as GitHub words it (docs.github.com, "Create a pull request"; tgymnich/fork-sync#112,
+            iterative/cml#619).
         NotSimulatedError: the head is in a fork.
     """
     owner, _, branch = head.rpartition(":")

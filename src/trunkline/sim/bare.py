@@ -23,6 +23,17 @@ _SEALED = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "LC_ALL": "C",
 }
+_CONFIG = """\
+[uploadpack]
+\tallowAnySHA1InWant = true
+[receive]
+\thideRefs = refs/pull
+\tautogc = false
+[gc]
+\tauto = 0
+[core]
+\tfsync = none
+"""
 # The hook records every push and moves refs/pull/N/head at once, so that a fetch right after sees it; the world
 # reads the record before it answers. `pull-heads` (branch, number) is written by the world.
 _HOOK = """\
@@ -92,12 +103,8 @@ class Bare:
         path.mkdir(parents=True)
         bare = cls(path)
         bare.git("init", "--quiet", "--bare", f"--initial-branch={default_branch}", "--template=", str(path))
-        settings = {
-            "uploadpack.allowAnySHA1InWant": "true", "receive.hideRefs": "refs/pull", "gc.auto": "0",
-            "receive.autogc": "false", "core.fsync": "none",
-        }  # fmt: skip
-        for name, value in settings.items():
-            bare.git("config", name, value)
+        with (path / "config").open("a", encoding="utf-8") as config:
+            config.write(_CONFIG)
         hook = path / "hooks" / "post-receive"
         hook.parent.mkdir(exist_ok=True)
         hook.write_text(_HOOK)
@@ -208,7 +215,7 @@ class Bare:
     def picked_tree(self, onto: str, oid: str) -> str:
         """Return the tree of cherry-picking a commit, or empty on a conflict.
 
-        merge-tree takes a base only since git 2.40, so the base is given as the common parent of two throwaway commits.
+        merge-tree takes a base only since git 2.40: here it is the common parent of two throwaway commits.
         """
         commit = self.commit(oid)
         parent = self.commit(commit.parents[0]).tree if commit.parents else self.git("mktree")
@@ -230,7 +237,7 @@ class Bare:
         return self.git("commit-tree", tree, *flags, "-F", "-", stdin=stdin, env=env)
 
     def pushes(self, offset: int) -> tuple[list[list[tuple[str, str, str]]], int]:
-        """Return the whole pushes recorded after `offset` bytes, each a list of (old, new, full ref), and the new offset."""
+        """Return the whole pushes recorded after `offset` bytes, lists of (old, new, ref), and the new offset."""
         log = self.path / "received.log"
         if not log.exists():
             return [], offset

@@ -198,6 +198,10 @@ class SimulatedGitHub:
         """Let somebody comment."""
         self._pull_lever("comment", repository=repository, number=number, author=author, body=body)
 
+    def set_lag(self, repository: str, requests: int) -> None:
+        """Let GitHub notice a push only after so many further requests (levers count as such)."""
+        self._pull_lever("set_lag", repository=repository, requests=requests)
+
     def inject(
         self,
         kind: FaultKind,

@@ -1,4 +1,4 @@
-"""What a test or a demo does to the world from outside GitHub's API: make repositories, merge by the button, add checks."""
+"""What a test or a demo does to the world beside GitHub's API: make repositories, merge, add checks, fail."""
 
 from __future__ import annotations
 
@@ -129,6 +129,11 @@ class Control:
         self.world.add_user(author)
         self.world.comment(found, found.pulls[number], author, body)
 
+    def set_lag(self, repository: str, requests: int) -> None:
+        """Let GitHub notice a push only after so many further requests, as it may for tens of seconds."""
+        self._repository(repository).lag = requests
+        self.world.touch()
+
     def inject(
         self, kind: str, match: str = "", status: int = 502, headers: dict[str, str] | None = None, times: int = 1
     ) -> None:
@@ -151,7 +156,6 @@ class Control:
         return self.world.dump()
 
     def _repository(self, slug: str) -> Repository:
-        pushes.sync(self.world)
         found = self.world.repository(slug)
         if found is None:
             raise UsageError(f"the simulated GitHub has no {slug}")
@@ -165,6 +169,7 @@ def call(world: World, name: str, arguments: dict[str, Any]) -> Any:
         UsageError: there is none of that name, or GitHub would refuse.
     """
     lever = getattr(Control(world), name, None) if not name.startswith("_") and name != "world" else None
+    pushes.sync(world)
     if lever is None:
         raise UsageError(f"the simulator has no lever {name!r}")
     try:

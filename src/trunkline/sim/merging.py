@@ -48,7 +48,8 @@ def merge(  # noqa: PLR0913 -- what a merge may be told
 
     Raises:
         GitHubRefusal: 405 (draft, closed, conflict, method not allowed) or 409 (the head is not the expected one),
-            in the sentences of docs.github.com, "Merge a pull request", and cli/cli#8092.
+            in the sentences of docs.github.com, "Merge a pull request" (409 also in
+            StefanMaron/BusinessCentral.AL.Runner#3391).
     """
     _check(world, repository, pull, method, expected_head)
     base = repository.refs[pull.base]

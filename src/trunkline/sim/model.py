@@ -1,4 +1,4 @@
-"""What the simulated GitHub remembers: users, repositories, pull requests, checks. Data only; git holds the commits."""
+"""What the simulated GitHub remembers: users, repositories, pull requests, checks; git holds the commits."""
 
 from __future__ import annotations
 
@@ -211,6 +211,7 @@ class Repository:
 
     Attributes:
         refs: branch name -> object id, after `received` bytes of the push log.
+        lag: requests that go by before a push is noticed; `waited` have gone by for the oldest one unread.
         checks: commit -> its check runs, oldest first; statuses alike.
         merges: uuid -> asynchronous merge.
     """
@@ -222,6 +223,8 @@ class Repository:
     settings: Settings = field(default_factory=Settings)
     next_number: int = 1
     received: int = 0
+    lag: int = 0
+    waited: int = 0
     refs: dict[str, str] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)
     pulls: dict[int, PullRequest] = field(default_factory=dict)

@@ -17,9 +17,18 @@ _HEADS = "refs/heads/"
 
 
 def sync(world: World) -> None:
-    """Read the pushes that came in since, and let each take its effect, in order."""
+    """Read the pushes that came in since, and let each take its effect, in order.
+
+    GitHub's own view of a head lags behind the push, by up to tens of seconds; `lag` imitates it by a number of
+    requests.
+    """
     for repository in world.state.repositories.values():
         pushes, offset = world.bare(repository).pushes(repository.received)
+        if pushes and repository.waited < repository.lag:
+            repository.waited += 1
+            world.touch()
+            continue
+        repository.waited = 0
         for push in pushes:
             moves = [(ref.removeprefix(_HEADS), new) for _, new, ref in push if ref.startswith(_HEADS)]
             moved(world, repository, moves, actor=repository.owner)

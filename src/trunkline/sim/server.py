@@ -39,6 +39,7 @@ class Asked:
     path: str
     query: str
     token: str
+    accept: str
     content: bytes
 
     @property
@@ -69,7 +70,14 @@ class Server:
         content = await request.body()
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         known = scheme.lower() in {"token", "bearer"}
-        asked = Asked(request.method, request.url.path, request.url.query, token if known else "", content)
+        asked = Asked(
+            request.method,
+            request.url.path,
+            request.url.query,
+            token if known else "",
+            request.headers.get("accept", ""),
+            content,
+        )
         if asked.path.startswith(CONTROL):
             await _response(self._control(asked))(scope, receive, send)
             return
@@ -117,6 +125,7 @@ class Server:
                 asking = Asking(self.world, login)
                 query, variables = str(payload.get("query", "")), payload.get("variables") or {}
                 return Reply(200, engine.execute(root(asking, self.used), asking, query, variables))
+            _check_media_type(asked.accept)
             handler, parameters = routes.find(asked.method, asked.path)
             return handler(Call(self.world, login, parameters, dict(parse_qsl(asked.query)), asked.content))
         except GitHubRefusal as error:
@@ -157,6 +166,17 @@ class Server:
             stream.write(json.dumps(line) + "\n")
 
 
+def _check_media_type(accept: str) -> None:
+    """Answer JSON only: a diff or a patch that was asked for must not come as something else.
+
+    Raises:
+        NotSimulatedError: another media type is asked for (docs.github.com, "Media types").
+    """
+    for wanted in filter(None, (part.partition(";")[0].strip() for part in accept.split(","))):
+        if not wanted.endswith(("json", "/*", "-preview")):
+            raise NotSimulatedError(f"media type {wanted}")
+
+
 def _reordered(answer: tuple[int, dict[str, str], object]) -> tuple[int, object, dict[str, str]]:
     status, headers, body = answer
     return status, body, headers
@@ -173,5 +193,5 @@ async def _drop(send: Send) -> None:
     """Close the connection without a byte of answer: uvicorn's own request cycle stands behind `send`."""
     cycle = send.__self__  # type: ignore[attr-defined]
     cycle.transport.abort()
-    while not cycle.disconnected:
+    while not cycle.disconnected:  # noqa: ASYNC110 -- uvicorn offers a flag, no event
         await asyncio.sleep(0)

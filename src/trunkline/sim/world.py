@@ -171,7 +171,7 @@ class World:
         return comment
 
     def base_tip(self, repository: Repository, pull: PullRequest) -> str:
-        """Return the base's tip that the pull request is compared with: the one now, or the one when it was closed."""
+        """Return the base's tip that the pull request is compared with: now, or as it was when it was closed."""
         if pull.state is PullState.OPEN:
             return repository.refs.get(pull.base, "") or pull.base_oid
         return pull.base_oid

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trunkline.sim.graph.tree import Asking, Node, connection
+from trunkline.sim.model import CheckRun
 
 if TYPE_CHECKING:
     from trunkline.sim.bare import CommitData, Person
-    from trunkline.sim.model import Annotation, CheckRun, Repository, Status
+    from trunkline.sim.model import Annotation, Repository, Status
 
 _FAILED = {"FAILURE", "CANCELLED", "TIMED_OUT", "ACTION_REQUIRED", "STARTUP_FAILURE", "ERROR"}
 
@@ -33,10 +34,10 @@ def commit_node(asking: Asking, repository: Repository, oid: str) -> Node:
             "author": lambda: _git_actor(asking, data.author),
             "committer": lambda: _git_actor(asking, data.committer),
             "authors": lambda **page: connection(
-                "GitActorConnection", [data.author], lambda person: _git_actor(asking, person), **page
+                "GitActorConnection", [data.author], lambda person: _git_actor(asking, person), page
             ),
             "parents": lambda **page: connection(
-                "CommitConnection", data.parents, lambda parent: commit_node(asking, repository, parent), **page
+                "CommitConnection", data.parents, lambda parent: commit_node(asking, repository, parent), page
             ),
             "statusCheckRollup": lambda: _rollup(repository, data),
         },
@@ -71,24 +72,33 @@ def _rollup(repository: Repository, data: CommitData) -> Node | None:
         return None
     runs, statuses = repository.checks.get(data.oid, ()), repository.statuses.get(data.oid, ())
     contexts: list[CheckRun | Status] = [*runs, *statuses]
-    extra = {"checkRunCount": len(runs), "statusContextCount": len(statuses)}
+    extra = {
+        "checkRunCount": len(runs),
+        "checkRunCountsByState": _counts("CheckRunStateCount", [run.conclusion or run.status for run in runs]),
+        "statusContextCount": len(statuses),
+        "statusContextCountsByState": _counts("StatusContextStateCount", [status.state for status in statuses]),
+    }
 
     def page(**arguments: Any) -> Node:
         return connection(
             "StatusCheckRollupContextConnection",
             contexts,
             lambda context: _context(repository, context),
-            extra=extra,
-            **arguments,
+            arguments,
+            extra,
         )
 
     return Node("StatusCheckRollup", {"id": f"SCR_{repository.id}_{data.oid}", "state": state, "contexts": page})
 
 
+def _counts(typename: str, states: list[str]) -> list[Node]:
+    return [Node(typename, {"state": state, "count": states.count(state)}) for state in dict.fromkeys(states)]
+
+
 def _context(repository: Repository, context: CheckRun | Status) -> Node:
-    if hasattr(context, "context"):
-        return _status_node(repository, context)
-    return check_run_node(repository, context)
+    if isinstance(context, CheckRun):
+        return check_run_node(repository, context)
+    return _status_node(repository, context)
 
 
 def _status_node(repository: Repository, status: Status) -> Node:
@@ -126,9 +136,7 @@ def check_run_node(repository: Repository, run: CheckRun) -> Node:
             "permalink": url,
             "isRequired": lambda **_: False,
             "checkSuite": Node("CheckSuite", {"id": f"CS_{run.id}", "workflowRun": workflow_run}),
-            "annotations": lambda **page: connection(
-                "CheckAnnotationConnection", run.annotations, _annotation, **page
-            ),
+            "annotations": lambda **page: connection("CheckAnnotationConnection", run.annotations, _annotation, page),
         },
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache
+import re
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -31,6 +32,9 @@ class UndefinedField(ValidationRule):
             return
         path = [step for step in map(_step, ancestors) if step] + [_step(node)]
         name = node.name.value
+        if name in left_out().get(owner.name, frozenset()):
+            self.report_error(graphql.GraphQLError(f"not simulated: {owner.name}.{name}", node))
+            return
         extensions = {"code": "undefinedField", "typeName": owner.name, "fieldName": name, "path": path}
         self.report_error(
             graphql.GraphQLError(f"Field '{name}' doesn't exist on type '{owner.name}'", node, extensions=extensions)
@@ -58,11 +62,22 @@ _RULES = [
 @cache
 def schema() -> graphql.GraphQLSchema:
     """Return GitHub's schema, pruned by scripts/prune-schema."""
-    text = resources.files("trunkline.sim").joinpath("schema.graphql").read_text(encoding="utf-8")
-    return graphql.build_schema(text, assume_valid=True, assume_valid_sdl=True)
+    return graphql.build_schema(_schema_text(), assume_valid=True, assume_valid_sdl=True)
 
 
 @cache
+def _schema_text() -> str:
+    return resources.files("trunkline.sim").joinpath("schema.graphql").read_text(encoding="utf-8")
+
+
+@cache
+def left_out() -> dict[str, frozenset[str]]:
+    """Return the fields that GitHub has and the pruned schema has not, by type: its closing comments."""
+    found = re.findall(r"^# left out of (\w+): (.*)$", _schema_text(), re.MULTILINE)
+    return {name: frozenset(fields.split()) for name, fields in found}
+
+
+@lru_cache(maxsize=256)
 def _parsed(query: str) -> graphql.DocumentNode:
     return graphql.parse(query)
 
@@ -99,7 +114,7 @@ def execute(root: dict[str, Node], asking: Asking, query: str, variables: dict[s
 
 
 def operation_of(query: str) -> str:
-    """Return the name of a document's first operation, or its first field's, or empty."""
+    """Return the name of a document's first operation, or empty."""
     try:
         definitions = _parsed(query).definitions
     except graphql.GraphQLError:
@@ -110,7 +125,7 @@ def operation_of(query: str) -> str:
     return ""
 
 
-def _resolve(source: Any, info: graphql.GraphQLResolveInfo, **arguments: Any) -> Any:
+def _resolve(source: Any, info: graphql.GraphQLResolveInfo[Any], **arguments: Any) -> Any:
     name = f"{info.parent_type.name}.{info.field_name}"
     if not isinstance(source, Node):
         raise TypeError(f"{name} is asked of {source!r}, which is no node")

@@ -92,7 +92,7 @@ def _reopen(asking: Asking, given: Input) -> dict[str, Any]:
     try:
         reopened = actions.reopen(asking.world, repository, pull, asking.login)
     except GitHubRefusal as refusal:
-        # GraphQL gives no reason here: "Could not open the pull request." (cli/cli#5263).
+        # GraphQL gives no reason here: "Could not open the pull request." (cli/cli#10062).
         raise GraphError("UNPROCESSABLE", "Could not open the pull request.") from refusal
     return _answer(asking, repository, reopened)
 

@@ -9,6 +9,7 @@ from trunkline.sim.graph.timeline import timeline
 from trunkline.sim.graph.tree import Asking, GraphError, Node, connection
 from trunkline.sim.merging import Mergeable, mergeable
 from trunkline.sim.model import Comment, Label, PullRequest, PullState, Repository, Review
+from trunkline.sim.refused import NotSimulatedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,7 +107,7 @@ def review_decision(pull: PullRequest) -> str | None:
 
 def _people(asking: Asking, pull: PullRequest) -> dict[str, Any]:
     def nobody(typename: str) -> Callable[..., Node]:
-        return lambda **page: connection(typename, (), lambda login: user_node(asking, login), **page)
+        return lambda **page: connection(typename, (), lambda login: user_node(asking, login), page)
 
     return {
         "author": lambda: user_node(asking, pull.author),
@@ -114,9 +115,15 @@ def _people(asking: Asking, pull: PullRequest) -> dict[str, Any]:
         "assignees": nobody("UserConnection"),
         "assignedActors": nobody("AssigneeConnection"),
         "reviewRequests": nobody("ReviewRequestConnection"),
-        "projectItems": nobody("ProjectV2ItemConnection"),
+        "projectItems": _no_project_items,
         "projectCards": _classic_projects,
     }
+
+
+def _no_project_items(*, include_archived: bool, **page: Any) -> Node:  # noqa: ARG001 -- there are none of either
+    """Return no project items: projects are not simulated, so no pull request is in one."""
+    nothing: tuple[Node, ...] = ()
+    return connection("ProjectV2ItemConnection", nothing, lambda item: item, page)
 
 
 def _classic_projects(**_: Any) -> Node:
@@ -131,13 +138,15 @@ def _conversation(asking: Asking, repository: Repository, pull: PullRequest) -> 
     def review(item: Review) -> Node:
         return _review_node(asking, repository, item)
 
-    labels = [repository.labels[name] for name in pull.labels]
+    def labels(order_by: Mapping[str, str] | None = None, **page: Any) -> Node:
+        return _labels(repository, pull.labels, order_by, page)
+
+    latest = tuple({item.author: item for item in pull.reviews}.values())
     return {
-        "labels": lambda **page: connection(
-            "LabelConnection", labels, lambda item: label_node(repository, item), **page
-        ),
-        "comments": lambda **page: connection("IssueCommentConnection", pull.comments, comment, **page),
-        "reviews": lambda **page: connection("PullRequestReviewConnection", pull.reviews, review, **page),
+        "latestReviews": lambda **page: connection("PullRequestReviewConnection", latest, review, page),
+        "labels": labels,
+        "comments": lambda **page: connection("IssueCommentConnection", pull.comments, comment, page),
+        "reviews": lambda **page: connection("PullRequestReviewConnection", pull.reviews, review, page),
         "reactionGroups": reactions,
     }
 
@@ -217,10 +226,12 @@ def _git(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str,
                 "PullRequestCommit",
                 {"id": f"PRC_{data.oid}", "commit": lambda: commit_node(asking, repository, data.oid)},
             ),
-            **page,
+            page,
         )
 
     return {
+        "baseRef": lambda: _branch(repository, pull.base),
+        "headRef": lambda: _branch(repository, pull.head),
         "baseRefOid": base,
         "mergeable": lambda: mergeable(world, repository, pull).value,
         "mergeStateStatus": lambda: merge_state(asking, repository, pull),
@@ -270,24 +281,40 @@ def repository_node(asking: Asking, repository: Repository) -> Node:
             "squashMergeAllowed": settings.squash_allowed,
             "rebaseMergeAllowed": settings.rebase_allowed,
             "deleteBranchOnMerge": settings.delete_branch_on_merge,
-            "defaultBranchRef": lambda: _default_branch(repository),
-            "labels": lambda order_by=None, **page: _labels(repository, order_by, page),
+            "defaultBranchRef": lambda: _branch(repository, repository.default_branch),
+            "labels": lambda order_by=None, **page: _labels(repository, tuple(repository.labels), order_by, page),
             "pullRequest": lambda number: _pull(asking, repository, number),
             "pullRequests": lambda **arguments: _pulls(asking, repository, **arguments),
         },
     )
 
 
-def _default_branch(repository: Repository) -> Node | None:
-    """Return the default branch; GitHub answers null while the repository is empty."""
-    name = repository.default_branch
-    return Node("Ref", {"id": f"REF_{repository.id}_{name}", "name": name}) if name in repository.refs else None
+def _branch(repository: Repository, name: str) -> Node | None:
+    """Return a branch, or null as GitHub does where it is gone (the default branch: of an empty repository)."""
+    if name not in repository.refs:
+        return None
+    # No branch is protected: protection rules are not simulated.
+    fields = {
+        "id": f"REF_{repository.id}_{name}",
+        "name": name,
+        "prefix": "refs/heads/",
+        "branchProtectionRule": None,
+    }
+    return Node("Ref", fields)
 
 
-def _labels(repository: Repository, order_by: Mapping[str, str] | None, page: dict[str, Any]) -> Node:
-    backward = (order_by or {}).get("direction") == "DESC"
-    labels = sorted(repository.labels.values(), key=lambda label: label.name, reverse=backward)
-    return connection("LabelConnection", labels, lambda label: label_node(repository, label), **page)
+def _labels(
+    repository: Repository, names: tuple[str, ...], order_by: Mapping[str, str] | None, page: dict[str, Any]
+) -> Node:
+    """Return labels in the order asked for; the schema's default is by creation."""
+    order = {"field": "CREATED_AT", "direction": "ASC", **(order_by or {})}
+    created = list(repository.labels)
+    keys: dict[str, Callable[[str], Any]] = {"CREATED_AT": created.index, "NAME": str}
+    if order["field"] not in keys:
+        raise NotSimulatedError(f"labels(orderBy: {order['field']})")
+    ordered = sorted(names, key=keys[order["field"]], reverse=order["direction"] == "DESC")
+    labels = [repository.labels[name] for name in ordered]
+    return connection("LabelConnection", labels, lambda label: label_node(repository, label), page)
 
 
 def _pull(asking: Asking, repository: Repository, number: int) -> Node:
@@ -317,7 +344,7 @@ def _pulls(
     order = {"field": "CREATED_AT", "direction": "ASC", **(order_by or {})}
     keys = {"CREATED_AT": "created_at", "UPDATED_AT": "updated_at"}
     if order["field"] not in keys:
-        raise GraphError("", f"not simulated: pullRequests(orderBy: {order['field']})")
+        raise NotSimulatedError(f"pullRequests(orderBy: {order['field']})")
     key = keys[order["field"]]
     chosen.sort(key=lambda pull: (getattr(pull, key), pull.number), reverse=order["direction"] == "DESC")
-    return connection("PullRequestConnection", chosen, lambda pull: pull_node(asking, repository, pull), **page)
+    return connection("PullRequestConnection", chosen, lambda pull: pull_node(asking, repository, pull), page)

@@ -78,8 +78,8 @@ def _search(asking: Asking, query: str, *, type: str, **page: Any) -> Node:  # n
         "SearchResultItemConnection",
         found,
         lambda pair: pull_node(asking, *pair),
-        extra={"issueCount": len(found)},
-        **page,
+        page,
+        {"issueCount": len(found)},
     )
 
 

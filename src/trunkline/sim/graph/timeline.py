@@ -29,8 +29,8 @@ def timeline(asking: Asking, repository: Repository, pull: PullRequest) -> Calla
             "PullRequestTimelineItemsConnection",
             chosen,
             lambda event: _event_node(asking, repository, pull, event),
-            **page,
-            extra={"filteredCount": len(chosen)},
+            page,
+            {"filteredCount": len(chosen)},
         )
 
     return items

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trunkline.sim.refused import NotSimulatedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -58,26 +60,33 @@ def connection(
     typename: str,
     items: Sequence[_T],
     view: Callable[[_T], Node],
-    *,
-    first: int | None = None,
-    last: int | None = None,
-    after: str | None = None,
-    before: str | None = None,
+    page: Mapping[str, Any],
     extra: Mapping[str, Any] | None = None,
 ) -> Node:
     """Return one page of a Relay connection.
 
     Errors as docs.github.com, "Forming calls with GraphQL", describes them: nodes without `first` or `last`, or
     more than 100.
+
+    Args:
+        typename: the connection's type.
+        items: everything that it connects.
+        view: makes the node of an item.
+        page: the field's arguments `first`, `last`, `after`, `before`, as far as given.
+        extra: fields that this connection has beyond Relay's.
+
+    Raises:
+        NotSimulatedError: `page` holds another argument.
     """
-    start = _position(after) + 1 if after else 0
-    end = _position(before) if before else len(items)
-    chosen = range(start, end)
-    chosen = chosen[:first] if first is not None else chosen
-    chosen = chosen[-last:] if last else chosen
+    if unknown := sorted(page.keys() - {"first", "last", "after", "before"}):
+        raise NotSimulatedError(f"{typename}({', '.join(unknown)})")
+    chosen = range(_position(page["after"]) + 1 if "after" in page else 0, len(items))
+    chosen = chosen[: max(_position(page["before"]) - chosen.start, 0)] if "before" in page else chosen
+    chosen = chosen[: page["first"]] if "first" in page else chosen
+    chosen = chosen[-page["last"] :] if page.get("last") else chosen
 
     def bounded() -> range:
-        _check_bounds(typename, first, last)
+        _check_bounds(typename, page)
         return chosen
 
     return Node(
@@ -92,16 +101,16 @@ def connection(
     )
 
 
-def _check_bounds(typename: str, first: int | None, last: int | None) -> None:
+def _check_bounds(typename: str, page: Mapping[str, Any]) -> None:
     name = typename.removesuffix("Connection")
     name = name[:1].lower() + name[1:]
-    if first is None and last is None:
+    if not page.keys() & {"first", "last"}:
         message = f"You must provide a `first` or `last` value to properly paginate the `{name}` connection."
         raise GraphError("MISSING_PAGINATION_BOUNDARIES", message)
-    for word, value in (("first", first), ("last", last)):
-        if value is not None and value > _PAGE:
-            message = f"Requesting {value} records on the `{name}` connection exceeds the `{word}` limit of {_PAGE} records."
-            raise GraphError("EXCESSIVE_PAGINATION", message)
+    for word in ("first", "last"):
+        if page.get(word, 0) > _PAGE:
+            asked = f"Requesting {page[word]} records on the `{name}` connection"
+            raise GraphError("EXCESSIVE_PAGINATION", f"{asked} exceeds the `{word}` limit of {_PAGE} records.")
 
 
 def _edge(typename: str, index: int, node: Node) -> Node:

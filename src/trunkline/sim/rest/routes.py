@@ -163,7 +163,7 @@ def _run(call: Call) -> CheckRun:
     raise GitHubRefusal(No.NOT_FOUND, "Not Found")
 
 
-def annotations(call: Call) -> Reply:
+def run_annotations(call: Call) -> Reply:
     """GET a check run's annotations."""
     listed = [
         {
@@ -250,7 +250,7 @@ _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("PUT", _REPO + "/pulls/{number:int}/merge", pull_merge),
     ("PUT", _REPO + "/pulls/{number:int}/merge-async", merge_async),
     ("GET", _REPO + "/pulls/{number:int}/merge-async/{uuid}", merge_result),
-    ("GET", _REPO + "/check-runs/{id:int}/annotations", annotations),
+    ("GET", _REPO + "/check-runs/{id:int}/annotations", run_annotations),
     ("GET", _REPO + "/commits/{ref:path}/check-runs", check_runs),
     ("GET", _REPO + "/commits/{ref:path}/status", combined_status),
     ("POST", _REPO + "/git/refs", ref_create),
