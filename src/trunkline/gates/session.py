@@ -41,6 +41,8 @@ def run_session(asked: Request, name: str, run: Path, *, commit: str, fresh: boo
         with worktrees.slot(git, tip) as slot:
             outcome = execute(Ground(git, slot, asked.root, run, asked.sign), asked.gate(name), fresh=fresh, say=say)
     except TrunklineError as error:
+        stopped = GateOutcome(name, Verdict.INTERRUPTED, command=asked.gate(name).typed, diagnosis=str(error))
+        replace_bytes(run / f"{name}.json", json.dumps(stopped.to_json()).encode())
         return "\n".join([str(error), error.stderr, *(f"next: {command}" for command in error.next_commands)])
     replace_bytes(run / f"{name}.json", json.dumps(outcome.to_json()).encode())
     return _told(outcome, say)

@@ -206,8 +206,8 @@ def end_group(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGT
 
 def _end_orphans(child: subprocess.Popen[bytes]) -> None:
     """Wait for a child's end, and kill what is left of its group: it may have died before what it started."""
-    if child.returncode is None:
-        # Not reaped yet, so its number is still its group's and cannot be anybody else's.
+    with contextlib.suppress(ChildProcessError):  # a timeout reaped it, and has ended its group
+        # Not reaped yet, its number is still its group's and cannot be anybody else's.
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         _signal_group(child, signal.SIGKILL)
 

@@ -17,6 +17,7 @@ from trunkline.engine import Performed
 from trunkline.tasks.telling import Told, telling
 from trunkline.workflows import log as log_workflow
 from trunkline.workflows import rebase, resume
+from trunkline.workflows import undo as undo_workflow
 from trunkline.workflows.context import Context, Options, open_context
 
 _HELP = {
@@ -139,6 +140,9 @@ def continue_(_: InvokeContext, json: bool = False) -> None:
             return
         context, run = found
         told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}, run {run.id}")
+        if run.state == "aborting":  # a killed abort is finished, never turned round
+            told.outcome(resume.abort(context, run))
+            return
         _conclude(told, context, resume.resume(context, run))
 
 
@@ -151,6 +155,24 @@ def abort(_: InvokeContext, json: bool = False) -> None:
             told.terminal.line("nothing to abort: no run is open")
             return
         told.outcome(resume.abort(*found))
+
+
+@task(help={"run": "which run, by its id or how that begins (invoke log); default: the newest finished one",
+            "dry-run": _HELP["dry-run"], "json": _HELP["json"]})  # fmt: skip
+def undo(_: InvokeContext, run: str = "", dry_run: bool = False, json: bool = False) -> None:
+    """Take a finished run back: branch, remote, draft state, base, note; undo again to redo it."""
+    with telling("undo", json_wanted=json) as told:
+        found = undo_workflow.find(_listener(told), run=run)
+        if found is None or not found.changes:
+            told.terminal.line("nothing to undo: no finished run changed anything")
+            return
+        entry = found.context.entry
+        told.terminal.headline(f"#{entry.pr} {entry.branch}: back to before run {found.run.id}")
+        told.account["undoes"] = found.run.id
+        if dry_run:
+            told.plan(found.plan)
+        else:
+            told.performed(undo_workflow.run(found))
 
 
 @task(help={"json": _HELP["json"]})
@@ -170,5 +192,6 @@ namespace = Collection(
     *[_step_task(step) for step in StepName],
     continue_,
     abort,
+    undo,
     log,
 )

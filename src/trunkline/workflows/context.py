@@ -29,9 +29,6 @@ class Listener(Teller, Protocol):
     def progress(self, text: str) -> None:
         """A line of progress within a step."""
 
-    def running(self, gates: Mapping[str, float]) -> None:
-        """These gates run, each since a time of the monotonic clock."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -69,7 +66,7 @@ class Context:
     @property
     def github(self) -> GitHub:
         """The stack's repository on GitHub."""
-        return GitHub(self.repository, self.git.cwd)
+        return GitHub(self.repository, self.git.cwd, self.tell.progress)
 
     @property
     def state(self) -> Path:
