@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trunkline.adapters.lease import Lease
-from trunkline.domain.errors import OutsideFailed, TrunklineError, UsageError
+from trunkline.adapters.patience import passes
+from trunkline.domain.errors import OutsideFailed, Transient, TrunklineError, UsageError
 from trunkline.domain.names import Oid, oid
 from trunkline.kernel import proc
 
@@ -162,5 +163,7 @@ class Git:
 
 def _failure(done: proc.Completed, *, network: bool) -> TrunklineError:
     what = f"git {done.argv[1]} failed"
-    kind = OutsideFailed if network else UsageError
+    kind: type[TrunklineError] = OutsideFailed if network else UsageError
+    if network and passes(done.error_text):
+        kind = Transient
     return kind(what, why=f"exit code {done.returncode}", command=done.typed, stderr=done.error_text)

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from trunkline.domain.errors import NotSignedIn, OutsideFailed, Refused, TrunklineError, UsageError
+from trunkline.adapters.patience import patiently
+from trunkline.domain.errors import NotSignedIn, OutsideFailed, Refused, Transient, TrunklineError, UsageError
 from trunkline.domain.names import Oid, PrNumber, oid, pr_number
 from trunkline.domain.snapshot import CheckRun, ForcePush, PrState, PullRequest, Snapshot
 from trunkline.kernel import proc
 
+T = TypeVar("T")
 SECONDS = 60.0
+_MINUTE = 60.0
+"""What GitHub asks for where a rate limit names no time."""
 _NO_CREDENTIALS = 4  # gh's exit code when no credentials are configured at all
 _ENV = {
     "GH_PROMPT_DISABLED": "1",
@@ -105,10 +110,12 @@ class GitHub:
     Attributes:
         repository: which.
         cwd: where gh runs; it needs no checkout, since every call names the repository.
+        waiting: told when GitHub is asked again after a failure.
     """
 
     repository: Repository
     cwd: Path
+    waiting: Callable[[str], None] | None = None
 
     def read_stack(self, numbers: Sequence[PrNumber]) -> Snapshot:
         """Read every pull request of a stack, its checks and its force-push history, in one round trip.
@@ -127,24 +134,71 @@ class GitHub:
         )
         variables = {"owner": self.repository.owner, "name": self.repository.name}
         payload = json.dumps({"query": query, "variables": variables}).encode()
-        answer = self._api("graphql", "--input", "-", stdin=payload, partial=True)
+        answer = patiently(
+            lambda: self._api("graphql", "--input", "-", stdin=payload, partial=True), tell=self.waiting
+        )
         return self._snapshot(answer, numbers)
 
-    def mark_ready(self, number: PrNumber) -> None:
-        """Mark a draft ready for review; one that is ready already stays so (REST cannot do this)."""
-        self._gh("pr", "ready", str(number), "--repo", self.repository.argument)
+    def mark_ready(self, number: PrNumber, *, undo: bool = False) -> None:
+        """Mark a draft ready for review, or a draft again; what is so already stays so (REST cannot do this)."""
+        flags = ("--undo",) if undo else ()
 
-    def edit(self, number: PrNumber, **fields: str) -> Mapping[str, Any]:
+        def write() -> bool:
+            self._gh("pr", "ready", str(number), *flags, "--repo", self.repository.argument)
+            return True
+
+        self._insist(write, lambda: True if self._pull(number).get("draft") is undo else None)
+
+    def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> Mapping[str, Any]:
         """Change `body` or `base` of a pull request and return it as GitHub now has it.
 
         REST: one request instead of gh pr edit's three, and gh before 2.82 fails there on classic projects.
+
+        Args:
+            number: of the pull request.
+            seen_body: the description that a new one was made from: where a failed write is repeated, it must be
+                that still.
+            **fields: what changes.
 
         Raises:
             Refused: GitHub does not take the change (422): a closed pull request, a base that is not there.
         """
         path = f"repos/{self.repository.slug}/pulls/{number}"
-        answer = self._api("-X", "PATCH", path, "--input", "-", stdin=json.dumps(fields).encode())
-        return dict(answer.body)
+
+        def write() -> Mapping[str, Any]:
+            answer = self._api("-X", "PATCH", path, "--input", "-", stdin=json.dumps(fields).encode())
+            return dict(answer.body)
+
+        def written() -> Mapping[str, Any] | None:
+            held = self._pull(number)
+            now = {"body": held.get("body") or "", "base": (held.get("base") or {}).get("ref")}
+            if all(now[name] == value for name, value in fields.items()):
+                return held
+            if seen_body is not None and now["body"] != seen_body:
+                raise Refused(
+                    f"the description of #{number} was edited at the same moment",
+                    why="a write of ours failed, and what stands there now is neither what we saw nor what we wrote",
+                    next_command="invoke continue",
+                )
+            return None
+
+        return self._insist(write, written)
+
+    def _pull(self, number: PrNumber) -> Mapping[str, Any]:
+        return dict(self._api(f"repos/{self.repository.slug}/pulls/{number}", stdin=b"").body)
+
+    def _insist(self, write: Callable[[], T], written: Callable[[], T | None]) -> T:
+        """Write; after a failure that may pass, read first whether the write arrived, and only then repeat it."""
+        failed = False
+
+        def attempt() -> T:
+            nonlocal failed
+            if failed and (found := written()) is not None:
+                return found
+            failed = True
+            return write()
+
+        return patiently(attempt, tell=self.waiting)
 
     def _snapshot(self, answer: Answer, numbers: Sequence[PrNumber]) -> Snapshot:
         data = answer.body.get("data") or {}
@@ -223,31 +277,52 @@ def _failure(answer: Answer) -> TrunklineError:
     told = done.error_text or (str(answer.body.get("message", "")) if isinstance(answer.body, dict) else "")
     detail = [str(error) for error in answer.body.get("errors", ())] if isinstance(answer.body, dict) else []
     kind, what, following = _classified(answer, told)
-    return kind(
-        what, why="; ".join([told.splitlines()[0] if told else f"exit code {done.returncode}", *detail]),
-        command=_typed(done), stderr=done.error_text, next_command=following,
-    )  # fmt: skip
+    why = "; ".join([told.splitlines()[0] if told else f"exit code {done.returncode}", *detail])
+    if issubclass(kind, Transient):
+        return kind(
+            what, why=why, command=_typed(done), stderr=done.error_text, next_command=following,
+            wait=_asked_wait(answer, told),
+        )  # fmt: skip
+    return kind(what, why=why, command=_typed(done), stderr=done.error_text, next_command=following)
+
+
+def _asked_wait(answer: Answer, told: str) -> float | None:
+    """Return the seconds that GitHub asked to wait: Retry-After, else the reset of a spent limit, else a minute.
+
+    Source: docs.github.com, "Best practices for using the REST API", "Handle rate limit errors appropriately".
+    None where it was no rate limit.
+    """
+    after = answer.headers.get("retry-after", "")
+    if after.isdigit():
+        return float(after)
+    reset = answer.headers.get("x-ratelimit-reset", "")
+    if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
+        return max(float(reset) - time.time(), 1.0)
+    return _MINUTE if _limited(answer, told) else None
+
+
+def _limited(answer: Answer, told: str) -> bool:
+    return (
+        answer.status == 429  # noqa: PLR2004 -- HTTP Too Many Requests
+        or "rate limit" in told.lower()
+        or answer.headers.get("x-ratelimit-remaining") == "0"
+    )
 
 
 def _classified(answer: Answer, told: str) -> tuple[type[TrunklineError], str, str]:
     status = answer.status
-    limited = status == 429 or "rate limit" in told.lower() or answer.headers.get("x-ratelimit-remaining") == "0"  # noqa: PLR2004
     if answer.done.returncode == _NO_CREDENTIALS or status == 401:  # noqa: PLR2004 -- HTTP Unauthorized
         return NotSignedIn, "you are not signed in to GitHub", "gh auth login"
-    if limited:
-        wait = answer.headers.get("retry-after", "60")
-        return (
-            OutsideFailed,
-            f"GitHub's rate limit is reached; wait {wait} s and run again",
-            "gh api rate_limit",
-        )
+    if _limited(answer, told):
+        wait = _asked_wait(answer, told) or _MINUTE
+        return Transient, f"GitHub's rate limit is reached; it asks to wait {wait:.0f} s", "gh api rate_limit"
     verdicts: dict[int, tuple[type[TrunklineError], str, str]] = {
         403: (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
         404: (UsageError, "GitHub has no such thing, or does not show it to you", "gh auth status"),
         409: (Refused, "GitHub refused: the pull request changed meanwhile", "invoke status"),
         422: (Refused, "GitHub refused the change", "invoke status"),
     }
-    return verdicts.get(status, (OutsideFailed, "GitHub could not be reached or failed", "gh auth status"))
+    return verdicts.get(status, (Transient, "GitHub could not be reached or failed", "gh auth status"))
 
 
 def _typed(done: proc.Completed) -> str:

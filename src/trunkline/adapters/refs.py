@@ -11,8 +11,9 @@ from pathlib import Path
 from trunkline.adapters.git import Git
 from trunkline.adapters.history import has_object, reachable
 from trunkline.adapters.lease import Lease
+from trunkline.adapters.patience import passes, patiently
 from trunkline.domain.commits import Commit
-from trunkline.domain.errors import OutsideFailed, Refused, UsageError
+from trunkline.domain.errors import OutsideFailed, Refused, Transient, TrunklineError, UsageError
 from trunkline.domain.names import ZERO_OID, BranchName, Oid, PrNumber, branch_ref, oid
 
 BACKUPS = "refs/trunkline/backup"
@@ -64,7 +65,9 @@ def list_remote(git: Git, remote: str, names: Sequence[str]) -> dict[str, Oid]:
     Raises:
         OutsideFailed: the remote did not answer.
     """
-    lines = git.query("ls-remote", "--quiet", "--end-of-options", remote, *names, network=True).text.splitlines()
+    lines = patiently(
+        lambda: git.query("ls-remote", "--quiet", "--end-of-options", remote, *names, network=True)
+    ).text.splitlines()
     found = {name: oid(value) for value, _, name in (line.partition("\t") for line in lines)}
     return {name: value for name, value in found.items() if name in names}  # ls-remote matches by suffix
 
@@ -79,10 +82,12 @@ def fetch(git: Git, lease: Lease, remote: str, wanted: Mapping[str, str]) -> Non
         wanted: full remote ref -> full local ref; every remote ref must exist.
     """
     specs = [f"+{theirs}:{ours}" for theirs, ours in wanted.items()]
-    git.mutate(
-        lease, "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
-        "--quiet", "--end-of-options", remote, *specs, network=True,
-        told=f"git fetch {remote} " + " ".join(theirs.removeprefix("refs/heads/") for theirs in wanted),
+    told = f"git fetch {remote} " + " ".join(theirs.removeprefix("refs/heads/") for theirs in wanted)
+    patiently(
+        lambda: git.mutate(
+            lease, "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
+            "--quiet", "--end-of-options", remote, *specs, network=True, told=told,
+        )
     )  # fmt: skip
 
 
@@ -229,10 +234,16 @@ def push(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> P
     Whatever the push itself says, the remote's refs decide (faults 17 and 18): all new: done; all old: refused or
     failed, safe to run again; anything else: somebody else pushed.
 
+    A connection that failed is tried again with the identical command, bounded, after the remote was asked.
+
     Raises:
         Refused: the remote rejected it (protection, hook, lease); it holds what it held.
         OutsideFailed: the remote did not answer; it may be run again.
     """
+    return patiently(lambda: _push_once(git, lease, remote, updates))
+
+
+def _push_once(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
     names = [branch_ref(update.branch) for update in updates]
     arguments = push_arguments(remote, updates)
     told = "git " + shlex.join(part for part in arguments if part not in _UNTYPED)
@@ -251,10 +262,12 @@ def push(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> P
             next_command="invoke fetch",
         )
     reasons = [line.partition("\t")[2] for line in done.text.splitlines() if line.startswith("!")]
-    # Without a reason: 128 is git's own death (the connection); 1 is a refusal, as by a pre-push hook (kept: fault 37).
+    # Without a reason: 128 is git's own death (the connection); 1 a refusal, as by a pre-push hook (kept: fault 37).
     refused = bool(reasons) or done.returncode == 1
     guess = "a pre-push hook, or the remote, refused it" if refused else "the connection failed"
-    kind = Refused if refused else OutsideFailed
+    kind: type[TrunklineError] = Refused if refused else OutsideFailed
+    if not refused and passes(done.error_text):
+        kind = Transient
     raise kind(
         f"{remote} did not take the push",
         why="; ".join(reasons) or f"{guess}; the branch is as it was",

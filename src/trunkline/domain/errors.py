@@ -89,6 +89,27 @@ class OutsideFailed(TrunklineError):
     code = ExitCode.OUTSIDE
 
 
+class Transient(OutsideFailed):
+    """The outside failed in a way that may pass: asked again before it is an error (exit 6).
+
+    Args:
+        wait: the seconds that it asked us to wait; None: it did not say.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        next_command: str | tuple[str, ...] = (),
+        command: str = "",
+        stderr: str = "",
+        wait: float | None = None,
+    ) -> None:
+        super().__init__(what, why=why, next_command=next_command, command=command, stderr=stderr)
+        self.wait = wait
+
+
 class Defect(TrunklineError):
     """A contradiction that only a defect of ours explains (exit 70)."""
 

@@ -29,6 +29,9 @@ class Listener(Teller, Protocol):
     def progress(self, text: str) -> None:
         """A line of progress within a step."""
 
+    def running(self, gates: Mapping[str, float]) -> None:
+        """These gates run, each since a time of the monotonic clock."""
+
 
 @dataclass(frozen=True)
 class Options:

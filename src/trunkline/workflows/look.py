@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from trunkline.adapters import history, refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub
+from trunkline.adapters.patience import patiently
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, Oid, branch_ref
 from trunkline.domain.snapshot import LocalState, Snapshot
@@ -55,9 +56,11 @@ def look_at_remote(git: Git, stack: Stack, entry: Entry) -> dict[str, Oid]:
     wanted = [name for name, tip in found.items() if tip in lacking]
     if wanted:
         # Objects only, no ref: looking moves nothing.
-        git.query(
-            "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
-            "--refmap=", "--quiet", "--end-of-options", stack.remote, *wanted, network=True,
+        patiently(
+            lambda: git.query(
+                "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
+                "--refmap=", "--quiet", "--end-of-options", stack.remote, *wanted, network=True,
+            )
         )  # fmt: skip
     return found
 
