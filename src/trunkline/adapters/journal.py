@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any
 
 from trunkline.adapters.lease import Lease
 from trunkline.domain.errors import Refused
-from trunkline.kernel.files import append_line, private_directory
+from trunkline.kernel.files import append_line, private_directory, sync_directory
 
 VERSION = 1
 _GENESIS = "0" * 64
@@ -30,7 +31,7 @@ class Record:
     """One line of a journal.
 
     Attributes:
-        kind: run, begin, intent, done, paused, failed, finished or aborted.
+        kind: run, begin, intent, gated, done, paused, resolved, resumed, failed, finished, aborting or aborted.
         data: the rest, JSON values.
         step: the step it is about, or "".
     """
@@ -51,7 +52,9 @@ class Run:
 
     @property
     def state(self) -> str:
-        """`paused`, `finished`, `failed`, `aborted`, or `interrupted` where it just ends."""
+        """`paused`, `finished`, `failed`, `aborting`, `aborted`, or `interrupted` where it just ends."""
+        if self.last("aborting"):
+            return "aborted" if self.last("aborted") else "aborting"
         for record in reversed(self.records):
             if record.kind in _ENDINGS | {"paused"}:
                 return record.kind
@@ -63,6 +66,19 @@ class Run:
     def started(self) -> Mapping[str, Any]:
         """What the first record says: the task, the entry, the options."""
         return self.records[0].data if self.records else {}
+
+    @property
+    def pause(self) -> Record | None:
+        """The pause that its step has not come through since, even if a `continue` of it was killed."""
+        paused = self.last("paused")
+        if paused is None or self.last("aborted") is not None:
+            return None
+        return paused if not any(r.kind == "done" and r.step == paused.step for r in self.after(paused)) else None
+
+    def after(self, record: Record) -> tuple[Record, ...]:
+        """Return the records that follow one."""
+        position = next(index for index, each in enumerate(self.records) if each is record)
+        return self.records[position + 1 :]
 
     def last(self, kind: str, step: str = "") -> Record | None:
         """Return the newest record of a kind, and of a step where one is named."""
@@ -102,9 +118,9 @@ class Journal:
 
 
 def new_run_id(label: str) -> str:
-    """Return an id that sorts by time: `20251119T101530-519-3fa2`."""
+    """Return an id that sorts by time, several in a second too: `20251119T101530.123456-519-3fa2`."""
     now = dt.datetime.now(dt.timezone.utc)
-    return f"{now:%Y%m%dT%H%M%S}-{label}-{secrets.token_hex(2)}"
+    return f"{now:%Y%m%dT%H%M%S.%f}-{label}-{secrets.token_hex(2)}"
 
 
 def runs_dir(state: Path) -> Path:
@@ -114,8 +130,10 @@ def runs_dir(state: Path) -> Path:
 
 def create(lease: Lease) -> Journal:
     """Begin the journal of the run that holds the lease."""
-    private_directory(runs_dir(lease.state))
-    directory = private_directory(runs_dir(lease.state) / lease.run)
+    parent = private_directory(runs_dir(lease.state))
+    directory = private_directory(parent / lease.run)
+    sync_directory(lease.state)
+    sync_directory(parent)
     return Journal(lease.run, directory / "journal.jsonl")
 
 
@@ -130,8 +148,12 @@ def reopen(run: Run) -> Journal:
     lines = _whole_lines(run.path)
     kept = b"".join(line + b"\n" for line in lines)
     if run.path.stat().st_size != len(kept):
-        with run.path.open("r+b") as stream:
-            stream.truncate(len(kept))
+        handle = os.open(run.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.ftruncate(handle, len(kept))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
     previous = _hash(lines[-1]) if lines else _GENESIS
     return Journal(run.id, run.path, len(lines), previous)
 

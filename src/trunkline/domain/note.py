@@ -59,6 +59,28 @@ def place(body: str, note: str) -> str:
     return f"{body[:start]}{BEGIN}\n{note}\n{END}{body[end + len(END) :]}"
 
 
+def block_of(body: str) -> str | None:
+    """Return the note of a description with its markers, or None where there is no whole one."""
+    start = body.find(BEGIN)
+    end = body.find(END, start)
+    return body[start : end + len(END)] if start >= 0 and end >= 0 else None
+
+
+def put_back(body: str, block: str | None) -> str:
+    """Return a description with another note in the place of its own, or with none; the rest byte for byte.
+
+    Raises:
+        Refused: its markers are damaged.
+    """
+    if block is not None:
+        return place(body, block.removeprefix(f"{BEGIN}\n").removesuffix(f"\n{END}"))
+    own = block_of(body)
+    if own is None:
+        return body
+    before, _, after = body.partition(own)
+    return before.removesuffix("\n\n") + after if not after else before + after
+
+
 def noted_commit(body: str) -> str:
     """Return the object id that the note in a description speaks of, or "" where there is no note."""
     _, found, rest = body.partition(BEGIN)

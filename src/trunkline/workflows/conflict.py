@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ def open_worktree(context: Context, acting: Acting, *, onto: Oid, commit: Commit
     acting.intend(worktree=str(path), onto=onto, commit=commit.oid)
     remove_worktree(context, acting, path)
     private_directory(path.parent)
-    context.git.mutate(acting.lease, "worktree", "add", "--quiet", "--detach", "--end-of-options", str(path), onto)
+    context.git.mutate(
+        acting.lease, "worktree", "add", "--quiet", "--detach", "--force", "--force", "--end-of-options",
+        str(path), onto,
+    )  # fmt: skip
     context.git.at(path).mutate(
         acting.lease, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty", "--keep-redundant-commits",
         commit.oid, ok=(0, 1),
@@ -34,9 +38,18 @@ def open_worktree(context: Context, acting: Acting, *, onto: Oid, commit: Commit
 
 
 def remove_worktree(context: Context, acting: Acting, path: Path) -> None:
-    """Remove a pause's work tree; it holds nothing that is not committed elsewhere."""
-    if path.is_dir():
-        context.git.mutate(acting.lease, "worktree", "remove", "--force", "--force", "--", str(path))
+    """Remove a pause's work tree; it holds nothing that is not committed elsewhere.
+
+    What a kill left half made or half removed is removed too: it may lack its `.git`, or be locked as initializing.
+    """
+    if not path.is_dir():
+        return
+    done = context.git.mutate(
+        acting.lease, "worktree", "remove", "--force", "--force", "--", str(path), ok=tuple(range(256))
+    )
+    if done.returncode != 0:
+        shutil.rmtree(path)
+        context.git.mutate(acting.lease, "worktree", "prune")
 
 
 def resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) -> Oid:

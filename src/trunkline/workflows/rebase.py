@@ -10,6 +10,7 @@ from trunkline.adapters import journal, lease
 from trunkline.domain.errors import Paused, UsageError
 from trunkline.domain.step import Outcome, Plan, Step, StepName
 from trunkline.engine import Acting, Performed, perform
+from trunkline.workflows import branch
 from trunkline.workflows.context import Context, Options
 from trunkline.workflows.steps import (
     checklist,
@@ -105,9 +106,17 @@ def run(context: Context, task: str) -> Performed:
     with lease.hold(context.state, run=journal.new_run_id(str(context.entry.pr))) as held:
         if StepName.ONTO in names:
             _refuse_while_paused(context)
+        settle_last(context, held)
         log = journal.create(held)
         log.append(held, "run", **_started(context, intended))
         return perform(intended, performers(context, task), lease=held, journal=log, tell=context.tell)
+
+
+def settle_last(context: Context, held: lease.Lease) -> None:
+    """Bring back a checkout that the newest run left half moved when it was killed (`branch.settle`)."""
+    newest = next((run for run in journal.runs(context.state) if run.started), None)
+    if newest is not None and newest.state in {"interrupted", "aborting"} and branch.settle(context, held, newest):
+        context.tell.progress(f"brought your checkout back to where run {newest.id} had found it")
 
 
 def performers(context: Context, task: str) -> dict[StepName, Callable[[Acting], Outcome]]:
@@ -158,8 +167,8 @@ def _refuse_while_paused(context: Context) -> None:
     for earlier in journal.runs(context.state):
         if earlier.started.get("branch") != context.entry.branch:
             continue
-        paused = earlier.last("paused")
-        if earlier.state == "paused" and paused:
+        paused = earlier.pause
+        if paused:
             raise Paused(
                 f"run {earlier.id} of #{context.entry.pr} waits for you",
                 why=f"a conflict in {', '.join(paused.data['files'])}\nresolve it in {paused.data['worktree']}",

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from trunkline.adapters import journal, lease, refs
+from trunkline.adapters import history, journal, lease, refs
 from trunkline.adapters.git import Git
-from trunkline.adapters.journal import Run
+from trunkline.adapters.journal import Record, Run
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, short
 from trunkline.domain.step import Mark, Outcome, Plan, Step, StepName
 from trunkline.engine import Acting, Performed, perform
-from trunkline.workflows import branch, conflict, rebase
+from trunkline.workflows import changes, conflict, rebase, undo
+from trunkline.workflows.changes import Change
 from trunkline.workflows.context import Context, Listener, open_context, top_of
 from trunkline.workflows.steps import onto
 
-_OPEN = frozenset({"paused", "failed", "interrupted"})
+_OPEN = frozenset({"paused", "failed", "interrupted", "aborting"})
 
 
 def open_run(git: Git) -> Run | None:
@@ -50,93 +51,86 @@ def resume(context: Context, run: Run) -> Performed:
     """Go on with a run: the steps that are done stay done, the one that stopped is taken up, the rest follow.
 
     Raises:
-        Refused: another run holds the repository.
+        Refused: another run holds the repository, it was aborted meanwhile, or the branch is not where it left it.
     """
+    with lease.hold(context.state, run=run.id) as held:
+        run = journal.read(run.path)  # again, now that nobody else can write: two may have been told to continue
+        if run.state not in _OPEN - {"aborting"}:
+            raise Refused(f"run {run.id} is {run.state} by now", next_command="invoke log")
+        rebase.settle_last(context, held)
+        plan, ways = _remaining(context, run)
+        done = frozenset(StepName(record.step) for record in run.records if record.kind == "done")
+        _refuse_moved(context, run)
+        log = journal.reopen(run)
+        log.append(held, "resumed")
+        return perform(plan, ways, lease=held, journal=log, tell=context.tell, done=done)
+
+
+def _remaining(context: Context, run: Run) -> tuple[Plan, dict[StepName, Callable[[Acting], Outcome]]]:
     task = str(run.started["task"])
     steps = tuple(
         Step(StepName(each["name"]), str(each["does"]), tuple(each["commands"])) for each in run.started["steps"]
     )
     names = [step.name for step in steps]
     skipped = tuple(name for name in names if name in context.options.skip and len(names) > 1)
-    done = frozenset(StepName(record.step) for record in run.records if record.kind == "done")
+    if task == undo.TASK:
+        recorded = tuple(Change.of_data(data) for data in run.started["changes"])
+        return Plan(task, context.entry.pr, steps), changes.performers(context, recorded)
     ways = rebase.performers(context, task)
-    paused = run.last("paused") if run.state == "paused" else None
+    paused = run.pause
     if paused is not None:
-        ways[StepName(paused.step)] = _resuming(context, dict(paused.data))
-    with lease.hold(context.state, run=run.id) as held:
-        log = journal.reopen(run)
-        log.append(held, "resumed")
-        plan = Plan(task, context.entry.pr, steps, skipped)
-        return perform(plan, ways, lease=held, journal=log, tell=context.tell, done=done)
+        ways[StepName(paused.step)] = _resuming(context, paused, run.after(paused))
+    return Plan(task, context.entry.pr, steps, skipped), ways
 
 
-def _resuming(context: Context, paused: dict[str, object]) -> Callable[[Acting], Outcome]:
-    return lambda acting: onto.resume(context, acting, paused)
+def _resuming(context: Context, paused: Record, since: tuple[Record, ...]) -> Callable[[Acting], Outcome]:
+    resolved = next((str(r.data["new"]) for r in since if r.kind == "resolved"), "")
+    moved = next((str(r.data["new"]) for r in reversed(since) if r.kind == "intent" and "ref" in r.data), "")
+    return lambda acting: onto.resume(context, acting, dict(paused.data), resolved=resolved, moved=moved)
+
+
+def _refuse_moved(context: Context, run: Run) -> None:
+    """Look whether what the run did to the branch still stands: a step that is done is not done again."""
+    done = next((r for r in reversed(run.records) if r.kind == "done" and r.step == StepName.ONTO.value), None)
+    new = (done.data.get("facts") or {}).get("new") if done is not None else None
+    ref = branch_ref(context.entry.branch)
+    held = refs.read_refs(context.git, ref).get(ref)
+    if new and (held is None or not history.is_ancestor(context.git, oid(str(new)), held)):
+        raise Refused(
+            f"{context.entry.branch} is not where run {run.id} left it",
+            why=f"it was rebased to {new} and is at {held or 'nothing'}; nothing was changed",
+            next_command=(f"invoke rebase --pr {context.entry.pr}", "invoke abort"),
+        )
 
 
 def abort(context: Context, run: Run) -> Outcome:
-    """Go back to before a run: the branch as it was, the work tree of the conflict gone; nothing is lost.
+    """Go back to before a run: branch, remote branch, draft state, base and note as they were; nothing is lost.
 
-    What was resolved in the pause's work tree is kept as a commit under `refs/trunkline/backup/`.
+    What was resolved in the pause's work tree is kept as a commit under `refs/trunkline/backup/`. An abort that was
+    killed is finished by another, or by `continue`.
 
     Raises:
-        Refused: the run has pushed already, or the branch moved since.
+        Refused: something that the run changed has moved since; it is named and nothing is changed.
     """
     with lease.hold(context.state, run=run.id) as held:
+        run = journal.read(run.path)
+        if run.state not in _OPEN:
+            raise Refused(f"run {run.id} is {run.state} by now", next_command="invoke log")
+        rebase.settle_last(context, held)
+        taken = changes.changes_of(context, run)
+        if found := changes.drifted(context, taken):
+            raise changes.drift(context, found)
         log = journal.reopen(run)
+        if run.state != "aborting":
+            log.append(held, "aborting")
         acting = Acting(held, log, Step(StepName.ONTO, "abort", mutates=True))
-        _refuse_pushed(context, run)
-        told = _restore_branch(context, acting, run)
+        outcomes = changes.put_back_all(context, acting, taken)
         kept = _remove_worktrees(context, acting, run)
         log.append(held, "aborted")
+    told = "; ".join(outcome.told for outcome in reversed(outcomes)) or f"{context.entry.branch} was never moved"
     details = (f"what you had resolved is kept: {kept}",) if kept else ()
-    return Outcome("aborted", told, Mark.DONE, details, {"run": run.id, "kept": kept})
-
-
-def _moves(run: Run) -> list[tuple[str, str | None, str]]:
-    """Return (ref, old, new) of every local branch move that the run announced, in order."""
-    return [
-        (str(record.data["ref"]), record.data["old"], str(record.data["new"]))
-        for record in run.records
-        if record.kind == "intent" and "ref" in record.data and "remote" not in record.data
-    ]
-
-
-def _refuse_pushed(context: Context, run: Run) -> None:
-    intent = next((r for r in run.records if r.kind == "intent" and r.step == StepName.PUSH.value), None)
-    if intent is None:
-        return
-    ref, old, new = str(intent.data["ref"]), str(intent.data["old"]), str(intent.data["new"])
-    now = refs.list_remote(context.git, context.stack.remote, [ref]).get(ref)
-    if now == new:
-        raise Refused(
-            f"run {run.id} has pushed already",
-            why=f"{context.stack.remote} holds {short(new)}; going back would need another push",
-            next_command=(
-                "invoke continue",
-                f"git push --force-with-lease={ref}:{new} {context.stack.remote} {old}:{ref}",
-            ),
-        )
-
-
-def _restore_branch(context: Context, acting: Acting, run: Run) -> str:
-    moves = _moves(run)
-    if not moves:
-        return f"{context.entry.branch} was never moved"
-    before, ours = moves[0][1], {new for _, _, new in moves}
-    now = refs.read_refs(context.git, branch_ref(context.entry.branch)).get(branch_ref(context.entry.branch))
-    if now == before or now is None:
-        return f"{context.entry.branch} is as it was"
-    if now not in ours:
-        raise Refused(
-            f"{context.entry.branch} moved since",
-            why=f"it is at {now}, which run {run.id} did not make; nothing was changed",
-            next_command=f"git log --oneline {now}",
-        )
-    if before is None:
-        return f"{context.entry.branch} stays: the run created it, from {context.stack.remote}"
-    branch.move(context, acting, new=oid(before), old=now, why="abort")
-    return f"{context.entry.branch} is back at {short(before)}"
+    notes = tuple(line for outcome in outcomes for line in outcome.details)
+    return Outcome("aborted", told, Mark.DONE, (*notes, *details), {"run": run.id, "kept": kept})
 
 
 def _remove_worktrees(context: Context, acting: Acting, run: Run) -> str:

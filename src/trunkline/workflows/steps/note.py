@@ -37,9 +37,9 @@ def perform(context: Context, acting: Acting) -> Outcome:
     body = place(pr.body, reviewer_note(facts_of(context)))
     if body == pr.body:
         return Outcome("note", "says so already", Mark.NOTHING, data={"commit": tip, "changed": False})
-    acting.intend(pr=pr.number, body=pr.body)
+    acting.intend(pr=pr.number, body=pr.body, body_after=body)
     context.tell.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
-    written = context.github.edit(pr.number, body=body).get("body")
+    written = context.github.edit(pr.number, seen_body=pr.body, body=body).get("body")
     if written != body:
         raise OutsideFailed(
             f"#{pr.number}'s description did not come back as written",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import refs, replay
+from trunkline.adapters import history, refs, replay
 from trunkline.domain import forkpoint
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Paused, Refused
 from trunkline.domain.forkpoint import ForkPoint
-from trunkline.domain.names import Oid, oid, short
+from trunkline.domain.names import Oid, branch_name, oid, short
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting, Pause
 from trunkline.workflows import branch, conflict
@@ -102,8 +103,17 @@ def perform(context: Context, acting: Acting) -> Outcome:
     return _concluded(context, acting, work, done, resolved=())
 
 
-def resume(context: Context, acting: Acting, paused: dict[str, Any]) -> Outcome:
+def resume(
+    context: Context, acting: Acting, paused: dict[str, Any], *, resolved: str = "", moved: str = ""
+) -> Outcome:
     """Take a replay up again after its conflict was resolved in the pause's work tree.
+
+    Args:
+        context: where.
+        acting: proof.
+        paused: what the journal has of the pause.
+        resolved: the commit that an earlier `continue`, killed since, made of the resolution; "": none did.
+        moved: where it was about to move the branch; "": it did not come so far.
 
     Raises:
         Pause: the conflict is not resolved yet, or a later commit conflicts too.
@@ -121,17 +131,29 @@ def resume(context: Context, acting: Acting, paused: dict[str, Any]) -> Outcome:
         notes=tuple(paused["notes"]),
     )
     rest = replay.reread(git, [oid(name) for name in paused["rest"]])
+    handled = (*paused["resolved"], rest[0].oid)
+    if moved and context.local_tip() == moved:
+        tip = oid(moved)
+        pairs = zip(own, history.chain(git, work.base, tip), strict=False)
+        done = replay.Replay(tip, tuple((old.oid, new.oid) for old, new in pairs))
+        return _concluded(context, acting, dataclasses.replace(work, local=tip), done, resolved=handled)
     by, sign = replay.committer(git), replay.signs(git)
     onto = oid(paused["onto"])
-    tree = conflict.resolution(context, Path(paused["worktree"]), onto, paused)
-    new = replay.write_commit(git, rest[0], tree=tree, parent=onto, by=by, sign=sign)
+    if resolved:
+        new = oid(resolved)
+    else:
+        tree = conflict.resolution(context, Path(paused["worktree"]), onto, paused)
+        new = replay.write_commit(git, rest[0], tree=tree, parent=onto, by=by, sign=sign)
+        # A person made this: kept and journaled before the work tree may go, so that a kill cannot lose it.
+        refs.back_up(git, acting.lease, branch_name(f"resolution-{short(new)}"), new)
+        acting.journal.append(acting.lease, "resolved", step=StepName.ONTO.value, new=new)
     context.tell.progress(f'resolved: {short(rest[0].oid)} "{rest[0].subject}"')
     further = replay.replay(git, rest[1:], new, by=by, sign=sign)
     mapped = tuple((oid(a), oid(b)) for a, b in paused["mapped"])
     done = replay.Replay(
         further.tip, (*mapped, (rest[0].oid, new), *further.mapped), further.conflict, further.rest, further.emptied
     )
-    return _concluded(context, acting, work, done, resolved=(*paused["resolved"], rest[0].oid))
+    return _concluded(context, acting, work, done, resolved=handled)
 
 
 def _concluded(

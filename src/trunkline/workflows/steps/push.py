@@ -43,6 +43,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
     require_gates(context, tip)
     _refuse_no_commits(context, tip)
     if seen == tip:
+        # A push that was killed may have left it behind.
+        refs.track(context.git, acting.lease, context.stack.remote, context.entry.branch, tip)
         return Outcome(
             "pushed",
             f"{context.stack.remote} has {short(tip)} already",
@@ -52,7 +54,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     _refuse_foreign(context, seen, tip)
     acting.intend(remote=context.stack.remote, ref=branch_ref(context.entry.branch), old=seen, new=tip)
     done = refs.push(context.git, acting.lease, context.stack.remote, [RefUpdate(context.entry.branch, seen, tip)])
-    _track(context, acting, tip)
+    refs.track(context.git, acting.lease, context.stack.remote, context.entry.branch, tip)
     context.forget()
     told = f"{short(seen)}..{short(tip)}, lease held" if done is Pushed.MOVED else f"{short(tip)} was there already"
     return Outcome("pushed", told, data=_facts(context, seen, tip))
@@ -84,11 +86,3 @@ def _refuse_foreign(context: Context, seen: Oid, tip: Oid) -> None:
             why=f"it was at {planned}, it is at {seen}",
             next_command=f"invoke onto --pr {context.entry.pr}",
         )
-
-
-def _track(context: Context, acting: Acting, tip: Oid) -> None:
-    """Git moves the remote-tracking ref only for a push by remote name with a matching refspec; make it so."""
-    ref = refs.tracking_ref(context.stack.remote, context.entry.branch)
-    held = refs.read_refs(context.git, ref).get(ref)
-    if held != tip:
-        refs.move_ref(context.git, acting.lease, ref, new=tip, old=held, why="pushed")

@@ -33,7 +33,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     """
     pr = _caught_up(context)
     retargeted = pr.base != context.stack.trunk
-    acting.intend(pr=pr.number, base=pr.base, draft=pr.draft)
+    acting.intend(pr=pr.number, base=pr.base, draft=pr.draft, base_after=context.stack.trunk, draft_after=False)
     if retargeted:
         _retarget(context, pr)
     if pr.draft:

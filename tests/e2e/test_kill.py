@@ -1,0 +1,244 @@
+"""SIGKILL before and after every record of the journal: `continue` finishes, `abort` restores, nothing is lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.killing import Kill, Yard, YardLanding, records, warm, yard
+from support.landing import BODY, Landing
+from support.repo import Repo
+from trunkline.domain.note import BEGIN, END
+
+pytestmark = [pytest.mark.gh, pytest.mark.slow]
+
+RECORDS = 30
+"""Records of the journal of a whole landing; `test_every_record_is_a_point` says when this is no longer so."""
+PROCESSES = 120
+"""At least the programs that a whole landing runs; a point beyond the last kills nothing."""
+SOAK = int(os.environ.get("TRUNKLINE_SOAK", "0"))
+POINTS = records(RECORDS)
+TORN = [Kill("record", "torn", number) for number in range(0, RECORDS, 6)]
+BETWEEN = [Kill("process", "after", number) for number in range(0, PROCESSES, 1 if SOAK else 13)]
+
+
+@pytest.fixture(scope="module")
+def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """Return where prepared stacks are kept and killed."""
+    with yard(tmp_path_factory.mktemp("yard")) as made:
+        yield made
+
+
+@pytest.fixture
+def landing(grounds: Yard) -> Iterator[YardLanding]:
+    """Return the small stack with #518 merged and receipts for what #519 comes to; main is checked out, edited."""
+    with grounds.prepared("warm", _warm) as prepared:
+        assert isinstance(prepared, YardLanding)
+        yield prepared
+
+
+@pytest.fixture
+def on_branch(grounds: Yard) -> Iterator[YardLanding]:
+    """Return the same with #519's branch checked out, clean but for an untracked file."""
+    with grounds.prepared("on branch", _on_branch) as prepared:
+        assert isinstance(prepared, YardLanding)
+        yield prepared
+
+
+def _warm(landing: Landing) -> None:
+    warm(landing)
+    (landing.clone.path / "src/lib.rs").write_text("// the user's edit\n")
+    (landing.clone.path / "untracked.txt").write_text("mine\n")
+
+
+def _on_branch(landing: Landing) -> None:
+    warm(landing)
+    landing.clone.git("switch", "--quiet", "feat/two")
+    (landing.clone.path / "untracked.txt").write_text("mine\n")
+
+
+def checkout(landing: Landing) -> tuple[str, str]:
+    """Return what the user sees of the checkout: where HEAD is and what is edited."""
+    head = (landing.clone.path / ".git/HEAD").read_text()
+    return head, landing.clone.git("status", "--porcelain")
+
+
+def assert_nothing_left(landing: Landing) -> None:
+    """No work tree of a conflict, no lock of git's, no temporary file of ours."""
+    assert "/replay/" not in landing.clone.git("worktree", "list", "--porcelain")
+    assert list((landing.clone.path / ".git").rglob("*.lock")) == [landing.clone.path / ".git/trunkline/lease.lock"]
+
+
+def assert_old_tip_kept(landing: Landing) -> None:
+    """The branch's old tip has a backup, or is where a branch still is."""
+    assert landing.heads[519] in landing.clone.refs().values()
+    assert landing.heads[519] in {
+        tip for ref, tip in landing.clone.refs().items() if ref.startswith("refs/trunkline/backup/")
+    }
+
+
+def assert_landed(landing: Landing) -> None:
+    """The oracle: own commits once, in order, on trunk; here, there and the pull request agree; the note once."""
+    landing.clone.git("fetch", "--quiet", "origin", env=landing.environment())
+    assert landing.clone.subjects("origin/main..origin/feat/two") == ["entry struct", "use the arena"]
+    tip = landing.remote_head("feat/two")
+    assert landing.clone.refs()["refs/heads/feat/two"] == tip
+    assert landing.clone.git("rev-parse", f"{tip}~2") == landing.remote_head("main")
+    pattern = "--format=%an|%ae|%ad|%B"
+    assert landing.clone.git("log", pattern, "-2", tip) == landing.author.git("log", pattern, "-2", "feat/two")
+    pull = landing.pr(519)
+    assert (pull["state"], pull["draft"], pull["base"], pull["head_oid"]) == ("OPEN", False, "main", tip)
+    body = pull["body"]
+    assert (body.count(BEGIN), body.count(END)) == (1, 1)
+    assert body.startswith(BODY)
+    assert tip in body.partition(BEGIN)[2]
+    assert_old_tip_kept(landing)
+    assert_nothing_left(landing)
+
+
+def assert_as_before(landing: Landing) -> None:
+    """The other oracle: branch, remote and pull request as they were before the run."""
+    assert landing.clone.refs().get("refs/heads/feat/two", landing.heads[519]) == landing.heads[519]
+    assert landing.remote_head("feat/two") == landing.heads[519]
+    pull = landing.pr(519)
+    assert (pull["state"], pull["draft"], pull["body"]) == ("OPEN", True, BODY)
+    assert_nothing_left(landing)
+
+
+def go_on(landing: Landing) -> None:
+    """Continue; where the run had not begun to be one, the task is typed again."""
+    ran = landing.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+    if "nothing to continue" in ran.out and landing.pr(519)["draft"]:
+        ran = landing.invoke("rebase", "--pr", "519")
+        assert ran.code == 0, ran.out + ran.err
+
+
+def test_every_record_is_a_point(landing: YardLanding) -> None:
+    """The points below are all there are; their number is printed."""
+    assert landing.invoke("rebase", "--pr", "519").code == 0
+    (run,) = landing.invoke("log", "--json").json["runs"]
+    assert len(run["records"]) == RECORDS
+    print(f"points: {len(POINTS)} of records, {len(TORN)} torn, {len(BETWEEN)} of processes")  # noqa: T201
+
+
+@pytest.mark.parametrize("kill", [*POINTS, *TORN, *BETWEEN], ids=str)
+def test_continue_finishes_after_a_kill(landing: YardLanding, kill: Kill) -> None:
+    """Killed anywhere: continue ends where an undisturbed run ends, and the checkout is as the user left it."""
+    before = checkout(landing)
+    ran = landing.kill(kill, "rebase", "--pr", "519")
+    assert ran.code == (-9 if kill.what == "record" else ran.code), ran.out + ran.err
+    go_on(landing)
+    assert checkout(landing) == before
+    assert_landed(landing)
+
+
+@pytest.mark.parametrize("kill", POINTS[::4], ids=str)
+def test_abort_restores_after_a_kill(landing: YardLanding, kill: Kill) -> None:
+    """Killed anywhere: abort brings branch, remote, draft state and description back."""
+    before = checkout(landing)
+    landing.kill(kill, "rebase", "--pr", "519")
+    ran = landing.invoke("abort")
+    assert ran.code == 0, ran.out + ran.err
+    assert checkout(landing) == before
+    if landing.pr(519)["draft"]:
+        assert_as_before(landing)
+    else:  # killed after the last record: there was nothing left to abort
+        assert kill == Kill("record", "after", RECORDS - 1)
+
+
+@pytest.mark.parametrize(
+    "kill", [Kill("process", "after", number) for number in range(34, 72, 1 if SOAK else 3)], ids=str
+)
+def test_a_checkout_that_moves_along_survives_a_kill(on_branch: YardLanding, kill: Kill) -> None:
+    """Killed while the user's own checkout follows its branch: continue ends with both at the new tip, clean."""
+    on_branch.kill(kill, "rebase", "--pr", "519")
+    go_on(on_branch)
+    assert_landed(on_branch)
+    assert on_branch.clone.git("status", "--porcelain") == "?? untracked.txt"
+    assert on_branch.clone.git("branch", "--show-current") == "feat/two"
+
+
+@pytest.mark.parametrize(
+    "kill", [Kill("process", "after", number) for number in range(34, 72, 1 if SOAK else 8)], ids=str
+)
+def test_a_checkout_goes_back_by_abort(on_branch: YardLanding, kill: Kill) -> None:
+    """The same, aborted: branch and checkout are back, clean."""
+    on_branch.kill(kill, "rebase", "--pr", "519")
+    ran = on_branch.invoke("abort")
+    assert ran.code == 0, ran.out + ran.err
+    assert on_branch.clone.git("status", "--porcelain") == "?? untracked.txt"
+    assert_as_before(on_branch)
+
+
+RESOLVED = "//! Trunk's own.\n\npub mod arena;\npub mod entry;\n"
+
+
+def _conflict(landing: Landing) -> None:
+    """Trunk changes what #519's second commit changes, and the gates have run on what the resolution comes to."""
+    landing.merge_parent()
+    landing.author.git("switch", "--quiet", "main")
+    landing.author.git("pull", "--quiet", "origin", "main", env=landing.environment())
+    landing.author.commit("trunk edits lib", {"src/lib.rs": "//! Trunk's own.\n"}, author="Mallory")
+    landing.push_as_author("main")
+
+
+def _paused(landing: Landing) -> None:
+    """The same, run into the conflict, which a person has resolved and added."""
+    _conflict(landing)
+    assert landing.invoke("rebase", "--pr", "519").code == 3
+    resolve(landing)
+
+
+def resolve(landing: Landing) -> None:
+    """Resolve the conflict as a person does."""
+    (tree,) = [line.split()[1] for line in landing.clone.git("worktree", "list", "--porcelain").splitlines()
+               if line.startswith("worktree ") and "/replay/" in line]  # fmt: skip
+    (Path(tree) / "src/lib.rs").write_text(RESOLVED)
+    Repo(Path(tree)).git("add", "src/lib.rs")
+
+
+@pytest.mark.parametrize("kill", records(12)[12:], ids=str)
+def test_a_kill_around_the_pause(grounds: Yard, kill: Kill) -> None:
+    """Killed just before or after the conflict is journaled: continue comes to the pause, and then to the end."""
+    with grounds.prepared("conflict", _conflict) as landing:
+        assert isinstance(landing, YardLanding)
+        landing.kill(kill, "rebase", "--pr", "519")
+        assert landing.invoke("continue").code == 3
+        resolve(landing)
+        ran = landing.invoke("continue")
+        assert ran.code == 0, ran.out + ran.err
+        assert_landed(landing)
+        assert landing.clone.git("show", "feat/two:src/lib.rs") == RESOLVED.rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [*records(9), *[Kill("process", "after", number) for number in range(0, 48, 1 if SOAK else 6)]],
+    ids=str,
+)
+def test_a_resolution_survives_a_kill(grounds: Yard, kill: Kill) -> None:
+    """`continue` killed anywhere: the next one ends with what the person had resolved; nobody resolves it twice."""
+    with grounds.prepared("paused", _paused) as landing:
+        assert isinstance(landing, YardLanding)
+        landing.kill(kill, "continue")
+        ran = landing.invoke("continue")
+        assert ran.code == 0, ran.out + ran.err
+        assert_landed(landing)
+        assert landing.clone.git("show", "feat/two:src/lib.rs") == RESOLVED.rstrip("\n")
+
+
+@pytest.mark.parametrize("kill", records(6)[1::3], ids=str)
+def test_a_resolution_is_kept_by_an_abort_after_a_kill(grounds: Yard, kill: Kill) -> None:
+    """`continue` killed, then aborted: all is as before, and what was resolved is under a backup ref."""
+    with grounds.prepared("paused", _paused) as landing:
+        assert isinstance(landing, YardLanding)
+        landing.kill(kill, "continue")
+        ran = landing.invoke("abort")
+        assert ran.code == 0, ran.out + ran.err
+        assert_as_before(landing)
+        kept = [ref for ref in landing.clone.refs() if ref.startswith("refs/trunkline/backup/")]
+        assert any(landing.clone.git("show", f"{ref}:src/lib.rs") == RESOLVED.rstrip("\n") for ref in kept)

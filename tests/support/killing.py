@@ -1,0 +1,283 @@
+"""Kills the product from outside, and brings a prepared stack back to where it was, fast.
+
+A process that has everything imported already forks once a task (`python -m support.killing`): the child arms
+itself by replacing two functions of the product, which knows nothing of it, and then runs the installed program.
+A prepared stack is kept beside; for every point of a kill it is copied back to the same paths.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.landing import Landing, Ran, small_stack
+from support.repo import Repo
+from trunkline.sim import client
+from trunkline.sim.client import SimulatedGitHub
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Where a task is killed.
+
+    Attributes:
+        what: "record": of the journal; "process": a program that it runs to its end.
+        when: before, after, or torn: half of the record is written.
+        number: which one, from 0.
+    """
+
+    what: str
+    when: str
+    number: int
+
+    def __str__(self) -> str:
+        """Return the point's name as a test id."""
+        return f"{self.when}-{self.what}-{self.number}"
+
+
+NO_KILL = Kill("", "", -1)
+
+
+def records(count: int) -> list[Kill]:
+    """Return the points before and after each of the first records."""
+    return [Kill("record", when, number) for number in range(count) for when in ("before", "after")]
+
+
+@dataclass
+class Yard:
+    """One prepared stack, as it is now (`box`) and as it was (`kept`)."""
+
+    root: Path
+    server: subprocess.Popen[bytes]
+    landing: Landing | None = None
+
+    @property
+    def box(self) -> Path:
+        """Where the stack lives, and everything that it writes."""
+        return self.root / "box"
+
+    @contextlib.contextmanager
+    def prepared(self, name: str, prepare: Callable[[Landing], None]) -> Iterator[Landing]:
+        """Give the stack as `prepare` leaves it, its simulator running; made once a name, copied afterwards."""
+        kept = self.root / name
+        if not kept.exists():
+            self._make(kept, prepare)
+        shutil.rmtree(self.box, ignore_errors=True)
+        shutil.copytree(kept, self.box, symlinks=True)
+        with self._serving() as github:
+            heads = json.loads((self.box / "heads.json").read_text())
+            clone, author = Repo(self.box / "clone"), Repo(self.box / "author", clock=1_763_700_000)
+            landing = Landing(github, clone, author, {int(number): head for number, head in heads.items()})
+            yield replace_environment(landing, self)
+
+    def _make(self, kept: Path, prepare: Callable[[Landing], None]) -> None:
+        shutil.rmtree(self.box, ignore_errors=True)
+        with small_stack(self.box) as landing:
+            home = self.box / "home"
+            home.mkdir()
+            shutil.copy(Path(os.environ["HOME"]) / "gitconfig", home / "gitconfig")
+            prepare(replace_environment(landing, self))
+            (self.box / "heads.json").write_text(json.dumps(landing.heads))
+        shutil.copytree(self.box, kept, symlinks=True)
+
+    @contextlib.contextmanager
+    def _serving(self) -> Iterator[SimulatedGitHub]:
+        root = (self.box / "github").resolve()
+        scratch = Path(tempfile.mkdtemp(prefix="sim-"))
+        try:
+            path = scratch / "s"
+            client._write_shell_side(root, path)
+            pid = self.ask({"serve": ["serve", "--root", str(root), "--socket", str(path)]})["pid"]
+            try:
+                client._await(str(path), root / "server.log", lambda: None)
+                yield SimulatedGitHub(root, str(path))
+            finally:
+                self.ask({"end": pid})
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send the forking process one request and return its answer."""
+        assert self.server.stdin is not None
+        assert self.server.stdout is not None
+        self.server.stdin.write(json.dumps(request).encode() + b"\n")
+        self.server.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.server.stdout.readline())
+        return answer
+
+
+@dataclass
+class YardLanding(Landing):
+    """The stack in a yard: a task is a fork of a process that has imported everything already."""
+
+    yard: Yard | None = None
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        """Return the environment of a shell in the clone: home and state are the yard's."""
+        assert self.yard is not None
+        home = self.yard.box / "home"
+        own = {"HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "GIT_CONFIG_GLOBAL": str(home / "gitconfig")}
+        return {**super().environment(**extra), **own, **extra}
+
+    def invoke(self, *args: str, cwd: Path | None = None, **extra: str) -> Ran:
+        """Run the program in the clone, in a fork."""
+        return self.kill(NO_KILL, *args, cwd=cwd, **extra)
+
+    def kill(self, at: Kill, *args: str, cwd: Path | None = None, **extra: str) -> Ran:
+        """Run the program in the clone and kill it at a point; its code is -9 where it got there."""
+        assert self.yard is not None
+        out, err = self.yard.root / "out", self.yard.root / "err"
+        done = self.yard.ask({
+            "argv": list(args), "cwd": str(cwd or self.clone.path), "env": self.environment(**extra),
+            "out": str(out), "err": str(err), "kill": [at.what, at.when, at.number],
+        })  # fmt: skip
+        return Ran(done["code"], out.read_text(), err.read_text())
+
+
+def replace_environment(landing: Landing, yard: Yard) -> YardLanding:
+    """Return the landing with tasks that are forks."""
+    return YardLanding(landing.github, landing.clone, landing.author, landing.heads, yard)
+
+
+@contextlib.contextmanager
+def yard(root: Path) -> Iterator[Yard]:
+    """Start the forking process; it ends with the block."""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TESTS), "LC_ALL": "C.UTF-8"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "support.killing"], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        yield Yard(root, server)
+
+
+def _serve_requests() -> None:
+    """Answer requests, a line of JSON each, until standard input ends."""
+    for module in (
+        "trunkline.tasks.program", "trunkline.sim.__main__", "tenacity", "nox", "rich.progress", "rich.status",
+    ):  # fmt: skip
+        importlib.import_module(module)
+    importlib.import_module("trunkline.sim.graph.engine").schema()
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "end" in request:
+            os.kill(request["end"], signal.SIGKILL)
+            os.waitpid(request["end"], 0)
+            answer: dict[str, int] = {}
+        elif "serve" in request:
+            answer = {"pid": _forked(lambda asked: _simulate(asked["serve"]), request)}
+        else:
+            _, status = os.waitpid(_forked(_task, request), 0)
+            answer = {"code": os.waitstatus_to_exitcode(status)}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _forked(body: Callable[[dict[str, Any]], int], request: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 -- the process's own, until it ends
+        code = body(request)
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _simulate(argv: list[str]) -> int:
+    from trunkline.sim.__main__ import main  # noqa: PLC0415 -- imported by the parent
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return main(argv)
+
+
+def _task(request: dict[str, Any]) -> int:
+    from trunkline.tasks.program import main  # noqa: PLC0415 -- imported by the parent
+
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    _arm(Kill(*request["kill"]))
+    sys.argv = ["trunkline", *request["argv"]]
+    main()
+    return 0
+
+
+def _arm(kill: Kill) -> None:
+    """Replace the functions that write a record and that run a program by ones that count, and kill."""
+    from trunkline.adapters import journal  # noqa: PLC0415 -- in the child alone
+    from trunkline.kernel import files, proc  # noqa: PLC0415
+
+    numbers = itertools.count()
+
+    def append_line(path: Path, line: bytes) -> None:
+        here = next(numbers) == kill.number
+        if here and kill.when == "torn":
+            with path.open("ab") as stream:
+                stream.write(line[: len(line) // 2])
+        _die(here and kill.when != "after")
+        files.append_line(path, line)
+        _die(here)
+
+    def counting(run: Callable[..., proc.Completed]) -> Callable[..., proc.Completed]:
+        def counted_run(*args: Any, **kwargs: Any) -> proc.Completed:
+            here = next(numbers) == kill.number
+            _die(here and kill.when == "before")
+            done = run(*args, **kwargs)
+            _die(here)
+            return done
+
+        return counted_run
+
+    if kill.what == "record":
+        vars(journal)["append_line"] = append_line
+    elif kill.what == "process":
+        vars(proc).update(run=counting(proc.run), run_logged=counting(proc.run_logged))
+
+
+def _die(now: bool) -> None:  # noqa: FBT001 -- whether
+    if now:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def warm(landing: Landing, *, delete: str = "web") -> None:
+    """Merge the parent, and let the gates have run once on the tree that the landing comes to.
+
+    The receipts stay; the branch, the remote and the pull requests do not know of it.
+    """
+    landing.merge_parent(delete=delete)
+    first = landing.invoke("rebase", "--pr", "519", "--no-push")
+    assert first.code == 0, first.out + first.err
+    clone = landing.clone
+    for ref in clone.refs():
+        if ref.startswith("refs/trunkline/"):
+            clone.git("update-ref", "-d", ref)
+    clone.git("branch", "--quiet", "-D", "feat/two")
+    shutil.rmtree(clone.path / ".git/trunkline/runs")
+
+
+if __name__ == "__main__":
+    _serve_requests()
