@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tomli
@@ -58,40 +58,61 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **fixed, **extra}
 
 
-def toolchain(argv: Sequence[str], cwd: Path) -> Toolchain:
-    """Return what would compile for a cargo command in a directory (rust-toolchain.toml has its say there)."""
-    chosen = [argv[1]] if len(argv) > 1 and argv[0] == "cargo" and argv[1].startswith("+") else []
-    env = environment({})
-    rustc = proc.run(["rustc", *chosen, "-vV"], cwd=cwd, env=env, timeout=_QUERY_SECONDS)
-    cargo = proc.run(["cargo", *chosen, "-V"], cwd=cwd, env=env, timeout=_QUERY_SECONDS)
-    return Toolchain(rustc.text, cargo.text)
+@dataclass(frozen=True)
+class Tools:
+    """What is installed, as seen from one directory (rust-toolchain.toml has its say there); asked once each.
+
+    Attributes:
+        cwd: the directory.
+    """
+
+    cwd: Path
+    _answers: dict[tuple[str, ...], proc.Completed] = field(default_factory=dict, repr=False, compare=False)
+
+    def toolchain(self, argv: Sequence[str]) -> Toolchain:
+        """Return what would compile for a command; empty for one of another kind where there is no Rust."""
+        if argv[0] != "cargo" and not (shutil.which("rustc") and shutil.which("cargo")):
+            return Toolchain("", "")
+        chosen = _chosen(argv) if argv[0] == "cargo" else ()
+        return Toolchain(self._ask("rustc", *chosen, "-vV").text, self._ask("cargo", *chosen, "-V").text)
+
+    def lacking(self, argv: Sequence[str], needs: Sequence[str]) -> str:
+        """Return the command that installs what a gate lacks here, or "" when it lacks nothing.
+
+        Asked before the gate runs: a missing toolchain or component is "unavailable", which is never "failed" and
+        never "passed".
+        """
+        for program in dict.fromkeys([*needs, argv[0]]):
+            if shutil.which(program) is None:
+                return "install Rust: https://rustup.rs" if program == "cargo" else f"install {program}"
+        if argv[0] != "cargo":
+            return ""
+        chosen = _chosen(argv)
+        rest = argv[1 + len(chosen) :]
+        if self._ask("cargo", *chosen, "-V").returncode:
+            if shutil.which("rustup") is None:
+                return "install rustup: https://rustup.rs"
+            name = chosen[0][1:] if chosen else "stable"
+            return f"rustup toolchain install {name} --profile minimal"
+        component = _COMPONENTS.get(rest[0]) if rest else None
+        if component and self._ask("cargo", *chosen, rest[0], "--version").returncode:
+            return f"rustup component add {component}"
+        return ""
+
+    def _ask(self, *argv: str) -> proc.Completed:
+        if argv not in self._answers:
+            self._answers[argv] = proc.run(argv, cwd=self.cwd, env=environment({}), timeout=_QUERY_SECONDS)
+        return self._answers[argv]
+
+
+def _chosen(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the toolchain that a cargo command names: `("+1.89.0",)` or ()."""
+    return tuple(argv[1:2]) if argv[1:2] and argv[1].startswith("+") else ()
 
 
 def lacking(argv: Sequence[str], needs: Sequence[str], cwd: Path) -> str:
-    """Return the command that installs what a gate lacks here, or "" when it lacks nothing.
-
-    Asked before the gate runs: a missing toolchain or component is "unavailable", which is never "failed" and
-    never "passed".
-    """
-    for program in dict.fromkeys([*needs, argv[0]]):
-        if shutil.which(program) is None:
-            return "install Rust: https://rustup.rs" if program == "cargo" else f"install {program}"
-    if argv[0] != "cargo":
-        return ""
-    chosen, rest = ([argv[1]], argv[2:]) if argv[1:2] and argv[1].startswith("+") else ([], argv[1:])
-    if not _answers(["cargo", *chosen, "--version"], cwd):
-        if shutil.which("rustup") is None:
-            return "install rustup: https://rustup.rs"
-        name = chosen[0][1:] if chosen else "stable"
-        return f"rustup toolchain install {name} --profile minimal"
-    component = _COMPONENTS.get(rest[0]) if rest else None
-    if component and not _answers(["cargo", *chosen, rest[0], "--version"], cwd):
-        return f"rustup component add {component}"
-    return ""
-
-
-def _answers(argv: Sequence[str], cwd: Path) -> bool:
-    return proc.run(argv, cwd=cwd, env=environment({}), timeout=_QUERY_SECONDS).returncode == 0
+    """Return the command that installs what one command lacks in a directory; see Tools."""
+    return Tools(cwd).lacking(argv, needs)
 
 
 def format_workspace(root: Path) -> proc.Completed:
@@ -108,7 +129,7 @@ def asking_why(argv: Sequence[str]) -> tuple[str, ...]:
     The same command, so that in the same target directory only what failed is compiled again. Tests are compiled, not
     run.
     """
-    start = 2 if argv[1:2] and argv[1].startswith("+") else 1
+    start = 1 + len(_chosen(argv))
     if argv[0] != "cargo" or len(argv) <= start or argv[start] not in _COMPILING:
         return ()
     # `cargo nextest run` has its own message formats; compiling the same tests is cargo's.
@@ -181,14 +202,13 @@ def outer_config(tree: Path) -> str:
 
 def fetch(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
     """Bring the dependencies of a gate here before its sandbox closes; a failure shows in the gate itself."""
-    chosen = [argv[1]] if argv[1:2] and argv[1].startswith("+") else []
     if argv[0] == "cargo":
         with contextlib.suppress(OutsideFailed):
-            proc.run(["cargo", *chosen, "fetch", "--locked"], cwd=cwd, env=env, timeout=_FORMAT_SECONDS)
+            proc.run(["cargo", *_chosen(argv), "fetch", "--locked"], cwd=cwd, env=env, timeout=_FORMAT_SECONDS)
 
 
 def sysroot(argv: Sequence[str], cwd: Path) -> Path:
     """Return where the toolchain of a command is."""
-    chosen = [argv[1]] if argv[0] == "cargo" and argv[1:2] and argv[1].startswith("+") else []
+    chosen = _chosen(argv) if argv[0] == "cargo" else ()
     done = proc.run(["rustc", *chosen, "--print", "sysroot"], cwd=cwd, env=environment({}), timeout=_QUERY_SECONDS)
     return Path(done.text)

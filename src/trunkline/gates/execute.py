@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trunkline.adapters import bwrap, cargo, signing, worktrees
-from trunkline.adapters.cargo import CompilerError
+from trunkline.adapters.cargo import CompilerError, Tools
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
 from trunkline.adapters.worktrees import Slot
@@ -66,10 +66,10 @@ def gate_environment(gate: Gate) -> dict[str, str]:
     return {**_COMMON, **gate.env}
 
 
-def lacking(gate: Gate, cwd: Path) -> str:
+def lacking(gate: Gate, tools: Tools) -> str:
     """Return the command that installs what a gate lacks here, its sandbox included, or ""."""
-    cure = cargo.lacking(gate.argv, gate.needs, cwd)
-    return cure or (bwrap.lacking(cwd) if gate.sandbox else "")
+    cure = tools.lacking(gate.argv, gate.needs)
+    return cure or (bwrap.lacking(tools.cwd) if gate.sandbox else "")
 
 
 def sound_receipts(store: Store, tree: Oid, say: Callable[[str], None]) -> KnownReceipts:
@@ -106,23 +106,27 @@ def proven(
     return None
 
 
-def execute(ground: Ground, gate: Gate, *, fresh: bool, say: Callable[[str], None]) -> GateOutcome:
+def execute(
+    ground: Ground, gate: Gate, *, fresh: bool, toolchain: Toolchain | None, say: Callable[[str], None]
+) -> GateOutcome:
     """Run one gate, or find it proven already.
 
     Args:
         ground: where.
         gate: what.
         fresh: run it whatever the receipts say.
+        toolchain: what compiles, where whoever asks has looked: then it has also found no receipt and no lack.
         say: told what a person should know beside the verdict.
     """
-    cure = lacking(gate, ground.cwd)
-    if cure:
-        return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
     store = Store(ground.git.state_dir())
-    toolchain = cargo.toolchain(gate.argv, ground.cwd)
-    known = () if fresh else sound_receipts(store, ground.tree, say)
-    if outcome := proven(known, gate, ground.tree, toolchain, ground.slot.tree):
-        return outcome
+    if toolchain is None:
+        tools = Tools(ground.cwd)
+        if cure := lacking(gate, tools):
+            return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
+        toolchain = tools.toolchain(gate.argv)
+        known = () if fresh else sound_receipts(store, ground.tree, say)
+        if outcome := proven(known, gate, ground.tree, toolchain, ground.slot.tree):
+            return outcome
     with (ground.slot.path / f"{gate.group}.lock").open("a+") as lock:
         # The group's order before a job of the pool, so that a gate that waits never holds a token.
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -10,10 +10,12 @@ import json
 import os
 import secrets
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from trunkline.adapters.worktrees import work_dir
+from trunkline.domain.receipt import Toolchain
 from trunkline.gates.catalogue import Gate
 from trunkline.kernel.files import private_directory, replace_bytes
 
@@ -32,6 +34,7 @@ class Request:
         commit: what is gated; "" where the sessions decide (HEAD, or the checkout as it is).
         fresh: run whatever the receipts say.
         sign: the key that signs receipts, or "".
+        toolchains: gate name -> what compiles for it, where whoever asks has looked.
     """
 
     top: str
@@ -40,6 +43,7 @@ class Request:
     commit: str = ""
     fresh: bool = False
     sign: str = ""
+    toolchains: Mapping[str, Toolchain] = field(default_factory=dict)
 
     def gate(self, name: str) -> Gate:
         """Return a gate by name."""
@@ -72,4 +76,5 @@ def read(run: Path) -> Request:
     gates = tuple(
         Gate(**{**each, "argv": tuple(each["argv"]), "needs": tuple(each["needs"])}) for each in raw["gates"]
     )
-    return Request(raw["top"], raw["root"], gates, raw["commit"], raw["fresh"], raw["sign"])
+    toolchains = {name: Toolchain(**each) for name, each in raw["toolchains"].items()}
+    return Request(raw["top"], raw["root"], gates, raw["commit"], raw["fresh"], raw["sign"], toolchains)

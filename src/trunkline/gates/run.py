@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from trunkline.adapters import cargo, worktrees
+from trunkline.adapters import worktrees
+from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
 from trunkline.domain.errors import OutsideFailed, UsageError
@@ -74,16 +75,17 @@ def gate_commit(
     found: dict[str, GateOutcome] = {}
     with worktrees.slot(git, commit) as slot:
         _require_workspace(slot.tree / settings.root, settings)
-        root = slot.tree / settings.root
-        found.update(_unavailable(gates, root))
+        tools = Tools(slot.tree / settings.root)
+        found.update(_unavailable(gates, tools))
         if not fresh:
             open_ = [gate for gate in gates if gate.name not in found]
-            found.update(_proven_now(git, open_, slot, settings.root, say))
+            found.update(_proven_now(git, open_, slot, tools, say))
         for outcome in found.values():
             progress(outcome)
         missing = [gate for gate in gates if gate.name not in found]
         if missing:
-            asked = request.Request(str(top), settings.root, tuple(missing), commit, fresh, settings.sign)
+            toolchains = {gate.name: tools.toolchain(gate.argv) for gate in missing}
+            asked = request.Request(str(top), settings.root, tuple(missing), commit, fresh, settings.sign, toolchains)
             found.update(_nox(git, asked, progress, began))
     return tuple(found.get(gate.name) or GateOutcome(gate.name, Verdict.INTERRUPTED) for gate in gates)
 
@@ -97,9 +99,9 @@ def _require_workspace(root: Path, settings: GateSettings) -> None:
         )
 
 
-def _unavailable(gates: Collection[Gate], cwd: Path) -> dict[str, GateOutcome]:
+def _unavailable(gates: Collection[Gate], tools: Tools) -> dict[str, GateOutcome]:
     """Return the gates that cannot run here, without starting a nox for them."""
-    cures = {gate.name: (gate, execute.lacking(gate, cwd)) for gate in gates}
+    cures = {gate.name: (gate, execute.lacking(gate, tools)) for gate in gates}
     return {
         name: GateOutcome(name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
         for name, (gate, cure) in cures.items()
@@ -108,20 +110,16 @@ def _unavailable(gates: Collection[Gate], cwd: Path) -> dict[str, GateOutcome]:
 
 
 def _proven_now(
-    git: Git, gates: Collection[Gate], slot: worktrees.Slot, root: str, say: Callable[[str], None]
+    git: Git, gates: Collection[Gate], slot: worktrees.Slot, tools: Tools, say: Callable[[str], None]
 ) -> dict[str, GateOutcome]:
-    """Return what receipts prove with the toolchains of now; rustc is asked once for each toolchain."""
+    """Return what receipts prove with the toolchains of now."""
     tree = git.tree(slot.commit)
     known = execute.sound_receipts(Store(git.state_dir()), tree, say)
-    toolchains = {}
     found = {}
     for gate in gates:
         if execute.proven(known, gate, tree, None, slot.tree) is None:
             continue
-        chosen = gate.argv[1] if gate.argv[1:2] and gate.argv[1].startswith("+") else ""
-        if chosen not in toolchains:
-            toolchains[chosen] = cargo.toolchain(gate.argv, slot.tree / root)
-        outcome = execute.proven(known, gate, tree, toolchains[chosen], slot.tree)
+        outcome = execute.proven(known, gate, tree, tools.toolchain(gate.argv), slot.tree)
         if outcome is not None:
             found[gate.name] = outcome
     return found

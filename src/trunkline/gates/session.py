@@ -39,7 +39,10 @@ def run_session(asked: Request, name: str, run: Path, *, commit: str, fresh: boo
         tip = _named(git, commit) if commit else _agreed(git, run, say)
         say(f"{name} on {short(tip)}: {asked.gate(name).typed}")
         with worktrees.slot(git, tip) as slot:
-            outcome = execute(Ground(git, slot, asked.root, run, asked.sign), asked.gate(name), fresh=fresh, say=say)
+            outcome = execute(
+                Ground(git, slot, asked.root, run, asked.sign), asked.gate(name), fresh=fresh,
+                toolchain=asked.toolchains.get(name) if tip == asked.commit else None, say=say,
+            )  # fmt: skip
     except TrunklineError as error:
         stopped = GateOutcome(name, Verdict.INTERRUPTED, command=asked.gate(name).typed, diagnosis=str(error))
         replace_bytes(run / f"{name}.json", json.dumps(stopped.to_json()).encode())

@@ -1,0 +1,294 @@
+"""Our gates against the runbook's six commands typed in order, in one run on one machine: ratios, never asserted.
+
+Usage: .venv/bin/python tests/bench/gates.py [--only example|generated|overhead] [--crates N] [--functions N]
+
+Both sides compile the same commits with the same toolchains. `A` is the runbook: one checkout, one target directory,
+six commands one after the other. `ours` is `gate_commit`: the real nox, the persistent work tree, receipts ignored
+except in the row "unchanged tree". The MSRV gate's toolchain is a stand-in: the installed one under the MSRV's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[1]))
+
+from rich.console import Console  # noqa: E402 -- tests/ must be found first
+from rich.table import Table  # noqa: E402
+
+from support.gating import stand_in_rustup  # noqa: E402
+from support.repo import Repo  # noqa: E402
+from trunkline.adapters import cargo  # noqa: E402
+from trunkline.domain.names import Oid  # noqa: E402
+from trunkline.domain.receipt import Verdict  # noqa: E402
+from trunkline.domain.stack import GateOverride, GateSettings  # noqa: E402
+from trunkline.gates.catalogue import catalogue  # noqa: E402
+from trunkline.gates.run import gate_commit  # noqa: E402
+
+CORES = len(os.sched_getaffinity(0))
+console = Console(highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall and CPU seconds, children included."""
+
+    wall: float
+    cpu: float
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.wall + other.wall, self.cpu + other.cpu)
+
+
+def measured(what: Callable[[], None]) -> Cost:
+    """Run something and return what it cost."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    what()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(time.monotonic() - started, cpu)
+
+
+@dataclass
+class Race:
+    """A workspace with the commits to gate, and the two sides."""
+
+    repo: Repo
+    settings: GateSettings
+    typed: Path
+
+    def runbook(self, commit: Oid) -> Cost:
+        """Check the commit out and type the six commands in order."""
+        subprocess.run(["git", "checkout", "--quiet", "--detach", commit], cwd=self.typed, check=True)
+
+        def six() -> None:
+            for gate in catalogue(self.settings):
+                env = cargo.environment(gate.env)
+                done = subprocess.run(gate.argv, cwd=self.typed, env=env, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    raise SystemExit(f"{shlex.join(gate.argv)}\n{done.stderr}")
+
+        return measured(six)
+
+    def ours(self, commit: Oid, *, fresh: bool = True) -> Cost:
+        """Gate the commit with our six gates."""
+
+        def six() -> None:
+            for outcome in gate_commit(self.repo.path, commit, self.settings, fresh=fresh):
+                if outcome.verdict is not Verdict.PASSED:
+                    raise SystemExit(f"{outcome.gate} {outcome.verdict.value}: {outcome.diagnosis} {outcome.log}")
+
+        return measured(six)
+
+
+def race(table: Table, contest: Race, edits: list[tuple[str, Callable[[], None]]]) -> None:
+    """Run every row on both sides, ours and theirs in turn."""
+    start = contest.repo.head()
+    cold = contest.runbook(start), contest.ours(start)
+    _row(table, "cold", *cold)
+    _row(table, "warm", contest.runbook(start), contest.ours(start))
+    for name, edit in edits[:2]:
+        edit()
+        commit = contest.repo.commit(name)
+        _row(table, name, contest.runbook(commit), contest.ours(commit))
+    _row(table, "unchanged tree", contest.runbook(commit), contest.ours(commit, fresh=False))
+    theirs = mine = Cost(0, 0)
+    for number in range(5):
+        edits[2 + number % (len(edits) - 2)][1]()
+        commit = contest.repo.commit(f"stack {number}")
+        theirs, mine = theirs + contest.runbook(commit), mine + contest.ours(commit)
+    _row(table, "five commits of a stack, each warm from the one before", theirs, mine)
+    _row(table, "the same, A five times cold", Cost(5 * cold[0].wall, 5 * cold[0].cpu), mine)
+    floor = cold[1].cpu / CORES
+    console.print(f"cold, ours: {cold[1].cpu:.1f} CPU s on {CORES} cores: the floor is {floor:.1f} s of wall")
+
+
+def _row(table: Table, name: str, theirs: Cost, mine: Cost) -> None:
+    table.add_row(
+        name, f"{theirs.wall:.2f}", f"{mine.wall:.2f}", f"{mine.wall / theirs.wall:.2f}", f"{theirs.cpu:.1f}",
+        f"{mine.cpu:.1f}",
+    )  # fmt: skip
+    console.print(f"  {name}: A {theirs.wall:.2f} s, ours {mine.wall:.2f} s", style="dim")
+
+
+def table_of(title: str) -> Table:
+    """Return an empty table."""
+    table = Table(title=title, title_justify="left", box=None)
+    for column in ("", "A wall s", "ours wall s", "ours / A", "A CPU s", "ours CPU s"):
+        table.add_column(column, justify="left" if not column else "right")
+    return table
+
+
+def example(root: Path) -> None:
+    """Race on examples/kv-pool: four crates."""
+    repo = Repo.create(root / "kv-pool")
+    shutil.copytree(HERE.parents[2] / "examples/kv-pool", repo.path, dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("target", ".git"))  # fmt: skip
+    repo.commit("start")
+    crates = repo.path / "crates"
+    edits = [
+        ("one leaf crate", appends(crates / "kvctl/src/main.rs")),
+        ("one root crate", appends(crates / "kv-block/src/lib.rs")),
+        ("stack", appends(crates / "kv-cache/src/lib.rs")),
+        ("stack", appends(crates / "kvctl/src/main.rs")),
+    ]
+    contest(root, repo, GateSettings(), "examples/kv-pool", edits)
+
+
+def generated(root: Path, count: int, functions: int) -> None:
+    """Race on a generated workspace: a chain of std-only crates, each using the ones below."""
+    repo = Repo.create(root / "generated")
+    members = [f"crate{number:02}" for number in range(count)]
+    files: dict[str, str | None] = {
+        "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n',
+        ".gitignore": "target/\n",
+    }
+    for number, name in enumerate(members):
+        below = members[max(0, number - 2) : number]
+        dependencies = "".join(f'{each} = {{ path = "../{each}" }}\n' for each in below)
+        files[f"crates/{name}/Cargo.toml"] = (
+            f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n\n'
+            f"[features]\ncpu = []\n\n[dependencies]\n{dependencies}"
+        )
+        files[f"crates/{name}/src/lib.rs"] = source(name, below, functions)
+    for name, content in files.items():
+        (repo.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (repo.path / name).write_text(content or "")
+    subprocess.run(["cargo", "generate-lockfile", "--offline", "--quiet"], cwd=repo.path, check=True)
+    subprocess.run(["cargo", "fmt", "--all"], cwd=repo.path, check=True)
+    repo.commit("start")
+    crates = [repo.path / f"crates/{name}/src/lib.rs" for name in members]
+    edits = [
+        ("one leaf crate", appends(crates[-1])),
+        ("one root crate", appends(crates[0])),
+        *(("stack", appends(crates[-1 - number])) for number in (4, 3, 2, 1, 0)),
+    ]
+    contest(root, repo, GateSettings(), f"generated: {count} crates, {functions} functions each", edits)
+
+
+def source(name: str, below: list[str], functions: int) -> str:
+    """Return a library with some code for rustc to chew on."""
+    lines = [f"//! {name}.", "use std::collections::BTreeMap;", "use std::fmt::Write as _;", ""]
+    for number in range(functions):
+        calls = "".join(f" + {each}::f{number}(text, n / 2).len()" for each in below)
+        lines.append(
+            f"/// Function {number}.\npub fn f{number}(text: &str, n: usize) -> String {{\n"
+            "    let mut found: BTreeMap<usize, Vec<String>> = BTreeMap::new();\n"
+            "    for (index, word) in text.split_whitespace().enumerate() {\n"
+            f"        found.entry(index % (n + {number + 1})).or_default().push(word.to_uppercase());\n    }}\n"
+            "    let mut out = String::new();\n"
+            '    for (key, words) in &found {\n        let _ = write!(out, "{key}={}", words.join(","));\n    }\n'
+            f'    let _ = write!(out, "{{}}", n{calls});\n    out\n}}\n'
+        )
+    lines.append(
+        "#[cfg(test)]\nmod tests {\n    #[test]\n    fn works() {\n"
+        '        assert!(super::f0("a b", 1).starts_with("0="));\n    }\n}\n'
+    )
+    return "\n".join(lines)
+
+
+def appends(path: Path) -> Callable[[], None]:
+    """Return an edit: a private function more, before the file's first item."""
+    counter = iter(range(1_000_000))
+
+    def edit() -> None:
+        number = next(counter)
+        text = path.read_text()
+        made = (
+            f"\n/// Edit {number}.\n#[must_use]\npub fn edit_{number}(n: u64) -> u64 {{\n    n + {number + 2}\n}}\n"
+        )
+        at = text.find("\n#[cfg(test)]")
+        path.write_text(text + made if at < 0 else text[:at] + made + text[at:])
+
+    if path.name == "main.rs":  # a binary's unused function is a warning: change a comment's worth of code
+
+        def edit_main() -> None:
+            text = path.read_text()
+            at = text.index("fn main()")
+            at = text.index("{", at) + 1
+            path.write_text(f"{text[:at]}\n    let _ = {next(counter) + 2} + 1;{text[at:]}")
+
+        return edit_main
+    return edit
+
+
+def contest(
+    root: Path, repo: Repo, settings: GateSettings, title: str, edits: list[tuple[str, Callable[[], None]]]
+) -> None:
+    """Clone the workspace for the runbook's side, race, print."""
+    typed = root / f"{repo.path.name}-typed"
+    repo.git("worktree", "add", "--quiet", "--detach", str(typed))
+    table = table_of(title)
+    race(table, Race(repo, settings, typed), edits)
+    console.print(table)
+
+
+def overhead(root: Path) -> None:
+    """Print what six gates that do nothing cost: nox, git, the slot, six sessions."""
+    repo = Repo.create(root / "no-op")
+    repo.commit("start", {"Cargo.toml": "", "Cargo.lock": ""})
+    nothing = GateOverride(run=("true",), env={}, needs=())
+    names = ("build", "test", "clippy", "fmt", "doc", "msrv")
+    contest = Race(repo, replace(GateSettings(), overrides=dict.fromkeys(names, nothing)), root)
+    contest.ours(repo.head())
+    costs = sorted((contest.ours(repo.head()) for _ in range(5)), key=lambda cost: cost.wall)
+    known = sorted((contest.ours(repo.head(), fresh=False) for _ in range(5)), key=lambda cost: cost.wall)
+    console.print(
+        f"six gates that do nothing: {costs[2].wall:.2f} s wall, {costs[2].cpu:.2f} CPU s (median of 5);"
+        f" from receipts: {known[2].wall:.2f} s"
+    )
+
+
+@contextmanager
+def place() -> Iterator[Path]:
+    """Give a directory, a home and a RUSTUP_HOME of its own, and take them away again."""
+    root = Path(tempfile.mkdtemp(prefix="gates-bench-"))
+    real = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup")
+    os.environ.setdefault("CARGO_HOME", str(Path.home() / ".cargo"))
+    os.environ["RUSTUP_HOME"] = str(real)
+    stand_in_rustup(root / "rustup")
+    os.environ.update(
+        RUSTUP_HOME=str(root / "rustup"), XDG_STATE_HOME=str(root / "state"), CARGO_NET_OFFLINE="true",
+        GIT_COMMITTER_NAME="Bench", GIT_COMMITTER_EMAIL="bench@example.invalid",
+    )  # fmt: skip
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def main() -> None:
+    """Run the races asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--only", choices=("example", "generated", "overhead"))
+    parser.add_argument("--crates", type=int, default=12)
+    parser.add_argument("--functions", type=int, default=60)
+    asked = parser.parse_args()
+    load = os.getloadavg()[0]
+    console.print(
+        f"{CORES} cores, load {load:.1f} at the start; the MSRV toolchain is a stand-in of the installed one"
+    )
+    with place() as root:
+        if asked.only in {None, "overhead"}:
+            overhead(root)
+        if asked.only in {None, "example"}:
+            example(root)
+        if asked.only in {None, "generated"}:
+            generated(root, asked.crates, asked.functions)
+
+
+if __name__ == "__main__":
+    main()
