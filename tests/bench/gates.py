@@ -4,7 +4,8 @@ Usage: .venv/bin/python tests/bench/gates.py [--only example|generated|overhead]
 
 Both sides compile the same commits with the same toolchains. `A` is the runbook: one checkout, one target directory,
 six commands one after the other. `ours` is `gate_commit`: the real nox, the persistent work tree, receipts ignored
-except in the row "unchanged tree". The MSRV gate's toolchain is a stand-in: the installed one under the MSRV's name.
+except in the row "unchanged tree". The MSRV gate's toolchain is a stand-in: an installed one under the MSRV's name;
+where only one is installed, A's single target directory shares units that a real MSRV toolchain would not.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from trunkline.gates.catalogue import catalogue  # noqa: E402
 from trunkline.gates.run import gate_commit  # noqa: E402
 
 CORES = len(os.sched_getaffinity(0))
+_COUNTER = iter(range(1_000_000))
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -96,7 +98,7 @@ class Race:
 
 def race(table: Table, contest: Race, edits: list[tuple[str, Callable[[], None]]]) -> None:
     """Run every row on both sides, ours and theirs in turn."""
-    start = contest.repo.head()
+    commit = start = contest.repo.head()
     cold = contest.runbook(start), contest.ours(start)
     _row(table, "cold", *cold)
     _row(table, "warm", contest.runbook(start), contest.ours(start))
@@ -202,10 +204,9 @@ def source(name: str, below: list[str], functions: int) -> str:
 
 def appends(path: Path) -> Callable[[], None]:
     """Return an edit: a private function more, before the file's first item."""
-    counter = iter(range(1_000_000))
 
     def edit() -> None:
-        number = next(counter)
+        number = next(_COUNTER)
         text = path.read_text()
         made = (
             f"\n/// Edit {number}.\n#[must_use]\npub fn edit_{number}(n: u64) -> u64 {{\n    n + {number + 2}\n}}\n"
@@ -219,7 +220,7 @@ def appends(path: Path) -> Callable[[], None]:
             text = path.read_text()
             at = text.index("fn main()")
             at = text.index("{", at) + 1
-            path.write_text(f"{text[:at]}\n    let _ = {next(counter) + 2} + 1;{text[at:]}")
+            path.write_text(f"{text[:at]}\n    let _ = {next(_COUNTER) + 2} + 1;{text[at:]}")
 
         return edit_main
     return edit
@@ -253,19 +254,19 @@ def overhead(root: Path) -> None:
 
 
 @contextmanager
-def place() -> Iterator[Path]:
+def place() -> Iterator[tuple[Path, str]]:
     """Give a directory, a home and a RUSTUP_HOME of its own, and take them away again."""
     root = Path(tempfile.mkdtemp(prefix="gates-bench-"))
     real = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup")
     os.environ.setdefault("CARGO_HOME", str(Path.home() / ".cargo"))
     os.environ["RUSTUP_HOME"] = str(real)
-    stand_in_rustup(root / "rustup")
+    stand_in = stand_in_rustup(root / "rustup", another=True)
     os.environ.update(
         RUSTUP_HOME=str(root / "rustup"), XDG_STATE_HOME=str(root / "state"), CARGO_NET_OFFLINE="true",
         GIT_COMMITTER_NAME="Bench", GIT_COMMITTER_EMAIL="bench@example.invalid",
     )  # fmt: skip
     try:
-        yield root
+        yield root, stand_in
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -278,10 +279,9 @@ def main() -> None:
     parser.add_argument("--functions", type=int, default=60)
     asked = parser.parse_args()
     load = os.getloadavg()[0]
-    console.print(
-        f"{CORES} cores, load {load:.1f} at the start; the MSRV toolchain is a stand-in of the installed one"
-    )
-    with place() as root:
+    about = f"{CORES} cores, load {load:.1f} at the start; the MSRV toolchain is a stand-in"
+    with place() as (root, stand_in):
+        console.print(f"{about}: {stand_in}")
         if asked.only in {None, "overhead"}:
             overhead(root)
         if asked.only in {None, "example"}:

@@ -28,7 +28,7 @@ CWD = Path("/somewhere/tree")
     ],
 )
 def test_how_cargo_is_asked_why(argv: str, expected: str) -> None:
-    """The same command with its messages as JSON; tests are compiled, never run; what does not compile is not asked."""
+    """The same command with its messages as JSON; tests are compiled, not run; others are not asked."""
     assert " ".join(cargo.asking_why(argv.split())) == expected
 
 
@@ -49,13 +49,15 @@ LOGS = {
         "cargo fetch --locked",
     ),
     "crash": (
-        "error: internal compiler error: unexpected panic\n\nnote: the compiler unexpectedly panicked. this is a bug.\n",
+        "error: internal compiler error: unexpected panic\n\nnote: the compiler unexpectedly panicked.\n",
         "the compiler crashed (ICE)",
         "RUSTC_WRAPPER= cargo check",
     ),
     "test": (
-        "running 2 tests\ntest a ... ok\ntest b::c ... FAILED\n\nfailures:\n\n---- b::c stdout ----\n\n"
-        "thread 'b::c' (7) panicked at src/lib.rs:12:9:\nassertion failed: x\nnote: run with `RUST_BACKTRACE=1`\n",
+        (
+            "running 2 tests\ntest a ... ok\ntest b::c ... FAILED\n\nfailures:\n\n---- b::c stdout ----\n\n"
+            "thread 'b::c' (7) panicked at src/lib.rs:12:9:\nassertion failed: x\nnote: run with `RUST_BACKTRACE=1`\n"
+        ),
         "b::c: assertion failed: x (src/lib.rs:12:9)",
         "",
     ),
