@@ -8,6 +8,7 @@ A prepared stack is kept beside; for every point of a kill it is copied back to 
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import itertools
 import json
@@ -36,7 +37,7 @@ class Kill:
 
     Attributes:
         what: "record": of the journal; "process": a program that it runs to its end.
-        when: before, after, or torn: half of the record is written.
+        when: before, after, or torn: half of the record is written; full: no kill, the disk is full from there on.
         number: which one, from 0.
     """
 
@@ -234,7 +235,12 @@ def _arm(kill: Kill) -> None:
     numbers = itertools.count()
 
     def append_line(path: Path, line: bytes) -> None:
-        here = next(numbers) == kill.number
+        number = next(numbers)
+        here = number == kill.number
+        if kill.when == "full":
+            if number >= kill.number:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            here = False
         if here and kill.when == "torn":
             with path.open("ab") as stream:
                 stream.write(line[: len(line) // 2])

@@ -12,13 +12,14 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from trunkline.adapters.lease import Lease
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import OutsideFailed, Refused
 from trunkline.kernel.files import append_line, private_directory, sync_directory
 
 VERSION = 1
@@ -34,11 +35,13 @@ class Record:
         kind: run, begin, intent, gated, done, paused, resolved, resumed, failed, finished, aborting or aborted.
         data: the rest, JSON values.
         step: the step it is about, or "".
+        at: when, in ISO 8601, UTC.
     """
 
     kind: str
     data: Mapping[str, Any]
     step: str = ""
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,14 @@ class Journal:
     path: Path
     _sequence: int = 0
     _previous: str = field(default=_GENESIS)
+    _failed: str = ""
 
     def append(self, lease: Lease, kind: str, *, step: str = "", **data: Any) -> None:
         """Append one record and make it durable before returning.
 
         Raises:
-            OSError: it is not durable; what it announces must not happen (promises, fault 28).
+            OutsideFailed: it is not durable; what it announces must not happen (promises, fault 28). Nothing can be
+                appended afterwards: half a line may stand there, which reading tolerates at the end only.
         """
         assert lease.run == self.run, "another run's journal"  # noqa: S101 -- a proof, not input
         body = {
@@ -112,7 +117,17 @@ class Journal:
             "data": data,
         }
         line = _canonical({**body, "sum": _hash(_canonical(body))})
-        append_line(self.path, line)
+        if not self._failed:
+            try:
+                append_line(self.path, line)
+            except OSError as error:
+                self._failed = str(error)
+        if self._failed:
+            raise OutsideFailed(
+                "the journal cannot be written, so nothing further was done",
+                why=self._failed,
+                next_command=(f"df {shlex.quote(str(self.path.parent))}", "invoke continue"),
+            )
         self._sequence += 1
         self._previous = _hash(line)
 
@@ -170,7 +185,7 @@ def read(path: Path) -> Run:
             if not intact or raw["v"] != VERSION or (raw["seq"], raw["prev"]) != (number, previous):
                 damaged = f"line {number + 1} is altered, of another version, or out of order"
                 break
-            records.append(Record(str(raw["kind"]), dict(raw["data"]), str(raw["step"])))
+            records.append(Record(str(raw["kind"]), dict(raw["data"]), str(raw["step"]), str(raw["at"])))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             damaged = f"line {number + 1} cannot be read: {error}"
             break

@@ -11,11 +11,13 @@ import datetime as dt
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import OutsideFailed, Refused
 from trunkline.kernel.files import private_directory
 
 
@@ -39,9 +41,8 @@ def hold(state: Path, *, run: str) -> Iterator[Lease]:
     Raises:
         Refused: another run holds it; says which process, since when, doing what.
     """
-    private_directory(state)
     about = state / "lease.json"
-    with open(state / "lease.lock", "a", opener=_private) as lock:
+    with _opened(state) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -51,8 +52,21 @@ def hold(state: Path, *, run: str) -> Iterator[Lease]:
                 next_command="invoke log",
             ) from None
         since = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
-        about.write_text(json.dumps({"pid": os.getpid(), "since": since, "run": run}) + "\n", encoding="utf-8")
+        with contextlib.suppress(OSError):  # information only; the lock is what counts
+            about.write_text(json.dumps({"pid": os.getpid(), "since": since, "run": run}) + "\n", encoding="utf-8")
         yield Lease(state=state, run=run)
+
+
+def _opened(state: Path) -> TextIO:
+    try:
+        private_directory(state)
+        return open(state / "lease.lock", "a", encoding="utf-8", opener=_private)
+    except OSError as error:
+        raise OutsideFailed(
+            "the repository's state cannot be written, so nothing was done",
+            why=str(error),
+            next_command=f"ls -ld {shlex.quote(str(state))}",
+        ) from error
 
 
 def _private(path: str, flags: int) -> int:

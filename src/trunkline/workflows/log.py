@@ -36,5 +36,7 @@ def rows(run: Run) -> Iterator[str]:
 
 def as_data(run: Run) -> dict[str, Any]:
     """Return a run as JSON values."""
-    records = [{"kind": r.kind, "step": r.step, "data": dict(r.data)} for r in run.records]
-    return {"id": run.id, "state": run.state, "journal": str(run.path), "damaged": run.damaged, "records": records}
+    records = [{"kind": r.kind, "step": r.step, "at": r.at, "data": dict(r.data)} for r in run.records]
+    started = {key: run.started.get(key) for key in ("task", "pr", "branch", "stack", "undoes")}
+    about = {"id": run.id, "state": run.state, "journal": str(run.path), "damaged": run.damaged}
+    return {**about, **started, "at": run.records[0].at if run.records else "", "records": records}

@@ -22,7 +22,7 @@ _OPEN = frozenset({"paused", "failed", "interrupted", "aborting"})
 
 def open_run(git: Git) -> Run | None:
     """Return the newest run of this repository if it is not finished; None: there is nothing to go on with."""
-    newest = next((run for run in journal.runs(git.state_dir()) if run.started), None)
+    newest = next((run for run in journal.runs(git.state_dir()) if run.started or run.damaged), None)
     return newest if newest is not None and newest.state in _OPEN else None
 
 
