@@ -309,3 +309,22 @@ def test_the_sandbox_word_is_in_the_receipt(bench: Bench) -> None:
     bench.one("fmt")
     statement = json.loads(bench.receipts()[0].read_text())
     assert statement["predicate"]["trunkline"]["sandbox"] == "none"
+
+
+def test_a_compiler_crash_is_tried_once_without_a_wrapper(bench: Bench, tmp_path: Path) -> None:
+    """A wrapper that makes the compiler crash: run again with RUSTC_WRAPPER empty, and the receipt says so."""
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text("#!/bin/sh\necho 'error: internal compiler error: unexpected panic' >&2\nexit 101\n")
+    wrapper.chmod(0o755)
+    bench.override("build", env={"RUSTC_WRAPPER": str(wrapper)})
+    assert bench.one("build").verdict is Verdict.PASSED
+    statement = json.loads(bench.receipts()[0].read_text())
+    assert statement["predicate"]["trunkline"]["attempts"] == 2
+
+
+def test_a_missing_subcommand_is_unavailable(bench: Bench) -> None:
+    """Another test runner is one line of stack.toml; where it is not installed, the cure is told."""
+    bench.override("test", run=("cargo", "not-installed", "run"))
+    outcome = bench.one("test")
+    assert outcome.verdict is Verdict.UNAVAILABLE
+    assert outcome.cure == "cargo install --locked cargo-not-installed"

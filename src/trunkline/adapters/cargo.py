@@ -29,6 +29,7 @@ PASSED_THROUGH = (
     "LOGNAME", "NO_PROXY", "PATH", "PKG_CONFIG_PATH", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "SSL_CERT_DIR",
     "SSL_CERT_FILE", "TMPDIR", "USER", "https_proxy", "http_proxy", "no_proxy",
 )  # fmt: skip
+_BUILT_IN = frozenset({"bench", "build", "check", "doc", "metadata", "run", "rustc", "rustdoc", "test", "tree"})
 _COMPONENTS = {"clippy": "clippy", "fmt": "rustfmt"}
 
 
@@ -94,10 +95,19 @@ class Tools:
                 return "install rustup: https://rustup.rs"
             name = chosen[0][1:] if chosen else "stable"
             return f"rustup toolchain install {name} --profile minimal"
-        component = _COMPONENTS.get(rest[0]) if rest else None
-        if component and self._ask("cargo", *chosen, rest[0], "--version").returncode:
-            return f"rustup component add {component}"
-        return ""
+        return self._lacking_subcommand(chosen, rest[0]) if rest else ""
+
+    def _lacking_subcommand(self, chosen: tuple[str, ...], subcommand: str) -> str:
+        if subcommand in _COMPONENTS:
+            code = self._ask("cargo", *chosen, subcommand, "--version").returncode
+            return f"rustup component add {_COMPONENTS[subcommand]}" if code else ""
+        known = subcommand in _BUILT_IN or self._knows(chosen, subcommand)
+        return "" if known else f"cargo install --locked cargo-{subcommand}"
+
+    def _knows(self, chosen: tuple[str, ...], subcommand: str) -> bool:
+        """Say whether cargo has a subcommand: its own, an alias of the repository, or an installed `cargo-NAME`."""
+        listed = self._ask("cargo", *chosen, "--list").text.splitlines()
+        return any(line.split()[:1] == [subcommand] for line in listed)
 
     def _ask(self, *argv: str) -> proc.Completed:
         if argv not in self._answers:

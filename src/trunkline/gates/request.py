@@ -20,6 +20,8 @@ from trunkline.gates.catalogue import Gate
 from trunkline.kernel.files import private_directory, replace_bytes
 
 VARIABLE = "TRUNKLINE_GATES_RUN"
+HEAD_VARIABLE = "TRUNKLINE_GATES_NOX"
+"""RUN:PID, the process id of the nox whose sessions these are."""
 _KEPT_RUNS = 20
 
 

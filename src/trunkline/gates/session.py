@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from trunkline.domain.errors import TrunklineError, UsageError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.gates.execute import Ground, execute
-from trunkline.gates.request import Request
+from trunkline.gates.request import HEAD_VARIABLE, Request
 from trunkline.kernel.files import replace_bytes
 
 _PR_SET_PDEATHSIG = 1  # prctl(2), linux/prctl.h
@@ -33,7 +34,7 @@ def run_session(asked: Request, name: str, run: Path, *, commit: str, fresh: boo
         fresh: run whatever the receipts say.
         say: told what happens.
     """
-    _end_with_parent()
+    _end_with_parent(int(os.environ[HEAD_VARIABLE].rpartition(":")[2]))
     try:
         git = Git(Path(asked.top))
         tip = _named(git, commit) if commit else _agreed(git, run, say)
@@ -83,10 +84,13 @@ def _told(outcome: GateOutcome, say: Callable[[str], None]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(head: int) -> None:
     """End with the nox that started us, and end the gate's processes with us.
 
     nox puts each parallel session into a session of its own, so neither Ctrl-C nor the death of nox reaches it.
+
+    Args:
+        head: the process id of the nox that was started by a person or by us; a single session runs in it.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -94,3 +98,5 @@ def _end_with_parent() -> None:
 
     signal.signal(signal.SIGTERM, interrupt)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if head not in {os.getpid(), os.getppid()}:
+        raise KeyboardInterrupt  # it ended before we asked to end with it

@@ -48,6 +48,9 @@ def _request() -> request.Request:
 
 
 _ASKED = _request()
+# Of a run's processes the first to come here is its head; its sessions inherit this.
+if not os.environ.get(request.HEAD_VARIABLE, "").startswith(f"{os.environ[request.VARIABLE]}:"):
+    os.environ[request.HEAD_VARIABLE] = f"{os.environ[request.VARIABLE]}:{os.getpid()}"
 
 
 @nox.session(venv_backend="none", allow_parallel=True)

@@ -64,25 +64,17 @@ def _version(rustc: str) -> str:
     return next(iter(rustc.split()[1:]), rustc)
 
 
-def receipts_table(rows: Sequence[tuple[str, Receipt | None, str, str]]) -> Table:
-    """Return receipts, one a row: (file name, receipt, what is wrong with it, who signed it)."""
+def receipts_table(rows: Sequence[tuple[Receipt, bool, str]]) -> Table:
+    """Return receipts, one a row: (receipt, whether something is wrong with it, who signed it)."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "gate", "commit", "tree", "seconds", "rustc", "sandbox", "started, UTC", "signed", ""):
-        table.add_column(name, no_wrap=bool(name), min_width=1, overflow="fold")
-    for name, receipt, problem, signed in rows:
-        if receipt is None:
-            table.add_row(Text("!", "yellow"), *[""] * 8, Text(for_terminal(f"{name}: {problem}")))
-            continue
-        good = receipt.passed and not problem
-        table.add_row(
-            Text("✓" if good else "✗", "green" if good else "red"),
-            *(
-                Text(for_terminal(part))
-                for part in (
-                    receipt.gate, receipt.commit[:7], receipt.tree[:7], f"{receipt.seconds:.1f}",
-                    _version(receipt.toolchain.name), receipt.sandbox, receipt.started[:16],
-                    signed or "no", problem,
-                )
-            ),
+    for name in ("", "gate", "commit", "tree", "seconds", "rustc", "sandbox", "started, UTC", "signed"):
+        table.add_column(name, no_wrap=bool(name), min_width=1)
+    for receipt, wrong, signed in rows:
+        good = receipt.passed and not wrong
+        parts = (
+            receipt.gate, receipt.commit[:7], receipt.tree[:7], f"{receipt.seconds:.1f}",
+            _version(receipt.toolchain.name), receipt.sandbox, receipt.started[:16], signed or "no",
         )  # fmt: skip
+        mark = Text("✓" if good else "✗", "green" if good else "red")
+        table.add_row(mark, *(Text(for_terminal(part)) for part in parts))
     return table

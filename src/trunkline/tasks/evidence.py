@@ -100,9 +100,11 @@ def _told_receipts(told: Told, stack: str) -> tuple[receipts_workflow.Listed, ..
     if not found:
         told.terminal.line("no receipt yet: invoke gates")
         return found
-    told.terminal.console.print(
-        receipts_table([(each.path.name, each.receipt, each.problem, each.signed) for each in found])
-    )
+    sound = [(each.receipt, bool(each.problem), each.signed) for each in found if each.receipt]
+    told.terminal.console.print(receipts_table(sound))
+    for each in found:
+        if each.problem:
+            told.terminal.line(("! ", "yellow"), f"{each.path.name}: {each.problem}")
     return found
 
 
