@@ -104,6 +104,14 @@ def move_ref(git: Git, lease: Lease, ref: str, *, new: Oid, old: Oid | None, why
     )  # fmt: skip
     if done.returncode != 0:
         held = read_refs(git, ref).get(ref)
+        if held == old and ".lock': File exists" in done.error_text:
+            raise Refused(
+                f"{ref} is locked",
+                why="another git works on it, or one that died left its lock; nothing was changed",
+                command=done.typed,
+                stderr=done.error_text,
+                next_command=("invoke continue", "git status   # once no other git runs, remove the lock it names"),
+            )
         raise Refused(
             f"{ref} moved while we worked",
             why=f"expected {expected}, found {held or 'nothing'}; nothing was changed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trunkline.adapters import patience
 from trunkline.domain.errors import OutsideFailed, Refused
 from trunkline.domain.names import short
 from trunkline.domain.snapshot import PullRequest
@@ -65,6 +66,7 @@ def _caught_up(context: Context) -> PullRequest:
         retry=retry_if_result(lambda pr: pr.head_oid != context.world().local.remote),
         wait=wait_exponential(multiplier=0.5, max=8),
         stop=stop_after_delay(LAG_SECONDS),
+        sleep=patience.sleep,
     )
     try:
         pr: PullRequest = attempts(look)

@@ -1,0 +1,145 @@
+"""What git, its configuration and its leftovers can do to a landing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.killing import Kill, Yard, YardLanding, warm, yard
+from support.landing import SLUG, Landing
+from support.repo import Repo
+
+pytestmark = [pytest.mark.gh, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """Return where the prepared stack is kept."""
+    with yard(tmp_path_factory.mktemp("yard")) as made:
+        yield made
+
+
+@pytest.fixture
+def landing(grounds: Yard) -> Iterator[YardLanding]:
+    """Return the small stack with #518 merged and receipts for what #519 comes to."""
+    with grounds.prepared("warm", warm) as prepared:
+        assert isinstance(prepared, YardLanding)
+        yield prepared
+
+
+def assert_landed(landing: Landing) -> None:
+    """#519 is rebased, pushed and ready."""
+    landing.clone.git("fetch", "--quiet", "origin", env=landing.environment())
+    assert landing.clone.subjects("origin/main..origin/feat/two")[:2] == ["entry struct", "use the arena"]
+    assert landing.pr(519)["draft"] is False
+
+
+def test_leaked_git_variables_lead_nowhere(landing: YardLanding) -> None:
+    """GIT_DIR, GIT_INDEX_FILE and GIT_WORK_TREE of a calling hook: our git works where the task was typed."""
+    other = Repo.create(landing.clone.path.parent / "other")
+    other.commit("other", {"o.txt": "o\n"})
+    before = other.refs(), other.git("status", "--porcelain")
+    leaked = {
+        "GIT_DIR": f"{other.path}/.git", "GIT_INDEX_FILE": f"{other.path}/.git/index",
+        "GIT_WORK_TREE": str(other.path), "GIT_OBJECT_DIRECTORY": f"{other.path}/.git/objects",
+    }  # fmt: skip
+    ran = landing.invoke("rebase", "--pr", "519", cwd=landing.clone.path, **leaked)
+    assert ran.code == 0, ran.out + ran.err
+    assert_landed(landing)
+    assert (other.refs(), other.git("status", "--porcelain")) == before
+
+
+def test_hooks_of_the_user_do_not_run_during_the_replay(landing: YardLanding) -> None:
+    """Every hook but pre-push is out of the way; each would leave its name here."""
+    ran_file = landing.clone.path.parent / "ran"
+    for name in (
+        "pre-commit",
+        "commit-msg",
+        "post-commit",
+        "pre-rebase",
+        "post-rewrite",
+        "post-checkout",
+        "pre-push",
+    ):
+        hook = landing.clone.path / ".git/hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\necho {name} >> {ran_file}\n")
+        hook.chmod(0o755)
+    assert landing.invoke("rebase", "--pr", "519").code == 0
+    assert ran_file.read_text().split() == ["pre-push"]
+
+
+def test_settings_that_push_more_push_nothing_more(landing: YardLanding) -> None:
+    """push.followTags, push.default=matching and a mirror's refspec: one ref moves on the remote, by its lease."""
+    clone = landing.clone
+    clone.git("tag", "--annotate", "v1", "--message", "v1", landing.heads[519])
+    for key, value in (("push.followTags", "true"), ("push.default", "matching"), ("push.autoSetupRemote", "true"),
+                       ("remote.origin.push", "+refs/heads/*:refs/heads/*")):  # fmt: skip
+        clone.git("config", key, value)
+    assert landing.invoke("rebase", "--pr", "519").code == 0
+    (move,) = landing.github.pushes(SLUG)[-1]
+    assert move[2] == "refs/heads/feat/two"
+    assert "refs/tags/v1" not in Repo(landing.github.bare(SLUG)).refs()
+
+
+def test_a_push_address_elsewhere_is_refused(landing: YardLanding) -> None:
+    """A pushurl names another repository than the pull request's: exit 5 before anything."""
+    landing.clone.git("remote", "set-url", "--push", "origin", "git@github.com:mallory/tiny.git")
+    before = landing.world()
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert (ran.code, "mallory/tiny" in ran.err) == (5, True)
+    assert landing.world() == before
+
+
+@pytest.mark.parametrize("name", ["refs/heads/feat/two.lock", "index.lock"])
+def test_a_stale_lock_is_named_and_left(landing: YardLanding, name: str) -> None:
+    """A git that died left its lock: exit 5, the lock is named, nothing moved; removed by a person, continue ends."""
+    landing.clone.git("switch", "--quiet", "feat/two")
+    lock = landing.clone.path / ".git" / name
+    lock.write_text("")
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert (ran.code, name.rpartition("/")[2] in ran.err) == (5, True), ran.err
+    assert "File exists" in ran.err
+    assert landing.clone.head("feat/two") == landing.heads[519]
+    assert lock.exists()
+    lock.unlink()
+    assert landing.clone.git("status", "--porcelain") == ""
+    ran = landing.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+    assert_landed(landing)
+
+
+def test_odd_names_and_line_ends_are_bytes(landing: YardLanding) -> None:
+    """A quote, a newline and an umlaut in names, CRLF and autocrlf: contents arrive as they were committed."""
+    landing.author.git("switch", "--quiet", "feat/two")
+    odd = "ünï 'q'\n\"x\".txt"
+    landing.author.commit("odd", {odd: "a\r\nb\r\n", "-rf": "dash\n"})
+    landing.push_as_author("feat/two")
+    landing.clone.git("config", "core.autocrlf", "true")
+    ran = landing.invoke("rebase", "--pr", "519", "--skip", "gates,fmt")
+    assert ran.code == 0, ran.out + ran.err
+    names = ("-z", "--name-only", "-r", "--full-tree")
+    assert odd in landing.clone.git("ls-tree", *names, "feat/two").split("\0")
+    tip, was = (landing.clone.git("rev-parse", f"{side}:{odd}") for side in ("feat/two", "origin/feat/two"))
+    assert tip == was
+
+
+def test_a_base_deletion_that_closed_the_pull_request_stops(landing: YardLanding) -> None:
+    """The pull request was closed by its base's deletion: exit 5, nothing is pushed over a closed one."""
+    assert landing.invoke("rebase", "--pr", "519").code == 0
+    landing.github.merge(SLUG, 519, method="squash", delete_branch="rest")
+    pushes = landing.github.pushes(SLUG)
+    ran = landing.invoke("rebase", "--pr", "520")
+    assert (ran.code, "closed" in ran.err) == (5, True), ran.err
+    assert landing.github.pushes(SLUG) == pushes
+
+
+def test_a_head_that_github_shows_late_is_waited_for(landing: YardLanding) -> None:
+    """After the push GitHub shows the old head for a while: ready waits for the new one, and marks that."""
+    landing.kill(Kill("record", "before", 16), "rebase", "--pr", "519")
+    landing.github.set_lag(SLUG, 5)
+    ran = landing.invoke("continue", TRUNKLINE_WAIT_FACTOR="0")
+    assert ran.code == 0, ran.out + ran.err
+    assert_landed(landing)
+    assert landing.pr(519)["head_oid"] == landing.remote_head("feat/two")
