@@ -193,12 +193,12 @@ def _paused(landing: Landing) -> None:
     resolve(landing)
 
 
-def resolve(landing: Landing) -> None:
+def resolve(landing: Landing, name: str = "src/lib.rs", content: str = RESOLVED) -> None:
     """Resolve the conflict as a person does."""
     (tree,) = [line.split()[1] for line in landing.clone.git("worktree", "list", "--porcelain").splitlines()
                if line.startswith("worktree ") and "/replay/" in line]  # fmt: skip
-    (Path(tree) / "src/lib.rs").write_text(RESOLVED)
-    Repo(Path(tree)).git("add", "src/lib.rs")
+    (Path(tree) / name).write_text(content)
+    Repo(Path(tree)).git("add", name)
 
 
 @pytest.mark.parametrize("kill", records(12)[12:], ids=str)
@@ -242,3 +242,31 @@ def test_a_resolution_is_kept_by_an_abort_after_a_kill(grounds: Yard, kill: Kill
         assert_as_before(landing)
         kept = [ref for ref in landing.clone.refs() if ref.startswith("refs/trunkline/backup/")]
         assert any(landing.clone.git("show", f"{ref}:src/lib.rs") == RESOLVED.rstrip("\n") for ref in kept)
+
+
+def _paused_of_two(landing: Landing) -> None:
+    """Both own commits conflict; the run waits at the first, which a person has resolved and added."""
+    landing.merge_parent()
+    landing.author.git("switch", "--quiet", "main")
+    landing.author.git("pull", "--quiet", "origin", "main", env=landing.environment())
+    both: dict[str, str | None] = {"src/lib.rs": "//! Trunk's own.\n", "src/entry.rs": "//! Trunk's entry.\n"}
+    landing.author.commit("trunk edits both", both, author="Mallory")
+    landing.push_as_author("main")
+    assert landing.invoke("rebase", "--pr", "519").code == 3
+    resolve(landing, "src/entry.rs", "//! Both entries.\n")
+
+
+@pytest.mark.parametrize("kill", [*records(6), *[Kill("process", "after", n) for n in range(14, 40, 5)]], ids=str)
+def test_the_first_of_two_resolutions_survives_a_kill(grounds: Yard, kill: Kill) -> None:
+    """Killed between two conflicts, when the work tree of the first has gone: nobody resolves the first again."""
+    with grounds.prepared("paused of two", _paused_of_two) as landing:
+        assert isinstance(landing, YardLanding)
+        landing.kill(kill, "continue")
+        ran = landing.invoke("continue")
+        assert (ran.code, "src/lib.rs" in ran.err) == (3, True), ran.out + ran.err
+        resolve(landing)
+        ran = landing.invoke("continue")
+        assert ran.code == 0, ran.out + ran.err
+        assert_landed(landing)
+        assert landing.clone.git("show", "feat/two:src/lib.rs") == RESOLVED.rstrip("\n")
+        assert landing.clone.git("show", "feat/two~1:src/entry.rs") == "//! Both entries."
