@@ -150,28 +150,57 @@ def test_abort_restores_after_a_kill(landing: YardLanding, kill: Kill) -> None:
         assert kill == Kill("record", "after", RECORDS - 1)
 
 
-@pytest.mark.parametrize(
-    "kill", [Kill("process", "after", number) for number in range(34, 72, 1 if SOAK else 3)], ids=str
-)
+MOVES = [Kill(word, when, 0) for word in ("read-tree", "update-ref") for when in ("before", "after")]
+MOVES += [Kill("update-ref", "before", 1), Kill("update-ref", "after", 1)]
+"""Around the two commands that move a checkout and its branch; the first `update-ref` makes the backup."""
+if SOAK:
+    MOVES += [Kill("process", "after", number) for number in range(30, 72)]
+
+
+@pytest.mark.parametrize("kill", MOVES, ids=str)
 def test_a_checkout_that_moves_along_survives_a_kill(on_branch: YardLanding, kill: Kill) -> None:
     """Killed while the user's own checkout follows its branch: continue ends with both at the new tip, clean."""
-    on_branch.kill(kill, "rebase", "--pr", "519")
+    assert on_branch.kill(kill, "rebase", "--pr", "519").code == -9
     go_on(on_branch)
     assert_landed(on_branch)
     assert on_branch.clone.git("status", "--porcelain") == "?? untracked.txt"
     assert on_branch.clone.git("branch", "--show-current") == "feat/two"
 
 
-@pytest.mark.parametrize(
-    "kill", [Kill("process", "after", number) for number in range(34, 72, 1 if SOAK else 8)], ids=str
-)
+@pytest.mark.parametrize("kill", MOVES, ids=str)
 def test_a_checkout_goes_back_by_abort(on_branch: YardLanding, kill: Kill) -> None:
     """The same, aborted: branch and checkout are back, clean."""
-    on_branch.kill(kill, "rebase", "--pr", "519")
+    assert on_branch.kill(kill, "rebase", "--pr", "519").code == -9
     ran = on_branch.invoke("abort")
     assert ran.code == 0, ran.out + ran.err
     assert on_branch.clone.git("status", "--porcelain") == "?? untracked.txt"
     assert_as_before(on_branch)
+
+
+@pytest.mark.parametrize("task", ["continue", "abort", "rebase"])
+def test_a_checkout_that_git_had_half_moved(on_branch: YardLanding, task: str) -> None:
+    """Git itself died in `read-tree`: files are new, some not, the index is old; no command takes it for edits."""
+    index = on_branch.clone.path / ".git/index"
+    old = index.read_bytes()
+    assert on_branch.kill(Kill("read-tree", "after", 0), "rebase", "--pr", "519").code == -9
+    index.write_bytes(old)
+    (on_branch.clone.path / "TRUNK.md").unlink()
+    arguments = ("--pr", "519") if task == "rebase" else ()
+    ran = on_branch.invoke(task, *arguments)
+    assert ran.code == 0, ran.out + ran.err
+    assert on_branch.clone.git("status", "--porcelain") == "?? untracked.txt"
+    if task != "abort":
+        assert_landed(on_branch)
+
+
+def test_an_edit_over_a_half_moved_checkout_is_not_taken_back(on_branch: YardLanding) -> None:
+    """Killed in between, and then the user edits a file: nothing is brought back over it, exit 5 says so."""
+    on_branch.kill(Kill("read-tree", "after", 0), "rebase", "--pr", "519")
+    mine = on_branch.clone.path / "src/entry.rs"
+    mine.write_text("// mine\n")
+    ran = on_branch.invoke("continue")
+    assert (ran.code, "uncommitted" in ran.err) == (5, True), ran.err
+    assert mine.read_text() == "// mine\n"
 
 
 RESOLVED = "//! Trunk's own.\n\npub mod arena;\npub mod entry;\n"
