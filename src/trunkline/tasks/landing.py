@@ -14,6 +14,7 @@ from invoke.tasks import Task, task
 from trunkline.domain.errors import CheckFailed, ExitCode
 from trunkline.domain.step import StepName
 from trunkline.engine import Performed
+from trunkline.tasks import evidence
 from trunkline.tasks.telling import Told, telling
 from trunkline.workflows import log as log_workflow
 from trunkline.workflows import rebase, resume
@@ -195,3 +196,4 @@ namespace = Collection(
     undo,
     log,
 )
+evidence.add_to(namespace)
