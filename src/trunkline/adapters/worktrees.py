@@ -76,30 +76,43 @@ def slot(git: Git, commit: Oid) -> Iterator[Slot]:
     Raises:
         OutsideFailed: every slot is busy with another commit.
     """
-    base = private_directory(work_dir(git.common_dir()) / "gates")
-    for number in range(_SLOTS):
-        path = private_directory(base / str(number))
-        with (path / "lock").open("a+") as lock:
-            if _taken(lock.fileno(), path, commit, git):
-                yield Slot(path, commit)
-                return
+    here = work_dir(git.common_dir())
+    base = private_directory(here / "gates")
+    with (here / "choosing").open("a+") as choosing:
+        for number in range(_SLOTS):
+            path = private_directory(base / str(number))
+            with (path / "lock").open("a+") as lock:
+                if _taken(lock.fileno(), choosing.fileno(), path, commit, git):
+                    yield Slot(path, commit)
+                    return
     raise OutsideFailed("every gate work tree is busy", why=f"{_SLOTS} runs at once, in {base}")
 
 
-def _taken(lock: int, path: Path, commit: Oid, git: Git) -> bool:
-    """Hold the slot's lock shared, with the slot at `commit`; False: it is busy with another."""
+def _taken(lock: int, choosing: int, path: Path, commit: Oid, git: Git) -> bool:
+    """Hold the slot's lock shared, with the slot at `commit`; False: it is busy with another.
+
+    Slots are chosen one at a time (`choosing`), so that whoever finds one busy can read what for; and a slot is never
+    between exclusive and shared (flock(2) gives the lock up in between) while somebody chooses.
+    """
     wanted = path / "commit"
+    fcntl.flock(choosing, fcntl.LOCK_EX)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if not wanted.is_file() or wanted.read_text() != commit:
-            return False
-        fcntl.flock(lock, fcntl.LOCK_SH)  # whoever switches it to our commit is nearly done
-        return wanted.read_text() == commit and _is_at(path / "tree", commit, git)
-    wanted.write_text(commit)
-    _bring(path / "tree", commit, git)
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    return wanted.read_text() == commit
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wanted.is_file() or wanted.read_text() != commit:
+                return False
+            fcntl.flock(choosing, fcntl.LOCK_UN)
+            fcntl.flock(lock, fcntl.LOCK_SH)  # whoever switches it to our commit is nearly done
+            return wanted.read_text() == commit and _is_at(path / "tree", commit, git)
+        wanted.write_text(commit)
+        fcntl.flock(choosing, fcntl.LOCK_UN)
+        _bring(path / "tree", commit, git)
+        fcntl.flock(choosing, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        return True
+    finally:
+        fcntl.flock(choosing, fcntl.LOCK_UN)
 
 
 def _is_at(tree: Path, commit: Oid, git: Git) -> bool:
