@@ -1,5 +1,5 @@
 # make demo: see the main job done, in a sandbox of its own. make test: everything that CI runs.
-.PHONY: demo test bench clean
+.PHONY: demo test soak bench clean
 
 demo:
 	@scripts/bootstrap demo
@@ -8,6 +8,11 @@ demo:
 test:
 	@scripts/bootstrap test
 	@scripts/test
+
+# Every kill point, and TRUNKLINE_SOAK runs of the state machine: an hour or so.
+soak:
+	@scripts/bootstrap test
+	@TRUNKLINE_SOAK=$${TRUNKLINE_SOAK:-2000} .venv/bin/python -m pytest -n 2 tests/e2e/test_kill.py tests/e2e/test_undo.py tests/git/test_state_machine.py
 
 bench:
 	@scripts/bootstrap test
