@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 
 import pytest
 
@@ -223,6 +224,7 @@ def test_an_ordinary_red_check_is_no_billing_failure(landing: Landing) -> None:
 
 def test_push_without_green_gates_is_refused(landing: Landing) -> None:
     """No receipt for exactly this tree: exit 5, gates named, nothing pushed; skipped by name it goes, and is said."""
+    shutil.rmtree(landing.clone.path / ".git/trunkline/receipts")
     landing.invoke("onto", "--pr", "519")
     refused = landing.invoke("push", "--pr", "519")
     assert (refused.code, "not run on this tree" in refused.err) == (5, True)
@@ -310,7 +312,6 @@ def test_the_journal_tells_it_all(landing: Landing) -> None:
 def test_a_second_run_is_told_who_holds_the_repository(landing: Landing) -> None:
     """Two runs at once: the second stops with exit 5; when the first is gone nobody is blocked."""
     state = landing.clone.path / ".git/trunkline"
-    state.mkdir(mode=0o700)
     (state / "lease.json").write_text(json.dumps({"pid": 1, "since": "2025-11-19T10:00:00+00:00", "run": "other"}))
     with (state / "lease.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

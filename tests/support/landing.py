@@ -140,7 +140,7 @@ def small_stack(root: Path, *, gates: str = NO_OP_GATES, merged: bool = False) -
     Args:
         root: where; nothing may be there yet.
         gates: the gates' tables in stack.toml.
-        merged: #518 is squash-merged onto a trunk that moved on, its branch deleted.
+        merged: #518 is squash-merged onto a trunk that moved on, its branch deleted; #519's gates have receipts.
     """
     template, heads = _template(gates, merged=merged)
     shutil.copytree(template, root, dirs_exist_ok=True, symlinks=True)
@@ -179,7 +179,24 @@ def _built(root: Path, gates: str, *, merged: bool) -> dict[int, Oid]:
         author.git("clone", "--quiet", github.remote(SLUG), str(landing.clone.path), env=landing.environment())
         if merged:
             landing.merge_parent()
+            _prove(landing, root)
     return heads
+
+
+def _prove(landing: Landing, root: Path) -> None:
+    """Let #519 be gated once, in a clone that is thrown away, and keep the receipts.
+
+    The rebased tree is the same in every test, so each would otherwise pay for six sessions of nox (2.6 CPU seconds,
+    measured) to learn the same; tests of the gates themselves and `open_stack` have no receipts to begin with.
+    """
+    scratch = root / "scratch"
+    landing.clone.git("clone", "--quiet", landing.github.remote(SLUG), str(scratch), env=landing.environment())
+    ran = landing.invoke("rebase", "--pr", "519", "--no-push", cwd=scratch)
+    assert ran.code == 0, ran.out + ran.err
+    state = landing.clone.path / ".git/trunkline"
+    state.mkdir(mode=0o700)
+    shutil.copytree(scratch / ".git/trunkline/receipts", state / "receipts")
+    shutil.rmtree(scratch)
 
 
 def _history(author: Repo, gates: str) -> dict[int, Oid]:
