@@ -6,18 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.killing import Kill, Yard, YardLanding, warm, yard
+from support.killing import Kill, Yard, YardLanding, warm
 from support.landing import SLUG, Landing
 from support.repo import Repo
 
 pytestmark = [pytest.mark.gh, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Return where the prepared stack is kept."""
-    with yard(tmp_path_factory.mktemp("yard")) as made:
-        yield made
 
 
 @pytest.fixture

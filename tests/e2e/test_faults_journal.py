@@ -9,17 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from support.killing import Kill, Yard, YardLanding, warm, yard
+from support.killing import Kill, Yard, YardLanding, warm
 from support.landing import Landing
 
 pytestmark = [pytest.mark.gh, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Return where the prepared stack is kept."""
-    with yard(tmp_path_factory.mktemp("yard")) as made:
-        yield made
 
 
 @pytest.fixture

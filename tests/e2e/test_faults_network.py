@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.killing import Yard, YardLanding, warm, yard
+from support.killing import Yard, YardLanding, warm
 from support.landing import BODY, SLUG, Landing
 from trunkline.adapters import patience
 from trunkline.domain.errors import OutsideFailed, Refused, Transient
@@ -21,13 +21,6 @@ pytestmark = [pytest.mark.gh, pytest.mark.slow]
 PATCH = f"PATCH /repos/{SLUG}/pulls/519"
 READY = "PullRequestReadyForReview"
 NO_WAIT: dict[str, Any] = {"TRUNKLINE_WAIT_FACTOR": "0"}
-
-
-@pytest.fixture(scope="module")
-def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Return where the prepared stack is kept."""
-    with yard(tmp_path_factory.mktemp("yard")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from support.killing import Kill, Yard, YardLanding, records, warm, yard
+from support.killing import Kill, Yard, YardLanding, records, warm
 from support.landing import BODY, SLUG, Landing
 from trunkline.domain.note import BEGIN
 from trunkline.sim.client import ask
@@ -20,13 +20,6 @@ UNDO_RECORDS = 14
 
 BETWEEN = [Kill("process", "after", number) for number in range(0, 40, 1 if "TRUNKLINE_SOAK" in os.environ else 7)]
 """Between the programs that an undo runs; a sample."""
-
-
-@pytest.fixture(scope="module")
-def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Return where prepared stacks are kept."""
-    with yard(tmp_path_factory.mktemp("yard")) as made:
-        yield made
 
 
 @pytest.fixture
