@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trunkline.domain import errors
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, branch_problem, oid, pr_number
+from trunkline.tasks import namespace
 
 HOSTILE = [
     "", "-f", "--exec=touch x", "--upload-pack=x", "+main", "refs/heads/x", "a..b", "a b", "a:b", "a^", "a~1", "a?",
@@ -55,3 +60,11 @@ def test_abbreviated_object_ids_are_refused(text: str) -> None:
     """Only full ids are used: an abbreviation can come to name two objects."""
     with pytest.raises(UsageError):
         oid(text)
+
+
+def test_every_next_command_is_a_task_that_exists() -> None:
+    """No message sends anybody to a task that is not there."""
+    known = {name.split(".")[0] for name in namespace.task_names}
+    sources = Path(errors.__file__).parents[1].rglob("*.py")
+    named = {task for source in sources for task in re.findall(r"invoke ([a-z][a-z-]+)", source.read_text("utf-8"))}
+    assert named <= known, named - known

@@ -319,8 +319,8 @@ def _classified(answer: Answer, told: str) -> tuple[type[TrunklineError], str, s
     verdicts: dict[int, tuple[type[TrunklineError], str, str]] = {
         403: (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
         404: (UsageError, "GitHub has no such thing, or does not show it to you", "gh auth status"),
-        409: (Refused, "GitHub refused: the pull request changed meanwhile", "invoke status"),
-        422: (Refused, "GitHub refused the change", "invoke status"),
+        409: (Refused, "GitHub refused: the pull request changed meanwhile", "invoke checklist"),
+        422: (Refused, "GitHub refused the change", "invoke checklist"),
     }
     return verdicts.get(status, (Transient, "GitHub could not be reached or failed", "gh auth status"))
 

@@ -117,7 +117,7 @@ def move_ref(git: Git, lease: Lease, ref: str, *, new: Oid, old: Oid | None, why
             why=f"expected {expected}, found {held or 'nothing'}; nothing was changed",
             command=done.typed,
             stderr=done.error_text,
-            next_command="invoke status",
+            next_command="invoke log",
         )
 
 
@@ -130,11 +130,6 @@ def track(git: Git, lease: Lease, remote: str, branch: BranchName, tip: Oid) -> 
     held = read_refs(git, ref).get(ref)
     if held != tip:
         move_ref(git, lease, ref, new=tip, old=held, why="pushed")
-
-
-def delete_ref(git: Git, lease: Lease, ref: str, *, old: Oid) -> None:
-    """Delete a ref that still holds `old`."""
-    git.mutate(lease, "update-ref", "--no-deref", "-d", ref, old)
 
 
 def back_up(git: Git, lease: Lease, branch: BranchName, tip: Oid) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context as InvokeContext
@@ -72,10 +71,6 @@ def _conclude(told: Told, context: Context, performed: Performed) -> None:
         told.terminal.next(f"#{above.pr} {above.title}: invoke rebase --pr {above.pr}")
 
 
-def _listener(told: Told) -> Any:
-    return told.terminal
-
-
 @task(name="rebase", help=_HELP)
 def rebase_(
     _: InvokeContext,
@@ -93,7 +88,7 @@ def rebase_(
     """Land one entry, steps 1 to 11: rebase, verify with cargo, push, mark ready, leave the evidence."""
     with telling(rebase.WHOLE, json_wanted=json) as told:
         options = _options(skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push)
-        context = open_context(pr, stack=stack, options=options, tell=_listener(told))
+        context = open_context(pr, stack=stack, options=options, tell=told.terminal)
         if not (dry_run or yes or json) and not _confirmed(told, context):
             raise Exit(code=int(ExitCode.OK))
         _do(told, context, dry_run=dry_run)
@@ -124,7 +119,7 @@ def _step_task(step: StepName) -> Task[Callable[..., None]]:
     ) -> None:
         with telling(step.value, json_wanted=json) as told:
             options = _options(skip, accept_unavailable, fork_point, fresh=fresh, no_push=False)
-            _do(told, open_context(pr, stack=stack, options=options, tell=_listener(told)), dry_run=dry_run)
+            _do(told, open_context(pr, stack=stack, options=options, tell=told.terminal), dry_run=dry_run)
 
     body.__doc__ = _DOCS[step]
     help_ = {name: text for name, text in _HELP.items() if name != "no-push"}
@@ -135,7 +130,7 @@ def _step_task(step: StepName) -> Task[Callable[..., None]]:
 def continue_(_: InvokeContext, json: bool = False) -> None:
     """Go on with the run that stopped: after a conflict, a failed gate, a kill."""
     with telling("continue", json_wanted=json) as told:
-        found = resume.find(_listener(told))
+        found = resume.find(told.terminal)
         if found is None:
             told.terminal.line("nothing to continue: no run is open")
             return
@@ -151,7 +146,7 @@ def continue_(_: InvokeContext, json: bool = False) -> None:
 def abort(_: InvokeContext, json: bool = False) -> None:
     """Go back to before the run that stopped."""
     with telling("abort", json_wanted=json) as told:
-        found = resume.find(_listener(told))
+        found = resume.find(told.terminal)
         if found is None:
             told.terminal.line("nothing to abort: no run is open")
             return
@@ -163,7 +158,7 @@ def abort(_: InvokeContext, json: bool = False) -> None:
 def undo(_: InvokeContext, run: str = "", dry_run: bool = False, json: bool = False) -> None:
     """Take a finished run back: branch, remote, draft state, base, note; undo again to redo it."""
     with telling("undo", json_wanted=json) as told:
-        found = undo_workflow.find(_listener(told), run=run)
+        found = undo_workflow.find(told.terminal, run=run)
         if found is None or not found.changes:
             told.terminal.line("nothing to undo: no finished run changed anything")
             return

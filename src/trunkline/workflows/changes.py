@@ -301,5 +301,5 @@ def drift(context: Context, found: tuple[str, ...]) -> Refused:
     return Refused(
         f"#{context.entry.pr} moved since",
         why="\n".join(found) + "\nwhat others changed is not taken back; nothing was changed",
-        next_command="invoke status",
+        next_command="invoke log",
     )
