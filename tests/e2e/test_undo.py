@@ -227,7 +227,7 @@ def test_continue_finishes_a_killed_undo(landed: YardLanding, kill: Kill) -> Non
 
 @pytest.mark.parametrize("kill", records(UNDO_RECORDS)[3::5], ids=str)
 def test_abort_of_a_killed_undo_is_the_landing_again(landed: YardLanding, kill: Kill) -> None:
-    """Killed and aborted: everything stands as the landing left it; after its last record there is nothing to abort."""
+    """Killed and aborted: everything stands as the landing left it; after the last record nothing is to abort."""
     after = state(landed)
     landed.kill(kill, "undo")
     ran = landed.invoke("abort")

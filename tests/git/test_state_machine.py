@@ -92,13 +92,15 @@ class Hub:
     base: str = "one"
     draft: bool = True
 
-    def read_stack(self, numbers: list[PrNumber]) -> Snapshot:
+    @contextlib.contextmanager
+    def reading_stack(self, numbers: list[PrNumber]) -> Iterator[Callable[[], Snapshot]]:
         """Answer the stack's query."""
-        return Snapshot({number: self._pull(number) for number in numbers})
+        yield lambda: Snapshot({number: self._pull(number) for number in numbers})
 
-    def mark_ready(self, _number: PrNumber, *, undo: bool = False) -> None:
+    def set_draft(self, pr: PullRequest, *, draft: bool) -> PullRequest:
         """Do as told."""
-        self.draft = undo
+        self.draft = draft
+        return self._pull(pr.number)
 
     def edit(self, _number: PrNumber, *, seen_body: str | None = None, **fields: str) -> dict[str, Any]:  # noqa: ARG002
         """Change the base."""

@@ -25,6 +25,7 @@ from typing import Any
 
 from support.landing import Landing, Ran, small_stack
 from support.repo import Repo
+from trunkline.kernel import proc as programs
 from trunkline.sim import client
 from trunkline.sim.client import SimulatedGitHub
 
@@ -276,10 +277,33 @@ def _arm(kill: Kill) -> None:
 
         return counted_run
 
+    begin = proc.begin
+
+    @contextlib.contextmanager
+    def counted_begin(*args: Any, **kwargs: Any) -> Iterator[_Dying]:
+        here = kill.what in {"process", *args[0]} and next(numbers) == kill.number
+        _die(here and kill.when == "before")
+        with begin(*args, **kwargs) as running:
+            yield _Dying(running, here)
+
     if kill.what == "record":
         vars(journal)["append_line"] = append_line
     elif kill.what:
-        vars(proc).update(run=counting(proc.run), run_logged=counting(proc.run_logged))
+        counted = {"run": counting(proc.run), "run_logged": counting(proc.run_logged), "begin": counted_begin}
+        vars(proc).update(counted)
+
+
+@dataclass(frozen=True)
+class _Dying:
+    """A program that was begun, whose end may be ours."""
+
+    running: programs.Running
+    here: bool
+
+    def finish(self) -> programs.Completed:
+        done = self.running.finish()
+        _die(self.here)
+        return done
 
 
 def _die(now: bool) -> None:  # noqa: FBT001 -- whether

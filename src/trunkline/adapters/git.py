@@ -7,7 +7,7 @@ pre-push, no configuration of the user's that would change a result (faults 12, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trunkline.adapters.lease import Lease
@@ -39,23 +39,29 @@ class Git:
         cwd: a directory inside a work tree, or a git directory.
         echo: told each mutation, as a person would type it.
         present: commits known to be here (nothing of ours removes any).
+        trees: commit -> its tree, as far as read.
     """
 
     cwd: Path
     echo: Callable[[str], None] | None = None
     present: set[Oid] = field(default_factory=set, repr=False, compare=False)
+    trees: dict[Oid, Oid] = field(default_factory=dict, repr=False, compare=False)
     _facts: dict[tuple[object, ...], proc.Completed] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, cwd: Path) -> Git:
-        """Return the same repository seen from another work tree."""
-        return Git(cwd, self.echo)
+        """Return the same repository seen from another work tree; what is known of its objects stays known."""
+        return replace(self, cwd=cwd)
+
+    def telling(self, echo: Callable[[str], None]) -> Git:
+        """Return the same with somebody who is told each mutation."""
+        return replace(self, echo=echo)
 
     def fact(self, *args: str, ok: Sequence[int] = (0,), stdin: bytes = b"") -> proc.Completed:
         """Run a query whose answer can never change, once: about full object ids, or about where we are.
 
         A landing asks such things over and over; each costs a process of 3 ms.
         """
-        key = (args, stdin)
+        key = (self.cwd, args, stdin)
         if key not in self._facts:
             self._facts[key] = self.query(*args, ok=ok, stdin=stdin)
         return self._facts[key]
@@ -139,7 +145,11 @@ class Git:
 
     def tree(self, commit: Oid) -> Oid:
         """Return the tree of a commit."""
-        return oid(self.fact("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").text)
+        if commit not in self.trees:
+            self.trees[commit] = oid(
+                self.query("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").text
+            )
+        return self.trees[commit]
 
     def common_dir(self) -> Path:
         """Return the git directory that all work trees share.

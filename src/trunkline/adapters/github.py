@@ -7,10 +7,12 @@ alone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +27,7 @@ T = TypeVar("T")
 SECONDS = 60.0
 _MINUTE = 60.0
 """What GitHub asks for where a rate limit names no time."""
+_GRAPHQL = ("graphql", "--input", "-")
 _NO_CREDENTIALS = 4  # gh's exit code when no credentials are configured at all
 _ENV = {
     "GH_PROMPT_DISABLED": "1",
@@ -43,7 +46,8 @@ _REMOTE = re.compile(
 )
 _ENTRY = """
 fragment entry on PullRequest {
-  number title url state isDraft body baseRefName headRefName headRefOid
+  id number title url state isDraft body baseRefName headRefName headRefOid
+  reviewDecision mergeable mergeStateStatus isInMergeQueue
   headRepository { nameWithOwner }
   mergedAt mergeCommit { oid parents(first: 3) { nodes { oid } } }
   timelineItems(last: 100, itemTypes: [HEAD_REF_FORCE_PUSHED_EVENT]) {
@@ -117,10 +121,12 @@ class GitHub:
     cwd: Path
     waiting: Callable[[str], None] | None = None
 
-    def read_stack(self, numbers: Sequence[PrNumber]) -> Snapshot:
+    @contextlib.contextmanager
+    def reading_stack(self, numbers: Sequence[PrNumber]) -> Iterator[Callable[[], Snapshot]]:
         """Read every pull request of a stack, its checks and its force-push history, in one round trip.
 
-        One query with an alias a PR: 12 PRs took 243 ms against 1,377 ms for 12 `gh pr view` (measured).
+        One query with an alias a PR: 12 PRs took 243 ms against 1,377 ms for 12 `gh pr view` (measured). The
+        question is sent on entering; what the context gives is called for the answer. In between, git can work.
 
         Raises:
             NotSignedIn: no credentials, or they are not accepted.
@@ -134,20 +140,54 @@ class GitHub:
         )
         variables = {"owner": self.repository.owner, "name": self.repository.name}
         payload = json.dumps({"query": query, "variables": variables}).encode()
-        answer = patiently(
-            lambda: self._api("graphql", "--input", "-", stdin=payload, partial=True), tell=self.waiting
+        with self._begin(*_GRAPHQL, stdin=payload) as child:
+            begun = [child]
+
+            def ask() -> Answer:
+                done = begun.pop().finish() if begun else self._run(*_GRAPHQL, stdin=payload)
+                return _judged(done, partial=True)
+
+            yield lambda: self._snapshot(patiently(ask, tell=self.waiting), numbers)
+
+    def graphql(self, query: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask one GraphQL query and return its `data`.
+
+        Raises:
+            NotSignedIn: no credentials, or they are not accepted.
+            OutsideFailed: GitHub or the network failed, after retries.
+            TrunklineError: GitHub answered with errors.
+        """
+        payload = json.dumps({"query": query, "variables": dict(variables)}).encode()
+        answer = patiently(lambda: _judged(self._run(*_GRAPHQL, stdin=payload)), tell=self.waiting)
+        return dict(answer.body["data"])
+
+    def set_draft(self, pr: PullRequest, *, draft: bool) -> PullRequest:
+        """Mark a pull request ready for review, or a draft again, and return it as GitHub now has it.
+
+        What `gh pr ready` does (REST cannot), in one request instead of its two, and the answer is the fresh look
+        that whoever writes the description next needs.
+
+        Raises:
+            Refused: GitHub does not take the change.
+        """
+        name = "convertPullRequestToDraft" if draft else "markPullRequestReadyForReview"
+        operation = "ConvertPullRequestToDraft" if draft else "PullRequestReadyForReview"  # as gh calls them
+        mutation = (
+            f"mutation {operation}($id: ID!)"
+            f" {{ {name}(input: {{pullRequestId: $id}}) {{ pullRequest {{ ...entry }} }} }}"
         )
-        return self._snapshot(answer, numbers)
+        payload = json.dumps({"query": mutation + _ENTRY, "variables": {"id": pr.node_id}}).encode()
 
-    def mark_ready(self, number: PrNumber, *, undo: bool = False) -> None:
-        """Mark a draft ready for review, or a draft again; what is so already stays so (REST cannot do this)."""
-        flags = ("--undo",) if undo else ()
+        def write() -> PullRequest:
+            answer = _judged(self._run(*_GRAPHQL, stdin=payload))
+            return _pull_request(answer.body["data"][name]["pullRequest"])
 
-        def write() -> bool:
-            self._gh("pr", "ready", str(number), *flags, "--repo", self.repository.argument)
-            return True
+        def written() -> PullRequest | None:
+            with self.reading_stack([pr.number]) as answer:
+                held = answer().pr(pr.number)
+            return held if held is not None and held.draft is draft else None
 
-        self._insist(write, lambda: True if self._pull(number).get("draft") is undo else None)
+        return self._insist(write, written)
 
     def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> Mapping[str, Any]:
         """Change `body` or `base` of a pull request and return it as GitHub now has it.
@@ -232,27 +272,29 @@ class GitHub:
             next_command="gh auth status",
         )
 
-    def _api(self, *args: str, stdin: bytes, partial: bool = False) -> Answer:
-        host = () if self.repository.host == "github.com" else ("--hostname", self.repository.host)
-        done = self._run("api", "--include", *host, *args, stdin=stdin)
-        answer = _answer(done)
-        usable = answer.status == 200 and isinstance(answer.body, dict)  # noqa: PLR2004 -- HTTP OK
-        if usable and (done.returncode == 0 or (partial and answer.body.get("data"))):
-            return answer
-        raise _failure(answer)
-
-    def _gh(self, *args: str) -> proc.Completed:
-        done = self._run(*args, stdin=b"")
-        if done.returncode != 0:
-            raise _failure(Answer(_status_in(done.error_text), {}, None, done))
-        return done
+    def _api(self, *args: str, stdin: bytes) -> Answer:
+        return _judged(self._run(*args, stdin=stdin))
 
     def _run(self, *args: str, stdin: bytes) -> proc.Completed:
+        with self._begin(*args, stdin=stdin) as child:
+            return child.finish()
+
+    def _begin(self, *args: str, stdin: bytes) -> AbstractContextManager[proc.Running]:
+        host = () if self.repository.host == "github.com" else ("--hostname", self.repository.host)
         # GH_REPO and GH_HOST would send a call elsewhere than where the remote is.
         env = proc.environment(tokens=True, extra=_ENV)
         for name in ("GH_REPO", "GH_HOST", "GH_DEBUG"):
             env.pop(name, None)
-        return proc.run(["gh", *args], cwd=self.cwd, env=env, timeout=SECONDS, stdin=stdin)
+        argv = ["gh", "api", "--include", *host, *args]
+        return proc.begin(argv, cwd=self.cwd, env=env, timeout=SECONDS, stdin=stdin)
+
+
+def _judged(done: proc.Completed, *, partial: bool = False) -> Answer:
+    answer = _answer(done)
+    usable = answer.status == 200 and isinstance(answer.body, dict)  # noqa: PLR2004 -- HTTP OK
+    if usable and (done.returncode == 0 or (partial and answer.body.get("data"))):
+        return answer
+    raise _failure(answer)
 
 
 def _answer(done: proc.Completed) -> Answer:
@@ -265,11 +307,6 @@ def _answer(done: proc.Completed) -> Answer:
     except ValueError:
         parsed = None
     return Answer(int(match[1]) if match else 0, headers, parsed, done)
-
-
-def _status_in(text: str) -> int:
-    match = re.search(r"HTTP (\d{3})", text)
-    return int(match[1]) if match else 0
 
 
 def _failure(answer: Answer) -> TrunklineError:
@@ -316,6 +353,9 @@ def _classified(answer: Answer, told: str) -> tuple[type[TrunklineError], str, s
     if _limited(answer, told):
         wait = _asked_wait(answer, told) or _MINUTE
         return Transient, f"GitHub's rate limit is reached; it asks to wait {wait:.0f} s", "gh api rate_limit"
+    refused = _refused_by_graphql(answer)
+    if refused:
+        return refused
     verdicts: dict[int, tuple[type[TrunklineError], str, str]] = {
         403: (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
         404: (UsageError, "GitHub has no such thing, or does not show it to you", "gh auth status"),
@@ -323,6 +363,24 @@ def _classified(answer: Answer, told: str) -> tuple[type[TrunklineError], str, s
         422: (Refused, "GitHub refused the change", "invoke checklist"),
     }
     return verdicts.get(status, (Transient, "GitHub could not be reached or failed", "gh auth status"))
+
+
+def _refused_by_graphql(answer: Answer) -> tuple[type[TrunklineError], str, str] | None:
+    """Judge the errors of a GraphQL answer, which comes with status 200, by their types; None: it may pass."""
+    errors = answer.body.get("errors", ()) if answer.status == 200 and isinstance(answer.body, dict) else ()  # noqa: PLR2004 -- HTTP OK
+    for error in errors:
+        verdict = _GRAPHQL_VERDICTS.get(str(error.get("type")) if isinstance(error, dict) else "")
+        if verdict:
+            return verdict
+    return None
+
+
+_GRAPHQL_VERDICTS: dict[str, tuple[type[TrunklineError], str, str]] = {
+    "FORBIDDEN": (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
+    "INSUFFICIENT_SCOPES": (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
+    "NOT_FOUND": (UsageError, "GitHub has no such thing, or does not show it to you", "gh auth status"),
+    "UNPROCESSABLE": (Refused, "GitHub refused the change", "invoke checklist"),
+}
 
 
 def _typed(done: proc.Completed) -> str:
@@ -334,6 +392,11 @@ def _pull_request(node: Mapping[str, Any]) -> PullRequest:
     last = node["commits"]["nodes"]
     rollup = last[0]["commit"]["statusCheckRollup"] if last else None
     return PullRequest(
+        node_id=node["id"],
+        review=node["reviewDecision"] or "",
+        mergeable=node["mergeable"],
+        merge_state=node["mergeStateStatus"],
+        queued=node["isInMergeQueue"],
         number=pr_number(node["number"]),
         title=node["title"],
         url=node["url"],

@@ -20,7 +20,9 @@ def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
     if not oids:
         return ()
     output = git.fact("cat-file", "--batch", stdin="".join(f"{name}\n" for name in oids).encode()).stdout
-    return tuple(_parsed(output, oids))
+    commits = tuple(_parsed(output, oids))
+    git.trees.update({commit.oid: commit.tree for commit in commits})
+    return commits
 
 
 def chain(git: Git, base: Oid, tip: Oid, *, patch_ids: bool = False) -> tuple[Commit, ...]:

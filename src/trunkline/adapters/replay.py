@@ -133,7 +133,10 @@ def write_commit(git: Git, commit: Commit, *, tree: Oid, parent: Oid, by: str, s
     head = f"tree {tree}\nparent {parent}\nauthor ".encode() + commit.author
     head += b"\ncommitter " + by.encode("utf-8", "surrogateescape")
     head += f"\nencoding {commit.encoding}".encode() if commit.encoding else b""
-    return oid(git.query("hash-object", "-t", "commit", "-w", "--stdin", stdin=head + b"\n\n" + commit.message).text)
+    raw = head + b"\n\n" + commit.message
+    new = oid(git.query("hash-object", "-t", "commit", "-w", "--stdin", stdin=raw).text)
+    git.trees[new] = tree
+    return new
 
 
 def check_replayed(git: Git, own: Sequence[Commit], *, base: Oid, tip: Oid) -> None:

@@ -53,7 +53,15 @@ class CheckRun:
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A pull request as GitHub describes it now."""
+    """A pull request as GitHub describes it now.
+
+    Attributes:
+        review: GraphQL's reviewDecision, or "" where no review is asked for.
+        mergeable: GraphQL's MergeableState: MERGEABLE, CONFLICTING, or UNKNOWN while GitHub computes it.
+        merge_state: GraphQL's MergeStateStatus: CLEAN, UNSTABLE, BLOCKED, BEHIND, DIRTY, DRAFT, HAS_HOOKS, UNKNOWN.
+        queued: it waits in a merge queue.
+        node_id: GitHub's global id.
+    """
 
     number: PrNumber
     title: str
@@ -71,6 +79,11 @@ class PullRequest:
     commit_count: int = 0
     force_pushes: tuple[ForcePush, ...] = ()
     checks: tuple[CheckRun, ...] = ()
+    node_id: str = ""
+    review: str = ""
+    mergeable: str = "UNKNOWN"
+    merge_state: str = "UNKNOWN"
+    queued: bool = False
 
     @property
     def historical_heads(self) -> tuple[Oid, ...]:

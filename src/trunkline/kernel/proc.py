@@ -11,6 +11,7 @@ import os
 import shlex
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -120,17 +121,51 @@ def run(
     started = time.monotonic()
     child = _start(argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds)
     with _ending(child):
+        return Running(tuple(argv), child, timeout, started).finish(stdin)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A program that was begun; `finish` waits for its end."""
+
+    argv: tuple[str, ...]
+    child: subprocess.Popen[bytes]
+    timeout: float
+    started: float
+
+    def finish(self, stdin: bytes | None = None) -> Completed:
+        """Wait for the program's end and return what it left; see `run`."""
         try:
-            stdout, stderr = child.communicate(stdin, timeout)
+            stdout, stderr = self.child.communicate(stdin, self.timeout)
         except subprocess.TimeoutExpired:
-            end_group(child)
-            stdout, stderr = child.communicate()
+            end_group(self.child)
+            stdout, stderr = self.child.communicate()
             raise OutsideFailed(
-                f"{argv[0]} did not end within {timeout:g} s",
-                command=shlex.join(argv),
+                f"{self.argv[0]} did not end within {self.timeout:g} s",
+                command=shlex.join(self.argv),
                 stderr=stderr.decode("utf-8", "replace"),
             ) from None
-    return Completed(tuple(argv), child.returncode, stdout, stderr, time.monotonic() - started)
+        return Completed(self.argv, self.child.returncode, stdout, stderr, time.monotonic() - self.started)
+
+
+@contextlib.contextmanager
+def begin(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float, stdin: bytes = b""
+) -> Iterator[Running]:
+    """Begin a program and go on; it is ended when the context is left before it was finished.
+
+    Args and errors as of `run`; the time counts from `finish`. Output beyond a pipe's 64 KiB waits for `finish`.
+    """
+    with tempfile.TemporaryFile() as given:  # a file: a pipe would make us wait until the program reads
+        given.write(stdin)
+        given.seek(0)
+        child = _start(argv, cwd=cwd, env=env, stdin=given, stdout=subprocess.PIPE)
+    running = Running(tuple(argv), child, timeout, time.monotonic())
+    with _ending(child):
+        yield running
+    if child.returncode is None:
+        end_group(child)
+        child.communicate()
 
 
 def run_logged(

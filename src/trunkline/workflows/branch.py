@@ -26,7 +26,7 @@ def move(context: Context, acting: Acting, *, new: Oid, old: Oid | None, why: st
         return
     git, branch = context.git, context.entry.branch
     # Look again: the user may have edited or switched since (promises, fault 31).
-    local = local_state(git, branch, None)
+    local = local_state(git, branch)
     refuse_unmovable(local)
     if old is not None:
         refs.back_up(git, acting.lease, branch, old)
@@ -52,7 +52,7 @@ def settle(context: Context, lease: Lease, run: Run) -> bool:
     if intent is None or not intent.data["old"] or intent.data["ref"] != branch_ref(context.entry.branch):
         return False
     git, old, new = context.git, oid(str(intent.data["old"])), oid(str(intent.data["new"]))
-    local = local_state(git, context.entry.branch, None)
+    local = local_state(git, context.entry.branch)
     if not local.checked_out or local.local != old:
         return False
     sides = _files(git, old), _files(git, new)

@@ -232,7 +232,7 @@ def _unready(context: Context, acting: Acting, change: Change) -> Outcome:
     acting.intend(pr=pr.number, base=pr.base, draft=pr.draft, base_after=base, draft_after=before["draft"])
     if pr.draft != before["draft"]:
         context.tell.command(f"gh pr ready {pr.number}{' --undo' if before['draft'] else ''}")
-        context.github.mark_ready(pr.number, undo=bool(before["draft"]))
+        context.github.set_draft(pr, draft=bool(before["draft"]))
     if pr.base != base:
         _retarget(context, pr.number, base)
     context.forget_github()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.engine import Teller
-from trunkline.workflows.look import World, local_state, look_at_github, look_at_remote
+from trunkline.workflows.look import World, local_state, look_at_remote
 
 
 class Listener(Teller, Protocol):
@@ -84,33 +84,50 @@ class Context:
     def world(self) -> World:
         """Return the world, each part looked at once until something changes it (`forget`)."""
         if self._snapshot is None:
-            self._snapshot = look_at_github(self.github, self.stack)
+            # GitHub answers while git looks: each waits for another server.
+            with self.github.reading_stack([each.pr for each in self.stack.entries]) as answer:
+                remote, local = self._look()
+                self._snapshot = answer()
+        else:
+            remote, local = self._look()
+        return World(self._snapshot, remote[branch_ref(self.stack.trunk)], remote, local)
+
+    def _look(self) -> tuple[Mapping[str, Oid], LocalState]:
         if self._remote is None:
             self._remote = look_at_remote(self.git, self.stack, self.entry)
         if self._local is None:
-            remote = self._remote.get(branch_ref(self.entry.branch))
-            self._local = local_state(self.git, self.entry.branch, remote)
-        return World(self._snapshot, self._remote[branch_ref(self.stack.trunk)], self._remote, self._local)
+            self._local = local_state(self.git, self.entry.branch)
+        return self._remote, replace(self._local, remote=self._remote.get(branch_ref(self.entry.branch)))
 
     def forget(self) -> None:
         """Nothing that was seen is still true."""
         self._snapshot = self._remote = self._local = None
 
+    def forget_outside(self) -> None:
+        """What GitHub and the remote said is no longer true."""
+        self._snapshot = self._remote = None
+
     def forget_github(self) -> None:
         """What GitHub said of the pull requests is no longer true."""
         self._snapshot = None
+
+    def saw(self, pr: PullRequest) -> None:
+        """Take a pull request as GitHub has just answered with it."""
+        if self._snapshot is not None:
+            self._snapshot = replace(self._snapshot, pull_requests={**self._snapshot.pull_requests, pr.number: pr})
 
     def forget_local(self) -> None:
         """What was seen of the local branch is no longer true."""
         self._local = None
 
     def local_tip(self) -> Oid:
-        """Return the local branch's tip now.
+        """Return the local branch's tip, as last looked at.
 
         Raises:
             UsageError: there is no local branch yet.
         """
-        tip = refs.read_refs(self.git, branch_ref(self.entry.branch)).get(branch_ref(self.entry.branch))
+        ref = branch_ref(self.entry.branch)
+        tip = self._local.local if self._local else refs.read_refs(self.git, ref).get(ref)
         if tip is None:
             raise UsageError(
                 f"there is no local branch {self.entry.branch}", next_command=f"invoke switch --pr {self.entry.pr}"
@@ -144,7 +161,7 @@ def open_context(pr: str | None, *, stack: str, options: Options, tell: Listener
     git = top_of(Git(cwd or Path.cwd()))
     chosen = choose_stack(load_stacks(git.cwd), stack)
     entry = _entry(git, chosen, pr)
-    git = Git(git.cwd, tell.command)
+    git = git.telling(tell.command)
     _refuse_shallow(git, chosen.remote)
     repository = repository_of(refs.remote_url(git, chosen.remote))
     pushes = repository_of(refs.remote_url(git, chosen.remote, push=True))
@@ -164,10 +181,10 @@ def top_of(git: Git) -> Git:
         UsageError: this is no repository, or one without a work tree.
     """
     git.common_dir()
-    done = git.query("rev-parse", "--show-toplevel", ok=(0, 128))
+    done = git.fact("rev-parse", "--show-toplevel", ok=(0, 128))
     if done.returncode != 0 or not done.text:
         raise UsageError("this is a bare repository", why="trunkline needs a checkout that holds stack.toml")
-    return Git(Path(done.text), git.echo)
+    return git.at(Path(done.text))
 
 
 def load_stacks(top: Path) -> tuple[Stack, ...]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from trunkline.adapters import history, refs
 from trunkline.adapters.git import Git
-from trunkline.adapters.github import GitHub
 from trunkline.adapters.patience import patiently
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, Oid, branch_ref
@@ -30,11 +29,6 @@ class World:
     trunk: Oid
     remote_refs: Mapping[str, Oid]
     local: LocalState
-
-
-def look_at_github(github: GitHub, stack: Stack) -> Snapshot:
-    """Read the stack's pull requests: one GraphQL query."""
-    return github.read_stack([each.pr for each in stack.entries])
 
 
 def look_at_remote(git: Git, stack: Stack, entry: Entry) -> dict[str, Oid]:
@@ -65,11 +59,11 @@ def look_at_remote(git: Git, stack: Stack, entry: Entry) -> dict[str, Oid]:
     return found
 
 
-def local_state(git: Git, branch: BranchName, remote: Oid | None) -> LocalState:
-    """Look at the local branch: its tip, who has it checked out, and what is uncommitted there."""
+def local_state(git: Git, branch: BranchName) -> LocalState:
+    """Look at the local branch: its tip, who has it checked out, and what is uncommitted there; not at the remote."""
     tip = refs.read_refs(git, branch_ref(branch)).get(branch_ref(branch))
     here = git.fact("rev-parse", "--show-toplevel").text
     holders = [tree for tree in refs.work_trees(git) if tree.branch == branch]
     elsewhere = next((str(tree.path) for tree in holders if str(tree.path) != here), "")
     checked_out = any(str(tree.path) == here for tree in holders)
-    return LocalState(branch, tip, remote, checked_out, elsewhere, refs.changed_paths(git))
+    return LocalState(branch, tip, None, checked_out, elsewhere, refs.changed_paths(git))

@@ -106,7 +106,7 @@ def _refuse(undo: Undo) -> None:
     if found:
         raise changed.drift(context, found)
     if any(change.step is StepName.ONTO for change in undo.changes):
-        refuse_unmovable(local_state(context.git, context.entry.branch, None))
+        refuse_unmovable(local_state(context.git, context.entry.branch))
 
 
 def _started(undo: Undo) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
         context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh,
         progress=watch.ended, began=watch.began, say=context.tell.progress,
     )  # fmt: skip
+    context.forget()  # minutes have passed: what follows looks again
     cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
     # Unavailability leaves no receipt; push and note must know that it was tried on this very commit.
     acting.journal.append(acting.lease, "gated", step=StepName.GATES.value, commit=tip, unavailable=cures)

@@ -26,7 +26,6 @@ def perform(context: Context, acting: Acting) -> Outcome:
     Raises:
         Refused: the pull request is closed, or shows another head than ours, or the markers are damaged.
     """
-    context.forget_github()  # the description may have been edited meanwhile: read, write, read back
     pr, tip = context.pull_request(), context.local_tip()
     if pr.head_oid != tip:
         raise Refused(

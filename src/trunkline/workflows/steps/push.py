@@ -31,7 +31,6 @@ def perform(context: Context, acting: Acting) -> Outcome:
             branch moved, or holds commits that we did not plan for.
         OutsideFailed: the remote did not answer.
     """
-    context.forget()  # whatever happened during the gates: look again
     context.pull_request()
     tip, seen = context.local_tip(), context.world().local.remote
     if seen is None:
@@ -55,7 +54,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     acting.intend(remote=context.stack.remote, ref=branch_ref(context.entry.branch), old=seen, new=tip)
     done = refs.push(context.git, acting.lease, context.stack.remote, [RefUpdate(context.entry.branch, seen, tip)])
     refs.track(context.git, acting.lease, context.stack.remote, context.entry.branch, tip)
-    context.forget()
+    context.forget_outside()
     told = f"{short(seen)}..{short(tip)}, lease held" if done is Pushed.MOVED else f"{short(tip)} was there already"
     return Outcome("pushed", told, data=_facts(context, seen, tip))
 

@@ -39,8 +39,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
         _retarget(context, pr)
     if pr.draft:
         context.tell.command(f"gh pr ready {pr.number}")
-        context.github.mark_ready(pr.number)
-    if retargeted or pr.draft:
+        context.saw(context.github.set_draft(pr, draft=False))
+    elif retargeted:
         context.forget_github()
     moved = f", retargeted from {pr.base} to {context.stack.trunk}" if retargeted else ""
     return Outcome(
@@ -59,7 +59,7 @@ def _caught_up(context: Context) -> PullRequest:
     def look() -> PullRequest:
         pr = context.pull_request()
         if pr.head_oid != context.world().local.remote:
-            context.forget()
+            context.forget_outside()
         return pr
 
     attempts = Retrying(
