@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from trunkline.adapters.journal import Journal
 from trunkline.adapters.lease import Lease
 from trunkline.domain.errors import Paused, TrunklineError
-from trunkline.domain.step import Mark, Outcome, Plan, Step, StepName
+from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey
 
 
 class Teller(Protocol):
@@ -34,7 +34,11 @@ class Acting:
 
     def intend(self, **data: Any) -> None:
         """Journal what is about to change, durably, before it does: expected and desired values."""
-        self.journal.append(self.lease, "intent", step=self.step.name.value, **data)
+        self.note("intent", **data)
+
+    def note(self, kind: str, **data: Any) -> None:
+        """Append a record of this step to the journal."""
+        self.journal.append(self.lease, kind, step=self.step.name.value, **{**_of_entry(self.step), **data})
 
 
 Performer = Callable[[Acting], Outcome]
@@ -50,20 +54,20 @@ class Pause(Paused):
 
 @dataclass(frozen=True)
 class Performed:
-    """What became of a plan: the outcomes so far, by step, and the error that stopped it, if one did."""
+    """What became of a plan: the outcomes so far, in order, and the error that stopped it, if one did."""
 
-    outcomes: Mapping[StepName, Outcome]
+    outcomes: Mapping[StepKey, Outcome]
     error: TrunklineError | None = None
 
 
 def perform(
     plan: Plan,
-    performers: Mapping[StepName, Performer],
+    performers: Mapping[StepKey, Performer],
     *,
     lease: Lease,
     journal: Journal,
     tell: Teller,
-    done: Collection[StepName] = (),
+    done: Collection[StepKey] = (),
 ) -> Performed:
     """Perform a plan's steps in order; stop at the first that fails or pauses.
 
@@ -75,29 +79,36 @@ def perform(
         tell: who is told.
         done: steps that an earlier process of this run finished.
     """
-    outcomes: dict[StepName, Outcome] = {}
+    outcomes: dict[StepKey, Outcome] = {}
     for step in plan.steps:
-        if step.name in done:
+        if step.key in done:
             continue
+        about: dict[str, Any] = {"step": step.name.value, **_of_entry(step)}
         if step.name in plan.skipped:
             outcome = Outcome(step.name.value, "skipped by name", Mark.SKIPPED)
         else:
-            journal.append(lease, "begin", step=step.name.value)
+            journal.append(lease, "begin", **about)
             try:
                 with tell.working(step):
-                    outcome = _timed(performers[step.name], Acting(lease, journal, step))
+                    outcome = _timed(performers[step.key], Acting(lease, journal, step))
             except Pause as pause:
-                journal.append(lease, "paused", step=step.name.value, **pause.data)
+                journal.append(lease, "paused", **{**about, **pause.data})
                 return Performed(outcomes, pause)
             except TrunklineError as error:
-                journal.append(lease, "failed", step=step.name.value, what=error.what, code=int(error.code))
+                journal.append(lease, "failed", **about, what=error.what, code=int(error.code))
                 return Performed(outcomes, error)
-        outcomes[step.name] = outcome
-        facts = {"mark": outcome.mark.value, "told": outcome.told, "seconds": round(outcome.seconds, 3)}
-        journal.append(lease, "done", step=step.name.value, **facts, facts=dict(outcome.data))
+        if step.pr is not None:
+            outcome = replace(outcome, told=f"#{step.pr} {outcome.told}")
+        outcomes[step.key] = outcome
+        about |= {"mark": outcome.mark.value, "told": outcome.told, "seconds": round(outcome.seconds, 3)}
+        journal.append(lease, "done", **about, facts=dict(outcome.data))
         tell.outcome(outcome)
     journal.append(lease, "finished")
     return Performed(outcomes)
+
+
+def _of_entry(step: Step) -> dict[str, Any]:
+    return {} if step.pr is None else {"pr": step.pr}
 
 
 def _timed(performer: Performer, acting: Acting) -> Outcome:

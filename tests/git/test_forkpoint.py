@@ -32,7 +32,7 @@ def evidence(
     assert base is not None
     before = [git.resolve(f"{merge}^1")] if merge else []
     excluded = [name for name in before if name]
-    heads = [ParentHead(PARENT, current, current=True)] if current else []
+    heads = [ParentHead(f"#{PARENT}", current, current=True)] if current else []
     merged = history.reachable(git, [current], excluded) if current else ()
     known = history.reachable(git, [*older, *([current] if current else [])], excluded)
     return Evidence(
@@ -40,7 +40,7 @@ def evidence(
         child=tip,
         merge_base=base,
         chain=history.chain(git, base, tip, patch_ids=True),
-        heads=(*heads, *(ParentHead(PARENT, head, current=False) for head in older)),
+        heads=(*heads, *(ParentHead(f"#{PARENT}", head, current=False) for head in older)),
         heads_in_trunk=frozenset(h.oid for h in heads if history.is_ancestor(git, h.oid, trunk)),
         merged=CommitSet.of(history.with_patch_ids(git, merged)),
         known=CommitSet.of(history.with_patch_ids(git, known)),

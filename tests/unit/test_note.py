@@ -18,7 +18,7 @@ COMMIT = Oid("91da333" + "0" * 33)
 
 def facts(*gates: tuple[str, GateOutcome | None], **more: object) -> NoteFacts:
     """Return facts about one pushed commit."""
-    base: dict[str, object] = {"trunk": "main", "trunk_oid": Oid("9" * 40), "commit": COMMIT, "own_commits": 5,
+    base: dict[str, object] = {"base": "main", "base_oid": Oid("9" * 40), "commit": COMMIT, "own_commits": 5,
                                "merged": (PrNumber(518),), "gates": gates}  # fmt: skip
     return NoteFacts(**{**base, **more})  # type: ignore[arg-type]  # keywords put together
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from trunkline.adapters.git import Git
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Defect
-from trunkline.domain.names import Oid, oid
+from trunkline.domain.names import BranchName, Oid, branch_ref, oid
 
 
 def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
@@ -71,6 +71,12 @@ def is_ancestor(git: Git, ancestor: Oid, descendant: Oid) -> bool:
         return False
     done = git.fact("merge-base", "--is-ancestor", "--end-of-options", ancestor, descendant, ok=(0, 1))
     return done.returncode == 0
+
+
+def reflog(git: Git, branch: BranchName) -> tuple[Oid, ...]:
+    """Return what a local branch pointed at, newest first; empty where nothing is remembered."""
+    done = git.query("rev-list", "--walk-reflogs", "--max-count=50", branch_ref(branch), "--", ok=(0, 128))
+    return tuple(dict.fromkeys(oid(line) for line in done.text.split())) if done.returncode == 0 else ()
 
 
 def has_object(git: Git, name: Oid) -> bool:

@@ -76,7 +76,10 @@ class Run:
         paused = self.last("paused")
         if paused is None or self.last("aborted") is not None:
             return None
-        return paused if not any(r.kind == "done" and r.step == paused.step for r in self.after(paused)) else None
+        about = paused.step, paused.data.get("pr")
+        # A plan of one entry names it in its pauses only.
+        ended = (r for r in self.after(paused) if r.kind == "done" and about == (r.step, r.data.get("pr", about[1])))
+        return paused if next(ended, None) is None else None
 
     def after(self, record: Record) -> tuple[Record, ...]:
         """Return the records that follow one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -192,6 +193,22 @@ def foreign_commits(git: Git, remote_tip: Oid, ours: Sequence[Oid]) -> tuple[Com
     return reachable(git, [remote_tip], [tip for tip in dict.fromkeys(ours) if has_object(git, tip)])
 
 
+class PushCapped(Refused):
+    """The remote takes only so many refs a push; it took none of these.
+
+    Args:
+        cap: how many it takes.
+    """
+
+    def __init__(self, remote: str, cap: int) -> None:
+        super().__init__(f"{remote} takes {cap} branches a push at most", next_command="invoke push")
+        self.cap = cap
+
+
+# What some organisations answer (ejoffe/spr#422, aviator-co/av#638).
+_CAPPED = re.compile(r"Pushes can not update more than (\d+) branches")
+
+
 class Pushed(Enum):
     """What a push did."""
 
@@ -264,6 +281,8 @@ def _push_once(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]
             stderr=done.error_text,
             next_command="invoke fetch",
         )
+    if capped := _CAPPED.search(done.error_text):
+        raise PushCapped(remote, int(capped[1]))
     reasons = [line.partition("\t")[2] for line in done.text.splitlines() if line.startswith("!")]
     # Without a reason: 128 is git's own death (the connection); 1 a refusal, as by a pre-push hook (kept: fault 37).
     refused = bool(reasons) or done.returncode == 1

@@ -14,7 +14,7 @@ from enum import Enum
 
 from trunkline.domain.commits import Commit, CommitSet
 from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.names import Oid, PrNumber, short
+from trunkline.domain.names import Oid, short
 
 
 class Source(Enum):
@@ -41,15 +41,15 @@ class Standing(Enum):
 
 @dataclass(frozen=True)
 class ParentHead:
-    """A commit that a merged entry below had as its head at some time.
+    """A commit that an entry below, or what the branch was based on, had as its head at some time.
 
     Attributes:
-        pr: whose head it was.
+        name: whose head it was: `#518`, or a branch.
         oid: the commit.
-        current: it is `refs/pull/N/head`, what was merged; else it is from the force-push history.
+        current: it is the head now (`refs/pull/N/head`: what was merged); else it is from the history of pushes.
     """
 
-    pr: PrNumber
+    name: str
     oid: Oid
     current: bool
 
@@ -63,9 +63,9 @@ class Evidence:
         child: C, the entry's tip as planned.
         merge_base: B0, merge-base(M, C).
         chain: the commits of B0..C, oldest first, every commit after its parents.
-        heads: heads of the merged entries below, nearest entry first.
+        heads: heads of the entries below, nearest entry first.
         heads_in_trunk: those of them that are ancestors of M.
-        merged: P0, the commits that the merged entries below were merged with, patch ids included.
+        merged: P0, the commits of those heads (of merged entries: what was merged), patch ids included.
         known: P, those and the commits of all historical heads.
         recorded: the base that our journal has for exactly this tip.
         base_holds_parents: B0 contains the merge commit of every entry below: the branch was rebased since.
@@ -209,15 +209,15 @@ def _candidates(evidence: Evidence, graph: _Graph) -> tuple[Candidate, ...]:
     current = [head for head in evidence.heads if head.current]
     in_trunk = [head for head in current if head.oid in evidence.heads_in_trunk]
     if in_trunk:
-        about = f"head of #{in_trunk[0].pr} is in trunk"
+        about = f"head of {in_trunk[0].name} is in trunk"
         found.append(graph.judge(Source.PARENT_IN_TRUNK, evidence.merge_base, about))
     found += [
-        graph.judge(Source.PARENT_HEAD, head.oid, f"head of #{head.pr}")
+        graph.judge(Source.PARENT_HEAD, head.oid, f"head of {head.name}")
         for head in current
         if head.oid not in evidence.heads_in_trunk
     ]
     if historical := _maximal(graph, [head for head in evidence.heads if not head.current]):
-        found.append(graph.judge(Source.PARENT_HISTORY, historical.oid, f"an earlier head of #{historical.pr}"))
+        found.append(graph.judge(Source.PARENT_HISTORY, historical.oid, f"an earlier head of {historical.name}"))
     if matched := _matching_prefix(evidence):
         found.append(graph.judge(Source.MATCH, matched.oid, "last commit that matches the parent's"))
     return tuple(found)

@@ -13,28 +13,49 @@ END = "<!-- /trunkline:note -->"
 
 
 @dataclass(frozen=True)
+class Rebased:
+    """What became of the commits that reviewers saw.
+
+    Attributes:
+        old: the head that was on the remote before.
+        fork: what its own commits followed.
+        commits: how many own commits there are now.
+        changed: the subjects of those whose patch is not, or was not, what it is now.
+    """
+
+    old: Oid
+    fork: Oid
+    commits: int
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class NoteFacts:
     """What the note is made from.
 
     Attributes:
-        trunk: trunk's name.
-        trunk_oid: the trunk commit that the entry sits on.
+        base: the branch that the entry sits on: trunk, or the open entry's below.
+        base_oid: its commit that the entry sits on.
         commit: the pushed commit.
-        own_commits: how many commits the entry has over trunk.
+        own_commits: how many commits the entry has over its base.
         merged: the merged entries below, nearest first.
         gates: every gate of the entry with what is proven for exactly this commit's tree; None: it did not run.
         skipped: steps that were left out by name.
         next: the entry's own `next` line.
+        since: what became of the commits that were there before; None: they were not rebased by us.
+        compare: the page that compares the two heads, or "".
     """
 
-    trunk: str
-    trunk_oid: Oid
+    base: str
+    base_oid: Oid
     commit: Oid
     own_commits: int
     merged: tuple[PrNumber, ...]
     gates: tuple[tuple[str, GateOutcome | None], ...]
     skipped: tuple[str, ...] = ()
     next: str = ""
+    since: Rebased | None = None
+    compare: str = ""
 
 
 def place(body: str, note: str) -> str:

@@ -11,7 +11,7 @@ from trunkline.domain.names import PrNumber
 
 
 class StepName(Enum):
-    """The steps of a rebase, in their order; each is a task of the same name."""
+    """What a step may be: the steps of a rebase in their order, then what only a whole stack needs."""
 
     VERIFY_MERGED = "verify-merged"
     SWITCH = "switch"
@@ -24,6 +24,17 @@ class StepName(Enum):
     NOTE = "note"
     CHECKLIST = "checklist"
     NEXT = "next"
+    RETARGET = "retarget"
+    WAIT = "wait"
+    MERGE = "merge"
+    TIDY = "tidy"
+
+
+REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]
+"""The steps of a rebase, in their order; each is a task of the same name."""
+
+StepKey = tuple[StepName, PrNumber | None]
+"""A step within a plan: what, and for which entry where the plan is of several."""
 
 
 class Mark(Enum):
@@ -46,12 +57,24 @@ class Step:
         does: what it will do, one line.
         commands: the git, gh or cargo commands that a person would type for it.
         mutates: it changes something that outlives the run.
+        pr: the entry that it is for, in a plan of several entries; None: the plan's own, or all of them.
     """
 
     name: StepName
     does: str
     commands: tuple[str, ...] = ()
     mutates: bool = False
+    pr: PrNumber | None = None
+
+    @property
+    def key(self) -> StepKey:
+        """What tells it from the plan's other steps."""
+        return self.name, self.pr
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return self.name.value if self.pr is None else f"{self.name.value} #{self.pr}"
 
 
 @dataclass(frozen=True)
@@ -77,11 +100,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """An ordered tuple of steps for one entry.
+    """An ordered tuple of steps for one entry, or for several.
 
     Attributes:
         task: the task that was asked for.
-        pr: the entry's pull request.
+        pr: the pull request of the entry; of several, the bottom one.
         steps: what will be done, in order.
         skipped: steps left out by name.
     """

@@ -28,6 +28,7 @@ def plan(value: Plan) -> dict[str, Any]:
         "steps": [
             {
                 "step": step.name.value,
+                **({} if step.pr is None else {"pr": step.pr}),
                 "does": step.does,
                 "commands": list(step.commands),
                 "mutates": step.mutates,

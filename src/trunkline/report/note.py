@@ -23,7 +23,8 @@ def reviewer_note(facts: NoteFacts) -> str:
     lines = [
         "## Reviewer Note",
         "",
-        f"**Rebased on `{facts.trunk}`{post}**: {commits} on `{facts.trunk_oid[:7]}`, up to {facts.commit}",
+        f"**Rebased on `{facts.base}`{post}**: {commits} on `{facts.base_oid[:7]}`, up to {facts.commit}",
+        *_since(facts),
         "",
         _summary(facts),
         "",
@@ -34,6 +35,20 @@ def reviewer_note(facts: NoteFacts) -> str:
     if facts.next:
         lines += ["", f"**Next in stack:** {_own_markdown(facts.next)}"]
     return "\n".join(lines)
+
+
+def _since(facts: NoteFacts) -> list[str]:
+    """Say what reviewers of the head before need to look at again: nothing, or which commits."""
+    since = facts.since
+    if since is None:
+        return []
+    link = f" ([compare]({facts.compare}))" if facts.compare else ""
+    old = f"`{since.old[:7]}`{link}"
+    if not since.changed:
+        return ["", f"**Only rebased** since {old}: each patch is what it was."]
+    ranges = f"git range-diff {since.fork[:12]}..{since.old[:12]} {facts.base_oid[:12]}..{facts.commit[:12]}"
+    changed = "".join(f"\n- {for_markdown(subject)}" for subject in since.changed)
+    return ["", f"**Changed** since {old}, {len(since.changed)} of {since.commits} commits: `{ranges}`\n{changed}"]
 
 
 def _summary(facts: NoteFacts) -> str:

@@ -59,7 +59,7 @@ class Terminal:
         if not self.console.is_terminal:
             yield
             return
-        with self._showing(f"{step.name.value}: {step.does}"):
+        with self._showing(f"{step.label}: {step.does}"):
             yield
 
     @contextlib.contextmanager
@@ -107,7 +107,7 @@ class Terminal:
             skipped = step.name in plan.skipped
             mark = Mark.SKIPPED if skipped else Mark.PLANNED
             self._commands = [] if skipped else list(step.commands)
-            self.outcome(Outcome(step.name.value, "skipped by name" if skipped else step.does, mark))
+            self.outcome(Outcome(step.label, "skipped by name" if skipped else step.does, mark))
 
     def next(self, text: str) -> None:
         """Print the last line: the command to type next."""

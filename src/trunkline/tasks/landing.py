@@ -11,27 +11,16 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
 from trunkline.domain.errors import CheckFailed, ExitCode
-from trunkline.domain.step import StepName
+from trunkline.domain.step import REBASE_STEPS, StepName
 from trunkline.engine import Performed
-from trunkline.tasks import evidence
+from trunkline.tasks import evidence, whole
+from trunkline.tasks.flags import HELP, options_of
 from trunkline.tasks.telling import Told, telling
 from trunkline.workflows import log as log_workflow
 from trunkline.workflows import rebase, resume
 from trunkline.workflows import undo as undo_workflow
-from trunkline.workflows.context import Context, Options, open_context
+from trunkline.workflows.context import Context, open_context
 
-_HELP = {
-    "pr": "the pull request; default: TRUNKLINE_PR, else that of the branch checked out",
-    "stack": "which stack, where stack.toml has several",
-    "skip": "steps to leave out, by name, separated by commas; said in the note",
-    "accept-unavailable": "gates that may be impossible here (a missing toolchain), separated by commas",
-    "fork-point": "the last commit below the entry's own, where the evidence leaves a choice",
-    "fresh": "run every gate, whatever the receipts say",
-    "no-push": "stop before anything that others see: skips push, ready and note",
-    "dry-run": "print the plan, change nothing",
-    "json": "one JSON object on stdout; progress on stderr",
-    "yes": "ask nothing",
-}
 _DOCS = {
     StepName.VERIFY_MERGED: "Step 1: see that every entry below is merged, how and when; and whether CI works.",
     StepName.SWITCH: "Step 2: check out the entry's branch; refuses to carry uncommitted work along.",
@@ -45,12 +34,6 @@ _DOCS = {
     StepName.CHECKLIST: "Step 10: evaluate the verification checklist against the world now.",
     StepName.NEXT: "Step 11: name the entry above and its command.",
 }
-
-
-def _options(skip: str, accept_unavailable: str, fork_point: str, *, fresh: bool, no_push: bool) -> Options:
-    skipped = rebase.step_names(skip) | (rebase.PUBLISHING if no_push else frozenset())
-    accepted = frozenset(name.strip() for name in accept_unavailable.split(",") if name.strip())
-    return Options(skipped, accepted, fork_point, fresh)
 
 
 def _do(told: Told, context: Context, *, dry_run: bool) -> None:
@@ -67,11 +50,11 @@ def _conclude(told: Told, context: Context, performed: Performed) -> None:
     if told.failed_outcomes(performed):
         raise CheckFailed("the checklist has open lines", next_command=f"invoke rebase --pr {context.entry.pr}")
     above = context.stack.above(context.entry)
-    if StepName.NEXT in performed.outcomes and above is not None:
+    if (StepName.NEXT, None) in performed.outcomes and above is not None:
         told.terminal.next(f"#{above.pr} {above.title}: invoke rebase --pr {above.pr}")
 
 
-@task(name="rebase", help=_HELP)
+@task(name="rebase", help=HELP)
 def rebase_(
     _: InvokeContext,
     pr: str | None = None,
@@ -87,7 +70,7 @@ def rebase_(
 ) -> None:
     """Land one entry, steps 1 to 11: rebase, verify with cargo, push, mark ready, leave the evidence."""
     with telling(rebase.WHOLE, json_wanted=json) as told:
-        options = _options(skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push)
+        options = options_of(skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push)
         context = open_context(pr, stack=stack, options=options, tell=told.terminal)
         if not (dry_run or yes or json) and not _confirmed(told, context):
             raise Exit(code=int(ExitCode.OK))
@@ -118,15 +101,15 @@ def _step_task(step: StepName) -> Task[Callable[..., None]]:
         yes: bool = False,  # noqa: ARG001 -- a single step asks nothing anyway
     ) -> None:
         with telling(step.value, json_wanted=json) as told:
-            options = _options(skip, accept_unavailable, fork_point, fresh=fresh, no_push=False)
+            options = options_of(skip, accept_unavailable, fork_point, fresh=fresh, no_push=False)
             _do(told, open_context(pr, stack=stack, options=options, tell=told.terminal), dry_run=dry_run)
 
     body.__doc__ = _DOCS[step]
-    help_ = {name: text for name, text in _HELP.items() if name != "no-push"}
+    help_ = {name: text for name, text in HELP.items() if name != "no-push"}
     return Task(body, name=step.value, help=help_)
 
 
-@task(name="continue", help={"json": _HELP["json"]})
+@task(name="continue", help={"json": HELP["json"]})
 def continue_(_: InvokeContext, json: bool = False) -> None:
     """Go on with the run that stopped: after a conflict, a failed gate, a kill."""
     with telling("continue", json_wanted=json) as told:
@@ -142,7 +125,7 @@ def continue_(_: InvokeContext, json: bool = False) -> None:
         _conclude(told, context, resume.resume(context, run))
 
 
-@task(help={"json": _HELP["json"]})
+@task(help={"json": HELP["json"]})
 def abort(_: InvokeContext, json: bool = False) -> None:
     """Go back to before the run that stopped."""
     with telling("abort", json_wanted=json) as told:
@@ -154,7 +137,7 @@ def abort(_: InvokeContext, json: bool = False) -> None:
 
 
 @task(help={"run": "which run, by its id or how that begins (invoke log); default: the newest finished one",
-            "dry-run": _HELP["dry-run"], "json": _HELP["json"]})  # fmt: skip
+            "dry-run": HELP["dry-run"], "json": HELP["json"]})  # fmt: skip
 def undo(_: InvokeContext, run: str = "", dry_run: bool = False, json: bool = False) -> None:
     """Take a finished run back: branch, remote, draft state, base, note; undo again to redo it."""
     with telling("undo", json_wanted=json) as told:
@@ -171,7 +154,7 @@ def undo(_: InvokeContext, run: str = "", dry_run: bool = False, json: bool = Fa
             told.performed(undo_workflow.run(found))
 
 
-@task(help={"json": _HELP["json"]})
+@task(help={"json": HELP["json"]})
 def log(_: InvokeContext, json: bool = False) -> None:
     """List the runs of this repository, newest first, with what each step did."""
     with telling("log", json_wanted=json) as told:
@@ -185,10 +168,11 @@ def log(_: InvokeContext, json: bool = False) -> None:
 
 namespace = Collection(
     rebase_,
-    *[_step_task(step) for step in StepName],
+    *[_step_task(step) for step in REBASE_STEPS],
     continue_,
     abort,
     undo,
     log,
 )
 evidence.add_to(namespace)
+whole.add_to(namespace)

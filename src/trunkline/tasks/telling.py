@@ -47,7 +47,8 @@ class Told:
             TrunklineError: what stopped the run.
         """
         self.account["steps"] = [
-            {"step": name.value, **as_json.outcome(outcome)} for name, outcome in performed.outcomes.items()
+            {"step": name.value, **({"pr": pr} if pr else {}), **as_json.outcome(outcome)}
+            for (name, pr), outcome in performed.outcomes.items()
         ]
         if performed.error is not None:
             raise performed.error

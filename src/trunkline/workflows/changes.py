@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trunkline.adapters import history, refs
 from trunkline.adapters.journal import Record, Run
-from trunkline.adapters.refs import RefUpdate
 from trunkline.domain.errors import OutsideFailed, Refused
-from trunkline.domain.names import Oid, PrNumber, branch_name, branch_ref, oid, short
+from trunkline.domain.names import Oid, PrNumber, branch_name, branch_ref, oid, pr_number, short
 from trunkline.domain.note import block_of, put_back
-from trunkline.domain.step import Mark, Outcome, Step, StepName
-from trunkline.engine import Acting
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.step import Mark, Outcome, Step, StepKey, StepName
+from trunkline.engine import Acting, Performer
 from trunkline.workflows import branch
 from trunkline.workflows.context import Context
+from trunkline.workflows.publish import Update, push_all, set_base
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class Change:
     """One thing that a run changed.
 
     Attributes:
+        pr: the entry that it is about.
         step: the step that changed it: push, ready, note, or onto for the local branch.
         before: what it was.
         left: what the run made of it.
         between: further values that the run gave it on the way: tips.
     """
 
+    pr: PrNumber
     step: StepName
     before: Mapping[str, Any]
     left: Mapping[str, Any]
@@ -37,6 +40,7 @@ class Change:
     def as_data(self) -> dict[str, Any]:
         """Return the change as JSON values."""
         return {
+            "pr": self.pr,
             "step": self.step.value,
             "before": dict(self.before),
             "left": dict(self.left),
@@ -46,7 +50,8 @@ class Change:
     @classmethod
     def of_data(cls, data: Mapping[str, Any]) -> Change:
         """Return the change that `as_data` wrote."""
-        return cls(StepName(data["step"]), dict(data["before"]), dict(data["left"]), tuple(data["between"]))
+        pr, step = pr_number(data["pr"]), StepName(data["step"])
+        return cls(pr, step, dict(data["before"]), dict(data["left"]), tuple(data["between"]))
 
 
 def changes_of(context: Context, run: Run) -> tuple[Change, ...]:
@@ -54,14 +59,35 @@ def changes_of(context: Context, run: Run) -> tuple[Change, ...]:
 
     The remote first, since it alone can refuse; then what the pull request shows; the local branch last.
     """
-    intents = [record for record in _own(run) if record.kind == "intent"]
+    intents: dict[PrNumber, list[Record]] = {}
+    for record in _own(run):
+        if record.kind == "intent":
+            intents.setdefault(pr_number(record.data.get("pr", run.started["pr"])), []).append(record)
+    found = [
+        change
+        for pr, records in intents.items()
+        if not _stays(context, pr, records)
+        for change in _of_entry(context, pr, records)
+        if change.before != change.left
+    ]
+    order = (StepName.PUSH, StepName.READY, StepName.NOTE, StepName.ONTO)
+    return tuple(sorted(found, key=lambda change: order.index(change.step)))
+
+
+def _stays(context: Context, pr: PrNumber, records: list[Record]) -> bool:
+    """Say whether a run merged an entry: what it did for it is not taken back."""
+    held = context.world().snapshot.pr(pr) if any("merge" in record.data for record in records) else None
+    return held is not None and held.state is PrState.MERGED
+
+
+def _of_entry(context: Context, pr: PrNumber, intents: list[Record]) -> list[Change]:
     found = (
-        _tips(StepName.PUSH, [r for r in intents if "ref" in r.data and "remote" in r.data]),
-        _ready(context, [r for r in intents if "draft" in r.data]),
-        _note([r for r in intents if "body" in r.data]),
-        _tips(StepName.ONTO, [r for r in intents if "ref" in r.data and "remote" not in r.data]),
+        _tips(pr, StepName.PUSH, [r for r in intents if "ref" in r.data and "remote" in r.data]),
+        _ready(context, pr, [r for r in intents if "draft" in r.data]),
+        _note(pr, [r for r in intents if "body" in r.data]),
+        _tips(pr, StepName.ONTO, [r for r in intents if "ref" in r.data and "remote" not in r.data]),
     )
-    return tuple(change for change in found if change is not None and change.before != change.left)
+    return [change for change in found if change is not None]
 
 
 def _own(run: Run) -> tuple[Record, ...]:
@@ -70,28 +96,28 @@ def _own(run: Run) -> tuple[Record, ...]:
     return run.records[:aborting]
 
 
-def _tips(step: StepName, intents: list[Record]) -> Change | None:
+def _tips(pr: PrNumber, step: StepName, intents: list[Record]) -> Change | None:
     if not intents:
         return None
     first, last = intents[0].data, intents[-1].data
     before = first["old"] or first["new"]  # a branch that the run made stays, where it was made
     between = tuple(dict.fromkeys(str(record.data["new"]) for record in intents[:-1]))
-    return Change(step, {"tip": str(before)}, {"tip": str(last["new"])}, between)
+    return Change(pr, step, {"tip": str(before)}, {"tip": str(last["new"])}, between)
 
 
-def _ready(context: Context, intents: list[Record]) -> Change | None:
+def _ready(context: Context, pr: PrNumber, intents: list[Record]) -> Change | None:
     if not intents:
         return None
     first, last = intents[0].data, intents[-1].data
     left = {"base": last.get("base_after", context.stack.trunk), "draft": last.get("draft_after", False)}
-    return Change(StepName.READY, {"base": first["base"], "draft": first["draft"]}, left)
+    return Change(pr, StepName.READY, {"base": first["base"], "draft": first["draft"]}, left)
 
 
-def _note(intents: list[Record]) -> Change | None:
+def _note(pr: PrNumber, intents: list[Record]) -> Change | None:
     if not intents:
         return None
     before, left = intents[0].data["body"], intents[-1].data["body_after"]
-    return Change(StepName.NOTE, {"block": block_of(str(before))}, {"block": block_of(str(left))})
+    return Change(pr, StepName.NOTE, {"block": block_of(str(before))}, {"block": block_of(str(left))})
 
 
 def drifted(context: Context, changes: tuple[Change, ...]) -> tuple[str, ...]:
@@ -102,11 +128,12 @@ def drifted(context: Context, changes: tuple[Change, ...]) -> tuple[str, ...]:
     """
     found = []
     for change in changes:
-        held = now(context, change)
+        there = _there(context, change)
+        held = now(there, change)
         for name, value in held.items():
             known = {change.before[name], change.left[name], *change.between}
             if value not in known:
-                found.append(f"{_told(context, change, name)}: is {_shown(value)}, not {_shown(change.left[name])}")
+                found.append(f"{_told(there, change, name)}: is {_shown(value)}, not {_shown(change.left[name])}")
     return tuple(found)
 
 
@@ -144,36 +171,54 @@ def _shown(value: object) -> str:
 def put_back_all(context: Context, acting: Acting, changes: tuple[Change, ...]) -> tuple[Outcome, ...]:
     """Put every change back, each as a step of the given run."""
     ways = performers(context, changes)
-    return tuple(ways[change.step](acting) for change in changes)
+    return tuple(way(replace(acting, step=replace(acting.step, pr=pr))) for (_, pr), way in ways.items())
 
 
-def performers(context: Context, changes: tuple[Change, ...]) -> dict[StepName, Callable[[Acting], Outcome]]:
-    """Return how each change is put back."""
-    ways = {
-        StepName.PUSH: _push_back,
-        StepName.READY: _unready,
-        StepName.NOTE: _unnote,
-        StepName.ONTO: _move_back,
-    }
+def performers(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, Performer]:
+    """Return how the changes are put back, in order: all branches in one push, each other change as its own step."""
+    ways = {StepName.READY: _unready, StepName.NOTE: _unnote, StepName.ONTO: _move_back}
 
-    def bound(change: Change) -> Callable[[Acting], Outcome]:
-        return lambda acting: ways[change.step](context, acting, change)
+    def bound(change: Change) -> Performer:
+        return lambda acting: ways[change.step](_there(context, change), acting, change)
 
-    return {change.step: bound(change) for change in changes}
+    pushed = tuple(change for change in changes if change.step is StepName.PUSH)
+    found: dict[StepKey, Performer] = {}
+    if pushed:
+        found[StepName.PUSH, None] = lambda acting: _push_back(context, acting, pushed)
+    for change in changes:
+        if change.step is not StepName.PUSH:
+            found[change.step, _key_pr(change, changes)] = bound(change)
+    return found
 
 
 def steps(context: Context, changes: tuple[Change, ...]) -> tuple[Step, ...]:
     """Return the steps that put changes back, with the commands that a person would type."""
-    return tuple(_step(context, change) for change in changes)
+    pushed = tuple(change for change in changes if change.step is StepName.PUSH)
+    first = (_push_step(context, pushed),) if pushed else ()
+    others = (change for change in changes if change.step is not StepName.PUSH)
+    return (*first, *(replace(_step(_there(context, c), c), pr=_key_pr(c, changes)) for c in others))
+
+
+def _key_pr(change: Change, changes: tuple[Change, ...]) -> PrNumber | None:
+    return change.pr if len({each.pr for each in changes}) > 1 else None
+
+
+def _there(context: Context, change: Change) -> Context:
+    return context.of(context.stack.entry(change.pr))
+
+
+def _push_step(context: Context, pushed: tuple[Change, ...]) -> Step:
+    remote = context.stack.remote
+    parts = [(branch_ref(_there(context, c).entry.branch), c.left["tip"], c.before["tip"]) for c in pushed]
+    leases = " ".join(f"--force-with-lease={ref}:{new}" for ref, new, _ in parts)
+    command = f"git push --atomic {leases} {remote} " + " ".join(f"{old}:{ref}" for ref, _, old in parts)
+    told = ", ".join(short(old) for _, _, old in parts)
+    held = ", ".join(short(new) for _, new, _ in parts)
+    return Step(StepName.PUSH, f"push {told} back, if {remote} still has {held}", (command,), mutates=True)
 
 
 def _step(context: Context, change: Change) -> Step:
-    entry, remote, ref = context.entry, context.stack.remote, branch_ref(context.entry.branch)
-    if change.step is StepName.PUSH:
-        new, old = change.left["tip"], change.before["tip"]
-        command = f"git push --atomic --force-with-lease={ref}:{new} {remote} {old}:{ref}"
-        does = f"push {short(old)} back, if {remote} still has {short(new)}"
-        return Step(change.step, does, (command,), mutates=True)
+    entry = context.entry
     if change.step is StepName.READY:
         state, base = "draft" if change.before["draft"] else "ready", change.before["base"]
         undo = " --undo" if change.before["draft"] else ""
@@ -187,31 +232,37 @@ def _step(context: Context, change: Change) -> Step:
     return Step(change.step, f"{entry.branch} is at {short(old)} again", (command,), mutates=True)
 
 
-def _push_back(context: Context, acting: Acting, change: Change) -> Outcome:
-    """Push the old tip, leased on ours.
+def _push_back(context: Context, acting: Acting, changes: tuple[Change, ...]) -> Outcome:
+    """Push the old tips, leased on ours, all or none.
 
     Raises:
-        Refused: the remote holds neither, or the push would leave the pull request without commits.
+        Refused: the remote holds neither, or the push would leave a pull request without commits.
     """
     context.forget()
-    old, remote = oid(str(change.before["tip"])), context.stack.remote
-    held = now(context, change)["tip"]
-    if held == old:
-        refs.track(context.git, acting.lease, remote, context.entry.branch, old)
-        return Outcome("pushed", f"{remote} has {short(old)} already", Mark.NOTHING)
-    if held not in {change.left["tip"], *change.between}:
-        raise drift(context, (f"{remote}/{context.entry.branch} is at {short(held) or 'nothing'}",))
-    _refuse_closing(context, old)
-    acting.intend(remote=remote, ref=branch_ref(context.entry.branch), old=held, new=old)
-    refs.push(context.git, acting.lease, remote, [RefUpdate(context.entry.branch, oid(held), old)])
-    refs.track(context.git, acting.lease, remote, context.entry.branch, old)
-    context.forget()
-    return Outcome("pushed", f"{short(held)}..{short(old)}, back as it was, lease held")
+    updates, remote = [], context.stack.remote
+    for change in changes:
+        there, old = _there(context, change), oid(str(change.before["tip"]))
+        held = now(there, change)["tip"]
+        if held == old:
+            refs.track(context.git, acting.lease, remote, there.entry.branch, old)
+            continue
+        if held not in {change.left["tip"], *change.between}:
+            raise drift(there, (f"{remote}/{there.entry.branch} is at {short(held) or 'nothing'}",))
+        _refuse_closing(there, old, changes)
+        updates.append(Update(there.entry, oid(held), old))
+    if not updates:
+        tips = ", ".join(short(oid(str(change.before["tip"]))) for change in changes)
+        return Outcome("pushed", f"{remote} has {tips} already", Mark.NOTHING)
+    told = push_all(context, acting, updates)
+    moved = ", ".join(f"{short(update.old)}..{short(update.new)}" for update in updates)
+    return Outcome("pushed", f"{moved}, back as it was, lease held", details=told)
 
 
-def _refuse_closing(context: Context, tip: Oid) -> None:
+def _refuse_closing(context: Context, tip: Oid, changes: tuple[Change, ...]) -> None:
     """A head that the base contains closes the pull request for good (promises, fault 48)."""
     base = context.pull_request().base
+    if any(_there(context, change).entry.branch == base for change in changes):
+        return  # its base goes back with it: push_all sees to it
     held = refs.list_remote(context.git, context.stack.remote, [f"refs/heads/{base}"]).get(f"refs/heads/{base}")
     if held is not None and history.is_ancestor(context.git, tip, held):
         raise Refused(
@@ -234,7 +285,7 @@ def _unready(context: Context, acting: Acting, change: Change) -> Outcome:
         context.tell.command(f"gh pr ready {pr.number}{' --undo' if before['draft'] else ''}")
         context.github.set_draft(pr, draft=bool(before["draft"]))
     if pr.base != base:
-        _retarget(context, pr.number, base)
+        set_base(context, pr.number, base)
     context.forget_github()
     return _readied(bool(before["draft"]), base, kept, Mark.DONE)
 
@@ -255,13 +306,6 @@ def _base_obstacle(context: Context, base: str, wanted: str, head: Oid) -> str:
     if history.has_object(context.git, tip) and history.is_ancestor(context.git, head, tip):
         return f"it still targets {base}: it has no commits over {wanted}"
     return ""
-
-
-def _retarget(context: Context, number: PrNumber, base: str) -> None:
-    context.tell.command(f"gh pr edit {number} --base {base}")
-    held = (context.github.edit(number, base=base).get("base") or {}).get("ref")
-    if held != base:
-        raise Refused(f"#{number} still targets {held}", why="GitHub took the change but does not show it")
 
 
 def _unnote(context: Context, acting: Acting, change: Change) -> Outcome:

@@ -12,12 +12,12 @@ from trunkline.adapters import config, refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, Repository, repository_of
 from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, pr_number
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid, pr_number
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.engine import Teller
-from trunkline.workflows.look import World, local_state, look_at_remote
+from trunkline.workflows.look import World, local_states, look_at_remote
 
 
 class Listener(Teller, Protocol):
@@ -44,6 +44,25 @@ class Options:
 
 
 @dataclass
+class Seen:
+    """The world as last looked at, shared by all contexts of one task; None, or absent: to be looked at.
+
+    Attributes:
+        snapshot: GitHub's pull requests.
+        remote: the remote's refs.
+        local: the local branches.
+        planned: while a plan is made: the tips that entries will have by then.
+        foreseen: what a plan came to, by entry; taken only where the world is still the same.
+    """
+
+    snapshot: Snapshot | None = None
+    remote: Mapping[str, Oid] | None = None
+    local: dict[BranchName, LocalState] = field(default_factory=dict)
+    planned: dict[PrNumber, Oid] = field(default_factory=dict)
+    foreseen: dict[PrNumber, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Context:
     """One task's place to stand.
 
@@ -54,6 +73,8 @@ class Context:
         repository: where its pull requests are.
         options: what was asked for beside the entry.
         tell: who is told.
+        stacked: entries below may be open: the entry sits on the nearest of them; else all below must be merged.
+        seen: the world as last looked at.
     """
 
     git: Git
@@ -62,9 +83,16 @@ class Context:
     repository: Repository
     options: Options
     tell: Listener
-    _snapshot: Snapshot | None = field(default=None, repr=False)
-    _remote: Mapping[str, Oid] | None = field(default=None, repr=False)
-    _local: LocalState | None = field(default=None, repr=False)
+    stacked: bool = False
+    seen: Seen = field(default_factory=Seen, repr=False)
+
+    def of(self, entry: Entry) -> Context:
+        """Return the same place for another entry of the stack."""
+        return replace(self, entry=entry)
+
+    def over_the_stack(self) -> Context:
+        """Return the same place for tasks of the whole stack."""
+        return replace(self, stacked=True, seen=Seen())
 
     @property
     def github(self) -> GitHub:
@@ -83,42 +111,52 @@ class Context:
 
     def world(self) -> World:
         """Return the world, each part looked at once until something changes it (`forget`)."""
-        if self._snapshot is None:
+        if self.seen.snapshot is None:
             # GitHub answers while git looks: each waits for another server.
             with self.github.reading_stack([each.pr for each in self.stack.entries]) as answer:
                 remote, local = self._look()
-                self._snapshot = answer()
+                self.seen.snapshot = answer()
         else:
             remote, local = self._look()
-        return World(self._snapshot, remote[branch_ref(self.stack.trunk)], remote, local)
+        return World(self.seen.snapshot, remote[branch_ref(self.stack.trunk)], remote, local)
 
     def _look(self) -> tuple[Mapping[str, Oid], LocalState]:
-        if self._remote is None:
-            self._remote = look_at_remote(self.git, self.stack, self.entry)
-        if self._local is None:
-            self._local = local_state(self.git, self.entry.branch)
-        return self._remote, replace(self._local, remote=self._remote.get(branch_ref(self.entry.branch)))
+        heads = self.stack.entries if self.stacked else (self.entry,)
+        if self.seen.remote is None:
+            self.seen.remote = look_at_remote(self.git, self.stack, heads)
+        if self.entry.branch not in self.seen.local:
+            self.seen.local.update(local_states(self.git, [each.branch for each in heads]))
+        remote = self.seen.remote
+        return remote, replace(self.seen.local[self.entry.branch], remote=remote.get(branch_ref(self.entry.branch)))
 
     def forget(self) -> None:
         """Nothing that was seen is still true."""
-        self._snapshot = self._remote = self._local = None
+        self.forget_outside()
+        self.forget_local()
 
     def forget_outside(self) -> None:
         """What GitHub and the remote said is no longer true."""
-        self._snapshot = self._remote = None
+        self.seen.snapshot = self.seen.remote = None
 
     def forget_github(self) -> None:
         """What GitHub said of the pull requests is no longer true."""
-        self._snapshot = None
+        self.seen.snapshot = None
 
     def saw(self, pr: PullRequest) -> None:
         """Take a pull request as GitHub has just answered with it."""
-        if self._snapshot is not None:
-            self._snapshot = replace(self._snapshot, pull_requests={**self._snapshot.pull_requests, pr.number: pr})
+        if self.seen.snapshot is not None:
+            known = self.seen.snapshot.pull_requests
+            self.seen.snapshot = replace(self.seen.snapshot, pull_requests={**known, pr.number: pr})
 
     def forget_local(self) -> None:
-        """What was seen of the local branch is no longer true."""
-        self._local = None
+        """What was seen of the local branches is no longer true."""
+        self.seen.local.clear()
+
+    def moved(self, tip: Oid) -> None:
+        """Take the local branch as it was just moved; nothing else of ours changed."""
+        held = self.seen.local.get(self.entry.branch)
+        if held is not None:
+            self.seen.local[self.entry.branch] = replace(held, local=tip)
 
     def local_tip(self) -> Oid:
         """Return the local branch's tip, as last looked at.
@@ -127,7 +165,8 @@ class Context:
             UsageError: there is no local branch yet.
         """
         ref = branch_ref(self.entry.branch)
-        tip = self._local.local if self._local else refs.read_refs(self.git, ref).get(ref)
+        held = self.seen.local.get(self.entry.branch)
+        tip = held.local if held else refs.read_refs(self.git, ref).get(ref)
         if tip is None:
             raise UsageError(
                 f"there is no local branch {self.entry.branch}", next_command=f"invoke switch --pr {self.entry.pr}"
@@ -160,8 +199,20 @@ def open_context(pr: str | None, *, stack: str, options: Options, tell: Listener
     """
     git = top_of(Git(cwd or Path.cwd()))
     chosen = choose_stack(load_stacks(git.cwd), stack)
-    entry = _entry(git, chosen, pr)
-    git = git.telling(tell.command)
+    return _opened(git.telling(tell.command), chosen, _entry(git, chosen, pr), options, tell)
+
+
+def open_stack(*, stack: str, options: Options, tell: Listener, cwd: Path | None = None) -> Context:
+    """Find the checkout, its stack.toml and the repository on GitHub, for a task of the whole stack.
+
+    Args and errors as of `open_context`; the entry is the bottom one.
+    """
+    git = top_of(Git(cwd or Path.cwd()))
+    chosen = choose_stack(load_stacks(git.cwd), stack)
+    return _opened(git.telling(tell.command), chosen, chosen.entries[0], options, tell).over_the_stack()
+
+
+def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, tell: Listener) -> Context:
     _refuse_shallow(git, chosen.remote)
     repository = repository_of(refs.remote_url(git, chosen.remote))
     pushes = repository_of(refs.remote_url(git, chosen.remote, push=True))

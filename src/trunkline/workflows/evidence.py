@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trunkline.adapters import history, refs
+from trunkline.adapters.git import Git
 from trunkline.domain.commits import Commit, CommitSet
 from trunkline.domain.errors import Refused
 from trunkline.domain.forkpoint import Evidence, ParentHead
 from trunkline.domain.names import Oid, short
-from trunkline.domain.snapshot import PullRequest
 from trunkline.workflows import recorded
+from trunkline.workflows.base import Parent, parents_of
 from trunkline.workflows.context import Context
-from trunkline.workflows.steps.verify import merged_below
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,20 @@ def entry_tip(context: Context) -> Tip:
     if history.is_ancestor(git, ours, theirs):
         count = len(history.reachable(git, [theirs], [ours]))
         return Tip(theirs, f"your local branch was {count} commits behind {context.stack.remote}")
-    kept = refs.backups_of(git, local.branch)
-    foreign = refs.foreign_commits(git, theirs, [ours, *kept])
+    foreign = foreign_commits(context, theirs, ours)
     if foreign:
         raise diverged(context, foreign)
     return Tip(ours)
+
+
+def foreign_commits(context: Context, remote: Oid, ours: Oid) -> tuple[Commit, ...]:
+    """Return the commits of the remote branch that a push of ours would discard unseen.
+
+    Not foreign: what we rebased (backups), and what the local branch pointed at before it was amended or reset, by
+    its reflog: the rule of `git push --force-if-includes` (git-push(1)).
+    """
+    git, branch = context.git, context.entry.branch
+    return refs.foreign_commits(git, remote, [ours, *refs.backups_of(git, branch), *history.reflog(git, branch)])
 
 
 def diverged(context: Context, foreign: tuple[Commit, ...]) -> Refused:
@@ -65,43 +75,57 @@ def gather(context: Context, child: Oid) -> Evidence:
     """Gather the evidence for the fork point of `child` over the fetched trunk.
 
     Raises:
-        Refused: an entry below is not merged, or the branch shares no history with trunk.
+        Refused: an entry below is not merged where it must be, or the branch shares no history with trunk.
     """
     git, trunk = context.git, context.world().trunk
     base = history.merge_base(git, trunk, child)
     if base is None:
         raise Refused(f"{context.entry.branch} shares no history with {context.tracking}")
-    chain = history.chain(git, base, child, patch_ids=True)
-    parents = [merged_below(context, entry)[0] for entry in reversed(context.stack.below(context.entry))]
-    current = [
-        ParentHead(pr.number, pr.head_oid, current=True) for pr in parents if history.has_object(git, pr.head_oid)
-    ]
-    older = [
-        ParentHead(pr.number, head, current=False)
-        for pr in parents
-        for head in pr.historical_heads
-        if history.has_object(git, head)
-    ]
-    merged = [commit for head in current for commit in _commits_of(context, head, parents)]
-    earlier = [commit for head in older for commit in _commits_of(context, head, parents)]
+    parents = parents_of(context, child)
+    current = [ParentHead(parent.name, tip, current=True) for parent in parents for tip in parent.tips]
+    older = [ParentHead(parent.name, head, current=False) for parent in parents for head in parent.history]
+    if any(parent.branch for parent in parents) and not _any_below(git, (*current, *older), child):
+        older += [head for parent in parents for head in _remembered(context, parent)]
+    held = {head.oid: _commits_of(git, head, parents, child) for head in (*current, *older)}
+    merged = [commit for head in current for commit in held[head.oid]]
+    earlier = [commit for head in older for commit in held[head.oid]]
     return Evidence(
         trunk=trunk,
         child=child,
         merge_base=base,
-        chain=chain,
+        chain=history.chain(git, base, child, patch_ids=True),
         heads=(*current, *older),
         heads_in_trunk=frozenset(head.oid for head in current if history.is_ancestor(git, head.oid, trunk)),
         merged=CommitSet.of(history.with_patch_ids(git, merged)),
         known=CommitSet.of(history.with_patch_ids(git, [*merged, *earlier])),
         recorded=recorded.base_of(context, child),
         base_holds_parents=all(
-            pr.merge_commit is not None and history.is_ancestor(git, pr.merge_commit, base) for pr in parents
+            parent.merge is not None and history.is_ancestor(git, parent.merge, base) for parent in parents
         ),
     )
 
 
-def _commits_of(context: Context, head: ParentHead, parents: list[PullRequest]) -> tuple[Commit, ...]:
-    """Return what a head held over trunk as it was just before its pull request was merged."""
-    merges = [pr.merge_commit for pr in parents if pr.number == head.pr and pr.merge_commit]
-    before = [oid for merge in merges if (oid := context.git.resolve(f"{merge}^1")) is not None]
-    return history.reachable(context.git, [head.oid], before)
+def _any_below(git: Git, heads: Sequence[ParentHead], child: Oid) -> bool:
+    return any(head.oid != child and history.is_ancestor(git, head.oid, child) for head in heads)
+
+
+def _remembered(context: Context, parent: Parent) -> list[ParentHead]:
+    """Return old tips of an open parent that only this repository remembers: our backups, the branch's reflog.
+
+    Asked only where no head that others know is contained: a reflog also holds what was begun on the wrong branch.
+    """
+    if parent.branch is None:
+        return []
+    git = context.git
+    tips = dict.fromkeys((*refs.backups_of(git, parent.branch), *history.reflog(git, parent.branch)))
+    return [ParentHead(parent.name, tip, current=False) for tip in tips if history.has_object(git, tip)]
+
+
+def _commits_of(git: Git, head: ParentHead, parents: Sequence[Parent], child: Oid) -> tuple[Commit, ...]:
+    """Return what a head held of its parent's own: over trunk, as it was just before a merge.
+
+    One that contains the child (the two changed places) holds the child's commits too: they are not its own.
+    """
+    parent = next(parent for parent in parents if parent.name == head.name)
+    changed_places = parent.merge is None and history.is_ancestor(git, child, head.oid)
+    return history.reachable(git, [head.oid], (*parent.upon, child) if changed_places else parent.upon)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trunkline.adapters import history, refs
@@ -31,15 +31,16 @@ class World:
     local: LocalState
 
 
-def look_at_remote(git: Git, stack: Stack, entry: Entry) -> dict[str, Oid]:
-    """Read the remote's refs of trunk, the entry and the heads below, in one ls-remote; fetch what is missing.
+def look_at_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str, Oid]:
+    """Read the remote's refs of trunk, these entries and the heads below, in one ls-remote; fetch what is missing.
 
     Raises:
         UsageError: the remote has no trunk.
         OutsideFailed: the remote did not answer.
     """
-    heads = [refs.pull_head(each.pr) for each in (*stack.below(entry), entry)]
-    found = refs.list_remote(git, stack.remote, [branch_ref(stack.trunk), branch_ref(entry.branch), *heads])
+    heads = [refs.pull_head(each.pr) for each in (*stack.below(entries[-1]), entries[-1])]
+    branches = [branch_ref(each.branch) for each in entries]
+    found = refs.list_remote(git, stack.remote, [branch_ref(stack.trunk), *branches, *heads])
     if branch_ref(stack.trunk) not in found:
         raise UsageError(
             f"{stack.remote} has no branch {stack.trunk}",
@@ -60,10 +61,21 @@ def look_at_remote(git: Git, stack: Stack, entry: Entry) -> dict[str, Oid]:
 
 
 def local_state(git: Git, branch: BranchName) -> LocalState:
-    """Look at the local branch: its tip, who has it checked out, and what is uncommitted there; not at the remote."""
-    tip = refs.read_refs(git, branch_ref(branch)).get(branch_ref(branch))
+    """Look at one local branch; see `local_states`."""
+    return local_states(git, [branch])[branch]
+
+
+def local_states(git: Git, branches: Sequence[BranchName]) -> dict[BranchName, LocalState]:
+    """Look at local branches: tips, who has them checked out, what is uncommitted there; not at the remote."""
+    tips = refs.read_refs(git, *(branch_ref(branch) for branch in branches))
     here = git.fact("rev-parse", "--show-toplevel").text
-    holders = [tree for tree in refs.work_trees(git) if tree.branch == branch]
-    elsewhere = next((str(tree.path) for tree in holders if str(tree.path) != here), "")
-    checked_out = any(str(tree.path) == here for tree in holders)
-    return LocalState(branch, tip, None, checked_out, elsewhere, refs.changed_paths(git))
+    trees = refs.work_trees(git)
+    holders = {tree.branch: str(tree.path) for tree in trees if str(tree.path) != here}
+    current = next((tree.branch for tree in trees if str(tree.path) == here), "")
+    changes = refs.changed_paths(git)
+
+    def state(branch: BranchName) -> LocalState:
+        tip, elsewhere = tips.get(branch_ref(branch)), holders.get(branch, "")
+        return LocalState(branch, tip, None, branch == current, elsewhere, changes)
+
+    return {branch: state(branch) for branch in branches}

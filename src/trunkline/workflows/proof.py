@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from trunkline.adapters import history
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, PrNumber, short
+from trunkline.domain.names import Oid, PrNumber, oid, short
+from trunkline.domain.note import Rebased
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.step import StepName
 from trunkline.gates.run import gate_names, proven
+from trunkline.workflows.base import base_of, open_below
 from trunkline.workflows.context import Context
-from trunkline.workflows.recorded import unavailable_gates
+from trunkline.workflows.recorded import last_replay, unavailable_gates
 
 
 def gates_for(context: Context, tip: Oid) -> tuple[tuple[str, GateOutcome | None], ...]:
@@ -52,13 +54,35 @@ def accepted(context: Context, name: str, outcome: GateOutcome | None) -> bool:
 
 
 def merged_numbers(context: Context) -> tuple[PrNumber, ...]:
-    """Return the entries below, nearest first."""
+    """Return the merged entries right below, nearest first; none where an open one is between."""
+    if open_below(context) is not None:
+        return ()
     return tuple(entry.pr for entry in reversed(context.stack.below(context.entry)))
 
 
 def own_commit_count(context: Context, tip: Oid) -> int:
-    """Return how many commits a tip has over trunk."""
-    return len(history.reachable(context.git, [tip], [context.world().trunk]))
+    """Return how many commits a tip has over its base."""
+    return len(history.reachable(context.git, [tip], [base_of(context).oid]))
+
+
+def rebased_since(context: Context, tip: Oid) -> Rebased | None:
+    """Return what a rebase of ours made of what was on the remote before; None: the journal has none for this tip.
+
+    A commit is only rebased when its patch, by `git patch-id --stable`, is what it was.
+    """
+    facts = last_replay(context, tip)
+    if facts is None or not facts.get("remote"):
+        return None
+    git, old_tip = context.git, oid(str(facts["remote"]))
+    pairs = {oid(new): oid(old) for old, new in facts["mapped"]}
+    own = history.with_patch_ids(git, history.chain(git, oid(str(facts["base"])), tip))
+    seen = {commit.oid for commit in history.reachable(git, [old_tip], [oid(str(facts["fork"]))])}
+    before = history.with_patch_ids(git, history.read_commits(git, [old for old in pairs.values() if old in seen]))
+    patches = {commit.oid: commit.patch_id for commit in before}
+    changed = tuple(
+        commit.subject for commit in own if patches.get(pairs.get(commit.oid, commit.oid), "none") != commit.patch_id
+    )
+    return Rebased(old_tip, oid(str(facts["fork"])), len(own), changed)
 
 
 def skipped_by_name(context: Context) -> tuple[str, ...]:

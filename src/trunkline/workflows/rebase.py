@@ -8,8 +8,9 @@ from typing import Any
 
 from trunkline.adapters import journal, lease
 from trunkline.domain.errors import Paused, UsageError
-from trunkline.domain.step import Outcome, Plan, Step, StepName
-from trunkline.engine import Acting, Performed, perform
+from trunkline.domain.names import PrNumber, pr_number
+from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
+from trunkline.engine import Acting, Performed, Performer, perform
 from trunkline.workflows import branch
 from trunkline.workflows.context import Context, Options
 from trunkline.workflows.steps import (
@@ -56,7 +57,7 @@ PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE})
 
 def steps_of(task: str) -> tuple[StepName, ...]:
     """Return the steps of a task: all of them for `rebase`, else the one of that name."""
-    return tuple(StepName) if task == WHOLE else (StepName(task),)
+    return REBASE_STEPS if task == WHOLE else (StepName(task),)
 
 
 def step_names(text: str) -> frozenset[StepName]:
@@ -65,7 +66,7 @@ def step_names(text: str) -> frozenset[StepName]:
     Raises:
         UsageError: one is no step.
     """
-    known = {step.value: step for step in StepName}
+    known = {step.value: step for step in REBASE_STEPS}
     asked = [name.strip() for name in text.split(",") if name.strip()]
     for name in asked:
         if name not in known:
@@ -100,15 +101,15 @@ def run(context: Context, task: str) -> Performed:
         Paused: an earlier run of this entry waits for a person.
         Refused: another run holds the repository.
     """
-    ways, names = _ways(task), steps_of(task)
-    steps = tuple(ways[name].plan(context) for name in names)
-    intended = Plan(task, context.entry.pr, steps, _skipped(context, names))
+    names = steps_of(task)
+    intended = plan(context, task)
+    context.seen.planned.clear()  # from here on it is what happens
     with lease.hold(context.state, run=journal.new_run_id(str(context.entry.pr))) as held:
         if StepName.ONTO in names:
-            _refuse_while_paused(context)
+            refuse_while_paused(context)
         settle_last(context, held)
         log = journal.create(held)
-        log.append(held, "run", **_started(context, intended))
+        log.append(held, "run", **started(context, intended))
         return perform(intended, performers(context, task), lease=held, journal=log, tell=context.tell)
 
 
@@ -119,13 +120,13 @@ def settle_last(context: Context, held: lease.Lease) -> None:
         context.tell.progress(f"brought your checkout back to where run {newest.id} had found it")
 
 
-def performers(context: Context, task: str) -> dict[StepName, Callable[[Acting], Outcome]]:
-    """Return how each step is done in this context."""
+def performers(context: Context, task: str, *, pr: PrNumber | None = None) -> dict[StepKey, Performer]:
+    """Return how each step is done in this context; with `pr`, as steps of that entry in a plan of several."""
 
-    def bound(way: _Way) -> Callable[[Acting], Outcome]:
+    def bound(way: _Way) -> Performer:
         return lambda acting: way.perform(context, acting)
 
-    return {name: bound(way) for name, way in _ways(task).items()}
+    return {(name, pr): bound(way) for name, way in _ways(task).items()}
 
 
 def options_of(started: Any) -> Options:
@@ -138,21 +139,34 @@ def options_of(started: Any) -> Options:
     )
 
 
-def _started(context: Context, intended: Plan) -> dict[str, Any]:
+def started(context: Context, intended: Plan) -> dict[str, Any]:
+    """Return a run's first record: enough to take it up again."""
     options = context.options
     return {
         "task": intended.task,
         "pr": intended.pr,
         "branch": context.entry.branch,
         "stack": context.stack.name,
+        "stacked": context.stacked,
         "skip": sorted(step.value for step in options.skip),
         "accept_unavailable": sorted(options.accept_unavailable),
         "fork_point": options.fork_point,
         "fresh": options.fresh,
-        "steps": [
-            {"name": step.name.value, "does": step.does, "commands": list(step.commands)} for step in intended.steps
-        ],
+        "steps": [step_data(step) for step in intended.steps],
     }
+
+
+def step_data(step: Step) -> dict[str, Any]:
+    """Return a step as a run's first record has it."""
+    about = {} if step.pr is None else {"pr": step.pr}
+    return {"name": step.name.value, "does": step.does, "commands": list(step.commands), **about}
+
+
+def step_of(data: Any) -> Step:
+    """Return the step that `step_data` wrote."""
+    pr = data.get("pr")
+    commands = tuple(str(command) for command in data["commands"])
+    return Step(StepName(data["name"]), str(data["does"]), commands, pr=None if pr is None else pr_number(str(pr)))
 
 
 def _ways(task: str) -> dict[StepName, _Way]:
@@ -163,15 +177,22 @@ def _skipped(context: Context, names: Collection[StepName]) -> tuple[StepName, .
     return tuple(name for name in names if name in context.options.skip and len(names) > 1)
 
 
-def _refuse_while_paused(context: Context) -> None:
+def refuse_while_paused(context: Context) -> None:
+    """Refuse to begin what an earlier run has begun and waits for a person with.
+
+    Raises:
+        Paused: one does; of this entry, or of the whole stack.
+    """
     for earlier in journal.runs(context.state):
-        if earlier.started.get("branch") != context.entry.branch:
+        same = earlier.started.get("branch") == context.entry.branch
+        if not (same or context.stacked or earlier.started.get("stacked")):
             continue
         paused = earlier.pause
         if paused:
             raise Paused(
-                f"run {earlier.id} of #{context.entry.pr} waits for you",
+                f"run {earlier.id} of #{paused.data['pr']} waits for you",
                 why=f"a conflict in {', '.join(paused.data['files'])}\nresolve it in {paused.data['worktree']}",
                 next_command=("invoke continue", "invoke abort"),
             )
-        break
+        if same or earlier.started.get("stacked"):
+            break

@@ -20,6 +20,15 @@ def last_onto(context: Context, tip: Oid) -> Mapping[str, Any] | None:
     return None
 
 
+def last_replay(context: Context, tip: Oid) -> Mapping[str, Any] | None:
+    """Return the facts of the newest rebase that wrote commits which `tip` came from; None: there is none."""
+    for facts in _ontos(context):
+        new = context.git.resolve(str(facts.get("new"))) if facts.get("mapped") else None
+        if new is not None and history.is_ancestor(context.git, new, tip):
+            return facts
+    return None
+
+
 def base_of(context: Context, tip: Oid) -> Oid | None:
     """Return the base that the journal has for exactly this tip of the entry's branch."""
     for facts in _ontos(context):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from trunkline.adapters import history, journal, lease, refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.journal import Record, Run
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, branch_name, branch_ref, oid, short
-from trunkline.domain.step import Mark, Outcome, Plan, Step, StepName
-from trunkline.engine import Acting, Performed, perform
-from trunkline.workflows import changes, conflict, rebase, undo
+from trunkline.domain.names import Oid, PrNumber, branch_name, branch_ref, oid, pr_number, short
+from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey, StepName
+from trunkline.engine import Acting, Performed, Performer, perform
+from trunkline.workflows import changes, conflict, rebase, restack, undo
 from trunkline.workflows.changes import Change
 from trunkline.workflows.context import Context, Listener, open_context, top_of
 from trunkline.workflows.steps import onto
@@ -30,7 +29,8 @@ def context_of(run: Run, *, tell: Listener, cwd: Path | None = None) -> Context:
     """Return the context that a run was started in."""
     started = run.started
     options = rebase.options_of(started)
-    return open_context(str(started["pr"]), stack=str(started["stack"]), options=options, tell=tell, cwd=cwd)
+    context = open_context(str(started["pr"]), stack=str(started["stack"]), options=options, tell=tell, cwd=cwd)
+    return context.over_the_stack() if started.get("stacked") else context
 
 
 def find(tell: Listener, cwd: Path | None = None) -> tuple[Context, Run] | None:
@@ -59,48 +59,72 @@ def resume(context: Context, run: Run) -> Performed:
             raise Refused(f"run {run.id} is {run.state} by now", next_command="invoke log")
         rebase.settle_last(context, held)
         plan, ways = _remaining(context, run)
-        done = frozenset(StepName(record.step) for record in run.records if record.kind == "done")
+        done = frozenset(_key(record) for record in run.records if record.kind == "done")
         _refuse_moved(context, run)
         log = journal.reopen(run)
         log.append(held, "resumed")
         return perform(plan, ways, lease=held, journal=log, tell=context.tell, done=done)
 
 
-def _remaining(context: Context, run: Run) -> tuple[Plan, dict[StepName, Callable[[Acting], Outcome]]]:
+def _remaining(context: Context, run: Run) -> tuple[Plan, dict[StepKey, Performer]]:
     task = str(run.started["task"])
-    steps = tuple(
-        Step(StepName(each["name"]), str(each["does"]), tuple(each["commands"])) for each in run.started["steps"]
-    )
-    names = [step.name for step in steps]
-    skipped = tuple(name for name in names if name in context.options.skip and len(names) > 1)
+    steps = tuple(rebase.step_of(each) for each in run.started["steps"])
+    skipped = tuple(step.name for step in steps if step.name in context.options.skip and len(steps) > 1)
+    plan = Plan(task, context.entry.pr, steps, skipped)
     if task == undo.TASK:
         recorded = tuple(Change.of_data(data) for data in run.started["changes"])
-        return Plan(task, context.entry.pr, steps), changes.performers(context, recorded)
-    ways = rebase.performers(context, task)
+        return plan, changes.performers(context, recorded)
+    ways = _ways(context, plan)
     paused = run.pause
-    if paused is not None:
-        ways[StepName(paused.step)] = _resuming(context, paused, run.after(paused))
-    return Plan(task, context.entry.pr, steps, skipped), ways
+    if paused is not None and paused.step == StepName.ONTO.value:
+        there = context.of(context.stack.entry(pr_number(paused.data["pr"])))
+        ways[_paused_key(plan, paused)] = _resuming(there, paused, run.after(paused))
+    return plan, ways
 
 
-def _resuming(context: Context, paused: Record, since: tuple[Record, ...]) -> Callable[[Acting], Outcome]:
+def _ways(context: Context, plan: Plan) -> dict[StepKey, Performer]:
+    if plan.task == restack.TASK:
+        return restack.performers(context, plan)
+    return rebase.performers(context, plan.task)
+
+
+def _key(record: Record) -> StepKey:
+    pr = record.data.get("pr")
+    return StepName(record.step), None if pr is None else pr_number(pr)
+
+
+def _paused_key(plan: Plan, paused: Record) -> StepKey:
+    """Return the step that paused; a plan of one entry names none in its steps, its pauses do."""
+    key = _key(paused)
+    return key if any(step.key == key for step in plan.steps) else (key[0], None)
+
+
+def _resuming(context: Context, paused: Record, since: tuple[Record, ...]) -> Performer:
     resolved = next((str(r.data["new"]) for r in since if r.kind == "resolved"), "")
     moved = next((str(r.data["new"]) for r in reversed(since) if r.kind == "intent" and "ref" in r.data), "")
     return lambda acting: onto.resume(context, acting, dict(paused.data), resolved=resolved, moved=moved)
 
 
 def _refuse_moved(context: Context, run: Run) -> None:
-    """Look whether what the run did to the branch still stands: a step that is done is not done again."""
-    done = next((r for r in reversed(run.records) if r.kind == "done" and r.step == StepName.ONTO.value), None)
-    new = (done.data.get("facts") or {}).get("new") if done is not None else None
-    ref = branch_ref(context.entry.branch)
-    held = refs.read_refs(context.git, ref).get(ref)
-    if new and (held is None or not history.is_ancestor(context.git, oid(str(new)), held)):
-        raise Refused(
-            f"{context.entry.branch} is not where run {run.id} left it",
-            why=f"it was rebased to {new} and is at {held or 'nothing'}; nothing was changed",
-            next_command=(f"invoke rebase --pr {context.entry.pr}", "invoke abort"),
-        )
+    """Look whether what the run did to the branches still stands: a step that is done is not done again."""
+    for record in run.records:
+        new = (record.data.get("facts") or {}).get("new") if record.kind == "done" else None
+        if record.step != StepName.ONTO.value or not new:
+            continue
+        entry = context.stack.entry(pr_number(record.data.get("pr", context.entry.pr)))
+        ref = branch_ref(entry.branch)
+        held = refs.read_refs(context.git, ref).get(ref)
+        if held is None or not history.is_ancestor(context.git, oid(str(new)), held):
+            raise Refused(
+                f"{entry.branch} is not where run {run.id} left it",
+                why=f"it was rebased to {new} and is at {held or 'nothing'}; nothing was changed",
+                next_command=(f"invoke {_again(run, entry.pr)}", "invoke abort"),
+            )
+
+
+def _again(run: Run, pr: PrNumber) -> str:
+    task = str(run.started["task"])
+    return task if task == restack.TASK else f"rebase --pr {pr}"
 
 
 def abort(context: Context, run: Run) -> Outcome:

@@ -81,6 +81,8 @@ def _decided(run: Run, tell: Listener, cwd: Path | None) -> Undo:
     started = run.started
     options = rebase.options_of(started)
     context = open_context(str(started["pr"]), stack=str(started["stack"]), options=options, tell=tell, cwd=cwd)
+    if started.get("stacked"):
+        context = context.over_the_stack()
     return Undo(context, run, changed.changes_of(context, run))
 
 
@@ -105,8 +107,9 @@ def _refuse(undo: Undo) -> None:
     found = changed.drifted(context, undo.changes)
     if found:
         raise changed.drift(context, found)
-    if any(change.step is StepName.ONTO for change in undo.changes):
-        refuse_unmovable(local_state(context.git, context.entry.branch))
+    for change in undo.changes:
+        if change.step is StepName.ONTO:
+            refuse_unmovable(local_state(context.git, context.stack.entry(change.pr).branch))
 
 
 def _started(undo: Undo) -> dict[str, Any]:
@@ -117,13 +120,12 @@ def _started(undo: Undo) -> dict[str, Any]:
         "branch": context.entry.branch,
         "ref": branch_ref(context.entry.branch),
         "stack": context.stack.name,
+        "stacked": context.stacked,
         "undoes": undo.run.id,
         "skip": [],
         "accept_unavailable": [],
         "fork_point": "",
         "fresh": False,
-        "steps": [
-            {"name": step.name.value, "does": step.does, "commands": list(step.commands)} for step in undo.plan.steps
-        ],
+        "steps": [rebase.step_data(step) for step in undo.plan.steps],
         "changes": [change.as_data() for change in undo.changes],
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from trunkline.adapters import refs
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_ref, short
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
@@ -27,20 +29,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
         Refused: the entry's branch is gone from the remote; it is not created again (promises, fault 20).
     """
     world, remote = context.world(), context.stack.remote
-    if branch_ref(context.entry.branch) not in world.remote_refs:
-        context.pull_request()
-        raise Refused(
-            f"{remote} has no branch {context.entry.branch} any more",
-            why=f"it is the head of #{context.entry.pr}; pushing it again by itself could hide why it was deleted",
-            next_command=f"git push {remote} {context.pull_request().head_oid}:{branch_ref(context.entry.branch)}",
-        )
-    wanted = {
-        branch_ref(branch): refs.tracking_ref(remote, branch)
-        for branch in (context.stack.trunk, context.entry.branch)
-    }
-    for entry in context.stack.below(context.entry):
-        if refs.pull_head(entry.pr) in world.remote_refs:
-            wanted[refs.pull_head(entry.pr)] = refs.evidence_ref(entry.pr)
+    wanted = _wanted(context)
     trunk = refs.tracking_ref(remote, context.stack.trunk)
     before = refs.read_refs(context.git, *wanted.values())
     stale = {theirs: ours for theirs, ours in wanted.items() if before.get(ours) != world.remote_refs[theirs]}
@@ -55,4 +44,35 @@ def perform(context: Context, acting: Acting) -> Outcome:
         f"{context.tracking} {moved}",
         Mark.DONE if stale else Mark.NOTHING,
         data={"trunk": {"before": old, "after": new}, "moved": sorted(stale.values())},
+    )
+
+
+def _wanted(context: Context) -> dict[str, str]:
+    """Return remote ref -> local ref of trunk, the branches asked for, and the heads of what is merged below them."""
+    world, remote = context.world(), context.stack.remote
+    entries = context.stack.entries if context.stacked else (context.entry,)
+    wanted = {branch_ref(context.stack.trunk): refs.tracking_ref(remote, context.stack.trunk)}
+    for entry in (*context.stack.below(entries[-1]), *entries):
+        branch, head = branch_ref(entry.branch), refs.pull_head(entry.pr)
+        if entry in entries and branch in world.remote_refs:
+            wanted[branch] = refs.tracking_ref(remote, entry.branch)
+        elif entry in entries and _is_open(context, entry):
+            raise _deleted(context.of(entry))
+        elif head in world.remote_refs:
+            wanted[head] = refs.evidence_ref(entry.pr)
+    return wanted
+
+
+def _is_open(context: Context, entry: Entry) -> bool:
+    """Say whether a missing branch is missed: of the entry asked for always, of a stack's while it is open."""
+    pr = context.world().snapshot.pr(entry.pr)
+    return not context.stacked or (pr is not None and pr.state is PrState.OPEN)
+
+
+def _deleted(context: Context) -> Refused:
+    remote, head = context.stack.remote, context.pull_request().head_oid
+    return Refused(
+        f"{remote} has no branch {context.entry.branch} any more",
+        why=f"it is the head of #{context.entry.pr}; pushing it again by itself could hide why it was deleted",
+        next_command=f"git push {remote} {head}:{branch_ref(context.entry.branch)}",
     )

@@ -8,8 +8,9 @@ from trunkline.domain.note import BEGIN, END, NoteFacts, place
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.report.note import reviewer_note
+from trunkline.workflows.base import base_of
 from trunkline.workflows.context import Context
-from trunkline.workflows.proof import gates_for, merged_numbers, own_commit_count, skipped_by_name
+from trunkline.workflows.proof import gates_for, merged_numbers, own_commit_count, rebased_since, skipped_by_name
 
 
 def plan(context: Context) -> Step:
@@ -53,13 +54,17 @@ def perform(context: Context, acting: Acting) -> Outcome:
 def facts_of(context: Context) -> NoteFacts:
     """Gather what the note may state: receipts for exactly this commit, and what was skipped."""
     tip = context.local_tip()
+    base, since = base_of(context), rebased_since(context, tip)
+    url = f"https://{context.repository.host}/{context.repository.slug}"
     return NoteFacts(
-        trunk=context.stack.trunk,
-        trunk_oid=context.world().trunk,
+        base=base.branch,
+        base_oid=base.oid,
         commit=tip,
         own_commits=own_commit_count(context, tip),
         merged=merged_numbers(context),
         gates=gates_for(context, tip),
         skipped=skipped_by_name(context),
         next=context.entry.next,
+        since=since,
+        compare=f"{url}/compare/{since.old}..{tip}" if since else "",
     )

@@ -1,53 +1,21 @@
-"""onto: the entry's own commits, and nothing else, on top of trunk."""
+"""onto: the entry's own commits, and nothing else, on top of its base."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from trunkline.adapters import history, refs, replay
-from trunkline.domain import forkpoint
-from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Paused, Refused
-from trunkline.domain.forkpoint import ForkPoint
 from trunkline.domain.names import Oid, branch_name, oid, short
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting, Pause
 from trunkline.workflows import branch, conflict
-from trunkline.workflows.context import Context, resolve_fork_point
-from trunkline.workflows.evidence import entry_tip, gather
+from trunkline.workflows.context import Context
 from trunkline.workflows.steps.switch import refuse_unmovable
-from trunkline.workflows.steps.verify import merged_below
-
-
-@dataclass(frozen=True)
-class Work:
-    """A replay decided on: all as object ids, so that it can be taken up again from the journal."""
-
-    tip: Oid
-    local: Oid | None
-    remote: Oid | None
-    base: Oid
-    fork: Oid
-    about: str
-    own: tuple[Commit, ...]
-    notes: tuple[str, ...] = field(default=())
-
-    def facts(self) -> dict[str, Any]:
-        """Return the work as journal values."""
-        return {
-            "tip": self.tip,
-            "local": self.local,
-            "remote": self.remote,
-            "base": self.base,
-            "fork": self.fork,
-            "about": self.about,
-            "own": [commit.oid for commit in self.own],
-            "notes": list(self.notes),
-        }
+from trunkline.workflows.work import Foreseen, Work, decide, foresee
 
 
 def plan(context: Context) -> Step:
@@ -58,49 +26,50 @@ def plan(context: Context) -> Step:
 
 def forecast(context: Context) -> Step:
     """Plan the step with its facts: the same decision and the same replay, in memory; no ref moves."""
-    work = decide(context)
+    foreseen = foresee(context)
+    work, done = foreseen.work, foreseen.done
+    context.seen.foreseen[context.entry.pr] = foreseen
+    context.seen.planned[context.entry.pr] = done.tip
     command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"
     if work.fork == work.base:
-        return Step(StepName.ONTO, f"nothing: {len(work.own)} commits sit on {context.tracking} already", ())
-    done = replay.replay(context.git, work.own, work.base, by=replay.committer(context.git))
+        return Step(StepName.ONTO, f"nothing: {len(work.own)} commits sit on {work.base_name} already", ())
     expected = (
         f"conflict in {short(done.conflict[0].oid)}: {', '.join(done.conflict[1])}"
         if done.conflict
         else ("no conflict")
     )
-    does = f"replay {len(work.own)} commits onto {context.tracking}, fork point {short(work.fork)} ({work.about}); "
+    does = f"replay {len(work.own)} commits onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
     return Step(StepName.ONTO, does + expected, (command,), mutates=True)
 
 
-def decide(context: Context) -> Work:
-    """Decide what is replayed onto what.
-
-    Raises:
-        Refused: the fork point is not certain, the entry has no commits of its own, or it holds merges.
-    """
-    tip = entry_tip(context)
-    fork = forkpoint.decide(gather(context, tip.oid), given=resolve_fork_point(context))
-    _refuse_unreplayable(context, fork)
-    world = context.world()
-    notes = tuple(note for note in (tip.about, *_reverted(context), *_ignored(fork)) if note)
-    return Work(tip.oid, world.local.local, world.local.remote, world.trunk, fork.oid, fork.about, fork.own, notes)
+def conflicts(context: Context) -> bool:
+    """Say whether the replay that was foreseen for the entry meets a conflict."""
+    foreseen = context.seen.foreseen.get(context.entry.pr)
+    return isinstance(foreseen, Foreseen) and foreseen.done.conflict is not None
 
 
 def perform(context: Context, acting: Acting) -> Outcome:
-    """Replay the entry's own commits onto trunk, check the result, and only then move the branch.
+    """Replay the entry's own commits onto its base, check the result, and only then move the branch.
 
     Raises:
         Refused: see `decide`; or the branch cannot be moved.
         Pause: a commit conflicts; a work tree waits for a person.
     """
     refuse_unmovable(context.world().local)
-    work = decide(context)
-    if work.fork == work.base:
-        return _nothing(context, acting, work)
-    by, sign = replay.committer(context.git), replay.signs(context.git)
-    _refuse_unsigned(work, sign=sign)
-    done = replay.replay(context.git, work.own, work.base, by=by, sign=sign)
-    return _concluded(context, acting, work, done, resolved=())
+    foreseen = _as_planned(context)
+    if foreseen.work.fork == foreseen.work.base:
+        return _nothing(context, acting, foreseen.work)
+    return _concluded(context, acting, foreseen.work, foreseen.done, resolved=())
+
+
+def _as_planned(context: Context) -> Foreseen:
+    """Decide again, from the world as it is now; where that is what the plan came to, its replay is taken."""
+    planned = context.seen.foreseen.get(context.entry.pr)
+    if isinstance(planned, Foreseen):
+        work = dataclasses.replace(decide(context), local=planned.work.local)
+        if work == planned.work:
+            return Foreseen(dataclasses.replace(work, local=context.world().local.local), planned.done)
+    return foresee(context)
 
 
 def resume(
@@ -128,6 +97,7 @@ def resume(
         fork=oid(paused["fork"]),
         about=str(paused["about"]),
         own=own,
+        base_name=str(paused["base_name"]),
         notes=tuple(paused["notes"]),
     )
     rest = replay.reread(git, [oid(name) for name in paused["rest"]])
@@ -146,7 +116,7 @@ def resume(
         new = replay.write_commit(git, rest[0], tree=tree, parent=onto, by=by, sign=sign)
         # A person made this: kept and journaled before the work tree may go, so that a kill cannot lose it.
         refs.back_up(git, acting.lease, branch_name(f"resolution-{short(new)}"), new)
-        acting.journal.append(acting.lease, "resolved", step=StepName.ONTO.value, new=new)
+        acting.note("resolved", new=new)
     context.tell.progress(f'resolved: {short(rest[0].oid)} "{rest[0].subject}"')
     further = replay.replay(git, rest[1:], new, by=by, sign=sign)
     mapped = tuple((oid(a), oid(b)) for a, b in paused["mapped"])
@@ -166,7 +136,7 @@ def _concluded(
     if not resolved:
         _check_against_merge(context, work, done.tip)
     refs.back_up(git, acting.lease, context.entry.branch, work.tip)
-    branch.move(context, acting, new=done.tip, old=work.local, why=f"rebased onto {context.tracking}")
+    branch.move(context, acting, new=done.tip, old=work.local, why=f"rebased onto {work.base_name}")
     conflict.remove_worktree(context, acting, conflict.worktree_path(context, acting))
     met = f"{len(resolved)} conflicts resolved by hand" if resolved else "no conflict"
     empty = [f"{short(name)} changes nothing any more: it is kept, empty" for name in done.emptied]
@@ -189,7 +159,7 @@ def _concluded(
 def _nothing(context: Context, acting: Acting, work: Work) -> Outcome:
     branch.move(context, acting, new=work.tip, old=work.local, why=f"caught up with {context.stack.remote}")
     facts = {**work.facts(), "branch": context.entry.branch, "new": work.tip, "mapped": [], "resolved": []}
-    told = f"nothing: {len(work.own)} commits sit on {context.tracking} already"
+    told = f"nothing: {len(work.own)} commits sit on {work.base_name} already"
     return Outcome("rebased", told, Mark.NOTHING, work.notes, facts)
 
 
@@ -214,7 +184,7 @@ def _pause(context: Context, acting: Acting, work: Work, done: replay.Replay, re
     path = conflict.open_worktree(context, acting, onto=done.tip, commit=commit)
     listed = "\n".join(f"  {name}" for name in paths)
     error = Paused(
-        f'conflict: {short(commit.oid)} "{commit.subject}" does not apply to {context.tracking}',
+        f'conflict: {short(commit.oid)} "{commit.subject}" does not apply to {work.base_name}',
         why=f"{len(done.mapped)} of {len(work.own)} commits are replayed; your branch is as it was. In conflict:\n"
         f"{listed}\n"
         f"resolve them in {path} and `git add` them there; then go on, or go back:",
@@ -232,50 +202,3 @@ def _pause(context: Context, acting: Acting, work: Work, done: replay.Replay, re
         resolved=list(resolved),
         files=list(paths),
     )
-
-
-def _refuse_unreplayable(context: Context, fork: ForkPoint) -> None:
-    merges = [commit for commit in fork.own if len(commit.parents) != 1]
-    if merges:
-        raise Refused(
-            f"{context.entry.branch} holds merge commits of its own",
-            why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + "\nthey cannot be replayed one by one",
-            next_command=f"git rebase --onto {fork.oid} {fork.oid} {context.entry.branch}   # makes it linear",
-        )
-    if not fork.own:
-        raise Refused(
-            f"{context.entry.branch} has no commits of its own",
-            why=f"all of it is in {context.tracking}; pushing that would close #{context.entry.pr} for good",
-            next_command=f"gh pr view {context.entry.pr} --web",
-        )
-
-
-def _refuse_unsigned(work: Work, *, sign: bool) -> None:
-    signed = [commit for commit in work.own if commit.signed]
-    if signed and not sign:
-        raise Refused(
-            f"{len(signed)} of the entry's commits are signed, and your git does not sign",
-            why="a replayed commit loses its signature",
-            next_command="git config commit.gpgSign true",
-        )
-
-
-def _reverted(context: Context) -> tuple[str, ...]:
-    """Warn where trunk took a merged entry back: the entry may lack what it needs (promises, fault 5)."""
-    found = []
-    for entry in context.stack.below(context.entry):
-        merge = merged_below(context, entry)[0].merge_commit
-        text = f"This reverts commit {merge}"
-        trunk = context.world().trunk
-        by = context.git.query(
-            "rev-list", "--fixed-strings", f"--grep={text}", "--end-of-options", f"{merge}..{trunk}"
-        ).text
-        if by:
-            found.append(f"warning: {context.tracking} reverted #{entry.pr} in {short(by.split()[0])}")
-    return tuple(found)
-
-
-def _ignored(fork: ForkPoint) -> tuple[str, ...]:
-    if fork.source is forkpoint.Source.GIVEN:
-        return tuple(f"{each.source.value}: {short(each.oid)} {each.standing.value}" for each in fork.candidates)
-    return ()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trunkline.adapters import history, refs
 from trunkline.adapters.refs import Pushed, RefUpdate
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_ref, short
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
-from trunkline.workflows.evidence import diverged
+from trunkline.workflows.evidence import diverged, foreign_commits
 from trunkline.workflows.proof import require_gates
+from trunkline.workflows.publish import Update, described, push_all
 from trunkline.workflows.recorded import planned_remote
 
 
@@ -34,11 +39,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     context.pull_request()
     tip, seen = context.local_tip(), context.world().local.remote
     if seen is None:
-        raise Refused(
-            f"{context.stack.remote} has no branch {context.entry.branch} any more",
-            why="it is not created again: somebody deleted it",
-            next_command=f"gh pr view {context.entry.pr}",
-        )
+        raise _gone(context)
     require_gates(context, tip)
     _refuse_no_commits(context, tip)
     if seen == tip:
@@ -59,6 +60,52 @@ def perform(context: Context, acting: Acting) -> Outcome:
     return Outcome("pushed", told, data=_facts(context, seen, tip))
 
 
+def plan_stack(context: Context, entries: Sequence[Entry]) -> Step:
+    """Plan the step for every open entry: one push, all or none."""
+    refs_ = [branch_ref(entry.branch) for entry in entries]
+    leases = " ".join(f"--force-with-lease={ref}:EXPECTED" for ref in refs_)
+    command = f"git push --atomic {leases} {context.stack.remote} " + " ".join(f"REBASED:{ref}" for ref in refs_)
+    does = f"push what moved, all or none, if {context.stack.remote} still has what was seen"
+    return Step(StepName.PUSH, does, (command,), mutates=True)
+
+
+def perform_stack(context: Context, acting: Acting) -> Outcome:
+    """Push every open entry that moved, all or none.
+
+    Raises:
+        Refused: one pull request is closed, one remote branch moved, is gone, or holds commits that we did not plan
+            for, or a push would close one for good.
+        OutsideFailed: the remote did not answer.
+    """
+    updates = []
+    for entry in context.stack.entries:
+        there = context.of(entry)
+        pr, local = context.world().snapshot.pr(entry.pr), there.world().local
+        if pr is None or pr.state is not PrState.OPEN or local.local is None:
+            continue
+        there.pull_request()
+        if local.remote is None:
+            raise _gone(there)
+        if local.remote == local.local:
+            refs.track(context.git, acting.lease, context.stack.remote, entry.branch, local.local)
+            continue
+        _refuse_foreign(there, local.remote, local.local)
+        updates.append(Update(entry, local.remote, local.local))
+    if not updates:
+        return Outcome("pushed", f"{context.stack.remote} has every branch already", Mark.NOTHING)
+    told = push_all(context, acting, updates)
+    moved = ", ".join(described(update) for update in updates)
+    return Outcome("pushed", f"{moved}; all or none, leases held", details=told)
+
+
+def _gone(context: Context) -> Refused:
+    return Refused(
+        f"{context.stack.remote} has no branch {context.entry.branch} any more",
+        why="it is not created again: somebody deleted it",
+        next_command=f"gh pr view {context.entry.pr}",
+    )
+
+
 def _facts(context: Context, old: Oid, new: Oid) -> dict[str, str]:
     return {"remote": context.stack.remote, "branch": context.entry.branch, "old": old, "new": new}
 
@@ -75,7 +122,7 @@ def _refuse_no_commits(context: Context, tip: Oid) -> None:
 
 def _refuse_foreign(context: Context, seen: Oid, tip: Oid) -> None:
     git, branch = context.git, context.entry.branch
-    foreign = refs.foreign_commits(git, seen, [tip, *refs.backups_of(git, branch)])
+    foreign = foreign_commits(context, seen, tip)
     if foreign:
         raise diverged(context, foreign)
     planned = planned_remote(context, tip)

@@ -9,6 +9,7 @@ from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
+from trunkline.workflows.publish import set_base
 
 LAG_SECONDS = 60.0
 """GitHub shows a pushed head only after a while: "up to tens of seconds" (reference: behaviour after a push)."""
@@ -36,7 +37,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     retargeted = pr.base != context.stack.trunk
     acting.intend(pr=pr.number, base=pr.base, draft=pr.draft, base_after=context.stack.trunk, draft_after=False)
     if retargeted:
-        _retarget(context, pr)
+        set_base(context, pr.number, context.stack.trunk)
     if pr.draft:
         context.tell.command(f"gh pr ready {pr.number}")
         context.saw(context.github.set_draft(pr, draft=False))
@@ -84,11 +85,3 @@ def _caught_up(context: Context) -> PullRequest:
             next_command=f"invoke push --pr {pr.number}",
         )
     return pr
-
-
-def _retarget(context: Context, pr: PullRequest) -> None:
-    context.tell.command(f"gh pr edit {pr.number} --base {context.stack.trunk}")
-    answer = context.github.edit(pr.number, base=context.stack.trunk)
-    now = (answer.get("base") or {}).get("ref")
-    if now != context.stack.trunk:
-        raise Refused(f"#{pr.number} still targets {now}", why="GitHub took the change but does not show it")

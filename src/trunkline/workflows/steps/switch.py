@@ -35,7 +35,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     _refuse_elsewhere(local)
     if local.changes:
         raise dirty(local, "switching would carry them to another branch")
-    _created(context, acting)
+    ensure_branch(context, acting)
     command = f"git switch {context.entry.branch}"
     context.git.mutate(acting.lease, "switch", "--no-guess", "--quiet", context.entry.branch, told=command)
     context.forget_local()
@@ -48,7 +48,7 @@ def perform_within_rebase(context: Context, acting: Acting) -> Outcome:
     Raises:
         Refused: the branch is checked out with uncommitted changes, here or in another work tree.
     """
-    local = _created(context, acting)
+    local = ensure_branch(context, acting)
     refuse_unmovable(local)
     stays = (
         f"{context.entry.branch} is checked out and clean: it moves along"
@@ -84,7 +84,12 @@ def _refuse_elsewhere(local: LocalState) -> None:
         )
 
 
-def _created(context: Context, acting: Acting) -> LocalState:
+def ensure_branch(context: Context, acting: Acting) -> LocalState:
+    """Return the local branch, made from the remote's where there was none.
+
+    Raises:
+        Refused: the remote has none either.
+    """
     local = context.world().local
     if local.local is not None:
         return local

@@ -1,0 +1,30 @@
+"""The flags that tasks share: what each means, and what they come to."""
+
+from __future__ import annotations
+
+from trunkline.workflows import rebase
+from trunkline.workflows.context import Options
+
+HELP = {
+    "pr": "the pull request; default: TRUNKLINE_PR, else that of the branch checked out",
+    "stack": "which stack, where stack.toml has several",
+    "skip": "steps to leave out, by name, separated by commas; said in the note",
+    "accept-unavailable": "gates that may be impossible here (a missing toolchain), separated by commas",
+    "fork-point": "the last commit below the entry's own, where the evidence leaves a choice",
+    "fresh": "run every gate, whatever the receipts say",
+    "no-push": "stop before anything that others see: skips push, ready and note",
+    "dry-run": "print the plan, change nothing",
+    "json": "one JSON object on stdout; progress on stderr",
+    "yes": "ask nothing",
+}
+
+
+def options_of(skip: str, accept_unavailable: str, fork_point: str, *, fresh: bool, no_push: bool) -> Options:
+    """Return what the flags of a landing ask for.
+
+    Raises:
+        UsageError: `--skip` names no step.
+    """
+    skipped = rebase.step_names(skip) | (rebase.PUBLISHING if no_push else frozenset())
+    accepted = frozenset(name.strip() for name in accept_unavailable.split(",") if name.strip())
+    return Options(skipped, accepted, fork_point, fresh)

@@ -1,0 +1,109 @@
+"""Pushes the branches of several entries at once: all or none, each under its lease, no pull request closed by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from trunkline.adapters import history, refs
+from trunkline.adapters.refs import PushCapped, RefUpdate
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid, PrNumber, branch_ref, short
+from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.stack import Entry
+from trunkline.engine import Acting
+from trunkline.workflows.context import Context
+
+
+@dataclass(frozen=True)
+class Update:
+    """One entry's branch on the remote: the tip it must still have, and the tip it gets."""
+
+    entry: Entry
+    old: Oid
+    new: Oid
+
+
+def push_all(context: Context, acting: Acting, updates: Sequence[Update]) -> tuple[str, ...]:
+    """Push every update, bottom first, and return what is worth telling beside it.
+
+    A remote that takes only so many refs a push gets them in that many pushes, bottom first; it is said.
+
+    Raises:
+        Refused: a push would close a pull request for good, or the remote rejected it.
+        OutsideFailed: the remote did not answer.
+    """
+    remote = context.stack.remote
+    told = retarget_endangered(context, acting, updates)
+    for update in updates:
+        ref = branch_ref(update.entry.branch)
+        acting.intend(pr=update.entry.pr, remote=remote, ref=ref, old=update.old, new=update.new)
+    moves = [RefUpdate(update.entry.branch, update.old, update.new) for update in updates]
+    try:
+        refs.push(context.git, acting.lease, remote, moves)
+    except PushCapped as capped:
+        told = (*told, f"{remote} takes {capped.cap} branches a push: {len(moves)} in parts, bottom first")
+        for start in range(0, len(moves), capped.cap):
+            refs.push(context.git, acting.lease, remote, moves[start : start + capped.cap])
+    for update in updates:
+        refs.track(context.git, acting.lease, remote, update.entry.branch, update.new)
+    context.forget_outside()
+    return told
+
+
+def retarget_endangered(context: Context, acting: Acting, updates: Sequence[Update]) -> tuple[str, ...]:
+    """Move pull requests to trunk whose base, after the push, would hold all their commits.
+
+    GitHub closes such a pull request for good, or calls it merged (reference: behaviour after a push). They get the
+    base that they belong on once everything is pushed.
+
+    Raises:
+        Refused: trunk itself would hold all of one's commits.
+    """
+    trunk = context.stack.trunk
+    told = []
+    for pr in _endangered(context, updates):
+        if pr.base == trunk or history.is_ancestor(context.git, pr.head_oid, context.world().trunk):
+            raise Refused(
+                f"#{pr.number} would have no commits over {pr.base}",
+                why="a push that leaves a pull request none closes it for good; nothing was pushed",
+                next_command=f"gh pr view {pr.number} --web",
+            )
+        acting.intend(pr=pr.number, base=pr.base, draft=pr.draft, base_after=trunk, draft_after=pr.draft)
+        set_base(context, pr.number, trunk)
+        told.append(f"#{pr.number} targets {trunk} while {pr.base} moves")
+    if told:
+        context.forget_github()
+    return tuple(told)
+
+
+def _endangered(context: Context, updates: Sequence[Update]) -> Iterator[PullRequest]:
+    world = context.world()
+    after = {
+        **{name.removeprefix("refs/heads/"): tip for name, tip in world.remote_refs.items()},
+        **{str(update.entry.branch): update.new for update in updates},
+    }
+    for entry in context.stack.entries:
+        pr = world.snapshot.pr(entry.pr)
+        if pr is None or pr.state is not PrState.OPEN:
+            continue
+        head, base = after.get(pr.head, pr.head_oid), after.get(pr.base)
+        if base is not None and history.is_ancestor(context.git, head, base):
+            yield pr
+
+
+def set_base(context: Context, number: PrNumber, base: str) -> None:
+    """Let a pull request target another branch.
+
+    Raises:
+        Refused: GitHub does not take it, or does not show it.
+    """
+    context.tell.command(f"gh pr edit {number} --base {base}")
+    held = (context.github.edit(number, base=base).get("base") or {}).get("ref")
+    if held != base:
+        raise Refused(f"#{number} still targets {held}", why="GitHub took the change but does not show it")
+
+
+def described(update: Update) -> str:
+    """Return an update for people: `#519 1b29d66..2bb6ec5`."""
+    return f"#{update.entry.pr} {short(update.old)}..{short(update.new)}"

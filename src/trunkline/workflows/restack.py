@@ -1,0 +1,111 @@
+"""restack: every open entry sits on its base again, in one pass; what moved is pushed at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from trunkline.adapters import journal, lease
+from trunkline.domain.errors import Refused
+from trunkline.domain.note import BEGIN
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
+from trunkline.engine import Acting, Performed, Performer, perform
+from trunkline.workflows import rebase
+from trunkline.workflows.context import Context
+from trunkline.workflows.steps import fetch, note, onto, push, retarget, switch
+
+TASK = "restack"
+
+
+def open_entries(context: Context) -> tuple[Entry, ...]:
+    """Return the entries whose pull requests are open, bottom first."""
+    snapshot = context.world().snapshot
+    pulls = ((entry, snapshot.pr(entry.pr)) for entry in context.stack.entries)
+    return tuple(entry for entry, pr in pulls if pr is not None and pr.state is PrState.OPEN)
+
+
+def plan(context: Context) -> Plan:
+    """Decide what a restack will do, every replay done in memory; no ref moves.
+
+    Raises:
+        Refused: no entry is open, or where an entry's own commits begin is not certain.
+    """
+    entries = open_entries(context)
+    if not entries:
+        raise Refused(
+            "no entry of the stack is open",
+            why="all are merged or closed: there is nothing to restack",
+            next_command="git fetch --prune",
+        )
+    steps = [fetch.plan(context)]
+    waits_for: Entry | None = None
+    for entry in entries:
+        there = context.of(entry)
+        steps.append(replace(_replay(there, waits_for), pr=entry.pr))
+        if waits_for is None and onto.conflicts(there):
+            waits_for = entry
+    steps += [push.plan_stack(context, entries), retarget.plan(context)]
+    steps += [replace(note.plan(context.of(entry)), pr=entry.pr) for entry in entries if _is_noted(context, entry)]
+    skipped = tuple(step.name for step in steps if step.name in context.options.skip)
+    return Plan(TASK, entries[0].pr, tuple(steps), tuple(dict.fromkeys(skipped)))
+
+
+def _replay(context: Context, waits_for: Entry | None) -> Step:
+    if waits_for is None:
+        return onto.forecast(context)
+    does = f"replay its own commits, once the conflict of #{waits_for.pr} is resolved"
+    return Step(StepName.ONTO, does, mutates=True)
+
+
+def _is_noted(context: Context, entry: Entry) -> bool:
+    """Say whether an entry has readers: it is out of draft, or carries our note already."""
+    pr = context.world().snapshot.pr(entry.pr)
+    return pr is not None and (not pr.draft or BEGIN in pr.body)
+
+
+def run(context: Context) -> Performed:
+    """Restack: hold the lease, open a journal, perform the steps.
+
+    Raises:
+        Paused: an earlier run waits for a person.
+        Refused: another run holds the repository.
+    """
+    intended = plan(context)
+    context.seen.planned.clear()  # from here on it is what happens
+    anchor = context.of(context.stack.entry(intended.pr))
+    with lease.hold(context.state, run=journal.new_run_id(TASK)) as held:
+        rebase.refuse_while_paused(context)
+        rebase.settle_last(anchor, held)
+        log = journal.create(held)
+        log.append(held, "run", **rebase.started(anchor, intended))
+        return perform(intended, performers(context, intended), lease=held, journal=log, tell=context.tell)
+
+
+def performers(context: Context, intended: Plan) -> dict[StepKey, Performer]:
+    """Return how each step of the plan is done."""
+
+    def on_entry(way: Callable[[Context, Acting], Outcome], step: Step) -> Performer:
+        assert step.pr is not None  # noqa: S101 -- the plan's own shape
+        there = context.of(context.stack.entry(step.pr))
+        return lambda acting: way(there, acting)
+
+    def on_stack(way: Callable[[Context, Acting], Outcome]) -> Performer:
+        return lambda acting: way(context, acting)
+
+    each = {StepName.ONTO: _onto, StepName.NOTE: note.perform}
+    whole = {
+        StepName.FETCH: fetch.perform,
+        StepName.PUSH: push.perform_stack,
+        StepName.RETARGET: retarget.perform,
+    }
+    return {
+        step.key: on_stack(whole[step.name]) if step.name in whole else on_entry(each[step.name], step)
+        for step in intended.steps
+    }
+
+
+def _onto(context: Context, acting: Acting) -> Outcome:
+    switch.ensure_branch(context, acting)
+    return onto.perform(context, acting)

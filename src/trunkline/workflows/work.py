@@ -1,0 +1,146 @@
+"""What is replayed onto what: decided from one look at the world, as object ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from trunkline.adapters import replay
+from trunkline.domain import forkpoint
+from trunkline.domain.commits import Commit
+from trunkline.domain.errors import Refused
+from trunkline.domain.forkpoint import ForkPoint
+from trunkline.domain.names import Oid, oid, short
+from trunkline.workflows.base import base_of, open_below
+from trunkline.workflows.context import Context, resolve_fork_point
+from trunkline.workflows.evidence import entry_tip, gather
+from trunkline.workflows.steps.verify import merged_below
+
+
+@dataclass(frozen=True)
+class Work:
+    """A replay decided on: all as object ids, so that it can be taken up again from the journal.
+
+    Attributes:
+        tip: the entry's head as planned.
+        local: the local branch's tip; None: there is none.
+        remote: the remote branch's tip; None: there is none.
+        base: what the own commits are replayed onto.
+        fork: the fork point.
+        about: where the fork point comes from, for people.
+        own: the entry's own commits, oldest first.
+        base_name: the base as people write it.
+        notes: what else is to be told.
+    """
+
+    tip: Oid
+    local: Oid | None
+    remote: Oid | None
+    base: Oid
+    fork: Oid
+    about: str
+    own: tuple[Commit, ...]
+    base_name: str
+    notes: tuple[str, ...] = field(default=())
+
+    def facts(self) -> dict[str, Any]:
+        """Return the work as journal values."""
+        return {
+            "tip": self.tip,
+            "local": self.local,
+            "remote": self.remote,
+            "base": self.base,
+            "fork": self.fork,
+            "about": self.about,
+            "own": [commit.oid for commit in self.own],
+            "base_name": self.base_name,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """A replay that was done in memory for the plan; nothing refers to its commits yet."""
+
+    work: Work
+    done: replay.Replay
+
+
+def decide(context: Context) -> Work:
+    """Decide what is replayed onto what.
+
+    Raises:
+        Refused: the fork point is not certain, the entry has no commits of its own, or it holds merges.
+    """
+    tip = entry_tip(context)
+    base = base_of(context)
+    fork = forkpoint.decide(gather(context, tip.oid), given=resolve_fork_point(context))
+    _refuse_unreplayable(context, fork, base.name)
+    local = context.world().local
+    notes = tuple(note for note in (tip.about, *_reverted(context), *_ignored(fork)) if note)
+    return Work(tip.oid, local.local, local.remote, base.oid, fork.oid, fork.about, fork.own, base.name, notes)
+
+
+def foresee(context: Context) -> Foreseen:
+    """Decide, and replay in memory.
+
+    Raises:
+        Refused: see `decide`; or a signature would be lost.
+    """
+    work = decide(context)
+    if work.fork == work.base:
+        done = replay.Replay(work.tip, ())
+    else:
+        sign = replay.signs(context.git)
+        _refuse_unsigned(work, sign=sign)
+        done = replay.replay(context.git, work.own, work.base, by=replay.committer(context.git), sign=sign)
+    return Foreseen(work, done)
+
+
+def _refuse_unreplayable(context: Context, fork: ForkPoint, base: str) -> None:
+    merges = [commit for commit in fork.own if len(commit.parents) != 1]
+    if merges:
+        raise Refused(
+            f"{context.entry.branch} holds merge commits of its own",
+            why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + "\nthey cannot be replayed one by one",
+            next_command=f"git rebase --onto {fork.oid} {fork.oid} {context.entry.branch}   # makes it linear",
+        )
+    if not fork.own:
+        raise Refused(
+            f"{context.entry.branch} has no commits of its own",
+            why=f"all of it is in {base}; pushing that would close #{context.entry.pr} for good",
+            next_command=f"gh pr view {context.entry.pr} --web",
+        )
+
+
+def _refuse_unsigned(work: Work, *, sign: bool) -> None:
+    signed = [commit for commit in work.own if commit.signed]
+    if signed and not sign:
+        raise Refused(
+            f"{len(signed)} of the entry's commits are signed, and your git does not sign",
+            why="a replayed commit loses its signature",
+            next_command="git config commit.gpgSign true",
+        )
+
+
+def _reverted(context: Context) -> tuple[str, ...]:
+    """Warn where trunk took a merged entry back: the entry may lack what it needs (promises, fault 5)."""
+    if open_below(context) is not None:
+        return ()  # said of the entry at the bottom
+    found = []
+    for entry in context.stack.below(context.entry):
+        merge = merged_below(context, entry)[0].merge_commit
+        text = f"This reverts commit {merge}"
+        trunk = context.world().trunk
+        by = context.git.fact(
+            "rev-list", "--fixed-strings", f"--grep={text}", "--end-of-options", f"{merge}..{trunk}"
+        ).text
+        if by:
+            found.append(f"warning: {context.tracking} reverted #{entry.pr} in {short(oid(by.split()[0]))}")
+    return tuple(found)
+
+
+def _ignored(fork: ForkPoint) -> tuple[str, ...]:
+    if fork.source is forkpoint.Source.GIVEN:
+        return tuple(f"{each.source.value}: {short(each.oid)} {each.standing.value}" for each in fork.candidates)
+    return ()

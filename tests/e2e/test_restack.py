@@ -1,0 +1,301 @@
+"""`invoke restack`: every entry on its base again, in one pass; what people do to stacks, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.killing import Kill, Yard, YardLanding, records
+from support.landing import BODY, SLUG, Landing
+from support.repo import Repo
+from support.stacking import OWN, assert_stacked, write_stack
+
+pytestmark = pytest.mark.gh
+
+ONE, TWO, THREE = ((number, subjects) for number, (_, subjects) in OWN.items())
+BRANCHES = [(number, branch) for number, (branch, _) in OWN.items()]
+
+
+@pytest.fixture
+def open_stack(grounds: Yard) -> Iterator[YardLanding]:
+    """Return the small stack, nothing merged, and a trunk that moved on."""
+    with grounds.prepared("open", _trunk_moves) as prepared:
+        assert isinstance(prepared, YardLanding)
+        yield prepared
+
+
+@pytest.fixture
+def merged(grounds: Yard) -> Iterator[YardLanding]:
+    """Return the small stack with #518 squash-merged onto a trunk that moved on, its branch deleted."""
+    with grounds.prepared("merged", lambda landing: (landing.merge_parent(), None)[1]) as prepared:
+        assert isinstance(prepared, YardLanding)
+        yield prepared
+
+
+def _trunk_moves(landing: Landing) -> None:
+    landing.author.git("switch", "--quiet", "main")
+    landing.author.commit("trunk moves on", {"TRUNK.md": "moved\n"}, author="Mallory")
+    landing.push_as_author("main")
+
+
+def restack(landing: Landing, *flags: str) -> str:
+    """Restack and return what was printed."""
+    ran = landing.invoke("restack", *flags)
+    assert ran.code == 0, ran.out + ran.err
+    return ran.out
+
+
+def refs(landing: Landing) -> tuple[dict[str, str], dict[str, str], list[object]]:
+    """Return the local branches, the remote's refs, and what the pull requests say."""
+    local = {ref: tip for ref, tip in landing.clone.refs().items() if ref.startswith("refs/heads/")}
+    keys = ("state", "draft", "base", "body")
+    pulls: list[object] = [[landing.pr(number)[key] for key in keys] for number in OWN]
+    return local, Repo(landing.github.bare(SLUG)).refs(), pulls
+
+
+def test_trunk_moved_on(open_stack: YardLanding) -> None:
+    """Three entries follow it in one push; the checkout and its branch are left alone; again: nothing to do."""
+    status = open_stack.clone.git("status", "--porcelain"), open_stack.clone.git("branch", "--show-current")
+    restack(open_stack)
+    assert_stacked(open_stack, ONE, TWO, THREE)
+    assert len(open_stack.github.pushes(SLUG)[-1]) == 3
+    assert (open_stack.clone.git("status", "--porcelain"), open_stack.clone.git("branch", "--show-current")) == status
+    before = refs(open_stack)
+    assert "origin has every branch already" in restack(open_stack)
+    assert refs(open_stack) == before
+
+
+@pytest.mark.parametrize("method", ["squash", "rebase", "merge"])
+def test_the_bottom_was_merged(open_stack: YardLanding, method: str) -> None:
+    """However it was merged and although its branch is gone, each entry above has its own commits only."""
+    open_stack.github.merge(SLUG, 518, method=method, delete_branch="web")
+    restack(open_stack)
+    assert_stacked(open_stack, TWO, THREE)
+
+
+def test_a_stale_local_parent_is_no_boundary(merged: YardLanding) -> None:
+    """github/gh-stack#512: the local branch of what was merged is older than what was merged."""
+    merged.clone.git("branch", "--quiet", "feat/one", f"{merged.heads[518]}~2")
+    restack(merged)
+    assert_stacked(merged, TWO, THREE)
+
+
+def test_trunk_gets_no_feature_commit(open_stack: YardLanding) -> None:
+    """github/gh-stack#442 and #155: whatever is checked out, trunk is not pushed."""
+    open_stack.clone.git("switch", "--quiet", "main")
+    open_stack.clone.commit("mine, on main by mistake", {"mine.txt": "m\n"})
+    trunk = open_stack.remote_head("main")
+    restack(open_stack)
+    assert open_stack.remote_head("main") == trunk
+    assert_stacked(open_stack, ONE, TWO, THREE)
+
+
+def test_the_middle_was_amended_here(open_stack: YardLanding) -> None:
+    """github/gh-stack#471: what sat on the old commit follows the new one; the old one does not come back."""
+    clone = open_stack.clone
+    clone.git("switch", "--quiet", "feat/two")
+    (clone.path / "src/entry.rs").write_text("//! Entry, reviewed.\n")
+    clone.git("commit", "--quiet", "--all", "--amend", "--message=use the arena, reviewed")
+    clone.git("switch", "--quiet", "main")
+    restack(open_stack)
+    assert_stacked(open_stack, ONE, (519, ["entry struct", "use the arena, reviewed"]), THREE)
+    assert "reviewed" in clone.git("show", "feat/three:src/entry.rs")
+    # Once more, and nobody but our journal and the force-push history knows the old base by now.
+    clone.git("switch", "--quiet", "feat/two")
+    clone.git("commit", "--quiet", "--amend", "--message=use the arena, again")
+    clone.git("switch", "--quiet", "main")
+    restack(open_stack)
+    assert_stacked(open_stack, ONE, (519, ["entry struct", "use the arena, again"]), THREE)
+
+
+def test_the_middle_was_amended_elsewhere(open_stack: YardLanding) -> None:
+    """Its author force-pushed it: the remote's version is what the entry above follows."""
+    author = open_stack.author
+    author.git("switch", "--quiet", "feat/two")
+    (author.path / "src/entry.rs").write_text("//! Entry, pushed.\n")
+    author.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+    author.git("push", "--quiet", "--force", "origin", "feat/two", env=open_stack.environment())
+    restack(open_stack)
+    assert_stacked(open_stack, ONE, TWO, THREE)
+    assert "pushed" in open_stack.clone.git("show", "feat/three:src/entry.rs")
+
+
+def test_an_entry_is_inserted(open_stack: YardLanding) -> None:
+    """A branch between two others: the one above moves onto it, its pull request is retargeted."""
+    author = open_stack.author
+    author.git("switch", "--quiet", "-c", "feat/mid", "feat/two")
+    author.commit("middle", {"src/mid.rs": "//! Mid.\n"})
+    open_stack.push_as_author("feat/mid")
+    open_stack.github.open_pull_request(SLUG, head="feat/mid", base="feat/two", title="Mid", number=530)
+    write_stack(open_stack, [*BRANCHES[:2], (530, "feat/mid"), BRANCHES[2]])
+    out = restack(open_stack)
+    assert "#520 feat/two -> feat/mid" in out
+    assert_stacked(open_stack, ONE, TWO, (530, ["middle"]), THREE)
+
+
+def test_an_entry_is_taken_out(open_stack: YardLanding) -> None:
+    """The entry above sits on the one below, without the commits of what was between."""
+    open_stack.clone.git("branch", "--quiet", "feat/two", "origin/feat/two")
+    write_stack(open_stack, [BRANCHES[0], BRANCHES[2]])
+    restack(open_stack)
+    assert_stacked(open_stack, ONE, THREE)
+    assert open_stack.remote_head("feat/two") == open_stack.heads[519]
+
+
+def test_entries_change_places(open_stack: YardLanding) -> None:
+    """Each keeps its own commits; no pull request is closed or called merged while bases and heads move."""
+    write_stack(open_stack, [BRANCHES[0], BRANCHES[2], BRANCHES[1]])
+    before = refs(open_stack)
+    restack(open_stack)
+    assert_stacked(open_stack, ONE, THREE, TWO)
+    ran = open_stack.invoke("undo")
+    assert ran.code == 0, ran.out + ran.err
+    after = refs(open_stack)
+    assert after[2] == before[2]
+    assert {n: t for n, t in after[1].items() if "trunkline" not in n} == before[1]
+
+
+def test_an_entry_was_merged_out_of_order(open_stack: YardLanding) -> None:
+    """#519 was squash-merged into #518's branch: #520 sits on #518, which now holds it."""
+    _ready(open_stack, 519)
+    open_stack.github.merge(SLUG, 519, delete_branch="web")
+    restack(open_stack)
+    assert_stacked(open_stack, (518, [*ONE[1], "PR 519 (#519)"]), THREE)
+
+
+def _ready(landing: Landing, number: int) -> None:
+    ran = landing.run("gh", "pr", "ready", str(number), "--repo", SLUG)
+    assert ran.code == 0, ran.err
+
+
+def test_an_entry_that_trunk_has_already(open_stack: YardLanding) -> None:
+    """Trunk took #520's change by another way: it is said, kept, and nobody's pull request is closed."""
+    author = open_stack.author
+    author.git("switch", "--quiet", "main")
+    author.commit("the same, by hand", {"src/evict.rs": "//! Evict.\n"})
+    open_stack.push_as_author("main")
+    out = restack(open_stack)
+    assert "changes nothing any more" in out
+    assert_stacked(open_stack, ONE, TWO, THREE)
+
+
+def test_a_bots_commit_is_never_discarded(open_stack: YardLanding) -> None:
+    """github/gh-stack#380: somebody pushed to one branch after we fetched; nothing at all is pushed."""
+    restack(open_stack, "--no-push")
+    open_stack.author.git("switch", "--quiet", "--detach", open_stack.heads[520])
+    open_stack.author.commit("a bot's fix", {"bot.txt": "b\n"}, author="Dependabot")
+    open_stack.author.git("push", "--quiet", "origin", "HEAD:feat/three", env=open_stack.environment())
+    remote = refs(open_stack)[1]
+    ran = open_stack.invoke("restack")
+    assert (ran.code, "Dependabot" in ran.err, "a bot's fix" in ran.err) == (5, True, True)
+    assert refs(open_stack)[1] == remote
+
+
+def test_the_note_says_what_reviewers_need_to_see(open_stack: YardLanding) -> None:
+    """An entry out of draft gets a note: only rebased, proven by patch; drafts without one stay as they are."""
+    restack(open_stack)
+    body = open_stack.pr(518)["body"]
+    assert body.startswith(BODY)
+    assert f"**Only rebased** since `{open_stack.heads[518][:7]}`" in body
+    assert open_stack.pr(519)["body"] == BODY
+
+
+def test_undo_and_redo(merged: YardLanding) -> None:
+    """Everything as before, in one push; undone again: as restacked."""
+    before = refs(merged)
+    restack(merged)
+    after = refs(merged)
+    assert merged.invoke("undo").code == 0
+    back = refs(merged)
+    assert (back[1:], back[0].items() >= before[0].items()) == (before[1:], True)
+    assert len(merged.github.pushes(SLUG)[-1]) == 2
+    assert merged.invoke("undo").code == 0
+    assert refs(merged) == after
+
+
+@pytest.fixture
+def conflicting(merged: YardLanding) -> YardLanding:
+    """Trunk changed what #520 adds; #519 is not concerned."""
+    merged.author.git("switch", "--quiet", "main")
+    merged.author.git("pull", "--quiet", "origin", "main", env=merged.environment())
+    merged.author.commit("trunk evicts", {"src/evict.rs": "//! Trunk's own.\n"}, author="Mallory")
+    merged.push_as_author("main")
+    return merged
+
+
+def test_a_conflict_is_foreseen(conflicting: YardLanding) -> None:
+    """`--dry-run` says which entry meets it and in which file, and moves nothing."""
+    before = refs(conflicting)
+    ran = conflicting.invoke("restack", "--dry-run")
+    assert ran.code == 0
+    assert "conflict in" in ran.out
+    assert "src/evict.rs" in ran.out
+    assert refs(conflicting) == before
+
+
+def test_a_conflict_pauses_there(conflicting: YardLanding) -> None:
+    """Below is done, nothing is pushed; resolved, continue goes on to the end."""
+    ran = conflicting.invoke("restack", "--json")
+    assert ran.code == 3, ran.out + ran.err
+    assert ran.json["error"]["next"] == ["invoke continue", "invoke abort"]
+    assert conflicting.clone.subjects("origin/main..feat/two") == TWO[1]
+    assert conflicting.remote_head("feat/two") == conflicting.heads[519]
+    (tree,) = [line.split()[1] for line in conflicting.clone.git("worktree", "list", "--porcelain").splitlines()
+               if line.startswith("worktree ") and "/replay/" in line]  # fmt: skip
+    (Path(tree) / "src/evict.rs").write_text("//! Both.\n")
+    Repo(Path(tree)).git("add", "--all")
+    ran = conflicting.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+    assert_stacked(conflicting, TWO, THREE)
+    assert "Both" in conflicting.clone.git("show", "feat/three:src/evict.rs")
+
+
+def test_abort_restores_every_entry(conflicting: YardLanding) -> None:
+    """Those below the conflict too."""
+    before = refs(conflicting)
+    assert conflicting.invoke("restack").code == 3
+    assert conflicting.invoke("abort").code == 0
+    back = refs(conflicting)
+    assert back[1:] == before[1:]
+    assert {tip for ref, tip in back[0].items() if ref != "refs/heads/main"} == {
+        conflicting.heads[519], conflicting.heads[520],
+    }  # fmt: skip
+
+
+RESTACK_RECORDS = 18
+"""Records of the journal of a restack of two entries."""
+
+
+def test_every_record_is_a_point(merged: YardLanding) -> None:
+    """The points below are all there are."""
+    restack(merged)
+    assert len(merged.invoke("log", "--json").json["runs"][0]["records"]) == RESTACK_RECORDS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [k for k in records(RESTACK_RECORDS) if k.when == "after"], ids=str)
+def test_continue_finishes_a_killed_restack(merged: YardLanding, kill: Kill) -> None:
+    """Killed after any record: continue ends as the restack would have."""
+    assert merged.kill(kill, "restack").code == -9
+    ran = merged.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+    if "nothing to continue" in ran.out and merged.remote_head("feat/two") == merged.heads[519]:
+        restack(merged)
+    assert_stacked(merged, TWO, THREE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [k for k in records(RESTACK_RECORDS) if k.when == "after"][2:-1:3], ids=str)
+def test_abort_of_a_killed_restack(merged: YardLanding, kill: Kill) -> None:
+    """Killed after a record: abort leaves every branch and pull request as it was."""
+    before = refs(merged)
+    assert merged.kill(kill, "restack").code == -9
+    ran = merged.invoke("abort")
+    assert ran.code == 0, ran.out + ran.err
+    after = refs(merged)
+    assert after[1:] == before[1:]
+    assert {tip for ref, tip in after[0].items() if ref != "refs/heads/main"} <= {
+        merged.heads[519], merged.heads[520],
+    }  # fmt: skip
