@@ -18,13 +18,14 @@ from trunkline.adapters.schema import (
     EntryTable,
     GatesTable,
     GateTable,
+    LandTable,
     StackFile,
     StackTable,
     json_schema,
 )
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, pr_number
-from trunkline.domain.stack import Entry, GateOverride, GateSettings, Stack
+from trunkline.domain.stack import Entry, GateOverride, GateSettings, LandSettings, Stack
 
 FILE_NAME = "stack.toml"
 SCHEMA_VERSION = 1
@@ -91,6 +92,7 @@ def _stacks(file: StackFile) -> tuple[Stack, ...]:
             name=name,
             issue=issue,
             gates=gates,
+            land=LandSettings(**file.land.model_dump()),
         )
 
     if file.entry:
@@ -176,6 +178,8 @@ def _model_at(where: Sequence[str | int]) -> type[BaseModel]:
             model = GatesTable
         elif part == "entry":
             model = EntryTable
+        elif part == "land":
+            model = LandTable
         elif part == "stack":
             model = StackTable
         elif model is GatesTable and isinstance(part, str) and part not in _GATES_KEYS:

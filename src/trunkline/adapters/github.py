@@ -1,34 +1,29 @@
-"""The only module that spells `gh`: one GraphQL read for a whole stack, and the few writes that we make.
-
-gh retries nothing, exits 1 for nearly everything and prints the reason in several places, so answers are judged
-by the HTTP status line that `gh api -i` prints even on failure, by the headers and by the JSON; never by a sentence
-alone.
-"""
+"""The only module that spells `gh`: one GraphQL read for a whole stack, and the few writes that we make."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trunkline.adapters.patience import patiently
-from trunkline.domain.errors import NotSignedIn, OutsideFailed, Refused, Transient, TrunklineError, UsageError
-from trunkline.domain.names import Oid, PrNumber, oid, pr_number
-from trunkline.domain.snapshot import CheckRun, ForcePush, PrState, PullRequest, Snapshot
+from trunkline.adapters.answers import Answer, NotThere, judged, typed
+from trunkline.adapters.nodes import ENTRY, pull_request
+from trunkline.adapters.patience import patiently, sleep
+from trunkline.domain.errors import OutsideFailed, Refused, Transient, TrunklineError, UsageError
+from trunkline.domain.names import Oid, PrNumber
+from trunkline.domain.snapshot import PullRequest, Snapshot
 from trunkline.kernel import proc
 
 T = TypeVar("T")
+_POLLS = (0.5, 1.0, 2.0, 4.0, *[5.0] * 20)
+"""Seconds between the questions whether a merge has ended: under two minutes in all."""
 SECONDS = 60.0
-_MINUTE = 60.0
-"""What GitHub asks for where a rate limit names no time."""
 _GRAPHQL = ("graphql", "--input", "-")
-_NO_CREDENTIALS = 4  # gh's exit code when no credentials are configured at all
 _ENV = {
     "GH_PROMPT_DISABLED": "1",
     "GH_NO_UPDATE_NOTIFIER": "1",
@@ -44,21 +39,6 @@ _REMOTE = re.compile(
     r"(?:(?:https?|ssh|git)://(?:[^@/]+@)?(?P<host>[^/:]+)(?::\d+)?/|(?:[^@/]+@)?(?P<scp>[^/:]+):)"
     r"(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/?"
 )
-_ENTRY = """
-fragment entry on PullRequest {
-  id number title url state isDraft body baseRefName headRefName headRefOid
-  reviewDecision mergeable mergeStateStatus isInMergeQueue
-  headRepository { nameWithOwner }
-  mergedAt mergeCommit { oid parents(first: 3) { nodes { oid } } }
-  timelineItems(last: 100, itemTypes: [HEAD_REF_FORCE_PUSHED_EVENT]) {
-    nodes { ... on HeadRefForcePushedEvent { beforeCommit { oid } afterCommit { oid } } }
-  }
-  commits(last: 1) { totalCount nodes { commit { statusCheckRollup { contexts(first: 100) { nodes {
-    ... on CheckRun { name status conclusion annotations(first: 5) { nodes { message } } }
-    ... on StatusContext { context state }
-  } } } } } }
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -98,16 +78,6 @@ def repository_of(url: str) -> Repository:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One HTTP answer as gh printed it: status 0 where there was none."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: Any
-    done: proc.Completed
-
-
-@dataclass(frozen=True)
 class GitHub:
     """One repository on GitHub, asked through gh.
 
@@ -136,7 +106,7 @@ class GitHub:
         aliases = "\n".join(f"pr{number}: pullRequest(number: {number}) {{ ...entry }}" for number in numbers)
         query = (
             "query Stack($owner: String!, $name: String!) { viewer { login } rateLimit { remaining resetAt }"
-            f" repository(owner: $owner, name: $name) {{ nameWithOwner {aliases} }} }}" + _ENTRY
+            f" repository(owner: $owner, name: $name) {{ nameWithOwner {aliases} }} }}" + ENTRY
         )
         variables = {"owner": self.repository.owner, "name": self.repository.name}
         payload = json.dumps({"query": query, "variables": variables}).encode()
@@ -145,7 +115,7 @@ class GitHub:
 
             def ask() -> Answer:
                 done = begun.pop().finish() if begun else self._run(*_GRAPHQL, stdin=payload)
-                return _judged(done, partial=True)
+                return judged(done, partial=True)
 
             yield lambda: self._snapshot(patiently(ask, tell=self.waiting), numbers)
 
@@ -158,7 +128,7 @@ class GitHub:
             TrunklineError: GitHub answered with errors.
         """
         payload = json.dumps({"query": query, "variables": dict(variables)}).encode()
-        answer = patiently(lambda: _judged(self._run(*_GRAPHQL, stdin=payload)), tell=self.waiting)
+        answer = patiently(lambda: judged(self._run(*_GRAPHQL, stdin=payload)), tell=self.waiting)
         return dict(answer.body["data"])
 
     def set_draft(self, pr: PullRequest, *, draft: bool) -> PullRequest:
@@ -176,11 +146,11 @@ class GitHub:
             f"mutation {operation}($id: ID!)"
             f" {{ {name}(input: {{pullRequestId: $id}}) {{ pullRequest {{ ...entry }} }} }}"
         )
-        payload = json.dumps({"query": mutation + _ENTRY, "variables": {"id": pr.node_id}}).encode()
+        payload = json.dumps({"query": mutation + ENTRY, "variables": {"id": pr.node_id}}).encode()
 
         def write() -> PullRequest:
-            answer = _judged(self._run(*_GRAPHQL, stdin=payload))
-            return _pull_request(answer.body["data"][name]["pullRequest"])
+            answer = judged(self._run(*_GRAPHQL, stdin=payload))
+            return pull_request(answer.body["data"][name]["pullRequest"])
 
         def written() -> PullRequest | None:
             with self.reading_stack([pr.number]) as answer:
@@ -224,6 +194,47 @@ class GitHub:
 
         return self._insist(write, written)
 
+    def merge_methods(self) -> tuple[str, ...]:
+        """Return the merge methods that the repository's settings allow, as REST names them, in GitHub's order."""
+        held = self._api(f"repos/{self.repository.slug}", stdin=b"").body
+        allowed = {"merge": "allow_merge_commit", "squash": "allow_squash_merge", "rebase": "allow_rebase_merge"}
+        return tuple(name for name, key in allowed.items() if held.get(key, True))
+
+    def merge(self, number: PrNumber, *, head: Oid, method: str, title: str = "") -> str:
+        """Merge a pull request, if its head is still `head`, and return its merge commit.
+
+        By merge-async, GitHub's recommended way, then polled; where the host has none, by the synchronous call, to
+        which `gh pr merge --match-head-commit` comes down too.
+
+        Raises:
+            Refused: GitHub does not merge it: the head moved, a rule blocks it, it conflicts; its words are told.
+            Transient: it did not end in time; whether it merged must be looked at.
+        """
+        fields = {"sha": str(head), "merge_method": method, **({"commit_title": title} if title else {})}
+        path = f"repos/{self.repository.slug}/pulls/{number}/merge"
+        stdin = json.dumps(fields).encode()
+        try:
+            told = self._api("-X", "PUT", f"{path}-async", "--input", "-", stdin=stdin).body
+        except NotThere:
+            return str(self._api("-X", "PUT", path, "--input", "-", stdin=stdin).body["sha"])
+        return patiently(lambda: self._merged(path, number, told), tell=self.waiting)
+
+    def _merged(self, path: str, number: PrNumber, told: Mapping[str, Any]) -> str:
+        """Poll an asynchronous merge until it has ended."""
+        for pause in _POLLS:
+            details = told.get("details") or {}
+            if told["status"] == "merged":
+                return str(details["sha"])
+            if told["status"] == "failed":
+                raise Refused(
+                    f"GitHub did not merge #{number}",
+                    why=str(details.get("message", "")),
+                    next_command=("invoke continue", f"gh pr view {number} --web"),
+                )
+            sleep(pause)
+            told = self._api(f"{path}-async/{details['uuid']}", stdin=b"").body
+        raise Transient(f"the merge of #{number} did not end in time", next_command="invoke continue")
+
     def _pull(self, number: PrNumber) -> Mapping[str, Any]:
         return dict(self._api(f"repos/{self.repository.slug}/pulls/{number}", stdin=b"").body)
 
@@ -250,17 +261,17 @@ class GitHub:
             raise OutsideFailed(
                 "GitHub answered the stack's query with errors",
                 why="; ".join(str(error.get("message")) for error in unexpected),
-                command=_typed(answer.done),
+                command=typed(answer.done),
             )
         try:
-            found = {n: _pull_request(node) if (node := repository.get(f"pr{n}")) else None for n in numbers}
+            found = {n: pull_request(node) if (node := repository.get(f"pr{n}")) else None for n in numbers}
             viewer = str((data.get("viewer") or {}).get("login", ""))
             return Snapshot(found, viewer, str(repository["nameWithOwner"]))
         except (KeyError, TypeError, ValueError, UsageError) as error:
             raise OutsideFailed(
                 "GitHub's answer is not what its schema says",
                 why=f"{type(error).__name__}: {error}",
-                command=_typed(answer.done),
+                command=typed(answer.done),
             ) from error
 
     def _no_repository(self, answer: Answer) -> TrunklineError:
@@ -268,12 +279,12 @@ class GitHub:
             f"GitHub shows you no repository {self.repository.slug}",
             why="; ".join(str(e.get("message")) for e in answer.body.get("errors", ()))
             or "it does not exist, or is private",
-            command=_typed(answer.done),
+            command=typed(answer.done),
             next_command="gh auth status",
         )
 
     def _api(self, *args: str, stdin: bytes) -> Answer:
-        return _judged(self._run(*args, stdin=stdin))
+        return judged(self._run(*args, stdin=stdin))
 
     def _run(self, *args: str, stdin: bytes) -> proc.Completed:
         with self._begin(*args, stdin=stdin) as child:
@@ -287,150 +298,3 @@ class GitHub:
             env.pop(name, None)
         argv = ["gh", "api", "--include", *host, *args]
         return proc.begin(argv, cwd=self.cwd, env=env, timeout=SECONDS, stdin=stdin)
-
-
-def _judged(done: proc.Completed, *, partial: bool = False) -> Answer:
-    answer = _answer(done)
-    usable = answer.status == 200 and isinstance(answer.body, dict)  # noqa: PLR2004 -- HTTP OK
-    if usable and (done.returncode == 0 or (partial and answer.body.get("data"))):
-        return answer
-    raise _failure(answer)
-
-
-def _answer(done: proc.Completed) -> Answer:
-    head, _, body = done.stdout.replace(b"\r\n", b"\n").partition(b"\n\n")
-    lines = head.decode("utf-8", "replace").split("\n")
-    match = re.match(r"HTTP/[\d.]+ (\d{3})", lines[0])
-    headers = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in lines[1:])}
-    try:
-        parsed = json.loads(body)
-    except ValueError:
-        parsed = None
-    return Answer(int(match[1]) if match else 0, headers, parsed, done)
-
-
-def _failure(answer: Answer) -> TrunklineError:
-    done = answer.done
-    told = done.error_text or (str(answer.body.get("message", "")) if isinstance(answer.body, dict) else "")
-    detail = [str(error) for error in answer.body.get("errors", ())] if isinstance(answer.body, dict) else []
-    kind, what, following = _classified(answer, told)
-    why = "; ".join([told.splitlines()[0] if told else f"exit code {done.returncode}", *detail])
-    if issubclass(kind, Transient):
-        return kind(
-            what, why=why, command=_typed(done), stderr=done.error_text, next_command=following,
-            wait=_asked_wait(answer, told),
-        )  # fmt: skip
-    return kind(what, why=why, command=_typed(done), stderr=done.error_text, next_command=following)
-
-
-def _asked_wait(answer: Answer, told: str) -> float | None:
-    """Return the seconds that GitHub asked to wait: Retry-After, else the reset of a spent limit, else a minute.
-
-    Source: docs.github.com, "Best practices for using the REST API", "Handle rate limit errors appropriately".
-    None where it was no rate limit.
-    """
-    after = answer.headers.get("retry-after", "")
-    if after.isdigit():
-        return float(after)
-    reset = answer.headers.get("x-ratelimit-reset", "")
-    if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
-        return max(float(reset) - time.time(), 1.0)
-    return _MINUTE if _limited(answer, told) else None
-
-
-def _limited(answer: Answer, told: str) -> bool:
-    return (
-        answer.status == 429  # noqa: PLR2004 -- HTTP Too Many Requests
-        or "rate limit" in told.lower()
-        or answer.headers.get("x-ratelimit-remaining") == "0"
-    )
-
-
-def _classified(answer: Answer, told: str) -> tuple[type[TrunklineError], str, str]:
-    status = answer.status
-    if answer.done.returncode == _NO_CREDENTIALS or status == 401:  # noqa: PLR2004 -- HTTP Unauthorized
-        return NotSignedIn, "you are not signed in to GitHub", "gh auth login"
-    if _limited(answer, told):
-        wait = _asked_wait(answer, told) or _MINUTE
-        return Transient, f"GitHub's rate limit is reached; it asks to wait {wait:.0f} s", "gh api rate_limit"
-    refused = _refused_by_graphql(answer)
-    if refused:
-        return refused
-    verdicts: dict[int, tuple[type[TrunklineError], str, str]] = {
-        403: (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
-        404: (UsageError, "GitHub has no such thing, or does not show it to you", "gh auth status"),
-        409: (Refused, "GitHub refused: the pull request changed meanwhile", "invoke checklist"),
-        422: (Refused, "GitHub refused the change", "invoke checklist"),
-    }
-    return verdicts.get(status, (Transient, "GitHub could not be reached or failed", "gh auth status"))
-
-
-def _refused_by_graphql(answer: Answer) -> tuple[type[TrunklineError], str, str] | None:
-    """Judge the errors of a GraphQL answer, which comes with status 200, by their types; None: it may pass."""
-    errors = answer.body.get("errors", ()) if answer.status == 200 and isinstance(answer.body, dict) else ()  # noqa: PLR2004 -- HTTP OK
-    for error in errors:
-        verdict = _GRAPHQL_VERDICTS.get(str(error.get("type")) if isinstance(error, dict) else "")
-        if verdict:
-            return verdict
-    return None
-
-
-_GRAPHQL_VERDICTS: dict[str, tuple[type[TrunklineError], str, str]] = {
-    "FORBIDDEN": (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
-    "INSUFFICIENT_SCOPES": (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
-    "NOT_FOUND": (UsageError, "GitHub has no such thing, or does not show it to you", "gh auth status"),
-    "UNPROCESSABLE": (Refused, "GitHub refused the change", "invoke checklist"),
-}
-
-
-def _typed(done: proc.Completed) -> str:
-    return done.typed if len(done.typed) < 300 else done.typed[:300] + " ..."  # noqa: PLR2004 -- fits a screen
-
-
-def _pull_request(node: Mapping[str, Any]) -> PullRequest:
-    merge = node["mergeCommit"]
-    last = node["commits"]["nodes"]
-    rollup = last[0]["commit"]["statusCheckRollup"] if last else None
-    return PullRequest(
-        node_id=node["id"],
-        review=node["reviewDecision"] or "",
-        mergeable=node["mergeable"],
-        merge_state=node["mergeStateStatus"],
-        queued=node["isInMergeQueue"],
-        number=pr_number(node["number"]),
-        title=node["title"],
-        url=node["url"],
-        state=PrState(node["state"]),
-        draft=node["isDraft"],
-        body=node["body"],
-        base=node["baseRefName"],
-        head=node["headRefName"],
-        head_oid=oid(node["headRefOid"]),
-        head_repository=(node["headRepository"] or {}).get("nameWithOwner", ""),
-        merged_at=node["mergedAt"] or "",
-        merge_commit=oid(merge["oid"]) if merge else None,
-        merge_parents=tuple(oid(parent["oid"]) for parent in merge["parents"]["nodes"]) if merge else (),
-        commit_count=node["commits"]["totalCount"],
-        force_pushes=tuple(
-            ForcePush(_oid_of(event.get("beforeCommit")), _oid_of(event.get("afterCommit")))
-            for event in node["timelineItems"]["nodes"]
-            if event
-        ),
-        checks=tuple(_check(context) for context in (rollup["contexts"]["nodes"] if rollup else ()) if context),
-    )
-
-
-def _oid_of(commit: Mapping[str, Any] | None) -> Oid | None:
-    return oid(commit["oid"]) if commit else None
-
-
-def _check(context: Mapping[str, Any]) -> CheckRun:
-    if "context" in context:
-        return CheckRun(context["context"], "COMPLETED", context["state"])
-    notes = (context.get("annotations") or {}).get("nodes") or ()
-    return CheckRun(
-        name=context["name"],
-        status=context["status"],
-        conclusion=context["conclusion"] or "",
-        annotations=tuple(str(note["message"]) for note in notes if note),
-    )

@@ -218,11 +218,11 @@ class Pushed(Enum):
 
 @dataclass(frozen=True)
 class RefUpdate:
-    """One branch of the remote: the tip it must still have, and the tip it gets."""
+    """One branch of the remote: the tip it must still have, and the tip it gets; None: it goes."""
 
     branch: BranchName
     old: Oid
-    new: Oid
+    new: Oid | None
 
 
 def push_arguments(remote: str, updates: Sequence[RefUpdate]) -> tuple[str, ...]:
@@ -232,7 +232,7 @@ def push_arguments(remote: str, updates: Sequence[RefUpdate]) -> tuple[str, ...]
     names the tip that it must still have; all move or none (`--atomic`).
     """
     leases = [f"--force-with-lease={branch_ref(u.branch)}:{u.old}" for u in updates]
-    specs = [f"{u.new}:{branch_ref(u.branch)}" for u in updates]
+    specs = [f"{u.new or ''}:{branch_ref(u.branch)}" for u in updates]
     return (
         "push", "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no", "--no-force-if-includes",
         *leases, "--end-of-options", remote, *specs,
@@ -246,6 +246,28 @@ _UNTYPED = {
     "--no-force-if-includes",
     "--end-of-options",
 }
+
+
+def delete_remote(git: Git, lease: Lease, remote: str, branch: BranchName, tip: Oid) -> None:
+    """Delete a branch of the remote, if it still holds `tip`, and our tracking ref of it.
+
+    Raises:
+        Refused: it holds something else, or the remote does not delete it.
+        OutsideFailed: the remote did not answer.
+    """
+    push(git, lease, remote, [RefUpdate(branch, tip, None)])
+    ref = tracking_ref(remote, branch)
+    if ref in read_refs(git, ref):
+        git.mutate(lease, "update-ref", "--no-deref", "-d", ref)
+
+
+def delete(git: Git, lease: Lease, branch: BranchName, tip: Oid) -> None:
+    """Delete a local branch, if it still holds `tip`; whoever calls has kept the tip.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    git.mutate(lease, "update-ref", "--no-deref", "-d", branch_ref(branch), tip, told=f"git branch -D {branch}")
 
 
 def push(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> Pushed:

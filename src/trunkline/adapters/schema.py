@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from trunkline.domain.names import branch_problem
-from trunkline.domain.stack import GateSettings
+from trunkline.domain.stack import GateSettings, LandSettings
 
 TOOLCHAIN, TABLE = "<toolchain>", "<table>"
 DEFAULTS = GateSettings()
+LAND = LandSettings()
 
 
 def _branch(text: str) -> str:
@@ -44,6 +45,14 @@ def _toolchain(text: str) -> str:
 def _feature(text: str) -> str:
     if not text or text.startswith("-") or any(part.isspace() or part == "," for part in text):
         raise ValueError('expected a cargo feature, like "cpu"')
+    return text
+
+
+def _title(text: str) -> str:
+    try:
+        text.format(title="", number=1, position=1, count=1)
+    except (KeyError, IndexError, ValueError):
+        raise ValueError("expected a title with {title}, {number}, {position} and {count} only") from None
     return text
 
 
@@ -104,6 +113,25 @@ class GatesTable(BaseModel):
     ] = DEFAULTS.signers
 
 
+class LandTable(_Table):
+    """How `land` merges, and what it waits for."""
+
+    method: Annotated[
+        Literal["", "squash", "merge", "rebase"],
+        Field(description="squash, merge or rebase. Empty: squash where the repository allows it."),
+    ] = ""
+    title: Annotated[
+        str,
+        AfterValidator(_title),
+        Field(description="The squash commit's title, with {title}, {number}, {position}, {count}. Empty: GitHub's."),
+    ] = ""
+    require: Annotated[
+        Literal["checks", "gates"],
+        Field(description="checks: GitHub's checks must be green. gates: receipts of this machine suffice."),
+    ] = "checks"
+    wait: Annotated[_Seconds, Field(description="Seconds to wait for GitHub without --watch.")] = LAND.wait
+
+
 class StackTable(_Table):
     """One of several stacks."""
 
@@ -120,6 +148,7 @@ class StackFile(_Table):
     remote: Annotated[str, AfterValidator(_remote), Field(description="The git remote of the stack.")] = "origin"
     issue: Annotated[int | None, Field(ge=1, description="The issue that the stack resolves.")] = None
     gates: GatesTable = GatesTable()
+    land: LandTable = LandTable()
     entry: Annotated[list[EntryTable], Field(description="The entries, bottom first.")] = []
     stack: Annotated[list[StackTable], Field(description="Several stacks; then there is no top-level entry.")] = []
 

@@ -61,6 +61,23 @@ class GateSettings:
 
 
 @dataclass(frozen=True)
+class LandSettings:
+    """The `[land]` table.
+
+    Attributes:
+        method: squash, merge or rebase; "": squash where the repository allows it, else what it allows.
+        title: the squash commit's title, with {title}, {number}, {position} and {count}; "": GitHub's own.
+        require: checks: GitHub's checks must be green; gates: the receipts of this machine suffice.
+        wait: seconds that `land` waits for GitHub without `--watch`.
+    """
+
+    method: str = ""
+    title: str = ""
+    require: str = "checks"
+    wait: float = 600.0
+
+
+@dataclass(frozen=True)
 class Stack:
     """Entries above trunk, bottom first."""
 
@@ -70,6 +87,7 @@ class Stack:
     name: str = ""
     issue: int | None = None
     gates: GateSettings = field(default_factory=GateSettings)
+    land: LandSettings = field(default_factory=LandSettings)
 
     def entry(self, pr: PrNumber) -> Entry:
         """Return the entry of a pull request.

@@ -35,6 +35,7 @@ class Terminal:
         self.console = Console(file=stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
         self._commands: list[str] = []
         self._status: Status | None = None
+        self._width = _LABEL_WIDTH
 
     def line(self, *parts: tuple[str, str] | str) -> None:
         """Print one line made of (text, style) parts."""
@@ -93,7 +94,7 @@ class Terminal:
         """Print what a step did, the commands it gave, and its details."""
         mark, style = _MARKS[outcome.mark]
         took = f"  {duration(outcome.seconds)}" if outcome.seconds >= _TOLD_FROM_SECONDS else ""
-        self.line(" ", (mark, style), " ", (f"{outcome.label:{_LABEL_WIDTH}}", "bold"), outcome.told, (took, "dim"))
+        self.line(" ", (mark, style), " ", (f"{outcome.label:{self._width}}", "bold"), outcome.told, (took, "dim"))
         for detail in outcome.details:
             for row in detail.splitlines():
                 self.line(" " * 3, row)
@@ -103,6 +104,7 @@ class Terminal:
 
     def plan(self, plan: Plan) -> None:
         """Print what would be done."""
+        self._width = max([_LABEL_WIDTH, *(len(step.label) + 1 for step in plan.steps)])
         for step in plan.steps:
             skipped = step.name in plan.skipped
             mark = Mark.SKIPPED if skipped else Mark.PLANNED

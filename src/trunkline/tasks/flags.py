@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from trunkline.domain.errors import UsageError
 from trunkline.workflows import rebase
 from trunkline.workflows.context import Options
 
@@ -14,9 +17,21 @@ HELP = {
     "fresh": "run every gate, whatever the receipts say",
     "no-push": "stop before anything that others see: skips push, ready and note",
     "dry-run": "print the plan, change nothing",
+    "require": "what a merge requires: checks (GitHub's are green) or gates (this machine's receipts suffice)",
+    "method": "how to merge: squash, merge or rebase; default: stack.toml's, else squash where it is allowed",
+    "watch": "wait for hours, for reviewers too",
     "json": "one JSON object on stdout; progress on stderr",
     "yes": "ask nothing",
 }
+
+
+def help_of(*names: str) -> dict[str, str]:
+    """Return what these flags mean, as Invoke wants it."""
+    return {name: HELP[name] for name in names}
+
+
+STEP_FLAGS = ("pr", "stack", "skip", "accept-unavailable", "fork-point", "fresh", "dry-run", "json", "yes")
+"""What every step of a landing takes."""
 
 
 def options_of(skip: str, accept_unavailable: str, fork_point: str, *, fresh: bool, no_push: bool) -> Options:
@@ -28,3 +43,17 @@ def options_of(skip: str, accept_unavailable: str, fork_point: str, *, fresh: bo
     skipped = rebase.step_names(skip) | (rebase.PUBLISHING if no_push else frozenset())
     accepted = frozenset(name.strip() for name in accept_unavailable.split(",") if name.strip())
     return Options(skipped, accepted, fork_point, fresh)
+
+
+def one_of(flag: str, given: str, known: Sequence[str]) -> str:
+    """Return what a flag was given, or "" where it was not.
+
+    Raises:
+        UsageError: it is none of what is known.
+    """
+    if given and given not in known:
+        raise UsageError(
+            f"{flag} {given}: there is no such choice", why=f"it is one of {', '.join(known)}",
+            next_command="invoke --help land",
+        )  # fmt: skip
+    return given

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 from invoke.collection import Collection
 from invoke.context import Context as InvokeContext
-from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
-from trunkline.domain.errors import CheckFailed, ExitCode
+from trunkline.domain.errors import CheckFailed
 from trunkline.domain.step import REBASE_STEPS, StepName
 from trunkline.engine import Performed
 from trunkline.tasks import evidence, whole
-from trunkline.tasks.flags import HELP, options_of
+from trunkline.tasks.flags import HELP, STEP_FLAGS, help_of, options_of
 from trunkline.tasks.telling import Told, telling
 from trunkline.workflows import log as log_workflow
 from trunkline.workflows import rebase, resume
@@ -54,7 +52,7 @@ def _conclude(told: Told, context: Context, performed: Performed) -> None:
         told.terminal.next(f"#{above.pr} {above.title}: invoke rebase --pr {above.pr}")
 
 
-@task(name="rebase", help=HELP)
+@task(name="rebase", help=help_of(*STEP_FLAGS, "no-push"))
 def rebase_(
     _: InvokeContext,
     pr: str | None = None,
@@ -72,19 +70,15 @@ def rebase_(
     with telling(rebase.WHOLE, json_wanted=json) as told:
         options = options_of(skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push)
         context = open_context(pr, stack=stack, options=options, tell=told.terminal)
-        if not (dry_run or yes or json) and not _confirmed(told, context):
-            raise Exit(code=int(ExitCode.OK))
+        if not (dry_run or yes):
+            told.confirm(_question(context))
         _do(told, context, dry_run=dry_run)
 
 
-def _confirmed(told: Told, context: Context) -> bool:
-    """Ask once, before anything, where a person can answer; elsewhere nobody is asked."""
-    if not (sys.stdin.isatty() and told.terminal.console.is_terminal):
-        return True
+def _question(context: Context) -> str:
     publishes = not (context.options.skip >= rebase.PUBLISHING)
     ends = "then push it, mark it ready and write the note" if publishes else "and stop before the push"
-    told.terminal.line(f"Rebase #{context.entry.pr} onto {context.tracking}, run its gates, {ends}.")
-    return told.terminal.console.input("Go on? [Y/n] ").strip().lower() in {"", "y", "yes"}
+    return f"Rebase #{context.entry.pr} onto {context.tracking}, run its gates, {ends}."
 
 
 def _step_task(step: StepName) -> Task[Callable[..., None]]:
@@ -105,8 +99,7 @@ def _step_task(step: StepName) -> Task[Callable[..., None]]:
             _do(told, open_context(pr, stack=stack, options=options, tell=told.terminal), dry_run=dry_run)
 
     body.__doc__ = _DOCS[step]
-    help_ = {name: text for name, text in HELP.items() if name != "no-push"}
-    return Task(body, name=step.value, help=help_)
+    return Task(body, name=step.value, help=help_of(*STEP_FLAGS))
 
 
 @task(name="continue", help={"json": HELP["json"]})

@@ -30,6 +30,18 @@ class Told:
         self.terminal = Terminal(sys.stderr if json_wanted else sys.stdout)
         self.account: dict[str, Any] = {"task": task}
 
+    def confirm(self, question: str) -> None:
+        """Ask once, before anything, where a person can answer; elsewhere nobody is asked.
+
+        Raises:
+            Exit: the answer is no; code 0.
+        """
+        if self.json_wanted or not (sys.stdin.isatty() and self.terminal.console.is_terminal):
+            return
+        self.terminal.line(question)
+        if self.terminal.console.input("Go on? [Y/n] ").strip().lower() not in {"", "y", "yes"}:
+            raise Exit(code=int(ExitCode.OK))
+
     def plan(self, plan: Plan) -> None:
         """Tell what would be done."""
         self.account["plan"] = as_json.plan(plan)

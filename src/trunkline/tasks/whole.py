@@ -1,19 +1,19 @@
-"""The tasks of a whole stack: restack."""
+"""The tasks of a whole stack: restack and land."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from invoke.collection import Collection
 from invoke.context import Context as InvokeContext
 from invoke.tasks import task
 
-from trunkline.tasks.flags import HELP, options_of
+from trunkline.domain.names import pr_number
+from trunkline.tasks.flags import help_of, one_of, options_of
 from trunkline.tasks.telling import Told, telling
+from trunkline.workflows import land as land_workflow
 from trunkline.workflows import restack as restack_workflow
 from trunkline.workflows.context import Context, open_stack
-
-
-def _told(*names: str) -> dict[str, str]:
-    return {name: HELP[name] for name in names}
 
 
 def _headline(told: Told, context: Context) -> None:
@@ -21,7 +21,7 @@ def _headline(told: Told, context: Context) -> None:
     told.terminal.headline(f"{context.stack.name or 'stack'} {listed} -> {context.stack.trunk}")
 
 
-@task(help=_told("stack", "skip", "no-push", "dry-run", "json", "yes"))
+@task(help=help_of("stack", "skip", "no-push", "dry-run", "json", "yes"))
 def restack(
     _: InvokeContext,
     stack: str = "",
@@ -29,7 +29,7 @@ def restack(
     no_push: bool = False,
     dry_run: bool = False,
     json: bool = False,
-    yes: bool = False,  # noqa: ARG001 -- asks nothing yet
+    yes: bool = False,
 ) -> None:
     """Bring every open entry onto its base again, in one pass, and push what moved, all or none."""
     with telling("restack", json_wanted=json) as told:
@@ -39,9 +39,49 @@ def restack(
         if dry_run:
             told.plan(restack_workflow.plan(context))
             return
+        if not yes:
+            told.confirm(f"Restack every open entry on {context.tracking}, and push what moved.")
         told.performed(restack_workflow.run(context))
+
+
+@task(help={
+    **help_of("stack", "skip", "accept-unavailable", "fresh", "require", "method", "watch", "dry-run", "json", "yes"),
+    "pr": "the last entry to land; default: the whole stack",
+})  # fmt: skip
+def land(
+    _: InvokeContext,
+    pr: str = "",
+    stack: str = "",
+    skip: str = "",
+    accept_unavailable: str = "",
+    require: str = "",
+    method: str = "",
+    fresh: bool = False,
+    watch: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+    yes: bool = False,
+) -> None:
+    """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge; then the next entry."""
+    with telling("land", json_wanted=json) as told:
+        options = replace(
+            options_of(skip, accept_unavailable, "", fresh=fresh, no_push=False),
+            require=one_of("--require", require, ("checks", "gates")),
+            method=one_of("--method", method, ("squash", "merge", "rebase")),
+            watch=watch,
+        )
+        context = open_stack(stack=stack, options=options, tell=told.terminal)
+        up_to = pr_number(pr) if pr else None
+        _headline(told, context)
+        if dry_run:
+            told.plan(land_workflow.plan(context, up_to=up_to))
+            return
+        if not yes:
+            told.confirm(f"Land up to #{up_to or context.stack.entries[-1].pr} on {context.tracking}, bottom first.")
+        told.performed(land_workflow.run(context, up_to=up_to))
 
 
 def add_to(namespace: Collection) -> None:
     """Add these tasks to the collection."""
     namespace.add_task(restack)
+    namespace.add_task(land)

@@ -61,7 +61,8 @@ def changes_of(context: Context, run: Run) -> tuple[Change, ...]:
     """
     intents: dict[PrNumber, list[Record]] = {}
     for record in _own(run):
-        if record.kind == "intent":
+        # Branches of merged entries that were deleted stay deleted; their tips are kept as backups.
+        if record.kind == "intent" and record.step != StepName.TIDY.value:
             intents.setdefault(pr_number(record.data.get("pr", run.started["pr"])), []).append(record)
     found = [
         change

@@ -35,12 +35,25 @@ class Listener(Teller, Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for beside the entry."""
+    """What was asked for beside the entry.
+
+    Attributes:
+        skip: steps left out by name.
+        accept_unavailable: gates that may be impossible here.
+        fork_point: what `--fork-point` says; "": nothing.
+        fresh: receipts do not count.
+        require: what a merge requires, checks or gates; "": as stack.toml says.
+        method: how to merge; "": as stack.toml says.
+        watch: wait for hours, for reviewers too.
+    """
 
     skip: frozenset[StepName] = frozenset()
     accept_unavailable: frozenset[str] = frozenset()
     fork_point: str = ""
     fresh: bool = False
+    require: str = ""
+    method: str = ""
+    watch: bool = False
 
 
 @dataclass

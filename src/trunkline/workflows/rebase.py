@@ -66,7 +66,7 @@ def step_names(text: str) -> frozenset[StepName]:
     Raises:
         UsageError: one is no step.
     """
-    known = {step.value: step for step in REBASE_STEPS}
+    known = {step.value: step for step in StepName}
     asked = [name.strip() for name in text.split(",") if name.strip()]
     for name in asked:
         if name not in known:
@@ -92,6 +92,11 @@ def plan(context: Context, task: str) -> Plan:
         foresee = name is StepName.ONTO and name not in context.options.skip
         steps.append(onto.forecast(context) if foresee else _ways(task)[name].plan(context))
     return Plan(task, context.entry.pr, tuple(steps), _skipped(context, names))
+
+
+def plan_step(context: Context, name: StepName) -> Step:
+    """Plan one step as part of a landing."""
+    return _WITHIN[name].plan(context)
 
 
 def run(context: Context, task: str) -> Performed:
@@ -136,6 +141,9 @@ def options_of(started: Any) -> Options:
         accept_unavailable=frozenset(started["accept_unavailable"]),
         fork_point=str(started["fork_point"]),
         fresh=bool(started["fresh"]),
+        require=str(started.get("require", "")),
+        method=str(started.get("method", "")),
+        watch=bool(started.get("watch", False)),
     )
 
 
@@ -152,6 +160,9 @@ def started(context: Context, intended: Plan) -> dict[str, Any]:
         "accept_unavailable": sorted(options.accept_unavailable),
         "fork_point": options.fork_point,
         "fresh": options.fresh,
+        "require": options.require,
+        "method": options.method,
+        "watch": options.watch,
         "steps": [step_data(step) for step in intended.steps],
     }
 

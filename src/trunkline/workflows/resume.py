@@ -11,7 +11,7 @@ from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber, branch_name, branch_ref, oid, pr_number, short
 from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
-from trunkline.workflows import changes, conflict, rebase, restack, undo
+from trunkline.workflows import changes, conflict, land, rebase, restack, undo
 from trunkline.workflows.changes import Change
 from trunkline.workflows.context import Context, Listener, open_context, top_of
 from trunkline.workflows.steps import onto
@@ -85,6 +85,8 @@ def _remaining(context: Context, run: Run) -> tuple[Plan, dict[StepKey, Performe
 def _ways(context: Context, plan: Plan) -> dict[StepKey, Performer]:
     if plan.task == restack.TASK:
         return restack.performers(context, plan)
+    if plan.task == land.TASK:
+        return land.performers(context, plan)
     return rebase.performers(context, plan.task)
 
 
@@ -124,7 +126,7 @@ def _refuse_moved(context: Context, run: Run) -> None:
 
 def _again(run: Run, pr: PrNumber) -> str:
     task = str(run.started["task"])
-    return task if task == restack.TASK else f"rebase --pr {pr}"
+    return task if task in {restack.TASK, land.TASK} else f"rebase --pr {pr}"
 
 
 def abort(context: Context, run: Run) -> Outcome:

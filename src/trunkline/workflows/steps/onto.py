@@ -10,6 +10,7 @@ from typing import Any
 from trunkline.adapters import history, refs, replay
 from trunkline.domain.errors import Paused, Refused
 from trunkline.domain.names import Oid, branch_name, oid, short
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting, Pause
 from trunkline.workflows import branch, conflict
@@ -32,14 +33,28 @@ def forecast(context: Context) -> Step:
     context.seen.planned[context.entry.pr] = done.tip
     command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"
     if work.fork == work.base:
-        return Step(StepName.ONTO, f"nothing: {len(work.own)} commits sit on {work.base_name} already", ())
-    expected = (
-        f"conflict in {short(done.conflict[0].oid)}: {', '.join(done.conflict[1])}"
-        if done.conflict
-        else ("no conflict")
-    )
-    does = f"replay {len(work.own)} commits onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
-    return Step(StepName.ONTO, does + expected, (command,), mutates=True)
+        return Step(StepName.ONTO, f"nothing: {count(work.own)} on {work.base_name} already", ())
+    does = f"replay {count(work.own)} onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
+    return Step(StepName.ONTO, does + _expected(done), (command,), mutates=True)
+
+
+def foretold(context: Context, below: Entry) -> str:
+    """Say what the replay comes to once the open entry below has landed: trunk will then hold the same tree."""
+    foreseen = context.seen.foreseen[context.entry.pr]
+    assert isinstance(foreseen, Foreseen)  # noqa: S101 -- forecast was called for it
+    own = count(foreseen.work.own)
+    return f"replay {own} onto {context.tracking}, once #{below.pr} is in it; {_expected(foreseen.done)}"
+
+
+def _expected(done: replay.Replay) -> str:
+    if done.conflict is None:
+        return "no conflict"
+    return f"conflict in {short(done.conflict[0].oid)}: {', '.join(done.conflict[1])}"
+
+
+def count(commits: Sequence[object]) -> str:
+    """Return `1 commit`, `2 commits`."""
+    return f"{len(commits)} commit{'' if len(commits) == 1 else 's'}"
 
 
 def conflicts(context: Context) -> bool:
@@ -149,7 +164,7 @@ def _concluded(
     }
     return Outcome(
         "rebased",
-        f"{len(work.own)} commits, fork point {short(work.fork)} ({work.about}), {met}",
+        f"{count(work.own)}, fork point {short(work.fork)} ({work.about}), {met}",
         Mark.WARNED if empty else Mark.DONE,
         notes,
         {**facts, "resolved": list(resolved), "emptied": list(done.emptied)},
@@ -159,7 +174,7 @@ def _concluded(
 def _nothing(context: Context, acting: Acting, work: Work) -> Outcome:
     branch.move(context, acting, new=work.tip, old=work.local, why=f"caught up with {context.stack.remote}")
     facts = {**work.facts(), "branch": context.entry.branch, "new": work.tip, "mapped": [], "resolved": []}
-    told = f"nothing: {len(work.own)} commits sit on {work.base_name} already"
+    told = f"nothing: {count(work.own)} on {work.base_name} already"
     return Outcome("rebased", told, Mark.NOTHING, work.notes, facts)
 
 

@@ -10,6 +10,7 @@ from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
 from trunkline.workflows.publish import set_base
+from trunkline.workflows.steps.wait import waited
 
 LAG_SECONDS = 60.0
 """GitHub shows a pushed head only after a while: "up to tens of seconds" (reference: behaviour after a push)."""
@@ -55,7 +56,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
 def _caught_up(context: Context) -> PullRequest:
     """Wait, bounded, until GitHub's idea of the head is the remote branch's (promises, fault 46)."""
     # Imported here: it brings asyncio with it, which every other task can do without.
-    from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential  # noqa: PLC0415
+    from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
 
     def look() -> PullRequest:
         pr = context.pull_request()
@@ -66,7 +67,7 @@ def _caught_up(context: Context) -> PullRequest:
     attempts = Retrying(
         retry=retry_if_result(lambda pr: pr.head_oid != context.world().local.remote),
         wait=wait_exponential(multiplier=0.5, max=8),
-        stop=stop_after_delay(LAG_SECONDS),
+        stop=waited(LAG_SECONDS),
         sleep=patience.sleep,
     )
     try:

@@ -1,0 +1,145 @@
+"""What gh printed, judged: by the HTTP status line, the headers and the JSON; never by a sentence alone.
+
+gh retries nothing, exits 1 for nearly everything and prints the reason in several places; `gh api -i` prints the
+status line even on failure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineError, UsageError
+from trunkline.kernel import proc
+
+_MINUTE = 60.0
+"""What GitHub asks for where a rate limit names no time."""
+_USABLE = frozenset({200, 201, 202})
+_NO_CREDENTIALS = 4  # gh's exit code when no credentials are configured at all
+
+
+class NotThere(UsageError):
+    """GitHub has no such thing, or does not show it (404)."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer as gh printed it: status 0 where there was none."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+    done: proc.Completed
+
+
+def judged(done: proc.Completed, *, partial: bool = False) -> Answer:
+    """Return the answer of a `gh api --include` that ended, if it is usable.
+
+    Args:
+        done: the ended gh.
+        partial: GraphQL data beside errors is usable.
+
+    Raises:
+        TrunklineError: it is not; of the kind that the status, the headers and the error types tell.
+    """
+    answer = _answer(done)
+    usable = answer.status in _USABLE and isinstance(answer.body, dict)
+    if usable and (done.returncode == 0 or (partial and answer.body.get("data"))):
+        return answer
+    raise _failure(answer)
+
+
+def _answer(done: proc.Completed) -> Answer:
+    head, _, body = done.stdout.replace(b"\r\n", b"\n").partition(b"\n\n")
+    lines = head.decode("utf-8", "replace").split("\n")
+    match = re.match(r"HTTP/[\d.]+ (\d{3})", lines[0])
+    headers = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in lines[1:])}
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        parsed = None
+    return Answer(int(match[1]) if match else 0, headers, parsed, done)
+
+
+def _failure(answer: Answer) -> TrunklineError:
+    done = answer.done
+    told = done.error_text or (str(answer.body.get("message", "")) if isinstance(answer.body, dict) else "")
+    detail = [str(error) for error in answer.body.get("errors", ())] if isinstance(answer.body, dict) else []
+    kind, what, following = _classified(answer, told)
+    why = "; ".join([told.splitlines()[0] if told else f"exit code {done.returncode}", *detail])
+    if issubclass(kind, Transient):
+        return kind(
+            what, why=why, command=typed(done), stderr=done.error_text, next_command=following,
+            wait=_asked_wait(answer, told),
+        )  # fmt: skip
+    return kind(what, why=why, command=typed(done), stderr=done.error_text, next_command=following)
+
+
+def _asked_wait(answer: Answer, told: str) -> float | None:
+    """Return the seconds that GitHub asked to wait: Retry-After, else the reset of a spent limit, else a minute.
+
+    Source: docs.github.com, "Best practices for using the REST API", "Handle rate limit errors appropriately".
+    None where it was no rate limit.
+    """
+    after = answer.headers.get("retry-after", "")
+    if after.isdigit():
+        return float(after)
+    reset = answer.headers.get("x-ratelimit-reset", "")
+    if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
+        return max(float(reset) - time.time(), 1.0)
+    return _MINUTE if _limited(answer, told) else None
+
+
+def _limited(answer: Answer, told: str) -> bool:
+    return (
+        answer.status == 429  # noqa: PLR2004 -- HTTP Too Many Requests
+        or "rate limit" in told.lower()
+        or answer.headers.get("x-ratelimit-remaining") == "0"
+    )
+
+
+def _classified(answer: Answer, told: str) -> tuple[type[TrunklineError], str, str]:
+    status = answer.status
+    if answer.done.returncode == _NO_CREDENTIALS or status == 401:  # noqa: PLR2004 -- HTTP Unauthorized
+        return NotSignedIn, "you are not signed in to GitHub", "gh auth login"
+    if _limited(answer, told):
+        wait = _asked_wait(answer, told) or _MINUTE
+        return Transient, f"GitHub's rate limit is reached; it asks to wait {wait:.0f} s", "gh api rate_limit"
+    refused = _refused_by_graphql(answer)
+    if refused:
+        return refused
+    verdicts: dict[int, tuple[type[TrunklineError], str, str]] = {
+        403: (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
+        404: (NotThere, "GitHub has no such thing, or does not show it to you", "gh auth status"),
+        405: (Refused, "GitHub does not merge it", "gh pr view --web"),
+        409: (Refused, "GitHub refused: the pull request changed meanwhile", "invoke checklist"),
+        422: (Refused, "GitHub refused the change", "invoke checklist"),
+    }
+    return verdicts.get(status, (Transient, "GitHub could not be reached or failed", "gh auth status"))
+
+
+def _refused_by_graphql(answer: Answer) -> tuple[type[TrunklineError], str, str] | None:
+    """Judge the errors of a GraphQL answer, which comes with status 200, by their types; None: it may pass."""
+    errors = answer.body.get("errors", ()) if answer.status == 200 and isinstance(answer.body, dict) else ()  # noqa: PLR2004 -- HTTP OK
+    for error in errors:
+        verdict = _GRAPHQL_VERDICTS.get(str(error.get("type")) if isinstance(error, dict) else "")
+        if verdict:
+            return verdict
+    return None
+
+
+_GRAPHQL_VERDICTS: dict[str, tuple[type[TrunklineError], str, str]] = {
+    "FORBIDDEN": (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
+    "INSUFFICIENT_SCOPES": (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
+    "NOT_FOUND": (UsageError, "GitHub has no such thing, or does not show it to you", "gh auth status"),
+    "UNPROCESSABLE": (Refused, "GitHub refused the change", "invoke checklist"),
+}
+
+
+def typed(done: proc.Completed) -> str:
+    """Return what was typed, cut to what fits a screen."""
+    return done.typed if len(done.typed) < 300 else done.typed[:300] + " ..."  # noqa: PLR2004 -- fits a screen

@@ -1,0 +1,75 @@
+"""Pull requests as GraphQL gives them: the fragment that is asked for, and the facts that it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trunkline.domain.names import Oid, oid, pr_number
+from trunkline.domain.snapshot import CheckRun, ForcePush, PrState, PullRequest
+
+ENTRY = """
+fragment entry on PullRequest {
+  id number title url state isDraft body baseRefName headRefName headRefOid
+  reviewDecision mergeable mergeStateStatus isInMergeQueue
+  headRepository { nameWithOwner }
+  mergedAt mergeCommit { oid parents(first: 3) { nodes { oid } } }
+  timelineItems(last: 100, itemTypes: [HEAD_REF_FORCE_PUSHED_EVENT]) {
+    nodes { ... on HeadRefForcePushedEvent { beforeCommit { oid } afterCommit { oid } } }
+  }
+  commits(last: 1) { totalCount nodes { commit { statusCheckRollup { contexts(first: 100) { nodes {
+    ... on CheckRun { name status conclusion annotations(first: 5) { nodes { message } } }
+    ... on StatusContext { context state }
+  } } } } } }
+}
+"""
+
+
+def pull_request(node: Mapping[str, Any]) -> PullRequest:
+    """Return the pull request of a node that was asked for with `ENTRY`."""
+    merge = node["mergeCommit"]
+    last = node["commits"]["nodes"]
+    rollup = last[0]["commit"]["statusCheckRollup"] if last else None
+    return PullRequest(
+        node_id=node["id"],
+        review=node["reviewDecision"] or "",
+        mergeable=node["mergeable"],
+        merge_state=node["mergeStateStatus"],
+        queued=node["isInMergeQueue"],
+        number=pr_number(node["number"]),
+        title=node["title"],
+        url=node["url"],
+        state=PrState(node["state"]),
+        draft=node["isDraft"],
+        body=node["body"],
+        base=node["baseRefName"],
+        head=node["headRefName"],
+        head_oid=oid(node["headRefOid"]),
+        head_repository=(node["headRepository"] or {}).get("nameWithOwner", ""),
+        merged_at=node["mergedAt"] or "",
+        merge_commit=oid(merge["oid"]) if merge else None,
+        merge_parents=tuple(oid(parent["oid"]) for parent in merge["parents"]["nodes"]) if merge else (),
+        commit_count=node["commits"]["totalCount"],
+        force_pushes=tuple(
+            ForcePush(_oid_of(event.get("beforeCommit")), _oid_of(event.get("afterCommit")))
+            for event in node["timelineItems"]["nodes"]
+            if event
+        ),
+        checks=tuple(_check(context) for context in (rollup["contexts"]["nodes"] if rollup else ()) if context),
+    )
+
+
+def _oid_of(commit: Mapping[str, Any] | None) -> Oid | None:
+    return oid(commit["oid"]) if commit else None
+
+
+def _check(context: Mapping[str, Any]) -> CheckRun:
+    if "context" in context:
+        return CheckRun(context["context"], "COMPLETED", context["state"])
+    notes = (context.get("annotations") or {}).get("nodes") or ()
+    return CheckRun(
+        name=context["name"],
+        status=context["status"],
+        conclusion=context["conclusion"] or "",
+        annotations=tuple(str(note["message"]) for note in notes if note),
+    )

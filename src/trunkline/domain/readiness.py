@@ -1,0 +1,82 @@
+"""Whether a pull request can be merged now: from what GitHub says of its checks, its review and its mergeability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from trunkline.domain.snapshot import CheckRun, CiState, PullRequest, ci_state
+
+_PASSED = frozenset({"SUCCESS", "NEUTRAL", "SKIPPED"})
+_PENDING = frozenset({"PENDING", "EXPECTED", ""})
+
+
+class Ready(Enum):
+    """What stands between a pull request and its merge."""
+
+    YES = "ready to land"
+    SOON = "GitHub has not made up its mind yet"
+    CHECKS = "waits for checks"
+    REVIEW = "waits for review"
+    CI_DOWN = "CI is not operational"
+    RED = "a check failed"
+    CONFLICT = "conflicts with its base"
+    DRAFT = "is a draft"
+    BLOCKED = "blocked by a rule of the repository"
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The answer, and the facts behind it, for people."""
+
+    state: Ready
+    why: tuple[str, ...] = ()
+
+
+def pending(check: CheckRun) -> bool:
+    """Say whether a check has not ended; a commit status is COMPLETED and says PENDING or EXPECTED."""
+    return check.status != "COMPLETED" or check.conclusion in _PENDING
+
+
+def failed(check: CheckRun) -> bool:
+    """Say whether a check ended otherwise than well: cancelled, stale and never started count as failed."""
+    return not pending(check) and check.conclusion not in _PASSED
+
+
+def judge(pr: PullRequest, *, gates_suffice: bool) -> Readiness:
+    """Judge an open pull request.
+
+    Args:
+        pr: as GitHub describes it now.
+        gates_suffice: the receipts of this machine stand for GitHub's checks, which are not asked.
+    """
+    if pr.draft:
+        return Readiness(Ready.DRAFT)
+    if pr.mergeable == "CONFLICTING":
+        return Readiness(Ready.CONFLICT)
+    checks = None if gates_suffice else _checks(pr)
+    return checks or _reviewed(pr)
+
+
+def _reviewed(pr: PullRequest) -> Readiness:
+    if pr.review in _REVIEW:
+        return Readiness(Ready.REVIEW, (_REVIEW[pr.review],))
+    if "UNKNOWN" in {pr.mergeable, pr.merge_state}:
+        return Readiness(Ready.SOON)
+    if pr.merge_state in {"BLOCKED", "BEHIND"}:
+        return Readiness(Ready.BLOCKED, (f"GitHub says {pr.merge_state}",))
+    return Readiness(Ready.YES)
+
+
+_REVIEW = {"CHANGES_REQUESTED": "changes are requested", "REVIEW_REQUIRED": "an approval is required"}
+
+
+def _checks(pr: PullRequest) -> Readiness | None:
+    state, why = ci_state({pr.number: pr})
+    if state is CiState.BILLING:
+        return Readiness(Ready.CI_DOWN, (why,))
+    red = tuple(f"{check.name}: {check.conclusion.lower()}" for check in pr.checks if failed(check))
+    if red:
+        return Readiness(Ready.RED, red)
+    waiting = tuple(check.name for check in pr.checks if pending(check))
+    return Readiness(Ready.CHECKS, waiting) if waiting else None

@@ -1,0 +1,107 @@
+"""land: the stack lands itself, bottom first: each entry is rebased, gated, pushed, waited for, merged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from trunkline.adapters import journal, lease
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import PrNumber
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
+from trunkline.engine import Acting, Performed, Performer, perform
+from trunkline.workflows import rebase
+from trunkline.workflows.base import open_below
+from trunkline.workflows.context import Context
+from trunkline.workflows.restack import open_entries
+from trunkline.workflows.steps import merge, onto, tidy, wait
+
+TASK = "land"
+_LEFT_OUT = frozenset({StepName.CHECKLIST, StepName.NEXT})
+_FIRST = tuple(name for name in REBASE_STEPS if name not in _LEFT_OUT)
+
+
+def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
+    """Decide what landing will do, entry by entry; conflicts are foreseen in memory.
+
+    Args:
+        context: of the whole stack.
+        up_to: the last entry to land; None: all.
+
+    Raises:
+        Refused: no entry is open, or where an entry's own commits begin is not certain.
+    """
+    entries = _entries(context, up_to)
+    steps: list[Step] = []
+    waits_for: Entry | None = None
+    for entry in entries:
+        there = context.of(entry)
+        for name in _FIRST:
+            step = _step(there, name, waits_for)
+            steps.append(replace(step, pr=entry.pr))
+        if waits_for is None and StepName.ONTO not in context.options.skip and onto.conflicts(there):
+            waits_for = entry
+        steps += [replace(wait.plan(there), pr=entry.pr), replace(merge.plan(there), pr=entry.pr)]
+    steps.append(tidy.plan(context))
+    skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in context.options.skip))
+    return Plan(TASK, entries[0].pr, tuple(steps), skipped)
+
+
+def _entries(context: Context, up_to: PrNumber | None) -> tuple[Entry, ...]:
+    entries = open_entries(context)
+    if up_to is not None:
+        last = context.stack.entries.index(context.stack.entry(up_to))
+        entries = tuple(entry for entry in entries if context.stack.entries.index(entry) <= last)
+    if not entries:
+        raise Refused(
+            "there is nothing to land",
+            why="no entry of the stack is open" if up_to is None else f"no entry up to #{up_to} is open",
+            next_command="git fetch --prune",
+        )
+    return entries
+
+
+def _step(context: Context, name: StepName, waits_for: Entry | None) -> Step:
+    if name is not StepName.ONTO or name in context.options.skip:
+        return rebase.plan_step(context, name)
+    if waits_for is not None:
+        does = f"replay its own commits, once the conflict of #{waits_for.pr} is resolved"
+        return Step(StepName.ONTO, does, mutates=True)
+    step = onto.forecast(context)
+    below = open_below(context)
+    return step if below is None else replace(step, does=onto.foretold(context, below), commands=())
+
+
+def run(context: Context, *, up_to: PrNumber | None = None) -> Performed:
+    """Land: hold the lease, open a journal, perform the steps.
+
+    Raises:
+        Paused: an earlier run waits for a person.
+        Refused: another run holds the repository.
+    """
+    intended = plan(context, up_to=up_to)
+    context.seen.planned.clear()  # from here on it is what happens
+    anchor = context.of(context.stack.entry(intended.pr))
+    with lease.hold(context.state, run=journal.new_run_id(TASK)) as held:
+        rebase.refuse_while_paused(context)
+        rebase.settle_last(anchor, held)
+        log = journal.create(held)
+        log.append(held, "run", **rebase.started(anchor, intended))
+        return perform(intended, performers(context, intended), lease=held, journal=log, tell=context.tell)
+
+
+def performers(context: Context, intended: Plan) -> dict[StepKey, Performer]:
+    """Return how each step of the plan is done."""
+    found: dict[StepKey, Performer] = {}
+    for number in dict.fromkeys(step.pr for step in intended.steps if step.pr is not None):
+        there = context.of(context.stack.entry(number))
+        found |= rebase.performers(there, rebase.WHOLE, pr=number)
+        found[StepName.WAIT, number] = _bound(there, wait.perform)
+        found[StepName.MERGE, number] = _bound(there, merge.perform)
+    found[StepName.TIDY, None] = _bound(context, tidy.perform)
+    return found
+
+
+def _bound(context: Context, way: Callable[[Context, Acting], Outcome]) -> Performer:
+    return lambda acting: way(context, acting)

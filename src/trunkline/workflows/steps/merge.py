@@ -1,0 +1,131 @@
+"""merge: the pull request lands on trunk, pinned to the head that was verified; the entry above is safe before."""
+
+from __future__ import annotations
+
+from trunkline.adapters import history, patience
+from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError
+from trunkline.domain.names import Oid, short
+from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.workflows.context import Context
+from trunkline.workflows.publish import set_base
+from trunkline.workflows.steps.wait import waited
+
+TRUNK_SECONDS = 120.0
+"""How long trunk may take to show a merge that GitHub says is done."""
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    pr, trunk = context.entry.pr, context.stack.trunk
+    method = context.options.method or context.stack.land.method or "squash"
+    children = tuple(f"gh pr edit {child.number} --base {trunk}" for child in _children(context))
+    command = f"gh pr merge {pr} --{method} --match-head-commit VERIFIED"
+    return Step(
+        StepName.MERGE, f"merge #{pr} into {trunk}, if its head is what was verified", (*children, command), True
+    )
+
+
+def perform(context: Context, acting: Acting) -> Outcome:
+    """Retarget what is based on the entry's branch, merge it, and wait until trunk has it.
+
+    Raises:
+        Refused: the head is not what was verified, or GitHub does not merge it.
+        OutsideFailed: trunk does not show the merge in time.
+    """
+    pr = context.world().snapshot.pr(context.entry.pr)
+    if pr is not None and pr.state is PrState.MERGED:
+        return _landed(context, pr, Mark.NOTHING)
+    pr, tip = context.pull_request(), context.local_tip()
+    if pr.head_oid != tip:
+        raise Refused(
+            f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
+            why="only what was verified here is merged",
+            next_command=f"invoke rebase --pr {pr.number}",
+        )
+    _retarget_children(context, acting)
+    method = _method(context)
+    acting.intend(pr=pr.number, merge=str(tip), method=method)
+    context.tell.command(f"gh pr merge {pr.number} --{method} --match-head-commit {tip}")
+    _merge(context, pr, tip, method)
+    context.forget_outside()
+    merged = context.world().snapshot.pr(pr.number)
+    if merged is None or merged.state is not PrState.MERGED:
+        raise OutsideFailed(
+            f"GitHub took the merge of #{pr.number} but does not show it yet", next_command="invoke continue"
+        )
+    return _landed(context, merged, Mark.DONE)
+
+
+def _merge(context: Context, pr: PullRequest, tip: Oid, method: str) -> None:
+    """Merge; after a failure, look whether it arrived all the same: a lost reply is no failure."""
+    title = _title(context, pr) if method == "squash" else ""
+    try:
+        context.github.merge(pr.number, head=tip, method=method, title=title)
+    except TrunklineError:
+        context.forget_outside()
+        held = context.world().snapshot.pr(pr.number)
+        if held is None or held.state is not PrState.MERGED:
+            raise
+
+
+def _retarget_children(context: Context, acting: Acting) -> None:
+    """Let trunk be the base of what sits on this branch, before the branch can go and close it (cli/cli#1168)."""
+    trunk = context.stack.trunk
+    for child in _children(context):
+        acting.note(
+            "intent", pr=child.number, base=child.base, draft=child.draft, base_after=trunk, draft_after=child.draft
+        )
+        set_base(context, child.number, trunk)
+        context.forget_github()
+
+
+def _children(context: Context) -> tuple[PullRequest, ...]:
+    pulls = (context.world().snapshot.pr(entry.pr) for entry in context.stack.entries)
+    return tuple(
+        pr for pr in pulls if pr is not None and pr.state is PrState.OPEN and pr.base == context.entry.branch
+    )
+
+
+def _method(context: Context) -> str:
+    """Return how to merge: as asked, as stack.toml says, else by squash where the repository's settings allow it."""
+    chosen = context.options.method or context.stack.land.method
+    if chosen:
+        return chosen
+    allowed = context.github.merge_methods()
+    return "squash" if "squash" in allowed or not allowed else allowed[0]
+
+
+def _title(context: Context, pr: PullRequest) -> str:
+    template, entries = context.stack.land.title, context.stack.entries
+    if not template:
+        return ""
+    position = entries.index(context.entry) + 1
+    return template.format(title=pr.title, number=pr.number, position=position, count=len(entries))
+
+
+def _landed(context: Context, pr: PullRequest, mark: Mark) -> Outcome:
+    """Wait until trunk's own ref has the merge commit: what GitHub says and what git gives may differ for seconds."""
+    # Imported here: it brings asyncio with it, which other tasks can do without.
+    from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
+
+    merge = pr.merge_commit
+
+    def trunk_has_it() -> bool:
+        context.forget_outside()
+        return merge is not None and history.is_ancestor(context.git, merge, context.world().trunk)
+
+    try:
+        Retrying(
+            retry=retry_if_result(lambda has: not has), wait=wait_exponential(multiplier=1, max=8),
+            stop=waited(TRUNK_SECONDS), sleep=patience.sleep,
+        )(trunk_has_it)  # fmt: skip
+    except RetryError:
+        raise OutsideFailed(
+            f"{context.tracking} does not show the merge of #{pr.number} yet",
+            why=f"waited {TRUNK_SECONDS:g} s for {short(merge) if merge else 'its merge commit'}",
+            next_command="invoke continue",
+        ) from None
+    told = f"{context.stack.trunk} has it as {short(merge) if merge else '?'}"
+    return Outcome("merged", told, mark, data={"pr": pr.number, "merge_commit": merge})

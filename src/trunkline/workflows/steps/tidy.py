@@ -1,0 +1,67 @@
+"""tidy: branches of merged entries go, here and on the remote, where nothing of them would be lost."""
+
+from __future__ import annotations
+
+from trunkline.adapters import refs
+from trunkline.domain.names import Oid, branch_ref, short
+from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.workflows.context import Context
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    remote = context.stack.remote
+    commands = tuple(f"git push {remote} --delete {entry.branch}" for entry in context.stack.entries)
+    return Step(
+        StepName.TIDY, "delete the branches that are merged whole and hold nothing else", commands, mutates=True
+    )
+
+
+def perform(context: Context, acting: Acting) -> Outcome:
+    """Delete each merged entry's branch whose tip is what was merged and that no open pull request is based on."""
+    context.forget()
+    gone, kept = [], []
+    for entry in context.stack.entries:
+        there = context.of(entry)
+        pr = context.world().snapshot.pr(entry.pr)
+        if pr is None or pr.state is not PrState.MERGED:
+            continue
+        reason = _reason_to_keep(there, pr)
+        if reason:
+            kept.append(f"{entry.branch} stays: {reason}")
+        elif _delete(there, acting, pr.head_oid):
+            gone.append(str(entry.branch))
+    told = f"deleted {', '.join(gone)}" if gone else "nothing to delete"
+    return Outcome("tidied", told, Mark.DONE if gone else Mark.NOTHING, tuple(kept), {"deleted": gone})
+
+
+def _reason_to_keep(context: Context, pr: PullRequest) -> str:
+    """Say what would be lost, or who would be closed, if the branch went (git-spice#1107, cli/cli#14223)."""
+    local = context.world().local
+    for where, tip in (("here", local.local), (f"on {context.stack.remote}", local.remote)):
+        if tip not in {None, pr.head_oid}:
+            return f"it holds {short(tip or pr.head_oid)} {where}, which is not what was merged"
+    pulls = (context.world().snapshot.pr(entry.pr) for entry in context.stack.entries)
+    children = [f"#{p.number}" for p in pulls if p is not None and p.state is PrState.OPEN and p.base == pr.head]
+    if children:
+        return f"{', '.join(children)} is based on it, and would be closed"
+    return "it is checked out" if local.checked_out or local.elsewhere else ""
+
+
+def _delete(context: Context, acting: Acting, tip: Oid) -> bool:
+    local, entry = context.world().local, context.entry
+    if local.remote is None and local.local is None:
+        return False
+    if local.remote is not None:
+        acting.note(
+            "intent", pr=entry.pr, remote=context.stack.remote, ref=branch_ref(entry.branch), old=tip, new=None
+        )
+        refs.delete_remote(context.git, acting.lease, context.stack.remote, entry.branch, tip)
+    if local.local is not None:
+        refs.back_up(context.git, acting.lease, entry.branch, tip)
+        acting.note("intent", pr=entry.pr, ref=branch_ref(entry.branch), old=tip, new=None)
+        refs.delete(context.git, acting.lease, entry.branch, tip)
+    context.forget()
+    return True

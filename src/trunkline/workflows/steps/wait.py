@@ -1,0 +1,148 @@
+"""wait: until the pull request can be merged, as far as GitHub and its reviewers decide it; bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trunkline.adapters import patience
+from trunkline.domain.errors import CheckFailed, OutsideFailed, Paused, Refused, TrunklineError
+from trunkline.domain.names import short
+from trunkline.domain.readiness import Readiness, Ready, judge
+from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.workflows.context import Context
+
+WATCH_SECONDS = 24 * 3600.0
+"""How long `--watch` waits."""
+_FIRST, _LONGEST = 2.0, 60.0
+"""Seconds between two looks; GitHub asks to poll seldom (docs.github.com, best practices of the REST API)."""
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    gates = requires_gates(context)
+    wanted = "the receipts of this machine" if gates else "GitHub's checks"
+    return Step(
+        StepName.WAIT,
+        f"wait for {wanted}, approvals, and GitHub's word that it can be merged",
+        (f"gh pr checks {context.entry.pr} --watch",),
+    )
+
+
+def requires_gates(context: Context) -> bool:
+    """Say whether the receipts of this machine stand for GitHub's checks."""
+    return (context.options.require or context.stack.land.require) == "gates"
+
+
+def perform(context: Context, _acting: Acting | None = None) -> Outcome:
+    """Look until the pull request can be merged, a person is needed, or the time is up.
+
+    Raises:
+        CheckFailed: a check failed.
+        Paused: a person has to review, or to decide about a CI that does not run.
+        Refused: it is closed, a draft, conflicts, or is at another head than what was verified here.
+        OutsideFailed: the time is up.
+    """
+    found = _until_decided(context)
+    if found is None:
+        return Outcome("merged", "already, by somebody else", Mark.NOTHING)
+    if found.state is not Ready.YES:
+        raise _stop(context, found)
+    return Outcome("ready to land", _told(context), Mark.DONE)
+
+
+def _told(context: Context) -> str:
+    if requires_gates(context):
+        return "on the receipts of this machine; GitHub's checks were not asked"
+    checks = context.pull_request().checks
+    return f"{len(checks)} checks passed" if checks else "there are no checks"
+
+
+def _until_decided(context: Context) -> Readiness | None:
+    """Return what GitHub says once that will not change by waiting; None: it is merged."""
+    # Imported here: it brings asyncio with it, which a task that waits for nothing can do without.
+    from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
+
+    limit = WATCH_SECONDS if context.options.watch else context.stack.land.wait
+
+    def look() -> Readiness | None:
+        context.forget_outside()
+        pr = context.world().snapshot.pr(context.entry.pr)
+        if pr is not None and pr.state is PrState.MERGED:
+            return None
+        pr = context.pull_request()
+        return _lagging(context, pr) or judge(pr, gates_suffice=requires_gates(context))
+
+    def say(state: RetryCallState) -> None:
+        found = state.outcome.result() if state.outcome else None
+        if found is not None:
+            context.tell.progress(f"#{context.entry.pr} {found.state.value}: {', '.join(found.why) or 'a moment'}")
+
+    retrying = Retrying(
+        retry=retry_if_result(lambda found: found is not None and found.state in _waited_for(context)),
+        wait=wait_exponential(multiplier=_FIRST, max=_LONGEST),
+        stop=waited(limit),
+        sleep=patience.sleep,
+        before_sleep=_once_per_change(say),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
+    result: Readiness | None = retrying(look)
+    return result
+
+
+def waited(limit: float) -> Callable[..., bool]:
+    """Return a tenacity stop: the waits asked for sum up to `limit` seconds, however long they really took."""
+    return lambda state: bool(state.idle_for >= limit)
+
+
+def _once_per_change(say: Callable[..., None]) -> Callable[..., None]:
+    told: list[object] = []
+
+    def maybe(state: object) -> None:
+        result = getattr(getattr(state, "outcome", None), "result", lambda: None)()
+        if not told or told[-1] != result:
+            told.append(result)
+            say(state)
+
+    return maybe
+
+
+def _waited_for(context: Context) -> frozenset[Ready]:
+    """What waiting can change; approvals take hours, so only `--watch` waits for them."""
+    soon = {Ready.SOON, Ready.CHECKS}
+    return frozenset(soon | {Ready.REVIEW, Ready.BLOCKED} if context.options.watch else soon)
+
+
+def _lagging(context: Context, pr: PullRequest) -> Readiness | None:
+    """Say whether GitHub shows an older head than was pushed; a head that is neither is somebody else's."""
+    tip, remote = context.local_tip(), context.world().local.remote
+    if pr.head_oid == tip:
+        return None
+    if remote == tip:
+        return Readiness(Ready.SOON, ("GitHub does not show the pushed head yet",))
+    raise Refused(
+        f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
+        why="only what was verified here is merged",
+        next_command=f"invoke rebase --pr {pr.number}",
+    )
+
+
+def _stop(context: Context, found: Readiness) -> TrunklineError:
+    number, why = context.entry.pr, "\n".join(found.why)
+    again, page = "invoke continue", f"gh pr view {number} --web"
+    what = f"#{number}: {found.state.value}"
+    if found.state is Ready.RED:
+        return CheckFailed(what, why=why, next_command=(f"gh pr checks {number}", again))
+    if found.state is Ready.CI_DOWN:
+        alone = f"invoke land --pr {number} --require gates   # lands on the receipts of this machine"
+        return Paused(
+            what, why=f'{why}\n"not started" is neither red nor green', next_command=(alone, "invoke abort")
+        )
+    if found.state in {Ready.REVIEW, Ready.BLOCKED}:
+        return Paused(what, why=why, next_command=(page, again))
+    if found.state in {Ready.SOON, Ready.CHECKS}:
+        return OutsideFailed(
+            what, why=f"{why}\nwaited {context.stack.land.wait:g} s".strip(), next_command=(again, page)
+        )
+    return Refused(what, why=why, next_command=f"invoke rebase --pr {number}")
