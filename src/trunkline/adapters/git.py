@@ -12,6 +12,7 @@ from pathlib import Path
 
 from trunkline.adapters.lease import Lease
 from trunkline.adapters.patience import passes
+from trunkline.domain.commits import Commit
 from trunkline.domain.errors import OutsideFailed, Transient, TrunklineError, UsageError
 from trunkline.domain.names import Oid, oid
 from trunkline.kernel import proc
@@ -39,13 +40,15 @@ class Git:
         cwd: a directory inside a work tree, or a git directory.
         echo: told each mutation, as a person would type it.
         present: commits known to be here (nothing of ours removes any).
-        trees: commit -> its tree, as far as read.
+        trees: commit -> its tree, as far as read; commits, and patches (their patch ids), alike.
     """
 
     cwd: Path
     echo: Callable[[str], None] | None = None
     present: set[Oid] = field(default_factory=set, repr=False, compare=False)
     trees: dict[Oid, Oid] = field(default_factory=dict, repr=False, compare=False)
+    commits: dict[Oid, Commit] = field(default_factory=dict, repr=False, compare=False)
+    patches: dict[Oid, str] = field(default_factory=dict, repr=False, compare=False)
     _facts: dict[tuple[object, ...], proc.Completed] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, cwd: Path) -> Git:
@@ -138,10 +141,15 @@ class Git:
 
     def resolve(self, revision: str) -> Oid | None:
         """Return the commit that `revision` names, or None when it names none here."""
+        if revision in self.present:
+            return oid(revision)
         done = self.query(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", ok=(0, 1, 128)
         )
-        return oid(done.text) if done.returncode == 0 else None
+        if done.returncode != 0:
+            return None
+        self.present.add(oid(done.text))
+        return oid(done.text)
 
     def tree(self, commit: Oid) -> Oid:
         """Return the tree of a commit."""

@@ -17,12 +17,14 @@ def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
     Raises:
         Defect: one is not a commit of this repository.
     """
-    if not oids:
-        return ()
-    output = git.fact("cat-file", "--batch", stdin="".join(f"{name}\n" for name in oids).encode()).stdout
-    commits = tuple(_parsed(output, oids))
-    git.trees.update({commit.oid: commit.tree for commit in commits})
-    return commits
+    unread = [name for name in dict.fromkeys(oids) if name not in git.commits]
+    if unread:
+        output = git.query("cat-file", "--batch", stdin="".join(f"{name}\n" for name in unread).encode()).stdout
+        for commit in _parsed(output, unread):
+            git.commits[commit.oid] = commit
+            git.trees[commit.oid] = commit.tree
+            git.present.add(commit.oid)
+    return tuple(git.commits[name] for name in oids)
 
 
 def chain(git: Git, base: Oid, tip: Oid, *, patch_ids: bool = False) -> tuple[Commit, ...]:
@@ -44,17 +46,16 @@ def reachable(git: Git, tips: Iterable[Oid], excluding: Iterable[Oid]) -> tuple[
 
 def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
     """Return the commits with their `git patch-id --stable`; merges and empty commits have none."""
-    single = [commit.oid for commit in commits if len(commit.parents) <= 1]
-    if not single:
-        return tuple(commits)
-    # Rename detection and diff drivers are the user's to configure; a patch id must not depend on them.
-    patches = git.fact(
-        "diff-tree", "--stdin", "--patch", "--root", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index",
-        stdin="".join(f"{name}\n" for name in single).encode(),
-    ).stdout  # fmt: skip
-    lines = git.fact("patch-id", "--stable", stdin=patches).text.splitlines()
-    found = {line.split()[1]: line.split()[0] for line in lines}
-    return tuple(replace(commit, patch_id=found.get(commit.oid, "")) for commit in commits)
+    single = [c.oid for c in commits if len(c.parents) <= 1 and c.oid not in git.patches]
+    if single:
+        # Rename detection and diff drivers are the user's to configure; a patch id must not depend on them.
+        patches = git.query(
+            "diff-tree", "--stdin", "--patch", "--root", "--no-renames", "--no-ext-diff", "--no-textconv",
+            "--full-index", stdin="".join(f"{name}\n" for name in single).encode(),
+        ).stdout  # fmt: skip
+        lines = git.query("patch-id", "--stable", stdin=patches).text.splitlines()
+        git.patches.update({**dict.fromkeys(single, ""), **{oid(line.split()[1]): line.split()[0] for line in lines}})
+    return tuple(replace(commit, patch_id=git.patches.get(commit.oid, "")) for commit in commits)
 
 
 def merge_base(git: Git, one: Oid, other: Oid) -> Oid | None:

@@ -1,0 +1,132 @@
+"""Restack of N entries after a squash merge with trunk moved on: ours beside bare `git rebase --update-refs`.
+
+Usage: .venv/bin/python tests/bench/restack.py [PAIRS] [N,N,...] [FILES,FILES,...]
+
+The floor is what an expert types who knows the fork point: one `git rebase --onto`, all branches carried along. It
+needs the checkout, changes it while it runs, and checks nothing. Both start from copies of one repository; ours
+reads a simulated GitHub and pushes nothing (`--no-push`), the floor talks to nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.landing import Landing
+from support.repo import Repo
+from trunkline.sim.client import running
+
+SLUG = "octo/big"
+
+
+def build(root: Path, entries: int, files: int) -> None:
+    """Write trunk, a merged bottom and `entries` entries of two commits each, and open their pull requests."""
+    with running(root / "github") as github:
+        github.create_repository("octo", "big")
+        author = Repo.create(root / "author")
+        author.git("remote", "add", "origin", github.remote(SLUG))
+        numbers = range(1, entries + 2)
+        tables = "".join(f'[[entry]]\npr = {n}\nbranch = "b{n}"\n' for n in numbers)
+        tree: dict[str, str | None] = {f"d{n % 100}/f{n}.txt": f"{n}\n" * 5 for n in range(files)}
+        author.commit("start", {"stack.toml": f"schema = 1\n{tables}", **tree})
+        for number in numbers:
+            author.git("switch", "--quiet", "-c", f"b{number}")
+            for part in (1, 2):
+                author.commit(f"own {number}.{part}", {f"own/{number}-{part}.txt": f"{number}\n"})
+        landing = Landing(github, Repo(root / "clone"), author, {})
+        env = landing.environment()
+        author.git("push", "--quiet", "origin", "--all", env=env)
+        for number in numbers:
+            below = f"b{number - 1}" if number > 1 else "main"
+            github.open_pull_request(SLUG, head=f"b{number}", base=below, title=f"PR {number}", number=number)
+        author.git("clone", "--quiet", github.remote(SLUG), str(root / "clone"), env=env)
+        for number in numbers:
+            landing.clone.git("branch", "--quiet", f"b{number}", f"origin/b{number}")
+        author.git("switch", "--quiet", "main")
+        author.commit("trunk moves on", {"TRUNK.md": "moved\n"})
+        author.git("push", "--quiet", "origin", "main", env=env)
+        github.merge(SLUG, 1, delete_branch="web")
+
+
+@contextlib.contextmanager
+def copied(template: Path) -> Iterator[Landing]:
+    """Give a copy of what `build` made, its simulator running."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory) / "copy"
+        shutil.copytree(template, root, symlinks=True)
+        with running(root / "github") as github:
+            landing = Landing(github, Repo(root / "clone"), Repo(root / "author"), {})
+            remote = github.remote(SLUG)
+            landing.clone.git("remote", "set-url", "origin", remote)
+            landing.clone.git("fetch", "--quiet", "origin", env=landing.environment())
+            yield landing
+
+
+def floor(landing: Landing, entries: int) -> float:
+    """Time what an expert types."""
+    clone, top = landing.clone, f"b{entries + 1}"
+    clone.git("switch", "--quiet", top)
+    started = time.perf_counter()
+    clone.git("rebase", "--quiet", "--update-refs", "--onto", "origin/main", "b1", top)
+    return time.perf_counter() - started
+
+
+def ours(landing: Landing, _entries: int) -> float:
+    """Time the task."""
+    started = time.perf_counter()
+    ran = landing.run("trunkline", "restack", "--no-push", "--yes")
+    took = time.perf_counter() - started
+    assert ran.code == 0, ran.out + ran.err
+    return took
+
+
+def check(landing: Landing, entries: int) -> None:
+    """Every branch holds exactly its own commits over the one below."""
+    below = "origin/main"
+    for number in range(2, entries + 2):
+        assert landing.clone.subjects(f"{below}..b{number}") == [f"own {number}.1", f"own {number}.2"], number
+        below = f"b{number}"
+
+
+def main() -> None:
+    """Run the pairs and print medians and ratios."""
+    arguments = [*sys.argv[1:], "", "", ""]
+    pairs = int(arguments[0] or 3)
+    counts = [int(n) for n in (arguments[1] or "5,20,100").split(",")]
+    sizes = [int(n) for n in (arguments[2] or "200,20000").split(",")]
+    with tempfile.TemporaryDirectory() as home:
+        Path(home, "gitconfig").write_text("[user]\n\tname = B\n\temail = b@example.invalid\n")
+        os.environ.update(HOME=home, XDG_STATE_HOME=f"{home}/state", GIT_CONFIG_GLOBAL=f"{home}/gitconfig")
+        for files in sizes:
+            for entries in counts:
+                measure(Path(home) / f"{entries}-{files}", entries, files, pairs)
+
+
+def measure(template: Path, entries: int, files: int, pairs: int) -> None:
+    """Measure one size."""
+    build(template, entries, files)
+    taken: dict[str, list[float]] = {"floor": [], "ours": []}
+    for _ in range(pairs):
+        for name, way in (("floor", floor), ("ours", ours)):
+            with copied(template) as landing:
+                taken[name].append(way(landing, entries))
+                check(landing, entries)
+    ratios = [mine / bare for mine, bare in zip(taken["ours"], taken["floor"], strict=True)]
+    print(f"{entries:4} entries, {files:6} files: bare rebase {statistics.median(taken['floor']):6.2f} s"
+          f"   restack {statistics.median(taken['ours']):6.2f} s   ratio {statistics.median(ratios):5.2f}"
+          f"  (min {min(ratios):.2f}, max {max(ratios):.2f}, {pairs} pairs)")  # fmt: skip
+
+
+if __name__ == "__main__":
+    subprocess.run(["git", "--version"], check=True)
+    main()
