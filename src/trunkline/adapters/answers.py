@@ -36,18 +36,21 @@ class Answer:
     done: proc.Completed
 
 
-def judged(done: proc.Completed, *, partial: bool = False) -> Answer:
+def judged(done: proc.Completed, *, partial: bool = False, also: frozenset[int] = frozenset()) -> Answer:
     """Return the answer of a `gh api --include` that ended, if it is usable.
 
     Args:
         done: the ended gh.
         partial: GraphQL data beside errors is usable.
+        also: further HTTP statuses whose answer is usable where it has `details`.
 
     Raises:
         TrunklineError: it is not; of the kind that the status, the headers and the error types tell.
     """
     answer = _answer(done)
     usable = answer.status in _USABLE and isinstance(answer.body, dict)
+    if answer.status in also and isinstance(answer.body, dict) and "details" in answer.body:
+        return answer
     if usable and (done.returncode == 0 or (partial and answer.body.get("data"))):
         return answer
     raise _failure(answer)

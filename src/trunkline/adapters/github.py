@@ -213,11 +213,17 @@ class GitHub:
         fields = {"sha": str(head), "merge_method": method, **({"commit_title": title} if title else {})}
         path = f"repos/{self.repository.slug}/pulls/{number}/merge"
         stdin = json.dumps(fields).encode()
+
+        def ask() -> Mapping[str, Any]:
+            # Pinned to a head, asking again is safe: 409 says that our first request still runs.
+            done = self._run("-X", "PUT", f"{path}-async", "--input", "-", stdin=stdin)
+            return dict(judged(done, also=frozenset({409})).body)
+
         try:
-            told = self._api("-X", "PUT", f"{path}-async", "--input", "-", stdin=stdin).body
+            told = patiently(ask, tell=self.waiting)
         except NotThere:
             return str(self._api("-X", "PUT", path, "--input", "-", stdin=stdin).body["sha"])
-        return patiently(lambda: self._merged(path, number, told), tell=self.waiting)
+        return self._merged(path, number, told)
 
     def _merged(self, path: str, number: PrNumber, told: Mapping[str, Any]) -> str:
         """Poll an asynchronous merge until it has ended."""
@@ -232,8 +238,11 @@ class GitHub:
                     next_command=("invoke continue", f"gh pr view {number} --web"),
                 )
             sleep(pause)
-            told = self._api(f"{path}-async/{details['uuid']}", stdin=b"").body
+            told = self._poll(f"{path}-async/{details['uuid']}")
         raise Transient(f"the merge of #{number} did not end in time", next_command="invoke continue")
+
+    def _poll(self, path: str) -> Mapping[str, Any]:
+        return dict(patiently(lambda: self._api(path, stdin=b""), tell=self.waiting).body)
 
     def _pull(self, number: PrNumber) -> Mapping[str, Any]:
         return dict(self._api(f"repos/{self.repository.slug}/pulls/{number}", stdin=b"").body)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from trunkline.adapters import history, patience
+from trunkline.adapters import history, patience, refs
 from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError
-from trunkline.domain.names import Oid, short
+from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
@@ -36,7 +36,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     """
     pr = context.world().snapshot.pr(context.entry.pr)
     if pr is not None and pr.state is PrState.MERGED:
-        return _landed(context, pr, Mark.NOTHING)
+        return _landed(context, acting, pr, Mark.NOTHING)
     pr, tip = context.pull_request(), context.local_tip()
     if pr.head_oid != tip:
         raise Refused(
@@ -55,7 +55,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
         raise OutsideFailed(
             f"GitHub took the merge of #{pr.number} but does not show it yet", next_command="invoke continue"
         )
-    return _landed(context, merged, Mark.DONE)
+    return _landed(context, acting, merged, Mark.DONE)
 
 
 def _merge(context: Context, pr: PullRequest, tip: Oid, method: str) -> None:
@@ -105,7 +105,7 @@ def _title(context: Context, pr: PullRequest) -> str:
     return template.format(title=pr.title, number=pr.number, position=position, count=len(entries))
 
 
-def _landed(context: Context, pr: PullRequest, mark: Mark) -> Outcome:
+def _landed(context: Context, acting: Acting, pr: PullRequest, mark: Mark) -> Outcome:
     """Wait until trunk's own ref has the merge commit: what GitHub says and what git gives may differ for seconds."""
     # Imported here: it brings asyncio with it, which other tasks can do without.
     from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
@@ -127,5 +127,8 @@ def _landed(context: Context, pr: PullRequest, mark: Mark) -> Outcome:
             why=f"waited {TRUNK_SECONDS:g} s for {short(merge) if merge else 'its merge commit'}",
             next_command="invoke continue",
         ) from None
+    trunk = context.stack.trunk
+    wanted = {branch_ref(trunk): refs.tracking_ref(context.stack.remote, trunk)}
+    refs.fetch(context.git, acting.lease, context.stack.remote, wanted)
     told = f"{context.stack.trunk} has it as {short(merge) if merge else '?'}"
     return Outcome("merged", told, mark, data={"pr": pr.number, "merge_commit": merge})

@@ -1,0 +1,193 @@
+"""`invoke land`: the stack lands itself, bottom first; what stops it, and what a kill leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from support.killing import Kill, Yard, YardLanding
+from support.landing import SLUG, Landing
+from support.repo import Repo
+from support.stacking import OWN
+from trunkline.sim.faults import FaultKind
+
+pytestmark = pytest.mark.gh
+
+QUICK = ("--skip", "fmt,gates", "--yes")
+NO_WAIT: Any = {"TRUNKLINE_WAIT_FACTOR": "0"}
+
+
+@pytest.fixture
+def stack(grounds: Yard) -> Iterator[YardLanding]:
+    """Return the small stack, nothing merged, on a trunk that moved on."""
+    with grounds.prepared("open", _trunk_moves) as prepared:
+        assert isinstance(prepared, YardLanding)
+        yield prepared
+
+
+def _trunk_moves(landing: Landing) -> None:
+    landing.author.git("switch", "--quiet", "main")
+    landing.author.commit("trunk moves on", {"TRUNK.md": "moved\n"}, author="Mallory")
+    landing.push_as_author("main")
+
+
+def states(landing: Landing) -> list[str]:
+    """Return the states of the three pull requests."""
+    return [landing.pr(number)["state"] for number in OWN]
+
+
+def trunk(landing: Landing) -> list[str]:
+    """Return trunk's subjects on the remote, oldest first."""
+    return Repo(landing.github.bare(SLUG)).subjects("main")
+
+
+LANDED = ["start", "trunk moves on", "PR 518 (#518)", "PR 519 (#519)", "evict (#520)"]
+
+
+def test_the_stack_lands_itself(stack: YardLanding) -> None:
+    """Three squashes on trunk, none of them twice; no pull request closed; the branches are gone, here and there."""
+    files = stack.clone.git("status", "--porcelain")
+    ran = stack.invoke("land", *QUICK, **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert states(stack) == ["MERGED"] * 3
+    assert trunk(stack) == LANDED
+    for number, (branch, _) in OWN.items():
+        assert f"refs/heads/{branch}" not in stack.clone.refs()
+        assert stack.remote_head(branch) == ""
+        assert stack.pr(number)["base"] == "main"
+    assert stack.clone.git("status", "--porcelain") == files
+    assert stack.clone.git("show", "origin/main:src/evict.rs") == "//! Evict."
+
+
+def test_dry_run_prints_the_whole_plan(stack: YardLanding) -> None:
+    """Every step of every entry, conflicts foreseen; nothing moves."""
+    before = stack.world()
+    ran = stack.invoke("land", "--dry-run", "--json")
+    assert ran.code == 0, ran.err
+    plan = [(step["step"], step.get("pr")) for step in ran.json["plan"]["steps"]]
+    assert [step for step in plan if step[0] == "merge"] == [("merge", 518), ("merge", 519), ("merge", 520)]
+    assert plan[-1] == ("tidy", None)
+    assert "once #518 is in it; no conflict" in ran.out
+    assert stack.world() == before
+
+
+@pytest.mark.parametrize("method", ["rebase", "merge"])
+def test_other_merge_methods(stack: YardLanding, method: str) -> None:
+    """Asked for by flag: the entries above are recognised all the same."""
+    ran = stack.invoke("land", *QUICK, "--method", method, **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    own = [subject for _, subjects in OWN.values() for subject in subjects]
+    assert [subject for subject in trunk(stack) if subject in own] == own
+
+
+def test_up_to_an_entry(stack: YardLanding) -> None:
+    """`--pr 518`: the others stay open, the next one is retargeted before the branch below goes."""
+    ran = stack.invoke("land", *QUICK, "--pr", "518", **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert states(stack) == ["MERGED", "OPEN", "OPEN"]
+    assert stack.pr(519)["base"] == "main"
+    assert stack.remote_head("feat/one") == ""
+
+
+def test_a_red_check_stops_it(stack: YardLanding) -> None:
+    """Exit 1 with the check's name; nothing is merged; once it is green, continue goes on."""
+    assert stack.invoke("rebase", "--pr", "518", "--skip", "fmt,gates").code == 0
+    head = stack.remote_head("feat/one")
+    stack.github.add_check_run(SLUG, head, "build", conclusion="FAILURE")
+    ran = stack.invoke("land", *QUICK, "--pr", "518", **NO_WAIT)
+    assert (ran.code, "build: failure" in ran.err) == (1, True), ran.err
+    assert states(stack) == ["OPEN"] * 3
+    assert ran.err.rstrip().splitlines()[-1] == "next: invoke continue"
+
+
+def test_checks_that_do_not_end_are_waited_for_so_long(stack: YardLanding) -> None:
+    """Pending: bounded, exit 6, resumable; and nothing merged."""
+    assert stack.invoke("rebase", "--pr", "518", "--skip", "fmt,gates").code == 0
+    stack.github.add_check_run(SLUG, stack.remote_head("feat/one"), "build", status="IN_PROGRESS")
+    ran = stack.invoke("land", *QUICK, "--pr", "518", **NO_WAIT)
+    assert (ran.code, "waits for checks" in ran.err) == (6, True), ran.err
+    assert states(stack) == ["OPEN"] * 3
+
+
+def test_without_ci_the_receipts_of_this_machine_suffice_if_asked(stack: YardLanding) -> None:
+    """A billing failure is neither red nor green: exit 3 with the way out; `--require gates` lands, and says so."""
+    assert stack.invoke("rebase", "--pr", "518", "--skip", "fmt,gates").code == 0
+    stack.github.add_billing_failure(SLUG, stack.remote_head("feat/one"))
+    ran = stack.invoke("land", "--yes", "--pr", "518", "--skip", "fmt,gates", **NO_WAIT)
+    assert (ran.code, "--require gates" in ran.err) == (3, True), ran.err
+    assert states(stack)[0] == "OPEN"
+    assert stack.invoke("abort").code == 0
+    ran = stack.invoke("land", "--yes", "--pr", "518", "--skip", "fmt", "--require", "gates", **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert "GitHub's checks were not asked" in ran.out
+    assert states(stack)[0] == "MERGED"
+
+
+def test_changes_requested_wait_for_a_person(stack: YardLanding) -> None:
+    """Exit 3; an approval later, continue lands it."""
+    stack.github.review(SLUG, 518, "reviewer", state="CHANGES_REQUESTED")
+    ran = stack.invoke("land", *QUICK, "--pr", "518", **NO_WAIT)
+    assert (ran.code, "changes are requested" in ran.err) == (3, True), ran.err
+    stack.github.review(SLUG, 518, "reviewer", state="APPROVED")
+    ran = stack.invoke("continue", **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert states(stack)[0] == "MERGED"
+
+
+def test_a_lagging_head_is_waited_for(stack: YardLanding) -> None:
+    """GitHub shows the pushed head only after a while: never merged before it does."""
+    stack.github.set_lag(SLUG, 3)
+    ran = stack.invoke("land", *QUICK, **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert trunk(stack) == LANDED
+
+
+def test_a_branch_with_unpushed_work_stays(stack: YardLanding) -> None:
+    """git-spice#1107: the local branch holds more than what was merged; it is kept, and said."""
+    assert stack.invoke("land", "--yes", "--pr", "518", "--skip", "fmt,gates,tidy", **NO_WAIT).code == 0
+    stack.clone.git("switch", "--quiet", "feat/one")
+    mine = stack.clone.commit("not pushed", {"mine.txt": "m\n"})
+    stack.clone.git("switch", "--quiet", "main")
+    ran = stack.invoke("land", *QUICK, "--pr", "519", **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert "feat/one stays" in ran.out
+    assert stack.clone.head("feat/one") == mine
+
+
+def test_nonsense_is_refused(stack: YardLanding) -> None:
+    """Unknown choices: exit 2, and nothing was looked at."""
+    for flags in (("--require", "luck"), ("--method", "ours"), ("--pr", "999")):
+        assert stack.invoke("land", *QUICK, *flags).code == 2
+    assert (states(stack), trunk(stack)) == (["OPEN"] * 3, LANDED[:2])
+
+
+def test_a_merge_whose_reply_was_lost_is_not_done_twice(stack: YardLanding) -> None:
+    """The connection drops after GitHub merged: it is looked at, and the landing goes on."""
+    route = "PUT /repos/octo/tiny/pulls/518/merge-async"
+    stack.github.inject(FaultKind.LOSE_REPLY, match=route, times=1)
+    ran = stack.invoke("land", *QUICK, **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert trunk(stack) == LANDED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [12, 26, 27, 28, 29, 55])
+def test_continue_finishes_a_killed_landing(stack: YardLanding, number: int) -> None:
+    """Killed after a record, around the merges above all: continue lands the rest, nothing twice."""
+    assert stack.kill(Kill("record", "after", number), "land", *QUICK, **NO_WAIT).code == -9
+    ran = stack.invoke("continue", **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert (states(stack), trunk(stack)) == (["MERGED"] * 3, LANDED)
+
+
+def test_abort_leaves_what_is_merged(stack: YardLanding) -> None:
+    """Killed in the second entry: abort puts that one back, and does not touch what landed."""
+    assert stack.kill(Kill("record", "after", 50), "land", *QUICK, **NO_WAIT).code == -9
+    assert states(stack) == ["MERGED", "OPEN", "OPEN"]
+    ran = stack.invoke("abort", **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert stack.remote_head("feat/two") == stack.heads[519]
+    assert stack.pr(519)["draft"] is True
+    assert states(stack) == ["MERGED", "OPEN", "OPEN"]
