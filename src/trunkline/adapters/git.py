@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from trunkline.adapters.graph import Graph
 from trunkline.adapters.lease import Lease
 from trunkline.adapters.patience import passes
 from trunkline.domain.commits import Commit
@@ -41,6 +42,8 @@ class Git:
         echo: told each mutation, as a person would type it.
         present: commits known to be here (nothing of ours removes any).
         trees: commit -> its tree, as far as read; commits, and patches (their patch ids), alike.
+        backups: run -> the backup refs that it made.
+        graphs: the commits of the stack, where they were loaded (`history.load`).
     """
 
     cwd: Path
@@ -49,6 +52,8 @@ class Git:
     trees: dict[Oid, Oid] = field(default_factory=dict, repr=False, compare=False)
     commits: dict[Oid, Commit] = field(default_factory=dict, repr=False, compare=False)
     patches: dict[Oid, str] = field(default_factory=dict, repr=False, compare=False)
+    backups: dict[str, dict[str, Oid]] = field(default_factory=dict, repr=False, compare=False)
+    graphs: list[Graph] = field(default_factory=list, repr=False, compare=False)
     _facts: dict[tuple[object, ...], proc.Completed] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, cwd: Path) -> Git:

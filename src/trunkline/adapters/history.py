@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from trunkline.adapters.git import Git
+from trunkline.adapters.graph import Graph
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Defect
 from trunkline.domain.names import BranchName, Oid, branch_ref, oid
@@ -27,21 +28,57 @@ def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
     return tuple(git.commits[name] for name in oids)
 
 
+def load(git: Git, tips: Iterable[Oid]) -> None:
+    """Read all commits between these tips and what they have in common, with patch ids; later questions are cheap.
+
+    Nothing is loaded where they have nothing in common, or where that lies very far back.
+    """
+    wanted = sorted({tip for tip in tips if has_object(git, tip)})
+    done = git.query("merge-base", "--octopus", "--end-of-options", *wanted, ok=(0, 1)) if wanted else None
+    if done is None or done.returncode != 0:
+        return
+    root = oid(done.text.split()[0])
+    revisions = "".join(f"{tip}\n" for tip in wanted) + f"^{root}\n"
+    limit = f"--max-count={_LOADED + 1}"
+    listed = git.query("rev-list", "--topo-order", limit, "--stdin", stdin=revisions.encode()).text.split()
+    if len(listed) > _LOADED:
+        return
+    graph = Graph(root)
+    git.graphs[:] = [graph]
+    for commit in read_commits(git, [oid(line) for line in reversed(listed)]):
+        graph.add(commit.oid, commit.parents)
+    with_patch_ids(git, read_commits(git, list(graph.order)))
+
+
+_LOADED = 2000
+"""Commits that are worth reading at once; a trunk that moved on further is asked about one question at a time."""
+
+
 def chain(git: Git, base: Oid, tip: Oid, *, patch_ids: bool = False) -> tuple[Commit, ...]:
     """Return the commits of base..tip, oldest first, every commit after its parents."""
-    listed = git.fact("rev-list", "--topo-order", "--reverse", "--end-of-options", f"{base}..{tip}").text.split()
-    commits = read_commits(git, [oid(line) for line in listed])
+    found = _known(git, [tip], [base])
+    if found is None:
+        listed = git.fact("rev-list", "--topo-order", "--reverse", "--end-of-options", f"{base}..{tip}").text.split()
+        found = tuple(oid(line) for line in listed)
+    commits = read_commits(git, found)
     return with_patch_ids(git, commits) if patch_ids else commits
 
 
 def reachable(git: Git, tips: Iterable[Oid], excluding: Iterable[Oid]) -> tuple[Commit, ...]:
     """Return the commits reachable from `tips` and from none of `excluding`."""
-    wanted = list(dict.fromkeys(tips))
+    wanted, excluding = list(dict.fromkeys(tips)), tuple(excluding)
     if not wanted:
         return ()
+    found = _known(git, wanted, excluding)
+    if found is not None:
+        return read_commits(git, found)
     revisions = "".join(f"{name}\n" for name in wanted) + "".join(f"^{name}\n" for name in excluding)
     listed = git.fact("rev-list", "--topo-order", "--reverse", "--stdin", stdin=revisions.encode()).text.split()
     return read_commits(git, [oid(line) for line in listed])
+
+
+def _known(git: Git, tips: Sequence[Oid], excluding: Sequence[Oid]) -> tuple[Oid, ...] | None:
+    return next((found for graph in git.graphs if (found := graph.between(tips, excluding)) is not None), None)
 
 
 def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
@@ -60,6 +97,9 @@ def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
 
 def merge_base(git: Git, one: Oid, other: Oid) -> Oid | None:
     """Return the best common ancestor, or None where the two share no history."""
+    for graph in git.graphs:
+        if (found := graph.merge_base(one, other)) is not None:
+            return found
     done = git.fact("merge-base", "--end-of-options", one, other, ok=(0, 1))
     return oid(done.text.split()[0]) if done.returncode == 0 else None
 
@@ -68,6 +108,9 @@ def is_ancestor(git: Git, ancestor: Oid, descendant: Oid) -> bool:
     """Say whether `descendant` contains `ancestor` (a commit contains itself); False where one is not here."""
     if ancestor == descendant:
         return True
+    for graph in git.graphs:
+        if (found := graph.is_ancestor(ancestor, descendant)) is not None:
+            return found
     if missing(git, [ancestor, descendant]):
         return False
     done = git.fact("merge-base", "--is-ancestor", "--end-of-options", ancestor, descendant, ok=(0, 1))

@@ -138,13 +138,35 @@ def back_up(git: Git, lease: Lease, branch: BranchName, tip: Oid) -> str:
 
     `refs/trunkline/backup/RUN/0/BRANCH` is the tip before the run; later numbers are tips in between.
     """
-    held = read_refs(git, f"{BACKUPS}/{lease.run}/")
+    held = _backups_of_run(git, lease.run)
     for ref, kept in held.items():
         if kept == tip and ref.split("/", 5)[5] == branch:
             return ref
     ref = f"{BACKUPS}/{lease.run}/{len(held)}/{branch}"
     move_ref(git, lease, ref, new=tip, old=None, why=f"backup of {branch}")
+    held[ref] = tip
     return ref
+
+
+def back_up_all(git: Git, lease: Lease, tips: Sequence[tuple[BranchName, Oid]]) -> None:
+    """Keep old tips of several branches under refs of this run, all in one transaction; see `back_up`."""
+    held = _backups_of_run(git, lease.run)
+    start = len(held)
+    made = {f"{BACKUPS}/{lease.run}/{start + index}/{branch}": tip for index, (branch, tip) in enumerate(tips)}
+    if made and not held:
+        lines = "".join(f"create {ref} {tip}\n" for ref, tip in made.items())
+        git.mutate(
+            lease, "update-ref", "--create-reflog", "-m", f"trunkline {lease.run}: backup", "--stdin",
+            stdin=lines.encode(),
+        )  # fmt: skip
+        held.update(made)
+
+
+def _backups_of_run(git: Git, run: str) -> dict[str, Oid]:
+    """Return the backups that a run made so far; nobody else writes there."""
+    if run not in git.backups:
+        git.backups[run] = read_refs(git, f"{BACKUPS}/{run}/")
+    return git.backups[run]
 
 
 def backups_of(git: Git, branch: BranchName) -> tuple[Oid, ...]:

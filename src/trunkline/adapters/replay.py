@@ -8,9 +8,13 @@ Why not `git rebase`: killed at a mutating system call, `rebase --continue` then
 
 from __future__ import annotations
 
+import itertools
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trunkline.adapters import objects
 from trunkline.adapters.git import Git
 from trunkline.adapters.history import chain, read_commits
 from trunkline.domain.commits import Commit
@@ -53,19 +57,22 @@ def committer(git: Git) -> str:
     Raises:
         UsageError: git does not know who the user is.
     """
-    done = git.query("var", "GIT_COMMITTER_IDENT", ok=(0, 128))
+    done = git.fact("var", "GIT_COMMITTER_IDENT", ok=(0, 128))
     if done.returncode != 0:
         raise UsageError(
             "git does not know who you are",
             why="a rebased commit carries your name as its committer",
             next_command="git config --global user.email YOU@EXAMPLE.COM; git config --global user.name 'YOUR NAME'",
         )
-    return done.text
+    if "GIT_COMMITTER_DATE" in os.environ:
+        return done.text
+    who, _, zone = done.text.rpartition(" ")
+    return f"{who.rpartition(' ')[0]} {int(time.time())} {zone}"  # who is a fact, when is now
 
 
 def signs(git: Git) -> bool:
     """Say whether the user's configuration has commits signed."""
-    return git.query("config", "--type=bool", "--get", "commit.gpgSign", ok=(0, 1)).text == "true"
+    return git.fact("config", "--type=bool", "--get", "commit.gpgSign", ok=(0, 1)).text == "true"
 
 
 def replay(git: Git, commits: Sequence[Commit], onto: Oid, *, by: str, sign: bool = False) -> Replay:
@@ -134,8 +141,10 @@ def write_commit(git: Git, commit: Commit, *, tree: Oid, parent: Oid, by: str, s
     head += b"\ncommitter " + by.encode("utf-8", "surrogateescape")
     head += f"\nencoding {commit.encoding}".encode() if commit.encoding else b""
     raw = head + b"\n\n" + commit.message
-    new = oid(git.query("hash-object", "-t", "commit", "-w", "--stdin", stdin=raw).text)
+    new = objects.write_commit(git, raw)
     git.trees[new] = tree
+    for graph in git.graphs:
+        graph.add(new, (parent,))
     return new
 
 
@@ -149,7 +158,9 @@ def check_replayed(git: Git, own: Sequence[Commit], *, base: Oid, tip: Oid) -> N
     for old, now in zip(own, new, strict=False):
         if not old.same_as(now) or len(now.parents) != 1:
             raise Defect(f"the replay of {short(old.oid)} came out as {short(now.oid)}, which is another commit")
-    if len(new) != len(own) or (new and new[0].parents != (base,)) or (new and new[-1].oid != tip):
+    linked = all(after.parents == (before.oid,) for before, after in itertools.pairwise(new))
+    ends = not new or (new[0].parents == (base,) and new[-1].oid == tip)
+    if len(new) != len(own) or not linked or not ends:
         raise Defect(f"the replay has {len(new)} commits over {short(base)}, where {len(own)} were to be replayed")
 
 
@@ -159,10 +170,7 @@ def reread(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
 
 
 def _wrapped(git: Git, tree: Oid, *parents: Oid) -> Oid:
-    named = [part for parent in parents for part in ("-p", parent)]
-    identity = {
-        f"GIT_{who}_{what}": value
-        for who in ("AUTHOR", "COMMITTER")
-        for what, value in (("NAME", "trunkline"), ("EMAIL", "trunkline@invalid"), ("DATE", "@0 +0000"))
-    }  # always the same object for the same tree: nothing piles up
-    return oid(git.query("commit-tree", tree, *named, stdin=b"merge base\n", env=identity).text)
+    named = "".join(f"parent {parent}\n" for parent in parents)
+    who = "trunkline <trunkline@invalid> 0 +0000"  # always the same object for the same tree: nothing piles up
+    raw = f"tree {tree}\n{named}author {who}\ncommitter {who}\n\nmerge base\n"
+    return objects.write_commit(git, raw.encode(), durable=False)

@@ -132,7 +132,9 @@ def _parent(context: Context, entry: Entry) -> Parent:
 
 def _merged(context: Context, pr: PullRequest) -> Parent:
     """Return a merged pull request as a parent: what it held over trunk as it was just before."""
-    before = context.git.resolve(f"{pr.merge_commit}^1") if pr.merge_commit else None
+    merge = pr.merge_commit
+    known = merge is not None and history.has_object(context.git, merge)
+    before = history.read_commits(context.git, [merge])[0].parents[0] if merge and known else None
     tips = (pr.head_oid,) if history.has_object(context.git, pr.head_oid) else ()
     return Parent(f"#{pr.number}", tips, _history(context, pr), (before,) if before else (), pr.merge_commit)
 

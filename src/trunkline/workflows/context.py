@@ -138,7 +138,8 @@ class Context:
         if self.seen.remote is None:
             self.seen.remote = look_at_remote(self.git, self.stack, heads)
         if self.entry.branch not in self.seen.local:
-            self.seen.local.update(local_states(self.git, [each.branch for each in heads]))
+            branches = [each.branch for each in heads]
+            self.seen.local.update(local_states(self.git, branches, changes=not self.stacked))
         remote = self.seen.remote
         return remote, replace(self.seen.local[self.entry.branch], remote=remote.get(branch_ref(self.entry.branch)))
 

@@ -14,7 +14,7 @@ from trunkline.engine import Acting, Performed, Performer, perform
 from trunkline.workflows import rebase
 from trunkline.workflows.base import open_below
 from trunkline.workflows.context import Context
-from trunkline.workflows.restack import open_entries
+from trunkline.workflows.restack import load_history, open_entries
 from trunkline.workflows.steps import merge, onto, tidy, wait
 
 TASK = "land"
@@ -33,6 +33,7 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
         Refused: no entry is open, or where an entry's own commits begin is not certain.
     """
     entries = _entries(context, up_to)
+    load_history(context)
     steps: list[Step] = []
     waits_for: Entry | None = None
     for entry in entries:

@@ -61,21 +61,27 @@ def look_at_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
 
 
 def local_state(git: Git, branch: BranchName) -> LocalState:
-    """Look at one local branch; see `local_states`."""
-    return local_states(git, [branch])[branch]
+    """Look at one local branch, before it moves; see `local_states`."""
+    return local_states(git, [branch], changes=False)[branch]
 
 
-def local_states(git: Git, branches: Sequence[BranchName]) -> dict[BranchName, LocalState]:
-    """Look at local branches: tips, who has them checked out, what is uncommitted there; not at the remote."""
+def local_states(git: Git, branches: Sequence[BranchName], *, changes: bool = True) -> dict[BranchName, LocalState]:
+    """Look at local branches: tips, who has them checked out, what is uncommitted there; not at the remote.
+
+    Args:
+        git: the user's checkout.
+        branches: which.
+        changes: look for uncommitted changes also where none of these branches is checked out.
+    """
     tips = refs.read_refs(git, *(branch_ref(branch) for branch in branches))
     here = git.fact("rev-parse", "--show-toplevel").text
     trees = refs.work_trees(git)
     holders = {tree.branch: str(tree.path) for tree in trees if str(tree.path) != here}
     current = next((tree.branch for tree in trees if str(tree.path) == here), "")
-    changes = refs.changed_paths(git)
+    changed = refs.changed_paths(git) if changes or current in branches else ()
 
     def state(branch: BranchName) -> LocalState:
         tip, elsewhere = tips.get(branch_ref(branch)), holders.get(branch, "")
-        return LocalState(branch, tip, None, branch == current, elsewhere, changes)
+        return LocalState(branch, tip, None, branch == current, elsewhere, changed)
 
     return {branch: state(branch) for branch in branches}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from trunkline.adapters import journal, lease
+from trunkline.adapters import history, journal, lease, refs
 from trunkline.domain.errors import Refused
+from trunkline.domain.names import BranchName, Oid
 from trunkline.domain.note import BEGIN
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
@@ -39,6 +40,7 @@ def plan(context: Context) -> Plan:
             why="all are merged or closed: there is nothing to restack",
             next_command="git fetch --prune",
         )
+    load_history(context)
     steps = [fetch.plan(context)]
     waits_for: Entry | None = None
     for entry in entries:
@@ -50,6 +52,15 @@ def plan(context: Context) -> Plan:
     steps += [replace(note.plan(context.of(entry)), pr=entry.pr) for entry in entries if _is_noted(context, entry)]
     skipped = tuple(step.name for step in steps if step.name in context.options.skip)
     return Plan(TASK, entries[0].pr, tuple(steps), tuple(dict.fromkeys(skipped)))
+
+
+def load_history(context: Context) -> None:
+    """Read the commits of the whole stack at once: every entry's evidence asks about every other's."""
+    tips: list[Oid | None] = [context.world().trunk]
+    for entry in context.stack.entries:
+        pr, local = context.world().snapshot.pr(entry.pr), context.of(entry).world().local
+        tips += [local.local, local.remote, *((pr.head_oid, pr.merge_commit) if pr else ())]
+    history.load(context.git, [tip for tip in tips if tip is not None])
 
 
 def _replay(context: Context, waits_for: Entry | None) -> Step:
@@ -80,7 +91,15 @@ def run(context: Context) -> Performed:
         rebase.settle_last(anchor, held)
         log = journal.create(held)
         log.append(held, "run", **rebase.started(anchor, intended))
+        refs.back_up_all(context.git, held, _tips(context, intended))
         return perform(intended, performers(context, intended), lease=held, journal=log, tell=context.tell)
+
+
+def _tips(context: Context, intended: Plan) -> list[tuple[BranchName, Oid]]:
+    """Return the tips that the plan will move, for their backups."""
+    entries = [context.stack.entry(step.pr) for step in intended.steps if step.name is StepName.ONTO and step.pr]
+    held = [(entry.branch, context.of(entry).world().local) for entry in entries]
+    return [(branch, tip) for branch, local in held if (tip := local.local or local.remote)]
 
 
 def performers(context: Context, intended: Plan) -> dict[StepKey, Performer]:
