@@ -6,14 +6,15 @@ status line even on failure.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineError, UsageError
+from trunkline.domain.errors import NotSignedIn, OutsideFailed, Refused, Transient, TrunklineError, UsageError
 from trunkline.kernel import proc
 
 _MINUTE = 60.0
@@ -34,6 +35,39 @@ class Answer:
     headers: Mapping[str, str]
     body: Any
     done: proc.Completed
+
+    @property
+    def errors(self) -> tuple[Any, ...]:
+        """What its body lists as errors: objects (GraphQL, REST) or sentences (REST); nothing where it is no list."""
+        found = self.body.get("errors") if isinstance(self.body, dict) else None
+        return tuple(found) if isinstance(found, list) else ()
+
+
+@contextlib.contextmanager
+def understood(answer: Answer) -> Iterator[None]:
+    """Turn what goes wrong while an answer is read into the failure that it is.
+
+    Raises:
+        OutsideFailed: the answer is not what GitHub's schema says.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
+        raise OutsideFailed(
+            "GitHub's answer is not what its schema says",
+            why=f"{type(error).__name__}: {error}",
+            command=typed(answer.done),
+        ) from error
+
+
+def messages(errors: Sequence[object]) -> str:
+    """Return what errors say, for people; those that are no objects say nothing."""
+    return "; ".join(str(error.get("message")) for error in errors if isinstance(error, dict))
+
+
+def error_type(error: object) -> str:
+    """Return the type of a GraphQL error, or "" where it has none."""
+    return str(error.get("type", "")) if isinstance(error, dict) else ""
 
 
 def judged(done: proc.Completed, *, partial: bool = False, also: frozenset[int] = frozenset()) -> Answer:
@@ -63,7 +97,7 @@ def _answer(done: proc.Completed) -> Answer:
     headers = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in lines[1:])}
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or brackets without end
         parsed = None
     return Answer(int(match[1]) if match else 0, headers, parsed, done)
 
@@ -71,9 +105,9 @@ def _answer(done: proc.Completed) -> Answer:
 def _failure(answer: Answer) -> TrunklineError:
     done = answer.done
     told = done.error_text or (str(answer.body.get("message", "")) if isinstance(answer.body, dict) else "")
-    detail = [str(error) for error in answer.body.get("errors", ())] if isinstance(answer.body, dict) else []
     kind, what, following = _classified(answer, told)
-    why = "; ".join([told.splitlines()[0] if told else f"exit code {done.returncode}", *detail])
+    first = told.splitlines()[0] if told else f"exit code {done.returncode}"
+    why = "; ".join([first, *(str(error) for error in answer.errors)])
     if issubclass(kind, Transient):
         return kind(
             what, why=why, command=typed(done), stderr=done.error_text, next_command=following,
@@ -89,10 +123,10 @@ def _asked_wait(answer: Answer, told: str) -> float | None:
     None where it was no rate limit.
     """
     after = answer.headers.get("retry-after", "")
-    if after.isdigit():
+    if after.isascii() and after.isdigit():
         return float(after)
     reset = answer.headers.get("x-ratelimit-reset", "")
-    if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
+    if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isascii() and reset.isdigit():
         return max(float(reset) - time.time(), 1.0)
     return _MINUTE if _limited(answer, told) else None
 
@@ -127,12 +161,10 @@ def _classified(answer: Answer, told: str) -> tuple[type[TrunklineError], str, s
 
 def _refused_by_graphql(answer: Answer) -> tuple[type[TrunklineError], str, str] | None:
     """Judge the errors of a GraphQL answer, which comes with status 200, by their types; None: it may pass."""
-    errors = answer.body.get("errors", ()) if answer.status == 200 and isinstance(answer.body, dict) else ()  # noqa: PLR2004 -- HTTP OK
-    for error in errors:
-        verdict = _GRAPHQL_VERDICTS.get(str(error.get("type")) if isinstance(error, dict) else "")
-        if verdict:
-            return verdict
-    return None
+    if answer.status != 200:  # noqa: PLR2004 -- HTTP OK
+        return None
+    verdicts = (_GRAPHQL_VERDICTS.get(error_type(error)) for error in answer.errors)
+    return next((verdict for verdict in verdicts if verdict), None)
 
 
 _GRAPHQL_VERDICTS: dict[str, tuple[type[TrunklineError], str, str]] = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trunkline.adapters.answers import Answer, NotThere, judged, typed
+from trunkline.adapters.answers import Answer, NotThere, error_type, judged, messages, typed, understood
 from trunkline.adapters.nodes import ENTRY, pull_request
 from trunkline.adapters.patience import patiently, sleep
 from trunkline.domain.errors import OutsideFailed, Refused, Transient, TrunklineError, UsageError
@@ -150,7 +150,8 @@ class GitHub:
 
         def write() -> PullRequest:
             answer = judged(self._run(*_GRAPHQL, stdin=payload))
-            return pull_request(answer.body["data"][name]["pullRequest"])
+            with understood(answer):
+                return pull_request(answer.body["data"][name]["pullRequest"])
 
         def written() -> PullRequest | None:
             with self.reading_stack([pr.number]) as answer:
@@ -261,33 +262,24 @@ class GitHub:
         return patiently(attempt, tell=self.waiting)
 
     def _snapshot(self, answer: Answer, numbers: Sequence[PrNumber]) -> Snapshot:
-        data = answer.body.get("data") or {}
-        repository = data.get("repository")
+        with understood(answer):
+            data = answer.body.get("data") or {}
+            repository = data.get("repository")
         if repository is None:
             raise self._no_repository(answer)
-        unexpected = [e for e in answer.body.get("errors", ()) if e.get("type") != "NOT_FOUND"]
-        if unexpected:
+        if unexpected := [error for error in answer.errors if error_type(error) != "NOT_FOUND"]:
             raise OutsideFailed(
-                "GitHub answered the stack's query with errors",
-                why="; ".join(str(error.get("message")) for error in unexpected),
-                command=typed(answer.done),
+                "GitHub answered the stack's query with errors", why=messages(unexpected), command=typed(answer.done)
             )
-        try:
+        with understood(answer):
             found = {n: pull_request(node) if (node := repository.get(f"pr{n}")) else None for n in numbers}
             viewer = str((data.get("viewer") or {}).get("login", ""))
             return Snapshot(found, viewer, str(repository["nameWithOwner"]))
-        except (KeyError, TypeError, ValueError, UsageError) as error:
-            raise OutsideFailed(
-                "GitHub's answer is not what its schema says",
-                why=f"{type(error).__name__}: {error}",
-                command=typed(answer.done),
-            ) from error
 
     def _no_repository(self, answer: Answer) -> TrunklineError:
         return UsageError(
             f"GitHub shows you no repository {self.repository.slug}",
-            why="; ".join(str(e.get("message")) for e in answer.body.get("errors", ()))
-            or "it does not exist, or is private",
+            why=messages(answer.errors) or "it does not exist, or is private",
             command=typed(answer.done),
             next_command="gh auth status",
         )
