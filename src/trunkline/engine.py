@@ -38,7 +38,7 @@ class Acting:
 
     def note(self, kind: str, **data: Any) -> None:
         """Append a record of this step to the journal."""
-        self.journal.append(self.lease, kind, step=self.step.name.value, **{**_of_entry(self.step), **data})
+        self.journal.append(self.lease, kind, step=self.step.name.value, **{**self.step.about, **data})
 
 
 Performer = Callable[[Acting], Outcome]
@@ -83,7 +83,7 @@ def perform(
     for step in plan.steps:
         if step.key in done:
             continue
-        about: dict[str, Any] = {"step": step.name.value, **_of_entry(step)}
+        about: dict[str, Any] = {"step": step.name.value, **step.about}
         if step.name in plan.skipped:
             outcome = Outcome(step.name.value, "skipped by name", Mark.SKIPPED)
         else:
@@ -105,10 +105,6 @@ def perform(
         tell.outcome(outcome)
     journal.append(lease, "finished")
     return Performed(outcomes)
-
-
-def _of_entry(step: Step) -> dict[str, Any]:
-    return {} if step.pr is None else {"pr": step.pr}
 
 
 def _timed(performer: Performer, acting: Acting) -> Outcome:

@@ -22,15 +22,9 @@ NO_WAIT: Any = {"TRUNKLINE_WAIT_FACTOR": "0"}
 @pytest.fixture
 def stack(grounds: Yard) -> Iterator[YardLanding]:
     """Return the small stack, nothing merged, on a trunk that moved on."""
-    with grounds.prepared("open", _trunk_moves) as prepared:
+    with grounds.prepared("open", Landing.move_trunk) as prepared:
         assert isinstance(prepared, YardLanding)
         yield prepared
-
-
-def _trunk_moves(landing: Landing) -> None:
-    landing.author.git("switch", "--quiet", "main")
-    landing.author.commit("trunk moves on", {"TRUNK.md": "moved\n"}, author="Mallory")
-    landing.push_as_author("main")
 
 
 def states(landing: Landing) -> list[str]:

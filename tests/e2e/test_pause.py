@@ -34,9 +34,7 @@ def pause(landing: Landing) -> Path:
     ran = landing.invoke("rebase", "--pr", "519", "--json")
     assert ran.code == 3, ran.out + ran.err
     assert ran.json["error"]["next"] == ["invoke continue", "invoke abort"]
-    (tree,) = [line.split()[1] for line in landing.clone.git("worktree", "list", "--porcelain").splitlines()
-               if line.startswith("worktree ") and "/replay/" in line]  # fmt: skip
-    return Path(tree)
+    return landing.waiting_tree()
 
 
 def resolve(tree: Path, *, add: bool = True) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +20,7 @@ BRANCHES = [(number, branch) for number, (branch, _) in OWN.items()]
 @pytest.fixture
 def open_stack(grounds: Yard) -> Iterator[YardLanding]:
     """Return the small stack, nothing merged, and a trunk that moved on."""
-    with grounds.prepared("open", _trunk_moves) as prepared:
+    with grounds.prepared("open", Landing.move_trunk) as prepared:
         assert isinstance(prepared, YardLanding)
         yield prepared
 
@@ -32,12 +31,6 @@ def merged(grounds: Yard) -> Iterator[YardLanding]:
     with grounds.prepared("merged", lambda landing: (landing.merge_parent(), None)[1]) as prepared:
         assert isinstance(prepared, YardLanding)
         yield prepared
-
-
-def _trunk_moves(landing: Landing) -> None:
-    landing.author.git("switch", "--quiet", "main")
-    landing.author.commit("trunk moves on", {"TRUNK.md": "moved\n"}, author="Mallory")
-    landing.push_as_author("main")
 
 
 def restack(landing: Landing, *flags: str) -> str:
@@ -242,10 +235,9 @@ def test_a_conflict_pauses_there(conflicting: YardLanding) -> None:
     assert ran.json["error"]["next"] == ["invoke continue", "invoke abort"]
     assert conflicting.clone.subjects("origin/main..feat/two") == TWO[1]
     assert conflicting.remote_head("feat/two") == conflicting.heads[519]
-    (tree,) = [line.split()[1] for line in conflicting.clone.git("worktree", "list", "--porcelain").splitlines()
-               if line.startswith("worktree ") and "/replay/" in line]  # fmt: skip
-    (Path(tree) / "src/evict.rs").write_text("//! Both.\n")
-    Repo(Path(tree)).git("add", "--all")
+    tree = conflicting.waiting_tree()
+    (tree / "src/evict.rs").write_text("//! Both.\n")
+    Repo(tree).git("add", "--all")
     ran = conflicting.invoke("continue")
     assert ran.code == 0, ran.out + ran.err
     assert_stacked(conflicting, TWO, THREE)

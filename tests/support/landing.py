@@ -120,11 +120,21 @@ class Landing:
         flags = ("--force",) if force else ()
         self.author.git("push", "--quiet", *flags, "origin", branch, env=self.environment())
 
-    def merge_parent(self, method: str = "squash", *, delete: str = "web") -> str:
-        """Let trunk move on, then merge #518, its branch deleted by the web button."""
+    def move_trunk(self) -> None:
+        """Let somebody push to trunk."""
         self.author.git("switch", "--quiet", "main")
         self.author.commit("trunk moves on", {"TRUNK.md": "moved\n"}, author="Mallory")
         self.push_as_author("main")
+
+    def waiting_tree(self) -> Path:
+        """Return the work tree in which the one conflict waits."""
+        listed = self.clone.git("worktree", "list", "--porcelain").splitlines()
+        (tree,) = [line.split()[1] for line in listed if line.startswith("worktree ") and "/replay/" in line]
+        return Path(tree)
+
+    def merge_parent(self, method: str = "squash", *, delete: str = "web") -> str:
+        """Let trunk move on, then merge #518, its branch deleted by the web button."""
+        self.move_trunk()
         return self.github.merge(SLUG, 518, method=method, delete_branch=delete)
 
 

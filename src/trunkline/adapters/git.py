@@ -41,7 +41,8 @@ class Git:
         cwd: a directory inside a work tree, or a git directory.
         echo: told each mutation, as a person would type it.
         present: commits known to be here (nothing of ours removes any).
-        trees: commit -> its tree, as far as read; commits, and patches (their patch ids), alike.
+        trees: commit -> its tree, as far as read or written.
+        commits: the commits read so far; those that are `patched` with their patch ids.
         backups: run -> the backup refs that it made.
         graphs: the commits of the stack, where they were loaded (`history.load`).
     """
@@ -51,7 +52,7 @@ class Git:
     present: set[Oid] = field(default_factory=set, repr=False, compare=False)
     trees: dict[Oid, Oid] = field(default_factory=dict, repr=False, compare=False)
     commits: dict[Oid, Commit] = field(default_factory=dict, repr=False, compare=False)
-    patches: dict[Oid, str] = field(default_factory=dict, repr=False, compare=False)
+    patched: set[Oid] = field(default_factory=set, repr=False, compare=False)
     backups: dict[str, dict[str, Oid]] = field(default_factory=dict, repr=False, compare=False)
     graphs: list[Graph] = field(default_factory=list, repr=False, compare=False)
     _facts: dict[tuple[object, ...], proc.Completed] = field(default_factory=dict, repr=False, compare=False)

@@ -83,7 +83,7 @@ def _known(git: Git, tips: Sequence[Oid], excluding: Sequence[Oid]) -> tuple[Oid
 
 def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
     """Return the commits with their `git patch-id --stable`; merges and empty commits have none."""
-    single = [c.oid for c in commits if len(c.parents) <= 1 and c.oid not in git.patches]
+    single = [c.oid for c in commits if len(c.parents) <= 1 and c.oid not in git.patched]
     if single:
         # Rename detection and diff drivers are the user's to configure; a patch id must not depend on them.
         patches = git.query(
@@ -91,8 +91,11 @@ def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
             "--full-index", stdin="".join(f"{name}\n" for name in single).encode(),
         ).stdout  # fmt: skip
         lines = git.query("patch-id", "--stable", stdin=patches).text.splitlines()
-        git.patches.update({**dict.fromkeys(single, ""), **{oid(line.split()[1]): line.split()[0] for line in lines}})
-    return tuple(replace(commit, patch_id=git.patches.get(commit.oid, "")) for commit in commits)
+        found = {line.split()[1]: line.split()[0] for line in lines}
+        for name in single:
+            git.commits[name] = replace(git.commits[name], patch_id=found.get(name, ""))
+        git.patched.update(single)
+    return tuple(git.commits[commit.oid] for commit in commits)
 
 
 def merge_base(git: Git, one: Oid, other: Oid) -> Oid | None:

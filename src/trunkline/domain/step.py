@@ -72,6 +72,11 @@ class Step:
         return self.name, self.pr
 
     @property
+    def about(self) -> dict[str, PrNumber]:
+        """Its entry as JSON values, where the plan is of several; else nothing."""
+        return {} if self.pr is None else {"pr": self.pr}
+
+    @property
     def label(self) -> str:
         """Its name for people."""
         return self.name.value if self.pr is None else f"{self.name.value} #{self.pr}"

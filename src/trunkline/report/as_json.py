@@ -28,7 +28,7 @@ def plan(value: Plan) -> dict[str, Any]:
         "steps": [
             {
                 "step": step.name.value,
-                **({} if step.pr is None else {"pr": step.pr}),
+                **step.about,
                 "does": step.does,
                 "commands": list(step.commands),
                 "mutates": step.mutates,

@@ -9,7 +9,7 @@ from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, Oid, branch_name, branch_ref
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry
-from trunkline.workflows.context import Context, no_such_pull_request
+from trunkline.workflows.context import Context
 from trunkline.workflows.steps.verify import merged_below
 
 
@@ -61,9 +61,7 @@ def open_below(context: Context) -> Entry | None:
     if not context.stacked:
         return None
     for entry in reversed(context.stack.below(context.entry)):
-        pr = context.world().snapshot.pr(entry.pr)
-        if pr is None:
-            raise no_such_pull_request(context, entry.pr)
+        pr = context.known(entry.pr)
         if pr.state is PrState.CLOSED:
             raise Refused(
                 f"#{entry.pr} below was closed without being merged",
@@ -84,13 +82,11 @@ def base_of(context: Context) -> Base:
     planned = context.seen.planned.get(below.pr)
     if planned is not None:
         return Base(below.branch, below.branch, planned, below)
-    under = context.of(below).world().local
-    tip = under.local or under.remote
+    under = context.of(below)
+    local = under.world().local
+    tip = local.local or local.remote
     if tip is None:
-        raise Refused(
-            f"there is no branch {below.branch}, neither here nor on {context.stack.remote}",
-            next_command=f"gh pr view {below.pr}",
-        )
+        raise under.no_branch()
     return Base(below.branch, below.branch, tip, below)
 
 
@@ -114,9 +110,7 @@ def parents_of(context: Context, child: Oid) -> tuple[Parent, ...]:
 
 
 def _parent(context: Context, entry: Entry) -> Parent:
-    pr = context.world().snapshot.pr(entry.pr)
-    if pr is None:
-        raise no_such_pull_request(context, entry.pr)
+    pr = context.known(entry.pr)
     if pr.state is PrState.MERGED:
         if pr.base == context.stack.trunk:
             return _merged(context, merged_below(context, entry)[0])

@@ -166,12 +166,6 @@ class Context:
         """What was seen of the local branches is no longer true."""
         self.seen.local.clear()
 
-    def moved(self, tip: Oid) -> None:
-        """Take the local branch as it was just moved; nothing else of ours changed."""
-        held = self.seen.local.get(self.entry.branch)
-        if held is not None:
-            self.seen.local[self.entry.branch] = replace(held, local=tip)
-
     def local_tip(self) -> Oid:
         """Return the local branch's tip, as last looked at.
 
@@ -186,6 +180,33 @@ class Context:
                 f"there is no local branch {self.entry.branch}", next_command=f"invoke switch --pr {self.entry.pr}"
             )
         return tip
+
+    def known(self, number: PrNumber) -> PullRequest:
+        """Return a pull request that stack.toml lists, whatever its state.
+
+        Raises:
+            UsageError: GitHub has none of that number.
+        """
+        pr = self.world().snapshot.pr(number)
+        if pr is None:
+            raise UsageError(
+                f"{self.repository.slug} has no pull request #{number}",
+                why="stack.toml lists it",
+                next_command=f"gh pr list --repo {self.repository.argument} --state all",
+            )
+        return pr
+
+    def open_pulls(self) -> tuple[PullRequest, ...]:
+        """Return the stack's open pull requests, bottom first."""
+        pulls = (self.world().snapshot.pr(entry.pr) for entry in self.stack.entries)
+        return tuple(pr for pr in pulls if pr is not None and pr.state is PrState.OPEN)
+
+    def no_branch(self) -> Refused:
+        """Return the refusal to work on a branch that nobody has."""
+        return Refused(
+            f"there is no branch {self.entry.branch}, neither here nor on {self.stack.remote}",
+            next_command=f"gh pr view {self.entry.pr}",
+        )
 
     def pull_request(self) -> PullRequest:
         """Return the entry's pull request.
@@ -303,9 +324,7 @@ def _refuse_shallow(git: Git, remote: str) -> None:
 
 
 def _open(context: Context, entry: Entry) -> PullRequest:
-    pr = context.world().snapshot.pr(entry.pr)
-    if pr is None:
-        raise no_such_pull_request(context, entry.pr)
+    pr = context.known(entry.pr)
     if pr.state is PrState.MERGED:
         above = context.stack.above(entry)
         raise Refused(
@@ -331,15 +350,6 @@ def _open(context: Context, entry: Entry) -> PullRequest:
             next_command="${EDITOR:-vi} stack.toml",
         )
     return pr
-
-
-def no_such_pull_request(context: Context, number: PrNumber) -> UsageError:
-    """Return the complaint about a number in stack.toml that GitHub does not know."""
-    return UsageError(
-        f"{context.repository.slug} has no pull request #{number}",
-        why="stack.toml lists it",
-        next_command=f"gh pr list --repo {context.repository.argument} --state all",
-    )
 
 
 def resolve_fork_point(context: Context) -> Oid | None:

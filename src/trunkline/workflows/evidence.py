@@ -37,7 +37,7 @@ def entry_tip(context: Context) -> Tip:
     if ours is None or theirs is None or ours == theirs:
         tip = ours or theirs
         if tip is None:
-            raise Refused(f"there is no branch {local.branch}, neither here nor on {context.stack.remote}")
+            raise context.no_branch()
         return Tip(tip)
     if history.is_ancestor(git, theirs, ours):
         return Tip(ours, f"{len(history.reachable(git, [ours], [theirs]))} commits not pushed yet")

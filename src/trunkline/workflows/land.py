@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from trunkline.adapters import journal, lease
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import PrNumber
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
-from trunkline.engine import Acting, Performed, Performer, perform
+from trunkline.engine import Acting, Performed, Performer
 from trunkline.workflows import rebase
 from trunkline.workflows.base import open_below
 from trunkline.workflows.context import Context
@@ -35,15 +34,10 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
     entries = _entries(context, up_to)
     load_history(context)
     steps: list[Step] = []
-    waits_for: Entry | None = None
     for entry in entries:
         there = context.of(entry)
-        for name in _FIRST:
-            step = _step(there, name, waits_for)
-            steps.append(replace(step, pr=entry.pr))
-        if waits_for is None and StepName.ONTO not in context.options.skip and onto.conflicts(there):
-            waits_for = entry
-        steps += [replace(wait.plan(there), pr=entry.pr), replace(merge.plan(there), pr=entry.pr)]
+        own = (*(_step(there, name) for name in _FIRST), wait.plan(there), merge.plan(there))
+        steps += [replace(step, pr=entry.pr) for step in own]
     steps.append(tidy.plan(context))
     skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in context.options.skip))
     return Plan(TASK, entries[0].pr, tuple(steps), skipped)
@@ -63,15 +57,13 @@ def _entries(context: Context, up_to: PrNumber | None) -> tuple[Entry, ...]:
     return entries
 
 
-def _step(context: Context, name: StepName, waits_for: Entry | None) -> Step:
+def _step(context: Context, name: StepName) -> Step:
     if name is not StepName.ONTO or name in context.options.skip:
         return rebase.plan_step(context, name)
-    if waits_for is not None:
-        does = f"replay its own commits, once the conflict of #{waits_for.pr} is resolved"
-        return Step(StepName.ONTO, does, mutates=True)
-    step = onto.forecast(context)
-    below = open_below(context)
-    return step if below is None else replace(step, does=onto.foretold(context, below), commands=())
+    step, below = onto.forecast(context), open_below(context)
+    if below is None or context.entry.pr not in context.seen.foreseen:
+        return step
+    return replace(step, does=onto.foretold(context, below), commands=())
 
 
 def run(context: Context, *, up_to: PrNumber | None = None) -> Performed:
@@ -82,14 +74,7 @@ def run(context: Context, *, up_to: PrNumber | None = None) -> Performed:
         Refused: another run holds the repository.
     """
     intended = plan(context, up_to=up_to)
-    context.seen.planned.clear()  # from here on it is what happens
-    anchor = context.of(context.stack.entry(intended.pr))
-    with lease.hold(context.state, run=journal.new_run_id(TASK)) as held:
-        rebase.refuse_while_paused(context)
-        rebase.settle_last(anchor, held)
-        log = journal.create(held)
-        log.append(held, "run", **rebase.started(anchor, intended))
-        return perform(intended, performers(context, intended), lease=held, journal=log, tell=context.tell)
+    return rebase.carry_out(context, intended, performers(context, intended), label=TASK)
 
 
 def performers(context: Context, intended: Plan) -> dict[StepKey, Performer]:

@@ -7,6 +7,7 @@ from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber, oid, short
 from trunkline.domain.note import Rebased
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import StepName
 from trunkline.gates.run import gate_names, proven
 from trunkline.workflows.base import base_of, open_below
@@ -44,6 +45,27 @@ def require_gates(context: Context, tip: Oid) -> None:
             f"the gates have not passed on {short(tip)}",
             why="\n".join(lacking) + "\nnothing was pushed",
             next_command=f"invoke gates --pr {context.entry.pr}",
+        )
+
+
+def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str) -> None:
+    """See that GitHub shows the commit that is here: what is said of it, or done with it, was found out here.
+
+    Args:
+        context: where.
+        pr: the entry's pull request as GitHub has it.
+        why: why it must.
+        task: what brings the two together.
+
+    Raises:
+        Refused: it shows another.
+    """
+    tip = context.local_tip()
+    if pr.head_oid != tip:
+        raise Refused(
+            f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
+            why=why,
+            next_command=f"invoke {task} --pr {pr.number}",
         )
 
 

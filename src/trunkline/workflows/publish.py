@@ -9,7 +9,7 @@ from trunkline.adapters import history, refs
 from trunkline.adapters.refs import PushCapped, RefUpdate
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber, branch_ref, short
-from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
@@ -69,8 +69,7 @@ def retarget_endangered(context: Context, acting: Acting, updates: Sequence[Upda
                 why="a push that leaves a pull request none closes it for good; nothing was pushed",
                 next_command=f"gh pr view {pr.number} --web",
             )
-        acting.intend(pr=pr.number, base=pr.base, draft=pr.draft, base_after=trunk, draft_after=pr.draft)
-        set_base(context, pr.number, trunk)
+        retarget(context, acting, pr, trunk)
         told.append(f"#{pr.number} targets {trunk} while {pr.base} moves")
     if told:
         context.forget_github()
@@ -83,13 +82,20 @@ def _endangered(context: Context, updates: Sequence[Update]) -> Iterator[PullReq
         **{name.removeprefix("refs/heads/"): tip for name, tip in world.remote_refs.items()},
         **{str(update.entry.branch): update.new for update in updates},
     }
-    for entry in context.stack.entries:
-        pr = world.snapshot.pr(entry.pr)
-        if pr is None or pr.state is not PrState.OPEN:
-            continue
+    for pr in context.open_pulls():
         head, base = after.get(pr.head, pr.head_oid), after.get(pr.base)
         if base is not None and history.is_ancestor(context.git, head, base):
             yield pr
+
+
+def retarget(context: Context, acting: Acting, pr: PullRequest, base: str) -> None:
+    """Announce, and let a pull request target another branch; whoever calls forgets what GitHub said.
+
+    Raises:
+        Refused: see `set_base`.
+    """
+    acting.intend(pr=pr.number, base=pr.base, draft=pr.draft, base_after=base, draft_after=pr.draft)
+    set_base(context, pr.number, base)
 
 
 def set_base(context: Context, number: PrNumber, base: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from trunkline.adapters import journal, lease
@@ -12,7 +13,7 @@ from trunkline.domain.names import PrNumber, pr_number
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
 from trunkline.workflows import branch
-from trunkline.workflows.context import Context, Options
+from trunkline.workflows.context import Context, Listener, Options, open_context
 from trunkline.workflows.steps import (
     checklist,
     fetch,
@@ -106,16 +107,42 @@ def run(context: Context, task: str) -> Performed:
         Paused: an earlier run of this entry waits for a person.
         Refused: another run holds the repository.
     """
-    names = steps_of(task)
     intended = plan(context, task)
+    return carry_out(context, intended, performers(context, task), label=str(context.entry.pr))
+
+
+def carry_out(
+    context: Context,
+    intended: Plan,
+    ways: Mapping[StepKey, Performer],
+    *,
+    label: str,
+    prepare: Callable[[lease.Lease], None] | None = None,
+) -> Performed:
+    """Hold the lease, open a journal, perform a plan's steps; of one entry or of the whole stack.
+
+    Args:
+        context: where.
+        intended: the plan.
+        ways: how its steps are done.
+        label: what the run's id ends with.
+        prepare: done before the first step.
+
+    Raises:
+        Paused: an earlier run waits for a person.
+        Refused: another run holds the repository.
+    """
     context.seen.planned.clear()  # from here on it is what happens
-    with lease.hold(context.state, run=journal.new_run_id(str(context.entry.pr))) as held:
-        if StepName.ONTO in names:
+    bottom = context.of(context.stack.entry(intended.pr))
+    with lease.hold(context.state, run=journal.new_run_id(label)) as held:
+        if any(step.name is StepName.ONTO for step in intended.steps):
             refuse_while_paused(context)
-        settle_last(context, held)
+        settle_last(bottom, held)
         log = journal.create(held)
-        log.append(held, "run", **started(context, intended))
-        return perform(intended, performers(context, task), lease=held, journal=log, tell=context.tell)
+        log.append(held, "run", **started(bottom, intended))
+        if prepare is not None:
+            prepare(held)
+        return perform(intended, ways, lease=held, journal=log, tell=context.tell)
 
 
 def settle_last(context: Context, held: lease.Lease) -> None:
@@ -147,6 +174,13 @@ def options_of(started: Any) -> Options:
     )
 
 
+def context_of(run: journal.Run, *, tell: Listener, cwd: Path | None = None) -> Context:
+    """Return the context that a run was started in."""
+    begun = run.started
+    context = open_context(str(begun["pr"]), stack=str(begun["stack"]), options=options_of(begun), tell=tell, cwd=cwd)
+    return context.over_the_stack() if begun.get("stacked") else context
+
+
 def started(context: Context, intended: Plan) -> dict[str, Any]:
     """Return a run's first record: enough to take it up again."""
     options = context.options
@@ -169,8 +203,7 @@ def started(context: Context, intended: Plan) -> dict[str, Any]:
 
 def step_data(step: Step) -> dict[str, Any]:
     """Return a step as a run's first record has it."""
-    about = {} if step.pr is None else {"pr": step.pr}
-    return {"name": step.name.value, "does": step.does, "commands": list(step.commands), **about}
+    return {"name": step.name.value, "does": step.does, "commands": list(step.commands), **step.about}
 
 
 def step_of(data: Any) -> Step:

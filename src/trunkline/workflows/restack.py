@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from trunkline.adapters import history, journal, lease, refs
+from trunkline.adapters import history, lease, refs
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, Oid
 from trunkline.domain.note import BEGIN
-from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
-from trunkline.engine import Acting, Performed, Performer, perform
+from trunkline.engine import Acting, Performed, Performer
 from trunkline.workflows import rebase
 from trunkline.workflows.context import Context
 from trunkline.workflows.steps import fetch, note, onto, push, retarget, switch
@@ -22,9 +21,7 @@ TASK = "restack"
 
 def open_entries(context: Context) -> tuple[Entry, ...]:
     """Return the entries whose pull requests are open, bottom first."""
-    snapshot = context.world().snapshot
-    pulls = ((entry, snapshot.pr(entry.pr)) for entry in context.stack.entries)
-    return tuple(entry for entry, pr in pulls if pr is not None and pr.state is PrState.OPEN)
+    return tuple(context.stack.entry(pr.number) for pr in context.open_pulls())
 
 
 def plan(context: Context) -> Plan:
@@ -42,12 +39,7 @@ def plan(context: Context) -> Plan:
         )
     load_history(context)
     steps = [fetch.plan(context)]
-    waits_for: Entry | None = None
-    for entry in entries:
-        there = context.of(entry)
-        steps.append(replace(_replay(there, waits_for), pr=entry.pr))
-        if waits_for is None and onto.conflicts(there):
-            waits_for = entry
+    steps += [replace(onto.forecast(context.of(entry)), pr=entry.pr) for entry in entries]
     steps += [push.plan_stack(context, entries), retarget.plan(context)]
     steps += [replace(note.plan(context.of(entry)), pr=entry.pr) for entry in entries if _is_noted(context, entry)]
     skipped = tuple(step.name for step in steps if step.name in context.options.skip)
@@ -61,13 +53,6 @@ def load_history(context: Context) -> None:
         pr, local = context.world().snapshot.pr(entry.pr), context.of(entry).world().local
         tips += [local.local, local.remote, *((pr.head_oid, pr.merge_commit) if pr else ())]
     history.load(context.git, [tip for tip in tips if tip is not None])
-
-
-def _replay(context: Context, waits_for: Entry | None) -> Step:
-    if waits_for is None:
-        return onto.forecast(context)
-    does = f"replay its own commits, once the conflict of #{waits_for.pr} is resolved"
-    return Step(StepName.ONTO, does, mutates=True)
 
 
 def _is_noted(context: Context, entry: Entry) -> bool:
@@ -84,15 +69,11 @@ def run(context: Context) -> Performed:
         Refused: another run holds the repository.
     """
     intended = plan(context)
-    context.seen.planned.clear()  # from here on it is what happens
-    anchor = context.of(context.stack.entry(intended.pr))
-    with lease.hold(context.state, run=journal.new_run_id(TASK)) as held:
-        rebase.refuse_while_paused(context)
-        rebase.settle_last(anchor, held)
-        log = journal.create(held)
-        log.append(held, "run", **rebase.started(anchor, intended))
+
+    def back_up(held: lease.Lease) -> None:
         refs.back_up_all(context.git, held, _tips(context, intended))
-        return perform(intended, performers(context, intended), lease=held, journal=log, tell=context.tell)
+
+    return rebase.carry_out(context, intended, performers(context, intended), label=TASK, prepare=back_up)
 
 
 def _tips(context: Context, intended: Plan) -> list[tuple[BranchName, Oid]]:

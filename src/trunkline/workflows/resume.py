@@ -13,7 +13,7 @@ from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
 from trunkline.workflows import changes, conflict, land, rebase, restack, undo
 from trunkline.workflows.changes import Change
-from trunkline.workflows.context import Context, Listener, open_context, top_of
+from trunkline.workflows.context import Context, Listener, top_of
 from trunkline.workflows.steps import onto
 
 _OPEN = frozenset({"paused", "failed", "interrupted", "aborting"})
@@ -23,14 +23,6 @@ def open_run(git: Git) -> Run | None:
     """Return the newest run of this repository if it is not finished; None: there is nothing to go on with."""
     newest = next((run for run in journal.runs(git.state_dir()) if run.started or run.damaged), None)
     return newest if newest is not None and newest.state in _OPEN else None
-
-
-def context_of(run: Run, *, tell: Listener, cwd: Path | None = None) -> Context:
-    """Return the context that a run was started in."""
-    started = run.started
-    options = rebase.options_of(started)
-    context = open_context(str(started["pr"]), stack=str(started["stack"]), options=options, tell=tell, cwd=cwd)
-    return context.over_the_stack() if started.get("stacked") else context
 
 
 def find(tell: Listener, cwd: Path | None = None) -> tuple[Context, Run] | None:
@@ -44,7 +36,7 @@ def find(tell: Listener, cwd: Path | None = None) -> tuple[Context, Run] | None:
         return None
     if run.damaged:
         raise Refused(f"the journal of run {run.id} is damaged", why=run.damaged, next_command=f"less {run.path}")
-    return context_of(run, tell=tell, cwd=cwd), run
+    return rebase.context_of(run, tell=tell, cwd=cwd), run
 
 
 def resume(context: Context, run: Run) -> Performed:

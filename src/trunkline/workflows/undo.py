@@ -16,7 +16,7 @@ from trunkline.engine import Performed, perform
 from trunkline.workflows import changes as changed
 from trunkline.workflows import rebase
 from trunkline.workflows.changes import Change
-from trunkline.workflows.context import Context, Listener, open_context, top_of
+from trunkline.workflows.context import Context, Listener, top_of
 from trunkline.workflows.look import local_state
 from trunkline.workflows.steps.switch import refuse_unmovable
 
@@ -78,11 +78,7 @@ def _decided(run: Run, tell: Listener, cwd: Path | None) -> Undo:
             why="only a finished run is taken back",
             next_command="invoke log" if run.state == "aborted" else ("invoke continue", "invoke abort"),
         )
-    started = run.started
-    options = rebase.options_of(started)
-    context = open_context(str(started["pr"]), stack=str(started["stack"]), options=options, tell=tell, cwd=cwd)
-    if started.get("stacked"):
-        context = context.over_the_stack()
+    context = rebase.context_of(run, tell=tell, cwd=cwd)
     return Undo(context, run, changed.changes_of(context, run))
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from trunkline.adapters import history, patience, refs
-from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError
+from trunkline.domain.errors import OutsideFailed, TrunklineError
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
-from trunkline.workflows.publish import set_base
-from trunkline.workflows.steps.wait import waited
+from trunkline.workflows.proof import refuse_other_head
+from trunkline.workflows.publish import retarget
+from trunkline.workflows.steps.wait import VERIFIED_ONLY, waited
 
 TRUNK_SECONDS = 120.0
 """How long trunk may take to show a merge that GitHub says is done."""
@@ -20,11 +21,10 @@ def plan(context: Context) -> Step:
     """Plan the step."""
     pr, trunk = context.entry.pr, context.stack.trunk
     method = context.options.method or context.stack.land.method or "squash"
-    children = tuple(f"gh pr edit {child.number} --base {trunk}" for child in _children(context))
+    before = tuple(f"gh pr edit {child.number} --base {trunk}" for child in children(context))
     command = f"gh pr merge {pr} --{method} --match-head-commit VERIFIED"
-    return Step(
-        StepName.MERGE, f"merge #{pr} into {trunk}, if its head is what was verified", (*children, command), True
-    )
+    does = f"merge #{pr} into {trunk}, if its head is what was verified"
+    return Step(StepName.MERGE, does, (*before, command), mutates=True)
 
 
 def perform(context: Context, acting: Acting) -> Outcome:
@@ -38,12 +38,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     if pr is not None and pr.state is PrState.MERGED:
         return _landed(context, acting, pr, Mark.NOTHING)
     pr, tip = context.pull_request(), context.local_tip()
-    if pr.head_oid != tip:
-        raise Refused(
-            f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
-            why="only what was verified here is merged",
-            next_command=f"invoke rebase --pr {pr.number}",
-        )
+    refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
     _retarget_children(context, acting)
     method = _method(context)
     acting.intend(pr=pr.number, merge=str(tip), method=method)
@@ -73,19 +68,14 @@ def _merge(context: Context, pr: PullRequest, tip: Oid, method: str) -> None:
 def _retarget_children(context: Context, acting: Acting) -> None:
     """Let trunk be the base of what sits on this branch, before the branch can go and close it (cli/cli#1168)."""
     trunk = context.stack.trunk
-    for child in _children(context):
-        acting.note(
-            "intent", pr=child.number, base=child.base, draft=child.draft, base_after=trunk, draft_after=child.draft
-        )
-        set_base(context, child.number, trunk)
+    for child in children(context):
+        retarget(context, acting, child, trunk)
         context.forget_github()
 
 
-def _children(context: Context) -> tuple[PullRequest, ...]:
-    pulls = (context.world().snapshot.pr(entry.pr) for entry in context.stack.entries)
-    return tuple(
-        pr for pr in pulls if pr is not None and pr.state is PrState.OPEN and pr.base == context.entry.branch
-    )
+def children(context: Context) -> tuple[PullRequest, ...]:
+    """Return the open pull requests of the stack that are based on the entry's branch."""
+    return tuple(pr for pr in context.open_pulls() if pr.base == context.entry.branch)
 
 
 def _method(context: Context) -> str:

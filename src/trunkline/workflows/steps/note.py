@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from trunkline.domain.errors import OutsideFailed, Refused
-from trunkline.domain.names import short
+from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.note import BEGIN, END, NoteFacts, place
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.report.note import reviewer_note
 from trunkline.workflows.base import base_of
 from trunkline.workflows.context import Context
-from trunkline.workflows.proof import gates_for, merged_numbers, own_commit_count, rebased_since, skipped_by_name
+from trunkline.workflows.proof import (
+    gates_for,
+    merged_numbers,
+    own_commit_count,
+    rebased_since,
+    refuse_other_head,
+    skipped_by_name,
+)
 
 
 def plan(context: Context) -> Step:
@@ -28,12 +34,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
         Refused: the pull request is closed, or shows another head than ours, or the markers are damaged.
     """
     pr, tip = context.pull_request(), context.local_tip()
-    if pr.head_oid != tip:
-        raise Refused(
-            f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
-            why="the note speaks of the pushed commit only",
-            next_command=f"invoke push --pr {pr.number}",
-        )
+    refuse_other_head(context, pr, why="the note speaks of the pushed commit only", task="push")
     body = place(pr.body, reviewer_note(facts_of(context)))
     if body == pr.body:
         return Outcome("note", "says so already", Mark.NOTHING, data={"commit": tip, "changed": False})

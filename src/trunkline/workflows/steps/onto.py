@@ -26,7 +26,14 @@ def plan(context: Context) -> Step:
 
 
 def forecast(context: Context) -> Step:
-    """Plan the step with its facts: the same decision and the same replay, in memory; no ref moves."""
+    """Plan the step with its facts: the same decision and the same replay, in memory; no ref moves.
+
+    What sits above a conflict that was foreseen cannot be: it is planned without facts.
+    """
+    for entry in context.stack.below(context.entry):
+        if _conflicts(context.of(entry)):
+            does = f"replay its own commits, once the conflict of #{entry.pr} is resolved"
+            return Step(StepName.ONTO, does, mutates=True)
     foreseen = foresee(context)
     work, done = foreseen.work, foreseen.done
     context.seen.foreseen[context.entry.pr] = foreseen
@@ -57,8 +64,7 @@ def count(commits: Sequence[object]) -> str:
     return f"{len(commits)} commit{'' if len(commits) == 1 else 's'}"
 
 
-def conflicts(context: Context) -> bool:
-    """Say whether the replay that was foreseen for the entry meets a conflict."""
+def _conflicts(context: Context) -> bool:
     foreseen = context.seen.foreseen.get(context.entry.pr)
     return isinstance(foreseen, Foreseen) and foreseen.done.conflict is not None
 

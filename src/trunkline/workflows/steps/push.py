@@ -8,7 +8,6 @@ from trunkline.adapters import history, refs
 from trunkline.adapters.refs import Pushed, RefUpdate
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_ref, short
-from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
@@ -78,10 +77,11 @@ def perform_stack(context: Context, acting: Acting) -> Outcome:
         OutsideFailed: the remote did not answer.
     """
     updates = []
-    for entry in context.stack.entries:
+    for pr in context.open_pulls():
+        entry = context.stack.entry(pr.number)
         there = context.of(entry)
-        pr, local = context.world().snapshot.pr(entry.pr), there.world().local
-        if pr is None or pr.state is not PrState.OPEN or local.local is None:
+        local = there.world().local
+        if local.local is None:
             continue
         there.pull_request()
         if local.remote is None:

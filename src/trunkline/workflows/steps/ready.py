@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from trunkline.adapters import patience
-from trunkline.domain.errors import OutsideFailed, Refused
-from trunkline.domain.names import short
+from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
+from trunkline.workflows.proof import refuse_other_head
 from trunkline.workflows.publish import set_base
 from trunkline.workflows.steps.wait import waited
 
@@ -78,11 +78,5 @@ def _caught_up(context: Context) -> PullRequest:
             why=f"waited {LAG_SECONDS:g} s",
             next_command=f"invoke ready --pr {context.entry.pr}",
         ) from None
-    tip = context.local_tip()
-    if pr.head_oid != tip:
-        raise Refused(
-            f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
-            why="what is marked ready must be what was verified here",
-            next_command=f"invoke push --pr {pr.number}",
-        )
+    refuse_other_head(context, pr, why="what is marked ready must be what was verified here", task="push")
     return pr

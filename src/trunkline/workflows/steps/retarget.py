@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from trunkline.adapters import history
-from trunkline.domain.names import PrNumber
-from trunkline.domain.snapshot import PrState
+from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
-from trunkline.workflows.base import base_of
+from trunkline.workflows import publish
+from trunkline.workflows.base import Base, base_of
 from trunkline.workflows.context import Context
-from trunkline.workflows.publish import set_base
 
 
 def plan(context: Context) -> Step:
     """Plan the step."""
-    commands = tuple(f"gh pr edit {pr} --base {wanted}" for pr, _, wanted in _wrong(context))
+    commands = tuple(f"gh pr edit {pr.number} --base {base.branch}" for pr, base in _wrong(context))
     return Step(StepName.RETARGET, "each pull request targets what its entry sits on", commands, mutates=True)
 
 
@@ -24,30 +23,21 @@ def perform(context: Context, acting: Acting) -> Outcome:
     Raises:
         Refused: GitHub does not take one.
     """
-    told = []
-    kept = []
-    for number, held, wanted in _wrong(context):
-        there = context.of(context.stack.entry(number))
-        pr, base = there.pull_request(), base_of(there)
+    told, kept = [], []
+    for pr, base in _wrong(context):
+        context.of(context.stack.entry(pr.number)).pull_request()
         if history.is_ancestor(context.git, pr.head_oid, base.oid):
-            kept.append(f"#{number} still targets {held}: it has no commits over {wanted}")
+            kept.append(f"#{pr.number} still targets {pr.base}: it has no commits over {base.branch}")
             continue
-        acting.intend(pr=number, base=held, draft=pr.draft, base_after=wanted, draft_after=pr.draft)
-        set_base(context, number, wanted)
-        told.append(f"#{number} {held} -> {wanted}")
+        publish.retarget(context, acting, pr, base.branch)
+        told.append(f"#{pr.number} {pr.base} -> {base.branch}")
     if told:
         context.forget_github()
     mark = Mark.WARNED if kept else Mark.DONE if told else Mark.NOTHING
     return Outcome("retargeted", ", ".join(told) or "every base is right", mark, tuple(kept))
 
 
-def _wrong(context: Context) -> tuple[tuple[PrNumber, str, str], ...]:
-    """Return number, base and wanted base of each open pull request that targets another branch."""
-    found = []
-    for entry in context.stack.entries:
-        pr = context.world().snapshot.pr(entry.pr)
-        if pr is not None and pr.state is PrState.OPEN:
-            wanted = base_of(context.of(entry)).branch
-            if pr.base != wanted:
-                found.append((entry.pr, pr.base, str(wanted)))
-    return tuple(found)
+def _wrong(context: Context) -> tuple[tuple[PullRequest, Base], ...]:
+    """Return each open pull request that targets another branch than it sits on, with what it sits on."""
+    bases = ((pr, base_of(context.of(context.stack.entry(pr.number)))) for pr in context.open_pulls())
+    return tuple((pr, base) for pr, base in bases if pr.base != base.branch)

@@ -94,10 +94,7 @@ def ensure_branch(context: Context, acting: Acting) -> LocalState:
     if local.local is not None:
         return local
     if local.remote is None:
-        raise Refused(
-            f"there is no branch {local.branch}, neither here nor on {context.stack.remote}",
-            next_command=f"gh pr view {context.entry.pr}",
-        )
+        raise context.no_branch()
     remote, ref = context.stack.remote, branch_ref(local.branch)
     acting.intend(ref=ref, old=None, new=local.remote)
     tracking = refs.tracking_ref(remote, local.branch)

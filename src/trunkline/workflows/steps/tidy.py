@@ -8,6 +8,7 @@ from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
+from trunkline.workflows.steps.merge import children
 
 
 def plan(context: Context) -> Step:
@@ -43,10 +44,9 @@ def _reason_to_keep(context: Context, pr: PullRequest) -> str:
     for where, tip in (("here", local.local), (f"on {context.stack.remote}", local.remote)):
         if tip not in {None, pr.head_oid}:
             return f"it holds {short(tip or pr.head_oid)} {where}, which is not what was merged"
-    pulls = (context.world().snapshot.pr(entry.pr) for entry in context.stack.entries)
-    children = [f"#{p.number}" for p in pulls if p is not None and p.state is PrState.OPEN and p.base == pr.head]
-    if children:
-        return f"{', '.join(children)} is based on it, and would be closed"
+    based = ", ".join(f"#{child.number}" for child in children(context))
+    if based:
+        return f"{based} is based on it, and would be closed"
     return "it is checked out" if local.checked_out or local.elsewhere else ""
 
 
@@ -55,13 +55,11 @@ def _delete(context: Context, acting: Acting, tip: Oid) -> bool:
     if local.remote is None and local.local is None:
         return False
     if local.remote is not None:
-        acting.note(
-            "intent", pr=entry.pr, remote=context.stack.remote, ref=branch_ref(entry.branch), old=tip, new=None
-        )
+        acting.intend(pr=entry.pr, remote=context.stack.remote, ref=branch_ref(entry.branch), old=tip, new=None)
         refs.delete_remote(context.git, acting.lease, context.stack.remote, entry.branch, tip)
     if local.local is not None:
         refs.back_up(context.git, acting.lease, entry.branch, tip)
-        acting.note("intent", pr=entry.pr, ref=branch_ref(entry.branch), old=tip, new=None)
+        acting.intend(pr=entry.pr, ref=branch_ref(entry.branch), old=tip, new=None)
         refs.delete(context.git, acting.lease, entry.branch, tip)
     context.forget()
     return True

@@ -10,7 +10,7 @@ from trunkline.domain.snapshot import CiState, MergeMethod, PrState, PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
-from trunkline.workflows.context import Context, no_such_pull_request
+from trunkline.workflows.context import Context
 
 
 def plan(context: Context) -> Step:
@@ -57,9 +57,7 @@ _PAST = {MergeMethod.SQUASH: "squash-merged", MergeMethod.REBASE: "rebase-merged
 
 def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMethod]:
     """Return an entry's merged pull request and how it was merged; see `perform`."""
-    pr = context.world().snapshot.pr(entry.pr)
-    if pr is None:
-        raise no_such_pull_request(context, entry.pr)
+    pr = context.known(entry.pr)
     if pr.state is PrState.OPEN:
         raise Refused(
             f"#{entry.pr} below is not merged yet",

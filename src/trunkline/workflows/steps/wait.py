@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 from trunkline.adapters import patience
 from trunkline.domain.errors import CheckFailed, OutsideFailed, Paused, Refused, TrunklineError
-from trunkline.domain.names import short
 from trunkline.domain.readiness import Readiness, Ready, judge
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
+from trunkline.workflows.proof import refuse_other_head
 
 WATCH_SECONDS = 24 * 3600.0
 """How long `--watch` waits."""
+VERIFIED_ONLY = "only what was verified here is merged"
 _FIRST, _LONGEST = 2.0, 60.0
 """Seconds between two looks; GitHub asks to poll seldom (docs.github.com, best practices of the REST API)."""
 
@@ -65,6 +66,7 @@ def _until_decided(context: Context) -> Readiness | None:
     from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
 
     limit = WATCH_SECONDS if context.options.watch else context.stack.land.wait
+    told: list[Readiness] = []
 
     def look() -> Readiness | None:
         context.forget_outside()
@@ -76,7 +78,8 @@ def _until_decided(context: Context) -> Readiness | None:
 
     def say(state: RetryCallState) -> None:
         found = state.outcome.result() if state.outcome else None
-        if found is not None:
+        if found is not None and found not in told[-1:]:
+            told.append(found)
             context.tell.progress(f"#{context.entry.pr} {found.state.value}: {', '.join(found.why) or 'a moment'}")
 
     retrying = Retrying(
@@ -84,7 +87,7 @@ def _until_decided(context: Context) -> Readiness | None:
         wait=wait_exponential(multiplier=_FIRST, max=_LONGEST),
         stop=waited(limit),
         sleep=patience.sleep,
-        before_sleep=_once_per_change(say),
+        before_sleep=say,
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
     result: Readiness | None = retrying(look)
@@ -96,18 +99,6 @@ def waited(limit: float) -> Callable[..., bool]:
     return lambda state: bool(state.idle_for >= limit)
 
 
-def _once_per_change(say: Callable[..., None]) -> Callable[..., None]:
-    told: list[object] = []
-
-    def maybe(state: object) -> None:
-        result = getattr(getattr(state, "outcome", None), "result", lambda: None)()
-        if not told or told[-1] != result:
-            told.append(result)
-            say(state)
-
-    return maybe
-
-
 def _waited_for(context: Context) -> frozenset[Ready]:
     """What waiting can change; approvals take hours, so only `--watch` waits for them."""
     soon = {Ready.SOON, Ready.CHECKS}
@@ -117,15 +108,10 @@ def _waited_for(context: Context) -> frozenset[Ready]:
 def _lagging(context: Context, pr: PullRequest) -> Readiness | None:
     """Say whether GitHub shows an older head than was pushed; a head that is neither is somebody else's."""
     tip, remote = context.local_tip(), context.world().local.remote
-    if pr.head_oid == tip:
-        return None
-    if remote == tip:
+    if remote == tip != pr.head_oid:
         return Readiness(Ready.SOON, ("GitHub does not show the pushed head yet",))
-    raise Refused(
-        f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
-        why="only what was verified here is merged",
-        next_command=f"invoke rebase --pr {pr.number}",
-    )
+    refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
+    return None
 
 
 def _stop(context: Context, found: Readiness) -> TrunklineError:
