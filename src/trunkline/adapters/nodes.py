@@ -11,7 +11,6 @@ from trunkline.domain.snapshot import CheckRun, ForcePush, PrState, PullRequest
 ENTRY = """
 fragment entry on PullRequest {
   id number title url state isDraft body baseRefName headRefName headRefOid
-  reviewDecision mergeable mergeStateStatus isInMergeQueue
   headRepository { nameWithOwner }
   mergedAt mergeCommit { oid parents(first: 3) { nodes { oid } } }
   timelineItems(last: 100, itemTypes: [HEAD_REF_FORCE_PUSHED_EVENT]) {
@@ -25,6 +24,10 @@ fragment entry on PullRequest {
 """
 
 
+MERGING = "fragment merging on PullRequest { reviewDecision mergeable mergeStateStatus }"
+"""What only a merge needs: GitHub computes a merge of every pull request that it is asked about."""
+
+
 def pull_request(node: Mapping[str, Any]) -> PullRequest:
     """Return the pull request of a node that was asked for with `ENTRY`."""
     merge = node["mergeCommit"]
@@ -32,10 +35,9 @@ def pull_request(node: Mapping[str, Any]) -> PullRequest:
     rollup = last[0]["commit"]["statusCheckRollup"] if last else None
     return PullRequest(
         node_id=node["id"],
-        review=node["reviewDecision"] or "",
-        mergeable=node["mergeable"],
-        merge_state=node["mergeStateStatus"],
-        queued=node["isInMergeQueue"],
+        review=node.get("reviewDecision") or "",
+        mergeable=node.get("mergeable", "UNKNOWN"),
+        merge_state=node.get("mergeStateStatus", "UNKNOWN"),
         number=pr_number(node["number"]),
         title=node["title"],
         url=node["url"],

@@ -59,7 +59,6 @@ class PullRequest:
         review: GraphQL's reviewDecision, or "" where no review is asked for.
         mergeable: GraphQL's MergeableState: MERGEABLE, CONFLICTING, or UNKNOWN while GitHub computes it.
         merge_state: GraphQL's MergeStateStatus: CLEAN, UNSTABLE, BLOCKED, BEHIND, DIRTY, DRAFT, HAS_HOOKS, UNKNOWN.
-        queued: it waits in a merge queue.
         node_id: GitHub's global id.
     """
 
@@ -83,7 +82,6 @@ class PullRequest:
     review: str = ""
     mergeable: str = "UNKNOWN"
     merge_state: str = "UNKNOWN"
-    queued: bool = False
 
     @property
     def historical_heads(self) -> tuple[Oid, ...]:

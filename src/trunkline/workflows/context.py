@@ -126,7 +126,8 @@ class Context:
         """Return the world, each part looked at once until something changes it (`forget`)."""
         if self.seen.snapshot is None:
             # GitHub answers while git looks: each waits for another server.
-            with self.github.reading_stack([each.pr for each in self.stack.entries]) as answer:
+            numbers = [each.pr for each in self.stack.entries]
+            with self.github.reading_stack(numbers, merging=self.stacked) as answer:
                 remote, local = self._look()
                 self.seen.snapshot = answer()
         else:
