@@ -93,7 +93,7 @@ class Hub:
     draft: bool = True
 
     @contextlib.contextmanager
-    def reading_stack(self, numbers: list[PrNumber], *, merging: bool = False) -> Iterator[Callable[[], Snapshot]]:
+    def reading_stack(self, numbers: list[PrNumber], *, merging: bool = False) -> Iterator[Callable[[], Snapshot]]:  # noqa: ARG002
         """Answer the stack's query."""
         yield lambda: Snapshot({number: self._pull(number) for number in numbers})
 
