@@ -178,7 +178,7 @@ def answered(name: str, field: Any) -> Any:
     if not callable(field):
         return field
     known = {
-        "owner": "octo", "name": "demo", "number": 1, "query": "type:pr",
+        "owner": "octo", "name": "demo", "number": 1, "query": "type:pr", "qualified_name": "refs/heads/main",
         "include_archived": True, "item_types": ["MERGED_EVENT", "AUTOMATIC_BASE_CHANGE_SUCCEEDED_EVENT"],
     }  # fmt: skip
     parameters = inspect.signature(field).parameters

@@ -76,7 +76,7 @@ def _numbers(found: Found) -> list[list[int]]:
             [_pr(2, "release", "a"), _pr(1, "main", "a"), _pr(3, "a", "b")],
             [[1, 3]],
             {2: LeftOut.SAME_HEAD},
-            id="one head, two pull requests",
+            id="one head, two pull requests: the one that sits somewhere",
         ),
     ],
 )

@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 
 from trunkline.domain.names import Oid, PrNumber
-from trunkline.domain.readiness import Ready
 from trunkline.domain.snapshot import CheckRun, PrState, PullRequest
-from trunkline.domain.status import Facts, State, standings
+from trunkline.domain.status import Facts, Side, Standing, State, next_command, standings
 
-_HEAD, _OTHER = Oid("a" * 40), Oid("b" * 40)
+_HEAD = Oid("a" * 40)
 _PR = PullRequest(
     PrNumber(1),
     "Title",
@@ -26,7 +25,9 @@ _PR = PullRequest(
     mergeable="MERGEABLE",
     merge_state="CLEAN",
 )
-_FACTS = Facts(PrNumber(1), _PR, asked=True, local=_HEAD, remote=_HEAD, on_base=True)
+_FACTS = Facts(PrNumber(1), _PR, asked=True)
+_OFFLINE = replace(_FACTS, pr=None, asked=False)
+_OFF = ("3 commits of main not in it",)
 _BILLING = "The job was not started because your account is locked due to a billing issue."
 
 
@@ -43,14 +44,17 @@ def _check(status: str, conclusion: str, *annotations: str) -> Facts:
     [
         pytest.param(_FACTS, State.READY, id="ready"),
         pytest.param(_with(state=PrState.MERGED), State.MERGED, id="merged"),
-        pytest.param(replace(_with(state=PrState.MERGED), on_base=False), State.MERGED, id="merged before restack"),
+        pytest.param(replace(_with(state=PrState.MERGED), off_base=_OFF), State.MERGED, id="merged before restack"),
         pytest.param(_with(state=PrState.CLOSED), State.CLOSED, id="closed"),
         pytest.param(replace(_FACTS, pr=None), State.MISSING, id="not on GitHub"),
-        pytest.param(replace(_FACTS, on_base=False, local=_OTHER), State.RESTACK, id="restack before push"),
-        pytest.param(replace(_FACTS, on_base=None), State.READY, id="base unknown: GitHub's word stands"),
-        pytest.param(replace(_FACTS, local=_OTHER), State.PUSH, id="local differs"),
-        pytest.param(replace(_FACTS, local=None), State.READY, id="no local branch"),
-        pytest.param(replace(_FACTS, remote=_OTHER), State.READY, id="an old tracking ref"),
+        pytest.param(replace(_FACTS, off_base=_OFF, side=Side.AHEAD), State.RESTACK, id="restack before push"),
+        pytest.param(replace(_FACTS, side=Side.AHEAD), State.PUSH, id="commits not pushed"),
+        pytest.param(replace(_FACTS, side=Side.REWRITTEN), State.PUSH, id="rewritten, not pushed"),
+        pytest.param(replace(_FACTS, side=Side.BEHIND), State.READY, id="behind: the remote's head is what counts"),
+        pytest.param(replace(_FACTS, side=Side.ONLY_THERE), State.READY, id="no local branch"),
+        pytest.param(replace(_FACTS, side=Side.DIVERGED, off_base=_OFF), State.DIVERGED, id="diverged"),
+        pytest.param(replace(_FACTS, side=Side.NOT_FETCHED, off_base=_OFF), State.FETCH, id="not fetched"),
+        pytest.param(replace(_FACTS, side=Side.NOWHERE), State.NO_BRANCH, id="no branch"),
         pytest.param(_with(draft=True), State.DRAFT, id="draft"),
         pytest.param(_with(mergeable="CONFLICTING"), State.CONFLICT, id="conflict"),
         pytest.param(_with(review="REVIEW_REQUIRED"), State.REVIEW, id="review"),
@@ -58,10 +62,10 @@ def _check(status: str, conclusion: str, *annotations: str) -> Facts:
         pytest.param(_with(merge_state="BLOCKED"), State.RULE, id="a rule"),
         pytest.param(_check("IN_PROGRESS", ""), State.CI, id="checks run"),
         pytest.param(_check("COMPLETED", "FAILURE"), State.RED, id="red"),
-        pytest.param(_check("COMPLETED", "FAILURE", _BILLING), State.CI, id="billing is not red"),
-        pytest.param(replace(_FACTS, pr=None, asked=False), State.UNKNOWN, id="offline"),
-        pytest.param(replace(_FACTS, pr=None, asked=False, remote=_OTHER), State.PUSH, id="offline, to push"),
-        pytest.param(replace(_FACTS, pr=None, asked=False, on_base=False), State.RESTACK, id="offline, to restack"),
+        pytest.param(_check("COMPLETED", "FAILURE", _BILLING), State.CI_DOWN, id="billing is not red"),
+        pytest.param(_OFFLINE, State.UNKNOWN, id="offline"),
+        pytest.param(replace(_OFFLINE, side=Side.AHEAD), State.PUSH, id="offline, to push"),
+        pytest.param(replace(_OFFLINE, off_base=_OFF), State.RESTACK, id="offline, to restack"),
     ],
 )
 def test_state_of_one(facts: Facts, state: State) -> None:
@@ -72,10 +76,14 @@ def test_state_of_one(facts: Facts, state: State) -> None:
 
 
 def test_billing_is_said() -> None:
-    """A billing failure says that CI is not operational, with the annotation."""
-    (standing,) = standings([_check("COMPLETED", "FAILURE", _BILLING)], gates_suffice=False)
+    """A billing failure says so with the annotation; where this machine's gates suffice, nothing waits for CI."""
+    facts = _check("COMPLETED", "FAILURE", _BILLING)
 
-    assert (Ready.CI_DOWN.value, f"build: {_BILLING}") == standing.why
+    (standing,) = standings([facts], gates_suffice=False)
+    (suffices,) = standings([facts], gates_suffice=True)
+
+    assert (f"build: {_BILLING}",) == standing.why
+    assert suffices.state is State.READY
 
 
 def test_blocked_by_the_nearest_below_that_is_not_merged() -> None:
@@ -86,3 +94,33 @@ def test_blocked_by_the_nearest_below_that_is_not_merged() -> None:
     told = [str(standing) for standing in standings(stack, gates_suffice=False)]
 
     assert told == ["merged", "ready to land", "draft", "blocked by #3"]
+
+
+def _stands(*states: State) -> list[Standing]:
+    return [Standing(PrNumber(number), state) for number, state in enumerate(states, 1)]
+
+
+@pytest.mark.parametrize(
+    ("states", "command"),
+    [
+        ([State.MERGED, State.MERGED], "git fetch --prune upstream   # all is merged"),
+        ([State.MERGED, State.RESTACK, State.DRAFT], "invoke rebase --pr 2"),
+        ([State.RESTACK, State.RESTACK], "invoke restack"),
+        ([State.DRAFT, State.PUSH], "invoke restack"),
+        ([State.READY, State.BLOCKED], "invoke land"),
+        ([State.CI_DOWN], "invoke land --require gates"),
+        ([State.RED, State.DRAFT], "gh pr checks 1"),
+        ([State.RESTACK, State.CLOSED], "invoke rescue --pr 2"),
+        ([State.RESTACK, State.FETCH], "git fetch upstream"),
+        ([State.DRAFT, State.MISSING], "invoke init --check"),
+    ],
+)
+def test_one_next_command(states: list[State], command: str) -> None:
+    """What lies in everybody's way first, then what moved, then what the lowest open entry waits for."""
+    assert next_command(_stands(*states), "upstream") == command
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.MERGED])
+def test_every_state_has_a_next_command(state: State) -> None:
+    """There is no state that leaves a person without a word."""
+    assert next_command(_stands(state), "origin")

@@ -222,3 +222,32 @@ def sysroot(argv: Sequence[str], cwd: Path) -> Path:
     chosen = _chosen(argv) if argv[0] == "cargo" else ()
     done = proc.run(["rustc", *chosen, "--print", "sysroot"], cwd=cwd, env=environment({}), timeout=_QUERY_SECONDS)
     return Path(done.text)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What a Cargo workspace says of itself.
+
+    Attributes:
+        features: every feature that one of its members has.
+        rust_version: the highest `rust-version` among them, as a toolchain of three numbers, or "".
+    """
+
+    features: frozenset[str]
+    rust_version: str
+
+
+def workspace(root: Path) -> Workspace | None:
+    """Return what the Cargo workspace in a directory says of itself, by `cargo metadata`; None: there is none."""
+    argv = ["cargo", "metadata", "--no-deps", "--format-version", "1", "--offline"]
+    try:
+        done = proc.run(argv, cwd=root, env=environment({}), timeout=_QUERY_SECONDS)
+        packages = json.loads(done.stdout)["packages"] if done.returncode == 0 else None
+        if packages is None:
+            return None
+        versions = [str(each["rust_version"]) for each in packages if each.get("rust_version")]
+        features = frozenset(str(name) for each in packages for name in each["features"])
+    except (OutsideFailed, ValueError, KeyError, TypeError):
+        return None
+    parts = max(([*map(int, re.findall(r"\d+", text)), 0, 0][:3] for text in versions), default=[])
+    return Workspace(features, ".".join(map(str, parts)))

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from trunkline.adapters.answers import Answer, NotThere, error_type, judged, messages, typed, understood
-from trunkline.adapters.nodes import ENTRY, MERGING, pull_request
+from trunkline.adapters.nodes import ENTRY, MERGING, TRUNK, pull_request
 from trunkline.adapters.patience import patiently, sleep
 from trunkline.domain.errors import OutsideFailed, Refused, Transient, TrunklineError, UsageError
-from trunkline.domain.names import Oid, PrNumber
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid
 from trunkline.domain.snapshot import PullRequest, Snapshot
 from trunkline.kernel import proc
 
@@ -93,7 +93,7 @@ class GitHub:
 
     @contextlib.contextmanager
     def reading_stack(
-        self, numbers: Sequence[PrNumber], *, merging: bool = False
+        self, numbers: Sequence[PrNumber], *, merging: bool = False, trunk: BranchName | None = None
     ) -> Iterator[Callable[[], Snapshot]]:
         """Read every pull request of a stack, its checks and its force-push history, in one round trip.
 
@@ -103,6 +103,7 @@ class GitHub:
         Args:
             numbers: of the pull requests.
             merging: ask also what a merge needs to know: review and mergeability.
+            trunk: ask also for the tip of this branch.
 
         Raises:
             NotSignedIn: no credentials, or they are not accepted.
@@ -111,13 +112,17 @@ class GitHub:
         """
         fields = "...entry ...merging" if merging else "...entry"
         aliases = "\n".join(f"pr{number}: pullRequest(number: {number}) {{ {fields} }}" for number in numbers)
+        declared, wanted = (", $trunk: String!", TRUNK) if trunk else ("", "")
         query = (
-            "query Stack($owner: String!, $name: String!) { viewer { login } rateLimit { remaining resetAt }"
-            f" repository(owner: $owner, name: $name) {{ nameWithOwner {aliases} }} }}"
+            f"query Stack($owner: String!, $name: String!{declared}) {{ viewer {{ login }}"
+            " rateLimit { remaining resetAt }"
+            f" repository(owner: $owner, name: $name) {{ nameWithOwner {wanted} {aliases} }} }}"
             + ENTRY
             + (MERGING if merging else "")
         )
         variables = {"owner": self.repository.owner, "name": self.repository.name}
+        if trunk:
+            variables["trunk"] = branch_ref(trunk)
         payload = json.dumps({"query": query, "variables": variables}).encode()
         with self._begin(*_GRAPHQL, stdin=payload) as child:
             begun = [child]
@@ -283,7 +288,9 @@ class GitHub:
         with understood(answer):
             found = {n: pull_request(node) if (node := repository.get(f"pr{n}")) else None for n in numbers}
             viewer = str((data.get("viewer") or {}).get("login", ""))
-            return Snapshot(found, viewer, str(repository["nameWithOwner"]))
+            tip = (repository.get("trunk") or {}).get("target")
+            trunk = oid(tip["oid"]) if tip else None
+            return Snapshot(found, viewer, str(repository["nameWithOwner"]), trunk)
 
     def _no_repository(self, answer: Answer) -> TrunklineError:
         return UsageError(

@@ -28,12 +28,18 @@ def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
     return tuple(git.commits[name] for name in oids)
 
 
-def load(git: Git, tips: Iterable[Oid]) -> None:
-    """Read all commits between these tips and what they have in common, with patch ids; later questions are cheap.
+def load(git: Git, tips: Iterable[Oid], *, patch_ids: bool = True) -> None:
+    """Read all commits between these tips and what they have in common; later questions are cheap.
 
     Nothing is loaded where they have nothing in common, or where that lies very far back.
+
+    Args:
+        git: the repository.
+        tips: those that are not here are left out.
+        patch_ids: compute the commits' patch ids too.
     """
-    wanted = sorted({tip for tip in tips if has_object(git, tip)})
+    asked = set(tips)
+    wanted = sorted(asked - missing(git, asked))
     done = git.query("merge-base", "--octopus", "--end-of-options", *wanted, ok=(0, 1)) if wanted else None
     if done is None or done.returncode != 0:
         return
@@ -47,7 +53,8 @@ def load(git: Git, tips: Iterable[Oid]) -> None:
     git.graphs[:] = [graph]
     for commit in read_commits(git, [oid(line) for line in reversed(listed)]):
         graph.add(commit.oid, commit.parents)
-    with_patch_ids(git, read_commits(git, list(graph.order)))
+    if patch_ids:
+        with_patch_ids(git, read_commits(git, list(graph.order)))
 
 
 _LOADED = 2000

@@ -28,6 +28,10 @@ MERGING = "fragment merging on PullRequest { reviewDecision mergeable mergeState
 """What only a merge needs: GitHub computes a merge of every pull request that it is asked about."""
 
 
+TRUNK = "trunk: ref(qualifiedName: $trunk) { target { oid } }"
+"""Beside the pull requests: what they land on."""
+
+
 def pull_request(node: Mapping[str, Any]) -> PullRequest:
     """Return the pull request of a node that was asked for with `ENTRY`."""
     merge = node["mergeCommit"]

@@ -171,7 +171,12 @@ def _backups_of_run(git: Git, run: str) -> dict[str, Oid]:
 
 def backups_of(git: Git, branch: BranchName) -> tuple[Oid, ...]:
     """Return every old tip of a branch that we kept."""
-    kept = read_refs(git, f"{BACKUPS}/")
+    return backups_among(read_refs(git, f"{BACKUPS}/"), branch)
+
+
+def backups_among(held: Mapping[str, Oid], branch: BranchName) -> tuple[Oid, ...]:
+    """Return the old tips of a branch that are among refs read before."""
+    kept = {ref: tip for ref, tip in held.items() if ref.startswith(f"{BACKUPS}/")}
     return tuple(dict.fromkeys(tip for ref, tip in kept.items() if ref.split("/", 5)[5] == branch))
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from trunkline.domain.names import ZERO_OID, Oid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trunkline.domain.names import PrNumber
+    from trunkline.domain.stack import Entry
 
 
 @dataclass(frozen=True)
@@ -19,14 +22,26 @@ class OpenPullRequest:
 
     Attributes:
         cross_repository: its head is in another repository, a fork on GitHub; landing would have to push there.
+        earlier_bases: what it targeted before, oldest first.
     """
 
     number: PrNumber
     title: str
     base: str
     head: str
-    draft: bool = False
+    head_oid: Oid = ZERO_OID
     cross_repository: bool = False
+    earlier_bases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MergedPullRequest:
+    """A merged pull request that open ones may still stand on."""
+
+    number: PrNumber
+    title: str
+    head: str
+    head_oid: Oid
 
 
 class LeftOut(Enum):
@@ -76,10 +91,14 @@ def discover(pull_requests: Sequence[OpenPullRequest], trunk: str, *, alone: boo
 
 
 def _unfit(pull_requests: Sequence[OpenPullRequest], trunk: str) -> dict[PrNumber, LeftOut]:
-    """Return what can be in no stack whatever it sits on; afterwards a head names one pull request."""
+    """Return what can be in no stack whatever it sits on; afterwards a head names one pull request.
+
+    Of several with one head, that which sits on trunk or on another's head is meant; then the lowest number.
+    """
     unfit: dict[PrNumber, LeftOut] = {}
     heads: set[str] = set()
-    for pr in sorted(pull_requests, key=lambda pr: pr.number):
+    bases = {trunk, *(pr.head for pr in pull_requests if not pr.cross_repository)}
+    for pr in sorted(pull_requests, key=lambda pr: (pr.base not in bases, pr.number)):
         # A fork's branch may be called as one of ours is, trunk included: it is judged before its name is.
         if pr.cross_repository:
             unfit[pr.number] = LeftOut.FOREIGN
@@ -111,6 +130,108 @@ def _down(top: OpenPullRequest, below: Mapping[PrNumber, OpenPullRequest]) -> tu
     while parent := below.get(branch[-1].number):
         branch.append(parent)
     return tuple(reversed(branch))
+
+
+def merged_below(
+    bottom: OpenPullRequest, merged: Sequence[MergedPullRequest], contained: Sequence[Oid]
+) -> tuple[MergedPullRequest, ...]:
+    """Return the merged pull requests that a stack's bottom entry still stands on, lowest first.
+
+    Without them, an entry whose parent was squash-merged would be taken to own its parent's commits.
+
+    Args:
+        bottom: the lowest open entry.
+        merged: candidates.
+        contained: the commits of the bottom entry that trunk lacks, newest first.
+    """
+    depth = {commit: index for index, commit in enumerate(contained)}
+    found = {pr.number: (depth[pr.head_oid], pr) for pr in merged if pr.head_oid in depth}
+    # One that was amended after the entry branched off is not contained; but GitHub knows what the entry targeted.
+    for index, base in enumerate(reversed(bottom.earlier_bases)):
+        for pr in merged:
+            if pr.head == base and pr.number not in found:
+                found[pr.number] = (index - len(bottom.earlier_bases), pr)
+    return tuple(pr for _, pr in sorted(found.values(), key=lambda each: each[0], reverse=True))
+
+
+def with_bases(pull_requests: Sequence[OpenPullRequest], bases: Mapping[str, str]) -> tuple[OpenPullRequest, ...]:
+    """Return the pull requests sitting on what another tool says, where that is the head of an open one.
+
+    Args:
+        pull_requests: the open ones, as GitHub has them.
+        bases: branch -> the branch that it sits on.
+    """
+    heads = {pr.head for pr in pull_requests if not pr.cross_repository}
+
+    def moved(pr: OpenPullRequest) -> OpenPullRequest:
+        base = bases.get(pr.head)
+        return replace(pr, base=base) if base in heads - {pr.head} and base is not None else pr
+
+    return tuple(pr if pr.cross_repository else moved(pr) for pr in pull_requests)
+
+
+class Change(Enum):
+    """How a declared stack differs from what GitHub has."""
+
+    ADDED = "is open on GitHub and not declared"
+    GONE = "is neither open nor merged on GitHub"
+    RENAMED = "has another branch"
+    MOVED = "sits elsewhere"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference; `told` says it for people."""
+
+    change: Change
+    number: PrNumber
+    told: str
+
+
+def differences(
+    declared: Sequence[Entry], stack: Sequence[OpenPullRequest], merged: frozenset[PrNumber]
+) -> tuple[Difference, ...]:
+    """Say how a declared stack differs from what GitHub has, bottom first.
+
+    Args:
+        declared: the entries of stack.toml.
+        stack: the same stack on GitHub, its open pull requests.
+        merged: numbers that GitHub has as merged; a merged entry below an open one stays: its head is evidence.
+    """
+    known = {entry.pr: entry for entry in declared}
+    numbers = [pr.number for pr in stack]
+    found = [
+        Difference(Change.GONE, entry.pr, f"#{entry.pr} {entry.branch} {Change.GONE.value}")
+        for entry in declared
+        if entry.pr not in numbers and entry.pr not in merged
+    ]
+    for pr in stack:
+        if pr.number not in known:
+            told = f"#{pr.number} {pr.head} on {pr.base} {Change.ADDED.value}"
+            found.append(Difference(Change.ADDED, pr.number, told))
+        elif known[pr.number].branch != pr.head:
+            told = f"#{pr.number} has branch {pr.head} on GitHub, {known[pr.number].branch} in the file"
+            found.append(Difference(Change.RENAMED, pr.number, told))
+    common = [entry.pr for entry in declared if entry.pr in numbers]
+    wanted = [number for number in numbers if number in known]
+    if common != wanted:
+        first = next(ours for ours, theirs in zip(common, wanted, strict=True) if ours != theirs)
+        order = " ".join(f"#{number}" for number in wanted)
+        found.append(Difference(Change.MOVED, first, f"the order on GitHub is {order}"))
+    return tuple(found)
+
+
+def mended_order(
+    declared: Sequence[Entry], stack: Sequence[OpenPullRequest], merged: frozenset[PrNumber]
+) -> tuple[PrNumber, ...]:
+    """Return the numbers that a declared stack is to hold: GitHub's order; what is merged stays above what it was."""
+    order = [pr.number for pr in stack]
+    before: PrNumber | None = None
+    for entry in declared:
+        if entry.pr in merged and entry.pr not in order:
+            order.insert(order.index(before) + 1 if before in order and before is not None else 0, entry.pr)
+        before = entry.pr
+    return tuple(order)
 
 
 def _why(pr: OpenPullRequest, fit: Sequence[OpenPullRequest], trunk: str) -> LeftOut:

@@ -43,6 +43,24 @@ def failed(check: CheckRun) -> bool:
     return not pending(check) and check.conclusion not in _PASSED
 
 
+def checks_told(pr: PullRequest) -> str:
+    """Say how GitHub's checks of a pull request stand, in a few words: the worst first."""
+    if ci_state({pr.number: pr})[0] is CiState.BILLING:
+        return "CI is down: billing"
+    red = [check.name for check in pr.checks if failed(check)]
+    if red:
+        return f"failed: {', '.join(red)}"
+    waiting = [check.name for check in pr.checks if pending(check)]
+    if waiting:
+        return f"running: {', '.join(waiting)}"
+    return f"{len(pr.checks)} green" if pr.checks else "no checks"
+
+
+def review_told(pr: PullRequest) -> str:
+    """Say how the review of a pull request stands; "" where nobody is asked."""
+    return "approved" if pr.review == "APPROVED" else _REVIEW.get(pr.review, "")
+
+
 def judge(pr: PullRequest, *, gates_suffice: bool) -> Readiness:
     """Judge an open pull request.
 

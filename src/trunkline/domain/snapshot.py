@@ -96,11 +96,16 @@ class PullRequest:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Pull requests of the stack at one instant; None stands for "GitHub has no such pull request"."""
+    """Pull requests of the stack at one instant; None stands for "GitHub has no such pull request".
+
+    Attributes:
+        trunk: the trunk's tip, where it was asked for too.
+    """
 
     pull_requests: Mapping[PrNumber, PullRequest | None]
     viewer: str = ""
     repository: str = ""
+    trunk: Oid | None = None
 
     def pr(self, number: PrNumber) -> PullRequest | None:
         """Return the pull request, or None where GitHub has none of that number."""

@@ -1,8 +1,8 @@
-"""Where each entry of a stack stands: one state, from what git and GitHub say of it."""
+"""Where each entry of a stack stands: one state, from what git and GitHub say of it; and the one next command."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trunkline.domain.names import Oid, PrNumber
+    from trunkline.domain.receipt import GateOutcome
+    from trunkline.domain.stack import Entry, Stack
 
 
 class State(Enum):
@@ -21,12 +23,16 @@ class State(Enum):
     MERGED = "merged"
     CLOSED = "closed"
     MISSING = "not on GitHub"
+    NO_BRANCH = "no branch, neither here nor on the remote"
+    FETCH = "needs fetch"
+    DIVERGED = "diverged from the remote"
     RESTACK = "needs restack"
     PUSH = "needs push"
     DRAFT = "draft"
     CONFLICT = "conflicts with its base"
     RED = "a check failed"
     CI = "waits for CI"
+    CI_DOWN = "CI is down"
     REVIEW = "waits for review"
     GITHUB = "waits for GitHub"
     RULE = "blocked by a rule of the repository"
@@ -35,23 +41,42 @@ class State(Enum):
     UNKNOWN = "GitHub was not asked"
 
 
+class Side(Enum):
+    """How the local branch stands to the one that others see."""
+
+    SAME = "same"
+    ONLY_THERE = "there is no local branch"
+    BEHIND = "your branch is behind the remote's"
+    AHEAD = "commits not pushed yet"
+    REWRITTEN = "rewritten here, not pushed yet"
+    DIVERGED = "the remote's branch holds commits that yours lacks, and yours some that it lacks"
+    NOT_FETCHED = "somebody pushed what is not here"
+    NOWHERE = "there is no such branch"
+
+
+_OF_SIDE = {
+    Side.NOWHERE: State.NO_BRANCH,
+    Side.NOT_FETCHED: State.FETCH,
+    Side.DIVERGED: State.DIVERGED,
+}
+_UNPUSHED = frozenset({Side.AHEAD, Side.REWRITTEN})
+
+
 @dataclass(frozen=True)
 class Facts:
     """What was seen of one entry.
 
     Attributes:
         asked: GitHub was asked; without it, no pull request means that nothing is known.
-        local: the local branch's tip, or None where there is no local branch.
-        remote: the remote branch's tip as last fetched, or None where there is none.
-        on_base: its base's head is what it sits on; None where that is not known.
+        side: how the local branch stands to GitHub's head or, offline, to the tracking ref of the last fetch.
+        off_base: why it does not sit on its base; (): it does, or that is not known.
     """
 
     number: PrNumber
     pr: PullRequest | None
     asked: bool
-    local: Oid | None
-    remote: Oid | None
-    on_base: bool | None
+    side: Side = Side.SAME
+    off_base: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,12 +92,54 @@ class Standing:
         return self.state.value if self.blocker is None else f"{self.state.value} #{self.blocker}"
 
 
+@dataclass(frozen=True)
+class EntryStatus:
+    """One entry as the picture shows it.
+
+    Attributes:
+        entry: as stack.toml declares it.
+        pr: its pull request; None: there is none, or GitHub was not asked.
+        standing: its state.
+        head: the commit that a landing would take; None: it is neither here nor known.
+        own: how many commits are its own; None: not known.
+        gates: every gate's name, with what receipts prove of exactly that commit's tree.
+        current: it is the branch checked out.
+    """
+
+    entry: Entry
+    pr: PullRequest | None
+    standing: Standing
+    head: Oid | None
+    own: int | None
+    gates: tuple[tuple[str, GateOutcome | None], ...]
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """The whole stack at one instant.
+
+    Attributes:
+        stack: as stack.toml declares it.
+        trunk: trunk's tip on the remote, or offline as last fetched; None: it was never fetched.
+        entries: bottom first.
+        next: the one command to type; "": nothing is to be done.
+        notes: what else a person should know.
+    """
+
+    stack: Stack
+    trunk: Oid | None
+    entries: tuple[EntryStatus, ...]
+    next: str
+    notes: tuple[str, ...] = field(default=())
+
+
 _OF_READY = {
     Ready.YES: State.READY,
     Ready.SOON: State.GITHUB,
     Ready.CHECKS: State.CI,
     Ready.REVIEW: State.REVIEW,
-    Ready.CI_DOWN: State.CI,
+    Ready.CI_DOWN: State.CI_DOWN,
     Ready.RED: State.RED,
     Ready.CONFLICT: State.CONFLICT,
     Ready.DRAFT: State.DRAFT,
@@ -82,6 +149,8 @@ _OF_READY = {
 
 def standings(entries: Sequence[Facts], *, gates_suffice: bool) -> tuple[Standing, ...]:
     """Say where each entry stands, bottom first.
+
+    "Blocked by" replaces only "ready to land": what an entry lacks by itself can be mended while it waits for others.
 
     Args:
         entries: what was seen, bottom first.
@@ -105,14 +174,65 @@ def _alone(facts: Facts, *, gates_suffice: bool) -> Standing:
         return Standing(facts.number, State.MISSING)
     if facts.pr is not None and facts.pr.state is not PrState.OPEN:
         return Standing(facts.number, State.MERGED if facts.pr.state is PrState.MERGED else State.CLOSED)
-    if facts.on_base is False:
-        return Standing(facts.number, State.RESTACK)
-    # GitHub's head is of now; the tracking ref is of the last fetch.
-    pushed = facts.remote if facts.pr is None else facts.pr.head_oid
-    if facts.local is not None and facts.local != pushed:
-        return Standing(facts.number, State.PUSH)
+    return _for_git(facts) or _for_github(facts, gates_suffice=gates_suffice)
+
+
+def _for_git(facts: Facts) -> Standing | None:
+    if facts.side in _OF_SIDE:
+        return Standing(facts.number, _OF_SIDE[facts.side], (facts.side.value,))
+    if facts.off_base:
+        return Standing(facts.number, State.RESTACK, facts.off_base)
+    return Standing(facts.number, State.PUSH, (facts.side.value,)) if facts.side in _UNPUSHED else None
+
+
+def _for_github(facts: Facts, *, gates_suffice: bool) -> Standing:
+    beside = (facts.side.value,) if facts.side is Side.BEHIND else ()
     if facts.pr is None:
-        return Standing(facts.number, State.UNKNOWN)
+        return Standing(facts.number, State.UNKNOWN, beside)
     readiness = judge(facts.pr, gates_suffice=gates_suffice)
-    down = (Ready.CI_DOWN.value,) if readiness.state is Ready.CI_DOWN else ()
-    return Standing(facts.number, _OF_READY[readiness.state], down + readiness.why)
+    return Standing(facts.number, _OF_READY[readiness.state], (*readiness.why, *beside))
+
+
+def next_command(standings: Sequence[Standing], remote: str) -> str:
+    """Return the one command to type for a stack, decided by the lowest entry that is not merged.
+
+    Args:
+        standings: bottom first.
+        remote: the remote's name.
+    """
+    open_ = [standing for standing in standings if standing.state is not State.MERGED]
+    if not open_:
+        return f"git fetch --prune {remote}   # all is merged"
+    first = open_[0]
+    stuck = next((each for each in open_ if each.state in _STUCK), None)
+    if stuck is not None:
+        return _STUCK[stuck.state].format(pr=stuck.number, remote=remote)
+    moved = [each for each in open_ if each.state in {State.RESTACK, State.PUSH, State.CONFLICT}]
+    if moved and (len(moved) > 1 or moved[0] is not first):
+        return "invoke restack"
+    return _OF_FIRST[first.state].format(pr=first.number, remote=remote)
+
+
+# What lies in the way of every other task, wherever in the stack it is.
+_STUCK = {
+    State.MISSING: "invoke init --check",
+    State.NO_BRANCH: "invoke init --check",
+    State.FETCH: "git fetch {remote}",
+    State.DIVERGED: "git fetch {remote} && invoke rebase --pr {pr} --dry-run",
+    State.CLOSED: "invoke rescue --pr {pr}",
+}
+_OF_FIRST = {
+    State.RESTACK: "invoke rebase --pr {pr}",
+    State.PUSH: "invoke rebase --pr {pr}",
+    State.DRAFT: "invoke rebase --pr {pr}",
+    State.CONFLICT: "invoke rebase --pr {pr}",
+    State.RED: "gh pr checks {pr}",
+    State.CI: "gh pr checks {pr} --watch",
+    State.CI_DOWN: "invoke land --require gates",
+    State.REVIEW: "gh pr view {pr} --web",
+    State.GITHUB: "invoke status",
+    State.RULE: "gh pr view {pr} --web",
+    State.BLOCKED: "invoke land",
+    State.READY: "invoke land",
+    State.UNKNOWN: "invoke status",
+}

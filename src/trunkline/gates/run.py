@@ -34,9 +34,8 @@ def gate_names(settings: GateSettings) -> tuple[str, ...]:
     return tuple(gate.name for gate in catalogue(settings))
 
 
-def proven(top: Path, commit: Oid, settings: GateSettings) -> tuple[GateOutcome, ...]:
+def proven(git: Git, commit: Oid, settings: GateSettings) -> tuple[GateOutcome, ...]:
     """Return the passes that receipts prove for exactly a commit's tree, with the toolchains that they name."""
-    git = Git(top)
     tree = git.tree(commit)
     known = execute.sound_receipts(Store(git.state_dir()), tree, lambda _: None)
     found = (execute.proven(known, gate, tree, None, None) for gate in catalogue(settings))

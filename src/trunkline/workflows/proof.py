@@ -21,7 +21,7 @@ def gates_for(context: Context, tip: Oid) -> tuple[tuple[str, GateOutcome | None
     A gate that was unavailable leaves no receipt; the journal remembers that it was tried on this commit.
     """
     settings = context.stack.gates
-    receipts = {outcome.gate: outcome for outcome in proven(context.git.cwd, tip, settings)}
+    receipts = {outcome.gate: outcome for outcome in proven(context.git, tip, settings)}
     tried = {name: GateOutcome.unavailable(name, cure) for name, cure in unavailable_gates(context, tip).items()}
     return tuple((name, receipts.get(name) or tried.get(name)) for name in gate_names(settings))
 

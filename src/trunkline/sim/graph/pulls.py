@@ -230,8 +230,8 @@ def _git(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str,
         )
 
     return {
-        "baseRef": lambda: _branch(repository, pull.base),
-        "headRef": lambda: _branch(repository, pull.head),
+        "baseRef": lambda: _branch(asking, repository, pull.base),
+        "headRef": lambda: _branch(asking, repository, pull.head),
         "baseRefOid": base,
         "mergeable": lambda: mergeable(world, repository, pull).value,
         "mergeStateStatus": lambda: merge_state(asking, repository, pull),
@@ -281,7 +281,8 @@ def repository_node(asking: Asking, repository: Repository) -> Node:
             "squashMergeAllowed": settings.squash_allowed,
             "rebaseMergeAllowed": settings.rebase_allowed,
             "deleteBranchOnMerge": settings.delete_branch_on_merge,
-            "defaultBranchRef": lambda: _branch(repository, repository.default_branch),
+            "defaultBranchRef": lambda: _branch(asking, repository, repository.default_branch),
+            "ref": lambda qualified_name: _branch(asking, repository, qualified_name.removeprefix("refs/heads/")),
             "labels": lambda order_by=None, **page: _labels(repository, tuple(repository.labels), order_by, page),
             "pullRequest": lambda number: _pull(asking, repository, number),
             "pullRequests": lambda **arguments: _pulls(asking, repository, **arguments),
@@ -289,7 +290,7 @@ def repository_node(asking: Asking, repository: Repository) -> Node:
     )
 
 
-def _branch(repository: Repository, name: str) -> Node | None:
+def _branch(asking: Asking, repository: Repository, name: str) -> Node | None:
     """Return a branch, or null as GitHub does where it is gone (the default branch: of an empty repository)."""
     if name not in repository.refs:
         return None
@@ -298,6 +299,7 @@ def _branch(repository: Repository, name: str) -> Node | None:
         "id": f"REF_{repository.id}_{name}",
         "name": name,
         "prefix": "refs/heads/",
+        "target": lambda: commit_node(asking, repository, repository.refs[name]),
         "branchProtectionRule": None,
     }
     return Node("Ref", fields)

@@ -1,0 +1,102 @@
+"""Which pull requests a repository has: the open ones, and those merged lately that they may still stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trunkline.adapters.github import GitHub
+from trunkline.domain.discover import MergedPullRequest, OpenPullRequest
+from trunkline.domain.errors import OutsideFailed, UsageError
+from trunkline.domain.names import oid, pr_number
+
+_QUERY = """
+query Open($owner: String!, $name: String!, $after: String, $first: Boolean!) {
+  repository(owner: $owner, name: $name) {
+    defaultBranchRef { name }
+    pullRequests(states: OPEN, first: 100, after: $after) {
+      nodes {
+        number title isDraft baseRefName headRefName headRefOid headRepository { nameWithOwner }
+        timelineItems(last: 100, itemTypes: [BASE_REF_CHANGED_EVENT, AUTOMATIC_BASE_CHANGE_SUCCEEDED_EVENT]) {
+          nodes {
+            ... on BaseRefChangedEvent { previousRefName }
+            ... on AutomaticBaseChangeSucceededEvent { oldBase }
+          }
+        }
+      }
+      pageInfo { hasNextPage endCursor }
+    }
+    merged: pullRequests(states: MERGED, first: 100, orderBy: { field: UPDATED_AT, direction: DESC })
+      @include(if: $first) { nodes { number title baseRefName headRefName headRefOid } }
+  }
+}
+"""
+_PAGES = 50  # 5,000 open pull requests
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A repository's pull requests.
+
+    Attributes:
+        trunk: its default branch.
+        open: every open one.
+        merged: the hundred that were merged or touched last.
+    """
+
+    trunk: str
+    open: tuple[OpenPullRequest, ...]
+    merged: tuple[MergedPullRequest, ...]
+
+
+def list_pull_requests(github: GitHub) -> Listing:
+    """Read them: one query up to 100 open pull requests, one more for each further hundred.
+
+    Raises:
+        UsageError: GitHub has no such repository for us, or it is empty.
+        OutsideFailed: GitHub or the network failed, after retries, or what it says cannot be understood.
+    """
+    slug = github.repository
+    after, found = None, list[OpenPullRequest]()
+    trunk, merged = "", tuple[MergedPullRequest, ...]()
+    for page in range(_PAGES):
+        variables = {"owner": slug.owner, "name": slug.name, "after": after, "first": page == 0}
+        try:
+            data = github.graphql(_QUERY, variables)["repository"]
+            if data is None or data["defaultBranchRef"] is None:
+                raise UsageError(
+                    f"{slug.slug} has no branch yet, or GitHub does not show it to you", next_command="gh auth status"
+                )
+            nodes = data["pullRequests"]
+            found += [_open(node, slug.slug) for node in nodes["nodes"]]
+            if page == 0:
+                trunk = str(data["defaultBranchRef"]["name"])
+                merged = tuple(_merged(node) for node in data["merged"]["nodes"])
+            if not nodes["pageInfo"]["hasNextPage"]:
+                break
+            after = nodes["pageInfo"]["endCursor"]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise OutsideFailed("GitHub's list of pull requests is not what it should be", why=repr(error)) from error
+    return Listing(trunk, tuple(found), merged)
+
+
+def _open(node: Mapping[str, Any], slug: str) -> OpenPullRequest:
+    events = (event for event in node["timelineItems"]["nodes"] if event)
+    before = tuple(str(event.get("previousRefName") or event.get("oldBase") or "") for event in events)
+    head_repository = (node["headRepository"] or {}).get("nameWithOwner", "")
+    return OpenPullRequest(
+        number=pr_number(node["number"]),
+        title=str(node["title"]),
+        base=str(node["baseRefName"]),
+        head=str(node["headRefName"]),
+        head_oid=oid(node["headRefOid"]),
+        cross_repository=head_repository.lower() != slug.lower(),
+        earlier_bases=tuple(name for name in before if name),
+    )
+
+
+def _merged(node: Mapping[str, Any]) -> MergedPullRequest:
+    return MergedPullRequest(
+        pr_number(node["number"]), str(node["title"]), str(node["headRefName"]), oid(node["headRefOid"])
+    )

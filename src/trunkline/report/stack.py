@@ -1,0 +1,131 @@
+"""A stack as a picture: a tree on the terminal, bottom entry first; or as JSON values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+from rich.tree import Tree
+
+from trunkline.domain.names import short
+from trunkline.domain.readiness import checks_told, review_told
+from trunkline.domain.receipt import Verdict
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.status import EntryStatus, StackStatus, State
+from trunkline.report.escape import for_terminal
+
+_MARKS = {
+    State.MERGED: ("✓", "green"),
+    State.READY: ("✓", "green"),
+    State.CLOSED: ("✗", "red"),
+    State.MISSING: ("✗", "red"),
+    State.NO_BRANCH: ("✗", "red"),
+    State.DIVERGED: ("✗", "red"),
+    State.RED: ("✗", "red"),
+    State.CONFLICT: ("✗", "red"),
+    State.RESTACK: ("!", "yellow"),
+    State.PUSH: ("!", "yellow"),
+    State.FETCH: ("!", "yellow"),
+}
+
+
+def stack_tree(status: StackStatus) -> RenderableType:
+    """Return the stack as a tree that grows from trunk, the bottom entry first."""
+    at = f" at {short(status.trunk)}" if status.trunk else ""
+    tree = Tree(_text((f"{status.stack.trunk}{at}", "bold")), guide_style="dim")
+    for entry in status.entries:
+        tree.add(_entry(entry))
+    return tree
+
+
+def _entry(row: EntryStatus) -> RenderableType:
+    mark, style = _MARKS.get(row.standing.state, ("·", "cyan"))
+    title = row.entry.title or (row.pr.title if row.pr else "")
+    head = _text(
+        (f"{mark} ", style), (f"#{row.entry.pr} ", "bold"), f"{title}  " if title else "", (_state(row), style)
+    )
+    lines = [head, _text((f"  {row.entry.branch}{'  (checked out)' if row.current else ''}", "dim"))]
+    if row.standing.state is not State.MERGED:
+        facts = "  ·  ".join(fact for fact in _facts(row) if fact)
+        lines += [_text((f"  {facts}", "dim"))] if facts else []
+        lines += [_text((f"  {why}", "yellow")) for why in row.standing.why]
+    return Group(*lines)
+
+
+def _state(row: EntryStatus) -> str:
+    if row.pr is not None and row.pr.state is PrState.MERGED:
+        by = f" as {short(row.pr.merge_commit)}" if row.pr.merge_commit else ""
+        return f"merged {row.pr.merged_at[:10]}{by}"
+    return str(row.standing)
+
+
+def _facts(row: EntryStatus) -> tuple[str, ...]:
+    pr = row.pr
+    open_ = pr is not None and pr.state is PrState.OPEN
+    return (
+        short(row.head) if row.head else "",
+        "" if row.own is None else f"{row.own} {'commit' if row.own == 1 else 'commits'}",
+        ("draft" if pr.draft else "ready for review") if pr and open_ else "",
+        review_told(pr) if pr and open_ else "",
+        checks_told(pr) if pr and open_ else "",
+        _gates(row),
+    )
+
+
+def _gates(row: EntryStatus) -> str:
+    passed = [name for name, outcome in row.gates if outcome is not None and outcome.verdict is Verdict.PASSED]
+    lacking = [name for name, _ in row.gates if name not in passed]
+    if not passed:
+        return "no receipts"
+    return f"gates {len(passed)} of {len(row.gates)}" + (f", not {', '.join(lacking)}" if lacking else "")
+
+
+def _text(*parts: tuple[str, str] | str) -> Text:
+    text = Text()
+    for part in parts:
+        content, style = (part, "") if isinstance(part, str) else part
+        text.append(for_terminal(content), style)
+    return text
+
+
+def stack_data(status: StackStatus) -> dict[str, Any]:
+    """Return the stack as JSON values; keys are public (contract)."""
+    return {
+        "trunk": status.stack.trunk,
+        "trunk_commit": status.trunk,
+        "next": status.next,
+        "notes": list(status.notes),
+        "entries": [_entry_data(row) for row in status.entries],
+    }
+
+
+def _entry_data(row: EntryStatus) -> dict[str, Any]:
+    pr = row.pr
+    return {
+        "pr": row.entry.pr,
+        "branch": row.entry.branch,
+        "title": row.entry.title or (pr.title if pr else ""),
+        "state": row.standing.state.name.lower(),
+        "told": str(row.standing),
+        "why": list(row.standing.why),
+        "blocked_by": row.standing.blocker,
+        "commit": row.head,
+        "own_commits": row.own,
+        "checked_out": row.current,
+        "gates": {name: outcome.verdict.value if outcome else None for name, outcome in row.gates},
+        "pull_request": None
+        if pr is None
+        else {
+            "state": pr.state.value,
+            "url": pr.url,
+            "draft": pr.draft,
+            "base": pr.base,
+            "review": pr.review,
+            "checks": checks_told(pr),
+            "mergeable": pr.mergeable,
+            "merge_state": pr.merge_state,
+            "merged_at": pr.merged_at,
+            "merge_commit": pr.merge_commit,
+        },
+    }

@@ -1,0 +1,92 @@
+"""The task that brings trunkline into a repository: init."""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+from invoke.context import Context as InvokeContext
+from invoke.tasks import task
+
+from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.tasks.flags import HELP, help_of
+from trunkline.tasks.telling import Told, telling
+from trunkline.workflows import discover as discover_workflow
+
+
+def _tell_seen(told: Told, seen: discover_workflow.Seen) -> None:
+    told.account["stacks"] = [
+        [{"pr": entry.pr, "branch": entry.branch, "title": entry.title} for entry in stack] for stack in seen.stacks
+    ]
+    left_out = sorted(seen.found.left_out.items())
+    told.account["left_out"] = {str(number): why.value for number, why in left_out}
+    for stack in seen.stacks:
+        told.terminal.headline(f"{' '.join(f'#{entry.pr}' for entry in stack)} -> {seen.trunk}")
+        for entry in stack:
+            told.terminal.line(f"  #{entry.pr} {entry.branch}  {entry.title}")
+    for number, why in left_out:
+        told.terminal.line(("  left out: ", "yellow"), f"#{number}: {why.value}")
+    for note in seen.notes:
+        told.terminal.line(("note: ", "yellow"), note)
+
+
+def _tell_differences(told: Told, checked: tuple[discover_workflow.Checked, ...]) -> list[str]:
+    lines = [
+        f"{each.stack.name}: {one.told}" if each.stack.name else one.told
+        for each in checked
+        for one in each.differences
+    ]
+    told.account["differences"] = lines
+    return lines
+
+
+@task(help={
+    "check": "say how stack.toml differs from GitHub, change nothing; exit code 1 where it does",
+    "update": "mend stack.toml; comments and order stay",
+    "remote": "the git remote; default: origin, or the only one",
+    "trunk": "the branch that stacks land on; default: GitHub's default branch",
+    "alone": "a pull request that sits on trunk alone is a stack too",
+    "dry-run": HELP["dry-run"],
+    **help_of("json"),
+})  # fmt: skip
+def init(
+    _: InvokeContext,
+    check: bool = False,
+    update: bool = False,
+    remote: str = "",
+    trunk: str = "",
+    alone: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """Write stack.toml from the repository's open pull requests; or say how it differs from them, and mend it."""
+    with telling("init", json_wanted=json) as told:
+        if check and update:
+            raise UsageError("--check and --update are two things", next_command="invoke init --check")
+        if not (check or update or dry_run):
+            discover_workflow.refuse_second()
+        seen = discover_workflow.look(told.terminal, remote=remote, trunk=trunk, alone=alone)
+        if not (check or update):
+            _tell_seen(told, seen)
+            if not dry_run:
+                told.terminal.line(f"wrote {discover_workflow.write(seen)}")
+                told.terminal.next("invoke status")
+            return
+        checked = discover_workflow.check(seen)
+        lines = _tell_differences(told, checked)
+        if not lines:
+            told.terminal.line("stack.toml says what GitHub has")
+            return
+        if check:
+            raise CheckFailed(
+                f"stack.toml differs from GitHub in {len(lines)} {'place' if len(lines) == 1 else 'places'}",
+                why="\n".join(lines),
+                next_command="invoke init --update",
+            )
+        for line in lines:
+            told.terminal.line(f"  {line}")
+        if not dry_run:
+            told.terminal.line(f"mended {discover_workflow.update(seen, checked)}")
+
+
+def add_to(namespace: Collection) -> None:
+    """Add this task to the collection."""
+    namespace.add_task(init)

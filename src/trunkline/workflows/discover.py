@@ -1,0 +1,226 @@
+"""init: stack.toml from the repository's open pull requests; how it differs from them, and what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+from trunkline.adapters import cargo, config, refs, stackfile
+from trunkline.adapters.git import Git
+from trunkline.adapters.github import GitHub, repository_of
+from trunkline.adapters.listing import Listing, list_pull_requests
+from trunkline.adapters.tracked import tracked_stacks
+from trunkline.domain.discover import (
+    Difference,
+    Found,
+    OpenPullRequest,
+    differences,
+    discover,
+    mended_order,
+    merged_below,
+    with_bases,
+)
+from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref
+from trunkline.domain.stack import Entry, GateSettings, Stack
+from trunkline.kernel.files import replace_bytes
+from trunkline.workflows.context import Listener, load_stacks, top_of
+from trunkline.workflows.look import look_at_remote
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The stacks that a repository's open pull requests form.
+
+    Attributes:
+        git: the checkout.
+        remote: the git remote.
+        trunk: the branch that they land on.
+        stacks: each bottom first, with the merged pull requests that its bottom entry still stands on.
+        found: the same without those, and what is in no stack.
+        listing: what GitHub said.
+        notes: what else a person should know.
+    """
+
+    git: Git
+    remote: str
+    trunk: BranchName
+    stacks: tuple[tuple[Entry, ...], ...]
+    found: Found
+    listing: Listing
+    notes: tuple[str, ...]
+
+
+def look(tell: Listener, *, remote: str = "", trunk: str = "", alone: bool = False, cwd: Path | None = None) -> Seen:
+    """Look at the repository's pull requests: one question to GitHub, and what git has to say of merged parents.
+
+    Args:
+        tell: who is told.
+        remote: the git remote; "": origin, or the only one.
+        trunk: the branch that stacks land on; "": GitHub's default branch.
+        alone: a pull request that sits on trunk alone counts as a stack too.
+        cwd: a directory inside the checkout.
+
+    Raises:
+        UsageError: this is no checkout, or it has no such remote, or GitHub shows no such repository.
+        OutsideFailed: GitHub or the remote did not answer.
+    """
+    git = top_of(Git(cwd or Path.cwd()))
+    remote = remote or _remote(git)
+    listing = list_pull_requests(GitHub(repository_of(refs.remote_url(git, remote)), git.cwd, tell.progress))
+    onto = branch_name(trunk or listing.trunk)
+    notes = []
+    pulls = listing.open
+    for tracked in tracked_stacks(git):
+        moved = with_bases(pulls, tracked.bases)
+        for before, now in zip(pulls, moved, strict=True):
+            if before.base != now.base:
+                notes.append(
+                    f"#{now.number} sits on {now.base} by {tracked.tool}; on GitHub it targets {before.base}"
+                )
+        pulls = moved
+    found = discover(pulls, onto, alone=alone)
+    stacks = _with_merged(git, remote, onto, found, listing)
+    return Seen(git, remote, onto, stacks, found, listing, tuple(notes))
+
+
+def _remote(git: Git) -> str:
+    names = git.query("remote").text.split()
+    if "origin" in names or not names:
+        return "origin"
+    if len(names) == 1:
+        return names[0]
+    raise UsageError(
+        "which remote has the pull requests?",
+        why=f"there are {', '.join(names)}",
+        next_command=f"invoke init --remote {names[0]}",
+    )
+
+
+def _with_merged(
+    git: Git, remote: str, trunk: BranchName, found: Found, listing: Listing
+) -> tuple[tuple[Entry, ...], ...]:
+    if not found.stacks:
+        return ()
+    bottoms = tuple(_entry(stack[0]) for stack in found.stacks)
+    tips = look_at_remote(git, Stack(trunk, remote, bottoms), bottoms)
+    upon = tips[branch_ref(trunk)]
+    stacks = []
+    for stack in found.stacks:
+        listed = git.query("rev-list", "--topo-order", "--end-of-options", f"{upon}..{stack[0].head_oid}").text
+        below = merged_below(stack[0], listing.merged, [Oid(line) for line in listed.split()])
+        merged = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in below)
+        stacks.append((*merged, *(_entry(pr) for pr in stack)))
+    return tuple(stacks)
+
+
+def _entry(pr: OpenPullRequest) -> Entry:
+    return Entry(pr.number, branch_name(pr.head), pr.title)
+
+
+def refuse_second(cwd: Path | None = None) -> None:
+    """See that there is no stack.toml yet.
+
+    Raises:
+        UsageError: there is one.
+    """
+    path = top_of(Git(cwd or Path.cwd())).cwd / config.FILE_NAME
+    if path.exists():
+        raise UsageError(
+            "there is a stack.toml already",
+            why=f"{path} is yours to edit",
+            next_command=("invoke init --check   # how it differs from GitHub", "invoke init --update   # mend it"),
+        )
+
+
+def write(seen: Seen) -> Path:
+    """Write a new stack.toml and the schema that editors complete it by; return its path.
+
+    Raises:
+        UsageError: there is one already, or no stack to write.
+    """
+    refuse_second(seen.git.cwd)
+    path = seen.git.cwd / config.FILE_NAME
+    if not seen.stacks:
+        raise UsageError(
+            f"no open pull request sits on {seen.trunk}",
+            why="\n".join(f"#{number}: {why.value}" for number, why in sorted(seen.found.left_out.items())),
+            next_command="gh pr list",
+        )
+    names = {str(stack[-1].branch): stack for stack in seen.stacks}
+    text = stackfile.new_file(names, trunk=seen.trunk, remote=seen.remote, gates=_gates(seen.git.cwd))
+    schema = seen.git.cwd / stackfile.SCHEMA_PATH
+    schema.parent.mkdir(exist_ok=True)
+    replace_bytes(schema, resources.files("trunkline").joinpath("stack.schema.json").read_bytes())
+    replace_bytes(path, text.encode())
+    config.load(path)
+    return path
+
+
+def _gates(top: Path) -> GateSettings:
+    """Return the gates' settings that the Cargo workspace suggests: its features, its rust-version."""
+    found = cargo.workspace(top)
+    if found is None:
+        return replace(GateSettings(), features=())
+    features = tuple(name for name in GateSettings().features if name in found.features)
+    return replace(GateSettings(), features=features, msrv=found.rust_version or GateSettings().msrv)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One declared stack, beside what GitHub has of it."""
+
+    stack: Stack
+    entries: tuple[Entry, ...]
+    differences: tuple[Difference, ...]
+
+
+def check(seen: Seen) -> tuple[Checked, ...]:
+    """Say how every stack of stack.toml differs from GitHub.
+
+    Raises:
+        UsageError: stack.toml is missing or wrong.
+    """
+    merged = frozenset(pr.number for pr in seen.listing.merged)
+    return tuple(_checked(seen, stack, merged) for stack in load_stacks(seen.git.cwd))
+
+
+def _checked(seen: Seen, stack: Stack, merged: frozenset[PrNumber]) -> Checked:
+    declared = {entry.pr for entry in stack.entries}
+    shared = [sum(pr.number in declared for pr in pulls) for pulls in seen.found.stacks]
+    best = max(range(len(shared)), key=shared.__getitem__, default=None)
+    pulls: Sequence[OpenPullRequest] = seen.found.stacks[best] if best is not None and shared[best] else ()
+    by_number = {pr.number: pr for pr in pulls}
+    known = {entry.pr: entry for entry in stack.entries}
+    entries = tuple(
+        replace(known[number], branch=branch_name(by_number[number].head))
+        if number in known and number in by_number
+        else known.get(number) or _entry(by_number[number])
+        for number in mended_order(stack.entries, pulls, merged)
+    )
+    return Checked(stack, entries, differences(stack.entries, pulls, merged))
+
+
+def update(seen: Seen, checked: Sequence[Checked]) -> Path:
+    """Mend stack.toml; comments, order and everything that people wrote stay.
+
+    Raises:
+        Refused: a stack would have no entry left.
+    """
+    path = seen.git.cwd / config.FILE_NAME
+    text = path.read_text(encoding="utf-8")
+    for each in checked:
+        if not each.differences:
+            continue
+        if not each.entries:
+            raise Refused(
+                f"stack {each.stack.name} would have no entry left".replace("  ", " "),
+                why="\n".join(difference.told for difference in each.differences),
+                next_command="${EDITOR:-vi} stack.toml",
+            )
+        text = stackfile.mended(text, each.stack.name, each.entries)
+    replace_bytes(path, text.encode())
+    config.load(path)
+    return path

@@ -1,0 +1,194 @@
+"""status: where every entry stands, from one question to GitHub and a handful of git processes. Moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trunkline.adapters import history, journal, refs
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, short
+from trunkline.domain.receipt import GateOutcome
+from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
+from trunkline.domain.stack import Entry
+from trunkline.domain.status import EntryStatus, Facts, Side, StackStatus, next_command, standings
+from trunkline.gates.run import gate_names, proven
+from trunkline.workflows.context import Context
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """One entry's branch, here and where others see it.
+
+    Attributes:
+        ours: the local branch's tip.
+        theirs: GitHub's head or, where GitHub was not asked, the tracking ref of the last fetch.
+        side: how the two stand to each other.
+    """
+
+    ours: Oid | None
+    theirs: Oid | None
+    side: Side
+
+    @property
+    def head(self) -> Oid | None:
+        """What a landing would take: the side that holds the other's commits."""
+        return self.theirs if self.side in {Side.BEHIND, Side.ONLY_THERE} else self.ours
+
+
+def look(context: Context, *, offline: bool) -> StackStatus:
+    """Look at a stack.
+
+    Args:
+        context: of the whole stack.
+        offline: GitHub is not asked; the remote is as it was last fetched.
+
+    Raises:
+        NotSignedIn, OutsideFailed: GitHub did not answer.
+    """
+    stack = context.stack
+    if offline:
+        here = _refs(context)
+        return _picture(context, None, here)
+    with context.github.reading_stack(
+        [entry.pr for entry in stack.entries], merging=True, trunk=stack.trunk
+    ) as answer:
+        here = _refs(context)
+        return _picture(context, answer(), here)
+
+
+def _refs(context: Context) -> dict[str, Oid]:
+    """Return the refs that matter, by full name, in one process."""
+    stack = context.stack
+    branches: list[BranchName] = [stack.trunk, *(entry.branch for entry in stack.entries)]
+    names = [name for b in branches for name in (branch_ref(b), refs.tracking_ref(stack.remote, b))]
+    return refs.read_refs(context.git, *names, f"{refs.BACKUPS}/")
+
+
+def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid]) -> StackStatus:
+    stack = context.stack
+    fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
+    pulls = {entry.pr: snapshot.pr(entry.pr) if snapshot else None for entry in stack.entries}
+    tips = [*_branches_of(here), *(head for pr in pulls.values() if pr for head in (pr.head_oid, pr.merge_commit))]
+    history.load(context.git, [tip for tip in tips if tip is not None], patch_ids=False)
+    view = _View(
+        context,
+        snapshot.trunk if snapshot else fetched,
+        pulls,
+        {entry.pr: _branch(context, entry, pulls[entry.pr], here) for entry in stack.entries},
+    )
+    facts = [
+        Facts(entry.pr, pulls[entry.pr], snapshot is not None, view.branches[entry.pr].side, view.off_base(entry))
+        for entry in stack.entries
+    ]
+    told = standings(facts, gates_suffice=stack.land.require == "gates")
+    current = context.git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+    rows = tuple(
+        EntryStatus(
+            entry, pulls[entry.pr], standing, view.branches[entry.pr].head, view.own(entry), view.gates(entry),
+            current=entry.branch == current,
+        )
+        for entry, standing in zip(stack.entries, told, strict=True)
+    )  # fmt: skip
+    waiting = _waiting(context)
+    moved = f"{context.tracking} moved on since it was fetched" if view.trunk != fetched else ""
+    unasked = "" if snapshot else f"GitHub was not asked; {stack.remote} is as it was last fetched"
+    command = "invoke continue" if waiting else next_command(told, stack.remote)
+    return StackStatus(stack, view.trunk, rows, command, tuple(filter(None, (waiting, moved, unasked))))
+
+
+def _branches_of(here: Mapping[str, Oid]) -> list[Oid]:
+    return [tip for ref, tip in here.items() if not ref.startswith(f"{refs.BACKUPS}/")]
+
+
+@dataclass(frozen=True)
+class _View:
+    """What was seen of the whole stack.
+
+    Attributes:
+        trunk: its tip on the remote, as far as known.
+        pulls: entry -> its pull request.
+        branches: entry -> its branch.
+    """
+
+    context: Context
+    trunk: Oid | None
+    pulls: Mapping[PrNumber, PullRequest | None]
+    branches: Mapping[PrNumber, _Branch]
+
+    def off_base(self, entry: Entry) -> tuple[str, ...]:
+        """Say why an entry does not sit where it belongs: trunk, or the nearest entry below that is not merged."""
+        git, pr, head = self.context.git, self.pulls[entry.pr], self.branches[entry.pr].head
+        below = next((each for each in reversed(self.context.stack.below(entry)) if not self._merged(each)), None)
+        base = self.branches[below.pr].head if below else self.trunk
+        name = below.branch if below else self.context.stack.trunk
+        elsewhere = pr is not None and pr.base != name
+        why = (f"its pull request targets {pr.base}, and it belongs on {name}",) if pr and elsewhere else ()
+        if head is None or base is None or history.is_ancestor(git, base, head):
+            return why
+        if history.missing(git, [base]):
+            return (*why, f"{name} moved on to {short(base)}")
+        lacks = len(history.reachable(git, [base], [head]))
+        return (*why, f"{lacks} {'commit' if lacks == 1 else 'commits'} of {name} not in it")
+
+    def own(self, entry: Entry) -> int | None:
+        """Return how many commits are in an entry and in nothing below it, whatever that was rewritten to since."""
+        git, head = self.context.git, self.branches[entry.pr].head
+        if head is None or self._merged(entry) or history.missing(git, [head]):
+            return None
+        below = self.context.stack.below(entry)
+        tips = [tip for each in below for tip in (self.branches[each.pr].ours, self.branches[each.pr].theirs)]
+        heads = [old for each in below if (pr := self.pulls[each.pr]) for old in pr.historical_heads]
+        known = [tip for tip in (self.trunk, *tips, *heads) if tip is not None]
+        return len(history.reachable(git, [head], set(known) - history.missing(git, known)))
+
+    def gates(self, entry: Entry) -> tuple[tuple[str, GateOutcome | None], ...]:
+        """Return every gate with what receipts prove of the entry's head."""
+        git, head, settings = self.context.git, self.branches[entry.pr].head, self.context.stack.gates
+        unknown = head is None or self._merged(entry) or history.missing(git, [head])
+        found = {} if head is None or unknown else {each.gate: each for each in proven(git, head, settings)}
+        return tuple((name, found.get(name)) for name in gate_names(settings))
+
+    def _merged(self, entry: Entry) -> bool:
+        pr = self.pulls[entry.pr]
+        return pr is not None and pr.state is PrState.MERGED
+
+
+def _branch(context: Context, entry: Entry, pr: PullRequest | None, here: Mapping[str, Oid]) -> _Branch:
+    git = context.git
+    ours = here.get(branch_ref(entry.branch))
+    theirs = pr.head_oid if pr else here.get(refs.tracking_ref(context.stack.remote, entry.branch))
+    if theirs is None:
+        side = Side.AHEAD if ours else Side.NOWHERE
+    elif ours == theirs:
+        side = Side.SAME
+    elif history.missing(git, [theirs]):
+        side = Side.NOT_FETCHED
+    elif ours is None:
+        side = Side.ONLY_THERE
+    elif history.is_ancestor(git, theirs, ours):
+        side = Side.AHEAD
+    elif history.is_ancestor(git, ours, theirs):
+        side = Side.BEHIND
+    else:
+        side = Side.DIVERGED if _foreign(context, entry, ours, theirs, here) else Side.REWRITTEN
+    return _Branch(ours, theirs, side)
+
+
+def _foreign(context: Context, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:
+    """Say whether the other side holds commits that were never here; the reflog is asked where backups do not do.
+
+    The rule of `evidence.foreign_commits`, without a process for each entry.
+    """
+    kept = refs.backups_among(here, entry.branch)
+    history.missing(context.git, kept)  # known at once; one by one each is a process
+    return bool(refs.foreign_commits(context.git, theirs, [ours, *kept])) and bool(
+        refs.foreign_commits(context.git, theirs, [ours, *kept, *history.reflog(context.git, entry.branch)])
+    )
+
+
+def _waiting(context: Context) -> str:
+    """Say which run waits for a person, if one does."""
+    newest = next((run for run in journal.runs(context.state) if run.started), None)
+    if newest is None or newest.state not in {"paused", "interrupted", "aborting"}:
+        return ""
+    return f"run {newest.id} ({newest.started.get('task')}) is {newest.state}"

@@ -1,0 +1,121 @@
+"""`invoke init`: stack.toml from what GitHub has, how it differs, what mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from support.killing import Yard, YardLanding
+from support.landing import SLUG, Landing
+from trunkline.adapters import config
+
+pytestmark = pytest.mark.gh
+
+
+def _merged(landing: Landing) -> None:
+    landing.merge_parent()
+
+
+@pytest.fixture
+def stack(grounds: Yard) -> Iterator[YardLanding]:
+    """Return the small stack, #518 squash-merged, its branch deleted, the others retargeted by GitHub."""
+    with grounds.prepared("merged", _merged) as prepared:
+        assert isinstance(prepared, YardLanding)
+        yield prepared
+
+
+def entries(landing: Landing) -> list[tuple[int, str]]:
+    """Return stack.toml's entries."""
+    (stack,) = config.load(landing.clone.path / "stack.toml")
+    return [(entry.pr, entry.branch) for entry in stack.entries]
+
+
+ALL = [(518, "feat/one"), (519, "feat/two"), (520, "feat/three")]
+
+
+def test_a_new_file_holds_the_merged_parent(stack: YardLanding) -> None:
+    """#519 sits on main now, but holds #518's commits: without #518 they would be taken for its own."""
+    (stack.clone.path / "stack.toml").unlink()
+    ran = stack.invoke("init")
+    assert ran.code == 0, ran.err
+    assert entries(stack) == ALL
+    text = (stack.clone.path / "stack.toml").read_text()
+    assert text.startswith("#:schema .trunkline/stack.schema.json\n")
+    assert 'features = ["cpu"]' in text
+    assert json.loads((stack.clone.path / ".trunkline/stack.schema.json").read_text())["title"] == "StackFile"
+    ran = stack.invoke("rebase", "--pr", "519", "--dry-run")
+    assert ran.code == 0, ran.err
+    assert "2 commits" in ran.out
+
+
+def test_it_never_overwrites(stack: YardLanding) -> None:
+    """What people wrote stays; both ways on are named."""
+    before = (stack.clone.path / "stack.toml").read_text()
+    ran = stack.invoke("init")
+    assert ran.code == 2
+    assert "invoke init --update" in ran.err
+    assert (stack.clone.path / "stack.toml").read_text() == before
+
+
+def test_check_and_update_keep_what_people_wrote(stack: YardLanding) -> None:
+    """An entry renamed, one forgotten, one that never was: said with exit code 1, mended, comments kept."""
+    path = stack.clone.path / "stack.toml"
+    text = path.read_text().replace("feat/two", "feat/deux   ".strip()).replace("schema = 1", "schema = 1  # ours")
+    head, _, _ = text.partition("[[entry]]\npr = 520")
+    path.write_text(f'{head}[[entry]]\npr = 77\nbranch = "gone"\n')
+    ran = stack.invoke("init", "--check", "--json")
+    assert ran.code == 1
+    assert ran.json["differences"] == [
+        "#77 gone is neither open nor merged on GitHub",
+        "#519 has branch feat/two on GitHub, feat/deux in the file",
+        "#520 feat/three on feat/two is open on GitHub and not declared",
+    ]
+    ran = stack.invoke("init", "--update")
+    assert ran.code == 0, ran.err
+    assert entries(stack) == ALL
+    assert "# ours" in path.read_text()
+    assert 'next = "PR-3 will use' in path.read_text()
+    again = stack.invoke("init", "--check")
+    assert (again.code, again.out) == (0, "stack.toml says what GitHub has\n")
+
+
+def test_other_tools_and_several_stacks(stack: YardLanding) -> None:
+    """A branch that gh-stack or git-spice has on another counts as sitting there; two stacks are two tables."""
+    author = stack.author
+    for branch, base in (("side/a", "main"), ("side/b", "main"), ("side/c", "main")):
+        author.git("switch", "--quiet", "--create", branch, "main")
+        author.commit(branch, {f"{branch[-1]}.txt": "x\n"})
+        stack.push_as_author(branch)
+        stack.github.open_pull_request(SLUG, head=branch, base=base, title=f"T {branch}", body="")
+    tracked = {"trunk": {"branch": "main"}, "branches": [{"branch": "side/a"}, {"branch": "side/b"}]}
+    (stack.clone.path / ".git/gh-stack").write_text(json.dumps({"schemaVersion": 1, "stacks": [tracked]}))
+    spice = json.dumps({"base": {"name": "side/b", "hash": ""}})
+    blob = stack.clone.git("hash-object", "-w", "--stdin", stdin=spice)
+    inner = stack.clone.git("mktree", stdin=f"100644 blob {blob}\tc\n")
+    middle = stack.clone.git("mktree", stdin=f"040000 tree {inner}\tside\n")
+    tree = stack.clone.git("mktree", stdin=f"040000 tree {middle}\tbranches\n")
+    stack.clone.git("update-ref", "refs/spice/data", stack.clone.git("commit-tree", tree, "-m", "data"))
+    (stack.clone.path / "stack.toml").unlink()
+    ran = stack.invoke("init")
+    assert ran.code == 0, ran.err
+    assert "sits on side/a by gh-stack; on GitHub it targets main" in ran.out
+    assert "sits on side/b by git-spice" in ran.out
+    stacks = config.load(stack.clone.path / "stack.toml")
+    assert [[entry.branch for entry in each.entries] for each in stacks] == [
+        ["feat/one", "feat/two", "feat/three"],
+        ["side/a", "side/b", "side/c"],
+    ]
+    assert [each.name for each in stacks] == ["feat/three", "side/c"]
+
+
+def test_nothing_open(stack: YardLanding) -> None:
+    """No stack: what there is instead, and no file."""
+    for number in (519, 520):
+        assert stack.run("gh", "pr", "close", str(number), "--repo", SLUG).code == 0
+    (stack.clone.path / "stack.toml").unlink()
+    ran = stack.invoke("init")
+    assert ran.code == 2
+    assert "no open pull request sits on main" in ran.err
+    assert not (stack.clone.path / "stack.toml").exists()

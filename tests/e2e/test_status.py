@@ -1,0 +1,94 @@
+"""`invoke status`: the picture of a stack, in the states that a maintainer meets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from support.killing import Yard, YardLanding
+from support.landing import SLUG, Landing
+
+pytestmark = pytest.mark.gh
+
+
+def _merged(landing: Landing) -> None:
+    landing.merge_parent()
+
+
+@pytest.fixture
+def stack(grounds: Yard) -> Iterator[YardLanding]:
+    """Return the small stack, #518 squash-merged on a trunk that moved on, its branch deleted."""
+    with grounds.prepared("merged", _merged) as prepared:
+        assert isinstance(prepared, YardLanding)
+        yield prepared
+
+
+def seen(landing: Landing, *flags: str) -> dict[str, Any]:
+    """Return the stack as `status --json` tells it."""
+    ran = landing.invoke("status", "--json", *flags)
+    assert ran.code == 0, ran.err
+    return dict(ran.json["stack"])
+
+
+def states(picture: dict[str, Any]) -> list[str]:
+    """Return each entry's state, bottom first."""
+    return [entry["state"] for entry in picture["entries"]]
+
+
+def test_after_the_parent_was_merged(stack: YardLanding) -> None:
+    """The mission's morning: what is merged, what that left behind, and the one command; nothing moves."""
+    before = stack.world()
+    picture = seen(stack)
+    assert states(picture) == ["merged", "restack", "draft"]
+    assert [entry["own_commits"] for entry in picture["entries"]] == [None, 2, 1]
+    assert picture["next"] == "invoke rebase --pr 519"
+    assert "origin/main moved on since it was fetched" in picture["notes"]
+    ran = stack.invoke("status")
+    assert ran.code == 0
+    assert "✓ #518 Arena  merged 20" in ran.out
+    assert "! #519 Entry  needs restack" in ran.out
+    assert ran.out.splitlines()[-1] == "next: invoke rebase --pr 519"
+    assert stack.world() == before
+
+
+def test_offline_asks_nobody(stack: YardLanding) -> None:
+    """Without GitHub: what git knows, said to be that; no request is made."""
+    stack.clone.git("fetch", "--quiet", "origin", env=stack.environment())
+    before = stack.github.requests()
+    picture = seen(stack, "--offline")
+    assert stack.github.requests() == before
+    assert states(picture) == ["restack", "unknown", "unknown"]
+    assert picture["notes"] == ["GitHub was not asked; origin is as it was last fetched"]
+
+
+def test_receipts_and_what_others_pushed(stack: YardLanding) -> None:
+    """A landing's gates show; a colleague's push that is not here is said before anything else."""
+    ran = stack.invoke("rebase", "--pr", "519", "--yes")
+    assert ran.code == 0, ran.out + ran.err
+    picture = seen(stack)
+    assert states(picture) == ["merged", "ready", "restack"]
+    assert set(picture["entries"][1]["gates"].values()) == {"passed"}
+    assert picture["next"] == "invoke restack"
+    stack.author.git("switch", "--quiet", "feat/three")
+    stack.author.commit("theirs", {"theirs.txt": "theirs\n"}, author="Mallory")
+    stack.push_as_author("feat/three")
+    picture = seen(stack)
+    assert states(picture) == ["merged", "ready", "fetch"]
+    assert picture["next"] == "git fetch origin"
+
+
+def test_one_round_trip(stack: YardLanding) -> None:
+    """One request, whatever the stack's length."""
+    before = len(stack.github.requests())
+    seen(stack)
+    assert len(stack.github.requests()) == before + 1
+
+
+def test_a_pull_request_that_base_deletion_closed(stack: YardLanding) -> None:
+    """Closed without a merge: the command that brings it back."""
+    stack.run("gh", "pr", "close", "520", "--repo", SLUG)
+    picture = seen(stack)
+    assert states(picture)[2] == "closed"
+    assert picture["next"] == "invoke rescue --pr 520"
