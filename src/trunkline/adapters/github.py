@@ -175,7 +175,7 @@ class GitHub:
         return self._insist(write, written)
 
     def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> Mapping[str, Any]:
-        """Change `body` or `base` of a pull request and return it as GitHub now has it.
+        """Change `body`, `base` or `state` of a pull request and return it as GitHub now has it.
 
         REST: one request instead of gh pr edit's three, and gh before 2.82 fails there on classic projects.
 
@@ -197,6 +197,7 @@ class GitHub:
         def written() -> Mapping[str, Any] | None:
             held = self._pull(number)
             now = {"body": held.get("body") or "", "base": (held.get("base") or {}).get("ref")}
+            now["state"] = held.get("state")
             if all(now[name] == value for name, value in fields.items()):
                 return held
             if seen_body is not None and now["body"] != seen_body:
@@ -208,6 +209,26 @@ class GitHub:
             return None
 
         return self._insist(write, written)
+
+    def create_branch(self, branch: BranchName, tip: Oid) -> None:
+        """Create a branch at a commit that the repository on GitHub has; one that is there by now is an error.
+
+        REST, not a push: the commit need not be here.
+
+        Raises:
+            Refused: there is such a branch, or no such commit.
+        """
+        path = f"repos/{self.repository.slug}/git/refs"
+        stdin = json.dumps({"ref": branch_ref(branch), "sha": tip}).encode()
+
+        def written() -> bool | None:
+            try:
+                held = self._api(f"repos/{self.repository.slug}/git/ref/heads/{branch}", stdin=b"").body
+            except NotThere:
+                return None
+            return True if held["object"]["sha"] == tip else None
+
+        self._insist(lambda: bool(self._api("-X", "POST", path, "--input", "-", stdin=stdin).body), written)
 
     def merge_methods(self) -> tuple[str, ...]:
         """Return the merge methods that the repository's settings allow, as REST names them, in GitHub's order."""

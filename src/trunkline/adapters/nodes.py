@@ -10,7 +10,7 @@ from trunkline.domain.snapshot import CheckRun, ForcePush, PrState, PullRequest
 
 ENTRY = """
 fragment entry on PullRequest {
-  id number title url state isDraft body baseRefName headRefName headRefOid
+  id number title url state isDraft body baseRefName baseRefOid headRefName headRefOid
   headRepository { nameWithOwner }
   mergedAt mergeCommit { oid parents(first: 3) { nodes { oid } } }
   timelineItems(last: 100, itemTypes: [HEAD_REF_FORCE_PUSHED_EVENT]) {
@@ -39,6 +39,7 @@ def pull_request(node: Mapping[str, Any]) -> PullRequest:
     rollup = last[0]["commit"]["statusCheckRollup"] if last else None
     return PullRequest(
         node_id=node["id"],
+        base_oid=oid(node["baseRefOid"]) if node.get("baseRefOid") else None,
         review=node.get("reviewDecision") or "",
         mergeable=node.get("mergeable", "UNKNOWN"),
         merge_state=node.get("mergeStateStatus", "UNKNOWN"),

@@ -60,6 +60,7 @@ class PullRequest:
         mergeable: GraphQL's MergeableState: MERGEABLE, CONFLICTING, or UNKNOWN while GitHub computes it.
         merge_state: GraphQL's MergeStateStatus: CLEAN, UNSTABLE, BLOCKED, BEHIND, DIRTY, DRAFT, HAS_HOOKS, UNKNOWN.
         node_id: GitHub's global id.
+        base_oid: the base's commit that GitHub has for it; of a closed one, what the base was at.
     """
 
     number: PrNumber
@@ -79,6 +80,7 @@ class PullRequest:
     force_pushes: tuple[ForcePush, ...] = ()
     checks: tuple[CheckRun, ...] = ()
     node_id: str = ""
+    base_oid: Oid | None = None
     review: str = ""
     mergeable: str = "UNKNOWN"
     merge_state: str = "UNKNOWN"

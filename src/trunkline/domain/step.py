@@ -28,6 +28,7 @@ class StepName(Enum):
     WAIT = "wait"
     MERGE = "merge"
     TIDY = "tidy"
+    RESCUE = "rescue"
 
 
 REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]

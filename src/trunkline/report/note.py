@@ -61,11 +61,16 @@ def _summary(facts: NoteFacts) -> str:
 
 def _gate(name: str, outcome: GateOutcome | None) -> str:
     if outcome is not None and outcome.verdict is Verdict.PASSED:
-        facts = ", ".join(part for part in (duration(outcome.seconds), for_markdown(outcome.toolchain)) if part)
-        return f"- [x] **{name}** passed ({facts}): `{for_markdown(outcome.command)}`"
+        facts = ", ".join(part for part in (_took(outcome), for_markdown(outcome.toolchain)) if part)
+        return f"- [x] **{name}** passed{f' ({facts})' if facts else ''}: `{for_markdown(outcome.command)}`"
     said = _UNPROVEN[outcome.verdict if outcome is not None else None]
     cure = f": {for_markdown(outcome.cure)}" if outcome is not None and outcome.cure else ""
     return f"- [ ] **{name}** {said}{f' (`{cure[2:]}`)' if cure else ''}"
+
+
+def _took(outcome: GateOutcome) -> str:
+    """Return how long a gate took; nothing for one that is only foreseen."""
+    return duration(outcome.seconds) if outcome.seconds else ""
 
 
 def _own_markdown(text: str) -> str:

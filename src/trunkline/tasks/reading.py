@@ -1,16 +1,20 @@
-"""The tasks that only look: the stack as a picture."""
+"""The tasks that only look: the stack as a picture, a landing foreseen."""
 
 from __future__ import annotations
+
+import sys
 
 from invoke.collection import Collection
 from invoke.context import Context as InvokeContext
 from invoke.tasks import task
 
+from trunkline.report import runbook
 from trunkline.report.stack import stack_data, stack_tree
-from trunkline.tasks.flags import help_of
+from trunkline.tasks.flags import help_of, options_of
 from trunkline.tasks.telling import telling
+from trunkline.workflows import plan as plan_workflow
 from trunkline.workflows import status as status_workflow
-from trunkline.workflows.context import Options, open_stack
+from trunkline.workflows.context import Options, open_context, open_stack
 
 
 @task(help={**help_of("stack", "json"), "offline": "do not ask GitHub; the remote is as it was last fetched"})
@@ -26,6 +30,36 @@ def status(_: InvokeContext, stack: str = "", offline: bool = False, json: bool 
         told.terminal.next(seen.next)
 
 
+@task(help={**help_of("pr", "stack", "skip", "accept-unavailable", "fork-point", "no-push", "json"),
+            "markdown": "write the runbook that people used to write by hand, on stdout"})  # fmt: skip
+def plan(
+    _: InvokeContext,
+    pr: str | None = None,
+    stack: str = "",
+    skip: str = "",
+    accept_unavailable: str = "",
+    fork_point: str = "",
+    no_push: bool = False,
+    markdown: bool = False,
+    json: bool = False,
+) -> None:
+    """Foresee a landing: steps, commands, conflicts, what a push sets going; --markdown writes the runbook."""
+    with telling("plan", json_wanted=json) as told:
+        options = options_of(skip, accept_unavailable, fork_point, fresh=False, no_push=no_push)
+        context = open_context(pr, stack=stack, options=options, tell=told.terminal)
+        book = plan_workflow.foresee(context)
+        told.account.update(pr=context.entry.pr, **runbook.data(book))
+        if markdown and not json:
+            sys.stdout.write(runbook.markdown(book))
+            return
+        told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
+        told.terminal.plan(book.plan)
+        for line in runbook.forecast_lines(book):
+            told.terminal.line(("   then ", "dim"), line)
+        told.terminal.next(f"invoke rebase --pr {context.entry.pr}")
+
+
 def add_to(namespace: Collection) -> None:
     """Add these tasks to the collection."""
     namespace.add_task(status)
+    namespace.add_task(plan)

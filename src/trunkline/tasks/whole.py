@@ -12,8 +12,9 @@ from trunkline.domain.names import pr_number
 from trunkline.tasks.flags import help_of, one_of, options_of
 from trunkline.tasks.telling import Told, telling
 from trunkline.workflows import land as land_workflow
+from trunkline.workflows import rescue as rescue_workflow
 from trunkline.workflows import restack as restack_workflow
-from trunkline.workflows.context import Context, open_stack
+from trunkline.workflows.context import Context, Options, open_context, open_stack
 
 
 def _headline(told: Told, context: Context) -> None:
@@ -81,7 +82,32 @@ def land(
         told.performed(land_workflow.run(context, up_to=up_to))
 
 
+@task(help=help_of("pr", "stack", "dry-run", "json", "yes"))
+def rescue(
+    _: InvokeContext,
+    pr: str | None = None,
+    stack: str = "",
+    dry_run: bool = False,
+    json: bool = False,
+    yes: bool = False,
+) -> None:
+    """Bring back a pull request that was closed because its base branch was deleted; its number stays."""
+    with telling("rescue", json_wanted=json) as told:
+        context = open_context(pr, stack=stack, options=Options(), tell=told.terminal).over_the_stack()
+        told.terminal.headline(f"#{context.entry.pr} {context.entry.branch}")
+        told.account["pr"] = context.entry.pr
+        intended = rescue_workflow.plan(context)
+        if dry_run:
+            told.plan(intended)
+            return
+        if not yes:
+            told.confirm(f"{intended.steps[0].does[:1].upper()}{intended.steps[0].does[1:]}.")
+        told.performed(rescue_workflow.run(context))
+        told.terminal.next("invoke status")
+
+
 def add_to(namespace: Collection) -> None:
     """Add these tasks to the collection."""
     namespace.add_task(restack)
     namespace.add_task(land)
+    namespace.add_task(rescue)

@@ -66,7 +66,7 @@ def open_below(context: Context) -> Entry | None:
             raise Refused(
                 f"#{entry.pr} below was closed without being merged",
                 why=f"so it is not known what #{context.entry.pr} is to sit on: {pr.url}",
-                next_command=(f"gh pr reopen {entry.pr}", "${EDITOR:-vi} stack.toml   # or take the entry out"),
+                next_command=(f"invoke rescue --pr {entry.pr}", "${EDITOR:-vi} stack.toml   # or take the entry out"),
             )
         if pr.state is PrState.OPEN:
             return entry

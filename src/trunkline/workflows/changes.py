@@ -61,8 +61,9 @@ def changes_of(context: Context, run: Run) -> tuple[Change, ...]:
     """
     intents: dict[PrNumber, list[Record]] = {}
     for record in _own(run):
-        # Branches of merged entries that were deleted stay deleted; their tips are kept as backups.
-        if record.kind == "intent" and record.step != StepName.TIDY.value:
+        # Branches of merged entries that were deleted stay deleted; their tips are kept as backups. A pull request
+        # that was rescued stays open: closing it again would be for good.
+        if record.kind == "intent" and record.step not in {StepName.TIDY.value, StepName.RESCUE.value}:
             intents.setdefault(pr_number(record.data.get("pr", run.started["pr"])), []).append(record)
     found = [
         change

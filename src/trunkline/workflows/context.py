@@ -337,7 +337,7 @@ def _open(context: Context, entry: Entry) -> PullRequest:
         raise Refused(
             f"#{entry.pr} is closed",
             why="a push to a closed pull request's branch can make it impossible to reopen",
-            next_command=f"gh pr reopen {entry.pr}",
+            next_command=f"invoke rescue --pr {entry.pr}",
         )
     if pr.head_repository != context.repository.slug:
         raise Refused(

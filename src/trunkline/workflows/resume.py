@@ -11,7 +11,7 @@ from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber, branch_name, branch_ref, oid, pr_number, short
 from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
-from trunkline.workflows import changes, conflict, land, rebase, restack, undo
+from trunkline.workflows import changes, conflict, land, rebase, rescue, restack, undo
 from trunkline.workflows.changes import Change
 from trunkline.workflows.context import Context, Listener, top_of
 from trunkline.workflows.steps import onto
@@ -79,6 +79,8 @@ def _ways(context: Context, plan: Plan) -> dict[StepKey, Performer]:
         return restack.performers(context, plan)
     if plan.task == land.TASK:
         return land.performers(context, plan)
+    if plan.task == rescue.TASK:
+        return rescue.performers(context, plan)
     return rebase.performers(context, plan.task)
 
 
@@ -135,6 +137,8 @@ def abort(context: Context, run: Run) -> Outcome:
         if run.state not in _OPEN:
             raise Refused(f"run {run.id} is {run.state} by now", next_command="invoke log")
         rebase.settle_last(context, held)
+        if run.started["task"] == rescue.TASK and run.state != "aborting":
+            rescue.refuse_too_late(context)
         taken = changes.changes_of(context, run)
         if found := changes.drifted(context, taken):
             raise changes.drift(context, found)
@@ -142,7 +146,8 @@ def abort(context: Context, run: Run) -> Outcome:
         if run.state != "aborting":
             log.append(held, "aborting")
         acting = Acting(held, log, Step(StepName.ONTO, "abort", mutates=True))
-        outcomes = changes.put_back_all(context, acting, taken)
+        rescued = rescue.take_back(context, acting) if run.started["task"] == rescue.TASK else ()
+        outcomes = (*rescued, *changes.put_back_all(context, acting, taken))
         kept = _remove_worktrees(context, acting, run)
         log.append(held, "aborted")
     told = "; ".join(outcome.told for outcome in reversed(outcomes)) or f"{context.entry.branch} was never moved"

@@ -68,7 +68,7 @@ def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMeth
         raise Refused(
             f"#{entry.pr} below was closed without being merged",
             why=f"so {context.stack.trunk} does not hold what #{context.entry.pr} builds on: {pr.url}",
-            next_command=f"gh pr reopen {entry.pr}",
+            next_command=f"invoke rescue --pr {entry.pr}",
         )
     merge = pr.merge_commit
     if merge is None or pr.base != context.stack.trunk:

@@ -1,0 +1,71 @@
+"""The runbook that people wrote by hand, as Markdown, from a landing foreseen; and the same as JSON values."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from trunkline.domain.runbook import Runbook
+from trunkline.domain.snapshot import CiState, PrState, PullRequest
+from trunkline.report import as_json
+from trunkline.report.escape import for_markdown
+from trunkline.report.note import reviewer_note
+
+
+def _commits(count: int) -> str:
+    return f"{count} commit{'' if count == 1 else 's'}"
+
+
+def markdown(book: Runbook) -> str:
+    """Return the runbook; the same facts give the same bytes."""
+    environment = Environment(  # noqa: S701 -- Markdown, not HTML: foreign text goes through the filter md
+        undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    environment.filters.update(md=for_markdown, commits=_commits)
+    text = resources.files("trunkline.report").joinpath("runbook.md.j2").read_text(encoding="utf-8")
+    known = {book.pr.number: book.pr, **{pr.number: pr for pr, _ in book.merged}}
+    known |= {each.pr.number: each.pr for each in book.above if each.pr}
+    reference = [(entry, _told(known.get(entry.pr), here=entry == book.entry)) for entry in book.stack.entries]
+    return environment.from_string(text).render(
+        {name: getattr(book, name) for name in book.__dataclass_fields__}
+        | {
+            "position": book.stack.entries.index(book.entry) + 1,
+            "ci_down": book.ci[0] is CiState.BILLING,
+            "root": book.stack.gates.root,
+            "note": reviewer_note(book.note),
+            "reference": reference,
+        }
+    )
+
+
+def _told(pr: PullRequest | None, *, here: bool) -> str:
+    if pr is None:
+        return "in the stack"
+    state = "draft" if pr.state is PrState.OPEN and pr.draft else pr.state.value.lower()
+    return f"{state}, this one" if here else state
+
+
+def forecast_lines(book: Runbook) -> tuple[str, ...]:
+    """Return what would follow from the plan, for a terminal."""
+    above = (f"#{each.entry.pr}: {each.does}" for each in book.above)
+    return (*above, *book.effects)
+
+
+def data(book: Runbook) -> dict[str, Any]:
+    """Return what was foreseen as JSON values; keys are public (contract)."""
+    replay = book.replay
+    return {
+        "plan": as_json.plan(book.plan),
+        "fork_point": {"commit": replay.fork, "from": replay.about},
+        "base": {"name": replay.base_name, "commit": replay.base},
+        "own_commits": [{"commit": commit.oid, "subject": commit.subject} for commit in replay.own],
+        "commits_over_base": replay.over_base,
+        "conflict": {"commit": replay.conflict[0].oid, "files": list(replay.conflict[1])}
+        if replay.conflict
+        else None,
+        "above": [{"pr": each.entry.pr, "branch": each.entry.branch, "does": each.does} for each in book.above],
+        "effects": list(book.effects),
+        "ci": {"state": book.ci[0].name.lower(), "why": book.ci[1]},
+    }

@@ -1,0 +1,110 @@
+"""plan: what `rebase` would do, and what would follow from it, foreseen in memory. Moves nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from trunkline.adapters import history, refs
+from trunkline.domain.names import BranchName, Oid, branch_ref
+from trunkline.domain.note import NoteFacts
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.runbook import Above, GateLine, Replay, Runbook
+from trunkline.domain.snapshot import PullRequest, ci_state
+from trunkline.domain.stack import Entry
+from trunkline.gates.catalogue import catalogue
+from trunkline.workflows import rebase, restack
+from trunkline.workflows.context import Context
+from trunkline.workflows.steps import checklist, onto
+from trunkline.workflows.steps.verify import merged_below
+from trunkline.workflows.work import Foreseen
+from trunkline.workflows.work import foresee as foresee_replay
+
+REBASED = Oid("REBASED")
+"""Stands where the pushed commit's id will be: it is not known before it is made."""
+
+
+def foresee(context: Context) -> Runbook:
+    """Foresee a landing: the plan that `rebase` would carry out, and what the entries above would meet.
+
+    Raises:
+        TrunklineError: it could not be done; the same refusals as when it is.
+    """
+    plan = rebase.plan(context, rebase.WHOLE)
+    foreseen = context.seen.foreseen.get(context.entry.pr) or foresee_replay(context)
+    assert isinstance(foreseen, Foreseen)  # noqa: S101 -- what the plan foresaw
+    merged = tuple(merged_below(context, entry) for entry in context.stack.below(context.entry))
+    gates = tuple(GateLine(gate.name, gate.typed) for gate in catalogue(context.stack.gates))
+    above, moved = _above(context)
+    return Runbook(
+        stack=context.stack,
+        entry=context.entry,
+        pr=context.pull_request(),
+        plan=plan,
+        merged=merged,
+        ci=ci_state(context.world().snapshot.pull_requests),
+        replay=_replay(context, foreseen),
+        gates=gates,
+        above=above,
+        effects=_effects(moved),
+        note=_note(context, foreseen, gates),
+        lines=checklist.evaluate(context) if context.world().local.local else (),
+        made=dt.datetime.now(dt.timezone.utc).date().isoformat(),
+    )
+
+
+def _replay(context: Context, foreseen: Foreseen) -> Replay:
+    work = foreseen.work
+    over = len(history.reachable(context.git, [work.tip], [work.base]))
+    return Replay(
+        work.base, work.base_name, work.fork, work.about, work.own, work.remote, foreseen.done.conflict, over
+    )
+
+
+def _above(context: Context) -> tuple[tuple[Above, ...], list[PullRequest]]:
+    """Return what the entries above would meet, and every open pull request whose branch would move."""
+    stacked = context.over_the_stack()
+    restack.load_history(stacked)
+    open_ = restack.open_entries(stacked)
+    position = context.stack.entries.index(context.entry)
+    told, moved = [], list[PullRequest]()
+    for entry in open_:
+        step = onto.forecast(stacked.of(entry))
+        pr = stacked.known(entry.pr)
+        if step.mutates:
+            moved.append(pr)
+        if context.stack.entries.index(entry) > position:
+            told.append(Above(entry, pr, step.does, here=_is_here(context, entry)))
+    return tuple(told), moved
+
+
+def _is_here(context: Context, entry: Entry) -> bool:
+    return bool(refs.read_refs(context.git, branch_ref(entry.branch)))
+
+
+def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
+    """Say what pushing these branches would set going, from what GitHub showed of their heads."""
+    if not moved:
+        return ()
+    listed = " ".join(f"#{pr.number}" for pr in moved)
+    branches = "1 branch moves" if len(moved) == 1 else f"{len(moved)} branches move"
+    told = [f"{branches}, once the entries above are restacked too: {listed}"]
+    for pr in moved:
+        if pr.checks:
+            told.append(f"#{pr.number}: a push starts its checks again, {len(pr.checks)} on the present head")
+        if pr.review == "APPROVED":
+            told.append(f"#{pr.number}: a push dismisses its approval, where the repository's rules say so")
+    return tuple(told)
+
+
+def _note(context: Context, foreseen: Foreseen, gates: Sequence[GateLine]) -> NoteFacts:
+    passed = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED, command=gate.command)) for gate in gates)
+    return NoteFacts(
+        base=BranchName(context.stack.trunk),
+        base_oid=foreseen.work.base,
+        commit=REBASED,
+        own_commits=len(foreseen.work.own),
+        merged=tuple(entry.pr for entry in reversed(context.stack.below(context.entry))),
+        gates=passed,
+        next=context.entry.next,
+    )
