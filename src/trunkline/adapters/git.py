@@ -6,6 +6,7 @@ pre-push, no configuration of the user's that would change a result (faults 12, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,12 +19,15 @@ from trunkline.domain.errors import OutsideFailed, Transient, TrunklineError, Us
 from trunkline.domain.names import Oid, oid
 from trunkline.kernel import proc
 
+MINIMUM = (2, 38)
+"""`merge-tree --write-tree` came with it (git's release notes)."""
 LOCAL_SECONDS = 120.0
 NETWORK_SECONDS = 600.0
 
 _SEALED = (
     "--no-pager",
     "-c", "core.hooksPath=/dev/null",
+    "-c", "core.fsmonitor=false",  # a repository's own configuration could name a command (promises, fault 55)
     "-c", "core.fsync=all",  # git's default makes no fsync call for refs and objects (promises, finding 5)
     "-c", "rerere.enabled=false",
     "-c", "advice.detachedHead=false",
@@ -179,6 +183,18 @@ class Git:
                 next_command="cd to the checkout of your Rust workspace",
             )
         return Path(done.text)
+
+    def refuse_old(self) -> None:
+        """See that git is new enough (promises, fault 39).
+
+        Raises:
+            UsageError: it is not.
+        """
+        told = self.fact("version").text
+        match = re.search(r"(\d+)\.(\d+)", told)
+        if match is not None and (int(match[1]), int(match[2])) < MINIMUM:
+            least = ".".join(map(str, MINIMUM))
+            raise UsageError(f"{told} is too old", why=f"trunkline needs git {least}", next_command="invoke doctor")
 
     def state_dir(self) -> Path:
         """Return where journals and the lease live: inside the git common dir, so that all work trees share it."""

@@ -1,4 +1,4 @@
-"""The task that brings trunkline into a repository: init."""
+"""The tasks that bring trunkline into a repository: init and doctor."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from invoke.context import Context as InvokeContext
 from invoke.tasks import task
 
 from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.domain.health import Health
 from trunkline.tasks.flags import HELP, help_of
 from trunkline.tasks.telling import Told, telling
 from trunkline.workflows import discover as discover_workflow
+from trunkline.workflows import doctor as doctor_workflow
 
 
 def _tell_seen(told: Told, seen: discover_workflow.Seen) -> None:
@@ -87,6 +89,31 @@ def init(
             told.terminal.line(f"mended {discover_workflow.update(seen, checked)}")
 
 
+_MARKS = {Health.WELL: ("✓", "green"), Health.NOTE: ("!", "yellow"), Health.ILL: ("✗", "red")}
+
+
+@task(help={"offline": "do not ask GitHub or the remote", **help_of("json")})
+def doctor(_: InvokeContext, offline: bool = False, json: bool = False) -> None:
+    """Look at tools, sign-in, toolchains, settings that would surprise; each with the command that mends it."""
+    with telling("doctor", json_wanted=json) as told:
+        found = doctor_workflow.examine(told.terminal, offline=offline)
+        told.account["findings"] = [
+            {"about": each.about, "told": each.told, "health": each.health.name.lower(), "cure": each.cure}
+            for each in found
+        ]
+        for each in found:
+            told.terminal.line(" ", _MARKS[each.health], " ", (f"{each.about:13}", "bold"), each.told)
+            if each.cure:
+                told.terminal.line((f"   $ {each.cure}", "dim"))
+        ill = [each for each in found if each.health is Health.ILL]
+        if ill:
+            raise CheckFailed(
+                f"{len(ill)} {'thing is' if len(ill) == 1 else 'things are'} in the way",
+                next_command=next((each.cure for each in ill if each.cure), ()),
+            )
+
+
 def add_to(namespace: Collection) -> None:
-    """Add this task to the collection."""
+    """Add these tasks to the collection."""
     namespace.add_task(init)
+    namespace.add_task(doctor)

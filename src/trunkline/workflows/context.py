@@ -249,6 +249,7 @@ def open_stack(*, stack: str, options: Options, tell: Listener, cwd: Path | None
 
 
 def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, tell: Listener) -> Context:
+    git.refuse_old()
     _refuse_shallow(git, chosen.remote)
     repository = repository_of(refs.remote_url(git, chosen.remote))
     pushes = repository_of(refs.remote_url(git, chosen.remote, push=True))

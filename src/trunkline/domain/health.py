@@ -1,0 +1,31 @@
+"""What `doctor` finds: one line each, with the command that mends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Health(Enum):
+    """How one thing stands."""
+
+    WELL = "well"
+    NOTE = "worth knowing"
+    ILL = "in the way"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        about: what: `git`, `sign-in`, `gate msrv`.
+        told: what was found.
+        health: how it stands.
+        cure: the command that mends it, or "".
+    """
+
+    about: str
+    told: str
+    health: Health = Health.WELL
+    cure: str = ""

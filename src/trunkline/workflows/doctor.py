@@ -1,0 +1,239 @@
+"""doctor: tools, sign-in, toolchains, settings, surroundings, each with the command that mends it. Moves nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from trunkline.adapters import gitconfig, journal, refs, worktrees
+from trunkline.adapters.cargo import Tools
+from trunkline.adapters.git import MINIMUM, Git
+from trunkline.adapters.github import GitHub, repository_of
+from trunkline.domain.errors import TrunklineError
+from trunkline.domain.health import Finding, Health
+from trunkline.domain.stack import Stack
+from trunkline.gates import execute
+from trunkline.gates.catalogue import catalogue
+from trunkline.kernel import proc
+from trunkline.workflows.context import Listener, load_stacks, top_of
+
+_SECONDS = 30.0
+_LITTLE = 5 * 2**30  # bytes: a cold build of a larger workspace takes several GiB
+_ACCOUNT = """
+query Account($owner: String!, $name: String!) {
+  viewer { login }
+  repository(owner: $owner, name: $name) { nameWithOwner viewerPermission isArchived }
+}
+"""
+_MAY_PUSH = frozenset({"WRITE", "MAINTAIN", "ADMIN"})
+_MISLEADING = frozenset({
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT",
+    "GIT_EXTERNAL_DIFF",
+})  # fmt: skip
+_NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs", "ceph"})
+
+
+def examine(tell: Listener, *, offline: bool = False, cwd: Path | None = None) -> tuple[Finding, ...]:
+    """Look at everything that a landing stands on.
+
+    Args:
+        tell: who is told.
+        offline: GitHub and the remote are not asked.
+        cwd: a directory inside the checkout.
+    """
+    here = cwd or Path.cwd()
+    found = [_git(here), _gh(here)]
+    if found[0].health is Health.ILL:
+        return tuple(found)
+    try:
+        git = top_of(Git(here))
+    except TrunklineError as error:
+        return (*found, _trouble("checkout", error))
+    found += _checkout(git)
+    found += _configuration(git)
+    found += _state(git)
+    stacks: tuple[Stack, ...] = ()
+    try:
+        stacks = load_stacks(git.cwd)
+        found.append(Finding("stack.toml", ", ".join(_described(stack) for stack in stacks)))
+    except TrunklineError as error:
+        found.append(_trouble("stack.toml", error))
+    for stack in stacks[:1]:
+        found += _remote(git, stack, tell, offline=offline)
+    found += _gates(git, stacks[0]) if stacks else ()
+    return tuple(found)
+
+
+def _described(stack: Stack) -> str:
+    name = f"{stack.name}: " if stack.name else ""
+    return f"{name}{len(stack.entries)} entries on {stack.remote}/{stack.trunk}"
+
+
+def _trouble(about: str, error: TrunklineError) -> Finding:
+    why = f": {error.why.splitlines()[0]}" if error.why else ""
+    return Finding(about, f"{error.what}{why}", Health.ILL, next(iter(error.next_commands), ""))
+
+
+def _version(argv: list[str], cwd: Path) -> str:
+    done = proc.run(argv, cwd=cwd, env=proc.environment(), timeout=_SECONDS)
+    return done.text.splitlines()[0] if done.returncode == 0 and done.text else ""
+
+
+def _git(cwd: Path) -> Finding:
+    try:
+        told = _version(["git", "version"], cwd)
+    except TrunklineError as error:
+        return _trouble("git", error)
+    match = re.search(r"(\d+)\.(\d+)", told)
+    if match is None or (int(match[1]), int(match[2])) < MINIMUM:
+        least = ".".join(map(str, MINIMUM))
+        return Finding("git", f"{told or 'git'} is too old", Health.ILL, f"install git {least} or newer")
+    return Finding("git", told.removeprefix("git version "))
+
+
+def _gh(cwd: Path) -> Finding:
+    try:
+        told = _version(["gh", "--version"], cwd)
+    except TrunklineError as error:
+        return _trouble("gh", error)
+    return Finding("gh", told.removeprefix("gh version "))
+
+
+def _checkout(git: Git) -> Iterator[Finding]:
+    yield Finding("checkout", str(git.cwd))
+    if git.query("rev-parse", "--is-shallow-repository").text == "true":
+        yield Finding("checkout", "it is a shallow clone", Health.ILL, "git fetch --unshallow")
+    held = gitconfig.settings(git)
+    if any(re.fullmatch(r"remote\..+\.promisor", each.key) and each.value == "true" for each in held):
+        yield Finding("checkout", "it is a partial clone: objects are fetched as they are needed", Health.NOTE)
+    if gitconfig.value_of(held, "core.sparsecheckout") == "true":
+        yield Finding("checkout", "it is sparse; gates run on whole trees, in a work tree of their own", Health.NOTE)
+    if (git.cwd / ".gitmodules").exists():
+        yield Finding("checkout", "it has submodules: they are not checked out for gates", Health.NOTE)
+    attributes = git.cwd / ".gitattributes"
+    if attributes.is_file() and b"filter=lfs" in attributes.read_bytes():
+        yield Finding("checkout", "it uses Git LFS: large files are fetched for gates too", Health.NOTE)
+    leaked = sorted(name for name in os.environ if name in _MISLEADING)
+    if leaked:
+        told = f"{', '.join(leaked)} in your environment would lead git elsewhere; trunkline leaves them out"
+        yield Finding("environment", told, Health.NOTE, f"unset {' '.join(leaked)}")
+    hooks = Path(git.query("rev-parse", "--path-format=absolute", "--git-path", "hooks").text)
+    if os.access(hooks / "pre-push", os.X_OK):
+        yield Finding("hooks", "pre-push runs before each push, as for you; no other hook runs", Health.NOTE)
+
+
+def _configuration(git: Git) -> Iterator[Finding]:
+    held = gitconfig.settings(git)
+    for each in gitconfig.commands_of_the_repository(held):
+        told = f"{each.key} = {each.value} in {each.origin.removeprefix('file:')}: git runs or follows it"
+        yield Finding("git config", told, Health.NOTE, f"{each.unset}   # unless you set it")
+    for key in ("user.name", "user.email"):
+        if not gitconfig.value_of(held, key) and f"GIT_COMMITTER_{key[5:].upper()}" not in os.environ:
+            yield Finding("git config", f"{key} is not set", Health.ILL, f"git config --global {key} ...")
+    if gitconfig.value_of(held, "commit.gpgsign") == "true":
+        told = "commit.gpgSign: replayed commits are signed again; your agent may ask"
+        yield Finding("git config", told, Health.NOTE)
+    if any(each.key == "safe.directory" and each.value == "*" for each in held):
+        told = "safe.directory = *: git trusts repositories of every user on this machine"
+        yield Finding("git config", told, Health.NOTE, "git config --global --unset-all safe.directory '\\*'")
+
+
+def _state(git: Git) -> Iterator[Finding]:
+    state, work = git.state_dir(), worktrees.work_dir(git.common_dir())
+    if state.exists() and (state.is_symlink() or state.stat().st_mode & 0o077):
+        yield Finding("state", f"{state} can be read by others", Health.ILL, f"chmod 700 {state}")
+    for place in (git.common_dir(), work):
+        kind = _filesystem(place)
+        if kind in _NETWORK_FILESYSTEMS:
+            told = f"{place} is on {kind}: locks and renames are not to be relied on there"
+            yield Finding("state", told, Health.NOTE)
+    there = next(each for each in (work, *work.parents) if each.exists())
+    free = shutil.disk_usage(there).free
+    if free < _LITTLE:
+        yield Finding("disk", f"{free / 2**30:.1f} GiB free where gates build ({there})", Health.NOTE)
+    run = next((run for run in journal.runs(state) if run.started), None)
+    if run is not None and run.state in {"paused", "interrupted", "aborting"}:
+        yield Finding("runs", f"run {run.id} is {run.state}", Health.NOTE, "invoke continue")
+
+
+def _filesystem(path: Path) -> str:
+    """Return the type of the file system that holds a path, by /proc/mounts; "" where that cannot be told."""
+    try:
+        lines = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    best, kind = "", ""
+    for line in lines:
+        _, mount, name, *_ = line.split(" ")
+        inside = str(path) == mount or str(path).startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= len(best):
+            best, kind = mount, name
+    return kind
+
+
+def _remote(git: Git, stack: Stack, tell: Listener, *, offline: bool) -> Iterator[Finding]:
+    try:
+        repository = repository_of(refs.remote_url(git, stack.remote))
+        pushes = repository_of(refs.remote_url(git, stack.remote, push=True))
+    except TrunklineError as error:
+        yield _trouble("remote", error)
+        return
+    if pushes != repository:
+        told = f"{stack.remote} fetches from {repository.slug} but pushes to {pushes.slug}"
+        yield Finding("remote", told, Health.ILL, f"git remote set-url --push {stack.remote} URL")
+    if offline:
+        yield Finding("remote", f"{repository.argument}, not asked")
+        return
+    yield from _asked("remote", lambda: _reachable(git, stack))
+    github = GitHub(repository, git.cwd, tell.progress)
+    yield from _asked("sign-in", lambda: _account(github))
+
+
+def _asked(about: str, ask: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from ask()
+    except TrunklineError as error:
+        yield _trouble(about, error)
+
+
+def _reachable(git: Git, stack: Stack) -> Iterator[Finding]:
+    ref = f"refs/heads/{stack.trunk}"
+    if ref in refs.list_remote(git, stack.remote, [ref]):
+        yield Finding("remote", f"{stack.remote} has {stack.trunk}")
+    else:
+        command = f"git ls-remote --heads {stack.remote}"
+        yield Finding("remote", f"{stack.remote} has no branch {stack.trunk}", Health.ILL, command)
+
+
+def _account(github: GitHub) -> Iterator[Finding]:
+    repository = github.repository
+    data = github.graphql(_ACCOUNT, {"owner": repository.owner, "name": repository.name})
+    login = (data.get("viewer") or {}).get("login", "nobody")
+    held = data.get("repository") or {}
+    permission = str(held.get("viewerPermission") or "no permission")
+    told = f"{login} on {repository.host}, {permission} in {repository.slug}"
+    if held.get("isArchived"):
+        yield Finding("sign-in", f"{repository.slug} is archived", Health.ILL, f"gh repo unarchive {repository.slug}")
+    may = permission in _MAY_PUSH
+    cure = "" if may else f"gh auth login --hostname {repository.host}   # as somebody who may push"
+    yield Finding("sign-in", told, Health.WELL if may else Health.ILL, cure)
+
+
+def _gates(git: Git, stack: Stack) -> Iterator[Finding]:
+    """Say of each gate what it would run with; asked in the checkout, whose rust-toolchain.toml has its say."""
+    root = git.cwd / stack.gates.root
+    if not (root / "Cargo.toml").is_file():
+        told = f"there is no {stack.gates.root}/Cargo.toml in this checkout".replace("./", "")
+        yield Finding("gates", told, Health.NOTE, "${EDITOR:-vi} stack.toml   # [gates] root")
+        root = git.cwd
+    tools = Tools(root)
+    for gate in catalogue(stack.gates):
+        cure = execute.lacking(gate, tools)
+        if cure:
+            yield Finding(f"gate {gate.name}", "cannot run here", Health.ILL, cure)
+        else:
+            yield Finding(f"gate {gate.name}", tools.toolchain(gate.argv).name or gate.argv[0])

@@ -1,0 +1,103 @@
+"""`invoke doctor`: what stands in the way of a landing, each with the command that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.killing import Yard, YardLanding
+from support.landing import Landing, Ran
+
+pytestmark = pytest.mark.gh
+
+
+@pytest.fixture
+def stack(grounds: Yard) -> Iterator[YardLanding]:
+    """Return the small stack as it was opened."""
+    with grounds.prepared("open", lambda _: None) as prepared:
+        assert isinstance(prepared, YardLanding)
+        yield prepared
+
+
+def found(ran: Ran, about: str) -> list[dict[str, Any]]:
+    """Return the findings about something."""
+    return [each for each in ran.json["findings"] if each["about"] == about]
+
+
+def test_all_is_well(stack: YardLanding) -> None:
+    """Tools, checkout, remote, sign-in and every gate; exit 0, nothing moved."""
+    before = stack.world()
+    ran = stack.invoke("doctor", "--json")
+    assert ran.code == 0, ran.out
+    assert {each["health"] for each in ran.json["findings"]} == {"well"}
+    about = {each["about"] for each in ran.json["findings"]}
+    assert about >= {"git", "gh", "checkout", "stack.toml", "remote", "sign-in", "gate build", "gate msrv"}
+    assert "octocat on github.com, ADMIN in octo/tiny" in str(ran.json)
+    assert stack.world() == before
+
+
+def test_what_a_hostile_configuration_would_run(stack: YardLanding) -> None:
+    """Command-valued keys of the repository's own configuration are named; none of them ran on the way."""
+    ran_it = stack.clone.path.parent / "ran"
+    for key, value in (
+        ("core.fsmonitor", f"touch {ran_it}; false"),
+        ("core.sshCommand", f"touch {ran_it}; ssh"),
+        ("filter.x.smudge", "cat"),
+        ("alias.st", "!touch ran"),
+        ("url.https://evil.invalid/.insteadOf", "https://example.invalid/"),
+    ):
+        stack.clone.git("config", key, value)
+    ran = stack.invoke("doctor", "--offline", "--json")
+    told = " ".join(each["told"] for each in found(ran, "git config"))
+    for key in ("core.fsmonitor", "core.sshcommand", "filter.x.smudge", "alias.st", "insteadof"):
+        assert key in told
+    assert all(each["health"] == "note" for each in found(ran, "git config"))
+    status = stack.invoke("status", "--offline")
+    assert status.code == 0, status.err
+    assert not ran_it.exists(), "core.fsmonitor's command ran"
+
+
+def test_a_gate_that_cannot_run_and_a_state_that_is_open_to_all(stack: YardLanding) -> None:
+    """Exit 1; the last line is the first cure."""
+    path = stack.clone.path / "stack.toml"
+    path.write_text(path.read_text().replace('run = ["true"]', 'run = ["no-such-program"]', 1))
+    state = stack.clone.path / ".git/trunkline"
+    state.mkdir(mode=0o755, exist_ok=True)
+    state.chmod(0o755)
+    ran = stack.invoke("doctor", "--offline")
+    assert ran.code == 1
+    assert "✗ gate build   cannot run here" in ran.out
+    assert ran.err.rstrip().splitlines()[-1] == f"next: chmod 700 {state}"
+
+
+def test_not_signed_in(stack: YardLanding) -> None:
+    """GitHub's own word, and the command."""
+    ran = stack.invoke("doctor", "--json", GH_TOKEN="", GITHUB_TOKEN="")
+    (finding,) = found(ran, "sign-in")
+    assert (ran.code, finding["health"], finding["cure"]) == (1, "ill", "gh auth login")
+
+
+def test_no_checkout_at_all(stack: Landing, tmp_path: Path) -> None:
+    """Outside a repository: said, no traceback."""
+    ran = stack.invoke("doctor", "--offline", "--json", cwd=tmp_path)
+    (finding,) = found(ran, "checkout")
+    assert (ran.code, finding["health"]) == (1, "ill")
+
+
+def test_a_git_that_is_too_old(stack: YardLanding, tmp_path: Path) -> None:
+    """A stand-in that calls itself 2.30: doctor says so, and no task begins with it."""
+    fake = tmp_path / "git"
+    fake.write_text(
+        '#!/bin/sh\nfor a in "$@"; do [ "$a" = version ] && { echo git version 2.30.2; exit; }; done\n'
+        'exec /usr/bin/env PATH="$REAL_PATH" git "$@"\n'
+    )
+    fake.chmod(0o755)
+    real = stack.environment()["PATH"]
+    old: Any = {"PATH": f"{tmp_path}:{real}", "REAL_PATH": real}
+    ran = stack.invoke("doctor", "--json", **old)
+    assert (ran.code, found(ran, "git")[0]["told"]) == (1, "git version 2.30.2 is too old")
+    ran = stack.invoke("rebase", "--pr", "518", "--yes", **old)
+    assert (ran.code, "needs git 2.38" in ran.err) == (2, True)
