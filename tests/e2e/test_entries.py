@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from support.landing import Landing
@@ -112,6 +114,23 @@ def test_tokens_never_reach_what_is_told(landing: Landing) -> None:
     written = [path.read_bytes() for path in state.rglob("*") if path.is_file()]
     assert f'"{canary}"' not in ran.out + ran.err
     assert not any(f'"{canary}"'.encode() in content or b"GH_TOKEN" in content for content in written)
+
+
+def test_secrets_of_the_environment_are_taken_out(landing: Landing) -> None:
+    """A hook that prints a secret: neither the error, nor the JSON, nor the journal has it (fault 58)."""
+    canary = "canary-in-a-coal-mine"
+    hook = landing.clone.path / ".git/hooks/pre-push"
+    hook.write_text('#!/bin/sh\necho "deploying with $DEPLOY_TOKEN and password=$OTHER" >&2; exit 1\n')
+    hook.chmod(0o755)
+    secret: Any = {"DEPLOY_TOKEN": canary, "OTHER": "told-by-its-name"}
+    ran = landing.invoke("rebase", "--pr", "519", "--json", **secret)
+    assert ran.code == 5, ran.err
+    written = [path.read_bytes() for path in (landing.clone.path / ".git/trunkline").rglob("*") if path.is_file()]
+    for word in (canary, "told-by-its-name"):
+        assert word not in ran.out + ran.err
+        assert not any(word.encode() in content for content in written)
+    assert "deploying with [redacted] and password=[redacted]" in ran.err
+    assert "deploying with [redacted]" in ran.json["error"]["stderr"]
 
 
 def test_the_next_entry_lands_after_this_one(landing: Landing) -> None:

@@ -118,3 +118,24 @@ def test_the_lease_is_exclusive_and_dies_with_its_holder(tmp_path: Path) -> None
     with lease.hold(tmp_path / "s", run="two") as held:
         assert held.run == "two"
     assert (tmp_path / "s/lease.lock").stat().st_ino == inode
+
+
+@given(st.lists(st.binary(max_size=60) | st.sampled_from([b"{}", b"[]", b"null", b'{"sum": 1}']), max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+def test_any_file_is_read_as_a_journal(tmp_path: Path, lines: list[bytes]) -> None:
+    """Whatever stands there: no record that was not written by us, no exception, and what is wrong is said."""
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    run = journal.read(path)
+    assert run.records == ()
+    assert bool(run.damaged) == bool(lines)
+
+
+def test_a_journal_that_cannot_be_read_is_damaged(tmp_path: Path) -> None:
+    """Brackets without end, or a directory in its place."""
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b"[" * 100_000 + b"\n")
+    assert "line 1 cannot be read" in journal.read(path).damaged
+    path.unlink()
+    path.mkdir()
+    assert "cannot be read" in journal.read(path).damaged

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tomli
 
-from trunkline.domain.errors import OutsideFailed
+from trunkline.domain.errors import OutsideFailed, UsageError
 from trunkline.domain.receipt import Toolchain
 from trunkline.kernel import proc
 
@@ -215,6 +215,23 @@ def fetch(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
     if argv[0] == "cargo":
         with contextlib.suppress(OutsideFailed):
             proc.run(["cargo", *_chosen(argv), "fetch", "--locked"], cwd=cwd, env=env, timeout=_FORMAT_SECONDS)
+
+
+def update_lock(root: Path) -> bool:
+    """Let cargo bring a workspace's Cargo.lock up to its manifests, changing nothing else, without network.
+
+    Returns:
+        Whether it now is what `--locked` demands.
+    """
+    update = ["cargo", "update", "--workspace", "--offline"]
+    check = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1"]
+    try:
+        return all(
+            proc.run(argv, cwd=root, env=environment({}), timeout=_FORMAT_SECONDS).returncode == 0
+            for argv in (update, check)
+        )
+    except (OutsideFailed, UsageError):
+        return False
 
 
 def sysroot(argv: Sequence[str], cwd: Path) -> Path:

@@ -93,6 +93,8 @@ def _stacks(file: StackFile) -> tuple[Stack, ...]:
             issue=issue,
             gates=gates,
             land=LandSettings(**file.land.model_dump()),
+            rerere=file.rerere,
+            lockfile=file.lockfile,
         )
 
     if file.entry:

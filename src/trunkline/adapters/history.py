@@ -8,7 +8,7 @@ from dataclasses import replace
 from trunkline.adapters.git import Git
 from trunkline.adapters.graph import Graph
 from trunkline.domain.commits import Commit
-from trunkline.domain.errors import Defect
+from trunkline.domain.errors import Defect, OutsideFailed
 from trunkline.domain.names import BranchName, Oid, branch_ref, oid
 
 
@@ -17,11 +17,16 @@ def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
 
     Raises:
         Defect: one is not a commit of this repository.
+        OutsideFailed: what git answers is no such list.
     """
     unread = [name for name in dict.fromkeys(oids) if name not in git.commits]
     if unread:
         output = git.query("cat-file", "--batch", stdin="".join(f"{name}\n" for name in unread).encode()).stdout
-        for commit in _parsed(output, unread):
+        try:
+            commits = list(_parsed(output, unread))
+        except (ValueError, LookupError) as error:
+            raise OutsideFailed("git cat-file answered what cannot be understood", why=repr(error)) from error
+        for commit in commits:
             git.commits[commit.oid] = commit
             git.trees[commit.oid] = commit.tree
             git.present.add(commit.oid)
@@ -41,7 +46,7 @@ def load(git: Git, tips: Iterable[Oid], *, patch_ids: bool = True) -> None:
     asked = set(tips)
     wanted = sorted(asked - missing(git, asked))
     done = git.query("merge-base", "--octopus", "--end-of-options", *wanted, ok=(0, 1)) if wanted else None
-    if done is None or done.returncode != 0:
+    if done is None or done.returncode != 0 or not done.text.split():
         return
     root = oid(done.text.split()[0])
     revisions = "".join(f"{tip}\n" for tip in wanted) + f"^{root}\n"
@@ -105,13 +110,20 @@ def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
     return tuple(git.commits[commit.oid] for commit in commits)
 
 
+def differing(git: Git, one: Oid, other: Oid) -> tuple[str, ...]:
+    """Return the paths in which two trees differ."""
+    done = git.query("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--end-of-options", one, other)
+    return tuple(path for path in done.text.split("\0") if path)
+
+
 def merge_base(git: Git, one: Oid, other: Oid) -> Oid | None:
     """Return the best common ancestor, or None where the two share no history."""
     for graph in git.graphs:
-        if (found := graph.merge_base(one, other)) is not None:
-            return found
+        if (known := graph.merge_base(one, other)) is not None:
+            return known
     done = git.fact("merge-base", "--end-of-options", one, other, ok=(0, 1))
-    return oid(done.text.split()[0]) if done.returncode == 0 else None
+    found = done.text.split()[:1] if done.returncode == 0 else []
+    return oid(found[0]) if found else None
 
 
 def is_ancestor(git: Git, ancestor: Oid, descendant: Oid) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 
 from trunkline.adapters.lease import Lease
 from trunkline.domain.errors import OutsideFailed, Refused
+from trunkline.domain.redaction import redacted_data, secret_values
 from trunkline.kernel.files import append_line, private_directory, sync_directory
 
 VERSION = 1
@@ -117,7 +118,7 @@ class Journal:
             "prev": self._previous,
             "kind": kind,
             "step": step,
-            "data": data,
+            "data": redacted_data(data, secret_values(os.environ)),
         }
         line = _canonical({**body, "sum": _hash(_canonical(body))})
         if not self._failed:
@@ -181,7 +182,11 @@ def read(path: Path) -> Run:
     records: list[Record] = []
     previous = _GENESIS
     damaged = ""
-    for number, line in enumerate(_whole_lines(path)):
+    try:
+        lines = _whole_lines(path)
+    except OSError as error:
+        return Run(path.parent.name, path, (), f"it cannot be read: {error.strerror}")
+    for number, line in enumerate(lines):
         try:
             raw = json.loads(line)
             intact = raw.pop("sum") == _hash(_canonical(raw))
@@ -189,7 +194,7 @@ def read(path: Path) -> Run:
                 damaged = f"line {number + 1} is altered, of another version, or out of order"
                 break
             records.append(Record(str(raw["kind"]), dict(raw["data"]), str(raw["step"]), str(raw["at"])))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             damaged = f"line {number + 1} cannot be read: {error}"
             break
         previous = _hash(line)

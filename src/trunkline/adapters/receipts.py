@@ -89,5 +89,7 @@ def read_receipt(path: Path) -> Receipt | str:
         if not path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):
             return "its content is not what its name says"
         return Receipt.from_statement(json.loads(content))
+    except RecursionError:
+        return "brackets without end"
     except (OSError, ValueError) as error:
         return str(error)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trunkline.adapters import objects
@@ -42,6 +42,7 @@ class Replay:
         conflict: the commit that could not be merged, with the paths in conflict.
         rest: the commits from the conflicting one on, in order.
         emptied: the new commits that change nothing any more; kept, and told.
+        regenerated: (new commit, path) of every file in conflict that was made again instead of being merged.
     """
 
     tip: Oid
@@ -49,6 +50,11 @@ class Replay:
     conflict: tuple[Commit, tuple[str, ...]] | None = None
     rest: tuple[Commit, ...] = ()
     emptied: tuple[Oid, ...] = ()
+    regenerated: tuple[tuple[Oid, str], ...] = ()
+
+
+Resolver = Callable[[Oid, Oid, "tuple[str, ...]"], "Oid | None"]
+"""Makes a tree of a merge in conflict, where a machine can: (tree replayed onto, merged tree, paths) -> tree."""
 
 
 def committer(git: Git) -> str:
@@ -75,7 +81,9 @@ def signs(git: Git) -> bool:
     return git.fact("config", "--type=bool", "--get", "commit.gpgSign", ok=(0, 1)).text == "true"
 
 
-def replay(git: Git, commits: Sequence[Commit], onto: Oid, *, by: str, sign: bool = False) -> Replay:
+def replay(
+    git: Git, commits: Sequence[Commit], onto: Oid, *, by: str, sign: bool = False, resolve: Resolver | None = None
+) -> Replay:
     """Replay `commits`, oldest first, onto `onto`.
 
     Args:
@@ -84,20 +92,28 @@ def replay(git: Git, commits: Sequence[Commit], onto: Oid, *, by: str, sign: boo
         onto: the commit that the first one lands on.
         by: the committer line (see `committer`).
         sign: sign the new commits, as the user's configuration asks.
+        resolve: asked about a merge in conflict; None: every conflict is a person's.
     """
     tip, tree = onto, git.tree(onto)
     mapped: list[tuple[Oid, Oid]] = []
     emptied: list[Oid] = []
+    made: list[tuple[Oid, str]] = []
     for index, commit in enumerate(commits):
         merged = pick(git, commit, tree)
-        if merged.conflicts:
-            return Replay(tip, tuple(mapped), (commit, merged.conflicts), tuple(commits[index:]), tuple(emptied))
-        new = write_commit(git, commit, tree=merged.tree, parent=tip, by=by, sign=sign)
-        if merged.tree == tree:
+        resolved = resolve(tree, merged.tree, merged.conflicts) if merged.conflicts and resolve else None
+        if merged.conflicts and resolved is None:
+            rest = tuple(commits[index:])
+            return Replay(
+                tip, tuple(mapped), (commit, merged.conflicts), rest, tuple(emptied), regenerated=tuple(made)
+            )
+        after = resolved or merged.tree
+        new = write_commit(git, commit, tree=after, parent=tip, by=by, sign=sign)
+        if after == tree:
             emptied.append(new)
+        made += [(new, path) for path in merged.conflicts]
         mapped.append((commit.oid, new))
-        tip, tree = new, merged.tree
-    return Replay(tip, tuple(mapped), emptied=tuple(emptied))
+        tip, tree = new, after
+    return Replay(tip, tuple(mapped), emptied=tuple(emptied), regenerated=tuple(made))
 
 
 def pick(git: Git, commit: Commit, onto_tree: Oid) -> Merge:

@@ -147,6 +147,13 @@ class StackFile(_Table):
     trunk: Annotated[_Branch, Field(description="The branch that the stack lands on.")] = "main"
     remote: Annotated[str, AfterValidator(_remote), Field(description="The git remote of the stack.")] = "origin"
     issue: Annotated[int | None, Field(ge=1, description="The issue that the stack resolves.")] = None
+    rerere: Annotated[
+        bool, Field(description="Fill in how a person resolved the same conflict before (git-rerere); shown.")
+    ] = False
+    lockfile: Annotated[
+        Literal["regenerate", "conflict"],
+        Field(description="A Cargo.lock in conflict: made again by cargo, or left to a person."),
+    ] = "regenerate"
     gates: GatesTable = GatesTable()
     land: LandTable = LandTable()
     entry: Annotated[list[EntryTable], Field(description="The entries, bottom first.")] = []

@@ -79,7 +79,12 @@ class LandSettings:
 
 @dataclass(frozen=True)
 class Stack:
-    """Entries above trunk, bottom first."""
+    """Entries above trunk, bottom first.
+
+    Attributes:
+        rerere: git may fill in how a person resolved the same conflict before; shown, never staged.
+        lockfile: what becomes of a Cargo.lock in conflict: regenerate, or conflict: it is a person's.
+    """
 
     trunk: BranchName
     remote: str
@@ -88,6 +93,8 @@ class Stack:
     issue: int | None = None
     gates: GateSettings = field(default_factory=GateSettings)
     land: LandSettings = field(default_factory=LandSettings)
+    rerere: bool = False
+    lockfile: str = "regenerate"
 
     def entry(self, pr: PrNumber) -> Entry:
         """Return the entry of a pull request.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 
 from rich.console import Console
@@ -29,9 +29,15 @@ _STDERR_LINES = 8
 
 
 class Terminal:
-    """Tells a person what happens. Colours and spinners only on a terminal; NO_COLOR is rich's to honour."""
+    """Tells a person what happens. Colours and spinners only on a terminal; NO_COLOR is rich's to honour.
 
-    def __init__(self, stream: IO[str]) -> None:
+    Args:
+        stream: where.
+        clean: takes out what nobody may read.
+    """
+
+    def __init__(self, stream: IO[str], *, clean: Callable[[str], str] = str) -> None:
+        self._clean = clean
         self.console = Console(file=stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
         self._commands: list[str] = []
         self._status: Status | None = None
@@ -42,7 +48,7 @@ class Terminal:
         text = Text()
         for part in parts:
             content, style = (part, "") if isinstance(part, str) else part
-            text.append(for_terminal(content), style)
+            text.append(for_terminal(self._clean(content)), style)
         self.console.print(text)
 
     def headline(self, text: str) -> None:

@@ -9,16 +9,21 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from invoke.exceptions import Exit
 
 from trunkline.domain.errors import ExitCode, TrunklineError
+from trunkline.domain.redaction import redacted, redacted_data, secret_values
 from trunkline.domain.step import Mark, Outcome, Plan
 from trunkline.engine import Performed
-from trunkline.kernel.files import private_directory
+from trunkline.kernel.files import append_line, private_directory
 from trunkline.report import as_json
 from trunkline.report.terminal import Terminal
+
+
+def _terminal(stream: IO[str]) -> Terminal:
+    return Terminal(stream, clean=lambda text: redacted(text, secret_values(os.environ)))
 
 
 class Told:
@@ -27,7 +32,7 @@ class Told:
     def __init__(self, task: str, *, json_wanted: bool) -> None:
         self.task = task
         self.json_wanted = json_wanted
-        self.terminal = Terminal(sys.stderr if json_wanted else sys.stdout)
+        self.terminal = _terminal(sys.stderr if json_wanted else sys.stdout)
         self.account: dict[str, Any] = {"task": task}
 
     def confirm(self, question: str) -> None:
@@ -73,7 +78,8 @@ class Told:
         """Print the JSON object, where it was asked for."""
         self.account["exit_code"] = int(code)
         if self.json_wanted:
-            sys.stdout.write(json.dumps(self.account, indent=2, sort_keys=True) + "\n")
+            account = redacted_data(self.account, secret_values(os.environ))
+            sys.stdout.write(json.dumps(account, indent=2, sort_keys=True) + "\n")
             sys.stdout.flush()
 
 
@@ -89,7 +95,7 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
         yield told
     except TrunklineError as error:
         told.account["error"] = as_json.error(error)
-        Terminal(sys.stderr).error(error)
+        _terminal(sys.stderr).error(error)
         code = error.code
     except KeyboardInterrupt:
         told.account["error"] = {"what": "interrupted"}
@@ -108,7 +114,7 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
 
 
 def _tell_interrupted() -> None:
-    terminal = Terminal(sys.stderr)
+    terminal = _terminal(sys.stderr)
     terminal.line(("interrupted: ", "bold yellow"), "nothing is lost; every child process was ended")
     terminal.next("invoke continue")
     terminal.next("invoke abort")
@@ -117,10 +123,9 @@ def _tell_interrupted() -> None:
 def _tell_defect(task: str, error: Exception) -> str:
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     log = private_directory(Path(state) / "trunkline") / "defect.log"
-    with log.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-        stream.write(f"task {task}\n")
-        traceback.print_exception(type(error), error, error.__traceback__, file=stream)
-    terminal = Terminal(sys.stderr)
+    text = f"task {task}\n{''.join(traceback.format_exception(error))}"
+    append_line(log, redacted(text, secret_values(os.environ)).encode("utf-8", "backslashreplace"))
+    terminal = _terminal(sys.stderr)
     terminal.line(("defect: ", "bold red"), f"{type(error).__name__}: {error}")
     terminal.line("  this is a fault of trunkline, not of your repository; nothing was pushed by the failing step")
     terminal.next(f"less {log}")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from trunkline.adapters import journal
 from trunkline.adapters.worktrees import work_dir
 from trunkline.domain.commits import Commit
+from trunkline.domain.conflicts import digests
 from trunkline.domain.errors import Paused, UsageError
 from trunkline.domain.names import Oid, oid
 from trunkline.engine import Acting, Pause
@@ -20,8 +24,13 @@ def worktree_path(context: Context, acting: Acting) -> Path:
     return work_dir(context.git.common_dir()) / "replay" / acting.lease.run
 
 
-def open_worktree(context: Context, acting: Acting, *, onto: Oid, commit: Commit) -> Path:
-    """Make the disposable linked work tree of a conflict, with the conflict in it as git itself shows it."""
+def open_worktree(context: Context, acting: Acting, *, onto: Oid, commit: Commit) -> tuple[Path, tuple[str, ...]]:
+    """Make the disposable linked work tree of a conflict, with the conflict in it as git itself shows it.
+
+    Returns:
+        Where it is, and the files that git-rerere filled in where stack.toml asks for it; none of them is staged, so
+        nobody goes on without having looked (promises, fault 11).
+    """
     path = worktree_path(context, acting)
     acting.intend(worktree=str(path), onto=onto, commit=commit.oid)
     remove_worktree(context, acting, path)
@@ -30,11 +39,42 @@ def open_worktree(context: Context, acting: Acting, *, onto: Oid, commit: Commit
         acting.lease, "worktree", "add", "--quiet", "--detach", "--force", "--force", "--end-of-options",
         str(path), onto,
     )  # fmt: skip
-    context.git.at(path).mutate(
-        acting.lease, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty", "--keep-redundant-commits",
-        commit.oid, ok=(0, 1),
+    rerere = ("-c", "rerere.enabled=true", "-c", "rerere.autoUpdate=false") if context.stack.rerere else ()
+    done = context.git.at(path).mutate(
+        acting.lease, *rerere, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty",
+        "--keep-redundant-commits", commit.oid, ok=(0, 1),
     )  # fmt: skip
-    return path
+    return path, tuple(_FILLED_IN.findall(done.error_text))
+
+
+_FILLED_IN = re.compile(r"^Resolved '(.+)' using previous resolution\.$", re.MULTILINE)  # git's rerere.c, LC_ALL=C
+
+
+def met(path: Path, files: Sequence[str]) -> dict[str, list[str]]:
+    """Return which conflicts stand in a work tree: file -> digests (`domain.conflicts`)."""
+    texts = {name: path / name for name in files if (path / name).is_file() and not (path / name).is_symlink()}
+    found = {name: sorted(digests(place.read_bytes())) for name, place in texts.items()}
+    return {name: each for name, each in found.items() if each}
+
+
+def remember(context: Context, acting: Acting, path: Path) -> None:
+    """Let git-rerere record how a person resolved a pause's conflict, where stack.toml asks for it."""
+    if context.stack.rerere:
+        context.git.at(path).mutate(acting.lease, "-c", "rerere.enabled=true", "rerere", ok=(0, 1, 128))
+
+
+def known(context: Context, conflicts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Say where the same conflicts were resolved before, by this run's journal and older ones."""
+    told: dict[str, str] = {}
+    for run in journal.runs(context.state):
+        for paused in (record for record in run.records if record.kind == "paused"):
+            earlier = {name: set(each) for name, each in dict(paused.data.get("conflicts", {})).items()}
+            resolved = next((r.data["new"] for r in run.after(paused) if r.kind == "resolved"), "")
+            for name, each in conflicts.items():
+                if resolved and earlier.get(name, set()) & set(each):
+                    seen = f"the same conflict in {name} was resolved for #{paused.data.get('pr')}"
+                    told.setdefault(name, f"{seen}: git show {resolved}:{name}")
+    return tuple(told.values())
 
 
 def remove_worktree(context: Context, acting: Acting, path: Path) -> None:

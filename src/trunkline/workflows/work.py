@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.adapters import replay
+from trunkline.adapters import lockfile, replay
 from trunkline.domain import forkpoint
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
@@ -93,8 +94,16 @@ def foresee(context: Context) -> Foreseen:
     else:
         sign = replay.signs(context.git)
         _refuse_unsigned(work, sign=sign)
-        done = replay.replay(context.git, work.own, work.base, by=replay.committer(context.git), sign=sign)
+        by = replay.committer(context.git)
+        done = replay.replay(context.git, work.own, work.base, by=by, sign=sign, resolve=resolver(context))
     return Foreseen(work, done)
+
+
+def resolver(context: Context) -> replay.Resolver | None:
+    """Return what makes a tree of a conflict without a person, as far as stack.toml lets it."""
+    if context.stack.lockfile != "regenerate":
+        return None
+    return functools.partial(lockfile.regenerated, context.git)
 
 
 def _refuse_unreplayable(context: Context, fork: ForkPoint, base: str) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 from trunkline.adapters import history, refs, replay
 from trunkline.domain.errors import Paused, Refused
-from trunkline.domain.names import Oid, branch_name, oid, short
+from trunkline.domain.names import branch_name, oid, short
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting, Pause
 from trunkline.workflows import branch, conflict
 from trunkline.workflows.context import Context
 from trunkline.workflows.steps.switch import refuse_unmovable
-from trunkline.workflows.work import Foreseen, Work, decide, foresee
+from trunkline.workflows.work import Foreseen, Work, decide, foresee, resolver
 
 
 def plan(context: Context) -> Step:
@@ -55,7 +55,8 @@ def foretold(context: Context, below: Entry) -> str:
 
 def _expected(done: replay.Replay) -> str:
     if done.conflict is None:
-        return "no conflict"
+        made = sorted({path for _, path in done.regenerated})
+        return f"no conflict but in {', '.join(made)}, which cargo makes again" if made else "no conflict"
     return f"conflict in {short(done.conflict[0].oid)}: {', '.join(done.conflict[1])}"
 
 
@@ -135,15 +136,14 @@ def resume(
     else:
         tree = conflict.resolution(context, Path(paused["worktree"]), onto, paused)
         new = replay.write_commit(git, rest[0], tree=tree, parent=onto, by=by, sign=sign)
+        conflict.remember(context, acting, Path(paused["worktree"]))
         # A person made this: kept and journaled before the work tree may go, so that a kill cannot lose it.
         refs.back_up(git, acting.lease, branch_name(f"resolution-{short(new)}"), new)
         acting.note("resolved", new=new)
     context.tell.progress(f'resolved: {short(rest[0].oid)} "{rest[0].subject}"')
-    further = replay.replay(git, rest[1:], new, by=by, sign=sign)
+    further = replay.replay(git, rest[1:], new, by=by, sign=sign, resolve=resolver(context))
     mapped = tuple((oid(a), oid(b)) for a, b in paused["mapped"])
-    done = replay.Replay(
-        further.tip, (*mapped, (rest[0].oid, new), *further.mapped), further.conflict, further.rest, further.emptied
-    )
+    done = dataclasses.replace(further, mapped=(*mapped, (rest[0].oid, new), *further.mapped))
     return _concluded(context, acting, work, done, resolved=handled)
 
 
@@ -155,13 +155,14 @@ def _concluded(
     git = context.git
     replay.check_replayed(git, work.own, base=work.base, tip=done.tip)
     if not resolved:
-        _check_against_merge(context, work, done.tip)
+        _check_against_merge(context, work, done)
     refs.back_up(git, acting.lease, context.entry.branch, work.tip)
     branch.move(context, acting, new=done.tip, old=work.local, why=f"rebased onto {work.base_name}")
     conflict.remove_worktree(context, acting, conflict.worktree_path(context, acting))
     met = f"{len(resolved)} conflicts resolved by hand" if resolved else "no conflict"
+    made = [f"{path} of {short(name)} was made again by cargo: the gates judge it" for name, path in done.regenerated]
     empty = [f"{short(name)} changes nothing any more: it is kept, empty" for name in done.emptied]
-    notes = (*work.notes, *empty)
+    notes = (*work.notes, *made, *empty)
     facts = {
         **work.facts(),
         "branch": context.entry.branch,
@@ -173,7 +174,12 @@ def _concluded(
         f"{count(work.own)}, fork point {short(work.fork)} ({work.about}), {met}",
         Mark.WARNED if empty else Mark.DONE,
         notes,
-        {**facts, "resolved": list(resolved), "emptied": list(done.emptied)},
+        {
+            **facts,
+            "resolved": list(resolved),
+            "emptied": list(done.emptied),
+            "regenerated": [list(each) for each in done.regenerated],
+        },
     )
 
 
@@ -184,11 +190,16 @@ def _nothing(context: Context, acting: Acting, work: Work) -> Outcome:
     return Outcome("rebased", told, Mark.NOTHING, work.notes, facts)
 
 
-def _check_against_merge(context: Context, work: Work, tip: Oid) -> None:
-    """A replay without conflict must come to the tree of the one three-way merge (promises, fault 10)."""
-    git = context.git
+def _check_against_merge(context: Context, work: Work, done: replay.Replay) -> None:
+    """A replay without conflict must come to the tree of the one three-way merge (promises, fault 10).
+
+    Files that were made again are excepted: a merge knows nothing of them.
+    """
+    git, tip = context.git, done.tip
     merged = replay.three_way(git, base=work.fork, ours=work.base, theirs=work.tip)
-    if merged.conflicts or merged.tree != git.tree(tip):
+    excepted = {path for _, path in done.regenerated}
+    differing = () if merged.tree == git.tree(tip) else history.differing(git, merged.tree, git.tree(tip))
+    if not excepted.issuperset((*merged.conflicts, *differing)):
         ranges = f"{work.fork}..{work.tip} {work.base}..{tip}"
         raise Refused(
             "the replay and the three-way merge of the same commits disagree; no ref was moved",
@@ -202,12 +213,15 @@ def _check_against_merge(context: Context, work: Work, tip: Oid) -> None:
 def _pause(context: Context, acting: Acting, work: Work, done: replay.Replay, resolved: Sequence[str]) -> Pause:
     assert done.conflict  # noqa: S101 -- the caller's condition
     commit, paths = done.conflict
-    path = conflict.open_worktree(context, acting, onto=done.tip, commit=commit)
+    path, filled_in = conflict.open_worktree(context, acting, onto=done.tip, commit=commit)
+    met = conflict.met(path, paths)
     listed = "\n".join(f"  {name}" for name in paths)
+    before = f"\nrerere filled in how you resolved {', '.join(filled_in)} before: look, then git add"
+    known = (before if filled_in else "") + "".join(f"\n{line}" for line in conflict.known(context, met))
     error = Paused(
         f'conflict: {short(commit.oid)} "{commit.subject}" does not apply to {work.base_name}',
         why=f"{len(done.mapped)} of {len(work.own)} commits are replayed; your branch is as it was. In conflict:\n"
-        f"{listed}\n"
+        f"{listed}{known}\n"
         f"resolve them in {path} and `git add` them there; then go on, or go back:",
         next_command=("invoke continue", "invoke abort"),
     )
@@ -222,4 +236,5 @@ def _pause(context: Context, acting: Acting, work: Work, done: replay.Replay, re
         mapped=[list(pair) for pair in done.mapped],
         resolved=list(resolved),
         files=list(paths),
+        conflicts=met,
     )

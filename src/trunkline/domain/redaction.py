@@ -1,0 +1,70 @@
+"""Takes secrets out of what is written or told, by value and by name (promises, fault 58)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+HIDDEN = "[redacted]"
+_LEAST = 12
+"""Shorter values are words too: taking them out would take out more than secrets."""
+_SECRET_NAME = re.compile(
+    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|APIKEY|API_KEY|ACCESS_KEY|PRIVATE_KEY|SIGNING_KEY|CREDENTIALS?|PAT)"
+    r"(_|$)",
+    re.IGNORECASE,
+)
+_PLACE_NAME = re.compile(r"_(FILE|PATH|DIR|URL|HOST|SOCK|NAME|ID|TTL|SECONDS)$", re.IGNORECASE)
+_PATTERNS = (
+    # GitHub's own (github.blog, "Behind GitHub's new authentication token formats"), and cargo's registry tokens.
+    (re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|cio[A-Za-z0-9]{29,})\b"), HIDDEN),
+    # https://user:password@host
+    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)(\bauthorization[\"']?: *[\"']?(?:bearer|token|basic) +)[^\s\"']+"), rf"\1{HIDDEN}"),
+    # token=..., "password": "...": by name; a colon counts with a space or a quote only, since refs have bare ones.
+    (
+        re.compile(
+            r"(?i)((?<![\w-])[\w-]{0,40}(?:token|secret|password|passwd|passphrase|api[_-]?key)"
+            r"(?:[\"']?: *[\"']|=[\"']?))[^\s\"'&,;]{6,}"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+)
+
+
+def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the values of an environment that are secrets, by the names of their variables; longest first."""
+    found = {
+        value
+        for name, value in environment.items()
+        if _SECRET_NAME.search(name)
+        and not _PLACE_NAME.search(name)
+        and len(value) >= _LEAST
+        and not value.startswith(("/", "~", "."))
+    }
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def redacted(text: str, secrets: Sequence[str]) -> str:
+    """Return text without secrets.
+
+    Args:
+        text: anything.
+        secrets: values that must not be in it, longest first.
+    """
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    for pattern, instead in _PATTERNS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def redacted_data(value: Any, secrets: Sequence[str]) -> Any:
+    """Return JSON values without secrets, keys as they are."""
+    if isinstance(value, str):
+        return redacted(value, secrets)
+    if isinstance(value, Mapping):
+        return {key: redacted_data(each, secrets) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted_data(each, secrets) for each in value]
+    return value

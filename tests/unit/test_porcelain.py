@@ -1,0 +1,80 @@
+"""What git prints, misread: whatever it is, a value or an expected failure; never another exception."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trunkline.adapters import gitconfig, history, notes, receipts, refs, replay, tracked
+from trunkline.adapters.git import Git
+from trunkline.domain.errors import TrunklineError
+from trunkline.domain.names import Oid
+from trunkline.kernel import proc
+
+OID = Oid("a" * 40)
+# What git's formats are made of, so that parsers get past their first line.
+WORDS = st.sampled_from([
+    b"a" * 40, b"b" * 40, b"refs/heads/x", b"refs/trunkline/backup/r/0/x", b"worktree /x", b"branch refs/heads/x",
+    b"M  x", b"R  y", b"commit", b"blob", b"tree", b"120", b"0", b"-1", b"author A <a@b> 1 +0000",
+    b"tree " + b"c" * 40, b"file:.git/config", b"local", b"core.editor\nvi", b"\xff\xfe", b"",
+])  # fmt: skip
+OUTPUT = st.binary(max_size=60) | st.builds(
+    lambda parts, joint: joint.join(parts), st.lists(WORDS, max_size=8), st.sampled_from([b" ", b"\n", b"\0", b"\t"])
+)
+QUERIES: dict[str, Callable[[Git], Any]] = {
+    "read_refs": lambda git: refs.read_refs(git, "refs/heads/"),
+    "backups_of": lambda git: refs.backups_of(git, "x"),  # type: ignore[arg-type]  # any branch
+    "remote_url": lambda git: refs.remote_url(git, "origin"),
+    "list_remote": lambda git: refs.list_remote(git, "origin", ["refs/heads/x"]),
+    "work_trees": refs.work_trees,
+    "changed_paths": refs.changed_paths,
+    "read_commits": lambda git: history.read_commits(git, [OID]),
+    "chain": lambda git: history.chain(git, OID, Oid("b" * 40)),
+    "missing": lambda git: history.missing(git, [OID]),
+    "merge_base": lambda git: history.merge_base(git, OID, Oid("b" * 40)),
+    "reflog": lambda git: history.reflog(git, "x"),  # type: ignore[arg-type]  # any branch
+    "load": lambda git: history.load(git, [OID]),
+    "differing": lambda git: history.differing(git, OID, OID),
+    "three_way": lambda git: replay._merged(git, OID, OID),
+    "committer": replay.committer,
+    "resolve": lambda git: git.resolve("x"),
+    "tree": lambda git: git.tree(OID),
+    "settings": gitconfig.settings,
+    "notes": notes.read,
+    "tracked": tracked.tracked_stacks,
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(data=st.data())
+def test_any_output_is_read_or_refused(
+    name: str, data: st.DataObject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each parser, over several answers in a row."""
+
+    def run(argv: Any, **_: Any) -> proc.Completed:
+        code = data.draw(st.sampled_from([0, 0, 0, 1, 128]))
+        return proc.Completed(tuple(argv), code, data.draw(OUTPUT), data.draw(st.binary(max_size=20)), 0.0)
+
+    monkeypatch.setattr(proc, "run", run)
+    monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "0")
+    with contextlib.suppress(TrunklineError):
+        QUERIES[name](Git(tmp_path))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@given(content=st.binary(max_size=80), depth=st.sampled_from([0, 100_000]))
+def test_any_receipt_is_read_or_said_to_be_corrupt(tmp_path: Path, content: bytes, depth: int) -> None:
+    """Even one whose name holds its hash, or whose brackets never end."""
+    content = b"[" * depth + content
+    path = tmp_path / f"x-{hashlib.sha256(content).hexdigest()[:16]}.json"
+    path.write_bytes(content)
+    assert isinstance(receipts.read_receipt(path), str)
