@@ -138,6 +138,62 @@ def test_a_lagging_head_is_waited_for(stack: YardLanding) -> None:
     assert trunk(stack) == LANDED
 
 
+def test_ci_that_starts_with_each_push_is_waited_for(stack: YardLanding) -> None:
+    """Checks begin with every new head, mergeability is unknown for a while: each merge waits for both."""
+    stack.github.lever("run_ci", SLUG, names=["build", "test"], requests=8)
+    stack.github.lever("set_mergeability_lag", SLUG, requests=6)
+    ran = stack.invoke("land", *QUICK, **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert "waits for checks: build, test" in ran.out
+    assert ran.out.count("2 checks passed") == 3
+    assert trunk(stack) == LANDED
+
+
+def test_a_merge_queue_is_waited_for(stack: YardLanding) -> None:
+    """Enqueued pinned to the head, its place told, and the next entry only once trunk has it."""
+    stack.github.lever("protect", SLUG, branch="main", name="main only by queue", queue=True)
+    ran = stack.invoke("land", *QUICK, **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert ran.out.count("is number 1 in the merge queue") == 3
+    assert trunk(stack) == LANDED
+
+
+def test_leaving_the_merge_queue_stops_it(stack: YardLanding) -> None:
+    """The time is up: exit 6. Taken out meanwhile, continue enqueues it again and lands it."""
+    stack.github.lever("protect", SLUG, branch="main", name="queue", queue=True)
+    stack.github.lever("hold_queue", SLUG, requests=500)
+    ran = stack.invoke("land", *QUICK, "--pr", "518", **NO_WAIT)
+    assert (ran.code, "#518 is still in the merge queue" in ran.err) == (6, True), ran.err
+    stack.github.lever("leave_queue", SLUG, number=518, reason="checks failed")
+    assert states(stack)[0] == "OPEN"
+    stack.github.lever("hold_queue", SLUG, requests=2)
+    ran = stack.invoke("continue", **NO_WAIT)
+    assert (ran.code, states(stack)[0]) == (0, "MERGED"), ran.out + ran.err
+
+
+def test_a_rule_that_blocks_is_named(stack: YardLanding) -> None:
+    """Exit 3 with the ruleset's name and what it demands; never gone around; approved, continue lands it."""
+    stack.github.lever("protect", SLUG, branch="main", name="Two pairs of eyes", approvals=1, checks=["build"])
+    ran = stack.invoke("land", *QUICK, "--pr", "518", **NO_WAIT)
+    assert (ran.code, states(stack)[0]) == (3, "OPEN"), ran.out + ran.err
+    assert 'main has ruleset "Two pairs of eyes": approvals, checks' in ran.err
+    stack.github.review(SLUG, 518, "grace")
+    stack.github.add_check_run(SLUG, stack.remote_head("feat/one"), "build")
+    ran = stack.invoke("continue", **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert states(stack)[0] == "MERGED"
+
+
+def test_a_native_stack_is_merged_and_never_retargeted(stack: YardLanding) -> None:
+    """merge-async only; the bases above are GitHub's own to move."""
+    stack.github.lever("stack_natively", SLUG, numbers=[518, 519, 520])
+    ran = stack.invoke("land", *QUICK, "--pr", "519", **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert "#519 is in GitHub's native stack 1: GitHub retargets it" in ran.out
+    assert states(stack) == ["MERGED", "MERGED", "OPEN"]
+    assert "CHANGED_BASE" not in str(stack.pr(519)["events"])
+
+
 def test_a_branch_with_unpushed_work_stays(stack: YardLanding) -> None:
     """git-spice#1107: the local branch holds more than what was merged; it is kept, and said."""
     assert stack.invoke("land", "--yes", "--pr", "518", "--skip", "fmt,gates,tidy", **NO_WAIT).code == 0

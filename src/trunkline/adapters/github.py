@@ -230,6 +230,14 @@ class GitHub:
 
         self._insist(lambda: bool(self._api("-X", "POST", path, "--input", "-", stdin=stdin).body), written)
 
+    def native_stack(self, number: PrNumber) -> str:
+        """Return the number of GitHub's native stack that a pull request is in, or "".
+
+        Only REST tells (preview since 2026-07-30; OpenAPI description, pull-request-stack).
+        """
+        stack = self._pull(number).get("stack")
+        return str(stack.get("number", "?")) if isinstance(stack, dict) else ""
+
     def merge_methods(self) -> tuple[str, ...]:
         """Return the merge methods that the repository's settings allow, as REST names them, in GitHub's order."""
         held = self._api(f"repos/{self.repository.slug}", stdin=b"").body
@@ -237,7 +245,7 @@ class GitHub:
         return tuple(name for name, key in allowed.items() if held.get(key, True))
 
     def merge(self, number: PrNumber, *, head: Oid, method: str, title: str = "") -> str:
-        """Merge a pull request, if its head is still `head`, and return its merge commit.
+        """Merge a pull request, if its head is still `head`, and return its merge commit; "": a merge queue has it.
 
         By merge-async, GitHub's recommended way, then polled; where the host has none, by the synchronous call, to
         which `gh pr merge --match-head-commit` comes down too.
@@ -267,6 +275,8 @@ class GitHub:
             details = told.get("details") or {}
             if told["status"] == "merged":
                 return str(details["sha"])
+            if told["status"] == "enqueued":
+                return ""
             if told["status"] == "failed":
                 raise Refused(
                     f"GitHub did not merge #{number}",

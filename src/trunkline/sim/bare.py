@@ -50,6 +50,16 @@ echo >> received.log
 exit 0
 """
 
+# Some organisations cap the refs of a push (ejoffe/spr#422); the world writes `ref-cap`.
+_GATE = """\
+#!/bin/sh
+[ -f ref-cap ] || exit 0
+cap=$(cat ref-cap)
+count=0
+while read -r line; do count=$((count + 1)); done
+[ "$count" -le "$cap" ] || { echo "error: Pushes can not update more than $cap branches or tags." >&2; exit 1; }
+"""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -105,10 +115,11 @@ class Bare:
         bare.git("init", "--quiet", "--bare", f"--initial-branch={default_branch}", "--template=", str(path))
         with (path / "config").open("a", encoding="utf-8") as config:
             config.write(_CONFIG)
-        hook = path / "hooks" / "post-receive"
-        hook.parent.mkdir(exist_ok=True)
-        hook.write_text(_HOOK)
-        hook.chmod(0o755)
+        for name, text in (("post-receive", _HOOK), ("pre-receive", _GATE)):
+            hook = path / "hooks" / name
+            hook.parent.mkdir(exist_ok=True)
+            hook.write_text(text)
+            hook.chmod(0o755)
         return bare
 
     def git(

@@ -228,6 +228,10 @@ class SimulatedGitHub:
         state: dict[str, Any] = self._pull_lever("state")
         return state
 
+    def lever(self, name: str, repository: str, /, **arguments: Any) -> Any:
+        """Pull a lever that has no method here, by its name and arguments (`sim.control.Control`)."""
+        return self._pull_lever(name, repository=repository, **arguments)
+
     def _pull_lever(self, lever: str, /, **arguments: Any) -> Any:
         status, answer = ask(self.socket, "POST", f"/_sim/{lever}", json.dumps(arguments).encode())
         if status != http.client.OK:

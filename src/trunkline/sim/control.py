@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 from trunkline.domain.errors import UsageError
 from trunkline.sim import actions, merging, pushes
 from trunkline.sim.faults import Fault, FaultKind
-from trunkline.sim.model import Annotation, CheckRun, Deletion, MergeMethod, Repository, Review, Settings, Status
+from trunkline.sim.model import (
+    Annotation,
+    CheckRun,
+    Ci,
+    Deletion,
+    MergeMethod,
+    Repository,
+    Review,
+    Rule,
+    Settings,
+    Status,
+)
 from trunkline.sim.refused import GitHubRefusal
 
 if TYPE_CHECKING:
@@ -133,6 +144,56 @@ class Control:
         """Let GitHub notice a push only after so many further requests, as it may for tens of seconds."""
         self._repository(repository).lag = requests
         self.world.touch()
+
+    def protect(
+        self,
+        repository: str,
+        branch: str,
+        name: str,
+        approvals: int = 0,
+        checks: list[str] | None = None,
+        *,
+        queue: bool = False,
+        dismiss_stale: bool = False,
+    ) -> None:
+        """Let a branch demand approvals, checks or a merge queue, by a ruleset of that name; see `sim.rules`."""
+        rule = Rule(name, approvals, tuple(checks or ()), queue, dismiss_stale)
+        self._repository(repository).rules[branch] = rule
+        self.world.touch()
+
+    def hold_queue(self, repository: str, requests: int) -> None:
+        """Let the merge queue merge what enters it only after so many requests."""
+        self._repository(repository).queue_requests = requests
+        self.world.touch()
+
+    def leave_queue(self, repository: str, number: int, reason: str) -> None:
+        """Let a pull request leave the merge queue unmerged."""
+        found = self._repository(repository)
+        for uuid, request in tuple(found.merges.items()):
+            if request.number == number and request.status == "enqueued":
+                found.merges[uuid] = replace(request, status="failed", told=reason)
+        self.world.touch()
+
+    def stack_natively(self, repository: str, numbers: list[int]) -> None:
+        """Make a native stack of pull requests, bottom first."""
+        found = self._repository(repository)
+        found.stacks = (*found.stacks, tuple(numbers))
+        self.world.touch()
+
+    def run_ci(self, repository: str, names: list[str], requests: int = 2, conclusion: str = "SUCCESS") -> None:
+        """Let these checks start with every new head and end so many requests later."""
+        self._repository(repository).ci = Ci(tuple(names), requests, conclusion)
+        self.world.touch()
+
+    def set_mergeability_lag(self, repository: str, requests: int) -> None:
+        """Let the mergeability of a new head be unknown for so many requests."""
+        self._repository(repository).mergeability_lag = requests
+        self.world.touch()
+
+    def cap_pushes(self, repository: str, refs: int) -> None:
+        """Let a push of more refs be refused, as some organisations do."""
+        path = self.world.bare(self._repository(repository)).path / "ref-cap"
+        path.write_text(f"{refs}\n", encoding="utf-8")
 
     def inject(
         self, kind: str, match: str = "", status: int = 502, headers: dict[str, str] | None = None, times: int = 1

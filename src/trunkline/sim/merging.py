@@ -26,7 +26,7 @@ class Mergeable(Enum):
 def mergeable(world: World, repository: Repository, pull: PullRequest) -> Mergeable:
     """Say whether a merge would conflict; GitHub does not compute it for a pull request that is not open."""
     base = repository.refs.get(pull.base)
-    if pull.state is not PullState.OPEN or base is None:
+    if pull.state is not PullState.OPEN or base is None or repository.unsettled.get(pull.number, 0) > 0:
         return Mergeable.UNKNOWN
     tree = world.bare(repository).merged_tree(base, pull.head_oid)
     return Mergeable.MERGEABLE if tree else Mergeable.CONFLICTING
@@ -43,15 +43,17 @@ def merge(  # noqa: PLR0913 -- what a merge may be told
     headline: str | None = None,
     body: str | None = None,
     deletion: Deletion = Deletion.KEEP,
+    queued: bool = False,
 ) -> PullRequest:
-    """Merge a pull request and return it.
+    """Merge a pull request and return it; `queued`: the merge queue does it.
 
     Raises:
-        GitHubRefusal: 405 (draft, closed, conflict, method not allowed) or 409 (the head is not the expected one),
-            in the sentences of docs.github.com, "Merge a pull request" (409 also in
+        GitHubRefusal: 405 (draft, closed, conflict, method not allowed, a rule unmet) or 409 (the head is not the
+            expected one), in the sentences of docs.github.com, "Merge a pull request" (409 also in
             StefanMaron/BusinessCentral.AL.Runner#3391).
     """
     _check(world, repository, pull, method, expected_head)
+    _check_rules(repository, pull, queued=queued)
     base = repository.refs[pull.base]
     commit = _commit(world, repository, pull, actor, method, headline, body)
     if not world.bare(repository).update(f"refs/heads/{pull.base}", commit, old=base):
@@ -84,6 +86,17 @@ def _check(world: World, repository: Repository, pull: PullRequest, method: Merg
         raise GitHubRefusal(No.CONFLICT, "Head branch was modified. Review and try the merge again.")
     if mergeable(world, repository, pull) is not Mergeable.MERGEABLE:
         raise GitHubRefusal(No.NOT_ALLOWED, "Pull Request is not mergeable")
+
+
+def _check_rules(repository: Repository, pull: PullRequest, *, queued: bool) -> None:
+    from trunkline.sim import rules  # noqa: PLC0415 -- rules ask whether a merge would conflict
+
+    if lacking := rules.unmet(repository, pull):
+        raise GitHubRefusal(No.NOT_ALLOWED, "Repository rule violations found\n\n" + "\n".join(lacking))
+    if rules.rule_of(repository, pull).queue and not queued:
+        raise GitHubRefusal(
+            No.NOT_ALLOWED, "Repository rule violations found\n\nChanges must be made through the merge queue"
+        )
 
 
 def _commit(
@@ -152,6 +165,12 @@ def _delete_head(world: World, repository: Repository, pull: PullRequest, actor:
     actions.delete_branch(world, repository, actor, pull.head)
 
 
+def _followed_trunk(world: World, repository: Repository, below: PullRequest, pull: PullRequest) -> PullRequest:
+    """Let the next pull request of a native stack target what the one below was merged into, as GitHub does."""
+    held = repository.pulls[pull.number]
+    return world.put(repository, replace(held, base=below.base)) if held.base == below.head else held
+
+
 def run_pending(world: World) -> None:
     """Let asynchronous merges grow one request older, and perform those whose time has come.
 
@@ -160,20 +179,33 @@ def run_pending(world: World) -> None:
     """
     for repository in world.state.repositories.values():
         for request in tuple(repository.merges.values()):
-            if request.status == "pending":
+            if request.status in {"pending", "enqueued"}:
                 older = replace(request, age=request.age + 1)
                 repository.merges[request.uuid] = _performed(world, repository, older) if older.age > 1 else older
                 world.touch()
 
 
 def _performed(world: World, repository: Repository, request: MergeRequest) -> MergeRequest:
+    from trunkline.sim import rules  # noqa: PLC0415 -- as above
+
     pull = repository.pulls[request.number]
     method = MergeMethod[request.method.upper()]
+    queue = rules.rule_of(repository, pull).queue and request.action != "direct_merge"
+    if queue and request.status == "pending":
+        return replace(
+            request, status="enqueued", age=-repository.queue_requests, told="Pull request is in the merge queue."
+        )
     try:
+        for below in rules.stack_below(repository, pull)[:-1]:
+            merge(world, repository, below, request.actor, method=method, queued=queue)
+            pull = _followed_trunk(world, repository, below, pull)
         done = merge(
-            world, repository, pull, request.actor, method=method, expected_head=request.sha,
+            world, repository, pull, request.actor, method=method, queued=queue, expected_head=request.sha,
             headline=request.title, body=request.message,
         )  # fmt: skip
     except GitHubRefusal as refusal:
         return replace(request, status="failed", told=refusal.message)
+    for child in repository.open_pulls():
+        if any(child.number in members and pull.number in members for members in repository.stacks):
+            _followed_trunk(world, repository, done, child)
     return replace(request, status="merged", told="Pull request was merged.", sha=done.merge_commit)

@@ -181,6 +181,26 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """What a branch demands; see `sim.rules`."""
+
+    name: str = ""
+    approvals: int = 0
+    checks: tuple[str, ...] = ()
+    queue: bool = False
+    dismiss_stale: bool = False
+
+
+@dataclass(frozen=True)
+class Ci:
+    """Checks that start with every new head and end, all alike, so many requests later."""
+
+    names: tuple[str, ...] = ()
+    requests: int = 1
+    conclusion: str = "SUCCESS"
+
+
+@dataclass(frozen=True)
 class MergeRequest:
     """An asynchronous merge, pending until it has a result.
 
@@ -188,7 +208,7 @@ class MergeRequest:
         method: as REST was given it: merge, squash, rebase or default; action alike.
         sha: what the head must be.
         age: requests that GitHub has answered since; the merge runs at the second, so that polling is needed.
-        status: pending, merged or failed.
+        status: pending, enqueued, merged or failed.
         told: the message of the result.
     """
 
@@ -214,6 +234,11 @@ class Repository:
         lag: requests that go by before a push is noticed; `waited` have gone by for the oldest one unread.
         checks: commit -> its check runs, oldest first; statuses alike.
         merges: uuid -> asynchronous merge.
+        rules: branch -> what it demands.
+        mergeability_lag: requests until the mergeability of a new head is known; `unsettled` of whose.
+        ci: what starts with every new head; `running` on which commits, for how many requests yet.
+        queue_requests: how many requests go by before the merge queue merges what is in it.
+        stacks: GitHub's native stacks, each the numbers of its pull requests, bottom first.
     """
 
     owner: str
@@ -231,6 +256,13 @@ class Repository:
     checks: dict[str, tuple[CheckRun, ...]] = field(default_factory=dict)
     statuses: dict[str, tuple[Status, ...]] = field(default_factory=dict)
     merges: dict[str, MergeRequest] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
+    mergeability_lag: int = 0
+    unsettled: dict[int, int] = field(default_factory=dict)
+    ci: Ci = field(default_factory=Ci)
+    running: dict[str, int] = field(default_factory=dict)
+    stacks: tuple[tuple[int, ...], ...] = ()
+    queue_requests: int = 2
 
     @property
     def slug(self) -> str:

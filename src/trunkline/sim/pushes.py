@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from trunkline.sim import rules
 from trunkline.sim.bare import is_nothing
 from trunkline.sim.model import EventKind, PullRequest, PullState, Repository
 
@@ -106,7 +107,7 @@ def _head_followed(world: World, repository: Repository, pull: PullRequest, acto
     if not bare.contains(new, pull.head_oid):
         noted = world.record(pull, EventKind.HEAD_REF_FORCE_PUSHED, actor, pull.head_oid, new)
     bare.update(f"refs/pull/{pull.number}/head", new)
-    return world.put(repository, replace(noted, head_oid=new))
+    return world.put(repository, rules.head_moved(world, repository, replace(noted, head_oid=new)))
 
 
 def _settle(world: World, repository: Repository, pull: PullRequest, old_base: str, actor: str) -> None:

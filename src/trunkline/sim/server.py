@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trunkline.domain.errors import TrunklineError
-from trunkline.sim import control, faults, merging, pushes
+from trunkline.sim import control, faults, merging, pushes, rules
 from trunkline.sim.faults import Fault, FaultKind
 from trunkline.sim.graph import engine
 from trunkline.sim.graph.root import LIMIT, root
@@ -100,6 +100,7 @@ class Server:
         self.used += 1
         pushes.sync(self.world)
         merging.run_pending(self.world)
+        rules.grow_older(self.world)
         payload = asked.graphql
         operation = engine.operation_of(str(payload.get("query", ""))) if payload is not None else ""
         fault = self._fault(operation, f"{asked.method} {asked.path}")

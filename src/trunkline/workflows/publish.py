@@ -105,7 +105,17 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
         Refused: GitHub does not take it, or does not show it.
     """
     context.tell.command(f"gh pr edit {number} --base {base}")
-    held = (context.github.edit(number, base=base).get("base") or {}).get("ref")
+    try:
+        held = (context.github.edit(number, base=base).get("base") or {}).get("ref")
+    except Refused as refused:
+        stack = context.github.native_stack(number)
+        if not stack:
+            raise
+        raise Refused(
+            f"#{number} is in GitHub's native stack {stack}, whose bases GitHub alone moves",
+            why=refused.why,
+            next_command=("gh stack rebase   # then: git fetch", f"gh pr view {number} --web"),
+        ) from refused
     if held != base:
         raise Refused(f"#{number} still targets {held}", why="GitHub took the change but does not show it")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trunkline.sim.graph.commits import commit_node, rollup_state
+from trunkline.sim import rules
+from trunkline.sim.graph.commits import commit_node
 from trunkline.sim.graph.timeline import timeline
 from trunkline.sim.graph.tree import Asking, GraphError, Node, connection
-from trunkline.sim.merging import Mergeable, mergeable
-from trunkline.sim.model import Comment, Label, PullRequest, PullState, Repository, Review
+from trunkline.sim.merging import mergeable
+from trunkline.sim.model import Comment, Label, PullRequest, PullState, Repository, Review, Rule
 from trunkline.sim.refused import NotSimulatedError
 
 if TYPE_CHECKING:
@@ -88,21 +89,42 @@ def _plain(repository: Repository, pull: PullRequest) -> dict[str, Any]:
         "maintainerCanModify": False,
         "viewerCanUpdate": True,
         "viewerCanClose": pull.state is PullState.OPEN,
-        "isInMergeQueue": False,
-        "isMergeQueueEnabled": False,
+        "isInMergeQueue": queued(repository, pull),
+        "isMergeQueueEnabled": rules.rule_of(repository, pull).queue,
+        "mergeQueueEntry": _queue_entry(repository, pull),
         "autoMergeRequest": None,
         "milestone": None,
         "locked": False,
-        "reviewDecision": review_decision(pull),
+        "reviewDecision": rules.review_decision(repository, pull),
     }
 
 
-def review_decision(pull: PullRequest) -> str | None:
-    """Return GraphQL's PullRequestReviewDecision by each reviewer's last word; null where nobody reviewed."""
-    latest = {review.author: review.state for review in pull.reviews if review.state != "COMMENTED"}
-    if "CHANGES_REQUESTED" in latest.values():
-        return "CHANGES_REQUESTED"
-    return "APPROVED" if "APPROVED" in latest.values() else None
+def queued(repository: Repository, pull: PullRequest) -> bool:
+    """Say whether a pull request is in the merge queue."""
+    return any(each.number == pull.number and each.status == "enqueued" for each in repository.merges.values())
+
+
+def _queue_entry(repository: Repository, pull: PullRequest) -> Node | None:
+    waiting = [each.number for each in repository.merges.values() if each.status == "enqueued"]
+    if pull.number not in waiting:
+        return None
+    return Node("MergeQueueEntry", {"state": "AWAITING_CHECKS", "position": waiting.index(pull.number) + 1})
+
+
+def _rules(rule: Rule | None, order_by: Mapping[str, str] | None, page: dict[str, Any]) -> Node:
+    """Return what a branch demands as rules of one ruleset, all made at once, so their order is any."""
+    if order_by and order_by["field"] != "UPDATED_AT":
+        raise NotSimulatedError(f"rules(orderBy: {order_by['field']})")
+    rule = rule or Rule()
+    ruleset = Node("RepositoryRuleset", {"name": rule.name})
+    demanded = {"PULL_REQUEST": rule.approvals, "REQUIRED_STATUS_CHECKS": rule.checks, "MERGE_QUEUE": rule.queue}
+    kinds = [kind for kind, there in demanded.items() if there]
+    return connection(
+        "RepositoryRuleConnection",
+        kinds,
+        lambda kind: Node("RepositoryRule", {"type": kind, "repositoryRuleset": ruleset}),
+        page,
+    )
 
 
 def _people(asking: Asking, pull: PullRequest) -> dict[str, Any]:
@@ -234,25 +256,13 @@ def _git(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str,
         "headRef": lambda: _branch(asking, repository, pull.head),
         "baseRefOid": base,
         "mergeable": lambda: mergeable(world, repository, pull).value,
-        "mergeStateStatus": lambda: merge_state(asking, repository, pull),
+        "mergeStateStatus": lambda: rules.merge_state(world, repository, pull),
         "mergeCommit": lambda: commit_node(asking, repository, pull.merge_commit) if pull.merge_commit else None,
         "commits": commits,
         "additions": lambda: bare.size(base, pull.head_oid)[1],
         "deletions": lambda: bare.size(base, pull.head_oid)[2],
         "changedFiles": lambda: bare.size(base, pull.head_oid)[0],
     }
-
-
-def merge_state(asking: Asking, repository: Repository, pull: PullRequest) -> str:
-    """Return GraphQL's MergeStateStatus (docs.github.com/graphql/reference/enums#mergestatestatus)."""
-    found = mergeable(asking.world, repository, pull)
-    if found is Mergeable.UNKNOWN:
-        return "UNKNOWN"
-    if found is Mergeable.CONFLICTING:
-        return "DIRTY"
-    if pull.draft:
-        return "DRAFT"
-    return "UNSTABLE" if rollup_state(repository, pull.head_oid) in {"FAILURE", "PENDING"} else "CLEAN"
 
 
 def repository_node(asking: Asking, repository: Repository) -> Node:
@@ -294,13 +304,15 @@ def _branch(asking: Asking, repository: Repository, name: str) -> Node | None:
     """Return a branch, or null as GitHub does where it is gone (the default branch: of an empty repository)."""
     if name not in repository.refs:
         return None
-    # No branch is protected: protection rules are not simulated.
-    fields = {
+    # What a branch demands is simulated as a ruleset, never as classic branch protection.
+    rule = repository.rules.get(name)
+    fields: dict[str, Any] = {
         "id": f"REF_{repository.id}_{name}",
         "name": name,
         "prefix": "refs/heads/",
         "target": lambda: commit_node(asking, repository, repository.refs[name]),
         "branchProtectionRule": None,
+        "rules": lambda order_by=None, **page: _rules(rule, order_by, page),
     }
     return Node("Ref", fields)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trunkline.sim.graph.commits import rollup_state
+from trunkline.sim import rules
 from trunkline.sim.graph.pulls import association, node_id, url_of
 from trunkline.sim.merging import Mergeable, mergeable
 from trunkline.sim.model import CheckRun, PullRequest, PullState, Repository, Status
@@ -74,7 +74,8 @@ def pull_details(world: World, repository: Repository, pull: PullRequest) -> dic
         "merged": pull.state is PullState.MERGED,
         "merged_by": user(world, pull.merged_by) if pull.merged_by else None,
         "mergeable": None if can is Mergeable.UNKNOWN else can is Mergeable.MERGEABLE,
-        "mergeable_state": _mergeable_state(repository, pull, can),
+        "mergeable_state": rules.merge_state(world, repository, pull).lower(),
+        **_stack(repository, pull),
         "maintainer_can_modify": False,
         "comments": len(pull.comments),
         "review_comments": 0,
@@ -85,12 +86,14 @@ def pull_details(world: World, repository: Repository, pull: PullRequest) -> dic
     }
 
 
-def _mergeable_state(repository: Repository, pull: PullRequest, can: Mergeable) -> str:
-    if can is not Mergeable.MERGEABLE:
-        return "unknown" if can is Mergeable.UNKNOWN else "dirty"
-    if pull.draft:
-        return "draft"
-    return "unstable" if rollup_state(repository, pull.head_oid) in {"FAILURE", "PENDING"} else "clean"
+def _stack(repository: Repository, pull: PullRequest) -> dict[str, Any]:
+    """Write the native stack of a pull request, where it is in one (OpenAPI: pull-request-stack)."""
+    for number, members in enumerate(repository.stacks, 1):
+        if pull.number in members:
+            base = repository.pulls[members[0]].base
+            place = {"id": number, "number": number, "size": len(members), "position": members.index(pull.number) + 1}
+            return {"stack": {**place, "base": {"ref": base, "sha": repository.refs.get(base, "")}}}
+    return {}
 
 
 def check_run_json(repository: Repository, run: CheckRun) -> dict[str, Any]:

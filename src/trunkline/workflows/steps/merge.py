@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.adapters import history, patience, refs
-from trunkline.domain.errors import OutsideFailed, TrunklineError
+from trunkline.adapters import history, patience, refs, rules
+from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
@@ -11,7 +11,7 @@ from trunkline.engine import Acting
 from trunkline.workflows.context import Context
 from trunkline.workflows.proof import refuse_other_head
 from trunkline.workflows.publish import retarget
-from trunkline.workflows.steps.wait import VERIFIED_ONLY, waited
+from trunkline.workflows.steps.wait import VERIFIED_ONLY, limit, waited
 
 TRUNK_SECONDS = 120.0
 """How long trunk may take to show a merge that GitHub says is done."""
@@ -43,7 +43,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
     method = _method(context)
     acting.intend(pr=pr.number, merge=str(tip), method=method)
     context.tell.command(f"gh pr merge {pr.number} --{method} --match-head-commit {tip}")
-    _merge(context, pr, tip, method)
+    if not _merge(context, pr, tip, method):
+        _queued(context)
     context.forget_outside()
     merged = context.world().snapshot.pr(pr.number)
     if merged is None or merged.state is not PrState.MERGED:
@@ -53,22 +54,76 @@ def perform(context: Context, acting: Acting) -> Outcome:
     return _landed(context, acting, merged, Mark.DONE)
 
 
-def _merge(context: Context, pr: PullRequest, tip: Oid, method: str) -> None:
-    """Merge; after a failure, look whether it arrived all the same: a lost reply is no failure."""
+def _merge(context: Context, pr: PullRequest, tip: Oid, method: str) -> bool:
+    """Merge; after a failure, look whether it arrived all the same: a lost reply is no failure.
+
+    Returns:
+        Whether it is merged; else the merge queue has it.
+    """
     title = _title(context, pr) if method == "squash" else ""
     try:
-        context.github.merge(pr.number, head=tip, method=method, title=title)
+        return bool(context.github.merge(pr.number, head=tip, method=method, title=title))
     except TrunklineError:
         context.forget_outside()
         held = context.world().snapshot.pr(pr.number)
         if held is None or held.state is not PrState.MERGED:
             raise
+        return True
+
+
+def _queued(context: Context) -> None:
+    """Wait until the merge queue has merged it.
+
+    Raises:
+        Refused: it left the queue unmerged.
+        OutsideFailed: the time is up.
+    """
+    # Imported here: it brings asyncio with it, which other tasks can do without.
+    from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
+
+    number = context.entry.pr
+    told: list[int] = []
+
+    def look() -> bool:
+        # The queue first: what leaves it merged between the two looks is seen as merged.
+        place = rules.ruled(context.github, number).queued
+        context.forget_outside()
+        if context.known(number).state is PrState.MERGED:
+            return True
+        if not place:
+            raise Refused(
+                f"#{number} left the merge queue without being merged",
+                why="its checks failed there, or somebody took it out",
+                next_command=(f"gh pr view {number} --web", "invoke continue"),
+            )
+        if place not in told[-1:]:
+            told.append(place)
+            context.tell.progress(f"#{number} is number {place} in the merge queue")
+        return False
+
+    try:
+        Retrying(
+            retry=retry_if_result(lambda merged: not merged), wait=wait_exponential(multiplier=2, max=60),
+            stop=waited(limit(context)), sleep=patience.sleep,
+        )(look)  # fmt: skip
+    except RetryError:
+        raise OutsideFailed(
+            f"#{number} is still in the merge queue",
+            why=f"waited {limit(context):g} s",
+            next_command=("invoke continue", f"gh pr view {number} --web"),
+        ) from None
 
 
 def _retarget_children(context: Context, acting: Acting) -> None:
-    """Let trunk be the base of what sits on this branch, before the branch can go and close it (cli/cli#1168)."""
+    """Let trunk be the base of what sits on this branch, before the branch can go and close it (cli/cli#1168).
+
+    Of a native stack GitHub moves the bases itself, and lets nobody else.
+    """
     trunk = context.stack.trunk
     for child in children(context):
+        if stack := context.github.native_stack(child.number):
+            context.tell.progress(f"#{child.number} is in GitHub's native stack {stack}: GitHub retargets it")
+            continue
         retarget(context, acting, child, trunk)
         context.forget_github()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trunkline.adapters import patience
+from trunkline.adapters import patience, rules
 from trunkline.domain.errors import CheckFailed, OutsideFailed, Paused, Refused, TrunklineError
 from trunkline.domain.readiness import Readiness, Ready, judge
 from trunkline.domain.snapshot import PrState, PullRequest
@@ -65,7 +65,6 @@ def _until_decided(context: Context) -> Readiness | None:
     # Imported here: it brings asyncio with it, which a task that waits for nothing can do without.
     from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
 
-    limit = WATCH_SECONDS if context.options.watch else context.stack.land.wait
     told: list[Readiness] = []
 
     def look() -> Readiness | None:
@@ -85,7 +84,7 @@ def _until_decided(context: Context) -> Readiness | None:
     retrying = Retrying(
         retry=retry_if_result(lambda found: found is not None and found.state in _waited_for(context)),
         wait=wait_exponential(multiplier=_FIRST, max=_LONGEST),
-        stop=waited(limit),
+        stop=waited(limit(context)),
         sleep=patience.sleep,
         before_sleep=say,
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
@@ -94,15 +93,25 @@ def _until_decided(context: Context) -> Readiness | None:
     return result
 
 
-def waited(limit: float) -> Callable[..., bool]:
-    """Return a tenacity stop: the waits asked for sum up to `limit` seconds, however long they really took."""
-    return lambda state: bool(state.idle_for >= limit)
+def limit(context: Context) -> float:
+    """Return how long GitHub is waited for, in seconds."""
+    return WATCH_SECONDS if context.options.watch else context.stack.land.wait
+
+
+def waited(seconds: float) -> Callable[..., bool]:
+    """Return a tenacity stop: the waits asked for sum up to so many seconds, however long they really took."""
+    return lambda state: bool(state.idle_for >= seconds)
 
 
 def _waited_for(context: Context) -> frozenset[Ready]:
     """What waiting can change; approvals take hours, so only `--watch` waits for them."""
     soon = {Ready.SOON, Ready.CHECKS}
     return frozenset(soon | {Ready.REVIEW, Ready.BLOCKED} if context.options.watch else soon)
+
+
+def _named(context: Context) -> tuple[str, ...]:
+    """Return the rules of the base by name: they may be what blocks it, and are never gone around."""
+    return tuple(f"{context.stack.trunk} has {rule}" for rule in rules.ruled(context.github, context.entry.pr).rules)
 
 
 def _lagging(context: Context, pr: PullRequest) -> Readiness | None:
@@ -115,7 +124,9 @@ def _lagging(context: Context, pr: PullRequest) -> Readiness | None:
 
 
 def _stop(context: Context, found: Readiness) -> TrunklineError:
-    number, why = context.entry.pr, "\n".join(found.why)
+    number = context.entry.pr
+    by_name = _named(context) if found.state in {Ready.REVIEW, Ready.BLOCKED} else ()
+    why = "\n".join((*found.why, *by_name))
     again, page = "invoke continue", f"gh pr view {number} --web"
     what = f"#{number}: {found.state.value}"
     if found.state is Ready.RED:

@@ -1,0 +1,78 @@
+"""What a repository's rules have to say of one pull request: its merge queue, the rules of its base by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trunkline.adapters.github import GitHub
+from trunkline.domain.errors import OutsideFailed
+from trunkline.domain.names import PrNumber
+
+_QUERY = """
+query Rules($owner: String!, $name: String!, $number: Int!) {
+  repository(owner: $owner, name: $name) {
+    pullRequest(number: $number) {
+      isInMergeQueue
+      isMergeQueueEnabled
+      mergeQueueEntry { state position }
+      baseRef {
+        branchProtectionRule { pattern }
+        rules(first: 100) { nodes { type repositoryRuleset { name } } }
+      }
+    }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """How a pull request stands to its base's rules.
+
+    Attributes:
+        queued: where it is in the merge queue, 1 is next; 0: it is not in it.
+        queue: its base has a merge queue.
+        rules: the base's rules, for people: `ruleset "main": approvals`.
+    """
+
+    queued: int
+    queue: bool
+    rules: tuple[str, ...]
+
+
+_CALLED = {
+    "PULL_REQUEST": "approvals",
+    "REQUIRED_STATUS_CHECKS": "checks",
+    "MERGE_QUEUE": "a merge queue",
+    "REQUIRED_SIGNATURES": "signed commits",
+    "REQUIRED_LINEAR_HISTORY": "linear history",
+    "REQUIRED_REVIEW_THREAD_RESOLUTION": "resolved conversations",
+    "REQUIRED_DEPLOYMENTS": "deployments",
+    "UPDATE": "nobody may update it",
+}
+
+
+def ruled(github: GitHub, number: PrNumber) -> Ruled:
+    """Ask how a pull request stands to its base's rules.
+
+    Raises:
+        OutsideFailed: GitHub or the network failed, after retries, or its answer cannot be understood.
+    """
+    slug = github.repository
+    data = github.graphql(_QUERY, {"owner": slug.owner, "name": slug.name, "number": int(number)})
+    try:
+        pull = data["repository"]["pullRequest"]
+        base = pull["baseRef"] or {}
+        found: dict[str, list[str]] = {}
+        for node in (base.get("rules") or {}).get("nodes") or ():
+            name = (node["repositoryRuleset"] or {}).get("name", "")
+            found.setdefault(f'ruleset "{name}"', []).append(_CALLED.get(node["type"], node["type"].lower()))
+        if base.get("branchProtectionRule"):
+            found[f"branch protection of {base['branchProtectionRule']['pattern']}"] = []
+        entry = pull["mergeQueueEntry"]
+        told = tuple(f"{name}: {', '.join(kinds)}" if kinds else name for name, kinds in found.items())
+        return Ruled(
+            int(entry["position"]) if entry else int(pull["isInMergeQueue"]), bool(pull["isMergeQueueEnabled"]), told
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise OutsideFailed("GitHub's rules are not what they should be", why=repr(error)) from error

@@ -1,0 +1,117 @@
+"""What a repository demands before a merge: approvals, checks, a queue; and what each pull request lacks of it.
+
+A branch's rule is simulated as a ruleset (docs.github.com, "Available rules for rulesets"): its name, required
+approvals with or without dismissal of stale ones, required status checks, a merge queue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trunkline.sim.merging import Mergeable, mergeable
+from trunkline.sim.model import CheckRun, PullRequest, PullState, Repository, Review, Rule
+
+if TYPE_CHECKING:
+    from trunkline.sim.world import World
+
+_GOOD = frozenset({"SUCCESS", "NEUTRAL", "SKIPPED"})
+
+
+def rule_of(repository: Repository, pull: PullRequest) -> Rule:
+    """Return the rule of a pull request's base; an empty one where there is none."""
+    return repository.rules.get(pull.base, Rule())
+
+
+def verdicts(pull: PullRequest) -> dict[str, str]:
+    """Return each reviewer's last word that counts."""
+    return {review.author: review.state for review in pull.reviews if review.state != "COMMENTED"}
+
+
+def review_decision(repository: Repository, pull: PullRequest) -> str | None:
+    """Return GraphQL's PullRequestReviewDecision; null where nobody reviewed and nobody has to."""
+    latest = list(verdicts(pull).values())
+    if "CHANGES_REQUESTED" in latest:
+        return "CHANGES_REQUESTED"
+    approvals = latest.count("APPROVED")
+    if approvals < rule_of(repository, pull).approvals:
+        return "REVIEW_REQUIRED"
+    return "APPROVED" if approvals else None
+
+
+def unmet(repository: Repository, pull: PullRequest) -> tuple[str, ...]:
+    """Return what the base's rule still demands, in GitHub's sentences (community threads on blocked merges)."""
+    rule = rule_of(repository, pull)
+    found = []
+    if review_decision(repository, pull) in {"REVIEW_REQUIRED", "CHANGES_REQUESTED"} and rule.approvals:
+        plural = "s are" if rule.approvals > 1 else " is"
+        found.append(f"At least {rule.approvals} approving review{plural} required by reviewers with write access.")
+    runs = {run.name: run.conclusion for run in repository.checks.get(pull.head_oid, ())}
+    runs |= {status.context: status.state for status in repository.statuses.get(pull.head_oid, ())}
+    found += [
+        f'Required status check "{name}" is {"expected" if name not in runs else "failing"}.'
+        for name in rule.checks
+        if runs.get(name) not in _GOOD
+    ]
+    return tuple(found)
+
+
+def merge_state(world: World, repository: Repository, pull: PullRequest) -> str:
+    """Return GraphQL's MergeStateStatus (docs.github.com/graphql/reference/enums#mergestatestatus)."""
+    found = mergeable(world, repository, pull)
+    if found is not Mergeable.MERGEABLE:
+        return "UNKNOWN" if found is Mergeable.UNKNOWN else "DIRTY"
+    if pull.draft:
+        return "DRAFT"
+    if unmet(repository, pull):
+        return "BLOCKED"
+    runs = repository.checks.get(pull.head_oid, ())
+    states = [run.conclusion or run.status for run in runs]
+    states += [status.state for status in repository.statuses.get(pull.head_oid, ())]
+    return "CLEAN" if all(state in _GOOD for state in states) else "UNSTABLE"
+
+
+def head_moved(world: World, repository: Repository, pull: PullRequest) -> PullRequest:
+    """Let a new head have its consequences: stale approvals dismissed, mergeability unknown, CI started."""
+    if rule_of(repository, pull).dismiss_stale:
+        pull = replace(pull, reviews=tuple(_dismissed(review) for review in pull.reviews))
+    repository.unsettled[pull.number] = repository.mergeability_lag
+    if repository.ci.names and pull.head_oid not in repository.checks:
+        now = world.now()
+        repository.checks[pull.head_oid] = tuple(
+            CheckRun(world.new_id(), name, pull.head_oid, "IN_PROGRESS", "", now, "") for name in repository.ci.names
+        )
+        repository.running[pull.head_oid] = repository.ci.requests
+    return pull
+
+
+def _dismissed(review: Review) -> Review:
+    return replace(review, state="DISMISSED") if review.state == "APPROVED" else review
+
+
+def grow_older(world: World) -> None:
+    """Let a request go by: mergeability becomes known, checks come to their end."""
+    for repository in world.state.repositories.values():
+        for number, left in tuple(repository.unsettled.items()):
+            repository.unsettled[number] = left - 1
+            if left <= 1:
+                del repository.unsettled[number]
+        for commit, left in tuple(repository.running.items()):
+            repository.running[commit] = left - 1
+            if left <= 1:
+                del repository.running[commit]
+                repository.checks[commit] = tuple(_ended(world, repository, run) for run in repository.checks[commit])
+                world.touch()
+
+
+def _ended(world: World, repository: Repository, run: CheckRun) -> CheckRun:
+    if run.status == "COMPLETED":
+        return run
+    return replace(run, status="COMPLETED", conclusion=repository.ci.conclusion, completed_at=world.now())
+
+
+def stack_below(repository: Repository, pull: PullRequest) -> tuple[PullRequest, ...]:
+    """Return the open pull requests of a native stack up to and including one, bottom first."""
+    stack = next((numbers for numbers in repository.stacks if pull.number in numbers), (pull.number,))
+    upto = stack[: stack.index(pull.number) + 1]
+    return tuple(each for number in upto if (each := repository.pulls[number]).state is PullState.OPEN)
