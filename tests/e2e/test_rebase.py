@@ -20,6 +20,25 @@ def parent_of(landing: Landing, branch: str, count: int) -> str:
     return landing.clone.git("rev-parse", f"origin/{branch}~{count}")
 
 
+def test_statuses_are_published_where_asked_for(landing: Landing) -> None:
+    """One for each gate that a receipt proves, on the pushed commit; once; and they are no CI of GitHub's."""
+    path = landing.clone.path / "stack.toml"
+    path.write_text(path.read_text().replace("[gates]", "[publish]\nstatuses = true\n\n[gates]", 1))
+    ran = landing.invoke("rebase", "--pr", "519", "--yes")
+    assert ran.code == 0, ran.out + ran.err
+    state = landing.github.state()["repositories"]["octo/tiny"]["statuses"]
+    (published,) = state.values()
+    assert set(state) == {landing.remote_head("feat/two")}
+    assert [each["context"] for each in published] == [
+        f"trunkline/{name}" for name in ("build", "test", "clippy", "fmt", "doc", "msrv")
+    ]
+    assert {each["state"] for each in published} == {"SUCCESS"}
+    assert landing.invoke("note", "--pr", "519").code == 0
+    assert landing.github.state()["repositories"]["octo/tiny"]["statuses"] == state
+    entries = landing.invoke("status", "--json").json["stack"]["entries"]
+    assert entries[1]["pull_request"]["checks"] == "no checks"
+
+
 def test_one_command_lands_the_entry(landing: Landing) -> None:
     """Rebased onto trunk with its own commits only, pushed, retargeted, ready, noted: and the last line is next."""
     ran = landing.invoke("rebase", "--pr", "519")

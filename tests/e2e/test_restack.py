@@ -75,6 +75,25 @@ def test_a_stale_local_parent_is_no_boundary(merged: YardLanding) -> None:
     assert_stacked(merged, TWO, THREE)
 
 
+def test_a_remote_that_caps_a_push(open_stack: YardLanding) -> None:
+    """Three branches, two a push: learned, in parts bottom first, said; every entry there in the end."""
+    open_stack.github.lever("cap_pushes", SLUG, refs=2)
+    told = restack(open_stack)
+    assert "origin takes 2 branches a push: 3 in parts, bottom first" in told
+    assert_stacked(open_stack, ONE, TWO, THREE)
+
+
+def test_a_native_stack_is_githubs_to_retarget(merged: YardLanding) -> None:
+    """A base that GitHub alone moves: said by name, with the command that moves it."""
+    edit = ("gh", "api", "-X", "PATCH", f"repos/{SLUG}/pulls/520", "-f")
+    assert merged.run(*edit, "base=main").code == 0
+    merged.github.lever("stack_natively", SLUG, numbers=[519, 520])
+    assert "stacked pull request" in merged.run(*edit, "base=feat/two").out
+    ran = merged.invoke("restack", "--yes")
+    assert ran.code == 5, ran.out
+    assert "in GitHub's native stack 1, whose bases GitHub alone moves" in ran.err
+
+
 def test_trunk_gets_no_feature_commit(open_stack: YardLanding) -> None:
     """github/gh-stack#442 and #155: whatever is checked out, trunk is not pushed."""
     open_stack.clone.git("switch", "--quiet", "main")

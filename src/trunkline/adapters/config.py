@@ -19,13 +19,14 @@ from trunkline.adapters.schema import (
     GatesTable,
     GateTable,
     LandTable,
+    PublishTable,
     StackFile,
     StackTable,
     json_schema,
 )
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, pr_number
-from trunkline.domain.stack import Entry, GateOverride, GateSettings, LandSettings, Stack
+from trunkline.domain.stack import Entry, GateOverride, GateSettings, LandSettings, PublishSettings, Stack
 
 FILE_NAME = "stack.toml"
 SCHEMA_VERSION = 1
@@ -93,6 +94,7 @@ def _stacks(file: StackFile) -> tuple[Stack, ...]:
             issue=issue,
             gates=gates,
             land=LandSettings(**file.land.model_dump()),
+            publish=PublishSettings(**file.publish.model_dump()),
             rerere=file.rerere,
             lockfile=file.lockfile,
         )
@@ -180,8 +182,8 @@ def _model_at(where: Sequence[str | int]) -> type[BaseModel]:
             model = GatesTable
         elif part == "entry":
             model = EntryTable
-        elif part == "land":
-            model = LandTable
+        elif part in {"land", "publish"}:
+            model = LandTable if part == "land" else PublishTable
         elif part == "stack":
             model = StackTable
         elif model is GatesTable and isinstance(part, str) and part not in _GATES_KEYS:

@@ -230,6 +230,26 @@ class GitHub:
 
         self._insist(lambda: bool(self._api("-X", "POST", path, "--input", "-", stdin=stdin).body), written)
 
+    def statuses(self, commit: Oid) -> dict[str, tuple[str, str]]:
+        """Return the newest status of each context of a commit: (state, description)."""
+        answer = self._api(f"repos/{self.repository.slug}/commits/{commit}/status", stdin=b"")
+        with understood(answer):
+            return {
+                str(each["context"]): (str(each["state"]), str(each.get("description") or ""))
+                for each in answer.body["statuses"]
+            }
+
+    def set_status(self, commit: Oid, name: str, told: str) -> None:
+        """Write a commit status that says success; the same twice is one, for whoever looks.
+
+        Raises:
+            Refused: there is no such commit.
+        """
+        fields = {"state": "success", "context": name, "description": told}
+        path = f"repos/{self.repository.slug}/statuses/{commit}"
+        stdin = json.dumps(fields).encode()
+        patiently(lambda: self._api("-X", "POST", path, "--input", "-", stdin=stdin), tell=self.waiting)
+
     def native_stack(self, number: PrNumber) -> str:
         """Return the number of GitHub's native stack that a pull request is in, or "".
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trunkline.domain.names import Oid, oid, pr_number
-from trunkline.domain.snapshot import CheckRun, ForcePush, PrState, PullRequest
+from trunkline.domain.snapshot import OUR_CONTEXTS, CheckRun, ForcePush, PrState, PullRequest
 
 ENTRY = """
 fragment entry on PullRequest {
@@ -62,7 +62,11 @@ def pull_request(node: Mapping[str, Any]) -> PullRequest:
             for event in node["timelineItems"]["nodes"]
             if event
         ),
-        checks=tuple(_check(context) for context in (rollup["contexts"]["nodes"] if rollup else ()) if context),
+        checks=tuple(
+            check
+            for context in (rollup["contexts"]["nodes"] if rollup else ())
+            if context and not (check := _check(context)).name.startswith(OUR_CONTEXTS)
+        ),
     )
 
 

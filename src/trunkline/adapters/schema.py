@@ -132,6 +132,14 @@ class LandTable(_Table):
     wait: Annotated[_Seconds, Field(description="Seconds to wait for GitHub without --watch.")] = LAND.wait
 
 
+class PublishTable(_Table):
+    """What is published beside the reviewer note."""
+
+    statuses: Annotated[
+        bool, Field(description="A commit status `trunkline/GATE` for each gate that a receipt proves.")
+    ] = False
+
+
 class StackTable(_Table):
     """One of several stacks."""
 
@@ -156,6 +164,7 @@ class StackFile(_Table):
     ] = "regenerate"
     gates: GatesTable = GatesTable()
     land: LandTable = LandTable()
+    publish: PublishTable = PublishTable()
     entry: Annotated[list[EntryTable], Field(description="The entries, bottom first.")] = []
     stack: Annotated[list[StackTable], Field(description="Several stacks; then there is no top-level entry.")] = []
 

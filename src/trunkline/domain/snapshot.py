@@ -41,6 +41,10 @@ class ForcePush:
     after: Oid | None
 
 
+OUR_CONTEXTS = "trunkline/"
+"""How the commit statuses that we publish are called; they are no word of others, and never asked for."""
+
+
 @dataclass(frozen=True)
 class CheckRun:
     """One check of a commit, with what its first annotations say."""

@@ -78,6 +78,17 @@ class LandSettings:
 
 
 @dataclass(frozen=True)
+class PublishSettings:
+    """The `[publish]` table.
+
+    Attributes:
+        statuses: a commit status for each gate that a receipt proves.
+    """
+
+    statuses: bool = False
+
+
+@dataclass(frozen=True)
 class Stack:
     """Entries above trunk, bottom first.
 
@@ -93,6 +104,7 @@ class Stack:
     issue: int | None = None
     gates: GateSettings = field(default_factory=GateSettings)
     land: LandSettings = field(default_factory=LandSettings)
+    publish: PublishSettings = field(default_factory=PublishSettings)
     rerere: bool = False
     lockfile: str = "regenerate"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.sim import pushes
-from trunkline.sim.model import EventKind, PullRequest, PullState, Repository
+from trunkline.sim.model import EventKind, PullRequest, PullState, Repository, Status
 from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
 
 if TYPE_CHECKING:
@@ -207,6 +207,16 @@ def delete_branch(world: World, repository: Repository, actor: str, branch: str)
         raise NotSimulatedError("deleting the default branch")
     world.bare(repository).delete(f"refs/heads/{branch}")
     pushes.moved(world, repository, [(branch, "")], actor)
+
+
+def add_status(
+    world: World, repository: Repository, commit: str, *, context: str, state: str, description: str, target_url: str
+) -> Status:
+    """Add a commit status; the same context replaces the older."""
+    others = tuple(each for each in repository.statuses.get(commit, ()) if each.context != context)
+    status = Status(context, commit, state, description, target_url, world.now())
+    repository.statuses[commit] = (*others, status)
+    return status
 
 
 def add_labels(world: World, repository: Repository, pull: PullRequest, names: tuple[str, ...]) -> PullRequest:

@@ -18,7 +18,6 @@ from trunkline.sim.model import (
     Review,
     Rule,
     Settings,
-    Status,
 )
 from trunkline.sim.refused import GitHubRefusal
 
@@ -121,10 +120,10 @@ class Control:
         self, repository: str, commit: str, context: str, state: str, description: str = "", target_url: str = ""
     ) -> None:
         """Add a commit status; the same context replaces the older."""
-        found = self._repository(repository)
-        others = tuple(s for s in found.statuses.get(commit, ()) if s.context != context)
-        status = Status(context, commit, state, description, target_url, self.world.now())
-        found.statuses[commit] = (*others, status)
+        actions.add_status(
+            self.world, self._repository(repository), commit,
+            context=context, state=state, description=description, target_url=target_url,
+        )  # fmt: skip
 
     def review(self, repository: str, number: int, author: str, state: str = "APPROVED", body: str = "") -> None:
         """Let somebody review a pull request's head; state as GraphQL's PullRequestReviewState."""

@@ -213,6 +213,21 @@ def combined_status(call: Call) -> Reply:
     return Reply(200, {"state": state, "statuses": listed, "sha": oid, "total_count": len(statuses)})
 
 
+def status_create(call: Call) -> Reply:
+    """POST a commit status (docs.github.com, "Create a commit status")."""
+    body = call.body("state", "context", "description", "target_url")
+    if body.get("state") not in {"error", "failure", "pending", "success"}:
+        raise GitHubRefusal(No.INVALID, "State is not included in the list", field="state")
+    if len(str(body.get("description") or "")) > 140:  # noqa: PLR2004 -- GitHub's limit
+        raise GitHubRefusal(No.INVALID, "description is too long (maximum is 140 characters)", field="description")
+    status = actions.add_status(
+        call.world, call.repository, _commit(call), context=str(body.get("context") or "default"),
+        state=str(body["state"]).upper(), description=str(body.get("description") or ""),
+        target_url=str(body.get("target_url") or ""),
+    )  # fmt: skip
+    return Reply(201, shapes.status_json(call.repository, status))
+
+
 def ref_delete(call: Call) -> Reply:
     """DELETE a branch."""
     actions.delete_branch(call.world, call.repository, call.login, call.parameters["branch"])
@@ -261,6 +276,7 @@ _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", _REPO + "/check-runs/{id:int}/annotations", run_annotations),
     ("GET", _REPO + "/commits/{ref:path}/check-runs", check_runs),
     ("GET", _REPO + "/commits/{ref:path}/status", combined_status),
+    ("POST", _REPO + "/statuses/{ref}", status_create),
     ("POST", _REPO + "/git/refs", ref_create),
     ("GET", _REPO + "/git/ref/heads/{branch:path}", ref_get),
     ("DELETE", _REPO + "/git/refs/heads/{branch:path}", ref_delete),

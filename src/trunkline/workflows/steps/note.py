@@ -7,6 +7,7 @@ from trunkline.domain.note import BEGIN, END, NoteFacts, place
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.report.note import reviewer_note
+from trunkline.workflows import statuses
 from trunkline.workflows.base import base_of
 from trunkline.workflows.context import Context
 from trunkline.workflows.proof import (
@@ -37,7 +38,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
     refuse_other_head(context, pr, why="the note speaks of the pushed commit only", task="push")
     body = place(pr.body, reviewer_note(facts_of(context)))
     if body == pr.body:
-        return Outcome("note", "says so already", Mark.NOTHING, data={"commit": tip, "changed": False})
+        published = statuses.publish(context, acting, tip)
+        return Outcome("note", "says so already", Mark.NOTHING, published, data={"commit": tip, "changed": False})
     acting.intend(pr=pr.number, body=pr.body, body_after=body)
     context.tell.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
     written = context.github.edit(pr.number, seen_body=pr.body, body=body).get("body")
@@ -49,7 +51,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
         )
     context.forget_github()
     told = "updated" if BEGIN in pr.body and END in pr.body else "added"
-    return Outcome("note", told, data={"commit": tip, "changed": True})
+    published = statuses.publish(context, acting, tip)
+    return Outcome("note", told, details=published, data={"commit": tip, "changed": True})
 
 
 def facts_of(context: Context) -> NoteFacts:

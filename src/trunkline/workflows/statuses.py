@@ -1,0 +1,46 @@
+"""Commit statuses per gate, on opt-in: what receipts prove, where reviewers look while Actions is down."""
+
+from __future__ import annotations
+
+from trunkline.domain.names import Oid
+from trunkline.domain.receipt import Verdict
+from trunkline.domain.snapshot import OUR_CONTEXTS
+from trunkline.engine import Acting
+from trunkline.workflows.context import Context
+from trunkline.workflows.proof import gates_for
+
+_LONGEST = 140  # docs.github.com, "Create a commit status"
+
+
+def publish(context: Context, acting: Acting, tip: Oid) -> tuple[str, ...]:
+    """Write a status for every gate that a receipt proves for exactly this commit; what is there already stays.
+
+    A gate without a fresh pass is not claimed, whatever was claimed before.
+
+    Args:
+        context: where.
+        acting: proof.
+        tip: the pushed commit.
+
+    Returns:
+        What is to be told.
+    """
+    if not context.stack.publish.statuses:
+        return ()
+    gates = gates_for(context, tip)
+    passed = {name: outcome for name, outcome in gates if outcome and outcome.verdict is Verdict.PASSED}
+    held = context.github.statuses(tip)
+    wanted = {
+        f"{OUR_CONTEXTS}{name}": f"passed on this commit's tree with {outcome.toolchain or outcome.command}"[
+            :_LONGEST
+        ]
+        for name, outcome in passed.items()
+    }
+    missing = {name: told for name, told in wanted.items() if held.get(name) != ("success", told)}
+    if missing:
+        acting.note("publishing", commit=tip, statuses=sorted(missing))
+        slug = context.repository.slug
+        context.tell.command(f"gh api repos/{slug}/statuses/{tip} -f state=success -f context={OUR_CONTEXTS}GATE ...")
+    for name, told in missing.items():
+        context.github.set_status(tip, name, told)
+    return (f"{len(wanted)} statuses: {', '.join(sorted(wanted))}",) if wanted else ()
