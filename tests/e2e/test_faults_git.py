@@ -136,3 +136,64 @@ def test_a_head_that_github_shows_late_is_waited_for(landing: YardLanding) -> No
     assert ran.code == 0, ran.out + ran.err
     assert_landed(landing)
     assert landing.pr(519)["head_oid"] == landing.remote_head("feat/two")
+
+
+def test_a_trunk_that_was_rewound_holds_no_merge(landing: YardLanding) -> None:
+    """GitHub says MERGED, trunk has the merge commit no more: not believed (fault 47)."""
+    before = landing.author.git("rev-parse", "main")
+    landing.author.git("push", "--quiet", "--force", "origin", f"{before}:main", env=landing.environment())
+    assert landing.pr(518)["state"] == "MERGED"
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert (ran.code, "origin/main does not contain that commit" in ran.err) == (5, True), ran.err
+    assert landing.remote_head("feat/two") == landing.heads[519]
+
+
+def test_a_signing_key_that_fails_is_no_conflict(landing: YardLanding) -> None:
+    """Commits are signed again, and the key is not to be had: told as that, nothing moved (fault 14)."""
+    for key, value in (("commit.gpgSign", "true"), ("gpg.format", "ssh"), ("user.signingKey", "/nowhere/key")):
+        landing.clone.git("config", key, value)
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert ran.code in {2, 5, 6}, ran.out
+    assert "/nowhere/key" in ran.err
+    assert "/replay/" not in landing.clone.git("worktree", "list", "--porcelain")
+    assert landing.remote_head("feat/two") == landing.heads[519]
+
+
+def test_a_partial_clone_fetches_what_it_lacks(landing: YardLanding) -> None:
+    """`git clone --filter=blob:none`: blobs come as the replay needs them (fault 35)."""
+    partial = Repo(landing.clone.path.parent / "partial")
+    remote = landing.clone.git("remote", "get-url", "origin")
+    flags = ("--quiet", "--filter=blob:none")
+    landing.author.git("clone", *flags, remote, str(partial.path), env=landing.environment())
+    ran = landing.invoke("rebase", "--pr", "519", "--skip", "fmt,gates", cwd=partial.path)
+    assert "rebased" in ran.out, ran.out + ran.err
+    assert_landed(landing)
+    assert partial.git("config", "remote.origin.promisor") == "true"
+
+
+def test_a_sparse_checkout_is_gated_whole(landing: YardLanding) -> None:
+    """Only the top is checked out; the gates see everything, and the checkout stays sparse (fault 35)."""
+    landing.clone.git("status")  # what it does not know to be unchanged, sparse-checkout leaves there
+    landing.clone.git("sparse-checkout", "set", "--cone", "nowhere")
+    assert not (landing.clone.path / "src/lib.rs").exists()
+    path = landing.clone.path / "stack.toml"
+    path.write_text(path.read_text().replace('run = ["true"]', 'run = ["test", "-f", "src/entry.rs"]', 1))
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert ran.code == 0, ran.out + ran.err
+    assert_landed(landing)
+    assert not (landing.clone.path / "src/lib.rs").exists()
+
+
+def test_submodules_are_said(landing: YardLanding) -> None:
+    """A submodule is carried along; gates say that they do not check it out (fault 35)."""
+    author = landing.author
+    author.git("switch", "--quiet", "feat/two")
+    (author.path / ".gitmodules").write_text('[submodule "vendored"]\n\tpath = vendored\n\turl = ./x.git\n')
+    author.git("add", ".gitmodules")
+    author.git("update-index", "--add", "--cacheinfo", f"160000,{landing.heads[518]},vendored")
+    author.git("commit", "--quiet", "-m", "a submodule")
+    landing.push_as_author("feat/two")
+    ran = landing.invoke("rebase", "--pr", "519")
+    assert ran.code == 0, ran.out + ran.err
+    assert "the commit has submodules: they are not checked out for gates" in ran.out
+    assert landing.clone.git("ls-tree", "feat/two", "vendored").startswith("160000 commit")

@@ -201,3 +201,14 @@ def test_only_what_passes_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_git_says_decides(stderr: str, passes: bool) -> None:  # noqa: FBT001 -- the expectation
     """A lost way is told from a refusal by git's own words."""
     assert patience.passes(stderr) is passes
+
+
+def test_a_branch_that_moves_during_the_replay_is_left(landing: YardLanding) -> None:
+    """The user resets the branch while it is replayed: refused, nothing of theirs is moved (fault 31)."""
+    landing.clone.git("branch", "--quiet", "feat/two", "origin/feat/two")
+    theirs = landing.heads[518]
+    move = f'"$REAL" -C {landing.clone.path} update-ref refs/heads/feat/two {theirs}'
+    ran = landing.invoke("rebase", "--pr", "519", **wrap(landing, "git", failing("merge-tree", move)))
+    assert (ran.code, "moved while we worked" in ran.err) == (5, True), ran.out + ran.err
+    assert landing.clone.refs()["refs/heads/feat/two"] == theirs
+    assert landing.remote_head("feat/two") == landing.heads[519]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.killing import Kill, Yard, YardLanding, records, warm
+from support.killing import ODD, Kill, Yard, YardLanding, records, warm
 from support.landing import BODY, Landing
 from support.repo import Repo
 from trunkline.domain.note import BEGIN, END
@@ -126,6 +126,21 @@ def test_continue_finishes_after_a_kill(landing: YardLanding, kill: Kill) -> Non
     assert ran.code == (-9 if kill.what == "record" else ran.code), ran.out + ran.err
     go_on(landing)
     assert checkout(landing) == before
+    assert_landed(landing)
+
+
+FAULTS = [Kill("process", when, number) for when in ODD for number in range(3, PROCESSES, 1 if SOAK else 23)]
+
+
+@pytest.mark.parametrize("kill", FAULTS, ids=str)
+def test_every_program_may_fail(landing: YardLanding, kill: Kill) -> None:
+    """Its time is up, its reply is lost, its exit code is none it has: told, resumable, landed in the end."""
+    ran = landing.kill(kill, "rebase", "--pr", "519", TRUNKLINE_WAIT_FACTOR="0")
+    assert ran.code in {0, 1, 2, 4, 5, 6}, ran.out + ran.err
+    assert "Traceback" not in ran.err
+    if ran.code:
+        assert "\nnext: " in ran.err
+        go_on(landing)
     assert_landed(landing)
 
 

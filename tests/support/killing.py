@@ -18,13 +18,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from support.landing import Landing, Ran, small_stack
 from support.repo import Repo
+from trunkline.domain.errors import OutsideFailed
 from trunkline.kernel import proc as programs
 from trunkline.sim import client
 from trunkline.sim.client import SimulatedGitHub
@@ -41,6 +42,8 @@ class Kill:
         what: "record": of the journal; "process": a program that it runs to its end; else a program that has this
             word among its arguments.
         when: before, after, or torn: half of the record is written; full: no kill, the disk is full from there on.
+            Of a program, no kill either: timeout: it is not run, its time is up; lost: it ran, its time is up; wrong:
+            it is not run, and exits with 42.
         number: which one, from 0.
     """
 
@@ -247,9 +250,16 @@ def _task(request: dict[str, Any]) -> int:
 
 
 def _arm(kill: Kill) -> None:
-    """Replace the functions that write a record and that run a program by ones that count, and kill."""
+    """Replace the functions that write a record or that run a program by ones that count, and kill."""
+    if kill.what == "record":
+        _arm_records(kill)
+    elif kill.what:
+        _arm_programs(kill)
+
+
+def _arm_records(kill: Kill) -> None:
     from trunkline.adapters import journal  # noqa: PLC0415 -- in the child alone
-    from trunkline.kernel import files, proc  # noqa: PLC0415
+    from trunkline.kernel import files  # noqa: PLC0415
 
     numbers = itertools.count()
 
@@ -267,11 +277,26 @@ def _arm(kill: Kill) -> None:
         files.append_line(path, line)
         _die(here)
 
+    vars(journal)["append_line"] = append_line
+
+
+def _arm_programs(kill: Kill) -> None:
+    from trunkline.kernel import proc  # noqa: PLC0415 -- in the child alone
+
+    numbers = itertools.count()
+
+    def is_it(argv: Sequence[str]) -> bool:
+        return kill.what in {"process", *argv} and next(numbers) == kill.number
+
     def counting(run: Callable[..., proc.Completed]) -> Callable[..., proc.Completed]:
         def counted_run(*args: Any, **kwargs: Any) -> proc.Completed:
-            here = kill.what in {"process", *args[0]} and next(numbers) == kill.number
+            here = is_it(args[0])
             _die(here and kill.when == "before")
+            if here and kill.when in {"timeout", "wrong"}:
+                return _odd(kill.when, args[0])
             done = run(*args, **kwargs)
+            if here and kill.when in ODD:
+                return _odd(kill.when, args[0])
             _die(here)
             return done
 
@@ -281,16 +306,13 @@ def _arm(kill: Kill) -> None:
 
     @contextlib.contextmanager
     def counted_begin(*args: Any, **kwargs: Any) -> Iterator[_Dying]:
-        here = kill.what in {"process", *args[0]} and next(numbers) == kill.number
+        here = is_it(args[0])
         _die(here and kill.when == "before")
         with begin(*args, **kwargs) as running:
-            yield _Dying(running, here)
+            yield _Dying(running, here, kill.when)
 
-    if kill.what == "record":
-        vars(journal)["append_line"] = append_line
-    elif kill.what:
-        counted = {"run": counting(proc.run), "run_logged": counting(proc.run_logged), "begin": counted_begin}
-        vars(proc).update(counted)
+    counted = {"run": counting(proc.run), "run_logged": counting(proc.run_logged), "begin": counted_begin}
+    vars(proc).update(counted)
 
 
 @dataclass(frozen=True)
@@ -299,11 +321,24 @@ class _Dying:
 
     running: programs.Running
     here: bool
+    when: str
 
     def finish(self) -> programs.Completed:
         done = self.running.finish()
+        if self.here and self.when in ODD:
+            return _odd(self.when, self.running.argv)
         _die(self.here)
         return done
+
+
+ODD = ("timeout", "lost", "wrong")
+
+
+def _odd(when: str, argv: Sequence[str]) -> programs.Completed:
+    """End a program as no program of its kind should."""
+    if when == "wrong":
+        return programs.Completed(tuple(argv), 42, b"", b"fatal: injected\n", 0.0)
+    raise OutsideFailed(f"{argv[0]} did not end within 0 s", command=" ".join(argv))
 
 
 def _die(now: bool) -> None:  # noqa: FBT001 -- whether

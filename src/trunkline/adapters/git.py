@@ -203,7 +203,8 @@ class Git:
 
 def _failure(done: proc.Completed, *, network: bool) -> TrunklineError:
     what = f"git {done.argv[1]} failed"
-    kind: type[TrunklineError] = OutsideFailed if network else UsageError
+    # git's own complaints exit with 1, 128 or 129 (git(1)); anything else is a tool that died.
+    kind: type[TrunklineError] = UsageError if done.returncode in {1, 128, 129} and not network else OutsideFailed
     if network and passes(done.error_text):
         kind = Transient
     return kind(what, why=f"exit code {done.returncode}", command=done.typed, stderr=done.error_text)

@@ -131,7 +131,7 @@ def _bring(tree: Path, commit: Oid, git: Git) -> None:
     if (tree / ".git").is_file():
         try:
             here = git.at(tree)
-            here.query("checkout", "--quiet", "--detach", "--force", "--no-recurse-submodules", commit)
+            here.query(*_WHOLE, "checkout", "--quiet", "--detach", "--force", "--no-recurse-submodules", commit)
             here.query("clean", "--quiet", "-ffdx")
         except TrunklineError:
             pass
@@ -139,7 +139,11 @@ def _bring(tree: Path, commit: Oid, git: Git) -> None:
             return
     shutil.rmtree(tree, ignore_errors=True)
     git.query("worktree", "prune")
-    git.query("worktree", "add", "--quiet", "--detach", "--force", "--end-of-options", str(tree), commit)
+    git.query(*_WHOLE, "worktree", "add", "--quiet", "--detach", "--force", "--end-of-options", str(tree), commit)
+
+
+_WHOLE = ("-c", "core.sparseCheckout=false")
+"""A new work tree takes over a sparse checkout's patterns (git-worktree(1)); gates need the whole tree."""
 
 
 def leftovers(git: Git, slot_: Slot) -> tuple[str, ...]:

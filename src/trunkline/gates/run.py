@@ -74,6 +74,8 @@ def gate_commit(
     found: dict[str, GateOutcome] = {}
     with worktrees.slot(git, commit) as slot:
         _require_workspace(slot.tree / settings.root, settings)
+        if (slot.tree / ".gitmodules").is_file():
+            say("the commit has submodules: they are not checked out for gates")
         tools = Tools(slot.tree / settings.root)
         found.update(_unavailable(gates, tools))
         if not fresh:

@@ -26,6 +26,7 @@ _SEALED = {
 _CONFIG = """\
 [uploadpack]
 \tallowAnySHA1InWant = true
+\tallowFilter = true
 [receive]
 \thideRefs = refs/pull
 \tautogc = false

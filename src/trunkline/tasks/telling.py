@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from invoke.exceptions import Exit
 
+from trunkline.adapters.git import Git
 from trunkline.domain.errors import ExitCode, TrunklineError
 from trunkline.domain.redaction import redacted, redacted_data, secret_values
 from trunkline.domain.step import Mark, Outcome, Plan
@@ -20,6 +21,8 @@ from trunkline.engine import Performed
 from trunkline.kernel.files import append_line, private_directory
 from trunkline.report import as_json
 from trunkline.report.terminal import Terminal
+from trunkline.workflows import resume
+from trunkline.workflows.context import top_of
 
 
 def _terminal(stream: IO[str]) -> Terminal:
@@ -94,6 +97,7 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
     try:
         yield told
     except TrunklineError as error:
+        error.next_commands = error.next_commands or (_what_next(),)
         told.account["error"] = as_json.error(error)
         _terminal(sys.stderr).error(error)
         code = error.code
@@ -111,6 +115,14 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
     told.close(code)
     if code is not ExitCode.OK:
         raise Exit(code=int(code))
+
+
+def _what_next() -> str:
+    """Return the command that helps where an error knows none: to go on with what is open, else to look around."""
+    with contextlib.suppress(TrunklineError):
+        if resume.open_run(top_of(Git(Path.cwd()))) is not None:
+            return "invoke continue"
+    return "invoke doctor"
 
 
 def _tell_interrupted() -> None:
