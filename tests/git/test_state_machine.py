@@ -27,7 +27,7 @@ from support.killing import MEMORY
 from support.repo import Repo
 from trunkline.adapters import journal, refs, replay
 from trunkline.domain.errors import Defect, Refused
-from trunkline.domain.names import Oid, PrNumber, oid
+from trunkline.domain.names import BranchName, Oid, PrNumber, oid
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import Performed
@@ -37,8 +37,10 @@ from trunkline.workflows import rebase, resume, undo
 from trunkline.workflows.context import Context, Options, open_context
 from trunkline.workflows.steps import onto
 
-RUNS = int(os.environ.get("TRUNKLINE_SOAK", "0")) or 40
+RUNS = int(os.environ.get("TRUNKLINE_SOAK", "0")) or 200
 STEPS = 8
+PARTS = 4
+"""So many tests share the runs, so that as many processes can."""
 SKIPPED = frozenset({StepName.FMT, StepName.GATES, StepName.NOTE, StepName.CHECKLIST})
 STACK = """\
 schema = 1
@@ -93,7 +95,13 @@ class Hub:
     draft: bool = True
 
     @contextlib.contextmanager
-    def reading_stack(self, numbers: list[PrNumber], *, merging: bool = False) -> Iterator[Callable[[], Snapshot]]:  # noqa: ARG002
+    def reading_stack(
+        self,
+        numbers: list[PrNumber],
+        *,
+        merging: bool = False,  # noqa: ARG002
+        trunk: BranchName | None = None,  # noqa: ARG002
+    ) -> Iterator[Callable[[], Snapshot]]:
         """Answer the stack's query."""
         yield lambda: Snapshot({number: self._pull(number) for number in numbers})
 
@@ -325,14 +333,17 @@ class Landing(RuleBasedStateMachine):
     @invariant()
     def the_checkout_is_untouched(self) -> None:
         """Promise 2: the user stays on main, clean."""
-        assert self.clone.git("status", "--porcelain", "--branch").splitlines()[0].startswith("## main")
-        assert self.clone.git("status", "--porcelain") == ""
+        first, *changes = self.clone.git("status", "--porcelain", "--branch").splitlines()
+        assert first.startswith("## main")
+        assert not changes
 
 
 @pytest.mark.slow
-def test_no_order_of_events_loses_a_commit() -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_order_of_events_loses_a_commit(part: int) -> None:
     """Amends, squashes, pushes, crashes, resumes, aborts and undos in any order: the oracles hold in every run."""
-    run_state_machine_as_test(Landing, settings=_settings(RUNS))
+    machine = type(f"Landing{part}", (Landing,), {})  # derandomized runs follow from the name
+    run_state_machine_as_test(machine, settings=_settings(RUNS // PARTS))
 
 
 def _settings(runs: int, **changes: Any) -> settings:

@@ -88,11 +88,13 @@ class Yard:
         return self.root / "box"
 
     @contextlib.contextmanager
-    def prepared(self, name: str, prepare: Callable[[Landing], None]) -> Iterator[Landing]:
+    def prepared(
+        self, name: str, prepare: Callable[[Landing], None] = lambda _: None, *, merged: bool = False
+    ) -> Iterator[YardLanding]:
         """Give the stack as `prepare` leaves it, its simulator running; made once a name, copied afterwards."""
         kept = self.root / name
         if not kept.exists():
-            self._make(kept, prepare)
+            self._make(kept, prepare, merged=merged)
         shutil.rmtree(self.box, ignore_errors=True)
         shutil.copytree(kept, self.box, symlinks=True)
         with self._serving() as github:
@@ -101,9 +103,9 @@ class Yard:
             landing = Landing(github, clone, author, {int(number): head for number, head in heads.items()})
             yield replace_environment(landing, self)
 
-    def _make(self, kept: Path, prepare: Callable[[Landing], None]) -> None:
+    def _make(self, kept: Path, prepare: Callable[[Landing], None], *, merged: bool) -> None:
         shutil.rmtree(self.box, ignore_errors=True)
-        with small_stack(self.box) as landing:
+        with small_stack(self.box, merged=merged) as landing:
             home = self.box / "home"
             home.mkdir()
             shutil.copy(Path(os.environ["HOME"]) / "gitconfig", home / "gitconfig")
