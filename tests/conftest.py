@@ -40,6 +40,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         "NO_COLOR": "1",
         "CARGO_NET_OFFLINE": "true",
         "RUSTUP_AUTO_INSTALL": "0",
+        "TRUNKLINE_WAIT_FACTOR": "0",  # nobody sleeps
     }
     for name, value in sealed_values.items():
         monkeypatch.setenv(name, value)

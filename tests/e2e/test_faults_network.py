@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -158,6 +159,7 @@ def test_a_refusal_is_not_repeated(landing: YardLanding) -> None:
 
 def test_the_waits_grow_or_are_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a word from outside 1, 2 and 4 seconds; with one, what it says; scaled; four attempts in all."""
+    monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "1")
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
     errors = [Transient("a"), Transient("b", wait=9), Transient("c"), Transient("d")]
@@ -168,6 +170,26 @@ def test_the_waits_grow_or_are_as_asked(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(Transient, match="d"):
         patience.patiently(call)
     assert slept == [1, 9, 4]
+
+
+def test_many_writes_are_a_second_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three at once, as a landing has; from then on each waits until the last is a second ago."""
+    clock, slept = [100.0], list[float]()
+
+    def wait(seconds: float) -> None:
+        slept.append(round(seconds, 3))
+        clock[0] += seconds
+
+    monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "1")
+    monkeypatch.setattr(patience, "_writes", [])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", wait)
+    for _ in range(5):
+        patience.pace()
+        clock[0] += 0.25
+    clock[0] += 5
+    patience.pace()
+    assert slept == [0.75, 0.75]
 
 
 def test_only_what_passes_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,6 +157,25 @@ def test_abort_restores_after_a_kill(landing: YardLanding, kill: Kill) -> None:
         assert_as_before(landing)
     else:  # killed after the last record: there was nothing left to abort
         assert kill == Kill("record", "after", RECORDS - 1)
+
+
+SYSCALLS = [(call, number) for call in ("rename", "unlink", "link", "fsync", "mkdir") for number in range(1, 40)]
+
+
+@pytest.mark.skipif(not SOAK or shutil.which("strace") is None, reason="make soak, where strace is installed")
+@pytest.mark.parametrize(("call", "number"), SYSCALLS)
+def test_killed_at_a_system_call(landing: YardLanding, call: str, number: int) -> None:
+    """SIGKILL in a system call that changes files, of trunkline or of its git: continue, or typed again."""
+    before = checkout(landing)
+    inject = f"inject={call}:signal=SIGKILL:when={number}"
+    landing.run("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject,
+                "trunkline", "rebase", "--pr", "519")  # fmt: skip
+    for lock in (landing.clone.path / ".git").rglob("*.lock"):
+        if lock.name != "lease.lock":
+            lock.unlink()  # as the message tells a person to, once no other git runs (fault 24)
+    go_on(landing)
+    assert checkout(landing) == before
+    assert_landed(landing)
 
 
 MOVES = [Kill(word, when, 0) for word in ("read-tree", "update-ref") for when in ("before", "after")]

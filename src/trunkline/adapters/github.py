@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from trunkline.adapters.answers import Answer, NotThere, error_type, judged, messages, typed, understood
 from trunkline.adapters.nodes import ENTRY, MERGING, TRUNK, pull_request
-from trunkline.adapters.patience import patiently, sleep
+from trunkline.adapters.patience import pace, patiently, sleep
 from trunkline.domain.errors import OutsideFailed, Refused, Transient, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid
 from trunkline.domain.snapshot import PullRequest, Snapshot
@@ -163,6 +163,7 @@ class GitHub:
         payload = json.dumps({"query": mutation + ENTRY, "variables": {"id": pr.node_id}}).encode()
 
         def write() -> PullRequest:
+            pace()
             answer = judged(self._run(*_GRAPHQL, stdin=payload))
             with understood(answer):
                 return pull_request(answer.body["data"][name]["pullRequest"])
@@ -364,5 +365,7 @@ class GitHub:
         env = proc.environment(tokens=True, extra=_ENV)
         for name in ("GH_REPO", "GH_HOST", "GH_DEBUG"):
             env.pop(name, None)
+        if "-X" in args:
+            pace()
         argv = ["gh", "api", "--include", *host, *args]
         return proc.begin(argv, cwd=self.cwd, env=env, timeout=SECONDS, stdin=stdin)

@@ -84,6 +84,20 @@ def patiently(call: Callable[[], T], *, tell: Callable[[str], None] | None = Non
     return result
 
 
+BURST = 3
+"""So many writes go at once: a landing's own. GitHub asks who makes "a large number" of them to wait a second between
+(docs.github.com, "Best practices for using the REST API", "Pause between mutative requests")."""
+_SPACE = 1.0
+_writes: list[float] = []
+
+
+def pace() -> None:
+    """Wait, before a write to GitHub, until the last one is a second ago; the first few of a task go at once."""
+    if len(_writes) >= BURST and (early := _writes[-1] + _SPACE - time.monotonic()) > 0:
+        sleep(early)
+    _writes.append(time.monotonic())
+
+
 def wait_for(error: Transient, failures: int) -> float:
     """Return how long to wait after so many failures: what was asked for, else longer each time."""
     return error.wait if error.wait is not None else _FIRST_WAIT * _GROWTH ** (failures - 1)
