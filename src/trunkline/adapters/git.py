@@ -179,7 +179,7 @@ class Git:
         if done.returncode != 0:
             raise UsageError(
                 f"{self.cwd} is not in a git repository",
-                why=done.error_text.splitlines()[0] if done.stderr else "",
+                why=next(iter(done.error_text.splitlines()), ""),
                 next_command="cd to the checkout of your Rust workspace",
             )
         return Path(done.text)

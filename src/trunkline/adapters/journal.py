@@ -20,7 +20,8 @@ from typing import Any
 
 from trunkline.adapters.lease import Lease
 from trunkline.domain.errors import OutsideFailed, Refused
-from trunkline.domain.redaction import redacted_data, secret_values
+from trunkline.domain.redaction import redacted_data
+from trunkline.kernel import proc
 from trunkline.kernel.files import append_line, private_directory, sync_directory
 
 VERSION = 1
@@ -118,7 +119,7 @@ class Journal:
             "prev": self._previous,
             "kind": kind,
             "step": step,
-            "data": redacted_data(data, secret_values(os.environ)),
+            "data": redacted_data(data, proc.secrets()),
         }
         line = _canonical({**body, "sum": _hash(_canonical(body))})
         if not self._failed:

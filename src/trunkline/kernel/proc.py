@@ -7,6 +7,7 @@ a timeout or Ctrl-C ends what the child started too: terminate, wait, kill. Alwa
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import signal
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trunkline.domain.errors import OutsideFailed, UsageError
+from trunkline.domain.redaction import secret_values
 
 GRACE_SECONDS = 3.0
 """How long a child that was asked to end may take before it is killed."""
@@ -93,6 +95,12 @@ def environment(*, tokens: bool = False, extra: Mapping[str, str] | None = None)
     }
     kept.update(extra or {})
     return kept
+
+
+@functools.cache
+def secrets() -> tuple[str, ...]:
+    """Return the secrets that this process's environment holds; asked for with every line that is told."""
+    return secret_values(os.environ)
 
 
 def run(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from invoke.collection import Collection
 from invoke.context import Context as InvokeContext
 from invoke.tasks import task
 
-from trunkline.domain.redaction import redacted, secret_values
+from trunkline.domain.redaction import redacted
+from trunkline.kernel import proc
 from trunkline.report import runbook
 from trunkline.report.stack import stack_data, stack_tree
 from trunkline.tasks.flags import help_of, options_of
@@ -52,7 +52,7 @@ def plan(
         book = plan_workflow.foresee(context)
         told.account.update(pr=context.entry.pr, **runbook.data(book))
         if markdown and not json:
-            sys.stdout.write(redacted(runbook.markdown(book), secret_values(os.environ)))
+            sys.stdout.write(redacted(runbook.markdown(book), proc.secrets()))
             return
         told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
         told.terminal.plan(book.plan)

@@ -15,9 +15,10 @@ from invoke.exceptions import Exit
 
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import ExitCode, TrunklineError
-from trunkline.domain.redaction import redacted, redacted_data, secret_values
+from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import Mark, Outcome, Plan
 from trunkline.engine import Performed
+from trunkline.kernel import proc
 from trunkline.kernel.files import append_line, private_directory
 from trunkline.report import as_json
 from trunkline.report.terminal import Terminal
@@ -26,7 +27,7 @@ from trunkline.workflows.context import top_of
 
 
 def _terminal(stream: IO[str]) -> Terminal:
-    return Terminal(stream, clean=lambda text: redacted(text, secret_values(os.environ)))
+    return Terminal(stream, clean=lambda text: redacted(text, proc.secrets()))
 
 
 class Told:
@@ -81,7 +82,7 @@ class Told:
         """Print the JSON object, where it was asked for."""
         self.account["exit_code"] = int(code)
         if self.json_wanted:
-            account = redacted_data(self.account, secret_values(os.environ))
+            account = redacted_data(self.account, proc.secrets())
             sys.stdout.write(json.dumps(account, indent=2, sort_keys=True) + "\n")
             sys.stdout.flush()
 
@@ -136,7 +137,7 @@ def _tell_defect(task: str, error: Exception) -> str:
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     log = private_directory(Path(state) / "trunkline") / "defect.log"
     text = f"task {task}\n{''.join(traceback.format_exception(error))}"
-    append_line(log, redacted(text, secret_values(os.environ)).encode("utf-8", "backslashreplace"))
+    append_line(log, redacted(text, proc.secrets()).encode("utf-8", "backslashreplace"))
     terminal = _terminal(sys.stderr)
     terminal.line(("defect: ", "bold red"), f"{type(error).__name__}: {error}")
     terminal.line("  this is a fault of trunkline, not of your repository; nothing was pushed by the failing step")

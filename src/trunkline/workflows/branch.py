@@ -39,7 +39,7 @@ def move(context: Context, acting: Acting, *, new: Oid, old: Oid | None, why: st
         if local.checked_out and old is not None:
             _move_checkout(context, acting, new=old, old=new)
         raise
-    context.forget_local()
+    context.moved(new)
 
 
 def settle(context: Context, lease: Lease, run: Run) -> bool:

@@ -167,6 +167,17 @@ class Context:
         """What was seen of the local branches is no longer true."""
         self.seen.local.clear()
 
+    def moved(self, tip: Oid) -> None:
+        """Take it that the entry's local branch is at a commit now, as a move of ours has just shown.
+
+        Of a whole stack, each entry would else look at all branches again for each that moved.
+        """
+        held = self.seen.local.get(self.entry.branch)
+        if self.stacked and held is not None:
+            self.seen.local[self.entry.branch] = replace(held, local=tip)
+        else:
+            self.forget_local()
+
     def local_tip(self) -> Oid:
         """Return the local branch's tip, as last looked at.
 

@@ -74,13 +74,14 @@ def _described(stack: Stack) -> str:
 
 
 def _trouble(about: str, error: TrunklineError) -> Finding:
-    why = f": {error.why.splitlines()[0]}" if error.why else ""
+    first = next(iter(error.why.splitlines()), "")
+    why = f": {first}" if first else ""
     return Finding(about, f"{error.what}{why}", Health.ILL, next(iter(error.next_commands), ""))
 
 
 def _version(argv: list[str], cwd: Path) -> str:
     done = proc.run(argv, cwd=cwd, env=proc.environment(), timeout=_SECONDS)
-    return done.text.splitlines()[0] if done.returncode == 0 and done.text else ""
+    return next(iter(done.text.splitlines()), "") if done.returncode == 0 else ""
 
 
 def _git(cwd: Path) -> Finding:

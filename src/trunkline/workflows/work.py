@@ -12,6 +12,7 @@ from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
 from trunkline.domain.forkpoint import ForkPoint
 from trunkline.domain.names import Oid, oid, short
+from trunkline.domain.snapshot import Snapshot
 from trunkline.workflows.base import base_of, open_below
 from trunkline.workflows.context import Context, resolve_fork_point
 from trunkline.workflows.evidence import entry_tip, gather
@@ -65,6 +66,20 @@ class Foreseen:
 
     work: Work
     done: replay.Replay
+    snapshot: Snapshot
+
+    def still_holds(self, context: Context) -> bool:
+        """Say whether all that the decision was made from is as it was: GitHub's word, the tips, the base.
+
+        What git holds of these commits cannot change; so the same facts would be decided the same again.
+        """
+        work, world = self.work, context.world()
+        base = base_of(context)
+        return (
+            self.snapshot == world.snapshot
+            and (work.tip, work.remote) == (entry_tip(context).oid, world.local.remote)
+            and (work.base, work.base_name) == (base.oid, base.name)
+        )
 
 
 def decide(context: Context) -> Work:
@@ -96,7 +111,7 @@ def foresee(context: Context) -> Foreseen:
         _refuse_unsigned(work, sign=sign)
         by = replay.committer(context.git)
         done = replay.replay(context.git, work.own, work.base, by=by, sign=sign, resolve=resolver(context))
-    return Foreseen(work, done)
+    return Foreseen(work, done, context.world().snapshot)
 
 
 def resolver(context: Context) -> replay.Resolver | None:

@@ -16,7 +16,7 @@ from trunkline.engine import Acting, Pause
 from trunkline.workflows import branch, conflict
 from trunkline.workflows.context import Context
 from trunkline.workflows.steps.switch import refuse_unmovable
-from trunkline.workflows.work import Foreseen, Work, decide, foresee, resolver
+from trunkline.workflows.work import Foreseen, Work, foresee, resolver
 
 
 def plan(context: Context) -> Step:
@@ -85,12 +85,11 @@ def perform(context: Context, acting: Acting) -> Outcome:
 
 
 def _as_planned(context: Context) -> Foreseen:
-    """Decide again, from the world as it is now; where that is what the plan came to, its replay is taken."""
+    """Look again; where the world is still what the plan was made from, its replay is taken, else decide anew."""
     planned = context.seen.foreseen.get(context.entry.pr)
-    if isinstance(planned, Foreseen):
-        work = dataclasses.replace(decide(context), local=planned.work.local)
-        if work == planned.work:
-            return Foreseen(dataclasses.replace(work, local=context.world().local.local), planned.done)
+    if isinstance(planned, Foreseen) and planned.still_holds(context):
+        work = dataclasses.replace(planned.work, local=context.world().local.local)
+        return dataclasses.replace(planned, work=work)
     return foresee(context)
 
 
