@@ -24,6 +24,7 @@ class Source(Enum):
     JOURNAL = "our journal"
     PARENT_IN_TRUNK = "parent is in trunk"
     PARENT_HEAD = "parent's head"
+    PARENT_GREW = "where the parent went on"
     PARENT_HISTORY = "parent's force-push history"
     MATCH = "message and patch match"
     GIVEN = "--fork-point"
@@ -47,11 +48,14 @@ class ParentHead:
         name: whose head it was: `#518`, or a branch.
         oid: the commit.
         current: it is the head now (`refs/pull/N/head`: what was merged); else it is from the history of pushes.
+        met: its merge base with the child, where the branch was never force-pushed: it can only have grown since the
+            child left it, so everything up to there is the parent's; None: it was, or that is not known.
     """
 
     name: str
     oid: Oid
     current: bool
+    met: Oid | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,10 @@ def _candidates(evidence: Evidence, graph: _Graph) -> tuple[Candidate, ...]:
         graph.judge(Source.PARENT_HEAD, head.oid, f"head of {head.name}")
         for head in current
         if head.oid not in evidence.heads_in_trunk
+    ]
+    grown = [head for head in current if head.met not in {None, head.oid, evidence.merge_base}]
+    found += [
+        graph.judge(Source.PARENT_GREW, head.met, f"{head.name} went on from there") for head in grown if head.met
     ]
     if historical := _maximal(graph, [head for head in evidence.heads if not head.current]):
         found.append(graph.judge(Source.PARENT_HISTORY, historical.oid, f"an earlier head of {historical.name}"))

@@ -21,10 +21,15 @@ from trunkline.kernel import proc
 from trunkline.sim.faults import FaultKind
 
 START_SECONDS = 30.0
+ENTERPRISE = "github.example.com"
+"""A GitHub Enterprise Server with the same world: its API below /api/v3 and /api/graphql, no merge-async."""
 _SHIM = """\
 #!/bin/sh
-# Stands for ssh: runs git's two services on the simulator's bare repositories, for git@github.com alone.
-[ "$1" = git@github.com ] || { echo "ssh: the simulator knows no $1" >&2; exit 255; }
+# Stands for ssh: runs git's two services on the simulator's bare repositories; github.com and one enterprise host.
+case $1 in
+  git@github.com | git@@ENTERPRISE@) ;;
+  *) echo "ssh: the simulator knows no $1" >&2; exit 255 ;;
+esac
 service=${2%% *}
 path=${2#* }
 path=${path#\\'}
@@ -81,6 +86,7 @@ class SimulatedGitHub:
             "XDG_CACHE_HOME": str(home / "cache"),
             "XDG_DATA_HOME": str(home / "data"),
             "GH_TOKEN": "sim",
+            "GH_ENTERPRISE_TOKEN": "sim",
             "GH_HOST": "github.com",
             "GH_PROMPT_DISABLED": "1",
             "GH_NO_UPDATE_NOTIFIER": "1",
@@ -306,7 +312,9 @@ def _write_shell_side(root: Path, path: Path) -> None:
     config.mkdir(parents=True, exist_ok=True)
     (config / "config.yml").write_text(f'version: "1"\nhttp_unix_socket: {path}\n', encoding="utf-8")
     shim = root / "ssh"
-    shim.write_text(_SHIM.replace("@ROOT@", shlex.quote(str(root))), encoding="utf-8")
+    shim.write_text(
+        _SHIM.replace("@ROOT@", shlex.quote(str(root))).replace("@ENTERPRISE@", ENTERPRISE), encoding="utf-8"
+    )
     shim.chmod(0o755)
 
 

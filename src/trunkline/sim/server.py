@@ -54,6 +54,16 @@ class Asked:
         return payload if isinstance(payload, dict) else {}
 
 
+def _public(path: str) -> str:
+    """Return the path that github.com has for one of an enterprise server (docs.github.com, "Endpoints")."""
+    if path == "/api/graphql":
+        return "/graphql"
+    if path.startswith("/api/v3/"):
+        own = path.removeprefix("/api/v3")
+        return f"{own}-is-not-on-this-server" if "/merge-async" in own else own
+    return path
+
+
 @dataclass
 class Server:
     """The ASGI application. Requests are answered one after the other, so the world needs no lock."""
@@ -72,7 +82,7 @@ class Server:
         known = scheme.lower() in {"token", "bearer"}
         asked = Asked(
             request.method,
-            request.url.path,
+            _public(request.url.path),
             request.url.query,
             token if known else "",
             request.headers.get("accept", ""),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from invoke.collection import Collection
 from invoke.context import Context as InvokeContext
 from invoke.tasks import task
@@ -10,8 +12,9 @@ from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.health import Health
 from trunkline.tasks.flags import HELP, help_of
 from trunkline.tasks.telling import Told, telling
-from trunkline.workflows import discover as discover_workflow
-from trunkline.workflows import doctor as doctor_workflow
+
+if TYPE_CHECKING:
+    from trunkline.workflows import discover as discover_workflow
 
 
 def _tell_seen(told: Told, seen: discover_workflow.Seen) -> None:
@@ -60,6 +63,8 @@ def init(
     json: bool = False,
 ) -> None:
     """Write stack.toml from the repository's open pull requests; or say how it differs from them, and mend it."""
+    from trunkline.workflows import discover as discover_workflow
+
     with telling("init", json_wanted=json) as told:
         if check and update:
             raise UsageError("--check and --update are two things", next_command="invoke init --check")
@@ -95,6 +100,8 @@ _MARKS = {Health.WELL: ("✓", "green"), Health.NOTE: ("!", "yellow"), Health.IL
 @task(help={"offline": "do not ask GitHub or the remote", **help_of("json")})
 def doctor(_: InvokeContext, offline: bool = False, json: bool = False) -> None:
     """Look at tools, sign-in, toolchains, settings that would surprise; each with the command that mends it."""
+    from trunkline.workflows import doctor as doctor_workflow
+
     with telling("doctor", json_wanted=json) as told:
         found = doctor_workflow.examine(told.terminal, offline=offline)
         told.account["findings"] = [

@@ -8,20 +8,18 @@ from invoke.collection import Collection
 from invoke.context import Context as InvokeContext
 from invoke.tasks import task
 
-from trunkline.domain.redaction import redacted
 from trunkline.kernel import proc
-from trunkline.report import runbook
-from trunkline.report.stack import stack_data, stack_tree
 from trunkline.tasks.flags import help_of, options_of
 from trunkline.tasks.telling import telling
-from trunkline.workflows import plan as plan_workflow
-from trunkline.workflows import status as status_workflow
 from trunkline.workflows.context import Options, open_context, open_stack
 
 
 @task(help={**help_of("stack", "json"), "offline": "do not ask GitHub; the remote is as it was last fetched"})
 def status(_: InvokeContext, stack: str = "", offline: bool = False, json: bool = False) -> None:
     """Show the stack: what sits on what, pull requests, CI, receipts, and the one command to type next."""
+    from trunkline.report.stack import stack_data, stack_tree
+    from trunkline.workflows import status as status_workflow
+
     with telling("status", json_wanted=json) as told:
         context = open_stack(stack=stack, options=Options(), tell=told.terminal)
         seen = status_workflow.look(context, offline=offline)
@@ -46,6 +44,10 @@ def plan(
     json: bool = False,
 ) -> None:
     """Foresee a landing: steps, commands, conflicts, what a push sets going; --markdown writes the runbook."""
+    from trunkline.domain.redaction import redacted
+    from trunkline.report import runbook
+    from trunkline.workflows import plan as plan_workflow
+
     with telling("plan", json_wanted=json) as told:
         options = options_of(skip, accept_unavailable, fork_point, fresh=False, no_push=no_push)
         context = open_context(pr, stack=stack, options=options, tell=told.terminal)

@@ -41,6 +41,7 @@ class Parent:
         upon: commits that it does not own either.
         merge: the commit that it was merged as, into trunk; None: it is open.
         branch: its branch, where it is an open entry.
+        grown: its head on GitHub, where that was never force-pushed; None: it was, or there is no pull request.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Parent:
     upon: tuple[Oid, ...]
     merge: Oid | None = None
     branch: BranchName | None = None
+    grown: Oid | None = None
 
 
 def open_below(context: Context) -> Entry | None:
@@ -121,7 +123,8 @@ def _parent(context: Context, entry: Entry) -> Parent:
             tip for tip in (local.local, local.remote, pr.head_oid) if tip and history.has_object(context.git, tip)
         )
     )
-    return Parent(f"#{pr.number}", tips, _history(context, pr), (context.world().trunk,), branch=entry.branch)
+    upon, grown = (context.world().trunk,), _grown(pr)
+    return Parent(f"#{pr.number}", tips, _history(context, pr), upon, branch=entry.branch, grown=grown)
 
 
 def _merged(context: Context, pr: PullRequest) -> Parent:
@@ -130,7 +133,13 @@ def _merged(context: Context, pr: PullRequest) -> Parent:
     known = merge is not None and history.has_object(context.git, merge)
     before = history.read_commits(context.git, [merge])[0].parents[0] if merge and known else None
     tips = (pr.head_oid,) if history.has_object(context.git, pr.head_oid) else ()
-    return Parent(f"#{pr.number}", tips, _history(context, pr), (before,) if before else (), pr.merge_commit)
+    upon = (before,) if before else ()
+    return Parent(f"#{pr.number}", tips, _history(context, pr), upon, pr.merge_commit, grown=_grown(pr))
+
+
+def _grown(pr: PullRequest) -> Oid | None:
+    """Return the head of a pull request that was never force-pushed (HeadRefForcePushedEvent): it only grew."""
+    return None if pr.force_pushes else pr.head_oid
 
 
 def _history(context: Context, pr: PullRequest) -> tuple[Oid, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from trunkline.adapters import cargo, config, refs, stackfile
+from trunkline.adapters import cargo, config, refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, repository_of
 from trunkline.adapters.listing import Listing, list_pull_requests
@@ -149,6 +149,8 @@ def write(seen: Seen) -> Path:
             why="\n".join(f"#{number}: {why.value}" for number, why in sorted(seen.found.left_out.items())),
             next_command="gh pr list",
         )
+    from trunkline.adapters import stackfile  # noqa: PLC0415 -- tomlkit: only who writes pays for it
+
     names = {str(stack[-1].branch): stack for stack in seen.stacks}
     text = stackfile.new_file(names, trunk=seen.trunk, remote=seen.remote, gates=_gates(seen.git.cwd))
     schema = seen.git.cwd / stackfile.SCHEMA_PATH
@@ -209,6 +211,8 @@ def update(seen: Seen, checked: Sequence[Checked]) -> Path:
     Raises:
         Refused: a stack would have no entry left.
     """
+    from trunkline.adapters import stackfile  # noqa: PLC0415 -- as above
+
     path = seen.git.cwd / config.FILE_NAME
     text = path.read_text(encoding="utf-8")
     for each in checked:

@@ -82,7 +82,11 @@ def gather(context: Context, child: Oid) -> Evidence:
     if base is None:
         raise Refused(f"{context.entry.branch} shares no history with {context.tracking}")
     parents = parents_of(context, child)
-    current = [ParentHead(parent.name, tip, current=True) for parent in parents for tip in parent.tips]
+    current = [
+        ParentHead(parent.name, tip, current=True, met=_met(git, parent, tip, child))
+        for parent in parents
+        for tip in parent.tips
+    ]
     older = [ParentHead(parent.name, head, current=False) for parent in parents for head in parent.history]
     if any(parent.branch for parent in parents) and not _any_below(git, (*current, *older), child):
         older += [head for parent in parents for head in _remembered(context, parent)]
@@ -103,6 +107,14 @@ def gather(context: Context, child: Oid) -> Evidence:
             parent.merge is not None and history.is_ancestor(git, parent.merge, base) for parent in parents
         ),
     )
+
+
+def _met(git: Git, parent: Parent, tip: Oid, child: Oid) -> Oid | None:
+    """Return where a parent that only grew and its child parted; None: it was rewritten, or contains the child."""
+    if tip != parent.grown or history.is_ancestor(git, tip, child):
+        return None
+    met = history.merge_base(git, tip, child)
+    return None if met == child else met
 
 
 def _any_below(git: Git, heads: Sequence[ParentHead], child: Oid) -> bool:

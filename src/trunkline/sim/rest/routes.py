@@ -143,6 +143,11 @@ def merge_async(call: Call) -> Reply:
     return Reply(202, _merge_json(request, "Merge request enqueued."))
 
 
+def nowhere(_: Call) -> Reply:
+    """Answer for what an older server does not have."""
+    raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+
+
 def merge_result(call: Call) -> Reply:
     """GET merge-async/UUID: how far the merge is."""
     request = call.repository.merges.get(call.parameters["uuid"])
@@ -272,6 +277,7 @@ _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("PATCH", _REPO + "/pulls/{number:int}", pull_edit),
     ("PUT", _REPO + "/pulls/{number:int}/merge", pull_merge),
     ("PUT", _REPO + "/pulls/{number:int}/merge-async", merge_async),
+    ("PUT", _REPO + "/pulls/{number:int}/merge-async-is-not-on-this-server", nowhere),
     ("GET", _REPO + "/pulls/{number:int}/merge-async/{uuid}", merge_result),
     ("GET", _REPO + "/check-runs/{id:int}/annotations", run_annotations),
     ("GET", _REPO + "/commits/{ref:path}/check-runs", check_runs),
