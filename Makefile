@@ -18,6 +18,9 @@ bench:
 	@scripts/bootstrap test
 	@.venv/bin/python tests/bench/gates.py
 	@.venv/bin/python tests/bench/rebase.py
+	@.venv/bin/python tests/bench/restack.py
+	@.venv/bin/python tests/bench/status.py
+	@.venv/bin/python tests/bench/rehearse.py
 
 clean:
 	rm -rf .venv .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from trunkline.domain.errors import UsageError
-from trunkline.sim import actions, merging, pushes
+from trunkline.sim import actions, copying, merging, pushes
 from trunkline.sim.faults import Fault, FaultKind
 from trunkline.sim.model import (
     Annotation,
@@ -204,6 +204,15 @@ class Control:
     def clear_faults(self) -> None:
         """Disarm every fault."""
         self.world.state.faults.clear()
+        self.world.touch()
+
+    def place(self, repository: str, objects: str, refs: dict[str, str], pulls: list[dict[str, Any]]) -> None:
+        """Fill an empty repository with what a real one holds; see `copying.place`."""
+        copying.place(self.world, self._repository(repository), objects=objects, refs=refs, pulls=pulls)
+
+    def run_by_the_clock(self, repository: str) -> None:  # noqa: ARG002 -- every lever names a repository
+        """Let the world's time be the machine's from now on."""
+        self.world.state.start = ""
         self.world.touch()
 
     def adopt(self, repository: str) -> None:

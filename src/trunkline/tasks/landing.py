@@ -11,7 +11,7 @@ from invoke.tasks import Task, task
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.step import REBASE_STEPS, StepName
 from trunkline.engine import Performed
-from trunkline.tasks import adopting, evidence, reading, whole
+from trunkline.tasks import adopting, evidence, reading, rehearsing, whole
 from trunkline.tasks.flags import HELP, STEP_FLAGS, help_of, options_of
 from trunkline.tasks.telling import Told, telling
 from trunkline.workflows import log as log_workflow
@@ -171,3 +171,4 @@ evidence.add_to(namespace)
 whole.add_to(namespace)
 reading.add_to(namespace)
 adopting.add_to(namespace)
+rehearsing.add_to(namespace)

@@ -1,0 +1,85 @@
+"""A rehearsal's end as tables: what would change on the remote and in the pull requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from trunkline.domain.names import Oid, short
+from trunkline.domain.rehearsal import Rehearsed
+from trunkline.report.escape import for_terminal
+from trunkline.report.terminal import duration
+
+
+def refs_table(found: Rehearsed) -> Table:
+    """Return the remote's refs that would move: old, new, and how many commits are new there."""
+    table = _table("branch on the remote", "now", "then", "commits")
+    for ref in found.refs:
+        count = "" if ref.new is None else str(ref.commits)
+        table.add_row(*map(_text, (ref.name, _tip(ref.old), _tip(ref.new) if ref.new else "deleted", count)))
+    return table
+
+
+def pulls_table(found: Rehearsed) -> Table:
+    """Return the fields of pull requests that would change; descriptions as diffs."""
+    table = _table("pull request", "field", "now", "then")
+    for pull in found.pulls:
+        for name, old, new in pull.fields:
+            table.add_row(*map(_text, (f"#{pull.number}", name, old, new)))
+        if pull.body:
+            table.add_row(*map(_text, (f"#{pull.number}", "description", "", "as below")))
+    return table
+
+
+def descriptions(found: Rehearsed) -> Iterator[str]:
+    """Yield the lines of the descriptions' diffs, each headed by its pull request."""
+    for pull in found.pulls:
+        if pull.body:
+            yield f"#{pull.number}'s description:"
+            yield from (f"  {line}" for line in pull.body.splitlines())
+
+
+def summary(found: Rehearsed) -> str:
+    """Say in a line what came of it."""
+    receipts = f"; {found.receipts} receipts earned, they count here too" if found.receipts else ""
+    took = f"sandbox {duration(found.preparing)}, task {duration(found.seconds)}"
+    return f"{found.command}: exit code {found.code} ({took}){receipts}"
+
+
+def data(found: Rehearsed) -> dict[str, Any]:
+    """Return a rehearsal as JSON values; keys are public (contract)."""
+    return {
+        "command": found.command,
+        "task_exit_code": found.code,
+        "refs": [{"name": r.name, "old": r.old, "new": r.new, "commits": r.commits} for r in found.refs],
+        "pull_requests": [
+            {
+                "number": pull.number,
+                "fields": {name: {"before": old, "after": new} for name, old, new in pull.fields},
+                "body": pull.body,
+            }
+            for pull in found.pulls
+        ],
+        "receipts": found.receipts,
+        "preparing_seconds": round(found.preparing, 3),
+        "seconds": round(found.seconds, 3),
+        "kept": found.place,
+    }
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _tip(tip: Oid | None) -> str:
+    return short(tip) if tip else "none"
+
+
+def _text(text: str) -> Text:
+    return Text(for_terminal(text))

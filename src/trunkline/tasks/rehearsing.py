@@ -1,0 +1,85 @@
+"""The task that rehearses another: the same plan, for real, against a simulated GitHub."""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+from invoke.context import Context as InvokeContext
+from invoke.tasks import task
+
+from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.domain.rehearsal import BadDay
+from trunkline.tasks.flags import help_of, one_of
+from trunkline.tasks.telling import telling
+from trunkline.workflows.context import Options, open_context, open_stack
+
+_TASKS = ("rebase", "restack", "land", "rescue")
+
+
+@task(help={
+    **help_of("pr", "stack", "skip", "accept-unavailable", "no-push", "require", "json"),
+    "task": f"what to rehearse: {', '.join(_TASKS)}; default: rebase",
+    "offline": "do not ask GitHub: the pull requests are as stack.toml and the last fetch have them",
+    "keep": "leave the sandbox, with a script that opens a shell in it",
+    "fault": f"rehearse a bad day: {', '.join(day.value for day in BadDay)}",
+})  # fmt: skip
+def rehearse(
+    _: InvokeContext,
+    pr: str | None = None,
+    task: str = "rebase",
+    stack: str = "",
+    skip: str = "",
+    accept_unavailable: str = "",
+    no_push: bool = False,
+    require: str = "",
+    offline: bool = False,
+    keep: bool = False,
+    fault: str = "",
+    json: bool = False,
+) -> None:
+    """Do a task for real in a sandbox, against a simulated GitHub, and show what it would change; else nothing."""
+    with telling("rehearse", json_wanted=json) as told:
+        try:
+            from trunkline.report import rehearsal
+            from trunkline.workflows import rehearse as rehearse_workflow
+        except ModuleNotFoundError as missing:
+            raise UsageError(
+                "rehearsals need the simulator",
+                why=f"{missing.name} is not installed",
+                next_command="pip install 'trunkline[sim]'",
+            ) from missing
+        one_of("--task", task, _TASKS)
+        day = BadDay(fault) if one_of("--fault", fault, [day.value for day in BadDay]) else None
+        single = task in {"rebase", "rescue"}
+        if single:
+            context = open_context(pr, stack=stack, options=Options(), tell=told.terminal)
+        else:
+            context = open_stack(stack=stack, options=Options(), tell=told.terminal)
+        flags = {"--stack": stack, "--skip": skip, "--accept-unavailable": accept_unavailable, "--require": require}
+        arguments = [task, "--yes", *(part for flag, value in flags.items() if value for part in (flag, value))]
+        if single or pr:
+            arguments += ["--pr", str(context.entry.pr if single else pr)]
+        if no_push:
+            arguments.append("--no-push")
+        told.terminal.headline(f"rehearsing: {' '.join(arguments)}")
+        found = rehearse_workflow.rehearse(context.over_the_stack(), arguments, offline=offline, keep=keep, fault=day)
+        told.account["rehearsal"] = rehearsal.data(found)
+        for table, rows in ((rehearsal.refs_table, found.refs), (rehearsal.pulls_table, found.pulls)):
+            if rows:
+                told.terminal.console.print(table(found), soft_wrap=False)
+        for line in rehearsal.descriptions(found):
+            told.terminal.line(line)
+        told.terminal.line(rehearsal.summary(found))
+        if found.place:
+            told.terminal.line(f"the sandbox is in {found.place}; to go in: {found.place}/enter")
+        if found.code:
+            raise CheckFailed(
+                f"the rehearsed task ended with exit code {found.code}",
+                why="nothing outside the sandbox was touched",
+                next_command=f"invoke rehearse --keep --task {task}",
+            )
+        told.terminal.next(found.command.replace(" --yes", ""))
+
+
+def add_to(namespace: Collection) -> None:
+    """Add this task to the collection."""
+    namespace.add_task(rehearse)

@@ -1,0 +1,340 @@
+"""rehearse: the very same task, for real, in a sandbox: a simulated GitHub over a copy of the repository.
+
+Real git, real gh, real cargo, the journal and all; only GitHub is simulated, with the pull requests as the real one
+has them. The remote's copy and the clone's copy borrow the clone's objects, so nothing is copied but refs. Nothing
+outside the sandbox changes, except that receipts earned in it are kept: same tree, same toolchain.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trunkline.adapters import config, gitconfig, history, refs
+from trunkline.adapters.git import Git
+from trunkline.adapters.worktrees import work_dir
+from trunkline.domain.errors import UsageError
+from trunkline.domain.names import Oid, branch_ref, pr_number
+from trunkline.domain.rehearsal import BadDay, PullChange, RefChange, Rehearsed
+from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
+from trunkline.kernel import proc
+from trunkline.kernel.files import private_directory
+from trunkline.sim.client import SimulatedGitHub, running
+from trunkline.sim.faults import FaultKind
+from trunkline.workflows.context import Context
+from trunkline.workflows.look import look_at_remote
+
+_SECONDS = 4 * 3600.0
+# Stands before the simulator's ssh: the first push of the rehearsal meets the bad day, the next ones do not.
+_BAD_WAY = """\
+#!/bin/sh
+case $2 in
+  *git-receive-pack*) if [ ! -e {once} ]; then : > {once}; {then}; fi ;;
+esac
+exec {ssh} "$@"
+"""
+_DROP = "echo 'kex_exchange_identification: Connection reset by peer' >&2; exit 128"
+_FOREIGN = """\
+cd {bare} && old=$(git rev-parse {ref}) &&
+    made=$(git -c user.name=Mallory -c user.email=mallory@example.invalid commit-tree "$old^{{tree}}" -p "$old" \\
+      -m "pushed by somebody meanwhile") &&
+    git update-ref {ref} "$made" && printf '%s %s %s\\n\\n' "$old" "$made" {ref} >> received.log && cd - >/dev/null"""
+
+
+@dataclass(frozen=True)
+class _Sandbox:
+    """Where a rehearsal happens."""
+
+    github: SimulatedGitHub
+    checkout: Path
+    environment: Mapping[str, str]
+
+
+def rehearse(
+    context: Context,
+    arguments: Sequence[str],
+    *,
+    offline: bool = False,
+    keep: bool = False,
+    fault: BadDay | None = None,
+) -> Rehearsed:
+    """Rehearse a task and return what it would change.
+
+    Args:
+        context: of the whole stack, really.
+        arguments: the task with its flags, as a person would type them behind `invoke`.
+        offline: GitHub is not asked; the pull requests are as stack.toml and the last fetch have them.
+        keep: leave the sandbox to look into.
+        fault: what goes wrong in it.
+
+    Raises:
+        UsageError: the simulator is not installed.
+        OutsideFailed: GitHub or the remote did not answer.
+    """
+    started = time.monotonic()
+    base = private_directory(work_dir(context.git.common_dir()) / "rehearsals")
+    root = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=base))
+    try:
+        with _sandbox(context, root, offline=offline) as box:
+            _arm(context, box, fault)
+            before = _seen(context, box)
+            prepared = time.monotonic()
+            code = _perform(context, box, arguments)
+            done = time.monotonic()
+            after = _seen(context, box)
+            found = Rehearsed(
+                command=f"invoke {shlex.join(arguments)}",
+                code=code,
+                refs=_refs_changed(box, before[0], after[0], context),
+                pulls=_pulls_changed(before[1], after[1]),
+                receipts=_keep_receipts(context, box),
+                preparing=prepared - started,
+                seconds=done - prepared,
+                place=str(root) if keep else "",
+            )
+        if keep:
+            _leave_door(box, root)
+        return found
+    finally:
+        if not keep:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+@contextmanager
+def _sandbox(context: Context, root: Path, *, offline: bool) -> Iterator[_Sandbox]:
+    remote_refs = _remote_refs(context, offline=offline)
+    snapshot = _offline(context, remote_refs) if offline else _asked(context)
+    with running(root / "github") as github:
+        slug = context.repository.slug
+        github.create_repository(
+            context.repository.owner, context.repository.name, default_branch=context.stack.trunk
+        )
+        github.lever("run_by_the_clock", slug)
+        objects = str(context.git.common_dir() / "objects")
+        github.lever("place", slug, objects=objects, refs=remote_refs, pulls=_pulls(context, snapshot, remote_refs))
+        environment = {
+            **proc.environment(tokens=False),
+            **github.environment(),
+            "GIT_CONFIG_GLOBAL": str(_global_config(context, root)),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "TRUNKLINE_STATE_DIR": str(private_directory(root / "state")),
+            "XDG_STATE_HOME": str(root / "state"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
+        checkout = _checkout(context, root, github.remote(slug), environment)
+        yield _Sandbox(github, checkout, environment)
+
+
+def _asked(context: Context) -> Snapshot:
+    with context.github.reading_stack([entry.pr for entry in context.stack.entries], merging=True) as answer:
+        return answer()
+
+
+def _remote_refs(context: Context, *, offline: bool) -> dict[str, Oid]:
+    """Return the refs of the remote that the stack stands on; offline as they were last fetched."""
+    stack = context.stack
+    if not offline:
+        return look_at_remote(context.git, stack, stack.entries)
+    branches = [stack.trunk, *(entry.branch for entry in stack.entries)]
+    tracked = {refs.tracking_ref(stack.remote, branch): branch_ref(branch) for branch in branches}
+    held = refs.read_refs(context.git, *tracked)
+    return {tracked[name]: tip for name, tip in held.items() if name in tracked}
+
+
+def _offline(context: Context, remote_refs: Mapping[str, Oid]) -> Snapshot:
+    """Return the pull requests that stack.toml declares, all open, each on the entry below."""
+    found, below = {}, str(context.stack.trunk)
+    for entry in context.stack.entries:
+        head = remote_refs.get(branch_ref(entry.branch))
+        if head is not None:
+            found[entry.pr] = PullRequest(
+                number=entry.pr, title=entry.title or str(entry.branch), url="", state=PrState.OPEN, draft=False,
+                body="", base=below, head=str(entry.branch), head_oid=head, head_repository=context.repository.slug,
+            )  # fmt: skip
+            below = str(entry.branch)
+    return Snapshot(found)
+
+
+def _pulls(context: Context, snapshot: Snapshot, remote_refs: Mapping[str, Oid]) -> list[dict[str, Any]]:
+    """Return the pull requests as the simulator takes them; commits that are not here are left out."""
+    pulls = [pr for entry in context.stack.entries if (pr := snapshot.pr(entry.pr)) is not None]
+    named = [commit for pr in pulls for commit in (*pr.historical_heads, pr.head_oid, pr.merge_commit or pr.head_oid)]
+    lacking = history.missing(context.git, named)
+    trunk = remote_refs.get(branch_ref(context.stack.trunk))
+
+    def base_of(pr: PullRequest) -> Oid | None:
+        return pr.base_oid or trunk
+
+    return [
+        {
+            "number": pr.number, "title": pr.title, "body": pr.body, "base": pr.base, "head": pr.head,
+            "head_oid": pr.head_oid, "state": pr.state.value, "draft": pr.draft, "merged_at": pr.merged_at,
+            "merge_commit": pr.merge_commit or "", "base_oid": "" if pr.state is PrState.OPEN else base_of(pr) or "",
+            "review": pr.review,
+            "force_pushes": [
+                [each.before, each.after]
+                for each in pr.force_pushes
+                if each.before and each.after and not {each.before, each.after} & lacking
+            ],
+            "checks": [
+                {"name": c.name, "status": c.status, "conclusion": c.conclusion, "annotations": list(c.annotations)}
+                for c in pr.checks
+            ],
+        }
+        for pr in pulls
+        if pr.head_oid not in lacking
+    ]  # fmt: skip
+
+
+_IDENTITY = ("user.", "gpg.", "commit.gpgsign", "core.autocrlf", "core.eol", "merge.", "diff.")
+
+
+def _global_config(context: Context, root: Path) -> Path:
+    """Write a configuration with who you are and how you sign; nothing that leads git elsewhere (insteadOf)."""
+    path = root / "gitconfig"
+    path.touch()
+    outside = root  # any directory: the file is named
+    for each in gitconfig.settings(context.git):
+        if each.key.startswith(_IDENTITY) and ".driver" not in each.key and ".command" not in each.key:
+            Git(outside).query("config", "--file", str(path), "--add", each.key, each.value)
+    return path
+
+
+def _checkout(context: Context, root: Path, url: str, environment: Mapping[str, str]) -> Path:
+    """Make the clone's copy: its refs over its own objects, its reflogs, journals and receipts, its stack.toml."""
+    real, top = context.git, root / "checkout"
+    common = real.common_dir()
+    top.mkdir()
+    git = Git(top)
+    git.query("init", "--quiet", "--template=")
+    inner = top / ".git"
+    (inner / "objects/info/alternates").write_text(f"{common / 'objects'}\n", encoding="utf-8")
+    held = refs.read_refs(real)
+    git.query("update-ref", "--stdin", stdin="".join(f"create {ref} {tip}\n" for ref, tip in held.items()).encode())
+    if (common / "logs").is_dir():
+        shutil.copytree(common / "logs", inner / "logs", dirs_exist_ok=True)
+    git.query("remote", "add", context.stack.remote, url)
+    (inner / "HEAD").write_bytes((Path(real.query("rev-parse", "--absolute-git-dir").text) / "HEAD").read_bytes())
+    done = proc.run(["git", "reset", "--hard", "--quiet"], cwd=top, env=environment, timeout=600.0)
+    if done.returncode:
+        raise UsageError("the checkout cannot be copied", command=done.typed, stderr=done.error_text)
+    named = os.environ.get("TRUNKLINE_STACK_FILE")
+    shutil.copyfile(named or real.cwd / config.FILE_NAME, top / config.FILE_NAME)
+    state = real.state_dir()
+    if state.is_dir():
+        shutil.copytree(state, inner / "trunkline", ignore=shutil.ignore_patterns("lease.lock"))
+        (inner / "trunkline").chmod(0o700)
+    return top
+
+
+def _arm(context: Context, box: _Sandbox, fault: BadDay | None) -> None:
+    slug = context.repository.slug
+    if fault is BadDay.GITHUB_FAILS:
+        box.github.inject(FaultKind.STATUS, status=503, times=2)
+    elif fault is BadDay.REPLY_LOST:
+        box.github.inject(FaultKind.LOSE_REPLY, match=f"PATCH /repos/{slug}/pulls/", times=1)
+    elif fault is not None:
+        _spoil_the_way(context, box, fault)
+
+
+def _spoil_the_way(context: Context, box: _Sandbox, fault: BadDay) -> None:
+    """Let the first push meet a connection that drops, or a branch that somebody has just pushed to."""
+    root, bare = box.github.root, box.github.bare(context.repository.slug)
+    ssh, real = root / "ssh", root / "ssh.real"
+    ssh.rename(real)
+    ref = shlex.quote(branch_ref(context.entry.branch))
+    then = _DROP if fault is BadDay.NETWORK_DROPS else _FOREIGN.format(bare=shlex.quote(str(bare)), ref=ref)
+    once = shlex.quote(str(root / "once"))
+    ssh.write_text(_BAD_WAY.format(once=once, then=then, ssh=shlex.quote(str(real))), encoding="utf-8")
+    ssh.chmod(0o700)
+
+
+def _perform(context: Context, box: _Sandbox, arguments: Sequence[str]) -> int:
+    """Run the task as its user would, in the sandbox; what it prints is told as it comes."""
+    argv = [sys.executable, "-c", "from trunkline.tasks.program import main; main()", *arguments]
+    env = {**box.environment, "PYTHONUNBUFFERED": "1"}
+
+    def tell(line: bytes) -> None:
+        context.tell.progress("| " + line.decode("utf-8", "replace").rstrip("\n"))
+
+    log = box.checkout.parent / "task.log"
+    return proc.run_logged(argv, cwd=box.checkout, env=env, timeout=_SECONDS, log=log, on_line=tell).returncode
+
+
+def _seen(context: Context, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, dict[str, Any]]]:
+    slug = context.repository.slug
+    state = box.github.state()["repositories"][slug]
+    return refs.read_refs(Git(box.github.bare(slug)), "refs/heads/"), {
+        int(number): pull for number, pull in state["pulls"].items()
+    }
+
+
+def _refs_changed(
+    box: _Sandbox, before: Mapping[str, Oid], after: Mapping[str, Oid], context: Context
+) -> tuple[RefChange, ...]:
+    git = Git(box.github.bare(context.repository.slug))
+    found = []
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            count = len(history.reachable(git, [new], [old] if old else [])) if new else 0
+            found.append(RefChange(name.removeprefix("refs/heads/"), old, new, count))
+    return tuple(found)
+
+
+def _pulls_changed(before: Mapping[int, Any], after: Mapping[int, Any]) -> tuple[PullChange, ...]:
+    found = []
+    for number, now in sorted(after.items()):
+        then = before.get(number, {})
+        fields = tuple(
+            (name, str(then.get(name, "")), str(now[name]))
+            for name in ("state", "draft", "base")
+            if then.get(name) != now[name]
+        )
+        old, new = str(then.get("body", "")).splitlines(), str(now["body"]).splitlines()
+        body = "\n".join(list(difflib.unified_diff(old, new, lineterm="", n=1))[2:])
+        if fields or body:
+            found.append(PullChange(pr_number(number), fields, body))
+    return tuple(found)
+
+
+def _keep_receipts(context: Context, box: _Sandbox) -> int:
+    """Take receipts that the rehearsal earned: they prove the same of the same tree with the same toolchain."""
+    earned, own = box.checkout / ".git/trunkline/receipts", context.state / "receipts"
+    if not earned.is_dir():
+        return 0
+    private_directory(context.state)
+    private_directory(own)
+    new = [path for path in earned.iterdir() if not (own / path.name).exists()]
+    for path in sorted(new, key=lambda path: path.suffix == ".json"):  # logs first
+        shutil.copy2(path, own / path.name)
+    return sum(path.suffix == ".json" for path in new)
+
+
+def _leave_door(box: _Sandbox, root: Path) -> None:
+    """Write a script that serves the kept sandbox again and opens a shell whose git and gh are in it."""
+    socket = tempfile.mkdtemp(prefix="sim-") + "/s"
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in box.environment.items())
+    serve = shlex.join(
+        [sys.executable, "-m", "trunkline.sim", "serve", "--root", str(root / "github"), "--socket", socket]
+    )
+    config_yml = root / "github/gh/config/config.yml"
+    door = root / "enter"
+    door.write_text(
+        f"#!/bin/sh\n{exports}mkdir -p {shlex.quote(str(Path(socket).parent))}\n"
+        f"printf 'version: \"1\"\\nhttp_unix_socket: {socket}\\n' > {shlex.quote(str(config_yml))}\n"
+        f"{serve} >/dev/null 2>&1 & server=$!\ntrap 'kill $server' EXIT\n"
+        f'cd {shlex.quote(str(box.checkout))} && "${{SHELL:-sh}}" "$@"\n',
+        encoding="utf-8",
+    )
+    door.chmod(0o700)
