@@ -50,8 +50,11 @@ def main() -> None:
                 ran = landing.run("trunkline", "rehearse", *flags, "--skip", "fmt,gates", "--json")
                 took = time.perf_counter() - started
                 found = ran.json["rehearsal"]
-                print(f"{packed} objects, {files} files: {found['command']}: whole {took:.2f} s, sandbox"
-                      f" {found['preparing_seconds']:.2f} s, task {found['seconds']:.2f} s, exit {found['task_exit_code']}")  # fmt: skip
+                print(
+                    f"{packed} objects, {files} files: {found['command']}: whole {took:.2f} s,"
+                    f" sandbox {found['preparing_seconds']:.2f} s, task {found['seconds']:.2f} s,"
+                    f" exit {found['task_exit_code']}"
+                )
 
 
 if __name__ == "__main__":
