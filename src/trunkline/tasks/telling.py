@@ -118,19 +118,23 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
         raise Exit(code=int(code))
 
 
+_GO_ON = "invoke continue"
+
+
 def _what_next() -> str:
     """Return the command that helps where an error knows none: to go on with what is open, else to look around."""
     with contextlib.suppress(TrunklineError):
         if resume.open_run(top_of(Git(Path.cwd()))) is not None:
-            return "invoke continue"
+            return _GO_ON
     return "invoke doctor"
 
 
 def _tell_interrupted() -> None:
     terminal = _terminal(sys.stderr)
     terminal.line(("interrupted: ", "bold yellow"), "nothing is lost; every child process was ended")
-    terminal.next("invoke continue")
-    terminal.next("invoke abort")
+    commands = ("invoke continue", "invoke abort") if _what_next() == _GO_ON else ("invoke status",)
+    for command in commands:
+        terminal.next(command)
 
 
 def _tell_defect(task: str, error: Exception) -> str:

@@ -306,9 +306,8 @@ def choose_stack(stacks: Collection[Stack], name: str) -> Stack:
             return stack
     what = f"stack.toml has no stack {name!r}" if name else "stack.toml has several stacks"
     first = next(iter(stacks)).name
-    raise UsageError(
-        what, why=f"it has {listed or 'one, without a name'}", next_command=f"invoke rebase --stack {first}"
-    )
+    again = f"invoke status --stack {first}" if first else "invoke status"
+    raise UsageError(what, why=f"it has {listed or 'one, without a name'}", next_command=again)
 
 
 def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
