@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.killing import Yard, yard
+from support.killing import Yard, YardLanding, yard
 from support.landing import Landing
 
 
@@ -15,6 +15,17 @@ def open_stack(grounds: Yard) -> Iterator[Landing]:
     """Return the small stack, nothing merged, with gates that do nothing."""
     with grounds.prepared("nothing merged") as landing:
         yield landing
+
+
+@pytest.fixture
+def stack(grounds: Yard) -> Iterator[YardLanding]:
+    """Return the small stack with #518 squash-merged onto a trunk that moved on, its branch deleted; no receipts."""
+    with grounds.prepared("merged", _merge_parent) as landing:
+        yield landing
+
+
+def _merge_parent(landing: Landing) -> None:
+    landing.merge_parent()
 
 
 @pytest.fixture

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from support.killing import Yard, YardLanding
+from support.killing import YardLanding
 from support.landing import SLUG, Landing
 from trunkline.adapters import config
 
 pytestmark = pytest.mark.gh
-
-
-def _merged(landing: Landing) -> None:
-    landing.merge_parent()
-
-
-@pytest.fixture
-def stack(grounds: Yard) -> Iterator[YardLanding]:
-    """Return the small stack, #518 squash-merged, its branch deleted, the others retargeted by GitHub."""
-    with grounds.prepared("merged", _merged) as prepared:
-        assert isinstance(prepared, YardLanding)
-        yield prepared
 
 
 def entries(landing: Landing) -> list[tuple[int, str]]:

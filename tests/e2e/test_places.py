@@ -16,17 +16,6 @@ pytestmark = pytest.mark.gh
 QUICK = ("--skip", "fmt,gates", "--yes")
 
 
-def _merged(landing: Landing) -> None:
-    landing.merge_parent()
-
-
-@pytest.fixture
-def stack(grounds: Yard) -> Iterator[YardLanding]:
-    """Return the small stack, #518 squash-merged onto a trunk that moved on, its branch deleted."""
-    with grounds.prepared("merged", _merged) as prepared:
-        yield prepared
-
-
 @pytest.fixture
 def unmerged(grounds: Yard) -> Iterator[YardLanding]:
     """Return the small stack as it was opened."""

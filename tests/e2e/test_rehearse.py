@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.killing import Yard, YardLanding
+from support.killing import YardLanding
 from support.landing import Landing
 
 pytestmark = pytest.mark.gh
 QUICK = ("--skip", "fmt,gates")
-
-
-def _merged(landing: Landing) -> None:
-    landing.merge_parent()
-
-
-@pytest.fixture
-def stack(grounds: Yard) -> Iterator[YardLanding]:
-    """Return the small stack, #518 squash-merged onto a trunk that moved on; it plays the real GitHub."""
-    with grounds.prepared("merged", _merged) as prepared:
-        yield prepared
 
 
 def everything(landing: Landing) -> dict[str, Any]:

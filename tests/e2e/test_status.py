@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from support.killing import Yard, YardLanding
+from support.killing import YardLanding
 from support.landing import SLUG, Landing
 
 pytestmark = pytest.mark.gh
-
-
-def _merged(landing: Landing) -> None:
-    landing.merge_parent()
-
-
-@pytest.fixture
-def stack(grounds: Yard) -> Iterator[YardLanding]:
-    """Return the small stack, #518 squash-merged on a trunk that moved on, its branch deleted."""
-    with grounds.prepared("merged", _merged) as prepared:
-        assert isinstance(prepared, YardLanding)
-        yield prepared
 
 
 def seen(landing: Landing, *flags: str) -> dict[str, Any]:

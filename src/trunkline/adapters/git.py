@@ -191,14 +191,19 @@ class Git:
             UsageError: it is not.
         """
         told = self.fact("version").text
-        match = re.search(r"(\d+)\.(\d+)", told)
-        if match is not None and (int(match[1]), int(match[2])) < MINIMUM:
+        if is_old(told):
             least = ".".join(map(str, MINIMUM))
             raise UsageError(f"{told} is too old", why=f"trunkline needs git {least}", next_command="invoke doctor")
 
     def state_dir(self) -> Path:
         """Return where journals and the lease live: inside the git common dir, so that all work trees share it."""
         return self.common_dir() / "trunkline"
+
+
+def is_old(version: str) -> bool:
+    """Say whether `git version` tells of one below the minimum; what it does not tell is not held against it."""
+    match = re.search(r"(\d+)\.(\d+)", version)
+    return match is not None and (int(match[1]), int(match[2])) < MINIMUM
 
 
 def _failure(done: proc.Completed, *, network: bool) -> TrunklineError:

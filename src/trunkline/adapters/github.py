@@ -133,17 +133,18 @@ class GitHub:
 
             yield lambda: self._snapshot(patiently(ask, tell=self.waiting), numbers)
 
-    def graphql(self, query: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Ask one GraphQL query and return its `data`.
+    def graphql(self, query: str, variables: Mapping[str, Any], read: Callable[[Mapping[str, Any]], T]) -> T:
+        """Ask one GraphQL query and return what `read` makes of its `data`.
 
         Raises:
             NotSignedIn: no credentials, or they are not accepted.
-            OutsideFailed: GitHub or the network failed, after retries.
+            OutsideFailed: GitHub or the network failed, after retries, or the answer cannot be read.
             TrunklineError: GitHub answered with errors.
         """
         payload = json.dumps({"query": query, "variables": dict(variables)}).encode()
         answer = patiently(lambda: judged(self._run(*_GRAPHQL, stdin=payload)), tell=self.waiting)
-        return dict(answer.body["data"])
+        with understood(answer):
+            return read(answer.body["data"])
 
     def set_draft(self, pr: PullRequest, *, draft: bool) -> PullRequest:
         """Mark a pull request ready for review, or a draft again, and return it as GitHub now has it.

@@ -68,6 +68,11 @@ class Run:
         return "interrupted"
 
     @property
+    def waits(self) -> bool:
+        """It stopped in the middle: for a person, by a kill, or while it was taken back."""
+        return self.state in {"paused", "interrupted", "aborting"}
+
+    @property
     def started(self) -> Mapping[str, Any]:
         """What the first record says: the task, the entry, the options."""
         return self.records[0].data if self.records else {}
@@ -206,6 +211,11 @@ def runs(state: Path) -> Iterator[Run]:
     """Yield the repository's runs, newest first."""
     for path in sorted(runs_dir(state).glob("*/journal.jsonl"), reverse=True):
         yield read(path)
+
+
+def newest(state: Path) -> Run | None:
+    """Return the newest run of a repository that has begun; None: there is none."""
+    return next((run for run in runs(state) if run.started), None)
 
 
 def _whole_lines(path: Path) -> list[bytes]:

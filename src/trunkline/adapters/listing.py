@@ -8,7 +8,7 @@ from typing import Any
 
 from trunkline.adapters.github import GitHub
 from trunkline.domain.discover import MergedPullRequest, OpenPullRequest
-from trunkline.domain.errors import OutsideFailed, UsageError
+from trunkline.domain.errors import UsageError
 from trunkline.domain.names import oid, pr_number
 
 _QUERY = """
@@ -58,27 +58,32 @@ def list_pull_requests(github: GitHub) -> Listing:
         OutsideFailed: GitHub or the network failed, after retries, or what it says cannot be understood.
     """
     slug = github.repository
-    after, found = None, list[OpenPullRequest]()
+    after, found = "", list[OpenPullRequest]()
     trunk, merged = "", tuple[MergedPullRequest, ...]()
     for page in range(_PAGES):
-        variables = {"owner": slug.owner, "name": slug.name, "after": after, "first": page == 0}
-        try:
-            data = github.graphql(_QUERY, variables)["repository"]
-            if data is None or data["defaultBranchRef"] is None:
-                raise UsageError(
-                    f"{slug.slug} has no branch yet, or GitHub does not show it to you", next_command="gh auth status"
-                )
-            nodes = data["pullRequests"]
-            found += [_open(node, slug.slug) for node in nodes["nodes"]]
-            if page == 0:
-                trunk = str(data["defaultBranchRef"]["name"])
-                merged = tuple(_merged(node) for node in data["merged"]["nodes"])
-            if not nodes["pageInfo"]["hasNextPage"]:
-                break
-            after = nodes["pageInfo"]["endCursor"]
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise OutsideFailed("GitHub's list of pull requests is not what it should be", why=repr(error)) from error
+        variables = {"owner": slug.owner, "name": slug.name, "after": after or None, "first": page == 0}
+        listing, after = github.graphql(_QUERY, variables, lambda data: _page(data, slug.slug))
+        if not listing.trunk:
+            raise UsageError(
+                f"{slug.slug} has no branch yet, or GitHub does not show it to you", next_command="gh auth status"
+            )
+        found += listing.open
+        trunk, merged = listing.trunk, merged or listing.merged
+        if not after:
+            break
     return Listing(trunk, tuple(found), merged)
+
+
+def _page(data: Mapping[str, Any], slug: str) -> tuple[Listing, str]:
+    """Return what one page holds, and where the next one begins; "": there is none."""
+    repository = data["repository"] or {}
+    if repository.get("defaultBranchRef") is None:
+        return Listing("", (), ()), ""
+    nodes = repository["pullRequests"]
+    merged = tuple(_merged(node) for node in (repository.get("merged") or {"nodes": ()})["nodes"])
+    trunk = str(repository["defaultBranchRef"]["name"])
+    listing = Listing(trunk, tuple(_open(node, slug) for node in nodes["nodes"]), merged)
+    return listing, str(nodes["pageInfo"]["endCursor"]) if nodes["pageInfo"]["hasNextPage"] else ""
 
 
 def _open(node: Mapping[str, Any], slug: str) -> OpenPullRequest:

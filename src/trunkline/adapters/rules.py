@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from trunkline.adapters.github import GitHub
-from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.names import PrNumber
 
 _QUERY = """
@@ -59,20 +60,20 @@ def ruled(github: GitHub, number: PrNumber) -> Ruled:
         OutsideFailed: GitHub or the network failed, after retries, or its answer cannot be understood.
     """
     slug = github.repository
-    data = github.graphql(_QUERY, {"owner": slug.owner, "name": slug.name, "number": int(number)})
-    try:
-        pull = data["repository"]["pullRequest"]
-        base = pull["baseRef"] or {}
-        found: dict[str, list[str]] = {}
-        for node in (base.get("rules") or {}).get("nodes") or ():
-            name = (node["repositoryRuleset"] or {}).get("name", "")
-            found.setdefault(f'ruleset "{name}"', []).append(_CALLED.get(node["type"], node["type"].lower()))
-        if base.get("branchProtectionRule"):
-            found[f"branch protection of {base['branchProtectionRule']['pattern']}"] = []
-        entry = pull["mergeQueueEntry"]
-        told = tuple(f"{name}: {', '.join(kinds)}" if kinds else name for name, kinds in found.items())
-        return Ruled(
-            int(entry["position"]) if entry else int(pull["isInMergeQueue"]), bool(pull["isMergeQueueEnabled"]), told
-        )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise OutsideFailed("GitHub's rules are not what they should be", why=repr(error)) from error
+    variables = {"owner": slug.owner, "name": slug.name, "number": int(number)}
+    return github.graphql(_QUERY, variables, _read)
+
+
+def _read(data: Mapping[str, Any]) -> Ruled:
+    pull = data["repository"]["pullRequest"]
+    base = pull["baseRef"] or {}
+    found: dict[str, list[str]] = {}
+    for node in (base.get("rules") or {}).get("nodes") or ():
+        name = (node["repositoryRuleset"] or {}).get("name", "")
+        found.setdefault(f'ruleset "{name}"', []).append(_CALLED.get(node["type"], node["type"].lower()))
+    if base.get("branchProtectionRule"):
+        found[f"branch protection of {base['branchProtectionRule']['pattern']}"] = []
+    entry = pull["mergeQueueEntry"]
+    told = tuple(f"{name}: {', '.join(kinds)}" if kinds else name for name, kinds in found.items())
+    queued = int(entry["position"]) if entry else int(pull["isInMergeQueue"])
+    return Ruled(queued, bool(pull["isMergeQueueEnabled"]), told)

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from trunkline.domain.names import Oid
 
 
+def counted(commits: int) -> str:
+    """Return `1 commit`, `2 commits`."""
+    return f"{commits} commit{'' if commits == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Commit:
     """One commit, as bytes where bytes matter.

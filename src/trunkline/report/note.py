@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trunkline.domain.commits import counted
 from trunkline.domain.note import NoteFacts
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.report.escape import for_markdown
@@ -19,7 +20,7 @@ _UNPROVEN = {
 def reviewer_note(facts: NoteFacts) -> str:
     """Return the note, without its markers; the same facts give the same bytes."""
     post = f" post-#{facts.merged[0]}" if facts.merged else ""
-    commits = "1 commit" if facts.own_commits == 1 else f"{facts.own_commits} commits"
+    commits = counted(facts.own_commits)
     lines = [
         "## Reviewer Note",
         "",

@@ -5,15 +5,12 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+from trunkline.domain.commits import counted
 from trunkline.domain.runbook import Runbook
 from trunkline.domain.snapshot import CiState, PrState, PullRequest
 from trunkline.report import as_json
 from trunkline.report.escape import for_markdown
 from trunkline.report.note import reviewer_note
-
-
-def _commits(count: int) -> str:
-    return f"{count} commit{'' if count == 1 else 's'}"
 
 
 def markdown(book: Runbook) -> str:
@@ -24,7 +21,7 @@ def markdown(book: Runbook) -> str:
     environment = Environment(  # noqa: S701 -- Markdown, not HTML: foreign text goes through the filter md
         undefined=StrictUndefined, keep_trailing_newline=True
     )
-    environment.filters.update(md=for_markdown, commits=_commits)
+    environment.filters.update(md=for_markdown, commits=counted)
     text = resources.files("trunkline.report").joinpath("runbook.md.j2").read_text(encoding="utf-8")
     known = {book.pr.number: book.pr, **{pr.number: pr for pr, _ in book.merged}}
     known |= {each.pr.number: each.pr for each in book.above if each.pr}

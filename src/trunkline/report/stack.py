@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
+from trunkline.domain.commits import counted
 from trunkline.domain.names import short
 from trunkline.domain.readiness import checks_told, review_told
 from trunkline.domain.receipt import Verdict
@@ -65,7 +66,7 @@ def _facts(row: EntryStatus) -> tuple[str, ...]:
     open_ = pr is not None and pr.state is PrState.OPEN
     return (
         short(row.head) if row.head else "",
-        "" if row.own is None else f"{row.own} {'commit' if row.own == 1 else 'commits'}",
+        "" if row.own is None else counted(row.own),
         ("draft" if pr.draft else "ready for review") if pr and open_ else "",
         review_told(pr) if pr and open_ else "",
         checks_told(pr) if pr and open_ else "",

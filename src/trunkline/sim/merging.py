@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import Enum
 from typing import TYPE_CHECKING
 
-from trunkline.sim import actions, pushes
+from trunkline.sim import actions, pushes, rules
 from trunkline.sim.bare import Bare, CommitData, Person
 from trunkline.sim.model import Deletion, MergeMethod, MergeRequest, PullRequest, PullState, Repository
 from trunkline.sim.refused import GitHubRefusal, No
 
 if TYPE_CHECKING:
     from trunkline.sim.world import World
-
-
-class Mergeable(Enum):
-    """GraphQL's MergeableState."""
-
-    MERGEABLE = "MERGEABLE"
-    CONFLICTING = "CONFLICTING"
-    UNKNOWN = "UNKNOWN"
-
-
-def mergeable(world: World, repository: Repository, pull: PullRequest) -> Mergeable:
-    """Say whether a merge would conflict; GitHub does not compute it for a pull request that is not open."""
-    base = repository.refs.get(pull.base)
-    if pull.state is not PullState.OPEN or base is None or repository.unsettled.get(pull.number, 0) > 0:
-        return Mergeable.UNKNOWN
-    tree = world.bare(repository).merged_tree(base, pull.head_oid)
-    return Mergeable.MERGEABLE if tree else Mergeable.CONFLICTING
 
 
 def merge(  # noqa: PLR0913 -- what a merge may be told
@@ -84,13 +66,11 @@ def _check(world: World, repository: Repository, pull: PullRequest, method: Merg
         raise GitHubRefusal(No.NOT_ALLOWED, f"{named[method]} are not allowed on this repository.")
     if expected_head and expected_head != pull.head_oid:
         raise GitHubRefusal(No.CONFLICT, "Head branch was modified. Review and try the merge again.")
-    if mergeable(world, repository, pull) is not Mergeable.MERGEABLE:
+    if rules.mergeable(world, repository, pull) is not rules.Mergeable.MERGEABLE:
         raise GitHubRefusal(No.NOT_ALLOWED, "Pull Request is not mergeable")
 
 
 def _check_rules(repository: Repository, pull: PullRequest, *, queued: bool) -> None:
-    from trunkline.sim import rules  # noqa: PLC0415 -- rules ask whether a merge would conflict
-
     if lacking := rules.unmet(repository, pull):
         raise GitHubRefusal(No.NOT_ALLOWED, "Repository rule violations found\n\n" + "\n".join(lacking))
     if rules.rule_of(repository, pull).queue and not queued:
@@ -186,8 +166,6 @@ def run_pending(world: World) -> None:
 
 
 def _performed(world: World, repository: Repository, request: MergeRequest) -> MergeRequest:
-    from trunkline.sim import rules  # noqa: PLC0415 -- as above
-
     pull = repository.pulls[request.number]
     method = MergeMethod[request.method.upper()]
     queue = rules.rule_of(repository, pull).queue and request.action != "direct_merge"

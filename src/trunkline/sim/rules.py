@@ -7,15 +7,32 @@ approvals with or without dismissal of stale ones, required status checks, a mer
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
-from trunkline.sim.merging import Mergeable, mergeable
 from trunkline.sim.model import CheckRun, PullRequest, PullState, Repository, Review, Rule
 
 if TYPE_CHECKING:
     from trunkline.sim.world import World
 
 _GOOD = frozenset({"SUCCESS", "NEUTRAL", "SKIPPED"})
+
+
+class Mergeable(Enum):
+    """GraphQL's MergeableState."""
+
+    MERGEABLE = "MERGEABLE"
+    CONFLICTING = "CONFLICTING"
+    UNKNOWN = "UNKNOWN"
+
+
+def mergeable(world: World, repository: Repository, pull: PullRequest) -> Mergeable:
+    """Say whether a merge would conflict; GitHub does not compute it for a pull request that is not open."""
+    base = repository.refs.get(pull.base)
+    if pull.state is not PullState.OPEN or base is None or repository.unsettled.get(pull.number, 0) > 0:
+        return Mergeable.UNKNOWN
+    tree = world.bare(repository).merged_tree(base, pull.head_oid)
+    return Mergeable.MERGEABLE if tree else Mergeable.CONFLICTING
 
 
 def rule_of(repository: Repository, pull: PullRequest) -> Rule:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from trunkline.adapters import gitconfig, journal, refs, worktrees
 from trunkline.adapters.cargo import Tools
-from trunkline.adapters.git import MINIMUM, Git
+from trunkline.adapters.git import MINIMUM, Git, is_old
 from trunkline.adapters.github import GitHub, repository_of
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.health import Finding, Health
@@ -53,8 +54,9 @@ def examine(tell: Listener, *, offline: bool = False, cwd: Path | None = None) -
         git = top_of(Git(here))
     except TrunklineError as error:
         return (*found, _trouble("checkout", error))
-    found += _checkout(git)
-    found += _configuration(git)
+    held = gitconfig.settings(git)
+    found += _checkout(git, held)
+    found += _configuration(held)
     found += _state(git)
     stacks: tuple[Stack, ...] = ()
     try:
@@ -89,8 +91,7 @@ def _git(cwd: Path) -> Finding:
         told = _version(["git", "version"], cwd)
     except TrunklineError as error:
         return _trouble("git", error)
-    match = re.search(r"(\d+)\.(\d+)", told)
-    if match is None or (int(match[1]), int(match[2])) < MINIMUM:
+    if not told or is_old(told):
         least = ".".join(map(str, MINIMUM))
         return Finding("git", f"{told or 'git'} is too old", Health.ILL, f"install git {least} or newer")
     return Finding("git", told.removeprefix("git version "))
@@ -104,11 +105,10 @@ def _gh(cwd: Path) -> Finding:
     return Finding("gh", told.removeprefix("gh version "))
 
 
-def _checkout(git: Git) -> Iterator[Finding]:
+def _checkout(git: Git, held: tuple[gitconfig.Setting, ...]) -> Iterator[Finding]:
     yield Finding("checkout", str(git.cwd))
     if git.query("rev-parse", "--is-shallow-repository").text == "true":
         yield Finding("checkout", "it is a shallow clone", Health.ILL, "git fetch --unshallow")
-    held = gitconfig.settings(git)
     if any(re.fullmatch(r"remote\..+\.promisor", each.key) and each.value == "true" for each in held):
         yield Finding("checkout", "it is a partial clone: objects are fetched as they are needed", Health.NOTE)
     if gitconfig.value_of(held, "core.sparsecheckout") == "true":
@@ -127,8 +127,7 @@ def _checkout(git: Git) -> Iterator[Finding]:
         yield Finding("hooks", "pre-push runs before each push, as for you; no other hook runs", Health.NOTE)
 
 
-def _configuration(git: Git) -> Iterator[Finding]:
-    held = gitconfig.settings(git)
+def _configuration(held: tuple[gitconfig.Setting, ...]) -> Iterator[Finding]:
     for each in gitconfig.commands_of_the_repository(held):
         told = f"{each.key} = {each.value} in {each.origin.removeprefix('file:')}: git runs or follows it"
         yield Finding("git config", told, Health.NOTE, f"{each.unset}   # unless you set it")
@@ -156,8 +155,8 @@ def _state(git: Git) -> Iterator[Finding]:
     free = shutil.disk_usage(there).free
     if free < _LITTLE:
         yield Finding("disk", f"{free / 2**30:.1f} GiB free where gates build ({there})", Health.NOTE)
-    run = next((run for run in journal.runs(state) if run.started), None)
-    if run is not None and run.state in {"paused", "interrupted", "aborting"}:
+    run = journal.newest(state)
+    if run is not None and run.waits:
         yield Finding("runs", f"run {run.id} is {run.state}", Health.NOTE, "invoke continue")
 
 
@@ -212,12 +211,16 @@ def _reachable(git: Git, stack: Stack) -> Iterator[Finding]:
 
 def _account(github: GitHub) -> Iterator[Finding]:
     repository = github.repository
-    data = github.graphql(_ACCOUNT, {"owner": repository.owner, "name": repository.name})
-    login = (data.get("viewer") or {}).get("login", "nobody")
-    held = data.get("repository") or {}
-    permission = str(held.get("viewerPermission") or "no permission")
+
+    def account(data: Mapping[str, Any]) -> tuple[str, str, bool]:
+        held = data.get("repository") or {}
+        login = (data.get("viewer") or {}).get("login", "nobody")
+        return login, str(held.get("viewerPermission") or "no permission"), bool(held.get("isArchived"))
+
+    variables = {"owner": repository.owner, "name": repository.name}
+    login, permission, archived = github.graphql(_ACCOUNT, variables, account)
     told = f"{login} on {repository.host}, {permission} in {repository.slug}"
-    if held.get("isArchived"):
+    if archived:
         yield Finding("sign-in", f"{repository.slug} is archived", Health.ILL, f"gh repo unarchive {repository.slug}")
     may = permission in _MAY_PUSH
     cure = "" if may else f"gh auth login --hostname {repository.host}   # as somebody who may push"

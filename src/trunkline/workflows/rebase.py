@@ -147,7 +147,7 @@ def carry_out(
 
 def settle_last(context: Context, held: lease.Lease) -> None:
     """Bring back a checkout that the newest run left half moved when it was killed (`branch.settle`)."""
-    newest = next((run for run in journal.runs(context.state) if run.started), None)
+    newest = journal.newest(context.state)
     if newest is not None and newest.state in {"interrupted", "aborting"} and branch.settle(context, held, newest):
         context.tell.progress(f"brought your checkout back to where run {newest.id} had found it")
 

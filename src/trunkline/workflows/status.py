@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trunkline.adapters import history, journal, refs
+from trunkline.domain.commits import counted
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, short
 from trunkline.domain.receipt import GateOutcome
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
@@ -128,7 +129,7 @@ class _View:
         if history.missing(git, [base]):
             return (*why, f"{name} moved on to {short(base)}")
         lacks = len(history.reachable(git, [base], [head]))
-        return (*why, f"{lacks} {'commit' if lacks == 1 else 'commits'} of {name} not in it")
+        return (*why, f"{counted(lacks)} of {name} not in it")
 
     def own(self, entry: Entry) -> int | None:
         """Return how many commits are in an entry and in nothing below it, whatever that was rewritten to since."""
@@ -188,7 +189,7 @@ def _foreign(context: Context, entry: Entry, ours: Oid, theirs: Oid, here: Mappi
 
 def _waiting(context: Context) -> str:
     """Say which run waits for a person, if one does."""
-    newest = next((run for run in journal.runs(context.state) if run.started), None)
-    if newest is None or newest.state not in {"paused", "interrupted", "aborting"}:
+    newest = journal.newest(context.state)
+    if newest is None or not newest.waits:
         return ""
     return f"run {newest.id} ({newest.started.get('task')}) is {newest.state}"

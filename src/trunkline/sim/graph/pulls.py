@@ -8,7 +8,6 @@ from trunkline.sim import rules
 from trunkline.sim.graph.commits import commit_node
 from trunkline.sim.graph.timeline import timeline
 from trunkline.sim.graph.tree import Asking, GraphError, Node, connection
-from trunkline.sim.merging import mergeable
 from trunkline.sim.model import Comment, Label, PullRequest, PullState, Repository, Review, Rule
 from trunkline.sim.refused import NotSimulatedError
 
@@ -255,7 +254,7 @@ def _git(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str,
         "baseRef": lambda: _branch(asking, repository, pull.base),
         "headRef": lambda: _branch(asking, repository, pull.head),
         "baseRefOid": base,
-        "mergeable": lambda: mergeable(world, repository, pull).value,
+        "mergeable": lambda: rules.mergeable(world, repository, pull).value,
         "mergeStateStatus": lambda: rules.merge_state(world, repository, pull),
         "mergeCommit": lambda: commit_node(asking, repository, pull.merge_commit) if pull.merge_commit else None,
         "commits": commits,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.sim import rules
 from trunkline.sim.graph.pulls import association, node_id, url_of
-from trunkline.sim.merging import Mergeable, mergeable
 from trunkline.sim.model import CheckRun, PullRequest, PullState, Repository, Status
 
 if TYPE_CHECKING:
@@ -68,12 +67,12 @@ def pull_details(world: World, repository: Repository, pull: PullRequest) -> dic
     """Write a pull request as it is answered alone."""
     bare, base = world.bare(repository), world.base_tip(repository, pull)
     files, added, deleted = bare.size(base, pull.head_oid)
-    can = mergeable(world, repository, pull)
+    can = rules.mergeable(world, repository, pull)
     return {
         **pull_json(world, repository, pull),
         "merged": pull.state is PullState.MERGED,
         "merged_by": user(world, pull.merged_by) if pull.merged_by else None,
-        "mergeable": None if can is Mergeable.UNKNOWN else can is Mergeable.MERGEABLE,
+        "mergeable": None if can is rules.Mergeable.UNKNOWN else can is rules.Mergeable.MERGEABLE,
         "mergeable_state": rules.merge_state(world, repository, pull).lower(),
         **_stack(repository, pull),
         "maintainer_can_modify": False,

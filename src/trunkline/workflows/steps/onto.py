@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.adapters import history, refs, replay
+from trunkline.domain.commits import counted
 from trunkline.domain.errors import Paused, Refused
 from trunkline.domain.names import branch_name, oid, short
 from trunkline.domain.stack import Entry
@@ -40,8 +41,8 @@ def forecast(context: Context) -> Step:
     context.seen.planned[context.entry.pr] = done.tip
     command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"
     if work.fork == work.base:
-        return Step(StepName.ONTO, f"nothing: {count(work.own)} on {work.base_name} already", ())
-    does = f"replay {count(work.own)} onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
+        return Step(StepName.ONTO, f"nothing: {counted(len(work.own))} on {work.base_name} already", ())
+    does = f"replay {counted(len(work.own))} onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
     return Step(StepName.ONTO, does + _expected(done), (command,), mutates=True)
 
 
@@ -49,7 +50,7 @@ def foretold(context: Context, below: Entry) -> str:
     """Say what the replay comes to once the open entry below has landed: trunk will then hold the same tree."""
     foreseen = context.seen.foreseen[context.entry.pr]
     assert isinstance(foreseen, Foreseen)  # noqa: S101 -- forecast was called for it
-    own = count(foreseen.work.own)
+    own = counted(len(foreseen.work.own))
     return f"replay {own} onto {context.tracking}, once #{below.pr} is in it; {_expected(foreseen.done)}"
 
 
@@ -58,11 +59,6 @@ def _expected(done: replay.Replay) -> str:
         made = sorted({path for _, path in done.regenerated})
         return f"no conflict but in {', '.join(made)}, which cargo makes again" if made else "no conflict"
     return f"conflict in {short(done.conflict[0].oid)}: {', '.join(done.conflict[1])}"
-
-
-def count(commits: Sequence[object]) -> str:
-    """Return `1 commit`, `2 commits`."""
-    return f"{len(commits)} commit{'' if len(commits) == 1 else 's'}"
 
 
 def _conflicts(context: Context) -> bool:
@@ -170,7 +166,7 @@ def _concluded(
     }
     return Outcome(
         "rebased",
-        f"{count(work.own)}, fork point {short(work.fork)} ({work.about}), {met}",
+        f"{counted(len(work.own))}, fork point {short(work.fork)} ({work.about}), {met}",
         Mark.WARNED if empty else Mark.DONE,
         notes,
         {
@@ -185,7 +181,7 @@ def _concluded(
 def _nothing(context: Context, acting: Acting, work: Work) -> Outcome:
     branch.move(context, acting, new=work.tip, old=work.local, why=f"caught up with {context.stack.remote}")
     facts = {**work.facts(), "branch": context.entry.branch, "new": work.tip, "mapped": [], "resolved": []}
-    told = f"nothing: {count(work.own)} on {work.base_name} already"
+    told = f"nothing: {counted(len(work.own))} on {work.base_name} already"
     return Outcome("rebased", told, Mark.NOTHING, work.notes, facts)
 
 
