@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support import openapi
 from support.repo import Repo
 from trunkline.domain.names import Oid
 from trunkline.sim.client import SimulatedGitHub, ask
@@ -101,10 +102,16 @@ class Octo:
     def rest(
         self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] = TOKEN
     ) -> tuple[int, Any]:
-        """Call REST below the repository (or at `path` if it begins with a slash); return status and JSON."""
+        """Call REST below the repository (or at `path` if it begins with a slash); return status and JSON.
+
+        The answer is one that GitHub's own description has, or the test fails.
+        """
         target = path if path.startswith("/") else f"/repos/{self.slug}/{path}"
         content = b"" if body is None else json.dumps(body).encode()
-        return ask(self.github.socket, method, target, content, dict(headers))
+        status, answer = ask(self.github.socket, method, target, content, dict(headers))
+        complaints = openapi.complaints(method, target.partition("?")[0], status, answer)
+        assert not complaints, "\n".join(complaints)
+        return status, answer
 
     def graphql(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Send a GraphQL request and return its JSON."""

@@ -14,14 +14,14 @@ from trunkline.sim.graph.commits import rollup_state
 from trunkline.sim.model import CheckRun, MergeMethod, MergeRequest, PullState
 from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
 from trunkline.sim.rest import shapes
-from trunkline.sim.rest.reply import DOCS, Call, Reply, paged
+from trunkline.sim.rest.reply import Call, Reply, paged
 
 Handler = Callable[[Call], Reply]
 
 
 def meta(_: Call) -> Reply:
     """GET /: gh auth status reads the scopes from this answer's headers."""
-    return Reply(200, {"current_user_url": f"{shapes.API}/user", "documentation_url": DOCS})
+    return Reply(200, {"current_user_url": f"{shapes.API}/user"})
 
 
 def user(call: Call) -> Reply:
@@ -267,7 +267,7 @@ def workflow_runs(call: Call) -> Reply:
 
 
 _REPO = "/repos/{owner}/{name}"
-_TABLE: tuple[tuple[str, str, Handler], ...] = (
+TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/", meta),
     ("GET", "/user", user),
     ("GET", _REPO, repository),
@@ -288,7 +288,7 @@ _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", _REPO + "/git/refs/heads/{branch:path}", ref_delete),
     ("GET", _REPO + "/actions/runs", workflow_runs),
 )
-_ROUTES = tuple((method, *compile_path(path)[::2], handler) for method, path, handler in _TABLE)
+_ROUTES = tuple((method, *compile_path(path)[::2], handler) for method, path, handler in TABLE)
 
 
 def find(method: str, path: str) -> tuple[Handler, dict[str, Any]]:
