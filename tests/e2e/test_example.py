@@ -77,7 +77,7 @@ def test_the_examples_makefile(place: Sandbox) -> None:
 
 
 def test_the_demo() -> None:
-    """`make demo`'s program: the plain rebase conflicts, the landing ends green, the description is shown."""
+    """`make demo`'s program: the plain rebase conflicts, the rehearsal ends green, what would change is shown."""
     ran = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "demo")], capture_output=True, text=True, check=False,
         stdin=subprocess.DEVNULL,
@@ -85,6 +85,7 @@ def test_the_demo() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "exit code 1: CONFLICT" in ran.stdout
     assert re.search(r"✓ rebased +5 commits", ran.stdout)
-    assert "## Reviewer Note" in ran.stdout
+    assert "+## Reviewer Note" in ran.stdout
+    assert re.search(r"feat/319-kv-pool-v2-pr2-entry +[0-9a-f]{7} +[0-9a-f]{7}", ran.stdout)
     if "--accept-unavailable msrv" in ran.stdout:
-        assert "- [ ] **msrv** could not run where this was verified" in ran.stdout
+        assert "+- [ ] **msrv** could not run where this was verified" in ran.stdout

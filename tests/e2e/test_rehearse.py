@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import pytest
 
 from support.killing import YardLanding
 from support.landing import Landing
+from trunkline.sim.sandbox import sandbox
 
 pytestmark = pytest.mark.gh
 QUICK = ("--skip", "fmt,gates")
@@ -79,9 +84,29 @@ def test_land_and_offline(stack: YardLanding) -> None:
     assert everything(stack)["world"]["remote"] == before["world"]["remote"]
 
 
+def test_a_bad_day_of_ones_own(stack: YardLanding) -> None:
+    """A file of faults is read, and counted; what is wrong in one is named."""
+    mine = stack.clone.path / "day.toml"
+    mine.write_text(
+        '[[fault]]\nkind = "secondary-limit"\nstatus = 429\nmatch = "PATCH /repos/$repository/pulls/$pr"\n'
+    )
+    ran = stack.invoke("rehearse", "--pr", "519", "--fault", "day.toml", "--json", *QUICK)
+    assert (ran.json["rehearsal"]["faults_met"], ran.json["rehearsal"]["faults"]) == (1, 1), ran.err
+    for text, told in (
+        ('[[fault]]\nkind = "locusts"\n', "fault.0.kind"),
+        ('[[fault]]\nkind = "drop"\ntime = 2\n', "fault.0.time"),
+        ('[[fault]]\nkind = "drop"\nmatch = "$nobody"\n', "$nobody is not known here"),
+        ("[[fault]\n", "not a file of faults"),
+        ("[other]\n", "day.toml"),
+    ):
+        mine.write_text(text)
+        ran = stack.invoke("rehearse", "--pr", "519", "--fault", "day.toml")
+        assert (ran.code, told in ran.err, "Traceback" in ran.err) == (2, True, False), ran.err
+
+
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [("somebody-pushes", 5), ("network-drops", 0), ("github-fails", 0), ("reply-lost", 0)],
+    [("somebody-pushes", 5), ("network-drops", 0), ("github-fails", 0), ("reply-lost", 0), ("child-closes", 0)],
 )
 def test_a_bad_day(stack: YardLanding, fault: str, code: int) -> None:
     """What goes wrong goes wrong in the sandbox: told, and survived as the real run would."""
@@ -89,6 +114,9 @@ def test_a_bad_day(stack: YardLanding, fault: str, code: int) -> None:
     ran = stack.invoke("rehearse", "--pr", "519", "--fault", fault, "--json", *QUICK)
     assert ran.json["rehearsal"]["task_exit_code"] in {code, 1}, ran.err
     assert ran.json["rehearsal"]["task_exit_code"] != 1 or "checklist" in ran.err
+    assert ran.json["rehearsal"]["faults_met"] == ran.json["rehearsal"]["faults"] > 0
+    if fault == "child-closes":
+        assert {p["number"]: p["fields"] for p in ran.json["rehearsal"]["pull_requests"]}[520]["state"]
     if fault == "somebody-pushes":
         assert "moved on origin while we worked" in ran.err
     assert everything(stack) == before
@@ -99,3 +127,59 @@ def test_nonsense(stack: YardLanding) -> None:
     for flags in (("--task", "dance"), ("--fault", "locusts")):
         ran = stack.invoke("rehearse", "--pr", "519", *flags)
         assert (ran.code, "it is one of" in ran.err) == (2, True)
+
+
+def test_served_by_hand(tmp_path: Path) -> None:
+    """`sim.serve --example`: a shell that reads the file is in its world; SIGTERM ends it with 0."""
+    argv = [sys.executable, "-c", "from trunkline.tasks.program import main; main()"]
+    root = tmp_path / "world"
+    faults = tmp_path / "day.toml"
+    faults.write_text('[[fault]]\nkind = "status"\nmatch = "GET /user"\nstatus = 503\n')
+    with subprocess.Popen(
+        [*argv, "sim.serve", "--root", str(root), "--example", "--faults", str(faults)],
+        stdout=subprocess.PIPE, text=True, cwd=tmp_path,
+    ) as served:  # fmt: skip
+        assert served.stdout is not None
+        told = [served.stdout.readline() for _ in range(2)]
+        assert told[1].strip() == f"in another shell: . {root}/environment.sh && cd {root}/checkout"
+        script = f". {root}/environment.sh && cd {root}/checkout && gh pr view 518 --json state; gh api user"
+        seen = subprocess.run(
+            ["sh", "-c", script], capture_output=True, text=True, check=False,
+            env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        )  # fmt: skip
+        assert '"state":"MERGED"' in seen.stdout, seen.stderr
+        assert "503" in seen.stderr
+        served.terminate()
+        assert served.wait(60) == 0
+    for flags, word in ((["--root", str(root), "--example"], "not empty"), (["--faults", "none.toml"], "none.toml")):
+        bad = subprocess.run([*argv, "sim.serve", *flags], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert (bad.returncode, word in bad.stderr) == (2, True), bad.stderr
+
+
+def test_five_pull_requests_and_the_same_plan(tmp_path: Path) -> None:
+    """Landing the example's five: the plan that the rehearsal carried out is the one printed outside, as data."""
+    with sandbox(tmp_path / "sandbox") as place:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        env = {**os.environ, **place.variables(), "PATH": path, "TRUNKLINE_WAIT_FACTOR": "0"}
+
+        def asked(*argv: str, **extra: str) -> dict[str, Any]:
+            done = subprocess.run(
+                ["trunkline", *argv, "--json"], cwd=place.checkout, env={**env, **extra}, capture_output=True,
+                text=True, check=False,
+            )  # fmt: skip
+            found: dict[str, Any] = json.loads(done.stdout)
+            return found
+
+        before = asked("land", "--dry-run", "--skip", "fmt,gates")["plan"]
+        assert [step["pr"] for step in before["steps"] if step["step"] == "merge"] == [519, 520, 521, 522]
+        rehearsed = asked("rehearse", "--task", "land", "--skip", "fmt,gates", "--keep")["rehearsal"]
+        kept = Path(rehearsed["kept"])
+        door = subprocess.run(
+            [str(kept / "enter"), "-c", "trunkline log --json"], env=env, capture_output=True, text=True, check=True
+        )
+        in_rehearsal = json.loads(door.stdout)["runs"][0]["records"][0]["data"]["steps"]
+        assert [(step["name"], step["does"], step.get("pr"), step["commands"]) for step in in_rehearsal] == [
+            (step["step"], step["does"], step.get("pr"), step["commands"]) for step in before["steps"]
+        ]
+        asked("land", "--yes", "--skip", "fmt,gates")
+        assert asked("log")["runs"][0]["records"][0]["data"]["steps"] == in_rehearsal

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support import debian_gh
 from support.repo import Repo
 from trunkline.domain.names import Oid
 from trunkline.sim.client import SimulatedGitHub, running
@@ -84,7 +85,7 @@ class Landing:
         """Return the environment of a shell in the clone."""
         venv = str(Path(sys.executable).parent)
         state = os.environ["XDG_STATE_HOME"]
-        path = f"{venv}:{os.environ['PATH']}"
+        path = f"{debian_gh.first_on_path()}{venv}:{os.environ['PATH']}"
         return {**os.environ, **self.github.environment(), "XDG_STATE_HOME": state, "PATH": path, **extra}
 
     def invoke(self, *args: str, cwd: Path | None = None, **extra: str) -> Ran:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support import openapi
+from support import debian_gh, openapi
 from support.repo import Repo
 from trunkline.domain.names import Oid
 from trunkline.sim.client import SimulatedGitHub, ask
@@ -58,7 +58,7 @@ class Octo:
     @property
     def environment(self) -> dict[str, str]:
         """What git and gh run with."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        path = f"{debian_gh.first_on_path()}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return {**os.environ, **self.github.environment(), "PATH": path}
 
     def run(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

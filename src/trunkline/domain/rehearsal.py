@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trunkline.domain.names import Oid, PrNumber
-
-
-class BadDay(Enum):
-    """What can be made to go wrong in a rehearsal."""
-
-    SOMEBODY_PUSHES = "somebody-pushes"
-    NETWORK_DROPS = "network-drops"
-    GITHUB_FAILS = "github-fails"
-    REPLY_LOST = "reply-lost"
 
 
 @dataclass(frozen=True)
@@ -50,6 +40,8 @@ class Rehearsed:
         receipts: how many receipts it earned; they count here too.
         preparing: seconds that making the sandbox took.
         seconds: seconds that the task took.
+        faults: how many failures were laid out for it.
+        hits: how many of them it met.
         place: the sandbox, where it was kept; "": it is gone.
     """
 
@@ -60,4 +52,6 @@ class Rehearsed:
     receipts: int
     preparing: float
     seconds: float
+    faults: int = 0
+    hits: int = 0
     place: str = ""

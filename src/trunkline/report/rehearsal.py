@@ -16,7 +16,7 @@ from trunkline.report.terminal import duration
 
 def refs_table(found: Rehearsed) -> Table:
     """Return the remote's refs that would move: old, new, and how many commits are new there."""
-    table = _table("branch on the remote", "now", "then", "commits")
+    table = _table("branch on the remote", "now", "then", "new commits")
     for ref in found.refs:
         count = "" if ref.new is None else str(ref.commits)
         table.add_row(*map(_text, (ref.name, _tip(ref.old), _tip(ref.new) if ref.new else "deleted", count)))
@@ -45,8 +45,9 @@ def descriptions(found: Rehearsed) -> Iterator[str]:
 def summary(found: Rehearsed) -> str:
     """Say in a line what came of it."""
     receipts = f"; {found.receipts} receipts earned, they count here too" if found.receipts else ""
+    bad = f"; {found.hits} of {found.faults} failures met" if found.faults else ""
     took = f"sandbox {duration(found.preparing)}, task {duration(found.seconds)}"
-    return f"{found.command}: exit code {found.code} ({took}){receipts}"
+    return f"{found.command}: exit code {found.code} ({took}){bad}{receipts}"
 
 
 def data(found: Rehearsed) -> dict[str, Any]:
@@ -64,6 +65,8 @@ def data(found: Rehearsed) -> dict[str, Any]:
             for pull in found.pulls
         ],
         "receipts": found.receipts,
+        "faults": found.faults,
+        "faults_met": found.hits,
         "preparing_seconds": round(found.preparing, 3),
         "seconds": round(found.seconds, 3),
         "kept": found.place,

@@ -11,14 +11,14 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from trunkline.domain.errors import OutsideFailed
 from trunkline.kernel import proc
-from trunkline.sim.faults import FaultKind
+from trunkline.sim.faults import Fault, FaultKind
 
 START_SECONDS = 30.0
 ENTERPRISE = "github.example.com"
@@ -44,6 +44,22 @@ case $path in *..* | *"'"*) echo 'ERROR: Repository not found.' >&2; exit 1 ;; e
 bare=@ROOT@/repos/$path.git
 [ -d "$bare" ] || { echo 'ERROR: Repository not found.' >&2; exit 1; }
 printf '%s %s\\n' "$service" "$path" >> @ROOT@/transport.log
+if [ $service = git-receive-pack ] && [ -s @ROOT@/push-faults ]; then
+  read -r kind where branch < @ROOT@/push-faults
+  sed 1d @ROOT@/push-faults > @ROOT@/push-faults.left && mv @ROOT@/push-faults.left @ROOT@/push-faults
+  echo "$kind $where $branch" >> @ROOT@/push-faults.met
+  case $kind in
+    push-drops) echo 'kex_exchange_identification: read: Connection reset by peer' >&2; exit 128 ;;
+    somebody-pushes)
+      (
+        cd "@ROOT@/repos/$where.git" && old=$(git rev-parse "refs/heads/$branch") || exit 0
+        new=$(git -c user.name=Mallory -c user.email=mallory@example.invalid commit-tree "$old^{tree}" -p "$old" \\
+          -m 'pushed by somebody meanwhile')
+        git update-ref "refs/heads/$branch" "$new"
+        printf '%s %s %s\\n\\n' "$old" "$new" "refs/heads/$branch" >> received.log
+      ) ;;
+  esac
+fi
 GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 exec git "${service#git-}" "$bare"
 """
 
@@ -100,6 +116,12 @@ class SimulatedGitHub:
             "GIT_SSH_COMMAND": shlex.quote(str(self.root / "ssh")),
             "GIT_SSH_VARIANT": "simple",
         }
+
+    def write_environment(self, path: Path, environment: Mapping[str, str]) -> None:
+        """Write a file that a shell reads (`. FILE`) to be in the simulator's world."""
+        path.write_text(
+            "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()), encoding="utf-8"
+        )
 
     def remote(self, repository: str) -> str:
         """Return the URL that git reaches a repository by."""
@@ -219,6 +241,15 @@ class SimulatedGitHub:
     ) -> None:
         """Arm a fault for the next `times` requests that match an operation name or a route `METHOD /path`."""
         self._pull_lever("inject", kind=kind.value, match=match, status=status, headers=headers, times=times)
+
+    def arm(self, faults: Iterable[Fault]) -> None:
+        """Arm faults, of requests and of pushes."""
+        for fault in faults:
+            self._pull_lever("arm", **{**asdict(fault), "kind": fault.kind.value})
+
+    def hits(self) -> int:
+        """Return how many requests and pushes a fault has hit so far."""
+        return int(self._pull_lever("hits"))
 
     def clear_faults(self) -> None:
         """Disarm every fault."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.domain.errors import UsageError
 from trunkline.sim import actions, copying, merging, pushes
-from trunkline.sim.faults import Fault, FaultKind
+from trunkline.sim.faults import OF_PUSHES, Fault, FaultKind
 from trunkline.sim.model import (
     Annotation,
     CheckRun,
@@ -198,12 +198,28 @@ class Control:
         self, kind: str, match: str = "", status: int = 502, headers: dict[str, str] | None = None, times: int = 1
     ) -> None:
         """Arm a fault: see `faults.Fault`."""
-        self.world.state.faults.append(Fault(FaultKind(kind), match, status, headers, times))
+        self.arm(kind, match=match, status=status, headers=headers, times=times)
+
+    def arm(self, kind: str, **fields: Any) -> None:
+        """Arm a fault by all the names of `faults.Fault`; what a push meets is laid where git's way finds it."""
+        fault = Fault(FaultKind(kind), **fields)
+        self.world.state.faults.append(fault)
         self.world.touch()
+        if fault.kind in OF_PUSHES:
+            with (self.world.root / "push-faults").open("a", encoding="utf-8") as stream:
+                stream.write(f"{kind} {fault.repository or '-'} {fault.branch or '-'}\n" * fault.times)
+
+    def hits(self) -> int:
+        """Return how many requests and pushes a fault has hit."""
+        met = self.world.root / "push-faults.met"
+        of_pushes = len(met.read_text(encoding="utf-8").splitlines()) if met.exists() else 0
+        return of_pushes + sum(fault.hits for fault in self.world.state.faults)
 
     def clear_faults(self) -> None:
-        """Disarm every fault."""
+        """Disarm every fault; their hits are forgotten."""
         self.world.state.faults.clear()
+        for name in ("push-faults", "push-faults.met"):
+            (self.world.root / name).unlink(missing_ok=True)
         self.world.touch()
 
     def place(self, repository: str, objects: str, refs: dict[str, str], pulls: list[dict[str, Any]]) -> None:

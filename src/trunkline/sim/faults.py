@@ -1,20 +1,54 @@
-"""Injected failures: which requests they hit, what they do, how often."""
+"""Injected failures: which requests or pushes they hit, what they do, how often; declared in Python or in TOML.
+
+A file of faults has a table each, by the names of `Fault`; `$name` stands for what the reader knows by that name:
+
+    [[fault]]
+    kind = "status"
+    match = "PATCH /repos/$repository/pulls/$pr"
+    status = 503
+    times = 2
+
+The files in `days/` are what `invoke rehearse --fault NAME` knows by name.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
+from string import Template
+
+import tomli
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from trunkline.domain.errors import UsageError
+
+DAYS = Path(__file__).parent / "days"
 
 
 class FaultKind(Enum):
-    """What happens to a request that a fault hits."""
+    """What happens to a request, or to a push, that a fault hits."""
 
     STATUS = "status"
-    RATE_LIMIT = "rate limit"
-    SECONDARY_LIMIT = "secondary rate limit"
-    DROP = "drop the connection before the effect"
-    LOSE_REPLY = "do it, then drop the connection"
+    """It is answered with an HTTP status, and has no effect."""
+    RATE_LIMIT = "rate-limit"
+    SECONDARY_LIMIT = "secondary-limit"
+    DROP = "drop"
+    """The connection drops before the effect."""
+    LOSE_REPLY = "lose-reply"
+    """It is done, then the connection drops."""
+    CLOSE = "close"
+    """Somebody closes a pull request just before; the request itself is answered as ever."""
+    PUSH_DROPS = "push-drops"
+    """The connection of a push drops before it has begun."""
+    SOMEBODY_PUSHES = "somebody-pushes"
+    """Somebody else's commit reaches a branch just before the push does."""
+
+
+OF_PUSHES = frozenset({FaultKind.PUSH_DROPS, FaultKind.SOMEBODY_PUSHES})
 
 
 @dataclass
@@ -28,6 +62,9 @@ class Fault:
         headers: added to the answer.
         times: hits left; it is spent at 0.
         hits: hits so far.
+        repository: `owner/name`, of CLOSE and SOMEBODY_PUSHES.
+        number: the pull request that CLOSE closes.
+        branch: the branch that SOMEBODY_PUSHES moves.
     """
 
     kind: FaultKind
@@ -36,15 +73,60 @@ class Fault:
     headers: dict[str, str] | None = None
     times: int = 1
     hits: int = 0
+    repository: str = ""
+    number: int = 0
+    branch: str = ""
 
     def wants(self, operation: str, route: str) -> bool:
         """Say whether it hits this request."""
-        return self.times > 0 and self.match in {"", operation, route}
+        return self.times > 0 and self.kind not in OF_PUSHES and self.match in {"", operation, route}
 
     def strike(self) -> None:
         """Count one hit."""
         self.times -= 1
         self.hits += 1
+
+
+@checked(config=ConfigDict(extra="forbid"))
+class _Declared(Fault):
+    """A fault as it is written in a file: no other keys, no other types."""
+
+
+_FILE = TypeAdapter(dict[str, list[_Declared]])
+
+
+def days() -> tuple[str, ...]:
+    """Return the names of the bad days that ship."""
+    return tuple(sorted(path.stem for path in DAYS.glob("*.toml")))
+
+
+def declared(path: Path, known: Mapping[str, str]) -> tuple[Fault, ...]:
+    """Read a file of faults.
+
+    Args:
+        path: the file.
+        known: what `$name` stands for.
+
+    Raises:
+        UsageError: it is no such file; the error names the key.
+    """
+    try:
+        given = tomli.loads(Template(path.read_text(encoding="utf-8")).substitute(known))
+        found = _FILE.validate_python(given)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read", why=error.strerror or "") from error
+    except KeyError as error:
+        names = ", ".join(f"${name}" for name in known) or "no name"
+        raise UsageError(f"{path}: ${error.args[0]} is not known here", why=f"known: {names}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{path}: {where}: {first['msg']}", why=f"given: {first['input']!r}") from error
+    except ValueError as error:  # TOML's, text's, or a lone $
+        raise UsageError(f"{path} is not a file of faults", why=str(error)) from error
+    if set(found) != {"fault"}:
+        raise UsageError(f"{path} is not a file of faults", why="it has [[fault]] tables and nothing else")
+    return tuple(found["fault"])
 
 
 def answer(fault: Fault, request_id: str) -> tuple[int, dict[str, str], object]:

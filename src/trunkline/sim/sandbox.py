@@ -40,8 +40,11 @@ class Sandbox:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a shell in the checkout: yours, but git and gh reach the sandbox alone."""
+        return {**proc.environment(), **self.variables()}
+
+    def variables(self) -> dict[str, str]:
+        """Return what of that environment is the sandbox's own."""
         return {
-            **proc.environment(),
             **self.github.environment(),
             "TRUNKLINE_STATE_DIR": str(self.root / "state"),
             "GIT_CONFIG_GLOBAL": str(self.root / "gitconfig"),

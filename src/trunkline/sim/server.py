@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trunkline.domain.errors import TrunklineError
-from trunkline.sim import control, faults, merging, pushes, rules
+from trunkline.sim import actions, control, faults, merging, pushes, rules
 from trunkline.sim.faults import Fault, FaultKind
 from trunkline.sim.graph import engine
 from trunkline.sim.graph.root import LIMIT, root
@@ -114,10 +115,12 @@ class Server:
         payload = asked.graphql
         operation = engine.operation_of(str(payload.get("query", ""))) if payload is not None else ""
         fault = self._fault(operation, f"{asked.method} {asked.path}")
+        if fault is not None and fault.kind is FaultKind.CLOSE:
+            self._close(fault)
         reply: Reply | None
         if fault is not None and fault.kind is FaultKind.DROP:
             reply = None
-        elif fault is not None and fault.kind is not FaultKind.LOSE_REPLY:
+        elif fault is not None and fault.kind not in {FaultKind.LOSE_REPLY, FaultKind.CLOSE}:
             reply = Reply(*_reordered(faults.answer(fault, self._request_id())))
         else:
             reply = self._perform(asked, payload)
@@ -151,6 +154,12 @@ class Server:
                 self.world.touch()
                 return fault
         return None
+
+    def _close(self, fault: Fault) -> None:
+        repository = self.world.repository(fault.repository)
+        if repository is not None and fault.number in repository.pulls:
+            with contextlib.suppress(GitHubRefusal):  # merged meanwhile: there is nothing to close
+                actions.close(self.world, repository, repository.pulls[fault.number], repository.owner)
 
     def _request_id(self) -> str:
         return f"5117:1:{self.used:06X}"

@@ -1,13 +1,15 @@
-"""The task that rehearses another: the same plan, for real, against a simulated GitHub."""
+"""The tasks of the simulated GitHub: rehearse another task in it, or serve it by hand."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
 
 from invoke.collection import Collection
 from invoke.context import Context as InvokeContext
 from invoke.tasks import task
 
 from trunkline.domain.errors import CheckFailed, UsageError
-from trunkline.domain.rehearsal import BadDay
 from trunkline.tasks.flags import help_of, one_of
 from trunkline.tasks.telling import telling
 from trunkline.workflows.context import Options, open_context, open_stack
@@ -20,7 +22,7 @@ _TASKS = ("rebase", "restack", "land", "rescue")
     "task": f"what to rehearse: {', '.join(_TASKS)}; default: rebase",
     "offline": "do not ask GitHub: the pull requests are as stack.toml and the last fetch have them",
     "keep": "leave the sandbox, with a script that opens a shell in it",
-    "fault": f"rehearse a bad day: {', '.join(day.value for day in BadDay)}",
+    "fault": "rehearse a bad day: its name (a wrong one lists them) or a TOML file of faults",
 })  # fmt: skip
 def rehearse(
     _: InvokeContext,
@@ -38,17 +40,10 @@ def rehearse(
 ) -> None:
     """Do a task for real in a sandbox, against a simulated GitHub, and show what it would change; else nothing."""
     with telling("rehearse", json_wanted=json) as told:
-        try:
+        with simulator():
             from trunkline.report import rehearsal
             from trunkline.workflows import rehearse as rehearse_workflow
-        except ModuleNotFoundError as missing:
-            raise UsageError(
-                "rehearsals need the simulator",
-                why=f"{missing.name} is not installed",
-                next_command="pip install 'trunkline[sim]'",
-            ) from missing
         one_of("--task", task, _TASKS)
-        day = BadDay(fault) if one_of("--fault", fault, [day.value for day in BadDay]) else None
         single = task in {"rebase", "rescue"}
         if single:
             context = open_context(pr, stack=stack, options=Options(), tell=told.terminal)
@@ -61,7 +56,9 @@ def rehearse(
         if no_push:
             arguments.append("--no-push")
         told.terminal.headline(f"rehearsing: {' '.join(arguments)}")
-        found = rehearse_workflow.rehearse(context.over_the_stack(), arguments, offline=offline, keep=keep, fault=day)
+        found = rehearse_workflow.rehearse(
+            context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault
+        )
         told.account["rehearsal"] = rehearsal.data(found)
         for table, rows in ((rehearsal.refs_table, found.refs), (rehearsal.pulls_table, found.pulls)):
             if rows:
@@ -80,6 +77,37 @@ def rehearse(
         told.terminal.next(found.command.replace(" --yes", ""))
 
 
+@task(help={
+    "root": "where its world is, made if it is not there; default: a directory that goes when it ends",
+    "example": "begin with the bundled example: five pull requests, the first merged, and a checkout of them",
+    "faults": "a TOML file of faults to arm",
+})  # fmt: skip
+def serve(_: InvokeContext, root: str = "", example: bool = False, faults: str = "") -> None:
+    """Serve a simulated GitHub by hand, until Ctrl-C, for a shell whose git and gh talk to it alone."""
+    with telling("sim.serve", json_wanted=False) as told, simulator():
+        from trunkline.workflows import serve as serve_workflow
+
+        serve_workflow.serve(root, told.terminal, example=example, faults=faults)
+
+
+@contextlib.contextmanager
+def simulator() -> Iterator[None]:
+    """Say how to install the simulator where it is not.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        raise UsageError(
+            "rehearsals need the simulator",
+            why=f"{missing.name} is not installed",
+            next_command="pip install 'trunkline[sim]'",
+        ) from missing
+
+
 def add_to(namespace: Collection) -> None:
-    """Add this task to the collection."""
+    """Add these tasks to the collection."""
     namespace.add_task(rehearse)
+    namespace.add_collection(Collection("sim", serve))

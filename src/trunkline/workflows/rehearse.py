@@ -25,30 +25,16 @@ from trunkline.adapters.git import Git
 from trunkline.adapters.worktrees import work_dir
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import Oid, branch_ref, pr_number
-from trunkline.domain.rehearsal import BadDay, PullChange, RefChange, Rehearsed
+from trunkline.domain.rehearsal import PullChange, RefChange, Rehearsed
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.kernel import proc
 from trunkline.kernel.files import private_directory
 from trunkline.sim.client import SimulatedGitHub, running
-from trunkline.sim.faults import FaultKind
+from trunkline.sim.faults import DAYS, Fault, days, declared
 from trunkline.workflows.context import Context
 from trunkline.workflows.look import look_at_remote
 
 _SECONDS = 4 * 3600.0
-# Stands before the simulator's ssh: the first push of the rehearsal meets the bad day, the next ones do not.
-_BAD_WAY = """\
-#!/bin/sh
-case $2 in
-  *git-receive-pack*) if [ ! -e {once} ]; then : > {once}; {then}; fi ;;
-esac
-exec {ssh} "$@"
-"""
-_DROP = "echo 'kex_exchange_identification: Connection reset by peer' >&2; exit 128"
-_FOREIGN = """\
-cd {bare} && old=$(git rev-parse {ref}) &&
-    made=$(git -c user.name=Mallory -c user.email=mallory@example.invalid commit-tree "$old^{{tree}}" -p "$old" \\
-      -m "pushed by somebody meanwhile") &&
-    git update-ref {ref} "$made" && printf '%s %s %s\\n\\n' "$old" "$made" {ref} >> received.log && cd - >/dev/null"""
 
 
 @dataclass(frozen=True)
@@ -66,7 +52,7 @@ def rehearse(
     *,
     offline: bool = False,
     keep: bool = False,
-    fault: BadDay | None = None,
+    fault: str = "",
 ) -> Rehearsed:
     """Rehearse a task and return what it would change.
 
@@ -75,18 +61,19 @@ def rehearse(
         arguments: the task with its flags, as a person would type them behind `invoke`.
         offline: GitHub is not asked; the pull requests are as stack.toml and the last fetch have them.
         keep: leave the sandbox to look into.
-        fault: what goes wrong in it.
+        fault: what goes wrong in it: a bad day's name or a file of faults; "": nothing.
 
     Raises:
-        UsageError: the simulator is not installed.
+        UsageError: there is no such bad day.
         OutsideFailed: GitHub or the remote did not answer.
     """
     started = time.monotonic()
+    armed = _faults(context, fault) if fault else ()
     base = private_directory(work_dir(context.git.common_dir()) / "rehearsals")
     root = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=base))
     try:
         with _sandbox(context, root, offline=offline) as box:
-            _arm(context, box, fault)
+            box.github.arm(armed)
             before = _seen(context, box)
             prepared = time.monotonic()
             code = _perform(context, box, arguments)
@@ -100,6 +87,8 @@ def rehearse(
                 receipts=_keep_receipts(context, box),
                 preparing=prepared - started,
                 seconds=done - prepared,
+                faults=sum(each.times for each in armed),
+                hits=box.github.hits(),
                 place=str(root) if keep else "",
             )
         if keep:
@@ -237,26 +226,29 @@ def _checkout(context: Context, root: Path, url: str, environment: Mapping[str, 
     return top
 
 
-def _arm(context: Context, box: _Sandbox, fault: BadDay | None) -> None:
-    slug = context.repository.slug
-    if fault is BadDay.GITHUB_FAILS:
-        box.github.inject(FaultKind.STATUS, status=503, times=2)
-    elif fault is BadDay.REPLY_LOST:
-        box.github.inject(FaultKind.LOSE_REPLY, match=f"PATCH /repos/{slug}/pulls/", times=1)
-    elif fault is not None:
-        _spoil_the_way(context, box, fault)
+def _faults(context: Context, day: str) -> tuple[Fault, ...]:
+    """Return the faults of a bad day: one that ships, by its name, or a file of faults.
 
-
-def _spoil_the_way(context: Context, box: _Sandbox, fault: BadDay) -> None:
-    """Let the first push meet a connection that drops, or a branch that somebody has just pushed to."""
-    root, bare = box.github.root, box.github.bare(context.repository.slug)
-    ssh, real = root / "ssh", root / "ssh.real"
-    ssh.rename(real)
-    ref = shlex.quote(branch_ref(context.entry.branch))
-    then = _DROP if fault is BadDay.NETWORK_DROPS else _FOREIGN.format(bare=shlex.quote(str(bare)), ref=ref)
-    once = shlex.quote(str(root / "once"))
-    ssh.write_text(_BAD_WAY.format(once=once, then=then, ssh=shlex.quote(str(real))), encoding="utf-8")
-    ssh.chmod(0o700)
+    Raises:
+        UsageError: there is no such day, or the file is none.
+    """
+    entries, at = context.stack.entries, context.stack.entries.index(context.entry)
+    known = {
+        "repository": context.repository.slug,
+        "pr": str(context.entry.pr),
+        "branch": str(context.entry.branch),
+        "child": str(entries[at + 1].pr if at + 1 < len(entries) else 0),
+        "trunk": str(context.stack.trunk),
+    }
+    if day.endswith(".toml"):
+        return declared(Path(day), known)
+    if day not in days():
+        raise UsageError(
+            f"--fault {day}: there is no such bad day",
+            why=f"it is one of {', '.join(days())}, or a file of your own that ends in .toml",
+            next_command="invoke --help rehearse",
+        )
+    return declared(DAYS / f"{day}.toml", known)
 
 
 def _perform(context: Context, box: _Sandbox, arguments: Sequence[str]) -> int:
@@ -329,11 +321,12 @@ def _leave_door(box: _Sandbox, root: Path) -> None:
         [sys.executable, "-m", "trunkline.sim", "serve", "--root", str(root / "github"), "--socket", socket]
     )
     config_yml = root / "github/gh/config/config.yml"
-    door = root / "enter"
+    door, log = root / "enter", shlex.quote(str(root / "door.log"))
     door.write_text(
         f"#!/bin/sh\n{exports}mkdir -p {shlex.quote(str(Path(socket).parent))}\n"
         f"printf 'version: \"1\"\\nhttp_unix_socket: {socket}\\n' > {shlex.quote(str(config_yml))}\n"
-        f"{serve} >/dev/null 2>&1 & server=$!\ntrap 'kill $server' EXIT\n"
+        f": > {log}\n{serve} >> {log} 2>&1 & server=$!\ntrap 'kill $server' EXIT\n"
+        f"until grep -q listens {log}; do kill -0 $server 2>/dev/null || {{ cat {log}; exit 1; }}; sleep 0.05; done\n"
         f'cd {shlex.quote(str(box.checkout))} && "${{SHELL:-sh}}" "$@"\n',
         encoding="utf-8",
     )

@@ -1,0 +1,54 @@
+"""serve: a simulated GitHub by hand, with the bundled example in it if asked for, until it is interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from trunkline.domain.errors import UsageError
+from trunkline.sim.client import SimulatedGitHub, running
+from trunkline.sim.faults import declared
+from trunkline.sim.sandbox import sandbox
+from trunkline.workflows.context import Listener
+
+
+def serve(root: str, tell: Listener, *, example: bool = False, faults: str = "") -> None:
+    """Serve until SIGINT or SIGTERM; what a shell needs is written to a file and told.
+
+    Args:
+        root: the world's directory; "": one that goes with it.
+        tell: says where to go in.
+        example: build the bundled example first.
+        faults: a file of faults to arm; "": none.
+
+    Raises:
+        UsageError: the example cannot be built where something is; the file of faults is none.
+        OutsideFailed: the simulator did not start.
+    """
+    with contextlib.ExitStack() as stack:
+        named = root or stack.enter_context(tempfile.TemporaryDirectory(prefix="sim-"))
+        place = Path(named).resolve()
+        armed = declared(Path(faults), {}) if faults else ()
+        if example:
+            if place.exists() and any(place.iterdir()):
+                raise UsageError(f"{place} is not empty", why="the example is built in a directory of its own")
+            box = stack.enter_context(sandbox(place))
+            github, variables, inside = box.github, box.variables(), box.checkout
+        else:
+            github = stack.enter_context(running(place))
+            variables, inside = github.environment(), place
+        github.arm(armed)
+        _tell(github, variables, inside, place, tell)
+        ends = {signal.SIGINT, signal.SIGTERM}
+        signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+        signal.sigwait(ends)
+
+
+def _tell(github: SimulatedGitHub, variables: Mapping[str, str], inside: Path, place: Path, tell: Listener) -> None:
+    path = place / "environment.sh"
+    github.write_environment(path, variables)
+    tell.progress(f"a simulated GitHub answers in {place}; Ctrl-C ends it")
+    tell.progress(f"in another shell: . {path} && cd {inside}")
