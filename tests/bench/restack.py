@@ -2,6 +2,9 @@
 
 Usage: .venv/bin/python tests/bench/restack.py [PAIRS] [N,N,...] [FILES,FILES,...]
 
+Beside them, where it is installed (`pip install --group bench`): git-machete's `traverse`, which recognises the
+squash merge by itself (`--squash-merge-detection=exact`), its branches in `.git/machete`, no push either.
+
 The floor is what an expert types who knows the fork point: one `git rebase --onto`, all branches carried along. It
 needs the checkout, changes it while it runs, and checks nothing. Both start from copies of one repository; ours
 reads a simulated GitHub and pushes nothing (`--no-push`), the floor talks to nobody.
@@ -90,12 +93,30 @@ def ours(landing: Landing, _entries: int) -> float:
     return took
 
 
-def check(landing: Landing, entries: int) -> None:
-    """Every branch holds exactly its own commits over the one below."""
+def machete(landing: Landing, entries: int) -> float:
+    """Time git-machete on the same: the tree of branches is declared, the whole is traversed without a question."""
+    clone = landing.clone
+    clone.git("switch", "--quiet", "b1")
+    clone.git("branch", "--quiet", "--force", "main", "origin/main")
+    tree = "\n".join(["main", *("\t" * number + f"b{number}" for number in range(1, entries + 2))])
+    (clone.path / ".git" / "machete").write_text(tree + "\n")
+    started = time.perf_counter()
+    ran = landing.run(
+        "git-machete", "traverse", "-W", "-y", "--no-push", "--squash-merge-detection=exact", GIT_EDITOR="true"
+    )
+    took = time.perf_counter() - started
+    assert ran.code == 0, ran.out + ran.err
+    return took
+
+
+def right(landing: Landing, entries: int) -> bool:
+    """Say whether every branch holds exactly its own commits over the one below."""
     below = "origin/main"
     for number in range(2, entries + 2):
-        assert landing.clone.subjects(f"{below}..b{number}") == [f"own {number}.1", f"own {number}.2"], number
+        if landing.clone.subjects(f"{below}..b{number}") != [f"own {number}.1", f"own {number}.2"]:
+            return False
         below = f"b{number}"
+    return True
 
 
 def main() -> None:
@@ -115,16 +136,25 @@ def main() -> None:
 def measure(template: Path, entries: int, files: int, pairs: int) -> None:
     """Measure one size."""
     build(template, entries, files)
-    taken: dict[str, list[float]] = {"floor": [], "ours": []}
+    ways = {"floor": floor, "ours": ours}
+    if shutil.which("git-machete", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"):
+        ways["machete"] = machete
+    taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(pairs):
-        for name, way in (("floor", floor), ("ours", ours)):
+        for name, way in ways.items():
             with copied(template) as landing:
                 taken[name].append(way(landing, entries))
-                check(landing, entries)
+                if not right(landing, entries):
+                    assert name == "machete", f"{name}: a branch does not hold exactly its own commits"
+                    print(f"{name}: a branch does not hold exactly its own commits")
     ratios = [mine / bare for mine, bare in zip(taken["ours"], taken["floor"], strict=True)]
     print(f"{entries:4} entries, {files:6} files: bare rebase {statistics.median(taken['floor']):6.2f} s"
           f"   restack {statistics.median(taken['ours']):6.2f} s   ratio {statistics.median(ratios):5.2f}"
           f"  (min {min(ratios):.2f}, max {max(ratios):.2f}, {pairs} pairs)")  # fmt: skip
+    if peer := taken.get("machete"):
+        times = [theirs / mine for theirs, mine in zip(peer, taken["ours"], strict=True)]
+        print(f"{'':28}git-machete {statistics.median(peer):6.2f} s: {statistics.median(times):.2f} times ours"
+              f"  (min {min(times):.2f}, max {max(times):.2f})")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -119,6 +119,7 @@ def test_a_bad_day(stack: YardLanding, fault: str, code: int) -> None:
         assert {p["number"]: p["fields"] for p in ran.json["rehearsal"]["pull_requests"]}[520]["state"]
     if fault == "somebody-pushes":
         assert "moved on origin while we worked" in ran.err
+        assert "next: invoke rehearse --keep --task rebase --skip fmt,gates --pr 519" in ran.err
     assert everything(stack) == before
 
 
@@ -151,7 +152,12 @@ def test_served_by_hand(tmp_path: Path) -> None:
         assert "503" in seen.stderr
         served.terminate()
         assert served.wait(60) == 0
-    for flags, word in ((["--root", str(root), "--example"], "not empty"), (["--faults", "none.toml"], "none.toml")):
+    wrong = (
+        (["--root", str(root), "--example"], "not empty"),
+        (["--root", f"{faults}/below"], "cannot be made"),
+        (["--faults", "none.toml"], "none.toml"),
+    )
+    for flags, word in wrong:
         bad = subprocess.run([*argv, "sim.serve", *flags], capture_output=True, text=True, check=False, cwd=tmp_path)
         assert (bad.returncode, word in bad.stderr) == (2, True), bad.stderr
 

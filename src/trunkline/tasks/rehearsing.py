@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 
 from invoke.collection import Collection
@@ -55,6 +56,7 @@ def rehearse(
             arguments += ["--pr", str(context.entry.pr if single else pr)]
         if no_push:
             arguments.append("--no-push")
+        again = [part for part in arguments if part != "--yes"]
         told.terminal.headline(f"rehearsing: {' '.join(arguments)}")
         found = rehearse_workflow.rehearse(
             context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault
@@ -72,7 +74,7 @@ def rehearse(
             raise CheckFailed(
                 f"the rehearsed task ended with exit code {found.code}",
                 why="nothing outside the sandbox was touched",
-                next_command=f"invoke rehearse --keep --task {task}",
+                next_command=shlex.join(["invoke", "rehearse", "--keep", "--task", *again]),
             )
         told.terminal.next(found.command.replace(" --yes", ""))
 

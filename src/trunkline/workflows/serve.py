@@ -25,15 +25,20 @@ def serve(root: str, tell: Listener, *, example: bool = False, faults: str = "")
         faults: a file of faults to arm; "": none.
 
     Raises:
-        UsageError: the example cannot be built where something is; the file of faults is none.
+        UsageError: the directory cannot be made, or holds something where the example is to be built; the file of
+            faults is none.
         OutsideFailed: the simulator did not start.
     """
     with contextlib.ExitStack() as stack:
         named = root or stack.enter_context(tempfile.TemporaryDirectory(prefix="sim-"))
         place = Path(named).resolve()
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{place} cannot be made", why=error.strerror or "") from error
         armed = declared(Path(faults), {}) if faults else ()
         if example:
-            if place.exists() and any(place.iterdir()):
+            if any(place.iterdir()):
                 raise UsageError(f"{place} is not empty", why="the example is built in a directory of its own")
             box = stack.enter_context(sandbox(place))
             github, variables, inside = box.github, box.variables(), box.checkout
