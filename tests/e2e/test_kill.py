@@ -23,7 +23,7 @@ PROCESSES = 120
 SOAK = int(os.environ.get("TRUNKLINE_SOAK", "0"))
 POINTS = records(RECORDS)
 TORN = [Kill("record", "torn", number) for number in range(0, RECORDS, 6)]
-BETWEEN = [Kill("process", "after", number) for number in range(0, PROCESSES, 1 if SOAK else 13)]
+BETWEEN = [Kill("process", "after", number) for number in range(0, PROCESSES, 1 if SOAK else 26)]
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_continue_finishes_after_a_kill(landing: YardLanding, kill: Kill) -> Non
     assert_landed(landing)
 
 
-FAULTS = [Kill("process", when, number) for when in ODD for number in range(3, PROCESSES, 1 if SOAK else 23)]
+FAULTS = [Kill("process", when, number) for when in ODD for number in range(3, PROCESSES, 1 if SOAK else 40)]
 
 
 @pytest.mark.parametrize("kill", FAULTS, ids=str)
@@ -145,7 +145,7 @@ def test_every_program_may_fail(landing: YardLanding, kill: Kill) -> None:
     assert_landed(landing)
 
 
-@pytest.mark.parametrize("kill", POINTS[::4], ids=str)
+@pytest.mark.parametrize("kill", POINTS[::6], ids=str)
 def test_abort_restores_after_a_kill(landing: YardLanding, kill: Kill) -> None:
     """Killed anywhere: abort brings branch, remote, draft state and description back."""
     before = checkout(landing)
@@ -278,7 +278,7 @@ def test_a_kill_around_the_pause(grounds: Yard, kill: Kill) -> None:
 
 @pytest.mark.parametrize(
     "kill",
-    [*records(9), *[Kill("process", "after", number) for number in range(0, 48, 1 if SOAK else 6)]],
+    [*records(9), *[Kill("process", "after", number) for number in range(0, 48, 1 if SOAK else 12)]],
     ids=str,
 )
 def test_a_resolution_survives_a_kill(grounds: Yard, kill: Kill) -> None:
@@ -317,7 +317,9 @@ def _paused_of_two(landing: Landing) -> None:
     resolve(landing, "src/entry.rs", "//! Both entries.\n")
 
 
-@pytest.mark.parametrize("kill", [*records(6), *[Kill("process", "after", n) for n in range(14, 40, 5)]], ids=str)
+@pytest.mark.parametrize(
+    "kill", [*records(6), *[Kill("process", "after", n) for n in range(14, 40, 1 if SOAK else 12)]], ids=str
+)
 def test_the_first_of_two_resolutions_survives_a_kill(grounds: Yard, kill: Kill) -> None:
     """Killed between two conflicts, when the work tree of the first has gone: nobody resolves the first again."""
     with grounds.prepared("paused of two", _paused_of_two) as landing:

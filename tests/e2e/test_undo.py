@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.gh, pytest.mark.slow]
 UNDO_RECORDS = 14
 """Records of the journal of an undo: run, four steps of begin, intent and done, finished."""
 
-BETWEEN = [Kill("process", "after", number) for number in range(0, 40, 1 if "TRUNKLINE_SOAK" in os.environ else 7)]
+BETWEEN = [Kill("process", "after", number) for number in range(0, 40, 1 if "TRUNKLINE_SOAK" in os.environ else 14)]
 """Between the programs that an undo runs; a sample."""
 
 
