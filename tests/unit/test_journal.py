@@ -80,6 +80,15 @@ def test_a_flipped_bit_anywhere_is_seen(tmp_path: Path, data: st.DataObject) -> 
     assert run.damaged or torn
 
 
+def test_the_same_value_in_other_bytes_is_seen(tmp_path: Path) -> None:
+    """An escape in the last line that is spelled otherwise means the same to JSON; it is damage all the same."""
+    path = written(tmp_path / "s")
+    whole = path.read_bytes()
+    at = whole.rindex(b"\\u001b")
+    path.write_bytes(whole[:at] + b"\\u001B" + whole[at + 6 :])
+    assert journal.read(path).damaged
+
+
 def test_a_damaged_journal_is_not_written_to(tmp_path: Path) -> None:
     """Read-only from then on, and it says so."""
     path = written(tmp_path / "s")

@@ -195,7 +195,9 @@ def read(path: Path) -> Run:
     for number, line in enumerate(lines):
         try:
             raw = json.loads(line)
-            intact = raw.pop("sum") == _hash(_canonical(raw))
+            # Byte for byte as it was written: JSON has several spellings of one value, and the last line has none
+            # after it whose `prev` would tell.
+            intact = _canonical(raw) == line and raw.pop("sum") == _hash(_canonical(raw))
             if not intact or raw["v"] != VERSION or (raw["seq"], raw["prev"]) != (number, previous):
                 damaged = f"line {number + 1} is altered, of another version, or out of order"
                 break
