@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support import debian_gh
+from support import programs
 from support.killing import Yard, YardLanding
 from support.landing import Landing
 
@@ -17,7 +17,7 @@ NO_WAIT: Any = {"TRUNKLINE_WAIT_FACTOR": "0"}
 
 @pytest.fixture(autouse=True)
 def _debian_gh(monkeypatch: pytest.MonkeyPatch) -> None:
-    debian_gh.use(monkeypatch)
+    programs.use_debian_gh(monkeypatch)
 
 
 def test_the_main_job(stack: YardLanding) -> None:

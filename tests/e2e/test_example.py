@@ -6,7 +6,6 @@ is the installed one: a stand-in. It exercises the real `cargo +1.89.0` path, an
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from support import programs
 from trunkline.sim.sandbox import Sandbox, sandbox
 
 pytestmark = [pytest.mark.gh, pytest.mark.cargo, pytest.mark.slow]
@@ -44,10 +44,9 @@ def place(tmp_path: Path) -> Iterator[Sandbox]:
 
 def shell(place: Sandbox, *argv: str) -> subprocess.CompletedProcess[str]:
     """Run a command in the sandbox's checkout."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        argv, cwd=place.checkout, env={**place.environment(), "PATH": path}, capture_output=True, text=True,
-        check=False, stdin=subprocess.DEVNULL,
+        argv, cwd=place.checkout, env={**place.environment(), "PATH": programs.path()}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 

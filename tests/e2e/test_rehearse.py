@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from support import programs
 from support.killing import YardLanding
 from support.landing import Landing
 from trunkline.sim.sandbox import sandbox
@@ -146,7 +147,7 @@ def test_served_by_hand(tmp_path: Path) -> None:
         script = f". {root}/environment.sh && cd {root}/checkout && gh pr view 518 --json state; gh api user"
         seen = subprocess.run(
             ["sh", "-c", script], capture_output=True, text=True, check=False,
-            env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+            env={**os.environ, "PATH": programs.path()},
         )  # fmt: skip
         assert '"state":"MERGED"' in seen.stdout, seen.stderr
         assert "503" in seen.stderr
@@ -165,8 +166,7 @@ def test_served_by_hand(tmp_path: Path) -> None:
 def test_five_pull_requests_and_the_same_plan(tmp_path: Path) -> None:
     """Landing the example's five: the plan that the rehearsal carried out is the one printed outside, as data."""
     with sandbox(tmp_path / "sandbox") as place:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = {**os.environ, **place.variables(), "PATH": path, "TRUNKLINE_WAIT_FACTOR": "0"}
+        env = {**os.environ, **place.variables(), "PATH": programs.path(), "TRUNKLINE_WAIT_FACTOR": "0"}
 
         def asked(*argv: str, **extra: str) -> dict[str, Any]:
             done = subprocess.run(

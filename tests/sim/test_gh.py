@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from support import debian_gh
+from support import programs
 from support.simulated import Octo
 
 pytestmark = pytest.mark.gh
@@ -37,7 +37,7 @@ def version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Let the test find this version of gh."""
     chosen: str = getattr(request, "param", "Debian's")
     if chosen != "newest":
-        debian_gh.use(monkeypatch)
+        programs.use_debian_gh(monkeypatch)
     return chosen
 
 

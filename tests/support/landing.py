@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support import debian_gh
+from support import programs
 from support.repo import Repo
 from trunkline.domain.names import Oid
 from trunkline.sim.client import SimulatedGitHub, running
@@ -83,10 +83,8 @@ class Landing:
 
     def environment(self, **extra: str) -> dict[str, str]:
         """Return the environment of a shell in the clone."""
-        venv = str(Path(sys.executable).parent)
         state = os.environ["XDG_STATE_HOME"]
-        path = f"{debian_gh.first_on_path()}{venv}:{os.environ['PATH']}"
-        return {**os.environ, **self.github.environment(), "XDG_STATE_HOME": state, "PATH": path, **extra}
+        return {**os.environ, **self.github.environment(), "XDG_STATE_HOME": state, "PATH": programs.path(), **extra}
 
     def invoke(self, *args: str, cwd: Path | None = None, **extra: str) -> Ran:
         """Run `invoke` in the clone, as a user would."""

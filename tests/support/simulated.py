@@ -6,13 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support import debian_gh, openapi
+from support import openapi, programs
 from support.repo import Repo
 from trunkline.domain.names import Oid
 from trunkline.sim.client import SimulatedGitHub, ask
@@ -58,8 +57,7 @@ class Octo:
     @property
     def environment(self) -> dict[str, str]:
         """What git and gh run with."""
-        path = f"{debian_gh.first_on_path()}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, **self.github.environment(), "PATH": path}
+        return {**os.environ, **self.github.environment(), "PATH": programs.path()}
 
     def run(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command in the clone."""

@@ -117,12 +117,6 @@ class SimulatedGitHub:
             "GIT_SSH_VARIANT": "simple",
         }
 
-    def write_environment(self, path: Path, environment: Mapping[str, str]) -> None:
-        """Write a file that a shell reads (`. FILE`) to be in the simulator's world."""
-        path.write_text(
-            "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()), encoding="utf-8"
-        )
-
     def remote(self, repository: str) -> str:
         """Return the URL that git reaches a repository by."""
         return f"git@github.com:{repository}.git"
@@ -240,7 +234,7 @@ class SimulatedGitHub:
         times: int = 1,
     ) -> None:
         """Arm a fault for the next `times` requests that match an operation name or a route `METHOD /path`."""
-        self._pull_lever("inject", kind=kind.value, match=match, status=status, headers=headers, times=times)
+        self.arm([Fault(kind, match, status, headers, times)])
 
     def arm(self, faults: Iterable[Fault]) -> None:
         """Arm faults, of requests and of pushes."""
@@ -274,6 +268,11 @@ class SimulatedGitHub:
         if status != http.client.OK:
             raise OutsideFailed(f"the simulator refused {lever}", why=str(answer.get("message")))
         return answer["value"]
+
+
+def exports(environment: Mapping[str, str]) -> str:
+    """Return an environment as lines that a shell reads."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
 
 
 def _move(line: str) -> tuple[str, str, str]:

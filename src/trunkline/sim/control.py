@@ -194,12 +194,6 @@ class Control:
         path = self.world.bare(self._repository(repository)).path / "ref-cap"
         path.write_text(f"{refs}\n", encoding="utf-8")
 
-    def inject(
-        self, kind: str, match: str = "", status: int = 502, headers: dict[str, str] | None = None, times: int = 1
-    ) -> None:
-        """Arm a fault: see `faults.Fault`."""
-        self.arm(kind, match=match, status=status, headers=headers, times=times)
-
     def arm(self, kind: str, **fields: Any) -> None:
         """Arm a fault by all the names of `faults.Fault`; what a push meets is laid where git's way finds it."""
         fault = Fault(FaultKind(kind), **fields)

@@ -86,9 +86,9 @@ def rehearse(
 })  # fmt: skip
 def serve(_: InvokeContext, root: str = "", example: bool = False, faults: str = "") -> None:
     """Serve a simulated GitHub by hand, until Ctrl-C, for a shell whose git and gh talk to it alone."""
-    with telling("sim.serve", json_wanted=False) as told, simulator():
-        from trunkline.workflows import serve as serve_workflow
-
+    with telling("sim.serve", json_wanted=False) as told:
+        with simulator():
+            from trunkline.workflows import serve as serve_workflow
         serve_workflow.serve(root, told.terminal, example=example, faults=faults)
 
 

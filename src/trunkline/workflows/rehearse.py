@@ -29,7 +29,7 @@ from trunkline.domain.rehearsal import PullChange, RefChange, Rehearsed
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.kernel import proc
 from trunkline.kernel.files import private_directory
-from trunkline.sim.client import SimulatedGitHub, running
+from trunkline.sim.client import SimulatedGitHub, exports, running
 from trunkline.sim.faults import DAYS, Fault, days, declared
 from trunkline.workflows.context import Context
 from trunkline.workflows.look import look_at_remote
@@ -316,14 +316,13 @@ def _keep_receipts(context: Context, box: _Sandbox) -> int:
 def _leave_door(box: _Sandbox, root: Path) -> None:
     """Write a script that serves the kept sandbox again and opens a shell whose git and gh are in it."""
     socket = tempfile.mkdtemp(prefix="sim-") + "/s"
-    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in box.environment.items())
     serve = shlex.join(
         [sys.executable, "-m", "trunkline.sim", "serve", "--root", str(root / "github"), "--socket", socket]
     )
     config_yml = root / "github/gh/config/config.yml"
     door, log = root / "enter", shlex.quote(str(root / "door.log"))
     door.write_text(
-        f"#!/bin/sh\n{exports}mkdir -p {shlex.quote(str(Path(socket).parent))}\n"
+        f"#!/bin/sh\n{exports(box.environment)}mkdir -p {shlex.quote(str(Path(socket).parent))}\n"
         f"printf 'version: \"1\"\\nhttp_unix_socket: {socket}\\n' > {shlex.quote(str(config_yml))}\n"
         f": > {log}\n{serve} >> {log} 2>&1 & server=$!\ntrap 'kill $server' EXIT\n"
         f"until grep -q listens {log}; do kill -0 $server 2>/dev/null || {{ cat {log}; exit 1; }}; sleep 0.05; done\n"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trunkline.domain.errors import UsageError
-from trunkline.sim.client import SimulatedGitHub, running
+from trunkline.sim.client import exports, running
 from trunkline.sim.faults import declared
 from trunkline.sim.sandbox import sandbox
 from trunkline.workflows.context import Listener
@@ -46,14 +46,14 @@ def serve(root: str, tell: Listener, *, example: bool = False, faults: str = "")
             github = stack.enter_context(running(place))
             variables, inside = github.environment(), place
         github.arm(armed)
-        _tell(github, variables, inside, place, tell)
+        _tell(variables, inside, place, tell)
         ends = {signal.SIGINT, signal.SIGTERM}
         signal.pthread_sigmask(signal.SIG_BLOCK, ends)
         signal.sigwait(ends)
 
 
-def _tell(github: SimulatedGitHub, variables: Mapping[str, str], inside: Path, place: Path, tell: Listener) -> None:
+def _tell(variables: Mapping[str, str], inside: Path, place: Path, tell: Listener) -> None:
     path = place / "environment.sh"
-    github.write_environment(path, variables)
+    path.write_text(exports(variables), encoding="utf-8")
     tell.progress(f"a simulated GitHub answers in {place}; Ctrl-C ends it")
     tell.progress(f"in another shell: . {path} && cd {inside}")
