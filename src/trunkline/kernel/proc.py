@@ -275,7 +275,8 @@ def _leash(child: subprocess.Popen[bytes]) -> Iterator[None]:
     """Kill the child's group when we vanish (SIGKILL, power of the OOM killer): nothing may build on unseen.
 
     A shell of a group of its own waits on a pipe that only we hold; a line means all went well, end of file that we
-    are gone. PR_SET_PDEATHSIG would reach the direct child only, not the compilers that it started.
+    are gone, or leave without having ended the child: a second interrupt met us while we did. PR_SET_PDEATHSIG would
+    reach the direct child only, not the compilers that it started.
     """
     watch = subprocess.Popen(
         ["/bin/sh", "-c", 'read -r _ || kill -s KILL -- "-$1"', "leash", str(child.pid)],
@@ -286,9 +287,11 @@ def _leash(child: subprocess.Popen[bytes]) -> Iterator[None]:
     finally:
         assert watch.stdin is not None  # noqa: S101 -- stdin=PIPE above
         with contextlib.suppress(BrokenPipeError):
-            watch.stdin.write(b"done\n")
+            if child.returncode is not None:
+                watch.stdin.write(b"done\n")
             watch.stdin.close()
         watch.wait()
+        child.wait()
 
 
 def _start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: object) -> subprocess.Popen[bytes]:
