@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from support import programs
 
 ROOT = Path(__file__).parents[2]
 # What bash does for `NAME TYPED<TAB>`: argv words before the one typed, then the function that was registered.
@@ -30,7 +32,7 @@ def test_tab_offers_tasks_and_their_flags(name: str, typed: str, offered: str, l
     ran = subprocess.run(
         ["bash", "-c", TAB.format(name=name, typed=typed)],
         cwd=ROOT, capture_output=True, text=True, check=True,
-        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+        env={**os.environ, "PATH": programs.path()},
     )  # fmt: skip
     candidates = ran.stdout.split()
     assert offered in candidates
