@@ -75,6 +75,20 @@ def test_the_examples_makefile(place: Sandbox) -> None:
     assert ran.stdout.rstrip().splitlines()[-1] == "next: #520 Eviction + Metrics: invoke rebase --pr 520"
 
 
+def test_the_seeds_checks_of_520(place: Sandbox) -> None:
+    """The runbook's three: eviction deallocates, stats are tested, unsafe helpers are in tests."""
+    place.git("fetch", "--quiet", "origin")
+    place.git("branch", "--quiet", place.example.pull(520).branch, f"origin/{place.example.pull(520).branch}")
+    ran = shell(place, "invoke", "checks", "--pr", "520")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "3 of 3 on " in ran.stdout
+    assert (
+        "found inside fn remove_cache_entry: crates/kv-cache/src/manager.rs:97: self.pool.deallocate(" in ran.stdout
+    )
+    assert "2 tests passed: manager::tests::stats_tell_evictions_and_waste, stats::tests::an_empty_" in ran.stdout
+    assert "all inside #[cfg(test)]: crates/kv-pool/src/raw.rs:26: pub(crate) unsafe fn at(" in ran.stdout
+
+
 def test_the_demo() -> None:
     """`make demo`'s program: the plain rebase conflicts, the rehearsal ends green, what would change is shown."""
     ran = subprocess.run(

@@ -84,7 +84,8 @@ class Tools:
         never "passed".
         """
         for program in dict.fromkeys([*needs, argv[0]]):
-            if shutil.which(program) is None:
+            # A program of the repository's own is looked for where the gate runs.
+            if shutil.which(str(self.cwd / program) if "/" in program else program) is None:
                 return "install Rust: https://rustup.rs" if program == "cargo" else f"install {program}"
         if argv[0] != "cargo":
             return ""

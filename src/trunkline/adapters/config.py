@@ -15,18 +15,32 @@ from trunkline.adapters.schema import (
     DEFAULTS,
     TABLE,
     TOOLCHAIN,
+    CheckTable,
+    CommandTable,
     EntryTable,
     GatesTable,
     GateTable,
     LandTable,
+    ManualTable,
+    PatternTable,
     PublishTable,
     StackFile,
     StackTable,
+    TestTable,
     json_schema,
 )
+from trunkline.domain.check import Check, CommandCheck, Expect, ManualCheck, PatternCheck, TestCheck
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, pr_number
-from trunkline.domain.stack import Entry, GateOverride, GateSettings, LandSettings, PublishSettings, Stack
+from trunkline.domain.stack import (
+    DEFAULT_GATES,
+    Entry,
+    GateOverride,
+    GateSettings,
+    LandSettings,
+    PublishSettings,
+    Stack,
+)
 
 FILE_NAME = "stack.toml"
 SCHEMA_VERSION = 1
@@ -67,6 +81,7 @@ def load(path: Path) -> tuple[Stack, ...]:
     except ValidationError as error:
         raise _schema_error(path, text, data, error) from None
     _refuse_twice(path, text, file)
+    _refuse_check_names(path, text, file)
     return _stacks(file)
 
 
@@ -89,7 +104,7 @@ def _stacks(file: StackFile) -> tuple[Stack, ...]:
         return Stack(
             trunk=branch_name(file.trunk),
             remote=file.remote,
-            entries=tuple(Entry(pr_number(e.pr), branch_name(e.branch), e.title, e.next) for e in entries),
+            entries=tuple(_entry(table) for table in entries),
             name=name,
             issue=issue,
             gates=gates,
@@ -102,6 +117,24 @@ def _stacks(file: StackFile) -> tuple[Stack, ...]:
     if file.entry:
         return (stack("", file.issue, file.entry),)
     return tuple(stack(table.name, table.issue or file.issue, table.entry) for table in file.stack)
+
+
+def _entry(table: EntryTable) -> Entry:
+    checks = tuple(_check(check) for check in table.check)
+    return Entry(pr_number(table.pr), branch_name(table.branch), table.title, table.next, checks)
+
+
+def _check(table: CheckTable) -> Check:
+    if isinstance(table, PatternTable):
+        return PatternCheck(
+            table.name, table.title, table.pattern, Expect(table.expect), tuple(table.inside), tuple(table.paths)
+        )
+    if isinstance(table, CommandTable):
+        return CommandCheck(table.name, table.title, tuple(table.run), table.exit, table.env)
+    if isinstance(table, TestTable):
+        args = None if table.args is None else tuple(table.args)
+        return TestCheck(table.name, table.title, tuple(table.tests), args)
+    return ManualCheck(table.name, table.title)
 
 
 def _override(table: GateTable) -> GateOverride:
@@ -152,19 +185,41 @@ def _refuse_twice(path: Path, text: str, file: StackFile) -> None:
             )
 
 
+def _refuse_check_names(path: Path, text: str, file: StackFile) -> None:
+    gates = {*DEFAULT_GATES, *file.gates.__pydantic_extra__}
+    for where, entry in file.entries():
+        taken: set[str] = set()
+        for index, check in enumerate(entry.check):
+            key = (*where, "check", index, "name")
+            if check.name in gates:
+                raise _problem(path, line_of(text, key), f"{_dotted(key)}: {check.name!r} is the name of a gate")
+            if check.name in taken:
+                raise _problem(path, line_of(text, key), f"{_dotted(key)}: {check.name!r} is already used")
+            taken.add(check.name)
+
+
 def _schema_error(path: Path, text: str, data: dict[str, Any], error: ValidationError) -> UsageError:
     problems = []
     for found in error.errors(include_url=False, include_context=False)[:_SHOWN_PROBLEMS]:
-        where = tuple(part for part in found["loc"] if part not in {"__pydantic_extra__", TOOLCHAIN, TABLE})
+        where = _without_tags(found["loc"])
         problems.append((line_of(text, where), _complaint(where, found["type"], found["msg"], data)))
     return _problem(path, problems[0][0], *(f"{path.name}:{line}: {what}" for line, what in problems))
+
+
+def _without_tags(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Return where pydantic found something as the file has it: without the names of its unions' members."""
+    told = tuple(part for part in loc if part not in {"__pydantic_extra__", TOOLCHAIN, TABLE, "str", "dict[str,any]"})
+    for at, (part, kind) in enumerate(zip(told, told[2:], strict=False)):
+        if part == "check" and kind in _CHECKS:
+            return (*told[: at + 2], *told[at + 3 :])
+    return told
 
 
 def _complaint(where: tuple[str | int, ...], kind: str, message: str, data: dict[str, Any]) -> str:
     message = message.removeprefix("Value error, ")
     if kind == "missing":
-        return f"{_dotted(where)}: missing; expected {_expected(where)}"
-    nearest = _nearest(where)
+        return f"{_dotted(where)}: missing; expected {_expected(where, data)}"
+    nearest = _nearest(where, data)
     if kind == "extra_forbidden" or (kind in {"model_type", "model_attributes_type"} and nearest):
         return f"{_dotted(where)}: unknown key" + (f"; did you mean {nearest!r}?" if nearest else "")
     value = _value(data, where)
@@ -172,13 +227,21 @@ def _complaint(where: tuple[str | int, ...], kind: str, message: str, data: dict
     return f"{_dotted(where) or 'the file'}: {message[:1].lower()}{message[1:]}{seen}"
 
 
+_CHECKS: dict[object, type[BaseModel]] = {
+    "pattern": PatternTable,
+    "command": CommandTable,
+    "test": TestTable,
+    "manual": ManualTable,
+}
 _GATES_KEYS = GatesTable.model_fields.keys() - {"msrv"}
 
 
-def _model_at(where: Sequence[str | int]) -> type[BaseModel]:
+def _model_at(where: Sequence[str | int], data: Any) -> type[BaseModel]:
     model: type[BaseModel] = StackFile
-    for part in where:
-        if part == "gates":
+    for depth, part in enumerate(where):
+        if part == "check" and model is EntryTable:
+            model = _CHECKS.get(_value(data, (*where[: depth + 2], "kind")), PatternTable)
+        elif part == "gates":
             model = GatesTable
         elif part == "entry":
             model = EntryTable
@@ -195,14 +258,14 @@ def _keys(model: type[BaseModel]) -> dict[str, str]:
     return {field.alias or name: field.description or "" for name, field in model.model_fields.items()}
 
 
-def _nearest(where: tuple[str | int, ...]) -> str | None:
-    known = _keys(_model_at(where[:-1]))
+def _nearest(where: tuple[str | int, ...], data: Any) -> str | None:
+    known = _keys(_model_at(where[:-1], data))
     close = difflib.get_close_matches(str(where[-1]), known, n=1) if where else []
     return close[0] if close else None
 
 
-def _expected(where: tuple[str | int, ...]) -> str:
-    about = _keys(_model_at(where[:-1])).get(str(where[-1]), "")
+def _expected(where: tuple[str | int, ...], data: Any) -> str:
+    about = _keys(_model_at(where[:-1], data)).get(str(where[-1]), "")
     return about[:1].lower() + about[1:].rstrip(".") if about else "a value"
 
 

@@ -53,6 +53,13 @@ class Store:
             if isinstance(value, str) or value.tree == tree:
                 yield path, value
 
+    def of_gate(self, name: str) -> Iterator[Receipt]:
+        """Yield the sound receipts of one gate or check on whatever tree, in no order."""
+        for path in self.directory.glob(f"*-{name}-*.json"):
+            value = read_receipt(path)
+            if isinstance(value, Receipt) and value.gate == name:
+                yield value
+
     def take(self, name: str, content: bytes, signature: bytes, trusted: Callable[[Path], bool]) -> bool:
         """Keep somebody else's receipt, if it is whole and `trusted` says so of the file; False: it is not kept.
 

@@ -64,6 +64,72 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class _CheckTable(_Table):
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$", description="A short name, unique in its entry.")
+    ]
+    title: Annotated[str, Field(description="What it says, for people: a line of the checklist and the note.")] = ""
+
+
+class PatternTable(_CheckTable):
+    """A structural search of the Rust sources (ast-grep)."""
+
+    kind: Literal["pattern"]
+    pattern: Annotated[
+        str | dict[str, Any], Field(description="An ast-grep pattern, or an ast-grep rule as a table.")
+    ]
+    expect: Annotated[
+        Literal["present", "absent", "inside"],
+        Field(description="present: at least one match. absent: none. inside: every match lies in one of `inside`."),
+    ] = "present"
+    inside: Annotated[
+        list[str],
+        Field(description="Where matches count: `#[attribute]`, `fn NAME`, `mod NAME`, `impl TYPE`, or a pattern."),
+    ] = []
+    paths: Annotated[
+        list[str],
+        Field(description="Globs from the repository's top. Empty: the lines that the entry itself adds."),
+    ] = []
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> PatternTable:
+        if self.expect == "inside" and not self.inside:
+            raise ValueError('expect = "inside" needs `inside`: where every match must lie')
+        return self
+
+
+class CommandTable(_CheckTable):
+    """A command that must end with an exit code."""
+
+    kind: Literal["command"]
+    run: Annotated[list[str], Field(min_length=1, description="The command, one item an argument.")]
+    exit: Annotated[int, Field(ge=0, le=255, description="The exit code that it must end with.")] = 0
+    env: Annotated[dict[str, str], Field(description="Environment variables it sets.")] = {}
+
+
+class TestTable(_CheckTable):
+    """Tests that must pass; for each filter at least one must run."""
+
+    kind: Literal["test"]
+    tests: Annotated[
+        list[Annotated[str, Field(pattern=r"^[^\s-]\S*$")]],
+        Field(min_length=1, description="Filters, as `cargo test` takes them."),
+    ]
+    args: Annotated[
+        list[str] | None,
+        Field(description='What `cargo test` gets instead of the test gate\'s, like ["--test", "eviction"].'),
+    ] = None
+
+
+class ManualTable(_CheckTable):
+    """Something that a person looks at and ticks with a reason, on exactly this tree."""
+
+    kind: Literal["manual"]
+
+
+CheckTable = Annotated[PatternTable | CommandTable | TestTable | ManualTable, Discriminator("kind")]
+
+
 class EntryTable(_Table):
     """One branch and its pull request, bottom of the stack first."""
 
@@ -71,6 +137,7 @@ class EntryTable(_Table):
     branch: Annotated[_Branch, Field(description="The pull request's head branch, without refs/heads/.")]
     title: Annotated[str, Field(description="A short title, for people.")] = ""
     next: Annotated[str, Field(description="What comes next in the stack; goes into the reviewer note.")] = ""
+    check: Annotated[list[CheckTable], Field(description="What must hold of the entry's tree beyond the gates.")] = []
 
 
 class GateTable(_Table):

@@ -40,6 +40,7 @@ class NoteFacts:
         own_commits: how many commits the entry has over its base.
         merged: the merged entries below, nearest first.
         gates: every gate of the entry with what is proven for exactly this commit's tree; None: it did not run.
+        checks: every check of the entry, what it says, with what is proven of it in the same way.
         skipped: steps that were left out by name.
         next: the entry's own `next` line.
         since: what became of the commits that were there before; None: they were not rebased by us.
@@ -52,6 +53,7 @@ class NoteFacts:
     own_commits: int
     merged: tuple[PrNumber, ...]
     gates: tuple[tuple[str, GateOutcome | None], ...]
+    checks: tuple[tuple[str, GateOutcome | None], ...] = ()
     skipped: tuple[str, ...] = ()
     next: str = ""
     since: Rebased | None = None

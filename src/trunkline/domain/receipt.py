@@ -31,7 +31,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What compiled: `rustc -vV` and `cargo -V`, whole."""
+    """What compiled: `rustc -vV` and `cargo -V`, whole. For a pattern check what searched, in rustc's place."""
 
     rustc: str
     cargo: str
@@ -57,6 +57,8 @@ class GateOutcome:
         log: the log file's path.
         reused: a receipt from an earlier run proves it.
         sandbox: "none", or what kept the gate from the network and the home directory.
+        summary: what a check found, or who ticked it and why.
+        started: when it ran, ISO 8601 in UTC, or "".
     """
 
     gate: str
@@ -69,6 +71,8 @@ class GateOutcome:
     log: str = ""
     reused: bool = False
     sandbox: str = "none"
+    summary: str = ""
+    started: str = ""
 
     @classmethod
     def unavailable(cls, gate: str, cure: str) -> GateOutcome:
@@ -109,6 +113,7 @@ class Asked:
         toolchain: what would compile now; None: whatever compiled then is accepted.
         config_sha256: see Receipt; None: whatever it was is accepted.
         sandboxed: only a run inside the sandbox will do.
+        expects: the exit code that counts as a pass.
     """
 
     gate: str
@@ -118,6 +123,7 @@ class Asked:
     toolchain: Toolchain | None = None
     config_sha256: str | None = None
     sandboxed: bool = False
+    expects: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,9 @@ class Receipt:
         toolchain: what compiled.
         lock_sha256: SHA-256 of Cargo.lock as gated, or "" where there is none.
         config_sha256: SHA-256 over cargo's configuration outside the tree (the user's own), or "".
+        expects: the exit code that counts as a pass.
+        lacked: why it is none although it ended so: no test ran for a filter; or "".
+        summary: see GateOutcome.
         sandbox: see GateOutcome.
         started: ISO 8601, UTC.
         seconds: wall time.
@@ -159,17 +168,21 @@ class Receipt:
     log_sha256: str
     attempts: int = field(default=1)
     config_sha256: str = ""
+    expects: int = 0
+    lacked: str = ""
+    summary: str = ""
 
     @property
     def passed(self) -> bool:
         """It proves a pass."""
-        return self.exit_code == 0
+        return self.exit_code == self.expects and not self.lacked
 
     def proves(self, asked: Asked) -> bool:
         """Say whether this is a pass of exactly this command on exactly this tree, as asked for."""
         ours = (self.gate, self.tree, self.argv, dict(self.env))
         return (
             self.passed
+            and self.expects == asked.expects
             and ours == (asked.gate, asked.tree, asked.argv, dict(asked.env))
             and asked.toolchain in {None, self.toolchain}
             and asked.config_sha256 in {None, self.config_sha256}
@@ -188,6 +201,10 @@ class Receipt:
             self.toolchain.cargo,
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @property
+    def _of_checks(self) -> dict[str, Any]:
+        return {"expects": self.expects, "lacked": self.lacked, "summary": self.summary}
 
     def to_statement(self) -> dict[str, Any]:
         """Return the in-toto Statement."""
@@ -216,6 +233,7 @@ class Receipt:
                     "seconds": self.seconds,
                     "exitCode": self.exit_code,
                     "attempts": self.attempts,
+                    **{name: value for name, value in self._of_checks.items() if value},
                 },
             },
         }
@@ -250,6 +268,9 @@ class Receipt:
                 log=str(parts["log"]["uri"]),
                 log_sha256=str(parts["log"]["digest"]["sha256"]),
                 attempts=int(own["attempts"]),
+                expects=int(own.get("expects", 0)),
+                lacked=str(own.get("lacked", "")),
+                summary=str(own.get("summary", "")),
                 config_sha256=str(parts.get("cargo config", {"digest": {"sha256": ""}})["digest"]["sha256"]),
             )
         except (KeyError, TypeError, AttributeError) as error:

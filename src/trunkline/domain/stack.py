@@ -9,17 +9,30 @@ from typing import TYPE_CHECKING
 from trunkline.domain.errors import UsageError
 
 if TYPE_CHECKING:
+    from trunkline.domain.check import Check
     from trunkline.domain.names import BranchName, PrNumber
+
+DEFAULT_GATES = ("build", "test", "clippy", "fmt", "doc", "msrv")
+"""The names of the gates that every stack has (contract: "the six gates")."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One branch and its pull request."""
+    """One branch and its pull request.
+
+    Attributes:
+        pr: the pull request's number.
+        branch: its head branch.
+        title: a short title.
+        next: what comes next in the stack, for the reviewer note.
+        checks: what must hold of its tree beyond the gates, in file order.
+    """
 
     pr: PrNumber
     branch: BranchName
     title: str = ""
     next: str = ""
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)

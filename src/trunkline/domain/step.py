@@ -19,6 +19,7 @@ class StepName(Enum):
     ONTO = "onto"
     FMT = "fmt"
     GATES = "gates"
+    CHECKS = "checks"
     PUSH = "push"
     READY = "ready"
     NOTE = "note"

@@ -22,6 +22,8 @@ class Gate:
         needs: programs that must be installed.
         timeout: seconds it may take.
         sandbox: it runs without network and home directory, or not at all.
+        expects: the exit code that counts as a pass.
+        must_run: test filters for each of which at least one test must have passed.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Gate:
     needs: tuple[str, ...]
     timeout: float
     sandbox: bool = False
+    expects: int = 0
+    must_run: tuple[str, ...] = ()
 
     @property
     def typed(self) -> str:
@@ -75,9 +79,13 @@ def catalogue(settings: GateSettings) -> tuple[Gate, ...]:
     return tuple(gates.values())
 
 
+def feature_flags(settings: GateSettings) -> tuple[str, ...]:
+    """Return the flags that choose a stack's cargo features; none for cargo's defaults."""
+    return ("--no-default-features", "--features", ",".join(settings.features)) if settings.features else ()
+
+
 def _made(default: _Default, settings: GateSettings) -> Gate:
-    features = f"--no-default-features --features {','.join(settings.features)}" if settings.features else ""
-    run = default.run.format(features=features, msrv=settings.msrv)
+    run = default.run.format(features=" ".join(feature_flags(settings)), msrv=settings.msrv)
     argv = tuple(run.split())
     return Gate(default.name, argv, default.env, default.group, ("cargo",), settings.timeout, settings.sandbox)
 

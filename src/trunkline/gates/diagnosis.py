@@ -35,6 +35,7 @@ _CAUSES = (
     ),
     (r"is not installed for the toolchain", "a component is missing", "rustup component add clippy rustfmt"),
 )
+_NAMED = 3  # tests that a summary names
 _WAITING = r"Blocking waiting for file lock"
 _PLACE = re.compile(r"^\s*--> (\S+:\d+:\d+)", re.MULTILINE)
 _ERROR = re.compile(r"^(error(?:\[E\d+\])?: .+)$", re.MULTILINE)
@@ -42,6 +43,32 @@ _CAUSED_BY = re.compile(r"^(?:  |\t)\s*(no matching package.*|failed to .*)$", r
 _TEST = re.compile(r"^---- (\S+) (?:stdout|stderr) ----$", re.MULTILINE)
 _PANIC = re.compile(r"panicked at (\S+:\d+:\d+):\n(.*)$", re.MULTILINE)
 _DIFFERENCE = re.compile(r"^Diff in (.+?):\d+:?$", re.MULTILINE)
+
+# libtest: `test evict::keeps_order ... ok`; nextest: `PASS [   0.004s] kv-cache evict::keeps_order`. Its numbering,
+# `(1/3)`, and the crate's name stand before the test's.
+_PASSED = re.compile(
+    r"^test (\S+)(?: - [^\n]*)? \.\.\. ok$|^\s+PASS \[[^\]]*\](?: \([^)]*\))? \S+ (\S+)$", re.MULTILINE
+)
+
+
+def _passed_tests(log: str) -> tuple[str, ...]:
+    """Return the names of the tests that ran and passed, in the log's order."""
+    return tuple(match[1] or match[2] for match in _PASSED.finditer(log))
+
+
+def not_run(log: str, filters: Sequence[str]) -> str:
+    """Return what is lacking where a test filter ran no test at all, which proves nothing; or ""."""
+    passed = _passed_tests(log)
+    empty = [each for each in filters if not any(each in name for name in passed)]
+    return f"no test ran for {', '.join(empty)}" if empty else ""
+
+
+def ran(log: str) -> str:
+    """Return how many tests passed, for people."""
+    passed = _passed_tests(log)
+    return f"{len(passed)} test{'' if len(passed) == 1 else 's'} passed: {', '.join(passed[:_NAMED])}" + (
+        f" and {len(passed) - _NAMED} more" if len(passed) > _NAMED else ""
+    )
 
 
 def diagnose(log: str, compiler: CompilerError | None, cwd: Path) -> tuple[str, str]:

@@ -96,12 +96,18 @@ def proven(
         work: the work tree that would be gated, whose surroundings configure cargo; None: however that was then.
     """
     config = None if work is None else cargo.outer_config(work)
-    asked = Asked(gate.name, tree, gate.argv, gate_environment(gate), toolchain, config, gate.sandbox)
+    env = gate_environment(gate)
+    return proof(known, Asked(gate.name, tree, gate.argv, env, toolchain, config, gate.sandbox, gate.expects), gate)
+
+
+def proof(known: KnownReceipts, asked: Asked, gate: Gate) -> GateOutcome | None:
+    """Return the pass that the newest fitting receipt proves; None: none fits."""
     for path, receipt in known:
         if receipt.proves(asked):
             return GateOutcome(
                 gate.name, Verdict.PASSED, receipt.seconds, gate.typed, receipt.toolchain.name,
                 log=str(path.parent / receipt.log), reused=True, sandbox=receipt.sandbox,
+                summary=receipt.summary, started=receipt.started,
             )  # fmt: skip
     return None
 
@@ -166,7 +172,7 @@ def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain, say: Ca
     started = dt.datetime.now(dt.timezone.utc)
     log = private_directory(ground.run / "logs") / f"{gate.name}.log"
     attempt, attempts = _attempt(ground, gate, log, {}), 1
-    if attempt.ended and attempt.done.returncode and diagnosis.is_compiler_crash(attempt.text):
+    if attempt.ended and attempt.done.returncode != gate.expects and diagnosis.is_compiler_crash(attempt.text):
         attempt, attempts = _attempt(ground, gate, log, {"RUSTC_WRAPPER": ""}), 2
     written = worktrees.leftovers(ground.git, ground.slot)
     digest = hashlib.sha256(attempt.log).hexdigest()
@@ -187,6 +193,9 @@ def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain, say: Ca
         log_sha256=digest,
         attempts=attempts,
         config_sha256=cargo.outer_config(ground.slot.tree),
+        expects=gate.expects,
+        lacked=diagnosis.not_run(attempt.text, gate.must_run) if attempt.done.returncode == gate.expects else "",
+        summary=diagnosis.ran(attempt.text) if gate.must_run else "",
     )
     if attempt.ended and not written:
         kept = store.write(receipt, attempt.log)
@@ -202,15 +211,20 @@ def _judged(ground: Ground, gate: Gate, attempt: _Attempt, receipt: Receipt, wri
         verdict, why = Verdict.TIMED_OUT, diagnosis.overdue(attempt.text, gate.timeout)
     elif attempt.done.returncode < 0:
         verdict, why = Verdict.INTERRUPTED, f"ended by signal {-attempt.done.returncode}"
-    elif attempt.done.returncode:
+    elif attempt.done.returncode != gate.expects:
         verdict = Verdict.FAILED
         why, cure = diagnosis.diagnose(attempt.text, attempt.error, ground.cwd)
+        if gate.expects:
+            why = f"exit code {attempt.done.returncode}, expected {gate.expects}" + (f": {why}" if why else "")
+    elif receipt.lacked:
+        verdict, why = Verdict.FAILED, receipt.lacked
     elif written:
         verdict = Verdict.FAILED
         why, cure = diagnosis.changed_sources(written)
     return GateOutcome(
-        gate.name, verdict, receipt.seconds, gate.typed, receipt.toolchain.name, why, cure, sandbox=receipt.sandbox
-    )
+        gate.name, verdict, receipt.seconds, gate.typed, receipt.toolchain.name, why, cure, sandbox=receipt.sandbox,
+        summary=receipt.summary, started=receipt.started,
+    )  # fmt: skip
 
 
 def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) -> _Attempt:
@@ -227,7 +241,7 @@ def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) ->
             done = proc.run_logged(argv, cwd=ground.cwd, env=env, timeout=gate.timeout, log=log)
             attempt = _Attempt(done, log.read_bytes())
             asking = cargo.asking_why(gate.argv)
-            if not attempt.ended or done.returncode == 0 or not asking:
+            if not attempt.ended or done.returncode == gate.expects or not asking:
                 return attempt
             again = _as_asked(ground, gate, asking, fifo)
             seconds = min(gate.timeout, _DIAGNOSIS_SECONDS)

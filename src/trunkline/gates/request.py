@@ -76,7 +76,8 @@ def read(run: Path) -> Request:
     """Read the question from a run's directory."""
     raw = json.loads((run / "request.json").read_bytes())
     gates = tuple(
-        Gate(**{**each, "argv": tuple(each["argv"]), "needs": tuple(each["needs"])}) for each in raw["gates"]
+        Gate(**{**each, **{name: tuple(each[name]) for name in ("argv", "needs", "must_run")}})
+        for each in raw["gates"]
     )
     toolchains = {name: Toolchain(**each) for name, each in raw["toolchains"].items()}
     return Request(raw["top"], raw["root"], gates, raw["commit"], raw["fresh"], raw["sign"], toolchains)

@@ -67,7 +67,7 @@ def _version(rustc: str) -> str:
 def receipts_table(rows: Sequence[tuple[Receipt, bool, str]]) -> Table:
     """Return receipts, one a row: (receipt, whether something is wrong with it, who signed it)."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "gate", "commit", "tree", "seconds", "rustc", "sandbox", "started, UTC", "signed"):
+    for name in ("", "gate", "commit", "tree", "seconds", "with", "sandbox", "started, UTC", "signed"):
         table.add_column(name, no_wrap=bool(name), min_width=1)
     for receipt, wrong, signed in rows:
         good = receipt.passed and not wrong

@@ -31,6 +31,9 @@ def reviewer_note(facts: NoteFacts) -> str:
         "",
         *[_gate(name, outcome) for name, outcome in facts.gates],
     ]
+    if facts.checks:
+        lines += ["", "Checks of this entry, on the same tree:", ""]
+        lines += [_check(text, outcome) for text, outcome in facts.checks]
     if facts.skipped:
         lines += ["", f"Skipped by name: {', '.join(facts.skipped)}."]
     if facts.next:
@@ -67,6 +70,14 @@ def _gate(name: str, outcome: GateOutcome | None) -> str:
     said = _UNPROVEN[outcome.verdict if outcome is not None else None]
     cure = f": {for_markdown(outcome.cure)}" if outcome is not None and outcome.cure else ""
     return f"- [ ] **{name}** {said}{f' (`{cure[2:]}`)' if cure else ''}"
+
+
+def _check(text: str, outcome: GateOutcome | None) -> str:
+    said = _own_markdown(text)
+    if outcome is not None and outcome.verdict is Verdict.PASSED:
+        shown = for_markdown(outcome.summary) if outcome.summary else f"`{for_markdown(outcome.command)}`"
+        return f"- [x] {said}: {shown}"
+    return f"- [ ] {said}: {_UNPROVEN[outcome.verdict if outcome is not None else None]}"
 
 
 def _took(outcome: GateOutcome) -> str:

@@ -18,7 +18,8 @@ from trunkline.report.gates import receipts_table, stack_table
 from trunkline.tasks.telling import Told, telling
 from trunkline.workflows import gate_stack as stack_workflow
 from trunkline.workflows import receipts as receipts_workflow
-from trunkline.workflows.context import choose_stack, load_stacks, top_of
+from trunkline.workflows.context import Options, choose_stack, load_stacks, open_context, top_of
+from trunkline.workflows.steps import checks
 
 _STACK = "which stack, where stack.toml has several"
 _JSON = "one JSON object on stdout; progress on stderr"
@@ -57,6 +58,40 @@ def gates_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
     body.__doc__ = f"{single.__doc__} With --stack alone: of every entry, bottom first."
     help_ = {**single.help, "stack": f"{_STACK}; alone: gate every entry", "all": "gate every entry of the stack"}
     return Task(body, name="gates", help=help_, optional=("stack",))
+
+
+def checks_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
+    """Return the task `checks`: as the other steps are, or with `--tick` a person's word for one of them."""
+
+    def body(
+        context: InvokeContext,
+        pr: str | None = None,
+        stack: str = "",
+        tick: str = "",
+        reason: str = "",
+        skip: str = "",
+        accept_unavailable: str = "",
+        fork_point: str = "",
+        fresh: bool = False,
+        dry_run: bool = False,
+        json: bool = False,
+        yes: bool = False,
+    ) -> None:
+        if not tick:
+            single.body(
+                context, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable, fork_point=fork_point,
+                fresh=fresh, dry_run=dry_run, json=json, yes=yes,
+            )  # fmt: skip
+            return
+        with telling("checks", json_wanted=json) as told:
+            here = open_context(pr, stack=stack, options=Options(), tell=told.terminal)
+            outcome = checks.tick(here, tick, reason)
+            told.account.update(pr=here.entry.pr, ticked=outcome.to_json())
+            told.terminal.line(("✓ ", "green"), f"{tick} on {short(here.local_tip())}: {outcome.summary}")
+
+    body.__doc__ = f"{single.__doc__} --tick NAME --reason WHY: you looked."
+    help_ = {**single.help, "tick": "a manual check, by name: it holds on this tree", "reason": "why it holds"}
+    return Task(body, name="checks", help=help_)
 
 
 def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool) -> None:
@@ -149,6 +184,7 @@ def pull(_: InvokeContext, stack: str = "", json: bool = False) -> None:
 
 
 def add_to(namespace: Collection) -> None:
-    """Add these tasks to the collection, `gates` in place of the single step of that name."""
+    """Add these tasks to the collection, `gates` and `checks` in place of the single steps of these names."""
     namespace.add_task(gates_task(namespace.tasks["gates"]))
+    namespace.add_task(checks_task(namespace.tasks["checks"]))
     namespace.add_collection(Collection("receipts", list_, verify, push, pull))

@@ -26,6 +26,7 @@ _DOCS = {
     StepName.ONTO: "Step 4: replay the entry's own commits, and nothing else, onto trunk.",
     StepName.FMT: "Step 5: cargo fmt --all; what it changes becomes a commit of its own.",
     StepName.GATES: "Step 6: run the cargo gates on exactly the entry's tree.",
+    StepName.CHECKS: "After step 6: evaluate the entry's own checks: patterns, commands, tests, a person's word.",
     StepName.PUSH: "Step 7: push the branch, if the gates passed and the remote still has what was seen.",
     StepName.READY: "Step 8: retarget the pull request to trunk and mark it ready for review.",
     StepName.NOTE: "Step 9: write the reviewer note into the pull request's description.",

@@ -83,7 +83,7 @@ class Watch:
         self._tell.running(self._running)
         how = "receipt" if outcome.reused else f"{outcome.seconds:.1f}s"
         why = f": {outcome.diagnosis or outcome.cure}" if outcome.verdict is not Verdict.PASSED else ""
-        self._tell.progress(f"{outcome.gate:8}{outcome.verdict.value} ({how}){why}")
+        self._tell.progress(f"{outcome.gate:7} {outcome.verdict.value} ({how}){why}")
 
 
 def names(stack: Stack) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
     steps: list[Step] = []
     for entry in entries:
         there = context.of(entry)
-        own = (*(_step(there, name) for name in _FIRST), wait.plan(there), merge.plan(there))
+        own = (*(_step(there, name) for name in rebase.needed(_FIRST, entry)), wait.plan(there), merge.plan(there))
         steps += [replace(step, pr=entry.pr) for step in own]
     steps.append(tidy.plan(context))
     skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in context.options.skip))

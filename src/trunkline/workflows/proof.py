@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from trunkline.adapters import history
+from trunkline.domain.check import Check
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber, oid, short
 from trunkline.domain.note import Rebased
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import StepName
+from trunkline.gates import checks
 from trunkline.gates.run import gate_names, proven
 from trunkline.workflows.base import base_of, open_below
 from trunkline.workflows.context import Context
@@ -22,30 +24,51 @@ def gates_for(context: Context, tip: Oid) -> tuple[tuple[str, GateOutcome | None
     """
     settings = context.stack.gates
     receipts = {outcome.gate: outcome for outcome in proven(context.git, tip, settings)}
-    tried = {name: GateOutcome.unavailable(name, cure) for name, cure in unavailable_gates(context, tip).items()}
+    tried = {
+        name: GateOutcome.unavailable(name, cure) for name, cure in unavailable_gates(context, tip, "gated").items()
+    }
     return tuple((name, receipts.get(name) or tried.get(name)) for name in gate_names(settings))
 
 
+def subject_of(context: Context, tip: Oid) -> checks.Subject:
+    """Return what the entry's checks are asked about: a tip, and where its own commits begin."""
+    base = base_of(context).oid
+    return checks.Subject(context.git, tip, history.merge_base(context.git, base, tip) or base, context.stack.gates)
+
+
+def checks_for(context: Context, tip: Oid) -> tuple[tuple[Check, GateOutcome | None], ...]:
+    """Return every check of the entry with what is proven for exactly this commit's tree; None: nothing is."""
+    own = context.entry.checks
+    if not own:
+        return ()
+    receipts = checks.proven(subject_of(context, tip), own)
+    tried = {
+        name: GateOutcome.unavailable(name, cure) for name, cure in unavailable_gates(context, tip, "checked").items()
+    }
+    return tuple((check, receipts.get(check.name) or tried.get(check.name)) for check in own)
+
+
 def require_gates(context: Context, tip: Oid) -> None:
-    """See that every gate has passed on this commit's tree, is accepted as unavailable, or gates are skipped by name.
+    """See that every gate and check has passed on this commit's tree, is accepted as unavailable, or is skipped.
 
     Raises:
         Refused: one has not.
     """
-    if StepName.GATES in context.options.skip:
-        return
-    gates = gates_for(context, tip)
-    lacking = [
-        f"{name}: {outcome.verdict.value if outcome else 'not run on this tree'}"
-        for name, outcome in gates
-        if not (outcome and outcome.verdict is Verdict.PASSED) and not accepted(context, name, outcome)
-    ]
-    if lacking:
-        raise Refused(
-            f"the gates have not passed on {short(tip)}",
-            why="\n".join(lacking) + "\nnothing was pushed",
-            next_command=f"invoke gates --pr {context.entry.pr}",
-        )
+    own = ((check.name, outcome) for check, outcome in checks_for(context, tip))
+    for step, known in ((StepName.GATES, gates_for(context, tip)), (StepName.CHECKS, own)):
+        if step in context.options.skip:
+            continue
+        lacking = [
+            f"{name}: {outcome.verdict.value if outcome else 'not run on this tree'}"
+            for name, outcome in known
+            if not (outcome and outcome.verdict is Verdict.PASSED) and not accepted(context, name, outcome)
+        ]
+        if lacking:
+            raise Refused(
+                f"the {step.value} have not passed on {short(tip)}",
+                why="\n".join(lacking) + "\nnothing was pushed",
+                next_command=f"invoke {step.value} --pr {context.entry.pr}",
+            )
 
 
 def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str) -> None:

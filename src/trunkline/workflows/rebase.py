@@ -10,12 +10,14 @@ from typing import Any
 from trunkline.adapters import journal, lease
 from trunkline.domain.errors import Paused, UsageError
 from trunkline.domain.names import PrNumber, pr_number
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
 from trunkline.workflows import branch
 from trunkline.workflows.context import Context, Listener, Options, open_context
 from trunkline.workflows.steps import (
     checklist,
+    checks,
     fetch,
     fmt,
     gates,
@@ -44,6 +46,7 @@ _ALONE = {
     StepName.ONTO: _Way(onto.plan, onto.perform),
     StepName.FMT: _Way(fmt.plan, fmt.perform),
     StepName.GATES: _Way(gates.plan, gates.perform),
+    StepName.CHECKS: _Way(checks.plan, checks.perform),
     StepName.PUSH: _Way(push.plan, push.perform),
     StepName.READY: _Way(ready.plan, ready.perform),
     StepName.NOTE: _Way(note.plan, note.perform),
@@ -56,9 +59,14 @@ PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE})
 """What `--no-push` leaves out: everything that others see."""
 
 
-def steps_of(task: str) -> tuple[StepName, ...]:
-    """Return the steps of a task: all of them for `rebase`, else the one of that name."""
-    return REBASE_STEPS if task == WHOLE else (StepName(task),)
+def steps_of(task: str, entry: Entry) -> tuple[StepName, ...]:
+    """Return the steps of a task for an entry: all that it needs for `rebase`, else the one of that name."""
+    return needed(REBASE_STEPS, entry) if task == WHOLE else (StepName(task),)
+
+
+def needed(steps: Collection[StepName], entry: Entry) -> tuple[StepName, ...]:
+    """Return those of a landing's steps that an entry needs: one without checks has none to evaluate."""
+    return tuple(step for step in steps if step is not StepName.CHECKS or entry.checks)
 
 
 def step_names(text: str) -> frozenset[StepName]:
@@ -85,7 +93,7 @@ def plan(context: Context, task: str) -> Plan:
     Raises:
         TrunklineError: it could not be done; the same refusals as when it is.
     """
-    names = steps_of(task)
+    names = steps_of(task, context.entry)
     if StepName.VERIFY_MERGED in names:
         verify.perform(context)
     steps = []

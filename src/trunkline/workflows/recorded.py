@@ -44,11 +44,17 @@ def planned_remote(context: Context, tip: Oid) -> Oid | None:
     return context.git.resolve(str(seen)) if seen else None
 
 
-def unavailable_gates(context: Context, tip: Oid) -> dict[str, str]:
-    """Return the gates that the newest gates run on this commit could not run, each with its cure."""
+def unavailable_gates(context: Context, tip: Oid, kind: str) -> dict[str, str]:
+    """Return what the newest run on this commit could not run, each with its cure.
+
+    Args:
+        context: where.
+        tip: the commit.
+        kind: of the record that says so: `gated` for gates, `checked` for checks.
+    """
     for run in journal.runs(context.state):
         for record in reversed(run.records):
-            if record.kind == "gated" and record.data.get("commit") == tip:
+            if record.kind == kind and record.data.get("commit") == tip:
                 return {str(name): str(cure) for name, cure in dict(record.data.get("unavailable", {})).items()}
     return {}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from trunkline.adapters import history
 from trunkline.domain.checklist import Line, LineState
 from trunkline.domain.errors import TrunklineError
@@ -11,14 +13,19 @@ from trunkline.domain.receipt import Verdict
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
-from trunkline.workflows.proof import accepted, gates_for
+from trunkline.workflows.proof import accepted, checks_for, gates_for
 from trunkline.workflows.recorded import last_onto
 from trunkline.workflows.steps.verify import merged_below
+
+_RUNBOOKS = 6
+"""The lines of the runbook's checklist."""
 
 
 def plan(context: Context) -> Step:
     """Plan the step."""
-    return Step(StepName.CHECKLIST, f"evaluate the six lines of #{context.entry.pr}'s checklist")
+    return Step(
+        StepName.CHECKLIST, f"evaluate the {6 + len(context.entry.checks)} lines of #{context.entry.pr}'s checklist"
+    )
 
 
 def perform(context: Context, _acting: Acting | None = None) -> Outcome:
@@ -42,7 +49,7 @@ _BOX = {LineState.DONE: "x", LineState.OPEN: " ", LineState.SKIPPED: "-"}
 
 
 def evaluate(context: Context) -> tuple[Line, ...]:
-    """Return the six lines of the runbook's verification checklist, in its order."""
+    """Return the six lines of the runbook's checklist, in its order; the entry's checks stand after the gates."""
     pr, tip = context.pull_request(), context.local_tip()
     remote = context.world().local.remote
     noted = noted_commit(pr.body)
@@ -51,6 +58,7 @@ def evaluate(context: Context) -> tuple[Line, ...]:
         _merged(context),
         _rebased(context, tip),
         _gates(context, tip),
+        *_checks(context, tip),
         _line(
             "Force-pushed updated branch", remote == tip, StepName.PUSH in skip,
             f"{context.stack.remote} has {short(remote or 'nothing')}, you have {short(tip)}",
@@ -108,3 +116,14 @@ def _gates(context: Context, tip: Oid) -> Line:
     text = f"All {len(gates)} core CI gates pass locally"
     evidence = f"{len(passed)} passed on {short(tip)}" + (f"; {', '.join(lacking)}" if lacking else "")
     return _line(text, not lacking, waived or StepName.GATES in context.options.skip, evidence)
+
+
+def _checks(context: Context, tip: Oid) -> Iterator[Line]:
+    skip = StepName.CHECKS in context.options.skip
+    for check, outcome in checks_for(context, tip):
+        passed = outcome is not None and outcome.verdict is Verdict.PASSED
+        if outcome is None:
+            evidence = f"not run on {short(tip)}"
+        else:
+            evidence = f"{outcome.summary or outcome.command if passed else outcome.verdict.value} ({short(tip)})"
+        yield _line(check.text, passed, skip or accepted(context, check.name, outcome), evidence)

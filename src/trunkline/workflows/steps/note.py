@@ -11,6 +11,7 @@ from trunkline.workflows import statuses
 from trunkline.workflows.base import base_of
 from trunkline.workflows.context import Context
 from trunkline.workflows.proof import (
+    checks_for,
     gates_for,
     merged_numbers,
     own_commit_count,
@@ -67,6 +68,7 @@ def facts_of(context: Context) -> NoteFacts:
         own_commits=own_commit_count(context, tip),
         merged=merged_numbers(context),
         gates=gates_for(context, tip),
+        checks=tuple((check.text, outcome) for check, outcome in checks_for(context, tip)),
         skipped=skipped_by_name(context),
         next=context.entry.next,
         since=since,

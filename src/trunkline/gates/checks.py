@@ -1,0 +1,300 @@
+"""Evaluates the checks of an entry on a commit: each to a verdict with a receipt, as a gate's.
+
+Commands and tests run where gates run. Patterns are searched in the commit's own objects; nothing is checked out for
+them. What a person ticked is a receipt too: of exactly the tree that was looked at.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from trunkline.adapters import signing, structure, worktrees
+from trunkline.adapters.git import Git
+from trunkline.adapters.receipts import Store
+from trunkline.domain.check import (
+    Check,
+    CommandCheck,
+    ManualCheck,
+    Match,
+    PatternCheck,
+    TestCheck,
+    judge,
+)
+from trunkline.domain.names import Oid
+from trunkline.domain.receipt import Asked, GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.domain.stack import GateSettings
+from trunkline.gates import execute, request
+from trunkline.gates.catalogue import Gate, catalogue, feature_flags
+
+_SHOWN = 10  # matches that a failed check shows; its log has all
+_HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What checks are asked about.
+
+    Attributes:
+        git: the repository.
+        commit: the entry's tip.
+        base: the commit that its own commits follow; a search of what the entry adds depends on it.
+        settings: the `[gates]` table.
+    """
+
+    git: Git
+    commit: Oid
+    base: Oid
+    settings: GateSettings
+
+    @property
+    def tree(self) -> Oid:
+        """The commit's tree: what receipts prove something of."""
+        return self.git.tree(self.commit)
+
+
+def proven(subject: Subject, checks: Collection[Check]) -> dict[str, GateOutcome]:
+    """Return the checks that receipts prove for exactly the subject's tree, by name."""
+    known = execute.sound_receipts(Store(subject.git.state_dir()), subject.tree, lambda _: None)
+    found = {check.name: _proven(subject, check, known) for check in checks}
+    return {name: outcome for name, outcome in found.items() if outcome is not None}
+
+
+def run(
+    subject: Subject,
+    checks: Collection[Check],
+    *,
+    fresh: bool = False,
+    progress: Callable[[GateOutcome], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[GateOutcome, ...]:
+    """Evaluate checks, in their order; what a receipt proves is not run again.
+
+    Args:
+        subject: of what.
+        checks: the entry's.
+        fresh: whatever the receipts say; a person's word stands all the same.
+        progress: told each outcome as it comes.
+        say: told what a person should know beside the verdicts.
+
+    Raises:
+        UsageError: a pattern is none.
+    """
+    known = execute.sound_receipts(Store(subject.git.state_dir()), subject.tree, say)
+    outcomes = []
+    for check in checks:
+        outcome = None
+        if not fresh or isinstance(check, ManualCheck):
+            outcome = _proven(subject, check, known)
+        outcomes.append(outcome or _evaluated(subject, check, fresh=fresh, say=say))
+        progress(outcomes[-1])
+    return tuple(outcomes)
+
+
+def tick(subject: Subject, check: ManualCheck, *, who: str, reason: str, say: Callable[[str], None]) -> GateOutcome:
+    """Keep a person's word that a check holds, for exactly the subject's tree.
+
+    Args:
+        subject: what they looked at.
+        check: what they say.
+        who: their name, as git has it.
+        reason: why it holds.
+        say: told what a person should know beside the verdict.
+    """
+    _keep(subject, check, f"{who}: {reason}", f"{check.text}\n\n{who}\n{reason}\n", Toolchain("", ""), 0.0, 0, say)
+    proof = _proven(subject, check, execute.sound_receipts(Store(subject.git.state_dir()), subject.tree, say))
+    return proof or GateOutcome(check.name, Verdict.FAILED, diagnosis="its receipt cannot be read")
+
+
+def stale_tick(subject: Subject, check: ManualCheck) -> Receipt | None:
+    """Return the newest tick of a check on another tree; None: nobody ever ticked it."""
+    gate = _gate(subject, check)
+    ticks = (receipt for receipt in Store(subject.git.state_dir()).of_gate(check.name) if receipt.argv == gate.argv)
+    return max(ticks, key=lambda receipt: receipt.started, default=None)
+
+
+def _evaluated(subject: Subject, check: Check, *, fresh: bool, say: Callable[[str], None]) -> GateOutcome:
+    if isinstance(check, PatternCheck):
+        return _searched(subject, check, say)
+    if isinstance(check, ManualCheck):
+        return _unticked(subject, check)
+    with worktrees.slot(subject.git, subject.commit) as slot:
+        place = request.new_run(subject.git.common_dir())
+        ground = execute.Ground(subject.git, slot, subject.settings.root, place, subject.settings.sign)
+        return execute.execute(ground, _gate(subject, check), fresh=fresh, toolchain=None, say=say)
+
+
+def _unticked(subject: Subject, check: ManualCheck) -> GateOutcome:
+    earlier = stale_tick(subject, check)
+    if earlier is None:
+        why = "nobody has ticked it"
+    else:
+        why = f"the tree has changed since {earlier.summary} ({earlier.started[:10]}, tree {earlier.tree[:7]})"
+    return GateOutcome(check.name, Verdict.FAILED, command=_gate(subject, check).typed, diagnosis=why)
+
+
+def _searched(subject: Subject, check: PatternCheck, say: Callable[[str], None]) -> GateOutcome:
+    tool, gate = structure.version(), _gate(subject, check)
+    if not tool:
+        return GateOutcome(check.name, Verdict.UNAVAILABLE, command=gate.typed, cure=structure.INSTALL)
+    began = time.monotonic()
+    lines = _named_files(subject, check.paths) if check.paths else _added_lines(subject)
+    sources = _read(subject, lines)
+    matches = structure.search(sources, check.pattern, check.inside, partial(_source, subject))
+    counted = tuple(match for match in matches if _counts(match, lines[match.path]))
+    judgement = judge(check, counted, len(sources))
+    shown = [str(match) for match in judgement.shown]
+    log = "\n".join([gate.typed, "", judgement.summary, *shown, ""])
+    seconds, code = time.monotonic() - began, 0 if judgement.holds else 1
+    found = f": {shown[0]}" if judgement.holds and len(shown) == 1 else ""
+    path = _keep(subject, check, judgement.summary + found, log, Toolchain(tool, ""), seconds, code, say)
+    more = [f"and {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
+    return GateOutcome(
+        check.name,
+        Verdict.PASSED if judgement.holds else Verdict.FAILED,
+        seconds,
+        gate.typed,
+        tool,
+        "" if judgement.holds else "\n".join([judgement.summary, *shown[:_SHOWN], *more]),
+        log=str(path),
+        summary=judgement.summary + found,
+    )
+
+
+def _counts(match: Match, lines: range | frozenset[int]) -> bool:
+    return not lines or any(line in lines for line in range(match.line, match.end + 1))
+
+
+_WHOLE = range(0)
+"""All lines of a file."""
+
+
+def _named_files(subject: Subject, paths: Collection[str]) -> dict[str, range | frozenset[int]]:
+    git = subject.git
+    nothing = git.fact("hash-object", "-t", "tree", "/dev/null").text  # the empty tree, in the repository's hash
+    specs = [f":(top,glob){path}" for path in paths]
+    names = git.query("diff-tree", "-r", "-z", "--name-only", nothing, subject.commit, "--", *specs).stdout
+    return {name: _WHOLE for name in names.decode("utf-8", "replace").split("\0") if name.endswith(".rs")}
+
+
+def _added_lines(subject: Subject) -> dict[str, range | frozenset[int]]:
+    """Return the lines that the entry's own commits add: path -> their numbers in the commit's file."""
+    git = subject.git
+    text = git.query(
+        "-c", "core.quotePath=false", "diff-tree", "-r", "-p", "--unified=0", "--no-renames", "--no-color",
+        "--no-ext-diff", "--no-textconv",
+        "--diff-filter=AM", "--src-prefix=a/", "--dst-prefix=b/", subject.base, subject.commit,
+        "--", ":(top,glob)**/*.rs",
+    ).text  # fmt: skip
+    return {path: numbers for path, numbers in _hunks(text.splitlines()) if numbers}
+
+
+def _hunks(lines: Sequence[str]) -> Iterator[tuple[str, frozenset[int]]]:
+    """Yield each file of a patch without context: its path, and the numbers of the lines that it adds."""
+    path, numbers, at = "", set[int](), 0
+    while at < len(lines):
+        line = lines[at]
+        at += 1
+        if line.startswith("diff --git"):
+            yield path, frozenset(numbers)
+            path, numbers = "", set()
+        elif line.startswith("+++ "):
+            path = line.removeprefix("+++ b/").rstrip("\t")
+        elif hunk := _HUNK.match(line):
+            gone, start, come = int(hunk[1] or 1), int(hunk[2]), int(hunk[3] or 1)
+            numbers.update(range(start, start + come))
+            at += gone + come  # what is in a hunk may look like a header
+    yield path, frozenset(numbers)
+
+
+def _read(subject: Subject, paths: Mapping[str, object]) -> dict[str, str]:
+    asked = "".join(f"{subject.commit}:{path}\n" for path in paths).encode()
+    output = subject.git.query("cat-file", "--batch", stdin=asked).stdout
+    return dict(zip(paths, _blobs(output), strict=True))
+
+
+def _source(subject: Subject, path: str) -> str | None:
+    done = subject.git.fact("cat-file", "blob", f"{subject.commit}:{path}", ok=(0, 128))
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+
+
+def _blobs(output: bytes) -> Iterator[str]:
+    """Yield the contents in what `git cat-file --batch` printed."""
+    start = 0
+    while start < len(output):
+        end = output.index(b"\n", start)
+        size = int(output[start:end].split()[-1])
+        start = end + 1 + size + 1
+        yield output[end + 1 : start - 1].decode("utf-8", "replace")
+
+
+def _proven(subject: Subject, check: Check, known: execute.KnownReceipts) -> GateOutcome | None:
+    gate = _gate(subject, check)
+    if isinstance(check, CommandCheck | TestCheck):
+        return execute.proven(known, gate, subject.tree, None, None)
+    return execute.proof(known, Asked(gate.name, subject.tree, gate.argv, {}), gate)
+
+
+def _gate(subject: Subject, check: Check) -> Gate:
+    """Return a check as the gate that it is; of a pattern or a person's word, the command is only its name."""
+    settings = subject.settings
+    own = Gate(check.name, (), {}, check.name, (), settings.timeout, settings.sandbox)
+    if isinstance(check, CommandCheck):
+        return replace(own, argv=check.run, env=check.env, expects=check.exit)
+    if isinstance(check, TestCheck):
+        return _test_gate(check, settings)
+    if isinstance(check, ManualCheck):
+        return replace(own, argv=("tick", check.text))
+    inside = [part for place in check.inside for part in ("--inside", place)]
+    scope = check.paths or ("--added-since", subject.base)
+    return replace(own, argv=("ast-grep", "--lang", "rust", f"--{check.expect.value}", check.sought, *inside, *scope))
+
+
+def _test_gate(check: TestCheck, settings: GateSettings) -> Gate:
+    """Return the stack's test gate narrowed to the filters: same units, same directory, nothing is compiled twice."""
+    gate = next(gate for gate in catalogue(settings) if gate.name == "test")
+    argv = gate.argv if check.args is None else ("cargo", "test", "--locked", *feature_flags(settings), *check.args)
+    filtered = (*argv, *(() if "--" in argv else ("--",)), *check.tests)
+    return replace(gate, name=check.name, argv=filtered, must_run=check.tests)
+
+
+def _keep(
+    subject: Subject,
+    check: Check,
+    summary: str,
+    log: str,
+    tool: Toolchain,
+    seconds: float,
+    code: int,
+    say: Callable[[str], None],
+) -> Path:
+    """Write the receipt of a check that ran no command; return where its log is."""
+    content = log.encode()
+    digest = hashlib.sha256(content).hexdigest()
+    receipt = Receipt(
+        gate=check.name,
+        commit=subject.commit,
+        tree=subject.tree,
+        argv=_gate(subject, check).argv,
+        env={},
+        passed_through=(),
+        toolchain=tool,
+        lock_sha256="",
+        sandbox="none",
+        started=dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds"),
+        seconds=round(seconds, 3),
+        exit_code=code,
+        log=f"{digest[:32]}.log",
+        log_sha256=digest,
+        summary=summary,
+    )
+    path = Store(subject.git.state_dir()).write(receipt, content)
+    if subject.settings.sign and (problem := signing.sign(path, subject.settings.sign)):
+        say(f"the receipt is not signed: {problem}")
+    return path.with_name(receipt.log)

@@ -1,0 +1,119 @@
+"""checks: what the entry's `[[entry.check]]` tables say must hold of its tree, each with a receipt."""
+
+from __future__ import annotations
+
+import time
+
+from trunkline.domain.check import ManualCheck
+from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.domain.names import Oid, short
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.engine import Acting
+from trunkline.gates import checks
+from trunkline.workflows.context import Context
+from trunkline.workflows.gate_stack import Watch
+from trunkline.workflows.proof import accepted, subject_of
+
+_MARKS = {Verdict.PASSED: "ok", Verdict.UNAVAILABLE: "could not run"}
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    own = context.entry.checks
+    names = ", ".join(check.name for check in own)
+    told = f"{len(own)} checks of the entry: {names}" if own else f"#{context.entry.pr} has no check in stack.toml"
+    return Step(StepName.CHECKS, told, (f"invoke checks --pr {context.entry.pr}",) if own else ())
+
+
+def perform(context: Context, acting: Acting) -> Outcome:
+    """Evaluate every check on the local branch's tip.
+
+    Raises:
+        CheckFailed: one does not hold, or could not run and was not accepted as unavailable.
+        UsageError: a pattern is none.
+    """
+    own = context.entry.checks
+    if not own:
+        return Outcome("checks", f"#{context.entry.pr} has none in stack.toml", Mark.NOTHING)
+    tip = context.local_tip()
+    started, watch = time.monotonic(), Watch(context.tell)
+    outcomes = checks.run(
+        subject_of(context, tip), own, fresh=context.options.fresh, progress=watch.ended, say=context.tell.progress
+    )
+    cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
+    acting.note("checked", commit=tip, unavailable=cures)
+    wrong = [
+        outcome
+        for outcome in outcomes
+        if outcome.verdict is not Verdict.PASSED and not accepted(context, outcome.gate, outcome)
+    ]
+    if wrong:
+        raise _failure(context, wrong, tip)
+    waived = [outcome for outcome in outcomes if outcome.verdict is not Verdict.PASSED]
+    reused = sum(outcome.reused for outcome in outcomes)
+    titles = {check.name: check.text for check in own}
+    return Outcome(
+        "checks",
+        f"{len(outcomes) - len(waived)} of {len(outcomes)} on {short(tip)}"
+        + (f" ({reused} from receipts)" if reused else ""),
+        Mark.WARNED if waived else Mark.DONE,
+        tuple(f"{titles[each.gate]}: {each.summary or _told(each)}" for each in outcomes),
+        {"outcomes": [outcome.to_json() for outcome in outcomes]},
+        time.monotonic() - started,
+    )
+
+
+def tick(context: Context, name: str, reason: str) -> GateOutcome:
+    """Keep the word of the person here that a manual check holds on the local branch's tip.
+
+    Raises:
+        UsageError: the entry has no such check, a machine can decide it, or there is no reason.
+    """
+    pr = context.entry.pr
+    manual = [check for check in context.entry.checks if isinstance(check, ManualCheck)]
+    check = next((check for check in manual if check.name == name), None)
+    if check is None:
+        known = any(each.name == name for each in context.entry.checks)
+        raise UsageError(
+            f"--tick {name}: " + ("a machine decides that check" if known else f"#{pr} has no check of that name"),
+            why=f"its manual checks: {', '.join(each.name for each in manual) or 'none'}",
+            next_command=f"invoke checks --pr {pr}",
+        )
+    if not reason.strip():
+        raise UsageError(
+            f"--tick {name}: a tick needs its reason",
+            why="reviewers read it in the note",
+            next_command=_tick_command(pr, name),
+        )
+    who = context.git.query("var", "GIT_AUTHOR_IDENT").text.rpartition(">")[0] + ">"
+    subject = subject_of(context, context.local_tip())
+    return checks.tick(subject, check, who=who, reason=" ".join(reason.split()), say=context.tell.progress)
+
+
+def _tick_command(pr: int, name: str) -> str:
+    return f"invoke checks --pr {pr} --tick {name} --reason WHY"
+
+
+def _told(outcome: GateOutcome) -> str:
+    return f"{_MARKS.get(outcome.verdict, outcome.verdict.value)}" + (f": {outcome.cure}" if outcome.cure else "")
+
+
+def _failure(context: Context, wrong: list[GateOutcome], tip: Oid) -> CheckFailed:
+    entry = context.entry
+    named = {check.name: check for check in entry.checks}
+    lines = []
+    for outcome in wrong:
+        indented = outcome.diagnosis.replace("\n", "\n  ")
+        lines.append(f"{outcome.gate} ({named[outcome.gate].text}): {indented or outcome.verdict.value}")
+        lines += [f"  log: {outcome.log}"] if outcome.log else []
+    first = wrong[0]
+    ticks = [_tick_command(entry.pr, each.gate) for each in wrong if isinstance(named[each.gate], ManualCheck)]
+    missing = ",".join(each.gate for each in wrong if each.verdict is Verdict.UNAVAILABLE)
+    task = f"invoke rebase --pr {entry.pr}"
+    again = f"{task} --accept-unavailable {missing}" if missing else "invoke continue"
+    return CheckFailed(
+        f"{len(wrong)} of {len(entry.checks)} checks do not hold on {short(tip)}; nothing was pushed",
+        why="\n".join(lines),
+        next_command=tuple(dict.fromkeys(part for part in (first.cure, *ticks, again) if part)),
+    )

@@ -1,0 +1,200 @@
+"""Checks of an entry: evaluated after the gates, evidenced by receipts, told in the checklist and the note."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.killing import Kill, Yard, YardLanding, records, warm
+from support.landing import BODY, NO_OP_GATES, STACK, Landing, small_stack
+
+pytestmark = pytest.mark.gh
+
+CHECKS = """\
+next = "PR-3 will use `pool.deallocate(entry.block)`."
+
+[[entry.check]]
+kind = "pattern"
+name = "entry-struct"
+title = "There is an `Entry`"
+pattern = "pub struct $NAME;"
+paths = ["src/entry.rs"]
+
+[[entry.check]]
+kind = "command"
+name = "no-todo"
+run = ["git", "grep", "-q", "TODO"]
+exit = 1
+
+[[entry.check]]
+kind = "manual"
+name = "read-it"
+title = "Somebody has read the docs"
+"""
+TICK = ("checks", "--pr", "519", "--tick", "read-it", "--reason", "every line")
+
+
+def stack(checks: str) -> str:
+    """Return stack.toml with these checks of #519."""
+    return STACK.format(gates=NO_OP_GATES).replace(CHECKS.partition("\n")[0] + "\n", checks)
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Iterator[Landing]:
+    """Return the small stack with #518 merged."""
+    with small_stack(tmp_path, merged=True) as made:
+        yield made
+
+
+@pytest.fixture
+def file(tmp_path: Path, landing: Landing, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a stack.toml beside the repository, with checks, that tasks read; #519's branch is here."""
+    landing.clone.git("branch", "--quiet", "feat/two", "origin/feat/two")
+    path = tmp_path / "checked.toml"
+    path.write_text(stack(CHECKS))
+    monkeypatch.setenv("TRUNKLINE_STACK_FILE", str(path))
+    return path
+
+
+@pytest.mark.usefixtures("file")
+def test_a_landing_waits_for_a_persons_word(landing: Landing) -> None:
+    """The gates pass, a manual check stops before the push; ticked, continue lands it; note and checklist have it."""
+    stopped = landing.invoke("rebase", "--pr", "519")
+    assert stopped.code == 1, stopped.out + stopped.err
+    told = (stopped.out + stopped.err).splitlines()
+    assert told[-2:] == [
+        "next: invoke checks --pr 519 --tick read-it --reason WHY",
+        "next: invoke continue",
+    ]
+    assert "read-it (Somebody has read the docs): nobody has ticked it" in stopped.out + stopped.err
+    assert landing.remote_head("feat/two") == landing.heads[519]
+    ticked = landing.invoke(*TICK)
+    assert (ticked.code, ">: every line" in ticked.out) == (0, True), ticked.out + ticked.err
+    ended = landing.invoke("continue")
+    assert ended.code == 0, ended.out + ended.err
+    assert "3 of 3 on" in ended.out
+    assert "(3 from receipts)" in ended.out
+    body = landing.pr(519)["body"]
+    assert body.startswith(BODY)
+    assert "- [x] There is an `Entry`: found: src/entry.rs:4: pub struct Entry;" in body
+    assert "- [x] no-todo: `git grep -q TODO`" in body
+    assert "- [x] Somebody has read the docs: " in body
+    listed = landing.invoke("checklist", "--pr", "519", "--json").json
+    lines = {line["line"]: line["state"] for line in listed["steps"][0]["data"]["lines"]}
+    assert lines["Somebody has read the docs"] == lines["There is an `Entry`"] == "done"
+    verified = landing.invoke("receipts.verify")
+    assert verified.code == 0, verified.out
+
+
+def test_a_tick_is_of_one_tree(landing: Landing, file: Path) -> None:
+    """Amended, the tick is stale, and says whose it was; a push is refused over it."""
+    assert landing.invoke("rebase", "--pr", "519", "--skip", "checks", "--no-push").code == 0
+    landing.clone.git("switch", "--quiet", "feat/two")
+    assert landing.invoke(*TICK).code == 0
+    assert landing.invoke("checks", "--pr", "519").code == 0
+    landing.clone.commit("more", {"src/entry.rs": "//! Entry.\n\n/// Entry.\npub struct Other;\n"})
+    stale = landing.invoke("checks", "--pr", "519")
+    assert stale.code == 1
+    assert "read-it (Somebody has read the docs): the tree has changed since" in stale.err
+    assert ">: every line (20" in stale.err
+    file.write_text(stack(CHECKS.replace('kind = "manual"', 'kind = "manual"  # only')))
+    refused = landing.invoke("push", "--pr", "519", "--skip", "gates")
+    assert refused.code == 5
+    assert "the checks have not passed" in refused.err
+    assert refused.err.splitlines()[-1] == "next: invoke checks --pr 519"
+
+
+def test_what_fails_is_shown_with_file_line_and_code(landing: Landing, file: Path) -> None:
+    """A pattern where it must not be, a command that ends otherwise, a test filter that runs nothing."""
+    file.write_text(
+        stack(
+            '[[entry.check]]\nkind = "pattern"\nname = "nowhere"\npattern = "pub struct $N;"\nexpect = "absent"\n'
+            '[[entry.check]]\nkind = "pattern"\nname = "gated"\npattern = "pub struct $N;"\nexpect = "inside"\n'
+            'inside = ["#[cfg(test)]"]\n'
+            '[[entry.check]]\nkind = "pattern"\nname = "not-ours"\npattern = "a + b"\nexpect = "absent"\n'
+            '[[entry.check]]\nkind = "pattern"\nname = "gone"\npattern = "a"\npaths = ["gone/*.rs"]\n'
+            '[[entry.check]]\nkind = "command"\nname = "ends"\nrun = ["true"]\nexit = 3\n'
+            '[[entry.check]]\nkind = "command"\nname = "tool"\nrun = ["no-such-tool"]\n'
+        )
+    )
+    failed = landing.invoke("checks", "--pr", "519")
+    assert failed.code == 1
+    told = failed.err
+    assert "5 of 6 checks do not hold" in told
+    assert "nowhere (nowhere): found, but must not be\n    src/entry.rs:4: pub struct Entry;\n" in told
+    assert "gated (gated): 1 of 1 not inside #[cfg(test)]\n    src/entry.rs:4: pub struct Entry;\n" in told
+    assert "not-ours" not in told.partition("checks do not hold")[2], "the base has it, the entry does not add it"
+    assert "gone (gone): gone/*.rs: no Rust file of the commit matches" in told
+    assert "ends (ends): exit code 0, expected 3" in told
+    assert "tool (tool): unavailable" in told
+    assert "--accept-unavailable tool" in told.splitlines()[-1]
+    shown = json.loads(landing.invoke("receipts", "--json").out)["receipts"]
+    assert {each["statement"]["predicate"]["result"] for each in shown if "nowhere" in each["file"]} == {"FAILED"}
+
+
+@pytest.mark.parametrize(
+    ("checks", "below", "expected"),
+    [
+        ('kind = "patern"\nname = "a"\n', 0, "does not match any of the expected tags"),
+        ('kind = "pattern"\nname = "a"\n', 0, "pattern: missing; expected an ast-grep pattern, or"),
+        ('kind = "pattern"\nname = "a"\npattern = 3\n', 3, ".pattern: input should be"),
+        ('kind = "command"\nname = "a"\nrum = ["x"]\n', 3, "rum: unknown key; did you mean 'run'?"),
+        ('kind = "pattern"\nname = "a"\npattern = "x"\nexpect = "inside"\n', 0, "needs `inside`"),
+        ('kind = "manual"\nname = "clippy"\n', 2, "'clippy' is the name of a gate"),
+        ('kind = "manual"\nname = "a"\n[[entry.check]]\nkind = "manual"\nname = "a"\n', 5, "already used"),
+        ('kind = "test"\nname = "a"\ntests = ["--nocapture"]\n', 3, ".tests[0]: string should match"),
+    ],
+)
+def test_a_check_that_is_none(landing: Landing, file: Path, checks: str, below: int, expected: str) -> None:
+    """stack.toml's errors name the file, the line, the key and what was expected, inside checks too."""
+    file.write_text(stack(f"[[entry.check]]\n{checks}"))
+    refused = landing.invoke("checks", "--pr", "519")
+    assert refused.code == 2
+    assert expected in refused.err
+    header = file.read_text().splitlines().index("[[entry.check]]") + 1
+    assert f"checked.toml:{header + below}:" in refused.err
+    assert "Traceback" not in refused.err
+
+
+def test_what_is_no_pattern(landing: Landing, file: Path) -> None:
+    """It is stack.toml that is wrong, not the entry: exit 2."""
+    file.write_text(stack('[[entry.check]]\nkind = "pattern"\nname = "a"\npattern = "foo((("\nexpect = "absent"\n'))
+    refused = landing.invoke("checks", "--pr", "519")
+    assert refused.code == 2
+    assert "'foo(((' is no ast-grep pattern" in refused.err
+
+
+@pytest.mark.usefixtures("file")
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("--tick", "no-todo", "--reason", "x"), "a machine decides that check"),
+        (("--tick", "gone", "--reason", "x"), "#519 has no check of that name"),
+        (("--tick", "read-it"), "a tick needs its reason"),
+    ],
+)
+def test_a_tick_of_what_cannot_be_ticked(landing: Landing, args: tuple[str, ...], expected: str) -> None:
+    """Only a manual check, only with a reason."""
+    refused = landing.invoke("checks", "--pr", "519", *args)
+    assert (refused.code, expected in refused.err) == (2, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", records(36)[21:28], ids=str)
+def test_a_kill_around_the_checks(grounds: Yard, at: Kill, tmp_path: Path) -> None:
+    """Killed there, continue finishes with every check; abort puts the branch back."""
+    path = tmp_path / "checked.toml"
+    path.write_text(stack(CHECKS.partition('[[entry.check]]\nkind = "manual"')[0]))
+    with grounds.prepared("warm checks", warm) as landing:
+        assert isinstance(landing, YardLanding)
+        landing.kill(at, "rebase", "--pr", "519", TRUNKLINE_STACK_FILE=str(path))
+        ended = landing.invoke("continue", TRUNKLINE_STACK_FILE=str(path))
+        assert ended.code == 0, ended.out + ended.err
+        assert "- [x] There is an `Entry`" in landing.pr(519)["body"]
+        undone = landing.invoke("undo", TRUNKLINE_STACK_FILE=str(path))
+        assert undone.code == 0, undone.out + undone.err
+        assert landing.remote_head("feat/two") == landing.heads[519]
+        assert landing.pr(519)["body"] == BODY
