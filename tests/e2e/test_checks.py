@@ -198,3 +198,24 @@ def test_a_kill_around_the_checks(grounds: Yard, at: Kill, tmp_path: Path) -> No
         assert undone.code == 0, undone.out + undone.err
         assert landing.remote_head("feat/two") == landing.heads[519]
         assert landing.pr(519)["body"] == BODY
+
+
+def test_a_note_of_the_teams_own_making(landing: Landing, file: Path) -> None:
+    """The checkout's `[note] template`; a wrong one stops before anything moves; written twice, it is the same."""
+    (landing.clone.path / ".github").mkdir()
+    template = landing.clone.path / ".github/note.md.j2"
+    table = '[note]\ntemplate = ".github/note.md.j2"\n\n'
+    file.write_text(stack('next = "More."\n').replace("[gates]", f"{table}[gates]", 1))
+    missing = landing.invoke("rebase", "--pr", "519")
+    assert missing.code == 2
+    assert "note.template: .github/note.md.j2 cannot be read" in missing.err
+    template.write_text("one\n{% if")
+    assert ".github/note.md.j2:2: " in landing.invoke("rebase", "--pr", "519").err
+    assert landing.remote_head("feat/two") == landing.clone.head("feat/two") == landing.heads[519]
+    template.write_text("Ours: {{ gates | length }} gates, then {{ next }}\n")
+    ended = landing.invoke("rebase", "--pr", "519")
+    assert ended.code == 0, ended.out + ended.err
+    body = landing.pr(519)["body"]
+    assert "-->\nOurs: 6 gates, then More.\n\n<!-- " in body
+    assert "says so already" in landing.invoke("note", "--pr", "519").out
+    assert landing.pr(519)["body"] == body

@@ -94,7 +94,7 @@ CASES = [
     ("feat/319-kv-pool-v2-pr2-entry", "main", 17, "'main' is the trunk itself"),
     ("feat/319-kv-pool-v2-pr2-entry", "a:b", 17, "it contains ':'"),
     ('remote = "origin"', 'remote = "--upload-pack=x"', 3, "remote: expected the name of a git remote"),
-    ("[gates]", '[gates]\nroot = "../up"', 7, "gates.root: expected a directory inside the repository"),
+    ("[gates]", '[gates]\nroot = "../up"', 7, "gates.root: expected a path inside the repository"),
     ("schema = 1", "schema = 7", 1, "schema 7 is newer than this trunkline"),
 ]  # fmt: skip
 

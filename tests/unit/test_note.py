@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber
-from trunkline.domain.note import BEGIN, END, NoteFacts, noted_commit, place
+from trunkline.domain.note import BEGIN, END, LONGEST, NoteFacts, Rebased, noted_commit, place
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.report.escape import for_markdown, for_terminal
 from trunkline.report.note import reviewer_note
@@ -103,3 +105,82 @@ def test_an_entrys_next_line_cannot_close_the_note() -> None:
     note = reviewer_note(facts(("build", PASSED), next=f"x {END} `code`"))
     assert END not in note
     assert "`code`" in note
+
+
+def test_the_whole_note() -> None:
+    """Position, what was rebased, gates, checks, what was skipped, what comes next: one paragraph each."""
+    note = reviewer_note(
+        facts(
+            ("build", PASSED),
+            pr=PrNumber(519),
+            stack=(PrNumber(518), PrNumber(519), PrNumber(520)),
+            issue=319,
+            checks=(("It `frees`", replace(PASSED, summary="found: a.rs:1: x")), ("Read", None)),
+            skipped=("fmt",),
+            next="PR-3.",
+        )
+    )
+    assert note == (
+        "## Reviewer Note\n\n"
+        "**PR 2/3** for #319: #518 · **#519** · #520\n\n"
+        f"**Rebased on `main` post-#518**: 5 commits on `9999999`, up to {COMMIT}\n\n"
+        "All 1 CPU-only gates verified locally on exactly this tree:\n\n"
+        "- [x] **build** passed (12s, rustc 1.95.0): `cargo build`\n\n"
+        "Checks of this entry, on the same tree:\n\n"
+        "- [x] It `frees`: found: a.rs:1: x\n"
+        "- [ ] Read: not run on this commit\n\n"
+        "Skipped by name: fmt.\n\n"
+        "**Next in stack:** PR-3."
+    )
+
+
+def test_what_reviewers_need_to_look_at_again() -> None:
+    """The changed commits are listed, with the range-diff that shows how."""
+    ranges = f"{'2' * 12}..{'1' * 12} {'9' * 12}..{COMMIT[:12]}"
+    compare = "https://github.com/a/b/compare/1..2"
+    since = Rebased(Oid("1" * 40), Oid("2" * 40), 3, ("one @all", "two"))
+    note = reviewer_note(facts(("build", PASSED), since=since, compare=compare))
+    assert note.split("\n\n")[2:4] == [
+        f"**Changed** since `1111111` ([compare]({compare})), 2 of 3 commits: `git range-diff {ranges}`",
+        "- one @\N{ZERO WIDTH NON-JOINER}all\n- two",
+    ]
+    same = reviewer_note(facts(("build", PASSED), since=replace(since, changed=())))
+    assert same.split("\n\n")[2] == "**Only rebased** since `1111111`: each patch is what it was."
+
+
+def test_a_template_of_the_users_own() -> None:
+    """It is fed the same facts; the commit, by which the checklist knows the note, is there in any case."""
+    own = "{% for gate in gates if gate.passed %}{{ gate.name }} {{ gate.seconds }} {% endfor %}{{ next | md }}"
+    note = reviewer_note(facts(("build", PASSED), ("clippy", None), next="<!-- x -->"), own, "note.md.j2")
+    assert note == f"build 12.3 &lt;!-- x --&gt;\n\n<!-- {COMMIT} -->"
+    assert noted_commit(place("", note)) == COMMIT
+
+
+@pytest.mark.parametrize(
+    ("template", "what"),
+    [
+        ("one\n{% if %}", "own.j2:2: "),
+        ("{{ comit }}", "own.j2: 'comit' is undefined"),
+        ("{{ commit.__class__.__mro__ }}", "own.j2: access to attribute '__class__' of 'str' object is unsafe."),
+        ("{{ 1 // 0 }}", "own.j2: "),
+        (f"{BEGIN}", "own.j2 writes the note's own markers"),
+    ],
+)
+def test_a_template_that_is_none(template: str, what: str) -> None:
+    """The file, the line where Jinja2 knows it, and its words."""
+    with pytest.raises(UsageError) as refused:
+        reviewer_note(facts(("build", PASSED)), template, "own.j2")
+    assert refused.value.what.startswith(what)
+    assert refused.value.next_commands[0].endswith("own.j2")
+
+
+def test_a_description_that_has_no_room() -> None:
+    """The note loses its last lines and says how many; without any room it is refused, and nothing is cut off."""
+    note = reviewer_note(facts(("build", PASSED), checks=tuple((f"check {n}", None) for n in range(50))))
+    placed = place("x" * (LONGEST - 1000), note)
+    assert len(placed) <= LONGEST
+    assert noted_commit(placed) == COMMIT
+    assert "more lines: the description has no room for them.*" in placed
+    assert place(placed, note) == placed
+    with pytest.raises(Refused, match="no room"):
+        place("x" * (LONGEST - 50), note)

@@ -22,6 +22,7 @@ from trunkline.adapters.schema import (
     GateTable,
     LandTable,
     ManualTable,
+    NoteTable,
     PatternTable,
     PublishTable,
     StackFile,
@@ -38,6 +39,7 @@ from trunkline.domain.stack import (
     GateOverride,
     GateSettings,
     LandSettings,
+    NoteSettings,
     PublishSettings,
     Stack,
 )
@@ -110,6 +112,7 @@ def _stacks(file: StackFile) -> tuple[Stack, ...]:
             gates=gates,
             land=LandSettings(**file.land.model_dump()),
             publish=PublishSettings(**file.publish.model_dump()),
+            note=NoteSettings(**file.note.model_dump()),
             rerere=file.rerere,
             lockfile=file.lockfile,
         )
@@ -233,6 +236,7 @@ _CHECKS: dict[object, type[BaseModel]] = {
     "test": TestTable,
     "manual": ManualTable,
 }
+_TABLES: dict[object, type[BaseModel]] = {"land": LandTable, "publish": PublishTable, "note": NoteTable}
 _GATES_KEYS = GatesTable.model_fields.keys() - {"msrv"}
 
 
@@ -245,8 +249,8 @@ def _model_at(where: Sequence[str | int], data: Any) -> type[BaseModel]:
             model = GatesTable
         elif part == "entry":
             model = EntryTable
-        elif part in {"land", "publish"}:
-            model = LandTable if part == "land" else PublishTable
+        elif part in _TABLES:
+            model = _TABLES[part]
         elif part == "stack":
             model = StackTable
         elif model is GatesTable and isinstance(part, str) and part not in _GATES_KEYS:

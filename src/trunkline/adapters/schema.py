@@ -32,7 +32,7 @@ def _remote(text: str) -> str:
 def _inside(text: str) -> str:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or not text:
-        raise ValueError('expected a directory inside the repository, relative to its top, like "." or "rust"')
+        raise ValueError('expected a path inside the repository, relative to its top, like "." or "rust"')
     return str(path)
 
 
@@ -207,6 +207,16 @@ class PublishTable(_Table):
     ] = False
 
 
+class NoteTable(_Table):
+    """How the reviewer note is written."""
+
+    template: Annotated[
+        str,
+        AfterValidator(lambda text: text and _inside(text)),
+        Field(description="A Jinja2 template of your own, relative to the repository's top."),
+    ] = ""
+
+
 class StackTable(_Table):
     """One of several stacks."""
 
@@ -232,6 +242,7 @@ class StackFile(_Table):
     gates: GatesTable = GatesTable()
     land: LandTable = LandTable()
     publish: PublishTable = PublishTable()
+    note: NoteTable = NoteTable()
     entry: Annotated[list[EntryTable], Field(description="The entries, bottom first.")] = []
     stack: Annotated[list[StackTable], Field(description="Several stacks; then there is no top-level entry.")] = []
 

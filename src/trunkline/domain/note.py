@@ -10,6 +10,8 @@ from trunkline.domain.receipt import GateOutcome
 
 BEGIN = "<!-- trunkline:note -->"
 END = "<!-- /trunkline:note -->"
+LONGEST = 65_536
+"""Characters of a description. GitHub's answer to more, 422: "body is too long (maximum is 65536 characters)"."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,14 @@ class Rebased:
 
 
 @dataclass(frozen=True)
+class Template:
+    """A note's template of the user's own: its file, and its text."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
 class NoteFacts:
     """What the note is made from.
 
@@ -45,6 +55,9 @@ class NoteFacts:
         next: the entry's own `next` line.
         since: what became of the commits that were there before; None: they were not rebased by us.
         compare: the page that compares the two heads, or "".
+        pr: the pull request.
+        stack: all of the stack's, bottom first.
+        issue: the issue that the stack resolves.
     """
 
     base: str
@@ -58,16 +71,40 @@ class NoteFacts:
     next: str = ""
     since: Rebased | None = None
     compare: str = ""
+    pr: PrNumber | None = None
+    stack: tuple[PrNumber, ...] = ()
+    issue: int | None = None
 
 
 def place(body: str, note: str) -> str:
     """Return a description with the note between its markers; everything else byte for byte as it was.
 
-    A description without markers gets them at its end.
+    A description without markers gets them at its end. A note for which the description has no room loses its last
+    lines, and says so.
 
     Raises:
-        Refused: there is one marker without the other, or more than one pair.
+        Refused: there is one marker without the other, or more than one pair, or no room at all.
     """
+    placed = _placed(body, note)
+    over = len(placed) - LONGEST
+    return placed if over <= 0 else _placed(body, _shortened(note, len(note) - over))
+
+
+def _shortened(note: str, room: int) -> str:
+    lines = note.split("\n")
+    for kept in range(len(lines) - 1, 0, -1):
+        told = f"*{len(lines) - kept} more lines: the description has no room for them.*"
+        short = "\n".join([*lines[:kept], "", told])
+        if len(short) <= room and noted_commit(f"{BEGIN}\n{short}\n{END}"):
+            return short
+    raise Refused(
+        "the description has no room for the note",
+        why=f"GitHub takes {LONGEST} characters, and the author's own text leaves {max(room, 0)}",
+        next_command="gh pr edit --body-file DESCRIPTION   # with a shorter one",
+    )
+
+
+def _placed(body: str, note: str) -> str:
     counts = body.count(BEGIN), body.count(END)
     if counts == (0, 0):
         gap = "" if not body else "\n\n"

@@ -102,6 +102,17 @@ class PublishSettings:
 
 
 @dataclass(frozen=True)
+class NoteSettings:
+    """The `[note]` table.
+
+    Attributes:
+        template: a Jinja2 template of the reviewer note, relative to the repository's top; "": ours.
+    """
+
+    template: str = ""
+
+
+@dataclass(frozen=True)
 class Stack:
     """Entries above trunk, bottom first.
 
@@ -118,6 +129,7 @@ class Stack:
     gates: GateSettings = field(default_factory=GateSettings)
     land: LandSettings = field(default_factory=LandSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
+    note: NoteSettings = field(default_factory=NoteSettings)
     rerere: bool = False
     lockfile: str = "regenerate"
 

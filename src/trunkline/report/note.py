@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from trunkline.domain.commits import counted
-from trunkline.domain.note import NoteFacts
+from typing import TYPE_CHECKING, Any
+
+from trunkline.domain.errors import UsageError
+from trunkline.domain.note import BEGIN, END, NoteFacts
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.report import templates
 from trunkline.report.escape import for_markdown
 from trunkline.report.terminal import duration
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _UNPROVEN = {
     None: "not run on this commit",
@@ -15,44 +21,78 @@ _UNPROVEN = {
     Verdict.TIMED_OUT: "ran out of time",
     Verdict.INTERRUPTED: "interrupted",
 }
+PACKAGED = "note.md.j2"
 
 
-def reviewer_note(facts: NoteFacts) -> str:
-    """Return the note, without its markers; the same facts give the same bytes."""
-    post = f" post-#{facts.merged[0]}" if facts.merged else ""
-    commits = counted(facts.own_commits)
-    lines = [
-        "## Reviewer Note",
-        "",
-        f"**Rebased on `{facts.base}`{post}**: {commits} on `{facts.base_oid[:7]}`, up to {facts.commit}",
-        *_since(facts),
-        "",
-        _summary(facts),
-        "",
-        *[_gate(name, outcome) for name, outcome in facts.gates],
-    ]
-    if facts.checks:
-        lines += ["", "Checks of this entry, on the same tree:", ""]
-        lines += [_check(text, outcome) for text, outcome in facts.checks]
-    if facts.skipped:
-        lines += ["", f"Skipped by name: {', '.join(facts.skipped)}."]
-    if facts.next:
-        lines += ["", f"**Next in stack:** {_own_markdown(facts.next)}"]
-    return "\n".join(lines)
+def reviewer_note(facts: NoteFacts, template: str = "", name: str = PACKAGED) -> str:
+    """Return the note, without its markers; the same facts give the same bytes.
+
+    Args:
+        facts: all that it may state.
+        template: a template of the user's own, as text; "": ours.
+        name: its file, for errors.
+
+    Raises:
+        UsageError: the template is none, asks for what there is not, or writes our markers.
+    """
+    from jinja2 import TemplateError  # noqa: PLC0415 -- as in templates
+
+    try:
+        text = parsed(template or templates.packaged(PACKAGED), name).render(_view(facts))
+    except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+        raise _problem(f"{name}: {error}", name) from None
+    text = text.strip("\n")
+    if BEGIN in text or END in text:
+        raise _problem(f"{name} writes the note's own markers", name)
+    # The checklist and the next run find by it of which commit the note speaks.
+    return text if facts.commit in text else f"{text}\n\n<!-- {facts.commit} -->"
 
 
-def _since(facts: NoteFacts) -> list[str]:
-    """Say what reviewers of the head before need to look at again: nothing, or which commits."""
-    since = facts.since
-    if since is None:
-        return []
-    link = f" ([compare]({facts.compare}))" if facts.compare else ""
-    old = f"`{since.old[:7]}`{link}"
-    if not since.changed:
-        return ["", f"**Only rebased** since {old}: each patch is what it was."]
-    ranges = f"git range-diff {since.fork[:12]}..{since.old[:12]} {facts.base_oid[:12]}..{facts.commit[:12]}"
-    changed = "".join(f"\n- {for_markdown(subject)}" for subject in since.changed)
-    return ["", f"**Changed** since {old}, {len(since.changed)} of {since.commits} commits: `{ranges}`\n{changed}"]
+def parsed(template: str, name: str) -> Template:
+    """Return a template ready to use.
+
+    Raises:
+        UsageError: it is none; names its line.
+    """
+    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 -- as in templates
+
+    environment = templates.environment()
+    environment.trim_blocks = environment.lstrip_blocks = True
+    try:
+        return environment.from_string(template)
+    except TemplateSyntaxError as error:
+        raise _problem(f"{name}:{error.lineno}: {error.message}", name, error.lineno) from None
+
+
+def _problem(what: str, name: str, line: int | None = None) -> UsageError:
+    at = f"+{line} " if line else ""
+    return UsageError(what, why="the note's template cannot be used", next_command=f"${{EDITOR:-vi}} {at}{name}")
+
+
+def _view(facts: NoteFacts) -> dict[str, Any]:
+    values = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
+    return values | {
+        "position": facts.stack.index(facts.pr) + 1 if facts.pr in facts.stack else 0,
+        "summary": _summary(facts),
+        "gates": [_line(name, outcome) for name, outcome in facts.gates],
+        "checks": [_line(name, outcome) for name, outcome in facts.checks],
+    }
+
+
+def _line(name: str, outcome: GateOutcome | None) -> dict[str, Any]:
+    held = outcome or GateOutcome(name, Verdict.INTERRUPTED)
+    # A gate that is only foreseen has taken no time.
+    took = duration(held.seconds) if held.seconds else ""
+    return {
+        "name": name,
+        "passed": outcome is not None and outcome.verdict is Verdict.PASSED,
+        "said": _UNPROVEN.get(outcome.verdict if outcome is not None else None, ""),
+        "facts": [part for part in (took, for_markdown(held.toolchain)) if part],
+        "seconds": held.seconds,
+        "command": held.command,
+        "cure": held.cure,
+        "summary": held.summary,
+    }
 
 
 def _summary(facts: NoteFacts) -> str:
@@ -61,30 +101,3 @@ def _summary(facts: NoteFacts) -> str:
     if passed == total:
         return f"All {total} CPU-only gates verified locally on exactly this tree:"
     return f"{passed} of {total} CPU-only gates verified locally on exactly this tree; the others are not:"
-
-
-def _gate(name: str, outcome: GateOutcome | None) -> str:
-    if outcome is not None and outcome.verdict is Verdict.PASSED:
-        facts = ", ".join(part for part in (_took(outcome), for_markdown(outcome.toolchain)) if part)
-        return f"- [x] **{name}** passed{f' ({facts})' if facts else ''}: `{for_markdown(outcome.command)}`"
-    said = _UNPROVEN[outcome.verdict if outcome is not None else None]
-    cure = f": {for_markdown(outcome.cure)}" if outcome is not None and outcome.cure else ""
-    return f"- [ ] **{name}** {said}{f' (`{cure[2:]}`)' if cure else ''}"
-
-
-def _check(text: str, outcome: GateOutcome | None) -> str:
-    said = _own_markdown(text)
-    if outcome is not None and outcome.verdict is Verdict.PASSED:
-        shown = for_markdown(outcome.summary) if outcome.summary else f"`{for_markdown(outcome.command)}`"
-        return f"- [x] {said}: {shown}"
-    return f"- [ ] {said}: {_UNPROVEN[outcome.verdict if outcome is not None else None]}"
-
-
-def _took(outcome: GateOutcome) -> str:
-    """Return how long a gate took; nothing for one that is only foreseen."""
-    return duration(outcome.seconds) if outcome.seconds else ""
-
-
-def _own_markdown(text: str) -> str:
-    """The entry's own line is the maintainer's Markdown; it only must not be read as our marker."""
-    return " ".join(text.split()).replace("<!--", "&lt;!--")

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import Any
 
-from trunkline.domain.commits import counted
 from trunkline.domain.runbook import Runbook
 from trunkline.domain.snapshot import CiState, PrState, PullRequest
-from trunkline.report import as_json
-from trunkline.report.escape import for_markdown
+from trunkline.report import as_json, templates
 from trunkline.report.note import reviewer_note
 
 
 def markdown(book: Runbook) -> str:
     """Return the runbook; the same facts give the same bytes."""
-    # Imported here: 22 ms that no other task has to pay.
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415
-
-    environment = Environment(  # noqa: S701 -- Markdown, not HTML: foreign text goes through the filter md
-        undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    environment.filters.update(md=for_markdown, commits=counted)
-    text = resources.files("trunkline.report").joinpath("runbook.md.j2").read_text(encoding="utf-8")
+    environment = templates.environment()
+    text = templates.packaged("runbook.md.j2")
     known = {book.pr.number: book.pr, **{pr.number: pr for pr, _ in book.merged}}
     known |= {each.pr.number: each.pr for each in book.above if each.pr}
     reference = [(entry, _told(known.get(entry.pr), here=entry == book.entry)) for entry in book.stack.entries]
@@ -32,7 +23,7 @@ def markdown(book: Runbook) -> str:
             "position": book.stack.entries.index(book.entry) + 1,
             "ci_down": book.ci[0] is CiState.BILLING,
             "root": book.stack.gates.root,
-            "note": reviewer_note(book.note),
+            "note": reviewer_note(book.note, *((own.text, own.name) if (own := book.template) else ())),
             "reference": reference,
         }
     )

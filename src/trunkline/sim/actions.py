@@ -12,6 +12,8 @@ from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
 if TYPE_CHECKING:
     from trunkline.sim.world import World
 
+_LONGEST_BODY = 65_536  # GitHub's own words to more: "body is too long (maximum is 65536 characters)"
+
 
 def open_pull(  # noqa: PLR0913 -- a pull request has that many parts
     world: World,
@@ -73,8 +75,12 @@ def edit(
     """Change a pull request's title, body or base; nothing changes if the base is refused.
 
     Raises:
-        GitHubRefusal: the base of a closed pull request, a missing base, or one that leaves no commits.
+        GitHubRefusal: the base of a closed pull request, a missing base, or one that leaves no commits; a body that
+            is too long.
     """
+    if body is not None and len(body) > _LONGEST_BODY:
+        message = f"body is too long (maximum is {_LONGEST_BODY} characters)"
+        raise GitHubRefusal(No.INVALID, message, field="body")
     if title == "":
         raise GitHubRefusal(No.INVALID, "title can't be blank", field="title", code="missing_field")
     if base is not None:

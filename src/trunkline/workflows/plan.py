@@ -16,6 +16,7 @@ from trunkline.gates.catalogue import catalogue
 from trunkline.workflows import rebase, restack
 from trunkline.workflows.context import Context
 from trunkline.workflows.steps import checklist, onto
+from trunkline.workflows.steps.note import template_of
 from trunkline.workflows.steps.verify import merged_below
 from trunkline.workflows.work import Foreseen
 from trunkline.workflows.work import foresee as foresee_replay
@@ -48,6 +49,7 @@ def foresee(context: Context) -> Runbook:
         above=above,
         effects=_effects(moved),
         note=_note(context, foreseen, gates),
+        template=template_of(context),
         lines=checklist.evaluate(context) if context.world().local.local else (),
         made=dt.datetime.now(dt.timezone.utc).date().isoformat(),
     )
@@ -99,6 +101,7 @@ def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
 
 def _note(context: Context, foreseen: Foreseen, gates: Sequence[GateLine]) -> NoteFacts:
     passed = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED, command=gate.command)) for gate in gates)
+    shown = f"invoke checks --pr {context.entry.pr}"
     return NoteFacts(
         base=BranchName(context.stack.trunk),
         base_oid=foreseen.work.base,
@@ -106,5 +109,11 @@ def _note(context: Context, foreseen: Foreseen, gates: Sequence[GateLine]) -> No
         own_commits=len(foreseen.work.own),
         merged=tuple(entry.pr for entry in reversed(context.stack.below(context.entry))),
         gates=passed,
+        checks=tuple(
+            (check.text, GateOutcome(check.name, Verdict.PASSED, command=shown)) for check in context.entry.checks
+        ),
+        pr=context.entry.pr,
+        stack=tuple(entry.pr for entry in context.stack.entries),
+        issue=context.stack.issue,
         next=context.entry.next,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from trunkline.domain.errors import OutsideFailed
-from trunkline.domain.note import BEGIN, END, NoteFacts, place
+from trunkline.domain.errors import OutsideFailed, UsageError
+from trunkline.domain.note import BEGIN, END, NoteFacts, Template, place
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
-from trunkline.report.note import reviewer_note
+from trunkline.report.note import parsed, reviewer_note
 from trunkline.workflows import statuses
 from trunkline.workflows.base import base_of
 from trunkline.workflows.context import Context
@@ -22,7 +22,13 @@ from trunkline.workflows.proof import (
 
 
 def plan(context: Context) -> Step:
-    """Plan the step."""
+    """Plan the step.
+
+    Raises:
+        UsageError: stack.toml's template cannot be read or is none: said before anything moves.
+    """
+    if own := template_of(context):
+        parsed(own.text, own.name)
     command = f"gh pr edit {context.entry.pr} --body-file DESCRIPTION"
     return Step(
         StepName.NOTE, f"write the reviewer note into #{context.entry.pr}'s description", (command,), mutates=True
@@ -37,7 +43,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     """
     pr, tip = context.pull_request(), context.local_tip()
     refuse_other_head(context, pr, why="the note speaks of the pushed commit only", task="push")
-    body = place(pr.body, reviewer_note(facts_of(context)))
+    body = place(pr.body, text_of(context))
     if body == pr.body:
         published = statuses.publish(context, acting, tip)
         return Outcome("note", "says so already", Mark.NOTHING, published, data={"commit": tip, "changed": False})
@@ -56,6 +62,35 @@ def perform(context: Context, acting: Acting) -> Outcome:
     return Outcome("note", told, details=published, data={"commit": tip, "changed": True})
 
 
+def text_of(context: Context) -> str:
+    """Return the note, by stack.toml's template where it names one.
+
+    Raises:
+        UsageError: the template cannot be read, or cannot be used.
+    """
+    own = template_of(context)
+    return reviewer_note(facts_of(context), own.text, own.name) if own else reviewer_note(facts_of(context))
+
+
+def template_of(context: Context) -> Template | None:
+    """Return the template that stack.toml names; None: it names none.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    name = context.stack.note.template
+    if not name:
+        return None
+    try:
+        return Template(name, (context.git.cwd / name).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"stack.toml: note.template: {name} cannot be read",
+            why=str(error),
+            next_command="${EDITOR:-vi} stack.toml",
+        ) from None
+
+
 def facts_of(context: Context) -> NoteFacts:
     """Gather what the note may state: receipts for exactly this commit, and what was skipped."""
     tip = context.local_tip()
@@ -72,5 +107,8 @@ def facts_of(context: Context) -> NoteFacts:
         skipped=skipped_by_name(context),
         next=context.entry.next,
         since=since,
+        pr=context.entry.pr,
+        stack=tuple(entry.pr for entry in context.stack.entries),
+        issue=context.stack.issue,
         compare=f"{url}/compare/{since.old}..{tip}" if since else "",
     )

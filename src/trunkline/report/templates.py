@@ -1,0 +1,36 @@
+"""Jinja2 as our Markdown uses it: foreign text goes through the filter `md`, a maintainer's own through `own`."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from trunkline.domain.commits import counted
+from trunkline.report.escape import for_markdown
+from trunkline.report.terminal import duration
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def environment() -> Environment:
+    """Return the environment: what is undefined is an error, and a template reaches nothing but what it is given."""
+    # Imported here: 22 ms that no other task has to pay.
+    from jinja2 import StrictUndefined  # noqa: PLC0415
+    from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
+
+    made = ImmutableSandboxedEnvironment(  # Markdown, not HTML: no autoescape
+        undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    made.filters.update(md=for_markdown, own=own_markdown, commits=counted, duration=duration)
+    return made
+
+
+def packaged(name: str) -> str:
+    """Return the text of one of our templates."""
+    return resources.files("trunkline.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def own_markdown(text: str) -> str:
+    """Return a maintainer's own Markdown as one line that cannot be read as our marker."""
+    return " ".join(text.split()).replace("<!--", "&lt;!--")
