@@ -85,6 +85,13 @@ def test_a_landing_waits_for_a_persons_word(landing: Landing) -> None:
     listed = landing.invoke("checklist", "--pr", "519", "--json").json
     lines = {line["line"]: line["state"] for line in listed["steps"][0]["data"]["lines"]}
     assert lines["Somebody has read the docs"] == lines["There is an `Entry`"] == "done"
+    gates = listed["steps"][0]["data"]["lines"][2]
+    assert gates["receipts"] == ["build", "test", "clippy", "fmt", "doc", "msrv"]
+    assert (gates["commit"], gates["command"]) == (landing.clone.head("feat/two"), "invoke gates --pr 519")
+    assert gates["at"][:2] == "20"
+    told = landing.invoke("checklist", "--pr", "519", "--markdown").out.splitlines()
+    assert told[3].startswith("- [x] There is an `Entry`: found: src/entry.rs:4: pub struct Entry; (20")
+    assert [line[:5] for line in told] == ["- [x]"] * 9
     verified = landing.invoke("receipts.verify")
     assert verified.code == 0, verified.out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from trunkline.domain.stack import DEFAULT_GATES, GateSettings
 from trunkline.gates import diagnosis
 from trunkline.gates.catalogue import catalogue
 from trunkline.gates.checks import _hunks
+from trunkline.report.checklist import age
 
 UNSAFE: Mapping[str, Any] = {"kind": "function_item", "has": {"kind": "function_modifiers", "regex": "unsafe"}}
 SOURCE = """\
@@ -166,6 +168,14 @@ def test_which_tests_ran() -> None:
     assert diagnosis.not_run(NEXTEST, ("evict",)) == ""
     assert diagnosis.not_run(NEXTEST, ("stats",)) == "no test ran for stats"
     assert diagnosis.ran(LIBTEST) == "2 tests passed: evict::oldest_first, stats::counts"
+
+
+def test_how_long_ago() -> None:
+    """One unit, rounded down; what was looked at just now is now."""
+    now = dt.datetime(2026, 11, 24, 12, tzinfo=dt.timezone.utc)
+    day = "2026-11-24T"
+    times = ["", f"{day}11:59:30.123+00:00", f"{day}11:55:59Z", f"{day}09:00:00Z", "2025-11-19T09:00:00Z"]
+    assert [age(at, now) for at in times] == ["now", "now", "4 min", "3 h", "370 d"]
 
 
 def test_the_names_of_the_default_gates() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,19 @@ from invoke.tasks import Task, task
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import short
+from trunkline.domain.redaction import redacted
 from trunkline.domain.stack import Stack
+from trunkline.domain.step import Mark
+from trunkline.kernel import proc
+from trunkline.report import as_json
+from trunkline.report import checklist as checklist_report
 from trunkline.report.gates import receipts_table, stack_table
+from trunkline.tasks.flags import options_of
 from trunkline.tasks.telling import Told, telling
 from trunkline.workflows import gate_stack as stack_workflow
 from trunkline.workflows import receipts as receipts_workflow
 from trunkline.workflows.context import Options, choose_stack, load_stacks, open_context, top_of
-from trunkline.workflows.steps import checks
+from trunkline.workflows.steps import checklist, checks
 
 _STACK = "which stack, where stack.toml has several"
 _JSON = "one JSON object on stdout; progress on stderr"
@@ -92,6 +100,47 @@ def checks_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
     body.__doc__ = f"{single.__doc__} --tick NAME --reason WHY: you looked."
     help_ = {**single.help, "tick": "a manual check, by name: it holds on this tree", "reason": "why it holds"}
     return Task(body, name="checks", help=help_)
+
+
+_CHECKLIST_FLAGS = ("pr", "stack", "skip", "accept-unavailable", "dry-run", "json", "yes")
+
+
+def checklist_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
+    """Return the task `checklist`: a look at the world, as a table or as Markdown; nothing is journaled."""
+
+    def body(
+        context: InvokeContext,
+        pr: str | None = None,
+        stack: str = "",
+        skip: str = "",
+        accept_unavailable: str = "",
+        markdown: bool = False,
+        dry_run: bool = False,
+        json: bool = False,
+        yes: bool = False,
+    ) -> None:
+        if dry_run:
+            single.body(context, pr=pr, stack=stack, skip=skip, dry_run=True, json=json, yes=yes)
+            return
+        with telling("checklist", json_wanted=json) as told:
+            options = options_of(skip, accept_unavailable, "", fresh=False, no_push=False)
+            here = open_context(pr, stack=stack, options=options, tell=told.terminal)
+            lines = checklist.evaluate(here)
+            outcome = checklist.outcome(lines)
+            told.account["pr"] = here.entry.pr
+            told.account["steps"] = [{"step": "checklist", **as_json.outcome(outcome)}]
+            if markdown and not json:
+                sys.stdout.write(redacted(checklist_report.markdown(lines), proc.secrets()))
+            else:
+                told.terminal.headline(f"#{here.entry.pr} {here.entry.branch}: {outcome.told}")
+                now = dt.datetime.now(dt.timezone.utc)
+                told.terminal.console.print(checklist_report.table(lines, now))
+            if outcome.mark is Mark.FAILED:
+                raise CheckFailed("the checklist has open lines", next_command=f"invoke rebase --pr {here.entry.pr}")
+
+    body.__doc__ = single.__doc__
+    help_ = {name: single.help[name] for name in _CHECKLIST_FLAGS}
+    return Task(body, name="checklist", help={**help_, "markdown": "a task list for a pull request, on stdout"})
 
 
 def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool) -> None:
@@ -184,7 +233,8 @@ def pull(_: InvokeContext, stack: str = "", json: bool = False) -> None:
 
 
 def add_to(namespace: Collection) -> None:
-    """Add these tasks to the collection, `gates` and `checks` in place of the single steps of these names."""
+    """Add these tasks to the collection, some in place of the single steps of their names."""
     namespace.add_task(gates_task(namespace.tasks["gates"]))
     namespace.add_task(checks_task(namespace.tasks["checks"]))
+    namespace.add_task(checklist_task(namespace.tasks["checklist"]))
     namespace.add_collection(Collection("receipts", list_, verify, push, pull))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from trunkline.adapters import history
 from trunkline.domain.checklist import Line, LineState
@@ -23,25 +24,27 @@ _RUNBOOKS = 6
 
 def plan(context: Context) -> Step:
     """Plan the step."""
-    return Step(
-        StepName.CHECKLIST, f"evaluate the {6 + len(context.entry.checks)} lines of #{context.entry.pr}'s checklist"
-    )
+    lines = _RUNBOOKS + len(context.entry.checks)
+    return Step(StepName.CHECKLIST, f"evaluate the {lines} lines of #{context.entry.pr}'s checklist")
 
 
 def perform(context: Context, _acting: Acting | None = None) -> Outcome:
     """Evaluate every line now; what was skipped by name counts as skipped, not as done."""
     context.forget()
-    lines = evaluate(context)
+    return outcome(evaluate(context))
+
+
+def outcome(lines: Sequence[Line]) -> Outcome:
+    """Return what the lines come to."""
     still_open = [line for line in lines if line.state is LineState.OPEN]
     skipped = [line for line in lines if line.state is LineState.SKIPPED]
     told = f"{len(lines) - len(still_open) - len(skipped)} of {len(lines)}"
-    facts = [{"line": line.text, "state": line.state.value, "evidence": line.evidence} for line in lines]
     return Outcome(
         "checklist",
         told + (f", {len(skipped)} skipped" if skipped else ""),
         Mark.FAILED if still_open else Mark.WARNED if skipped else Mark.DONE,
         tuple(f"[{_BOX[line.state]}] {line.text}: {line.evidence}" for line in lines),
-        {"lines": facts, "open": len(still_open)},
+        {"lines": [line.to_json() for line in lines], "open": len(still_open)},
     )
 
 
@@ -51,44 +54,66 @@ _BOX = {LineState.DONE: "x", LineState.OPEN: " ", LineState.SKIPPED: "-"}
 def evaluate(context: Context) -> tuple[Line, ...]:
     """Return the six lines of the runbook's checklist, in its order; the entry's checks stand after the gates."""
     pr, tip = context.pull_request(), context.local_tip()
-    remote = context.world().local.remote
+    remote, skip, number = context.world().local.remote, context.options.skip, context.entry.pr
     noted = noted_commit(pr.body)
-    skip = context.options.skip
     return (
         _merged(context),
         _rebased(context, tip),
         _gates(context, tip),
         *_checks(context, tip),
         _line(
-            "Force-pushed updated branch", remote == tip, StepName.PUSH in skip,
-            f"{context.stack.remote} has {short(remote or 'nothing')}, you have {short(tip)}",
+            Line(
+                "Force-pushed updated branch",
+                LineState.OPEN,
+                f"{context.stack.remote} has {short(remote or 'nothing')}, you have {short(tip)}",
+                f"git ls-remote {context.stack.remote} {context.entry.branch}",
+                tip,
+            ),
+            done=remote == tip,
+            skipped=StepName.PUSH in skip,
         ),
         _line(
-            "Marked PR as ready for review", not pr.draft and pr.base == context.stack.trunk, StepName.READY in skip,
-            f"#{pr.number} is {'a draft' if pr.draft else 'ready'} and targets {pr.base}",
+            Line(
+                "Marked PR as ready for review",
+                LineState.OPEN,
+                f"#{number} is {'a draft' if pr.draft else 'ready'} and targets {pr.base}",
+                f"gh pr view {number} --json isDraft,baseRefName",
+            ),
+            done=not pr.draft and pr.base == context.stack.trunk,
+            skipped=StepName.READY in skip,
         ),
         _line(
-            "Added reviewer note to PR description", noted == tip, StepName.NOTE in skip,
-            f"it speaks of {short(noted)}" if noted else "there is none",
+            Line(
+                "Added reviewer note to PR description",
+                LineState.OPEN,
+                f"it speaks of {short(noted)}" if noted else "there is none",
+                f"gh pr view {number} --json body",
+                noted,
+            ),
+            done=noted == tip,
+            skipped=StepName.NOTE in skip,
         ),
-    )  # fmt: skip
+    )
 
 
-def _line(text: str, done: bool, skipped: bool, evidence: str) -> Line:  # noqa: FBT001 -- facts
-    return Line(text, LineState.DONE if done else LineState.SKIPPED if skipped else LineState.OPEN, evidence)
+def _line(line: Line, *, done: bool, skipped: bool) -> Line:
+    return replace(line, state=LineState.DONE if done else LineState.SKIPPED if skipped else LineState.OPEN)
 
 
 def _merged(context: Context) -> Line:
     below = context.stack.below(context.entry)
     named = ", ".join(f"#{entry.pr}" for entry in below)
-    text = f"PR {named} merged successfully" if below else "Nothing below to be merged"
+    command = f"invoke verify-merged --pr {context.entry.pr}"
+    if not below:
+        return Line("Nothing below to be merged", LineState.DONE, "it is the bottom of the stack", command)
+    text = f"PR {named} merged successfully"
     try:
         merges = [merged_below(context, entry) for entry in below]
     except TrunklineError as error:
-        return Line(text, LineState.OPEN, str(error))
-    return Line(
-        text, LineState.DONE, ", ".join(f"{short(pr.merge_commit or '')} ({how.value})" for pr, how in merges)
-    )
+        return Line(text, LineState.OPEN, str(error), command)
+    told = ", ".join(f"{short(pr.merge_commit or '')} ({how.value})" for pr, how in merges)
+    newest, _ = merges[-1]
+    return Line(text, LineState.DONE, told, command, newest.merge_commit or "", at=newest.merged_at)
 
 
 def _rebased(context: Context, tip: Oid) -> Line:
@@ -102,28 +127,43 @@ def _rebased(context: Context, tip: Oid) -> Line:
     else:
         own = len(history.reachable(context.git, [tip], [trunk]))
         evidence = f"{own} commits on {short(trunk)}" + (f", {how}" if record else "")
-    text = f"Clean rebase onto `{context.tracking}`"
-    return _line(text, on_trunk, StepName.ONTO in context.options.skip, evidence)
+    command = f"git log --oneline {context.tracking}..{context.entry.branch}"
+    line = Line(f"Clean rebase onto `{context.tracking}`", LineState.OPEN, evidence, command, tip)
+    return _line(line, done=on_trunk, skipped=StepName.ONTO in context.options.skip)
 
 
 def _gates(context: Context, tip: Oid) -> Line:
     gates = gates_for(context, tip)
-    passed = [name for name, outcome in gates if outcome and outcome.verdict is Verdict.PASSED]
+    passed = {name: outcome for name, outcome in gates if outcome and outcome.verdict is Verdict.PASSED}
     lacking = [
         f"{name} {outcome.verdict.value if outcome else 'not run'}" for name, outcome in gates if name not in passed
     ]
+    line = Line(
+        f"All {len(gates)} core CI gates pass locally",
+        LineState.OPEN,
+        f"{len(passed)} passed on {short(tip)}" + (f"; {', '.join(lacking)}" if lacking else ""),
+        f"invoke gates --pr {context.entry.pr}",
+        tip,
+        tuple(passed),
+        min((outcome.started for outcome in passed.values()), default=""),
+    )
     waived = all(accepted(context, name, outcome) for name, outcome in gates if name not in passed)
-    text = f"All {len(gates)} core CI gates pass locally"
-    evidence = f"{len(passed)} passed on {short(tip)}" + (f"; {', '.join(lacking)}" if lacking else "")
-    return _line(text, not lacking, waived or StepName.GATES in context.options.skip, evidence)
+    return _line(line, done=not lacking, skipped=waived or StepName.GATES in context.options.skip)
 
 
 def _checks(context: Context, tip: Oid) -> Iterator[Line]:
     skip = StepName.CHECKS in context.options.skip
     for check, outcome in checks_for(context, tip):
         passed = outcome is not None and outcome.verdict is Verdict.PASSED
-        if outcome is None:
-            evidence = f"not run on {short(tip)}"
-        else:
-            evidence = f"{outcome.summary or outcome.command if passed else outcome.verdict.value} ({short(tip)})"
-        yield _line(check.text, passed, skip or accepted(context, check.name, outcome), evidence)
+        line = Line(
+            check.text,
+            LineState.OPEN,
+            f"not run on {short(tip)}" if outcome is None else outcome.verdict.value,
+            f"invoke checks --pr {context.entry.pr}",
+            tip,
+        )
+        if outcome is not None and passed:
+            line = replace(
+                line, evidence=outcome.summary or outcome.command, receipts=(check.name,), at=outcome.started
+            )
+        yield _line(line, done=passed, skipped=skip or accepted(context, check.name, outcome))

@@ -33,6 +33,7 @@ def perform(context: Context, _acting: Acting | None = None) -> Outcome:
         details=(
             *((context.entry.next,) if context.entry.next else ()),
             f"{state}; branch {above.branch} {where}",
+            *(f"to be shown: {check.text}" for check in above.checks),
             f"once #{context.entry.pr} is merged: {command}",
         ),
         data={
@@ -42,6 +43,7 @@ def perform(context: Context, _acting: Acting | None = None) -> Outcome:
             "notes": context.entry.next,
             "command": command,
             "branch_is_here": here,
+            "checks": [check.name for check in above.checks],
         },
     )
 
