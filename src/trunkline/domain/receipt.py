@@ -59,6 +59,7 @@ class GateOutcome:
         sandbox: "none", or what kept the gate from the network and the home directory.
         summary: what a check found, or who ticked it and why.
         started: when it ran, ISO 8601 in UTC, or "".
+        cpu_seconds: CPU time that it took; 0: not known.
     """
 
     gate: str
@@ -73,6 +74,7 @@ class GateOutcome:
     sandbox: str = "none"
     summary: str = ""
     started: str = ""
+    cpu_seconds: float = 0.0
 
     @classmethod
     def unavailable(cls, gate: str, cure: str) -> GateOutcome:
@@ -143,6 +145,7 @@ class Receipt:
         expects: the exit code that counts as a pass.
         lacked: why it is none although it ended so: no test ran for a filter; or "".
         summary: see GateOutcome.
+        cpu_seconds: see GateOutcome.
         sandbox: see GateOutcome.
         started: ISO 8601, UTC.
         seconds: wall time.
@@ -171,6 +174,7 @@ class Receipt:
     expects: int = 0
     lacked: str = ""
     summary: str = ""
+    cpu_seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
@@ -203,8 +207,10 @@ class Receipt:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
-    def _of_checks(self) -> dict[str, Any]:
-        return {"expects": self.expects, "lacked": self.lacked, "summary": self.summary}
+    def _where_known(self) -> dict[str, Any]:
+        return {
+            "expects": self.expects, "lacked": self.lacked, "summary": self.summary, "cpuSeconds": self.cpu_seconds
+        }  # fmt: skip
 
     def to_statement(self) -> dict[str, Any]:
         """Return the in-toto Statement."""
@@ -233,7 +239,7 @@ class Receipt:
                     "seconds": self.seconds,
                     "exitCode": self.exit_code,
                     "attempts": self.attempts,
-                    **{name: value for name, value in self._of_checks.items() if value},
+                    **{name: value for name, value in self._where_known.items() if value},
                 },
             },
         }
@@ -271,6 +277,7 @@ class Receipt:
                 expects=int(own.get("expects", 0)),
                 lacked=str(own.get("lacked", "")),
                 summary=str(own.get("summary", "")),
+                cpu_seconds=float(own.get("cpuSeconds", 0)),
                 config_sha256=str(parts.get("cargo config", {"digest": {"sha256": ""}})["digest"]["sha256"]),
             )
         except (KeyError, TypeError, AttributeError) as error:

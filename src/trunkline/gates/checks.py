@@ -66,6 +66,19 @@ def proven(subject: Subject, checks: Collection[Check]) -> dict[str, GateOutcome
     return {name: outcome for name, outcome in found.items() if outcome is not None}
 
 
+def evidenced(subject: Subject, checks: Collection[Check]) -> dict[str, GateOutcome]:
+    """Return what receipts say of the subject's tree, by name: what they prove, else the newest failure."""
+    known = execute.sound_receipts(Store(subject.git.state_dir()), subject.tree, lambda _: None)
+    found = {}
+    for check in checks:
+        gate = _gate(subject, check)
+        asked = _asked(check, gate, subject.tree)
+        outcome = execute.evidence(known, asked, gate)
+        if outcome is not None:
+            found[check.name] = outcome
+    return found
+
+
 def run(
     subject: Subject,
     checks: Collection[Check],
@@ -236,9 +249,13 @@ def _blobs(output: bytes) -> Iterator[str]:
 
 def _proven(subject: Subject, check: Check, known: execute.KnownReceipts) -> GateOutcome | None:
     gate = _gate(subject, check)
+    return execute.proof(known, _asked(check, gate, subject.tree), gate)
+
+
+def _asked(check: Check, gate: Gate, tree: Oid) -> Asked:
     if isinstance(check, CommandCheck | TestCheck):
-        return execute.proven(known, gate, subject.tree, None, None)
-    return execute.proof(known, Asked(gate.name, subject.tree, gate.argv, {}), gate)
+        return execute.asked_of(gate, tree)
+    return Asked(gate.name, tree, gate.argv, {})
 
 
 def _gate(subject: Subject, check: Check) -> Gate:

@@ -35,6 +35,7 @@ _CAUSES = (
     ),
     (r"is not installed for the toolchain", "a component is missing", "rustup component add clippy rustfmt"),
 )
+_OWN_TREE = re.compile(r"/\S*/gates/\d+/tree/")  # where gates run (adapters/worktrees.py); rustfmt tells whole paths
 _NAMED = 3  # tests that a summary names
 _WAITING = r"Blocking waiting for file lock"
 _PLACE = re.compile(r"^\s*--> (\S+:\d+:\d+)", re.MULTILINE)
@@ -66,9 +67,9 @@ def not_run(log: str, filters: Sequence[str]) -> str:
 def ran(log: str) -> str:
     """Return how many tests passed, for people."""
     passed = _passed_tests(log)
-    return f"{len(passed)} test{'' if len(passed) == 1 else 's'} passed: {', '.join(passed[:_NAMED])}" + (
-        f" and {len(passed) - _NAMED} more" if len(passed) > _NAMED else ""
-    )
+    named = f": {', '.join(passed[:_NAMED])}" if passed else ""
+    more = f" and {len(passed) - _NAMED} more" if len(passed) > _NAMED else ""
+    return f"{len(passed)} test{'' if len(passed) == 1 else 's'} passed{named}{more}"
 
 
 def diagnose(log: str, compiler: CompilerError | None, cwd: Path) -> tuple[str, str]:
@@ -87,7 +88,7 @@ def diagnose(log: str, compiler: CompilerError | None, cwd: Path) -> tuple[str, 
         return str(compiler), ""
     for reading in (_failed_test, _quoted):
         if told := reading(log):
-            return told, ""
+            return _OWN_TREE.sub("", told), ""
     if difference := _DIFFERENCE.search(log):
         path = difference[1].removeprefix(f"{cwd.resolve()}/").removeprefix(f"{cwd}/")
         return f"not formatted: {path}", "cargo fmt --all"

@@ -96,8 +96,13 @@ def proven(
         work: the work tree that would be gated, whose surroundings configure cargo; None: however that was then.
     """
     config = None if work is None else cargo.outer_config(work)
+    return proof(known, replace(asked_of(gate, tree), toolchain=toolchain, config_sha256=config), gate)
+
+
+def asked_of(gate: Gate, tree: Oid) -> Asked:
+    """Return what a receipt has to prove of a gate on a tree, whatever compiled and however cargo was configured."""
     env = gate_environment(gate)
-    return proof(known, Asked(gate.name, tree, gate.argv, env, toolchain, config, gate.sandbox, gate.expects), gate)
+    return Asked(gate.name, tree, gate.argv, env, sandboxed=gate.sandbox, expects=gate.expects)
 
 
 def proof(known: KnownReceipts, asked: Asked, gate: Gate) -> GateOutcome | None:
@@ -107,7 +112,30 @@ def proof(known: KnownReceipts, asked: Asked, gate: Gate) -> GateOutcome | None:
             return GateOutcome(
                 gate.name, Verdict.PASSED, receipt.seconds, gate.typed, receipt.toolchain.name,
                 log=str(path.parent / receipt.log), reused=True, sandbox=receipt.sandbox,
-                summary=receipt.summary, started=receipt.started,
+                summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
+            )  # fmt: skip
+    return None
+
+
+def evidence(known: KnownReceipts, asked: Asked, gate: Gate) -> GateOutcome | None:
+    """Return what receipts say: the pass that one proves, else the newest failure; None: nothing ran to its end."""
+    return proof(known, asked, gate) or _failure(known, asked, gate)
+
+
+def _failure(known: KnownReceipts, asked: Asked, gate: Gate) -> GateOutcome | None:
+    """Return the newest failure of exactly this command on this tree; its first error is read from its log."""
+    for path, receipt in known:
+        if not receipt.passed and (receipt.gate, receipt.tree, receipt.argv) == (asked.gate, asked.tree, asked.argv):
+            log = path.parent / receipt.log
+            try:
+                text = log.read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                text = ""
+            why, cure = diagnosis.diagnose(text, None, log.parent)
+            return GateOutcome(
+                gate.name, Verdict.FAILED, receipt.seconds, gate.typed, receipt.toolchain.name,
+                receipt.lacked or receipt.summary or why, cure, str(log), reused=True, sandbox=receipt.sandbox,
+                summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
             )  # fmt: skip
     return None
 
@@ -195,7 +223,8 @@ def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain, say: Ca
         config_sha256=cargo.outer_config(ground.slot.tree),
         expects=gate.expects,
         lacked=diagnosis.not_run(attempt.text, gate.must_run) if attempt.done.returncode == gate.expects else "",
-        summary=diagnosis.ran(attempt.text) if gate.must_run else "",
+        summary=diagnosis.ran(attempt.text) if gate.must_run and attempt.done.returncode == gate.expects else "",
+        cpu_seconds=round(attempt.done.cpu_seconds, 3),
     )
     if attempt.ended and not written:
         kept = store.write(receipt, attempt.log)
@@ -223,7 +252,7 @@ def _judged(ground: Ground, gate: Gate, attempt: _Attempt, receipt: Receipt, wri
         why, cure = diagnosis.changed_sources(written)
     return GateOutcome(
         gate.name, verdict, receipt.seconds, gate.typed, receipt.toolchain.name, why, cure, sandbox=receipt.sandbox,
-        summary=receipt.summary, started=receipt.started,
+        summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
     )  # fmt: skip
 
 

@@ -42,6 +42,19 @@ def proven(git: Git, commit: Oid, settings: GateSettings) -> tuple[GateOutcome, 
     return tuple(outcome for outcome in found if outcome is not None)
 
 
+def evidenced(git: Git, commit: Oid, settings: GateSettings) -> dict[str, GateOutcome]:
+    """Return what receipts say of a commit's tree, by gate: the pass that they prove, else the newest failure."""
+    tree = git.tree(commit)
+    known = execute.sound_receipts(Store(git.state_dir()), tree, lambda _: None)
+    found = {}
+    for gate in catalogue(settings):
+        asked = execute.asked_of(gate, tree)
+        outcome = execute.evidence(known, asked, gate)
+        if outcome is not None:
+            found[gate.name] = outcome
+    return found
+
+
 def gate_commit(
     top: Path,
     commit: Oid,

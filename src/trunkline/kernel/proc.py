@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -55,6 +56,8 @@ class Completed:
         stderr: its whole standard error (empty where it went to a log file).
         seconds: wall time.
         timed_out: it was ended by us because its time was up.
+        cpu_seconds: CPU time of it and its descendants, where its output went to a log file; of whatever else of
+            ours ended meanwhile too.
     """
 
     argv: tuple[str, ...]
@@ -63,6 +66,7 @@ class Completed:
     stderr: bytes
     seconds: float
     timed_out: bool = False
+    cpu_seconds: float = 0.0
 
     @property
     def text(self) -> str:
@@ -203,7 +207,7 @@ def run_logged(
     Raises:
         UsageError: the program is not installed.
     """
-    started = time.monotonic()
+    started, before = time.monotonic(), _cpu_of_children()
     child = _start(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     timed_out = threading.Event()
 
@@ -227,8 +231,14 @@ def run_logged(
         finally:
             timer.cancel()
     return Completed(
-        tuple(argv), child.returncode, b"", b"", time.monotonic() - started, timed_out=timed_out.is_set()
-    )
+        tuple(argv), child.returncode, b"", b"", time.monotonic() - started, timed_out=timed_out.is_set(),
+        cpu_seconds=_cpu_of_children() - before,
+    )  # fmt: skip
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of those that were waited for, and of theirs
+    return used.ru_utime + used.ru_stime
 
 
 def spawn(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:

@@ -41,27 +41,34 @@ def stack_tree(status: StackStatus) -> RenderableType:
 
 
 def _entry(row: EntryStatus) -> RenderableType:
-    mark, style = _MARKS.get(row.standing.state, ("·", "cyan"))
+    mark, style = mark_of(row)
     title = row.entry.title or (row.pr.title if row.pr else "")
     head = _text(
-        (f"{mark} ", style), (f"#{row.entry.pr} ", "bold"), f"{title}  " if title else "", (_state(row), style)
+        (f"{mark} ", style), (f"#{row.entry.pr} ", "bold"), f"{title}  " if title else "", (entry_state(row), style)
     )
     lines = [head, _text((f"  {row.entry.branch}{'  (checked out)' if row.current else ''}", "dim"))]
     if row.standing.state is not State.MERGED:
-        facts = "  ·  ".join(fact for fact in _facts(row) if fact)
+        facts = "  ·  ".join(fact for fact in entry_facts(row) if fact)
         lines += [_text((f"  {facts}", "dim"))] if facts else []
         lines += [_text((f"  {why}", "yellow")) for why in row.standing.why]
     return Group(*lines)
 
 
-def _state(row: EntryStatus) -> str:
+def mark_of(row: EntryStatus) -> tuple[str, str]:
+    """Return an entry's mark, and its colour."""
+    return _MARKS.get(row.standing.state, ("·", "cyan"))
+
+
+def entry_state(row: EntryStatus) -> str:
+    """Return where an entry stands, in a few words."""
     if row.pr is not None and row.pr.state is PrState.MERGED:
         by = f" as {short(row.pr.merge_commit)}" if row.pr.merge_commit else ""
         return f"merged {row.pr.merged_at[:10]}{by}"
     return str(row.standing)
 
 
-def _facts(row: EntryStatus) -> tuple[str, ...]:
+def entry_facts(row: EntryStatus) -> tuple[str, ...]:
+    """Return what there is to know of an open entry, each in a few words or ""."""
     pr = row.pr
     open_ = pr is not None and pr.state is PrState.OPEN
     return (

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
+import webbrowser
+from pathlib import Path
 
 from invoke.collection import Collection
 from invoke.context import Context as InvokeContext
 from invoke.tasks import task
 
+from trunkline.domain.errors import UsageError
 from trunkline.kernel import proc
+from trunkline.kernel.files import private_directory, replace_bytes
 from trunkline.tasks.flags import help_of, options_of
 from trunkline.tasks.telling import telling
 from trunkline.workflows.context import Options, open_context, open_stack
 
+_OFFLINE = "do not ask GitHub; the remote is as it was last fetched"
 
-@task(help={**help_of("stack", "json"), "offline": "do not ask GitHub; the remote is as it was last fetched"})
+
+@task(help={**help_of("stack", "json"), "offline": _OFFLINE})
 def status(_: InvokeContext, stack: str = "", offline: bool = False, json: bool = False) -> None:
     """Show the stack: what sits on what, pull requests, CI, receipts, and the one command to type next."""
     from trunkline.report.stack import stack_data, stack_tree
@@ -63,7 +69,48 @@ def plan(
         told.terminal.next(f"invoke rebase --pr {context.entry.pr}")
 
 
+@task(name="report", help={**help_of("stack", "json"), "offline": _OFFLINE,
+            "output": "where to write the page; default: trunkline/report.html in the git directory",
+            "open": "open it in your browser",
+            "markdown": "the validation summary that people used to write by hand, on stdout"})  # fmt: skip
+def report_(
+    _: InvokeContext,
+    stack: str = "",
+    offline: bool = False,
+    output: str = "",
+    open: bool = False,  # noqa: A002 -- the flag's name
+    markdown: bool = False,
+    json: bool = False,
+) -> None:
+    """Write the stack, its gates over time, failures, receipts and runs into one HTML file; --markdown, --json."""
+    from trunkline.domain.redaction import redacted
+    from trunkline.report import html
+    from trunkline.workflows import report as report_workflow
+
+    with telling("report", json_wanted=json) as told:
+        context = open_stack(stack=stack, options=Options(), tell=told.terminal)
+        found = report_workflow.gather(context, offline=offline)
+        if json:
+            told.account["report"] = html.data(found)
+            return
+        if markdown:
+            sys.stdout.write(redacted(html.markdown(found), proc.secrets()))
+            return
+        path = Path(output).resolve() if output else private_directory(context.state) / "report.html"
+        if not path.parent.is_dir():
+            raise UsageError(
+                f"--output {output}: there is no directory {path.parent}", next_command=f"mkdir -p {path.parent}"
+            )
+        replace_bytes(path, redacted(html.html(found), proc.secrets()).encode())
+        told.terminal.line(("✓ ", "green"), str(path))
+        if open and not webbrowser.open(path.as_uri()):
+            told.terminal.line(
+                ("! ", "yellow"), "no browser could be opened here: set BROWSER, or open the file yourself"
+            )
+
+
 def add_to(namespace: Collection) -> None:
     """Add these tasks to the collection."""
     namespace.add_task(status)
     namespace.add_task(plan)
+    namespace.add_task(report_)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from trunkline.adapters import history
+from collections.abc import Iterable
+
+from trunkline.adapters import history, refs
+from trunkline.adapters.git import Git
 from trunkline.domain.check import Check
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, PrNumber, oid, short
+from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, short
 from trunkline.domain.note import Rebased
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import PullRequest
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import StepName
 from trunkline.gates import checks
 from trunkline.gates.run import gate_names, proven
 from trunkline.workflows.base import base_of, open_below
 from trunkline.workflows.context import Context
-from trunkline.workflows.recorded import last_replay, unavailable_gates
+from trunkline.workflows.recorded import last_replay, unavailable
 
 
 def gates_for(context: Context, tip: Oid) -> tuple[tuple[str, GateOutcome | None], ...]:
@@ -24,16 +28,39 @@ def gates_for(context: Context, tip: Oid) -> tuple[tuple[str, GateOutcome | None
     """
     settings = context.stack.gates
     receipts = {outcome.gate: outcome for outcome in proven(context.git, tip, settings)}
-    tried = {
-        name: GateOutcome.unavailable(name, cure) for name, cure in unavailable_gates(context, tip, "gated").items()
-    }
+    tried = {name: GateOutcome.unavailable(name, cure) for name, cure in unavailable(context, tip, "gated").items()}
     return tuple((name, receipts.get(name) or tried.get(name)) for name in gate_names(settings))
 
 
 def subject_of(context: Context, tip: Oid) -> checks.Subject:
     """Return what the entry's checks are asked about: a tip, and where its own commits begin."""
-    base = base_of(context).oid
-    return checks.Subject(context.git, tip, history.merge_base(context.git, base, tip) or base, context.stack.gates)
+    git, world, stack = context.git, context.world(), context.stack
+    below = [heads_of(git, stack.remote, entry, world.snapshot.pr(entry.pr)) for entry in stack.below(context.entry)]
+    return checks.Subject(git, tip, own_base(git, tip, world.trunk, reversed(below)), stack.gates)
+
+
+def heads_of(git: Git, remote: str, entry: Entry, pr: PullRequest | None) -> tuple[Oid, ...]:
+    """Return the heads that an entry has and had, as far as known: here, on the remote, on GitHub, in our backups."""
+    named = refs.read_refs(git, branch_ref(entry.branch), refs.tracking_ref(remote, entry.branch))
+    seen = (pr.head_oid, *pr.historical_heads) if pr else ()
+    return tuple(dict.fromkeys((*named.values(), *seen, *refs.backups_of(git, entry.branch))))
+
+
+def own_base(git: Git, tip: Oid, trunk: Oid, below: Iterable[Iterable[Oid]]) -> Oid:
+    """Return the commit that an entry's own commits follow as its tip is now, rebased already or not.
+
+    Args:
+        git: the repository.
+        tip: the entry's.
+        trunk: trunk's.
+        below: the heads of each entry below (`heads_of`), nearest first; those that are not here are passed over.
+    """
+    heads = [head for heads in below for head in heads if head != tip]
+    absent = history.missing(git, heads)
+    for head in heads:
+        if head not in absent and history.is_ancestor(git, head, tip) and not history.is_ancestor(git, head, trunk):
+            return head
+    return history.merge_base(git, trunk, tip) or trunk
 
 
 def checks_for(context: Context, tip: Oid) -> tuple[tuple[Check, GateOutcome | None], ...]:
@@ -42,9 +69,7 @@ def checks_for(context: Context, tip: Oid) -> tuple[tuple[Check, GateOutcome | N
     if not own:
         return ()
     receipts = checks.proven(subject_of(context, tip), own)
-    tried = {
-        name: GateOutcome.unavailable(name, cure) for name, cure in unavailable_gates(context, tip, "checked").items()
-    }
+    tried = {name: GateOutcome.unavailable(name, cure) for name, cure in unavailable(context, tip, "checked").items()}
     return tuple((check, receipts.get(check.name) or tried.get(check.name)) for check in own)
 
 

@@ -44,7 +44,7 @@ def planned_remote(context: Context, tip: Oid) -> Oid | None:
     return context.git.resolve(str(seen)) if seen else None
 
 
-def unavailable_gates(context: Context, tip: Oid, kind: str) -> dict[str, str]:
+def unavailable(context: Context, tip: Oid, kind: str) -> dict[str, str]:
     """Return what the newest run on this commit could not run, each with its cure.
 
     Args:

@@ -1,0 +1,170 @@
+"""What a report shows: the stack, what its gates and checks came to, when they ran, and what the runs did. Data."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.domain.receipt import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.domain.receipt import GateOutcome
+    from trunkline.domain.status import EntryStatus, StackStatus
+
+
+@dataclass(frozen=True)
+class Evidenced:
+    """A gate or a check of an entry, with what receipts say of exactly the entry's tree.
+
+    Attributes:
+        name: its name.
+        title: what it says, where it is a check; "" for a gate.
+        outcome: what became of it; None: it did not run to an end on this tree.
+        log: the end of its log, where it failed and the log is here.
+    """
+
+    name: str
+    title: str
+    outcome: GateOutcome | None
+    log: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """It ran, and did not pass."""
+        return self.outcome is not None and self.outcome.verdict is not Verdict.PASSED
+
+
+@dataclass(frozen=True)
+class EntryReport:
+    """One entry: where it stands, and its evidence."""
+
+    status: EntryStatus
+    gates: tuple[Evidenced, ...]
+    checks: tuple[Evidenced, ...]
+
+    @property
+    def all(self) -> tuple[Evidenced, ...]:
+        """Its gates, then its checks."""
+        return (*self.gates, *self.checks)
+
+
+@dataclass(frozen=True)
+class RunStep:
+    """What a run did in one step, as the journal has it; `begun` where the journal just ends."""
+
+    name: str
+    pr: int | None
+    mark: str
+    told: str
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """A run, from its journal."""
+
+    id: str
+    task: str
+    pr: int | None
+    state: str
+    at: str
+    steps: tuple[RunStep, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything at one instant.
+
+    Attributes:
+        made: when, ISO 8601 in UTC.
+        repository: `owner/name`.
+        url: its page.
+        status: the stack.
+        entries: its entries, bottom first.
+        runs: the newest runs, newest first.
+    """
+
+    made: str
+    repository: str
+    url: str
+    status: StackStatus
+    entries: tuple[EntryReport, ...]
+    runs: tuple[RunReport, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A gate in a timeline.
+
+    Attributes:
+        name: the gate's.
+        passed: it passed.
+        start: seconds from the timeline's beginning.
+        seconds: how long it took.
+        cores: CPU time over wall time; None: not known.
+    """
+
+    name: str
+    passed: bool
+    start: float
+    seconds: float
+    cores: float | None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The gates of one entry as they ran together.
+
+    Attributes:
+        bars: by when they began.
+        seconds: from the first beginning to the last end.
+        cores: the CPU time of all of them over that; None: not known.
+        begun: when the first began, ISO 8601 in UTC.
+    """
+
+    bars: tuple[Bar, ...]
+    seconds: float
+    cores: float | None
+    begun: str
+
+
+_APART_SECONDS = 600.0
+
+
+def timelines(evidence: Sequence[Evidenced]) -> tuple[Timeline, ...]:
+    """Return when things ran, oldest first; what began 10 minutes after the rest is a timeline of its own."""
+    ran = [each.outcome for each in evidence if each.outcome is not None and each.outcome.started]
+    ran.sort(key=lambda outcome: (_time(outcome), outcome.gate))
+    groups: list[list[GateOutcome]] = []
+    end = 0.0
+    for outcome in ran:
+        if not groups or _time(outcome) > end + _APART_SECONDS:
+            groups.append([])
+            end = 0.0
+        groups[-1].append(outcome)
+        end = max(end, _time(outcome) + outcome.seconds)
+    return tuple(_timeline(group) for group in groups)
+
+
+def _timeline(ran: Sequence[GateOutcome]) -> Timeline:
+    first = _time(ran[0])
+    seconds = max(_time(outcome) + outcome.seconds for outcome in ran) - first
+    cpu = sum(outcome.cpu_seconds for outcome in ran)
+    bars = tuple(
+        Bar(
+            outcome.gate,
+            outcome.verdict is Verdict.PASSED,
+            _time(outcome) - first,
+            outcome.seconds,
+            outcome.cpu_seconds / outcome.seconds if outcome.cpu_seconds and outcome.seconds else None,
+        )
+        for outcome in ran
+    )
+    return Timeline(bars, seconds, cpu / seconds if cpu and seconds else None, ran[0].started)
+
+
+def _time(outcome: GateOutcome) -> float:
+    return dt.datetime.fromisoformat(outcome.started.replace("Z", "+00:00")).timestamp()

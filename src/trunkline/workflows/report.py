@@ -1,0 +1,108 @@
+"""report: gathers what a report shows, from the world, the receipts and the journals. Nothing runs, nothing moves."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+from trunkline.adapters import history, journal
+from trunkline.adapters.git import Git
+from trunkline.adapters.journal import Record, Run
+from trunkline.domain.names import Oid
+from trunkline.domain.receipt import GateOutcome
+from trunkline.domain.report import EntryReport, Evidenced, Report, RunReport, RunStep
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.status import EntryStatus, StackStatus
+from trunkline.gates import checks
+from trunkline.gates.run import evidenced, gate_names
+from trunkline.workflows import status as status_workflow
+from trunkline.workflows.context import Context
+from trunkline.workflows.proof import heads_of, own_base
+from trunkline.workflows.recorded import unavailable
+
+_LOG_LINES = 60
+_RUNS = 10
+
+
+def gather(context: Context, *, offline: bool) -> Report:
+    """Return a report of the whole stack.
+
+    Args:
+        context: of the whole stack.
+        offline: do not ask GitHub.
+
+    Raises:
+        TrunklineError: as of `status`.
+    """
+    seen = status_workflow.look(context, offline=offline)
+    repository = context.repository
+    return Report(
+        made=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        repository=repository.slug,
+        url=f"https://{repository.host}/{repository.slug}",
+        status=seen,
+        entries=tuple(_entry(context, seen, row) for row in seen.entries),
+        runs=tuple(_run(run) for run in list(journal.runs(context.state))[:_RUNS]),
+    )
+
+
+def _entry(context: Context, seen: StackStatus, row: EntryStatus) -> EntryReport:
+    git, settings, head = context.git, context.stack.gates, row.head
+    merged = row.pr is not None and row.pr.state is PrState.MERGED
+    if head is None or merged or history.missing(git, [head]):
+        return EntryReport(
+            row,
+            tuple(Evidenced(name, "", None) for name in gate_names(settings)),
+            tuple(Evidenced(check.name, check.text, None) for check in row.entry.checks),
+        )
+    # What could not run leaves no receipt; the journal remembers that it was tried on this very commit.
+    tried = {name: GateOutcome.unavailable(name, cure) for name, cure in unavailable(context, head, "gated").items()}
+    ran = {**tried, **evidenced(git, head, settings)}
+    own = _checked(git, seen, row, head)
+    return EntryReport(
+        row,
+        tuple(_with_log(Evidenced(name, "", ran.get(name))) for name in gate_names(settings)),
+        tuple(_with_log(Evidenced(check.name, check.text, own.get(check.name))) for check in row.entry.checks),
+    )
+
+
+def _checked(git: Git, seen: StackStatus, row: EntryStatus, head: Oid) -> dict[str, GateOutcome]:
+    if seen.trunk is None or history.missing(git, [seen.trunk]):
+        return {}
+    below = reversed(seen.entries[: seen.entries.index(row)])
+    heads = (heads_of(git, seen.stack.remote, each.entry, each.pr) for each in below)
+    base = own_base(git, head, seen.trunk, heads)
+    return checks.evidenced(checks.Subject(git, head, base, seen.stack.gates), row.entry.checks)
+
+
+def _with_log(evidence: Evidenced) -> Evidenced:
+    if not evidence.failed or evidence.outcome is None:
+        return evidence
+    try:
+        lines = Path(evidence.outcome.log).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return evidence
+    return Evidenced(evidence.name, evidence.title, evidence.outcome, "\n".join(lines[-_LOG_LINES:]))
+
+
+def _run(run: Run) -> RunReport:
+    begun: dict[tuple[str, object], Record] = {}
+    steps: dict[tuple[str, object], RunStep] = {}
+    for record in run.records:
+        key = record.step, record.data.get("pr")
+        if record.kind == "begin":
+            begun[key] = record
+            steps[key] = RunStep(record.step, record.data.get("pr"), "begun", "", None)
+        elif record.kind in {"done", "paused", "failed"} and record.step:
+            told = str(record.data.get("told") or record.data.get("what") or "")
+            mark = str(record.data.get("mark") or record.kind)
+            seconds = _between(begun[key].at, record.at) if key in begun else None
+            steps[key] = RunStep(record.step, record.data.get("pr"), mark, told, seconds)
+    at = run.records[0].at if run.records else ""
+    task, pr = str(run.started.get("task", "")), run.started.get("pr")
+    return RunReport(run.id, task, pr, run.state, at, tuple(steps.values()))
+
+
+def _between(one: str, other: str) -> float:
+    first, second = (dt.datetime.fromisoformat(at.replace("Z", "+00:00")) for at in (one, other))
+    return max(0.0, (second - first).total_seconds())
