@@ -106,3 +106,32 @@ def test_nothing_open(stack: YardLanding) -> None:
     assert ran.code == 2
     assert "no open pull request sits on main" in ran.err
     assert not (stack.clone.path / "stack.toml").exists()
+
+
+def test_the_files_of_a_rust_repository(stack: YardLanding) -> None:
+    """tasks.py, noxfile.py, a Makefile with its fragment: written where they are not, and they work; yours stay."""
+    clone = stack.clone.path
+    (clone / "noxfile.py").write_text("import nox\n")
+    ran = stack.run("trunkline", "init", "--write-tasks")
+    assert ran.code == 0, ran.out + ran.err
+    assert ran.out.splitlines() == [
+        "✓ has it already: tasks.py",
+        "! noxfile.py is yours and stays; add: from trunkline.gates.sessions import gates",
+        "✓ wrote trunkline.mk",
+        "✓ wrote Makefile",
+        "next: invoke --list",
+    ]
+    assert (clone / "noxfile.py").read_text() == "import nox\n"
+    (clone / "tasks.py").unlink()
+    (clone / "noxfile.py").unlink()
+    again = stack.run("trunkline", "init", "--write-tasks", "--json")
+    assert {file["name"]: file["wrote"] for file in again.json["files"]} == {
+        "tasks.py": True, "noxfile.py": True, "trunkline.mk": False, "Makefile": False,
+    }  # fmt: skip
+    made = stack.run("make", "stack-rebase", "PR=519", "ARGS=--dry-run")
+    assert (made.code, "2 commits" in made.out) == (0, True), made.out + made.err
+    steps = stack.run("make", "-n", "stack-steps", "PR=519")
+    assert steps.out.startswith("TRUNKLINE_PR=519 invoke verify-merged switch fetch onto fmt gates checks push ")
+    listed = stack.run("nox", "-l")
+    assert "gates(clippy)" in listed.out
+    assert stack.invoke("init", "--write-tasks", "--check").code == 2

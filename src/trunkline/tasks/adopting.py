@@ -43,11 +43,31 @@ def _tell_differences(told: Told, checked: tuple[discover_workflow.Checked, ...]
     return lines
 
 
+def _write_tasks(told: Told, *, alone: bool) -> None:
+    from trunkline.workflows import scaffold
+
+    if alone:
+        raise UsageError(
+            "--write-tasks is a thing of its own",
+            why="it writes the files that are not there, and says of the others what they lack",
+            next_command="trunkline init --write-tasks",
+        )
+    files = scaffold.write()
+    told.account["files"] = [{"name": file.name, "wrote": file.wrote, "add": file.add} for file in files]
+    for file in files:
+        if file.add:
+            told.terminal.line(("! ", "yellow"), f"{file.name} is yours and stays; add: {file.add}")
+        else:
+            told.terminal.line(("✓ ", "green"), f"{'wrote' if file.wrote else 'has it already:'} {file.name}")
+    told.terminal.next("invoke --list")
+
+
 @task(help={
     "check": "say how stack.toml differs from GitHub, change nothing; exit code 1 where it does",
     "update": "mend stack.toml; comments and order stay",
     "remote": "the git remote; default: origin, or the only one",
     "trunk": "the branch that stacks land on; default: GitHub's default branch",
+    "write-tasks": "write tasks.py, noxfile.py and a Makefile fragment; what is there stays",
     "alone": "a pull request that sits on trunk alone is a stack too",
     "dry-run": HELP["dry-run"],
     **help_of("json"),
@@ -59,6 +79,7 @@ def init(
     remote: str = "",
     trunk: str = "",
     alone: bool = False,
+    write_tasks: bool = False,
     dry_run: bool = False,
     json: bool = False,
 ) -> None:
@@ -68,6 +89,9 @@ def init(
     with telling("init", json_wanted=json) as told:
         if check and update:
             raise UsageError("--check and --update are two things", next_command="invoke init --check")
+        if write_tasks:
+            _write_tasks(told, alone=check or update or dry_run)
+            return
         if not (check or update or dry_run):
             discover_workflow.refuse_second()
         seen = discover_workflow.look(told.terminal, remote=remote, trunk=trunk, alone=alone)

@@ -1,0 +1,93 @@
+"""init --write-tasks: the files by which a Rust repository uses trunkline. What is there is never overwritten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.adapters.git import Git
+from trunkline.kernel.files import replace_bytes
+from trunkline.workflows.context import top_of
+
+_TASKS = '''\
+"""Tasks that land this repository's stacked pull requests: `invoke --list`."""
+
+from trunkline.tasks import namespace as ns  # noqa: F401
+'''
+_NOXFILE = '''\
+"""The cargo gates as nox sessions: `nox -s gates`."""
+
+from trunkline.gates.sessions import gates  # noqa: F401
+'''
+_FRAGMENT = """\
+# Landing the stack from make. In your Makefile: include trunkline.mk
+#   make stack-status              any task of `invoke --list` is a target
+#   make stack-rebase PR=519       of one pull request; ARGS is passed on: ARGS=--dry-run
+#   make stack-steps PR=519        its steps one after the other, as a chain
+# Every task can be repeated: what is done stays done. make stops at the first that fails.
+
+INVOKE ?= invoke
+STACK_STEPS = verify-merged switch fetch onto fmt gates checks push ready note checklist next
+
+.PHONY: stack-steps
+stack-steps:
+	TRUNKLINE_PR=$(PR) $(INVOKE) $(STACK_STEPS)
+
+stack-%:
+	$(INVOKE) $* $(if $(PR),--pr $(PR)) $(ARGS)
+"""
+_INCLUDE = "include trunkline.mk\n"
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file, and the line that makes one of the user's own do as well."""
+
+    name: str
+    text: str
+    line: str
+
+
+_FILES = (
+    _File("tasks.py", _TASKS, "from trunkline.tasks import namespace as ns"),
+    _File("noxfile.py", _NOXFILE, "from trunkline.gates.sessions import gates"),
+    _File("trunkline.mk", _FRAGMENT, "stack-%:"),
+    _File("Makefile", _INCLUDE, "include trunkline.mk"),
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a file.
+
+    Attributes:
+        name: which, from the repository's top.
+        wrote: it is new.
+        add: the line that a person has to add to their own; "": none, it has it.
+    """
+
+    name: str
+    wrote: bool
+    add: str = ""
+
+
+def write(cwd: Path | None = None) -> tuple[Written, ...]:
+    """Write the files that are not there, at the repository's top; of the others, say which line they lack.
+
+    Raises:
+        UsageError: this is no checkout.
+    """
+    top = top_of(Git(cwd or Path.cwd())).cwd
+    return tuple(_written(top, file) for file in _FILES)
+
+
+def _written(top: Path, file: _File) -> Written:
+    path = top / file.name
+    if not path.is_symlink() and not path.exists():
+        replace_bytes(path, file.text.encode())
+        return Written(file.name, wrote=True)
+    try:
+        has = file.line in path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        has = False
+    return Written(file.name, wrote=False, add="" if has else file.line)
