@@ -1,5 +1,5 @@
 # make demo: see the main job done, in a sandbox of its own. make test: everything that CI runs.
-.PHONY: demo test soak bench clean
+.PHONY: demo test soak bench docs clean
 
 demo:
 	@scripts/bootstrap demo
@@ -8,6 +8,11 @@ demo:
 test:
 	@scripts/bootstrap test
 	@scripts/test
+
+docs:
+	@scripts/bootstrap test
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	@echo "site/index.html"
 
 # Every kill point, and TRUNKLINE_SOAK runs of the state machine: an hour or so.
 soak:
@@ -23,7 +28,7 @@ bench:
 	@.venv/bin/python tests/bench/rehearse.py
 
 clean:
-	rm -rf .venv .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf site .venv .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # --- Chaining tasks -------------------------------------------------------------------------------------------------
 # Every task is idempotent and has an exit code of its own, so a chain can be run again: what is done stays done.
