@@ -144,7 +144,45 @@ def doctor(_: InvokeContext, offline: bool = False, json: bool = False) -> None:
             )
 
 
+@task(help={
+    "check": "say whether the file is what would be written, change nothing; exit code 1 where it is not",
+    "runner": "the label of the machines that run the jobs",
+    **help_of("stack", "dry-run", "json"),
+})  # fmt: skip
+def workflow(
+    _: InvokeContext,
+    check: bool = False,
+    runner: str = "",
+    stack: str = "",
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """Write .github/workflows/trunkline.yml: a job for each gate, which runs the very same nox session."""
+    from pathlib import Path
+
+    from trunkline.adapters.git import Git
+    from trunkline.workflows import ci
+    from trunkline.workflows.context import choose_stack, load_stacks, top_of
+
+    with telling("ci.workflow", json_wanted=json) as told:
+        git = top_of(Git(Path.cwd()))
+        text = ci.text(git, choose_stack(load_stacks(git.cwd), stack), runner=runner or ci.RUNNER)
+        told.account.update(path=ci.PATH, text=text)
+        if check:
+            ci.check(git, text)
+            told.terminal.line(("✓ ", "green"), f"{ci.PATH} is what would be written")
+        elif dry_run:
+            told.terminal.line(text)
+        else:
+            path, changed = ci.write(git, text)
+            told.terminal.line(
+                ("✓ ", "green"), f"{'wrote' if changed else 'has it already:'} {path.relative_to(git.cwd)}"
+            )
+            told.terminal.next(f"git add {ci.PATH}")
+
+
 def add_to(namespace: Collection) -> None:
     """Add these tasks to the collection."""
     namespace.add_task(init)
     namespace.add_task(doctor)
+    namespace.add_collection(Collection("ci", workflow))

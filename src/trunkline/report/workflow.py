@@ -1,0 +1,35 @@
+"""The gates as a workflow of GitHub Actions, whose jobs run the very same nox sessions."""
+
+from __future__ import annotations
+
+import math
+
+from trunkline.domain.stack import GateSettings
+from trunkline.report import templates
+
+_MARGIN_MINUTES = 15
+"""What checkout, Python and a cold toolchain may take beside the gate."""
+
+
+def workflow(settings: GateSettings, *, version: str, runner: str, python: str) -> str:
+    """Return the workflow's YAML.
+
+    Args:
+        settings: the `[gates]` table; the gates themselves are listed by nox when the workflow runs.
+        version: of trunkline: what the jobs install.
+        runner: the label of the machines.
+        python: Python's version there.
+    """
+    # `{{` and `{%` are Actions' own.
+    environment = templates.environment().overlay(
+        variable_start_string="[[", variable_end_string="]]", block_start_string="[%", block_end_string="%]",
+        comment_start_string="[#", comment_end_string="#]", trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.from_string(templates.packaged("gates.yml.j2")).render(
+        runner=runner,
+        python=python,
+        requirement=f"trunkline=={version}",
+        minutes=math.ceil(settings.timeout / 60) + _MARGIN_MINUTES,
+        msrv=settings.msrv,
+        sandbox=settings.sandbox,
+    )
