@@ -99,6 +99,9 @@ def _stacks(file: StackFile) -> tuple[Stack, ...]:
         sandbox=file.gates.sandbox,
         sign=file.gates.sign,
         signers=file.gates.signers,
+        executor=file.gates.executor,
+        scheduler=file.gates.scheduler,
+        workers=file.gates.workers,
         overrides={name: _override(table) for name, table in tables.items()},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
@@ -45,6 +46,12 @@ def _toolchain(text: str) -> str:
 def _feature(text: str) -> str:
     if not text or text.startswith("-") or any(part.isspace() or part == "," for part in text):
         raise ValueError('expected a cargo feature, like "cpu"')
+    return text
+
+
+def _scheduler(text: str) -> str:
+    if text and not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://[^\s/]+:\d+", text):
+        raise ValueError('expected an address, like "tcp://10.0.0.1:8786" or "tls://scheduler:8786"')
     return text
 
 
@@ -178,6 +185,16 @@ class GatesTable(BaseModel):
     signers: Annotated[
         str, Field(description="An allowed-signers file (ssh-keygen): whose pulled receipts prove something here.")
     ] = DEFAULTS.signers
+    executor: Annotated[
+        Literal["local", "dask"], Field(description="What runs the gates: local (nox), or dask (trunkline[cluster]).")
+    ] = "local"
+    scheduler: Annotated[
+        Annotated[str, AfterValidator(_scheduler)],
+        Field(description="Dask's scheduler, like tls://HOST:8786. Empty: workers made here, on the spot."),
+    ] = DEFAULTS.scheduler
+    workers: Annotated[
+        int, Field(ge=0, le=1024, description="How many workers are made on the spot; 0: one a core.")
+    ] = DEFAULTS.workers
 
 
 class LandTable(_Table):

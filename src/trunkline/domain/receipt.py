@@ -146,6 +146,8 @@ class Receipt:
         lacked: why it is none although it ended so: no test ran for a filter; or "".
         summary: see GateOutcome.
         cpu_seconds: see GateOutcome.
+        executor: what ran it: nox or dask; "" for a check, which trunkline itself runs.
+        host: the machine's name.
         sandbox: see GateOutcome.
         started: ISO 8601, UTC.
         seconds: wall time.
@@ -175,6 +177,8 @@ class Receipt:
     lacked: str = ""
     summary: str = ""
     cpu_seconds: float = 0.0
+    executor: str = ""
+    host: str = ""
 
     @property
     def passed(self) -> bool:
@@ -209,7 +213,8 @@ class Receipt:
     @property
     def _where_known(self) -> dict[str, Any]:
         return {
-            "expects": self.expects, "lacked": self.lacked, "summary": self.summary, "cpuSeconds": self.cpu_seconds
+            "expects": self.expects, "lacked": self.lacked, "summary": self.summary, "cpuSeconds": self.cpu_seconds,
+            "executor": self.executor, "host": self.host,
         }  # fmt: skip
 
     def to_statement(self) -> dict[str, Any]:
@@ -277,6 +282,8 @@ class Receipt:
                 expects=int(own.get("expects", 0)),
                 lacked=str(own.get("lacked", "")),
                 summary=str(own.get("summary", "")),
+                executor=str(own.get("executor", "")),
+                host=str(own.get("host", "")),
                 cpu_seconds=float(own.get("cpuSeconds", 0)),
                 config_sha256=str(parts.get("cargo config", {"digest": {"sha256": ""}})["digest"]["sha256"]),
             )

@@ -60,6 +60,9 @@ class GateSettings:
         sandbox: gates run without network and home directory (bubblewrap), or are unavailable.
         sign: the SSH private key that signs receipts, `~` allowed; "": they are not signed.
         signers: an allowed-signers file (ssh-keygen(1)): whose signed receipts prove something here; "": nobody's.
+        executor: what runs the gates: local (nox) or dask.
+        scheduler: of dask, like tcp://HOST:8786; "": workers of this machine, made on the spot.
+        workers: how many workers are made on the spot; 0: one a core.
         overrides: gate name -> what the user changed or added, in file order.
     """
 
@@ -70,6 +73,9 @@ class GateSettings:
     sandbox: bool = False
     sign: str = ""
     signers: str = ""
+    executor: str = "local"
+    scheduler: str = ""
+    workers: int = 0
     overrides: Mapping[str, GateOverride] = field(default_factory=dict)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from trunkline.domain.errors import UsageError
 from trunkline.domain.stack import GateOverride, GateSettings
@@ -35,6 +36,11 @@ class Gate:
     sandbox: bool = False
     expects: int = 0
     must_run: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Gate:
+        """Return what `dataclasses.asdict` made, once it has been JSON."""
+        return cls(**{**values, **{name: tuple(values[name]) for name in ("argv", "needs", "must_run")}})
 
     @property
     def typed(self) -> str:

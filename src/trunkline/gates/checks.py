@@ -139,7 +139,7 @@ def _evaluated(subject: Subject, check: Check, *, fresh: bool, say: Callable[[st
         return _unticked(subject, check)
     with worktrees.slot(subject.git, subject.commit) as slot:
         place = request.new_run(subject.git.common_dir())
-        ground = execute.Ground(subject.git, slot, subject.settings.root, place, subject.settings.sign)
+        ground = execute.Ground(subject.git, slot, subject.settings.root, place, subject.settings.sign, executor="")
         return execute.execute(ground, _gate(subject, check), fresh=fresh, toolchain=None, say=say)
 
 

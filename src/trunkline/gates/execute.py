@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import hashlib
+import platform
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,7 @@ class Ground:
         root: the Cargo workspace's directory inside it.
         run: the run's own directory: the job pool, logs.
         sign: the key that signs receipts, or "".
+        executor: what runs the gates here: nox, or dask.
     """
 
     git: Git
@@ -49,6 +51,7 @@ class Ground:
     root: str
     run: Path
     sign: str = ""
+    executor: str = "nox"
 
     @property
     def cwd(self) -> Path:
@@ -225,6 +228,8 @@ def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain, say: Ca
         lacked=diagnosis.not_run(attempt.text, gate.must_run) if attempt.done.returncode == gate.expects else "",
         summary=diagnosis.ran(attempt.text) if gate.must_run and attempt.done.returncode == gate.expects else "",
         cpu_seconds=round(attempt.done.cpu_seconds, 3),
+        executor=ground.executor,
+        host=platform.node(),
     )
     if attempt.ended and not written:
         kept = store.write(receipt, attempt.log)

@@ -75,9 +75,6 @@ def write(run: Path, request: Request) -> None:
 def read(run: Path) -> Request:
     """Read the question from a run's directory."""
     raw = json.loads((run / "request.json").read_bytes())
-    gates = tuple(
-        Gate(**{**each, **{name: tuple(each[name]) for name in ("argv", "needs", "must_run")}})
-        for each in raw["gates"]
-    )
+    gates = tuple(Gate.from_json(each) for each in raw["gates"])
     toolchains = {name: Toolchain(**each) for name, each in raw["toolchains"].items()}
     return Request(raw["top"], raw["root"], gates, raw["commit"], raw["fresh"], raw["sign"], toolchains)

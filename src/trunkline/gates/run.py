@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 from trunkline.adapters import worktrees
 from trunkline.adapters.cargo import Tools
@@ -85,6 +86,9 @@ def gate_commit(
     git = Git(top)
     gates = [gate for gate in catalogue(settings) if not only or gate.name in only]
     found: dict[str, GateOutcome] = {}
+    if settings.executor == "dask":
+        found = _on_cluster(git, commit, gates, settings, fresh=fresh, progress=progress, began=began, say=say)
+        return tuple(found.get(gate.name) or GateOutcome(gate.name, Verdict.INTERRUPTED) for gate in gates)
     with worktrees.slot(git, commit) as slot:
         _require_workspace(slot.tree / settings.root, settings)
         if (slot.tree / ".gitmodules").is_file():
@@ -102,6 +106,24 @@ def gate_commit(
             asked = request.Request(str(top), settings.root, tuple(missing), commit, fresh, settings.sign, toolchains)
             found.update(_nox(git, asked, progress, began))
     return tuple(found.get(gate.name) or GateOutcome(gate.name, Verdict.INTERRUPTED) for gate in gates)
+
+
+def _on_cluster(
+    git: Git, commit: Oid, gates: Collection[Gate], settings: GateSettings, **more: Any
+) -> dict[str, GateOutcome]:
+    """Gate on Dask workers, where the extra is installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    try:
+        from trunkline.gates import cluster  # noqa: PLC0415 -- optional, and a second of import
+    except ModuleNotFoundError as missing:
+        raise UsageError(
+            'stack.toml: gates.executor = "dask" needs Dask', why=f"{missing.name} is not installed",
+            next_command="pip install 'trunkline[cluster]'",
+        ) from missing  # fmt: skip
+    return cluster.gate_commit(git, commit, gates, settings, **more)
 
 
 def _require_workspace(root: Path, settings: GateSettings) -> None:

@@ -217,6 +217,7 @@ def run_logged(
 
     timer = threading.Timer(timeout, expire)
     timer.daemon = True
+    _LOGGED[child.pid] = child, log, stop
     with _leash(child), _ending(child, stop), log.open("wb") as sink:
         timer.start()
         try:
@@ -230,10 +231,22 @@ def run_logged(
             child.wait()
         finally:
             timer.cancel()
+            _LOGGED.pop(child.pid, None)
     return Completed(
         tuple(argv), child.returncode, b"", b"", time.monotonic() - started, timed_out=timed_out.is_set(),
         cpu_seconds=_cpu_of_children() - before,
     )  # fmt: skip
+
+
+_LOGGED: dict[int, tuple[subprocess.Popen[bytes], Path, signal.Signals]] = {}
+
+
+def end_logged(under: Path) -> int:
+    """End the programs that other threads of ours run with a log below a directory; return how many there were."""
+    ours = [(child, stop) for child, log, stop in list(_LOGGED.values()) if log.is_relative_to(under)]
+    for child, stop in ours:
+        end_group(child, stop)
+    return len(ours)
 
 
 def _cpu_of_children() -> float:

@@ -1,0 +1,168 @@
+"""What a Dask worker does: keep a mirror of the repository, say what it has and lacks, run one gate at a time.
+
+Every function here runs in a worker's process, called by gates/cluster.py; arguments and results are plain values. A
+worker needs trunkline, git and the toolchain, and nothing of the repository: commits come as git packs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import platform
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from distributed import get_worker
+
+from trunkline import __version__
+from trunkline.adapters import cargo, worktrees
+from trunkline.adapters.cargo import Tools
+from trunkline.adapters.git import Git
+from trunkline.adapters.receipts import Store
+from trunkline.domain.errors import TrunklineError
+from trunkline.domain.names import Oid
+from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.gates import execute as gate_execution
+from trunkline.gates.catalogue import Gate
+from trunkline.gates.jobserver import inherited, pool
+from trunkline.kernel import proc
+from trunkline.kernel.files import private_directory
+
+_KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_HELD: dict[str, IO[str]] = {}
+_OPEN = contextlib.ExitStack()
+
+
+def about(key: str) -> dict[str, Any]:
+    """Return who this worker is, and which commits of a repository it has.
+
+    Args:
+        key: the repository, as a file name.
+    """
+    git = _mirror(key)
+    heads = git.query("for-each-ref", "--format=%(objectname)", "refs/trunkline/sent").text.split()
+    return {"version": __version__, "host": platform.node(), "heads": heads}
+
+
+def receive(key: str, commit: str, pack: bytes) -> None:
+    """Take a commit, sent as a thin pack of what this worker lacks; b"": it lacks nothing.
+
+    Raises:
+        TrunklineError: the pack is not whole, or something that it builds on is not here.
+    """
+    git = _mirror(key)
+    if pack:
+        git.query("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack)
+        git.query("rev-list", "--quiet", "--objects", commit, "--not", "--all")
+    # A ref of the mirror's own, which nobody else has: it keeps the commit, and tells the next run what is here.
+    git.query("update-ref", f"refs/trunkline/sent/{commit}", commit)
+
+
+def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return for each gate what would compile for it here and what it lacks; the commit is here."""
+    git = _mirror(key)
+    with worktrees.slot(git, Oid(commit)) as slot:
+        tools = Tools(slot.tree / root)
+        found = {}
+        for gate in map(Gate.from_json, gates):
+            cure = gate_execution.lacking(gate, tools)
+            toolchain = Toolchain("", "") if cure else tools.toolchain(gate.argv)
+            found[gate.name] = {"cure": cure, "rustc": toolchain.rustc, "cargo": toolchain.cargo}
+        return {"gates": found, "config": cargo.outer_config(slot.tree), "workspace": (slot.tree / root).is_dir()}
+
+
+def run(key: str, commit: str, root: str, gate: dict[str, Any], *, fresh: bool, topic: str) -> dict[str, Any]:
+    """Run one gate on a commit; return its outcome, its receipt and its log.
+
+    Args:
+        key: the repository.
+        commit: what is gated; it is here.
+        root: the Cargo workspace's directory inside it.
+        gate: what is run.
+        fresh: whatever this worker's own receipts say.
+        topic: where it is told that the gate began.
+    """
+    _join_the_hosts_pool()
+    worker, asked = get_worker(), Gate.from_json(gate)
+    worker.log_event(topic, {"gate": asked.name, "worker": worker.address, "host": platform.node()})
+    git = _mirror(key)
+    said: list[str] = []
+    try:
+        with worktrees.slot(git, Oid(commit)) as slot:
+            ground = gate_execution.Ground(git, slot, root, _runs(git, topic), executor="dask")
+            outcome = gate_execution.execute(ground, asked, fresh=fresh, toolchain=None, say=said.append)
+            receipt, log = _evidence(git, slot.commit, outcome)
+    except TrunklineError as error:
+        outcome, receipt, log = GateOutcome(asked.name, Verdict.INTERRUPTED, diagnosis=str(error)), None, b""
+    return {
+        "outcome": outcome.to_json(),
+        "receipt": receipt.to_statement() if receipt else None,
+        "log": log or _read(Path(outcome.log)),
+        "host": platform.node(),
+        "said": said,
+    }
+
+
+def end(key: str, topic: str) -> int:
+    """End the gates of one run that are at work here; return how many there were."""
+    return proc.end_logged(_runs(_mirror(key), topic))
+
+
+def _evidence(git: Git, commit: Oid, outcome: GateOutcome) -> tuple[Receipt | None, bytes]:
+    store = Store(git.state_dir())
+    for path, receipt in store.read(git.tree(commit)):
+        if isinstance(receipt, Receipt) and (receipt.gate, receipt.started) == (outcome.gate, outcome.started):
+            return receipt, _read(path.with_name(receipt.log))
+    return None, b""
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except OSError:
+        return b""
+
+
+def _runs(git: Git, topic: str) -> Path:
+    return private_directory(private_directory(worktrees.work_dir(git.cwd) / "runs") / topic)
+
+
+def _mirror(key: str) -> Git:
+    """Return this worker's own mirror, made when it is first asked for.
+
+    Workers of one host are numbered: each takes the first number that no living one holds, so that it finds again the
+    caches that the one before it left.
+    """
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"not a key: {key!r}")
+    path = _own_directory() / f"{key}.git"
+    if not (path / "HEAD").is_file():
+        path.mkdir(exist_ok=True)
+        Git(path).query("init", "--quiet", "--bare", ".")
+    return Git(path)
+
+
+def _own_directory() -> Path:
+    base = private_directory(private_directory(worktrees.state_home()) / "workers")
+    if "number" not in _HELD:
+        for number in range(10_000):
+            lock = (base / f"{number}.lock").open("a+")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                continue
+            _HELD["number"] = lock
+            break
+    return private_directory(base / Path(_HELD["number"].name).stem)
+
+
+def _join_the_hosts_pool() -> None:
+    """Let the workers of one host share its cores: one jobserver for all of them, as for the sessions of one nox."""
+    if not inherited():
+        base = private_directory(private_directory(worktrees.state_home()) / "workers")
+        fifo = _OPEN.enter_context(pool(base / "pool"))
+        os.environ["MAKEFLAGS"] = f"--jobserver-auth=fifo:{fifo}"
