@@ -22,6 +22,7 @@ soak:
 bench:
 	@scripts/bootstrap test
 	@.venv/bin/python tests/bench/gates.py
+	@.venv/bin/python tests/bench/cache.py
 	@.venv/bin/python tests/bench/cluster.py
 	@.venv/bin/python tests/bench/rebase.py
 	@.venv/bin/python tests/bench/restack.py

@@ -26,9 +26,10 @@ _FORMAT_SECONDS = 600.0
 # RUSTUP_TOOLCHAIN is kept: it is how a person chooses the toolchain, and the receipt names the one that compiled.
 PASSED_THROUGH = (
     "CARGO_HOME", "CARGO_NET_OFFLINE", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LD_LIBRARY_PATH", "LIBRARY_PATH",
-    "LOGNAME", "NO_PROXY", "PATH", "PKG_CONFIG_PATH", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "SSL_CERT_DIR",
-    "SSL_CERT_FILE", "TMPDIR", "USER", "https_proxy", "http_proxy", "no_proxy",
+    "LOGNAME", "NO_PROXY", "PATH", "PKG_CONFIG_PATH", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "SCCACHE_SERVER_PORT",
+    "SCCACHE_SERVER_UDS", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "USER", "https_proxy", "http_proxy", "no_proxy",
 )  # fmt: skip
+_SERVER_SECONDS = 60.0
 _BUILT_IN = frozenset({"bench", "build", "check", "doc", "metadata", "run", "rustc", "rustdoc", "test", "tree"})
 _COMPONENTS = {"clippy": "clippy", "fmt": "rustfmt"}
 
@@ -132,6 +133,14 @@ def format_workspace(root: Path) -> proc.Completed:
 
 
 _COMPILING = frozenset({"build", "check", "clippy", "doc", "test", "nextest", "bench"})
+
+
+def start_cache(cwd: Path) -> None:
+    """Start sccache's server where none runs, with your environment: it alone needs the cache's own credentials.
+
+    A compiler behind sccache would start it too, but with a gate's environment, which has none.
+    """
+    proc.run(["sccache", "--start-server"], cwd=cwd, env=proc.environment(), timeout=_SERVER_SECONDS)
 
 
 def asking_why(argv: Sequence[str]) -> tuple[str, ...]:

@@ -102,6 +102,7 @@ def _stacks(file: StackFile) -> tuple[Stack, ...]:
         executor=file.gates.executor,
         scheduler=file.gates.scheduler,
         workers=file.gates.workers,
+        cache=file.gates.cache,
         overrides={name: _override(table) for name, table in tables.items()},
     )
 

@@ -185,6 +185,9 @@ class GatesTable(BaseModel):
     signers: Annotated[
         str, Field(description="An allowed-signers file (ssh-keygen): whose pulled receipts prove something here.")
     ] = DEFAULTS.signers
+    cache: Annotated[
+        Literal["", "sccache"], Field(description="sccache: a shared compile cache, for all gates but the MSRV gate.")
+    ] = ""
     executor: Annotated[
         Literal["local", "dask"], Field(description="What runs the gates: local (nox), or dask (trunkline[cluster]).")
     ] = "local"
@@ -195,6 +198,12 @@ class GatesTable(BaseModel):
     workers: Annotated[
         int, Field(ge=0, le=1024, description="How many workers are made on the spot; 0: one a core.")
     ] = DEFAULTS.workers
+
+    @model_validator(mode="after")
+    def _cache_or_sandbox(self) -> GatesTable:
+        if self.cache and self.sandbox:
+            raise ValueError("cache and sandbox exclude each other: nothing in a sandbox reaches sccache's server")
+        return self
 
 
 class LandTable(_Table):

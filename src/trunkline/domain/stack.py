@@ -63,6 +63,7 @@ class GateSettings:
         executor: what runs the gates: local (nox) or dask.
         scheduler: of dask, like tcp://HOST:8786; "": workers of this machine, made on the spot.
         workers: how many workers are made on the spot; 0: one a core.
+        cache: sccache: compilers run behind it, where that may serve them; "": they do not.
         overrides: gate name -> what the user changed or added, in file order.
     """
 
@@ -76,6 +77,7 @@ class GateSettings:
     executor: str = "local"
     scheduler: str = ""
     workers: int = 0
+    cache: str = ""
     overrides: Mapping[str, GateOverride] = field(default_factory=dict)
 
 

@@ -79,7 +79,7 @@ def catalogue(settings: GateSettings) -> tuple[Gate, ...]:
     Raises:
         UsageError: an added gate has no command.
     """
-    gates = {default.name: _made(default, settings) for default in _DEFAULTS}
+    gates = {default.name: _cached(_made(default, settings), settings) for default in _DEFAULTS}
     for name, override in settings.overrides.items():
         gates[name] = _overridden(gates.get(name), name, override, settings)
     return tuple(gates.values())
@@ -94,6 +94,20 @@ def _made(default: _Default, settings: GateSettings) -> Gate:
     run = default.run.format(features=" ".join(feature_flags(settings)), msrv=settings.msrv)
     argv = tuple(run.split())
     return Gate(default.name, argv, default.env, default.group, ("cargo",), settings.timeout, settings.sandbox)
+
+
+SCCACHE = "sccache"
+
+
+def _cached(gate: Gate, settings: GateSettings) -> Gate:
+    """Return a default gate with its compilers behind the cache; the MSRV gate has its wrapper off (the runbook).
+
+    sccache cannot keep what rustc compiles incrementally (https://github.com/mozilla/sccache#rust).
+    """
+    if settings.cache != SCCACHE or gate.name == "fmt" or "RUSTC_WRAPPER" in gate.env:
+        return gate
+    env = {**gate.env, "RUSTC_WRAPPER": SCCACHE, "CARGO_INCREMENTAL": "0"}
+    return replace(gate, env=env, needs=(*gate.needs, SCCACHE))
 
 
 def _overridden(gate: Gate | None, name: str, override: GateOverride, settings: GateSettings) -> Gate:

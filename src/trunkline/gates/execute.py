@@ -18,7 +18,7 @@ from trunkline.adapters.worktrees import Slot
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import Asked, GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.gates import diagnosis
-from trunkline.gates.catalogue import Gate
+from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.jobserver import inherited, pool, token
 from trunkline.kernel import proc
 from trunkline.kernel.files import private_directory
@@ -200,6 +200,8 @@ def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain, say: Ca
         # Another gate wrote here, and others may still be at work: the next run begins with a clean tree.
         why, cure = diagnosis.changed_sources(strange)
         return GateOutcome(gate.name, Verdict.FAILED, command=gate.typed, diagnosis=f"not run: {why}", cure=cure)
+    if gate.env.get("RUSTC_WRAPPER") == SCCACHE:
+        cargo.start_cache(ground.cwd)
     started = dt.datetime.now(dt.timezone.utc)
     log = private_directory(ground.run / "logs") / f"{gate.name}.log"
     attempt, attempts = _attempt(ground, gate, log, {}), 1

@@ -156,7 +156,11 @@ def _concluded(
     conflict.remove_worktree(context, acting, conflict.worktree_path(context, acting))
     met = f"{len(resolved)} conflicts resolved by hand" if resolved else "no conflict"
     made = [f"{path} of {short(name)} was made again by cargo: the gates judge it" for name, path in done.regenerated]
-    empty = [f"{short(name)} changes nothing any more: it is kept, empty" for name in done.emptied]
+    empty = [
+        f"{short(name)} changes nothing any more: it is kept, empty; "
+        f"to leave it out: git rebase --onto {short(name)}^ {short(name)} {context.entry.branch}"
+        for name in done.emptied
+    ]
     notes = (*work.notes, *made, *empty)
     facts = {
         **work.facts(),
