@@ -92,6 +92,9 @@ def test_a_landing_waits_for_a_persons_word(landing: Landing) -> None:
     told = landing.invoke("checklist", "--pr", "519", "--markdown").out.splitlines()
     assert told[3].startswith("- [x] There is an `Entry`: found: src/entry.rs:4: pub struct Entry; (20")
     assert [line[:5] for line in told] == ["- [x]"] * 9
+    assert "own checks 3 of 3" in landing.invoke("status").out
+    shown = landing.invoke("status", "--json").json["stack"]["entries"][1]["checks"]
+    assert shown == {"entry-struct": "passed", "no-todo": "passed", "read-it": "passed"}
     verified = landing.invoke("receipts.verify")
     assert verified.code == 0, verified.out
 
@@ -181,6 +184,7 @@ def test_what_is_no_pattern(landing: Landing, file: Path) -> None:
         (("--tick", "no-todo", "--reason", "x"), "a machine decides that check"),
         (("--tick", "gone", "--reason", "x"), "#519 has no check of that name"),
         (("--tick", "read-it"), "a tick needs its reason"),
+        (("--reason", "x"), "--reason belongs to --tick NAME"),
     ],
 )
 def test_a_tick_of_what_cannot_be_ticked(landing: Landing, args: tuple[str, ...], expected: str) -> None:

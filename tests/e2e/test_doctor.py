@@ -101,3 +101,14 @@ def test_a_git_that_is_too_old(stack: YardLanding, tmp_path: Path) -> None:
     assert (ran.code, found(ran, "git")[0]["told"]) == (1, "git version 2.30.2 is too old")
     ran = stack.invoke("rebase", "--pr", "518", "--yes", **old)
     assert (ran.code, "needs git 2.38" in ran.err) == (2, True)
+
+
+def test_what_stack_toml_asks_for_beyond_trunkline(stack: YardLanding) -> None:
+    """A pattern check needs ast-grep, an executor needs Dask: each is said with what is here."""
+    file = stack.clone.path / "stack.toml"
+    check = '\n[[entry.check]]\nkind = "pattern"\nname = "x"\npattern = "x"\n'
+    file.write_text(file.read_text().replace("[gates]\n", '[gates]\nexecutor = "dask"\n', 1) + check)
+    ran = stack.invoke("doctor", "--offline", "--json")
+    (tool,), (executor,) = found(ran, "checks"), found(ran, "executor")
+    assert (tool["health"], tool["told"].split()[0]) == ("well", "ast-grep")
+    assert (executor["health"], executor["told"].split(", ")[1]) == ("well", "workers of this machine")

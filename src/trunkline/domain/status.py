@@ -104,6 +104,7 @@ class EntryStatus:
         own: how many commits are its own; None: not known.
         gates: every gate's name, with what receipts prove of exactly that commit's tree.
         current: it is the branch checked out.
+        checks: every check of the entry by name, in the same way.
     """
 
     entry: Entry
@@ -113,6 +114,7 @@ class EntryStatus:
     own: int | None
     gates: tuple[tuple[str, GateOutcome | None], ...]
     current: bool = False
+    checks: tuple[tuple[str, GateOutcome | None], ...] = ()
 
 
 @dataclass(frozen=True)

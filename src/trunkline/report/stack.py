@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,7 +12,7 @@ from rich.tree import Tree
 from trunkline.domain.commits import counted
 from trunkline.domain.names import short
 from trunkline.domain.readiness import checks_told, review_told
-from trunkline.domain.receipt import Verdict
+from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import EntryStatus, StackStatus, State
 from trunkline.report.escape import for_terminal
@@ -77,16 +78,17 @@ def entry_facts(row: EntryStatus) -> tuple[str, ...]:
         ("draft" if pr.draft else "ready for review") if pr and open_ else "",
         review_told(pr) if pr and open_ else "",
         checks_told(pr) if pr and open_ else "",
-        _gates(row),
+        _proven("gates", row.gates) or "no receipts",
+        _proven("own checks", row.checks) or ("no own check proven" if row.checks else ""),
     )
 
 
-def _gates(row: EntryStatus) -> str:
-    passed = [name for name, outcome in row.gates if outcome is not None and outcome.verdict is Verdict.PASSED]
-    lacking = [name for name, _ in row.gates if name not in passed]
+def _proven(what: str, known: Sequence[tuple[str, GateOutcome | None]]) -> str:
+    passed = [name for name, outcome in known if outcome is not None and outcome.verdict is Verdict.PASSED]
+    lacking = [name for name, _ in known if name not in passed]
     if not passed:
-        return "no receipts"
-    return f"gates {len(passed)} of {len(row.gates)}" + (f", not {', '.join(lacking)}" if lacking else "")
+        return ""
+    return f"{what} {len(passed)} of {len(known)}" + (f", not {', '.join(lacking)}" if lacking else "")
 
 
 def _text(*parts: tuple[str, str] | str) -> Text:
@@ -122,6 +124,7 @@ def _entry_data(row: EntryStatus) -> dict[str, Any]:
         "own_commits": row.own,
         "checked_out": row.current,
         "gates": {name: outcome.verdict.value if outcome else None for name, outcome in row.gates},
+        "checks": {name: outcome.verdict.value if outcome else None for name, outcome in row.checks},
         "pull_request": None
         if pr is None
         else {

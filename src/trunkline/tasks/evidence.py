@@ -13,7 +13,7 @@ from invoke.context import Context as InvokeContext
 from invoke.tasks import Task, task
 
 from trunkline.adapters.git import Git
-from trunkline.domain.errors import CheckFailed
+from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import short
 from trunkline.domain.redaction import redacted
 from trunkline.domain.stack import Stack
@@ -85,13 +85,15 @@ def checks_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
         json: bool = False,
         yes: bool = False,
     ) -> None:
-        if not tick:
+        if not (tick or reason):
             single.body(
                 context, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable, fork_point=fork_point,
                 fresh=fresh, dry_run=dry_run, json=json, yes=yes,
             )  # fmt: skip
             return
         with telling("checks", json_wanted=json) as told:
+            if not tick:
+                raise UsageError("--reason belongs to --tick NAME", next_command="invoke checks")
             here = open_context(pr, stack=stack, options=Options(), tell=told.terminal)
             outcome = checks.tick(here, tick, reason)
             told.account.update(pr=here.entry.pr, ticked=outcome.to_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 import shutil
@@ -9,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import gitconfig, journal, refs, worktrees
+from trunkline.adapters import gitconfig, journal, refs, structure, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import MINIMUM, Git, is_old
 from trunkline.adapters.github import GitHub, repository_of
+from trunkline.domain.check import PatternCheck
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.health import Finding, Health
 from trunkline.domain.stack import Stack
@@ -241,3 +243,19 @@ def _gates(git: Git, stack: Stack) -> Iterator[Finding]:
             yield Finding(f"gate {gate.name}", "cannot run here", Health.ILL, cure)
         else:
             yield Finding(f"gate {gate.name}", tools.toolchain(gate.argv).name or gate.argv[0])
+    yield from _extras(stack)
+
+
+def _extras(stack: Stack) -> Iterator[Finding]:
+    """Say what stack.toml asks for beyond trunkline itself, and whether it is here."""
+    if any(isinstance(check, PatternCheck) for entry in stack.entries for check in entry.checks):
+        tool = structure.version()
+        told = tool or "not installed: checks of kind pattern cannot run"
+        yield Finding("checks", told, Health.WELL if tool else Health.ILL, "" if tool else structure.INSTALL)
+    if stack.gates.executor == "dask":
+        try:
+            told = f"distributed {importlib.metadata.version('distributed')}"
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding("executor", "Dask is not installed", Health.ILL, "pip install 'trunkline[cluster]'")
+        else:
+            yield Finding("executor", f"{told}, {stack.gates.scheduler or 'workers of this machine'}")

@@ -12,8 +12,10 @@ from trunkline.domain.receipt import GateOutcome
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry
 from trunkline.domain.status import EntryStatus, Facts, Side, StackStatus, next_command, standings
+from trunkline.gates import checks
 from trunkline.gates.run import gate_names, proven
 from trunkline.workflows.context import Context
+from trunkline.workflows.proof import heads_of, own_base
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
     rows = tuple(
         EntryStatus(
             entry, pulls[entry.pr], standing, view.branches[entry.pr].head, view.own(entry), view.gates(entry),
-            current=entry.branch == current,
+            current=entry.branch == current, checks=view.checks(entry),
         )
         for entry, standing in zip(stack.entries, told, strict=True)
     )  # fmt: skip
@@ -148,6 +150,17 @@ class _View:
         unknown = head is None or self._merged(entry) or history.missing(git, [head])
         found = {} if head is None or unknown else {each.gate: each for each in proven(git, head, settings)}
         return tuple((name, found.get(name)) for name in gate_names(settings))
+
+    def checks(self, entry: Entry) -> tuple[tuple[str, GateOutcome | None], ...]:
+        """Return every check of the entry with what receipts prove of its head."""
+        git, stack, head = self.context.git, self.context.stack, self.branches[entry.pr].head
+        found: dict[str, GateOutcome] = {}
+        known = head is not None and self.trunk is not None and not history.missing(git, [head, self.trunk])
+        if entry.checks and known and head and self.trunk and not self._merged(entry):
+            below = (heads_of(git, stack.remote, each, self.pulls[each.pr]) for each in reversed(stack.below(entry)))
+            subject = checks.Subject(git, head, own_base(git, head, self.trunk, below), stack.gates)
+            found = checks.proven(subject, entry.checks)
+        return tuple((check.name, found.get(check.name)) for check in entry.checks)
 
     def _merged(self, entry: Entry) -> bool:
         pr = self.pulls[entry.pr]
