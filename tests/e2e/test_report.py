@@ -144,8 +144,14 @@ def prints(browser: Browser, path: Path) -> None:
     page.close()
 
 
-def test_markdown_and_json(landed: Landing) -> None:
-    """The validation summary that people wrote by hand; every open entry, what it proved, what it did not."""
+def test_markdown_json_and_where_it_is_written(landed: Landing, tmp_path: Path) -> None:
+    """The validation summary that people wrote by hand; the same as data; --output, and --open by BROWSER."""
+    tells_markdown_and_json(landed)
+    opens_and_writes(landed, tmp_path)
+
+
+def tells_markdown_and_json(landed: Landing) -> None:
+    """Every open entry, what it proved, what it did not."""
     told = landed.invoke("report", "--markdown").out
     assert "## #519 Entry" in told
     assert told.count("- [x] **") == 10
@@ -163,7 +169,7 @@ def test_markdown_and_json(landed: Landing) -> None:
     }  # fmt: skip
 
 
-def test_open_and_output(landed: Landing, tmp_path: Path) -> None:
+def opens_and_writes(landed: Landing, tmp_path: Path) -> None:
     """`--open` starts the browser that BROWSER names; a directory that is not there is said."""
     opened = tmp_path / "opened"
     program = tmp_path / "browser"

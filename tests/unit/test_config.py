@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trunkline.adapters import config, schema
+from trunkline.domain import check
 from trunkline.domain.errors import UsageError
 from trunkline.domain.stack import GateOverride
 
@@ -161,3 +162,44 @@ def test_the_shipped_schema_is_the_models() -> None:
     jsonschema.validate(tomli.loads(GOOD), shipped)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(tomli.loads(GOOD.replace("pr = 519", 'pr = "x"')), shipped)
+
+
+@pytest.mark.parametrize(
+    ("checks", "below", "expected"),
+    [
+        ('kind = "patern"\nname = "a"\n', 0, "does not match any of the expected tags"),
+        ('kind = "pattern"\nname = "a"\n', 0, "pattern: missing; expected an ast-grep pattern, or"),
+        ('kind = "pattern"\nname = "a"\npattern = 3\n', 3, ".pattern: input should be"),
+        ('kind = "command"\nname = "a"\nrum = ["x"]\n', 3, "rum: unknown key; did you mean 'run'?"),
+        ('kind = "pattern"\nname = "a"\npattern = "x"\nexpect = "inside"\n', 0, "needs `inside`"),
+        ('kind = "manual"\nname = "clippy"\n', 2, "'clippy' is the name of a gate"),
+        ('kind = "manual"\nname = "a"\n[[entry.check]]\nkind = "manual"\nname = "a"\n', 5, "already used"),
+        ('kind = "test"\nname = "a"\ntests = ["--nocapture"]\n', 3, ".tests[0]: string should match"),
+    ],
+)
+def test_a_check_that_is_none(tmp_path: Path, checks: str, below: int, expected: str) -> None:
+    """The same inside checks; the line is so many below the check's header."""
+    text = f"{GOOD}\n[[entry.check]]\n{checks}"
+    with pytest.raises(UsageError) as found:
+        load(tmp_path, text)
+    header = text.splitlines().index("[[entry.check]]") + 1
+    told = f"{found.value.what}\n{found.value.why}"
+    assert expected in told
+    assert f"stack.toml:{header + below}:" in told
+
+
+def test_checks_of_each_kind(tmp_path: Path) -> None:
+    """Each table becomes its kind, in file order."""
+    (tmp_path / "stack.toml").write_text(
+        GOOD + '\n[[entry.check]]\nkind = "pattern"\nname = "a"\npattern = {kind = "x"}\ninside = ["fn f"]\n'
+        '[[entry.check]]\nkind = "command"\nname = "b"\nrun = ["true"]\nexit = 2\n'
+        '[[entry.check]]\nkind = "test"\nname = "c"\ntests = ["t"]\n'
+        '[[entry.check]]\nkind = "manual"\nname = "d"\ntitle = "D"\n'
+    )
+    (stack,) = config.load(tmp_path / "stack.toml")
+    assert stack.entries[1].checks == (
+        check.PatternCheck("a", "", {"kind": "x"}, check.Expect.PRESENT, ("fn f",)),
+        check.CommandCheck("b", "", ("true",), 2, {}),
+        check.TestCheck("c", "", ("t",)),
+        check.ManualCheck("d", "D"),
+    )
