@@ -72,7 +72,12 @@ def test_the_tutorial(tmp_path: Path) -> None:
     checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     typed = 0
     with sandbox(tmp_path / "sandbox") as place:
-        environment = {**place.environment(), "PATH": programs.path()}
+        # All gates are real in test_example; here, those that lint do nothing, for a third of the time.
+        idle = "".join(f'[gates.{name}]\nrun = ["true"]\n' for name in ("clippy", "doc"))
+        file = tmp_path / "stack.toml"
+        text = (place.checkout / "stack.toml").read_text()
+        file.write_text(text.replace("\n[[entry]]", f"\n{idle}\n[[entry]]", 1))
+        environment = {**place.environment(), "PATH": programs.path(), "TRUNKLINE_STACK_FILE": str(file)}
         for command, printed in commands(page):
             done = subprocess.run(
                 ["bash", "-c", command], cwd=place.checkout, env=environment, stdin=subprocess.DEVNULL,

@@ -241,8 +241,14 @@ ABORT_RECORDS = 6
 """Records that an abort of a pushed run appends: aborting, an intent each of four changes, aborted."""
 
 
-@pytest.mark.parametrize("again", ["abort", "continue"])
-@pytest.mark.parametrize("kill", records(ABORT_RECORDS), ids=str)
+@pytest.mark.parametrize(
+    ("kill", "again"),
+    [
+        *[(kill, "abort") for kill in records(ABORT_RECORDS)],
+        *[(kill, "continue") for kill in records(ABORT_RECORDS)[1::2]],  # it is the same way that both take
+    ],
+    ids=str,
+)
 def test_a_killed_abort_is_finished(landed: YardLanding, kill: Kill, again: str) -> None:
     """An abort of a run that had pushed, killed anywhere: abort again, or continue, ends it; never turned round."""
     assert landed.invoke("undo").code == 0

@@ -37,7 +37,7 @@ from trunkline.workflows import rebase, resume, undo
 from trunkline.workflows.context import Context, Options, open_context
 from trunkline.workflows.steps import onto
 
-RUNS = int(os.environ.get("TRUNKLINE_SOAK", "0")) or 60
+RUNS = int(os.environ.get("TRUNKLINE_SOAK", "0")) or 48
 STEPS = 8
 PARTS = 4
 """So many tests share the runs, so that as many processes can."""
