@@ -176,7 +176,7 @@ def _fleet(
     say: Callable[[str], None],
 ) -> Fleet:
     """Bring the commit to every worker that has a slot for gates, and see that they would gate it alike."""
-    key = _key(git)
+    key = _key(git, commit)
     slots = [address for address, each in client.scheduler_info(n_workers=-1)["workers"].items()
              if each.get("resources", {}).get(RESOURCE)]  # fmt: skip
     if not slots:
@@ -343,10 +343,10 @@ def _collected(fleet: Fleet, future: Any, gate: Gate, say: Callable[[str], None]
     return replace(outcome, log=str(path.with_name(receipt.log)))
 
 
-def _key(git: Git) -> str:
-    """Return the repository's name on workers: two clones of the same history share a mirror there."""
+def _key(git: Git, commit: Oid) -> str:
+    """Return the repository's name on workers, by its first commit: clones of the same history share a mirror."""
     common = git.common_dir()
-    roots = git.query("rev-list", "--max-parents=0", "--all").text.split()
-    digest = hashlib.sha256("".join(sorted(roots)[:1]).encode()).hexdigest()[:12]
+    root = git.query("rev-list", "--first-parent", "--max-parents=0", commit).text
+    digest = hashlib.sha256(root.encode()).hexdigest()[:12]
     name = (common.parent if common.name == ".git" else common).name
     return f"{''.join(char if char.isalnum() or char in '._-' else '-' for char in name)[:40]}-{digest}"
