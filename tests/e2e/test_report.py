@@ -180,5 +180,7 @@ def opens_and_writes(landed: Landing, tmp_path: Path) -> None:
     assert ran.code == 0, ran.out + ran.err
     assert opened.read_text().strip() == page.as_uri()
     assert page.read_bytes().startswith(b"<!doctype html>")
+    directory = landed.invoke("report", "--output", str(tmp_path))
+    assert (directory.code, f"{tmp_path} cannot be written" in directory.err) == (2, True)
     refused = landed.invoke("report", "--output", str(tmp_path / "gone/own.html"))
     assert (refused.code, refused.err.splitlines()[-1]) == (2, f"next: mkdir -p {tmp_path / 'gone'}")

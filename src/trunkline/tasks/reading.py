@@ -101,7 +101,15 @@ def report_(
             raise UsageError(
                 f"--output {output}: there is no directory {path.parent}", next_command=f"mkdir -p {path.parent}"
             )
-        replace_bytes(path, redacted(html.html(found), proc.secrets()).encode())
+        page = redacted(html.html(found), proc.secrets()).encode()
+        try:
+            replace_bytes(path, page)
+        except OSError as error:
+            raise UsageError(
+                f"{path} cannot be written",
+                why=error.strerror or "",
+                next_command="invoke report --output report.html",
+            ) from error
         told.terminal.line(("✓ ", "green"), str(path))
         if open and not webbrowser.open(path.as_uri()):
             told.terminal.line(
