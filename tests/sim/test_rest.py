@@ -34,6 +34,15 @@ def test_a_refused_base_changes_nothing_else(octo: Octo) -> None:
     assert octo.pull(519) == before
 
 
+def test_a_description_has_an_end(octo: Octo) -> None:
+    """65,536 characters are taken, one more is not: "body is too long (maximum is 65536 characters)"."""
+    status, _ = octo.rest("PATCH", "pulls/519", {"body": "x" * 65_536})
+    assert status == 200
+    status, answer = octo.rest("PATCH", "pulls/519", {"body": "y" * 65_537})
+    assert [status, detail(answer)[2]] == [422, "body is too long (maximum is 65536 characters)"]
+    assert octo.pull(519)["body"] == "x" * 65_536
+
+
 def test_a_base_that_leaves_no_commits(octo: Octo) -> None:
     """GitHub refuses to retarget onto a branch that holds the head already."""
     status, answer = octo.rest("PATCH", "pulls/518", {"base": "s3"})
