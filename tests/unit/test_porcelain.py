@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from trunkline.adapters import gitconfig, history, notes, receipts, refs, replay, tracked
 from trunkline.adapters.git import Git
-from trunkline.domain.errors import TrunklineError
+from trunkline.domain.errors import OutsideFailed, TrunklineError
 from trunkline.domain.names import Oid
 from trunkline.kernel import proc
 
@@ -68,6 +68,14 @@ def test_any_output_is_read_or_refused(
     monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "0")
     with contextlib.suppress(TrunklineError):
         QUERIES[name](Git(tmp_path))
+
+
+def test_a_line_of_git_notes_that_is_no_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the test above: one word where two are due is an answer that cannot be understood."""
+    answers = iter([b"0" * 40, b"\0"])
+    monkeypatch.setattr(proc, "run", lambda argv, **_: proc.Completed(tuple(argv), 0, next(answers), b"", 0.0))
+    with pytest.raises(OutsideFailed, match="cannot be understood"):
+        notes.read(Git(tmp_path))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)

@@ -24,11 +24,20 @@ def _copy_of(remote: str) -> str:
 
 
 def read(git: Git) -> Mapping[Oid, tuple[str, ...]]:
-    """Return the lines of every note here, by the commit that it is on."""
+    """Return the lines of every note here, by the commit that it is on.
+
+    Raises:
+        OutsideFailed: git's answer cannot be understood.
+    """
     if not refs.read_refs(git, REF):
         return {}
-    listed = [line.split() for line in git.query("notes", f"--ref={REF}", "list").text.splitlines()]
-    return {oid(on): tuple(git.query("cat-file", "blob", note).text.splitlines()) for note, on in listed}
+    found = {}
+    for line in git.query("notes", f"--ref={REF}", "list").text.splitlines():
+        note, _, on = line.partition(" ")
+        if not on:
+            raise OutsideFailed("git notes answered what cannot be understood", why=repr(line))
+        found[oid(on)] = tuple(git.query("cat-file", "blob", note).text.splitlines())
+    return found
 
 
 def add(git: Git, lease: Lease, lines: Mapping[Oid, Sequence[str]]) -> None:
