@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber
-from trunkline.domain.note import BEGIN, END, LONGEST, NoteFacts, Rebased, noted_commit, place
+from trunkline.domain.note import BEGIN, END, LONGEST, NoteFacts, Rebased, Template, noted_commit, place
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.report.escape import for_markdown, for_terminal
 from trunkline.report.note import reviewer_note
@@ -151,7 +151,7 @@ def test_what_reviewers_need_to_look_at_again() -> None:
 def test_a_template_of_the_users_own() -> None:
     """It is fed the same facts; the commit, by which the checklist knows the note, is there in any case."""
     own = "{% for gate in gates if gate.passed %}{{ gate.name }} {{ gate.seconds }} {% endfor %}{{ next | md }}"
-    note = reviewer_note(facts(("build", PASSED), ("clippy", None), next="<!-- x -->"), own, "note.md.j2")
+    note = reviewer_note(facts(("build", PASSED), ("clippy", None), next="<!-- x -->"), Template("note.md.j2", own))
     assert note == f"build 12.3 &lt;!-- x --&gt;\n\n<!-- {COMMIT} -->"
     assert noted_commit(place("", note)) == COMMIT
 
@@ -169,7 +169,7 @@ def test_a_template_of_the_users_own() -> None:
 def test_a_template_that_is_none(template: str, what: str) -> None:
     """The file, the line where Jinja2 knows it, and its words."""
     with pytest.raises(UsageError) as refused:
-        reviewer_note(facts(("build", PASSED)), template, "own.j2")
+        reviewer_note(facts(("build", PASSED)), Template("own.j2", template))
     assert refused.value.what.startswith(what)
     assert refused.value.next_commands[0].endswith("own.j2")
 

@@ -56,9 +56,12 @@ def search(
     found = []
     for path, source in sources.items():
         root = SgRoot(source, _LANGUAGE).root()
+        nodes = _find(root, pattern)
+        if not nodes:
+            continue  # most files of most searches: their parent modules need not be read
         governing = frozenset(_governing(path, read)) if any(part.startswith("#") for part in inside) else frozenset()
         places = [_Place(root, part, governing) for part in inside]
-        for node in _find(root, pattern):
+        for node in nodes:
             where = node.range()
             code = next(iter(node.text().splitlines()), "").strip()
             lies = not places or any(place.holds(node) for place in places)

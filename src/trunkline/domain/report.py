@@ -167,4 +167,13 @@ def _timeline(ran: Sequence[GateOutcome]) -> Timeline:
 
 
 def _time(outcome: GateOutcome) -> float:
-    return dt.datetime.fromisoformat(outcome.started.replace("Z", "+00:00")).timestamp()
+    return instant(outcome.started).timestamp()
+
+
+def instant(at: str) -> dt.datetime:
+    """Return an ISO 8601 time in UTC; GitHub writes `Z`, which Python 3.10 does not read.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return dt.datetime.fromisoformat(at.replace("Z", "+00:00"))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from trunkline.adapters import signing, structure, worktrees
+from trunkline.adapters import structure, worktrees
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
 from trunkline.domain.check import (
@@ -61,22 +61,12 @@ class Subject:
 
 def proven(subject: Subject, checks: Collection[Check]) -> dict[str, GateOutcome]:
     """Return the checks that receipts prove for exactly the subject's tree, by name."""
-    known = execute.sound_receipts(Store(subject.git.state_dir()), subject.tree, lambda _: None)
-    found = {check.name: _proven(subject, check, known) for check in checks}
-    return {name: outcome for name, outcome in found.items() if outcome is not None}
+    return execute.of_tree(subject.git, subject.tree, _questions(subject, checks), execute.proof)
 
 
 def evidenced(subject: Subject, checks: Collection[Check]) -> dict[str, GateOutcome]:
     """Return what receipts say of the subject's tree, by name: what they prove, else the newest failure."""
-    known = execute.sound_receipts(Store(subject.git.state_dir()), subject.tree, lambda _: None)
-    found = {}
-    for check in checks:
-        gate = _gate(subject, check)
-        asked = _asked(check, gate, subject.tree)
-        outcome = execute.evidence(known, asked, gate)
-        if outcome is not None:
-            found[check.name] = outcome
-    return found
+    return execute.of_tree(subject.git, subject.tree, _questions(subject, checks), execute.evidence)
 
 
 def run(
@@ -248,8 +238,14 @@ def _blobs(output: bytes) -> Iterator[str]:
 
 
 def _proven(subject: Subject, check: Check, known: execute.KnownReceipts) -> GateOutcome | None:
-    gate = _gate(subject, check)
-    return execute.proof(known, _asked(check, gate, subject.tree), gate)
+    ((asked, gate),) = _questions(subject, [check])
+    return execute.proof(known, asked, gate)
+
+
+def _questions(subject: Subject, checks: Collection[Check]) -> Iterator[tuple[Asked, Gate]]:
+    for check in checks:
+        gate = _gate(subject, check)
+        yield _asked(check, gate, subject.tree), gate
 
 
 def _asked(check: Check, gate: Gate, tree: Oid) -> Asked:
@@ -311,7 +307,4 @@ def _keep(
         log_sha256=digest,
         summary=summary,
     )
-    path = Store(subject.git.state_dir()).write(receipt, content)
-    if subject.settings.sign and (problem := signing.sign(path, subject.settings.sign)):
-        say(f"the receipt is not signed: {problem}")
-    return path.with_name(receipt.log)
+    return execute.keep(subject.git, subject.settings.sign, receipt, content, say)

@@ -22,7 +22,6 @@ from distributed import Client, KilledWorker, LocalCluster, wait
 from distributed.comm.core import CommClosedError
 
 from trunkline import __version__
-from trunkline.adapters import signing
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
 from trunkline.domain.errors import OutsideFailed, UsageError
@@ -337,10 +336,7 @@ def _collected(fleet: Fleet, future: Any, gate: Gate, say: Callable[[str], None]
         return GateOutcome(gate.name, Verdict.INTERRUPTED, command=gate.typed, diagnosis=why)
     if hashlib.sha256(log).hexdigest() != receipt.log_sha256:
         log = b""
-    path = Store(fleet.git.state_dir()).write(receipt, log)
-    if fleet.settings.sign and (problem := signing.sign(path, fleet.settings.sign)):
-        say(f"the receipt is not signed: {problem}")
-    return replace(outcome, log=str(path.with_name(receipt.log)))
+    return replace(outcome, log=str(execute.keep(fleet.git, fleet.settings.sign, receipt, log, say)))
 
 
 def _key(git: Git, commit: Oid) -> str:

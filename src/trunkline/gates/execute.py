@@ -6,7 +6,7 @@ import datetime as dt
 import fcntl
 import hashlib
 import platform
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +31,8 @@ _DIAGNOSIS_SECONDS = 600.0
 
 KnownReceipts = Collection[tuple[Path, Receipt]]
 """Receipts of one tree, newest first, each with its path."""
+Answer = Callable[[KnownReceipts, Asked, Gate], "GateOutcome | None"]
+"""What receipts say to a question."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,36 @@ def proof(known: KnownReceipts, asked: Asked, gate: Gate) -> GateOutcome | None:
     return None
 
 
+def of_tree(git: Git, tree: Oid, questions: Iterable[tuple[Asked, Gate]], answer: Answer) -> dict[str, GateOutcome]:
+    """Return what the receipts of a tree answer to each question, by gate; what they do not answer is left out.
+
+    Args:
+        git: the repository.
+        tree: which tree.
+        questions: what is asked, and the gate that it is asked of.
+        answer: `proof` or `evidence`.
+    """
+    known = sound_receipts(Store(git.state_dir()), tree, lambda _: None)
+    found = ((gate.name, answer(known, asked, gate)) for asked, gate in questions)
+    return {name: outcome for name, outcome in found if outcome is not None}
+
+
+def keep(git: Git, sign: str, receipt: Receipt, log: bytes, say: Callable[[str], None]) -> Path:
+    """Keep a receipt and its log, signed where a key is named; return where the log is.
+
+    Args:
+        git: the repository.
+        sign: the key, or "".
+        receipt: what is kept.
+        log: its log.
+        say: told why it is not signed.
+    """
+    path = Store(git.state_dir()).write(receipt, log)
+    if sign and (problem := signing.sign(path, sign)):
+        say(f"the receipt is not signed: {problem}")
+    return path.with_name(receipt.log)
+
+
 def evidence(known: KnownReceipts, asked: Asked, gate: Gate) -> GateOutcome | None:
     """Return what receipts say: the pass that one proves, else the newest failure; None: nothing ran to its end."""
     return proof(known, asked, gate) or _failure(known, asked, gate)
@@ -167,7 +199,7 @@ def execute(
     with (ground.slot.path / f"{gate.group}.lock").open("a+") as lock:
         # The group's order before a job of the pool, so that a gate that waits never holds a token.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _run(ground, gate, store, toolchain, say)
+        return _run(ground, gate, toolchain, say)
 
 
 @dataclass(frozen=True)
@@ -195,7 +227,7 @@ class _Attempt:
         return not self.done.timed_out and self.done.returncode >= 0
 
 
-def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:
+def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:
     if strange := worktrees.leftovers(ground.git, ground.slot):
         # Another gate wrote here, and others may still be at work: the next run begins with a clean tree.
         why, cure = diagnosis.changed_sources(strange)
@@ -234,10 +266,7 @@ def _run(ground: Ground, gate: Gate, store: Store, toolchain: Toolchain, say: Ca
         host=platform.node(),
     )
     if attempt.ended and not written:
-        kept = store.write(receipt, attempt.log)
-        log = kept.with_name(receipt.log)
-        if ground.sign and (problem := signing.sign(kept, ground.sign)):
-            say(f"the receipt is not signed: {problem}")
+        log = keep(ground.git, ground.sign, receipt, attempt.log, say)
     return replace(_judged(ground, gate, attempt, receipt, written), log=str(log))
 
 

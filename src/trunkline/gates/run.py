@@ -37,23 +37,17 @@ def gate_names(settings: GateSettings) -> tuple[str, ...]:
 
 def proven(git: Git, commit: Oid, settings: GateSettings) -> tuple[GateOutcome, ...]:
     """Return the passes that receipts prove for exactly a commit's tree, with the toolchains that they name."""
-    tree = git.tree(commit)
-    known = execute.sound_receipts(Store(git.state_dir()), tree, lambda _: None)
-    found = (execute.proven(known, gate, tree, None, None) for gate in catalogue(settings))
-    return tuple(outcome for outcome in found if outcome is not None)
+    return tuple(_of_receipts(git, commit, settings, execute.proof).values())
 
 
 def evidenced(git: Git, commit: Oid, settings: GateSettings) -> dict[str, GateOutcome]:
     """Return what receipts say of a commit's tree, by gate: the pass that they prove, else the newest failure."""
+    return _of_receipts(git, commit, settings, execute.evidence)
+
+
+def _of_receipts(git: Git, commit: Oid, settings: GateSettings, answer: execute.Answer) -> dict[str, GateOutcome]:
     tree = git.tree(commit)
-    known = execute.sound_receipts(Store(git.state_dir()), tree, lambda _: None)
-    found = {}
-    for gate in catalogue(settings):
-        asked = execute.asked_of(gate, tree)
-        outcome = execute.evidence(known, asked, gate)
-        if outcome is not None:
-            found[gate.name] = outcome
-    return found
+    return execute.of_tree(git, tree, ((execute.asked_of(gate, tree), gate) for gate in catalogue(settings)), answer)
 
 
 def gate_commit(

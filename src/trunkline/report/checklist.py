@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trunkline.domain.checklist import Line, LineState
+from trunkline.domain.report import instant
 from trunkline.report.escape import for_markdown, for_terminal
 from trunkline.report.templates import own_markdown
 
@@ -46,5 +47,5 @@ def age(at: str, now: dt.datetime) -> str:
     """Return how long ago an ISO 8601 time was: `now`, `4 min`, `3 h`, `12 d`; "now" for no time."""
     if not at:
         return "now"
-    seconds = (now - dt.datetime.fromisoformat(at.replace("Z", "+00:00"))).total_seconds()
+    seconds = (now - instant(at)).total_seconds()
     return next((f"{seconds // unit:.0f} {name}" for unit, name in _UNITS if seconds >= unit), "now")

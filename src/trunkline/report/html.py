@@ -27,7 +27,6 @@ def html(report: Report) -> str:
     """Return the page; foreign text is escaped, control characters in it are made visible."""
     environment = templates.environment()
     environment.autoescape = True
-    environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters["code"] = _code
     # Whatever a template prints is foreign: titles, logs, paths.
     environment.finalize = lambda value: for_terminal(value, lines=True) if type(value) is str else value
@@ -49,7 +48,6 @@ def _code(text: str) -> Markup:
 def markdown(report: Report) -> str:
     """Return the validation summary that people wrote by hand, for every open entry."""
     environment = templates.environment()
-    environment.trim_blocks = environment.lstrip_blocks = True
     return environment.from_string(templates.packaged("report.md.j2")).render(_view(report))
 
 
@@ -104,6 +102,7 @@ def _view(report: Report) -> dict[str, Any]:
 def _entry(report: EntryReport) -> dict[str, Any]:
     status = report.status
     pr = status.pr
+    gates, checks = ([_evidence(each, status) for each in kind] for kind in (report.gates, report.checks))
     return {
         "pr": status.entry.pr,
         "url": pr.url if pr else "",
@@ -116,11 +115,10 @@ def _entry(report: EntryReport) -> dict[str, Any]:
         "current": status.current,
         "merged": pr is not None and pr.state is PrState.MERGED,
         "commit": short(status.head) if status.head else "",
-        "gates": [_evidence(each, status) for each in report.gates],
-        "checks": [_evidence(each, status) for each in report.checks],
-        "all": [_evidence(each, status) for each in report.all],
+        "gates": gates,
+        "checks": checks,
+        "all": gates + checks,
         "ran": any(each.outcome for each in report.all),
-        "passed": sum(each.outcome is not None and each.outcome.verdict is Verdict.PASSED for each in report.gates),
         "timelines": [_timeline(line, status) for line in timelines(report.all)],
     }
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trunkline.domain.errors import UsageError
-from trunkline.domain.note import BEGIN, END, NoteFacts
+from trunkline.domain.note import BEGIN, END, NoteFacts, Template
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.report import templates
 from trunkline.report.escape import for_markdown
 from trunkline.report.terminal import duration
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    import jinja2
 
 _UNPROVEN = {
     None: "not run on this commit",
@@ -24,21 +24,22 @@ _UNPROVEN = {
 PACKAGED = "note.md.j2"
 
 
-def reviewer_note(facts: NoteFacts, template: str = "", name: str = PACKAGED) -> str:
+def reviewer_note(facts: NoteFacts, own: Template | None = None) -> str:
     """Return the note, without its markers; the same facts give the same bytes.
 
     Args:
         facts: all that it may state.
-        template: a template of the user's own, as text; "": ours.
-        name: its file, for errors.
+        own: a template of the user's own; None: ours.
 
     Raises:
         UsageError: the template is none, asks for what there is not, or writes our markers.
     """
     from jinja2 import TemplateError  # noqa: PLC0415 -- as in templates
 
+    template = own or Template(PACKAGED, templates.packaged(PACKAGED))
+    name = template.name
     try:
-        text = parsed(template or templates.packaged(PACKAGED), name).render(_view(facts))
+        text = parsed(template).render(_view(facts))
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise _problem(f"{name}: {error}", name) from None
     text = text.strip("\n")
@@ -48,7 +49,7 @@ def reviewer_note(facts: NoteFacts, template: str = "", name: str = PACKAGED) ->
     return text if facts.commit in text else f"{text}\n\n<!-- {facts.commit} -->"
 
 
-def parsed(template: str, name: str) -> Template:
+def parsed(template: Template) -> jinja2.Template:
     """Return a template ready to use.
 
     Raises:
@@ -56,12 +57,11 @@ def parsed(template: str, name: str) -> Template:
     """
     from jinja2 import TemplateSyntaxError  # noqa: PLC0415 -- as in templates
 
-    environment = templates.environment()
-    environment.trim_blocks = environment.lstrip_blocks = True
     try:
-        return environment.from_string(template)
+        return templates.environment().from_string(template.text)
     except TemplateSyntaxError as error:
-        raise _problem(f"{name}:{error.lineno}: {error.message}", name, error.lineno) from None
+        what = f"{template.name}:{error.lineno}: {error.message}"
+        raise _problem(what, template.name, error.lineno) from None
 
 
 def _problem(what: str, name: str, line: int | None = None) -> UsageError:

@@ -12,7 +12,7 @@ from trunkline.report.note import reviewer_note
 
 def markdown(book: Runbook) -> str:
     """Return the runbook; the same facts give the same bytes."""
-    environment = templates.environment()
+    environment = templates.environment(trimmed=False)
     text = templates.packaged("runbook.md.j2")
     known = {book.pr.number: book.pr, **{pr.number: pr for pr, _ in book.merged}}
     known |= {each.pr.number: each.pr for each in book.above if each.pr}
@@ -23,7 +23,7 @@ def markdown(book: Runbook) -> str:
             "position": book.stack.entries.index(book.entry) + 1,
             "ci_down": book.ci[0] is CiState.BILLING,
             "root": book.stack.gates.root,
-            "note": reviewer_note(book.note, *((own.text, own.name) if (own := book.template) else ())),
+            "note": reviewer_note(book.note, book.template),
             "reference": reference,
         }
     )

@@ -13,14 +13,18 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def environment() -> Environment:
-    """Return the environment: what is undefined is an error, and a template reaches nothing but what it is given."""
+def environment(*, trimmed: bool = True) -> Environment:
+    """Return the environment: what is undefined is an error, and a template reaches nothing but what it is given.
+
+    Args:
+        trimmed: lines that hold only a statement leave nothing behind.
+    """
     # Imported here: 22 ms that no other task has to pay.
     from jinja2 import StrictUndefined  # noqa: PLC0415
     from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
 
     made = ImmutableSandboxedEnvironment(  # Markdown, not HTML: no autoescape
-        undefined=StrictUndefined, keep_trailing_newline=True
+        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=trimmed, lstrip_blocks=trimmed
     )
     made.filters.update(md=for_markdown, own=own_markdown, commits=counted, duration=duration)
     return made

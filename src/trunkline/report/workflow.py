@@ -23,7 +23,7 @@ def workflow(settings: GateSettings, *, version: str, runner: str, python: str) 
     # `{{` and `{%` are Actions' own.
     environment = templates.environment().overlay(
         variable_start_string="[[", variable_end_string="]]", block_start_string="[%", block_end_string="%]",
-        comment_start_string="[#", comment_end_string="#]", trim_blocks=True, lstrip_blocks=True,
+        comment_start_string="[#", comment_end_string="#]",
     )  # fmt: skip
     return environment.from_string(templates.packaged("gates.yml.j2")).render(
         runner=runner,

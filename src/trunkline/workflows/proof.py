@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from trunkline.adapters import history, refs
 from trunkline.adapters.git import Git
@@ -12,7 +12,7 @@ from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, short
 from trunkline.domain.note import Rebased
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import PullRequest
-from trunkline.domain.stack import Entry
+from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.gates import checks
 from trunkline.gates.run import gate_names, proven
@@ -34,9 +34,25 @@ def gates_for(context: Context, tip: Oid) -> tuple[tuple[str, GateOutcome | None
 
 def subject_of(context: Context, tip: Oid) -> checks.Subject:
     """Return what the entry's checks are asked about: a tip, and where its own commits begin."""
-    git, world, stack = context.git, context.world(), context.stack
-    below = [heads_of(git, stack.remote, entry, world.snapshot.pr(entry.pr)) for entry in stack.below(context.entry)]
-    return checks.Subject(git, tip, own_base(git, tip, world.trunk, reversed(below)), stack.gates)
+    world = context.world()
+    return subject_at(context.git, context.stack, context.entry, tip, world.trunk, world.snapshot.pr)
+
+
+def subject_at(
+    git: Git, stack: Stack, entry: Entry, tip: Oid, trunk: Oid, pull: Callable[[PrNumber], PullRequest | None]
+) -> checks.Subject:
+    """Return what an entry's checks are asked about, from what is known already.
+
+    Args:
+        git: the repository.
+        stack: the stack.
+        entry: which entry.
+        tip: its head.
+        trunk: trunk's.
+        pull: returns what GitHub said of an entry below; None: it was not asked, or has none.
+    """
+    below = (heads_of(git, stack.remote, each, pull(each.pr)) for each in reversed(stack.below(entry)))
+    return checks.Subject(git, tip, own_base(git, tip, trunk, below), stack.gates)
 
 
 def heads_of(git: Git, remote: str, entry: Entry, pr: PullRequest | None) -> tuple[Oid, ...]:
@@ -86,7 +102,7 @@ def require_gates(context: Context, tip: Oid) -> None:
         lacking = [
             f"{name}: {outcome.verdict.value if outcome else 'not run on this tree'}"
             for name, outcome in known
-            if not (outcome and outcome.verdict is Verdict.PASSED) and not accepted(context, name, outcome)
+            if not settled(context, name, outcome)
         ]
         if lacking:
             raise Refused(
@@ -115,6 +131,11 @@ def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str)
             why=why,
             next_command=f"invoke {task} --pr {pr.number}",
         )
+
+
+def settled(context: Context, name: str, outcome: GateOutcome | None) -> bool:
+    """Say whether a gate or a check has passed, or could not run and was accepted so by name."""
+    return (outcome is not None and outcome.verdict is Verdict.PASSED) or accepted(context, name, outcome)
 
 
 def accepted(context: Context, name: str, outcome: GateOutcome | None) -> bool:

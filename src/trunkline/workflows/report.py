@@ -10,14 +10,14 @@ from trunkline.adapters.git import Git
 from trunkline.adapters.journal import Record, Run
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome
-from trunkline.domain.report import EntryReport, Evidenced, Report, RunReport, RunStep
+from trunkline.domain.report import EntryReport, Evidenced, Report, RunReport, RunStep, instant
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import EntryStatus, StackStatus
 from trunkline.gates import checks
 from trunkline.gates.run import evidenced, gate_names
 from trunkline.workflows import status as status_workflow
 from trunkline.workflows.context import Context
-from trunkline.workflows.proof import heads_of, own_base
+from trunkline.workflows.proof import subject_at
 from trunkline.workflows.recorded import unavailable
 
 _LOG_LINES = 60
@@ -69,10 +69,9 @@ def _entry(context: Context, seen: StackStatus, row: EntryStatus) -> EntryReport
 def _checked(git: Git, seen: StackStatus, row: EntryStatus, head: Oid) -> dict[str, GateOutcome]:
     if seen.trunk is None or history.missing(git, [seen.trunk]):
         return {}
-    below = reversed(seen.entries[: seen.entries.index(row)])
-    heads = (heads_of(git, seen.stack.remote, each.entry, each.pr) for each in below)
-    base = own_base(git, head, seen.trunk, heads)
-    return checks.evidenced(checks.Subject(git, head, base, seen.stack.gates), row.entry.checks)
+    pulls = {each.entry.pr: each.pr for each in seen.entries}
+    subject = subject_at(git, seen.stack, row.entry, head, seen.trunk, pulls.get)
+    return checks.evidenced(subject, row.entry.checks)
 
 
 def _with_log(evidence: Evidenced) -> Evidenced:
@@ -104,5 +103,4 @@ def _run(run: Run) -> RunReport:
 
 
 def _between(one: str, other: str) -> float:
-    first, second = (dt.datetime.fromisoformat(at.replace("Z", "+00:00")) for at in (one, other))
-    return max(0.0, (second - first).total_seconds())
+    return max(0.0, (instant(other) - instant(one)).total_seconds())

@@ -15,7 +15,7 @@ from trunkline.domain.status import EntryStatus, Facts, Side, StackStatus, next_
 from trunkline.gates import checks
 from trunkline.gates.run import gate_names, proven
 from trunkline.workflows.context import Context
-from trunkline.workflows.proof import heads_of, own_base
+from trunkline.workflows.proof import subject_at
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,7 @@ class _View:
         found: dict[str, GateOutcome] = {}
         known = head is not None and self.trunk is not None and not history.missing(git, [head, self.trunk])
         if entry.checks and known and head and self.trunk and not self._merged(entry):
-            below = (heads_of(git, stack.remote, each, self.pulls[each.pr]) for each in reversed(stack.below(entry)))
-            subject = checks.Subject(git, head, own_base(git, head, self.trunk, below), stack.gates)
+            subject = subject_at(git, stack, entry, head, self.trunk, self.pulls.get)
             found = checks.proven(subject, entry.checks)
         return tuple((check.name, found.get(check.name)) for check in entry.checks)
 

@@ -13,7 +13,7 @@ from trunkline.engine import Acting
 from trunkline.gates import checks
 from trunkline.workflows.context import Context
 from trunkline.workflows.gate_stack import Watch
-from trunkline.workflows.proof import accepted, subject_of
+from trunkline.workflows.proof import settled, subject_of
 
 _MARKS = {Verdict.PASSED: "ok", Verdict.UNAVAILABLE: "could not run"}
 
@@ -43,11 +43,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     )
     cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
     acting.note("checked", commit=tip, unavailable=cures)
-    wrong = [
-        outcome
-        for outcome in outcomes
-        if outcome.verdict is not Verdict.PASSED and not accepted(context, outcome.gate, outcome)
-    ]
+    wrong = [outcome for outcome in outcomes if not settled(context, outcome.gate, outcome)]
     if wrong:
         raise _failure(context, wrong, tip)
     waived = [outcome for outcome in outcomes if outcome.verdict is not Verdict.PASSED]

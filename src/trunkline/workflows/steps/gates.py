@@ -13,7 +13,7 @@ from trunkline.engine import Acting
 from trunkline.gates.run import gate_commit, gate_names
 from trunkline.workflows.context import Context
 from trunkline.workflows.gate_stack import Watch
-from trunkline.workflows.proof import accepted
+from trunkline.workflows.proof import settled
 
 
 def plan(context: Context) -> Step:
@@ -38,11 +38,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
     # Unavailability leaves no receipt; push and note must know that it was tried on this very commit.
     acting.note("gated", commit=tip, unavailable=cures)
-    wrong = [
-        outcome
-        for outcome in outcomes
-        if outcome.verdict is not Verdict.PASSED and not accepted(context, outcome.gate, outcome)
-    ]
+    wrong = [outcome for outcome in outcomes if not settled(context, outcome.gate, outcome)]
     if wrong:
         raise _failure(context, wrong)
     return _passed(outcomes, short(tip), _new_dependencies(context, tip), time.monotonic() - started)

@@ -28,7 +28,7 @@ def plan(context: Context) -> Step:
         UsageError: stack.toml's template cannot be read or is none: said before anything moves.
     """
     if own := template_of(context):
-        parsed(own.text, own.name)
+        parsed(own)
     command = f"gh pr edit {context.entry.pr} --body-file DESCRIPTION"
     return Step(
         StepName.NOTE, f"write the reviewer note into #{context.entry.pr}'s description", (command,), mutates=True
@@ -68,8 +68,7 @@ def text_of(context: Context) -> str:
     Raises:
         UsageError: the template cannot be read, or cannot be used.
     """
-    own = template_of(context)
-    return reviewer_note(facts_of(context), own.text, own.name) if own else reviewer_note(facts_of(context))
+    return reviewer_note(facts_of(context), template_of(context))
 
 
 def template_of(context: Context) -> Template | None:
