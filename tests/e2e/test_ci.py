@@ -7,16 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from support import programs
 from support.landing import Landing, small_stack
+from support.runner import FILE, commands, typed
 
 pytestmark = [pytest.mark.gh, pytest.mark.slow]
-FILE = ".github/workflows/trunkline.yml"
 
 
 @pytest.fixture
@@ -27,18 +25,9 @@ def landing(tmp_path: Path) -> Iterator[Landing]:
         yield made
 
 
-def steps(job: dict[str, Any]) -> list[str]:
-    """Return the commands that a job types, without those that make the machine."""
-    return [step["run"] for step in job["steps"] if "run" in step and not step["name"].startswith("Install")]
-
-
-def typed(landing: Landing, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Type a step's script as a runner does: bash, stop at the first failure."""
-    environment = {**landing.environment(), "PATH": programs.path(), **variables}
-    return subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], cwd=landing.clone.path, env=environment,
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def here(landing: Landing, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Type a step's script in the clone."""
+    return typed(script, landing.clone.path, {**landing.environment(), **variables})
 
 
 def test_the_workflow_is_valid_and_its_jobs_run_here(landing: Landing) -> None:
@@ -53,23 +42,23 @@ def test_the_workflow_is_valid_and_its_jobs_run_here(landing: Landing) -> None:
     assert judged.returncode == 0, judged.stdout + judged.stderr
     jobs = yaml.safe_load(path.read_text())["jobs"]
     output = landing.clone.path.parent / "output"
-    (listing,) = steps(jobs["sessions"])
-    listed = typed(landing, listing, GITHUB_OUTPUT=str(output))
+    (listing,) = commands(jobs["sessions"])
+    listed = here(landing, listing, GITHUB_OUTPUT=str(output))
     assert listed.returncode == 0, listed.stderr
     names = json.loads(output.read_text().strip().removeprefix("names="))
     assert names == ["build", "test", "clippy", "fmt", "doc", "msrv"]
-    (gate,) = steps(jobs["gate"])
+    (gate,) = commands(jobs["gate"])
     landing.clone.git("add", "--all")
     landing.clone.commit("on Actions")
     for name in names:
-        done = typed(landing, gate, GATE=name)
+        done = here(landing, gate, GATE=name)
         assert done.returncode == 0, done.stderr
-    kept = landing.clone.path / jobs["gate"]["steps"][-1]["with"]["path"]
+    kept = landing.clone.path / jobs["gate"]["steps"][-1]["with"]["path"].split()[0]
     head = landing.clone.git("rev-parse", "--short=12", "HEAD^{tree}")
     assert {receipt.name.split("-")[1] for receipt in kept.glob(f"{head}-*.json")} == set(names)
     broken = landing.clone.path / "stack.toml"
     broken.write_text(broken.read_text().replace('[gates.doc]\nrun = ["true"]', '[gates.doc]\nrun = ["false"]'))
-    assert typed(landing, gate, GATE="doc").returncode != 0
+    assert here(landing, gate, GATE="doc").returncode != 0
 
 
 def test_it_is_checked_and_never_overwrites(landing: Landing) -> None:

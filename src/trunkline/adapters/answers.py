@@ -20,6 +20,7 @@ from trunkline.kernel import proc
 _MINUTE = 60.0
 """What GitHub asks for where a rate limit names no time."""
 _USABLE = frozenset({200, 201, 202})
+_EMPTY = 204  # HTTP No Content
 _NO_CREDENTIALS = 4  # gh's exit code when no credentials are configured at all
 
 
@@ -84,6 +85,8 @@ def judged(done: proc.Completed, *, partial: bool = False, also: frozenset[int] 
     answer = _answer(done)
     usable = answer.status in _USABLE and isinstance(answer.body, dict)
     if answer.status in also and isinstance(answer.body, dict) and "details" in answer.body:
+        return answer
+    if answer.status == _EMPTY and done.returncode == 0:
         return answer
     if usable and (done.returncode == 0 or (partial and answer.body.get("data"))):
         return answer

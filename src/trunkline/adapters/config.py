@@ -102,6 +102,8 @@ def _stacks(file: StackFile) -> tuple[Stack, ...]:
         executor=file.gates.executor,
         scheduler=file.gates.scheduler,
         workers=file.gates.workers,
+        remote=file.remote,
+        trunk=file.trunk,
         cache=file.gates.cache,
         overrides={name: _override(table) for name, table in tables.items()},
     )

@@ -133,6 +133,42 @@ class GitHub:
 
             yield lambda: self._snapshot(patiently(ask, tell=self.waiting), numbers)
 
+    def rest(self, path: str, *more: str) -> Mapping[str, Any]:
+        """Read below `repos/OWNER/NAME/` and return the answer, a JSON object.
+
+        Args:
+            path: what follows.
+            *more: further arguments of `gh api`.
+
+        Raises:
+            NotThere: there is no such thing.
+            OutsideFailed: GitHub or the network failed, after retries.
+        """
+        return dict(patiently(lambda: self._api(self._path(path), *more, stdin=b""), tell=self.waiting).body)
+
+    def post(self, path: str, fields: Mapping[str, Any], *, arrived: Callable[[], bool]) -> None:
+        """Write below `repos/OWNER/NAME/`.
+
+        Args:
+            path: what follows.
+            fields: the body.
+            arrived: says whether a write that failed did arrive; asked before it is repeated.
+
+        Raises:
+            NotThere: there is no such thing.
+            Refused: GitHub does not take it.
+        """
+        stdin = json.dumps(fields).encode()
+        write = ("-X", "POST", self._path(path), "--input", "-")
+        self._insist(lambda: bool(self._api(*write, stdin=stdin)), lambda: arrived() or None)
+
+    def download(self, run: int, artifact: str, into: Path) -> bool:
+        """Unpack an artifact of a workflow run into a directory; False: gh could not, and it may not be there."""
+        argv = ["gh", "run", "download", str(run), "--name", artifact, "--dir", str(into)]
+        argv += ["--repo", self.repository.argument]
+        with proc.begin(argv, cwd=self.cwd, env=self._environment(), timeout=SECONDS) as child:
+            return child.finish().returncode == 0
+
     def graphql(self, query: str, variables: Mapping[str, Any], read: Callable[[Mapping[str, Any]], T]) -> T:
         """Ask one GraphQL query and return what `read` makes of its `data`.
 
@@ -190,7 +226,7 @@ class GitHub:
         Raises:
             Refused: GitHub does not take the change (422): a closed pull request, a base that is not there.
         """
-        path = f"repos/{self.repository.slug}/pulls/{number}"
+        path = self._path(f"pulls/{number}")
 
         def write() -> Mapping[str, Any]:
             answer = self._api("-X", "PATCH", path, "--input", "-", stdin=json.dumps(fields).encode())
@@ -220,12 +256,12 @@ class GitHub:
         Raises:
             Refused: there is such a branch, or no such commit.
         """
-        path = f"repos/{self.repository.slug}/git/refs"
+        path = self._path("git/refs")
         stdin = json.dumps({"ref": branch_ref(branch), "sha": tip}).encode()
 
         def written() -> bool | None:
             try:
-                held = self._api(f"repos/{self.repository.slug}/git/ref/heads/{branch}", stdin=b"").body
+                held = self._api(self._path(f"git/ref/heads/{branch}"), stdin=b"").body
             except NotThere:
                 return None
             return True if held["object"]["sha"] == tip else None
@@ -234,7 +270,7 @@ class GitHub:
 
     def statuses(self, commit: Oid) -> dict[str, tuple[str, str]]:
         """Return the newest status of each context of a commit: (state, description)."""
-        answer = self._api(f"repos/{self.repository.slug}/commits/{commit}/status", stdin=b"")
+        answer = self._api(self._path(f"commits/{commit}/status"), stdin=b"")
         with understood(answer):
             return {
                 str(each["context"]): (str(each["state"]), str(each.get("description") or ""))
@@ -248,7 +284,7 @@ class GitHub:
             Refused: there is no such commit.
         """
         fields = {"state": "success", "context": name, "description": told}
-        path = f"repos/{self.repository.slug}/statuses/{commit}"
+        path = self._path(f"statuses/{commit}")
         stdin = json.dumps(fields).encode()
         patiently(lambda: self._api("-X", "POST", path, "--input", "-", stdin=stdin), tell=self.waiting)
 
@@ -277,7 +313,7 @@ class GitHub:
             Transient: it did not end in time; whether it merged must be looked at.
         """
         fields = {"sha": str(head), "merge_method": method, **({"commit_title": title} if title else {})}
-        path = f"repos/{self.repository.slug}/pulls/{number}/merge"
+        path = self._path(f"pulls/{number}/merge")
         stdin = json.dumps(fields).encode()
 
         def ask() -> Mapping[str, Any]:
@@ -313,7 +349,7 @@ class GitHub:
         return dict(patiently(lambda: self._api(path, stdin=b""), tell=self.waiting).body)
 
     def _pull(self, number: PrNumber) -> Mapping[str, Any]:
-        return dict(self._api(f"repos/{self.repository.slug}/pulls/{number}", stdin=b"").body)
+        return dict(self._api(self._path(f"pulls/{number}"), stdin=b"").body)
 
     def _insist(self, write: Callable[[], T], written: Callable[[], T | None]) -> T:
         """Write; after a failure that may pass, read first whether the write arrived, and only then repeat it."""
@@ -362,11 +398,18 @@ class GitHub:
 
     def _begin(self, *args: str, stdin: bytes) -> AbstractContextManager[proc.Running]:
         host = () if self.repository.host == "github.com" else ("--hostname", self.repository.host)
+        if "-X" in args:
+            pace()
+        argv = ["gh", "api", "--include", *host, *args]
+        return proc.begin(argv, cwd=self.cwd, env=self._environment(), timeout=SECONDS, stdin=stdin)
+
+    @staticmethod
+    def _environment() -> dict[str, str]:
         # GH_REPO and GH_HOST would send a call elsewhere than where the remote is.
         env = proc.environment(tokens=True, extra=_ENV)
         for name in ("GH_REPO", "GH_HOST", "GH_DEBUG"):
             env.pop(name, None)
-        if "-X" in args:
-            pace()
-        argv = ["gh", "api", "--include", *host, *args]
-        return proc.begin(argv, cwd=self.cwd, env=env, timeout=SECONDS, stdin=stdin)
+        return env
+
+    def _path(self, tail: str) -> str:
+        return f"repos/{self.repository.slug}/{tail}"

@@ -275,6 +275,30 @@ _UNTYPED = {
 }
 
 
+def lend(git: Git, remote: str, commit: Oid) -> None:
+    """Let the remote have a commit under a ref of ours, no branch: nothing on GitHub follows it.
+
+    No lease is needed: the ref is named by its commit, so whoever writes it writes the same.
+
+    Raises:
+        OutsideFailed: the remote did not take it.
+    """
+    _lent(git, remote, f"{commit}:{_LENT}/{commit}")
+
+
+def take_back(git: Git, remote: str, commit: Oid) -> None:
+    """Delete what `lend` made, as far as it is there."""
+    _lent(git, remote, f":{_LENT}/{commit}", ok=(0, 1))
+
+
+_LENT = "refs/trunkline/gates"
+
+
+def _lent(git: Git, remote: str, spec: str, ok: tuple[int, ...] = (0,)) -> None:
+    quiet = ("--quiet", "--no-follow-tags", "--recurse-submodules=no", "--end-of-options")
+    patiently(lambda: git.query("push", *quiet, remote, spec, ok=ok, network=True))
+
+
 def delete_remote(git: Git, lease: Lease, remote: str, branch: BranchName, tip: Oid) -> None:
     """Delete a branch of the remote, if it still holds `tip`, and our tracking ref of it.
 

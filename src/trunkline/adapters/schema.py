@@ -189,7 +189,8 @@ class GatesTable(BaseModel):
         Literal["", "sccache"], Field(description="sccache: a shared compile cache, for all gates but the MSRV gate.")
     ] = ""
     executor: Annotated[
-        Literal["local", "dask"], Field(description="What runs the gates: local (nox), or dask (trunkline[cluster]).")
+        Literal["local", "dask", "actions"],
+        Field(description="What runs the gates: local (nox), dask (trunkline[cluster]), actions (GitHub Actions)."),
     ] = "local"
     scheduler: Annotated[
         Annotated[str, AfterValidator(_scheduler)],

@@ -146,7 +146,7 @@ class Receipt:
         lacked: why it is none although it ended so: no test ran for a filter; or "".
         summary: see GateOutcome.
         cpu_seconds: see GateOutcome.
-        executor: what ran it: nox or dask; "" for a check, which trunkline itself runs.
+        executor: what ran it: nox, dask or actions; "" for a check, which trunkline itself runs.
         host: the machine's name.
         sandbox: see GateOutcome.
         started: ISO 8601, UTC.

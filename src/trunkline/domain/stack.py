@@ -60,9 +60,11 @@ class GateSettings:
         sandbox: gates run without network and home directory (bubblewrap), or are unavailable.
         sign: the SSH private key that signs receipts, `~` allowed; "": they are not signed.
         signers: an allowed-signers file (ssh-keygen(1)): whose signed receipts prove something here; "": nobody's.
-        executor: what runs the gates: local (nox) or dask.
+        executor: what runs the gates: local (nox), dask, or actions (GitHub Actions).
         scheduler: of dask, like tcp://HOST:8786; "": workers of this machine, made on the spot.
         workers: how many workers are made on the spot; 0: one a core.
+        remote: where GitHub Actions finds the commits.
+        trunk: whose workflow file it runs.
         cache: sccache: compilers run behind it, where that may serve them; "": they do not.
         overrides: gate name -> what the user changed or added, in file order.
     """
@@ -77,6 +79,8 @@ class GateSettings:
     executor: str = "local"
     scheduler: str = ""
     workers: int = 0
+    remote: str = "origin"
+    trunk: str = "main"
     cache: str = ""
     overrides: Mapping[str, GateOverride] = field(default_factory=dict)
 

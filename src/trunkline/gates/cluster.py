@@ -31,6 +31,7 @@ from trunkline.domain.stack import GateSettings
 from trunkline.gates import execute, worker
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.jobserver import jobs
+from trunkline.gates.order import Brought, Order, accepted, not_run
 
 RESOURCE = "gate"
 """What a worker slot is called: `dask worker SCHEDULER --nthreads 1 --resources gate=1`."""
@@ -44,10 +45,8 @@ class Fleet:
     """A commit, and the workers that gate it alike.
 
     Attributes:
-        git: the repository.
-        key: its name on workers.
-        commit: what is gated.
-        settings: the `[gates]` table.
+        order: what is asked.
+        key: the repository's name on workers.
         client: the connection.
         workers: their addresses.
         hosts: address -> host name.
@@ -56,10 +55,8 @@ class Fleet:
         config: a hash of cargo's configuration outside the tree, there.
     """
 
-    git: Git
+    order: Order
     key: str
-    commit: Oid
-    settings: GateSettings
     client: Client
     workers: tuple[str, ...]
     hosts: Mapping[str, str]
@@ -85,44 +82,23 @@ class _Watch:
         self.began(gate)
 
 
-def gate_commit(
-    git: Git,
-    commit: Oid,
-    gates: Collection[Gate],
-    settings: GateSettings,
-    *,
-    fresh: bool,
-    progress: Callable[[GateOutcome], None],
-    began: Callable[[str], None],
-    say: Callable[[str], None],
-) -> dict[str, GateOutcome]:
+def gate_commit(order: Order) -> dict[str, GateOutcome]:
     """Gate a commit on the cluster's workers and return the outcomes by gate; receipts are kept here.
-
-    Args:
-        git: the repository.
-        commit: what is gated.
-        gates: which gates.
-        settings: the `[gates]` table.
-        fresh: whatever receipts say.
-        progress: told each outcome as it comes.
-        began: told each gate's name as it begins.
-        say: told what a person should know beside the verdicts.
 
     Raises:
         UsageError: a worker has another trunkline, or none has a slot for gates.
         OutsideFailed: the scheduler cannot be reached, or is gone.
     """
-    with _speaking(settings):
-        fleet = _fleet(_client(settings, say), git, commit, gates, settings, say)
-        known = () if fresh else execute.sound_receipts(Store(git.state_dir()), git.tree(commit), say)
+    with _speaking(order.settings):
+        fleet = _fleet(_client(order.settings, order.say), order)
+        known = () if order.fresh else execute.sound_receipts(Store(order.git.state_dir()), order.tree, order.say)
         found: dict[str, GateOutcome] = {}
-        for gate in gates:
-            outcome = _known(gate, fleet, known, git.tree(commit))
+        for gate in order.gates:
+            outcome = _known(gate, fleet, known)
             if outcome is not None:
                 found[gate.name] = outcome
-                progress(outcome)
-        missing = [gate for gate in gates if gate.name not in found]
-        found.update(_run(fleet, missing, _Watch(began, say), progress, fresh=fresh))
+                order.progress(outcome)
+        found.update(_run(fleet, [gate for gate in order.gates if gate.name not in found]))
         return found
 
 
@@ -166,15 +142,9 @@ def _client(settings: GateSettings, say: Callable[[str], None]) -> Client:
     return client
 
 
-def _fleet(
-    client: Client,
-    git: Git,
-    commit: Oid,
-    gates: Collection[Gate],
-    settings: GateSettings,
-    say: Callable[[str], None],
-) -> Fleet:
+def _fleet(client: Client, order: Order) -> Fleet:
     """Bring the commit to every worker that has a slot for gates, and see that they would gate it alike."""
+    git, commit, say = order.git, order.commit, order.say
     key = _key(git, commit)
     slots = [address for address, each in client.scheduler_info(n_workers=-1)["workers"].items()
              if each.get("resources", {}).get(RESOURCE)]  # fmt: skip
@@ -192,8 +162,8 @@ def _fleet(
                 next_command=f"pip install trunkline=={__version__}   # on {told['host']}",
             )
     _send(client, git, key, commit, {address: told["heads"] for address, told in abouts.items()})
-    asked = [asdict(gate) for gate in gates]
-    surveys = client.run(worker.survey, key, commit, settings.root, asked, workers=slots)
+    asked = [asdict(gate) for gate in order.gates]
+    surveys = client.run(worker.survey, key, commit, order.settings.root, asked, workers=slots)
     if not all(told["workspace"] for told in surveys.values()):
         raise UsageError("the commit has no Cargo workspace to gate", next_command="${EDITOR:-vi} stack.toml")
     would = {a: json.dumps([told["gates"], told["config"]], sort_keys=True) for a, told in surveys.items()}
@@ -204,10 +174,8 @@ def _fleet(
             say(f"the worker on {abouts[address]['host']} ({address}) has other toolchains: no gate runs there")
     found, config = json.loads(chosen)
     return Fleet(
-        git,
+        order,
         key,
-        commit,
-        settings,
         client,
         tuple(sorted(taken)),
         {address: told["host"] for address, told in abouts.items()},
@@ -236,35 +204,28 @@ def pack(git: Git, commit: Oid, has: Collection[str]) -> bytes:
     ).stdout
 
 
-def _known(gate: Gate, fleet: Fleet, known: execute.KnownReceipts, tree: Oid) -> GateOutcome | None:
+def _known(gate: Gate, fleet: Fleet, known: execute.KnownReceipts) -> GateOutcome | None:
     if cure := fleet.cures.get(gate.name):
         return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
     asked = replace(
-        execute.asked_of(gate, tree), toolchain=fleet.toolchains[gate.name], config_sha256=fleet.config
+        execute.asked_of(gate, fleet.order.tree), toolchain=fleet.toolchains[gate.name], config_sha256=fleet.config
     )  # fmt: skip
     return execute.proof(known, asked, gate)
 
 
-def _run(
-    fleet: Fleet,
-    gates: Collection[Gate],
-    watch: _Watch,
-    progress: Callable[[GateOutcome], None],
-    *,
-    fresh: bool,
-) -> dict[str, GateOutcome]:
+def _run(fleet: Fleet, gates: Collection[Gate]) -> dict[str, GateOutcome]:
     """Submit the gates and collect them as they come, one a slot."""
-    topic = f"gates-{secrets.token_hex(6)}"
-    fleet.client.subscribe_topic(topic, watch)
-    waiting = _submitted(fleet, gates, topic, fresh=fresh)
+    order, topic = fleet.order, f"gates-{secrets.token_hex(6)}"
+    fleet.client.subscribe_topic(topic, _Watch(order.began, order.say))
+    waiting = _submitted(fleet, gates, topic)
     found = {}
     try:
         while waiting:
             _wait(fleet.client, waiting)
             for future in [each for each in waiting if each.done()]:
                 gate = waiting.pop(future)
-                found[gate.name] = _collected(fleet, future, gate, watch.say)
-                progress(found[gate.name])
+                found[gate.name] = _collected(fleet, future, gate)
+                order.progress(found[gate.name])
     except BaseException:
         _cancel(fleet, topic, list(waiting))
         raise
@@ -274,7 +235,8 @@ def _run(
     return found
 
 
-def _submitted(fleet: Fleet, gates: Collection[Gate], topic: str, *, fresh: bool) -> dict[Any, Gate]:
+def _submitted(fleet: Fleet, gates: Collection[Gate], topic: str) -> dict[Any, Gate]:
+    order = fleet.order
     groups = list(dict.fromkeys(gate.group for gate in gates))
     waiting = {}
     everybody = fleet.workers == tuple(sorted(fleet.hosts))
@@ -282,8 +244,8 @@ def _submitted(fleet: Fleet, gates: Collection[Gate], topic: str, *, fresh: bool
         # A group's gates, of whichever entry, go where its directory is warm, while there is such a worker.
         home = fleet.workers[groups.index(gate.group) % len(fleet.workers)]
         future = fleet.client.submit(
-            worker.run, fleet.key, fleet.commit, fleet.settings.root, asdict(gate), fresh=fresh, topic=topic,
-            pure=False, key=f"{gate.name}-{short(fleet.commit)}-{topic}", resources={RESOURCE: 1}, retries=_RETRIES,
+            worker.run, fleet.key, order.commit, order.settings.root, asdict(gate), fresh=order.fresh, topic=topic,
+            pure=False, key=f"{gate.name}-{short(order.commit)}-{topic}", resources={RESOURCE: 1}, retries=_RETRIES,
             workers=[home] if everybody else list(fleet.workers), allow_other_workers=everybody,
         )  # fmt: skip
         waiting[future] = gate
@@ -316,27 +278,18 @@ def _cancel(fleet: Fleet, topic: str, waiting: list[Any]) -> None:
         fleet.client.run(worker.end, fleet.key, topic, workers=list(fleet.workers))
 
 
-def _collected(fleet: Fleet, future: Any, gate: Gate, say: Callable[[str], None]) -> GateOutcome:
+def _collected(fleet: Fleet, future: Any, gate: Gate) -> GateOutcome:
     try:
         told = future.result()
     except KilledWorker as error:
-        why = f"each worker that ran it died, {error.last_worker.address} last"
-        return GateOutcome(gate.name, Verdict.INTERRUPTED, command=gate.typed, diagnosis=why)
+        return not_run(gate, f"each worker that ran it died, {error.last_worker.address} last")
     except Exception as error:  # noqa: BLE001 -- whatever a worker of another making raises has a verdict, too
-        return GateOutcome(gate.name, Verdict.INTERRUPTED, command=gate.typed, diagnosis=f"{error}")
+        return not_run(gate, f"{error}")
     for line in told["said"]:
-        say(f"{gate.name} on {told['host']}: {line}")
-    outcome = GateOutcome.from_json(told["outcome"])
-    if told["receipt"] is None:
-        return replace(outcome, log="")
-    receipt, log = Receipt.from_statement(told["receipt"]), bytes(told["log"])
-    if receipt.toolchain != fleet.toolchains[gate.name]:
-        ours = fleet.toolchains[gate.name].name
-        why = f"{told['host']} compiled it with {receipt.toolchain.name}, the run is with {ours}"
-        return GateOutcome(gate.name, Verdict.INTERRUPTED, command=gate.typed, diagnosis=why)
-    if hashlib.sha256(log).hexdigest() != receipt.log_sha256:
-        log = b""
-    return replace(outcome, log=str(execute.keep(fleet.git, fleet.settings.sign, receipt, log, say)))
+        fleet.order.say(f"{gate.name} on {told['host']}: {line}")
+    receipt = None if told["receipt"] is None else Receipt.from_statement(told["receipt"])
+    brought = Brought(GateOutcome.from_json(told["outcome"]), receipt, bytes(told["log"]), str(told["host"]))
+    return accepted(fleet.order, gate, brought, fleet.toolchains[gate.name])
 
 
 def _key(git: Git, commit: Oid) -> str:

@@ -45,7 +45,7 @@ class Ground:
         root: the Cargo workspace's directory inside it.
         run: the run's own directory: the job pool, logs.
         sign: the key that signs receipts, or "".
-        executor: what runs the gates here: nox, or dask.
+        executor: what runs the gates here: nox, dask or actions.
     """
 
     git: Git

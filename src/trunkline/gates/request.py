@@ -22,6 +22,8 @@ from trunkline.kernel.files import private_directory, replace_bytes
 VARIABLE = "TRUNKLINE_GATES_RUN"
 HEAD_VARIABLE = "TRUNKLINE_GATES_NOX"
 """RUN:PID, the process id of the nox whose sessions these are."""
+OUTCOMES_VARIABLE = "TRUNKLINE_OUTCOMES"
+"""A directory where sessions leave their outcomes too."""
 _KEPT_RUNS = 20
 
 

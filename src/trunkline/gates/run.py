@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
 
 from trunkline.adapters import worktrees
 from trunkline.adapters.cargo import Tools
@@ -22,6 +21,7 @@ from trunkline.domain.stack import GateSettings
 from trunkline.gates import execute, request
 from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.jobserver import inherited, pool
+from trunkline.gates.order import Executor, Order, not_run
 from trunkline.kernel import proc
 
 NOXFILE = Path(__file__).with_name("sessions.py")
@@ -78,38 +78,24 @@ def gate_commit(
         OutsideFailed: nox itself failed.
     """
     git = Git(top)
-    gates = [gate for gate in catalogue(settings) if not only or gate.name in only]
-    found: dict[str, GateOutcome] = {}
-    if settings.executor == "dask":
-        found = _on_cluster(git, commit, gates, settings, fresh=fresh, progress=progress, began=began, say=say)
-        return tuple(found.get(gate.name) or GateOutcome(gate.name, Verdict.INTERRUPTED) for gate in gates)
-    with worktrees.slot(git, commit) as slot:
-        _require_workspace(slot.tree / settings.root, settings)
-        if (slot.tree / ".gitmodules").is_file():
-            say("the commit has submodules: they are not checked out for gates")
-        tools = Tools(slot.tree / settings.root)
-        found.update(_unavailable(gates, tools))
-        if not fresh:
-            open_ = [gate for gate in gates if gate.name not in found]
-            found.update(_proven_now(git, open_, slot, tools, say))
-        for outcome in found.values():
-            progress(outcome)
-        missing = [gate for gate in gates if gate.name not in found]
-        if missing:
-            toolchains = {gate.name: tools.toolchain(gate.argv) for gate in missing}
-            asked = request.Request(str(top), settings.root, tuple(missing), commit, fresh, settings.sign, toolchains)
-            found.update(_nox(git, asked, progress, began))
-    return tuple(found.get(gate.name) or GateOutcome(gate.name, Verdict.INTERRUPTED) for gate in gates)
+    gates = tuple(gate for gate in catalogue(settings) if not only or gate.name in only)
+    order = Order(git, commit, gates, settings, fresh, progress, began, say)
+    found = _executor(settings)(order)
+    return tuple(found.get(gate.name) or not_run(gate, "") for gate in gates)
 
 
-def _on_cluster(
-    git: Git, commit: Oid, gates: Collection[Gate], settings: GateSettings, **more: Any
-) -> dict[str, GateOutcome]:
-    """Gate on Dask workers, where the extra is installed.
+def _executor(settings: GateSettings) -> Executor:
+    """Return what runs the gates; what only some need is imported only then.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it is not installed.
     """
+    if settings.executor == "actions":
+        from trunkline.gates import actions  # noqa: PLC0415 -- gates that run here do without GitHub
+
+        return actions.gate_commit
+    if settings.executor == "local":
+        return _here
     try:
         from trunkline.gates import cluster  # noqa: PLC0415 -- optional, and a second of import
     except ModuleNotFoundError as missing:
@@ -117,7 +103,32 @@ def _on_cluster(
             'stack.toml: gates.executor = "dask" needs Dask', why=f"{missing.name} is not installed",
             next_command="pip install 'trunkline[cluster]'",
         ) from missing  # fmt: skip
-    return cluster.gate_commit(git, commit, gates, settings, **more)
+    return cluster.gate_commit
+
+
+def _here(order: Order) -> dict[str, GateOutcome]:
+    """Gate in one nox of this machine."""
+    git, settings = order.git, order.settings
+    found: dict[str, GateOutcome] = {}
+    with worktrees.slot(git, order.commit) as slot:
+        _require_workspace(slot.tree / settings.root, settings)
+        if (slot.tree / ".gitmodules").is_file():
+            order.say("the commit has submodules: they are not checked out for gates")
+        tools = Tools(slot.tree / settings.root)
+        found.update(_unavailable(order.gates, tools))
+        if not order.fresh:
+            open_ = [gate for gate in order.gates if gate.name not in found]
+            found.update(_proven_now(git, open_, slot, tools, order.say))
+        for outcome in found.values():
+            order.progress(outcome)
+        missing = [gate for gate in order.gates if gate.name not in found]
+        if missing:
+            toolchains = {gate.name: tools.toolchain(gate.argv) for gate in missing}
+            asked = request.Request(
+                str(git.cwd), settings.root, tuple(missing), order.commit, order.fresh, settings.sign, toolchains
+            )
+            found.update(_nox(git, asked, order.progress, order.began))
+    return found
 
 
 def _require_workspace(root: Path, settings: GateSettings) -> None:

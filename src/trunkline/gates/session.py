@@ -17,7 +17,7 @@ from trunkline.domain.errors import TrunklineError, UsageError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.gates.execute import Ground, execute
-from trunkline.gates.request import HEAD_VARIABLE, Request
+from trunkline.gates.request import HEAD_VARIABLE, OUTCOMES_VARIABLE, Request
 from trunkline.kernel.files import replace_bytes
 
 _PR_SET_PDEATHSIG = 1  # prctl(2), linux/prctl.h
@@ -41,15 +41,27 @@ def run_session(asked: Request, name: str, run: Path, *, commit: str, fresh: boo
         say(f"{name} on {short(tip)}: {asked.gate(name).typed}")
         with worktrees.slot(git, tip) as slot:
             outcome = execute(
-                Ground(git, slot, asked.root, run, asked.sign), asked.gate(name), fresh=fresh,
+                Ground(git, slot, asked.root, run, asked.sign, _executor()), asked.gate(name), fresh=fresh,
                 toolchain=asked.toolchains.get(name) if tip == asked.commit else None, say=say,
             )  # fmt: skip
     except TrunklineError as error:
         stopped = GateOutcome(name, Verdict.INTERRUPTED, command=asked.gate(name).typed, diagnosis=str(error))
-        replace_bytes(run / f"{name}.json", json.dumps(stopped.to_json()).encode())
+        _leave(run, stopped)
         return "\n".join([str(error), error.stderr, *(f"next: {command}" for command in error.next_commands)])
-    replace_bytes(run / f"{name}.json", json.dumps(outcome.to_json()).encode())
+    _leave(run, outcome)
     return _told(outcome, say)
+
+
+def _executor() -> str:
+    # docs.github.com, "Variables reference": always true when Actions runs the workflow.
+    return "actions" if os.environ.get("GITHUB_ACTIONS") == "true" else "nox"
+
+
+def _leave(run: Path, outcome: GateOutcome) -> None:
+    """Leave an outcome for whoever started the run, and where the workflow of `ci.workflow` collects them."""
+    for folder in (run, *(Path(each) for each in [os.environ.get(OUTCOMES_VARIABLE, "")] if each)):
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_bytes(folder / f"{outcome.gate}.json", json.dumps(outcome.to_json()).encode())
 
 
 def _named(git: Git, commit: str) -> Oid:

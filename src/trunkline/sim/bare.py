@@ -164,6 +164,11 @@ class Bare:
         """Say whether the repository has this commit."""
         return self._run("cat-file", "-e", f"{oid}^{{commit}}", ok=(0, 1, 128)).returncode == 0
 
+    def file(self, oid: str, path: str) -> str | None:
+        """Return a file of a commit; None: it has none there."""
+        done = self._run("cat-file", "blob", f"{oid}:{path}", ok=(0, 128))
+        return done.text if done.returncode == 0 else None
+
     def commit(self, oid: str) -> CommitData:
         """Return a commit."""
         if oid not in self._commits:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trunkline.domain.errors import UsageError
-from trunkline.sim import actions, copying, merging, pushes
+from trunkline.sim import actions, copying, merging, pushes, running
 from trunkline.sim.faults import OF_PUSHES, Fault, FaultKind
 from trunkline.sim.model import (
     Annotation,
@@ -219,6 +220,29 @@ class Control:
     def place(self, repository: str, objects: str, refs: dict[str, str], pulls: list[dict[str, Any]]) -> None:
         """Fill an empty repository with what a real one holds; see `copying.place`."""
         copying.place(self.world, self._repository(repository), objects=objects, refs=refs, pulls=pulls)
+
+    def runs(self, repository: str) -> list[dict[str, Any]]:
+        """Return the workflow runs that were dispatched, by the names of `model.WorkflowRun`, oldest first."""
+        return [asdict(run) for run in self._repository(repository).workflow_runs.values()]
+
+    def begin_job(self, repository: str, run: int, name: str) -> int:
+        """Let a job of a workflow run begin, and return its id."""
+        return running.begin(self.world, self._repository(repository), run, name).id
+
+    def end_job(
+        self, repository: str, run: int, name: str, conclusion: str = "success", annotations: list[str] | None = None
+    ) -> None:
+        """Let a job of a workflow run end, begun or not; conclusion as REST spells it."""
+        found, notes = self._repository(repository), tuple(annotations or ())
+        running.end(self.world, found, run, name, conclusion=conclusion, annotations=notes)
+
+    def finish_run(self, repository: str, run: int) -> None:
+        """Let a workflow run end, as its jobs did."""
+        running.finish(self.world, self._repository(repository), run)
+
+    def upload(self, repository: str, run: int, name: str, archive: str) -> int:
+        """Keep a zip file as an artifact of a workflow run, and return its id."""
+        return running.upload(self.world, self._repository(repository), run, name, Path(archive))
 
     def run_by_the_clock(self, repository: str) -> None:  # noqa: ARG002 -- every lever names a repository
         """Let the world's time be the machine's from now on."""

@@ -201,6 +201,41 @@ class Ci:
 
 
 @dataclass(frozen=True)
+class Job:
+    """A job of a workflow run, by REST's words; its id is also that of its check run."""
+
+    id: int
+    name: str
+    status: str = "in_progress"
+    conclusion: str = ""
+    annotations: tuple[Annotation, ...] = ()
+
+
+@dataclass(frozen=True)
+class WorkflowRun:
+    """A run of a workflow that was dispatched; nothing runs by itself, whoever pulls the levers is the runner.
+
+    Attributes:
+        file: the workflow's file name.
+        commit: the tip of `branch` when it was dispatched.
+        jobs: those that have begun.
+        artifacts: name -> id; the archive is artifacts/ID.zip in the world's directory.
+    """
+
+    id: int
+    file: str
+    title: str
+    branch: str
+    commit: str
+    at: str
+    inputs: dict[str, str]
+    status: str = "queued"
+    conclusion: str = ""
+    jobs: tuple[Job, ...] = ()
+    artifacts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class MergeRequest:
     """An asynchronous merge, pending until it has a result.
 
@@ -237,6 +272,7 @@ class Repository:
         rules: branch -> what it demands.
         mergeability_lag: requests until the mergeability of a new head is known; `unsettled` of whose.
         ci: what starts with every new head; `running` on which commits, for how many requests yet.
+        workflow_runs: id -> run that was dispatched.
         queue_requests: how many requests go by before the merge queue merges what is in it.
         stacks: GitHub's native stacks, each the numbers of its pull requests, bottom first.
     """
@@ -256,6 +292,7 @@ class Repository:
     checks: dict[str, tuple[CheckRun, ...]] = field(default_factory=dict)
     statuses: dict[str, tuple[Status, ...]] = field(default_factory=dict)
     merges: dict[str, MergeRequest] = field(default_factory=dict)
+    workflow_runs: dict[int, WorkflowRun] = field(default_factory=dict)
     rules: dict[str, Rule] = field(default_factory=dict)
     mergeability_lag: int = 0
     unsettled: dict[int, int] = field(default_factory=dict)

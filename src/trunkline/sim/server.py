@@ -8,14 +8,15 @@ import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from trunkline.domain.errors import TrunklineError
-from trunkline.sim import actions, control, faults, merging, pushes, rules
+from trunkline.sim import actions, control, faults, merging, pushes, rules, running
 from trunkline.sim.faults import Fault, FaultKind
 from trunkline.sim.graph import engine
 from trunkline.sim.graph.root import LIMIT, root
@@ -23,6 +24,7 @@ from trunkline.sim.graph.tree import Asking
 from trunkline.sim.refused import GitHubRefusal, NotSimulatedError
 from trunkline.sim.rest import routes
 from trunkline.sim.rest.reply import DOCS, Call, Reply, refusal
+from trunkline.sim.rest.runs import FILES
 from trunkline.sim.world import World
 
 Scope = MutableMapping[str, Any]
@@ -91,6 +93,10 @@ class Server:
         )
         if asked.path.startswith(CONTROL):
             await _response(self._control(asked))(scope, receive, send)
+            return
+        if asked.path.startswith(f"{FILES}/"):
+            file = running.archive(self.world, int(Path(asked.path).stem))
+            await FileResponse(file, media_type="application/zip")(scope, receive, send)
             return
         reply = self._answer(asked)
         if reply is None:

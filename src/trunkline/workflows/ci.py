@@ -9,10 +9,11 @@ from trunkline import __version__
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import CheckFailed, Refused, UsageError
 from trunkline.domain.stack import Stack
+from trunkline.gates.actions import WORKFLOW
 from trunkline.kernel.files import replace_bytes
 from trunkline.report.workflow import workflow
 
-PATH = ".github/workflows/trunkline.yml"
+PATH = f".github/workflows/{WORKFLOW}"
 PYTHON = "3.12"
 RUNNER = "ubuntu-24.04"
 _OURS = "Written by `invoke ci.workflow`"

@@ -19,6 +19,7 @@ from trunkline.domain.errors import TrunklineError
 from trunkline.domain.health import Finding, Health
 from trunkline.domain.stack import Stack
 from trunkline.gates import execute
+from trunkline.gates.actions import WORKFLOW
 from trunkline.gates.catalogue import catalogue
 from trunkline.kernel import proc
 from trunkline.workflows.context import Listener, load_stacks, top_of
@@ -252,6 +253,8 @@ def _extras(stack: Stack) -> Iterator[Finding]:
         tool = structure.version()
         told = tool or "not installed: checks of kind pattern cannot run"
         yield Finding("checks", told, Health.WELL if tool else Health.ILL, "" if tool else structure.INSTALL)
+    if stack.gates.executor == "actions":
+        yield Finding("executor", f"GitHub Actions, {WORKFLOW} of {stack.trunk}")
     if stack.gates.executor == "dask":
         try:
             told = f"distributed {importlib.metadata.version('distributed')}"

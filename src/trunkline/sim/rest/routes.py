@@ -11,9 +11,9 @@ from starlette.routing import compile_path
 
 from trunkline.sim import actions, merging
 from trunkline.sim.graph.commits import rollup_state
-from trunkline.sim.model import CheckRun, MergeMethod, MergeRequest, PullState
+from trunkline.sim.model import CheckRun, Job, MergeMethod, MergeRequest, PullState
 from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
-from trunkline.sim.rest import shapes
+from trunkline.sim.rest import runs, shapes
 from trunkline.sim.rest.reply import Call, Reply, paged
 
 Handler = Callable[[Call], Reply]
@@ -168,11 +168,12 @@ def _merge_json(request: MergeRequest, pending: str) -> dict[str, Any]:
     return {"status": request.status, "details": details}
 
 
-def _run(call: Call) -> CheckRun:
-    for runs in call.repository.checks.values():
-        for run in runs:
-            if run.id == call.parameters["id"]:
-                return run
+def _run(call: Call) -> CheckRun | Job:
+    found: list[CheckRun | Job] = [run for listed in call.repository.checks.values() for run in listed]
+    found += [job for run in call.repository.workflow_runs.values() for job in run.jobs]
+    for each in found:
+        if each.id == call.parameters["id"]:
+            return each
     raise GitHubRefusal(No.NOT_FOUND, "Not Found")
 
 
@@ -287,6 +288,13 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", _REPO + "/git/ref/heads/{branch:path}", ref_get),
     ("DELETE", _REPO + "/git/refs/heads/{branch:path}", ref_delete),
     ("GET", _REPO + "/actions/runs", workflow_runs),
+    ("POST", _REPO + "/actions/workflows/{file}/dispatches", runs.dispatch),
+    ("GET", _REPO + "/actions/workflows/{file}/runs", runs.listed),
+    ("GET", _REPO + "/actions/runs/{run:int}", runs.one),
+    ("GET", _REPO + "/actions/runs/{run:int}/jobs", runs.jobs),
+    ("POST", _REPO + "/actions/runs/{run:int}/cancel", runs.cancel),
+    ("GET", _REPO + "/actions/runs/{run:int}/artifacts", runs.artifacts),
+    ("GET", _REPO + "/actions/artifacts/{id:int}/zip", runs.archive),
 )
 _ROUTES = tuple((method, *compile_path(path)[::2], handler) for method, path, handler in TABLE)
 

@@ -1,0 +1,271 @@
+"""Runs gates on GitHub Actions: dispatches the workflow of `ci.workflow` by gh, watches it, collects its receipts.
+
+The commit is lent to the remote under a ref of our own, since it may be on no branch of it yet; the ref is taken back
+when the run has ended. A run that goes on when we stop is joined by whoever asks for the same gates of that commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trunkline.adapters import refs
+from trunkline.adapters.answers import NotThere
+from trunkline.adapters.github import GitHub, repository_of
+from trunkline.adapters.patience import sleep
+from trunkline.adapters.receipts import Store, read_receipt
+from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError, UsageError
+from trunkline.domain.names import short
+from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain
+from trunkline.gates import execute
+from trunkline.gates.catalogue import Gate
+from trunkline.gates.order import Brought, Order, accepted, not_run
+
+WORKFLOW = "trunkline.yml"
+"""The workflow's file name below .github/workflows; its inputs and artifacts are `report/gates.yml.j2`'s."""
+_WRITE = "invoke ci.workflow   # then land that file"
+_APPEARS = (0.5, 1.0, 2.0, 4.0, *[5.0] * 20)
+"""Seconds between the questions where a dispatched run is: GitHub answers the dispatch before there is one."""
+_LOOK = 5.0
+"""Seconds between looks at a run: two requests each, of the 5,000 that GitHub allows an hour."""
+_QUEUE = 3600.0
+"""Seconds that a run may take beyond a gate's own: a queue for runners, machines that are made."""
+
+
+def gate_commit(order: Order) -> dict[str, GateOutcome]:
+    """Gate a commit on GitHub Actions and return the outcomes by gate; receipts are kept here.
+
+    Raises:
+        UsageError: the repository on GitHub has no such workflow.
+        Refused: the workflow there is another, or Actions is off.
+        OutsideFailed: GitHub failed, or the run takes too long; it goes on, and is joined by the next task.
+    """
+    found = _known(order)
+    for outcome, _ in found.values():
+        order.progress(outcome)
+    missing = tuple(gate for gate in order.gates if gate.name not in found)
+    outcomes = {name: outcome for name, (outcome, _) in found.items()}
+    if not missing:
+        return outcomes
+    toolchains = {_asked_toolchain(gate): found[gate.name][1] for gate in order.gates if gate.name in found}
+    repository = repository_of(refs.remote_url(order.git, order.settings.remote, push=True))
+    github = GitHub(repository, order.git.cwd, order.say)
+    return {**outcomes, **_Run(order, github, missing, toolchains).outcomes()}
+
+
+def _known(order: Order) -> dict[str, tuple[GateOutcome, Toolchain]]:
+    """Return what receipts from Actions prove, if one toolchain compiled them: nobody here knows the one of now."""
+    if order.fresh:
+        return {}
+    sound = execute.sound_receipts(Store(order.git.state_dir()), order.tree, order.say)
+    known = [(path, receipt) for path, receipt in sound if receipt.executor == "actions"]
+    found, toolchains = {}, set()
+    for gate in order.gates:
+        asked = execute.asked_of(gate, order.tree)
+        outcome = execute.proof(known, asked, gate)
+        if outcome is not None:
+            receipt = next(each for _, each in known if each.proves(asked))
+            found[gate.name] = outcome, receipt.toolchain
+            toolchains.add((_asked_toolchain(gate), receipt.toolchain))
+    return found if len(toolchains) == len({named for named, _ in toolchains}) else {}
+
+
+def _asked_toolchain(gate: Gate) -> str:
+    """Return the toolchain that a gate names, as rustup's `+1.89.0`; "": the one that is there."""
+    return next((part for part in gate.argv[1:2] if part.startswith("+")), "")
+
+
+@dataclass
+class _Run:
+    """One run of the workflow.
+
+    Attributes:
+        order: what is asked.
+        github: where.
+        gates: those that it runs.
+        toolchains: as gates name it -> what compiled for those that are known.
+        found: the outcomes so far.
+        begun: gates that began.
+    """
+
+    order: Order
+    github: GitHub
+    gates: tuple[Gate, ...]
+    toolchains: dict[str, Toolchain]
+    found: dict[str, GateOutcome] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+
+    def outcomes(self) -> dict[str, GateOutcome]:
+        """Dispatch, or join, and collect."""
+        order = self.order
+        refs.lend(order.git, order.settings.remote, order.commit)
+        try:
+            try:
+                run = self._going() or self._dispatched()
+            except NotThere as missing:
+                raise UsageError(
+                    f"{self.github.repository.slug} has no workflow {WORKFLOW}",
+                    why=f"it is dispatched from {order.settings.trunk}, and must be there",
+                    next_command=_WRITE,
+                ) from missing
+            order.say(f"gates of {short(order.commit)} run on GitHub Actions: {run['html_url']}")
+            self._watch(int(run["id"]))
+        except (KeyboardInterrupt, Refused, UsageError):
+            self._cancel()
+            refs.take_back(order.git, order.settings.remote, order.commit)
+            raise
+        # Any other failure leaves run and ref where they are: the next task joins them.
+        refs.take_back(order.git, order.settings.remote, order.commit)
+        return self.found
+
+    @property
+    def title(self) -> str:
+        """What the run is called: the same gates of the same commit, the same name."""
+        names = ",".join(gate.name for gate in self.gates)
+        digest = hashlib.sha256(f"{self.order.commit} {names} {self.order.fresh}".encode()).hexdigest()[:12]
+        return f"gates of {short(self.order.commit)} ({digest})"
+
+    def _runs(self) -> tuple[Mapping[str, Any], ...]:
+        path = f"actions/workflows/{WORKFLOW}/runs?event=workflow_dispatch&per_page=50"
+        return tuple(run for run in self.github.rest(path)["workflow_runs"] if run["display_title"] == self.title)
+
+    def _going(self) -> Mapping[str, Any] | None:
+        going = next((run for run in self._runs() if run["status"] != "completed"), None)
+        if going is not None:
+            self.order.say("a run of the same gates is under way")
+        return going
+
+    def _dispatched(self) -> Mapping[str, Any]:
+        seen = {run["id"] for run in self._runs()}
+
+        def new() -> Mapping[str, Any] | None:
+            return next((run for run in self._runs() if run["id"] not in seen), None)
+
+        names = json.dumps([gate.name for gate in self.gates])
+        inputs = {"commit": str(self.order.commit), "gates": names, "run": self.title}
+        fields = {"ref": self.order.settings.trunk, "inputs": inputs}
+        try:
+            self.github.post(
+                f"actions/workflows/{WORKFLOW}/dispatches", fields, arrived=lambda: new() is not None
+            )  # fmt: skip
+        except Refused as error:
+            raise Refused(
+                f"GitHub does not run {WORKFLOW} of {self.order.settings.trunk} so",
+                why=error.why,
+                next_command=_WRITE,
+            ) from error
+        for pause in _APPEARS:
+            if run := new():
+                return run
+            sleep(pause)
+        raise OutsideFailed("GitHub took the dispatch, and shows no run of it", next_command="invoke continue")
+
+    def _watch(self, number: int) -> None:
+        """Look until the run has ended, and collect each gate when its job has.
+
+        Raises:
+            OutsideFailed: it takes too long.
+        """
+        ends = time.monotonic() + self.order.settings.timeout + _QUEUE
+        while True:
+            ended = self.github.rest(f"actions/runs/{number}")["status"] == "completed"
+            jobs = self.github.rest(f"actions/runs/{number}/jobs?per_page=100")["jobs"]
+            for gate, job in self._open(jobs):
+                if job["status"] == "in_progress" and gate.name not in self.begun:
+                    self.begun.add(gate.name)
+                    self.order.began(gate.name)
+                if job["status"] == "completed":
+                    self._ended(gate, self._collected(number, gate, job))
+            if ended:
+                why = self._why_not(jobs)
+                for gate in self.gates:
+                    if gate.name not in self.found:
+                        self._ended(gate, not_run(gate, why))
+            if len(self.found) == len(self.gates):
+                return
+            if time.monotonic() > ends:
+                raise OutsideFailed(
+                    "the run on GitHub Actions takes too long",
+                    why="it goes on, and the next task joins it",
+                    next_command=("invoke continue", f"gh run view {number} --web"),
+                )
+            sleep(_LOOK)
+
+    def _open(self, jobs: list[Mapping[str, Any]]) -> Iterator[tuple[Gate, Mapping[str, Any]]]:
+        named = {str(job["name"]): job for job in jobs}
+        for gate in self.gates:
+            if gate.name in named and gate.name not in self.found:
+                yield gate, named[gate.name]
+
+    def _ended(self, gate: Gate, outcome: GateOutcome) -> None:
+        self.found[gate.name] = outcome
+        self.order.progress(outcome)
+
+    def _collected(self, number: int, gate: Gate, job: Mapping[str, Any]) -> GateOutcome:
+        brought = self._brought(number, gate)
+        if brought is None:
+            return not_run(gate, self._told(job))
+        named = _asked_toolchain(gate)
+        if brought.receipt is not None:
+            self.toolchains.setdefault(named, brought.receipt.toolchain)
+        return accepted(self.order, gate, brought, self.toolchains.get(named))
+
+    def _brought(self, number: int, gate: Gate) -> Brought | None:
+        """Return what a gate's job left; None: nothing."""
+        name = f"receipt-{gate.name}"
+        if not self.github.rest(f"actions/runs/{number}/artifacts?name={name}")["artifacts"]:
+            return None
+        with tempfile.TemporaryDirectory(prefix="trunkline-") as folder:
+            if not self.github.download(number, name, Path(folder)):
+                raise OutsideFailed(
+                    f"the artifact {name} could not be fetched",
+                    why=f"run {number} has it",
+                    next_command=("invoke continue", f"gh run download {number} --name {name}"),
+                )
+            return _read(Path(folder), gate)
+
+    def _why_not(self, jobs: list[Mapping[str, Any]]) -> str:
+        """Say why a run ended before a gate had a job."""
+        wrong = next((job for job in jobs if job["conclusion"] not in {"success", None}), None)
+        return self._told(wrong) if wrong else "the run ended without it"
+
+    def _told(self, job: Mapping[str, Any]) -> str:
+        """Say why a job has no verdict: GitHub's own annotation, else where to read."""
+        filtered = ("--jq", "{annotations: .}")  # a list by itself
+        try:
+            notes = self.github.rest(f"check-runs/{job['id']}/annotations", *filtered)["annotations"]
+        except TrunklineError:
+            notes = []
+        told = next((str(note["message"]) for note in notes if note["annotation_level"] == "failure"), "")
+        return f"its job {job['name']} ended ({job['conclusion']}): {told or job['html_url']}"
+
+    def _cancel(self) -> None:
+        try:
+            for run in self._runs():
+                if run["status"] != "completed":
+                    self.github.post(f"actions/runs/{run['id']}/cancel", {}, arrived=lambda: False)
+        except NotThere:
+            return  # there is no such workflow
+        except TrunklineError as error:
+            self.order.say(f"the run could not be cancelled: {error.what}")
+
+
+def _read(folder: Path, gate: Gate) -> Brought | None:
+    """Return what an artifact holds of a gate; None: no outcome that can be read."""
+    files = {path.name: path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()}
+    try:
+        outcome = GateOutcome.from_json(json.loads(files[f"{gate.name}.json"].read_bytes()))
+    except (KeyError, OSError, ValueError, RecursionError):
+        return None
+    for path in files.values():
+        receipt = read_receipt(path) if path.suffix == ".json" else ""
+        if isinstance(receipt, Receipt) and (receipt.gate, receipt.started) == (gate.name, outcome.started):
+            log = files.get(receipt.log)
+            return Brought(outcome, receipt, log.read_bytes() if log else b"", receipt.host)
+    return Brought(outcome, None, b"", "GitHub Actions")

@@ -1,0 +1,100 @@
+"""What an executor is given: a commit, its gates, and who is told. The one interface to whatever runs gates.
+
+Executors: nox here (`gates.run`), Dask workers (`gates.cluster`), GitHub Actions (`gates.actions`). Each returns the
+outcomes by gate, keeps the receipts here, and gives the same verdicts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from trunkline.adapters.git import Git
+from trunkline.domain.names import Oid
+from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.domain.stack import GateSettings
+from trunkline.gates import execute
+from trunkline.gates.catalogue import Gate
+
+
+@dataclass(frozen=True)
+class Order:
+    """One commit's gates, to be run.
+
+    Attributes:
+        git: the repository.
+        commit: what is gated: exactly its tree.
+        gates: which gates.
+        settings: the `[gates]` table.
+        fresh: whatever receipts say.
+        progress: told each outcome as it comes.
+        began: told each gate's name as it begins.
+        say: told what a person should know beside the verdicts.
+    """
+
+    git: Git
+    commit: Oid
+    gates: tuple[Gate, ...]
+    settings: GateSettings
+    fresh: bool
+    progress: Callable[[GateOutcome], None]
+    began: Callable[[str], None]
+    say: Callable[[str], None]
+
+    @property
+    def tree(self) -> Oid:
+        """The tree gated."""
+        return self.git.tree(self.commit)
+
+
+Executor = Callable[[Order], dict[str, GateOutcome]]
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What came back from where a gate ran.
+
+    Attributes:
+        outcome: its verdict there.
+        receipt: what it proves; None: it did not run to its end.
+        log: its log.
+        host: where.
+    """
+
+    outcome: GateOutcome
+    receipt: Receipt | None
+    log: bytes
+    host: str
+
+
+def accepted(order: Order, gate: Gate, brought: Brought, toolchain: Toolchain | None) -> GateOutcome:
+    """Return the outcome of a gate that ran elsewhere, its receipt kept here; what does not fit is not believed.
+
+    Args:
+        order: what was asked.
+        gate: which gate.
+        brought: what came back.
+        toolchain: what compiles in this run; None: its receipt is the first to say.
+    """
+    receipt = brought.receipt
+    if receipt is None:
+        if brought.outcome.verdict is Verdict.PASSED:
+            return not_run(gate, f"{brought.host} says that it passed, and has no receipt")
+        return replace(brought.outcome, log="")
+    if toolchain is not None and receipt.toolchain != toolchain:
+        why = f"{brought.host} compiled it with {receipt.toolchain.name}, the run is with {toolchain.name}"
+        return not_run(gate, why)
+    asked = execute.asked_of(gate, order.tree)
+    if (receipt.tree, receipt.argv) != (asked.tree, asked.argv) or (
+        brought.outcome.verdict is Verdict.PASSED and not receipt.proves(asked)
+    ):
+        return not_run(gate, f"{brought.host} ran something else: {shlex.join(receipt.argv)} on tree {receipt.tree}")
+    log = brought.log if hashlib.sha256(brought.log).hexdigest() == receipt.log_sha256 else b""
+    return replace(brought.outcome, log=str(execute.keep(order.git, order.settings.sign, receipt, log, order.say)))
+
+
+def not_run(gate: Gate, why: str) -> GateOutcome:
+    """Return the outcome of a gate that has no verdict."""
+    return GateOutcome(gate.name, Verdict.INTERRUPTED, command=gate.typed, diagnosis=why)

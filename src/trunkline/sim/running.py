@@ -1,0 +1,138 @@
+"""Workflow runs: dispatched, begun, ended, cancelled. The simulator runs nothing; a runner pulls the levers."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from trunkline.sim.model import Annotation, Job, Repository, WorkflowRun
+from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trunkline.sim.world import World
+
+FOLDER = ".github/workflows"
+_EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
+
+
+def dispatch(world: World, repository: Repository, file: str, ref: str, inputs: Mapping[str, str]) -> WorkflowRun:
+    """Queue a run of a workflow, as its file on a branch says.
+
+    Raises:
+        GitHubRefusal: 404, the default branch has no such file; 422, no such branch, no dispatch trigger there, or
+            inputs that it does not take (docs.github.com, "Create a workflow dispatch event"; the sentences are
+            those of threads: cli/cli#4001, cli/cli#5014).
+    """
+    branch = ref.removeprefix("refs/heads/")
+    tip = repository.refs.get(branch)
+    if not known(world, repository, file):
+        raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+    if tip is None:
+        raise GitHubRefusal(No.INVALID, f"No ref found for: {ref}", code="")
+    told = _file(world, repository, tip, file) or {}
+    trigger = told.get(True, told.get("on"))  # YAML 1.1 reads a bare `on` as true
+    if not isinstance(trigger, dict) or "workflow_dispatch" not in trigger:
+        raise GitHubRefusal(No.INVALID, "Workflow does not have 'workflow_dispatch' trigger", code="")
+    declared = (trigger["workflow_dispatch"] or {}).get("inputs", {})
+    if unknown := sorted(inputs.keys() - declared.keys()):
+        names = ", ".join(f'"{name}"' for name in unknown)
+        raise GitHubRefusal(No.INVALID, f"Unexpected inputs provided: [{names}]", code="")
+    title = _title(str(told.get("run-name") or told.get("name") or file), inputs)
+    run = WorkflowRun(world.new_id(), file, title, branch, tip, world.now(), dict(inputs))
+    repository.workflow_runs[run.id] = run
+    return run
+
+
+def known(world: World, repository: Repository, file: str) -> bool:
+    """Say whether the default branch has a workflow."""
+    return _file(world, repository, repository.refs.get(repository.default_branch, ""), file) is not None
+
+
+def _file(world: World, repository: Repository, commit: str, file: str) -> dict[Any, Any] | None:
+    text = world.bare(repository).file(commit, f"{FOLDER}/{file}")
+    return None if text is None else dict(yaml.safe_load(text))
+
+
+def _title(text: str, inputs: Mapping[str, str]) -> str:
+    """Evaluate a run-name: `||` of inputs and of what a dispatched run has none of."""
+
+    def value(match: re.Match[str]) -> str:
+        for part in (each.strip() for each in match[1].split("||")):
+            if not re.fullmatch(r"(inputs|github)(\.\w+)+", part):
+                raise NotSimulatedError(f"the expression {match[0]}")
+            if found := inputs.get(part.removeprefix("inputs."), ""):
+                return found
+        return ""
+
+    return _EXPRESSION.sub(value, text)
+
+
+def begin(world: World, repository: Repository, run: int, name: str) -> Job:
+    """Let a job of a run begin."""
+    held = repository.workflow_runs[run]
+    job = Job(world.new_id(), name)
+    repository.workflow_runs[run] = replace(held, status="in_progress", jobs=(*held.jobs, job))
+    return job
+
+
+def end(
+    world: World, repository: Repository, run: int, name: str, *, conclusion: str, annotations: tuple[str, ...]
+) -> None:
+    """Let a job end; one that never began has begun now."""
+    if name not in {job.name for job in repository.workflow_runs[run].jobs}:
+        begin(world, repository, run, name)
+    held = repository.workflow_runs[run]
+    notes = tuple(Annotation(message) for message in annotations)
+    jobs = tuple(
+        replace(job, status="completed", conclusion=conclusion, annotations=notes) if job.name == name else job
+        for job in held.jobs
+    )
+    repository.workflow_runs[run] = replace(held, jobs=jobs)
+    world.touch()
+
+
+def finish(world: World, repository: Repository, run: int) -> None:
+    """Let a run end: a failure where a job failed."""
+    held = repository.workflow_runs[run]
+    failed = any(job.conclusion == "failure" for job in held.jobs)
+    ended = replace(held, status="completed", conclusion="failure" if failed else "success")
+    repository.workflow_runs[run] = ended
+    world.touch()
+
+
+def cancel(world: World, repository: Repository, run: WorkflowRun) -> None:
+    """Cancel a run.
+
+    Raises:
+        GitHubRefusal: 409, it has ended.
+    """
+    if run.status == "completed":
+        raise GitHubRefusal(No.CONFLICT, "Cannot cancel a workflow run that is completed.", code="")
+    jobs = tuple(
+        job if job.status == "completed" else replace(job, status="completed", conclusion="cancelled")
+        for job in run.jobs
+    )
+    repository.workflow_runs[run.id] = replace(run, status="completed", conclusion="cancelled", jobs=jobs)
+    world.touch()
+
+
+def upload(world: World, repository: Repository, run: int, name: str, path: Path) -> int:
+    """Keep a zip archive as an artifact of a run and return its id."""
+    number = world.new_id()
+    target = archive(world, number)
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(path, target)
+    repository.workflow_runs[run].artifacts[name] = number
+    return number
+
+
+def archive(world: World, number: int) -> Path:
+    """Return where an artifact's archive is kept."""
+    return world.root / "artifacts" / f"{number}.zip"

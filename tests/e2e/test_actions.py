@@ -1,0 +1,215 @@
+"""Gates on GitHub Actions: the real gh dispatches the workflow, a runner types its jobs, the receipts come back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import programs
+from support.landing import NO_OP_GATES, SLUG, Landing, small_stack
+from support.repo import Repo
+from support.runner import FILE, Runner
+
+pytestmark = [pytest.mark.gh, pytest.mark.slow]
+FAILING = NO_OP_GATES.replace(
+    '[gates.clippy]\nrun = ["true"]', '[gates.clippy]\nrun = ["sh", "-c", "echo error: no; exit 3"]'
+).replace(
+    '[gates.msrv]\nrun = ["true"]\nenv = {}\nneeds = []',
+    '[gates.msrv]\nrun = ["cargo", "+1.23.4", "check"]\nenv = {}\nneeds = []',
+)
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Iterator[Landing]:
+    """Return the small stack: trunk has the workflow; #519 has a noxfile and gates of its own, not pushed."""
+    with small_stack(tmp_path / "stack") as made:
+        made.clone.git("switch", "--quiet", "feat/two")
+        assert made.run("trunkline", "init", "--write-tasks").code == 0
+        stack = made.clone.path / "stack.toml"
+        stack.write_text(stack.read_text().replace(NO_OP_GATES, FAILING))
+        made.clone.git("add", "noxfile.py", "stack.toml")
+        made.clone.commit("its gates")
+        assert made.invoke("ci.workflow").code == 0
+        text = (made.clone.path / FILE).read_text()
+        made.author.git("switch", "--quiet", "main")
+        made.author.commit("the workflow", {FILE: text})
+        made.push_as_author("main")
+        (made.clone.path / FILE).unlink()
+        yield made
+
+
+@pytest.fixture
+def on_actions(landing: Landing) -> Landing:
+    """Let stack.toml say that Actions runs the gates."""
+    path = landing.clone.path / "stack.toml"
+    path.write_text(path.read_text().replace('features = ["cpu"]\n', 'features = ["cpu"]\nexecutor = "actions"\n'))
+    return landing
+
+
+def outcomes(landing: Landing, *flags: str) -> dict[str, tuple[str, str, str]]:
+    """Gate the stack; return #519's (verdict, diagnosis, cure) by gate."""
+    told = landing.invoke("gates", "--stack", *flags, "--json").json
+    (entry,) = [each for each in told["entries"] if each["pr"] == 519]
+    return {each["gate"]: (each["verdict"], each["diagnosis"], each["cure"]) for each in entry["outcomes"]}
+
+
+def runs(landing: Landing) -> list[dict[str, Any]]:
+    """Return the runs that GitHub has."""
+    found: list[dict[str, Any]] = landing.github.lever("runs", SLUG)
+    return found
+
+
+def lent(landing: Landing) -> list[str]:
+    """Return the refs of ours that the remote has."""
+    return [ref for ref in Repo(landing.github.bare(SLUG)).refs() if ref.startswith("refs/trunkline/")]
+
+
+def only(landing: Landing, number: int) -> None:
+    """Leave one entry in stack.toml."""
+    path = landing.clone.path / "stack.toml"
+    head, *entries = path.read_text().split("[[entry]]")
+    path.write_text(head + "".join(f"[[entry]]{each}" for each in entries if f"pr = {number}" in each))
+
+
+def test_the_same_verdicts_as_here(landing: Landing, tmp_path: Path) -> None:
+    """Verdict, diagnosis and cure are those of nox; receipts name Actions and the host, and serve the next run."""
+    only(landing, 519)
+    here = outcomes(landing)
+    assert here["clippy"] == ("failed", "error: no", "")
+    assert here["msrv"][0] == "unavailable"
+    on_actions.__wrapped__(landing)  # type: ignore[attr-defined]
+    with Runner(landing, tmp_path / "runner") as runner:
+        assert outcomes(landing) == here
+    assert [name for name, _ in runner.ran] == ["build", "test", "clippy", "fmt", "doc", "msrv"]
+    predicates = [each["statement"]["predicate"] for each in landing.invoke("receipts", "--json").json["receipts"]]
+    ran_by = {(each["trunkline"]["executor"], each["trunkline"]["host"]) for each in predicates}
+    assert ran_by == {("nox", os.uname().nodename), ("actions", os.uname().nodename)}
+    assert landing.invoke("receipts.verify").code == 0
+    assert lent(landing) == []
+    with Runner(landing, tmp_path / "again") as runner:
+        assert outcomes(landing) == here
+    assert [name for name, _ in runner.ran] == ["clippy", "msrv"]  # what passed has receipts
+
+
+def gating(landing: Landing) -> subprocess.Popen[str]:
+    """Start gating #519, in a session of its own as a terminal's job is."""
+    return subprocess.Popen(
+        ["invoke", "gates", "--pr", "519", "--fresh"], cwd=landing.clone.path, text=True, stdin=subprocess.DEVNULL,
+        env={**landing.environment(), "PATH": programs.path()}, start_new_session=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def at_a_gate(tmp_path: Path) -> tuple[Callable[[str], Mapping[str, str]], Path, Path]:
+    """Return what makes a runner say that it began a gate, and wait for a word before each."""
+    began, word = tmp_path / "began", tmp_path / "word"
+    tmp_path.mkdir(exist_ok=True)
+    os.mkfifo(began)
+    os.mkfifo(word)
+    met: list[str] = []
+
+    def before(name: str) -> Mapping[str, str]:
+        if not met:
+            met.append(name)
+            began.write_text(name)
+            word.read_text()
+        return {}
+
+    return before, began, word
+
+
+def test_an_interrupt_cancels_and_a_kill_is_joined(on_actions: Landing, tmp_path: Path) -> None:
+    """Ctrl-C cancels the run and takes the commit back; after a kill the run goes on, and the next task joins it."""
+    before, began, word = at_a_gate(tmp_path)
+    with Runner(on_actions, tmp_path / "runner", before):
+        first = gating(on_actions)
+        assert began.read_text() == "build"
+        assert len(lent(on_actions)) == 1
+        first.send_signal(signal.SIGINT)
+        out, _ = first.communicate(timeout=120)
+        assert first.returncode == 130, out
+        assert [run["conclusion"] for run in runs(on_actions)] == ["cancelled"]
+        assert lent(on_actions) == []
+        word.write_text("")
+    before, began, word = at_a_gate(tmp_path / "second")
+    with Runner(on_actions, tmp_path / "runner2", before) as runner:
+        second = gating(on_actions)
+        began.read_text()
+        second.kill()
+        second.communicate(timeout=120)
+        third = gating(on_actions)
+        assert third.stdout is not None
+        said = next(line for line in third.stdout if "under way" in line)
+        word.write_text("")
+        rest, _ = third.communicate(timeout=120)
+    assert "a run of the same gates is under way" in said
+    assert third.returncode == 1, rest  # clippy fails
+    assert "clippy failed" in rest
+    assert len(runs(on_actions)) == 2
+    assert len(runner.ran) == 6
+    assert lent(on_actions) == []
+
+
+def test_jobs_that_never_start_have_no_verdict(on_actions: Landing) -> None:
+    """GitHub's annotation says why, gate by gate; nothing passed, nothing is pushed."""
+    run = gating(on_actions)
+    number = queued(on_actions)
+    told = "The job was not started because recent account payments have failed"
+    pull(on_actions, "end_job", run=number, name="sessions", conclusion="failure", annotations=[told])
+    pull(on_actions, "finish_run", run=number)
+    out, _ = run.communicate(timeout=120)
+    assert run.returncode == 1, out
+    assert out.count(told) >= 6
+    assert lent(on_actions) == []
+
+
+def queued(landing: Landing) -> int:
+    """Return the number of the run, as soon as there is one."""
+    while not (found := runs(landing)):
+        pass
+    return int(found[0]["id"])
+
+
+def pull(landing: Landing, lever: str, /, **arguments: Any) -> None:
+    """Pull a lever of the runner's."""
+    landing.github.lever(lever, SLUG, **arguments)
+
+
+def test_what_does_not_fit_is_not_believed(on_actions: Landing, tmp_path: Path) -> None:
+    """A gate that another toolchain compiled, or that is not ours by our stack.toml, has no verdict."""
+    shim = tmp_path / "shim"
+    shim.mkdir()
+    (shim / "rustc").write_text("#!/bin/sh\necho 'rustc 1.0.0 (other)'\n")
+    (shim / "rustc").chmod(0o755)
+    other = {"PATH": f"{shim}:{programs.path()}"}
+    path = on_actions.clone.path / "stack.toml"
+    path.write_text(path.read_text().replace('[gates.fmt]\nrun = ["true"]', '[gates.fmt]\nrun = ["true", "really"]'))
+    with Runner(on_actions, tmp_path / "runner", lambda name: other if name == "doc" else {}):
+        found = outcomes(on_actions)
+    assert found["build"][0] == "passed"
+    assert found["doc"][0] == found["fmt"][0] == "interrupted"
+    assert "compiled it with rustc 1.0.0 (other), the run is with" in found["doc"][1]
+    assert "ran something else: true on tree" in found["fmt"][1]
+
+
+def test_a_missing_or_older_workflow_is_said(on_actions: Landing) -> None:
+    """Without the file on trunk, or with one that knows no such inputs: what to write, and nothing lent stays."""
+    on_actions.author.git("switch", "--quiet", "main")
+    on_actions.author.commit("older", {FILE: "name: x\non:\n  workflow_dispatch:\njobs: {}\n"})
+    on_actions.push_as_author("main")
+    ran = on_actions.invoke("gates", "--pr", "519")
+    assert ran.code == 5, ran.err
+    assert "Unexpected inputs provided" in ran.err
+    on_actions.author.git("rm", "--quiet", FILE)
+    on_actions.author.commit("none")
+    on_actions.push_as_author("main")
+    ran = on_actions.invoke("gates", "--pr", "519")
+    assert ran.code == 2, ran.err
+    assert ran.err.splitlines()[-1] == "next: invoke ci.workflow   # then land that file"
+    assert lent(on_actions) == []
