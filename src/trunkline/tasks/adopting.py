@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
@@ -172,7 +173,8 @@ def workflow(
             ci.check(git, text)
             told.terminal.line(("✓ ", "green"), f"{ci.PATH} is what would be written")
         elif dry_run:
-            told.terminal.line(text)
+            if not json:
+                sys.stdout.write(text)  # a file's text, as it is: no escapes, no wrapping
         else:
             path, changed = ci.write(git, text)
             told.terminal.line(
