@@ -97,12 +97,12 @@ def test_the_same_verdicts_as_here(landing: Landing, tmp_path: Path) -> None:
     assert [name for name, _ in runner.ran] == ["clippy", "msrv"]  # what passed has receipts
 
 
-def gating(landing: Landing) -> subprocess.Popen[str]:
-    """Start gating #519, in a session of its own as a terminal's job is."""
+def gating(landing: Landing, *which: str) -> subprocess.Popen[str]:
+    """Start gating #519, or what is named, in a session of its own as a terminal's job is."""
     return subprocess.Popen(
-        ["invoke", "gates", "--pr", "519", "--fresh"], cwd=landing.clone.path, text=True, stdin=subprocess.DEVNULL,
-        env={**landing.environment(), "PATH": programs.path()}, start_new_session=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        ["invoke", "gates", *(which or ("--pr", "519")), "--fresh"], cwd=landing.clone.path, text=True,
+        env={**landing.environment(), "PATH": programs.path()}, start_new_session=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
@@ -153,6 +153,19 @@ def test_an_interrupt_cancels_and_a_kill_is_joined(on_actions: Landing, tmp_path
     assert "clippy failed" in rest
     assert len(runs(on_actions)) == 2
     assert len(runner.ran) == 6
+    assert lent(on_actions) == []
+
+
+def test_entries_run_side_by_side(on_actions: Landing) -> None:
+    """Every entry's run is dispatched before the first has ended; Ctrl-C cancels all of them."""
+    run = gating(on_actions, "--stack")
+    while len(runs(on_actions)) < 3:
+        pass
+    assert {each["status"] for each in runs(on_actions)} == {"queued"}
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=120)
+    assert run.returncode == 130, out
+    assert {each["conclusion"] for each in runs(on_actions)} == {"cancelled"}
     assert lent(on_actions) == []
 
 

@@ -19,7 +19,10 @@ from support.landing import NO_OP_GATES, Landing, small_stack
 from support.repo import Repo
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import TrunklineError
+from trunkline.domain.receipt import Verdict
+from trunkline.domain.stack import GateOverride, GateSettings
 from trunkline.gates.cluster import pack
+from trunkline.gates.run import gate_commit
 
 pytestmark = [pytest.mark.gh, pytest.mark.slow]
 
@@ -116,7 +119,7 @@ def test_the_same_verdicts_as_here(landing: Landing) -> None:
     ran_by = {(each["trunkline"]["executor"], each["trunkline"]["host"]) for each in predicates}
     assert ran_by == {("nox", os.uname().nodename), ("dask", os.uname().nodename)}
     again = landing.invoke("gates", "--stack")
-    assert again.out.count("passed (receipt)") == 15
+    assert again.out.count(" passed (receipt)") == 15
     assert landing.invoke("receipts.verify").code == 0
 
 
@@ -182,6 +185,26 @@ def test_a_worker_dies_with_a_gate(landing: Landing, cluster: Cluster, tmp_path:
     assert run.returncode == 0, out
     assert "clippy runs again, on " in out
     assert "6 of 6 on" in out
+
+
+def test_what_a_gate_prints_is_told_while_it_runs(landing: Landing, cluster: Cluster, tmp_path: Path) -> None:
+    """Its last line comes here, once a second at most; this gate ends only when it has."""
+    cluster.worker("--resources", "gate=1")
+    word = tmp_path / "word"
+    os.mkfifo(word)
+    script = f"echo '   Compiling core v1.0.0'; cat {word}"
+    override = GateOverride(run=("sh", "-c", script), env={}, needs=())
+    settings = GateSettings(executor="dask", scheduler=cluster.address, overrides={"build": override})
+    told: list[tuple[str, str]] = []
+
+    def printed(gate: str, line: str) -> None:
+        told.append((gate, line))
+        word.write_text("go\n")
+
+    top, tip = landing.clone.path, landing.heads[519]
+    (outcome,) = gate_commit(top, tip, settings, only=["build"], printed=printed)
+    assert (outcome.verdict, told[0]) == (Verdict.PASSED, ("build", "Compiling core v1.0.0"))
+    assert Path(outcome.log).read_text() == "   Compiling core v1.0.0\ngo\n"
 
 
 def test_the_scheduler_dies(landing: Landing, cluster: Cluster, tmp_path: Path) -> None:

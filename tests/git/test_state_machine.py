@@ -79,7 +79,7 @@ class Quiet:
     def progress(self, text: str) -> None:
         pass
 
-    def running(self, gates: Mapping[str, float]) -> None:
+    def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
         pass
 
 

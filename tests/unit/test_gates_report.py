@@ -60,11 +60,13 @@ def test_receipts_fit_eighty_columns() -> None:
 def test_the_running_gates_are_shown_as_time_goes_by() -> None:
     """The same object rendered later shows more seconds."""
     now = [10.0]
-    running = Running({"test": 4.0, "build": 9.0}, lambda: now[0])
+    running = Running({"test": 4.0, "build": 9.0}, {}, lambda: now[0])
     assert rendered(running) == ["gates: build 1s  test 6s"]
     now[0] = 12.0
     assert rendered(running) == ["gates: build 3s  test 8s"]
-    assert rendered(Running({}, lambda: 0.0)) == ["gates: none runs"]
+    assert rendered(Running({}, {}, lambda: 0.0)) == ["gates: none runs"]
+    told = Running({"#519 test": 1.0, "#520 doc": 1.0}, {"#519 test": "Compiling \x1b[31mcore"}, lambda: 2.0)
+    assert rendered(told) == ["gates: #519 test 1s  #520 doc 1s", "#519 test 1s: Compiling \\x1b[31mcore"]
 
 
 def test_elsewhere_than_on_a_terminal_running_gates_print_nothing() -> None:
@@ -72,5 +74,5 @@ def test_elsewhere_than_on_a_terminal_running_gates_print_nothing() -> None:
     stream = io.StringIO()
     terminal = Terminal(stream)
     with terminal.gating():
-        terminal.running({"build": 0.0})
+        terminal.running({"build": 0.0}, {"build": "Compiling"})
     assert stream.getvalue() == ""

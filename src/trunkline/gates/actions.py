@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain
 from trunkline.gates import execute
 from trunkline.gates.catalogue import Gate
-from trunkline.gates.order import Brought, Order, accepted, not_run
+from trunkline.gates.order import Brought, Order, Outcomes, accepted, not_run
 
 WORKFLOW = "trunkline.yml"
 """The workflow's file name below .github/workflows; its inputs and artifacts are `report/gates.yml.j2`'s."""
@@ -38,25 +38,47 @@ _QUEUE = 3600.0
 """Seconds that a run may take beyond a gate's own: a queue for runners, machines that are made."""
 
 
-def gate_commit(order: Order) -> dict[str, GateOutcome]:
-    """Gate a commit on GitHub Actions and return the outcomes by gate; receipts are kept here.
+def run_orders(orders: Sequence[Order]) -> list[Outcomes]:
+    """Gate commits on GitHub Actions, side by side; return the outcomes of each by gate, receipts kept here.
 
     Raises:
         UsageError: the repository on GitHub has no such workflow.
         Refused: the workflow there is another, or Actions is off.
-        OutsideFailed: GitHub failed, or the run takes too long; it goes on, and is joined by the next task.
+        OutsideFailed: GitHub failed, or a run takes too long; it goes on, and is joined by the next task.
     """
-    found = _known(order)
-    for outcome, _ in found.values():
-        order.progress(outcome)
-    missing = tuple(gate for gate in order.gates if gate.name not in found)
-    outcomes = {name: outcome for name, (outcome, _) in found.items()}
-    if not missing:
-        return outcomes
-    toolchains = {_asked_toolchain(gate): found[gate.name][1] for gate in order.gates if gate.name in found}
+    runs = [_run_of(order) for order in orders]
+    try:
+        for run in runs:
+            run.begin()
+        ends = time.monotonic() + orders[0].settings.timeout + _QUEUE
+        while going := [run for run in runs if not run.look()]:
+            if time.monotonic() > ends:
+                raise OutsideFailed(
+                    "GitHub Actions takes too long",
+                    why="what runs goes on, and the next task joins it",
+                    next_command=("invoke continue", f"gh run view {going[0].number} --web"),
+                )
+            sleep(_LOOK)
+    except (KeyboardInterrupt, Refused, UsageError):
+        for run in runs:
+            run.cancel()
+        raise
+    # Any other failure leaves runs and refs where they are: the next task joins them.
+    return [run.found for run in runs]
+
+
+def _run_of(order: Order) -> _Run:
+    """Return an order's run: of what no receipt proves."""
+    known = _known(order)
     repository = repository_of(refs.remote_url(order.git, order.settings.remote, push=True))
-    github = GitHub(repository, order.git.cwd, order.say)
-    return {**outcomes, **_Run(order, github, missing, toolchains).outcomes()}
+    toolchains = {_asked_toolchain(gate): known[gate.name][1] for gate in order.gates if gate.name in known}
+    return _Run(
+        order,
+        GitHub(repository, order.git.cwd, order.say),
+        tuple(gate for gate in order.gates if gate.name not in known),
+        toolchains,
+        {name: outcome for name, (outcome, _) in known.items()},
+    )
 
 
 def _known(order: Order) -> dict[str, tuple[GateOutcome, Toolchain]]:
@@ -92,37 +114,64 @@ class _Run:
         toolchains: as gates name it -> what compiled for those that are known.
         found: the outcomes so far.
         begun: gates that began.
+        number: GitHub's of the run; 0: it is not dispatched, or has ended.
+        lent: the remote has the commit under a ref of ours.
     """
 
     order: Order
     github: GitHub
     gates: tuple[Gate, ...]
     toolchains: dict[str, Toolchain]
-    found: dict[str, GateOutcome] = field(default_factory=dict)
+    found: Outcomes
     begun: set[str] = field(default_factory=set)
+    number: int = 0
+    lent: bool = False
 
-    def outcomes(self) -> dict[str, GateOutcome]:
-        """Dispatch, or join, and collect."""
+    def begin(self) -> None:
+        """Tell what is known; lend the commit, and dispatch or join the run of the rest."""
         order = self.order
+        order.starts()
+        for outcome in self.found.values():
+            order.progress(outcome)
+        if not self.gates:
+            return
+        self.lent = True
         refs.lend(order.git, order.settings.remote, order.commit)
         try:
-            try:
-                run = self._going() or self._dispatched()
-            except NotThere as missing:
-                raise UsageError(
-                    f"{self.github.repository.slug} has no workflow {WORKFLOW}",
-                    why=f"it is dispatched from {order.settings.trunk}, and must be there",
-                    next_command=_WRITE,
-                ) from missing
-            order.say(f"gates of {short(order.commit)} run on GitHub Actions: {run['html_url']}")
-            self._watch(int(run["id"]))
-        except (KeyboardInterrupt, Refused, UsageError):
-            self._cancel()
-            refs.take_back(order.git, order.settings.remote, order.commit)
-            raise
-        # Any other failure leaves run and ref where they are: the next task joins them.
-        refs.take_back(order.git, order.settings.remote, order.commit)
-        return self.found
+            run = self._going() or self._dispatched()
+        except NotThere as missing:
+            raise UsageError(
+                f"{self.github.repository.slug} has no workflow {WORKFLOW}",
+                why=f"it is dispatched from {order.settings.trunk}, and must be there",
+                next_command=_WRITE,
+            ) from missing
+        order.say(f"gates of {short(order.commit)} run on GitHub Actions: {run['html_url']}")
+        self.number = int(run["id"])
+
+    def look(self) -> bool:
+        """Collect each gate whose job has ended; say whether all have."""
+        if self.number:
+            self._collect(self.number)
+        if ended := all(gate.name in self.found for gate in self.gates):
+            self._take_back()
+        return ended
+
+    def cancel(self) -> None:
+        """Cancel the run and take the commit back."""
+        try:
+            for run in self._runs() if self.lent else ():
+                if run["status"] != "completed":
+                    self.github.post(f"actions/runs/{run['id']}/cancel", {}, arrived=lambda: False)
+        except NotThere:
+            pass  # there is no such workflow
+        except TrunklineError as error:
+            self.order.say(f"the run could not be cancelled: {error.what}")
+        self._take_back()
+
+    def _take_back(self) -> None:
+        if self.lent:
+            refs.take_back(self.order.git, self.order.settings.remote, self.order.commit)
+        self.lent, self.number = False, 0
 
     @property
     def title(self) -> str:
@@ -166,36 +215,20 @@ class _Run:
             sleep(pause)
         raise OutsideFailed("GitHub took the dispatch, and shows no run of it", next_command="invoke continue")
 
-    def _watch(self, number: int) -> None:
-        """Look until the run has ended, and collect each gate when its job has.
-
-        Raises:
-            OutsideFailed: it takes too long.
-        """
-        ends = time.monotonic() + self.order.settings.timeout + _QUEUE
-        while True:
-            ended = self.github.rest(f"actions/runs/{number}")["status"] == "completed"
-            jobs = self.github.rest(f"actions/runs/{number}/jobs?per_page=100")["jobs"]
-            for gate, job in self._open(jobs):
-                if job["status"] == "in_progress" and gate.name not in self.begun:
-                    self.begun.add(gate.name)
-                    self.order.began(gate.name)
-                if job["status"] == "completed":
-                    self._ended(gate, self._collected(number, gate, job))
-            if ended:
-                why = self._why_not(jobs)
-                for gate in self.gates:
-                    if gate.name not in self.found:
-                        self._ended(gate, not_run(gate, why))
-            if len(self.found) == len(self.gates):
-                return
-            if time.monotonic() > ends:
-                raise OutsideFailed(
-                    "the run on GitHub Actions takes too long",
-                    why="it goes on, and the next task joins it",
-                    next_command=("invoke continue", f"gh run view {number} --web"),
-                )
-            sleep(_LOOK)
+    def _collect(self, number: int) -> None:
+        ended = self.github.rest(f"actions/runs/{number}")["status"] == "completed"
+        jobs = self.github.rest(f"actions/runs/{number}/jobs?per_page=100")["jobs"]
+        for gate, job in self._open(jobs):
+            if job["status"] == "in_progress" and gate.name not in self.begun:
+                self.begun.add(gate.name)
+                self.order.began(gate.name)
+            if job["status"] == "completed":
+                self._ended(gate, self._collected(number, gate, job))
+        if ended:
+            why = self._why_not(jobs)
+            for gate in self.gates:
+                if gate.name not in self.found:
+                    self._ended(gate, not_run(gate, why))
 
     def _open(self, jobs: list[Mapping[str, Any]]) -> Iterator[tuple[Gate, Mapping[str, Any]]]:
         named = {str(job["name"]): job for job in jobs}
@@ -244,16 +277,6 @@ class _Run:
             notes = []
         told = next((str(note["message"]) for note in notes if note["annotation_level"] == "failure"), "")
         return f"its job {job['name']} ended ({job['conclusion']}): {told or job['html_url']}"
-
-    def _cancel(self) -> None:
-        try:
-            for run in self._runs():
-                if run["status"] != "completed":
-                    self.github.post(f"actions/runs/{run['id']}/cancel", {}, arrived=lambda: False)
-        except NotThere:
-            return  # there is no such workflow
-        except TrunklineError as error:
-            self.order.say(f"the run could not be cancelled: {error.what}")
 
 
 def _read(folder: Path, gate: Gate) -> Brought | None:

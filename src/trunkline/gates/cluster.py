@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -31,7 +31,7 @@ from trunkline.domain.stack import GateSettings
 from trunkline.gates import execute, worker
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.jobserver import jobs
-from trunkline.gates.order import Brought, Order, accepted, not_run
+from trunkline.gates.order import Brought, Order, Outcomes, accepted, not_run
 
 RESOURCE = "gate"
 """What a worker slot is called: `dask worker SCHEDULER --nthreads 1 --resources gate=1`."""
@@ -67,38 +67,46 @@ class Fleet:
 
 @dataclass
 class _Watch:
-    """What the workers tell while they work: which gate began where."""
+    """What the workers tell while they work: which gate of which order began where."""
 
-    began: Callable[[str], None]
-    say: Callable[[str], None]
-    times: collections.Counter[str] = field(default_factory=collections.Counter)
+    orders: Mapping[int, Order]
+    times: collections.Counter[tuple[int, str]] = field(default_factory=collections.Counter)
 
     def __call__(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """Take one event."""
-        gate, host = str(event[1]["gate"]), str(event[1]["host"])
-        self.times[gate] += 1
-        if self.times[gate] > 1:
-            self.say(f"{gate} runs again, on {host}: the worker that had it died")
-        self.began(gate)
+        told = event[1]
+        order, gate = self.orders[int(told["number"])], str(told["gate"])
+        if "line" in told:
+            order.printed(gate, str(told["line"]))
+            return
+        self.times[int(told["number"]), gate] += 1
+        if self.times[int(told["number"]), gate] > 1:
+            order.say(f"{gate} runs again, on {told['host']}: the worker that had it died")
+        order.began(gate)
 
 
-def gate_commit(order: Order) -> dict[str, GateOutcome]:
-    """Gate a commit on the cluster's workers and return the outcomes by gate; receipts are kept here.
+def run_orders(orders: Sequence[Order]) -> list[Outcomes]:
+    """Gate commits on the cluster's workers, side by side; return the outcomes of each by gate, receipts kept here.
 
     Raises:
         UsageError: a worker has another trunkline, or none has a slot for gates.
         OutsideFailed: the scheduler cannot be reached, or is gone.
     """
-    with _speaking(order.settings):
-        fleet = _fleet(_client(order.settings, order.say), order)
-        known = () if order.fresh else execute.sound_receipts(Store(order.git.state_dir()), order.tree, order.say)
-        found: dict[str, GateOutcome] = {}
-        for gate in order.gates:
-            outcome = _known(gate, fleet, known)
-            if outcome is not None:
-                found[gate.name] = outcome
+    first = orders[0]
+    with _speaking(first.settings):
+        client = _client(first.settings, first.say)
+        found: list[Outcomes] = []
+        jobs = []
+        for number, order in enumerate(orders):
+            fleet = _fleet(client, order)
+            known = () if order.fresh else execute.sound_receipts(Store(order.git.state_dir()), order.tree, order.say)
+            answered = {gate.name: outcome for gate in order.gates if (outcome := _known(gate, fleet, known))}
+            found.append(answered)
+            order.starts()
+            for outcome in answered.values():
                 order.progress(outcome)
-        found.update(_run(fleet, [gate for gate in order.gates if gate.name not in found]))
+            jobs += [_Job(fleet, gate, number) for gate in order.gates if gate.name not in answered]
+        _run(client, jobs, found)
         return found
 
 
@@ -118,7 +126,7 @@ _CLIENTS: dict[str, Client] = {}
 
 
 def _client(settings: GateSettings, say: Callable[[str], None]) -> Client:
-    """Return the connection, kept for the process: the entries of a stack are gated one after the other."""
+    """Return the connection, kept for the process."""
     address = settings.scheduler
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in {"distributed", "asyncio"}:
@@ -213,43 +221,65 @@ def _known(gate: Gate, fleet: Fleet, known: execute.KnownReceipts) -> GateOutcom
     return execute.proof(known, asked, gate)
 
 
-def _run(fleet: Fleet, gates: Collection[Gate]) -> dict[str, GateOutcome]:
+@dataclass(frozen=True)
+class _Job:
+    """One gate of one order.
+
+    Attributes:
+        fleet: where.
+        gate: what.
+        number: the order's, bottom entry first.
+    """
+
+    fleet: Fleet
+    gate: Gate
+    number: int
+
+
+def _run(client: Client, jobs: Sequence[_Job], found: list[Outcomes]) -> None:
     """Submit the gates and collect them as they come, one a slot."""
-    order, topic = fleet.order, f"gates-{secrets.token_hex(6)}"
-    fleet.client.subscribe_topic(topic, _Watch(order.began, order.say))
-    waiting = _submitted(fleet, gates, topic)
-    found = {}
+    topic = f"gates-{secrets.token_hex(6)}"
+    client.subscribe_topic(topic, _Watch({job.number: job.fleet.order for job in jobs}))
+    waiting = {_submitted(job, jobs, topic): job for job in jobs}
     try:
         while waiting:
-            _wait(fleet.client, waiting)
+            _wait(client, waiting)
             for future in [each for each in waiting if each.done()]:
-                gate = waiting.pop(future)
-                found[gate.name] = _collected(fleet, future, gate)
-                order.progress(found[gate.name])
+                job = waiting.pop(future)
+                outcome = _collected(job, future)
+                found[job.number][job.gate.name] = outcome
+                job.fleet.order.progress(outcome)
     except BaseException:
-        _cancel(fleet, topic, list(waiting))
+        _cancel(client, jobs, topic, list(waiting))
         raise
     finally:
         with contextlib.suppress(Exception):  # a scheduler that is gone has no topics
-            fleet.client.unsubscribe_topic(topic)
-    return found
+            client.unsubscribe_topic(topic)
 
 
-def _submitted(fleet: Fleet, gates: Collection[Gate], topic: str) -> dict[Any, Gate]:
-    order = fleet.order
-    groups = list(dict.fromkeys(gate.group for gate in gates))
-    waiting = {}
+def _submitted(job: _Job, jobs: Sequence[_Job], topic: str) -> Any:
+    fleet, order = job.fleet, job.fleet.order
     everybody = fleet.workers == tuple(sorted(fleet.hosts))
-    for gate in gates:
-        # A group's gates, of whichever entry, go where its directory is warm, while there is such a worker.
-        home = fleet.workers[groups.index(gate.group) % len(fleet.workers)]
-        future = fleet.client.submit(
-            worker.run, fleet.key, order.commit, order.settings.root, asdict(gate), fresh=order.fresh, topic=topic,
-            pure=False, key=f"{gate.name}-{short(order.commit)}-{topic}", resources={RESOURCE: 1}, retries=_RETRIES,
-            workers=[home] if everybody else list(fleet.workers), allow_other_workers=everybody,
-        )  # fmt: skip
-        waiting[future] = gate
-    return waiting
+    return fleet.client.submit(
+        worker.run, fleet.key, order.commit, order.settings.root, asdict(job.gate), fresh=order.fresh,
+        topic=topic, number=job.number, pure=False, key=f"{job.gate.name}-{short(order.commit)}-{topic}",
+        resources={RESOURCE: 1}, retries=_RETRIES, priority=-job.number,
+        workers=[_home(job, jobs)] if everybody else list(fleet.workers), allow_other_workers=everybody,
+    )  # fmt: skip
+
+
+def _home(job: _Job, jobs: Sequence[_Job]) -> str:
+    """Return the worker where a gate goes while that lives and others have no less to do.
+
+    Gates of one group compile alike, so they share a directory; of successive entries too. Where there are more
+    workers than groups, the stack is cut into so many stretches of successive entries, side by side.
+    """
+    workers = job.fleet.workers
+    groups = list(dict.fromkeys(each.gate.group for each in jobs))
+    lanes = max(1, len(workers) // len(groups))
+    entries = max(each.number for each in jobs) + 1
+    lane = job.number * lanes // entries
+    return workers[(lane * len(groups) + groups.index(job.gate.group)) % len(workers)]
 
 
 def _wait(client: Client, waiting: Collection[Any]) -> None:
@@ -271,14 +301,16 @@ def _wait(client: Client, waiting: Collection[Any]) -> None:
         )
 
 
-def _cancel(fleet: Fleet, topic: str, waiting: list[Any]) -> None:
+def _cancel(client: Client, jobs: Collection[_Job], topic: str, waiting: list[Any]) -> None:
     """Take back what waits, and end what runs, on whichever worker."""
     with contextlib.suppress(Exception):  # the scheduler may be what is gone: then its workers end by themselves
-        fleet.client.cancel(waiting, force=True)
-        fleet.client.run(worker.end, fleet.key, topic, workers=list(fleet.workers))
+        client.cancel(waiting, force=True)
+        for key, workers in {(job.fleet.key, job.fleet.workers) for job in jobs}:
+            client.run(worker.end, key, topic, workers=list(workers))
 
 
-def _collected(fleet: Fleet, future: Any, gate: Gate) -> GateOutcome:
+def _collected(job: _Job, future: Any) -> GateOutcome:
+    fleet, gate = job.fleet, job.gate
     try:
         told = future.result()
     except KilledWorker as error:

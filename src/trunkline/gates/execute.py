@@ -46,6 +46,7 @@ class Ground:
         run: the run's own directory: the job pool, logs.
         sign: the key that signs receipts, or "".
         executor: what runs the gates here: nox, dask or actions.
+        on_line: told each line that a gate prints.
     """
 
     git: Git
@@ -54,6 +55,7 @@ class Ground:
     run: Path
     sign: str = ""
     executor: str = "nox"
+    on_line: Callable[[bytes], None] | None = None
 
     @property
     def cwd(self) -> Path:
@@ -303,7 +305,9 @@ def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) ->
             if gate.sandbox:
                 cargo.fetch(gate.argv, cwd=ground.cwd, env=env)
             argv = _as_asked(ground, gate, gate.argv, fifo)
-            done = proc.run_logged(argv, cwd=ground.cwd, env=env, timeout=gate.timeout, log=log)
+            done = proc.run_logged(
+                argv, cwd=ground.cwd, env=env, timeout=gate.timeout, log=log, on_line=ground.on_line
+            )
             attempt = _Attempt(done, log.read_bytes())
             asking = cargo.asking_why(gate.argv)
             if not attempt.ended or done.returncode == gate.expects or not asking:

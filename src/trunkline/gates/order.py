@@ -1,4 +1,4 @@
-"""What an executor is given: a commit, its gates, and who is told. The one interface to whatever runs gates.
+"""What an executor is given: commits, their gates, and who is told. The one interface to whatever runs gates.
 
 Executors: nox here (`gates.run`), Dask workers (`gates.cluster`), GitHub Actions (`gates.actions`). Each returns the
 outcomes by gate, keeps the receipts here, and gives the same verdicts.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from trunkline.adapters.git import Git
@@ -32,6 +32,8 @@ class Order:
         progress: told each outcome as it comes.
         began: told each gate's name as it begins.
         say: told what a person should know beside the verdicts.
+        starts: told when the first of them may begin.
+        printed: told a gate's name and what it printed last, now and then, where it runs elsewhere.
     """
 
     git: Git
@@ -42,6 +44,8 @@ class Order:
     progress: Callable[[GateOutcome], None]
     began: Callable[[str], None]
     say: Callable[[str], None]
+    starts: Callable[[], None] = lambda: None
+    printed: Callable[[str, str], None] = lambda _gate, _line: None
 
     @property
     def tree(self) -> Oid:
@@ -49,7 +53,10 @@ class Order:
         return self.git.tree(self.commit)
 
 
-Executor = Callable[[Order], dict[str, GateOutcome]]
+Outcomes = dict[str, GateOutcome]
+"""By gate."""
+Executor = Callable[[Sequence[Order]], list[Outcomes]]
+"""Runs orders of one repository and one `[gates]` table, bottom entry first: one after the other, or side by side."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from trunkline.adapters import worktrees
@@ -21,11 +21,13 @@ from trunkline.domain.stack import GateSettings
 from trunkline.gates import execute, request
 from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.jobserver import inherited, pool
-from trunkline.gates.order import Executor, Order, not_run
+from trunkline.gates.order import Executor, Order, Outcomes, not_run
 from trunkline.kernel import proc
 
 NOXFILE = Path(__file__).with_name("sessions.py")
 """The packaged noxfile: the same sessions as a repository's own, which may be on a branch without one."""
+LOCAL = "local"
+"""The executor that runs gates in a nox of this machine."""
 _MARGIN_SECONDS = 600.0
 _BEGINS = re.compile(rb"Starting session gates\(([^)]+)\)")  # nox --parallel's own line, where it is no terminal
 
@@ -50,7 +52,7 @@ def _of_receipts(git: Git, commit: Oid, settings: GateSettings, answer: execute.
     return execute.of_tree(git, tree, ((execute.asked_of(gate, tree), gate) for gate in catalogue(settings)), answer)
 
 
-def gate_commit(
+def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as it is
     top: Path,
     commit: Oid,
     settings: GateSettings,
@@ -60,6 +62,7 @@ def gate_commit(
     progress: Callable[[GateOutcome], None] = lambda _: None,
     began: Callable[[str], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
+    printed: Callable[[str, str], None] = lambda _gate, _line: None,
 ) -> tuple[GateOutcome, ...]:
     """Run a stack's gates on a commit and return every verdict, in the gates' order.
 
@@ -72,6 +75,7 @@ def gate_commit(
         progress: told each outcome as it comes.
         began: told each gate's name as its session begins.
         say: told what a person should know beside the verdicts: receipts that are ignored.
+        printed: told what a gate printed last, where it runs elsewhere.
 
     Raises:
         UsageError: the commit has no Cargo workspace where `[gates] root` says.
@@ -79,9 +83,27 @@ def gate_commit(
     """
     git = Git(top)
     gates = tuple(gate for gate in catalogue(settings) if not only or gate.name in only)
-    order = Order(git, commit, gates, settings, fresh, progress, began, say)
-    found = _executor(settings)(order)
-    return tuple(found.get(gate.name) or not_run(gate, "") for gate in gates)
+    (found,) = run_orders([Order(git, commit, gates, settings, fresh, progress, began, say, printed=printed)])
+    return found
+
+
+def run_orders(orders: Sequence[Order]) -> list[tuple[GateOutcome, ...]]:
+    """Run orders by the executor of their settings; return every verdict of each, in the gates' order.
+
+    Args:
+        orders: of one repository, with the same settings, bottom entry first.
+
+    Raises:
+        UsageError: a commit has no Cargo workspace where `[gates] root` says, or the executor is not installed.
+        OutsideFailed: what runs the gates failed.
+    """
+    if not orders:
+        return []
+    found = _executor(orders[0].settings)(orders)
+    return [
+        tuple(outcomes.get(gate.name) or not_run(gate, "") for gate in order.gates)
+        for order, outcomes in zip(orders, found, strict=True)
+    ]
 
 
 def _executor(settings: GateSettings) -> Executor:
@@ -93,9 +115,9 @@ def _executor(settings: GateSettings) -> Executor:
     if settings.executor == "actions":
         from trunkline.gates import actions  # noqa: PLC0415 -- gates that run here do without GitHub
 
-        return actions.gate_commit
-    if settings.executor == "local":
-        return _here
+        return actions.run_orders
+    if settings.executor == LOCAL:
+        return lambda orders: [_here(order) for order in orders]
     try:
         from trunkline.gates import cluster  # noqa: PLC0415 -- optional, and a second of import
     except ModuleNotFoundError as missing:
@@ -103,11 +125,12 @@ def _executor(settings: GateSettings) -> Executor:
             'stack.toml: gates.executor = "dask" needs Dask', why=f"{missing.name} is not installed",
             next_command="pip install 'trunkline[cluster]'",
         ) from missing  # fmt: skip
-    return cluster.gate_commit
+    return cluster.run_orders
 
 
-def _here(order: Order) -> dict[str, GateOutcome]:
+def _here(order: Order) -> Outcomes:
     """Gate in one nox of this machine."""
+    order.starts()
     git, settings = order.git, order.settings
     found: dict[str, GateOutcome] = {}
     with worktrees.slot(git, order.commit) as slot:

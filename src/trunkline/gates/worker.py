@@ -11,7 +11,8 @@ import fcntl
 import os
 import platform
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +33,7 @@ from trunkline.kernel import proc
 from trunkline.kernel.files import private_directory
 
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_TAIL_SECONDS, _TAIL_LENGTH = 1.0, 200
 _HELD: dict[str, IO[str]] = {}
 _OPEN = contextlib.ExitStack()
 
@@ -74,7 +76,9 @@ def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) ->
         return {"gates": found, "config": cargo.outer_config(slot.tree), "workspace": (slot.tree / root).is_dir()}
 
 
-def run(key: str, commit: str, root: str, gate: dict[str, Any], *, fresh: bool, topic: str) -> dict[str, Any]:
+def run(
+    key: str, commit: str, root: str, gate: dict[str, Any], *, fresh: bool, topic: str, number: int
+) -> dict[str, Any]:
     """Run one gate on a commit; return its outcome, its receipt and its log.
 
     Args:
@@ -84,15 +88,19 @@ def run(key: str, commit: str, root: str, gate: dict[str, Any], *, fresh: bool, 
         gate: what is run.
         fresh: whatever this worker's own receipts say.
         topic: where it is told that the gate began.
+        number: the order's among the run's.
     """
     _join_the_hosts_pool()
     worker, asked = get_worker(), Gate.from_json(gate)
-    worker.log_event(topic, {"gate": asked.name, "worker": worker.address, "host": platform.node()})
+    about_gate = {"gate": asked.name, "number": number}
+    worker.log_event(topic, {**about_gate, "worker": worker.address, "host": platform.node()})
     git = _mirror(key)
     said: list[str] = []
+    run = private_directory(_runs(git, topic) / str(number))
+    tail = _Tail(lambda line: worker.log_event(topic, {**about_gate, "line": line}))
     try:
         with worktrees.slot(git, Oid(commit)) as slot:
-            ground = gate_execution.Ground(git, slot, root, _runs(git, topic), executor="dask")
+            ground = gate_execution.Ground(git, slot, root, run, executor="dask", on_line=tail)
             outcome = gate_execution.execute(ground, asked, fresh=fresh, toolchain=None, say=said.append)
             receipt, log = _evidence(git, slot.commit, outcome)
     except TrunklineError as error:
@@ -104,6 +112,24 @@ def run(key: str, commit: str, root: str, gate: dict[str, Any], *, fresh: bool, 
         "host": platform.node(),
         "said": said,
     }
+
+
+class _Tail:
+    """Sends the last line of a gate's log, at most once a second: what a person looks at, not the log.
+
+    Args:
+        send: takes it.
+    """
+
+    def __init__(self, send: Callable[[str], None]) -> None:
+        self._send = send
+        self._sent = float("-inf")
+
+    def __call__(self, line: bytes) -> None:
+        """Take a line."""
+        if line.strip() and time.monotonic() - self._sent >= _TAIL_SECONDS:
+            self._sent = time.monotonic()
+            self._send(line.decode("utf-8", "replace").strip()[:_TAIL_LENGTH])
 
 
 def end(key: str, topic: str) -> int:

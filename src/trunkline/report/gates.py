@@ -25,18 +25,22 @@ class Running:
 
     Args:
         gates: name -> when it began, by `clock`.
+        lines: name -> what it printed last, where that is known.
         clock: the time now.
     """
 
-    def __init__(self, gates: Mapping[str, float], clock: Callable[[], float]) -> None:
+    def __init__(self, gates: Mapping[str, float], lines: Mapping[str, str], clock: Callable[[], float]) -> None:
         self._gates = gates
+        self._lines = lines
         self._clock = clock
 
     def __rich__(self) -> RenderableType:
         """Return the text of this moment."""
         now = self._clock()
-        parts = [f"{name} {now - began:.0f}s" for name, began in sorted(self._gates.items())]
-        return Text(for_terminal("gates: " + ("  ".join(parts) or "none runs")), "dim")
+        parts = {name: f"{name} {now - began:.0f}s" for name, began in sorted(self._gates.items())}
+        rows = [f"{part}: {self._lines[name]}" for name, part in parts.items() if self._lines.get(name)]
+        rows.insert(0, "gates: " + ("  ".join(parts.values()) or "none runs"))
+        return Text("\n".join(map(for_terminal, rows)), "dim", no_wrap=True, overflow="ellipsis")
 
 
 def stack_table(names: Sequence[str], rows: Sequence[tuple[str, Mapping[str, GateOutcome]]]) -> Table:

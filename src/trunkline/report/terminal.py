@@ -87,10 +87,11 @@ class Terminal:
             finally:
                 self._status = None
 
-    def running(self, gates: Mapping[str, float]) -> None:
+    def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
         """Show which gates run and for how long, on a terminal; elsewhere each verdict has its line."""
         if self._status is not None:
-            self._status.update(Running(gates, self.console.get_time))
+            cleaned = {name: self._clean(line) for name, line in lines.items()}
+            self._status.update(Running(gates, cleaned, self.console.get_time))
 
     def progress(self, text: str) -> None:
         """Print a line of progress within a step."""

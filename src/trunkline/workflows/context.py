@@ -29,8 +29,8 @@ class Listener(Teller, Protocol):
     def progress(self, text: str) -> None:
         """A line of progress within a step."""
 
-    def running(self, gates: Mapping[str, float]) -> None:
-        """These gates run, each since a time of the monotonic clock."""
+    def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
+        """These gates run, each since a time of the monotonic clock; this is what some printed last."""
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,19 @@
-"""Gates every entry of a stack, bottom first, in one work tree whose caches each entry hands to the next."""
+"""Gates every entry of a stack: here bottom first, each handing its caches to the next; elsewhere side by side."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from trunkline.adapters import refs
 from trunkline.adapters.git import Git
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.stack import Entry, Stack
-from trunkline.gates.run import gate_commit, gate_names
+from trunkline.gates.catalogue import catalogue
+from trunkline.gates.order import Order
+from trunkline.gates.run import LOCAL, gate_names, run_orders
 from trunkline.workflows.context import Listener
 
 
@@ -46,44 +48,100 @@ def gate_stack(git: Git, stack: Stack, tell: Listener, *, fresh: bool = False) -
         tell: who is told.
         fresh: run every gate, whatever the receipts say.
     """
-    rows = []
+    rows, orders = [], []
+    board = Board()
+    side_by_side = stack.gates.executor != LOCAL
     for entry in stack.entries:
         row = GatedEntry(entry, _tip(git, stack, entry), {})
+        rows.append(row)
         if row.commit is None:
             tell.progress(f"#{entry.pr} {entry.branch} is not here")
         else:
-            tell.progress(f"#{entry.pr} {entry.branch} at {short(row.commit)}")
-            started = time.monotonic()
-            watch = Watch(tell)
-            outcomes = gate_commit(
-                git.cwd, row.commit, stack.gates, fresh=fresh, progress=watch.ended, began=watch.began,
-                say=tell.progress,
-            )  # fmt: skip
-            found = {outcome.gate: outcome for outcome in outcomes}
-            row = replace(row, outcomes=found, seconds=time.monotonic() - started)
-        rows.append(row)
-    return tuple(rows)
+            orders.append(_Gated(row, Watch(tell, f"#{entry.pr} " if side_by_side else "", board), tell))
+    found = run_orders([each.order(git, stack, fresh=fresh) for each in orders])
+    done = {each.row.entry: each.row_of(outcomes) for each, outcomes in zip(orders, found, strict=True)}
+    return tuple(done.get(row.entry, row) for row in rows)
+
+
+@dataclass
+class _Gated:
+    """One entry while its gates run, alone or beside others."""
+
+    row: GatedEntry
+    watch: Watch
+    tell: Listener
+    started: float = 0.0
+    ended: float = 0.0
+
+    def order(self, git: Git, stack: Stack, *, fresh: bool) -> Order:
+        """Return what is asked of the executor."""
+        assert self.row.commit is not None  # noqa: S101 -- who has none has no order
+        return Order(
+            git, self.row.commit, catalogue(stack.gates), stack.gates, fresh, self._progress, self.watch.began,
+            self.tell.progress, self._starts, self.watch.printed,
+        )  # fmt: skip
+
+    def row_of(self, outcomes: Collection[GateOutcome]) -> GatedEntry:
+        """Return the row as it is in the end."""
+        found = {outcome.gate: outcome for outcome in outcomes}
+        return replace(self.row, outcomes=found, seconds=max(self.ended - self.started, 0.0))
+
+    def _starts(self) -> None:
+        self.started = self.ended = time.monotonic()
+        assert self.row.commit is not None  # noqa: S101 -- as above
+        self.tell.progress(f"#{self.row.entry.pr} {self.row.entry.branch} at {short(self.row.commit)}")
+
+    def _progress(self, outcome: GateOutcome) -> None:
+        self.ended = time.monotonic()
+        self.watch.ended(outcome)
+
+
+@dataclass
+class Board:
+    """What runs.
+
+    Attributes:
+        gates: name -> since when, by the monotonic clock.
+        lines: name -> what it printed last.
+    """
+
+    gates: dict[str, float] = field(default_factory=dict)
+    lines: dict[str, str] = field(default_factory=dict)
 
 
 class Watch:
-    """Tells a listener which gates run and what became of each."""
+    """Tells a listener which gates run and what became of each.
 
-    def __init__(self, tell: Listener) -> None:
+    Args:
+        tell: who is told.
+        whose: before each gate's name: whose it is, where gates of several entries run side by side.
+        board: what runs, shared with them.
+    """
+
+    def __init__(self, tell: Listener, whose: str = "", board: Board | None = None) -> None:
         self._tell = tell
-        self._running: dict[str, float] = {}
+        self._whose = whose
+        self._board = board or Board()
 
     def began(self, name: str) -> None:
         """A gate's session began."""
-        self._running[name] = time.monotonic()
-        self._tell.running(self._running)
+        self._board.gates[f"{self._whose}{name}"] = time.monotonic()
+        self._tell.running(self._board.gates, self._board.lines)
+
+    def printed(self, name: str, line: str) -> None:
+        """A gate that runs elsewhere has printed this last."""
+        if f"{self._whose}{name}" in self._board.gates:
+            self._board.lines[f"{self._whose}{name}"] = line
+            self._tell.running(self._board.gates, self._board.lines)
 
     def ended(self, outcome: GateOutcome) -> None:
         """A gate has its verdict."""
-        self._running.pop(outcome.gate, None)
-        self._tell.running(self._running)
+        self._board.gates.pop(f"{self._whose}{outcome.gate}", None)
+        self._board.lines.pop(f"{self._whose}{outcome.gate}", None)
+        self._tell.running(self._board.gates, self._board.lines)
         how = "receipt" if outcome.reused else f"{outcome.seconds:.1f}s"
         why = f": {outcome.diagnosis or outcome.cure}" if outcome.verdict is not Verdict.PASSED else ""
-        self._tell.progress(f"{outcome.gate:7} {outcome.verdict.value} ({how}){why}")
+        self._tell.progress(f"{self._whose}{outcome.gate:7} {outcome.verdict.value} ({how}){why}")
 
 
 def names(stack: Stack) -> tuple[str, ...]:

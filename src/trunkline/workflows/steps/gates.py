@@ -32,7 +32,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     started, watch = time.monotonic(), Watch(context.tell)
     outcomes = gate_commit(
         context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh,
-        progress=watch.ended, began=watch.began, say=context.tell.progress,
+        progress=watch.ended, began=watch.began, say=context.tell.progress, printed=watch.printed,
     )  # fmt: skip
     context.forget()  # minutes have passed: what follows looks again
     cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
