@@ -43,18 +43,23 @@ def seconds(place: Sandbox, settings: str, *task: str) -> tuple[float, str]:
     return took, done.stdout + done.stderr
 
 
+def counted(out: str) -> tuple[int, int]:
+    """Return how many gates passed and failed."""
+    return out.count(" passed ("), out.count(" failed (")
+
+
 def main() -> None:
     """Measure, and print."""
     root = Path(tempfile.mkdtemp(prefix="bench-cluster-"))
     with sandbox(root) as place:
         place.git("fetch", "--quiet", "origin")
         base, out = seconds(place, 'executor = "local"', "gates", "--stack", "--fresh")
-        verdicts = out.count("✓"), out.count("✗")
+        verdicts = counted(out)
         print(f"{os.cpu_count()} cores; nox: {base:.1f} s, {verdicts[0]} passed, {verdicts[1]} failed")
         for count in WORKERS:
             settings = f'executor = "dask"\nworkers = {count}'
             took, out = seconds(place, settings, "gates", "--stack", "--fresh")
-            same = "the same" if (out.count("✓"), out.count("✗")) == verdicts else "OTHER"
+            same = "the same" if counted(out) == verdicts else "OTHER"
             print(f"dask, {count} workers: {took:.1f} s, {took / base:.2f} of nox, {same} verdicts")
         # What a gate costs beside its command: many that do nothing, less the run with few.
         branch = place.example.pull(519).branch

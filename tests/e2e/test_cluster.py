@@ -241,13 +241,13 @@ def test_only_what_a_worker_lacks_is_sent(landing: Landing, tmp_path: Path) -> N
     """A pack over what is there is smaller, and useless where that is not there."""
     git = Git(landing.clone.path)
     one, two = landing.heads[518], landing.heads[519]
-    whole, over = pack(git, two, []), pack(git, two, [one])
+    whole, over = pack(git, [two], []), pack(git, [two], [one])
     assert len(over) < len(whole) / 2
     empty = Repo.create(tmp_path / "empty")
     taking = Git(empty.path)
     with pytest.raises(TrunklineError):
         taking.query("index-pack", "--stdin", "--fix-thin", "--strict", stdin=over)
-    taking.query("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack(git, one, []))
+    taking.query("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack(git, [one], []))
     taking.query("index-pack", "--stdin", "--fix-thin", "--strict", stdin=over)
     taking.query("rev-list", "--quiet", "--objects", two)
     shutil.rmtree(empty.path)

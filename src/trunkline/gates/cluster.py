@@ -22,10 +22,11 @@ from distributed import Client, KilledWorker, LocalCluster, wait
 from distributed.comm.core import CommClosedError
 
 from trunkline import __version__
+from trunkline.adapters import history
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
 from trunkline.domain.errors import OutsideFailed, UsageError
-from trunkline.domain.names import Oid, short
+from trunkline.domain.names import Oid, oid, short
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import execute, worker
@@ -97,8 +98,7 @@ def run_orders(orders: Sequence[Order]) -> list[Outcomes]:
         client = _client(first.settings, first.say)
         found: list[Outcomes] = []
         jobs = []
-        for number, order in enumerate(orders):
-            fleet = _fleet(client, order)
+        for number, (order, fleet) in enumerate(zip(orders, _fleets(client, orders), strict=True)):
             known = () if order.fresh else execute.sound_receipts(Store(order.git.state_dir()), order.tree, order.say)
             answered = {gate.name: outcome for gate in order.gates if (outcome := _known(gate, fleet, known))}
             found.append(answered)
@@ -150,10 +150,10 @@ def _client(settings: GateSettings, say: Callable[[str], None]) -> Client:
     return client
 
 
-def _fleet(client: Client, order: Order) -> Fleet:
-    """Bring the commit to every worker that has a slot for gates, and see that they would gate it alike."""
-    git, commit, say = order.git, order.commit, order.say
-    key = _key(git, commit)
+def _fleets(client: Client, orders: Sequence[Order]) -> list[Fleet]:
+    """Bring the commits to every worker that has a slot for gates, and see that they would gate them alike."""
+    first = orders[0]
+    key = _key(first.git, first.commit)
     slots = [address for address, each in client.scheduler_info(n_workers=-1)["workers"].items()
              if each.get("resources", {}).get(RESOURCE)]  # fmt: skip
     if not slots:
@@ -169,44 +169,72 @@ def _fleet(client: Client, order: Order) -> Fleet:
                 f"the worker {address} on {told['host']} has trunkline {told['version']}, this is {__version__}",
                 next_command=f"pip install trunkline=={__version__}   # on {told['host']}",
             )
-    _send(client, git, key, commit, {address: told["heads"] for address, told in abouts.items()})
-    asked = [asdict(gate) for gate in order.gates]
-    surveys = client.run(worker.survey, key, commit, order.settings.root, asked, workers=slots)
-    if not all(told["workspace"] for told in surveys.values()):
+    heads = {address: told["heads"] for address, told in abouts.items()}
+    _send(client, first.git, key, [order.commit for order in orders], heads)
+    hosts = {address: str(told["host"]) for address, told in abouts.items()}
+    surveyed: dict[str, Fleet] = {}
+    fleets = []
+    for order in orders:
+        choosing = _choosing_toolchains(order)
+        if choosing not in surveyed:
+            surveyed[choosing] = _surveyed(client, order, key, hosts)
+        fleets.append(replace(surveyed[choosing], order=order))
+    return fleets
+
+
+def _choosing_toolchains(order: Order) -> str:
+    """Return what of a commit decides which toolchain compiles it (rustup's book, "Overrides"): asked once for all.
+
+    Raises:
+        UsageError: it has no Cargo workspace.
+    """
+    folders = {"", f"{order.settings.root}/".removeprefix("./")}
+    files = [f"{folder}{name}" for folder in sorted(folders) for name in ("rust-toolchain", "rust-toolchain.toml")]
+    manifest = f"{order.settings.root}/Cargo.toml".removeprefix("./")
+    listed = order.git.query("ls-tree", order.commit, "--", manifest, *files).text.splitlines()
+    if not any(line.endswith(f"\t{manifest}") for line in listed):
         raise UsageError("the commit has no Cargo workspace to gate", next_command="${EDITOR:-vi} stack.toml")
+    return "\n".join(line for line in listed if not line.endswith(f"\t{manifest}"))
+
+
+def _surveyed(client: Client, order: Order, key: str, hosts: Mapping[str, str]) -> Fleet:
+    """Ask each worker what would compile the commit's gates there; most decide."""
+    asked = [asdict(gate) for gate in order.gates]
+    surveys = client.run(worker.survey, key, order.commit, order.settings.root, asked, workers=list(hosts))
     would = {a: json.dumps([told["gates"], told["config"]], sort_keys=True) for a, told in surveys.items()}
     ((chosen, _),) = collections.Counter(would.values()).most_common(1)
     taken = [address for address, each in would.items() if each == chosen]
-    for address in slots:
+    for address, host in hosts.items():
         if address not in taken:
-            say(f"the worker on {abouts[address]['host']} ({address}) has other toolchains: no gate runs there")
+            order.say(f"the worker on {host} ({address}) has other toolchains: no gate runs there")
     found, config = json.loads(chosen)
     return Fleet(
         order,
         key,
         client,
         tuple(sorted(taken)),
-        {address: told["host"] for address, told in abouts.items()},
+        hosts,
         {name: Toolchain(each["rustc"], each["cargo"]) for name, each in found.items() if not each["cure"]},
         {name: each["cure"] for name, each in found.items() if each["cure"]},
         config,
     )
 
 
-def _send(client: Client, git: Git, key: str, commit: Oid, heads: Mapping[str, Collection[str]]) -> None:
-    """Send the commit to each worker: a pack of what it lacks; workers that lack the same get the same."""
+def _send(client: Client, git: Git, key: str, commits: Sequence[Oid], heads: Mapping[str, Collection[str]]) -> None:
+    """Send commits to each worker: a pack of what it lacks; workers that lack the same get the same."""
     lacking: dict[frozenset[str], list[str]] = {}
+    absent = history.missing(git, sorted({oid(name) for has in heads.values() for name in has}))
     for address, has in heads.items():
-        here = frozenset(name for name in has if git.query("cat-file", "-e", name, ok=(0, 1, 128)).returncode == 0)
-        lacking.setdefault(here, []).append(address)
+        lacking.setdefault(frozenset(has) - absent, []).append(address)
     for has, addresses in lacking.items():
-        sent = b"" if commit in has else pack(git, commit, has)
-        client.run(worker.receive, key, commit, sent, workers=addresses)
+        wanted = [commit for commit in dict.fromkeys(commits) if commit not in has]
+        sent = pack(git, wanted, has) if wanted else b""
+        client.run(worker.receive, key, list(dict.fromkeys(commits)), sent, workers=addresses)
 
 
-def pack(git: Git, commit: Oid, has: Collection[str]) -> bytes:
-    """Return a thin pack of what a commit needs beyond what is there; a bundle would need a ref of the user's."""
-    wanted = "".join([f"{commit}\n", *(f"^{each}\n" for each in sorted(has))])
+def pack(git: Git, commits: Sequence[Oid], has: Collection[str]) -> bytes:
+    """Return a thin pack of what commits need beyond what is there; a bundle would need a ref of the user's."""
+    wanted = "".join([*(f"{commit}\n" for commit in commits), *(f"^{each}\n" for each in sorted(has))])
     return git.query(
         "pack-objects", "--revs", "--thin", "--stdout", "--quiet", "--delta-base-offset", stdin=wanted.encode()
     ).stdout

@@ -49,8 +49,8 @@ def about(key: str) -> dict[str, Any]:
     return {"version": __version__, "host": platform.node(), "heads": heads}
 
 
-def receive(key: str, commit: str, pack: bytes) -> None:
-    """Take a commit, sent as a thin pack of what this worker lacks; b"": it lacks nothing.
+def receive(key: str, commits: Sequence[str], pack: bytes) -> None:
+    """Take commits, sent as a thin pack of what this worker lacks; b"": it lacks nothing.
 
     Raises:
         TrunklineError: the pack is not whole, or something that it builds on is not here.
@@ -58,9 +58,10 @@ def receive(key: str, commit: str, pack: bytes) -> None:
     git = _mirror(key)
     if pack:
         git.query("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack)
-        git.query("rev-list", "--quiet", "--objects", commit, "--not", "--all")
-    # A ref of the mirror's own, which nobody else has: it keeps the commit, and tells the next run what is here.
-    git.query("update-ref", f"refs/trunkline/sent/{commit}", commit)
+        git.query("rev-list", "--quiet", "--objects", *commits, "--not", "--all")
+    # Refs of the mirror's own, which nobody else has: they keep the commits, and tell the next run what is here.
+    lines = "".join(f"update refs/trunkline/sent/{commit} {commit}\n" for commit in commits)
+    git.query("update-ref", "--stdin", stdin=lines.encode())
 
 
 def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) ->
             cure = gate_execution.lacking(gate, tools)
             toolchain = Toolchain("", "") if cure else tools.toolchain(gate.argv)
             found[gate.name] = {"cure": cure, "rustc": toolchain.rustc, "cargo": toolchain.cargo}
-        return {"gates": found, "config": cargo.outer_config(slot.tree), "workspace": (slot.tree / root).is_dir()}
+        return {"gates": found, "config": cargo.outer_config(slot.tree)}
 
 
 def run(
