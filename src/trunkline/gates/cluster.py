@@ -72,6 +72,7 @@ class _Watch:
 
     orders: Mapping[int, Order]
     times: collections.Counter[tuple[int, str]] = field(default_factory=collections.Counter)
+    why: dict[tuple[int, str], str] = field(default_factory=dict)
 
     def __call__(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """Take one event."""
@@ -80,9 +81,13 @@ class _Watch:
         if "line" in told:
             order.printed(gate, str(told["line"]))
             return
-        self.times[int(told["number"]), gate] += 1
-        if self.times[int(told["number"]), gate] > 1:
-            order.say(f"{gate} runs again, on {told['host']}: the worker that had it died")
+        key = int(told["number"]), gate
+        if "failed" in told:
+            self.why[key] = str(told["failed"])
+            return
+        self.times[key] += 1
+        if self.times[key] > 1:
+            order.say(f"{gate} runs again, on {told['host']}: {self.why.pop(key, 'the worker that had it is gone')}")
         order.began(gate)
 
 

@@ -106,6 +106,9 @@ def run(
             receipt, log = _evidence(git, slot.commit, outcome)
     except TrunklineError as error:
         outcome, receipt, log = GateOutcome(asked.name, Verdict.INTERRUPTED, diagnosis=str(error)), None, b""
+    except Exception as error:  # Dask runs it again, or gives up; whoever waits should know why
+        worker.log_event(topic, {**about_gate, "failed": f"{type(error).__name__}: {error}"})
+        raise
     return {
         "outcome": outcome.to_json(),
         "receipt": receipt.to_statement() if receipt else None,
