@@ -48,13 +48,13 @@ def use(landing: Landing, *lines: str, gates: str = "") -> None:
 class Cluster:
     """A scheduler and workers as an administrator starts them, each a process of its own."""
 
-    def __init__(self, landing: Landing, root: Path) -> None:
+    def __init__(self, landing: Landing, root: Path, host: str = "127.0.0.1", **variables: str) -> None:
         self.environment = {
-            **landing.environment(), "PATH": programs.path(), "DASK_DISTRIBUTED__ADMIN__LOG_LENGTH": "0",
+            **landing.environment(), "PATH": programs.path(), "DASK_DISTRIBUTED__ADMIN__LOG_LENGTH": "0", **variables,
         }  # fmt: skip
         self.root = root
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        self.address = self._said(self.scheduler, r"Scheduler at:\s+(tcp://\S+)")
+        self.scheduler = self._start("scheduler", "--host", host, "--port", "0", "--no-dashboard")
+        self.address = self._said(self.scheduler, r"Scheduler at:\s+(\S+)")
         self.workers: list[subprocess.Popen[str]] = []
 
     def worker(self, *flags: str, **variables: str) -> subprocess.Popen[str]:
@@ -205,6 +205,31 @@ def test_what_a_gate_prints_is_told_while_it_runs(landing: Landing, cluster: Clu
     (outcome,) = gate_commit(top, tip, settings, only=["build"], printed=printed)
     assert (outcome.verdict, told[0]) == (Verdict.PASSED, ("build", "Compiling core v1.0.0"))
     assert Path(outcome.log).read_text() == "   Compiling core v1.0.0\ngo\n"
+
+
+def test_encrypted_and_authenticated_by_dasks_own_settings(landing: Landing, tmp_path: Path) -> None:
+    """With TLS by Dask's configuration on both sides it works; without it the error says what is missing."""
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    names = ("-subj", "/CN=trunkline", "-keyout", str(key), "-out", str(cert))
+    subprocess.run(["openssl", *made, *names], check=True, capture_output=True)
+    files: dict[str, Path] = {"CA_FILE": cert}
+    for role in ("CLIENT", "SCHEDULER", "WORKER"):
+        files |= {f"{role}__KEY": key, f"{role}__CERT": cert}
+    tls = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(path) for name, path in files.items()}
+    secure = Cluster(landing, tmp_path, "tls://127.0.0.1", **tls)
+    try:
+        secure.worker("--resources", "gate=1")
+        assert secure.address.startswith("tls://")
+        use(landing, 'executor = "dask"', f'scheduler = "{secure.address}"', gates=NO_OP_GATES)
+        without = landing.invoke("gates", "--stack")
+        assert (without.code, "has no certificates" in without.err) == (2, True), without.err
+        ran = landing.invoke("gates", "--stack", cwd=None, **tls)
+    finally:
+        secure.close()
+    assert ran.code == 0, ran.err
+    assert ran.out.count(" passed (") == 18
+    assert "encrypted" not in ran.out
 
 
 def test_the_scheduler_dies(landing: Landing, cluster: Cluster, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from distributed import Client, KilledWorker, LocalCluster, wait
 from distributed.comm.core import CommClosedError
+from distributed.security import Security
 
 from trunkline import __version__
 from trunkline.adapters import history
@@ -142,6 +143,12 @@ def _client(settings: GateSettings, say: Callable[[str], None]) -> Client:
     if address:
         if address.startswith("tcp://") and not any(local in address for local in _LOCAL):
             say(f"{address} is neither encrypted nor authenticated: see TLS in Dask's documentation")
+        if address.startswith("tls://") and not Security().get_connection_args("client").get("ssl_context"):
+            raise UsageError(
+                f"Dask has no certificates to reach {address} with",
+                why="its configuration names none: distributed.comm.tls, or DASK_DISTRIBUTED__COMM__TLS__CA_FILE",
+                next_command="${EDITOR:-vi} ~/.config/dask/distributed.yaml",
+            )
         client = Client(address)  # waits as long as Dask is configured to
     else:
         cluster = LocalCluster(
