@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,4 +49,40 @@ def test_a_second_interrupt_leaves_no_child(tmp_path: Path, monkeypatch: pytest.
     for each in children:
         assert each.stdout is not None
         each.stdout.close()
+    assert ended
+
+
+@pytest.mark.parametrize("way", ["run", "begin", "run_logged"])
+def test_an_interrupt_right_after_the_start_leaks_nothing(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C between the start of a program and the moment we watch it: it is ended all the same."""
+    begun: list[subprocess.Popen[bytes]] = []
+    start = proc._start
+
+    def interrupted(*args: Any, **more: Any) -> subprocess.Popen[bytes]:
+        begun.append(start(*args, **more))
+        signal.raise_signal(signal.SIGINT)
+        return begun[0]
+
+    def attempted() -> None:
+        argv, env = ["sleep", "4243"], {"PATH": os.environ["PATH"]}
+        if way == "run":
+            proc.run(argv, cwd=tmp_path, env=env, timeout=60)
+        elif way == "begin":
+            with proc.begin(argv, cwd=tmp_path, env=env, timeout=60):
+                pass
+        else:
+            proc.run_logged(argv, cwd=tmp_path, env=env, timeout=60, log=tmp_path / "log")
+
+    monkeypatch.setattr(proc, "_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        attempted()
+    (child,) = begun
+    ended = child.poll() is not None
+    child.kill()
+    child.wait()
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe is not None:
+            pipe.close()
     assert ended

@@ -131,8 +131,7 @@ def run(
         OutsideFailed: its time was up.
     """
     started = time.monotonic()
-    child = _start(argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds)
-    with _ending(child):
+    with _begun(argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds) as child:
         return Running(tuple(argv), child, timeout, started).finish(stdin)
 
 
@@ -171,13 +170,11 @@ def begin(
     with tempfile.TemporaryFile() as given:  # a file: a pipe would make us wait until the program reads
         given.write(stdin)
         given.seek(0)
-        child = _start(argv, cwd=cwd, env=env, stdin=given, stdout=subprocess.PIPE)
-    running = Running(tuple(argv), child, timeout, time.monotonic())
-    with _ending(child):
-        yield running
-    if child.returncode is None:
-        end_group(child)
-        child.communicate()
+        with _begun(argv, cwd=cwd, env=env, stdin=given, stdout=subprocess.PIPE) as child:
+            yield Running(tuple(argv), child, timeout, time.monotonic())
+        if child.returncode is None:
+            end_group(child)
+            child.communicate()
 
 
 def run_logged(
@@ -208,7 +205,6 @@ def run_logged(
         UsageError: the program is not installed.
     """
     started, before = time.monotonic(), _cpu_of_children()
-    child = _start(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     timed_out = threading.Event()
 
     def expire() -> None:
@@ -217,8 +213,12 @@ def run_logged(
 
     timer = threading.Timer(timeout, expire)
     timer.daemon = True
-    _LOGGED[child.pid] = child, log, stop
-    with _leash(child), _ending(child, stop), log.open("wb") as sink:
+    begun = _begun(
+        argv, cwd=cwd, env=env, leashed=True, stop=stop,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    with begun as child, log.open("wb") as sink:
+        _LOGGED[child.pid] = child, log, stop
         timer.start()
         try:
             assert child.stdout is not None  # noqa: S101 -- stdout=PIPE above
@@ -281,6 +281,48 @@ def _end_orphans(child: subprocess.Popen[bytes]) -> None:
 def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
+
+
+@contextlib.contextmanager
+def _begun(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    leashed: bool = False,
+    stop: signal.Signals = signal.SIGTERM,
+    **streams: object,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a child whose group ends when we leave by an exception, also by one that comes while it starts."""
+    with contextlib.ExitStack() as guards:
+        with _undisturbed():
+            child = _start(argv, cwd=cwd, env=env, **streams)
+            if leashed:
+                guards.enter_context(_leash(child))
+            guards.enter_context(_ending(child, stop))
+        yield child
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM while a child starts: it would live on unwatched (seen under load).
+
+    By handlers, not by the signal mask, which the child would inherit.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread() or None in handlers.values():
+        yield  # other threads are not interrupted
+        return
+    met: list[int] = []
+    for number in handlers:
+        signal.signal(number, lambda came, _frame: met.append(came))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if met:
+            signal.raise_signal(met[0])
 
 
 @contextlib.contextmanager
