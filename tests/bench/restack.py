@@ -2,8 +2,12 @@
 
 Usage: .venv/bin/python tests/bench/restack.py [PAIRS] [N,N,...] [FILES,FILES,...]
 
-Beside them, where it is installed (`pip install --group bench`): git-machete's `traverse`, which recognises the
-squash merge by itself (`--squash-merge-detection=exact`), its branches in `.git/machete`, no push either.
+Beside them, where they are on PATH (`pip install --group bench`, npm: `@withgraphite/graphite-cli`):
+
+- git-machete's `traverse`, which recognises the squash merge by itself (`--squash-merge-detection=exact`);
+- Graphite's `gt delete b1`, arc-prs' `arc drop b1`: they are told that the bottom is gone, and restack.
+
+Their knowledge of the stack is prepared before the clock starts. No push either.
 
 The floor is what an expert types who knows the fork point: one `git rebase --onto`, all branches carried along. It
 needs the checkout, changes it while it runs, and checks nothing. Both start from copies of one repository; ours
@@ -20,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -100,13 +104,43 @@ def machete(landing: Landing, entries: int) -> float:
     clone.git("branch", "--quiet", "--force", "main", "origin/main")
     tree = "\n".join(["main", *("\t" * number + f"b{number}" for number in range(1, entries + 2))])
     (clone.path / ".git" / "machete").write_text(tree + "\n")
+    return timed(
+        landing, "git-machete", "traverse", "-W", "-y", "--no-push", "--squash-merge-detection=exact",
+        GIT_EDITOR="true",
+    )  # fmt: skip
+
+
+def graphite(landing: Landing, entries: int) -> float:
+    """Time gt on the same: its metadata is there, the merged branch is deleted, its children are restacked."""
+    landing.clone.git("switch", "--quiet", "b1")
+    landing.clone.git("branch", "--quiet", "--force", "main", "origin/main")
+    timed(landing, "gt", "init", "--trunk", "main", "--no-interactive")
+    for number in range(1, entries + 2):
+        below = f"b{number - 1}" if number > 1 else "main"
+        timed(landing, "gt", "track", f"b{number}", "--parent", below, "--no-interactive")
+    return timed(landing, "gt", "delete", "b1", "--force", "--no-interactive")
+
+
+def arc(landing: Landing, entries: int) -> float:
+    """Time arc on the same: its stack is there, the merged branch is dropped."""
+    landing.clone.git("switch", "--quiet", "b1")
+    landing.clone.git("branch", "--quiet", "--force", "main", "origin/main")
+    timed(landing, "arc", "--no-input", "init", "--base", "main")
+    for number in range(1, entries + 2):
+        timed(landing, "arc", "--no-input", "add", f"b{number}")
+    return timed(landing, "arc", "--no-input", "drop", "b1", "--force")
+
+
+def timed(landing: Landing, *argv: str, **environment: str) -> float:
+    """Run a peer's command and return its seconds."""
     started = time.perf_counter()
-    ran = landing.run(
-        "git-machete", "traverse", "-W", "-y", "--no-push", "--squash-merge-detection=exact", GIT_EDITOR="true"
-    )
+    ran = landing.run(*argv, cwd=None, **environment)
     took = time.perf_counter() - started
-    assert ran.code == 0, ran.out + ran.err
+    assert ran.code == 0, (argv, ran.out + ran.err)
     return took
+
+
+PEERS: dict[str, Callable[[Landing, int], float]] = {"git-machete": machete, "gt": graphite, "arc": arc}
 
 
 def right(landing: Landing, entries: int) -> bool:
@@ -136,24 +170,24 @@ def main() -> None:
 def measure(template: Path, entries: int, files: int, pairs: int) -> None:
     """Measure one size."""
     build(template, entries, files)
-    ways = {"floor": floor, "ours": ours}
-    if shutil.which("git-machete", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"):
-        ways["machete"] = machete
+    ways: dict[str, Callable[[Landing, int], float]] = {"floor": floor, "ours": ours}
+    where = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    ways.update({name: peer for name, peer in PEERS.items() if shutil.which(name, path=where)})
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(pairs):
         for name, way in ways.items():
             with copied(template) as landing:
                 taken[name].append(way(landing, entries))
                 if not right(landing, entries):
-                    assert name == "machete", f"{name}: a branch does not hold exactly its own commits"
+                    assert name in PEERS, f"{name}: a branch does not hold exactly its own commits"
                     print(f"{name}: a branch does not hold exactly its own commits")
     ratios = [mine / bare for mine, bare in zip(taken["ours"], taken["floor"], strict=True)]
     print(f"{entries:4} entries, {files:6} files: bare rebase {statistics.median(taken['floor']):6.2f} s"
           f"   restack {statistics.median(taken['ours']):6.2f} s   ratio {statistics.median(ratios):5.2f}"
           f"  (min {min(ratios):.2f}, max {max(ratios):.2f}, {pairs} pairs)")  # fmt: skip
-    if peer := taken.get("machete"):
-        times = [theirs / mine for theirs, mine in zip(peer, taken["ours"], strict=True)]
-        print(f"{'':28}git-machete {statistics.median(peer):6.2f} s: {statistics.median(times):.2f} times ours"
+    for name in (each for each in PEERS if each in taken):
+        times = [theirs / mine for theirs, mine in zip(taken[name], taken["ours"], strict=True)]
+        print(f"{'':28}{name:11} {statistics.median(taken[name]):6.2f} s: {statistics.median(times):.2f} times ours"
               f"  (min {min(times):.2f}, max {max(times):.2f})")  # fmt: skip
 
 
