@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.landing import Landing
+from support.landing import SLUG, Landing
 from support.repo import Repo
 
 pytestmark = pytest.mark.gh
@@ -73,6 +73,37 @@ def test_continue_finishes_the_run(conflicting: Landing) -> None:
     assert conflicting.pr(519)["draft"] is False
     assert not tree.exists()
     assert conflicting.invoke("continue").out.strip() == "nothing to continue: no run is open"
+
+
+def test_a_resolution_that_changes_nothing_is_left_out_on_request(conflicting: Landing) -> None:
+    """Resolved to what trunk has, with --drop-emptied, the commit is gone; the run still knows the flag."""
+    assert conflicting.invoke("rebase", "--pr", "519", "--drop-emptied").code == 3
+    tree = conflicting.waiting_tree()
+    Repo(tree).git("checkout", "--quiet", "origin/main", "--", "src/lib.rs")
+    ran = conflicting.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+    assert "left out: " in ran.out
+    assert conflicting.clone.subjects("origin/main..feat/two") == ["entry struct"]
+    assert conflicting.pr(519)["draft"] is False
+
+
+def test_a_resolution_that_leaves_nothing_stops(landing: Landing) -> None:
+    """All of #520 resolved away with --drop-emptied: its pull request would be closed for good, so nothing moves."""
+    assert landing.invoke("rebase", "--pr", "519").code == 0
+    landing.github.merge(SLUG, 519, method="squash", delete_branch="web")
+    landing.author.git("switch", "--quiet", "main")
+    landing.author.git("pull", "--quiet", "origin", "main", env=landing.environment())
+    landing.author.commit("trunk evicts", {"src/evict.rs": "//! Trunk's own.\n"}, author="Mallory")
+    landing.push_as_author("main")
+    before = landing.remote_head("feat/three")
+    assert landing.invoke("rebase", "--pr", "520", "--drop-emptied").code == 3
+    Repo(landing.waiting_tree()).git("checkout", "--quiet", "origin/main", "--", "src/evict.rs")
+    ran = landing.invoke("continue")
+    assert ran.code == 5, ran.out + ran.err
+    assert "nothing would be left of #520" in ran.err
+    assert "next: invoke abort\nnext: gh pr close 520\n" in ran.err
+    assert landing.remote_head("feat/three") == before
+    assert landing.invoke("abort").code == 0
 
 
 @pytest.mark.parametrize("how", ["commit", "cherry-pick"])

@@ -189,8 +189,60 @@ def test_an_entry_that_trunk_has_already(open_stack: YardLanding) -> None:
     author.commit("the same, by hand", {"src/evict.rs": "//! Evict.\n"})
     open_stack.push_as_author("main")
     out = restack(open_stack)
-    assert "changes nothing any more" in out
+    assert "nothing is left of #520: #519 has all of it" in out or "nothing is left of #520" in out
     assert_stacked(open_stack, ONE, TWO, THREE)
+
+
+def test_a_commit_that_trunk_has_already_is_left_out_on_request(open_stack: YardLanding) -> None:
+    """Foreseen and listed by the plan; kept without a word of ours, left out with --drop-emptied, also afterwards."""
+    author = open_stack.author
+    author.git("switch", "--quiet", "main")
+    author.commit("the same, by hand", {"src/entry.rs": "//! Entry.\n\n/// Entry.\npub struct Entry;\n"})
+    open_stack.push_as_author("main")
+    assert "1 commit will change nothing any more" in open_stack.invoke("restack", "--dry-run").out
+    out = restack(open_stack)
+    assert "to leave it out: invoke rebase --pr 519 --drop-emptied" in out
+    assert_stacked(open_stack, ONE, TWO, THREE)
+    assert "1 commit left out" in open_stack.invoke("restack", "--dry-run", "--drop-emptied").out
+    out = restack(open_stack, "--drop-emptied")
+    assert "left out: " in out
+    assert_stacked(open_stack, ONE, (519, TWO[1][1:]), THREE)
+    assert open_stack.invoke("undo").code == 0
+    assert_stacked(open_stack, ONE, TWO, THREE)
+
+
+@pytest.mark.parametrize(("typed", "left_out"), [(b"y\ny\n", True), (b"y\n\n", False), (b"y\n\4", False)])
+def test_on_a_terminal_a_person_is_asked(open_stack: YardLanding, typed: bytes, *, left_out: bool) -> None:
+    """What changes nothing any more is left out only by a yes; an empty answer and Ctrl-D are none."""
+    author = open_stack.author
+    author.git("switch", "--quiet", "main")
+    author.commit("the same, by hand", {"src/entry.rs": "//! Entry.\n\n/// Entry.\npub struct Entry;\n"})
+    open_stack.push_as_author("main")
+    ran = open_stack.on_terminal("restack", typed=typed)
+    assert ran.code == 0, ran.out
+    assert "Leave it out? [y/N]" in ran.out
+    assert_stacked(open_stack, ONE, (519, TWO[1][1:]) if left_out else TWO, THREE)
+
+
+def test_end_of_file_is_no_yes(open_stack: YardLanding) -> None:
+    """Ctrl-D where the whole is asked about: nothing is done, and nothing is a defect."""
+    before = refs(open_stack)
+    ran = open_stack.on_terminal("restack", typed=b"\4")
+    assert (ran.code, refs(open_stack)) == (0, before), ran.out
+
+
+def test_of_an_entry_something_stays(open_stack: YardLanding) -> None:
+    """Where nothing would be left, --drop-emptied stops there and says what to do; entries below are done."""
+    author = open_stack.author
+    author.git("switch", "--quiet", "main")
+    author.commit("the same, by hand", {"src/evict.rs": "//! Evict.\n"})
+    open_stack.push_as_author("main")
+    before = open_stack.remote_head("feat/three")
+    ran = open_stack.invoke("restack", "--drop-emptied")
+    assert ran.code == 5, ran.out + ran.err
+    assert "nothing would be left of #520" in ran.err
+    assert "next: gh pr close 520" in ran.err
+    assert open_stack.remote_head("feat/three") == before
 
 
 def test_a_bots_commit_is_never_discarded(open_stack: YardLanding) -> None:

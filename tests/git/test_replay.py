@@ -95,6 +95,32 @@ def test_a_patch_that_trunk_has_already_is_kept_and_told(diverged: Repo) -> None
     assert done.emptied == (done.mapped[0][1],)
 
 
+def test_a_commit_that_was_made_empty_is_not_told(diverged: Repo) -> None:
+    """`git commit --allow-empty`, to start CI again: kept as it is, and nothing to ask about."""
+    diverged.git("switch", "--quiet", "topic")
+    diverged.git("commit", "--quiet", "--allow-empty", "-m", "start CI")
+    git, onto = diverged.adapter, diverged.head("main")
+    own = history.chain(git, diverged.head("topic~5"), diverged.head("topic"))
+    done = replay.replay(git, own, onto, by=BY)
+    assert (len(done.mapped), done.emptied) == (len(own), ())
+
+
+def test_what_changes_nothing_is_left_out_on_request(diverged: Repo) -> None:
+    """Left out, the others come to the same tree; what sits where it belongs stays the very same commit."""
+    diverged.git("cherry-pick", "topic~3")
+    git, onto = diverged.adapter, diverged.head("main")
+    own = history.chain(git, diverged.head("topic~4"), diverged.head("topic"))
+    kept = replay.replay(git, own, onto, by=BY)
+    left = replay.replay(git, own, onto, by=BY, drop_empty=True)
+    assert (left.dropped, [old for old, _ in left.mapped]) == ((own[0].oid,), [each.oid for each in own[1:]])
+    assert git.tree(left.tip) == git.tree(kept.tip)
+    replay.check_replayed(git, own[1:], base=onto, tip=left.tip)
+    again = history.chain(git, onto, kept.tip)
+    assert replay.empty(git, again) == again[:1]
+    there = replay.replay(git, again[1:], again[0].oid, by=BY)
+    assert there.mapped == tuple((each.oid, each.oid) for each in again[1:])
+
+
 def test_a_conflict_stops_with_the_commit_and_its_files(diverged: Repo) -> None:
     """The first commit that does not apply is named with its files; those before it are done."""
     git = diverged.adapter

@@ -79,6 +79,9 @@ class Quiet:
     def progress(self, text: str) -> None:
         pass
 
+    def ask(self, _question: str) -> bool:
+        return False
+
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
         pass
 

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,22 @@ class Landing:
             check=False, stdin=subprocess.DEVNULL, timeout=300,
         )  # fmt: skip
         return Ran(done.returncode, done.stdout, done.stderr)
+
+    def on_terminal(self, *args: str, typed: bytes, **extra: str) -> Ran:
+        """Run `invoke` in the clone on a terminal of its own, where a person has typed ahead."""
+        ours, theirs = pty.openpty()
+        with os.fdopen(ours, "r+b", buffering=0) as screen, os.fdopen(theirs, "r+b", buffering=0) as terminal:
+            screen.write(typed)
+            child = subprocess.Popen(
+                [sys.executable, "-m", "invoke", *args], cwd=self.clone.path, start_new_session=True,
+                env=self.environment(TERM="xterm", **extra), stdin=terminal, stdout=terminal, stderr=terminal,
+            )  # fmt: skip
+            terminal.close()
+            shown = b""
+            with contextlib.suppress(OSError):  # EIO: nobody has the terminal any more
+                while chunk := screen.read(65536):
+                    shown += chunk
+            return Ran(child.wait(), shown.decode(), "")
 
     def remote_head(self, branch: str) -> str:
         """Return the tip of a branch on the simulated GitHub, or "" where it has none."""

@@ -41,7 +41,8 @@ class Replay:
         mapped: (old, new) of every commit replayed, in order.
         conflict: the commit that could not be merged, with the paths in conflict.
         rest: the commits from the conflicting one on, in order.
-        emptied: the new commits that change nothing any more; kept, and told.
+        emptied: the new commits that change nothing any more; kept, and told; none that was made empty.
+        dropped: the old commits that change nothing any more and were left out, as asked.
         regenerated: (new commit, path) of every file in conflict that was made again instead of being merged.
     """
 
@@ -50,6 +51,7 @@ class Replay:
     conflict: tuple[Commit, tuple[str, ...]] | None = None
     rest: tuple[Commit, ...] = ()
     emptied: tuple[Oid, ...] = ()
+    dropped: tuple[Oid, ...] = ()
     regenerated: tuple[tuple[Oid, str], ...] = ()
 
 
@@ -82,9 +84,16 @@ def signs(git: Git) -> bool:
 
 
 def replay(
-    git: Git, commits: Sequence[Commit], onto: Oid, *, by: str, sign: bool = False, resolve: Resolver | None = None
+    git: Git,
+    commits: Sequence[Commit],
+    onto: Oid,
+    *,
+    by: str,
+    sign: bool = False,
+    resolve: Resolver | None = None,
+    drop_empty: bool = False,
 ) -> Replay:
-    """Replay `commits`, oldest first, onto `onto`.
+    """Replay `commits`, oldest first, onto `onto`; what sits there already is taken as it is.
 
     Args:
         git: the repository.
@@ -93,27 +102,37 @@ def replay(
         by: the committer line (see `committer`).
         sign: sign the new commits, as the user's configuration asks.
         resolve: asked about a merge in conflict; None: every conflict is a person's.
+        drop_empty: leave out what changes nothing, what was made so too: after an earlier replay the two are alike.
     """
     tip, tree = onto, git.tree(onto)
     mapped: list[tuple[Oid, Oid]] = []
     emptied: list[Oid] = []
+    dropped: list[Oid] = []
     made: list[tuple[Oid, str]] = []
     for index, commit in enumerate(commits):
         merged = pick(git, commit, tree)
         resolved = resolve(tree, merged.tree, merged.conflicts) if merged.conflicts and resolve else None
         if merged.conflicts and resolved is None:
             rest = tuple(commits[index:])
-            return Replay(
-                tip, tuple(mapped), (commit, merged.conflicts), rest, tuple(emptied), regenerated=tuple(made)
-            )
+            met = (commit, merged.conflicts)
+            return Replay(tip, tuple(mapped), met, rest, tuple(emptied), tuple(dropped), tuple(made))
         after = resolved or merged.tree
-        new = write_commit(git, commit, tree=after, parent=tip, by=by, sign=sign)
-        if after == tree:
+        if after == tree and drop_empty:
+            dropped.append(commit.oid)
+            continue
+        stays = commit.parents == (tip,) and not merged.conflicts
+        new = commit.oid if stays else write_commit(git, commit, tree=after, parent=tip, by=by, sign=sign)
+        if after == tree and not empty(git, [commit]):
             emptied.append(new)
         made += [(new, path) for path in merged.conflicts]
         mapped.append((commit.oid, new))
         tip, tree = new, after
-    return Replay(tip, tuple(mapped), emptied=tuple(emptied), regenerated=tuple(made))
+    return Replay(tip, tuple(mapped), None, (), tuple(emptied), tuple(dropped), tuple(made))
+
+
+def empty(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
+    """Return those of the commits that change nothing."""
+    return tuple(commit for commit in commits if git.tree(commit.parents[0]) == commit.tree)
 
 
 def pick(git: Git, commit: Commit, onto_tree: Oid) -> Merge:

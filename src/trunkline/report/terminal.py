@@ -42,6 +42,29 @@ class Terminal:
         self._commands: list[str] = []
         self._status: Status | None = None
         self._width = _LABEL_WIDTH
+        self.asks = False
+        """A person is there, and was asked before."""
+
+    def ask(self, question: str) -> bool:
+        """Ask, where a person can answer; no is what an empty answer means."""
+        if not self.asks:
+            return False
+        was, self._status = self._status, None
+        if was is not None:
+            was.stop()
+        answer = self.answer(f"     {question} [y/N] ")
+        if was is not None:
+            was.start()
+            self._status = was
+        return answer in {"y", "yes"}
+
+    def answer(self, prompt: str) -> str:
+        """Return what a person types, small, blanks around it taken off; end of file (Ctrl-D) is a no."""
+        try:
+            return self.console.input(for_terminal(self._clean(prompt)), markup=False).strip().lower()
+        except EOFError:
+            self.console.print()
+            return "no"
 
     def line(self, *parts: tuple[str, str] | str) -> None:
         """Print one line made of (text, style) parts."""

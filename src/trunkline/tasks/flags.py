@@ -21,6 +21,7 @@ HELP = {
     "method": "how to merge: squash, merge or rebase; default: stack.toml's, else squash where it is allowed",
     "watch": "wait for hours, for reviewers too",
     "json": "one JSON object on stdout; progress on stderr",
+    "drop-emptied": "leave out commits that change nothing any more; else they are kept, and listed",
     "yes": "ask nothing",
 }
 
@@ -34,7 +35,9 @@ STEP_FLAGS = ("pr", "stack", "skip", "accept-unavailable", "fork-point", "fresh"
 """What every step of a landing takes."""
 
 
-def options_of(skip: str, accept_unavailable: str, fork_point: str, *, fresh: bool, no_push: bool) -> Options:
+def options_of(
+    skip: str, accept_unavailable: str, fork_point: str, *, fresh: bool, no_push: bool, drop_emptied: bool = False
+) -> Options:
     """Return what the flags of a landing ask for.
 
     Raises:
@@ -42,7 +45,7 @@ def options_of(skip: str, accept_unavailable: str, fork_point: str, *, fresh: bo
     """
     skipped = rebase.step_names(skip) | (rebase.PUBLISHING if no_push else frozenset())
     accepted = frozenset(name.strip() for name in accept_unavailable.split(",") if name.strip())
-    return Options(skipped, accepted, fork_point, fresh)
+    return Options(skipped, accepted, fork_point, fresh, drop_emptied=drop_emptied)
 
 
 def one_of(flag: str, given: str, known: Sequence[str]) -> str:

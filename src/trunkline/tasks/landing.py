@@ -53,7 +53,7 @@ def _conclude(told: Told, context: Context, performed: Performed) -> None:
         told.terminal.next(f"#{above.pr} {above.title}: invoke rebase --pr {above.pr}")
 
 
-@task(name="rebase", help=help_of(*STEP_FLAGS, "no-push"))
+@task(name="rebase", help=help_of(*STEP_FLAGS, "no-push", "drop-emptied"))
 def rebase_(
     _: InvokeContext,
     pr: str | None = None,
@@ -63,13 +63,16 @@ def rebase_(
     fork_point: str = "",
     fresh: bool = False,
     no_push: bool = False,
+    drop_emptied: bool = False,
     dry_run: bool = False,
     json: bool = False,
     yes: bool = False,
 ) -> None:
     """Land one entry, steps 1 to 11: rebase, verify with cargo, push, mark ready, leave the evidence."""
     with telling(rebase.WHOLE, json_wanted=json) as told:
-        options = options_of(skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push)
+        options = options_of(
+            skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied
+        )  # fmt: skip
         context = open_context(pr, stack=stack, options=options, tell=told.terminal)
         if not (dry_run or yes):
             told.confirm(_question(context))

@@ -48,7 +48,8 @@ class Told:
         if self.json_wanted or not (sys.stdin.isatty() and self.terminal.console.is_terminal):
             return
         self.terminal.line(question)
-        if self.terminal.console.input("Go on? [Y/n] ").strip().lower() not in {"", "y", "yes"}:
+        self.terminal.asks = True
+        if self.terminal.answer("Go on? [Y/n] ") not in {"", "y", "yes"}:
             raise Exit(code=int(ExitCode.OK))
 
     def plan(self, plan: Plan) -> None:

@@ -22,19 +22,20 @@ def _headline(told: Told, context: Context) -> None:
     told.terminal.headline(f"{context.stack.name or 'stack'} {listed} -> {context.stack.trunk}")
 
 
-@task(help=help_of("stack", "skip", "no-push", "dry-run", "json", "yes"))
+@task(help=help_of("stack", "skip", "no-push", "drop-emptied", "dry-run", "json", "yes"))
 def restack(
     _: InvokeContext,
     stack: str = "",
     skip: str = "",
     no_push: bool = False,
+    drop_emptied: bool = False,
     dry_run: bool = False,
     json: bool = False,
     yes: bool = False,
 ) -> None:
     """Bring every open entry onto its base again, in one pass, and push what moved, all or none."""
     with telling("restack", json_wanted=json) as told:
-        options = options_of(skip, "", "", fresh=False, no_push=no_push)
+        options = options_of(skip, "", "", fresh=False, no_push=no_push, drop_emptied=drop_emptied)
         context = open_stack(stack=stack, options=options, tell=told.terminal)
         _headline(told, context)
         if dry_run:
@@ -46,7 +47,8 @@ def restack(
 
 
 @task(help={
-    **help_of("stack", "skip", "accept-unavailable", "fresh", "require", "method", "watch", "dry-run", "json", "yes"),
+    **help_of("stack", "skip", "accept-unavailable", "fresh", "require", "method", "watch", "drop-emptied",
+              "dry-run", "json", "yes"),
     "pr": "the last entry to land; default: the whole stack",
 })  # fmt: skip
 def land(
@@ -59,6 +61,7 @@ def land(
     method: str = "",
     fresh: bool = False,
     watch: bool = False,
+    drop_emptied: bool = False,
     dry_run: bool = False,
     json: bool = False,
     yes: bool = False,
@@ -66,7 +69,7 @@ def land(
     """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge; then the next entry."""
     with telling("land", json_wanted=json) as told:
         options = replace(
-            options_of(skip, accept_unavailable, "", fresh=fresh, no_push=False),
+            options_of(skip, accept_unavailable, "", fresh=fresh, no_push=False, drop_emptied=drop_emptied),
             require=one_of("--require", require, ("checks", "gates")),
             method=one_of("--method", method, ("squash", "merge", "rebase")),
             watch=watch,

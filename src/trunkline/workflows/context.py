@@ -29,6 +29,9 @@ class Listener(Teller, Protocol):
     def progress(self, text: str) -> None:
         """A line of progress within a step."""
 
+    def ask(self, question: str, /) -> bool:
+        """Ask a person, where one can answer and was not told to be left alone; elsewhere the answer is no."""
+
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
         """These gates run, each since a time of the monotonic clock; this is what some printed last."""
 
@@ -45,6 +48,7 @@ class Options:
         require: what a merge requires, checks or gates; "": as stack.toml says.
         method: how to merge; "": as stack.toml says.
         watch: wait for hours, for reviewers too.
+        drop_emptied: commits that change nothing any more are left out.
     """
 
     skip: frozenset[StepName] = frozenset()
@@ -54,6 +58,7 @@ class Options:
     require: str = ""
     method: str = ""
     watch: bool = False
+    drop_emptied: bool = False
 
 
 @dataclass

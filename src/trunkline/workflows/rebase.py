@@ -179,6 +179,7 @@ def options_of(started: Any) -> Options:
         require=str(started.get("require", "")),
         method=str(started.get("method", "")),
         watch=bool(started.get("watch", False)),
+        drop_emptied=bool(started.get("drop_emptied", False)),
     )
 
 
@@ -205,6 +206,7 @@ def started(context: Context, intended: Plan) -> dict[str, Any]:
         "require": options.require,
         "method": options.method,
         "watch": options.watch,
+        "drop_emptied": options.drop_emptied,
         "steps": [step_data(step) for step in intended.steps],
     }
 

@@ -68,6 +68,11 @@ class Foreseen:
     done: replay.Replay
     snapshot: Snapshot
 
+    @property
+    def nothing(self) -> bool:
+        """The commits are where they belong, and all of them stay."""
+        return self.work.fork == self.work.base and not self.done.mapped
+
     def still_holds(self, context: Context) -> bool:
         """Say whether all that the decision was made from is as it was: GitHub's word, the tips, the base.
 
@@ -103,15 +108,38 @@ def foresee(context: Context) -> Foreseen:
     Raises:
         Refused: see `decide`; or a signature would be lost.
     """
-    work = decide(context)
-    if work.fork == work.base:
+    work, drop = decide(context), context.options.drop_emptied
+    if work.fork == work.base and not (drop and replay.empty(context.git, work.own)):
         done = replay.Replay(work.tip, ())
     else:
         sign = replay.signs(context.git)
         _refuse_unsigned(work, sign=sign)
         by = replay.committer(context.git)
-        done = replay.replay(context.git, work.own, work.base, by=by, sign=sign, resolve=resolver(context))
+        done = replay.replay(
+            context.git, work.own, work.base, by=by, sign=sign, resolve=resolver(context), drop_empty=drop
+        )
+        refuse_nothing_left(context, work, done)
     return Foreseen(work, done, context.world().snapshot)
+
+
+def refuse_nothing_left(context: Context, work: Work, done: replay.Replay, *, first: tuple[str, ...] = ()) -> None:
+    """Refuse a replay that leaves all of the entry's commits out.
+
+    Args:
+        context: whose entry it is.
+        work: what was to be replayed.
+        done: what became of it.
+        first: what is to be typed before anything else.
+
+    Raises:
+        Refused: see above.
+    """
+    if len(done.dropped) == len(work.own):
+        raise Refused(
+            f"nothing would be left of #{context.entry.pr}: all of its commits are in {work.base_name}",
+            why="pushing that would close it for good; close it yourself, and take it out of stack.toml",
+            next_command=(*first, f"gh pr close {context.entry.pr}", "${EDITOR:-vi} stack.toml"),
+        )
 
 
 def resolver(context: Context) -> replay.Resolver | None:

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.adapters import history, refs, replay
-from trunkline.domain.commits import counted
+from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Paused, Refused
-from trunkline.domain.names import branch_name, oid, short
+from trunkline.domain.names import Oid, branch_name, oid, short
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting, Pause
 from trunkline.workflows import branch, conflict
 from trunkline.workflows.context import Context
 from trunkline.workflows.steps.switch import refuse_unmovable
-from trunkline.workflows.work import Foreseen, Work, foresee, resolver
+from trunkline.workflows.work import Foreseen, Work, foresee, refuse_nothing_left, resolver
 
 
 def plan(context: Context) -> Step:
@@ -40,7 +40,7 @@ def forecast(context: Context) -> Step:
     context.seen.foreseen[context.entry.pr] = foreseen
     context.seen.planned[context.entry.pr] = done.tip
     command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"
-    if work.fork == work.base:
+    if foreseen.nothing:
         return Step(StepName.ONTO, f"nothing: {counted(len(work.own))} on {work.base_name} already", ())
     does = f"replay {counted(len(work.own))} onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
     return Step(StepName.ONTO, does + _expected(done), (command,), mutates=True)
@@ -57,7 +57,9 @@ def foretold(context: Context, below: Entry) -> str:
 def _expected(done: replay.Replay) -> str:
     if done.conflict is None:
         made = sorted({path for _, path in done.regenerated})
-        return f"no conflict but in {', '.join(made)}, which cargo makes again" if made else "no conflict"
+        told = f"no conflict but in {', '.join(made)}, which cargo makes again" if made else "no conflict"
+        told += f"; {counted(len(done.emptied))} will change nothing any more" if done.emptied else ""
+        return told + (f"; {counted(len(done.dropped))} left out, which change nothing" if done.dropped else "")
     return f"conflict in {short(done.conflict[0].oid)}: {', '.join(done.conflict[1])}"
 
 
@@ -75,9 +77,24 @@ def perform(context: Context, acting: Acting) -> Outcome:
     """
     refuse_unmovable(context.world().local)
     foreseen = _as_planned(context)
-    if foreseen.work.fork == foreseen.work.base:
+    if foreseen.nothing:
         return _nothing(context, acting, foreseen.work)
+    if _left_out(context, foreseen):
+        dropping = dataclasses.replace(context.options, drop_emptied=True)
+        foreseen = foresee(dataclasses.replace(context, options=dropping))
     return _concluded(context, acting, foreseen.work, foreseen.done, resolved=())
+
+
+def _left_out(context: Context, foreseen: Foreseen) -> bool:
+    """Ask whether commits that change nothing any more are left out, where that leaves something."""
+    done, own = foreseen.done, foreseen.work.own
+    if done.conflict or not 0 < len(done.emptied) < len(own):
+        return False
+    subjects = {new: commit.subject for commit, (_, new) in zip(own, done.mapped, strict=True)}
+    for name in done.emptied:
+        told = f'"{subjects[name]}" changes nothing any more: {foreseen.work.base_name} has it'
+        context.tell.progress(f"{short(name)} {told}")
+    return context.tell.ask(f"Leave {'it' if len(done.emptied) == 1 else 'them'} out?")
 
 
 def _as_planned(context: Context) -> Foreseen:
@@ -120,26 +137,38 @@ def resume(
     rest = replay.reread(git, [oid(name) for name in paused["rest"]])
     handled = (*paused["resolved"], rest[0].oid)
     if moved and context.local_tip() == moved:
-        tip = oid(moved)
-        pairs = zip(own, history.chain(git, work.base, tip), strict=False)
-        done = replay.Replay(tip, tuple((old.oid, new.oid) for old, new in pairs))
+        done = _as_moved(own, history.chain(git, work.base, oid(moved)), oid(moved))
+        tip = done.tip
         return _concluded(context, acting, dataclasses.replace(work, local=tip), done, resolved=handled)
     by, sign = replay.committer(git), replay.signs(git)
-    onto = oid(paused["onto"])
+    onto, drop = oid(paused["onto"]), context.options.drop_emptied
     if resolved:
         new = oid(resolved)
     else:
         tree = conflict.resolution(context, Path(paused["worktree"]), onto, paused)
-        new = replay.write_commit(git, rest[0], tree=tree, parent=onto, by=by, sign=sign)
+        leaves = drop and tree == git.tree(onto)
+        new = onto if leaves else replay.write_commit(git, rest[0], tree=tree, parent=onto, by=by, sign=sign)
         conflict.remember(context, acting, Path(paused["worktree"]))
         # A person made this: kept and journaled before the work tree may go, so that a kill cannot lose it.
         refs.back_up(git, acting.lease, branch_name(f"resolution-{short(new)}"), new)
         acting.note("resolved", new=new)
     context.tell.progress(f'resolved: {short(rest[0].oid)} "{rest[0].subject}"')
-    further = replay.replay(git, rest[1:], new, by=by, sign=sign, resolve=resolver(context))
+    further = replay.replay(git, rest[1:], new, by=by, sign=sign, resolve=resolver(context), drop_empty=drop)
     mapped = tuple((oid(a), oid(b)) for a, b in paused["mapped"])
-    done = dataclasses.replace(further, mapped=(*mapped, (rest[0].oid, new), *further.mapped))
+    dropped = tuple(oid(name) for name in paused.get("dropped", ()))
+    first = (((rest[0].oid, new),), ()) if new != onto else ((), (rest[0].oid,))
+    done = dataclasses.replace(
+        further, mapped=(*mapped, *first[0], *further.mapped), dropped=(*dropped, *first[1], *further.dropped)
+    )  # fmt: skip
     return _concluded(context, acting, work, done, resolved=handled)
+
+
+def _as_moved(own: Sequence[Commit], new: Sequence[Commit], tip: Oid) -> replay.Replay:
+    """Return the replay that a branch which was moved already holds: what it lacks was left out."""
+    left = list(new)
+    pairs = [(old.oid, left.pop(0).oid) for old in own if left and old.same_as(left[0])]
+    kept = {old for old, _ in pairs}
+    return replay.Replay(tip, tuple(pairs), dropped=tuple(old.oid for old in own if old.oid not in kept))
 
 
 def _concluded(
@@ -147,8 +176,10 @@ def _concluded(
 ) -> Outcome:
     if done.conflict:
         raise _pause(context, acting, work, done, resolved)
+    refuse_nothing_left(context, work, done, first=("invoke abort",))
     git = context.git
-    replay.check_replayed(git, work.own, base=work.base, tip=done.tip)
+    kept = [commit for commit in work.own if commit.oid not in done.dropped]
+    replay.check_replayed(git, kept, base=work.base, tip=done.tip)
     if not resolved:
         _check_against_merge(context, work, done)
     refs.back_up(git, acting.lease, context.entry.branch, work.tip)
@@ -158,10 +189,15 @@ def _concluded(
     made = [f"{path} of {short(name)} was made again by cargo: the gates judge it" for name, path in done.regenerated]
     empty = [
         f"{short(name)} changes nothing any more: it is kept, empty; "
-        f"to leave it out: git rebase --onto {short(name)}^ {short(name)} {context.entry.branch}"
+        f"to leave it out: invoke rebase --pr {context.entry.pr} --drop-emptied"
         for name in done.emptied
     ]
-    notes = (*work.notes, *made, *empty)
+    if empty and len(empty) == len(kept):
+        all_of_it = f"nothing is left of #{context.entry.pr}: {work.base_name} has all of it"
+        empty = [f"{all_of_it}; to close it: gh pr close {context.entry.pr}"]
+    subjects = {commit.oid: commit.subject for commit in work.own}
+    out = [f'left out: {short(name)} "{subjects[name]}", which changes nothing any more' for name in done.dropped]
+    notes = (*work.notes, *made, *empty, *out)
     facts = {
         **work.facts(),
         "branch": context.entry.branch,
@@ -170,13 +206,14 @@ def _concluded(
     }
     return Outcome(
         "rebased",
-        f"{counted(len(work.own))}, fork point {short(work.fork)} ({work.about}), {met}",
+        f"{counted(len(kept))}, fork point {short(work.fork)} ({work.about}), {met}",
         Mark.WARNED if empty else Mark.DONE,
         notes,
         {
             **facts,
             "resolved": list(resolved),
             "emptied": list(done.emptied),
+            "dropped": list(done.dropped),
             "regenerated": [list(each) for each in done.regenerated],
         },
     )
@@ -233,6 +270,7 @@ def _pause(context: Context, acting: Acting, work: Work, done: replay.Replay, re
         onto=done.tip,
         rest=[each.oid for each in done.rest],
         mapped=[list(pair) for pair in done.mapped],
+        dropped=list(done.dropped),
         resolved=list(resolved),
         files=list(paths),
         conflicts=met,
