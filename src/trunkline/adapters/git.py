@@ -14,6 +14,7 @@ from pathlib import Path
 from trunkline.adapters.graph import Graph
 from trunkline.adapters.lease import Lease
 from trunkline.adapters.patience import passes
+from trunkline.adapters.pending import Pending
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import OutsideFailed, Transient, TrunklineError, UsageError
 from trunkline.domain.names import Oid, oid
@@ -48,7 +49,11 @@ class Git:
         trees: commit -> its tree, as far as read or written.
         commits: the commits read so far; those that are `patched` with their patch ids.
         backups: run -> the backup refs that it made.
+        pending: objects that we made and no git has seen yet.
         graphs: the commits of the stack, where they were loaded (`history.load`).
+        forest: the trees read so far: name -> (mode, object id) (`trees.load`).
+        keeping: (tree, another) -> whether the other has every path of the first.
+        merges: the three-way merges that git has done: (base, ours, theirs) -> its tree, the paths in conflict.
     """
 
     cwd: Path
@@ -58,7 +63,13 @@ class Git:
     commits: dict[Oid, Commit] = field(default_factory=dict, repr=False, compare=False)
     patched: set[Oid] = field(default_factory=set, repr=False, compare=False)
     backups: dict[str, dict[str, Oid]] = field(default_factory=dict, repr=False, compare=False)
+    pending: Pending = field(default_factory=Pending, repr=False, compare=False)
     graphs: list[Graph] = field(default_factory=list, repr=False, compare=False)
+    forest: dict[Oid, dict[bytes, tuple[bytes, Oid]]] = field(default_factory=dict, repr=False, compare=False)
+    keeping: dict[tuple[Oid, Oid], bool] = field(default_factory=dict, repr=False, compare=False)
+    merges: dict[tuple[Oid, Oid, Oid], tuple[Oid, tuple[str, ...]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     _facts: dict[tuple[object, ...], proc.Completed] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, cwd: Path) -> Git:
@@ -92,6 +103,8 @@ class Git:
         Raises:
             TrunklineError: its exit code is not one of `ok`.
         """
+        if self.pending.named_by(args, stdin):
+            self._hand_over(settled=False)
         return self._run(args, ok=ok, stdin=stdin, network=network, env=env)
 
     def mutate(
@@ -121,6 +134,7 @@ class Git:
         assert lease.run, "a mutation needs a run that holds the lease"  # noqa: S101 -- a proof, not input
         if self.echo is not None and told:
             self.echo(told)
+        self._hand_over(settled=True)
         return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
 
     def _run(
@@ -148,6 +162,28 @@ class Git:
         if done.returncode not in ok:
             raise _failure(told, network=network)
         return told
+
+    def _hand_over(self, *, settled: bool) -> None:
+        """Let git have the objects that wait; settled: durably, since a ref may hold them next.
+
+        Raises:
+            OutsideFailed: the disk is full, or does not take them.
+        """
+        try:
+            if self.pending.objects:
+                self.pending.write(self.common_dir() / "objects", self.object_format(), self._index_pack)
+            if settled:
+                self.pending.settle()
+        except (OSError, TrunklineError) as error:
+            why = error.stderr if isinstance(error, TrunklineError) else str(error)
+            raise OutsideFailed("objects could not be written", why=why, next_command="df .") from error
+
+    def _index_pack(self, pack: bytes) -> None:
+        self._run(("index-pack", "--stdin"), ok=(0,), stdin=pack)
+
+    def object_format(self) -> str:
+        """Return sha1 or sha256: git's names are hashlib's."""
+        return self.fact("rev-parse", "--show-object-format=storage").text
 
     def resolve(self, revision: str) -> Oid | None:
         """Return the commit that `revision` names, or None when it names none here."""
@@ -200,10 +236,10 @@ class Git:
         return self.common_dir() / "trunkline"
 
 
-def is_old(version: str) -> bool:
-    """Say whether `git version` tells of one below the minimum; what it does not tell is not held against it."""
+def is_old(version: str, least: tuple[int, int] = MINIMUM) -> bool:
+    """Say whether `git version` tells of one below a release; what it does not tell is not held against it."""
     match = re.search(r"(\d+)\.(\d+)", version)
-    return match is not None and (int(match[1]), int(match[2])) < MINIMUM
+    return match is not None and (int(match[1]), int(match[2])) < least
 
 
 def _failure(done: proc.Completed, *, network: bool) -> TrunklineError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from trunkline.adapters import objects
 from trunkline.adapters.git import Git
 from trunkline.adapters.graph import Graph
 from trunkline.domain.commits import Commit
-from trunkline.domain.errors import Defect, OutsideFailed
 from trunkline.domain.names import BranchName, Oid, branch_ref, oid
 
 
@@ -20,16 +20,10 @@ def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
         OutsideFailed: what git answers is no such list.
     """
     unread = [name for name in dict.fromkeys(oids) if name not in git.commits]
-    if unread:
-        output = git.query("cat-file", "--batch", stdin="".join(f"{name}\n" for name in unread).encode()).stdout
-        try:
-            commits = list(_parsed(output, unread))
-        except (ValueError, LookupError) as error:
-            raise OutsideFailed("git cat-file answered what cannot be understood", why=repr(error)) from error
-        for commit in commits:
-            git.commits[commit.oid] = commit
-            git.trees[commit.oid] = commit.tree
-            git.present.add(commit.oid)
+    for name, raw in objects.read(git, unread, b"commit"):
+        git.commits[name] = commit = _commit(name, raw)
+        git.trees[name] = commit.tree
+        git.present.add(name)
     return tuple(git.commits[name] for name in oids)
 
 
@@ -158,21 +152,6 @@ def missing(git: Git, names: Iterable[Oid]) -> frozenset[Oid]:
         lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).text.splitlines()
         git.present.update(oid(line.split()[0]) for line in lines if line.endswith(" commit"))
     return frozenset(name for name in unknown if name not in git.present)
-
-
-def _parsed(output: bytes, oids: Sequence[Oid]) -> Iterator[Commit]:
-    start = 0
-    for name in oids:
-        end = output.index(b"\n", start)
-        header = output[start:end].split()
-        if len(header) != 3 or header[1] != b"commit":  # noqa: PLR2004 -- "<oid> <type> <size>"
-            raise Defect(
-                f"{name} is not a commit of this repository", why=output[start:end].decode("utf-8", "replace")
-            )
-        start = end + 1
-        size = int(header[2])
-        yield _commit(name, output[start : start + size])
-        start += size + 1
 
 
 def _commit(name: Oid, raw: bytes) -> Commit:

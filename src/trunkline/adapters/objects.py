@@ -1,59 +1,53 @@
-"""Writes commit objects as git stores them loose (gitformat-loose(5)), without a process for each.
+"""Reads objects, and makes new ones, many at once: a process for each takes 4 ms, as `git hash-object` or `cat-file`.
 
-`git hash-object -w` and `git commit-tree` take 4 ms each, writing the file 0.2 ms; a replay writes three commits for
-every one that it replays (two of them for the merge alone), a restack of 20 entries 140 (measured, 2026-11-23).
-Everything is read back by git itself before a ref moves (`replay.check_replayed`).
+A restack of 20 entries makes 100 objects (measured, 2026-11-27). All is read back by git itself before a ref moves
+(`replay.check_replayed`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
-import zlib
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from trunkline.adapters.git import Git
-from trunkline.domain.errors import OutsideFailed
-from trunkline.domain.names import Oid, oid
+from trunkline.domain.errors import Defect, OutsideFailed
+from trunkline.domain.names import Oid
 
 
-def write_commit(git: Git, raw: bytes, *, durable: bool = True) -> Oid:
-    """Write a commit object and return its id; one that is there already stays.
-
-    Args:
-        git: the repository.
-        raw: the object's content: headers, an empty line, the message.
-        durable: fsync it, as `core.fsync=all` would; not worth it for what no ref will hold.
+def read(git: Git, names: Sequence[Oid], kind: bytes) -> tuple[tuple[Oid, bytes], ...]:
+    """Return objects of one kind with their content, in the order asked for, by one process.
 
     Raises:
-        OutsideFailed: the disk is full, or does not take it.
+        Defect: one is not there, or of another kind.
+        OutsideFailed: what git answers is no such list.
     """
-    stored = b"commit %d\0" % len(raw) + raw
-    name = hashlib.new(_object_format(git), stored, usedforsecurity=False).hexdigest()
-    path = git.common_dir() / "objects" / name[:2] / name[2:]
-    if not path.exists():
-        try:
-            _write(path, zlib.compress(stored, 1), durable=durable)
-        except OSError as error:
-            raise OutsideFailed("a commit could not be written", why=str(error), next_command="df .") from error
-    git.present.add(oid(name))
-    return oid(name)
+    if not names:
+        return ()
+    output = git.query("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()).stdout
+    try:
+        return tuple(_parsed(output, names, kind))
+    except (ValueError, LookupError) as error:
+        raise OutsideFailed("git cat-file answered what cannot be understood", why=repr(error)) from error
 
 
-def _object_format(git: Git) -> str:
-    """Return sha1 or sha256: git's names are hashlib's."""
-    return git.fact("rev-parse", "--show-object-format=storage").text
+def _parsed(output: bytes, names: Sequence[Oid], kind: bytes) -> Iterator[tuple[Oid, bytes]]:
+    start = 0
+    for name in names:
+        end = output.index(b"\n", start)
+        header = output[start:end].split()
+        if len(header) != 3 or header[1] != kind:  # noqa: PLR2004 -- "<oid> <type> <size>"
+            raise Defect(
+                f"{name} is not a {kind.decode()} of this repository",
+                why=output[start:end].decode("utf-8", "replace"),
+            )
+        start = end + 1
+        size = int(header[2])
+        yield name, output[start : start + size]
+        start += size + 1
 
 
-def _write(path: Path, content: bytes, *, durable: bool) -> None:
-    path.parent.mkdir(exist_ok=True)
-    # git-gc(1) prunes what is called tmp_obj_*, should we be killed here.
-    handle, temporary = tempfile.mkstemp(prefix="tmp_obj_", dir=path.parent)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-        os.fchmod(stream.fileno(), 0o444)
-        if durable:
-            stream.flush()
-            os.fsync(stream.fileno())
-    Path(temporary).replace(path)
+def make(git: Git, kind: bytes, content: bytes) -> Oid:
+    """Make a commit or a tree and return its name; git gets it when it is asked about it (`adapters/pending.py`)."""
+    name = git.pending.add(kind, content, git.object_format())
+    if kind == b"commit":
+        git.present.add(name)
+    return name

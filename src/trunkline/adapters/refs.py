@@ -83,13 +83,41 @@ def fetch(git: Git, lease: Lease, remote: str, wanted: Mapping[str, str]) -> Non
         wanted: full remote ref -> full local ref; every remote ref must exist.
     """
     specs = [f"+{theirs}:{ours}" for theirs, ours in wanted.items()]
-    told = f"git fetch {remote} " + " ".join(theirs.removeprefix("refs/heads/") for theirs in wanted)
     patiently(
         lambda: git.mutate(
             lease, "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
-            "--quiet", "--end-of-options", remote, *specs, network=True, told=told,
+            "--quiet", "--end-of-options", remote, *specs, network=True, told=_fetch_typed(remote, wanted),
         )
     )  # fmt: skip
+
+
+def follow(
+    git: Git, lease: Lease, remote: str, wanted: Mapping[str, str], held: Mapping[str, Oid], seen: Mapping[str, Oid]
+) -> None:
+    """Let local refs hold what the remote was just seen to hold, as `fetch` does, where all of it is here already.
+
+    Nobody is asked again: a fetch is a second round trip to the remote. Where a ref moved meanwhile (an editor that
+    fetches), the remote has the word.
+
+    Args:
+        git: the repository.
+        lease: proof.
+        remote: the remote's name.
+        wanted: full remote ref -> full local ref.
+        held: local ref -> what it holds; absent: nothing.
+        seen: remote ref -> what the remote holds; here already.
+    """
+    moves = "".join(f"update {ours} {seen[theirs]} {held.get(ours, ZERO_OID)}\n" for theirs, ours in wanted.items())
+    done = git.mutate(
+        lease, "update-ref", "-m", f"trunkline {lease.run}: fetch", "--stdin", ok=(0, 128), stdin=moves.encode(),
+        told=_fetch_typed(remote, wanted),
+    )  # fmt: skip
+    if done.returncode != 0:
+        fetch(git, lease, remote, wanted)
+
+
+def _fetch_typed(remote: str, wanted: Mapping[str, str]) -> str:
+    return f"git fetch {remote} " + " ".join(theirs.removeprefix("refs/heads/") for theirs in wanted)
 
 
 def move_ref(git: Git, lease: Lease, ref: str, *, new: Oid, old: Oid | None, why: str) -> None:
@@ -156,8 +184,7 @@ def back_up_all(git: Git, lease: Lease, tips: Sequence[tuple[BranchName, Oid]]) 
     if made and not held:
         lines = "".join(f"create {ref} {tip}\n" for ref, tip in made.items())
         git.mutate(
-            lease, "update-ref", "--create-reflog", "-m", f"trunkline {lease.run}: backup", "--stdin",
-            stdin=lines.encode(),
+            lease, "update-ref", "-m", f"trunkline {lease.run}: backup", "--stdin", stdin=lines.encode()
         )  # fmt: skip
         held.update(made)
 

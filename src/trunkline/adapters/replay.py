@@ -11,17 +11,20 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from trunkline.adapters import objects
-from trunkline.adapters.git import Git
+from trunkline.adapters import objects, trees
+from trunkline.adapters.git import Git, is_old
 from trunkline.adapters.history import chain, read_commits
 from trunkline.domain.commits import Commit
-from trunkline.domain.errors import Defect, UsageError
+from trunkline.domain.errors import Defect, OutsideFailed, UsageError
 from trunkline.domain.names import Oid, oid, short
 
 _MERGED = (0, 1)  # git-merge-tree(1): 0 clean, 1 conflicts, anything else an error
+_MANY = (2, 39)  # `merge-tree --stdin` came with it (git's release notes)
+_WORTH_READING = 3
+"""Commits from which on reading their trees, a process a level of directories, beats a `merge-tree` for each."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ def replay(
         drop_empty: leave out what changes nothing, what was made so too: after an earlier replay the two are alike.
     """
     tip, tree = onto, git.tree(onto)
+    if len(commits) >= _WORTH_READING:
+        load(git, commits, tree)
     mapped: list[tuple[Oid, Oid]] = []
     emptied: list[Oid] = []
     dropped: list[Oid] = []
@@ -138,25 +143,61 @@ def empty(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
 def pick(git: Git, commit: Commit, onto_tree: Oid) -> Merge:
     """Merge one commit's change into a tree, without writing the commit."""
     (parent,) = commit.parents
-    if git.tree(parent) == onto_tree:
-        return Merge(commit.tree, ())
+    before = git.tree(parent)
+    known = commit.tree if before == onto_tree else trees.merged(git, before, onto_tree, commit.tree)
+    if known is not None:
+        return Merge(known, ())
     # A commit of `onto`'s tree on the commit's own parent: the merge base of the two is that parent.
     return _merged(git, _wrapped(git, onto_tree, parent), commit.oid)
 
 
-def three_way(git: Git, *, base: Oid, ours: Oid, theirs: Oid) -> Merge:
-    """Merge the trees of two commits over a base of our choice.
+def load(git: Git, commits: Iterable[Commit], onto_tree: Oid) -> None:
+    """Read the trees that replaying commits onto a tree will look into, so that `pick` needs no process for them."""
+    before = [(git.tree(commit.parents[0]), commit.tree) for commit in commits if len(commit.parents) == 1]
+    trees.load(git, [*before, *((parent, onto_tree) for parent, _ in before)])
 
-    `merge-tree --merge-base` came with git 2.40; two commits made for this merge alone, whose only parent is a
-    commit with the base's tree, give any git from 2.38 on the same base.
+
+def three_way(git: Git, *, base: Oid, ours: Oid, theirs: Oid) -> Merge:
+    """Merge the trees of two commits over a base that `theirs` descends from in one line; git does it, not we."""
+    three_ways(git, [(base, ours, theirs)])
+    return Merge(*git.merges[base, ours, theirs])
+
+
+def three_ways(git: Git, wanted: Iterable[tuple[Oid, Oid, Oid]]) -> None:
+    """Do several such merges at once, by one process where git can; `three_way` then knows them.
+
+    `merge-tree --merge-base` came with git 2.40; a commit made for this merge alone, of our side's tree on the base,
+    gives any git from 2.38 on the same base.
     """
-    root = _wrapped(git, git.tree(base))
-    return _merged(git, _wrapped(git, git.tree(ours), root), _wrapped(git, git.tree(theirs), root))
+    missing = [each for each in dict.fromkeys(wanted) if each not in git.merges]
+    sides = [(_wrapped(git, git.tree(ours), base), theirs) for base, ours, theirs in missing]
+    if len(missing) > 1 and not is_old(git.fact("version").text, _MANY):
+        found = _merged_at_once(git, sides)
+    else:
+        found = [_merged(git, *pair) for pair in sides]
+    git.merges.update({each: (merge.tree, merge.conflicts) for each, merge in zip(missing, found, strict=True)})
+
+
+def _merged_at_once(git: Git, sides: Sequence[tuple[Oid, Oid]]) -> list[Merge]:
+    """Return the merges that one `git merge-tree --stdin` does: status, tree, paths, and an empty field for each."""
+    asked = "".join(f"{ours} {theirs}\n" for ours, theirs in sides).encode()
+    fields = iter(git.query("merge-tree", *_PLAIN, "--stdin", stdin=asked).text.split("\0"))
+    found = []
+    try:
+        for _ in sides:
+            clean, tree = next(fields) == "1", oid(next(fields))
+            paths = tuple(dict.fromkeys(iter(fields.__next__, "")))
+            found.append(Merge(tree, () if clean else paths))
+    except (StopIteration, ValueError) as error:
+        raise OutsideFailed("git merge-tree answered what cannot be understood", why=repr(error)) from error
+    return found
+
+
+_PLAIN = ("--write-tree", "--name-only", "--no-messages")
 
 
 def _merged(git: Git, ours: Oid, theirs: Oid) -> Merge:
-    flags = ("--write-tree", "--name-only", "--no-messages", "-z")
-    done = git.query("merge-tree", *flags, "--end-of-options", ours, theirs, ok=_MERGED)
+    done = git.query("merge-tree", *_PLAIN, "-z", "--end-of-options", ours, theirs, ok=_MERGED)
     tree, *conflicts = done.text.split("\0")
     return Merge(oid(tree), tuple(dict.fromkeys(path for path in conflicts if path)) if done.returncode else ())
 
@@ -176,7 +217,7 @@ def write_commit(git: Git, commit: Commit, *, tree: Oid, parent: Oid, by: str, s
     head += b"\ncommitter " + by.encode("utf-8", "surrogateescape")
     head += f"\nencoding {commit.encoding}".encode() if commit.encoding else b""
     raw = head + b"\n\n" + commit.message
-    new = objects.write_commit(git, raw)
+    new = objects.make(git, b"commit", raw)
     git.trees[new] = tree
     for graph in git.graphs:
         graph.add(new, (parent,))
@@ -208,4 +249,4 @@ def _wrapped(git: Git, tree: Oid, *parents: Oid) -> Oid:
     named = "".join(f"parent {parent}\n" for parent in parents)
     who = "trunkline <trunkline@invalid> 0 +0000"  # always the same object for the same tree: nothing piles up
     raw = f"tree {tree}\n{named}author {who}\ncommitter {who}\n\nmerge base\n"
-    return objects.write_commit(git, raw.encode(), durable=False)
+    return objects.make(git, b"commit", raw.encode())

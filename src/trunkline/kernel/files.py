@@ -28,6 +28,15 @@ def private_directory(path: Path) -> Path:
     return path
 
 
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def sync_directory(path: Path) -> None:
     """Make a directory's entries durable (rename and create need it, fsync(2))."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

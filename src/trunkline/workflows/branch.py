@@ -26,7 +26,7 @@ def move(context: Context, acting: Acting, *, new: Oid, old: Oid | None, why: st
         return
     git, branch = context.git, context.entry.branch
     # Look again: the user may have edited or switched since (promises, fault 31).
-    local = local_state(git, branch)
+    local = context.local_again()
     refuse_unmovable(local)
     if old is not None:
         refs.back_up(git, acting.lease, branch, old)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from trunkline.adapters import history, lease, refs
+from trunkline.adapters import history, lease, refs, replay
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, Oid
 from trunkline.domain.note import BEGIN
@@ -47,12 +47,16 @@ def plan(context: Context) -> Plan:
 
 
 def load_history(context: Context) -> None:
-    """Read the commits of the whole stack at once: every entry's evidence asks about every other's."""
+    """Read the stack's commits and their trees at once: every entry's evidence asks about every other's."""
     tips: list[Oid | None] = [context.world().trunk]
     for entry in context.stack.entries:
         pr, local = context.world().snapshot.pr(entry.pr), context.of(entry).world().local
         tips += [local.local, local.remote, *((pr.head_oid, pr.merge_commit) if pr else ())]
-    history.load(context.git, [tip for tip in tips if tip is not None])
+    known = [tip for tip in tips if tip is not None]
+    history.load(context.git, known)
+    if context.git.graphs:
+        trunk = context.world().trunk
+        replay.load(context.git, history.reachable(context.git, known, [trunk]), context.git.tree(trunk))
 
 
 def _is_noted(context: Context, entry: Entry) -> bool:
@@ -69,6 +73,7 @@ def run(context: Context) -> Performed:
         Refused: another run holds the repository.
     """
     intended = plan(context)
+    onto.foresee_checks(context, open_entries(context))
 
     def back_up(held: lease.Lease) -> None:
         refs.back_up_all(context.git, held, _tips(context, intended))

@@ -23,7 +23,9 @@ def plan(context: Context) -> Step:
 
 
 def perform(context: Context, acting: Acting) -> Outcome:
-    """Fetch trunk, the entry's branch and the heads of the pull requests below (they outlive their branches).
+    """Bring refs to where the remote is: trunk, the entry's branch, the heads of the pull requests below.
+
+    Looking has brought the objects already. The heads of pull requests outlive their branches.
 
     Raises:
         Refused: the entry's branch is gone from the remote; it is not created again (promises, fault 20).
@@ -34,7 +36,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     before = refs.read_refs(context.git, *wanted.values())
     stale = {theirs: ours for theirs, ours in wanted.items() if before.get(ours) != world.remote_refs[theirs]}
     if stale:
-        refs.fetch(context.git, acting.lease, remote, stale)
+        refs.follow(context.git, acting.lease, remote, stale, before, world.remote_refs)
     old, new = before.get(trunk), refs.read_refs(context.git, trunk)[trunk]
     if new != world.trunk:
         context.forget()  # trunk moved between look and fetch: what follows looks again

@@ -46,6 +46,14 @@ def forecast(context: Context) -> Step:
     return Step(StepName.ONTO, does + _expected(done), (command,), mutates=True)
 
 
+def foresee_checks(context: Context, entries: Sequence[Entry]) -> None:
+    """Let git do at once what the foreseen replays will be held against: three-way merges, the new commits read."""
+    planned = [context.seen.foreseen.get(entry.pr) for entry in entries]
+    whole = [each for each in planned if isinstance(each, Foreseen) and not each.nothing and not each.done.conflict]
+    replay.three_ways(context.git, [(each.work.fork, each.work.base, each.work.tip) for each in whole])
+    history.read_commits(context.git, [new for each in whole for _, new in each.done.mapped])
+
+
 def foretold(context: Context, below: Entry) -> str:
     """Say what the replay comes to once the open entry below has landed: trunk will then hold the same tree."""
     foreseen = context.seen.foreseen[context.entry.pr]
