@@ -4,8 +4,14 @@ Usage: .venv/bin/python tests/bench/gates.py [--only example|generated|overhead]
 
 Both sides compile the same commits with the same toolchains. `A` is the runbook: one checkout, one target directory,
 six commands one after the other. `ours` is `gate_commit`: the real nox, the persistent work tree, receipts ignored
-except in the row "unchanged tree". The MSRV gate's toolchain is a stand-in: an installed one under the MSRV's name;
-where only one is installed, A's single target directory shares units that a real MSRV toolchain would not.
+except in the row "unchanged tree". The MSRV gate's toolchain is a stand-in: the installed one, whose rustc says that
+it is the MSRV, so that neither side shares what it compiled with the other gates, as with a real one.
+
+The generated workspace is a chain of crates with libraries, a binary, unit and integration tests. It uses real crates
+from Debian's packages where they are installed, as a directory source:
+
+    apt-get install librust-{serde,serde-derive,serde-json,regex,clap,clap-derive,anyhow,thiserror,rand}-dev \
+        librust-{itertools,indexmap,chrono,toml,rayon,petgraph,tokio,aho-corasick,humantime,env-logger}-dev
 """
 
 from __future__ import annotations
@@ -30,7 +36,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 from rich.console import Console  # noqa: E402 -- tests/ must be found first
 from rich.table import Table  # noqa: E402
 
-from support.gating import stand_in_rustup  # noqa: E402
+from support.gating import MSRV, host, stand_in_rustup  # noqa: E402
 from support.repo import Repo  # noqa: E402
 from trunkline.adapters import cargo  # noqa: E402
 from trunkline.domain.names import Oid  # noqa: E402
@@ -154,36 +160,84 @@ def generated(root: Path, count: int, functions: int) -> None:
     """Race on a generated workspace: a chain of std-only crates, each using the ones below."""
     repo = Repo.create(root / "generated")
     members = [f"crate{number:02}" for number in range(count)]
+    outside = from_debian(root)
     files: dict[str, str | None] = {
         "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n',
         ".gitignore": "target/\n",
     }
+    if outside:
+        files[".cargo/config.toml"] = SOURCE
     for number, name in enumerate(members):
         below = members[max(0, number - 2) : number]
-        dependencies = "".join(f'{each} = {{ path = "../{each}" }}\n' for each in below)
+        uses = outside[number % 3 :: 3]
+        dependencies = "".join(
+            [f'{each} = {{ path = "../{each}" }}\n' for each in below] + [f"{use}\n" for use in uses]
+        )
         files[f"crates/{name}/Cargo.toml"] = (
             f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n\n'
-            f"[features]\ncpu = []\n\n[dependencies]\n{dependencies}"
+            f"[features]\ncpu = []\ngpu = []\n\n[dependencies]\n{dependencies}"
         )
-        files[f"crates/{name}/src/lib.rs"] = source(name, below, functions)
+        crates = [use.split(" = ")[0].replace("-", "_") for use in uses]
+        files[f"crates/{name}/src/lib.rs"] = source(name, below, crates, functions)
+        files[f"crates/{name}/tests/whole.rs"] = (
+            f'#[test]\nfn works() {{\n    assert!({name}::f1("a b", 1).contains("0="));\n}}\n'
+        )
+        if number % 4 == 3:
+            files[f"crates/{name}/src/main.rs"] = f'fn main() {{\n    println!("{{}}", {name}::f0("a b c", 2));\n}}\n'
     for name, content in files.items():
         (repo.path / name).parent.mkdir(parents=True, exist_ok=True)
         (repo.path / name).write_text(content or "")
     subprocess.run(["cargo", "generate-lockfile", "--offline", "--quiet"], cwd=repo.path, check=True)
     subprocess.run(["cargo", "fmt", "--all"], cwd=repo.path, check=True)
     repo.commit("start")
-    crates = [repo.path / f"crates/{name}/src/lib.rs" for name in members]
+    sources = [repo.path / f"crates/{name}/src/lib.rs" for name in members]
     edits = [
-        ("one leaf crate", appends(crates[-1])),
-        ("one root crate", appends(crates[0])),
-        *(("stack", appends(crates[-1 - number])) for number in (4, 3, 2, 1, 0)),
+        ("one leaf crate", appends(sources[-1])),
+        ("one root crate", appends(sources[0])),
+        *(("stack", appends(sources[-1 - number])) for number in (4, 3, 2, 1, 0)),
     ]
     contest(root, repo, GateSettings(), f"generated: {count} crates, {functions} functions each", edits)
 
 
-def source(name: str, below: list[str], functions: int) -> str:
+REGISTRY = Path("/usr/share/cargo/registry")
+SOURCE = f'[source.crates-io]\nreplace-with = "debian"\n\n[source.debian]\ndirectory = "{REGISTRY}"\n'
+WANTED = (
+    'serde = { version = "1", features = ["derive"] }', 'serde_json = "1"', 'regex = "1"',
+    'clap = { version = "4", features = ["derive"] }', 'anyhow = "1"', 'thiserror = "1"', 'rand = "0.8"',
+    'itertools = "0.10"', 'indexmap = "1"', 'chrono = "0.4"', 'toml = "0.5"', 'rayon = "1"', 'petgraph = "0.6"',
+    'tokio = { version = "1", features = ["rt", "sync"] }', 'env_logger = "0.9"',
+)  # fmt: skip
+
+
+def from_debian(root: Path) -> list[str]:
+    """Return the dependencies that Debian's packages, as far as installed, can serve whole."""
+    found: list[str] = []
+    place = root / "probe"
+    (place / "src").mkdir(parents=True)
+    (place / ".cargo").mkdir()
+    (place / ".cargo/config.toml").write_text(SOURCE)
+    (place / "src/lib.rs").touch()
+    for wanted in WANTED if REGISTRY.is_dir() else ():
+        listed = "\n".join([*found, wanted])
+        (place / "Cargo.toml").write_text(
+            f'[package]\nname = "probe"\nversion = "0.1.0"\n\n[dependencies]\n{listed}\n'
+        )
+        resolving = ["cargo", "generate-lockfile", "--offline", "--quiet"]
+        if subprocess.run(resolving, cwd=place, capture_output=True, check=False).returncode == 0:
+            found.append(wanted)
+    names = [each.split(" = ")[0] for each in found]
+    console.print(f"dependencies from Debian: {', '.join(names) or 'none; the workspace uses std alone'}")
+    return found
+
+
+def source(name: str, below: list[str], crates: list[str], functions: int) -> str:
     """Return a library with some code for rustc to chew on."""
     lines = [f"//! {name}.", "use std::collections::BTreeMap;", "use std::fmt::Write as _;", ""]
+    lines += [f"use {each} as _;" for each in crates]
+    if "serde" in crates:
+        lines += ["/// A record.\n#[derive(serde::Serialize, serde::Deserialize)]\npub struct Record {"]
+        lines += [f"    /// Field {number}.\n    pub field{number}: Vec<String>," for number in range(20)]
+        lines += ["}"]
     for number in range(functions):
         calls = "".join(f" + {each}::f{number}(text, n / 2).len()" for each in below)
         lines.append(
@@ -253,6 +307,20 @@ def overhead(root: Path) -> None:
     )
 
 
+def _call_it_msrv(toolchain: Path) -> None:
+    """Let a toolchain's rustc tell cargo that it is the MSRV: units are kept apart by what `rustc -vV` says."""
+    real = toolchain.resolve()
+    toolchain.unlink()
+    (toolchain / "bin").mkdir(parents=True)
+    for path in [*real.iterdir(), *(real / "bin").iterdir()]:
+        if path.name not in {"bin", "rustc"}:
+            (toolchain / path.relative_to(real)).symlink_to(path)
+    rustc = toolchain / "bin" / "rustc"
+    told = f"rustc {MSRV} (stand-in)\\nbinary: rustc\\nhost: {host()}\\nrelease: {MSRV}\\n"
+    rustc.write_text(f'#!/bin/sh\ncase "$*" in -vV) printf "{told}"; exit ;; esac\nexec "{real}/bin/rustc" "$@"\n')
+    rustc.chmod(0o755)
+
+
 @contextmanager
 def place() -> Iterator[tuple[Path, str]]:
     """Give a directory, a home and a RUSTUP_HOME of its own, and take them away again."""
@@ -260,7 +328,8 @@ def place() -> Iterator[tuple[Path, str]]:
     real = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup")
     os.environ.setdefault("CARGO_HOME", str(Path.home() / ".cargo"))
     os.environ["RUSTUP_HOME"] = str(real)
-    stand_in = stand_in_rustup(root / "rustup", another=True)
+    stand_in = stand_in_rustup(root / "rustup")
+    _call_it_msrv(root / "rustup" / "toolchains" / f"{MSRV}-{host()}")
     os.environ.update(
         RUSTUP_HOME=str(root / "rustup"), XDG_STATE_HOME=str(root / "state"), CARGO_NET_OFFLINE="true",
         GIT_COMMITTER_NAME="Bench", GIT_COMMITTER_EMAIL="bench@example.invalid",

@@ -99,23 +99,21 @@ def host() -> str:
     return next(line.removeprefix("host: ") for line in lines if line.startswith("host: "))
 
 
-def stand_in_rustup(home: Path, *, another: bool = False) -> str:
+def stand_in_rustup(home: Path) -> str:
     """Fill a RUSTUP_HOME with links to the installed toolchain, one of them under the MSRV's name.
 
-    A stand-in: `cargo +1.89.0` runs, through the real rustup, but what compiles is an installed version. Returns
-    which: the active toolchain, or with `another` a different one where there is one.
+    A stand-in: `cargo +1.89.0` runs, through the real rustup, but what compiles is the installed version; returns its
+    name.
     """
     real = Path(os.environ["RUSTUP_HOME"])
     active = subprocess.run(
         ["rustc", "--print", "sysroot"], capture_output=True, text=True, check=True
     ).stdout.strip()
     (home / "toolchains").mkdir(parents=True)
-    others = [path for path in sorted((real / "toolchains").iterdir()) if path.name != Path(active).name]
-    stand_in = others[0] if another and others else Path(active)
-    (home / "toolchains" / Path(active).name).symlink_to(active)
-    (home / "toolchains" / f"{MSRV}-{host()}").symlink_to(stand_in)
+    for name in (Path(active).name, f"{MSRV}-{host()}"):
+        (home / "toolchains" / name).symlink_to(active)
     shutil.copy(real / "settings.toml", home / "settings.toml")
-    return stand_in.name
+    return Path(active).name
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class Request:
         fresh: run whatever the receipts say.
         sign: the key that signs receipts, or "".
         toolchains: gate name -> what compiles for it, where whoever asks has looked.
+        common_dir: the repository's git directory; "": to be asked for.
+        tree: the commit's tree; "": to be asked for.
     """
 
     top: str
@@ -48,6 +50,8 @@ class Request:
     fresh: bool = False
     sign: str = ""
     toolchains: Mapping[str, Toolchain] = field(default_factory=dict)
+    common_dir: str = ""
+    tree: str = ""
 
     def gate(self, name: str) -> Gate:
         """Return a gate by name."""
@@ -74,9 +78,15 @@ def write(run: Path, request: Request) -> None:
     replace_bytes(run / "request.json", json.dumps(asdict(request)).encode())
 
 
+def is_written(run: Path) -> bool:
+    """Say whether a run has been asked something."""
+    return (run / "request.json").exists()
+
+
 def read(run: Path) -> Request:
     """Read the question from a run's directory."""
     raw = json.loads((run / "request.json").read_bytes())
     gates = tuple(Gate.from_json(each) for each in raw["gates"])
     toolchains = {name: Toolchain(**each) for name, each in raw["toolchains"].items()}
-    return Request(raw["top"], raw["root"], gates, raw["commit"], raw["fresh"], raw["sign"], toolchains)
+    kept = {name: raw[name] for name in ("top", "root", "commit", "fresh", "sign", "common_dir", "tree")}
+    return Request(**kept, gates=gates, toolchains=toolchains)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from trunkline.adapters import worktrees
@@ -24,12 +26,10 @@ from trunkline.gates.jobserver import inherited, pool
 from trunkline.gates.order import Executor, Order, Outcomes, not_run
 from trunkline.kernel import proc
 
-NOXFILE = Path(__file__).with_name("sessions.py")
-"""The packaged noxfile: the same sessions as a repository's own, which may be on a branch without one."""
 LOCAL = "local"
 """The executor that runs gates in a nox of this machine."""
 _MARGIN_SECONDS = 600.0
-_BEGINS = re.compile(rb"Starting session gates\(([^)]+)\)")  # nox --parallel's own line, where it is no terminal
+_BEGINS = re.compile(rb"Running session gates\(([^)]+)\)")  # nox's own line
 
 
 def gate_names(settings: GateSettings) -> tuple[str, ...]:
@@ -129,11 +129,13 @@ def _executor(settings: GateSettings) -> Executor:
 
 
 def _here(order: Order) -> Outcomes:
-    """Gate in one nox of this machine."""
+    """Gate in sessions of nox on this machine."""
     order.starts()
     git, settings = order.git, order.settings
     found: dict[str, GateOutcome] = {}
-    with worktrees.slot(git, order.commit) as slot:
+    with contextlib.ExitStack() as held:
+        head = held.enter_context(_head(git)) if _something_runs(order) else None
+        slot = held.enter_context(worktrees.slot(git, order.commit))
         _require_workspace(slot.tree / settings.root, settings)
         if (slot.tree / ".gitmodules").is_file():
             order.say("the commit has submodules: they are not checked out for gates")
@@ -148,10 +150,19 @@ def _here(order: Order) -> Outcomes:
         if missing:
             toolchains = {gate.name: tools.toolchain(gate.argv) for gate in missing}
             asked = request.Request(
-                str(git.cwd), settings.root, tuple(missing), order.commit, order.fresh, settings.sign, toolchains
-            )
-            found.update(_nox(git, asked, order.progress, order.began))
+                str(git.cwd), settings.root, tuple(missing), order.commit, order.fresh, settings.sign, toolchains,
+                str(git.common_dir()), order.tree,
+            )  # fmt: skip
+            found.update(_nox(head or held.enter_context(_head(git)), asked, order.progress, order.began))
     return found
+
+
+def _something_runs(order: Order) -> bool:
+    """Say whether a gate is bound to run: no receipt speaks for it, whatever would compile now."""
+    if order.fresh:
+        return True
+    known = execute.sound_receipts(Store(order.git.state_dir()), order.tree, lambda _: None)
+    return any(execute.proven(known, gate, order.tree, None, None) is None for gate in order.gates)
 
 
 def _require_workspace(root: Path, settings: GateSettings) -> None:
@@ -189,11 +200,38 @@ def _proven_now(
     return found
 
 
+@dataclass(frozen=True)
+class _Head:
+    """The process whose children the sessions will be, importing what they need while we look.
+
+    Attributes:
+        run: the run's directory.
+        logged: the process.
+    """
+
+    run: Path
+    logged: proc.Logged
+
+
+@contextlib.contextmanager
+def _head(git: Git) -> Iterator[_Head]:
+    run = request.new_run(git.common_dir())
+    joined = {"MAKEFLAGS": f"--jobserver-auth=fifo:{inherited()}"} if inherited() else {}
+    env = {**proc.environment(), **joined, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+    argv = [sys.executable, "-m", "trunkline.gates.head", str(run)]
+    # Not in the checkout: Python would import what lies there.
+    begun = proc.begin_logged(argv, cwd=run, env=env, log=run / "nox.log", stop=signal.SIGINT)
+    with pool(run), begun as logged:
+        yield _Head(run, logged)
+    if not request.is_written(run):
+        shutil.rmtree(run, ignore_errors=True)
+
+
 def _nox(
-    git: Git, asked: request.Request, progress: Callable[[GateOutcome], None], began: Callable[[str], None]
+    head: _Head, asked: request.Request, progress: Callable[[GateOutcome], None], began: Callable[[str], None]
 ) -> dict[str, GateOutcome]:
     """Run the sessions of the gates asked for, all at once, and collect the outcomes that they leave."""
-    run = request.new_run(git.common_dir())
+    run = head.run
     request.write(run, asked)
     found: dict[str, GateOutcome] = {}
 
@@ -206,31 +244,8 @@ def _nox(
                 found[gate.name] = outcome
                 progress(outcome)
 
-    sessions = [f"gates({gate.name})" for gate in asked.gates]
-    argv = [
-        sys.executable,
-        "-m",
-        "nox",
-        "--noxfile",
-        str(NOXFILE),
-        "--parallel",
-        str(len(sessions)),
-        "--sessions",
-        *sessions,
-    ]
-    joined = {"MAKEFLAGS": f"--jobserver-auth=fifo:{inherited()}"} if inherited() else {}
-    env = {**proc.environment(), **joined, request.VARIABLE: str(run), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
     seconds = sum(gate.timeout for gate in asked.gates) + _MARGIN_SECONDS
-    with pool(run):
-        done = proc.run_logged(
-            argv,
-            cwd=Path(asked.top),
-            env=env,
-            timeout=seconds,
-            log=run / "nox.log",
-            on_line=collect,
-            stop=signal.SIGINT,
-        )
+    done = head.logged.finish(seconds, stdin=b"go\n", on_line=collect)
     collect()
     if not found:
         text = (run / "nox.log").read_text(encoding="utf-8", errors="replace")

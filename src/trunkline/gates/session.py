@@ -37,6 +37,8 @@ def run_session(asked: Request, name: str, run: Path, *, commit: str, fresh: boo
     _end_with_parent(int(os.environ[HEAD_VARIABLE].rpartition(":")[2]))
     try:
         git = Git(Path(asked.top))
+        if asked.common_dir:
+            git.knows(Path(asked.common_dir), Oid(asked.commit), Oid(asked.tree))
         tip = _named(git, commit) if commit else _agreed(git, run, say)
         say(f"{name} on {short(tip)}: {asked.gate(name).typed}")
         with worktrees.slot(git, tip) as slot:

@@ -204,38 +204,102 @@ def run_logged(
     Raises:
         UsageError: the program is not installed.
     """
-    started, before = time.monotonic(), _cpu_of_children()
-    timed_out = threading.Event()
+    with begin_logged(argv, cwd=cwd, env=env, log=log, stop=stop, stdin=subprocess.DEVNULL) as begun:
+        return begun.finish(timeout, on_line=on_line)
 
-    def expire() -> None:
-        timed_out.set()
-        end_group(child, stop)
 
-    timer = threading.Timer(timeout, expire)
-    timer.daemon = True
-    begun = _begun(
-        argv, cwd=cwd, env=env, leashed=True, stop=stop,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    with begun as child, log.open("wb") as sink:
-        _LOGGED[child.pid] = child, log, stop
+@dataclass
+class Logged:
+    """A program whose output goes to a log, and that was begun; `finish` waits for its end.
+
+    Attributes:
+        argv: the program and its arguments.
+        child: it.
+        log: where its output goes.
+        stop: how it is asked to end.
+        started: when, by the monotonic clock.
+        cpu_before: seconds of processor time of the children that had ended by then.
+    """
+
+    argv: tuple[str, ...]
+    child: subprocess.Popen[bytes]
+    log: Path
+    stop: signal.Signals
+    started: float
+    cpu_before: float
+
+    def finish(
+        self, timeout: float, *, stdin: bytes = b"", on_line: Callable[[bytes], None] | None = None
+    ) -> Completed:
+        """Wait for the program's end and return what it left; see `run_logged`.
+
+        Args:
+            timeout: seconds from now before its process group is ended.
+            stdin: what it is told to go on with, where it waits for that.
+            on_line: told each line.
+        """
+        timed_out = threading.Event()
+
+        def expire() -> None:
+            timed_out.set()
+            end_group(self.child, self.stop)
+
+        timer = threading.Timer(timeout, expire)
+        timer.daemon = True
         timer.start()
         try:
-            assert child.stdout is not None  # noqa: S101 -- stdout=PIPE above
-            with child.stdout:
-                for line in child.stdout:
-                    sink.write(line)
-                    if on_line is not None:
-                        on_line(line)
-            _end_orphans(child)
-            child.wait()
+            if self.child.stdin is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    self.child.stdin.write(stdin)
+                    self.child.stdin.close()
+            self._read(on_line)
+            _end_orphans(self.child)
+            self.child.wait()
         finally:
             timer.cancel()
+        return Completed(
+            self.argv, self.child.returncode, b"", b"", time.monotonic() - self.started,
+            timed_out=timed_out.is_set(), cpu_seconds=_cpu_of_children() - self.cpu_before,
+        )  # fmt: skip
+
+    def _read(self, on_line: Callable[[bytes], None] | None) -> None:
+        assert self.child.stdout is not None  # noqa: S101 -- stdout=PIPE where it was begun
+        with self.log.open("wb") as sink:
+            for line in self.child.stdout:
+                sink.write(line)
+                if on_line is not None:
+                    on_line(line)
+
+
+@contextlib.contextmanager
+def begin_logged(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    stop: signal.Signals = signal.SIGTERM,
+    stdin: int = subprocess.PIPE,
+) -> Iterator[Logged]:
+    """Begin a logged program and go on; it is ended when the context is left before it was finished.
+
+    Args and errors as of `run_logged`; it may wait on its stdin for what `finish` tells it.
+    """
+    started, before = time.monotonic(), _cpu_of_children()
+    begun = _begun(
+        argv, cwd=cwd, env=env, leashed=True, stop=stop, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    with begun as child:
+        _LOGGED[child.pid] = child, log, stop
+        try:
+            yield Logged(tuple(argv), child, log, stop, started, before)
+            if child.returncode is None:
+                end_group(child, stop)
+        finally:
             _LOGGED.pop(child.pid, None)
-    return Completed(
-        tuple(argv), child.returncode, b"", b"", time.monotonic() - started, timed_out=timed_out.is_set(),
-        cpu_seconds=_cpu_of_children() - before,
-    )  # fmt: skip
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    pipe.close()
 
 
 _LOGGED: dict[int, tuple[subprocess.Popen[bytes], Path, signal.Signals]] = {}
