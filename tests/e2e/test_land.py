@@ -85,6 +85,20 @@ def test_up_to_an_entry(stack: YardLanding) -> None:
     assert stack.remote_head("feat/one") == ""
 
 
+def test_no_child_is_closed_when_its_base_goes(stack: YardLanding) -> None:
+    """github/gh-stack#443, cli/cli#14223: GitHub deletes the merged branch; its child was retargeted before."""
+    stack.github.configure(SLUG, delete_branch_on_merge=True)
+    ran = stack.invoke("land", *QUICK, "--pr", "518", **NO_WAIT)
+    assert ran.code == 0, ran.out + ran.err
+    assert (states(stack), stack.remote_head("feat/one")) == (["MERGED", "OPEN", "OPEN"], "")
+    asked = [f"{each.method} {each.path}" for each in stack.github.requests()]
+    retargeted = asked.index(f"PATCH /repos/{SLUG}/pulls/519")
+    assert retargeted < next(
+        at for at, line in enumerate(asked) if line.startswith(f"PUT /repos/{SLUG}/pulls/518/merge")
+    )
+    assert not [line for line in asked if line.startswith("DELETE")]
+
+
 def test_a_red_check_stops_it(stack: YardLanding) -> None:
     """Exit 1 with the check's name; nothing is merged; once it is green, continue goes on."""
     assert stack.invoke("rebase", "--pr", "518", "--skip", "fmt,gates").code == 0
