@@ -39,6 +39,10 @@ def no_pr_and_no_branch_of_the_stack(landing: Landing) -> Ran:
     return landing.invoke("rebase")
 
 
+def no_pr_for_a_step(landing: Landing) -> Ran:
+    return landing.invoke("gates")
+
+
 def an_entry_below_not_merged(landing: Landing) -> Ran:
     return landing.invoke("rebase", "--pr", "520")
 
@@ -129,7 +133,8 @@ CASES: dict[Callable[[Landing], Ran], tuple[int, str]] = {
     a_number_that_is_none: (2, "not a pull request number: 'five'"),
     a_pr_outside_the_stack: (2, "#518, #519, #520"),
     a_pr_github_does_not_know: (2, "octo/tiny has no pull request #777"),
-    no_pr_and_no_branch_of_the_stack: (2, "which pull request?"),
+    no_pr_and_no_branch_of_the_stack: (2, "next: invoke rebase --pr 518"),
+    no_pr_for_a_step: (2, "next: invoke gates --pr 518"),
     an_entry_below_not_merged: (5, "#519 below is not merged yet"),
     broken_toml: (2, "stack.toml:2: not TOML"),
     a_misspelt_key: (2, "did you mean 'title'?"),

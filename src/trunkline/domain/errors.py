@@ -65,6 +65,20 @@ class UsageError(TrunklineError):
     code = ExitCode.USAGE
 
 
+class FlagMissing(UsageError):
+    """A task needs a flag to know what is meant; what to type next is the same task with it (exit 2).
+
+    Args:
+        what: one sentence: what is not known.
+        why: what there is to choose from.
+        flag: the flag with a value.
+    """
+
+    def __init__(self, what: str, *, why: str, flag: str) -> None:
+        super().__init__(what, why=why)
+        self.flag = flag
+
+
 class Paused(TrunklineError):
     """The run stopped for a person; `invoke continue` or `invoke abort` (exit 3)."""
 

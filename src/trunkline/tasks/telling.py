@@ -14,7 +14,7 @@ from typing import IO, Any
 from invoke.exceptions import Exit
 
 from trunkline.adapters.git import Git
-from trunkline.domain.errors import ExitCode, TrunklineError
+from trunkline.domain.errors import ExitCode, FlagMissing, TrunklineError
 from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import Mark, Outcome, Plan
 from trunkline.engine import Performed
@@ -99,6 +99,8 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
     try:
         yield told
     except TrunklineError as error:
+        if isinstance(error, FlagMissing):
+            error.next_commands = (f"invoke {task} {error.flag}",)
         error.next_commands = error.next_commands or (_what_next(),)
         told.account["error"] = as_json.error(error)
         _terminal(sys.stderr).error(error)

@@ -12,7 +12,7 @@ from typing import Protocol
 from trunkline.adapters import config, refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, Repository, repository_of
-from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.errors import FlagMissing, Refused, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid, pr_number
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
@@ -329,8 +329,9 @@ def choose_stack(stacks: Collection[Stack], name: str) -> Stack:
             return stack
     what = f"stack.toml has no stack {name!r}" if name else "stack.toml has several stacks"
     first = next(iter(stacks)).name
-    again = f"invoke status --stack {first}" if first else "invoke status"
-    raise UsageError(what, why=f"it has {listed or 'one, without a name'}", next_command=again)
+    if not first:
+        raise UsageError(what, why="it has one, without a name", next_command="invoke status")
+    raise FlagMissing(what, why=f"it has {listed}", flag=f"--stack {first}")
 
 
 def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
@@ -342,10 +343,10 @@ def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
         if entry.branch == here:
             return entry
     listed = "\n".join(f"#{entry.pr}  {entry.branch}  {entry.title}" for entry in stack.entries)
-    raise UsageError(
+    raise FlagMissing(
         "which pull request?",
         why=f"{here or 'a detached HEAD'} is no branch of the stack, which has\n{listed}",
-        next_command=f"invoke rebase --pr {stack.entries[0].pr}",
+        flag=f"--pr {stack.entries[0].pr}",
     )
 
 
