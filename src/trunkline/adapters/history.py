@@ -27,7 +27,7 @@ def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
     return tuple(git.commits[name] for name in oids)
 
 
-def load(git: Git, tips: Iterable[Oid], *, patch_ids: bool = True) -> None:
+def load(git: Git, tips: Iterable[Oid]) -> None:
     """Read all commits between these tips and what they have in common; later questions are cheap.
 
     Nothing is loaded where they have nothing in common, or where that lies very far back.
@@ -35,7 +35,6 @@ def load(git: Git, tips: Iterable[Oid], *, patch_ids: bool = True) -> None:
     Args:
         git: the repository.
         tips: those that are not here are left out.
-        patch_ids: compute the commits' patch ids too.
     """
     asked = set(tips)
     wanted = sorted(asked - missing(git, asked))
@@ -52,8 +51,6 @@ def load(git: Git, tips: Iterable[Oid], *, patch_ids: bool = True) -> None:
     git.graphs[:] = [graph]
     for commit in read_commits(git, [oid(line) for line in reversed(listed)]):
         graph.add(commit.oid, commit.parents)
-    if patch_ids:
-        with_patch_ids(git, read_commits(git, list(graph.order)))
 
 
 _LOADED = 2000

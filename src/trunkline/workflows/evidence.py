@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trunkline.adapters import history, refs
+from trunkline.adapters import history, refs, replay
 from trunkline.adapters.git import Git
 from trunkline.domain.commits import Commit, CommitSet
 from trunkline.domain.errors import Refused
@@ -22,6 +22,27 @@ class Tip:
 
     oid: Oid
     about: str = ""
+
+
+def load(context: Context) -> None:
+    """Read the commits in question at once: every question to come is answered from memory.
+
+    Of a whole stack, where every entry's evidence asks about every other's, their trees and patch ids too; of one
+    entry as far as they are asked for. What trunk has is compared only where something below was merged.
+    """
+    git, trunk = context.git, context.world().trunk
+    tips: list[Oid | None] = [trunk]
+    for entry in context.stack.entries if context.stacked else (context.entry,):
+        local = context.of(entry).world().local
+        tips += [local.local, local.remote]
+    for entry in context.stack.entries if context.stacked else context.stack.below(context.entry):
+        pr = context.world().snapshot.pr(entry.pr)
+        tips += [pr.head_oid, pr.merge_commit] if pr else []
+    known = [tip for tip in tips if tip is not None]
+    history.load(git, known)
+    if context.stacked and git.graphs:
+        open_ = history.with_patch_ids(git, history.reachable(git, known, [trunk]))
+        replay.load(git, open_, git.tree(trunk))
 
 
 def entry_tip(context: Context) -> Tip:

@@ -10,10 +10,10 @@ from trunkline.domain.names import PrNumber
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer
-from trunkline.workflows import rebase
+from trunkline.workflows import evidence, rebase
 from trunkline.workflows.base import open_below
 from trunkline.workflows.context import Context
-from trunkline.workflows.restack import load_history, open_entries
+from trunkline.workflows.restack import open_entries
 from trunkline.workflows.steps import merge, onto, tidy, wait
 
 TASK = "land"
@@ -32,7 +32,7 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
         Refused: no entry is open, or where an entry's own commits begin is not certain.
     """
     entries = _entries(context, up_to)
-    load_history(context)
+    evidence.load(context)
     steps: list[Step] = []
     for entry in entries:
         there = context.of(entry)

@@ -13,7 +13,7 @@ from trunkline.domain.runbook import Above, GateLine, Replay, Runbook
 from trunkline.domain.snapshot import PullRequest, ci_state
 from trunkline.domain.stack import Entry
 from trunkline.gates.catalogue import catalogue
-from trunkline.workflows import rebase, restack
+from trunkline.workflows import evidence, rebase, restack
 from trunkline.workflows.context import Context
 from trunkline.workflows.steps import checklist, onto
 from trunkline.workflows.steps.note import template_of
@@ -66,7 +66,7 @@ def _replay(context: Context, foreseen: Foreseen) -> Replay:
 def _above(context: Context) -> tuple[tuple[Above, ...], list[PullRequest]]:
     """Return what the entries above would meet, and every open pull request whose branch would move."""
     stacked = context.over_the_stack()
-    restack.load_history(stacked)
+    evidence.load(stacked)
     open_ = restack.open_entries(stacked)
     position = context.stack.entries.index(context.entry)
     told, moved = [], list[PullRequest]()

@@ -13,7 +13,7 @@ from trunkline.domain.names import PrNumber, pr_number
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
-from trunkline.workflows import branch
+from trunkline.workflows import branch, evidence
 from trunkline.workflows.context import Context, Listener, Options, open_context
 from trunkline.workflows.steps import (
     checklist,
@@ -96,6 +96,8 @@ def plan(context: Context, task: str) -> Plan:
     names = steps_of(task, context.entry)
     if StepName.VERIFY_MERGED in names:
         verify.perform(context)
+    if StepName.ONTO in names:
+        evidence.load(context)
     steps = []
     for name in names:
         foresee = name is StepName.ONTO and name not in context.options.skip

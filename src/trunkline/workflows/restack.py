@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from trunkline.adapters import history, lease, refs, replay
+from trunkline.adapters import lease, refs
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, Oid
 from trunkline.domain.note import BEGIN
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer
-from trunkline.workflows import rebase
+from trunkline.workflows import evidence, rebase
 from trunkline.workflows.context import Context
 from trunkline.workflows.steps import fetch, note, onto, push, retarget, switch
 
@@ -37,26 +37,13 @@ def plan(context: Context) -> Plan:
             why="all are merged or closed: there is nothing to restack",
             next_command="git fetch --prune",
         )
-    load_history(context)
+    evidence.load(context)
     steps = [fetch.plan(context)]
     steps += [replace(onto.forecast(context.of(entry)), pr=entry.pr) for entry in entries]
     steps += [push.plan_stack(context, entries), retarget.plan(context)]
     steps += [replace(note.plan(context.of(entry)), pr=entry.pr) for entry in entries if _is_noted(context, entry)]
     skipped = tuple(step.name for step in steps if step.name in context.options.skip)
     return Plan(TASK, entries[0].pr, tuple(steps), tuple(dict.fromkeys(skipped)))
-
-
-def load_history(context: Context) -> None:
-    """Read the stack's commits and their trees at once: every entry's evidence asks about every other's."""
-    tips: list[Oid | None] = [context.world().trunk]
-    for entry in context.stack.entries:
-        pr, local = context.world().snapshot.pr(entry.pr), context.of(entry).world().local
-        tips += [local.local, local.remote, *((pr.head_oid, pr.merge_commit) if pr else ())]
-    known = [tip for tip in tips if tip is not None]
-    history.load(context.git, known)
-    if context.git.graphs:
-        trunk = context.world().trunk
-        replay.load(context.git, history.reachable(context.git, known, [trunk]), context.git.tree(trunk))
 
 
 def _is_noted(context: Context, entry: Entry) -> bool:

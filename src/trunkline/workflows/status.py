@@ -72,7 +72,7 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
     pulls = {entry.pr: snapshot.pr(entry.pr) if snapshot else None for entry in stack.entries}
     tips = [*_branches_of(here), *(head for pr in pulls.values() if pr for head in (pr.head_oid, pr.merge_commit))]
-    history.load(context.git, [tip for tip in tips if tip is not None], patch_ids=False)
+    history.load(context.git, [tip for tip in tips if tip is not None])
     view = _View(
         context,
         snapshot.trunk if snapshot else fetched,
