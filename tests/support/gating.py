@@ -19,6 +19,7 @@ from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome
 from trunkline.domain.stack import GateOverride, GateSettings
 from trunkline.gates.run import gate_commit
+from trunkline.workflows import scaffold
 
 MSRV = "1.89.0"
 LIB = """\
@@ -46,7 +47,8 @@ FILES = {
     "src/lib.rs": LIB,
 }
 STACK = 'schema = 1\n\n[gates]\nfeatures = ["cpu"]\n\n[[entry]]\npr = 1\nbranch = "feat/one"\n'
-NOXFILE = "from trunkline.gates.sessions import gates\n\n__all__ = ['gates']\n"
+NOXFILE = scaffold._NOXFILE
+"""What `init --write-tasks` writes."""
 DEADLINE_SECONDS = 30.0
 """How long a test waits for a process to end before it fails; nothing is asserted about how long it took."""
 

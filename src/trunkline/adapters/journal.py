@@ -22,7 +22,7 @@ from trunkline.adapters.lease import Lease
 from trunkline.domain.errors import OutsideFailed, Refused
 from trunkline.domain.redaction import redacted_data
 from trunkline.kernel import proc
-from trunkline.kernel.files import append_line, private_directory, sync_directory
+from trunkline.kernel.files import append_line, private_directory, sync
 
 VERSION = 1
 _GENESIS = "0" * 64
@@ -157,8 +157,8 @@ def create(lease: Lease) -> Journal:
     """Begin the journal of the run that holds the lease."""
     parent = private_directory(runs_dir(lease.state))
     directory = private_directory(parent / lease.run)
-    sync_directory(lease.state)
-    sync_directory(parent)
+    sync(lease.state)
+    sync(parent)
     return Journal(lease.run, directory / "journal.jsonl")
 
 

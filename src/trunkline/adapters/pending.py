@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trunkline.domain.names import Oid, oid
-from trunkline.kernel.files import sync_file
+from trunkline.kernel.files import sync
 
 _KINDS = {b"commit": 1, b"tree": 2}
+_NAMES, _NAMES_READ = re.compile("[0-9a-f]{40,64}"), re.compile(rb"[0-9a-f]{40,64}")
 _LOOSE = 48
 """Objects up to which files of their own are cheaper than a pack, whose `git index-pack` takes 8 ms. Creating a file
 takes 0.1 to 1 ms, and twice that in a directory that is new (measured, tests/bench/restack.py)."""
@@ -52,8 +54,8 @@ class Pending:
         """Say whether a command names one of the objects."""
         if not self.objects:
             return False
-        text = "\0".join(args)
-        return any(name in text or name.encode() in stdin for name in self.objects)
+        named = (*_NAMES.findall("\0".join(args)), *(each.decode() for each in _NAMES_READ.findall(stdin)))
+        return any(name in self.objects for name in named)
 
     def write(self, directory: Path, algorithm: str, index_pack: Callable[[bytes], object]) -> None:
         """Let git have them all: a few as files, more as one pack.
@@ -98,7 +100,7 @@ class Pending:
         """
         while self.unsynced:
             with contextlib.suppress(FileNotFoundError):  # somebody's gc has it in a pack
-                sync_file(self.unsynced[-1])
+                sync(self.unsynced[-1])
             self.unsynced.pop()
 
 

@@ -28,18 +28,9 @@ def private_directory(path: Path) -> Path:
     return path
 
 
-def sync_file(path: Path) -> None:
-    """Make a file's content durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_directory(path: Path) -> None:
-    """Make a directory's entries durable (rename and create need it, fsync(2))."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Make a file's content, or a directory's entries, durable (rename and create need the latter, fsync(2))."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -59,7 +50,7 @@ def replace_bytes(path: Path, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             Path(name).unlink()
         raise
-    sync_directory(path.parent)
+    sync(path.parent)
 
 
 def append_line(path: Path, line: bytes) -> None:
@@ -78,4 +69,4 @@ def append_line(path: Path, line: bytes) -> None:
     finally:
         os.close(handle)
     if created:
-        sync_directory(path.parent)
+        sync(path.parent)

@@ -15,6 +15,9 @@ _TASKS = '''\
 from trunkline.tasks import namespace as ns  # noqa: F401
 '''
 _NOXFILE = '''\
+# /// script
+# dependencies = ["nox>=2026.10.20", "trunkline"]
+# ///
 """The cargo gates as nox sessions: `nox -s gates`."""
 
 from trunkline.gates.sessions import gates  # noqa: F401
