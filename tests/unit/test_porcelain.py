@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trunkline.adapters import gitconfig, history, notes, receipts, refs, replay, tracked
+from trunkline.adapters import gitconfig, history, notes, receipts, refs, replay, tracked, trees
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import OutsideFailed, TrunklineError
 from trunkline.domain.names import Oid
@@ -43,6 +43,8 @@ QUERIES: dict[str, Callable[[Git], Any]] = {
     "load": lambda git: history.load(git, [OID]),
     "differing": lambda git: history.differing(git, OID, OID),
     "three_way": lambda git: replay._merged(git, OID, OID),
+    "three_ways": lambda git: replay._merged_at_once(git, [(OID, OID), (OID, OID)]),
+    "trees": lambda git: trees._read(git, [OID]),
     "committer": replay.committer,
     "resolve": lambda git: git.resolve("x"),
     "tree": lambda git: git.tree(OID),
@@ -76,6 +78,15 @@ def test_a_line_of_git_notes_that_is_no_pair(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(proc, "run", lambda argv, **_: proc.Completed(tuple(argv), 0, next(answers), b"", 0.0))
     with pytest.raises(OutsideFailed, match="cannot be understood"):
         notes.read(Git(tmp_path))
+
+
+@pytest.mark.parametrize(("kind", "name"), [("commit", "read_commits"), ("tree", "trees")])
+def test_an_object_that_is_none(kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers as asked for, and content that is no such object: an answer that cannot be understood."""
+    answer = f"{OID} {kind} 3\nabc\n".encode()
+    monkeypatch.setattr(proc, "run", lambda argv, **_: proc.Completed(tuple(argv), 0, answer, b"", 0.0))
+    with pytest.raises(OutsideFailed, match="cannot be understood"):
+        QUERIES[name](Git(tmp_path))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)

@@ -20,8 +20,8 @@ def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
         OutsideFailed: what git answers is no such list.
     """
     unread = [name for name in dict.fromkeys(oids) if name not in git.commits]
-    for name, raw in objects.read(git, unread, b"commit"):
-        git.commits[name] = commit = _commit(name, raw)
+    for name, commit in objects.read(git, unread, b"commit", _commit):
+        git.commits[name] = commit
         git.trees[name] = commit.tree
         git.present.add(name)
     return tuple(git.commits[name] for name in oids)

@@ -45,13 +45,12 @@ def _differing(
 
 def _read(git: Git, trees: Iterable[Oid]) -> None:
     unread = [tree for tree in dict.fromkeys(trees) if tree not in git.forest]
-    for tree, raw in objects.read(git, unread, b"tree"):
-        git.forest[tree] = _parsed(raw, len(tree) // 2)
+    git.forest.update(objects.read(git, unread, b"tree", _parsed))
 
 
-def _parsed(raw: bytes, width: int) -> dict[bytes, tuple[bytes, Oid]]:
+def _parsed(tree: Oid, raw: bytes) -> dict[bytes, tuple[bytes, Oid]]:
     """Return name -> (mode, object id) of a tree: "mode name NUL id", one after the other (git's fsck docs)."""
-    entries, start = {}, 0
+    entries, start, width = {}, 0, len(tree) // 2
     while start < len(raw):
         end = raw.index(b"\0", start)
         mode, _, name = raw[start:end].partition(b" ")

@@ -134,16 +134,16 @@ def _here(order: Order) -> Outcomes:
     git, settings = order.git, order.settings
     found: dict[str, GateOutcome] = {}
     with contextlib.ExitStack() as held:
-        head = held.enter_context(_head(git)) if _something_runs(order) else None
+        known = () if order.fresh else execute.sound_receipts(Store(git.state_dir()), order.tree, order.say)
+        head = held.enter_context(_head(git)) if _something_runs(order, known) else None
         slot = held.enter_context(worktrees.slot(git, order.commit))
         _require_workspace(slot.tree / settings.root, settings)
         if (slot.tree / ".gitmodules").is_file():
             order.say("the commit has submodules: they are not checked out for gates")
         tools = Tools(slot.tree / settings.root)
         found.update(_unavailable(order.gates, tools))
-        if not order.fresh:
-            open_ = [gate for gate in order.gates if gate.name not in found]
-            found.update(_proven_now(git, open_, slot, tools, order.say))
+        open_ = [gate for gate in order.gates if gate.name not in found]
+        found.update(_proven_now(known, open_, order.tree, slot, tools))
         for outcome in found.values():
             order.progress(outcome)
         missing = [gate for gate in order.gates if gate.name not in found]
@@ -157,11 +157,8 @@ def _here(order: Order) -> Outcomes:
     return found
 
 
-def _something_runs(order: Order) -> bool:
+def _something_runs(order: Order, known: execute.KnownReceipts) -> bool:
     """Say whether a gate is bound to run: no receipt speaks for it, whatever would compile now."""
-    if order.fresh:
-        return True
-    known = execute.sound_receipts(Store(order.git.state_dir()), order.tree, lambda _: None)
     return any(execute.proven(known, gate, order.tree, None, None) is None for gate in order.gates)
 
 
@@ -185,11 +182,9 @@ def _unavailable(gates: Collection[Gate], tools: Tools) -> dict[str, GateOutcome
 
 
 def _proven_now(
-    git: Git, gates: Collection[Gate], slot: worktrees.Slot, tools: Tools, say: Callable[[str], None]
+    known: execute.KnownReceipts, gates: Collection[Gate], tree: Oid, slot: worktrees.Slot, tools: Tools
 ) -> dict[str, GateOutcome]:
     """Return what receipts prove with the toolchains of now."""
-    tree = git.tree(slot.commit)
-    known = execute.sound_receipts(Store(git.state_dir()), tree, say)
     found = {}
     for gate in gates:
         if execute.proven(known, gate, tree, None, slot.tree) is None:

@@ -145,7 +145,8 @@ def resume(
     rest = replay.reread(git, [oid(name) for name in paused["rest"]])
     handled = (*paused["resolved"], rest[0].oid)
     if moved and context.local_tip() == moved:
-        done = _as_moved(own, history.chain(git, work.base, oid(moved)), oid(moved))
+        held = history.chain(git, work.base, oid(moved))
+        done = _as_moved(own, held, oid(moved), dropping=context.options.drop_emptied)
         tip = done.tip
         return _concluded(context, acting, dataclasses.replace(work, local=tip), done, resolved=handled)
     by, sign = replay.committer(git), replay.signs(git)
@@ -171,8 +172,10 @@ def resume(
     return _concluded(context, acting, work, done, resolved=handled)
 
 
-def _as_moved(own: Sequence[Commit], new: Sequence[Commit], tip: Oid) -> replay.Replay:
-    """Return the replay that a branch which was moved already holds: what it lacks was left out."""
+def _as_moved(own: Sequence[Commit], new: Sequence[Commit], tip: Oid, *, dropping: bool) -> replay.Replay:
+    """Return the replay that a moved branch already holds; what it lacks was left out, if that was asked for."""
+    if not dropping:
+        return replay.Replay(tip, tuple((old.oid, now.oid) for old, now in zip(own, new, strict=False)))
     left = list(new)
     pairs = [(old.oid, left.pop(0).oid) for old in own if left and old.same_as(left[0])]
     kept = {old for old, _ in pairs}
