@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -71,6 +72,43 @@ def test_one_round_trip(stack: YardLanding) -> None:
     before = len(stack.github.requests())
     seen(stack)
     assert len(stack.github.requests()) == before + 1
+
+
+def test_what_a_task_loads(stack: YardLanding) -> None:
+    """A list of tasks needs neither schema, tables nor templates; a status of a file that was judged, no schema."""
+    heavy = {"jinja2", "nox", "pydantic", "rich", "tenacity", "tomlkit"}
+
+    def loaded(*args: str) -> set[str]:
+        ran = stack.run(sys.executable, "-X", "importtime", "-m", "invoke", *args)
+        assert ran.code == 0, ran.err
+        return heavy & {line.rpartition("|")[2].strip() for line in ran.err.splitlines()}
+
+    assert loaded("--list") == set()
+    assert loaded("status") == {"pydantic", "rich"}
+    assert loaded("status") == {"rich"}
+
+
+@pytest.mark.parametrize(
+    "task",
+    [("restack", "--dry-run"), ("rebase", "--pr", "519", "--dry-run"), ("checklist", "--pr", "519")],
+    ids=lambda task: task[0],
+)
+def test_what_is_asked_ahead_is_not_asked_again(stack: YardLanding, task: tuple[str, ...]) -> None:
+    """A task that looks is one question, though that is sent before stack.toml is judged."""
+    stack.run("gh", "api", "rate_limit")
+    before = len(stack.github.requests())
+    stack.invoke(*task)
+    asked = stack.github.requests()[before:]
+    assert [request.operation for request in asked if request.operation == "Stack"] == ["Stack"]
+
+
+def test_asked_ahead_of_a_file_that_is_not_sound(stack: YardLanding) -> None:
+    """What is wrong is said; the question is nobody's concern."""
+    path = stack.clone.path / "stack.toml"
+    path.write_text(path.read_text().replace("pr = 520", "pr = 519"))
+    ran = stack.invoke("status")
+    assert ran.code == 2
+    assert "519 is already used" in ran.err
 
 
 def test_a_pull_request_that_base_deletion_closed(stack: YardLanding) -> None:

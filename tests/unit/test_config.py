@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import Enum
 from pathlib import Path
 
 import jsonschema
@@ -11,7 +12,9 @@ import tomli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trunkline.adapters import config, schema
+from support.repo import Repo
+from trunkline.adapters import config, declared, schema, stacktext, verdict, worktrees
+from trunkline.adapters.stacktext import Glimpse, StackText
 from trunkline.domain import check
 from trunkline.domain.errors import UsageError
 from trunkline.domain.stack import GateOverride
@@ -135,6 +138,193 @@ def test_whatever_the_file_says_it_loads_or_complains(tmp_path: Path, text: str)
     else:
         return
     assert told.startswith("stack.toml:")
+
+
+EVERYTHING = """\
+schema = 1
+trunk = "trunk"
+remote = "up"
+issue = 7
+rerere = true
+lockfile = "conflict"
+
+[gates]
+features = ["a", "b"]
+msrv = "1.80.0"
+root = "rust/"
+timeout = 5
+sandbox = true
+sign = "~/key"
+signers = "who"
+executor = "dask"
+scheduler = "tcp://h:1"
+workers = 2
+
+[gates.deny]
+run = ["x", "y"]
+env = { A = "b" }
+needs = ["x"]
+timeout = 9
+
+[land]
+method = "merge"
+title = "{title}"
+require = "gates"
+wait = 7
+
+[publish]
+statuses = true
+
+[note]
+template = "docs//note.md/"
+
+[[entry]]
+pr = 1
+branch = "one"
+title = "One"
+next = "Two"
+
+[[entry.check]]
+kind = "pattern"
+name = "p"
+title = "P"
+pattern = "x()"
+expect = "inside"
+inside = ["fn f"]
+paths = ["a/*.rs"]
+
+[[entry.check]]
+kind = "command"
+name = "c"
+run = ["x"]
+exit = 3
+env = { A = "b" }
+
+[[entry.check]]
+kind = "test"
+name = "t"
+tests = ["a::b"]
+args = ["--lib"]
+
+[[entry.check]]
+kind = "manual"
+name = "m"
+"""
+
+
+def test_every_key_arrives() -> None:
+    """What the domain is given is what the schema's model holds, key by key: said, or left to the defaults."""
+    for text in (EVERYTHING, 'schema = 1\n[[entry]]\npr = 1\nbranch = "one"\n'):
+        data = tomli.loads(text)
+        model = schema.StackFile.model_validate(data)
+        (stack,) = declared.stacks(data)
+        gates = {**vars(model.gates), "features": tuple(model.gates.features)}
+        assert gates.items() <= vars(stack.gates).items()
+        overrides = {name: each.model_dump() for name, each in model.gates.__pydantic_extra__.items()}
+        plain = {name: listed(vars(each)) for name, each in stack.gates.overrides.items()}
+        assert plain == overrides
+        for name in ("land", "publish", "note"):
+            assert vars(getattr(model, name)) == vars(getattr(stack, name))
+        for name in ("trunk", "remote", "issue", "rerere", "lockfile"):
+            assert getattr(model, name) == getattr(stack, name)
+        assert (model.trunk, model.remote) == (stack.gates.trunk, stack.gates.remote)
+        for table, entry in zip(model.entry, stack.entries, strict=True):
+            assert table.model_dump(exclude={"check"}).items() <= vars(entry).items()
+            for held, known in zip(table.check, entry.checks, strict=True):
+                assert listed({**vars(known), "kind": held.kind}) == held.model_dump()
+
+
+def listed(values: dict[str, object]) -> dict[str, object]:
+    """Return values as TOML has them: arrays and names, where the domain has tuples and enumerations."""
+    plain = {key: value.value if isinstance(value, Enum) else value for key, value in values.items()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=40) | st.sampled_from([EVERYTHING, GOOD]))
+def test_a_glimpse_is_what_a_closer_look_finds(cut: str) -> None:
+    """Of what is sound it sees remote, trunk and numbers; of what is not, it never fails."""
+    try:
+        data = tomli.loads(cut)
+    except tomli.TOMLDecodeError:
+        return
+    seen = StackText(Path("stack.toml"), cut, data).glimpse("")
+    if cut in {EVERYTHING, GOOD}:
+        (stack,) = declared.stacks(data)
+        assert seen == Glimpse(stack.remote, stack.trunk, tuple(entry.pr for entry in stack.entries))
+
+
+SHAPES = st.dictionaries(
+    st.sampled_from(["schema", "trunk", "remote", "entry", "stack"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-5, 600) | st.text(max_size=6),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["pr", "name", "entry"]), inner),
+    ),
+)
+
+
+@given(SHAPES, st.text(max_size=2))
+def test_a_glimpse_of_anything(data: dict[str, object], name: str) -> None:
+    """Whatever the tables hold, it is seen or it is not."""
+    seen = StackText(Path("stack.toml"), "", data).glimpse(name)
+    assert seen is None or all(number > 0 for number in seen.numbers)
+
+
+def test_a_glimpse_of_several_stacks() -> None:
+    """The named one; without a name, none."""
+    data = {"stack": [{"name": "a", "entry": [{"pr": 1}]}, {"name": "b", "entry": [{"pr": 2}, {"pr": 3}]}]}
+    text = StackText(Path("stack.toml"), "", data)
+    seen = text.glimpse("b")
+    assert seen is not None
+    assert seen.numbers == (2, 3)
+    assert text.glimpse("") is None
+    assert text.glimpse("c") is None
+
+
+@pytest.fixture
+def judgements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the texts that are judged from now on."""
+    judge, seen = config.judge, list[str]()
+
+    def judged(found: StackText) -> None:
+        seen.append(found.text)
+        judge(found)
+
+    monkeypatch.setattr(config, "judge", judged)
+    return seen
+
+
+def test_a_text_is_judged_once(repo: Repo, judgements: list[str]) -> None:
+    """What was found sound is not judged again; what is not, or is not the same any more, is."""
+    path, bad = repo.path / "stack.toml", GOOD.replace("pr = 519", "pr = 518")
+    for text in (GOOD, GOOD, GOOD + "\n", GOOD + "\n", GOOD):
+        path.write_text(text)
+        verdict.judged(repo.adapter, stacktext.read(path))
+    assert judgements == [GOOD, GOOD + "\n", GOOD]
+    path.write_text(bad)
+    for _ in range(2):
+        with pytest.raises(UsageError, match="already used"):
+            verdict.judged(repo.adapter, stacktext.read(path))
+    assert judgements[3:] == [bad, bad]
+
+
+@pytest.mark.parametrize("what", ["a directory", "no text", "no place"])
+def test_a_verdict_that_cannot_be_kept(
+    what: str, repo: Repo, judgements: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever stands where it is kept: the file is judged, and the task goes on."""
+    kept = worktrees.work_dir(repo.adapter.common_dir()) / "sound"
+    if what == "a directory":
+        kept.mkdir()
+    elif what == "no text":
+        kept.write_bytes(b"\xff" * 64)
+    else:
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("TRUNKLINE_STATE_DIR", str(tmp_path / "file" / "below"))
+    path = repo.path / "stack.toml"
+    path.write_text(GOOD)
+    verdict.judged(repo.adapter, stacktext.read(path))
+    verdict.judged(repo.adapter, stacktext.read(path))
+    assert judgements == [GOOD] * (1 if what == "no text" else 2)
 
 
 VALUES = st.recursive(

@@ -1,4 +1,4 @@
-"""Reads stack.toml: tomli parses, pydantic judges; every complaint names file, line, key and what was expected."""
+"""Judges stack.toml: pydantic finds, and every complaint names file, line, key and what was expected."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Any, get_args
 import tomli
 from pydantic import BaseModel, ValidationError
 
+from trunkline.adapters import declared, stacktext
 from trunkline.adapters.schema import (
-    DEFAULTS,
     TABLE,
     TOOLCHAIN,
-    CheckTable,
     CommandTable,
     EntryTable,
     GatesTable,
@@ -30,53 +29,28 @@ from trunkline.adapters.schema import (
     TestTable,
     json_schema,
 )
-from trunkline.domain.check import Check, CommandCheck, Expect, ManualCheck, PatternCheck, TestCheck
+from trunkline.adapters.stacktext import StackText, problem
 from trunkline.domain.errors import UsageError
-from trunkline.domain.names import branch_name, pr_number
-from trunkline.domain.stack import (
-    DEFAULT_GATES,
-    Entry,
-    GateOverride,
-    GateSettings,
-    LandSettings,
-    NoteSettings,
-    PublishSettings,
-    Stack,
-)
+from trunkline.domain.stack import DEFAULT_GATES, Stack
 
-FILE_NAME = "stack.toml"
 SCHEMA_VERSION = 1
 _SHOWN_PROBLEMS = 5
 
 
-def find(start: Path) -> Path | None:
-    """Return the nearest stack.toml in `start` or a directory above it."""
-    for directory in (start.resolve(), *start.resolve().parents):
-        if (directory / FILE_NAME).is_file():
-            return directory / FILE_NAME
-    return None
-
-
 def load(path: Path) -> tuple[Stack, ...]:
-    """Read stack.toml; at least one stack, each with at least one entry.
+    """Read and judge a stack.toml, and return its stacks; errors as of `stacktext.read` and `judge`."""
+    found = stacktext.read(path)
+    judge(found)
+    return declared.stacks(found.data)
+
+
+def judge(found: StackText) -> None:
+    """See that a stack.toml is as `declared.stacks` needs it.
 
     Raises:
-        UsageError: it cannot be read, is not TOML, or is not what the schema says: file, line, key, expectation.
+        UsageError: it is not what the schema says: file, line, key, expectation.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise UsageError(
-            f"there is no {path.name} here", why=f"expected it at {path}", next_command="invoke --help rebase"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise _problem(path, 1, f"not UTF-8: {error.reason} at byte {error.start}") from None
-    except OSError as error:
-        raise UsageError(f"{path.name} cannot be read", why=str(error)) from None
-    try:
-        data = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        raise _problem(path, error.lineno, f"not TOML: {error.msg} (column {error.colno})") from None
+    path, text, data = found.path, found.text, found.data
     _refuse_newer(path, text, data)
     try:
         file = StackFile.model_validate(data)
@@ -84,75 +58,6 @@ def load(path: Path) -> tuple[Stack, ...]:
         raise _schema_error(path, text, data, error) from None
     _refuse_twice(path, text, file)
     _refuse_check_names(path, text, file)
-    return _stacks(file)
-
-
-def _stacks(file: StackFile) -> tuple[Stack, ...]:
-    tables = dict(file.gates.__pydantic_extra__)
-    if isinstance(file.gates.msrv, GateTable):
-        tables["msrv"] = file.gates.msrv
-    gates = GateSettings(
-        features=tuple(file.gates.features),
-        msrv=file.gates.msrv if isinstance(file.gates.msrv, str) else DEFAULTS.msrv,
-        root=file.gates.root,
-        timeout=file.gates.timeout,
-        sandbox=file.gates.sandbox,
-        sign=file.gates.sign,
-        signers=file.gates.signers,
-        executor=file.gates.executor,
-        scheduler=file.gates.scheduler,
-        workers=file.gates.workers,
-        remote=file.remote,
-        trunk=file.trunk,
-        cache=file.gates.cache,
-        overrides={name: _override(table) for name, table in tables.items()},
-    )
-
-    def stack(name: str, issue: int | None, entries: Sequence[EntryTable]) -> Stack:
-        return Stack(
-            trunk=branch_name(file.trunk),
-            remote=file.remote,
-            entries=tuple(_entry(table) for table in entries),
-            name=name,
-            issue=issue,
-            gates=gates,
-            land=LandSettings(**file.land.model_dump()),
-            publish=PublishSettings(**file.publish.model_dump()),
-            note=NoteSettings(**file.note.model_dump()),
-            rerere=file.rerere,
-            lockfile=file.lockfile,
-        )
-
-    if file.entry:
-        return (stack("", file.issue, file.entry),)
-    return tuple(stack(table.name, table.issue or file.issue, table.entry) for table in file.stack)
-
-
-def _entry(table: EntryTable) -> Entry:
-    checks = tuple(_check(check) for check in table.check)
-    return Entry(pr_number(table.pr), branch_name(table.branch), table.title, table.next, checks)
-
-
-def _check(table: CheckTable) -> Check:
-    if isinstance(table, PatternTable):
-        return PatternCheck(
-            table.name, table.title, table.pattern, Expect(table.expect), tuple(table.inside), tuple(table.paths)
-        )
-    if isinstance(table, CommandTable):
-        return CommandCheck(table.name, table.title, tuple(table.run), table.exit, table.env)
-    if isinstance(table, TestTable):
-        args = None if table.args is None else tuple(table.args)
-        return TestCheck(table.name, table.title, tuple(table.tests), args)
-    return ManualCheck(table.name, table.title)
-
-
-def _override(table: GateTable) -> GateOverride:
-    return GateOverride(
-        run=tuple(table.run) if table.run is not None else None,
-        env=table.env,
-        needs=tuple(table.needs) if table.needs is not None else None,
-        timeout=table.timeout,
-    )
 
 
 def _refuse_newer(path: Path, text: str, data: dict[str, Any]) -> None:
@@ -172,14 +77,14 @@ def _refuse_twice(path: Path, text: str, file: StackFile) -> None:
             value = getattr(entry, key)
             if value in seen:
                 first = line_of(text, (*seen[value], key))
-                raise _problem(
+                raise problem(
                     path,
                     line_of(text, (*where, key)),
                     f"{_dotted((*where, key))}: {value!r} is already used in line {first}",
                 )
             seen[value] = where
             if value == file.trunk:
-                raise _problem(
+                raise problem(
                     path,
                     line_of(text, (*where, key)),
                     f"{_dotted((*where, key))}: {value!r} is the trunk itself",
@@ -187,7 +92,7 @@ def _refuse_twice(path: Path, text: str, file: StackFile) -> None:
     names = [table.name for table in file.stack]
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise _problem(
+            raise problem(
                 path,
                 line_of(text, ("stack", index, "name")),
                 f"stack[{index}].name: {name!r} is already used",
@@ -201,9 +106,9 @@ def _refuse_check_names(path: Path, text: str, file: StackFile) -> None:
         for index, check in enumerate(entry.check):
             key = (*where, "check", index, "name")
             if check.name in gates:
-                raise _problem(path, line_of(text, key), f"{_dotted(key)}: {check.name!r} is the name of a gate")
+                raise problem(path, line_of(text, key), f"{_dotted(key)}: {check.name!r} is the name of a gate")
             if check.name in taken:
-                raise _problem(path, line_of(text, key), f"{_dotted(key)}: {check.name!r} is already used")
+                raise problem(path, line_of(text, key), f"{_dotted(key)}: {check.name!r} is already used")
             taken.add(check.name)
 
 
@@ -212,7 +117,7 @@ def _schema_error(path: Path, text: str, data: dict[str, Any], error: Validation
     for found in error.errors(include_url=False, include_context=False)[:_SHOWN_PROBLEMS]:
         where = _without_tags(found["loc"])
         problems.append((line_of(text, where), _complaint(where, found["type"], found["msg"], data)))
-    return _problem(path, problems[0][0], *(f"{path.name}:{line}: {what}" for line, what in problems))
+    return problem(path, problems[0][0], *(f"{path.name}:{line}: {what}" for line, what in problems))
 
 
 def _without_tags(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -308,15 +213,6 @@ def line_of(text: str, where: Sequence[str | int]) -> int:
             if _value(data, where[:depth]) is not None:
                 return count
     return 1
-
-
-def _problem(path: Path, line: int, *problems: str) -> UsageError:
-    own = f"{path.name}:{line}: "
-    return UsageError(
-        own + problems[0].removeprefix(own),
-        why="\n".join(problems[1:]),
-        next_command=f"${{EDITOR:-vi}} +{line} {path.name}",
-    )
 
 
 if __name__ == "__main__":  # python -m trunkline.adapters.config > src/trunkline/stack.schema.json

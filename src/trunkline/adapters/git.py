@@ -6,8 +6,9 @@ pre-push, no configuration of the user's that would change a result (faults 12, 
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Git:
         graphs: the commits of the stack, where they were loaded (`history.load`).
         forest: the trees read so far: name -> (mode, object id) (`trees.load`).
         keeping: (tree, another) -> whether the other has every path of the first.
+        talks: the git that is told one thing after the other, while there is one (`talking`).
         merges: the three-way merges that git has done: (base, ours, theirs) -> its tree, the paths in conflict.
     """
 
@@ -70,6 +72,7 @@ class Git:
     merges: dict[tuple[Oid, Oid, Oid], tuple[Oid, tuple[str, ...]]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    talks: list[proc.Talking] = field(default_factory=list, repr=False, compare=False)
     _facts: dict[tuple[object, ...], proc.Completed] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, cwd: Path) -> Git:
@@ -81,7 +84,7 @@ class Git:
         return replace(self, echo=echo)
 
     def fact(self, *args: str, ok: Sequence[int] = (0,), stdin: bytes = b"") -> proc.Completed:
-        """Run a query whose answer can never change, once: about full object ids, or about where we are.
+        """Run a query whose answer does not change under us, once: about full object ids, or about where we are.
 
         A landing asks such things over and over; each costs a process of 3 ms.
         """
@@ -136,6 +139,28 @@ class Git:
             self.echo(told)
         self._hand_over(settled=True)
         return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
+
+    @contextlib.contextmanager
+    def talking(self, lease: Lease, *args: str) -> Iterator[None]:
+        """Let `tell` have a git command that moves what it is told, one thing after the other."""
+        assert lease.run, "a mutation needs a run that holds the lease"  # noqa: S101 -- a proof, not input
+        argv, env = ["git", *_SEALED, *args], proc.environment(extra=_ENV)
+        with proc.talk(argv, cwd=self.cwd, env=env, timeout=LOCAL_SECONDS) as talking:
+            self.talks.append(talking)
+            try:
+                yield
+            finally:
+                self.talks.clear()
+
+    def tell(self, said: str, answers: int) -> tuple[bytes, ...] | None:
+        """Tell the command of `talking` something and return what it answers; None: there is none (any more)."""
+        if not self.talks:
+            return None
+        self._hand_over(settled=True)
+        heard = self.talks[-1].tell(said.encode(), answers)
+        if len(heard) < answers:
+            self.talks.clear()  # it refused, or died: what is told next is told another
+        return heard
 
     def _run(
         self,

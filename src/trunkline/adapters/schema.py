@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from trunkline.domain.names import branch_problem
-from trunkline.domain.stack import GateSettings, LandSettings
+from trunkline.domain.stack import DEFAULT_REMOTE, DEFAULT_TRUNK, GateSettings, LandSettings
 
 TOOLCHAIN, TABLE = "<toolchain>", "<table>"
 DEFAULTS = GateSettings()
@@ -256,8 +256,10 @@ class StackFile(_Table):
     """stack.toml: the stack of pull requests that trunkline lands."""
 
     schema_: Annotated[Literal[1], Field(alias="schema", description="The version of this file's schema.")]
-    trunk: Annotated[_Branch, Field(description="The branch that the stack lands on.")] = "main"
-    remote: Annotated[str, AfterValidator(_remote), Field(description="The git remote of the stack.")] = "origin"
+    trunk: Annotated[_Branch, Field(description="The branch that the stack lands on.")] = DEFAULT_TRUNK
+    remote: Annotated[str, AfterValidator(_remote), Field(description="The git remote of the stack.")] = (
+        DEFAULT_REMOTE
+    )
     issue: Annotated[int | None, Field(ge=1, description="The issue that the stack resolves.")] = None
     rerere: Annotated[
         bool, Field(description="Fill in how a person resolved the same conflict before (git-rerere); shown.")

@@ -36,9 +36,9 @@ def _differing(
 ) -> list[tuple[Oid, Oid]]:
     """Return the pairs of directories of one name that differ."""
     found = []
-    for name, (mode, tree) in one.items():
+    for name, (mode, tree) in one.items() - other.items():
         its_mode, its_tree = other.get(name, _NONE)
-        if mode == its_mode == _DIRECTORY and tree != its_tree:
+        if mode == its_mode == _DIRECTORY:
             found.append((tree, its_tree))
     return found
 
@@ -89,7 +89,7 @@ def _keeps(git: Git, base: Oid, side: Oid) -> bool:
         now = _tree(git, side)
         git.keeping[base, side] = all(
             _alike(mode, now.get(name, _NONE)[0]) and (mode != _DIRECTORY or _keeps(git, tree, now[name][1]))
-            for name, (mode, tree) in _tree(git, base).items()
+            for name, (mode, tree) in _tree(git, base).items() - now.items()
         )
     return git.keeping[base, side]
 
@@ -105,9 +105,9 @@ def _merged(git: Git, base: Oid, ours: Oid, theirs: Oid) -> Oid:
         return theirs
     before, mine, other = _tree(git, base), _tree(git, ours), _tree(git, theirs)
     entries = dict(mine)
-    for name, its in other.items():
+    for name, its in other.items() - before.items():
         was, my = before.get(name, _NONE), mine.get(name, _NONE)
-        if its in (was, my):
+        if my == its:
             continue
         if my == was:
             entries[name] = its

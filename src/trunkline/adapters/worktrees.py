@@ -138,8 +138,21 @@ def _bring(tree: Path, commit: Oid, git: Git) -> None:
         else:
             return
     shutil.rmtree(tree, ignore_errors=True)
-    git.query("worktree", "prune")
-    git.query(*_WHOLE, "worktree", "add", "--quiet", "--detach", "--force", "--end-of-options", str(tree), commit)
+    with registering(git):
+        git.query("worktree", "prune")
+        git.query(*_WHOLE, "worktree", "add", "--quiet", "--detach", "--force", "--end-of-options", str(tree), commit)
+
+
+@contextlib.contextmanager
+def registering(git: Git) -> Iterator[None]:
+    """Add and prune the repository's work trees alone.
+
+    A prune takes away what another process has just begun to add, before that has locked it (git's
+    builtin/worktree.c, add_worktree; seen with runs side by side, 1 of 72).
+    """
+    with (work_dir(git.common_dir()) / "registering").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 _WHOLE = ("-c", "core.sparseCheckout=false")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from trunkline.domain.check import Check
     from trunkline.domain.names import BranchName, PrNumber
 
+DEFAULT_TRUNK, DEFAULT_REMOTE = "main", "origin"
 DEFAULT_GATES = ("build", "test", "clippy", "fmt", "doc", "msrv")
 """The names of the gates that every stack has (contract: "the six gates")."""
 
@@ -79,8 +80,8 @@ class GateSettings:
     executor: str = "local"
     scheduler: str = ""
     workers: int = 0
-    remote: str = "origin"
-    trunk: str = "main"
+    remote: str = DEFAULT_REMOTE
+    trunk: str = DEFAULT_TRUNK
     cache: str = ""
     overrides: Mapping[str, GateOverride] = field(default_factory=dict)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from trunkline.domain.errors import UsageError
 from trunkline.domain.names import PrNumber
 
 
@@ -35,8 +36,29 @@ class StepName(Enum):
 REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]
 """The steps of a rebase, in their order; each is a task of the same name."""
 
+PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE})
+"""What `--no-push` leaves out: everything that others see."""
+
 StepKey = tuple[StepName, PrNumber | None]
 """A step within a plan: what, and for which entry where the plan is of several."""
+
+
+def step_names(text: str) -> frozenset[StepName]:
+    """Return the steps that `--skip` names, separated by commas.
+
+    Raises:
+        UsageError: one is no step.
+    """
+    known = {step.value: step for step in StepName}
+    asked = [name.strip() for name in text.split(",") if name.strip()]
+    for name in asked:
+        if name not in known:
+            raise UsageError(
+                f"--skip {name}: there is no such step",
+                why=f"the steps are {', '.join(known)}",
+                next_command="invoke --help rebase",
+            )
+    return frozenset(known[name] for name in asked)
 
 
 class Mark(Enum):

@@ -25,13 +25,13 @@ def _request() -> request.Request:
     if not _STARTED_HERE:
         return request.read(Path(os.environ[request.VARIABLE]))
     # Only the first process of a run pays for the schema; see gates/request.py.
-    from trunkline.adapters import config  # noqa: PLC0415
+    from trunkline.adapters import config, stacktext  # noqa: PLC0415
     from trunkline.adapters.git import Git  # noqa: PLC0415
     from trunkline.domain.errors import TrunklineError  # noqa: PLC0415
     from trunkline.domain.stack import GateSettings  # noqa: PLC0415
     from trunkline.gates.catalogue import catalogue  # noqa: PLC0415
 
-    found = config.find(Path.cwd())
+    found = stacktext.find(Path.cwd())
     try:
         settings = config.load(found)[0].gates if found else GateSettings()
         top = found.parent if found else Path.cwd()

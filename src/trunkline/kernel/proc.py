@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import resource
+import select
 import shlex
 import signal
 import subprocess
@@ -177,6 +178,54 @@ def begin(
             child.communicate()
 
 
+@dataclass(frozen=True)
+class Talking:
+    """A program that answers what it is told, a line a line; see `talk`."""
+
+    argv: tuple[str, ...]
+    child: subprocess.Popen[bytes]
+    timeout: float
+
+    def tell(self, said: bytes, answers: int) -> tuple[bytes, ...]:
+        """Tell it something and return the lines that it answers with: fewer where it ended instead.
+
+        Raises:
+            OutsideFailed: its time was up.
+        """
+        assert self.child.stdin is not None  # noqa: S101 -- PIPE where it was begun
+        assert self.child.stdout is not None  # noqa: S101 -- as above
+        with contextlib.suppress(BrokenPipeError):
+            self.child.stdin.write(said)
+            self.child.stdin.flush()
+        heard, until = b"", time.monotonic() + self.timeout
+        while heard.count(b"\n") < answers:
+            if not select.select([self.child.stdout], [], [], max(0.0, until - time.monotonic()))[0]:
+                raise OutsideFailed(
+                    f"{self.argv[0]} did not answer within {self.timeout:g} s", command=shlex.join(self.argv)
+                )
+            more = os.read(self.child.stdout.fileno(), 4096)
+            if not more:
+                break
+            heard += more
+        return tuple(heard.splitlines())
+
+
+@contextlib.contextmanager
+def talk(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> Iterator[Talking]:
+    """Begin a program that is told one thing after the other; with the context it ends.
+
+    Args and errors as of `run`; the time is that of one answer. What it complains of is not kept.
+    """
+    with _begun(
+        argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as child:
+        try:
+            yield Talking(tuple(argv), child, timeout)
+            end_group(child)
+        finally:
+            _close(child)
+
+
 def run_logged(
     argv: Sequence[str],
     *,
@@ -297,9 +346,7 @@ def begin_logged(
                 end_group(child, stop)
         finally:
             _LOGGED.pop(child.pid, None)
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    pipe.close()
+            _close(child)
 
 
 _LOGGED: dict[int, tuple[subprocess.Popen[bytes], Path, signal.Signals]] = {}
@@ -311,6 +358,13 @@ def end_logged(under: Path) -> int:
     for child, stop in ours:
         end_group(child, stop)
     return len(ours)
+
+
+def _close(child: subprocess.Popen[bytes]) -> None:
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
 
 
 def _cpu_of_children() -> float:

@@ -1,19 +1,22 @@
-"""A run on the terminal: a list of steps, each one line with a mark, what happened, and how long it took."""
+"""A run on the terminal: a list of steps, each one line with a mark, what happened, and how long it took.
+
+rich is loaded with the first line, not before: by then GitHub has been asked (workflows.ahead).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO
-
-from rich.console import Console
-from rich.status import Status
-from rich.text import Text
+from typing import IO, TYPE_CHECKING
 
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.step import Mark, Outcome, Plan, Step
 from trunkline.report.escape import for_terminal
-from trunkline.report.gates import Running
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
 
 _MARKS = {
     Mark.DONE: ("✓", "green"),
@@ -37,13 +40,20 @@ class Terminal:
     """
 
     def __init__(self, stream: IO[str], *, clean: Callable[[str], str] = str) -> None:
+        self._stream = stream
         self._clean = clean
-        self.console = Console(file=stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
         self._commands: list[str] = []
         self._status: Status | None = None
         self._width = _LABEL_WIDTH
         self.asks = False
         """A person is there, and was asked before."""
+
+    @functools.cached_property
+    def console(self) -> Console:
+        """Where it is printed."""
+        from rich.console import Console  # noqa: PLC0415
+
+        return Console(file=self._stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
 
     def ask(self, question: str) -> bool:
         """Ask, where a person can answer; no is what an empty answer means."""
@@ -68,6 +78,8 @@ class Terminal:
 
     def line(self, *parts: tuple[str, str] | str) -> None:
         """Print one line made of (text, style) parts."""
+        from rich.text import Text  # noqa: PLC0415
+
         text = Text()
         for part in parts:
             content, style = (part, "") if isinstance(part, str) else part
@@ -103,6 +115,8 @@ class Terminal:
 
     @contextlib.contextmanager
     def _showing(self, text: str) -> Iterator[None]:
+        from rich.text import Text  # noqa: PLC0415
+
         with self.console.status(Text(for_terminal(text), "dim")) as status:
             self._status = status
             try:
@@ -113,6 +127,8 @@ class Terminal:
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
         """Show which gates run and for how long, on a terminal; elsewhere each verdict has its line."""
         if self._status is not None:
+            from trunkline.report.gates import Running  # noqa: PLC0415
+
             cleaned = {name: self._clean(line) for name, line in lines.items()}
             self._status.update(Running(gates, cleaned, self.console.get_time))
 

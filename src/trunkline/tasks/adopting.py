@@ -167,7 +167,7 @@ def workflow(
 
     with telling("ci.workflow", json_wanted=json) as told:
         git = top_of(Git(Path.cwd()))
-        text = ci.text(git, choose_stack(load_stacks(git.cwd), stack), runner=runner or ci.RUNNER)
+        text = ci.text(git, choose_stack(load_stacks(git), stack), runner=runner or ci.RUNNER)
         told.account.update(path=ci.PATH, text=text)
         if check:
             ci.check(git, text)

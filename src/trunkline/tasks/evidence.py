@@ -6,7 +6,7 @@ import datetime as dt
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
 from invoke.context import Context as InvokeContext
@@ -20,14 +20,12 @@ from trunkline.domain.stack import Stack
 from trunkline.domain.step import Mark
 from trunkline.kernel import proc
 from trunkline.report import as_json
-from trunkline.report import checklist as checklist_report
-from trunkline.report.gates import receipts_table, stack_table
 from trunkline.tasks.flags import options_of
 from trunkline.tasks.telling import Told, telling
-from trunkline.workflows import gate_stack as stack_workflow
-from trunkline.workflows import receipts as receipts_workflow
 from trunkline.workflows.context import Options, choose_stack, load_stacks, open_context, top_of
-from trunkline.workflows.steps import checklist, checks
+
+if TYPE_CHECKING:
+    from trunkline.workflows import receipts as receipts_workflow
 
 _STACK = "which stack, where stack.toml has several"
 _JSON = "one JSON object on stdout; progress on stderr"
@@ -35,7 +33,7 @@ _JSON = "one JSON object on stdout; progress on stderr"
 
 def _place(stack: str, told: Told) -> tuple[Git, Stack]:
     git = top_of(Git(Path.cwd()))
-    return Git(git.cwd, told.terminal.command), choose_stack(load_stacks(git.cwd), stack)
+    return Git(git.cwd, told.terminal.command), choose_stack(load_stacks(git), stack)
 
 
 def gates_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
@@ -91,6 +89,8 @@ def checks_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
                 fresh=fresh, dry_run=dry_run, json=json, yes=yes,
             )  # fmt: skip
             return
+        from trunkline.workflows.steps import checks
+
         with telling("checks", json_wanted=json) as told:
             if not tick:
                 raise UsageError("--reason belongs to --tick NAME", next_command="invoke checks")
@@ -126,7 +126,10 @@ def checklist_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None
             return
         with telling("checklist", json_wanted=json) as told:
             options = options_of(skip, accept_unavailable, "", fresh=False, no_push=False)
-            here = open_context(pr, stack=stack, options=options, tell=told.terminal)
+            here = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
+            from trunkline.report import checklist as checklist_report
+            from trunkline.workflows.steps import checklist
+
             lines = checklist.evaluate(here)
             outcome = checklist.outcome(lines)
             told.account["pr"] = here.entry.pr
@@ -146,6 +149,9 @@ def checklist_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None
 
 
 def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool) -> None:
+    from trunkline.report.gates import stack_table
+    from trunkline.workflows import gate_stack as stack_workflow
+
     told.terminal.headline(f"gates of {len(stack.entries)} entries, bottom first")
     with told.terminal.gating():
         rows = stack_workflow.gate_stack(git, stack, told.terminal, fresh=fresh)
@@ -173,6 +179,9 @@ def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool) -> None:
 
 
 def _told_receipts(told: Told, stack: str) -> tuple[receipts_workflow.Listed, ...]:
+    from trunkline.report.gates import receipts_table
+    from trunkline.workflows import receipts as receipts_workflow
+
     found = receipts_workflow.listed(*_place(stack, told))
     told.account["receipts"] = [
         {
@@ -217,6 +226,8 @@ def verify(_: InvokeContext, stack: str = "", json: bool = False) -> None:
 @task(help={"stack": _STACK, "json": _JSON})
 def push(_: InvokeContext, stack: str = "", json: bool = False) -> None:
     """Share the receipts as git notes (refs/notes/trunkline); their logs stay here."""
+    from trunkline.workflows import receipts as receipts_workflow
+
     with telling("receipts.push", json_wanted=json) as told:
         count, moved = receipts_workflow.push(*_place(stack, told))
         told.account.update(receipts=count, pushed=moved)
@@ -226,6 +237,8 @@ def push(_: InvokeContext, stack: str = "", json: bool = False) -> None:
 @task(help={"stack": _STACK, "json": _JSON})
 def pull(_: InvokeContext, stack: str = "", json: bool = False) -> None:
     """Fetch others' receipts; only those signed by somebody in `[gates] signers` prove anything here."""
+    from trunkline.workflows import receipts as receipts_workflow
+
     with telling("receipts.pull", json_wanted=json) as told:
         came = receipts_workflow.pull(*_place(stack, told))
         told.account.update(taken=came.taken, untrusted=came.untrusted, known=came.known)

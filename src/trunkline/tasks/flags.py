@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trunkline.domain.errors import UsageError
-from trunkline.workflows import rebase
+from trunkline.domain.step import PUBLISHING, step_names
 from trunkline.workflows.context import Options
 
 HELP = {
@@ -43,7 +43,7 @@ def options_of(
     Raises:
         UsageError: `--skip` names no step.
     """
-    skipped = rebase.step_names(skip) | (rebase.PUBLISHING if no_push else frozenset())
+    skipped = step_names(skip) | (PUBLISHING if no_push else frozenset())
     accepted = frozenset(name.strip() for name in accept_unavailable.split(",") if name.strip())
     return Options(skipped, accepted, fork_point, fresh, drop_emptied=drop_emptied)
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 from invoke.context import Context as InvokeContext
 from invoke.tasks import Task, task
 
 from trunkline.domain.errors import CheckFailed
-from trunkline.domain.step import REBASE_STEPS, StepName
-from trunkline.engine import Performed
+from trunkline.domain.step import PUBLISHING, REBASE_STEPS, StepName
 from trunkline.tasks import adopting, evidence, reading, rehearsing, whole
 from trunkline.tasks.flags import HELP, STEP_FLAGS, help_of, options_of
 from trunkline.tasks.telling import Told, telling
-from trunkline.workflows import log as log_workflow
-from trunkline.workflows import rebase, resume
-from trunkline.workflows import undo as undo_workflow
 from trunkline.workflows.context import Context, open_context
+
+if TYPE_CHECKING:
+    from trunkline.engine import Performed
 
 _DOCS = {
     StepName.VERIFY_MERGED: "Step 1: see that every entry below is merged, how and when; and whether CI works.",
@@ -36,6 +36,8 @@ _DOCS = {
 
 
 def _do(told: Told, context: Context, *, dry_run: bool) -> None:
+    from trunkline.workflows import rebase
+
     told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
     told.account["pr"] = context.entry.pr
     if dry_run:
@@ -69,18 +71,18 @@ def rebase_(
     yes: bool = False,
 ) -> None:
     """Land one entry, steps 1 to 11: rebase, verify with cargo, push, mark ready, leave the evidence."""
-    with telling(rebase.WHOLE, json_wanted=json) as told:
+    with telling("rebase", json_wanted=json) as told:
         options = options_of(
             skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied
         )  # fmt: skip
-        context = open_context(pr, stack=stack, options=options, tell=told.terminal)
+        context = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
         if not (dry_run or yes):
             told.confirm(_question(context))
         _do(told, context, dry_run=dry_run)
 
 
 def _question(context: Context) -> str:
-    publishes = not (context.options.skip >= rebase.PUBLISHING)
+    publishes = not (context.options.skip >= PUBLISHING)
     ends = "then push it, mark it ready and write the note" if publishes else "and stop before the push"
     return f"Rebase #{context.entry.pr} onto {context.tracking}, run its gates, {ends}."
 
@@ -100,7 +102,8 @@ def _step_task(step: StepName) -> Task[Callable[..., None]]:
     ) -> None:
         with telling(step.value, json_wanted=json) as told:
             options = options_of(skip, accept_unavailable, fork_point, fresh=fresh, no_push=False)
-            _do(told, open_context(pr, stack=stack, options=options, tell=told.terminal), dry_run=dry_run)
+            context = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
+            _do(told, context, dry_run=dry_run)
 
     body.__doc__ = _DOCS[step]
     return Task(body, name=step.value, help=help_of(*STEP_FLAGS))
@@ -109,6 +112,8 @@ def _step_task(step: StepName) -> Task[Callable[..., None]]:
 @task(name="continue", help={"json": HELP["json"]})
 def continue_(_: InvokeContext, json: bool = False) -> None:
     """Go on with the run that stopped: after a conflict, a failed gate, a kill."""
+    from trunkline.workflows import resume
+
     with telling("continue", json_wanted=json) as told:
         found = resume.find(told.terminal)
         if found is None:
@@ -125,6 +130,8 @@ def continue_(_: InvokeContext, json: bool = False) -> None:
 @task(help={"json": HELP["json"]})
 def abort(_: InvokeContext, json: bool = False) -> None:
     """Go back to before the run that stopped."""
+    from trunkline.workflows import resume
+
     with telling("abort", json_wanted=json) as told:
         found = resume.find(told.terminal)
         if found is None:
@@ -137,6 +144,8 @@ def abort(_: InvokeContext, json: bool = False) -> None:
             "dry-run": HELP["dry-run"], "json": HELP["json"]})  # fmt: skip
 def undo(_: InvokeContext, run: str = "", dry_run: bool = False, json: bool = False) -> None:
     """Take a finished run back: branch, remote, draft state, base, note; undo again to redo it."""
+    from trunkline.workflows import undo as undo_workflow
+
     with telling("undo", json_wanted=json) as told:
         found = undo_workflow.find(told.terminal, run=run)
         if found is None or not found.changes:
@@ -154,6 +163,8 @@ def undo(_: InvokeContext, run: str = "", dry_run: bool = False, json: bool = Fa
 @task(help={"json": HELP["json"]})
 def log(_: InvokeContext, json: bool = False) -> None:
     """List the runs of this repository, newest first, with what each step did."""
+    from trunkline.workflows import log as log_workflow
+
     with telling("log", json_wanted=json) as told:
         runs = log_workflow.runs()
         told.account["runs"] = [log_workflow.as_data(run) for run in runs]

@@ -23,11 +23,12 @@ _OFFLINE = "do not ask GitHub; the remote is as it was last fetched"
 @task(help={**help_of("stack", "json"), "offline": _OFFLINE})
 def status(_: InvokeContext, stack: str = "", offline: bool = False, json: bool = False) -> None:
     """Show the stack: what sits on what, pull requests, CI, receipts, and the one command to type next."""
-    from trunkline.report.stack import stack_data, stack_tree
-    from trunkline.workflows import status as status_workflow
-
     with telling("status", json_wanted=json) as told:
-        context = open_stack(stack=stack, options=Options(), tell=told.terminal)
+        ends = None if offline else told.ends
+        context = open_stack(stack=stack, options=Options(), tell=told.terminal, ends=ends, with_trunk=True)
+        from trunkline.report.stack import stack_data, stack_tree  # while GitHub answers
+        from trunkline.workflows import status as status_workflow
+
         seen = status_workflow.look(context, offline=offline)
         told.account["stack"] = stack_data(seen)
         told.terminal.console.print(stack_tree(seen), soft_wrap=False)
@@ -50,13 +51,13 @@ def plan(
     json: bool = False,
 ) -> None:
     """Foresee a landing: steps, commands, conflicts, what a push sets going; --markdown writes the runbook."""
-    from trunkline.domain.redaction import redacted
-    from trunkline.report import runbook
-    from trunkline.workflows import plan as plan_workflow
-
     with telling("plan", json_wanted=json) as told:
         options = options_of(skip, accept_unavailable, fork_point, fresh=False, no_push=no_push)
         context = open_context(pr, stack=stack, options=options, tell=told.terminal)
+        from trunkline.domain.redaction import redacted
+        from trunkline.report import runbook
+        from trunkline.workflows import plan as plan_workflow
+
         book = plan_workflow.foresee(context)
         told.account.update(pr=context.entry.pr, **runbook.data(book))
         if markdown and not json:

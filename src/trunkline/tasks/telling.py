@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
@@ -17,13 +17,14 @@ from trunkline.adapters.git import Git
 from trunkline.domain.errors import ExitCode, FlagMissing, TrunklineError
 from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import Mark, Outcome, Plan
-from trunkline.engine import Performed
 from trunkline.kernel import proc
 from trunkline.kernel.files import append_line, private_directory
 from trunkline.report import as_json
 from trunkline.report.terminal import Terminal
-from trunkline.workflows import resume
 from trunkline.workflows.context import top_of
+
+if TYPE_CHECKING:
+    from trunkline.engine import Performed
 
 
 def _terminal(stream: IO[str]) -> Terminal:
@@ -38,6 +39,8 @@ class Told:
         self.json_wanted = json_wanted
         self.terminal = _terminal(sys.stderr if json_wanted else sys.stdout)
         self.account: dict[str, Any] = {"task": task}
+        self.ends = contextlib.ExitStack()
+        """What ends with the task, however it ends."""
 
     def confirm(self, question: str) -> None:
         """Ask once, before anything, where a person can answer; elsewhere nobody is asked.
@@ -97,7 +100,8 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
     """
     told = Told(task, json_wanted=json_wanted)
     try:
-        yield told
+        with told.ends:
+            yield told
     except TrunklineError as error:
         if isinstance(error, FlagMissing):
             error.next_commands = (f"invoke {task} {error.flag}",)
@@ -126,6 +130,8 @@ _GO_ON = "invoke continue"
 
 def _what_next() -> str:
     """Return the command that helps where an error knows none: to go on with what is open, else to look around."""
+    from trunkline.workflows import resume
+
     with contextlib.suppress(TrunklineError):
         if resume.open_run(top_of(Git(Path.cwd()))) is not None:
             return _GO_ON

@@ -11,9 +11,6 @@ from invoke.tasks import task
 from trunkline.domain.names import pr_number
 from trunkline.tasks.flags import help_of, one_of, options_of
 from trunkline.tasks.telling import Told, telling
-from trunkline.workflows import land as land_workflow
-from trunkline.workflows import rescue as rescue_workflow
-from trunkline.workflows import restack as restack_workflow
 from trunkline.workflows.context import Context, Options, open_context, open_stack
 
 
@@ -36,7 +33,9 @@ def restack(
     """Bring every open entry onto its base again, in one pass, and push what moved, all or none."""
     with telling("restack", json_wanted=json) as told:
         options = options_of(skip, "", "", fresh=False, no_push=no_push, drop_emptied=drop_emptied)
-        context = open_stack(stack=stack, options=options, tell=told.terminal)
+        context = open_stack(stack=stack, options=options, tell=told.terminal, ends=told.ends)
+        from trunkline.workflows import restack as restack_workflow  # while GitHub answers
+
         _headline(told, context)
         if dry_run:
             told.plan(restack_workflow.plan(context))
@@ -74,7 +73,9 @@ def land(
             method=one_of("--method", method, ("squash", "merge", "rebase")),
             watch=watch,
         )
-        context = open_stack(stack=stack, options=options, tell=told.terminal)
+        context = open_stack(stack=stack, options=options, tell=told.terminal, ends=told.ends)
+        from trunkline.workflows import land as land_workflow  # while GitHub answers
+
         up_to = pr_number(pr) if pr else None
         _headline(told, context)
         if dry_run:
@@ -95,6 +96,8 @@ def rescue(
     yes: bool = False,
 ) -> None:
     """Bring back a pull request that was closed because its base branch was deleted; its number stays."""
+    from trunkline.workflows import rescue as rescue_workflow
+
     with telling("rescue", json_wanted=json) as told:
         context = open_context(pr, stack=stack, options=Options(), tell=told.terminal).over_the_stack()
         told.terminal.headline(f"#{context.entry.pr} {context.entry.branch}")

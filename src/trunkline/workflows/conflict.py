@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import journal
-from trunkline.adapters.worktrees import work_dir
+from trunkline.adapters import journal, worktrees
 from trunkline.domain.commits import Commit
 from trunkline.domain.conflicts import digests
 from trunkline.domain.errors import Paused, UsageError
@@ -21,7 +20,7 @@ from trunkline.workflows.context import Context
 
 def worktree_path(context: Context, acting: Acting) -> Path:
     """Return where the work tree of this run's conflict is, if it has one."""
-    return work_dir(context.git.common_dir()) / "replay" / acting.lease.run
+    return worktrees.work_dir(context.git.common_dir()) / "replay" / acting.lease.run
 
 
 def open_worktree(context: Context, acting: Acting, *, onto: Oid, commit: Commit) -> tuple[Path, tuple[str, ...]]:
@@ -35,10 +34,11 @@ def open_worktree(context: Context, acting: Acting, *, onto: Oid, commit: Commit
     acting.intend(worktree=str(path), onto=onto, commit=commit.oid)
     remove_worktree(context, acting, path)
     private_directory(path.parent)
-    context.git.mutate(
-        acting.lease, "worktree", "add", "--quiet", "--detach", "--force", "--force", "--end-of-options",
-        str(path), onto,
-    )  # fmt: skip
+    with worktrees.registering(context.git):
+        context.git.mutate(
+            acting.lease, "worktree", "add", "--quiet", "--detach", "--force", "--force", "--end-of-options",
+            str(path), onto,
+        )  # fmt: skip
     rerere = ("-c", "rerere.enabled=true", "-c", "rerere.autoUpdate=false") if context.stack.rerere else ()
     done = context.git.at(path).mutate(
         acting.lease, *rerere, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty",
@@ -89,7 +89,8 @@ def remove_worktree(context: Context, acting: Acting, path: Path) -> None:
     )
     if done.returncode != 0:
         shutil.rmtree(path)
-        context.git.mutate(acting.lease, "worktree", "prune")
+        with worktrees.registering(context.git):
+            context.git.mutate(acting.lease, "worktree", "prune")
 
 
 def resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) -> Oid:

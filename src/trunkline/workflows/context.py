@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from trunkline.adapters import config, refs
+from trunkline.adapters import declared, refs, stacktext, verdict
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, Repository, repository_of
 from trunkline.domain.errors import FlagMissing, Refused, UsageError
@@ -18,6 +20,7 @@ from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.engine import Teller
+from trunkline.workflows.ahead import Ahead, Question, ask
 from trunkline.workflows.look import World, local_states, look_at_remote
 
 
@@ -77,6 +80,7 @@ class Seen:
         looked: when that was, by the monotonic clock.
         planned: while a plan is made: the tips that entries will have by then.
         foreseen: what a plan came to, by entry; taken only where the world is still the same.
+        ahead: a question that was sent to GitHub already.
     """
 
     snapshot: Snapshot | None = None
@@ -85,6 +89,7 @@ class Seen:
     looked: float = float("-inf")
     planned: dict[PrNumber, Oid] = field(default_factory=dict)
     foreseen: dict[PrNumber, object] = field(default_factory=dict)
+    ahead: Ahead | None = None
 
 
 @dataclass(frozen=True)
@@ -138,24 +143,37 @@ class Context:
         """Return the world, each part looked at once until something changes it (`forget`)."""
         if self.seen.snapshot is None:
             # GitHub answers while git looks: each waits for another server.
-            numbers = [each.pr for each in self.stack.entries]
-            with self.github.reading_stack(numbers, merging=self.stacked) as answer:
+            with self.asking(merging=self.stacked) as answer:
                 remote, local = self._look()
                 self.seen.snapshot = answer()
         else:
             remote, local = self._look()
         return World(self.seen.snapshot, remote[branch_ref(self.stack.trunk)], remote, local)
 
+    def asking(
+        self, *, merging: bool, trunk: BranchName | None = None
+    ) -> AbstractContextManager[Callable[[], Snapshot]]:
+        """Ask GitHub about the stack, unless that was asked ahead; what the context gives is called for the answer.
+
+        Args and errors as of `GitHub.reading_stack`.
+        """
+        question = Question(self.repository, tuple(each.pr for each in self.stack.entries), merging, trunk)
+        ahead, self.seen.ahead = self.seen.ahead, None
+        if ahead is not None and ahead.answers(question):
+            return contextlib.nullcontext(ahead.answer)
+        return self.github.reading_stack(question.numbers, merging=merging, trunk=trunk)
+
     def _look(self) -> tuple[Mapping[str, Oid], LocalState]:
         heads = self.stack.entries if self.stacked else (self.entry,)
-        if self.seen.remote is None:
-            self.seen.remote = look_at_remote(self.git, self.stack, heads)
-        if self.entry.branch not in self.seen.local:
-            branches = [each.branch for each in heads]
-            self.seen.local.update(local_states(self.git, branches, changes=not self.stacked))
+        remote, local = self.seen.remote, self.seen.local
+        if remote is None:
+            remote = self.seen.remote = look_at_remote(self.git, self.stack, heads)
+            local.update({branch: _with_remote(state, remote) for branch, state in local.items()})
+        if self.entry.branch not in local:
+            states = local_states(self.git, [each.branch for each in heads], changes=not self.stacked)
+            local.update({branch: _with_remote(state, remote) for branch, state in states.items()})
             self.seen.looked = time.monotonic()
-        remote = self.seen.remote
-        return remote, replace(self.seen.local[self.entry.branch], remote=remote.get(branch_ref(self.entry.branch)))
+        return remote, local[self.entry.branch]
 
     def forget(self) -> None:
         """Nothing that was seen is still true."""
@@ -253,7 +271,19 @@ class Context:
         return _open(self, self.entry)
 
 
-def open_context(pr: str | None, *, stack: str, options: Options, tell: Listener, cwd: Path | None = None) -> Context:
+def _with_remote(state: LocalState, remote: Mapping[str, Oid]) -> LocalState:
+    return replace(state, remote=remote.get(branch_ref(state.branch)))
+
+
+def open_context(
+    pr: str | None,
+    *,
+    stack: str,
+    options: Options,
+    tell: Listener,
+    cwd: Path | None = None,
+    ends: ExitStack | None = None,
+) -> Context:
     """Find the checkout, its stack.toml, the entry and the repository on GitHub.
 
     Args:
@@ -262,24 +292,47 @@ def open_context(pr: str | None, *, stack: str, options: Options, tell: Listener
         options: the rest of what was asked for.
         tell: who is told.
         cwd: a directory inside the checkout; default: the current one.
+        ends: GitHub is asked ahead, and with it that ends; default: it is asked when its answer is needed.
 
     Raises:
         UsageError: one of them is not to be found; says which and how to mend it.
         Refused: the repository is shallow.
     """
-    git = top_of(Git(cwd or Path.cwd()))
-    chosen = choose_stack(load_stacks(git.cwd), stack)
-    return _opened(git.telling(tell.command), chosen, _entry(git, chosen, pr), options, tell)
+    git, chosen, asked = _found(stack, tell, cwd, ends, merging=False)
+    context = _opened(git, chosen, _entry(git, chosen, pr), options, tell)
+    context.seen.ahead = asked
+    return context
 
 
-def open_stack(*, stack: str, options: Options, tell: Listener, cwd: Path | None = None) -> Context:
+def open_stack(
+    *,
+    stack: str,
+    options: Options,
+    tell: Listener,
+    cwd: Path | None = None,
+    ends: ExitStack | None = None,
+    with_trunk: bool = False,
+) -> Context:
     """Find the checkout, its stack.toml and the repository on GitHub, for a task of the whole stack.
 
-    Args and errors as of `open_context`; the entry is the bottom one.
+    Args and errors as of `open_context`; the entry is the bottom one. With trunk: its tip is what GitHub is asked for
+    ahead, too.
     """
+    git, chosen, asked = _found(stack, tell, cwd, ends, merging=True, with_trunk=with_trunk)
+    context = _opened(git, chosen, chosen.entries[0], options, tell).over_the_stack()
+    context.seen.ahead = asked
+    return context
+
+
+def _found(
+    name: str, tell: Listener, cwd: Path | None, ends: ExitStack | None, *, merging: bool, with_trunk: bool = False
+) -> tuple[Git, Stack, Ahead | None]:
     git = top_of(Git(cwd or Path.cwd()))
-    chosen = choose_stack(load_stacks(git.cwd), stack)
-    return _opened(git.telling(tell.command), chosen, chosen.entries[0], options, tell).over_the_stack()
+    found = stacktext.read(_stack_path(git.cwd))
+    asked = None
+    if ends is not None:
+        asked = ask(git, found, name, merging=merging, with_trunk=with_trunk, tell=tell.progress, ends=ends)
+    return git, choose_stack(_judged(git, found), name), asked
 
 
 def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, tell: Listener) -> Context:
@@ -293,7 +346,7 @@ def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, tell: Liste
             why="a push would not reach the pull request's repository",
             next_command=f"git remote set-url --push {chosen.remote} {refs.remote_url(git, chosen.remote)}",
         )
-    return Context(git, chosen, entry, repository, options, tell)
+    return Context(git.telling(tell.command), chosen, entry, repository, options, tell)
 
 
 def top_of(git: Git) -> Git:
@@ -309,10 +362,23 @@ def top_of(git: Git) -> Git:
     return git.at(Path(done.text))
 
 
-def load_stacks(top: Path) -> tuple[Stack, ...]:
-    """Read the stack.toml at the top of a checkout, or the file that TRUNKLINE_STACK_FILE names."""
+def load_stacks(git: Git) -> tuple[Stack, ...]:
+    """Read the stack.toml at the top of a checkout, or the file that TRUNKLINE_STACK_FILE names.
+
+    Raises:
+        UsageError: there is none, or it is not what it should be.
+    """
+    return _judged(git, stacktext.read(_stack_path(git.cwd)))
+
+
+def _judged(git: Git, found: stacktext.StackText) -> tuple[Stack, ...]:
+    verdict.judged(git, found)
+    return declared.stacks(found.data)
+
+
+def _stack_path(top: Path) -> Path:
     named = os.environ.get("TRUNKLINE_STACK_FILE")
-    return config.load(Path(named) if named else top / config.FILE_NAME)
+    return Path(named) if named else top / stacktext.FILE_NAME
 
 
 def choose_stack(stacks: Collection[Stack], name: str) -> Stack:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from trunkline.adapters import cargo, config, refs
+from trunkline.adapters import cargo, config, refs, stacktext
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, repository_of
 from trunkline.adapters.listing import Listing, list_pull_requests
@@ -24,7 +24,7 @@ from trunkline.domain.discover import (
 )
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref
-from trunkline.domain.stack import Entry, GateSettings, Stack
+from trunkline.domain.stack import DEFAULT_REMOTE, Entry, GateSettings, Stack
 from trunkline.kernel.files import replace_bytes
 from trunkline.workflows.context import Listener, load_stacks, top_of
 from trunkline.workflows.look import look_at_remote
@@ -88,8 +88,8 @@ def look(tell: Listener, *, remote: str = "", trunk: str = "", alone: bool = Fal
 
 def _remote(git: Git) -> str:
     names = git.query("remote").text.split()
-    if "origin" in names or not names:
-        return "origin"
+    if DEFAULT_REMOTE in names or not names:
+        return DEFAULT_REMOTE
     if len(names) == 1:
         return names[0]
     raise UsageError(
@@ -126,7 +126,7 @@ def refuse_second(cwd: Path | None = None) -> None:
     Raises:
         UsageError: there is one.
     """
-    path = top_of(Git(cwd or Path.cwd())).cwd / config.FILE_NAME
+    path = top_of(Git(cwd or Path.cwd())).cwd / stacktext.FILE_NAME
     if path.exists():
         raise UsageError(
             "there is a stack.toml already",
@@ -142,7 +142,7 @@ def write(seen: Seen) -> Path:
         UsageError: there is one already, or no stack to write.
     """
     refuse_second(seen.git.cwd)
-    path = seen.git.cwd / config.FILE_NAME
+    path = seen.git.cwd / stacktext.FILE_NAME
     if not seen.stacks:
         raise UsageError(
             f"no open pull request sits on {seen.trunk}",
@@ -186,7 +186,7 @@ def check(seen: Seen) -> tuple[Checked, ...]:
         UsageError: stack.toml is missing or wrong.
     """
     merged = frozenset(pr.number for pr in seen.listing.merged)
-    return tuple(_checked(seen, stack, merged) for stack in load_stacks(seen.git.cwd))
+    return tuple(_checked(seen, stack, merged) for stack in load_stacks(seen.git))
 
 
 def _checked(seen: Seen, stack: Stack, merged: frozenset[PrNumber]) -> Checked:
@@ -213,7 +213,7 @@ def update(seen: Seen, checked: Sequence[Checked]) -> Path:
     """
     from trunkline.adapters import stackfile  # noqa: PLC0415 -- as above
 
-    path = seen.git.cwd / config.FILE_NAME
+    path = seen.git.cwd / stacktext.FILE_NAME
     text = path.read_text(encoding="utf-8")
     for each in checked:
         if not each.differences:

@@ -63,7 +63,7 @@ def examine(tell: Listener, *, offline: bool = False, cwd: Path | None = None) -
     found += _state(git)
     stacks: tuple[Stack, ...] = ()
     try:
-        stacks = load_stacks(git.cwd)
+        stacks = load_stacks(git)
         found.append(Finding("stack.toml", ", ".join(_described(stack) for stack in stacks)))
     except TrunklineError as error:
         found.append(_trouble("stack.toml", error))

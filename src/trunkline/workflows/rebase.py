@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trunkline.adapters import journal, lease
-from trunkline.domain.errors import Paused, UsageError
+from trunkline.domain.errors import Paused
 from trunkline.domain.names import PrNumber, pr_number
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
@@ -55,8 +57,6 @@ _ALONE = {
 }
 _WITHIN = {**_ALONE, StepName.SWITCH: _Way(switch.plan_within_rebase, switch.perform_within_rebase)}
 WHOLE = "rebase"
-PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE})
-"""What `--no-push` leaves out: everything that others see."""
 
 
 def steps_of(task: str, entry: Entry) -> tuple[StepName, ...]:
@@ -67,24 +67,6 @@ def steps_of(task: str, entry: Entry) -> tuple[StepName, ...]:
 def needed(steps: Collection[StepName], entry: Entry) -> tuple[StepName, ...]:
     """Return those of a landing's steps that an entry needs: one without checks has none to evaluate."""
     return tuple(step for step in steps if step is not StepName.CHECKS or entry.checks)
-
-
-def step_names(text: str) -> frozenset[StepName]:
-    """Return the steps that `--skip` names, separated by commas.
-
-    Raises:
-        UsageError: one is no step.
-    """
-    known = {step.value: step for step in StepName}
-    asked = [name.strip() for name in text.split(",") if name.strip()]
-    for name in asked:
-        if name not in known:
-            raise UsageError(
-                f"--skip {name}: there is no such step",
-                why=f"the steps are {', '.join(known)}",
-                next_command="invoke --help rebase",
-            )
-    return frozenset(known[name] for name in asked)
 
 
 def plan(context: Context, task: str) -> Plan:
@@ -127,7 +109,7 @@ def carry_out(
     ways: Mapping[StepKey, Performer],
     *,
     label: str,
-    prepare: Callable[[lease.Lease], None] | None = None,
+    around: Callable[[lease.Lease], AbstractContextManager[None]] | None = None,
 ) -> Performed:
     """Hold the lease, open a journal, perform a plan's steps; of one entry or of the whole stack.
 
@@ -136,7 +118,7 @@ def carry_out(
         intended: the plan.
         ways: how its steps are done.
         label: what the run's id ends with.
-        prepare: done before the first step.
+        around: entered before the first step, left after the last.
 
     Raises:
         Paused: an earlier run waits for a person.
@@ -150,9 +132,8 @@ def carry_out(
         settle_last(bottom, held)
         log = journal.create(held)
         log.append(held, "run", **started(bottom, intended))
-        if prepare is not None:
-            prepare(held)
-        return perform(intended, ways, lease=held, journal=log, tell=context.tell)
+        with around(held) if around else contextlib.nullcontext():
+            return perform(intended, ways, lease=held, journal=log, tell=context.tell)
 
 
 def settle_last(context: Context, held: lease.Lease) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import config, gitconfig, history, refs
+from trunkline.adapters import gitconfig, history, refs, stacktext
 from trunkline.adapters.git import Git
 from trunkline.adapters.worktrees import work_dir
 from trunkline.domain.errors import UsageError
@@ -218,7 +218,7 @@ def _checkout(context: Context, root: Path, url: str, environment: Mapping[str, 
     if done.returncode:
         raise UsageError("the checkout cannot be copied", command=done.typed, stderr=done.error_text)
     named = os.environ.get("TRUNKLINE_STACK_FILE")
-    shutil.copyfile(named or real.cwd / config.FILE_NAME, top / config.FILE_NAME)
+    shutil.copyfile(named or real.cwd / stacktext.FILE_NAME, top / stacktext.FILE_NAME)
     state = real.state_dir()
     if state.is_dir():
         shutil.copytree(state, inner / "trunkline", ignore=shutil.ignore_patterns("lease.lock"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from trunkline.adapters import lease, refs
@@ -62,10 +63,13 @@ def run(context: Context) -> Performed:
     intended = plan(context)
     onto.foresee_checks(context, open_entries(context))
 
-    def back_up(held: lease.Lease) -> None:
+    @contextlib.contextmanager
+    def around(held: lease.Lease) -> Iterator[None]:
         refs.back_up_all(context.git, held, _tips(context, intended))
+        with refs.moving_several(context.git, held, why=TASK):
+            yield
 
-    return rebase.carry_out(context, intended, performers(context, intended), label=TASK, prepare=back_up)
+    return rebase.carry_out(context, intended, performers(context, intended), label=TASK, around=around)
 
 
 def _tips(context: Context, intended: Plan) -> list[tuple[BranchName, Oid]]:

@@ -52,9 +52,7 @@ def look(context: Context, *, offline: bool) -> StackStatus:
     if offline:
         here = _refs(context)
         return _picture(context, None, here)
-    with context.github.reading_stack(
-        [entry.pr for entry in stack.entries], merging=True, trunk=stack.trunk
-    ) as answer:
+    with context.asking(merging=True, trunk=stack.trunk) as answer:
         here = _refs(context)
         return _picture(context, answer(), here)
 

@@ -1,0 +1,132 @@
+"""Moves of refs that are told to one git, one after the other: each a transaction of its own, as if it were alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from support.repo import Repo
+from trunkline.adapters import lease, refs, worktrees
+from trunkline.adapters.git import Git
+from trunkline.adapters.lease import Lease
+from trunkline.domain.errors import OutsideFailed, Refused
+from trunkline.domain.names import Oid, branch_name, branch_ref
+from trunkline.kernel import proc
+
+MAIN, SIDE = branch_ref(branch_name("main")), branch_ref(branch_name("side"))
+
+
+@pytest.fixture
+def commits(repo: Repo) -> list[Oid]:
+    """Return three commits; `main` and `side` are at the last."""
+    made = [repo.commit(f"c{number}", {"a": f"{number}\n"}) for number in range(3)]
+    repo.git("branch", "side")
+    repo.git("switch", "--quiet", "--detach")
+    return made
+
+
+@pytest.fixture
+def held(repo: Repo) -> Iterator[Lease]:
+    """Return proof that refs may be moved."""
+    with lease.hold(repo.adapter.state_dir(), run="r") as proof:
+        yield proof
+
+
+@pytest.fixture
+def git(repo: Repo) -> Git:
+    """Return the repository."""
+    return repo.adapter
+
+
+def test_several_moves_are_one_process(
+    git: Git, repo: Repo, held: Lease, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is there when the next begins, and the reflog says whose it is."""
+    start, started = proc._start, list[str]()
+
+    def noted(argv: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:
+        started.extend(part for part in argv if part == "update-ref")
+        return start(argv, **more)
+
+    monkeypatch.setattr(proc, "_start", noted)
+    with refs.moving_several(git, held, why="restack"):
+        refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+        assert repo.head("main") == commits[0]
+        refs.move_ref(git, held, SIDE, new=commits[1], old=commits[2], why="two")
+        refs.move_ref(git, held, SIDE, new=commits[0], old=commits[1], why="three")
+        assert repo.head("side") == commits[0]
+    assert started == ["update-ref"]
+    assert repo.git("log", "-g", "-1", "--format=%gs", "main") == "trunkline r: restack"
+    assert not (repo.path / ".git/refs/heads/main.lock").exists()
+    refs.move_ref(git, held, MAIN, new=commits[2], old=commits[0], why="alone")
+    assert repo.head("main") == commits[2]
+
+
+def test_a_ref_that_moved_meanwhile_is_refused_and_the_next_one_moves(
+    git: Git, repo: Repo, held: Lease, commits: list[Oid]
+) -> None:
+    """Each move names what it expects; one that is refused leaves the others alone."""
+    with refs.moving_several(git, held, why="restack"):
+        repo.git("update-ref", MAIN, commits[1])
+        with pytest.raises(Refused, match="refs/heads/main moved while we worked"):
+            refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+        refs.move_ref(git, held, SIDE, new=commits[0], old=commits[2], why="two")
+    assert (repo.head("main"), repo.head("side")) == (commits[1], commits[0])
+
+
+def test_a_lock_is_told(git: Git, repo: Repo, held: Lease, commits: list[Oid]) -> None:
+    """A lock that another git holds is said, not taken for a move."""
+    (repo.path / ".git/refs/heads/main.lock").touch()
+    with refs.moving_several(git, held, why="restack"), pytest.raises(Refused, match="refs/heads/main is locked"):
+        refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+    assert repo.head("main") == commits[2]
+
+
+def test_a_git_that_was_killed_is_missed_by_nobody(git: Git, repo: Repo, held: Lease, commits: list[Oid]) -> None:
+    """Another one moves what it was to move."""
+    with refs.moving_several(git, held, why="restack"):
+        refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+        os.killpg(git.talks[0].child.pid, signal.SIGKILL)
+        refs.move_ref(git, held, SIDE, new=commits[0], old=commits[2], why="two")
+        refs.move_ref(git, held, MAIN, new=commits[1], old=commits[0], why="three")
+    assert (repo.head("main"), repo.head("side")) == (commits[1], commits[0])
+
+
+def test_a_git_that_does_not_answer_is_ended(
+    git: Git, repo: Repo, held: Lease, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is bounded, and nothing is left of it."""
+    monkeypatch.setattr("trunkline.adapters.git.LOCAL_SECONDS", 0.1)
+    monkeypatch.setattr(proc, "GRACE_SECONDS", 0.1)
+    stack = contextlib.ExitStack()
+    stack.enter_context(refs.moving_several(git, held, why="restack"))
+    child = git.talks[0].child
+    os.kill(child.pid, signal.SIGSTOP)
+    with pytest.raises(OutsideFailed, match="did not answer"), stack:
+        refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+    assert child.returncode is not None
+    assert git.talks == []
+    assert repo.head("main") == commits[2]
+
+
+def test_work_trees_are_registered_one_at_a_time(git: Git, commits: list[Oid]) -> None:
+    """Git's prune takes away what another add has just begun: a slot waits for whoever does either."""
+    taken = threading.Event()
+
+    def take() -> None:
+        with worktrees.slot(git, commits[0]):
+            taken.set()
+
+    taking = threading.Thread(target=take)
+    with worktrees.registering(git):
+        taking.start()
+        assert not taken.wait(0.3)
+    taking.join()
+    assert taken.is_set()
