@@ -111,9 +111,7 @@ def gather(context: Context, child: Oid) -> Evidence:
     older = [ParentHead(parent.name, head, current=False) for parent in parents for head in parent.history]
     if any(parent.branch for parent in parents) and not _any_below(git, (*current, *older), child):
         older += [head for parent in parents for head in _remembered(context, parent)]
-    held = {head.oid: _commits_of(git, head, parents, child) for head in (*current, *older)}
-    merged = [commit for head in current for commit in held[head.oid]]
-    earlier = [commit for head in older for commit in held[head.oid]]
+    merged = CommitSet.of(_commits_of(git, current, parents, child))
     return Evidence(
         trunk=trunk,
         child=child,
@@ -121,8 +119,8 @@ def gather(context: Context, child: Oid) -> Evidence:
         chain=history.chain(git, base, child, patch_ids=True),
         heads=(*current, *older),
         heads_in_trunk=frozenset(head.oid for head in current if history.is_ancestor(git, head.oid, trunk)),
-        merged=CommitSet.of(history.with_patch_ids(git, merged)),
-        known=CommitSet.of(history.with_patch_ids(git, [*merged, *earlier])),
+        merged=merged,
+        known=CommitSet.of(_commits_of(git, (*current, *older), parents, child)) if older else merged,
         recorded=recorded.base_of(context, child),
         base_holds_parents=all(
             parent.merge is not None and history.is_ancestor(git, parent.merge, base) for parent in parents
@@ -154,11 +152,17 @@ def _remembered(context: Context, parent: Parent) -> list[ParentHead]:
     return [ParentHead(parent.name, tip, current=False) for tip in tips if history.has_object(git, tip)]
 
 
-def _commits_of(git: Git, head: ParentHead, parents: Sequence[Parent], child: Oid) -> tuple[Commit, ...]:
-    """Return what a head held of its parent's own: over trunk, as it was just before a merge.
+def _commits_of(git: Git, heads: Sequence[ParentHead], parents: Sequence[Parent], child: Oid) -> tuple[Commit, ...]:
+    """Return what heads held of their parents' own, with patch ids: over trunk, as it was just before a merge.
 
-    One that contains the child (the two changed places) holds the child's commits too: they are not its own.
+    One that contains the child (the two changed places) holds the child's commits too: they are not its own. Heads
+    that sit upon the same are asked about at once: of a tall stack each holds all that the next one holds.
     """
-    parent = next(parent for parent in parents if parent.name == head.name)
-    changed_places = parent.merge is None and history.is_ancestor(git, child, head.oid)
-    return history.reachable(git, [head.oid], (*parent.upon, child) if changed_places else parent.upon)
+    named = {parent.name: parent for parent in parents}
+    upon: dict[tuple[Oid, ...], list[Oid]] = {}
+    for head in heads:
+        parent = named[head.name]
+        changed_places = parent.merge is None and history.is_ancestor(git, child, head.oid)
+        upon.setdefault((*parent.upon, child) if changed_places else parent.upon, []).append(head.oid)
+    held = [commit for below, tips in upon.items() for commit in history.reachable(git, tips, below)]
+    return history.with_patch_ids(git, held)
