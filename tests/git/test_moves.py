@@ -18,7 +18,7 @@ from trunkline.adapters.git import Git
 from trunkline.adapters.lease import Lease
 from trunkline.domain.errors import OutsideFailed, Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref
-from trunkline.kernel import proc
+from trunkline.kernel import children, proc
 
 MAIN, SIDE = branch_ref(branch_name("main")), branch_ref(branch_name("side"))
 
@@ -49,13 +49,13 @@ def test_several_moves_are_one_process(
     git: Git, repo: Repo, held: Lease, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is there when the next begins, and the reflog says whose it is."""
-    start, started = proc._start, list[str]()
+    start, started = children.start, list[str]()
 
     def noted(argv: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:
         started.extend(part for part in argv if part == "update-ref")
         return start(argv, **more)
 
-    monkeypatch.setattr(proc, "_start", noted)
+    monkeypatch.setattr(children, "start", noted)
     with refs.moving_several(git, held, why="restack"):
         refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
         assert repo.head("main") == commits[0]
@@ -99,12 +99,23 @@ def test_a_git_that_was_killed_is_missed_by_nobody(git: Git, repo: Repo, held: L
     assert (repo.head("main"), repo.head("side")) == (commits[1], commits[0])
 
 
+def test_a_git_that_dies_before_it_says_so_has_moved_it(
+    git: Git, repo: Repo, held: Lease, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ref holds what was wanted: nobody else moved it."""
+    tell = proc.Talking.tell
+    monkeypatch.setattr(proc.Talking, "tell", lambda *args: tell(*args)[:2])
+    with refs.moving_several(git, held, why="restack"):
+        refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+    assert repo.head("main") == commits[0]
+
+
 def test_a_git_that_does_not_answer_is_ended(
     git: Git, repo: Repo, held: Lease, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its time is bounded, and nothing is left of it."""
     monkeypatch.setattr("trunkline.adapters.git.LOCAL_SECONDS", 0.1)
-    monkeypatch.setattr(proc, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(children, "GRACE_SECONDS", 0.1)
     stack = contextlib.ExitStack()
     stack.enter_context(refs.moving_several(git, held, why="restack"))
     child = git.talks[0].child

@@ -13,6 +13,7 @@ from support.repo import Repo
 from support.simulated import Octo
 from trunkline.domain.errors import ExitCode, OutsideFailed, UsageError
 from trunkline.kernel import proc
+from trunkline.kernel.children import end_group
 from trunkline.sim import client, control
 from trunkline.sim.__main__ import main
 from trunkline.sim.client import running
@@ -81,7 +82,7 @@ def test_serve_says_that_it_is_ready_and_ends_cleanly(tmp_path: Path) -> None:
         child.send_signal(signal.SIGTERM)
         assert child.wait(30) == 0
     finally:
-        proc.end_group(child)
+        end_group(child)
     assert log.read_text() == f"simulated GitHub in {root} listens on {socket}\n"
     assert not socket.exists()
     socket.parent.rmdir()

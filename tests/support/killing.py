@@ -283,7 +283,7 @@ def _arm_records(kill: Kill) -> None:
 
 
 def _arm_programs(kill: Kill) -> None:
-    from trunkline.kernel import proc  # noqa: PLC0415 -- in the child alone
+    from trunkline.kernel import logged, proc  # noqa: PLC0415 -- in the child alone
 
     numbers = itertools.count()
 
@@ -313,8 +313,22 @@ def _arm_programs(kill: Kill) -> None:
         with begin(*args, **kwargs) as running:
             yield _Dying(running, here, kill.when)
 
-    counted = {"run": counting(proc.run), "run_logged": counting(proc.run_logged), "begin": counted_begin}
-    vars(proc).update(counted)
+    tell = proc.Talking.tell
+
+    def counted_tell(talking: proc.Talking, said: bytes, answers: int) -> tuple[bytes, ...]:
+        here = is_it(talking.argv)
+        _die(here and kill.when == "before")
+        if here and kill.when in {"timeout", "wrong"}:
+            return tuple(_odd(kill.when, talking.argv).stdout.splitlines())
+        heard = tell(talking, said, answers)
+        if here and kill.when in ODD:
+            return tuple(_odd(kill.when, talking.argv).stdout.splitlines())
+        _die(here)
+        return heard
+
+    vars(proc).update({"run": counting(proc.run), "begin": counted_begin})
+    proc.Talking.tell = counted_tell  # type: ignore[assignment,method-assign]  # as above
+    vars(logged)["run_logged"] = counting(logged.run_logged)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.gating import Held
-from trunkline.kernel import proc
+from trunkline.kernel import children, logged, proc
 
 
 @pytest.mark.parametrize("when", ["while it is asked to end", "before it is watched"])
@@ -22,22 +22,22 @@ def test_a_second_interrupt_leaves_no_child(tmp_path: Path, monkeypatch: pytest.
     The second interrupt meets us before the group was told to end; the leash ends it.
     """
     begun: list[Held] = []
-    children: list[subprocess.Popen[bytes]] = []
-    start = proc._start
+    seen: list[subprocess.Popen[bytes]] = []
+    start = children.start
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     def noted(*args: object, **options: object) -> subprocess.Popen[bytes]:
         child = start(*args, **options)  # type: ignore[arg-type]  # passed through
-        children.append(child)
+        seen.append(child)
         begun.append(Held(child.pid, os.pidfd_open(child.pid), "looping"))
         return child
 
-    monkeypatch.setattr(proc, "_start", noted)
-    monkeypatch.setattr(proc, "end_group" if when == "while it is asked to end" else "_ending", interrupted)
+    monkeypatch.setattr(children, "start", noted)
+    monkeypatch.setattr(children, "end_group" if when == "while it is asked to end" else "ending", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        proc.run_logged(
+        logged.run_logged(
             [sys.executable, "-c", "import signal; print('looping', flush=True); signal.pause()"],
             cwd=tmp_path, env=proc.environment(), timeout=60, log=tmp_path / "log", on_line=interrupted,
         )  # fmt: skip
@@ -46,19 +46,19 @@ def test_a_second_interrupt_leaves_no_child(tmp_path: Path, monkeypatch: pytest.
     if not ended:
         os.kill(child.pid, 9)
     os.close(child.handle)
-    for each in children:
+    for each in seen:
         assert each.stdout is not None
         each.stdout.close()
     assert ended
 
 
-@pytest.mark.parametrize("way", ["run", "begin", "run_logged"])
+@pytest.mark.parametrize("way", ["run", "begin", "talk", "run_logged"])
 def test_an_interrupt_right_after_the_start_leaks_nothing(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C between the start of a program and the moment we watch it: it is ended all the same."""
     begun: list[subprocess.Popen[bytes]] = []
-    start = proc._start
+    start = children.start
 
     def interrupted(*args: Any, **more: Any) -> subprocess.Popen[bytes]:
         begun.append(start(*args, **more))
@@ -69,13 +69,13 @@ def test_an_interrupt_right_after_the_start_leaks_nothing(
         argv, env = ["sleep", "4243"], {"PATH": os.environ["PATH"]}
         if way == "run":
             proc.run(argv, cwd=tmp_path, env=env, timeout=60)
-        elif way == "begin":
-            with proc.begin(argv, cwd=tmp_path, env=env, timeout=60):
+        elif way in {"begin", "talk"}:
+            with vars(proc)[way](argv, cwd=tmp_path, env=env, timeout=60):
                 pass
         else:
-            proc.run_logged(argv, cwd=tmp_path, env=env, timeout=60, log=tmp_path / "log")
+            logged.run_logged(argv, cwd=tmp_path, env=env, timeout=60, log=tmp_path / "log")
 
-    monkeypatch.setattr(proc, "_start", interrupted)
+    monkeypatch.setattr(children, "start", interrupted)
     with pytest.raises(KeyboardInterrupt):
         attempted()
     (child,) = begun

@@ -155,6 +155,8 @@ def move_ref(git: Git, lease: Lease, ref: str, *, new: Oid, old: Oid | None, why
     )  # fmt: skip
     if done.returncode != 0:
         held = read_refs(git, ref).get(ref)
+        if held == new:
+            return  # as wanted: by the git that was told first, which died before it said so
         if held == old and ".lock': File exists" in done.error_text:
             raise Refused(
                 f"{ref} is locked",

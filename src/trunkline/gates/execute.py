@@ -20,8 +20,9 @@ from trunkline.domain.receipt import Asked, GateOutcome, Receipt, Toolchain, Ver
 from trunkline.gates import diagnosis
 from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.jobserver import inherited, pool, token
-from trunkline.kernel import proc
+from trunkline.kernel import logged
 from trunkline.kernel.files import private_directory
+from trunkline.kernel.proc import Completed
 
 # A verdict needs no debug info, and a cold run without it takes 94 s instead of 110 (measured, docs/gates.md).
 # A wrapper that the user's cargo configuration names would stand between the compiler and its verdict; a gate whose
@@ -214,7 +215,7 @@ class _Attempt:
         error: the first compiler error, where it failed for one.
     """
 
-    done: proc.Completed
+    done: Completed
     log: bytes
     error: CompilerError | None = None
 
@@ -305,7 +306,7 @@ def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) ->
             if gate.sandbox:
                 cargo.fetch(gate.argv, cwd=ground.cwd, env=env)
             argv = _as_asked(ground, gate, gate.argv, fifo)
-            done = proc.run_logged(
+            done = logged.run_logged(
                 argv, cwd=ground.cwd, env=env, timeout=gate.timeout, log=log, on_line=ground.on_line
             )
             attempt = _Attempt(done, log.read_bytes())

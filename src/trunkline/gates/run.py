@@ -25,6 +25,7 @@ from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.jobserver import inherited, pool
 from trunkline.gates.order import Executor, Order, Outcomes, not_run
 from trunkline.kernel import proc
+from trunkline.kernel.logged import Logged, begin_logged
 
 LOCAL = "local"
 """The executor that runs gates in a nox of this machine."""
@@ -205,7 +206,7 @@ class _Head:
     """
 
     run: Path
-    logged: proc.Logged
+    logged: Logged
 
 
 @contextlib.contextmanager
@@ -215,7 +216,7 @@ def _head(git: Git) -> Iterator[_Head]:
     env = {**proc.environment(), **joined, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
     argv = [sys.executable, "-m", "trunkline.gates.head", str(run)]
     # Not in the checkout: Python would import what lies there.
-    begun = proc.begin_logged(argv, cwd=run, env=env, log=run / "nox.log", stop=signal.SIGINT)
+    begun = begin_logged(argv, cwd=run, env=env, log=run / "nox.log", stop=signal.SIGINT)
     with pool(run), begun as logged:
         yield _Head(run, logged)
     if not request.is_written(run):

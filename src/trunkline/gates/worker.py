@@ -29,7 +29,7 @@ from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.gates import execute as gate_execution
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.jobserver import inherited, pool
-from trunkline.kernel import proc
+from trunkline.kernel import logged
 from trunkline.kernel.files import private_directory
 
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -138,7 +138,7 @@ class _Tail:
 
 def end(key: str, topic: str) -> int:
     """End the gates of one run that are at work here; return how many there were."""
-    return proc.end_logged(_runs(_mirror(key), topic))
+    return logged.end_logged(_runs(_mirror(key), topic))
 
 
 def _evidence(git: Git, commit: Oid, outcome: GateOutcome) -> tuple[Receipt | None, bytes]:

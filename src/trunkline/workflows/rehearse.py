@@ -27,7 +27,7 @@ from trunkline.domain.errors import UsageError
 from trunkline.domain.names import Oid, branch_ref, pr_number
 from trunkline.domain.rehearsal import PullChange, RefChange, Rehearsed
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
-from trunkline.kernel import proc
+from trunkline.kernel import logged, proc
 from trunkline.kernel.files import private_directory
 from trunkline.sim.client import SimulatedGitHub, exports, running
 from trunkline.sim.faults import DAYS, Fault, days, declared
@@ -260,7 +260,7 @@ def _perform(context: Context, box: _Sandbox, arguments: Sequence[str]) -> int:
         context.tell.progress("| " + line.decode("utf-8", "replace").rstrip("\n"))
 
     log = box.checkout.parent / "task.log"
-    return proc.run_logged(argv, cwd=box.checkout, env=env, timeout=_SECONDS, log=log, on_line=tell).returncode
+    return logged.run_logged(argv, cwd=box.checkout, env=env, timeout=_SECONDS, log=log, on_line=tell).returncode
 
 
 def _seen(context: Context, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, dict[str, Any]]]:
