@@ -53,6 +53,10 @@ def test_it_ends_with_the_task(repo: Repo, asked: list[str]) -> None:
         assert sent is not None
         assert sent.question == QUESTION
         assert asked == ["o/r (1, 2) {'merging': True, 'trunk': None}"]
+        with sent.taken() as answer:
+            assert answer() == Snapshot({})
+            assert asked[1:] == []
+        assert asked[1:] == ["ended"]
     assert asked[1:] == ["ended"]
     with contextlib.ExitStack() as ends:
         trunk = ask(repo, DATA, ends, with_trunk=True)
@@ -85,7 +89,7 @@ def test_a_gh_that_is_missing_is_told_by_who_needs_it(repo: Repo, monkeypatch: p
 
 def test_it_answers_the_same_question_for_a_moment() -> None:
     """Another question, or the same after a person has thought: it is asked anew."""
-    sent = Ahead(QUESTION, lambda: Snapshot({}), time.monotonic())
+    sent = Ahead(QUESTION, lambda: Snapshot({}), time.monotonic(), contextlib.ExitStack())
     assert sent.answers(replace(QUESTION))
     assert not sent.answers(replace(QUESTION, merging=False))
     assert not sent.answers(replace(QUESTION, numbers=QUESTION.numbers[:1]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from trunkline.adapters import refs
@@ -42,15 +42,29 @@ class Question:
 
 @dataclass(frozen=True)
 class Ahead:
-    """A question that was sent ahead, and how its answer is had."""
+    """A question that was sent ahead.
+
+    Attributes:
+        question: which.
+        answer: called for the answer.
+        sent: when, by the monotonic clock.
+        ends: closed, it is over.
+    """
 
     question: Question
     answer: Callable[[], Snapshot]
     sent: float
+    ends: contextlib.ExitStack
 
     def answers(self, question: Question) -> bool:
         """Say whether its answer is as good as that of a question sent now."""
         return self.question == question and time.monotonic() - self.sent < _HOLDS
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[Callable[[], Snapshot]]:
+        """Give what is called for the answer; with the context the question is over."""
+        with self.ends:
+            yield self.answer
 
 
 def ask(
@@ -85,5 +99,6 @@ def ask(
         asking = GitHub(repository, git.cwd, tell).reading_stack(
             question.numbers, merging=merging, trunk=question.trunk
         )
-        return Ahead(question, ends.enter_context(asking), time.monotonic())
+        own = ends.enter_context(contextlib.ExitStack())
+        return Ahead(question, own.enter_context(asking), time.monotonic(), own)
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -159,8 +158,10 @@ class Context:
         """
         question = Question(self.repository, tuple(each.pr for each in self.stack.entries), merging, trunk)
         ahead, self.seen.ahead = self.seen.ahead, None
-        if ahead is not None and ahead.answers(question):
-            return contextlib.nullcontext(ahead.answer)
+        if ahead is not None:
+            if ahead.answers(question):
+                return ahead.taken()
+            ahead.ends.close()
         return self.github.reading_stack(question.numbers, merging=merging, trunk=trunk)
 
     def _look(self) -> tuple[Mapping[str, Oid], LocalState]:
