@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.repo import Repo
-from trunkline.adapters import config, declared, schema, stacktext, verdict, worktrees
+from trunkline.adapters import config, declared, judged, schema, stacktext, worktrees
 from trunkline.adapters.stacktext import Glimpse, StackText
 from trunkline.domain import check
 from trunkline.domain.errors import UsageError
@@ -285,11 +285,11 @@ def judgements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the texts that are judged from now on."""
     judge, seen = config.judge, list[str]()
 
-    def judged(found: StackText) -> None:
+    def noted(found: StackText) -> None:
         seen.append(found.text)
         judge(found)
 
-    monkeypatch.setattr(config, "judge", judged)
+    monkeypatch.setattr(config, "judge", noted)
     return seen
 
 
@@ -298,12 +298,12 @@ def test_a_text_is_judged_once(repo: Repo, judgements: list[str]) -> None:
     path, bad = repo.path / "stack.toml", GOOD.replace("pr = 519", "pr = 518")
     for text in (GOOD, GOOD, GOOD + "\n", GOOD + "\n", GOOD):
         path.write_text(text)
-        verdict.judged(repo.adapter, stacktext.read(path))
+        judged.judge_once(repo.adapter, stacktext.read(path))
     assert judgements == [GOOD, GOOD + "\n", GOOD]
     path.write_text(bad)
     for _ in range(2):
         with pytest.raises(UsageError, match="already used"):
-            verdict.judged(repo.adapter, stacktext.read(path))
+            judged.judge_once(repo.adapter, stacktext.read(path))
     assert judgements[3:] == [bad, bad]
 
 
@@ -322,8 +322,8 @@ def test_a_verdict_that_cannot_be_kept(
         monkeypatch.setenv("TRUNKLINE_STATE_DIR", str(tmp_path / "file" / "below"))
     path = repo.path / "stack.toml"
     path.write_text(GOOD)
-    verdict.judged(repo.adapter, stacktext.read(path))
-    verdict.judged(repo.adapter, stacktext.read(path))
+    judged.judge_once(repo.adapter, stacktext.read(path))
+    judged.judge_once(repo.adapter, stacktext.read(path))
     assert judgements == [GOOD] * (1 if what == "no text" else 2)
 
 

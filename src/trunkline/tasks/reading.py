@@ -53,8 +53,8 @@ def plan(
     """Foresee a landing: steps, commands, conflicts, what a push sets going; --markdown writes the runbook."""
     with telling("plan", json_wanted=json) as told:
         options = options_of(skip, accept_unavailable, fork_point, fresh=False, no_push=no_push)
-        context = open_context(pr, stack=stack, options=options, tell=told.terminal)
-        from trunkline.domain.redaction import redacted
+        context = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
+        from trunkline.domain.redaction import redacted  # while GitHub answers
         from trunkline.report import runbook
         from trunkline.workflows import plan as plan_workflow
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from trunkline.adapters import declared, refs, stacktext, verdict
+from trunkline.adapters import declared, judged, refs, stacktext
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, Repository, repository_of
 from trunkline.domain.errors import FlagMissing, Refused, UsageError
@@ -373,7 +373,7 @@ def load_stacks(git: Git) -> tuple[Stack, ...]:
 
 
 def _judged(git: Git, found: stacktext.StackText) -> tuple[Stack, ...]:
-    verdict.judged(git, found)
+    judged.judge_once(git, found)
     return declared.stacks(found.data)
 
 

@@ -17,7 +17,7 @@ from trunkline.domain.errors import Refused
 from trunkline.kernel.files import replace_bytes
 
 
-def judged(git: Git, found: StackText) -> None:
+def judge_once(git: Git, found: StackText) -> None:
     """Judge a stack.toml, unless this trunkline has judged the same text in this repository and found it sound.
 
     Where nothing can be written, it is judged again next time.
