@@ -34,7 +34,8 @@ from trunkline.engine import Performed
 from trunkline.kernel import files
 from trunkline.workflows import context as context_module
 from trunkline.workflows import rebase, resume, undo
-from trunkline.workflows.context import Context, Options, open_context
+from trunkline.workflows.context import Context, Options
+from trunkline.workflows.opening import open_context
 from trunkline.workflows.steps import onto
 
 RUNS = int(os.environ.get("TRUNKLINE_SOAK", "0")) or 48

@@ -163,7 +163,7 @@ def workflow(
 
     from trunkline.adapters.git import Git
     from trunkline.workflows import ci
-    from trunkline.workflows.context import choose_stack, load_stacks, top_of
+    from trunkline.workflows.opening import choose_stack, load_stacks, top_of
 
     with telling("ci.workflow", json_wanted=json) as told:
         git = top_of(Git(Path.cwd()))

@@ -22,7 +22,8 @@ from trunkline.kernel import proc
 from trunkline.report import as_json
 from trunkline.tasks.flags import options_of
 from trunkline.tasks.telling import Told, telling
-from trunkline.workflows.context import Options, choose_stack, load_stacks, open_context, top_of
+from trunkline.workflows.context import Options
+from trunkline.workflows.opening import choose_stack, load_stacks, open_context, top_of
 
 if TYPE_CHECKING:
     from trunkline.workflows import receipts as receipts_workflow

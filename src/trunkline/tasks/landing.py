@@ -14,7 +14,8 @@ from trunkline.domain.step import PUBLISHING, REBASE_STEPS, StepName
 from trunkline.tasks import adopting, evidence, reading, rehearsing, whole
 from trunkline.tasks.flags import HELP, STEP_FLAGS, help_of, options_of
 from trunkline.tasks.telling import Told, telling
-from trunkline.workflows.context import Context, open_context
+from trunkline.workflows.context import Context
+from trunkline.workflows.opening import open_context
 
 if TYPE_CHECKING:
     from trunkline.engine import Performed

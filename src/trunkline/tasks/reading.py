@@ -15,7 +15,8 @@ from trunkline.kernel import proc
 from trunkline.kernel.files import private_directory, replace_bytes
 from trunkline.tasks.flags import help_of, options_of
 from trunkline.tasks.telling import telling
-from trunkline.workflows.context import Options, open_context, open_stack
+from trunkline.workflows.context import Options
+from trunkline.workflows.opening import open_context, open_stack
 
 _OFFLINE = "do not ask GitHub; the remote is as it was last fetched"
 

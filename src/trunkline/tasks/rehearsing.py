@@ -13,7 +13,8 @@ from invoke.tasks import task
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.tasks.flags import help_of, one_of
 from trunkline.tasks.telling import telling
-from trunkline.workflows.context import Options, open_context, open_stack
+from trunkline.workflows.context import Options
+from trunkline.workflows.opening import open_context, open_stack
 
 _TASKS = ("rebase", "restack", "land", "rescue")
 

@@ -21,7 +21,7 @@ from trunkline.kernel import proc
 from trunkline.kernel.files import append_line, private_directory
 from trunkline.report import as_json
 from trunkline.report.terminal import Terminal
-from trunkline.workflows.context import top_of
+from trunkline.workflows.opening import top_of
 
 if TYPE_CHECKING:
     from trunkline.engine import Performed

@@ -11,7 +11,8 @@ from invoke.tasks import task
 from trunkline.domain.names import pr_number
 from trunkline.tasks.flags import help_of, one_of, options_of
 from trunkline.tasks.telling import Told, telling
-from trunkline.workflows.context import Context, Options, open_context, open_stack
+from trunkline.workflows.context import Context, Options
+from trunkline.workflows.opening import open_context, open_stack
 
 
 def _headline(told: Told, context: Context) -> None:

@@ -26,8 +26,9 @@ from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref
 from trunkline.domain.stack import DEFAULT_REMOTE, Entry, GateSettings, Stack
 from trunkline.kernel.files import replace_bytes
-from trunkline.workflows.context import Listener, load_stacks, top_of
+from trunkline.workflows.context import Listener
 from trunkline.workflows.look import look_at_remote
+from trunkline.workflows.opening import load_stacks, top_of
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from trunkline.gates import execute
 from trunkline.gates.actions import WORKFLOW
 from trunkline.gates.catalogue import catalogue
 from trunkline.kernel import proc
-from trunkline.workflows.context import Listener, load_stacks, top_of
+from trunkline.workflows.context import Listener
+from trunkline.workflows.opening import load_stacks, top_of
 
 _SECONDS = 30.0
 _LITTLE = 5 * 2**30  # bytes: a cold build of a larger workspace takes several GiB

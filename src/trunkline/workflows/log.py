@@ -9,7 +9,7 @@ from typing import Any
 from trunkline.adapters import journal
 from trunkline.adapters.git import Git
 from trunkline.adapters.journal import Run
-from trunkline.workflows.context import top_of
+from trunkline.workflows.opening import top_of
 
 _SHOWN = 20
 

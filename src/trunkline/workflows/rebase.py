@@ -16,7 +16,8 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
 from trunkline.workflows import branch, evidence
-from trunkline.workflows.context import Context, Listener, Options, open_context
+from trunkline.workflows.context import Context, Listener, Options
+from trunkline.workflows.opening import open_context
 from trunkline.workflows.steps import (
     checklist,
     checks,

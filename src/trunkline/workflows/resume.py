@@ -13,7 +13,8 @@ from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
 from trunkline.workflows import changes, conflict, land, rebase, rescue, restack, undo
 from trunkline.workflows.changes import Change
-from trunkline.workflows.context import Context, Listener, top_of
+from trunkline.workflows.context import Context, Listener
+from trunkline.workflows.opening import top_of
 from trunkline.workflows.steps import onto
 
 _OPEN = frozenset({"paused", "failed", "interrupted", "aborting"})

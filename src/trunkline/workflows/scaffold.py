@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trunkline.adapters.git import Git
 from trunkline.kernel.files import replace_bytes
-from trunkline.workflows.context import top_of
+from trunkline.workflows.opening import top_of
 
 _TASKS = '''\
 """Tasks that land this repository's stacked pull requests: `invoke --list`."""

@@ -16,8 +16,9 @@ from trunkline.engine import Performed, perform
 from trunkline.workflows import changes as changed
 from trunkline.workflows import rebase
 from trunkline.workflows.changes import Change
-from trunkline.workflows.context import Context, Listener, top_of
+from trunkline.workflows.context import Context, Listener
 from trunkline.workflows.look import local_state
+from trunkline.workflows.opening import top_of
 from trunkline.workflows.steps.switch import refuse_unmovable
 
 TASK = "undo"

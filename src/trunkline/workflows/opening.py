@@ -1,0 +1,167 @@
+"""Where a task finds its place to stand: the checkout, its stack.toml, the stack, the entry, the repository."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from contextlib import ExitStack
+from pathlib import Path
+
+from trunkline.adapters import declared, judged, refs, stacktext
+from trunkline.adapters.git import Git
+from trunkline.adapters.github import repository_of
+from trunkline.domain.errors import FlagMissing, Refused, UsageError
+from trunkline.domain.names import pr_number
+from trunkline.domain.stack import Entry, Stack
+from trunkline.workflows.ahead import Ahead, ask
+from trunkline.workflows.context import Context, Listener, Options
+
+
+def open_context(
+    pr: str | None,
+    *,
+    stack: str,
+    options: Options,
+    tell: Listener,
+    cwd: Path | None = None,
+    ends: ExitStack | None = None,
+) -> Context:
+    """Find the checkout, its stack.toml, the entry and the repository on GitHub.
+
+    Args:
+        pr: `--pr`; None: TRUNKLINE_PR, else the pull request of the branch checked out.
+        stack: `--stack`; "" where stack.toml has one.
+        options: the rest of what was asked for.
+        tell: who is told.
+        cwd: a directory inside the checkout; default: the current one.
+        ends: GitHub is asked ahead, and with it that ends; default: it is asked when its answer is needed.
+
+    Raises:
+        UsageError: one of them is not to be found; says which and how to mend it.
+        Refused: the repository is shallow.
+    """
+    git, chosen, asked = _found(stack, tell, cwd, ends, merging=False)
+    context = _opened(git, chosen, _entry(git, chosen, pr), options, tell)
+    context.seen.ahead = asked
+    return context
+
+
+def open_stack(
+    *,
+    stack: str,
+    options: Options,
+    tell: Listener,
+    cwd: Path | None = None,
+    ends: ExitStack | None = None,
+    with_trunk: bool = False,
+) -> Context:
+    """Find the checkout, its stack.toml and the repository on GitHub, for a task of the whole stack.
+
+    Args and errors as of `open_context`; the entry is the bottom one. With trunk: its tip is what GitHub is asked for
+    ahead, too.
+    """
+    git, chosen, asked = _found(stack, tell, cwd, ends, merging=True, with_trunk=with_trunk)
+    context = _opened(git, chosen, chosen.entries[0], options, tell).over_the_stack()
+    context.seen.ahead = asked
+    return context
+
+
+def _found(
+    name: str, tell: Listener, cwd: Path | None, ends: ExitStack | None, *, merging: bool, with_trunk: bool = False
+) -> tuple[Git, Stack, Ahead | None]:
+    git = top_of(Git(cwd or Path.cwd()))
+    found = stacktext.read(_stack_path(git.cwd))
+    asked = None
+    if ends is not None:
+        asked = ask(git, found, name, merging=merging, with_trunk=with_trunk, tell=tell.progress, ends=ends)
+    return git, choose_stack(_judged(git, found), name), asked
+
+
+def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, tell: Listener) -> Context:
+    git.refuse_old()
+    _refuse_shallow(git, chosen.remote)
+    repository = repository_of(refs.remote_url(git, chosen.remote))
+    pushes = repository_of(refs.remote_url(git, chosen.remote, push=True))
+    if pushes != repository:
+        raise Refused(
+            f"{chosen.remote} fetches from {repository.slug} but pushes to {pushes.slug}",
+            why="a push would not reach the pull request's repository",
+            next_command=f"git remote set-url --push {chosen.remote} {refs.remote_url(git, chosen.remote)}",
+        )
+    return Context(git.telling(tell.command), chosen, entry, repository, options, tell)
+
+
+def top_of(git: Git) -> Git:
+    """Return the repository seen from the top of its work tree.
+
+    Raises:
+        UsageError: this is no repository, or one without a work tree.
+    """
+    git.common_dir()
+    done = git.fact("rev-parse", "--show-toplevel", ok=(0, 128))
+    if done.returncode != 0 or not done.text:
+        raise UsageError("this is a bare repository", why="trunkline needs a checkout that holds stack.toml")
+    return git.at(Path(done.text))
+
+
+def load_stacks(git: Git) -> tuple[Stack, ...]:
+    """Read the stack.toml at the top of a checkout, or the file that TRUNKLINE_STACK_FILE names.
+
+    Raises:
+        UsageError: there is none, or it is not what it should be.
+    """
+    return _judged(git, stacktext.read(_stack_path(git.cwd)))
+
+
+def _judged(git: Git, found: stacktext.StackText) -> tuple[Stack, ...]:
+    judged.judge_once(git, found)
+    return declared.stacks(found.data)
+
+
+def _stack_path(top: Path) -> Path:
+    named = os.environ.get("TRUNKLINE_STACK_FILE")
+    return Path(named) if named else top / stacktext.FILE_NAME
+
+
+def choose_stack(stacks: Collection[Stack], name: str) -> Stack:
+    """Return the stack of a name, or the only one.
+
+    Raises:
+        UsageError: there are several and none was named, or none has the name.
+    """
+    listed = ", ".join(stack.name for stack in stacks)
+    if not name and len(stacks) == 1:
+        return next(iter(stacks))
+    for stack in stacks:
+        if name and stack.name == name:
+            return stack
+    what = f"stack.toml has no stack {name!r}" if name else "stack.toml has several stacks"
+    first = next(iter(stacks)).name
+    if not first:
+        raise UsageError(what, why="it has one, without a name", next_command="invoke status")
+    raise FlagMissing(what, why=f"it has {listed}", flag=f"--stack {first}")
+
+
+def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
+    asked = pr if pr is not None else os.environ.get("TRUNKLINE_PR")
+    if asked:
+        return stack.entry(pr_number(asked))
+    here = git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+    for entry in stack.entries:
+        if entry.branch == here:
+            return entry
+    listed = "\n".join(f"#{entry.pr}  {entry.branch}  {entry.title}" for entry in stack.entries)
+    raise FlagMissing(
+        "which pull request?",
+        why=f"{here or 'a detached HEAD'} is no branch of the stack, which has\n{listed}",
+        flag=f"--pr {stack.entries[0].pr}",
+    )
+
+
+def _refuse_shallow(git: Git, remote: str) -> None:
+    if git.query("rev-parse", "--is-shallow-repository").text == "true":
+        raise Refused(
+            "this is a shallow clone",
+            why="where an entry's own commits begin cannot be proven without its history",
+            next_command=f"git fetch --unshallow {remote}",
+        )
