@@ -234,6 +234,20 @@ def test_every_key_arrives() -> None:
                 assert listed({**vars(known), "kind": held.kind}) == held.model_dump()
 
 
+def test_an_array_of_stacks_that_is_empty(tmp_path: Path) -> None:
+    """`stack = []` beside entries says nothing: they are the only stack, also at a glimpse."""
+    text = GOOD.replace("schema = 1\n", "schema = 1\nstack = []\n")
+    (stack,) = config.load(_written(tmp_path, text))
+    seen = stacktext.read(tmp_path / "stack.toml").glimpse("")
+    assert seen is not None
+    assert seen.numbers == tuple(entry.pr for entry in stack.entries) == (518, 519)
+
+
+def _written(directory: Path, text: str) -> Path:
+    (directory / "stack.toml").write_text(text)
+    return directory / "stack.toml"
+
+
 def listed(values: dict[str, object]) -> dict[str, object]:
     """Return values as TOML has them: arrays and names, where the domain has tuples and enumerations."""
     plain = {key: value.value if isinstance(value, Enum) else value for key, value in values.items()}

@@ -41,7 +41,7 @@ def stacks(data: Mapping[str, Any]) -> tuple[Stack, ...]:
             trunk, remote, tuple(_entry(entry) for entry in table["entry"]),
             table.get("name", ""), table.get("issue", issue), **shared,
         )
-        for table in data.get("stack", [data])
+        for table in data.get("stack") or [data]
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ class StackText:
 
     def glimpse(self, name: str) -> Glimpse | None:
         """Return what the stack of a name, or the only one, seems to be; None: it takes a closer look."""
-        stacks = self.data.get("stack", [self.data])
+        stacks = self.data.get("stack") or [self.data]
         try:
             (stack,) = (each for each in stacks if not name or each["name"] == name)
             remote, trunk = self.data.get("remote", DEFAULT_REMOTE), self.data.get("trunk", DEFAULT_TRUNK)
