@@ -1,5 +1,5 @@
 # make demo: see the main job done, in a sandbox of its own. make test: everything that CI runs.
-.PHONY: demo test soak bench docs clean
+.PHONY: demo test soak mutants bench docs clean
 
 demo:
 	@scripts/bootstrap demo
@@ -14,10 +14,16 @@ docs:
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 	@echo "site/index.html"
 
+# Each patch of tests/mutants removes one safety mechanism; a test must fail for every one.
+mutants:
+	@scripts/bootstrap test
+	@.venv/bin/python scripts/mutants
+
 # Every kill point, and TRUNKLINE_SOAK runs of the state machine: an hour or so.
 soak:
 	@scripts/bootstrap test
 	@TRUNKLINE_SOAK=$${TRUNKLINE_SOAK:-2000} .venv/bin/python -m pytest -n 2 tests/e2e/test_kill.py tests/e2e/test_undo.py tests/git/test_state_machine.py
+	@.venv/bin/python scripts/mutants
 
 bench:
 	@scripts/bootstrap test

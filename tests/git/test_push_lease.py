@@ -1,0 +1,99 @@
+"""The push lease, judged by a real remote: a branch that somebody else moved is never overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.repo import Repo
+from trunkline.adapters import lease, refs
+from trunkline.adapters.lease import Lease
+from trunkline.adapters.refs import RefUpdate
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid, branch_name, branch_ref
+
+ONE, TWO = branch_name("one"), branch_name("two")
+
+
+@pytest.fixture
+def remote(tmp_path: Path, repo: Repo) -> Repo:
+    """Return a bare remote, `origin` of the repository, with two branches of one commit."""
+    bare = Repo.create(tmp_path / "bare")
+    bare.git("config", "core.bare", "true")
+    repo.commit("base", {"a": "0\n"})
+    repo.git("remote", "add", "origin", str(bare.path))
+    repo.git("push", "--quiet", "origin", "HEAD:refs/heads/one", "HEAD:refs/heads/two")
+    return bare
+
+
+@pytest.fixture
+def held(repo: Repo) -> Iterator[Lease]:
+    """Return proof that refs may be moved."""
+    with lease.hold(repo.adapter.state_dir(), run="r") as proof:
+        yield proof
+
+
+def moved_by_somebody(repo: Repo, branch: str) -> Oid:
+    """Push a foreign commit to a branch and fetch it, as an editor does in the background; return it."""
+    base = repo.head()
+    foreign = repo.commit("foreign", {"foreign": "1\n"})
+    repo.git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+    repo.git("fetch", "--quiet", "origin")
+    repo.git("reset", "--quiet", "--hard", base)
+    return foreign
+
+
+def test_a_commit_that_was_fetched_since_the_plan_is_not_overwritten(repo: Repo, remote: Repo, held: Lease) -> None:
+    """The lease names the commit of the plan: a lease on the tracking ref would have let the push through."""
+    planned = repo.head()
+    foreign = moved_by_somebody(repo, "one")
+    ours = repo.commit("ours", {"b": "1\n"})
+    with pytest.raises(Refused):
+        refs.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours)])
+    assert remote.head("one") == foreign
+
+
+def test_one_branch_that_moved_keeps_all_others_from_moving(repo: Repo, remote: Repo, held: Lease) -> None:
+    """A push of several branches is all or none."""
+    planned = repo.head()
+    foreign = moved_by_somebody(repo, "two")
+    ours = repo.commit("ours", {"b": "1\n"})
+    with pytest.raises(Refused):
+        refs.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours), RefUpdate(TWO, planned, ours)])
+    assert (remote.head("one"), remote.head("two")) == (planned, foreign)
+
+
+def test_a_branch_that_moved_is_not_deleted(repo: Repo, remote: Repo, held: Lease) -> None:
+    """Deleting is a push, under the same lease."""
+    planned = repo.head()
+    foreign = moved_by_somebody(repo, "one")
+    with pytest.raises(Refused):
+        refs.delete_remote(repo.adapter, held, "origin", ONE, planned)
+    assert remote.head("one") == foreign
+
+
+def test_a_push_that_git_reports_as_done_is_still_verified(
+    repo: Repo, remote: Repo, held: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook of the remote moves the branch back after the push: what the remote holds decides, not git's reply."""
+    planned, ours = repo.head(), repo.commit("ours", {"b": "1\n"})
+    hook = remote.path / ".git" / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ngit update-ref {branch_ref(ONE)} {planned}\n")
+    hook.chmod(0o755)
+    monkeypatch.setenv("TRUNKLINE_ATTEMPTS", "1")
+    with pytest.raises(Exception, match=r"did not take the push|not confirmed"):
+        refs.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours)])
+
+
+def test_a_local_branch_that_moved_is_not_overwritten(repo: Repo, held: Lease) -> None:
+    """Each move of a ref names the value that it must still have."""
+    first = repo.commit("first", {"a": "1\n"})
+    second = repo.commit("second", {"a": "2\n"})
+    ref = branch_ref(branch_name("main"))
+    repo.git("switch", "--quiet", "--detach")
+    with pytest.raises(Refused):
+        refs.move_ref(repo.adapter, held, ref, new=first, old=first, why="test")
+    assert repo.head("main") == second
