@@ -13,11 +13,12 @@ import json
 import os
 import shlex
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from trunkline.domain.errors import OutsideFailed, Refused
+from trunkline.domain.errors import Defect, OutsideFailed, Refused
 from trunkline.kernel.files import private_directory
 
 
@@ -34,13 +35,29 @@ class Lease:
     run: str
 
 
+_dry_run: ContextVar[bool] = ContextVar("dry_run", default=False)
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Refuse every lease while the context lasts: whatever a dry run calls, it cannot mutate the repository."""
+    token = _dry_run.set(True)
+    try:
+        yield
+    finally:
+        _dry_run.reset(token)
+
+
 @contextlib.contextmanager
 def hold(state: Path, *, run: str) -> Iterator[Lease]:
     """Hold the lease of the repository whose state directory is `state`.
 
     Raises:
         Refused: another run holds it; says which process, since when, doing what.
+        Defect: this is a dry run.
     """
+    if _dry_run.get():
+        raise Defect("a dry run was about to change the repository", why="nothing was changed")
     about = state / "lease.json"
     with _opened(state) as lock:
         try:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
-from invoke.context import Context as InvokeContext
-from invoke.tasks import Task, task
 
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import CheckFailed, UsageError
@@ -20,16 +17,14 @@ from trunkline.domain.stack import Stack
 from trunkline.domain.step import Mark
 from trunkline.kernel import proc
 from trunkline.report import as_json
-from trunkline.tasks.flags import options_of
-from trunkline.tasks.telling import Told, telling
-from trunkline.workflows.context import Options
+from trunkline.tasks.definition import LandingTask, landing_task
+from trunkline.tasks.flags import FLAGS, options_of
+from trunkline.tasks.telling import Told
+from trunkline.workflows.context import Context, Options
 from trunkline.workflows.opening import choose_stack, load_stacks, open_context, top_of
 
 if TYPE_CHECKING:
     from trunkline.workflows import receipts as receipts_workflow
-
-_STACK = "which stack, where stack.toml has several"
-_JSON = "one JSON object on stdout; progress on stderr"
 
 
 def _place(stack: str, told: Told) -> tuple[Git, Stack]:
@@ -37,11 +32,11 @@ def _place(stack: str, told: Told) -> tuple[Git, Stack]:
     return Git(git.cwd, told.terminal.command), choose_stack(load_stacks(git), stack)
 
 
-def gates_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
+def gates_task(single: LandingTask) -> LandingTask:
     """Return the task `gates`: of one entry as the other steps are, or with a bare `--stack` of all of them."""
 
     def body(
-        context: InvokeContext,
+        told: Told,
         pr: str | None = None,
         stack: Any = "",
         all_: bool = False,
@@ -49,29 +44,25 @@ def gates_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
         accept_unavailable: str = "",
         fork_point: str = "",
         fresh: bool = False,
-        dry_run: bool = False,
-        json: bool = False,
-        yes: bool = False,
     ) -> None:
-        if not all_ and stack is not True:
-            single.body(
-                context, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable, fork_point=fork_point,
-                fresh=fresh, dry_run=dry_run, json=json, yes=yes,
-            )  # fmt: skip
-            return
-        with telling("gates", json_wanted=json) as told:
+        if all_ or stack is True:
             _gate_all(told, *_place("" if stack is True else stack, told), fresh=fresh)
+        else:
+            single.body(
+                told, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable, fork_point=fork_point,
+                fresh=fresh,
+            )  # fmt: skip
 
     body.__doc__ = f"{single.__doc__} With --stack alone: of every entry, bottom first."
-    help_ = {**single.help, "stack": f"{_STACK}; alone: gate every entry", "all": "gate every entry of the stack"}
-    return Task(body, name="gates", help=help_, optional=("stack",))
+    help_ = {"stack": f"{FLAGS['stack'].help}; without a value: gate every entry"}
+    return landing_task("gates", mutates=True, help=help_, optional=("stack",))(body)
 
 
-def checks_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
+def checks_task(single: LandingTask) -> LandingTask:
     """Return the task `checks`: as the other steps are, or with `--tick` a person's word for one of them."""
 
     def body(
-        context: InvokeContext,
+        told: Told,
         pr: str | None = None,
         stack: str = "",
         tick: str = "",
@@ -80,73 +71,69 @@ def checks_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
         accept_unavailable: str = "",
         fork_point: str = "",
         fresh: bool = False,
-        dry_run: bool = False,
-        json: bool = False,
-        yes: bool = False,
     ) -> None:
         if not (tick or reason):
             single.body(
-                context, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable, fork_point=fork_point,
-                fresh=fresh, dry_run=dry_run, json=json, yes=yes,
+                told, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable, fork_point=fork_point,
+                fresh=fresh,
             )  # fmt: skip
             return
-        from trunkline.workflows.steps import checks
-
-        with telling("checks", json_wanted=json) as told:
-            if not tick:
-                raise UsageError("--reason belongs to --tick NAME", next_command="invoke checks")
-            here = open_context(pr, stack=stack, options=Options(), tell=told.terminal)
-            outcome = checks.tick(here, tick, reason)
-            told.account.update(pr=here.entry.pr, ticked=outcome.to_json())
-            told.terminal.line(("✓ ", "green"), f"{tick} on {short(here.local_tip())}: {outcome.summary}")
+        if not tick:
+            raise UsageError("--reason belongs to --tick NAME", next_command="invoke checks")
+        _tick(told, open_context(pr, stack=stack, options=Options(), tell=told.terminal), tick, reason)
 
     body.__doc__ = f"{single.__doc__} --tick NAME --reason WHY: you looked."
-    help_ = {**single.help, "tick": "a manual check, by name: it holds on this tree", "reason": "why it holds"}
-    return Task(body, name="checks", help=help_)
+    return landing_task("checks", mutates=True)(body)
 
 
-_CHECKLIST_FLAGS = ("pr", "stack", "skip", "accept-unavailable", "dry-run", "json", "yes")
+def _tick(told: Told, context: Context, name: str, reason: str) -> None:
+    from trunkline.workflows.steps import checks
+
+    told.account["pr"] = context.entry.pr
+    if told.dry_run:
+        checks.manual_check(context, name, reason)
+        told.terminal.line(f"would confirm {name} on {short(context.local_tip())}")
+        return
+    outcome = checks.tick(context, name, reason)
+    told.account["ticked"] = outcome.to_json()
+    told.terminal.line(("✓ ", "green"), f"{name} on {short(context.local_tip())}: {outcome.summary}")
 
 
-def checklist_task(single: Task[Callable[..., None]]) -> Task[Callable[..., None]]:
+def checklist_task(single: LandingTask) -> LandingTask:
     """Return the task `checklist`: a look at the world, as a table or as Markdown; nothing is journaled."""
 
     def body(
-        context: InvokeContext,
+        told: Told,
         pr: str | None = None,
         stack: str = "",
         skip: str = "",
         accept_unavailable: str = "",
         markdown: bool = False,
-        dry_run: bool = False,
-        json: bool = False,
-        yes: bool = False,
     ) -> None:
-        if dry_run:
-            single.body(context, pr=pr, stack=stack, skip=skip, dry_run=True, json=json, yes=yes)
+        if told.dry_run:
+            single.body(told, pr=pr, stack=stack, skip=skip)
             return
-        with telling("checklist", json_wanted=json) as told:
-            options = options_of(skip, accept_unavailable, "", fresh=False, no_push=False)
-            here = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
-            from trunkline.report import checklist as checklist_report
-            from trunkline.workflows.steps import checklist
+        options = options_of(skip, accept_unavailable)
+        here = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
+        from trunkline.report import checklist as checklist_report
+        from trunkline.workflows.steps import checklist
 
-            lines = checklist.evaluate(here)
-            outcome = checklist.outcome(lines)
-            told.account["pr"] = here.entry.pr
-            told.account["steps"] = [{"step": "checklist", **as_json.outcome(outcome)}]
-            if markdown and not json:
-                sys.stdout.write(redacted(checklist_report.markdown(lines), proc.secrets()))
-            else:
-                told.terminal.headline(f"#{here.entry.pr} {here.entry.branch}: {outcome.told}")
-                now = dt.datetime.now(dt.timezone.utc)
-                told.terminal.console.print(checklist_report.table(lines, now))
-            if outcome.mark is Mark.FAILED:
-                raise CheckFailed("the checklist has open lines", next_command=f"invoke rebase --pr {here.entry.pr}")
+        lines = checklist.evaluate(here)
+        outcome = checklist.outcome(lines)
+        told.account["pr"] = here.entry.pr
+        told.account["steps"] = [{"step": "checklist", **as_json.outcome(outcome)}]
+        if markdown and not told.json_wanted:
+            sys.stdout.write(redacted(checklist_report.markdown(lines), proc.secrets()))
+        else:
+            told.terminal.headline(f"#{here.entry.pr} {here.entry.branch}: {outcome.told}")
+            now = dt.datetime.now(dt.timezone.utc)
+            told.terminal.console.print(checklist_report.table(lines, now))
+        if outcome.mark is Mark.FAILED:
+            raise CheckFailed("the checklist has open lines", next_command=f"invoke rebase --pr {here.entry.pr}")
 
     body.__doc__ = single.__doc__
-    help_ = {name: single.help[name] for name in _CHECKLIST_FLAGS}
-    return Task(body, name="checklist", help={**help_, "markdown": "a task list for a pull request, on stdout"})
+    help_ = {"markdown": "print a task list for a pull request"}
+    return landing_task("checklist", mutates=True, help=help_)(body)
 
 
 def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool) -> None:
@@ -154,6 +141,10 @@ def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool) -> None:
     from trunkline.workflows import gate_stack as stack_workflow
 
     told.terminal.headline(f"gates of {len(stack.entries)} entries, bottom first")
+    if told.dry_run:
+        for entry in stack.entries:
+            told.terminal.line(f"  #{entry.pr} {entry.branch}: {', '.join(stack_workflow.names(stack))}")
+        return
     with told.terminal.gating():
         rows = stack_workflow.gate_stack(git, stack, told.terminal, fresh=fresh)
     told.account["entries"] = [
@@ -204,53 +195,60 @@ def _told_receipts(told: Told, stack: str) -> tuple[receipts_workflow.Listed, ..
     return found
 
 
-@task(name="list", default=True, help={"stack": _STACK, "json": _JSON})
-def list_(_: InvokeContext, stack: str = "", json: bool = False) -> None:
+@landing_task("receipts.list", mutates=False, default=True)
+def list_(told: Told, stack: str = "") -> None:
     """List the receipts: what passed or failed, on which tree, which toolchain and sandbox, signed by whom."""
-    with telling("receipts", json_wanted=json) as told:
-        _told_receipts(told, stack)
+    _told_receipts(told, stack)
 
 
-@task(help={"stack": _STACK, "json": _JSON})
-def verify(_: InvokeContext, stack: str = "", json: bool = False) -> None:
+@landing_task("receipts.verify", mutates=False)
+def verify(told: Told, stack: str = "") -> None:
     """Check every receipt: its own hash, its log's hash, its signature."""
-    with telling("receipts.verify", json_wanted=json) as told:
-        wrong = [each for each in _told_receipts(told, stack) if each.problem]
-        if wrong:
-            raise CheckFailed(
-                f"{len(wrong)} receipts are not what they should be; they prove nothing",
-                why="\n".join(f"{each.path}: {each.problem}" for each in wrong),
-                next_command=f"rm {wrong[0].path}",
-            )
+    wrong = [each for each in _told_receipts(told, stack) if each.problem]
+    if wrong:
+        raise CheckFailed(
+            f"{len(wrong)} receipts are not what they should be; they prove nothing",
+            why="\n".join(f"{each.path}: {each.problem}" for each in wrong),
+            next_command=f"rm {wrong[0].path}",
+        )
 
 
-@task(help={"stack": _STACK, "json": _JSON})
-def push(_: InvokeContext, stack: str = "", json: bool = False) -> None:
+@landing_task("receipts.push", mutates=True)
+def push(told: Told, stack: str = "") -> None:
     """Share the receipts as git notes (refs/notes/trunkline); their logs stay here."""
     from trunkline.workflows import receipts as receipts_workflow
 
-    with telling("receipts.push", json_wanted=json) as told:
-        count, moved = receipts_workflow.push(*_place(stack, told))
-        told.account.update(receipts=count, pushed=moved)
-        told.terminal.line(f"{count} receipts, " + ("pushed" if moved else "the remote has them all"))
+    git, chosen = _place(stack, told)
+    if told.dry_run:
+        count = len(receipts_workflow.sound(git))
+        told.account.update(receipts=count, pushed=False)
+        told.terminal.line(f"would push {count} receipts to {chosen.remote} as git notes")
+        return
+    count, moved = receipts_workflow.push(git, chosen)
+    told.account.update(receipts=count, pushed=moved)
+    told.terminal.line(f"{count} receipts, " + ("pushed" if moved else "the remote has them all"))
 
 
-@task(help={"stack": _STACK, "json": _JSON})
-def pull(_: InvokeContext, stack: str = "", json: bool = False) -> None:
+@landing_task("receipts.pull", mutates=True)
+def pull(told: Told, stack: str = "") -> None:
     """Fetch others' receipts; only those signed by somebody in `[gates] signers` prove anything here."""
     from trunkline.workflows import receipts as receipts_workflow
 
-    with telling("receipts.pull", json_wanted=json) as told:
-        came = receipts_workflow.pull(*_place(stack, told))
-        told.account.update(taken=came.taken, untrusted=came.untrusted, known=came.known)
-        told.terminal.line(
-            f"{came.taken} taken, {came.known} known already, {came.untrusted} not signed by anybody known"
-        )
+    git, chosen = _place(stack, told)
+    if told.dry_run:
+        told.terminal.line(f"would fetch the receipts of {chosen.remote}")
+        return
+    came = receipts_workflow.pull(git, chosen)
+    told.account.update(taken=came.taken, untrusted=came.untrusted, known=came.known)
+    told.terminal.line(
+        f"{came.taken} taken, {came.known} known already, {came.untrusted} not signed by anybody known"
+    )
 
 
 def add_to(namespace: Collection) -> None:
     """Add these tasks to the collection, some in place of the single steps of their names."""
-    namespace.add_task(gates_task(namespace.tasks["gates"]))
-    namespace.add_task(checks_task(namespace.tasks["checks"]))
-    namespace.add_task(checklist_task(namespace.tasks["checklist"]))
+    steps = {name: task for name, task in namespace.tasks.items() if isinstance(task, LandingTask)}
+    namespace.add_task(gates_task(steps["gates"]))
+    namespace.add_task(checks_task(steps["checks"]))
+    namespace.add_task(checklist_task(steps["checklist"]))
     namespace.add_collection(Collection("receipts", list_, verify, push, pull))

@@ -1,44 +1,127 @@
-"""The flags that tasks share: what each means, and what they come to."""
+"""The flags of all tasks, in one table: help, short form, environment variable; and the options that they make."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from trunkline.domain.errors import UsageError
 from trunkline.domain.step import PUBLISHING, step_names
 from trunkline.workflows.context import Options
 
-HELP = {
-    "pr": "the pull request; default: TRUNKLINE_PR, else that of the branch checked out",
-    "stack": "which stack, where stack.toml has several",
-    "skip": "steps to leave out, by name, separated by commas; said in the note",
-    "accept-unavailable": "gates that may be impossible here (a missing toolchain), separated by commas",
-    "fork-point": "the last commit below the entry's own, where the evidence leaves a choice",
-    "fresh": "run every gate, whatever the receipts say",
-    "no-push": "stop before anything that others see: skips push, ready and note",
-    "dry-run": "print the plan, change nothing",
-    "require": "what a merge requires: checks (GitHub's are green) or gates (this machine's receipts suffice)",
-    "method": "how to merge: squash, merge or rebase; default: stack.toml's, else squash where it is allowed",
-    "watch": "wait for hours, for reviewers too",
-    "json": "one JSON object on stdout; progress on stderr",
-    "drop-emptied": "leave out commits that change nothing any more; else they are kept, and listed",
-    "yes": "ask nothing",
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag, with the same meaning in every task that takes it.
+
+    Attributes:
+        help: its line in `--help`.
+        short: its short form without the dash; "": it has none.
+        env: the task also reads it from the environment, see `variable`.
+        switch: it takes no value.
+    """
+
+    help: str
+    short: str = ""
+    env: bool = False
+    switch: bool = False
+
+
+FLAGS: Mapping[str, Flag] = {
+    # What a workflow does.
+    "accept-unavailable": Flag("gates that may be unavailable here (no toolchain), separated by commas", env=True),
+    "drop-emptied": Flag(
+        "leave out commits that change nothing any more; default: keep and list them", env=True, switch=True
+    ),
+    "dry-run": Flag("print the plan, change nothing", short="n", env=True, switch=True),
+    "fork-point": Flag("the last commit below the entry's own, where the evidence leaves a choice", env=True),
+    "fresh": Flag("run every gate, whatever the receipts say", env=True, switch=True),
+    "json": Flag("print one JSON object on stdout; progress goes to stderr", env=True, switch=True),
+    "method": Flag("how to merge: squash, merge or rebase; default: stack.toml, else squash if allowed", env=True),
+    "no-push": Flag("stop before publishing anything: skips push, ready and note", env=True, switch=True),
+    "offline": Flag("do not query GitHub; use the refs of the last fetch", env=True, switch=True),
+    "pr": Flag("the pull request; default: TRUNKLINE_PR, else that of the current branch", short="p", env=True),
+    "require": Flag("what a merge requires: checks (green on GitHub) or gates (receipts of this machine)", env=True),
+    "skip": Flag("steps to skip, separated by commas; listed in the reviewer note", env=True),
+    "stack": Flag("the stack, where stack.toml has several", env=True),
+    "watch": Flag("wait for hours, for reviewers too", env=True, switch=True),
+    "yes": Flag("publish without asking", short="y", env=True, switch=True),
+    # What one or two tasks do.
+    "all": Flag("gate every entry of the stack", switch=True),
+    "alone": Flag("take a single pull request on trunk as a stack, too", switch=True),
+    "check": Flag("report differences and change nothing; exit code 1 if there are any", switch=True),
+    "example": Flag(
+        "start with the bundled example: five pull requests, the first merged, and a checkout", switch=True
+    ),
+    "fault": Flag("rehearse a failure: its name (an unknown one lists them) or a TOML file of faults"),
+    "faults": Flag("a TOML file of faults to inject"),
+    "keep": Flag("keep the sandbox, with a script that opens a shell in it", switch=True),
+    "markdown": Flag("print Markdown on stdout", switch=True),
+    "open": Flag("open it in the browser", switch=True),
+    "output": Flag("the file to write; default: trunkline/report.html in the git directory"),
+    "reason": Flag("why the check holds"),
+    "remote": Flag("the git remote; default: origin, or the only one"),
+    "root": Flag("the directory of the simulator, created if missing; default: a temporary one"),
+    "run": Flag("the id of the run, or its beginning (see log); default: the newest finished one"),
+    "runner": Flag("the label of the machines that run the jobs"),
+    "task": Flag("the task to rehearse; default: rebase"),
+    "tick": Flag("the name of a manual check that you confirm for this tree"),
+    "trunk": Flag("the branch that stacks land on; default: GitHub's default branch"),
+    "update": Flag("update stack.toml; comments and order stay", switch=True),
+    "write-tasks": Flag("write tasks.py, noxfile.py and a Makefile fragment; existing files stay", switch=True),
 }
+"""Every flag of every task. Only `-n`, `-y` and `-p` are short; Invoke's automatic short flags are off."""
+
+_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
 
-def help_of(*names: str) -> dict[str, str]:
-    """Return what these flags mean, as Invoke wants it."""
-    return {name: HELP[name] for name in names}
+def variable(flag: str) -> str:
+    """Return the environment variable of a flag: `TRUNKLINE_ACCEPT_UNAVAILABLE`."""
+    return "TRUNKLINE_" + flag.upper().replace("-", "_")
 
 
-STEP_FLAGS = ("pr", "stack", "skip", "accept-unavailable", "fork-point", "fresh", "dry-run", "json", "yes")
-"""What every step of a landing takes."""
+def variables() -> frozenset[str]:
+    """Return the environment variables of all flags that have one."""
+    return frozenset(variable(name) for name, flag in FLAGS.items() if flag.env)
+
+
+def is_set(flag: str) -> bool:
+    """Return whether the environment sets a switch; a value that is neither yes nor no does not."""
+    return os.environ.get(variable(flag), "").strip().lower() in _TRUE
+
+
+def from_environment(flag: str, default: Any) -> Any:
+    """Return the value of a flag that was not given: its environment variable's, else its default.
+
+    Raises:
+        UsageError: the variable of a switch is neither a yes nor a no.
+    """
+    text = os.environ.get(variable(flag), "").strip() if FLAGS[flag].env else ""
+    if not text:
+        return default
+    if not isinstance(default, bool):
+        return text
+    if text.lower() not in _TRUE | _FALSE:
+        raise UsageError(
+            f"{variable(flag)}={text}: this is neither yes nor no",
+            why=f"--{flag} is a switch: 1 or 0",
+            next_command=f"unset {variable(flag)}",
+        )
+    return text.lower() in _TRUE
 
 
 def options_of(
-    skip: str, accept_unavailable: str, fork_point: str, *, fresh: bool, no_push: bool, drop_emptied: bool = False
+    skip: str = "",
+    accept_unavailable: str = "",
+    fork_point: str = "",
+    *,
+    fresh: bool = False,
+    no_push: bool = False,
+    drop_emptied: bool = False,
 ) -> Options:
-    """Return what the flags of a landing ask for.
+    """Return the options that the flags of a workflow make.
 
     Raises:
         UsageError: `--skip` names no step.
@@ -49,10 +132,10 @@ def options_of(
 
 
 def one_of(flag: str, given: str, known: Sequence[str]) -> str:
-    """Return what a flag was given, or "" where it was not.
+    """Return the value of a flag, or "" if it was not given.
 
     Raises:
-        UsageError: it is none of what is known.
+        UsageError: it is none of the known values.
     """
     if given and given not in known:
         raise UsageError(

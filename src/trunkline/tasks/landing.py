@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
-from invoke.context import Context as InvokeContext
-from invoke.tasks import Task, task
 
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.step import PUBLISHING, REBASE_STEPS, StepName
 from trunkline.tasks import adopting, evidence, reading, rehearsing, whole
-from trunkline.tasks.flags import HELP, STEP_FLAGS, help_of, options_of
-from trunkline.tasks.telling import Told, telling
+from trunkline.tasks.definition import LandingTask, landing_task
+from trunkline.tasks.flags import options_of
+from trunkline.tasks.telling import Told
 from trunkline.workflows.context import Context
 from trunkline.workflows.opening import open_context
 
@@ -36,15 +35,16 @@ _DOCS = {
 }
 
 
-def _do(told: Told, context: Context, *, dry_run: bool) -> None:
+def _do(told: Told, context: Context) -> None:
     from trunkline.workflows import rebase
 
+    task = told.task
     told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
     told.account["pr"] = context.entry.pr
-    if dry_run:
-        told.plan(rebase.plan(context, told.task))
+    if told.dry_run:
+        told.plan(rebase.plan(context, task))
         return
-    _conclude(told, context, rebase.run(context, told.task))
+    _conclude(told, context, rebase.run(context, task))
 
 
 def _conclude(told: Told, context: Context, performed: Performed) -> None:
@@ -56,9 +56,9 @@ def _conclude(told: Told, context: Context, performed: Performed) -> None:
         told.terminal.next(f"#{above.pr} {above.title}: invoke rebase --pr {above.pr}")
 
 
-@task(name="rebase", help=help_of(*STEP_FLAGS, "no-push", "drop-emptied"))
+@landing_task("rebase", mutates=True)
 def rebase_(
-    _: InvokeContext,
+    told: Told,
     pr: str | None = None,
     stack: str = "",
     skip: str = "",
@@ -67,19 +67,15 @@ def rebase_(
     fresh: bool = False,
     no_push: bool = False,
     drop_emptied: bool = False,
-    dry_run: bool = False,
-    json: bool = False,
-    yes: bool = False,
 ) -> None:
     """Land one entry, steps 1 to 11: rebase, verify with cargo, push, mark ready, leave the evidence."""
-    with telling("rebase", json_wanted=json) as told:
-        options = options_of(
-            skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied
-        )  # fmt: skip
-        context = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
-        if not (dry_run or yes):
-            told.confirm(_question(context))
-        _do(told, context, dry_run=dry_run)
+    options = options_of(
+        skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied
+    )  # fmt: skip
+    context = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
+    if not told.dry_run:
+        told.confirm(_question(context))
+    _do(told, context)
 
 
 def _question(context: Context) -> str:
@@ -88,91 +84,85 @@ def _question(context: Context) -> str:
     return f"Rebase #{context.entry.pr} onto {context.tracking}, run its gates, {ends}."
 
 
-def _step_task(step: StepName) -> Task[Callable[..., None]]:
+def _step_task(step: StepName) -> LandingTask:
     def body(
-        _: InvokeContext,
+        told: Told,
         pr: str | None = None,
         stack: str = "",
         skip: str = "",
         accept_unavailable: str = "",
         fork_point: str = "",
         fresh: bool = False,
-        dry_run: bool = False,
-        json: bool = False,
-        yes: bool = False,  # noqa: ARG001 -- a single step asks nothing anyway
     ) -> None:
-        with telling(step.value, json_wanted=json) as told:
-            options = options_of(skip, accept_unavailable, fork_point, fresh=fresh, no_push=False)
-            context = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
-            _do(told, context, dry_run=dry_run)
+        options = options_of(skip, accept_unavailable, fork_point, fresh=fresh)
+        _do(told, open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends))
 
     body.__doc__ = _DOCS[step]
-    return Task(body, name=step.value, help=help_of(*STEP_FLAGS))
+    return landing_task(step.value, mutates=True)(body)
 
 
-@task(name="continue", help={"json": HELP["json"]})
-def continue_(_: InvokeContext, json: bool = False) -> None:
+@landing_task("continue", mutates=True)
+def continue_(told: Told) -> None:
     """Go on with the run that stopped: after a conflict, a failed gate, a kill."""
     from trunkline.workflows import resume
 
-    with telling("continue", json_wanted=json) as told:
-        found = resume.find(told.terminal)
-        if found is None:
-            told.terminal.line("nothing to continue: no run is open")
-            return
-        context, run = found
-        told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}, run {run.id}")
-        if run.state == "aborting":  # a killed abort is finished, never turned round
-            told.outcome(resume.abort(context, run))
-            return
+    found = resume.find(told.terminal)
+    if found is None:
+        told.terminal.line("nothing to continue: no run is open")
+        return
+    context, run = found
+    told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}, run {run.id}")
+    if told.dry_run:
+        told.plan(resume.plan(context, run))
+    elif run.state == "aborting":  # a killed abort is finished, never turned round
+        told.outcome(resume.abort(context, run))
+    else:
         _conclude(told, context, resume.resume(context, run))
 
 
-@task(help={"json": HELP["json"]})
-def abort(_: InvokeContext, json: bool = False) -> None:
+@landing_task("abort", mutates=True)
+def abort(told: Told) -> None:
     """Go back to before the run that stopped."""
     from trunkline.workflows import resume
 
-    with telling("abort", json_wanted=json) as told:
-        found = resume.find(told.terminal)
-        if found is None:
-            told.terminal.line("nothing to abort: no run is open")
-            return
+    found = resume.find(told.terminal)
+    if found is None:
+        told.terminal.line("nothing to abort: no run is open")
+    elif told.dry_run:
+        told.plan(resume.abort_plan(*found))
+    else:
         told.outcome(resume.abort(*found))
 
 
-@task(help={"run": "which run, by its id or how that begins (invoke log); default: the newest finished one",
-            "dry-run": HELP["dry-run"], "json": HELP["json"]})  # fmt: skip
-def undo(_: InvokeContext, run: str = "", dry_run: bool = False, json: bool = False) -> None:
+@landing_task("undo", mutates=True)
+def undo(told: Told, run: str = "") -> None:
     """Take a finished run back: branch, remote, draft state, base, note; undo again to redo it."""
     from trunkline.workflows import undo as undo_workflow
 
-    with telling("undo", json_wanted=json) as told:
-        found = undo_workflow.find(told.terminal, run=run)
-        if found is None or not found.changes:
-            told.terminal.line("nothing to undo: no finished run changed anything")
-            return
-        entry = found.context.entry
-        told.terminal.headline(f"#{entry.pr} {entry.branch}: back to before run {found.run.id}")
-        told.account["undoes"] = found.run.id
-        if dry_run:
-            told.plan(found.plan)
-        else:
-            told.performed(undo_workflow.run(found))
+    found = undo_workflow.find(told.terminal, run=run)
+    if found is None or not found.changes:
+        told.terminal.line("nothing to undo: no finished run changed anything")
+        return
+    entry = found.context.entry
+    told.terminal.headline(f"#{entry.pr} {entry.branch}: back to before run {found.run.id}")
+    told.account["undoes"] = found.run.id
+    if told.dry_run:
+        told.plan(found.plan)
+    else:
+        told.performed(undo_workflow.run(found))
 
 
-@task(help={"json": HELP["json"]})
-def log(_: InvokeContext, json: bool = False) -> None:
+@landing_task("log", mutates=False)
+def log(told: Told) -> None:
     """List the runs of this repository, newest first, with what each step did."""
     from trunkline.workflows import log as log_workflow
 
-    with telling("log", json_wanted=json) as told:
-        runs = log_workflow.runs()
-        told.account["runs"] = [log_workflow.as_data(run) for run in runs]
-        for run in runs:
-            told.terminal.line((run.id, "bold"), f"  {run.started.get('task')} #{run.started.get('pr')}: {run.state}")
-            for row in log_workflow.rows(run):
-                told.terminal.line(f"   {row}")
+    runs = log_workflow.runs()
+    told.account["runs"] = [log_workflow.as_data(run) for run in runs]
+    for run in runs:
+        told.terminal.line((run.id, "bold"), f"  {run.started.get('task')} #{run.started.get('pr')}: {run.state}")
+        for row in log_workflow.rows(run):
+            told.terminal.line(f"   {row}")
 
 
 namespace = Collection(
@@ -188,3 +178,9 @@ whole.add_to(namespace)
 reading.add_to(namespace)
 adopting.add_to(namespace)
 rehearsing.add_to(namespace)
+
+
+@functools.cache
+def task_names() -> frozenset[str]:
+    """Return the names of all tasks of the collection, as typed where it is not mounted under another."""
+    return frozenset(namespace.task_names) | {alias for names in namespace.task_names.values() for alias in names}

@@ -7,41 +7,36 @@ import webbrowser
 from pathlib import Path
 
 from invoke.collection import Collection
-from invoke.context import Context as InvokeContext
-from invoke.tasks import task
 
 from trunkline.domain.errors import UsageError
 from trunkline.kernel import proc
 from trunkline.kernel.files import private_directory, replace_bytes
-from trunkline.tasks.flags import help_of, options_of
-from trunkline.tasks.telling import telling
+from trunkline.tasks.definition import landing_task
+from trunkline.tasks.flags import options_of
+from trunkline.tasks.telling import Told
 from trunkline.workflows.context import Options
 from trunkline.workflows.opening import open_context, open_stack
 
-_OFFLINE = "do not ask GitHub; the remote is as it was last fetched"
 
-
-@task(help={**help_of("stack", "json"), "offline": _OFFLINE})
-def status(_: InvokeContext, stack: str = "", offline: bool = False, json: bool = False) -> None:
+@landing_task("status", mutates=False)
+def status(told: Told, stack: str = "", offline: bool = False) -> None:
     """Show the stack: what sits on what, pull requests, CI, receipts, and the one command to type next."""
-    with telling("status", json_wanted=json) as told:
-        ends = None if offline else told.ends
-        context = open_stack(stack=stack, options=Options(), tell=told.terminal, ends=ends, with_trunk=True)
-        from trunkline.report.stack import stack_data, stack_tree  # while GitHub answers
-        from trunkline.workflows import status as status_workflow
+    ends = None if offline else told.ends
+    context = open_stack(stack=stack, options=Options(), tell=told.terminal, ends=ends, with_trunk=True)
+    from trunkline.report.stack import stack_data, stack_tree  # while GitHub answers
+    from trunkline.workflows import status as status_workflow
 
-        seen = status_workflow.look(context, offline=offline)
-        told.account["stack"] = stack_data(seen)
-        told.terminal.console.print(stack_tree(seen), soft_wrap=False)
-        for note in seen.notes:
-            told.terminal.line(("note: ", "yellow"), note)
-        told.terminal.next(seen.next)
+    seen = status_workflow.look(context, offline=offline)
+    told.account["stack"] = stack_data(seen)
+    told.terminal.console.print(stack_tree(seen), soft_wrap=False)
+    for note in seen.notes:
+        told.terminal.line(("note: ", "yellow"), note)
+    told.terminal.next(seen.next)
 
 
-@task(help={**help_of("pr", "stack", "skip", "accept-unavailable", "fork-point", "no-push", "json"),
-            "markdown": "write the runbook that people used to write by hand, on stdout"})  # fmt: skip
+@landing_task("plan", mutates=False, help={"markdown": "print the runbook that people used to write by hand"})
 def plan(
-    _: InvokeContext,
+    told: Told,
     pr: str | None = None,
     stack: str = "",
     skip: str = "",
@@ -49,74 +44,76 @@ def plan(
     fork_point: str = "",
     no_push: bool = False,
     markdown: bool = False,
-    json: bool = False,
 ) -> None:
     """Foresee a landing: steps, commands, conflicts, what a push sets going; --markdown writes the runbook."""
-    with telling("plan", json_wanted=json) as told:
-        options = options_of(skip, accept_unavailable, fork_point, fresh=False, no_push=no_push)
-        context = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
-        from trunkline.domain.redaction import redacted  # while GitHub answers
-        from trunkline.report import runbook
-        from trunkline.workflows import plan as plan_workflow
+    options = options_of(skip, accept_unavailable, fork_point, no_push=no_push)
+    context = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
+    from trunkline.domain.redaction import redacted  # while GitHub answers
+    from trunkline.report import runbook
+    from trunkline.workflows import plan as plan_workflow
 
-        book = plan_workflow.foresee(context)
-        told.account.update(pr=context.entry.pr, **runbook.data(book))
-        if markdown and not json:
-            sys.stdout.write(redacted(runbook.markdown(book), proc.secrets()))
-            return
-        told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
-        told.terminal.plan(book.plan)
-        for line in runbook.forecast_lines(book):
-            told.terminal.line(("   then ", "dim"), line)
-        told.terminal.next(f"invoke rebase --pr {context.entry.pr}")
+    book = plan_workflow.foresee(context)
+    told.account.update(pr=context.entry.pr, **runbook.data(book))
+    if markdown and not told.json_wanted:
+        sys.stdout.write(redacted(runbook.markdown(book), proc.secrets()))
+        return
+    told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
+    told.terminal.plan(book.plan)
+    for line in runbook.forecast_lines(book):
+        told.terminal.line(("   then ", "dim"), line)
+    told.terminal.next(f"invoke rebase --pr {context.entry.pr}")
 
 
-@task(name="report", help={**help_of("stack", "json"), "offline": _OFFLINE,
-            "output": "where to write the page; default: trunkline/report.html in the git directory",
-            "open": "open it in your browser",
-            "markdown": "the validation summary that people used to write by hand, on stdout"})  # fmt: skip
+@landing_task(
+    "report", mutates=True, help={"markdown": "print the validation summary that people used to write by hand"}
+)
 def report_(
-    _: InvokeContext,
+    told: Told,
     stack: str = "",
     offline: bool = False,
     output: str = "",
     open: bool = False,  # noqa: A002 -- the flag's name
     markdown: bool = False,
-    json: bool = False,
 ) -> None:
     """Write the stack, its gates over time, failures, receipts and runs into one HTML file; --markdown, --json."""
     from trunkline.domain.redaction import redacted
     from trunkline.report import html
     from trunkline.workflows import report as report_workflow
 
-    with telling("report", json_wanted=json) as told:
-        context = open_stack(stack=stack, options=Options(), tell=told.terminal)
-        found = report_workflow.gather(context, offline=offline)
-        if json:
-            told.account["report"] = html.data(found)
-            return
-        if markdown:
-            sys.stdout.write(redacted(html.markdown(found), proc.secrets()))
-            return
-        path = Path(output).resolve() if output else private_directory(context.state) / "report.html"
-        if not path.parent.is_dir():
-            raise UsageError(
-                f"--output {output}: there is no directory {path.parent}", next_command=f"mkdir -p {path.parent}"
-            )
-        page = redacted(html.html(found), proc.secrets()).encode()
-        try:
-            replace_bytes(path, page)
-        except OSError as error:
-            raise UsageError(
-                f"{path} cannot be written",
-                why=error.strerror or "",
-                next_command="invoke report --output report.html",
-            ) from error
-        told.terminal.line(("✓ ", "green"), str(path))
-        if open and not webbrowser.open(path.as_uri()):
-            told.terminal.line(
-                ("! ", "yellow"), "no browser could be opened here: set BROWSER, or open the file yourself"
-            )
+    context = open_stack(stack=stack, options=Options(), tell=told.terminal)
+    found = report_workflow.gather(context, offline=offline)
+    if told.json_wanted:
+        told.account["report"] = html.data(found)
+        return
+    if markdown:
+        sys.stdout.write(redacted(html.markdown(found), proc.secrets()))
+        return
+    page = redacted(html.html(found), proc.secrets()).encode()
+    path = Path(output).resolve() if output else context.state / "report.html"
+    if told.dry_run:
+        told.terminal.line(f"would write {path}")
+        return
+    _write_page(path if output else private_directory(context.state) / "report.html", page, output)
+    told.terminal.line(("✓ ", "green"), str(path))
+    if open and not webbrowser.open(path.as_uri()):
+        told.terminal.line(
+            ("! ", "yellow"), "no browser could be opened here: set BROWSER, or open the file yourself"
+        )
+
+
+def _write_page(path: Path, page: bytes, output: str) -> None:
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"--output {output}: there is no directory {path.parent}", next_command=f"mkdir -p {path.parent}"
+        )
+    try:
+        replace_bytes(path, page)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written",
+            why=error.strerror or "",
+            next_command="invoke report --output report.html",
+        ) from error
 
 
 def add_to(namespace: Collection) -> None:

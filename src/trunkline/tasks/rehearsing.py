@@ -7,27 +7,23 @@ import shlex
 from collections.abc import Iterator
 
 from invoke.collection import Collection
-from invoke.context import Context as InvokeContext
-from invoke.tasks import task
 
 from trunkline.domain.errors import CheckFailed, UsageError
-from trunkline.tasks.flags import help_of, one_of
-from trunkline.tasks.telling import telling
+from trunkline.tasks.definition import landing_task
+from trunkline.tasks.flags import one_of, variables
+from trunkline.tasks.telling import Told
 from trunkline.workflows.context import Options
 from trunkline.workflows.opening import open_context, open_stack
 
 _TASKS = ("rebase", "restack", "land", "rescue")
 
 
-@task(help={
-    **help_of("pr", "stack", "skip", "accept-unavailable", "no-push", "require", "json"),
-    "task": f"what to rehearse: {', '.join(_TASKS)}; default: rebase",
-    "offline": "do not ask GitHub: the pull requests are as stack.toml and the last fetch have them",
-    "keep": "leave the sandbox, with a script that opens a shell in it",
-    "fault": "rehearse a bad day: its name (a wrong one lists them) or a TOML file of faults",
+@landing_task("rehearse", mutates=False, help={
+    "task": f"the task to rehearse: {', '.join(_TASKS)}; default: rebase",
+    "offline": "do not query GitHub: the pull requests are as stack.toml and the last fetch have them",
 })  # fmt: skip
 def rehearse(
-    _: InvokeContext,
+    told: Told,
     pr: str | None = None,
     task: str = "rebase",
     stack: str = "",
@@ -38,59 +34,52 @@ def rehearse(
     offline: bool = False,
     keep: bool = False,
     fault: str = "",
-    json: bool = False,
 ) -> None:
     """Do a task for real in a sandbox, against a simulated GitHub, and show what it would change; else nothing."""
-    with telling("rehearse", json_wanted=json) as told:
-        with simulator():
-            from trunkline.report import rehearsal
-            from trunkline.workflows import rehearse as rehearse_workflow
-        one_of("--task", task, _TASKS)
-        single = task in {"rebase", "rescue"}
-        if single:
-            context = open_context(pr, stack=stack, options=Options(), tell=told.terminal)
-        else:
-            context = open_stack(stack=stack, options=Options(), tell=told.terminal)
-        flags = {"--stack": stack, "--skip": skip, "--accept-unavailable": accept_unavailable, "--require": require}
-        arguments = [task, "--yes", *(part for flag, value in flags.items() if value for part in (flag, value))]
-        if single or pr:
-            arguments += ["--pr", str(context.entry.pr if single else pr)]
-        if no_push:
-            arguments.append("--no-push")
-        again = [part for part in arguments if part != "--yes"]
-        told.terminal.headline(f"rehearsing: {' '.join(arguments)}")
-        found = rehearse_workflow.rehearse(
-            context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault
+    with simulator():
+        from trunkline.report import rehearsal
+        from trunkline.workflows import rehearse as rehearse_workflow
+    one_of("--task", task, _TASKS)
+    single = task in {"rebase", "rescue"}
+    if single:
+        context = open_context(pr, stack=stack, options=Options(), tell=told.terminal)
+    else:
+        context = open_stack(stack=stack, options=Options(), tell=told.terminal)
+    flags = {"--stack": stack, "--skip": skip, "--accept-unavailable": accept_unavailable, "--require": require}
+    arguments = [task, "--yes", *(part for flag, value in flags.items() if value for part in (flag, value))]
+    if single or pr:
+        arguments += ["--pr", str(context.entry.pr if single else pr)]
+    if no_push:
+        arguments.append("--no-push")
+    again = [part for part in arguments if part != "--yes"]
+    told.terminal.headline(f"rehearsing: {' '.join(arguments)}")
+    found = rehearse_workflow.rehearse(
+        context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault, unset=variables()
+    )
+    told.account["rehearsal"] = rehearsal.data(found)
+    for table, rows in ((rehearsal.refs_table, found.refs), (rehearsal.pulls_table, found.pulls)):
+        if rows:
+            told.terminal.console.print(table(found), soft_wrap=False)
+    for line in rehearsal.descriptions(found):
+        told.terminal.line(line)
+    told.terminal.line(rehearsal.summary(found))
+    if found.place:
+        told.terminal.line(f"the sandbox is in {found.place}; to go in: {found.place}/enter")
+    if found.code:
+        raise CheckFailed(
+            f"the rehearsed task ended with exit code {found.code}",
+            why="nothing outside the sandbox was touched",
+            next_command=shlex.join(["invoke", "rehearse", "--keep", "--task", *again]),
         )
-        told.account["rehearsal"] = rehearsal.data(found)
-        for table, rows in ((rehearsal.refs_table, found.refs), (rehearsal.pulls_table, found.pulls)):
-            if rows:
-                told.terminal.console.print(table(found), soft_wrap=False)
-        for line in rehearsal.descriptions(found):
-            told.terminal.line(line)
-        told.terminal.line(rehearsal.summary(found))
-        if found.place:
-            told.terminal.line(f"the sandbox is in {found.place}; to go in: {found.place}/enter")
-        if found.code:
-            raise CheckFailed(
-                f"the rehearsed task ended with exit code {found.code}",
-                why="nothing outside the sandbox was touched",
-                next_command=shlex.join(["invoke", "rehearse", "--keep", "--task", *again]),
-            )
-        told.terminal.next(found.command.replace(" --yes", ""))
+    told.terminal.next(found.command.replace(" --yes", ""))
 
 
-@task(help={
-    "root": "where its world is, made if it is not there; default: a directory that goes when it ends",
-    "example": "begin with the bundled example: five pull requests, the first merged, and a checkout of them",
-    "faults": "a TOML file of faults to arm",
-})  # fmt: skip
-def serve(_: InvokeContext, root: str = "", example: bool = False, faults: str = "") -> None:
+@landing_task("sim.serve", mutates=False)
+def serve(told: Told, root: str = "", example: bool = False, faults: str = "") -> None:
     """Serve a simulated GitHub by hand, until Ctrl-C, for a shell whose git and gh talk to it alone."""
-    with telling("sim.serve", json_wanted=False) as told:
-        with simulator():
-            from trunkline.workflows import serve as serve_workflow
-        serve_workflow.serve(root, told.terminal, example=example, faults=faults)
+    with simulator():
+        from trunkline.workflows import serve as serve_workflow
+    serve_workflow.serve(root, told.terminal, example=example, faults=faults)
 
 
 @contextlib.contextmanager

@@ -39,6 +39,10 @@ class Told:
         self.json_wanted = json_wanted
         self.terminal = _terminal(sys.stderr if json_wanted else sys.stdout)
         self.account: dict[str, Any] = {"task": task}
+        self.yes = False
+        """`--yes`: publish without asking."""
+        self.dry_run = False
+        """`--dry-run`, or Invoke's own: print the plan, change nothing."""
         self.ends = contextlib.ExitStack()
         """What ends with the task, however it ends."""
 
@@ -48,7 +52,7 @@ class Told:
         Raises:
             Exit: the answer is no; code 0.
         """
-        if self.json_wanted or not (sys.stdin.isatty() and self.terminal.console.is_terminal):
+        if self.yes or self.json_wanted or not (sys.stdin.isatty() and self.terminal.console.is_terminal):
             return
         self.terminal.line(question)
         self.terminal.asks = True

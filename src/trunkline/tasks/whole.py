@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from invoke.collection import Collection
-from invoke.context import Context as InvokeContext
-from invoke.tasks import task
 
 from trunkline.domain.names import pr_number
-from trunkline.tasks.flags import help_of, one_of, options_of
-from trunkline.tasks.telling import Told, telling
+from trunkline.tasks.definition import landing_task
+from trunkline.tasks.flags import one_of, options_of
+from trunkline.tasks.telling import Told
 from trunkline.workflows.context import Context, Options
 from trunkline.workflows.opening import open_context, open_stack
 
@@ -20,39 +19,26 @@ def _headline(told: Told, context: Context) -> None:
     told.terminal.headline(f"{context.stack.name or 'stack'} {listed} -> {context.stack.trunk}")
 
 
-@task(help=help_of("stack", "skip", "no-push", "drop-emptied", "dry-run", "json", "yes"))
-def restack(
-    _: InvokeContext,
-    stack: str = "",
-    skip: str = "",
-    no_push: bool = False,
-    drop_emptied: bool = False,
-    dry_run: bool = False,
-    json: bool = False,
-    yes: bool = False,
-) -> None:
+@landing_task("restack", mutates=True)
+def restack(told: Told, stack: str = "", skip: str = "", no_push: bool = False, drop_emptied: bool = False) -> None:
     """Bring every open entry onto its base again, in one pass, and push what moved, all or none."""
-    with telling("restack", json_wanted=json) as told:
-        options = options_of(skip, "", "", fresh=False, no_push=no_push, drop_emptied=drop_emptied)
-        context = open_stack(stack=stack, options=options, tell=told.terminal, ends=told.ends)
-        from trunkline.workflows import restack as restack_workflow  # while GitHub answers
+    options = options_of(skip, no_push=no_push, drop_emptied=drop_emptied)
+    context = open_stack(stack=stack, options=options, tell=told.terminal, ends=told.ends)
+    from trunkline.workflows import restack as restack_workflow  # while GitHub answers
 
-        _headline(told, context)
-        if dry_run:
-            told.plan(restack_workflow.plan(context))
-            return
-        if not yes:
-            told.confirm(f"Restack every open entry on {context.tracking}, and push what moved.")
-        told.performed(restack_workflow.run(context))
+    _headline(told, context)
+    if told.dry_run:
+        told.plan(restack_workflow.plan(context))
+        return
+    told.confirm(f"Restack every open entry on {context.tracking}, and push what moved.")
+    told.performed(restack_workflow.run(context))
 
 
-@task(help={
-    **help_of("stack", "skip", "accept-unavailable", "fresh", "require", "method", "watch", "drop-emptied",
-              "dry-run", "json", "yes"),
-    "pr": "the last entry to land; default: the whole stack",
-})  # fmt: skip
+@landing_task(
+    "land", mutates=True, help={"pr": "the last entry to land; default: TRUNKLINE_PR, else the whole stack"}
+)
 def land(
-    _: InvokeContext,
+    told: Told,
     pr: str = "",
     stack: str = "",
     skip: str = "",
@@ -62,55 +48,41 @@ def land(
     fresh: bool = False,
     watch: bool = False,
     drop_emptied: bool = False,
-    dry_run: bool = False,
-    json: bool = False,
-    yes: bool = False,
 ) -> None:
     """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge; then the next entry."""
-    with telling("land", json_wanted=json) as told:
-        options = replace(
-            options_of(skip, accept_unavailable, "", fresh=fresh, no_push=False, drop_emptied=drop_emptied),
-            require=one_of("--require", require, ("checks", "gates")),
-            method=one_of("--method", method, ("squash", "merge", "rebase")),
-            watch=watch,
-        )
-        context = open_stack(stack=stack, options=options, tell=told.terminal, ends=told.ends)
-        from trunkline.workflows import land as land_workflow  # while GitHub answers
+    options = replace(
+        options_of(skip, accept_unavailable, fresh=fresh, drop_emptied=drop_emptied),
+        require=one_of("--require", require, ("checks", "gates")),
+        method=one_of("--method", method, ("squash", "merge", "rebase")),
+        watch=watch,
+    )
+    context = open_stack(stack=stack, options=options, tell=told.terminal, ends=told.ends)
+    from trunkline.workflows import land as land_workflow  # while GitHub answers
 
-        up_to = pr_number(pr) if pr else None
-        _headline(told, context)
-        if dry_run:
-            told.plan(land_workflow.plan(context, up_to=up_to))
-            return
-        if not yes:
-            told.confirm(f"Land up to #{up_to or context.stack.entries[-1].pr} on {context.tracking}, bottom first.")
-        told.performed(land_workflow.run(context, up_to=up_to))
+    up_to = pr_number(pr) if pr else None
+    _headline(told, context)
+    if told.dry_run:
+        told.plan(land_workflow.plan(context, up_to=up_to))
+        return
+    told.confirm(f"Land up to #{up_to or context.stack.entries[-1].pr} on {context.tracking}, bottom first.")
+    told.performed(land_workflow.run(context, up_to=up_to))
 
 
-@task(help=help_of("pr", "stack", "dry-run", "json", "yes"))
-def rescue(
-    _: InvokeContext,
-    pr: str | None = None,
-    stack: str = "",
-    dry_run: bool = False,
-    json: bool = False,
-    yes: bool = False,
-) -> None:
+@landing_task("rescue", mutates=True)
+def rescue(told: Told, pr: str | None = None, stack: str = "") -> None:
     """Bring back a pull request that was closed because its base branch was deleted; its number stays."""
     from trunkline.workflows import rescue as rescue_workflow
 
-    with telling("rescue", json_wanted=json) as told:
-        context = open_context(pr, stack=stack, options=Options(), tell=told.terminal).over_the_stack()
-        told.terminal.headline(f"#{context.entry.pr} {context.entry.branch}")
-        told.account["pr"] = context.entry.pr
-        intended = rescue_workflow.plan(context)
-        if dry_run:
-            told.plan(intended)
-            return
-        if not yes:
-            told.confirm(f"{intended.steps[0].does[:1].upper()}{intended.steps[0].does[1:]}.")
-        told.performed(rescue_workflow.run(context))
-        told.terminal.next("invoke status")
+    context = open_context(pr, stack=stack, options=Options(), tell=told.terminal).over_the_stack()
+    told.terminal.headline(f"#{context.entry.pr} {context.entry.branch}")
+    told.account["pr"] = context.entry.pr
+    intended = rescue_workflow.plan(context)
+    if told.dry_run:
+        told.plan(intended)
+        return
+    told.confirm(f"{intended.steps[0].does[:1].upper()}{intended.steps[0].does[1:]}.")
+    told.performed(rescue_workflow.run(context))
+    told.terminal.next("invoke status")
 
 
 def add_to(namespace: Collection) -> None:

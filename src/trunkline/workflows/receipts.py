@@ -68,15 +68,19 @@ def push(git: Git, stack: Stack) -> tuple[int, bool]:
         OutsideFailed: the remote did not take them.
     """
     lines: dict[Oid, list[str]] = {}
-    count = 0
-    for path in sorted(Store(git.state_dir()).directory.glob("*.json")):
-        receipt = read_receipt(path)
-        if not isinstance(receipt, str):
-            lines.setdefault(receipt.commit, []).append(_as_line(path))
-            count += 1
+    found = sound(git)
+    for path, receipt in found:
+        lines.setdefault(receipt.commit, []).append(_as_line(path))
     with lease.hold(git.state_dir(), run="receipts") as held:
         notes.add(git, held, lines)
-        return count, notes.push(git, held, stack.remote)
+        return len(found), notes.push(git, held, stack.remote)
+
+
+def sound(git: Git) -> tuple[tuple[Path, Receipt], ...]:
+    """Return the receipts whose own hash is right, with their files: those that `push` shares."""
+    paths = sorted(Store(git.state_dir()).directory.glob("*.json"))
+    found = ((path, read_receipt(path)) for path in paths)
+    return tuple((path, receipt) for path, receipt in found if isinstance(receipt, Receipt))
 
 
 @dataclass(frozen=True)

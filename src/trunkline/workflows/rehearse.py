@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,7 @@ def rehearse(
     offline: bool = False,
     keep: bool = False,
     fault: str = "",
+    unset: Collection[str] = (),
 ) -> Rehearsed:
     """Rehearse a task and return what it would change.
 
@@ -62,6 +63,7 @@ def rehearse(
         offline: GitHub is not asked; the pull requests are as stack.toml and the last fetch have them.
         keep: leave the sandbox to look into.
         fault: what goes wrong in it: a bad day's name or a file of faults; "": nothing.
+        unset: environment variables that the task does not see: its flags are the arguments alone.
 
     Raises:
         UsageError: there is no such bad day.
@@ -76,7 +78,7 @@ def rehearse(
             box.github.arm(armed)
             before = _seen(context, box)
             prepared = time.monotonic()
-            code = _perform(context, box, arguments)
+            code = _perform(context, box, arguments, unset)
             done = time.monotonic()
             after = _seen(context, box)
             found = Rehearsed(
@@ -251,10 +253,13 @@ def _faults(context: Context, day: str) -> tuple[Fault, ...]:
     return declared(DAYS / f"{day}.toml", known)
 
 
-def _perform(context: Context, box: _Sandbox, arguments: Sequence[str]) -> int:
+def _perform(context: Context, box: _Sandbox, arguments: Sequence[str], unset: Collection[str]) -> int:
     """Run the task as its user would, in the sandbox; what it prints is told as it comes."""
     argv = [sys.executable, "-c", "from trunkline.tasks.program import main; main()", *arguments]
-    env = {**box.environment, "PYTHONUNBUFFERED": "1"}
+    inherited = {
+        name: value for name, value in box.environment.items() if name not in unset and not name.startswith("INVOKE_")
+    }
+    env = {**inherited, "PYTHONUNBUFFERED": "1"}
 
     def tell(line: bytes) -> None:
         context.tell.progress("| " + line.decode("utf-8", "replace").rstrip("\n"))

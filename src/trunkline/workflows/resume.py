@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from trunkline.adapters import history, journal, lease, refs
@@ -38,6 +39,20 @@ def find(tell: Listener, cwd: Path | None = None) -> tuple[Context, Run] | None:
     if run.damaged:
         raise Refused(f"the journal of run {run.id} is damaged", why=run.damaged, next_command=f"less {run.path}")
     return rebase.context_of(run, tell=tell, cwd=cwd), run
+
+
+def plan(context: Context, run: Run) -> Plan:
+    """Return what is left to do of a run: its plan without the steps that are done."""
+    if run.state == "aborting":
+        return abort_plan(context, run)
+    whole, _ = _remaining(context, run)
+    done = frozenset(_key(record) for record in run.records if record.kind == "done")
+    return replace(whole, steps=tuple(step for step in whole.steps if step.key not in done))
+
+
+def abort_plan(context: Context, run: Run) -> Plan:
+    """Return the steps that restore what a run changed."""
+    return Plan("abort", context.entry.pr, changes.steps(context, changes.changes_of(context, run)))
 
 
 def resume(context: Context, run: Run) -> Performed:

@@ -65,7 +65,7 @@ class Written:
 
     Attributes:
         name: which, from the repository's top.
-        wrote: it is new.
+        wrote: it is new; in a dry run: it would be.
         add: the line that a person has to add to their own; "": none, it has it.
     """
 
@@ -74,19 +74,25 @@ class Written:
     add: str = ""
 
 
-def write(cwd: Path | None = None) -> tuple[Written, ...]:
-    """Write the files that are not there, at the repository's top; of the others, say which line they lack.
+def write(cwd: Path | None = None, *, dry_run: bool = False) -> tuple[Written, ...]:
+    """Write the missing files at the top of the repository; of the others, return which line they lack.
+
+    Args:
+        cwd: a directory of the checkout; default: the current one.
+        dry_run: write nothing, return what would be written.
 
     Raises:
         UsageError: this is no checkout.
     """
     top = top_of(Git(cwd or Path.cwd())).cwd
-    return tuple(_written(top, file) for file in _FILES)
+    return tuple(_written(top, file, dry_run=dry_run) for file in _FILES)
 
 
-def _written(top: Path, file: _File) -> Written:
+def _written(top: Path, file: _File, *, dry_run: bool) -> Written:
     path = top / file.name
     if not path.is_symlink() and not path.exists():
+        if dry_run:
+            return Written(file.name, wrote=True)
         replace_bytes(path, file.text.encode())
         return Written(file.name, wrote=True)
     try:

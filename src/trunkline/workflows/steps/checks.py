@@ -60,8 +60,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
     )
 
 
-def tick(context: Context, name: str, reason: str) -> GateOutcome:
-    """Keep the word of the person here that a manual check holds on the local branch's tip.
+def manual_check(context: Context, name: str, reason: str) -> ManualCheck:
+    """Return the manual check that a person confirms.
 
     Raises:
         UsageError: the entry has no such check, a machine can decide it, or there is no reason.
@@ -82,6 +82,16 @@ def tick(context: Context, name: str, reason: str) -> GateOutcome:
             why="reviewers read it in the note",
             next_command=_tick_command(pr, name),
         )
+    return check
+
+
+def tick(context: Context, name: str, reason: str) -> GateOutcome:
+    """Record that a person confirms a manual check on the tip of the local branch.
+
+    Raises:
+        UsageError: see `manual_check`.
+    """
+    check = manual_check(context, name, reason)
     who = context.git.query("var", "GIT_AUTHOR_IDENT").text.rpartition(">")[0] + ">"
     subject = subject_of(context, context.local_tip())
     return checks.tick(subject, check, who=who, reason=" ".join(reason.split()), say=context.tell.progress)

@@ -1,0 +1,97 @@
+"""The command line of this process: which tasks, under which prefix, with which flags."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from invoke.program import Program
+
+from trunkline.tasks.flags import FLAGS
+
+_WITH_VALUE = frozenset(f"--{name}" for name, flag in FLAGS.items() if not flag.switch) | frozenset(
+    f"-{flag.short}" for flag in FLAGS.values() if flag.short and not flag.switch
+)
+_SHORT = frozenset(f"-{flag.short}" for flag in FLAGS.values() if flag.short)
+_CORE_SHORT = frozenset({"-R", "-h"})
+"""Short flags of Invoke itself that mean behind a task's name what they mean before it: --dry and --help."""
+
+
+@dataclass
+class Typed:
+    """One task of the command line.
+
+    Attributes:
+        name: the task as typed: `rebase`, `stack.receipts.push`.
+        words: the words behind it, up to the next task.
+        short: the short flags among them, one by one.
+    """
+
+    name: str
+    words: list[str]
+    short: list[str]
+
+
+def typed(argv: Sequence[str] | None = None) -> list[Typed]:
+    """Return the tasks of a command line, in order.
+
+    Args:
+        argv: the words behind the program; default: those of this process.
+    """
+    found: list[Typed] = []
+    value_next = False
+    for word in sys.argv[1:] if argv is None else argv:
+        if word == "--":
+            break
+        if not value_next and not word.startswith("-"):
+            found.append(Typed(word, [], []))
+            continue
+        if found:
+            found[-1].words.append(word)
+        flags = [] if value_next else _flags_in(word)
+        if found and not word.startswith("--"):
+            found[-1].short += flags
+        value_next = bool(flags) and "=" not in word and word == flags[-1] and _takes_value(flags[-1])
+    return found
+
+
+def _flags_in(word: str) -> list[str]:
+    """Return the flags of a word as Invoke reads it: `-yn` is two, `-p519` is one with its value."""
+    word = word.partition("=")[0]
+    if word.startswith("--") or len(word) <= len("-p") or word[:2] in _WITH_VALUE:
+        return [word if word.startswith("--") else word[:2]]
+    return [f"-{letter}" for letter in word[1:]]
+
+
+def _takes_value(flag: str) -> bool:
+    return flag in _WITH_VALUE or flag in _core_flags_with_value()
+
+
+@functools.cache
+def _core_flags_with_value() -> frozenset[str]:
+    flags = Program().initial_context.flags
+    return frozenset(name for name, flag in flags.items() if flag.takes_value and not flag.optional)
+
+
+def unknown_short(flags: Collection[str]) -> list[str]:
+    """Return the short flags that no task has: Invoke would take them for its own and run the task."""
+    return [flag for flag in flags if flag not in _SHORT | _CORE_SHORT]
+
+
+def called_as(name: str, names: Collection[str], argv: Sequence[str] | None = None) -> Typed | None:
+    """Return the part of the command line by which a task was called; None: it is not on the command line.
+
+    Args:
+        name: its name in our collection: `receipts.push`.
+        names: the names of all tasks of our collection.
+        argv: see `typed`.
+    """
+    return next((each for each in typed(argv) if own_name(each.name, names) == name), None)
+
+
+def own_name(word: str, names: Collection[str]) -> str:
+    """Return the task of ours that a word names, wherever the collection is mounted; "": none."""
+    fitting = [name for name in names if word == name or word.endswith(f".{name}")]
+    return max(fitting, key=len, default="")

@@ -1,0 +1,151 @@
+"""What every task of the collection has in common: its flags, its session, its dry run."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from invoke.context import Context as InvokeContext
+from invoke.tasks import Task
+
+from trunkline.adapters import lease
+from trunkline.domain.errors import UsageError
+from trunkline.tasks import command_line
+from trunkline.tasks.flags import FLAGS, from_environment, is_set
+from trunkline.tasks.telling import Told, telling
+
+Body = Callable[..., None]
+"""A task's body: it takes the session, then one parameter for each flag of its own."""
+
+_COMMON = {"json": False}
+_MUTATING = {"dry_run": False, "yes": False}
+
+
+class LandingTask(Task[Body]):
+    """A task whose flags come from one table (`flags.FLAGS`) and whose errors become exit codes.
+
+    Every task takes `--json`; a task that changes anything also takes `--dry-run` and `--yes`. Invoke's own `--dry`
+    (`-R`, `run.dry`, `INVOKE_RUN_DRY`) is a dry run of ours: those commands are not run by Invoke, so it would
+    prevent nothing.
+
+    Attributes:
+        full_name: its name in the collection: `receipts.push`.
+        mutates: it changes a ref, a file, GitHub or the state of the repository.
+    """
+
+    def __init__(
+        self,
+        body: Body,
+        full_name: str,
+        *,
+        mutates: bool,
+        default: bool = False,
+        optional: Iterable[str] = (),
+        help: Mapping[str, str] | None = None,  # noqa: A002 -- Invoke's name
+    ) -> None:
+        self.full_name, self.mutates = full_name, mutates
+        common = {**_COMMON, **(_MUTATING if mutates else {})}
+        self._signature = _with_flags(inspect.signature(body), common)
+        self._help = {**{_dashed(name): FLAGS[_dashed(name)].help for name in self._flags()}, **(help or {})}
+        super().__init__(
+            body, name=full_name.rpartition(".")[2], default=default, optional=tuple(optional), auto_shortflags=False
+        )  # fmt: skip
+
+    def argspec(self, body: Body) -> inspect.Signature:  # noqa: ARG002 -- Invoke's signature
+        """Return the task's flags as Invoke wants them: a signature without the session."""
+        parameters = list(self._signature.parameters.values())
+        return self._signature.replace(parameters=parameters[1:])
+
+    def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
+        """Return what Invoke makes a flag from, with its short form from the table."""
+        options = super().arg_opts(name, default, taken_names)
+        short = FLAGS[_dashed(name)].short
+        return {
+            **options,
+            "names": [*options["names"], *([short] if short else [])],
+            "help": self._help[_dashed(name)],
+        }
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task in a session of its own.
+
+        Raises:
+            TypeError: the first argument is not Invoke's context.
+            Exit: the task failed; with its exit code.
+        """
+        if not args or not isinstance(args[0], InvokeContext):
+            raise TypeError(f"{self.full_name} expects Invoke's context as its first argument")
+        with telling(self.full_name, json_wanted=bool(kwargs.get("json")) or is_set("json")) as told:
+            self._refuse_unknown_flags()
+            given = self._given(kwargs)
+            given.pop("json")
+            told.yes = bool(given.pop("yes", False))
+            told.dry_run = bool(given.pop("dry_run", False)) or (self.mutates and _invoke_is_dry(args[0]))
+            with lease.refusing() if told.dry_run else contextlib.nullcontext():
+                self.body(told, **given)
+        self.times_called += 1
+
+    def _flags(self) -> list[str]:
+        return list(self._signature.parameters)[1:]
+
+    def _given(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the value of every flag: as given, else from the environment, else its default."""
+        parameters = self._signature.parameters
+        values = {name: kwargs.get(name, parameters[name].default) for name in self._flags()}
+        return {
+            name: from_environment(_dashed(name), value) if value == parameters[name].default else value
+            for name, value in values.items()
+        }
+
+    def _refuse_unknown_flags(self) -> None:
+        from trunkline.tasks.landing import task_names
+
+        called = command_line.called_as(self.full_name, task_names())
+        unknown = command_line.unknown_short(called.short) if called else []
+        if unknown:
+            shorts = ", ".join(sorted(f"-{flag.short} (--{name})" for name, flag in FLAGS.items() if flag.short))
+            raise UsageError(
+                f"{self.full_name} has no flag {unknown[0]}",
+                why=f"the short flags are {shorts}; nothing was done",
+                next_command=f"invoke --help {self.full_name}",
+            )
+
+
+def _with_flags(signature: inspect.Signature, flags: Mapping[str, Any]) -> inspect.Signature:
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = [each.replace(kind=keyword) for each in list(signature.parameters.values())[1:]]
+    common = [inspect.Parameter(name, keyword, default=default) for name, default in flags.items()]
+    return signature.replace(parameters=[next(iter(signature.parameters.values())), *own, *common])
+
+
+def _dashed(name: str) -> str:
+    return name.strip("_").replace("_", "-")
+
+
+def _invoke_is_dry(context: InvokeContext) -> bool:
+    return bool(context.config.run.dry)
+
+
+def landing_task(
+    full_name: str,
+    *,
+    mutates: bool,
+    default: bool = False,
+    optional: Iterable[str] = (),
+    help: Mapping[str, str] | None = None,  # noqa: A002 -- Invoke's name
+) -> Callable[[Body], LandingTask]:
+    """Make a task of a function; see `LandingTask`.
+
+    Args:
+        full_name: its name in the collection.
+        mutates: it changes a ref, a file, GitHub or the state of the repository.
+        default: the task that its collection's name alone calls.
+        optional: flags whose value may be left out.
+        help: lines that replace or extend those of the table.
+    """
+    return lambda body: LandingTask(body, full_name, mutates=mutates, default=default, optional=optional, help=help)
+
+
+__all__ = ["Body", "LandingTask", "Told", "landing_task"]

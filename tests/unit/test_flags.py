@@ -1,0 +1,198 @@
+"""The flags of all tasks: one table, long spellings but for three, and a dry run that every mutating task honours."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.collection import Collection
+from invoke.program import Program
+
+from trunkline.adapters import lease
+from trunkline.domain.errors import Defect, UsageError
+from trunkline.tasks import namespace
+from trunkline.tasks.command_line import called_as, typed, unknown_short
+from trunkline.tasks.definition import LandingTask
+from trunkline.tasks.flags import FLAGS, from_environment, variable, variables
+from trunkline.tasks.landing import task_names
+from trunkline.tasks.telling import Told
+
+SHORT = {"n": "dry-run", "y": "yes", "p": "pr"}
+
+
+def tasks(collection: Collection = namespace, prefix: str = "") -> Iterator[tuple[str, LandingTask]]:
+    """Yield every task of the collection with its full name."""
+    for name, task in collection.tasks.items():
+        assert isinstance(task, LandingTask), f"{prefix}{name} is made by Invoke's own @task"
+        yield f"{prefix}{name}", task
+    for name, inner in collection.collections.items():
+        yield from tasks(inner, f"{prefix}{name}.")
+
+
+ALL = dict(tasks())
+MUTATING = sorted(name for name, task in ALL.items() if task.mutates)
+
+
+def flags_of(name: str) -> dict[str, Any]:
+    """Return a task's flags as Invoke parses them, by the long name."""
+    (context,) = [each for each in namespace.to_contexts() if each.name == name or name in each.aliases]
+    return {str(argument.names[0]): argument for argument in context.args.values()}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_flag_is_in_the_table(name: str) -> None:
+    """Long name, short name and kind of each are the table's; so none means two things."""
+    for flag, argument in flags_of(name).items():
+        row = FLAGS[flag]
+        assert [spelled for spelled in argument.names if len(spelled) == 1] == ([row.short] if row.short else [])
+        assert (argument.kind is bool) == row.switch, flag
+        assert argument.help
+
+
+def test_three_flags_are_short() -> None:
+    """-n, -y and -p, the same everywhere."""
+    assert {flag.short: name for name, flag in FLAGS.items() if flag.short} == SHORT
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_common_flags(name: str) -> None:
+    """--json everywhere; --dry-run and --yes wherever something is changed."""
+    assert ALL[name].full_name == name
+    assert {"json"} <= set(flags_of(name))
+    assert ({"dry-run", "yes"} <= set(flags_of(name))) == ALL[name].mutates
+
+
+def test_the_table_has_no_flag_that_no_task_takes() -> None:
+    """A row without a task would be documentation of nothing."""
+    assert {flag for name in ALL for flag in flags_of(name)} == set(FLAGS)
+
+
+@pytest.mark.parametrize("name", MUTATING)
+@pytest.mark.parametrize("way", ["-n", "--dry-run", "-R", "--dry", "before", "TRUNKLINE_DRY_RUN", "INVOKE_RUN_DRY"])
+def test_a_dry_run_cannot_change_the_repository(
+    name: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it is asked for, the task's body is told, and no lease can be held: without one nothing is mutated."""
+    seen = []
+
+    def body(told: Told, **_: Any) -> None:
+        seen.append(told.dry_run)
+        with lease.hold(tmp_path / "state", run="r"):
+            raise AssertionError("a dry run holds the lease")
+
+    monkeypatch.setattr(ALL[name], "body", body)
+    argv = ["-R", name] if way == "before" else [name, *([way] if way.startswith("-") else [])]
+    if way.isupper() and not way.startswith("-"):
+        monkeypatch.setenv(way, "1")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        Program(name="trunkline", namespace=namespace).run(["trunkline", *argv])
+    assert (ended.value.code, seen) == (70, [True])
+
+
+def test_a_run_that_is_not_dry_holds_the_lease(tmp_path: Path) -> None:
+    """The refusal ends with the dry run."""
+    with pytest.raises(Defect), lease.refusing(), lease.hold(tmp_path, run="r"):
+        pass
+    with lease.hold(tmp_path, run="r") as held:
+        assert held.run == "r"
+
+
+@pytest.mark.parametrize("flag", [name for name, row in FLAGS.items() if row.env])
+def test_a_flag_is_read_from_the_environment(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRUNKLINE_NAME stands for --name; a switch is a yes or a no, nothing else."""
+    switch = FLAGS[flag].switch
+    default: object = False if switch else ""
+    assert from_environment(flag, default) == default
+    monkeypatch.setenv(variable(flag), "on" if switch else " a,b ")
+    assert from_environment(flag, default) == (True if switch else "a,b")
+    if switch:
+        monkeypatch.setenv(variable(flag), "0")
+        assert from_environment(flag, default) is False
+        monkeypatch.setenv(variable(flag), "perhaps")
+        with pytest.raises(UsageError, match="neither yes nor no"):
+            from_environment(flag, default)
+
+
+@pytest.mark.parametrize("name", ["rebase", "restack", "land", "push", "plan", "undo", "rescue"])
+def test_every_flag_of_a_workflow_has_a_variable(name: str) -> None:
+    """So that chains and make need not repeat it."""
+    own = {"run", "markdown"}
+    assert {variable(flag) for flag in flags_of(name) if flag not in own} <= variables()
+
+
+def test_a_flag_on_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is for what was not given."""
+    seen = {}
+
+    def body(_: Told, **flags: Any) -> None:
+        seen.update(flags)
+
+    monkeypatch.setattr(ALL["rebase"], "body", body)
+    monkeypatch.setenv("TRUNKLINE_SKIP", "fmt")
+    monkeypatch.setenv("TRUNKLINE_FRESH", "1")
+    monkeypatch.setenv("TRUNKLINE_ACCEPT_UNAVAILABLE", "msrv")
+    Program(name="trunkline", namespace=namespace).run(["trunkline", "rebase", "--skip", "gates"], exit=False)
+    assert (seen["skip"], seen["fresh"], seen["accept_unavailable"]) == ("gates", True, "msrv")
+
+
+@pytest.mark.parametrize(
+    ("line", "tasks_typed", "short"),
+    [
+        ("rebase -d", ["rebase"], [["-d"]]),
+        ("-d rebase -yn", ["rebase"], [["-y", "-n"]]),
+        ("rebase -p519 -y", ["rebase"], [["-p", "-y"]]),
+        ("rebase -p 519 push --pr=520 -R", ["rebase", "push"], [["-p"], ["-R"]]),
+        ("-f -x.yml stack.push --skip push stack.ready", ["stack.push", "stack.ready"], [[], []]),
+        ("checks --reason -d --tick x", ["checks"], [[]]),
+        ("gates --fresh -- -d", ["gates"], [[]]),
+        ("", [], []),
+    ],
+)
+def test_a_command_line_is_read_as_invoke_reads_it(line: str, tasks_typed: list[str], short: list[list[str]]) -> None:
+    """Tasks, and the short flags behind each; values are no tasks."""
+    found = typed(line.split())
+    assert [each.name for each in found] == tasks_typed
+    assert [each.short for each in found] == short
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "called"),
+    [
+        ("push", "push", "push"),
+        ("receipts.push", "push", None),
+        ("receipts.push push", "push", "push"),
+        ("stack.receipts.push", "receipts.push", "stack.receipts.push"),
+        ("mine.stack.rebase --skip push", "rebase", "mine.stack.rebase"),
+        ("mine.stack.rebase --skip push", "push", None),
+        ("receipts", "receipts.list", None),
+    ],
+)
+def test_a_task_is_found_wherever_it_is_mounted(line: str, name: str, called: str | None) -> None:
+    """By the longest name of ours that the typed one ends with."""
+    found = called_as(name, task_names(), line.split())
+    assert (found.name if found else None) == called
+
+
+@pytest.mark.parametrize("letters", ["d", "nd", "e", "w", "D", "T"])
+def test_a_short_flag_that_no_task_has_stops_the_task(
+    letters: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invoke would take -d for its own --debug and go on: nothing runs, exit code 2."""
+    monkeypatch.setattr(ALL["restack"], "body", lambda *_, **__: pytest.fail("it ran"))
+    argv = ["trunkline", "restack", f"-{letters}", *(["1"] if letters in {"D", "T"} else [])]
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit) as ended:
+        Program(name="trunkline", namespace=namespace).run(argv)
+    assert ended.value.code == 2
+    assert f"restack has no flag -{letters[-1]}" in capsys.readouterr().err
+    assert unknown_short([f"-{letters[-1]}"])
+
+
+def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
+    """Invoke's own context is not passed on: everything goes through the session."""
+    for name, task in ALL.items():
+        assert inspect.getdoc(task.body), name
