@@ -89,14 +89,14 @@ def test_no_checkout_at_all(stack: Landing, tmp_path: Path) -> None:
 
 def test_a_git_that_is_too_old(stack: YardLanding, tmp_path: Path) -> None:
     """A stand-in that calls itself 2.30: doctor says so, and no task begins with it."""
+    real = stack.environment()["PATH"]
     fake = tmp_path / "git"
     fake.write_text(
         '#!/bin/sh\nfor a in "$@"; do [ "$a" = version ] && { echo git version 2.30.2; exit; }; done\n'
-        'exec /usr/bin/env PATH="$REAL_PATH" git "$@"\n'
+        f'exec /usr/bin/env PATH="{real}" git "$@"\n'
     )
     fake.chmod(0o755)
-    real = stack.environment()["PATH"]
-    old: Any = {"PATH": f"{tmp_path}:{real}", "REAL_PATH": real}
+    old: Any = {"PATH": f"{tmp_path}:{real}"}
     ran = stack.invoke("doctor", "--json", **old)
     assert (ran.code, found(ran, "git")[0]["told"]) == (1, "git version 2.30.2 is too old")
     ran = stack.invoke("rebase", "--pr", "518", "--yes", **old)

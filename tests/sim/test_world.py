@@ -76,7 +76,7 @@ def test_serve_says_that_it_is_ready_and_ends_cleanly(tmp_path: Path) -> None:
     socket = Path(tempfile.mkdtemp(prefix="sim-")) / "s"
     log = tmp_path / "log"
     argv = [sys.executable, "-m", "trunkline.sim", "serve", "--root", str(root), "--socket", str(socket)]
-    child = proc.spawn(argv, cwd=tmp_path, env=proc.environment(), log=log)
+    child = proc.spawn(argv, cwd=tmp_path, env=proc.own_environment(), log=log)
     try:
         client._await(str(socket), log, child.poll)
         child.send_signal(signal.SIGTERM)

@@ -135,14 +135,17 @@ def test_what_matches_come_to() -> None:
 
 def test_the_lines_that_a_patch_adds() -> None:
     """Per file; what stands in a hunk is no header, whatever it looks like."""
+    old, new, zeros = "a" * 40, "b" * 40, "0" * 40
     patch = [
-        "diff --git a/src/a.rs b/src/a.rs", "--- a/src/a.rs", "+++ b/src/a.rs",
-        "@@ -3 +3,2 @@ fn f() {", "-old", "+new", "+++ b/src/not-a-file.rs", "@@ -9,2 +10,0 @@", "-x", "-y",
-        "diff --git a/b c.rs b/b c.rs", "--- /dev/null", "+++ b/b c.rs\t", "@@ -0,0 +1 @@", "+@@ -1 +1 @@",
+        "diff --git a/src/a.rs b/src/a.rs", f"index {old}..{new} 100644", "--- a/src/a.rs", "+++ b/src/a.rs",
+        "@@ -3 +3,2 @@ fn f() {", "-old", "\\ No newline at end of file", "+new", "+++ b/src/not-a-file.rs",
+        "@@ -9,2 +10,0 @@", "-x", "-y",
+        "diff --git a/b c.rs b/b c.rs", f"index {zeros}..{new}", "--- /dev/null", "+++ b/b c.rs\t",
+        "@@ -0,0 +1 @@", "+@@ -1 +1 @@",
     ]  # fmt: skip
-    assert [each for each in _hunks(patch) if each[1]] == [
-        ("src/a.rs", frozenset({3, 4})),
-        ("b c.rs", frozenset({1})),
+    assert [each for each in _hunks([line.encode() for line in patch]) if each[1]] == [
+        ((old, new), frozenset({3, 4})),
+        ((zeros, new), frozenset({1})),
     ]
 
 

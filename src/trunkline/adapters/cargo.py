@@ -55,7 +55,7 @@ class CompilerError:
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Return a gate's whole environment: the allowlist, a fixed locale, no toolchain installed behind our back."""
-    kept = {name: value for name, value in proc.environment().items() if name in PASSED_THROUGH}
+    kept = {name: value for name, value in proc.own_environment().items() if name in PASSED_THROUGH}
     fixed = {"LC_ALL": "C.UTF-8", "CARGO_TERM_COLOR": "never", "RUSTUP_AUTO_INSTALL": "0"}
     return {**kept, **fixed, **extra}
 
@@ -108,7 +108,7 @@ class Tools:
 
     def _knows(self, chosen: tuple[str, ...], subcommand: str) -> bool:
         """Say whether cargo has a subcommand: its own, an alias of the repository, or an installed `cargo-NAME`."""
-        listed = self._ask("cargo", *chosen, "--list").text.splitlines()
+        listed = self._ask("cargo", *chosen, "--list").lines
         return any(line.split()[:1] == [subcommand] for line in listed)
 
     def _ask(self, *argv: str) -> proc.Completed:
@@ -140,7 +140,7 @@ def start_cache(cwd: Path) -> None:
 
     A compiler behind sccache would start it too, but with a gate's environment, which has none.
     """
-    proc.run(["sccache", "--start-server"], cwd=cwd, env=proc.environment(), timeout=_SERVER_SECONDS)
+    proc.run(["sccache", "--start-server"], cwd=cwd, env=proc.own_environment(), timeout=_SERVER_SECONDS)
 
 
 def asking_why(argv: Sequence[str]) -> tuple[str, ...]:
@@ -248,7 +248,7 @@ def sysroot(argv: Sequence[str], cwd: Path) -> Path:
     """Return where the toolchain of a command is."""
     chosen = _chosen(argv) if argv[0] == "cargo" else ()
     done = proc.run(["rustc", *chosen, "--print", "sysroot"], cwd=cwd, env=environment({}), timeout=_QUERY_SECONDS)
-    return Path(done.text)
+    return done.path
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ pre-push, no configuration of the user's that would change a result (faults 12, 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -175,10 +176,12 @@ class Git:
         sealed = [part for part in _SEALED if not hooks or part != "core.hooksPath=/dev/null"]
         if hooks:
             sealed.remove("-c")
+        # A pre-push hook is the user's own program: it gets what they set for it.
+        kept = proc.own_environment(tokens=network) if hooks else proc.environment(tokens=network)
         done = proc.run(
             ["git", *sealed, *args],
             cwd=self.cwd,
-            env=proc.environment(tokens=network, extra={**_ENV, **(env or {})}),
+            env={**kept, **_ENV, **(env or {})},
             timeout=NETWORK_SECONDS if network else LOCAL_SECONDS,
             stdin=stdin,
         )
@@ -243,12 +246,12 @@ class Git:
                 why=next(iter(done.error_text.splitlines()), ""),
                 next_command="cd to the checkout of your Rust workspace",
             )
-        return Path(done.text)
+        return done.path
 
     def knows(self, common_dir: Path, commit: Oid, tree: Oid) -> None:
         """Take what whoever started us has asked git already, instead of three processes more."""
         asked = ("rev-parse", "--path-format=absolute", "--git-common-dir")
-        self._facts[self.cwd, asked, b""] = proc.Completed(asked, 0, str(common_dir).encode(), b"", 0.0)
+        self._facts[self.cwd, asked, b""] = proc.Completed(asked, 0, os.fsencode(common_dir), b"", 0.0)
         self.present.add(commit)
         self.trees[commit] = tree
 

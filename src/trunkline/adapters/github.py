@@ -405,10 +405,8 @@ class GitHub:
 
     @staticmethod
     def _environment() -> dict[str, str]:
-        # GH_REPO and GH_HOST would send a call elsewhere than where the remote is.
         env = proc.environment(tokens=True, extra=_ENV)
-        for name in ("GH_REPO", "GH_HOST", "GH_DEBUG"):
-            env.pop(name, None)
+        env.pop("GH_HOST", None)  # it would send a call elsewhere than where the remote is
         return env
 
     def _path(self, tail: str) -> str:

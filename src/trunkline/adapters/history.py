@@ -93,7 +93,7 @@ def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
             "diff-tree", "--stdin", "--patch", "--root", "--no-renames", "--no-ext-diff", "--no-textconv",
             "--full-index", stdin="".join(f"{name}\n" for name in single).encode(),
         ).stdout  # fmt: skip
-        lines = git.query("patch-id", "--stable", stdin=patches).text.splitlines()
+        lines = git.query("patch-id", "--stable", stdin=patches).lines
         found = {line.split()[1]: line.split()[0] for line in lines}
         for name in single:
             git.commits[name] = replace(git.commits[name], patch_id=found.get(name, ""))
@@ -146,7 +146,7 @@ def missing(git: Git, names: Iterable[Oid]) -> frozenset[Oid]:
     unknown = [name for name in dict.fromkeys(names) if name not in git.present]
     if unknown:
         asked = "".join(f"{name}\n" for name in unknown).encode()
-        lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).text.splitlines()
+        lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).lines
         git.present.update(oid(line.split()[0]) for line in lines if line.endswith(" commit"))
     return frozenset(name for name in unknown if name not in git.present)
 
@@ -164,5 +164,5 @@ def _commit(name: Oid, raw: bytes) -> Commit:
         author=fields[b"author"][0],
         message=message,
         signed=b"gpgsig" in fields or b"gpgsig-sha256" in fields,
-        encoding=fields.get(b"encoding", [b""])[0].decode(),
+        encoding=fields.get(b"encoding", [b""])[0].decode("utf-8", "surrogateescape"),
     )

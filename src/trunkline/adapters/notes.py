@@ -32,11 +32,11 @@ def read(git: Git) -> Mapping[Oid, tuple[str, ...]]:
     if not refs.read_refs(git, REF):
         return {}
     found = {}
-    for line in git.query("notes", f"--ref={REF}", "list").text.splitlines():
+    for line in git.query("notes", f"--ref={REF}", "list").lines:
         note, _, on = line.partition(" ")
         if not on:
             raise OutsideFailed("git notes answered what cannot be understood", why=repr(line))
-        found[oid(on)] = tuple(git.query("cat-file", "blob", note).text.splitlines())
+        found[oid(on)] = tuple(git.query("cat-file", "blob", note).lines)
     return found
 
 

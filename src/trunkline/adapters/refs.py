@@ -17,6 +17,7 @@ from trunkline.adapters.patience import passes, patiently
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import OutsideFailed, Refused, Transient, TrunklineError, UsageError
 from trunkline.domain.names import ZERO_OID, BranchName, Oid, PrNumber, branch_ref, oid
+from trunkline.kernel import proc
 
 BACKUPS = "refs/trunkline/backup"
 EVIDENCE = "refs/trunkline/evidence"
@@ -39,7 +40,7 @@ def tracking_ref(remote: str, branch: BranchName) -> str:
 
 def read_refs(git: Git, *prefixes: str) -> dict[str, Oid]:
     """Return the refs under the given names or prefixes, by full name."""
-    lines = git.query("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).text.splitlines()
+    lines = git.query("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).lines
     return {name: oid(value) for value, _, name in (line.partition(" ") for line in lines)}
 
 
@@ -52,7 +53,7 @@ def remote_url(git: Git, remote: str, *, push: bool = False) -> str:
     flag = ("--push",) if push else ()
     done = git.fact("remote", "get-url", *flag, "--", remote, ok=(0, 2, 128))
     if done.returncode != 0:
-        names = git.query("remote").text.split()
+        names = git.query("remote").lines
         raise UsageError(
             f"this repository has no remote {remote}",
             why=f"it has {', '.join(names)}" if names else "it has no remote at all",
@@ -69,7 +70,7 @@ def list_remote(git: Git, remote: str, names: Sequence[str]) -> dict[str, Oid]:
     """
     lines = patiently(
         lambda: git.query("ls-remote", "--quiet", "--end-of-options", remote, *names, network=True)
-    ).text.splitlines()
+    ).lines
     found = {name: oid(value) for value, _, name in (line.partition("\t") for line in lines)}
     return {name: value for name, value in found.items() if name in names}  # ls-remote matches by suffix
 
@@ -246,7 +247,7 @@ def work_trees(git: Git) -> tuple[WorkTree, ...]:
         fields = dict(line.partition(" ")[::2] for line in block.split("\0") if line)
         if "worktree" in fields and "bare" not in fields:
             branch = fields.get("branch", "").removeprefix("refs/heads/")
-            found.append(WorkTree(Path(fields["worktree"]), branch))
+            found.append(WorkTree(proc.path_of(fields["worktree"]), branch))
     return tuple(found)
 
 
@@ -407,7 +408,7 @@ def _push_once(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]
         )
     if capped := _CAPPED.search(done.error_text):
         raise PushCapped(remote, int(capped[1]))
-    reasons = [line.partition("\t")[2] for line in done.text.splitlines() if line.startswith("!")]
+    reasons = [line.partition("\t")[2] for line in done.lines if line.startswith("!")]
     # Without a reason: 128 is git's own death (the connection); 1 a refusal, as by a pre-push hook (kept: fault 37).
     refused = bool(reasons) or done.returncode == 1
     guess = "a pre-push hook, or the remote, refused it" if refused else "the connection failed"

@@ -215,7 +215,7 @@ def write_commit(git: Git, commit: Commit, *, tree: Oid, parent: Oid, by: str, s
         return oid(git.query("commit-tree", "-S", tree, "-p", parent, stdin=commit.message, env=who).text)
     head = f"tree {tree}\nparent {parent}\nauthor ".encode() + commit.author
     head += b"\ncommitter " + by.encode("utf-8", "surrogateescape")
-    head += f"\nencoding {commit.encoding}".encode() if commit.encoding else b""
+    head += f"\nencoding {commit.encoding}".encode("utf-8", "surrogateescape") if commit.encoding else b""
     raw = head + b"\n\n" + commit.message
     new = objects.make(git, b"commit", raw)
     git.trees[new] = tree

@@ -49,7 +49,7 @@ class PatternCheck(Named):
         paths: git pathspecs with globs, from the repository's top; empty: the lines that the entry itself adds.
     """
 
-    pattern: AnyPattern
+    pattern: AnyPattern = field(hash=False)
     expect: Expect = Expect.PRESENT
     inside: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class CommandCheck(Named):
 
     run: tuple[str, ...]
     exit: int = 0
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,13 @@ class Match:
 
     def __str__(self) -> str:
         """Return `path:line: code`."""
-        return f"{self.path}:{self.line}: {self.code}"
+        return f"{_printable(self.path)}:{self.line}: {self.code}"
+
+
+def _printable(path: str) -> str:
+    r"""Return a path on one line, escaped where it cannot be printed (`a\nb.rs`, `\xff` for a stray byte)."""
+    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ BranchName = NewType("BranchName", str)
 """A branch name without `refs/heads/`, safe to write behind it."""
 
 PrNumber = NewType("PrNumber", int)
-"""A pull request number, 1 or more."""
+"""A pull request number, 1 to `MAX_NUMBER`."""
 
 ZERO_OID = Oid("0" * 40)
 """What git writes for "this ref does not exist"; as an expected value it means: create, never overwrite."""
@@ -23,6 +23,10 @@ _OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # git-check-ref-format(1), rules 1 to 10; and a leading dash, which git itself refuses for branches
 # ("Disallow branch names beginning with '-'"), because it would be read as an option.
 _BAD_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
+_NUMBER = re.compile(r"[0-9]{1,10}")
+MAX_NUMBER = 2**31 - 1
+"""Pull request numbers are GraphQL's Int."""
+_HALF_CHARACTER = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # \udc80 to \udcff: a byte that is not UTF-8, escaped
 _MAX_REF = 244  # 255 bytes of a file name, less ".lock" and a margin for the backup prefix's last component
 
 
@@ -56,7 +60,9 @@ def branch_problem(text: str) -> str | None:
         problem = "a part begins with '.' or ends with '.lock'"
     elif text.startswith(("/", "+", "refs/")) or text.endswith(("/", ".")) or text in {"@", "HEAD"}:
         problem = "it begins with '/', '+' or 'refs/', ends with '/' or '.', or is '@' or 'HEAD'"
-    elif len(text.encode()) > _MAX_REF:
+    elif _HALF_CHARACTER.search(text):
+        problem = "it contains half a character (a lone surrogate), which is no text"
+    elif len(text.encode("utf-8", "surrogateescape")) > _MAX_REF:
         problem = f"it is longer than {_MAX_REF} bytes"
     return problem
 
@@ -76,10 +82,10 @@ def pr_number(value: int | str) -> PrNumber:
     """Return `value` as a `PrNumber`; `519`, `"519"` and `"#519"` are the same.
 
     Raises:
-        UsageError: it is not a whole number of 1 or more.
+        UsageError: it is not a whole number of 1 to `MAX_NUMBER`.
     """
     text = str(value).removeprefix("#")
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MAX_NUMBER:
         raise UsageError(
             f"not a pull request number: {value!r}",
             why="expected a whole number, like 519",

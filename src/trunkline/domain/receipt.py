@@ -121,7 +121,7 @@ class Asked:
     gate: str
     tree: Oid
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(hash=False)
     toolchain: Toolchain | None = None
     config_sha256: str | None = None
     sandboxed: bool = False
@@ -161,7 +161,7 @@ class Receipt:
     commit: Oid
     tree: Oid
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(hash=False)
     passed_through: tuple[str, ...]
     toolchain: Toolchain
     lock_sha256: str

@@ -44,7 +44,7 @@ class GateOverride:
     """
 
     run: tuple[str, ...] | None = None
-    env: Mapping[str, str] | None = None
+    env: Mapping[str, str] | None = field(default=None, hash=False)
     needs: tuple[str, ...] | None = None
     timeout: float | None = None
 
@@ -83,7 +83,7 @@ class GateSettings:
     remote: str = DEFAULT_REMOTE
     trunk: str = DEFAULT_TRUNK
     cache: str = ""
-    overrides: Mapping[str, GateOverride] = field(default_factory=dict)
+    overrides: Mapping[str, GateOverride] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trunkline.domain.errors import UsageError
@@ -29,7 +29,7 @@ class Gate:
 
     name: str
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(hash=False)
     group: str
     needs: tuple[str, ...]
     timeout: float
@@ -55,7 +55,7 @@ class _Default:
 
     name: str
     run: str
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(hash=False)
     group: str
 
 

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from trunkline.gates import execute, request
 from trunkline.gates.catalogue import Gate, catalogue, feature_flags
 
 _SHOWN = 10  # matches that a failed check shows; its log has all
-_HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ def _searched(subject: Subject, check: PatternCheck, say: Callable[[str], None])
     if not tool:
         return GateOutcome(check.name, Verdict.UNAVAILABLE, command=gate.typed, cure=structure.INSTALL)
     began = time.monotonic()
-    lines = _named_files(subject, check.paths) if check.paths else _added_lines(subject)
-    sources = _read(subject, lines)
+    files = _named_files(subject, check.paths) if check.paths else _added_lines(subject)
+    sources, lines = _read(subject, files), {file.path: file.lines for file in files}
     matches = structure.search(sources, check.pattern, check.inside, partial(_source, subject))
     counted = tuple(match for match in matches if _counts(match, lines[match.path]))
     judgement = judge(check, counted, len(sources))
@@ -178,48 +178,83 @@ _WHOLE = range(0)
 """All lines of a file."""
 
 
-def _named_files(subject: Subject, paths: Collection[str]) -> dict[str, range | frozenset[int]]:
+@dataclass(frozen=True)
+class _File:
+    """A Rust source of the commit that is searched.
+
+    Attributes:
+        path: from the repository's top; bytes that are not UTF-8 are escaped as surrogates.
+        blob: its content.
+        lines: the lines in which a match counts.
+    """
+
+    path: str
+    blob: Oid
+    lines: range | frozenset[int] = _WHOLE
+
+
+def _named_files(subject: Subject, paths: Collection[str]) -> tuple[_File, ...]:
     git = subject.git
     nothing = git.fact("hash-object", "-t", "tree", "/dev/null").text  # the empty tree, in the repository's hash
     specs = [f":(top,glob){path}" for path in paths]
-    names = git.query("diff-tree", "-r", "-z", "--name-only", nothing, subject.commit, "--", *specs).stdout
-    return {name: _WHOLE for name in names.decode("utf-8", "replace").split("\0") if name.endswith(".rs")}
+    changes = git.query("diff-tree", "-r", "-z", "--raw", "--no-renames", nothing, subject.commit, "--", *specs)
+    return tuple(_File(path, blob) for path, _, blob in _raw(changes.text) if path.endswith(".rs"))
 
 
-def _added_lines(subject: Subject) -> dict[str, range | frozenset[int]]:
-    """Return the lines that the entry's own commits add: path -> their numbers in the commit's file."""
-    git = subject.git
-    text = git.query(
-        "-c", "core.quotePath=false", "diff-tree", "-r", "-p", "--unified=0", "--no-renames", "--no-color",
-        "--no-ext-diff", "--no-textconv",
-        "--diff-filter=AM", "--src-prefix=a/", "--dst-prefix=b/", subject.base, subject.commit,
-        "--", ":(top,glob)**/*.rs",
-    ).text  # fmt: skip
-    return {path: numbers for path, numbers in _hunks(text.splitlines()) if numbers}
+def _added_lines(subject: Subject) -> tuple[_File, ...]:
+    """Return the files to which the entry's own commits add lines, with the numbers of these lines.
+
+    A patch names its files with quotes and escapes; it is found by the two blobs that it is between instead.
+    """
+    compared = (
+        "--no-renames", "--diff-filter=AMT", subject.base, subject.commit, "--", ":(top,glob)**/*.rs",
+    )  # fmt: skip
+    changes = subject.git.query("diff-tree", "-r", "-z", "--raw", *compared).text
+    patch = subject.git.query(
+        "diff-tree", "-r", "-p", "--unified=0", "--inter-hunk-context=0", "--full-index", "--text", "--no-color",
+        "--no-ext-diff", "--no-textconv", *compared,
+    ).stdout  # fmt: skip
+    numbers = dict(_hunks(patch.split(b"\n")))
+    found = ((path, blob, numbers.get((old, blob), frozenset())) for path, old, blob in _raw(changes))
+    return tuple(_File(path, blob, lines) for path, blob, lines in found if lines)
 
 
-def _hunks(lines: Sequence[str]) -> Iterator[tuple[str, frozenset[int]]]:
-    """Yield each file of a patch without context: its path, and the numbers of the lines that it adds."""
-    path, numbers, at = "", set[int](), 0
-    while at < len(lines):
-        line = lines[at]
-        at += 1
-        if line.startswith("diff --git"):
-            yield path, frozenset(numbers)
-            path, numbers = "", set()
-        elif line.startswith("+++ "):
-            path = line.removeprefix("+++ b/").rstrip("\t")
+def _raw(text: str) -> Iterator[tuple[str, Oid, Oid]]:
+    """Yield the regular files of `git diff-tree --raw -z`: path, the blob before (zeros: no file), the blob after."""
+    fields = iter(text.split("\0"))
+    for about, path in zip(fields, fields, strict=False):
+        before, mode, old, new, _ = about.removeprefix(":").split(" ")
+        if mode in _REGULAR:
+            yield path, Oid(old if before in _REGULAR else "0" * len(old)), Oid(new)
+
+
+_REGULAR = frozenset({"100644", "100755"})
+"""Modes of files; links and submodules are no sources, whatever their name."""
+_INDEX = re.compile(rb"index ([0-9a-f]{40,64})\.\.([0-9a-f]{40,64})")
+
+
+def _hunks(lines: Sequence[bytes]) -> Iterator[tuple[tuple[Oid, Oid], frozenset[int]]]:
+    """Yield each file of a patch without context: its blobs, and the numbers of the lines that it adds.
+
+    No line of a source looks like a header: each begins with `+` or `-`.
+    """
+    blobs, numbers = (Oid(""), Oid("")), set[int]()
+    for line in lines:
+        if line.startswith(b"diff --git"):
+            yield blobs, frozenset(numbers)
+            blobs, numbers = (Oid(""), Oid("")), set()
+        elif index := _INDEX.match(line):
+            blobs = Oid(index[1].decode()), Oid(index[2].decode())
         elif hunk := _HUNK.match(line):
-            gone, start, come = int(hunk[1] or 1), int(hunk[2]), int(hunk[3] or 1)
-            numbers.update(range(start, start + come))
-            at += gone + come  # what is in a hunk may look like a header
-    yield path, frozenset(numbers)
+            start, count = int(hunk[1]), int(hunk[2] or 1)
+            numbers.update(range(start, start + count))
+    yield blobs, frozenset(numbers)
 
 
-def _read(subject: Subject, paths: Mapping[str, object]) -> dict[str, str]:
-    asked = "".join(f"{subject.commit}:{path}\n" for path in paths).encode()
+def _read(subject: Subject, files: Collection[_File]) -> dict[str, str]:
+    asked = "".join(f"{file.blob}\n" for file in files).encode()
     output = subject.git.query("cat-file", "--batch", stdin=asked).stdout
-    return dict(zip(paths, _blobs(output), strict=True))
+    return dict(zip((file.path for file in files), _blobs(output), strict=True))
 
 
 def _source(subject: Subject, path: str) -> str | None:
@@ -288,7 +323,7 @@ def _keep(
     say: Callable[[str], None],
 ) -> Path:
     """Write the receipt of a check that ran no command; return where its log is."""
-    content = log.encode()
+    content = log.encode("utf-8", "backslashreplace")
     digest = hashlib.sha256(content).hexdigest()
     receipt = Receipt(
         gate=check.name,

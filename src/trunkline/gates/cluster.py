@@ -203,10 +203,10 @@ def _choosing_toolchains(order: Order) -> str:
     folders = {"", f"{order.settings.root}/".removeprefix("./")}
     files = [f"{folder}{name}" for folder in sorted(folders) for name in ("rust-toolchain", "rust-toolchain.toml")]
     manifest = f"{order.settings.root}/Cargo.toml".removeprefix("./")
-    listed = order.git.query("ls-tree", order.commit, "--", manifest, *files).text.splitlines()
+    listed = order.git.query("ls-tree", "-z", order.commit, "--", manifest, *files).text.split("\0")
     if not any(line.endswith(f"\t{manifest}") for line in listed):
         raise UsageError("the commit has no Cargo workspace to gate", next_command="${EDITOR:-vi} stack.toml")
-    return "\n".join(line for line in listed if not line.endswith(f"\t{manifest}"))
+    return "\n".join(line for line in listed if line and not line.endswith(f"\t{manifest}"))
 
 
 def _surveyed(client: Client, order: Order, key: str, hosts: Mapping[str, str]) -> Fleet:

@@ -213,7 +213,7 @@ class _Head:
 def _head(git: Git) -> Iterator[_Head]:
     run = request.new_run(git.common_dir())
     joined = {"MAKEFLAGS": f"--jobserver-auth=fifo:{inherited()}"} if inherited() else {}
-    env = {**proc.environment(), **joined, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+    env = {**proc.own_environment(), **joined, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
     argv = [sys.executable, "-m", "trunkline.gates.head", str(run)]
     # Not in the checkout: Python would import what lies there.
     begun = begin_logged(argv, cwd=run, env=env, log=run / "nox.log", stop=signal.SIGINT)

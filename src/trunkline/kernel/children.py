@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from trunkline.domain.errors import UsageError
+from trunkline.domain.errors import OutsideFailed, UsageError
 
 GRACE_SECONDS = 3.0
 """How long a child that was asked to end may take before it is killed."""
@@ -135,19 +135,41 @@ def leash(child: subprocess.Popen[bytes]) -> Iterator[None]:
         child.wait()
 
 
+def _encoded(text: str) -> bytes:
+    """Return an argument or a variable as the bytes that it stands for.
+
+    Names come from git and stack.toml, both UTF-8; Python itself would encode them for the locale, and fail where
+    that is plain ASCII.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:  # a lone surrogate, as JSON may hold
+        raise UsageError(f"{text!r} cannot be given to a program", why=error.reason) from None
+
+
 def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: object) -> subprocess.Popen[bytes]:
     """Start a child in a group of its own; nobody watches it yet (`begun`).
 
     Raises:
         UsageError: the program is not installed.
+        OutsideFailed: the system does not start it.
     """
     streams.setdefault("stderr", subprocess.PIPE)
     try:
         return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # the streams are passed through
-            list(argv), cwd=cwd, env=dict(env), start_new_session=True, close_fds=True, **streams
+            [_encoded(part) for part in argv],
+            cwd=cwd,
+            env={_encoded(name): _encoded(value) for name, value in env.items()},
+            start_new_session=True,
+            close_fds=True,
+            **streams,
         )
     except FileNotFoundError:
         if not cwd.is_dir():
             raise UsageError(f"no such directory: {cwd}", command=shlex.join(argv)) from None
         cure = _INSTALL.get(argv[0], f"install {argv[0]}")
         raise UsageError(f"{argv[0]} is not installed", why="it was not found on PATH", next_command=cure) from None
+    except (OSError, ValueError) as error:  # not executable, too many arguments, a NUL in one
+        raise OutsideFailed(
+            f"{argv[0]} could not be started", why=str(error), command=shlex.join(argv)[:300]
+        ) from None

@@ -21,17 +21,10 @@ from pathlib import Path
 from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.redaction import secret_values
 from trunkline.kernel import children
+from trunkline.kernel import environment as environments
 
-# Kept of the inherited GIT_*: how to reach a remote, who the user is, and which configuration is theirs.
-# Everything else (GIT_DIR, GIT_INDEX_FILE, GIT_WORK_TREE, ...) would move our commands elsewhere: fault 36.
-_GIT_KEPT = frozenset({
-    "GIT_ASKPASS", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_NAME", "GIT_COMMITTER_DATE", "GIT_COMMITTER_EMAIL",
-    "GIT_COMMITTER_NAME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_SSH",
-    "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH",
-})  # fmt: skip
-_TOKENS = frozenset({
-    "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "CARGO_REGISTRY_TOKEN",
-})  # fmt: skip
+environment = environments.environment
+own_environment = environments.own_environment
 
 
 @dataclass(frozen=True)
@@ -63,6 +56,16 @@ class Completed:
         return self.stdout.decode("utf-8", "surrogateescape").removesuffix("\n")
 
     @property
+    def lines(self) -> tuple[str, ...]:
+        """Lines of `text`, ended by line feeds alone: names may hold other characters that end a line in Unicode."""
+        return tuple(self.text.split("\n")) if self.text else ()
+
+    @property
+    def path(self) -> Path:
+        """Standard output as the one path that it is, whatever its bytes."""
+        return path_of(self.text)
+
+    @property
     def error_text(self) -> str:
         """Standard error as text for people."""
         return self.stderr.decode("utf-8", "replace").strip()
@@ -73,21 +76,9 @@ class Completed:
         return shlex.join(self.argv)
 
 
-def environment(*, tokens: bool = False, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a child.
-
-    Args:
-        tokens: keep GitHub and registry tokens; only gh and git's network commands need them (fault 53).
-        extra: set on top.
-    """
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if (not name.startswith("GIT_") or name in _GIT_KEPT)
-        and (tokens or not (name in _TOKENS or (name.startswith("CARGO_REGISTRIES_") and name.endswith("_TOKEN"))))
-    }
-    kept.update(extra or {})
-    return kept
+def path_of(text: str) -> Path:
+    """Return a path that another program printed, decoded as `Completed.text` is, for any locale of ours."""
+    return Path(os.fsdecode(text.encode("utf-8", "surrogateescape")))
 
 
 @functools.cache
@@ -197,7 +188,7 @@ class Talking:
             if not more:
                 break
             heard += more
-        return tuple(heard.splitlines())
+        return tuple(heard.removesuffix(b"\n").split(b"\n")) if heard else ()
 
 
 @contextlib.contextmanager

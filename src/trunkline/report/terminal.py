@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.step import Mark, Outcome, Plan, Step
+from trunkline.report.encoding import tolerant
 from trunkline.report.escape import for_terminal
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Terminal:
     """
 
     def __init__(self, stream: IO[str], *, clean: Callable[[str], str] = str) -> None:
+        tolerant(stream)
         self._stream = stream
         self._clean = clean
         self._commands: list[str] = []
@@ -69,10 +71,10 @@ class Terminal:
         return answer in {"y", "yes"}
 
     def answer(self, prompt: str) -> str:
-        """Return what a person types, small, blanks around it taken off; end of file (Ctrl-D) is a no."""
+        """Return what a person types, small, blanks around it taken off; end of file (Ctrl-D) or no text is a no."""
         try:
             return self.console.input(for_terminal(self._clean(prompt)), markup=False).strip().lower()
-        except EOFError:
+        except (EOFError, UnicodeDecodeError):
             self.console.print()
             return "no"
 

@@ -328,7 +328,7 @@ def running(root: Path) -> Iterator[SimulatedGitHub]:
         path, log = scratch / "s", root / "server.log"
         _write_shell_side(root, path)
         argv = [sys.executable, "-m", "trunkline.sim", "serve", "--root", str(root), "--socket", str(path)]
-        child = proc.spawn(argv, cwd=root, env=proc.environment(), log=log)
+        child = proc.spawn(argv, cwd=root, env=proc.own_environment(), log=log)
         try:
             _await(str(path), log, child.poll)
             yield SimulatedGitHub(root, str(path))

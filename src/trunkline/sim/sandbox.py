@@ -40,7 +40,7 @@ class Sandbox:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a shell in the checkout: yours, but git and gh reach the sandbox alone."""
-        return {**proc.environment(), **self.variables()}
+        return {**proc.own_environment(), **self.variables()}
 
     def variables(self) -> dict[str, str]:
         """Return what of that environment is the sandbox's own."""

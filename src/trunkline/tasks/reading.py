@@ -88,7 +88,7 @@ def report_(
     if markdown:
         sys.stdout.write(redacted(html.markdown(found), proc.secrets()))
         return
-    page = redacted(html.html(found), proc.secrets()).encode()
+    page = redacted(html.html(found), proc.secrets()).encode("utf-8", "backslashreplace")
     path = Path(output).resolve() if output else context.state / "report.html"
     if told.dry_run:
         told.terminal.line(f"would write {path}")

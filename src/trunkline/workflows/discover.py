@@ -88,7 +88,7 @@ def look(tell: Listener, *, remote: str = "", trunk: str = "", alone: bool = Fal
 
 
 def _remote(git: Git) -> str:
-    names = git.query("remote").text.split()
+    names = git.query("remote").lines
     if DEFAULT_REMOTE in names or not names:
         return DEFAULT_REMOTE
     if len(names) == 1:

@@ -36,7 +36,7 @@ query Account($owner: String!, $name: String!) {
 _MAY_PUSH = frozenset({"WRITE", "MAINTAIN", "ADMIN"})
 _MISLEADING = frozenset({
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS",
     "GIT_EXTERNAL_DIFF",
 })  # fmt: skip
 _NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs", "ceph"})
@@ -126,7 +126,7 @@ def _checkout(git: Git, held: tuple[gitconfig.Setting, ...]) -> Iterator[Finding
     if leaked:
         told = f"{', '.join(leaked)} in your environment would lead git elsewhere; trunkline leaves them out"
         yield Finding("environment", told, Health.NOTE, f"unset {' '.join(leaked)}")
-    hooks = Path(git.query("rev-parse", "--path-format=absolute", "--git-path", "hooks").text)
+    hooks = git.query("rev-parse", "--path-format=absolute", "--git-path", "hooks").path
     if os.access(hooks / "pre-push", os.X_OK):
         yield Finding("hooks", "pre-push runs before each push, as for you; no other hook runs", Health.NOTE)
 

@@ -59,8 +59,8 @@ def gate_stack(git: Git, stack: Stack, tell: Listener, *, fresh: bool = False) -
         else:
             orders.append(_Gated(row, Watch(tell, f"#{entry.pr} " if side_by_side else "", board), tell))
     found = run_orders([each.order(git, stack, fresh=fresh) for each in orders])
-    done = {each.row.entry: each.row_of(outcomes) for each, outcomes in zip(orders, found, strict=True)}
-    return tuple(done.get(row.entry, row) for row in rows)
+    done = {each.row.entry.pr: each.row_of(outcomes) for each, outcomes in zip(orders, found, strict=True)}
+    return tuple(done.get(row.entry.pr, row) for row in rows)
 
 
 @dataclass

@@ -101,7 +101,7 @@ def top_of(git: Git) -> Git:
     done = git.fact("rev-parse", "--show-toplevel", ok=(0, 128))
     if done.returncode != 0 or not done.text:
         raise UsageError("this is a bare repository", why="trunkline needs a checkout that holds stack.toml")
-    return git.at(Path(done.text))
+    return git.at(done.path)
 
 
 def load_stacks(git: Git) -> tuple[Stack, ...]:

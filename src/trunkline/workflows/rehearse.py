@@ -114,7 +114,7 @@ def _sandbox(context: Context, root: Path, *, offline: bool) -> Iterator[_Sandbo
         objects = str(context.git.common_dir() / "objects")
         github.lever("place", slug, objects=objects, refs=remote_refs, pulls=_pulls(context, snapshot, remote_refs))
         environment = {
-            **proc.environment(tokens=False),
+            **proc.own_environment(),
             **github.environment(),
             "GIT_CONFIG_GLOBAL": str(_global_config(context, root)),
             "GIT_CONFIG_NOSYSTEM": "1",
@@ -209,13 +209,14 @@ def _checkout(context: Context, root: Path, url: str, environment: Mapping[str, 
     git = Git(top)
     git.query("init", "--quiet", "--template=")
     inner = top / ".git"
-    (inner / "objects/info/alternates").write_text(f"{common / 'objects'}\n", encoding="utf-8")
+    (inner / "objects/info/alternates").write_bytes(os.fsencode(common / "objects") + b"\n")
     held = refs.read_refs(real)
-    git.query("update-ref", "--stdin", stdin="".join(f"create {ref} {tip}\n" for ref, tip in held.items()).encode())
+    created = "".join(f"create {ref} {tip}\n" for ref, tip in held.items())
+    git.query("update-ref", "--stdin", stdin=created.encode("utf-8", "surrogateescape"))
     if (common / "logs").is_dir():
         shutil.copytree(common / "logs", inner / "logs", dirs_exist_ok=True)
     git.query("remote", "add", context.stack.remote, url)
-    (inner / "HEAD").write_bytes((Path(real.query("rev-parse", "--absolute-git-dir").text) / "HEAD").read_bytes())
+    (inner / "HEAD").write_bytes((real.query("rev-parse", "--absolute-git-dir").path / "HEAD").read_bytes())
     done = proc.run(["git", "reset", "--hard", "--quiet"], cwd=top, env=environment, timeout=600.0)
     if done.returncode:
         raise UsageError("the checkout cannot be copied", command=done.typed, stderr=done.error_text)

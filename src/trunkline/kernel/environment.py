@@ -1,0 +1,75 @@
+"""Environments of child processes: an allowlist for programs whose output we read, nearly all of it for our own.
+
+What is not listed cannot change what git and gh print (CLICOLOR_FORCE, GH_DEBUG, GIT_TRACE, PAGER), or lead them to
+another repository (GIT_DIR, GH_REPO).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+# Where programs and their files are, who the user is, how the network, the keys and the keyring are reached.
+_KEPT = frozenset({
+    "ALL_PROXY", "BROWSER", "CURL_CA_BUNDLE", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "DYLD_FALLBACK_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH", "GH_CONFIG_DIR", "GH_HOST", "GNUPGHOME", "GPG_AGENT_INFO", "GPG_TTY", "HOME", "HTTPS_PROXY",
+    "HTTP_PROXY", "KRB5CCNAME", "KRB5_CONFIG", "LANG", "LD_LIBRARY_PATH", "LD_PRELOAD", "LOCALE_ARCHIVE", "LOGNAME",
+    "NIX_SSL_CERT_FILE", "NO_PROXY", "PATH", "PINENTRY_USER_DATA", "REQUESTS_CA_BUNDLE", "SHELL", "SSH_AGENT_PID",
+    "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM",
+    "TMPDIR", "TZ", "USER", "WAYLAND_DISPLAY", "WSLENV", "WSL_DISTRO_NAME", "WSL_INTEROP", "XAUTHORITY", "all_proxy",
+    "http_proxy", "https_proxy", "no_proxy",
+})  # fmt: skip
+_KEPT_PREFIXES = ("LC_", "XDG_", "GCM_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
+# Of GIT_*: how to reach a remote, who the user is, which configuration is theirs. GIT_CONFIG_COUNT and its pairs
+# rank below every `git -c` of ours (git-config(1), ENVIRONMENT); containers and CI set safe.directory by them.
+_GIT_KEPT = frozenset({
+    "GIT_ALLOW_PROTOCOL", "GIT_ASKPASS", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_NAME", "GIT_COMMITTER_DATE",
+    "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_NAME", "GIT_CONFIG_COUNT", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_HTTP_PROXY_AUTHMETHOD", "GIT_PROXY_COMMAND",
+    "GIT_PROXY_SSL_CAINFO", "GIT_PROXY_SSL_CERT", "GIT_PROXY_SSL_KEY", "GIT_SSH", "GIT_SSH_COMMAND",
+    "GIT_SSH_VARIANT", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT", "GIT_SSL_KEY", "GIT_SSL_NO_VERIFY",
+    "GIT_TERMINAL_PROMPT",
+})  # fmt: skip
+_TOKENS = frozenset({"GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"})
+_REGISTRY_TOKEN = "CARGO_REGISTRY_TOKEN"  # noqa: S105 -- a variable's name
+KEEP_VARIABLE = "TRUNKLINE_KEEP_ENV"
+"""Names, with commas between, that git and gh get too: what a credential helper of the user's own needs."""
+
+
+def environment(*, tokens: bool = False, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a program whose output is read: git, gh, ssh-keygen.
+
+    Args:
+        tokens: keep GitHub tokens; only gh and git's network commands need them.
+        extra: set on top.
+    """
+    named = frozenset(name.strip() for name in os.environ.get(KEEP_VARIABLE, "").split(","))
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT
+        or name in _GIT_KEPT
+        or name.startswith(_KEPT_PREFIXES)
+        or (name in named and not _is_token(name))
+        or (tokens and name in _TOKENS)
+    }
+    kept.update(extra or {})
+    return kept
+
+
+def own_environment(*, tokens: bool = False) -> dict[str, str]:
+    """Return the environment of our own processes (nox, the simulator) and of what a person's hooks run in.
+
+    All that is inherited, without tokens, and without the GIT_* variables that name another repository.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if (not name.startswith("GIT_") or name in _GIT_KEPT or name.startswith(_KEPT_PREFIXES))
+        and (tokens or not _is_token(name))
+    }
+
+
+def _is_token(name: str) -> bool:
+    registry = name == _REGISTRY_TOKEN or (name.startswith("CARGO_REGISTRIES_") and name.endswith("_TOKEN"))
+    return registry or name in _TOKENS

@@ -1,0 +1,80 @@
+"""Values of ours that are compared by content are keys wherever a program needs one."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import sys
+import typing
+from collections.abc import Iterator, Mapping, MutableSequence, MutableSet
+
+import pytest
+
+from support.repo import Repo
+from trunkline.adapters import declared
+from trunkline.domain import check, names, receipt, stack
+from trunkline.gates import catalogue
+from trunkline.report.terminal import Terminal
+from trunkline.workflows import gate_stack
+
+_UNHASHABLE = (Mapping, MutableSequence, MutableSet)
+
+
+def _frozen() -> Iterator[type]:
+    """Yield the values that stack.toml declares, gates, and what receipts are asked."""
+    for module in (stack, check, receipt, catalogue):
+        for value in vars(module).values():
+            if isinstance(value, type) and value.__module__ == module.__name__ and dataclasses.is_dataclass(value):
+                yield value
+
+
+def _may_be_unhashable(annotation: object) -> bool:
+    origin = typing.get_origin(annotation) or annotation
+    if annotation is typing.Any or (isinstance(origin, type) and issubclass(origin, _UNHASHABLE)):
+        return True
+    return any(_may_be_unhashable(part) for part in typing.get_args(annotation) if part is not Ellipsis)
+
+
+@pytest.mark.parametrize("kind", list(_frozen()), ids=lambda kind: kind.__qualname__)
+def test_a_frozen_value_can_be_a_key(kind: type) -> None:
+    """What cannot be hashed (a mapping, a list) is left out of the hash, or out of the comparison."""
+    types = typing.get_type_hints(kind, {**vars(names), **vars(check), **vars(sys.modules[kind.__module__])})
+    for field in dataclasses.fields(kind):
+        hashed = field.compare if field.hash is None else field.hash
+        assert not (hashed and _may_be_unhashable(types[field.name])), f"{kind.__qualname__}.{field.name}"
+
+
+def test_everything_that_stack_toml_declares_can_be_a_key() -> None:
+    """Structured patterns, environments and overrides included; what is equal has the same hash."""
+    data = {
+        "schema": 1,
+        "gates": {"build": {"run": ["true"], "env": {"A": "b"}}},
+        "entry": [{
+            "pr": 1, "branch": "one",
+            "check": [
+                {"kind": "pattern", "name": "p", "pattern": {"kind": "function_item", "has": {"kind": "block"}}},
+                {"kind": "command", "name": "c", "run": ["true"], "env": {"A": "b"}},
+            ],
+        }],
+    }  # fmt: skip
+    (one,), (again,) = declared.stacks(data), declared.stacks(data)
+    assert {one: 1}[again] == 1
+    assert {one.entries[0]: 1}[again.entries[0]] == 1
+    assert len({*catalogue.catalogue(one.gates), *catalogue.catalogue(again.gates)}) == 6
+
+
+def test_a_stack_is_gated_whose_entries_have_structured_checks(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each entry gets its own outcomes, whatever its checks hold."""
+    repo.commit("start")
+    repo.git("branch", "one")
+    pattern = check.PatternCheck("p", "", {"kind": "function_item"}, check.Expect.ABSENT)
+    entries = tuple(
+        stack.Entry(names.pr_number(pr), names.branch_name(branch), checks=(pattern,))
+        for pr, branch in ((1, "one"), (2, "not-here"))
+    )
+    passed = receipt.GateOutcome("build", receipt.Verdict.PASSED)
+    monkeypatch.setattr(gate_stack, "run_orders", lambda orders: [(passed,) for _ in orders])
+    rows = gate_stack.gate_stack(
+        repo.adapter, stack.Stack(names.branch_name("main"), "origin", entries), Terminal(io.StringIO())
+    )
+    assert [(row.entry.pr, dict(row.outcomes)) for row in rows] == [(1, {"build": passed}), (2, {})]
