@@ -12,12 +12,12 @@ import pytest
 
 from support.gating import FILES, Bench
 from support.repo import Repo
-from trunkline.adapters import bwrap
+from trunkline.adapters import bwrap, sources
 from trunkline.domain.receipt import Verdict
 
 pytestmark = pytest.mark.cargo
 needs_bwrap = pytest.mark.skipif(
-    shutil.which("bwrap") is None or bool(bwrap.lacking(Path.cwd())),
+    shutil.which("bwrap") is None or bool(bwrap.lacking()),
     reason="bubblewrap is not installed, or user namespaces are not permitted here",
 )
 SCRIPT = """\
@@ -95,6 +95,75 @@ def test_a_receipt_without_sandbox_does_not_prove_a_gate_with(bench: Bench) -> N
     assert not bench.one("fmt").reused
     bench.settings = replace(bench.settings, sandbox=False)
     assert bench.one("fmt").reused
+
+
+def wrapper(program: str, mark: Path) -> str:
+    """Return a script that leaves a mark in the home directory, and then is the program that it stands for."""
+    return f'#!/bin/sh\ntouch {mark}\nexec {shutil.which(program)} "$@"\n'
+
+
+def gated_with(bench: Bench, **files: str) -> Path:
+    """Gate a tree with these files beside the crate's; return the mark that their programs try to leave."""
+    mark = Path(os.environ["HOME"]) / "attacked"
+    for name, content in files.items():
+        path = bench.repo.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content.replace("MARK", str(mark)))
+        path.chmod(0o755)
+    bench.repo.commit("start", dict(FILES))
+    bench.gate("build", "fmt")
+    return mark
+
+
+@needs_bwrap
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_the_tree_names_its_own_compiler(bench: Bench, *, sandbox: bool) -> None:
+    """`build.rustc` in the tree's configuration starts code of the tree: never outside, fetching included."""
+    bench.settings = replace(bench.settings, sandbox=sandbox)
+    script = wrapper("rustc", Path("MARK"))
+    mark = gated_with(bench, **{"evil.sh": script, ".cargo/config.toml": '[build]\nrustc = "./evil.sh"\n'})
+    assert mark.exists() is not sandbox
+
+
+@needs_bwrap
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_the_tree_brings_its_own_toolchain(bench: Bench, *, sandbox: bool) -> None:
+    """`path` in rust-toolchain.toml makes rustup run programs of the tree, for `cargo -V` already: never outside."""
+    bench.settings = replace(bench.settings, sandbox=sandbox)
+    tools = {f"own/bin/{name}": wrapper(name, Path("MARK")) for name in ("cargo", "rustc", "rustdoc")}
+    named = f'[toolchain]\npath = "{bench.repo.path}/own"\n'
+    mark = gated_with(bench, **tools, **{"rust-toolchain.toml": named})
+    assert mark.exists() is not sandbox
+
+
+@needs_bwrap
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_the_tree_gives_fmt_another_meaning(bench: Bench, *, sandbox: bool) -> None:
+    """`[alias] fmt = "run"` starts a program of the tree: never outside."""
+    bench.settings = replace(bench.settings, sandbox=sandbox)
+    main = 'fn main() { std::fs::write("MARK", "x").unwrap(); }\n'
+    alias = '[alias]\nfmt = ["run", "--quiet", "--target-dir", "/tmp/target", "--"]\n'
+    mark = gated_with(bench, **{"src/main.rs": main, ".cargo/config.toml": alias})
+    assert mark.exists() is not sandbox
+
+
+@needs_bwrap
+def test_a_fetch_takes_no_proxy_and_no_program_from_the_tree(tmp_path: Path) -> None:
+    """Cargo with a network starts outside the tree: of its settings only the places of crates are passed on."""
+    (tmp_path / ".cargo").mkdir()
+    (tmp_path / ".cargo/config.toml").write_text(
+        '[http]\nproxy = "evil:1"\ncainfo = "evil.pem"\n[build]\nrustc = "evil"\n[net]\ngit-fetch-with-cli = true\n'
+        '[registries.own]\nindex = "https://own.invalid"\ncredential-provider = "evil"\ntoken = "t"\n'
+        '[source.crates-io]\nreplace-with = "vendored"\n[source.vendored]\ndirectory = "vendor"\n'
+    )
+    assert sorted(sources._crate_places(tmp_path, tmp_path)) == [
+        'registries."own".index="https://own.invalid"',
+        'source."crates-io".replace-with="vendored"',
+        f'source."vendored".directory="{tmp_path / "vendor"}"',
+    ]
+    for text, name in (('[toolchain]\npath = "/evil"\n', None), ("../../evil\n", None)):
+        (tmp_path / "rust-toolchain").write_text(text)
+        assert sources._toolchain_variable(tmp_path, tmp_path).get("RUSTUP_TOOLCHAIN") == name
 
 
 def test_asked_for_but_missing_is_unavailable(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import tomli
 
-from trunkline.domain.errors import OutsideFailed, UsageError
+from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.receipt import Toolchain
 from trunkline.kernel import proc
 
@@ -60,15 +60,26 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **fixed, **extra}
 
 
+Wrap = Callable[[Sequence[str], Path], Sequence[str]]
+"""Return the command that runs an argv in a directory: inside a sandbox, where there is one."""
+
+
+def unwrapped(argv: Sequence[str], _cwd: Path) -> Sequence[str]:
+    """Return the command itself: there is no sandbox."""
+    return argv
+
+
 @dataclass(frozen=True)
 class Tools:
     """What is installed, as seen from one directory (rust-toolchain.toml has its say there); asked once each.
 
     Attributes:
         cwd: the directory.
+        wrap: runs each program, since the directory's files may choose what program that is.
     """
 
     cwd: Path
+    wrap: Wrap = unwrapped
     _answers: dict[tuple[str, ...], proc.Completed] = field(default_factory=dict, repr=False, compare=False)
 
     def toolchain(self, argv: Sequence[str]) -> Toolchain:
@@ -113,23 +124,14 @@ class Tools:
 
     def _ask(self, *argv: str) -> proc.Completed:
         if argv not in self._answers:
-            self._answers[argv] = proc.run(argv, cwd=self.cwd, env=environment({}), timeout=_QUERY_SECONDS)
+            wrapped = self.wrap(argv, self.cwd)
+            self._answers[argv] = proc.run(wrapped, cwd=self.cwd, env=environment({}), timeout=_QUERY_SECONDS)
         return self._answers[argv]
 
 
 def _chosen(argv: Sequence[str]) -> tuple[str, ...]:
     """Return the toolchain that a cargo command names: `("+1.89.0",)` or ()."""
     return tuple(argv[1:2]) if argv[1:2] and argv[1].startswith("+") else ()
-
-
-def lacking(argv: Sequence[str], needs: Sequence[str], cwd: Path) -> str:
-    """Return the command that installs what one command lacks in a directory; see Tools."""
-    return Tools(cwd).lacking(argv, needs)
-
-
-def format_workspace(root: Path) -> proc.Completed:
-    """Run `cargo fmt --all` in a Cargo workspace; the exit code is the caller's to judge."""
-    return proc.run(["cargo", "fmt", "--all"], cwd=root, env=environment({}), timeout=_FORMAT_SECONDS)
 
 
 _COMPILING = frozenset({"build", "check", "clippy", "doc", "test", "nextest", "bench"})
@@ -220,37 +222,6 @@ def outer_config(tree: Path) -> str:
     return digest.hexdigest() if found else ""
 
 
-def fetch(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
-    """Bring the dependencies of a gate here before its sandbox closes; a failure shows in the gate itself."""
-    if argv[0] == "cargo":
-        with contextlib.suppress(OutsideFailed):
-            proc.run(["cargo", *_chosen(argv), "fetch", "--locked"], cwd=cwd, env=env, timeout=_FORMAT_SECONDS)
-
-
-def update_lock(root: Path) -> bool:
-    """Let cargo bring a workspace's Cargo.lock up to its manifests, changing nothing else, without network.
-
-    Returns:
-        Whether it now is what `--locked` demands.
-    """
-    update = ["cargo", "update", "--workspace", "--offline"]
-    check = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1"]
-    try:
-        return all(
-            proc.run(argv, cwd=root, env=environment({}), timeout=_FORMAT_SECONDS).returncode == 0
-            for argv in (update, check)
-        )
-    except (OutsideFailed, UsageError):
-        return False
-
-
-def sysroot(argv: Sequence[str], cwd: Path) -> Path:
-    """Return where the toolchain of a command is."""
-    chosen = _chosen(argv) if argv[0] == "cargo" else ()
-    done = proc.run(["rustc", *chosen, "--print", "sysroot"], cwd=cwd, env=environment({}), timeout=_QUERY_SECONDS)
-    return done.path
-
-
 @dataclass(frozen=True)
 class Workspace:
     """What a Cargo workspace says of itself.
@@ -266,9 +237,11 @@ class Workspace:
 
 def workspace(root: Path) -> Workspace | None:
     """Return what the Cargo workspace in a directory says of itself, by `cargo metadata`; None: there is none."""
-    argv = ["cargo", "metadata", "--no-deps", "--format-version", "1", "--offline"]
+    manifest = ["--manifest-path", str(root / "Cargo.toml")]
+    argv = ["cargo", "metadata", "--no-deps", "--format-version", "1", "--offline", *manifest]
     try:
-        done = proc.run(argv, cwd=root, env=environment({}), timeout=_QUERY_SECONDS)
+        # Not in the directory: its .cargo/config.toml and rust-toolchain.toml may name programs to run.
+        done = proc.run(argv, cwd=Path("/"), env=environment({}), timeout=_QUERY_SECONDS)
         packages = json.loads(done.stdout)["packages"] if done.returncode == 0 else None
         if packages is None:
             return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from trunkline.adapters import cargo
+from trunkline.adapters import sources
 from trunkline.adapters.git import Git
 from trunkline.adapters.worktrees import work_dir
 from trunkline.domain.names import Oid, oid
@@ -19,7 +19,10 @@ from trunkline.kernel.files import private_directory
 NAME = "Cargo.lock"
 
 
-def regenerated(git: Git, onto: Oid, merged: Oid, conflicts: tuple[str, ...]) -> Oid | None:
+_FILES = frozenset({"100644", "100755"})
+
+
+def regenerated(git: Git, onto: Oid, merged: Oid, conflicts: tuple[str, ...], *, sandbox: bool = False) -> Oid | None:
     """Return the merged tree with every lockfile made again; None: something else conflicts, or cargo cannot.
 
     Args:
@@ -27,6 +30,7 @@ def regenerated(git: Git, onto: Oid, merged: Oid, conflicts: tuple[str, ...]) ->
         onto: the tree that is replayed onto.
         merged: the merged tree, conflict markers in it.
         conflicts: the paths in conflict.
+        sandbox: run cargo where only the merged tree can be written, without network.
     """
     if not conflicts or any(PurePosixPath(path).name != NAME for path in conflicts):
         return None
@@ -37,14 +41,14 @@ def regenerated(git: Git, onto: Oid, merged: Oid, conflicts: tuple[str, ...]) ->
         git.query("read-tree", merged, env=index)
         for path in conflicts:
             held = git.query("ls-tree", "-z", "--full-tree", onto, "--", path).text
-            mode, kind, blob = (*held.partition("\t")[0].split(" "), "", "", "")[:3]
-            if kind != "blob":
+            mode, _, blob = (*held.partition("\t")[0].split(" "), "", "", "")[:3]
+            if mode not in _FILES:  # a link would be read, and written, wherever it leads
                 return None
             git.query("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=index)
         git.query("checkout-index", "--all", f"--prefix={tree}/", env=index)
         for path in conflicts:
             lock = tree / path
-            if not cargo.update_lock(lock.parent):
+            if not sources.update_lock(tree, lock.parent, sandbox=sandbox):
                 return None
             blob = git.query("hash-object", "-w", "--stdin", stdin=lock.read_bytes()).text
             git.query("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=index)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trunkline.adapters import bwrap, cargo, signing, worktrees
+from trunkline.adapters import bwrap, cargo, signing, sources, worktrees
 from trunkline.adapters.cargo import CompilerError, Tools
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
@@ -74,10 +74,15 @@ def gate_environment(gate: Gate) -> dict[str, str]:
     return {**_COMMON, **gate.env}
 
 
+def tools_for(tree: Path, root: str, *, sandbox: bool) -> Tools:
+    """Return what is installed as seen from a tree; what reads its files runs in the sandbox, where one is on."""
+    return Tools(tree / root, sources.wrap_for(tree, sandbox=sandbox))
+
+
 def lacking(gate: Gate, tools: Tools) -> str:
     """Return the command that installs what a gate lacks here, its sandbox included, or ""."""
-    cure = tools.lacking(gate.argv, gate.needs)
-    return cure or (bwrap.lacking(tools.cwd) if gate.sandbox else "")
+    # The sandbox first: without it, nothing may look at the tree.
+    return (bwrap.lacking() if gate.sandbox else "") or tools.lacking(gate.argv, gate.needs)
 
 
 def sound_receipts(store: Store, tree: Oid, say: Callable[[str], None]) -> KnownReceipts:
@@ -192,7 +197,7 @@ def execute(
     """
     store = Store(ground.git.state_dir())
     if toolchain is None:
-        tools = Tools(ground.cwd)
+        tools = tools_for(ground.slot.tree, ground.root, sandbox=gate.sandbox)
         if cure := lacking(gate, tools):
             return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
         toolchain = tools.toolchain(gate.argv)
@@ -304,7 +309,7 @@ def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) ->
                 **gate_environment(gate), **jobs, "CARGO_TARGET_DIR": str(target), **extra,
             })  # fmt: skip
             if gate.sandbox:
-                cargo.fetch(gate.argv, cwd=ground.cwd, env=env)
+                sources.fetch(gate.argv, tree=ground.slot.tree, cwd=ground.cwd, env=env)
             argv = _as_asked(ground, gate, gate.argv, fifo)
             done = logged.run_logged(
                 argv, cwd=ground.cwd, env=env, timeout=gate.timeout, log=log, on_line=ground.on_line
@@ -323,13 +328,7 @@ def _as_asked(ground: Ground, gate: Gate, argv: tuple[str, ...], fifo: Path) -> 
     if not gate.sandbox:
         return argv
     target = private_directory(ground.slot.target(gate.group))
-    return bwrap.wrapped(
-        argv,
-        cwd=ground.cwd,
-        tree=ground.slot.tree,
-        writable=(target, fifo),
-        toolchain=cargo.sysroot(gate.argv, ground.cwd),
-    )
+    return bwrap.View(ground.slot.tree, writable=(target, fifo)).wrap(argv, ground.cwd)
 
 
 def _sha256(path: Path) -> str:

@@ -141,7 +141,7 @@ def _here(order: Order) -> Outcomes:
         _require_workspace(slot.tree / settings.root, settings)
         if (slot.tree / ".gitmodules").is_file():
             order.say("the commit has submodules: they are not checked out for gates")
-        tools = Tools(slot.tree / settings.root)
+        tools = execute.tools_for(slot.tree, settings.root, sandbox=settings.sandbox)
         found.update(_unavailable(order.gates, tools))
         open_ = [gate for gate in order.gates if gate.name not in found]
         found.update(_proven_now(known, open_, order.tree, slot, tools))

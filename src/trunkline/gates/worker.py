@@ -20,7 +20,6 @@ from distributed import get_worker
 
 from trunkline import __version__
 from trunkline.adapters import cargo, worktrees
-from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
 from trunkline.domain.errors import TrunklineError
@@ -68,9 +67,9 @@ def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) ->
     """Return for each gate what would compile for it here and what it lacks; the commit is here."""
     git = _mirror(key)
     with worktrees.slot(git, Oid(commit)) as slot:
-        tools = Tools(slot.tree / root)
         found = {}
         for gate in map(Gate.from_json, gates):
+            tools = gate_execution.tools_for(slot.tree, root, sandbox=gate.sandbox)
             cure = gate_execution.lacking(gate, tools)
             toolchain = Toolchain("", "") if cure else tools.toolchain(gate.argv)
             found[gate.name] = {"cure": cure, "rustc": toolchain.rustc, "cargo": toolchain.cargo}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import gitconfig, journal, refs, structure, worktrees
+from trunkline.adapters import gitconfig, journal, refs, sources, structure, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import MINIMUM, Git, is_old
 from trunkline.adapters.github import GitHub, repository_of
@@ -238,7 +238,7 @@ def _gates(git: Git, stack: Stack) -> Iterator[Finding]:
         told = f"there is no {stack.gates.root}/Cargo.toml in this checkout".replace("./", "")
         yield Finding("gates", told, Health.NOTE, "${EDITOR:-vi} stack.toml   # [gates] root")
         root = git.cwd
-    tools = Tools(root)
+    tools = Tools(root, sources.wrap_for(git.cwd, sandbox=stack.gates.sandbox))
     for gate in catalogue(stack.gates):
         cure = execute.lacking(gate, tools)
         if cure:

@@ -146,7 +146,7 @@ def resolver(context: Context) -> replay.Resolver | None:
     """Return what makes a tree of a conflict without a person, as far as stack.toml lets it."""
     if context.stack.lockfile != "regenerate":
         return None
-    return functools.partial(lockfile.regenerated, context.git)
+    return functools.partial(lockfile.regenerated, context.git, sandbox=context.stack.gates.sandbox)
 
 
 def _refuse_unreplayable(context: Context, fork: ForkPoint, base: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.adapters import cargo, worktrees
+from trunkline.adapters import bwrap, cargo, sources, worktrees
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import Oid, oid, short
 from trunkline.domain.step import Mark, Outcome, Step, StepName
@@ -43,10 +43,14 @@ def perform(context: Context, acting: Acting) -> Outcome:
 
 
 def _formatted(context: Context, slot: worktrees.Slot, root: str, tip: Oid) -> tuple[Oid, tuple[str, ...]] | None:
-    cure = cargo.lacking(("cargo", "fmt"), ("cargo",), slot.tree / root)
-    if cure:
+    sandbox = context.stack.gates.sandbox
+    if sandbox and (cure := bwrap.lacking()):
+        why = "`[gates] sandbox = true` in stack.toml, and the sandbox does not work here"
+        raise CheckFailed("cargo fmt cannot run", why=why, next_command=cure)
+    tools = cargo.Tools(slot.tree / root, sources.wrap_for(slot.tree, sandbox=sandbox))
+    if cure := tools.lacking(("cargo", "fmt"), ("cargo",)):
         raise CheckFailed("cargo fmt is not available", why="rustfmt is missing", next_command=cure)
-    done = cargo.format_workspace(slot.tree / root)
+    done = sources.format_workspace(slot.tree, root, sandbox=sandbox)
     if done.returncode:
         raise CheckFailed(
             "cargo fmt failed",
