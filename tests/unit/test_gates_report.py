@@ -50,11 +50,11 @@ def test_a_stack_as_entries_by_gates() -> None:
 def test_receipts_fit_eighty_columns() -> None:
     """A row says what was proven, by which compiler, in which sandbox, when, signed by whom."""
     _, *lines = rendered(
-        receipts_table([(receipt(), False, "tess"), (receipt(101), False, ""), (receipt(), True, "")])
+        receipts_table([(receipt(), "passed", "tess"), (receipt(101), "failed", ""), (receipt(), "superseded", "")])
     )
     assert "✓  build  1111111  1111111  1.2" in lines[0]
     assert "1.95.0  bwrap    2026-01-02T03:04  tess" in lines[0]
-    assert [line[0] for line in lines] == ["✓", "✗", "✗"]
+    assert [line[0] for line in lines] == ["✓", "✗", "·"]
 
 
 def test_the_running_gates_are_shown_as_time_goes_by() -> None:

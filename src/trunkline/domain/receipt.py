@@ -6,8 +6,10 @@ Receipts are in-toto Statements (https://in-toto.io/Statement/v1) with the test-
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,14 +21,33 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://in-toto.io/attestation/test-result/v0.1"
 
 
+def instant(at: str) -> dt.datetime:
+    """Return an ISO 8601 time in UTC; GitHub writes `Z`, which Python 3.10 does not read.
+
+    Raises:
+        ValueError: it is none, or names no time zone.
+    """
+    found = dt.datetime.fromisoformat(at.replace("Z", "+00:00"))
+    if found.tzinfo is None:
+        raise ValueError(f"a time without a time zone: {at!r}")
+    return found
+
+
 class Verdict(Enum):
-    """What became of a gate; only `PASSED` is passed."""
+    """What became of a gate; only `PASSED` is passed.
+
+    Attributes:
+        FLAKY: receipts of the same question say both passed and failed.
+        STALE: it ran on this tree, but not as it would run now: another toolchain, command or configuration.
+    """
 
     PASSED = "passed"
     FAILED = "failed"
     UNAVAILABLE = "unavailable"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed out"
+    FLAKY = "flaky"
+    STALE = "stale"
 
 
 @dataclass(frozen=True)
@@ -60,6 +81,9 @@ class GateOutcome:
         summary: what a check found, or who ticked it and why.
         started: when it ran, ISO 8601 in UTC, or "".
         cpu_seconds: CPU time that it took; 0: not known.
+        passes: of a verdict by receipts: how many of those that count passed.
+        runs: how many receipts count.
+        since: when the failures began that are the newest in an unbroken row, ISO 8601 in UTC, or "".
     """
 
     gate: str
@@ -75,6 +99,9 @@ class GateOutcome:
     summary: str = ""
     started: str = ""
     cpu_seconds: float = 0.0
+    passes: int = 0
+    runs: int = 0
+    since: str = ""
 
     @classmethod
     def unavailable(cls, gate: str, cure: str) -> GateOutcome:
@@ -101,31 +128,6 @@ class GateOutcome:
             return cls(**{**values, "verdict": Verdict(values["verdict"])})
         except (KeyError, TypeError) as error:
             raise ValueError(f"no gate outcome: {error}") from error
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a receipt is asked to prove.
-
-    Attributes:
-        gate: the gate's name.
-        tree: the tree.
-        argv: the command.
-        env: the variables it sets.
-        toolchain: what would compile now; None: whatever compiled then is accepted.
-        config_sha256: see Receipt; None: whatever it was is accepted.
-        sandboxed: only a run inside the sandbox will do.
-        expects: the exit code that counts as a pass.
-    """
-
-    gate: str
-    tree: Oid
-    argv: tuple[str, ...]
-    env: Mapping[str, str] = field(hash=False)
-    toolchain: Toolchain | None = None
-    config_sha256: str | None = None
-    sandboxed: bool = False
-    expects: int = 0
 
 
 @dataclass(frozen=True)
@@ -185,17 +187,10 @@ class Receipt:
         """It proves a pass."""
         return self.exit_code == self.expects and not self.lacked
 
-    def proves(self, asked: Asked) -> bool:
-        """Say whether this is a pass of exactly this command on exactly this tree, as asked for."""
-        ours = (self.gate, self.tree, self.argv, dict(self.env))
-        return (
-            self.passed
-            and self.expects == asked.expects
-            and ours == (asked.gate, asked.tree, asked.argv, dict(asked.env))
-            and asked.toolchain in {None, self.toolchain}
-            and asked.config_sha256 in {None, self.config_sha256}
-            and not (asked.sandboxed and self.sandbox == "none")
-        )
+    @property
+    def began(self) -> dt.datetime:
+        """When it ran: what receipts are ordered by."""
+        return instant(self.started)
 
     @property
     def key(self) -> str:
@@ -270,13 +265,13 @@ class Receipt:
                 argv=tuple(str(part) for part in parts["command"]["content"]),
                 env={str(k): str(v) for k, v in parts["environment"]["content"]["set"].items()},
                 passed_through=tuple(str(name) for name in parts["environment"]["content"]["seen"]),
-                toolchain=Toolchain(**parts["toolchain"]["content"]),
+                toolchain=_toolchain(parts["toolchain"]["content"]),
                 lock_sha256=str(parts["Cargo.lock"]["digest"]["sha256"]),
                 sandbox=str(own["sandbox"]),
-                started=str(own["started"]),
-                seconds=float(own["seconds"]),
+                started=_time(own["started"]),
+                seconds=_seconds(own["seconds"]),
                 exit_code=int(own["exitCode"]),
-                log=str(parts["log"]["uri"]),
+                log=_file_name(parts["log"]["uri"]),
                 log_sha256=str(parts["log"]["digest"]["sha256"]),
                 attempts=int(own["attempts"]),
                 expects=int(own.get("expects", 0)),
@@ -284,11 +279,37 @@ class Receipt:
                 summary=str(own.get("summary", "")),
                 executor=str(own.get("executor", "")),
                 host=str(own.get("host", "")),
-                cpu_seconds=float(own.get("cpuSeconds", 0)),
+                cpu_seconds=_seconds(own.get("cpuSeconds", 0)),
                 config_sha256=str(parts.get("cargo config", {"digest": {"sha256": ""}})["digest"]["sha256"]),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"not a receipt of ours: {error}") from error
         if (predicate["result"] == "PASSED") != receipt.passed:
             raise ValueError("the result and the exit code contradict each other")
         return receipt
+
+
+def _toolchain(content: Mapping[str, Any]) -> Toolchain:
+    rustc, cargo = content["rustc"], content["cargo"]
+    if not (isinstance(rustc, str) and isinstance(cargo, str)):
+        raise ValueError("the toolchain is not two strings")  # noqa: TRY004 -- content from outside, not a defect
+    return Toolchain(rustc, cargo)
+
+
+def _time(started: Any) -> str:
+    instant(str(started))
+    return str(started)
+
+
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError(f"not a duration: {value!r}")
+    return seconds
+
+
+def _file_name(uri: Any) -> str:
+    name = str(uri)
+    if not name or name in {".", ".."} or "/" in name or "\0" in name:
+        raise ValueError(f"not the name of a log: {name!r}")
+    return name

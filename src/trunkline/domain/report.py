@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trunkline.domain.receipt import Verdict
+from trunkline.domain.receipt import Verdict, instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,12 +167,3 @@ def _timeline(ran: Sequence[GateOutcome]) -> Timeline:
 
 def _time(outcome: GateOutcome) -> float:
     return instant(outcome.started).timestamp()
-
-
-def instant(at: str) -> dt.datetime:
-    """Return an ISO 8601 time in UTC; GitHub writes `Z`, which Python 3.10 does not read.
-
-    Raises:
-        ValueError: it is none.
-    """
-    return dt.datetime.fromisoformat(at.replace("Z", "+00:00"))

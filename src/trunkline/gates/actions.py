@@ -11,7 +11,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from trunkline.adapters import refs
 from trunkline.adapters.answers import NotThere
 from trunkline.adapters.github import GitHub, repository_of
 from trunkline.adapters.patience import sleep
-from trunkline.adapters.receipts import Store, read_receipt
+from trunkline.adapters.receipts import read_receipt
 from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError, UsageError
 from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain
-from trunkline.gates import execute
+from trunkline.gates import proof
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.order import Brought, Order, Outcomes, accepted, not_run
 
@@ -85,16 +85,14 @@ def _known(order: Order) -> dict[str, tuple[GateOutcome, Toolchain]]:
     """Return what receipts from Actions prove, if one toolchain compiled them: nobody here knows the one of now."""
     if order.fresh:
         return {}
-    sound = execute.sound_receipts(Store(order.git.state_dir()), order.tree, order.say)
-    known = [(path, receipt) for path, receipt in sound if receipt.executor == "actions"]
+    known = proof.known_receipts(order.git, order.tree, order.settings, order.say)
     found, toolchains = {}, set()
     for gate in order.gates:
-        asked = execute.asked_of(gate, order.tree)
-        outcome = execute.proof(known, asked, gate)
-        if outcome is not None:
-            receipt = next(each for _, each in known if each.proves(asked))
-            found[gate.name] = outcome, receipt.toolchain
-            toolchains.add((_asked_toolchain(gate), receipt.toolchain))
+        query = replace(proof.query_of(gate, order.tree), executor="actions")
+        outcome, receipt = proof.reusable(known, query, gate), known.prove(query).known
+        if outcome is not None and receipt is not None:
+            found[gate.name] = outcome, receipt.receipt.toolchain
+            toolchains.add((_asked_toolchain(gate), receipt.receipt.toolchain))
     return found if len(toolchains) == len({named for named, _ in toolchains}) else {}
 
 

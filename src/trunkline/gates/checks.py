@@ -28,9 +28,10 @@ from trunkline.domain.check import (
     judge,
 )
 from trunkline.domain.names import Oid
-from trunkline.domain.receipt import Asked, GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.domain.proof import ReceiptQuery
+from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import execute, request
+from trunkline.gates import execute, proof, request
 from trunkline.gates.catalogue import Gate, catalogue, feature_flags
 
 _SHOWN = 10  # matches that a failed check shows; its log has all
@@ -59,14 +60,28 @@ class Subject:
         return self.git.tree(self.commit)
 
 
-def proven(subject: Subject, checks: Collection[Check]) -> dict[str, GateOutcome]:
-    """Return the checks that receipts prove for exactly the subject's tree, by name."""
-    return execute.of_tree(subject.git, subject.tree, _questions(subject, checks), execute.proof)
+def evidenced(
+    subject: Subject,
+    checks: Collection[Check],
+    surroundings: proof.Surroundings | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, GateOutcome]:
+    """Return what receipts prove of exactly the subject's tree, by check; nothing runs.
+
+    Commands and tests are judged as gates are (`proof.of_commit`); patterns and ticks need no toolchain.
+    """
+    gates = [(check, _gate(subject, check)) for check in checks]
+    commands = [gate for check, gate in gates if isinstance(check, CommandCheck | TestCheck)]
+    rest = [gate for check, gate in gates if not isinstance(check, CommandCheck | TestCheck)]
+    here = replace(subject.settings, executor="local")  # checks run here, whatever runs the gates
+    known = proof.known_receipts(subject.git, subject.tree, here, say)
+    found = proof.of_commit(subject.git, subject.commit, here, commands, surroundings, known) if commands else {}
+    return {**found, **proof.of_queries(known, ((_bare_query(subject, gate), gate) for gate in rest))}
 
 
-def evidenced(subject: Subject, checks: Collection[Check]) -> dict[str, GateOutcome]:
-    """Return what receipts say of the subject's tree, by name: what they prove, else the newest failure."""
-    return execute.of_tree(subject.git, subject.tree, _questions(subject, checks), execute.evidence)
+def _bare_query(subject: Subject, gate: Gate) -> ReceiptQuery:
+    """Return the query of a pattern or a tick: neither has an environment or a toolchain."""
+    return ReceiptQuery(gate.name, subject.tree, gate.argv, {})
 
 
 def run(
@@ -89,13 +104,13 @@ def run(
     Raises:
         UsageError: a pattern is none.
     """
-    known = execute.sound_receipts(Store(subject.git.state_dir()), subject.tree, say)
+    kept = [check for check in checks if not fresh or isinstance(check, ManualCheck)]
+    found = evidenced(subject, kept, say=say)
     outcomes = []
     for check in checks:
-        outcome = None
-        if not fresh or isinstance(check, ManualCheck):
-            outcome = _proven(subject, check, known)
-        outcomes.append(outcome or _evaluated(subject, check, fresh=fresh, say=say))
+        outcome = found.get(check.name)
+        known = outcome is not None and proof.newest_passed(outcome)
+        outcomes.append(outcome if known and outcome else _evaluated(subject, check, say=say))
         progress(outcomes[-1])
     return tuple(outcomes)
 
@@ -111,8 +126,8 @@ def tick(subject: Subject, check: ManualCheck, *, who: str, reason: str, say: Ca
         say: told what a person should know beside the verdict.
     """
     _keep(subject, check, f"{who}: {reason}", f"{check.text}\n\n{who}\n{reason}\n", Toolchain("", ""), 0.0, 0, say)
-    proof = _proven(subject, check, execute.sound_receipts(Store(subject.git.state_dir()), subject.tree, say))
-    return proof or GateOutcome(check.name, Verdict.FAILED, diagnosis="its receipt cannot be read")
+    found = evidenced(subject, [check]).get(check.name)
+    return found or GateOutcome(check.name, Verdict.FAILED, diagnosis="its receipt cannot be read")
 
 
 def stale_tick(subject: Subject, check: ManualCheck) -> Receipt | None:
@@ -122,15 +137,15 @@ def stale_tick(subject: Subject, check: ManualCheck) -> Receipt | None:
     return max(ticks, key=lambda receipt: receipt.started, default=None)
 
 
-def _evaluated(subject: Subject, check: Check, *, fresh: bool, say: Callable[[str], None]) -> GateOutcome:
+def _evaluated(subject: Subject, check: Check, *, say: Callable[[str], None]) -> GateOutcome:
     if isinstance(check, PatternCheck):
         return _searched(subject, check, say)
     if isinstance(check, ManualCheck):
         return _unticked(subject, check)
     with worktrees.slot(subject.git, subject.commit) as slot:
         place = request.new_run(subject.git.common_dir())
-        ground = execute.Ground(subject.git, slot, subject.settings.root, place, subject.settings.sign, executor="")
-        return execute.execute(ground, _gate(subject, check), fresh=fresh, toolchain=None, say=say)
+        ground = execute.Ground(subject.git, slot, subject.settings.root, place, subject.settings, executor="")
+        return execute.execute(ground, _gate(subject, check), fresh=True, toolchain=None, say=say)
 
 
 def _unticked(subject: Subject, check: ManualCheck) -> GateOutcome:
@@ -158,7 +173,7 @@ def _searched(subject: Subject, check: PatternCheck, say: Callable[[str], None])
     found = f": {shown[0]}" if judgement.holds and len(shown) == 1 else ""
     path = _keep(subject, check, judgement.summary + found, log, Toolchain(tool, ""), seconds, code, say)
     more = [f"and {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
-    return GateOutcome(
+    outcome = GateOutcome(
         check.name,
         Verdict.PASSED if judgement.holds else Verdict.FAILED,
         seconds,
@@ -168,6 +183,8 @@ def _searched(subject: Subject, check: PatternCheck, say: Callable[[str], None])
         log=str(path),
         summary=judgement.summary + found,
     )
+    known = proof.known_receipts(subject.git, subject.tree, subject.settings)
+    return proof.confirmed(known, _bare_query(subject, gate), outcome)
 
 
 def _counts(match: Match, lines: range | frozenset[int]) -> bool:
@@ -270,23 +287,6 @@ def _blobs(output: bytes) -> Iterator[str]:
         size = int(output[start:end].split()[-1])
         start = end + 1 + size + 1
         yield output[end + 1 : start - 1].decode("utf-8", "replace")
-
-
-def _proven(subject: Subject, check: Check, known: execute.KnownReceipts) -> GateOutcome | None:
-    ((asked, gate),) = _questions(subject, [check])
-    return execute.proof(known, asked, gate)
-
-
-def _questions(subject: Subject, checks: Collection[Check]) -> Iterator[tuple[Asked, Gate]]:
-    for check in checks:
-        gate = _gate(subject, check)
-        yield _asked(check, gate, subject.tree), gate
-
-
-def _asked(check: Check, gate: Gate, tree: Oid) -> Asked:
-    if isinstance(check, CommandCheck | TestCheck):
-        return execute.asked_of(gate, tree)
-    return Asked(gate.name, tree, gate.argv, {})
 
 
 def _gate(subject: Subject, check: Check) -> Gate:

@@ -25,12 +25,11 @@ from distributed.security import Security
 from trunkline import __version__
 from trunkline.adapters import history
 from trunkline.adapters.git import Git
-from trunkline.adapters.receipts import Store
 from trunkline.domain.errors import OutsideFailed, UsageError
 from trunkline.domain.names import Oid, oid, short
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import execute, worker
+from trunkline.gates import proof, worker
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.jobserver import jobs
 from trunkline.gates.order import Brought, Order, Outcomes, accepted, not_run
@@ -105,7 +104,7 @@ def run_orders(orders: Sequence[Order]) -> list[Outcomes]:
         found: list[Outcomes] = []
         jobs = []
         for number, (order, fleet) in enumerate(zip(orders, _fleets(client, orders), strict=True)):
-            known = () if order.fresh else execute.sound_receipts(Store(order.git.state_dir()), order.tree, order.say)
+            known = None if order.fresh else proof.known_receipts(order.git, order.tree, order.settings, order.say)
             answered = {gate.name: outcome for gate in order.gates if (outcome := _known(gate, fleet, known))}
             found.append(answered)
             order.starts()
@@ -252,13 +251,13 @@ def pack(git: Git, commits: Sequence[Oid], has: Collection[str]) -> bytes:
     ).stdout
 
 
-def _known(gate: Gate, fleet: Fleet, known: execute.KnownReceipts) -> GateOutcome | None:
+def _known(gate: Gate, fleet: Fleet, known: proof.Known | None) -> GateOutcome | None:
     if cure := fleet.cures.get(gate.name):
         return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
-    asked = replace(
-        execute.asked_of(gate, fleet.order.tree), toolchain=fleet.toolchains[gate.name], config_sha256=fleet.config
-    )  # fmt: skip
-    return execute.proof(known, asked, gate)
+    if known is None:
+        return None
+    query = proof.query_now(gate, fleet.order.tree, fleet.toolchains[gate.name], fleet.config)
+    return proof.reusable(known, query, gate)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import datetime as dt
 import fcntl
 import hashlib
 import platform
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trunkline.adapters import bwrap, cargo, signing, sources, worktrees
@@ -16,24 +16,16 @@ from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
 from trunkline.adapters.worktrees import Slot
 from trunkline.domain.names import Oid
-from trunkline.domain.receipt import Asked, GateOutcome, Receipt, Toolchain, Verdict
-from trunkline.gates import diagnosis
+from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.domain.stack import GateSettings
+from trunkline.gates import diagnosis, proof
 from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.jobserver import inherited, pool, token
 from trunkline.kernel import logged
 from trunkline.kernel.files import private_directory
 from trunkline.kernel.proc import Completed
 
-# A verdict needs no debug info, and a cold run without it takes 94 s instead of 110 (measured, docs/gates.md).
-# A wrapper that the user's cargo configuration names would stand between the compiler and its verdict; a gate whose
-# own `env` names one has it, and its receipt says so.
-_COMMON = {"CARGO_PROFILE_DEV_DEBUG": "0", "RUSTC_WRAPPER": ""}
 _DIAGNOSIS_SECONDS = 600.0
-
-KnownReceipts = Collection[tuple[Path, Receipt]]
-"""Receipts of one tree, newest first, each with its path."""
-Answer = Callable[[KnownReceipts, Asked, Gate], "GateOutcome | None"]
-"""What receipts say to a question."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +37,7 @@ class Ground:
         slot: the work tree, held.
         root: the Cargo workspace's directory inside it.
         run: the run's own directory: the job pool, logs.
-        sign: the key that signs receipts, or "".
+        settings: the `[gates]` table: which receipts count, the key that signs them.
         executor: what runs the gates here: nox, dask or actions.
         on_line: told each line that a gate prints.
     """
@@ -54,7 +46,7 @@ class Ground:
     slot: Slot
     root: str
     run: Path
-    sign: str = ""
+    settings: GateSettings = field(default_factory=GateSettings)
     executor: str = "nox"
     on_line: Callable[[bytes], None] | None = None
 
@@ -69,11 +61,6 @@ class Ground:
         return self.git.tree(self.slot.commit)
 
 
-def gate_environment(gate: Gate) -> dict[str, str]:
-    """Return the variables that a gate's receipt names: its own, and what all gates have in common."""
-    return {**_COMMON, **gate.env}
-
-
 def tools_for(tree: Path, root: str, *, sandbox: bool) -> Tools:
     """Return what is installed as seen from a tree; what reads its files runs in the sandbox, where one is on."""
     return Tools(tree / root, sources.wrap_for(tree, sandbox=sandbox))
@@ -83,65 +70,6 @@ def lacking(gate: Gate, tools: Tools) -> str:
     """Return the command that installs what a gate lacks here, its sandbox included, or ""."""
     # The sandbox first: without it, nothing may look at the tree.
     return (bwrap.lacking() if gate.sandbox else "") or tools.lacking(gate.argv, gate.needs)
-
-
-def sound_receipts(store: Store, tree: Oid, say: Callable[[str], None]) -> KnownReceipts:
-    """Return the receipts of a tree; a corrupt one proves nothing, and that is said."""
-    found = []
-    for path, receipt in store.read(tree):
-        if isinstance(receipt, str):
-            say(f"receipt {path.name} is ignored: {receipt}")
-        else:
-            found.append((path, receipt))
-    return found
-
-
-def proven(
-    known: KnownReceipts, gate: Gate, tree: Oid, toolchain: Toolchain | None, work: Path | None
-) -> GateOutcome | None:
-    """Return the pass that a receipt proves of a gate on a tree; None: none does.
-
-    Args:
-        known: the tree's receipts.
-        gate: which gate.
-        tree: which tree.
-        toolchain: what would compile now; None: whatever compiled then.
-        work: the work tree that would be gated, whose surroundings configure cargo; None: however that was then.
-    """
-    config = None if work is None else cargo.outer_config(work)
-    return proof(known, replace(asked_of(gate, tree), toolchain=toolchain, config_sha256=config), gate)
-
-
-def asked_of(gate: Gate, tree: Oid) -> Asked:
-    """Return what a receipt has to prove of a gate on a tree, whatever compiled and however cargo was configured."""
-    env = gate_environment(gate)
-    return Asked(gate.name, tree, gate.argv, env, sandboxed=gate.sandbox, expects=gate.expects)
-
-
-def proof(known: KnownReceipts, asked: Asked, gate: Gate) -> GateOutcome | None:
-    """Return the pass that the newest fitting receipt proves; None: none fits."""
-    for path, receipt in known:
-        if receipt.proves(asked):
-            return GateOutcome(
-                gate.name, Verdict.PASSED, receipt.seconds, gate.typed, receipt.toolchain.name,
-                log=str(path.parent / receipt.log), reused=True, sandbox=receipt.sandbox,
-                summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
-            )  # fmt: skip
-    return None
-
-
-def of_tree(git: Git, tree: Oid, questions: Iterable[tuple[Asked, Gate]], answer: Answer) -> dict[str, GateOutcome]:
-    """Return what the receipts of a tree answer to each question, by gate; what they do not answer is left out.
-
-    Args:
-        git: the repository.
-        tree: which tree.
-        questions: what is asked, and the gate that it is asked of.
-        answer: `proof` or `evidence`.
-    """
-    known = sound_receipts(Store(git.state_dir()), tree, lambda _: None)
-    found = ((gate.name, answer(known, asked, gate)) for asked, gate in questions)
-    return {name: outcome for name, outcome in found if outcome is not None}
 
 
 def keep(git: Git, sign: str, receipt: Receipt, log: bytes, say: Callable[[str], None]) -> Path:
@@ -160,29 +88,6 @@ def keep(git: Git, sign: str, receipt: Receipt, log: bytes, say: Callable[[str],
     return path.with_name(receipt.log)
 
 
-def evidence(known: KnownReceipts, asked: Asked, gate: Gate) -> GateOutcome | None:
-    """Return what receipts say: the pass that one proves, else the newest failure; None: nothing ran to its end."""
-    return proof(known, asked, gate) or _failure(known, asked, gate)
-
-
-def _failure(known: KnownReceipts, asked: Asked, gate: Gate) -> GateOutcome | None:
-    """Return the newest failure of exactly this command on this tree; its first error is read from its log."""
-    for path, receipt in known:
-        if not receipt.passed and (receipt.gate, receipt.tree, receipt.argv) == (asked.gate, asked.tree, asked.argv):
-            log = path.parent / receipt.log
-            try:
-                text = log.read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                text = ""
-            why, cure = diagnosis.diagnose(text, None, log.parent)
-            return GateOutcome(
-                gate.name, Verdict.FAILED, receipt.seconds, gate.typed, receipt.toolchain.name,
-                receipt.lacked or receipt.summary or why, cure, str(log), reused=True, sandbox=receipt.sandbox,
-                summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
-            )  # fmt: skip
-    return None
-
-
 def execute(
     ground: Ground, gate: Gate, *, fresh: bool, toolchain: Toolchain | None, say: Callable[[str], None]
 ) -> GateOutcome:
@@ -195,19 +100,21 @@ def execute(
         toolchain: what compiles, where whoever asks has looked: then it has also found no receipt and no lack.
         say: told what a person should know beside the verdict.
     """
-    store = Store(ground.git.state_dir())
     if toolchain is None:
         tools = tools_for(ground.slot.tree, ground.root, sandbox=gate.sandbox)
         if cure := lacking(gate, tools):
             return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
         toolchain = tools.toolchain(gate.argv)
-        known = () if fresh else sound_receipts(store, ground.tree, say)
-        if outcome := proven(known, gate, ground.tree, toolchain, ground.slot.tree):
+        query = proof.query_now(gate, ground.tree, toolchain, cargo.outer_config(ground.slot.tree))
+        known = None if fresh else proof.known_receipts(ground.git, ground.tree, ground.settings, say)
+        if known is not None and (outcome := proof.reusable(known, query, gate)):
             return outcome
+    query = proof.query_now(gate, ground.tree, toolchain, cargo.outer_config(ground.slot.tree))
     with (ground.slot.path / f"{gate.group}.lock").open("a+") as lock:
         # The group's order before a job of the pool, so that a gate that waits never holds a token.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _run(ground, gate, toolchain, say)
+        outcome = _run(ground, gate, toolchain, say)
+    return proof.confirmed(proof.known_receipts(ground.git, ground.tree, ground.settings), query, outcome)
 
 
 @dataclass(frozen=True)
@@ -254,7 +161,7 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
         commit=ground.slot.commit,
         tree=ground.tree,
         argv=gate.argv,
-        env=gate_environment(gate),
+        env=proof.gate_environment(gate),
         passed_through=tuple(name for name in cargo.PASSED_THROUGH if name in cargo.environment({})),
         toolchain=toolchain,
         lock_sha256=_sha256(ground.cwd / "Cargo.lock"),
@@ -274,7 +181,7 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
         host=platform.node(),
     )
     if attempt.ended and not written:
-        log = keep(ground.git, ground.sign, receipt, attempt.log, say)
+        log = keep(ground.git, ground.settings.sign, receipt, attempt.log, say)
     return replace(_judged(ground, gate, attempt, receipt, written), log=str(log))
 
 
@@ -306,7 +213,7 @@ def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) ->
         fifo = Path(inherited() or own)
         with token(fifo) as jobs:
             env = cargo.environment({
-                **gate_environment(gate), **jobs, "CARGO_TARGET_DIR": str(target), **extra,
+                **proof.gate_environment(gate), **jobs, "CARGO_TARGET_DIR": str(target), **extra,
             })  # fmt: skip
             if gate.sandbox:
                 sources.fetch(gate.argv, tree=ground.slot.tree, cwd=ground.cwd, env=env)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 from trunkline.adapters.git import Git
 from trunkline.domain.names import Oid
+from trunkline.domain.proof import concerns, mismatch
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import execute
+from trunkline.gates import execute, proof
 from trunkline.gates.catalogue import Gate
 
 
@@ -93,13 +94,16 @@ def accepted(order: Order, gate: Gate, brought: Brought, toolchain: Toolchain | 
     if toolchain is not None and receipt.toolchain != toolchain:
         why = f"{brought.host} compiled it with {receipt.toolchain.name}, the run is with {toolchain.name}"
         return not_run(gate, why)
-    asked = execute.asked_of(gate, order.tree)
-    if (receipt.tree, receipt.argv) != (asked.tree, asked.argv) or (
-        brought.outcome.verdict is Verdict.PASSED and not receipt.proves(asked)
-    ):
+    query = proof.query_of(gate, order.tree)
+    passed = brought.outcome.verdict is Verdict.PASSED
+    other = not concerns(query, receipt) or receipt.argv != query.argv or (passed and mismatch(query, receipt))
+    if other or (passed and not receipt.passed):
         return not_run(gate, f"{brought.host} ran something else: {shlex.join(receipt.argv)} on tree {receipt.tree}")
     log = brought.log if hashlib.sha256(brought.log).hexdigest() == receipt.log_sha256 else b""
-    return replace(brought.outcome, log=str(execute.keep(order.git, order.settings.sign, receipt, log, order.say)))
+    path = execute.keep(order.git, order.settings.sign, receipt, log, order.say)
+    ran = replace(query, toolchain=receipt.toolchain, config_sha256=receipt.config_sha256)
+    known = proof.known_receipts(order.git, order.tree, order.settings)
+    return proof.confirmed(known, ran, replace(brought.outcome, log=str(path)))
 
 
 def not_run(gate: Gate, why: str) -> GateOutcome:

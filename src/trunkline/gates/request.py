@@ -16,6 +16,7 @@ from pathlib import Path
 
 from trunkline.adapters.worktrees import work_dir
 from trunkline.domain.receipt import Toolchain
+from trunkline.domain.stack import DEFAULT_REMOTE, DEFAULT_TRUNK, GateSettings
 from trunkline.gates.catalogue import Gate
 from trunkline.kernel.files import private_directory, replace_bytes
 
@@ -37,10 +38,10 @@ class Request:
         gates: the gates.
         commit: what is gated; "" where the sessions decide (HEAD, or the checkout as it is).
         fresh: run whatever the receipts say.
-        sign: the key that signs receipts, or "".
         toolchains: gate name -> what compiles for it, where whoever asks has looked.
         common_dir: the repository's git directory; "": to be asked for.
         tree: the commit's tree; "": to be asked for.
+        trust: of the `[gates]` table, what decides which receipts count (`trust_of`).
     """
 
     top: str
@@ -48,14 +49,31 @@ class Request:
     gates: tuple[Gate, ...]
     commit: str = ""
     fresh: bool = False
-    sign: str = ""
     toolchains: Mapping[str, Toolchain] = field(default_factory=dict)
     common_dir: str = ""
     tree: str = ""
+    trust: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> GateSettings:
+        """The `[gates]` table as far as it decides which receipts count."""
+        known = self.trust
+        return GateSettings(
+            sign=known.get("sign", ""), signers=known.get("signers", ""),
+            remote=known.get("remote", DEFAULT_REMOTE), trunk=known.get("trunk", DEFAULT_TRUNK),
+        )  # fmt: skip
 
     def gate(self, name: str) -> Gate:
         """Return a gate by name."""
         return next(gate for gate in self.gates if gate.name == name)
+
+
+_TRUST = ("sign", "signers", "remote", "trunk")
+
+
+def trust_of(settings: GateSettings) -> dict[str, str]:
+    """Return what of the `[gates]` table decides which receipts count."""
+    return {name: str(getattr(settings, name)) for name in _TRUST}
 
 
 def new_run(common_dir: Path) -> Path:
@@ -88,5 +106,5 @@ def read(run: Path) -> Request:
     raw = json.loads((run / "request.json").read_bytes())
     gates = tuple(Gate.from_json(each) for each in raw["gates"])
     toolchains = {name: Toolchain(**each) for name, each in raw["toolchains"].items()}
-    kept = {name: raw[name] for name in ("top", "root", "commit", "fresh", "sign", "common_dir", "tree")}
+    kept = {name: raw[name] for name in ("top", "root", "commit", "fresh", "common_dir", "tree", "trust")}
     return Request(**kept, gates=gates, toolchains=toolchains)

@@ -12,15 +12,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.adapters import worktrees
+from trunkline.adapters import cargo, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import Git
-from trunkline.adapters.receipts import Store
 from trunkline.domain.errors import OutsideFailed, UsageError
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import execute, request
+from trunkline.gates import execute, proof, request
 from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.jobserver import inherited, pool
 from trunkline.gates.order import Executor, Order, Outcomes, not_run
@@ -38,19 +37,11 @@ def gate_names(settings: GateSettings) -> tuple[str, ...]:
     return tuple(gate.name for gate in catalogue(settings))
 
 
-def proven(git: Git, commit: Oid, settings: GateSettings) -> tuple[GateOutcome, ...]:
-    """Return the passes that receipts prove for exactly a commit's tree, with the toolchains that they name."""
-    return tuple(_of_receipts(git, commit, settings, execute.proof).values())
-
-
-def evidenced(git: Git, commit: Oid, settings: GateSettings) -> dict[str, GateOutcome]:
-    """Return what receipts say of a commit's tree, by gate: the pass that they prove, else the newest failure."""
-    return _of_receipts(git, commit, settings, execute.evidence)
-
-
-def _of_receipts(git: Git, commit: Oid, settings: GateSettings, answer: execute.Answer) -> dict[str, GateOutcome]:
-    tree = git.tree(commit)
-    return execute.of_tree(git, tree, ((execute.asked_of(gate, tree), gate) for gate in catalogue(settings)), answer)
+def evidenced(
+    git: Git, commit: Oid, settings: GateSettings, surroundings: proof.Surroundings | None = None
+) -> dict[str, GateOutcome]:
+    """Return what receipts prove of a commit's tree, by gate; errors and the rest as of `proof.of_commit`."""
+    return proof.of_commit(git, commit, settings, catalogue(settings), surroundings)
 
 
 def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as it is
@@ -135,8 +126,8 @@ def _here(order: Order) -> Outcomes:
     git, settings = order.git, order.settings
     found: dict[str, GateOutcome] = {}
     with contextlib.ExitStack() as held:
-        known = () if order.fresh else execute.sound_receipts(Store(git.state_dir()), order.tree, order.say)
-        head = held.enter_context(_head(git)) if _something_runs(order, known) else None
+        known = None if order.fresh else proof.known_receipts(git, order.tree, settings, order.say)
+        head = held.enter_context(_head(git)) if known is None or _something_runs(order, known) else None
         slot = held.enter_context(worktrees.slot(git, order.commit))
         _require_workspace(slot.tree / settings.root, settings)
         if (slot.tree / ".gitmodules").is_file():
@@ -144,23 +135,24 @@ def _here(order: Order) -> Outcomes:
         tools = execute.tools_for(slot.tree, settings.root, sandbox=settings.sandbox)
         found.update(_unavailable(order.gates, tools))
         open_ = [gate for gate in order.gates if gate.name not in found]
-        found.update(_proven_now(known, open_, order.tree, slot, tools))
+        if known is not None:
+            found.update(_proven_now(known, open_, order.tree, slot, tools))
         for outcome in found.values():
             order.progress(outcome)
         missing = [gate for gate in order.gates if gate.name not in found]
         if missing:
             toolchains = {gate.name: tools.toolchain(gate.argv) for gate in missing}
             asked = request.Request(
-                str(git.cwd), settings.root, tuple(missing), order.commit, order.fresh, settings.sign, toolchains,
-                str(git.common_dir()), order.tree,
+                str(git.cwd), settings.root, tuple(missing), order.commit, order.fresh, toolchains,
+                str(git.common_dir()), order.tree, request.trust_of(settings),
             )  # fmt: skip
             found.update(_nox(head or held.enter_context(_head(git)), asked, order.progress, order.began))
     return found
 
 
-def _something_runs(order: Order, known: execute.KnownReceipts) -> bool:
-    """Say whether a gate is bound to run: no receipt speaks for it, whatever would compile now."""
-    return any(execute.proven(known, gate, order.tree, None, None) is None for gate in order.gates)
+def _something_runs(order: Order, known: proof.Known) -> bool:
+    """Return whether a gate is bound to run: no receipt speaks for it, whatever would compile now."""
+    return any(proof.reusable(known, proof.query_of(gate, order.tree), gate) is None for gate in order.gates)
 
 
 def _require_workspace(root: Path, settings: GateSettings) -> None:
@@ -183,16 +175,15 @@ def _unavailable(gates: Collection[Gate], tools: Tools) -> dict[str, GateOutcome
 
 
 def _proven_now(
-    known: execute.KnownReceipts, gates: Collection[Gate], tree: Oid, slot: worktrees.Slot, tools: Tools
+    known: proof.Known, gates: Collection[Gate], tree: Oid, slot: worktrees.Slot, tools: Tools
 ) -> dict[str, GateOutcome]:
-    """Return what receipts prove with the toolchains of now."""
-    found = {}
+    """Return the gates that need not run again with the toolchains of now."""
+    found, config = {}, cargo.outer_config(slot.tree)
     for gate in gates:
-        if execute.proven(known, gate, tree, None, slot.tree) is None:
-            continue
-        outcome = execute.proven(known, gate, tree, tools.toolchain(gate.argv), slot.tree)
-        if outcome is not None:
-            found[gate.name] = outcome
+        if proof.ran(known, gate, tree):
+            query = proof.query_now(gate, tree, tools.toolchain(gate.argv), config)
+            if outcome := proof.reusable(known, query, gate):
+                found[gate.name] = outcome
     return found
 
 

@@ -43,7 +43,7 @@ def run_session(asked: Request, name: str, run: Path, *, commit: str, fresh: boo
         say(f"{name} on {short(tip)}: {asked.gate(name).typed}")
         with worktrees.slot(git, tip) as slot:
             outcome = execute(
-                Ground(git, slot, asked.root, run, asked.sign, _executor()), asked.gate(name), fresh=fresh,
+                Ground(git, slot, asked.root, run, asked.settings, _executor()), asked.gate(name), fresh=fresh,
                 toolchain=asked.toolchains.get(name) if tip == asked.commit else None, say=say,
             )  # fmt: skip
     except TrunklineError as error:

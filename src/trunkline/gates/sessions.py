@@ -35,7 +35,7 @@ def _request() -> request.Request:
     try:
         settings = config.load(found)[0].gates if found else GateSettings()
         top = found.parent if found else Path.cwd()
-        asked = request.Request(str(top), settings.root, catalogue(settings), sign=settings.sign)
+        asked = request.Request(str(top), settings.root, catalogue(settings), trust=request.trust_of(settings))
         run = request.new_run(Git(top).common_dir())
     except TrunklineError as error:
         raise SystemExit(

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trunkline.domain.checklist import Line, LineState
-from trunkline.domain.report import instant
+from trunkline.domain.receipt import instant
 from trunkline.report.escape import for_markdown, for_terminal
 from trunkline.report.templates import own_markdown
 

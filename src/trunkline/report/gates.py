@@ -17,6 +17,8 @@ _MARKS = {
     Verdict.UNAVAILABLE: ("-", "yellow"),
     Verdict.INTERRUPTED: ("!", "yellow"),
     Verdict.TIMED_OUT: ("✗", "red"),
+    Verdict.FLAKY: ("!", "yellow"),
+    Verdict.STALE: ("·", "yellow"),
 }
 
 
@@ -68,17 +70,16 @@ def _version(rustc: str) -> str:
     return next(iter(rustc.split()[1:]), rustc)
 
 
-def receipts_table(rows: Sequence[tuple[Receipt, bool, str]]) -> Table:
-    """Return receipts, one a row: (receipt, whether something is wrong with it, who signed it)."""
+def receipts_table(rows: Sequence[tuple[Receipt, str, str]]) -> Table:
+    """Return receipts, one a row: (receipt, what it counts for now, who signed it)."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("", "gate", "commit", "tree", "seconds", "with", "sandbox", "started, UTC", "signed"):
         table.add_column(name, no_wrap=bool(name), min_width=1)
-    for receipt, wrong, signed in rows:
-        good = receipt.passed and not wrong
+    marks = {verdict.value: mark for verdict, mark in _MARKS.items()}
+    for receipt, standing, signed in rows:
         parts = (
             receipt.gate, receipt.commit[:7], receipt.tree[:7], f"{receipt.seconds:.1f}",
             _version(receipt.toolchain.name), receipt.sandbox, receipt.started[:16], signed or "no",
         )  # fmt: skip
-        mark = Text("✓" if good else "✗", "green" if good else "red")
-        table.add_row(mark, *(Text(for_terminal(part)) for part in parts))
+        table.add_row(Text(*marks.get(standing, ("·", "dim"))), *(Text(for_terminal(part)) for part in parts))
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from invoke.collection import Collection
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import short
+from trunkline.domain.receipt import Verdict
 from trunkline.domain.redaction import redacted
 from trunkline.domain.stack import Stack
 from trunkline.domain.step import Mark
+from trunkline.domain.words import count_of
 from trunkline.kernel import proc
 from trunkline.report import as_json
 from trunkline.tasks.definition import LandingTask, landing_task
@@ -181,18 +184,29 @@ def _told_receipts(told: Told, stack: str) -> tuple[receipts_workflow.Listed, ..
             "statement": each.receipt.to_statement() if each.receipt else None,
             "problem": each.problem,
             "signed": each.signed,
+            "standing": each.standing,
+            "why": each.why,
         }
         for each in found
     ]
     if not found:
         told.terminal.line("no receipt yet: invoke gates")
         return found
-    sound = [(each.receipt, bool(each.problem), each.signed) for each in found if each.receipt]
+    sound = [(each.receipt, _standing(each), each.signed) for each in found if each.receipt]
     told.terminal.console.print(receipts_table(sound))
+    for (standing, why), count in Counter((each.standing, each.why) for each in found if each.why).items():
+        told.terminal.line(f"{count_of(count, 'receipt')} {standing}: {why}")
     for each in found:
         if each.problem:
             told.terminal.line(("! ", "yellow"), f"{each.path.name}: {each.problem}")
     return found
+
+
+def _standing(each: receipts_workflow.Listed) -> str:
+    """Return what a receipt counts for, or its own verdict where that is not known; a damaged one failed."""
+    if each.problem or each.receipt is None:
+        return Verdict.FAILED.value
+    return each.standing or (Verdict.PASSED if each.receipt.passed else Verdict.FAILED).value
 
 
 @landing_task("receipts.list", mutates=False, default=True)

@@ -18,6 +18,7 @@ from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.engine import Teller
+from trunkline.gates.proof import Surroundings
 from trunkline.workflows.ahead import Ahead, Question
 from trunkline.workflows.look import World, local_states, look_at_remote
 
@@ -51,6 +52,7 @@ class Options:
         method: how to merge; "": as stack.toml says.
         watch: wait for hours, for reviewers too.
         drop_emptied: commits that change nothing any more are left out.
+        accept_flaky: gates that count although receipts of the same question say both passed and failed.
     """
 
     skip: frozenset[StepName] = frozenset()
@@ -61,6 +63,7 @@ class Options:
     method: str = ""
     watch: bool = False
     drop_emptied: bool = False
+    accept_flaky: frozenset[str] = frozenset()
 
 
 _LOOK_HOLDS = 0.25
@@ -79,6 +82,7 @@ class Seen:
         planned: while a plan is made: the tips that entries will have by then.
         foreseen: what a plan came to, by entry; taken only where the world is still the same.
         ahead: a question that was sent to GitHub already.
+        surroundings: the toolchains and cargo's configuration on this machine.
     """
 
     snapshot: Snapshot | None = None
@@ -88,6 +92,7 @@ class Seen:
     planned: dict[PrNumber, Oid] = field(default_factory=dict)
     foreseen: dict[PrNumber, object] = field(default_factory=dict)
     ahead: Ahead | None = None
+    surroundings: Surroundings | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,13 @@ class Context:
         """Nothing that was seen is still true."""
         self.forget_outside()
         self.forget_local()
+        self.seen.surroundings = None
+
+    def surroundings(self) -> Surroundings:
+        """Return the toolchains and cargo's configuration on this machine, looked at once until `forget`."""
+        if self.seen.surroundings is None:
+            self.seen.surroundings = Surroundings(self.git)
+        return self.seen.surroundings
 
     def forget_outside(self) -> None:
         """What GitHub and the remote said is no longer true."""

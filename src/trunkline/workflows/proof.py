@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from trunkline.adapters import history, refs
 from trunkline.adapters.git import Git
@@ -15,21 +15,33 @@ from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.gates import checks
-from trunkline.gates.run import gate_names, proven
+from trunkline.gates.run import evidenced, gate_names
 from trunkline.workflows.base import base_of, open_below
 from trunkline.workflows.context import Context
 from trunkline.workflows.recorded import last_replay, unavailable
 
+Evidence = tuple[tuple[str, GateOutcome | None], ...]
+"""Each gate or check by name, with what is known of it; None: it never ran on this tree."""
 
-def gates_for(context: Context, tip: Oid) -> tuple[tuple[str, GateOutcome | None], ...]:
-    """Return every gate of the stack with what is proven for exactly this commit's tree; None: nothing is.
+
+def gates_for(context: Context, tip: Oid) -> Evidence:
+    """Return every gate of the stack with what is known of it on exactly this commit's tree.
 
     A gate that was unavailable leaves no receipt; the journal remembers that it was tried on this commit.
+
+    Raises:
+        UsageError: stack.toml names a file of signers that is not there.
     """
     settings = context.stack.gates
-    receipts = {outcome.gate: outcome for outcome in proven(context.git, tip, settings)}
-    tried = {name: GateOutcome.unavailable(name, cure) for name, cure in unavailable(context, tip, "gated").items()}
-    return tuple((name, receipts.get(name) or tried.get(name)) for name in gate_names(settings))
+    receipts = evidenced(context.git, tip, settings, context.surroundings())
+    return _with_tried(gate_names(settings), receipts, unavailable(context, tip, "gated"))
+
+
+def _with_tried(names: Iterable[str], receipts: Mapping[str, GateOutcome], tried: Mapping[str, str]) -> Evidence:
+    """Return the receipts' verdicts; a gate that could not run when it was tried is unavailable, not stale."""
+    found = {name: GateOutcome.unavailable(name, cure) for name, cure in tried.items()}
+    found |= {name: each for name, each in receipts.items() if each.verdict is not Verdict.STALE or name not in found}
+    return tuple((name, found.get(name)) for name in names)
 
 
 def subject_of(context: Context, tip: Oid) -> checks.Subject:
@@ -80,17 +92,22 @@ def own_base(git: Git, tip: Oid, trunk: Oid, below: Iterable[Iterable[Oid]]) -> 
 
 
 def checks_for(context: Context, tip: Oid) -> tuple[tuple[Check, GateOutcome | None], ...]:
-    """Return every check of the entry with what is proven for exactly this commit's tree; None: nothing is."""
+    """Return every check of the entry with what is known of it on exactly this commit's tree; errors as of gates."""
     own = context.entry.checks
     if not own:
         return ()
-    receipts = checks.proven(subject_of(context, tip), own)
-    tried = {name: GateOutcome.unavailable(name, cure) for name, cure in unavailable(context, tip, "checked").items()}
-    return tuple((check, receipts.get(check.name) or tried.get(check.name)) for check in own)
+    known = dict(checks_at(context, subject_of(context, tip), own))
+    return tuple((check, known[check.name]) for check in own)
+
+
+def checks_at(context: Context, subject: checks.Subject, own: Sequence[Check]) -> Evidence:
+    """Return checks by name with what is known of them on a subject; errors as of gates."""
+    receipts = checks.evidenced(subject, own, context.surroundings())
+    return _with_tried([check.name for check in own], receipts, unavailable(context, subject.commit, "checked"))
 
 
 def require_gates(context: Context, tip: Oid) -> None:
-    """See that every gate and check has passed on this commit's tree, is accepted as unavailable, or is skipped.
+    """See that every gate and check has passed on this commit's tree, is accepted by name, or is skipped.
 
     Raises:
         Refused: one has not.
@@ -99,11 +116,7 @@ def require_gates(context: Context, tip: Oid) -> None:
     for step, known in ((StepName.GATES, gates_for(context, tip)), (StepName.CHECKS, own)):
         if step in context.options.skip:
             continue
-        lacking = [
-            f"{name}: {outcome.verdict.value if outcome else 'not run on this tree'}"
-            for name, outcome in known
-            if not settled(context, name, outcome)
-        ]
+        lacking = [f"{name}: {described(outcome)}" for name, outcome in known if not settled(context, name, outcome)]
         if lacking:
             raise Refused(
                 f"the {step.value} have not passed on {short(tip)}",
@@ -134,14 +147,27 @@ def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str)
 
 
 def settled(context: Context, name: str, outcome: GateOutcome | None) -> bool:
-    """Say whether a gate or a check has passed, or could not run and was accepted so by name."""
+    """Return whether a gate or a check has passed, or its verdict was accepted by name."""
     return (outcome is not None and outcome.verdict is Verdict.PASSED) or accepted(context, name, outcome)
 
 
 def accepted(context: Context, name: str, outcome: GateOutcome | None) -> bool:
-    """Say whether a gate could not run here and was accepted so by name; a gate that ran is never waived."""
-    unavailable = outcome is not None and outcome.verdict is Verdict.UNAVAILABLE
-    return unavailable and name in context.options.accept_unavailable
+    """Return whether a verdict other than a pass was accepted by name: unavailable, or flaky.
+
+    A gate that failed whenever it ran is never waived.
+    """
+    named = {
+        Verdict.UNAVAILABLE: context.options.accept_unavailable,
+        Verdict.FLAKY: context.options.accept_flaky,
+    }
+    return outcome is not None and name in named.get(outcome.verdict, ())
+
+
+def described(outcome: GateOutcome | None) -> str:
+    """Return a verdict in words, with its reason."""
+    if outcome is None:
+        return "not run on this tree"
+    return outcome.verdict.value + (f": {outcome.diagnosis}" if outcome.diagnosis else "")
 
 
 def merged_numbers(context: Context) -> tuple[PrNumber, ...]:

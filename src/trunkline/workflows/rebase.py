@@ -158,6 +158,7 @@ def options_of(started: Any) -> Options:
     return Options(
         skip=frozenset(StepName(name) for name in started["skip"]),
         accept_unavailable=frozenset(started["accept_unavailable"]),
+        accept_flaky=frozenset(started.get("accept_flaky", ())),
         fork_point=str(started["fork_point"]),
         fresh=bool(started["fresh"]),
         require=str(started.get("require", "")),
@@ -185,6 +186,7 @@ def started(context: Context, intended: Plan) -> dict[str, Any]:
         "stacked": context.stacked,
         "skip": sorted(step.value for step in options.skip),
         "accept_unavailable": sorted(options.accept_unavailable),
+        "accept_flaky": sorted(options.accept_flaky),
         "fork_point": options.fork_point,
         "fresh": options.fresh,
         "require": options.require,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trunkline.adapters import lease, notes, signing
+from trunkline.adapters import history, lease, notes, signing
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store, read_receipt
 from trunkline.domain.names import Oid
-from trunkline.domain.receipt import Receipt
+from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED, Proof, ReceiptQuery, mismatch
+from trunkline.domain.receipt import Receipt, Verdict
 from trunkline.domain.stack import Stack
+from trunkline.gates import proof
+from trunkline.gates.catalogue import catalogue
 
 
 @dataclass(frozen=True)
@@ -25,32 +28,77 @@ class Listed:
         receipt: what it says; None: nothing that can be believed.
         problem: what is wrong with it or its log, or "".
         signed: "" not signed; else the signer as the allowed-signers file names them, or "unknown".
+        standing: what it counts for now: the verdict that it decides, "superseded" or "stale"; "": not known.
+        why: why it counts for nothing, or how flaky its gate is.
     """
 
     path: Path
     receipt: Receipt | None
     problem: str = ""
     signed: str = ""
+    standing: str = ""
+    why: str = ""
+
+
+SUPERSEDED = "superseded"
 
 
 def listed(git: Git, stack: Stack) -> tuple[Listed, ...]:
-    """Return every receipt of the repository, newest first, verified: its own hash, its log's, its signature."""
-    store = Store(git.state_dir())
-    found = [_verified(path, stack.gates.signers) for path in sorted(store.directory.glob("*.json"))]
-    return tuple(sorted(found, key=lambda each: each.receipt.started if each.receipt else "", reverse=True))
+    """Return every receipt of the repository, newest first, verified: its own hash, its log's, its signature.
+
+    Raises:
+        UsageError: stack.toml names a file of signers that is not there.
+    """
+    store, demanded = Store(git.state_dir()), signing.demanded(stack.gates)
+    allowed = signing.allowed_signers(git, stack.gates) if demanded else None
+    found = [_verified(path, allowed, demanded=demanded) for path in sorted(store.directory.glob("*.json"))]
+    found.sort(key=lambda each: each.receipt.began.timestamp() if each.receipt else 0.0, reverse=True)
+    answers = _answers(git, stack, found)
+    return tuple(_with_standing(each, answers) for each in found)
 
 
-def _verified(path: Path, signers: str) -> Listed:
+def _verified(path: Path, allowed: Path | None, *, demanded: bool) -> Listed:
     receipt = read_receipt(path)
     if isinstance(receipt, str):
         return Listed(path, None, receipt)
     signed = ""
     if signing.signature_path(path).is_file():
-        signed = signing.signer(path, signers) or "unknown"
+        signed = (signing.signer(path, allowed) if allowed else "") or "unknown"
     problem = _log_problem(path.with_name(receipt.log), receipt.log_sha256)
-    if signers and signed == "unknown":
-        problem = problem or "its signature is nobody's whom the signers file knows"
+    if demanded and signed in {"", "unknown"}:
+        problem = problem or (UNKNOWN_SIGNER if signed else UNSIGNED)
     return Listed(path, receipt, problem, signed)
+
+
+_Answers = Mapping[tuple[str, Oid], tuple[ReceiptQuery, Proof]]
+"""(gate, tree) -> how the gate would run there now, and what the receipts prove of it."""
+
+
+def _answers(git: Git, stack: Stack, found: Sequence[Listed]) -> _Answers:
+    gates = {gate.name: gate for gate in catalogue(stack.gates)}
+    asked = {(each.receipt.gate, each.receipt.tree) for each in found if each.receipt and each.receipt.gate in gates}
+    absent = history.missing(git, sorted({tree for _, tree in asked}))
+    here = proof.Surroundings(git)
+    answers = {}
+    for name, tree in asked:
+        if tree not in absent:
+            query = proof.query_on(gates[name], tree, stack.gates, here)
+            answers[name, tree] = query, proof.known_receipts(git, tree, stack.gates).prove(query)
+    return answers
+
+
+def _with_standing(each: Listed, answers: _Answers) -> Listed:
+    receipt = each.receipt
+    answer = answers.get((receipt.gate, receipt.tree)) if receipt and not each.problem else None
+    if receipt is None or answer is None:
+        return each
+    query, found = answer
+    if why := mismatch(query, receipt):
+        return replace(each, standing=Verdict.STALE.value, why=why)
+    if found.verdict is None or found.known is None or found.known.file != str(each.path):
+        return replace(each, standing=SUPERSEDED, why="a newer run of the same question counts")
+    why = f"{found.passes} of {found.runs} passed" if found.verdict is Verdict.FLAKY else ""
+    return replace(each, standing=found.verdict.value, why=why)
 
 
 def _log_problem(log: Path, digest: str) -> str:
@@ -96,15 +144,19 @@ def pull(git: Git, stack: Stack) -> Pulled:
     """Fetch others' receipts; only one signed by somebody of `[gates] signers` becomes proof here.
 
     Anybody who can push can push a note: without a signature that we know, it is a claim.
+
+    Raises:
+        UsageError: stack.toml names a file of signers that is not there.
     """
     store = Store(git.state_dir())
+    allowed = signing.allowed_signers(git, stack.gates) if signing.demanded(stack.gates) else None
     with lease.hold(git.state_dir(), run="receipts") as held:
         notes.pull(git, held, stack.remote)
     taken = untrusted = known = 0
     for name, content, signature in _from_lines(git):
         if (store.directory / name).is_file():
             known += 1
-        elif store.take(name, content, signature, lambda path: bool(signing.signer(path, stack.gates.signers))):
+        elif store.take(name, content, signature, lambda path: bool(allowed and signing.signer(path, allowed))):
             taken += 1
         else:
             untrusted += 1

@@ -5,20 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-from trunkline.adapters import history, journal
-from trunkline.adapters.git import Git
+from trunkline.adapters import journal
 from trunkline.adapters.journal import Record, Run
-from trunkline.domain.names import Oid
-from trunkline.domain.receipt import GateOutcome
-from trunkline.domain.report import EntryReport, Evidenced, Report, RunReport, RunStep, instant
-from trunkline.domain.snapshot import PrState
-from trunkline.domain.status import EntryStatus, StackStatus
-from trunkline.gates import checks
-from trunkline.gates.run import evidenced, gate_names
+from trunkline.domain.receipt import instant
+from trunkline.domain.report import EntryReport, Evidenced, Report, RunReport, RunStep
+from trunkline.domain.status import EntryStatus
 from trunkline.workflows import status as status_workflow
 from trunkline.workflows.context import Context
-from trunkline.workflows.proof import subject_at
-from trunkline.workflows.recorded import unavailable
 
 _LOG_LINES = 60
 _RUNS = 10
@@ -41,37 +34,19 @@ def gather(context: Context, *, offline: bool) -> Report:
         repository=repository.slug,
         url=f"https://{repository.host}/{repository.slug}",
         status=seen,
-        entries=tuple(_entry(context, seen, row) for row in seen.entries),
+        entries=tuple(_entry(row) for row in seen.entries),
         runs=tuple(_run(run) for run in list(journal.runs(context.state))[:_RUNS]),
     )
 
 
-def _entry(context: Context, seen: StackStatus, row: EntryStatus) -> EntryReport:
-    git, settings, head = context.git, context.stack.gates, row.head
-    merged = row.pr is not None and row.pr.state is PrState.MERGED
-    if head is None or merged or history.missing(git, [head]):
-        return EntryReport(
-            row,
-            tuple(Evidenced(name, "", None) for name in gate_names(settings)),
-            tuple(Evidenced(check.name, check.text, None) for check in row.entry.checks),
-        )
-    # What could not run leaves no receipt; the journal remembers that it was tried on this very commit.
-    tried = {name: GateOutcome.unavailable(name, cure) for name, cure in unavailable(context, head, "gated").items()}
-    ran = {**tried, **evidenced(git, head, settings)}
-    own = _checked(git, seen, row, head)
+def _entry(row: EntryStatus) -> EntryReport:
+    """Return an entry's report; its evidence is what the status has."""
+    titles = {check.name: check.text for check in row.entry.checks}
     return EntryReport(
         row,
-        tuple(_with_log(Evidenced(name, "", ran.get(name))) for name in gate_names(settings)),
-        tuple(_with_log(Evidenced(check.name, check.text, own.get(check.name))) for check in row.entry.checks),
+        tuple(_with_log(Evidenced(name, "", outcome)) for name, outcome in row.gates),
+        tuple(_with_log(Evidenced(name, titles[name], outcome)) for name, outcome in row.checks),
     )
-
-
-def _checked(git: Git, seen: StackStatus, row: EntryStatus, head: Oid) -> dict[str, GateOutcome]:
-    if seen.trunk is None or history.missing(git, [seen.trunk]):
-        return {}
-    pulls = {each.entry.pr: each.pr for each in seen.entries}
-    subject = subject_at(git, seen.stack, row.entry, head, seen.trunk, pulls.get)
-    return checks.evidenced(subject, row.entry.checks)
 
 
 def _with_log(evidence: Evidenced) -> Evidenced:

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from trunkline.adapters import history, journal, refs
 from trunkline.domain.commits import counted
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, short
-from trunkline.domain.receipt import GateOutcome
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry
 from trunkline.domain.status import EntryStatus, Facts, Side, StackStatus, next_command, standings
-from trunkline.gates import checks
-from trunkline.gates.run import gate_names, proven
+from trunkline.gates.run import gate_names
 from trunkline.workflows.context import Context
-from trunkline.workflows.proof import subject_at
+from trunkline.workflows.proof import Evidence, checks_at, gates_for, subject_at
 
 
 @dataclass(frozen=True)
@@ -142,22 +140,20 @@ class _View:
         known = [tip for tip in (self.trunk, *tips, *heads) if tip is not None]
         return len(history.reachable(git, [head], set(known) - history.missing(git, known)))
 
-    def gates(self, entry: Entry) -> tuple[tuple[str, GateOutcome | None], ...]:
-        """Return every gate with what receipts prove of the entry's head."""
-        git, head, settings = self.context.git, self.branches[entry.pr].head, self.context.stack.gates
-        unknown = head is None or self._merged(entry) or history.missing(git, [head])
-        found = {} if head is None or unknown else {each.gate: each for each in proven(git, head, settings)}
-        return tuple((name, found.get(name)) for name in gate_names(settings))
+    def gates(self, entry: Entry) -> Evidence:
+        """Return every gate with what is known of it on the entry's head."""
+        context, head = self.context, self.branches[entry.pr].head
+        if head is None or self._merged(entry) or history.missing(context.git, [head]):
+            return tuple((name, None) for name in gate_names(context.stack.gates))
+        return gates_for(context, head)
 
-    def checks(self, entry: Entry) -> tuple[tuple[str, GateOutcome | None], ...]:
-        """Return every check of the entry with what receipts prove of its head."""
-        git, stack, head = self.context.git, self.context.stack, self.branches[entry.pr].head
-        found: dict[str, GateOutcome] = {}
-        known = head is not None and self.trunk is not None and not history.missing(git, [head, self.trunk])
-        if entry.checks and known and head and self.trunk and not self._merged(entry):
-            subject = subject_at(git, stack, entry, head, self.trunk, self.pulls.get)
-            found = checks.proven(subject, entry.checks)
-        return tuple((check.name, found.get(check.name)) for check in entry.checks)
+    def checks(self, entry: Entry) -> Evidence:
+        """Return every check of the entry with what is known of it on its head."""
+        context, head, trunk = self.context, self.branches[entry.pr].head, self.trunk
+        if head is None or trunk is None or self._merged(entry) or history.missing(context.git, [head, trunk]):
+            return tuple((check.name, None) for check in entry.checks)
+        subject = subject_at(context.git, context.stack, entry, head, trunk, self.pulls.get)
+        return checks_at(context, subject, entry.checks)
 
     def _merged(self, entry: Entry) -> bool:
         pr = self.pulls[entry.pr]

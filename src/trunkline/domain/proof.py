@@ -1,0 +1,191 @@
+"""The one function that decides what receipts prove. Pure: a question and receipts in, a verdict out.
+
+Every task that counts a receipt comes here: gates, push, note, checklist, status, land, report, receipts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.domain.receipt import Receipt, Toolchain, Verdict
+
+if TYPE_CHECKING:
+    from trunkline.domain.names import Oid
+
+
+@dataclass(frozen=True)
+class ReceiptQuery:
+    """A gate on a tree, as it would run now: what a receipt has to match.
+
+    Attributes:
+        gate: the gate's name.
+        tree: the tree.
+        argv: the command.
+        env: the variables it sets.
+        toolchain: what would compile now; None: the gates run elsewhere, and the newest receipt's toolchain counts.
+        config_sha256: see Receipt; None: as for the toolchain.
+        sandboxed: only a run inside the sandbox counts.
+        expects: the exit code that counts as a pass.
+        executor: only a run of this executor counts; "": of any.
+        signed: a pass counts only with a signature of a trusted signer.
+    """
+
+    gate: str
+    tree: Oid
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    toolchain: Toolchain | None = None
+    config_sha256: str | None = None
+    sandboxed: bool = False
+    expects: int = 0
+    executor: str = ""
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class KnownReceipt:
+    """A receipt that is sound in itself.
+
+    Attributes:
+        file: the path of its file.
+        receipt: its content.
+        signer: the trusted signer who signed it; "": none did.
+        signature: it has a signature, whoever made it.
+    """
+
+    file: str
+    receipt: Receipt
+    signer: str = ""
+    signature: bool = False
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The answer to a query.
+
+    Attributes:
+        verdict: PASSED, FAILED, FLAKY or STALE; None: the gate never ran to its end on this tree.
+        known: the receipt that decides: the newest that counts; of a stale answer, the newest of all.
+        passes: how many of the receipts that count are passes.
+        runs: how many receipts count.
+        reason: why the answer is stale, or "".
+        since: when the failures began that are the newest in an unbroken row, ISO 8601; "": the newest passed.
+    """
+
+    verdict: Verdict | None
+    known: KnownReceipt | None = None
+    passes: int = 0
+    runs: int = 0
+    reason: str = ""
+    since: str = ""
+
+
+def concerns(query: ReceiptQuery, receipt: Receipt) -> bool:
+    """Return whether a receipt is of the query's gate and tree, whatever command ran."""
+    return (receipt.gate, receipt.tree) == (query.gate, query.tree)
+
+
+def prove(query: ReceiptQuery, receipts: Sequence[KnownReceipt]) -> Proof:
+    """Return what receipts prove of a gate on a tree.
+
+    The newest receipt of the same question decides. Where passes and failures of the same question stand side by
+    side, the answer is FLAKY, whichever is newer. A pass without the signature that the query demands counts as
+    nothing; a failure needs no signature, since forging one can only withhold a proof.
+
+    Args:
+        query: the question.
+        receipts: sound receipts, of whatever gates and trees.
+    """
+    about = sorted(
+        (known for known in receipts if concerns(query, known.receipt)),
+        key=lambda known: known.receipt.began,
+        reverse=True,
+    )
+    counted = _counted(query, about)
+    if not counted:
+        return _stale(query, about)
+    passes = sum(known.receipt.passed for known in counted)
+    if passes == len(counted):
+        verdict = Verdict.PASSED
+    elif passes:
+        verdict = Verdict.FLAKY
+    else:
+        verdict = Verdict.FAILED
+    return Proof(verdict, counted[0], passes, len(counted), since=_since(counted))
+
+
+def _counted(query: ReceiptQuery, about: Sequence[KnownReceipt]) -> list[KnownReceipt]:
+    """Return the receipts of the same question, newest first, untrusted passes left out.
+
+    Where the toolchain and the configuration of now are not known, those of the newest that counts are taken:
+    receipts of different toolchains answer different questions.
+    """
+    counted = [known for known in about if not mismatch(query, known.receipt) and not untrusted(query, known)]
+    if not counted:
+        return []
+    newest = counted[0].receipt
+    toolchain = newest.toolchain if query.toolchain is None else query.toolchain
+    config = newest.config_sha256 if query.config_sha256 is None else query.config_sha256
+    same = toolchain, config
+    return [known for known in counted if (known.receipt.toolchain, known.receipt.config_sha256) == same]
+
+
+def _stale(query: ReceiptQuery, about: Sequence[KnownReceipt]) -> Proof:
+    if not about:
+        return Proof(None)
+    newest = about[0]
+    return Proof(Verdict.STALE, newest, reason=mismatch(query, newest.receipt) or untrusted(query, newest))
+
+
+def _since(counted: Sequence[KnownReceipt]) -> str:
+    since = ""
+    for known in counted:
+        if known.receipt.passed:
+            break
+        since = known.receipt.started
+    return since
+
+
+def untrusted(query: ReceiptQuery, known: KnownReceipt) -> str:
+    """Return why a receipt's signature does not suffice, or "" where it does or none is needed."""
+    if not query.signed or known.signer or not known.receipt.passed:
+        return ""
+    return UNKNOWN_SIGNER if known.signature else UNSIGNED
+
+
+UNSIGNED = "its receipt is not signed, and stack.toml demands a signature"
+UNKNOWN_SIGNER = "its receipt is signed with a key that stack.toml does not trust"
+
+
+def mismatch(query: ReceiptQuery, receipt: Receipt) -> str:
+    """Return why a receipt of the query's gate and tree answers another question, or "" where it answers this one.
+
+    The words are the same in every task.
+    """
+    then, now = receipt.toolchain, query.toolchain
+    elsewhere = f"it ran by {receipt.executor or 'trunkline'}, and stack.toml has executor {query.executor}"
+    differences = (
+        (receipt.argv != query.argv, "the gate's command has changed since"),
+        (dict(receipt.env) != dict(query.env), "the gate's environment has changed since"),
+        (receipt.expects != query.expects, "the exit code that counts as a pass has changed since"),
+        (now is not None and then != now, f"it ran with {_named(then, now)}"),
+        (query.config_sha256 not in {None, receipt.config_sha256}, OTHER_CONFIG),
+        (query.sandboxed and receipt.sandbox == "none", "it ran without the sandbox"),
+        (query.executor not in {"", receipt.executor}, elsewhere),
+    )
+    return next((why for differs, why in differences if differs), "")
+
+
+OTHER_CONFIG = "cargo's configuration outside the repository has changed since"
+
+
+def _named(then: Toolchain, now: Toolchain | None) -> str:
+    if now is None:
+        return then.name
+    if then.name != now.name:
+        return f"{then.name or 'no toolchain'}, now it is {now.name or 'no toolchain'}"
+    if then.cargo != now.cargo:
+        return f"{then.cargo or 'no cargo'}, now it is {now.cargo or 'no cargo'}"
+    return f"another build of {now.name}"

@@ -1,0 +1,280 @@
+"""Gathers the facts by which receipts are judged, and returns what they prove. The verdict is `domain.proof.prove`'s.
+
+Facts: the receipts of a tree with their signers, the toolchain that would compile now, cargo's configuration outside
+the repository, the rules of stack.toml.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from trunkline.adapters import cargo, signing, worktrees
+from trunkline.adapters.cargo import Tools
+from trunkline.adapters.git import Git
+from trunkline.adapters.receipts import Store
+from trunkline.domain.names import Oid
+from trunkline.domain.proof import KnownReceipt, Proof, ReceiptQuery, concerns, prove
+from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict
+from trunkline.domain.stack import GateSettings
+from trunkline.gates import diagnosis
+from trunkline.gates.catalogue import Gate
+from trunkline.kernel.files import private_directory
+
+# A verdict needs no debug info, and a cold run without it takes 94 s instead of 110 (measured, docs/gates.md).
+# A wrapper that the user's cargo configuration names would stand between the compiler and its verdict; a gate whose
+# own `env` names one has it, and its receipt says so.
+_COMMON = {"CARGO_PROFILE_DEV_DEBUG": "0", "RUSTC_WRAPPER": ""}
+_SKEW = dt.timedelta(minutes=10)
+_TOOLCHAIN_FILES = ("rust-toolchain", "rust-toolchain.toml")
+
+
+def gate_environment(gate: Gate) -> dict[str, str]:
+    """Return the variables that a gate's receipt names: its own, and what all gates have in common."""
+    return {**_COMMON, **gate.env}
+
+
+@dataclass
+class Surroundings:
+    """What compiles on this machine and how cargo is configured outside the tree; each asked once.
+
+    Attributes:
+        git: the repository.
+    """
+
+    git: Git
+    _tools: dict[tuple[tuple[str, str], ...], Tools] = field(default_factory=dict, repr=False)
+    _config: list[str] = field(default_factory=list, repr=False)
+
+    def tools(self, tree: Oid, root: str) -> Tools:
+        """Return the tools that the gates of a tree would use.
+
+        rustup chooses by the nearest `rust-toolchain` file (the rustup book, "Overrides"). Where the tree has one,
+        it is written to a directory of ours: the gates' own work tree may be at another commit.
+        """
+        folders = {"": "", **({} if root == "." else {f"{root}/": f"{root}/"})}
+        names = [f"{folder}{name}" for folder in folders for name in _TOOLCHAIN_FILES]
+        listed = self.git.fact("ls-tree", "-z", tree, "--", *names).text.split("\0")
+        blobs = tuple(
+            sorted((path, line.split()[2]) for line in listed if line for path in [line.partition("\t")[2]])
+        )
+        if blobs not in self._tools:
+            self._tools[blobs] = Tools(self._place(blobs, root))
+        return self._tools[blobs]
+
+    def _place(self, blobs: Sequence[tuple[str, str]], root: str) -> Path:
+        base = worktrees.work_dir(self.git.common_dir())
+        if not blobs:
+            return base
+        home = private_directory(private_directory(base / "toolchains") / "-".join(blob[:12] for _, blob in blobs))
+        for path, blob in blobs:
+            target = home / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self.git.fact("cat-file", "blob", blob).stdout)
+        place = home / root
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def config(self) -> str:
+        """Return the hash of cargo's configuration outside the tree, as the gates' work trees have it."""
+        if not self._config:
+            place = worktrees.work_dir(self.git.common_dir()) / "gates" / "0" / "tree"
+            self._config.append(cargo.outer_config(place))
+        return self._config[0]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The sound receipts of one tree.
+
+    Attributes:
+        git: the repository.
+        settings: the `[gates]` table.
+        receipts: newest first, their signers not looked at yet.
+    """
+
+    git: Git
+    settings: GateSettings
+    receipts: tuple[KnownReceipt, ...]
+
+    def prove(self, query: ReceiptQuery) -> Proof:
+        """Return what the receipts prove; signatures are verified where stack.toml demands them.
+
+        Raises:
+            UsageError: stack.toml names a file of signers that is not there.
+        """
+        asked = replace(query, signed=signing.demanded(self.settings))
+        about = [known for known in self.receipts if concerns(asked, known.receipt)]
+        if asked.signed and about:
+            allowed = signing.allowed_signers(self.git, self.settings)
+            about = [_with_signer(known, allowed) for known in about]
+        return prove(asked, about)
+
+
+def _with_signer(known: KnownReceipt, allowed: Path | None) -> KnownReceipt:
+    if not known.receipt.passed:
+        return known
+    signer = signing.signer(Path(known.file), allowed) if allowed else ""
+    return replace(known, signer=signer, signature=signing.signature_path(Path(known.file)).is_file())
+
+
+def known_receipts(git: Git, tree: Oid, settings: GateSettings, say: Callable[[str], None] = lambda _: None) -> Known:
+    """Return the sound receipts of a tree; a corrupt one, or one from the future, proves nothing, and that is said.
+
+    Args:
+        git: the repository.
+        tree: which tree.
+        settings: the `[gates]` table.
+        say: receives a line for each receipt that is ignored.
+    """
+    found = []
+    latest = dt.datetime.now(dt.timezone.utc) + _SKEW
+    for path, receipt in Store(git.state_dir()).read(tree):
+        if isinstance(receipt, str):
+            say(f"receipt {path.name} is ignored: {receipt}")
+        elif receipt.began > latest:
+            say(f"receipt {path.name} is ignored: it says that it began at {receipt.started}, which is yet to come")
+        else:
+            found.append(KnownReceipt(str(path), receipt))
+    return Known(git, settings, tuple(found))
+
+
+def ran(known: Known, gate: Gate, tree: Oid) -> bool:
+    """Return whether a receipt is of this gate and tree, whatever it says."""
+    return any(concerns(query_of(gate, tree), each.receipt) for each in known.receipts)
+
+
+def query_of(gate: Gate, tree: Oid) -> ReceiptQuery:
+    """Return what a receipt must match of a gate on a tree, the toolchain and the configuration left open."""
+    env = gate_environment(gate)
+    return ReceiptQuery(gate.name, tree, gate.argv, env, sandboxed=gate.sandbox, expects=gate.expects)
+
+
+def query_now(gate: Gate, tree: Oid, toolchain: Toolchain | None, config: str | None) -> ReceiptQuery:
+    """Return what a receipt must match of a gate on a tree as it would run now."""
+    return replace(query_of(gate, tree), toolchain=toolchain, config_sha256=config)
+
+
+def of_commit(
+    git: Git,
+    commit: Oid,
+    settings: GateSettings,
+    gates: Iterable[Gate],
+    surroundings: Surroundings | None = None,
+    known: Known | None = None,
+) -> dict[str, GateOutcome]:
+    """Return what receipts prove of a commit's tree, by gate, as every gate would run now; nothing runs.
+
+    A gate that never ran to its end on this tree is left out.
+
+    Args:
+        git: the repository.
+        commit: which commit.
+        settings: the `[gates]` table.
+        gates: which gates.
+        surroundings: what is known of the toolchains already.
+        known: the tree's receipts, where they have been read already.
+
+    Raises:
+        UsageError: stack.toml names a file of signers that is not there.
+    """
+    if signing.demanded(settings):
+        signing.allowed_signers(git, settings)  # a missing file is an error, whether there are receipts or not
+    tree = git.tree(commit)
+    known = known or known_receipts(git, tree, settings)
+    here = surroundings or Surroundings(git)
+    found = {}
+    for gate in gates:
+        if ran(known, gate, tree):
+            outcome = outcome_of(gate, known.prove(query_on(gate, tree, settings, here)))
+            if outcome is not None:
+                found[gate.name] = outcome
+    return found
+
+
+def query_on(gate: Gate, tree: Oid, settings: GateSettings, here: Surroundings) -> ReceiptQuery:
+    """Return the query of a gate; where gates run elsewhere, what compiles there is known only while they run."""
+    if settings.executor == "local":
+        toolchain = here.tools(tree, settings.root).toolchain(gate.argv)
+        return query_now(gate, tree, toolchain, here.config())
+    executor = settings.executor if settings.executor == "actions" else ""
+    return replace(query_of(gate, tree), executor=executor)
+
+
+def of_queries(known: Known, queries: Iterable[tuple[ReceiptQuery, Gate]]) -> dict[str, GateOutcome]:
+    """Return what receipts prove, by gate; a gate that never ran to its end is left out."""
+    found = ((gate.name, outcome_of(gate, known.prove(query))) for query, gate in queries)
+    return {name: outcome for name, outcome in found if outcome is not None}
+
+
+def reusable(known: Known, query: ReceiptQuery, gate: Gate) -> GateOutcome | None:
+    """Return the outcome for which a gate need not run again: its newest run passed; None: it has to run.
+
+    It may be flaky: whether that is accepted is decided where all tasks decide it.
+    """
+    outcome = outcome_of(gate, known.prove(query))
+    return outcome if outcome is not None and newest_passed(outcome) else None
+
+
+def newest_passed(outcome: GateOutcome) -> bool:
+    """Return whether the newest run that counts passed, by an outcome that receipts gave."""
+    return outcome.verdict in {Verdict.PASSED, Verdict.FLAKY} and not outcome.since
+
+
+def confirmed(known: Known, query: ReceiptQuery, outcome: GateOutcome) -> GateOutcome:
+    """Return the outcome of a run that has just ended as its receipts have it: flaky, or without a signature.
+
+    Args:
+        known: the tree's receipts, the new one among them.
+        query: the gate as it ran.
+        outcome: what the run came to; only a pass or a failure is looked at.
+    """
+    if outcome.verdict not in {Verdict.PASSED, Verdict.FAILED}:
+        return outcome
+    proof = known.prove(query)
+    if proof.verdict is Verdict.FLAKY:
+        why = f"{_flaky(proof)}; {outcome.diagnosis}" if outcome.diagnosis else _flaky(proof)
+        return replace(
+            outcome, verdict=Verdict.FLAKY, diagnosis=why, passes=proof.passes, runs=proof.runs, since=proof.since
+        )
+    if outcome.verdict is Verdict.PASSED and proof.verdict is not Verdict.PASSED:
+        why = proof.reason or "it left no receipt that proves it"
+        return replace(outcome, verdict=Verdict.STALE, diagnosis=f"it passed, but does not count: {why}")
+    return outcome
+
+
+def _flaky(proof: Proof) -> str:
+    return f"{proof.passes} of {proof.runs} passed on this tree"
+
+
+def outcome_of(gate: Gate, proof: Proof) -> GateOutcome | None:
+    """Return an answer as a gate's outcome; None: the gate never ran to its end on this tree."""
+    known = proof.known
+    if proof.verdict is None or known is None:
+        return None
+    receipt, log = known.receipt, Path(known.file).with_name(known.receipt.log)
+    outcome = GateOutcome(
+        gate.name, proof.verdict, receipt.seconds, gate.typed, receipt.toolchain.name, log=str(log), reused=True,
+        sandbox=receipt.sandbox, summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
+        passes=proof.passes, runs=proof.runs, since=proof.since,
+    )  # fmt: skip
+    if proof.verdict is Verdict.STALE:
+        return replace(outcome, diagnosis=proof.reason)
+    if receipt.passed:
+        return replace(outcome, diagnosis=_flaky(proof) if proof.verdict is Verdict.FLAKY else "")
+    why, cure = _diagnosed(log)
+    why = receipt.lacked or receipt.summary or why
+    if proof.verdict is Verdict.FLAKY:
+        why = f"{_flaky(proof)}; the newest failed: {why}"
+    return replace(outcome, diagnosis=why, cure=cure)
+
+
+def _diagnosed(log: Path) -> tuple[str, str]:
+    """Return why a failed gate failed, read from its log, and what fixes it."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    return diagnosis.diagnose(text, None, log.parent)
