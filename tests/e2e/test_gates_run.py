@@ -11,7 +11,7 @@ import pytest
 
 from support.gating import FILES, LIB, NOXFILE, STACK, Bench, stand_in_rustup
 from support.repo import Repo
-from trunkline.domain.receipt import Verdict
+from trunkline.domain.receipt import Receipt, Verdict
 
 pytestmark = [
     pytest.mark.cargo,
@@ -102,13 +102,30 @@ def test_a_missing_toolchain_is_unavailable(bench: Bench, tmp_path: Path) -> Non
 
 
 def test_a_gate_that_hangs_times_out(bench: Bench) -> None:
-    """A test that loops is ended with all it started; that is no receipt."""
+    """A test that loops is ended with all it started; its receipt is of a failure, so that no older pass hides it."""
     bench.commit(src__lib_rs=LIB.replace("assert_eq!(super::add(1, 2), 3);", "loop {}"))
     bench.override("test", timeout=4.0)
     outcome = bench.one("test")
     assert outcome.verdict is Verdict.TIMED_OUT
     assert outcome.diagnosis == "it did not end within 4 s"
-    assert bench.receipts() == []
+    receipt = Receipt.from_statement(json.loads(bench.receipts()[0].read_bytes()))
+    assert (receipt.passed, receipt.lacked) == (False, outcome.diagnosis)
+
+
+def test_a_failed_fresh_run_counts_at_once(bench: Bench, tmp_path: Path) -> None:
+    """Passed, then failed on the same tree: flaky from then on, also when it passes again, in every kind of run."""
+    mark = tmp_path / "fails"
+    bench.override("fmt", run=("sh", "-c", f"! test -e {mark}"))
+    assert bench.one("fmt").verdict is Verdict.PASSED
+    mark.touch()
+    failed = bench.one("fmt", fresh=True)
+    assert (failed.verdict, failed.diagnosis.partition(";")[0]) == (Verdict.FLAKY, "1 of 2 passed on this tree")
+    mark.unlink()
+    again = bench.one("fmt")
+    assert (again.verdict, again.reused) == (Verdict.FLAKY, False), "the newest failed, so it ran"
+    assert (again.passes, again.runs) == (2, 3)
+    kept = bench.one("fmt")
+    assert (kept.verdict, kept.reused) == (Verdict.FLAKY, True), "the newest passed, so it did not"
 
 
 def test_the_environment_is_an_allowlist(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +156,7 @@ def test_a_gate_that_writes_into_its_sources_fails(bench: Bench) -> None:
     outcome = bench.one("build")
     assert outcome.verdict is Verdict.FAILED
     assert outcome.diagnosis == "its sources were written to while it ran: src/made.rs"
-    assert bench.receipts() == []
+    assert '"result": "FAILED"' in bench.receipts()[0].read_text()
     assert bench.one("fmt").verdict is Verdict.PASSED, "the next gate has a clean tree"
 
 

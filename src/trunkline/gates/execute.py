@@ -174,15 +174,26 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
         attempts=attempts,
         config_sha256=cargo.outer_config(ground.slot.tree),
         expects=gate.expects,
-        lacked=diagnosis.not_run(attempt.text, gate.must_run) if attempt.done.returncode == gate.expects else "",
+        lacked=_lacked(gate, attempt, written),
         summary=diagnosis.ran(attempt.text) if gate.must_run and attempt.done.returncode == gate.expects else "",
         cpu_seconds=round(attempt.done.cpu_seconds, 3),
         executor=ground.executor,
         host=platform.node(),
     )
-    if attempt.ended and not written:
+    if attempt.ended or attempt.done.timed_out:
         log = keep(ground.git, ground.settings.sign, receipt, attempt.log, say)
     return replace(_judged(ground, gate, attempt, receipt, written), log=str(log))
+
+
+def _lacked(gate: Gate, attempt: _Attempt, written: tuple[str, ...]) -> str:
+    """Return why a run is no pass whatever its exit code; it leaves a receipt, so that no older pass hides it."""
+    if attempt.done.timed_out:
+        return diagnosis.overdue(attempt.text, gate.timeout)
+    if attempt.done.returncode != gate.expects:
+        return ""
+    return diagnosis.not_run(attempt.text, gate.must_run) or (
+        diagnosis.changed_sources(written)[0] if written else ""
+    )
 
 
 def _judged(ground: Ground, gate: Gate, attempt: _Attempt, receipt: Receipt, written: tuple[str, ...]) -> GateOutcome:
@@ -198,9 +209,7 @@ def _judged(ground: Ground, gate: Gate, attempt: _Attempt, receipt: Receipt, wri
             why = f"exit code {attempt.done.returncode}, expected {gate.expects}" + (f": {why}" if why else "")
     elif receipt.lacked:
         verdict, why = Verdict.FAILED, receipt.lacked
-    elif written:
-        verdict = Verdict.FAILED
-        why, cure = diagnosis.changed_sources(written)
+        cure = diagnosis.changed_sources(written)[1] if written else ""
     return GateOutcome(
         gate.name, verdict, receipt.seconds, gate.typed, receipt.toolchain.name, why, cure, sandbox=receipt.sandbox,
         summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.adapters import cargo, worktrees
+from trunkline.adapters import cargo, signing, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import OutsideFailed, UsageError
@@ -86,11 +86,14 @@ def run_orders(orders: Sequence[Order]) -> list[tuple[GateOutcome, ...]]:
         orders: of one repository, with the same settings, bottom entry first.
 
     Raises:
-        UsageError: a commit has no Cargo workspace where `[gates] root` says, or the executor is not installed.
+        UsageError: a commit has no Cargo workspace where `[gates] root` says, the executor is not installed, or the
+            file of signers is missing.
         OutsideFailed: what runs the gates failed.
     """
     if not orders:
         return []
+    if signing.demanded(orders[0].settings):
+        signing.allowed_signers(orders[0].git, orders[0].settings)  # an error now, not after minutes of gates
     found = _executor(orders[0].settings)(orders)
     return [
         tuple(outcomes.get(gate.name) or not_run(gate, "") for gate in order.gates)

@@ -106,15 +106,20 @@ def checks_at(context: Context, subject: checks.Subject, own: Sequence[Check]) -
     return _with_tried([check.name for check in own], receipts, unavailable(context, subject.commit, "checked"))
 
 
-def require_gates(context: Context, tip: Oid) -> None:
+def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None:
     """See that every gate and check has passed on this commit's tree, is accepted by name, or is skipped.
+
+    Args:
+        context: where.
+        tip: the commit.
+        skippable: a step that was skipped by name is not asked for.
 
     Raises:
         Refused: one has not.
     """
     own = ((check.name, outcome) for check, outcome in checks_for(context, tip))
     for step, known in ((StepName.GATES, gates_for(context, tip)), (StepName.CHECKS, own)):
-        if step in context.options.skip:
+        if skippable and step in context.options.skip:
             continue
         lacking = [f"{name}: {described(outcome)}" for name, outcome in known if not settled(context, name, outcome)]
         if lacking:

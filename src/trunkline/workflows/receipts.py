@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trunkline.adapters import history, lease, notes, signing
+from trunkline.adapters import lease, notes, signing
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store, read_receipt
-from trunkline.domain.names import Oid
+from trunkline.domain.names import Oid, oid
 from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED, Proof, ReceiptQuery, mismatch
 from trunkline.domain.receipt import Receipt, Verdict
 from trunkline.domain.stack import Stack
@@ -77,14 +77,21 @@ _Answers = Mapping[tuple[str, Oid], tuple[ReceiptQuery, Proof]]
 def _answers(git: Git, stack: Stack, found: Sequence[Listed]) -> _Answers:
     gates = {gate.name: gate for gate in catalogue(stack.gates)}
     asked = {(each.receipt.gate, each.receipt.tree) for each in found if each.receipt and each.receipt.gate in gates}
-    absent = history.missing(git, sorted({tree for _, tree in asked}))
+    trees = _trees(git, {tree for _, tree in asked})
     here = proof.Surroundings(git)
     answers = {}
     for name, tree in asked:
-        if tree not in absent:
+        if tree in trees:
             query = proof.query_on(gates[name], tree, stack.gates, here)
             answers[name, tree] = query, proof.known_receipts(git, tree, stack.gates).prove(query)
     return answers
+
+
+def _trees(git: Git, names: Collection[Oid]) -> frozenset[Oid]:
+    """Return those of the trees that the repository has."""
+    asked = "".join(f"{name}\n" for name in names).encode()
+    lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).text.splitlines()
+    return frozenset(oid(line.split()[0]) for line in lines if line.endswith(" tree"))
 
 
 def _with_standing(each: Listed, answers: _Answers) -> Listed:

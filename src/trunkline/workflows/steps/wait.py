@@ -11,7 +11,7 @@ from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
-from trunkline.workflows.proof import refuse_other_head
+from trunkline.workflows.proof import refuse_other_head, require_gates
 
 WATCH_SECONDS = 24 * 3600.0
 """How long `--watch` waits."""
@@ -42,12 +42,17 @@ def perform(context: Context, _acting: Acting | None = None) -> Outcome:
     Raises:
         CheckFailed: a check failed.
         Paused: a person has to review, or to decide about a CI that does not run.
-        Refused: it is closed, a draft, conflicts, or is at another head than what was verified here.
+        Refused: it is closed, a draft, conflicts, or is at another head than what was verified here; or the receipts
+            that must suffice do not prove every gate.
         OutsideFailed: the time is up.
     """
     found = _until_decided(context)
     if found is None:
         return Outcome("merged", "already, by somebody else", Mark.NOTHING)
+    if requires_gates(context):
+        # Hours may have passed since the gates ran; what was skipped by name is proven by nothing.
+        context.seen.surroundings = None
+        require_gates(context, context.local_tip(), skippable=False)
     if found.state is not Ready.YES:
         raise _stop(context, found)
     return Outcome("ready to land", _told(context), Mark.DONE)

@@ -1,0 +1,389 @@
+"""Every task that counts receipts answers alike: none takes a receipt for a pass that is none."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.gating import FILES
+from support.repo import Repo
+from trunkline.adapters import config, signing
+from trunkline.adapters.git import Git
+from trunkline.adapters.receipts import Store
+from trunkline.domain.checklist import LineState
+from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.names import Oid, PrNumber
+from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED
+from trunkline.domain.receipt import Receipt, Toolchain, Verdict
+from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
+from trunkline.domain.stack import Stack
+from trunkline.domain.step import Outcome, Step
+from trunkline.gates.run import gate_commit
+from trunkline.report import html
+from trunkline.report.stack import stack_data
+from trunkline.workflows import context as context_module
+from trunkline.workflows import receipts as receipts_workflow
+from trunkline.workflows import report, status
+from trunkline.workflows.context import Context, Options
+from trunkline.workflows.opening import open_context
+from trunkline.workflows.proof import gates_for, require_gates
+from trunkline.workflows.steps import checklist, note, wait
+
+GATES = ("build", "test", "clippy", "fmt", "doc", "msrv")
+STACK = 'schema = 1\n\n[gates]\nfeatures = []\n{more}\n{gates}\n[[entry]]\npr = 1\nbranch = "feat/one"\n'
+NO_OPS = "".join(f'[gates.{name}]\nrun = ["true"]\nenv = {{}}\n' for name in GATES)
+
+
+class Quiet:
+    """Receives events and prints nothing."""
+
+    @contextlib.contextmanager
+    def working(self, step: Step) -> Iterator[None]:  # noqa: ARG002
+        yield
+
+    def outcome(self, outcome: Outcome) -> None:
+        pass
+
+    def command(self, typed: str) -> None:
+        pass
+
+    def progress(self, text: str) -> None:
+        pass
+
+    def ask(self, _question: str) -> bool:
+        return False
+
+    def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
+        pass
+
+
+@dataclass
+class Hub:
+    """GitHub as far as these tasks read it: one open pull request that can be merged."""
+
+    head: Oid
+    body: str = ""
+
+    @contextlib.contextmanager
+    def reading_stack(self, numbers: list[PrNumber], **_: Any) -> Iterator[Callable[[], Snapshot]]:
+        """Answer the stack's query."""
+        pull = PullRequest(
+            PrNumber(1), "One", "u", PrState.OPEN, draft=False, body=self.body, base="main", head="feat/one",
+            head_oid=self.head, head_repository="octo/tiny", mergeable="MERGEABLE", merge_state="CLEAN",
+        )  # fmt: skip
+        yield lambda: Snapshot(dict.fromkeys(numbers, pull))
+
+
+@dataclass
+class Ground:
+    """A repository whose six gates have passed on the entry's tree, and the receipt of `test` to tamper with."""
+
+    repo: Repo
+    hub: Hub
+
+    @property
+    def store(self) -> Store:
+        return Store(Git(self.repo.path).state_dir())
+
+    @property
+    def path(self) -> Path:
+        """The receipt of the gate `test`."""
+        (path,) = self.store.directory.glob("*-test-*.json")
+        return path
+
+    @property
+    def receipt(self) -> Receipt:
+        return Receipt.from_statement(json.loads(self.path.read_bytes()))
+
+    def put(self, **changes: Any) -> Path:
+        """Write a receipt of `test`, changed."""
+        return self.store.write(replace(self.receipt, **changes), b"")
+
+    def instead(self, **changes: Any) -> Path:
+        """Write a changed receipt of `test` in the place of the real one."""
+        receipt = self.receipt
+        self.path.unlink()
+        return self.store.write(replace(receipt, **changes), b"")
+
+    def stack(self, more: str = "", gates: str = NO_OPS) -> None:
+        """Write stack.toml."""
+        (self.repo.path / "stack.toml").write_text(STACK.format(more=more, gates=gates))
+
+    def context(self, **options: Any) -> Context:
+        """Return a fresh context: nothing is remembered from an earlier task."""
+        return open_context("1", stack="", options=Options(**options), tell=Quiet(), cwd=self.repo.path)
+
+
+_TEMPLATE: list[Path] = []
+
+
+def _template() -> Path:
+    """Gate the entry once a process: its tree, and so its receipts, are the same in every test."""
+    if not _TEMPLATE:
+        root = Path(tempfile.mkdtemp(prefix="agree-"))
+        atexit.register(shutil.rmtree, root, ignore_errors=True)
+        subprocess.run(["git", "init", "--quiet", "--bare", "-b", "main", str(root / "bare")], check=True)
+        repo = Repo.create(root / "repo")
+        repo.git("remote", "add", "origin", str(root / "bare"))
+        repo.commit("start", {**FILES, ".gitignore": "stack.toml\nkey*\n", "signers": "nobody\n"})
+        repo.git("switch", "--quiet", "-c", "feat/one")
+        tip = repo.commit("one", {"src/one.rs": "//! One.\n"})
+        repo.git("push", "--quiet", "origin", "main", "feat/one")
+        repo.git("remote", "set-url", "origin", "git@github.com:octo/tiny.git")
+        (repo.path / "stack.toml").write_text(STACK.format(more="", gates=NO_OPS))
+        gate_commit(repo.path, tip, config.load(repo.path / "stack.toml")[0].gates)
+        _TEMPLATE.append(root)
+    return _TEMPLATE[0]
+
+
+@pytest.fixture
+def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+    """Return an entry whose gates have all passed, each with a receipt."""
+    shutil.copytree(_template(), tmp_path, dirs_exist_ok=True, symlinks=True)
+    repo = Repo(tmp_path / "repo")
+    shim = tmp_path / "ssh"
+    shim.write_text(f"#!/bin/sh\nservice=${{2%% *}}\nexec git \"${{service#git-}}\" '{tmp_path}/bare'\n")
+    shim.chmod(0o700)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(shim))
+    monkeypatch.setenv("GIT_SSH_VARIANT", "simple")
+    hub = Hub(repo.head())
+    monkeypatch.setattr(context_module, "GitHub", lambda *_: hub)
+    return Ground(repo, hub)
+
+
+def key(ground: Ground, name: str) -> Path:
+    """Make an SSH key beside the repository."""
+    path = ground.repo.path / name
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True)
+    return path
+
+
+def unsigned(ground: Ground) -> None:
+    """The receipt has no signature, and stack.toml demands one."""
+    _signing(ground)
+    signing.signature_path(ground.path).unlink()
+
+
+def foreign(ground: Ground) -> None:
+    """The receipt is signed with a key that nobody trusts."""
+    _signing(ground)
+    assert signing.sign(ground.path, str(key(ground, "key2"))) == ""
+
+
+def _signing(ground: Ground) -> None:
+    """Let every receipt be signed by somebody who is trusted."""
+    own = key(ground, "key")
+    signers = ground.repo.path / "key.signers"
+    signers.write_text(f"tess {Path(f'{own}.pub').read_text()}")
+    ground.stack(f'sign = "{own}"\nsigners = "{signers}"')
+    for path in ground.store.directory.glob("*.json"):
+        assert signing.sign(path, str(own)) == ""
+
+
+def other_toolchain(ground: Ground) -> None:
+    """Another compiler gave the verdict."""
+    ground.instead(toolchain=Toolchain("rustc 1.0.0 (a59de37e9 2015-05-13)", "cargo 1.0.0"))
+
+
+def other_config(ground: Ground) -> None:
+    """Cargo was configured otherwise."""
+    ground.instead(config_sha256="0" * 64)
+
+
+def newer_failure(ground: Ground) -> None:
+    """The same question failed later on."""
+    ground.put(exit_code=1, started=ground.receipt.started.replace("+00:00", "999+00:00"))
+
+
+def older_failure(ground: Ground) -> None:
+    """The same question failed before."""
+    ground.put(exit_code=1, started="2020-01-01T00:00:00+00:00")
+
+
+def only_failure(ground: Ground) -> None:
+    """It failed."""
+    ground.instead(exit_code=1)
+
+
+def from_the_future(ground: Ground) -> None:
+    """It says that it has not begun yet."""
+    ground.instead(started="2099-01-01T00:00:00+00:00")
+
+
+def corrupt(ground: Ground) -> None:
+    """A bit of the file has flipped."""
+    ground.path.write_bytes(ground.path.read_bytes().replace(b"PASSED", b"PASSEd"))
+
+
+def other_command(ground: Ground) -> None:
+    """stack.toml has another command now."""
+    ground.stack(gates=NO_OPS.replace('[gates.test]\nrun = ["true"]', '[gates.test]\nrun = ["true", "now"]'))
+
+
+def other_environment(ground: Ground) -> None:
+    """stack.toml has another environment now."""
+    ground.stack(
+        gates=NO_OPS.replace(
+            '[gates.test]\nrun = ["true"]\nenv = {}', '[gates.test]\nrun = ["true"]\nenv = {A = "1"}'
+        )
+    )
+
+
+def other_tree(ground: Ground) -> None:
+    """It is of another tree."""
+    ground.instead(tree="1" * 40)
+
+
+WRONG: dict[Callable[[Ground], None], str | None] = {
+    unsigned: "stale", foreign: "stale", other_toolchain: "stale", other_config: "stale", newer_failure: "flaky",
+    older_failure: "flaky", only_failure: "failed", from_the_future: None, corrupt: None, other_command: "stale",
+    other_environment: "stale", other_tree: None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tamper", WRONG, ids=lambda tamper: str(tamper.__name__))
+def test_no_task_takes_a_bad_receipt_for_a_pass(ground: Ground, tamper: Callable[[Ground], None]) -> None:
+    """Push, note, checklist, status, land, report, receipts and gates: the same verdict, never a pass."""
+    tamper(ground)
+    verdict = WRONG[tamper]
+    tip = ground.repo.head()
+
+    with pytest.raises(Refused, match="the gates have not passed") as refused:
+        require_gates(ground.context(), tip)
+    with pytest.raises(Refused, match="the gates have not passed"):
+        wait.perform(ground.context(require="gates"))
+    assert [line.split(":")[0] for line in refused.value.why.splitlines()[:-1]] == ["test"]
+    assert "test: " + (verdict or "not run") in refused.value.why
+
+    text = note.text_of(ground.context())
+    assert "- [ ] **test**" in text
+    assert text.count("- [x] **") == 5
+
+    line = next(each for each in checklist.evaluate(ground.context()) if "gates" in each.text)
+    assert (line.state, set(line.receipts)) == (LineState.OPEN, set(GATES) - {"test"})
+    assert f"test {verdict or 'not run'}" in line.evidence
+
+    (entry,) = stack_data(status.look(ground.context(), offline=True))["entries"]
+    assert entry["gates"] == {**dict.fromkeys(GATES, "passed"), "test": verdict}
+
+    (reported,) = html.data(report.gather(ground.context(), offline=True))["evidence"]
+    told = {each["name"]: each["outcome"]["verdict"] if each["outcome"] else None for each in reported["gates"]}
+    assert told == entry["gates"]
+
+    listed = receipts_workflow.listed(ground.context().git, ground.context().stack)
+    proving = {each.receipt.gate for each in listed if each.receipt and each.standing == "passed"}
+    assert proving == set(GATES) - {"test"}
+
+    settings = ground.context().stack.gates
+    gated, kept = gate_commit(ground.repo.path, tip, settings, only=("test", "fmt"))
+    assert not gated.reused or gated.verdict is Verdict.FLAKY
+    assert kept.reused
+
+
+def test_every_task_takes_good_receipts(ground: Ground) -> None:
+    """The control of the test above: untouched, the same receipts are a pass everywhere."""
+    tip = ground.repo.head()
+    require_gates(ground.context(), tip)
+    assert wait.perform(ground.context(require="gates")).label == "ready to land"
+    assert note.text_of(ground.context()).count("- [x] **") == 6
+    line = next(each for each in checklist.evaluate(ground.context()) if "gates" in each.text)
+    assert line.state is LineState.DONE
+    (row,) = status.look(ground.context(), offline=True).entries
+    assert {outcome.verdict for _, outcome in row.gates if outcome} == {Verdict.PASSED}
+    listed = receipts_workflow.listed(ground.context().git, ground.context().stack)
+    assert {each.standing for each in listed} == {"passed"}
+    assert all(each.reused for each in gate_commit(ground.repo.path, tip, ground.context().stack.gates))
+
+
+def test_a_flaky_gate_counts_where_it_is_accepted_by_name(ground: Ground) -> None:
+    """`--accept-flaky test` settles it for the push; a gate that only ever failed cannot be accepted so."""
+    older_failure(ground)
+    require_gates(ground.context(accept_flaky=frozenset({"test"})), ground.repo.head())
+    for path in ground.store.directory.glob("*-test-*.json"):
+        if Receipt.from_statement(json.loads(path.read_bytes())).passed:
+            path.unlink()
+    with pytest.raises(Refused, match="have not passed"):
+        require_gates(ground.context(accept_flaky=frozenset({"test"})), ground.repo.head())
+
+
+def test_verify_names_what_lacks_a_trusted_signature(ground: Ground) -> None:
+    """An unsigned receipt and one that a stranger signed are problems, each by file."""
+    unsigned(ground)
+    problems = {each.path: each.problem for each in receipts_workflow.listed(*_of(ground)) if each.problem}
+    assert problems == {ground.path: UNSIGNED}
+    assert signing.sign(ground.path, str(key(ground, "key2"))) == ""
+    problems = {each.path: each.problem for each in receipts_workflow.listed(*_of(ground)) if each.problem}
+    assert problems == {ground.path: UNKNOWN_SIGNER}
+
+
+def test_with_a_key_alone_only_its_own_signatures_count(ground: Ground) -> None:
+    """`sign` without `signers`: receipts that this key signed count, no others."""
+    own = key(ground, "key")
+    ground.stack(f'sign = "{own}"')
+    for path in ground.store.directory.glob("*.json"):
+        assert signing.sign(path, str(own)) == ""
+    require_gates(ground.context(), ground.repo.head())
+    assert signing.sign(ground.path, str(key(ground, "key2"))) == ""
+    with pytest.raises(Refused, match="have not passed"):
+        require_gates(ground.context(), ground.repo.head())
+
+
+def test_signers_in_the_repository_are_trunks(ground: Ground) -> None:
+    """A relative `signers` is read from trunk: an entry that adds its own key to the file trusts nobody by it."""
+    own = key(ground, "key")
+    ground.stack(f'sign = "{own}"\nsigners = "signers"')
+    for path in ground.store.directory.glob("*.json"):
+        assert signing.sign(path, str(own)) == ""
+    line = f"tess {Path(f'{own}.pub').read_text()}"
+    (ground.repo.path / "signers").write_text(line)
+    with pytest.raises(Refused, match="have not passed"):
+        require_gates(ground.context(), ground.repo.head())
+    ground.repo.git("stash", "--quiet")
+    ground.repo.git("switch", "--quiet", "main")
+    ground.repo.commit("trust tess", {"signers": line})
+    ground.repo.git("push", "--quiet", "origin", "main")
+    ground.repo.git("switch", "--quiet", "feat/one")
+    require_gates(ground.context(), ground.repo.head())
+
+
+@pytest.mark.parametrize("name", ["not-there", "/not/there", "../signers"])
+def test_a_file_of_signers_that_is_missing_is_an_error_of_stack_toml(ground: Ground, name: str) -> None:
+    """Exit code 2 in every task that counts receipts: without the file nobody can be trusted."""
+    ground.stack(f'signers = "{name}"')
+    tip, stack = ground.repo.head(), ground.context().stack
+    for count in (
+        lambda: require_gates(ground.context(), tip),
+        lambda: status.look(ground.context(), offline=True),
+        lambda: receipts_workflow.listed(*_of(ground)),
+        lambda: receipts_workflow.pull(*_of(ground)),
+        lambda: gate_commit(ground.repo.path, tip, stack.gates),
+    ):
+        with pytest.raises(UsageError, match=r"gates\.signers: .* cannot be read") as refused:
+            count()
+        assert refused.value.code == 2
+
+
+def _of(ground: Ground) -> tuple[Git, Stack]:
+    context = ground.context()
+    return context.git, context.stack
+
+
+def test_the_toolchain_that_the_tree_names_is_the_one_that_counts(ground: Ground) -> None:
+    """rust-toolchain.toml in the entry's tree chooses what compiles now, whatever is checked out."""
+    tip = ground.repo.commit("pin", {"rust-toolchain.toml": '[toolchain]\nchannel = "no-such-toolchain"\n'})
+    tree = Git(ground.repo.path).tree(tip)
+    ground.put(tree=tree, commit=tip)
+    ground.repo.git("switch", "--quiet", "--detach", "main")
+    ((_, outcome),) = [each for each in gates_for(ground.context(), tip) if each[0] == "test"]
+    assert outcome is not None
+    assert (outcome.verdict, "now it is no toolchain" in outcome.diagnosis) == (Verdict.STALE, True)
