@@ -7,11 +7,12 @@ the repository, the rules of stack.toml.
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from trunkline.adapters import cargo, signing, worktrees
+from trunkline.adapters import bwrap, cargo, signing, sources, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
@@ -42,9 +43,11 @@ class Surroundings:
 
     Attributes:
         git: the repository.
+        sandbox: rustup and cargo, which read the tree's `rust-toolchain`, run in the sandbox.
     """
 
     git: Git
+    sandbox: bool = False
     _tools: dict[tuple[tuple[str, str], ...], Tools] = field(default_factory=dict, repr=False)
     _config: list[str] = field(default_factory=list, repr=False)
 
@@ -61,21 +64,26 @@ class Surroundings:
             sorted((path, line.split()[2]) for line in listed if line for path in [line.partition("\t")[2]])
         )
         if blobs not in self._tools:
-            self._tools[blobs] = Tools(self._place(blobs, root))
+            home = self._home(blobs)
+            (home / root).mkdir(parents=True, exist_ok=True)
+            self._tools[blobs] = Tools(home / root, sources.wrap_for(home, sandbox=self.sandbox))
         return self._tools[blobs]
 
-    def _place(self, blobs: Sequence[tuple[str, str]], root: str) -> Path:
-        base = worktrees.work_dir(self.git.common_dir())
-        if not blobs:
-            return base
-        home = private_directory(private_directory(base / "toolchains") / "-".join(blob[:12] for _, blob in blobs))
+    def toolchain(self, gate: Gate, tree: Oid, root: str) -> Toolchain:
+        """Return the toolchain that would compile for a gate; empty where it or the sandbox is missing."""
+        if not (shutil.which("rustc") and shutil.which("cargo")) or (self.sandbox and bwrap.lacking()):
+            return Toolchain("", "")
+        return self.tools(tree, root).toolchain(gate.argv)
+
+    def _home(self, blobs: Sequence[tuple[str, str]]) -> Path:
+        """Return a directory that holds these files alone, beside the gates' work trees."""
+        base = private_directory(worktrees.work_dir(self.git.common_dir()) / "toolchains")
+        home = private_directory(base / ("-".join(blob[:12] for _, blob in blobs) or "none"))
         for path, blob in blobs:
             target = home / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(self.git.fact("cat-file", "blob", blob).stdout)
-        place = home / root
-        place.mkdir(parents=True, exist_ok=True)
-        return place
+        return home
 
     def config(self) -> str:
         """Return the hash of cargo's configuration outside the tree, as the gates' work trees have it."""
@@ -184,7 +192,7 @@ def of_commit(
         signing.allowed_signers(git, settings)  # a missing file is an error, whether there are receipts or not
     tree = git.tree(commit)
     known = known or known_receipts(git, tree, settings)
-    here = surroundings or Surroundings(git)
+    here = surroundings or Surroundings(git, settings.sandbox)
     found = {}
     for gate in gates:
         if ran(known, gate, tree):
@@ -197,7 +205,7 @@ def of_commit(
 def query_on(gate: Gate, tree: Oid, settings: GateSettings, here: Surroundings) -> ReceiptQuery:
     """Return the query of a gate; where gates run elsewhere, what compiles there is known only while they run."""
     if settings.executor == "local":
-        toolchain = here.tools(tree, settings.root).toolchain(gate.argv)
+        toolchain = here.toolchain(gate, tree, settings.root)
         return query_now(gate, tree, toolchain, here.config())
     executor = settings.executor if settings.executor == "actions" else ""
     return replace(query_of(gate, tree), executor=executor)

@@ -189,7 +189,7 @@ class Context:
     def surroundings(self) -> Surroundings:
         """Return the toolchains and cargo's configuration on this machine, looked at once until `forget`."""
         if self.seen.surroundings is None:
-            self.seen.surroundings = Surroundings(self.git)
+            self.seen.surroundings = Surroundings(self.git, self.stack.gates.sandbox)
         return self.seen.surroundings
 
     def forget_outside(self) -> None:

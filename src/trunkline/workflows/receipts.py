@@ -78,7 +78,7 @@ def _answers(git: Git, stack: Stack, found: Sequence[Listed]) -> _Answers:
     gates = {gate.name: gate for gate in catalogue(stack.gates)}
     asked = {(each.receipt.gate, each.receipt.tree) for each in found if each.receipt and each.receipt.gate in gates}
     trees = _trees(git, {tree for _, tree in asked})
-    here = proof.Surroundings(git)
+    here = proof.Surroundings(git, stack.gates.sandbox)
     answers = {}
     for name, tree in asked:
         if tree in trees:
