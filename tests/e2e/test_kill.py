@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.killing import ODD, Kill, Yard, YardLanding, records, warm
-from support.landing import BODY, Landing
+from support.landing import BODY, SLUG, Landing
 from support.repo import Repo
 from trunkline.domain.note import BEGIN, END
 
@@ -128,6 +128,22 @@ def test_continue_finishes_after_a_kill(landing: YardLanding, kill: Kill) -> Non
     go_on(landing)
     assert checkout(landing) == before
     assert_landed(landing)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
+def test_killed_while_git_unpacked_a_fetch(grounds: Yard, part: float) -> None:
+    """The commits are there, a part of what they are made of is not: the same command again fetches the rest."""
+    with grounds.prepared("not fetched", merged=True) as landing:
+        clone, bare = landing.clone, Repo(landing.github.bare(SLUG))
+        held, before = landing.clone.head("origin/main"), clone.refs()
+        new = [line.split()[0] for line in bare.git("rev-list", "--objects", "main", f"^{held}").splitlines()]
+        assert landing.kill(Kill("fetch", "before", 0), "rebase", "--pr", "519").code == -9
+        clone.unpack(bare, new[: 1 + int(part * (len(new) - 1))])
+        assert clone.git("cat-file", "-t", landing.remote_head("main")) == "commit"
+        assert clone.refs() == before
+        go_on(landing)
+        assert_landed(landing)
+        assert "missing" not in clone.git("fsck", "--connectivity-only")
 
 
 FAULTS = [Kill("process", when, number) for when in ODD for number in range(3, PROCESSES, 1 if SOAK else 40)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +70,15 @@ class Repo:
         """Return every ref."""
         lines = self.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
         return dict(line.split() for line in lines)
+
+    def unpack(self, source: Repo, names: Sequence[str]) -> None:
+        """Take objects of another repository, each a file: what a fetch leaves that was killed while it unpacked."""
+        packed = subprocess.run(
+            ["git", "pack-objects", "--stdout", "--quiet"], cwd=source.path, capture_output=True, check=True,
+            input="".join(f"{name}\n" for name in names).encode(),
+        )  # fmt: skip
+        unpacking = ["git", "unpack-objects", "-q"]
+        subprocess.run(unpacking, cwd=self.path, input=packed.stdout, check=True, capture_output=True)
 
     @property
     def adapter(self) -> Git:

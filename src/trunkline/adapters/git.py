@@ -47,7 +47,9 @@ class Git:
     Attributes:
         cwd: a directory inside a work tree, or a git directory.
         echo: told each mutation, as a person would type it.
-        present: commits known to be here (nothing of ours removes any).
+        existing: commits known to exist, whatever they reach (nothing of ours removes any).
+        complete: commits proven to exist with everything that they reach.
+        referenced: object ids that refs held when they were read; git keeps what a ref reaches.
         trees: commit -> its tree, as far as read or written.
         commits: the commits read so far; those that are `patched` with their patch ids.
         backups: run -> the backup refs that it made.
@@ -61,7 +63,9 @@ class Git:
 
     cwd: Path
     echo: Callable[[str], None] | None = None
-    present: set[Oid] = field(default_factory=set, repr=False, compare=False)
+    existing: set[Oid] = field(default_factory=set, repr=False, compare=False)
+    complete: set[Oid] = field(default_factory=set, repr=False, compare=False)
+    referenced: set[Oid] = field(default_factory=set, repr=False, compare=False)
     trees: dict[Oid, Oid] = field(default_factory=dict, repr=False, compare=False)
     commits: dict[Oid, Commit] = field(default_factory=dict, repr=False, compare=False)
     patched: set[Oid] = field(default_factory=set, repr=False, compare=False)
@@ -136,10 +140,15 @@ class Git:
             TrunklineError: its exit code is not one of `ok`.
         """
         assert lease.run, "a mutation needs a run that holds the lease"  # noqa: S101 -- a proof, not input
-        if self.echo is not None and told:
-            self.echo(told)
+        if told:
+            self.say(told)
         self._hand_over(settled=True)
         return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
+
+    def say(self, command: str) -> None:
+        """Report a command that ran, as a person would type it."""
+        if self.echo is not None:
+            self.echo(command)
 
     @contextlib.contextmanager
     def talking(self, lease: Lease, *args: str) -> Iterator[None]:
@@ -215,14 +224,14 @@ class Git:
 
     def resolve(self, revision: str) -> Oid | None:
         """Return the commit that `revision` names, or None when it names none here."""
-        if revision in self.present:
+        if revision in self.existing:
             return oid(revision)
         done = self.query(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", ok=(0, 1, 128)
         )
         if done.returncode != 0:
             return None
-        self.present.add(oid(done.text))
+        self.existing.add(oid(done.text))
         return oid(done.text)
 
     def tree(self, commit: Oid) -> Oid:
@@ -252,7 +261,8 @@ class Git:
         """Take what whoever started us has asked git already, instead of three processes more."""
         asked = ("rev-parse", "--path-format=absolute", "--git-common-dir")
         self._facts[self.cwd, asked, b""] = proc.Completed(asked, 0, os.fsencode(common_dir), b"", 0.0)
-        self.present.add(commit)
+        self.existing.add(commit)
+        self.complete.add(commit)
         self.trees[commit] = tree
 
     def refuse_old(self) -> None:
@@ -283,4 +293,5 @@ def _failure(done: proc.Completed, *, network: bool) -> TrunklineError:
     kind: type[TrunklineError] = UsageError if done.returncode in {1, 128, 129} and not network else OutsideFailed
     if network and passes(done.error_text):
         kind = Transient
-    return kind(what, why=f"exit code {done.returncode}", command=done.typed, stderr=done.error_text)
+    why, full = f"exit code {done.returncode}", "No space left on device" in done.error_text
+    return kind(what, why=why, command=done.typed, stderr=done.error_text, next_command="df ." if full else ())

@@ -10,20 +10,21 @@ from trunkline.adapters.git import Git
 from trunkline.adapters.graph import Graph
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import BranchName, Oid, branch_ref, oid
+from trunkline.kernel.proc import Completed
 
 
 def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
     """Return commits as stored, in the order asked for.
 
     Raises:
-        Defect: one is not a commit of this repository.
-        OutsideFailed: what git answers is no such list.
+        Defect: one is not a commit.
+        OutsideFailed: one is missing, or what git answers is no such list.
     """
     unread = [name for name in dict.fromkeys(oids) if name not in git.commits]
     for name, commit in objects.read(git, unread, b"commit", _commit):
         git.commits[name] = commit
         git.trees[name] = commit.tree
-        git.present.add(name)
+        git.existing.add(name)
     return tuple(git.commits[name] for name in oids)
 
 
@@ -49,7 +50,9 @@ def load(git: Git, tips: Iterable[Oid]) -> None:
         return
     graph = Graph(root)
     git.graphs[:] = [graph]
-    for commit in read_commits(git, [oid(line) for line in reversed(listed)]):
+    found = [oid(line) for line in reversed(listed)]
+    git.complete.update(found)  # the tips are, and reach them
+    for commit in read_commits(git, found):
         graph.add(commit.oid, commit.parents)
 
 
@@ -63,6 +66,7 @@ def chain(git: Git, base: Oid, tip: Oid, *, patch_ids: bool = False) -> tuple[Co
     if found is None:
         listed = git.fact("rev-list", "--topo-order", "--reverse", "--end-of-options", f"{base}..{tip}").text.split()
         found = tuple(oid(line) for line in listed)
+    _prove(git, [tip], found)
     commits = read_commits(git, found)
     return with_patch_ids(git, commits) if patch_ids else commits
 
@@ -73,11 +77,18 @@ def reachable(git: Git, tips: Iterable[Oid], excluding: Iterable[Oid]) -> tuple[
     if not wanted:
         return ()
     found = _known(git, wanted, excluding)
-    if found is not None:
-        return read_commits(git, found)
-    revisions = "".join(f"{name}\n" for name in wanted) + "".join(f"^{name}\n" for name in excluding)
-    listed = git.fact("rev-list", "--topo-order", "--reverse", "--stdin", stdin=revisions.encode()).text.split()
-    return read_commits(git, [oid(line) for line in listed])
+    if found is None:
+        revisions = "".join(f"{name}\n" for name in wanted) + "".join(f"^{name}\n" for name in excluding)
+        listed = git.fact("rev-list", "--topo-order", "--reverse", "--stdin", stdin=revisions.encode()).text.split()
+        found = tuple(oid(line) for line in listed)
+    _prove(git, wanted, found)
+    return read_commits(git, found)
+
+
+def _prove(git: Git, tips: Sequence[Oid], reached: Sequence[Oid]) -> None:
+    """Take what complete commits reach as complete."""
+    if all(tip in git.complete or tip in git.referenced for tip in tips):
+        git.complete.update(reached)
 
 
 def _known(git: Git, tips: Sequence[Oid], excluding: Sequence[Oid]) -> tuple[Oid, ...] | None:
@@ -137,18 +148,59 @@ def reflog(git: Git, branch: BranchName) -> tuple[Oid, ...]:
 
 
 def has_object(git: Git, name: Oid) -> bool:
-    """Say whether the repository has this commit."""
+    """Return whether the repository has this commit and everything that it reaches."""
     return not missing(git, [name])
 
 
 def missing(git: Git, names: Iterable[Oid]) -> frozenset[Oid]:
-    """Return those of the commits that the repository has not; what it once had, it has."""
-    unknown = [name for name in dict.fromkeys(names) if name not in git.present]
-    if unknown:
-        asked = "".join(f"{name}\n" for name in unknown).encode()
+    """Return those of the commits that the repository lacks, or of which it lacks a commit, a tree or a file.
+
+    A fetch that was interrupted leaves the newest commits without what they are made of: git writes the commits of a
+    pack first. That a commit exists therefore proves nothing about what it reaches; see `_incomplete`.
+    """
+    unknown = [name for name in dict.fromkeys(names) if name not in git.complete]
+    unread = [name for name in unknown if name not in git.existing]
+    if unread:
+        asked = "".join(f"{name}\n" for name in unread).encode()
         lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).lines
-        git.present.update(oid(line.split()[0]) for line in lines if line.endswith(" commit"))
-    return frozenset(name for name in unknown if name not in git.present)
+        git.existing.update(oid(line.split()[0]) for line in lines if line.endswith(" commit"))
+    existing = [name for name in unknown if name in git.existing]
+    git.complete.update(set(existing) - _incomplete(git, existing))
+    return frozenset(name for name in unknown if name not in git.complete)
+
+
+def _incomplete(git: Git, names: Sequence[Oid]) -> frozenset[Oid]:
+    """Return those of these existing commits that reach something which the repository lacks.
+
+    The check of `git fetch` before it moves a ref (git's connected.c): everything that is reached from the commits
+    and from no ref is looked up. What refs reach is complete, so a commit that a ref holds costs nothing, and another
+    one as much as it has that is new.
+    """
+    unproven = [name for name in names if name not in git.referenced]
+    if not unproven or connectivity(git, unproven).returncode == 0:
+        return frozenset()
+    return frozenset(name for name in unproven if connectivity(git, [name]).returncode)
+
+
+def connectivity(git: Git, names: Iterable[Oid], *, excluding: Sequence[str] = ("--all",)) -> Completed:
+    """Look up everything that commits reach and others do not; the exit code is 0 where all of it exists.
+
+    Args:
+        git: the repository.
+        names: the commits.
+        excluding: revisions or options of git-rev-list(1); what they reach is not looked up.
+    """
+    objects_too = () if _is_partial(git) else ("--objects",)
+    revisions = "".join(f"{name}\n" for name in names).encode()
+    return git.query(
+        "rev-list", "--quiet", *objects_too, "--stdin", "--not", *excluding, ok=(0, 1, 128), stdin=revisions
+    )
+
+
+def _is_partial(git: Git) -> bool:
+    """Return whether this is a partial clone: its trees and files are fetched when they are read."""
+    found = git.fact("config", "--type=bool", "--get-regexp", r"^remote\..*\.promisor$", ok=(0, 1)).text
+    return any(line.endswith(" true") for line in found.splitlines())
 
 
 def _commit(name: Oid, raw: bytes) -> Commit:

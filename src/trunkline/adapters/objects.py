@@ -26,8 +26,8 @@ def read(git: Git, names: Sequence[Oid], kind: bytes, parse: Callable[[Oid, byte
         parse: makes something of a name and a content; a ValueError or LookupError: it is no such object.
 
     Raises:
-        Defect: one is not there, or of another kind.
-        OutsideFailed: what git answers is no such list.
+        Defect: one is of another kind.
+        OutsideFailed: one is missing, or what git answers is no such list.
     """
     if not names:
         return ()
@@ -43,6 +43,12 @@ def _split(output: bytes, names: Sequence[Oid], kind: bytes) -> Iterator[tuple[O
     for name in names:
         end = output.index(b"\n", start)
         header = output[start:end].split()
+        if header[1:] == [b"missing"]:
+            raise OutsideFailed(
+                f"{kind.decode()} {name} is missing in this repository",
+                why="a fetch was interrupted, or the disk lost it",
+                next_command="git fetch --refetch --all",
+            )
         if len(header) != 3 or header[1] != kind:  # noqa: PLR2004 -- "<oid> <type> <size>"
             raise Defect(
                 f"{name} is not a {kind.decode()} of this repository",
@@ -58,5 +64,6 @@ def make(git: Git, kind: bytes, content: bytes) -> Oid:
     """Make a commit or a tree and return its name; git gets it when it is asked about it (`adapters/pending.py`)."""
     name = git.pending.add(kind, content, git.object_format())
     if kind == b"commit":
-        git.present.add(name)
+        git.existing.add(name)
+        git.complete.add(name)  # its parents and trees are
     return name

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from trunkline.adapters.git import Git
-from trunkline.adapters.history import has_object, reachable
+from trunkline.adapters.history import connectivity, has_object, missing, reachable
 from trunkline.adapters.lease import Lease
 from trunkline.adapters.patience import passes, patiently
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import OutsideFailed, Refused, Transient, TrunklineError, UsageError
-from trunkline.domain.names import ZERO_OID, BranchName, Oid, PrNumber, branch_ref, oid
+from trunkline.domain.names import ZERO_OID, BranchName, Oid, PrNumber, branch_ref, oid, short
 from trunkline.kernel import proc
 
 BACKUPS = "refs/trunkline/backup"
@@ -41,7 +41,9 @@ def tracking_ref(remote: str, branch: BranchName) -> str:
 def read_refs(git: Git, *prefixes: str) -> dict[str, Oid]:
     """Return the refs under the given names or prefixes, by full name."""
     lines = git.query("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).lines
-    return {name: oid(value) for value, _, name in (line.partition(" ") for line in lines)}
+    found = {name: oid(value) for value, _, name in (line.partition(" ") for line in lines)}
+    git.referenced.update(found.values())
+    return found
 
 
 def remote_url(git: Git, remote: str, *, push: bool = False) -> str:
@@ -75,8 +77,15 @@ def list_remote(git: Git, remote: str, names: Sequence[str]) -> dict[str, Oid]:
     return {name: value for name, value in found.items() if name in names}  # ls-remote matches by suffix
 
 
+_FETCH = (
+    "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", "--quiet",
+)  # fmt: skip
+
+
 def fetch(git: Git, lease: Lease, remote: str, wanted: Mapping[str, str]) -> None:
     """Fetch remote refs into local refs of ours or remote-tracking refs, in one round trip.
+
+    Git itself moves the refs only once everything that they reach is there.
 
     Args:
         git: the repository.
@@ -85,21 +94,54 @@ def fetch(git: Git, lease: Lease, remote: str, wanted: Mapping[str, str]) -> Non
         wanted: full remote ref -> full local ref; every remote ref must exist.
     """
     specs = [f"+{theirs}:{ours}" for theirs, ours in wanted.items()]
-    patiently(
-        lambda: git.mutate(
-            lease, "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
-            "--quiet", "--end-of-options", remote, *specs, network=True, told=_fetch_typed(remote, wanted),
-        )
-    )  # fmt: skip
+    told = shlex.join(["git", "fetch", "--no-tags", remote, *specs])
+    arguments = (*_FETCH, "--end-of-options", remote, *specs)
+    patiently(lambda: git.mutate(lease, *arguments, network=True, told=told))
+    read_refs(git, *wanted.values())
 
 
-def follow(
+def fetch_objects(git: Git, remote: str, names: Sequence[str]) -> None:
+    """Fetch what remote refs hold, and no ref: looking moves nothing.
+
+    A fetch that was interrupted is done again in full: git takes only what a ref reaches as there already.
+    """
+    patiently(lambda: git.query(*_FETCH, "--refmap=", "--end-of-options", remote, *names, network=True))
+
+
+def incomplete(git: Git, remote: str, names: Collection[Oid]) -> OutsideFailed:
+    """Return the error for commits of which something is missing, though the remote has sent them."""
+    return _incomplete(connectivity(git, sorted(names)), remote, names)
+
+
+def _incomplete(done: proc.Completed, remote: str, names: Collection[Oid]) -> OutsideFailed:
+    listed = ", ".join(short(name) for name in sorted(names))
+    return OutsideFailed(
+        f"a part of {listed} is missing in this repository",
+        why="a fetch was interrupted, or the disk lost it; no ref was moved",
+        command=done.typed,
+        stderr=done.error_text,
+        next_command=f"git fetch --refetch {remote}",
+    )
+
+
+def _require_complete(git: Git, tips: Iterable[Oid]) -> None:
+    """Refuse commits of which anything is missing: no ref may hold them.
+
+    Raises:
+        OutsideFailed: something is.
+    """
+    lacking = missing(git, tips)
+    if lacking:
+        raise incomplete(git, "--all", lacking)
+
+
+def update_tracking_refs(
     git: Git, lease: Lease, remote: str, wanted: Mapping[str, str], held: Mapping[str, Oid], seen: Mapping[str, Oid]
 ) -> None:
-    """Let local refs hold what the remote was just seen to hold, as `fetch` does, where all of it is here already.
+    """Let local refs hold what the remote was just seen to hold, as a fetch does, where all of it is here already.
 
-    Nobody is asked again: a fetch is a second round trip to the remote. Where a ref moved meanwhile (an editor that
-    fetches), the remote has the word.
+    No second round trip to the remote. Where a ref moved meanwhile (an editor that fetches), or where something of it
+    is missing, it is fetched.
 
     Args:
         git: the repository.
@@ -107,24 +149,23 @@ def follow(
         remote: the remote's name.
         wanted: full remote ref -> full local ref.
         held: local ref -> what it holds; absent: nothing.
-        seen: remote ref -> what the remote holds; here already.
+        seen: remote ref -> what the remote holds.
     """
+    if missing(git, [seen[theirs] for theirs in wanted]):
+        fetch(git, lease, remote, wanted)
+        return
     moves = "".join(f"update {ours} {seen[theirs]} {held.get(ours, ZERO_OID)}\n" for theirs, ours in wanted.items())
-    done = git.mutate(
-        lease, "update-ref", *_message(lease, "fetch"), "--stdin", ok=(0, 128), stdin=moves.encode(),
-        told=_fetch_typed(remote, wanted),
-    )  # fmt: skip
+    done = git.mutate(lease, "update-ref", *_message(lease, "fetch"), "--stdin", ok=(0, 128), stdin=moves.encode())
     if done.returncode != 0:
         fetch(git, lease, remote, wanted)
+        return
+    for theirs, ours in wanted.items():
+        git.say(f"git update-ref {ours} {short(seen[theirs])}")
 
 
 def _message(lease: Lease, why: str) -> tuple[str, str]:
     """Return what the reflog says of a move."""
     return "-m", f"trunkline {lease.run}: {why}"
-
-
-def _fetch_typed(remote: str, wanted: Mapping[str, str]) -> str:
-    return f"git fetch {remote} " + " ".join(theirs.removeprefix("refs/heads/") for theirs in wanted)
 
 
 @contextlib.contextmanager
@@ -146,7 +187,9 @@ def move_ref(git: Git, lease: Lease, ref: str, *, new: Oid, old: Oid | None, why
 
     Raises:
         Refused: it no longer holds `old`.
+        OutsideFailed: something that `new` reaches is missing here.
     """
+    _require_complete(git, [new])
     expected = old or ZERO_OID
     if git.tell(_TRANSACTION.format(ref=ref, new=new, old=expected), len(_COMMITTED)) == _COMMITTED:
         return
@@ -207,6 +250,7 @@ def back_up_all(git: Git, lease: Lease, tips: Sequence[tuple[BranchName, Oid]]) 
     start = len(held)
     made = {f"{BACKUPS}/{lease.run}/{start + index}/{branch}": tip for index, (branch, tip) in enumerate(tips)}
     if made and not held:
+        _require_complete(git, made.values())
         lines = "".join(f"create {ref} {tip}\n" for ref, tip in made.items())
         git.mutate(
             lease, "update-ref", *_message(lease, "backup"), "--stdin", stdin=lines.encode()
@@ -383,9 +427,23 @@ def push(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> P
 
     Raises:
         Refused: the remote rejected it (protection, hook, lease); it holds what it held.
-        OutsideFailed: the remote did not answer; it may be run again.
+        OutsideFailed: the remote did not answer; it may be run again. Or something of what is pushed is missing here.
     """
+    _refuse_incomplete_push(git, remote, updates)
     return patiently(lambda: _push_once(git, lease, remote, updates))
+
+
+def _refuse_incomplete_push(git: Git, remote: str, updates: Sequence[RefUpdate]) -> None:
+    """Look up everything that a push would publish, whatever our own refs hold.
+
+    The remote would take a commit whose parts it has, though they are missing here.
+    """
+    tips = [update.new for update in updates if update.new is not None]
+    theirs = [update.old for update in updates if update.old in git.complete]
+    if tips:
+        done = connectivity(git, tips, excluding=(f"--remotes={remote}", *theirs))
+        if done.returncode:
+            raise _incomplete(done, remote, tips)
 
 
 def _push_once(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> Pushed:

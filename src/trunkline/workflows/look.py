@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from trunkline.adapters import history, refs
 from trunkline.adapters.git import Git
-from trunkline.adapters.patience import patiently
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, Oid, branch_ref
 from trunkline.domain.snapshot import LocalState, Snapshot
@@ -34,30 +33,36 @@ class World:
 def look_at_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str, Oid]:
     """Read the remote's refs of trunk, these entries and the heads below, in one ls-remote; fetch what is missing.
 
+    What is returned is complete here: every commit with everything that it reaches.
+
     Raises:
         UsageError: the remote has no trunk.
-        OutsideFailed: the remote did not answer.
+        OutsideFailed: the remote did not answer, or does not send all of it.
     """
     heads = [refs.pull_head(each.pr) for each in (*stack.below(entries[-1]), entries[-1])]
     branches = [branch_ref(each.branch) for each in entries]
-    found = refs.list_remote(git, stack.remote, [branch_ref(stack.trunk), *branches, *heads])
-    if branch_ref(stack.trunk) not in found:
-        raise UsageError(
-            f"{stack.remote} has no branch {stack.trunk}",
-            why="stack.toml names it as the trunk",
-            next_command=f"git ls-remote --heads {stack.remote}",
-        )
-    lacking = history.missing(git, found.values())
-    wanted = [name for name, tip in found.items() if tip in lacking]
-    if wanted:
-        # Objects only, no ref: looking moves nothing.
-        patiently(
-            lambda: git.query(
-                "fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
-                "--refmap=", "--quiet", "--end-of-options", stack.remote, *wanted, network=True,
+    names = [branch_ref(stack.trunk), *branches, *heads]
+    lacking: frozenset[Oid] = frozenset()
+    for _ in range(_LOOKS):
+        found = refs.list_remote(git, stack.remote, names)
+        if branch_ref(stack.trunk) not in found:
+            raise UsageError(
+                f"{stack.remote} has no branch {stack.trunk}",
+                why="stack.toml names it as the trunk",
+                next_command=f"git ls-remote --heads {stack.remote}",
             )
-        )  # fmt: skip
-    return found
+        lacking = history.missing(git, found.values())
+        if lacking:
+            refs.fetch_objects(git, stack.remote, [name for name, tip in found.items() if tip in lacking])
+            lacking = history.missing(git, found.values())
+        if not lacking:
+            return found
+        # A branch was pushed between the two requests: what it holds now was fetched.
+    raise refs.incomplete(git, stack.remote, lacking)
+
+
+_LOOKS = 3
+"""Times that the remote is read while its branches move."""
 
 
 def local_state(git: Git, branch: BranchName) -> LocalState:

@@ -36,7 +36,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     before = refs.read_refs(context.git, *wanted.values())
     stale = {theirs: ours for theirs, ours in wanted.items() if before.get(ours) != world.remote_refs[theirs]}
     if stale:
-        refs.follow(context.git, acting.lease, remote, stale, before, world.remote_refs)
+        refs.update_tracking_refs(context.git, acting.lease, remote, stale, before, world.remote_refs)
     old, new = before.get(trunk), refs.read_refs(context.git, trunk)[trunk]
     if new != world.trunk:
         context.forget()  # trunk moved between look and fetch: what follows looks again

@@ -101,9 +101,9 @@ def ensure_branch(context: Context, acting: Acting) -> LocalState:
     if refs.read_refs(context.git, tracking).get(tracking) != local.remote:
         refs.fetch(context.git, acting.lease, remote, {ref: tracking})
     refs.move_ref(context.git, acting.lease, ref, new=local.remote, old=None, why=f"from {remote}")
-    context.git.mutate(
-        acting.lease, "branch", "--quiet", f"--set-upstream-to={remote}/{local.branch}", "--", local.branch
-    )
-    context.tell.command(f"git branch --track {local.branch} {remote}/{local.branch}   # at {short(local.remote)}")
+    context.git.say(f"git update-ref {ref} {short(local.remote)}")
+    upstream = f"--set-upstream-to={remote}/{local.branch}"
+    command = f"git branch {upstream} {local.branch}"
+    context.git.mutate(acting.lease, "branch", "--quiet", upstream, "--", local.branch, told=command)
     context.forget_local()
     return context.world().local
