@@ -1,0 +1,444 @@
+"""Decide which commits of a branch are an entry's own.
+
+This is the only place where fork points are decided. `decide` is a pure function of one `Evidence` value; the rules
+are those of docs/fork-points.md. Identity (object ids) always wins over likeness (patch id, author, date, subject).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+
+from trunkline.domain.commits import Commit
+from trunkline.domain.names import Oid
+
+
+class CommitClass(Enum):
+    """What a commit of the branch is; every commit has exactly one class."""
+
+    OWN = "own"
+    PARENT = "a parent's, by object id"
+    COPY = "a copy of a parent's commit that the base already holds"
+    VANISHED = "a parent's earlier commit that the parent no longer has"
+    LIKENESS = "similar to a parent's commit"
+    REMOVED_FROM_TRUNK = "removed from trunk"
+    MERGE = "a merge without content of its own"
+    HAND_MERGE = "a merge that was resolved by hand"
+
+
+class Likeness(IntEnum):
+    """How two commits were matched, strongest first."""
+
+    SAME = 0
+    PATCH_AND_SUBJECT = 1
+    AUTHOR_DATE_SUBJECT = 2
+    AUTHOR_DATE = 3
+    SIMILAR_DIFF = 4
+
+
+@dataclass(frozen=True)
+class KnownHead:
+    """A commit that was the tip of a parent's branch at some time.
+
+    Attributes:
+        oid: the commit.
+        current: it is the tip now, or was the tip when the pull request was merged.
+        holds: the commits of the evidence's chain that are reachable from it, itself included.
+    """
+
+    oid: Oid
+    current: bool
+    holds: frozenset[Oid]
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A branch whose commits the entry may contain without owning them.
+
+    Attributes:
+        name: `#518`, or the branch's name where no entry has it.
+        heads: the known heads.
+        commits: its own commits as they are now, or as they were merged, oldest first, with patch ids.
+        rewritten: it was force-pushed at some time, or its history is not known.
+        trunk: it is trunk.
+    """
+
+    name: str
+    heads: tuple[KnownHead, ...]
+    commits: tuple[Commit, ...] = ()
+    rewritten: bool = False
+    trunk: bool = False
+
+
+def nothing_absorbed(_commits: Sequence[Commit]) -> int:
+    """Return 0: the default of `Evidence.absorbed`, for evidence without a repository."""
+    return 0
+
+
+def nothing_similar(_one: Sequence[Commit], _other: Sequence[Commit]) -> Mapping[Oid, Oid]:
+    """Return no pairs: the default of `Evidence.similar`, for evidence without a repository."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the decision is made from.
+
+    Attributes:
+        child: the entry's head as planned.
+        merge_base: the merge base of trunk and `child`.
+        chain: the commits reachable from `child` and not from trunk, oldest first, each after its parents, with
+            patch ids.
+        parents: the entries below, nearest first, the pull requests whose branches were its base, and trunk.
+        clean_merges: the merge commits of the chain whose tree is the automatic merge of their parents.
+        absorbed: return how many leading commits of a list change nothing when merged into the base, as one change.
+        similar: pair commits of two lists by their diffs, as `git range-diff` does.
+    """
+
+    child: Oid
+    merge_base: Oid
+    chain: tuple[Commit, ...]
+    parents: tuple[Parent, ...] = ()
+    clean_merges: frozenset[Oid] = frozenset()
+    absorbed: Callable[[Sequence[Commit]], int] = field(default=nothing_absorbed, compare=False)
+    similar: Callable[[Sequence[Commit], Sequence[Commit]], Mapping[Oid, Oid]] = field(
+        default=nothing_similar, compare=False
+    )
+
+
+@dataclass(frozen=True)
+class Classified:
+    """The class of one commit, and the parent and head that decide it (empty for an own commit)."""
+
+    commit: Commit
+    kind: CommitClass
+    parent: str = ""
+    head: Oid | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """Commits that a person must decide about.
+
+    Attributes:
+        kind: VANISHED, LIKENESS or REMOVED_FROM_TRUNK.
+        commits: the commits, oldest first.
+        parent: the parent that they may belong to.
+        leave_out: the fork point that leaves them out.
+        keep: the fork point that keeps them.
+    """
+
+    kind: CommitClass
+    commits: tuple[Commit, ...]
+    parent: str
+    leave_out: Oid
+    keep: Oid
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A fork point that `--fork-point` accepts, and what it keeps."""
+
+    oid: Oid
+    own: tuple[Commit, ...]
+    leaves_out: tuple[Commit, ...]
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """The decision.
+
+    Attributes:
+        own: the entry's own commits, oldest first; with open questions, without the commits in question.
+        fork: the commit below the first own commit.
+        about: where the fork point comes from, for people: "head of #518".
+        classes: the class of every commit of the chain, oldest first.
+        questions: what a person must decide; empty when the decision is certain.
+        answers: the fork points that `--fork-point` accepts, the lowest first; empty without questions.
+    """
+
+    own: tuple[Commit, ...]
+    fork: Oid
+    about: str
+    classes: tuple[Classified, ...]
+    questions: tuple[Question, ...] = ()
+    answers: tuple[Answer, ...] = ()
+
+    def of_kind(self, *kinds: CommitClass) -> tuple[Commit, ...]:
+        """Return the commits of these classes, oldest first."""
+        return tuple(each.commit for each in self.classes if each.kind in kinds)
+
+
+class InvalidForkPointError(Exception):
+    """A given fork point contradicts what object ids prove.
+
+    Attributes:
+        drops: own commits that it would leave out.
+        takes: commits of a parent that it would make own.
+    """
+
+    def __init__(self, drops: tuple[Commit, ...] = (), takes: tuple[Commit, ...] = ()) -> None:
+        super().__init__("the fork point contradicts the evidence")
+        self.drops = drops
+        self.takes = takes
+
+
+def match(
+    one: Sequence[Commit],
+    other: Sequence[Commit],
+    similar: Callable[[Sequence[Commit], Sequence[Commit]], Mapping[Oid, Oid]] = nothing_similar,
+) -> dict[Oid, tuple[Oid, Likeness]]:
+    """Pair the commits of two lists one to one: a commit that is paired is used up.
+
+    Args:
+        one: commits, oldest first.
+        other: commits, oldest first.
+        similar: pairs what is left by diff.
+
+    Returns:
+        For each paired commit of `one` its partner in `other` and how they were paired.
+    """
+    pairs: dict[Oid, tuple[Oid, Likeness]] = {}
+    left, free = list(one), list(other)
+    for likeness, key in _KEYS:
+        by_key: dict[Hashable, list[Commit]] = {}
+        for commit in free:
+            if (value := key(commit)) is not None:
+                by_key.setdefault(value, []).append(commit)
+        for commit in left:
+            if partners := by_key.get(key(commit)):
+                pairs[commit.oid] = (partners.pop(0).oid, likeness)
+        used = {partner for partner, _ in pairs.values()}
+        left = [commit for commit in left if commit.oid not in pairs]
+        free = [commit for commit in free if commit.oid not in used]
+    if left and free:
+        names = {commit.oid for commit in left}, {commit.oid for commit in free}
+        for mine, partner in similar(left, free).items():
+            if mine in names[0] and partner in names[1]:
+                pairs[mine] = (partner, Likeness.SIMILAR_DIFF)
+                names[1].discard(partner)
+    return pairs
+
+
+def _patch_and_subject(commit: Commit) -> Hashable:
+    return (commit.patch_id, commit.subject) if commit.patch_id else None
+
+
+_KEYS: tuple[tuple[Likeness, Callable[[Commit], Hashable]], ...] = (
+    (Likeness.SAME, lambda commit: commit.oid),
+    (Likeness.PATCH_AND_SUBJECT, _patch_and_subject),
+    (Likeness.AUTHOR_DATE_SUBJECT, lambda commit: (commit.author, commit.subject)),
+    (Likeness.AUTHOR_DATE, lambda commit: commit.author),  # the author line carries name, email and date
+)
+
+
+def decide(evidence: Evidence, *, given: Oid | None = None) -> Ownership:
+    """Classify every commit of the chain.
+
+    Args:
+        evidence: what was observed.
+        given: the fork point that a person chose; it settles questions and never overrules object ids.
+
+    Raises:
+        InvalidForkPointError: `given` would leave out own commits, or make a parent's commits own.
+    """
+    return _Decision(evidence).result(given)
+
+
+class _Decision:
+    """One decision: the classes so far, by object id."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self.by_oid = {commit.oid: commit for commit in evidence.chain}
+        self.found: dict[Oid, Classified] = {}
+        self._by_identity()
+        self._merges()
+        self._vanished()
+        self._likeness()
+        for commit in evidence.chain:
+            self.found.setdefault(commit.oid, Classified(commit, CommitClass.OWN))
+
+    def _by_identity(self) -> None:
+        """Rules 1 and 5: a parent's known heads hold its commits; trunk's earlier commits were removed."""
+        ordered = [
+            (parent, head)
+            for current in (True, False)
+            for parent in self.evidence.parents
+            for head in parent.heads
+            if head.current is current
+        ]
+        # An entry's claim comes before trunk's: a branch that was once pushed to trunk by mistake stays its own.
+        for parent, head in sorted(ordered, key=lambda pair: pair[0].trunk):
+            kind = CommitClass.REMOVED_FROM_TRUNK if parent.trunk else CommitClass.PARENT
+            for name in head.holds & self.by_oid.keys():
+                self.found.setdefault(name, Classified(self.by_oid[name], kind, parent.name, head.oid))
+
+    def _merges(self) -> None:
+        """Rule 6: a merge that brings no own commit from a second side is no commit of the entry's."""
+        for commit in self.evidence.chain:
+            if commit.oid in self.found or len(commit.parents) < 2:  # noqa: PLR2004 -- a merge
+                continue
+            sides = sorted((self._unclaimed_below(parent) for parent in commit.parents), key=len)
+            if all(side <= sides[-1] for side in sides):
+                clean = commit.oid in self.evidence.clean_merges
+                kind = CommitClass.MERGE if clean else CommitClass.HAND_MERGE
+                self.found[commit.oid] = Classified(commit, kind)
+
+    def _unclaimed_below(self, tip: Oid) -> frozenset[Oid]:
+        return frozenset(
+            name for name in self.below(tip) if name not in self.found or self.found[name].kind is CommitClass.OWN
+        )
+
+    def below(self, tip: Oid) -> frozenset[Oid]:
+        """Return the commits of the chain reachable from a commit, itself included."""
+        found: set[Oid] = set()
+        todo = [tip]
+        while todo:
+            name = todo.pop()
+            if name in self.by_oid and name not in found:
+                found.add(name)
+                todo.extend(self.by_oid[name].parents)
+        return frozenset(found)
+
+    def _vanished(self) -> None:
+        """Rule 2: of what only an earlier head gives to a parent, the topmost run that the parent no longer has."""
+        for parent in self.evidence.parents:
+            if parent.trunk:
+                continue
+            current = frozenset[Oid]().union(*(head.holds for head in parent.heads if head.current))
+            old = [
+                each.commit
+                for each in self._classified()
+                if each.kind is CommitClass.PARENT and each.parent == parent.name and each.commit.oid not in current
+            ]
+            pairs = match(old, parent.commits, self.evidence.similar)
+            for commit in reversed(old):
+                if commit.oid in pairs:
+                    break
+                if len(commit.parents) < 2:  # noqa: PLR2004 -- a merge has no counterpart to be matched with
+                    head = self.found[commit.oid].head
+                    self.found[commit.oid] = Classified(commit, CommitClass.VANISHED, parent.name, head)
+
+    def _likeness(self) -> None:
+        """Rules 3 and 4: copies of a parent's commits at the bottom of the own commits."""
+        own = [commit for commit in self.evidence.chain if commit.oid not in self.found]
+        bottom = own[:-1]  # an entry keeps at least one commit, whatever it looks like
+        for parent in self.evidence.parents:
+            if parent.trunk or not bottom:
+                continue
+            contained = any(head.holds for head in parent.heads)
+            if contained and not parent.rewritten:
+                continue
+            limit = Likeness.SIMILAR_DIFF if parent.rewritten else Likeness.AUTHOR_DATE_SUBJECT
+            run = self._matched_run(parent, bottom, limit)
+            absorbed = self.evidence.absorbed(run) if run else 0
+            for index, commit in enumerate(run):
+                kind = CommitClass.COPY if index < absorbed else CommitClass.LIKENESS
+                self.found[commit.oid] = Classified(commit, kind, parent.name)
+            bottom = bottom[len(run) :]
+
+    def _matched_run(self, parent: Parent, bottom: Sequence[Commit], limit: Likeness) -> tuple[Commit, ...]:
+        claimed = [each.commit for each in self._classified() if each.parent == parent.name]
+        used = {partner for partner, _ in match(claimed, parent.commits, self.evidence.similar).values()}
+        free = [commit for commit in parent.commits if commit.oid not in used]
+        pairs = match(bottom, free, self.evidence.similar) if free else {}
+        run = []
+        for commit in bottom:
+            if commit.oid not in pairs or pairs[commit.oid][1] > limit:
+                break
+            run.append(commit)
+        return tuple(run)
+
+    def _classified(self) -> Iterable[Classified]:
+        return (self.found[commit.oid] for commit in self.evidence.chain if commit.oid in self.found)
+
+    def result(self, given: Oid | None) -> Ownership:
+        """Return the decision, or what must be asked."""
+        classes = tuple(self.found[commit.oid] for commit in self.evidence.chain)
+        own = tuple(each.commit for each in classes if each.kind is CommitClass.OWN)
+        questions = tuple(self._questions())
+        answers = self._answers(own, questions) if questions else ()
+        if given is not None:
+            return self._settled(classes, own, given)
+        fork = self._fork(own)
+        return Ownership(own, fork, self._about(fork), classes, questions, answers)
+
+    def _fork(self, own: Sequence[Commit]) -> Oid:
+        if not own:
+            return self.evidence.child
+        first = own[0].parents
+        return first[0] if first else self.evidence.merge_base
+
+    def _about(self, fork: Oid) -> str:
+        for current, text in ((True, "head of {}"), (False, "an earlier head of {}")):
+            for parent in self.evidence.parents:
+                if any(head.oid == fork and head.current is current for head in parent.heads) and not parent.trunk:
+                    return text.format(parent.name)
+        if fork == self.evidence.merge_base:
+            return "merge base with trunk"
+        found = self.found.get(fork)
+        if found is not None and found.parent:
+            return f"last commit of {found.parent}"
+        return "below the first own commit"
+
+    def _questions(self) -> Iterable[Question]:
+        for kind in (CommitClass.REMOVED_FROM_TRUNK, CommitClass.VANISHED, CommitClass.LIKENESS):
+            by_parent: dict[str, list[Commit]] = {}
+            for each in self._classified():
+                if each.kind is kind:
+                    by_parent.setdefault(each.parent, []).append(each.commit)
+            for parent, commits in by_parent.items():
+                keep = commits[0].parents[0] if commits[0].parents else self.evidence.merge_base
+                yield Question(kind, tuple(commits), parent, leave_out=commits[-1].oid, keep=keep)
+
+    def _answers(self, own: Sequence[Commit], questions: Sequence[Question]) -> tuple[Answer, ...]:
+        disputed = [commit for question in questions for commit in question.commits]
+        found: dict[frozenset[Oid], Answer] = {}
+        for cut in dict.fromkeys(cut for question in questions for cut in (question.keep, question.leave_out)):
+            kept = self._kept(cut)
+            if kept is None or not set(own) <= set(kept) <= {*own, *disputed}:
+                continue
+            out = tuple(commit for commit in disputed if commit not in kept)
+            found.setdefault(frozenset(commit.oid for commit in kept), Answer(cut, kept, out))
+        return tuple(sorted(found.values(), key=lambda answer: len(answer.own), reverse=True))
+
+    def _kept(self, cut: Oid) -> tuple[Commit, ...] | None:
+        """Return the own commits that a fork point leaves; None: it does not lie on the branch."""
+        if cut not in self.by_oid and cut != self.evidence.merge_base and cut not in self._roots():
+            return None
+        below = self.below(cut)
+        fixed = {CommitClass.MERGE, CommitClass.HAND_MERGE, CommitClass.COPY, CommitClass.PARENT}
+        return tuple(
+            commit
+            for commit in self.evidence.chain
+            if commit.oid not in below and self.found[commit.oid].kind not in fixed
+        )
+
+    def _roots(self) -> Collection[Oid]:
+        return {parent for commit in self.evidence.chain for parent in commit.parents if parent not in self.by_oid}
+
+    def _settled(self, classes: tuple[Classified, ...], own: Sequence[Commit], given: Oid) -> Ownership:
+        kept = self._kept(given)
+        if kept is None:
+            raise InvalidForkPointError
+        below = self.below(given)
+        drops = tuple(commit for commit in own if commit.oid in below)
+        takes = tuple(
+            each.commit for each in classes if each.kind is CommitClass.PARENT and each.commit.oid not in below
+        )
+        # A parent's commits above the cut are no takeover where the cut lies beside them, as after a merge.
+        takes = tuple(commit for commit in takes if given in self.below_or_roots(commit))
+        if drops or takes:
+            raise InvalidForkPointError(drops, takes)
+        names = {commit.oid for commit in kept}
+        settled = tuple(
+            Classified(each.commit, CommitClass.OWN) if each.commit.oid in names else each for each in classes
+        )
+        return Ownership(kept, given, "given by --fork-point", settled)
+
+    def below_or_roots(self, commit: Commit) -> frozenset[Oid]:
+        """Return the commits below one, and the commits outside the chain that those sit on."""
+        below = self.below(commit.oid)
+        return below | {parent for name in below for parent in self.by_oid[name].parents}

@@ -1,0 +1,365 @@
+"""Which commits are an entry's own, on synthetic evidence: examples for each rule, and its properties."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trunkline.domain.commits import Commit
+from trunkline.domain.fork_point import (
+    Classified,
+    CommitClass,
+    Evidence,
+    InvalidForkPointError,
+    KnownHead,
+    Likeness,
+    Ownership,
+    Parent,
+    decide,
+    match,
+)
+from trunkline.domain.names import Oid, oid
+
+
+def name(text: str) -> Oid:
+    """Return a made-up object id."""
+    return oid(hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+BASE = name("base")
+
+
+def commit(
+    text: str, *parents: Oid, subject: str = "", author: str = "", date: int = 0, patch: str | None = None
+) -> Commit:
+    """Return a commit whose id, subject, date and patch derive from its text unless given."""
+    line = f"{author or 'Ada'} <a@example.invalid> {date or sum(text.encode())} +0000".encode()
+    return Commit(
+        oid=name(text), parents=parents or (BASE,), tree=name(f"tree of {text}"), author=line,
+        message=(subject or text).encode() + b"\n", patch_id=name(f"patch of {text}") if patch is None else patch,
+    )  # fmt: skip
+
+
+def line(*texts: str, onto: Oid = BASE) -> tuple[Commit, ...]:
+    """Return a straight line of commits."""
+    found, below = [], onto
+    for text in texts:
+        found.append(commit(text, below))
+        below = found[-1].oid
+    return tuple(found)
+
+
+def head(tip: Commit, chain: Sequence[Commit], *, current: bool = True) -> KnownHead:
+    """Return a known head with what it holds of a straight chain."""
+    names = [each.oid for each in chain]
+    below = names[: names.index(tip.oid) + 1] if tip.oid in names else []
+    return KnownHead(tip.oid, current, frozenset(below))
+
+
+def evidence(chain: Sequence[Commit], *parents: Parent, absorbed: int = 0) -> Evidence:
+    """Return evidence for a chain; the first `absorbed` commits are proven to be in the base."""
+    return Evidence(
+        child=chain[-1].oid, merge_base=BASE, chain=tuple(chain), parents=parents,
+        absorbed=lambda commits: min(absorbed, len(commits)),
+    )  # fmt: skip
+
+
+def subjects(commits: Sequence[Commit]) -> list[str]:
+    """Return the subjects of commits."""
+    return [each.subject for each in commits]
+
+
+def test_a_parent_that_was_never_rewritten_is_decided_by_identity_alone() -> None:
+    """Own commits that look like the parent's (revert, re-apply, version bump) stay own."""
+    p1, p2, c1, c2 = line("p1", "p2", "c1", "c2")
+    twin = dataclasses.replace(c2, message=p1.message, author=p1.author, patch_id=p1.patch_id)
+    chain = (p1, p2, c1, twin)
+    found = decide(evidence(chain, Parent("#1", (head(p2, chain),), (p1, p2))))
+    assert (found.own, found.fork, found.about, found.questions) == ((c1, twin), p2.oid, "head of #1", ())
+
+
+def test_a_parent_amended_in_content_and_message_is_matched_by_author_and_date() -> None:
+    """An amend keeps the author line, so the old version at the old head is the parent's."""
+    p1, p2, _ = chain = line("p1", "p2", "c1")
+    amended = dataclasses.replace(p2, oid=name("amended"), message=b"other words\n", patch_id=name("other"))
+    parent = Parent("#1", (KnownHead(amended.oid, True, frozenset()), head(p2, chain, current=False)), (p1, amended),
+                    rewritten=True)  # fmt: skip
+    found = decide(evidence(chain, parent))
+    assert (subjects(found.own), found.fork, found.questions) == (["c1"], p2.oid, ())
+    assert found.about == "an earlier head of #1"
+
+
+def test_a_childs_commit_pushed_to_the_parent_by_mistake_is_asked_about() -> None:
+    """Of two commits with the same author line the parent's one version uses up one; the other has vanished."""
+    p1, c1, _ = chain = tuple(dataclasses.replace(each, author=b"A <a@x> 1 +0000") for each in line("p1", "c1", "c2"))
+    amended = dataclasses.replace(p1, oid=name("amended"), message=b"amended\n", patch_id="")
+    old = head(c1, chain, current=False)
+    parent = Parent("#1", (KnownHead(amended.oid, True, frozenset()), old), (amended,), rewritten=True)
+    found = decide(evidence(chain, parent))
+    (question,) = found.questions
+    assert (question.kind, subjects(question.commits)) == (CommitClass.VANISHED, ["c1"])
+    assert {answer.oid: subjects(answer.own) for answer in found.answers} == {p1.oid: ["c1", "c2"], c1.oid: ["c2"]}
+    for answer in found.answers:
+        assert decide(evidence(chain, parent), given=answer.oid).own == answer.own
+
+
+def test_only_the_topmost_vanished_run_is_asked_about() -> None:
+    """A deeper commit without a match is the parent's: something above it was recognised."""
+    p1, p2, _ = chain = line("p1", "p2", "c1")
+    again = dataclasses.replace(p2, oid=name("again"))
+    parent = Parent("#1", (KnownHead(again.oid, True, frozenset()), head(p2, chain, current=False)), (again,), True)
+    found = decide(evidence(chain, parent))
+    assert (subjects(found.own), found.questions) == (["c1"], ())
+    assert [each.kind for each in found.classes] == [CommitClass.PARENT, CommitClass.PARENT, CommitClass.OWN]
+    assert p1 in found.of_kind(CommitClass.PARENT)
+
+
+def test_copies_of_a_rewritten_parent_at_the_bottom_are_left_out_when_the_base_has_them() -> None:
+    """A hand-made rebase dragged the parent's commits along; the base provably holds them."""
+    chain = line("p1", "p2", "c1")
+    merged = tuple(dataclasses.replace(each, oid=name(f"merged {each.subject}")) for each in chain[:2])
+    parent = Parent("#1", (KnownHead(merged[1].oid, True, frozenset()),), merged)
+    found = decide(evidence(chain, parent, absorbed=2))
+    assert (subjects(found.own), found.questions) == (["c1"], ())
+    assert subjects(found.of_kind(CommitClass.COPY)) == ["p1", "p2"]
+
+
+def test_a_likeness_that_is_not_proven_is_asked_about() -> None:
+    """The commits look like the parent's, yet leaving them out would change the result."""
+    chain = line("p1", "p2", "c1")
+    merged = tuple(dataclasses.replace(each, oid=name(f"merged {each.subject}")) for each in chain[:2])
+    parent = Parent("#1", (KnownHead(merged[1].oid, True, frozenset()),), merged)
+    found = decide(evidence(chain, parent, absorbed=1))
+    assert [(question.kind, subjects(question.commits)) for question in found.questions] == [
+        (CommitClass.LIKENESS, ["p2"])
+    ]
+    assert [subjects(answer.own) for answer in found.answers] == [["p2", "c1"], ["c1"]]
+
+
+def test_a_likeness_above_the_bottom_means_nothing() -> None:
+    """An own commit re-applies a change of the parent's: not at the bottom, so it is own."""
+    chain = line("c1", "p1", "c2")
+    merged = dataclasses.replace(chain[1], oid=name("merged"))
+    parent = Parent("#1", (KnownHead(merged.oid, True, frozenset()),), (merged,), rewritten=True)
+    found = decide(evidence(chain, parent, absorbed=3))
+    assert (subjects(found.own), found.questions) == (["c1", "p1", "c2"], ())
+
+
+def test_two_branches_cut_from_trunk_in_the_same_second_stay_apart() -> None:
+    """Same author and date alone say nothing of a parent that was never force-pushed."""
+    mine, more, theirs = (commit(text, date=7) for text in ("mine", "more", "theirs"))
+    chain = (mine, dataclasses.replace(more, parents=(mine.oid,)))
+    parent = Parent("#1", (KnownHead(theirs.oid, True, frozenset()),), (theirs,))
+    found = decide(evidence(chain, parent))
+    assert (found.own, found.fork, found.about) == (chain, BASE, "merge base with trunk")
+
+
+def test_the_last_commit_of_an_entry_is_never_taken_for_a_copy() -> None:
+    """An entry of one commit that looks like the parent's is still an entry."""
+    (only,) = chain = line("p1")
+    merged = dataclasses.replace(only, oid=name("merged"))
+    parent = Parent("#1", (KnownHead(merged.oid, True, frozenset()),), (merged,), rewritten=True)
+    assert decide(evidence(chain, parent, absorbed=1)).own == (only,)
+
+
+def test_what_trunk_dropped_is_asked_about() -> None:
+    """Trunk was force-pushed without a commit that the branch sits on."""
+    dropped, c1 = chain = line("dropped", "c1")
+    trunk = Parent("main", (head(dropped, chain, current=False),), trunk=True)
+    found = decide(evidence(chain, trunk))
+    (question,) = found.questions
+    assert (question.kind, question.parent) == (CommitClass.REMOVED_FROM_TRUNK, "main")
+    assert [subjects(answer.own) for answer in found.answers] == [["dropped", "c1"], ["c1"]]
+    assert c1 in found.own
+
+
+def test_a_branch_once_pushed_to_trunk_by_mistake_belongs_to_its_entry() -> None:
+    """The entry below claims its commits before trunk's history does."""
+    p1, c1 = chain = line("p1", "c1")
+    trunk = Parent("main", (head(p1, chain, current=False),), trunk=True)
+    found = decide(evidence(chain, trunk, Parent("#1", (head(p1, chain),), (p1,))))
+    assert (found.own, found.questions) == ((c1,), ())
+
+
+def test_a_clean_merge_of_trunk_is_no_own_commit() -> None:
+    """The button "Update branch": the merge is left out, the own commits on both sides of it stay."""
+    c1 = commit("c1")
+    merge = commit("merge", c1.oid, name("trunk tip"))
+    c2 = commit("c2", merge.oid)
+    found = decide(dataclasses.replace(evidence((c1, merge, c2)), clean_merges=frozenset({merge.oid})))
+    assert (found.own, found.of_kind(CommitClass.MERGE)) == ((c1, c2), (merge,))
+
+
+def test_a_merge_resolved_by_hand_is_told_apart() -> None:
+    """Its tree is not what git merges by itself."""
+    c1 = commit("c1")
+    merge = commit("merge", c1.oid, name("trunk tip"))
+    found = decide(evidence((c1, merge)))
+    assert (found.own, found.of_kind(CommitClass.HAND_MERGE)) == ((c1,), (merge,))
+
+
+def test_a_merge_of_another_feature_branch_is_own() -> None:
+    """Both sides bring commits that belong to no parent: the entry holds a merge of its own."""
+    c1, side = commit("c1"), commit("side")
+    merge = commit("merge", c1.oid, side.oid)
+    found = decide(dataclasses.replace(evidence((c1, side, merge)), clean_merges=frozenset({merge.oid})))
+    assert merge in found.own
+
+
+@pytest.mark.parametrize(
+    ("cut", "drops", "takes"), [("c1", ["c1"], []), ("base", [], ["p1", "p2"]), ("p1", [], ["p2"])]
+)
+def test_a_given_fork_point_never_overrules_object_ids(cut: str, drops: list[str], takes: list[str]) -> None:
+    """It may not leave out own commits, nor make the parent's own."""
+    p1, p2, c1, c2 = chain = line("p1", "p2", "c1", "c2")
+    assert (c1, c2) == chain[2:]
+    parent = Parent("#1", (head(p2, chain),), (p1, p2))
+    with pytest.raises(InvalidForkPointError) as raised:
+        decide(evidence(chain, parent), given=name(cut))
+    assert (subjects(raised.value.drops), subjects(raised.value.takes)) == (drops, takes)
+
+
+def test_a_given_fork_point_off_the_branch_is_invalid() -> None:
+    """It must be a commit of the branch, or what its commits sit on."""
+    with pytest.raises(InvalidForkPointError):
+        decide(evidence(line("c1")), given=name("elsewhere"))
+
+
+def test_matching_is_one_to_one_and_strongest_first() -> None:
+    """The exact patch is paired before a commit that only shares author and date."""
+    one = (commit("a", date=1), commit("b", date=1))
+    other = (commit("x", date=1, subject="b", patch=one[1].patch_id), commit("y", date=1))
+    assert match(one, other) == {
+        one[1].oid: (other[0].oid, Likeness.PATCH_AND_SUBJECT),
+        one[0].oid: (other[1].oid, Likeness.AUTHOR_DATE),
+    }
+    assert len(match(one, other[:1])) == 1
+
+
+def test_what_nothing_else_pairs_is_paired_by_diff() -> None:
+    """As `git range-diff` does, for a parent amended with another author date."""
+    (one,), (other,) = line("a"), line("b")
+    assert match((one,), (other,), lambda left, free: {left[0].oid: free[0].oid}) == {
+        one.oid: (other.oid, Likeness.SIMILAR_DIFF)
+    }
+
+
+# --- Properties ----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def evidences(draw: st.DrawFn) -> Evidence:
+    """Draw a straight chain of commits that share authors, dates, subjects and patches, and parents in any state."""
+
+    def any_commit(text: str, below: Oid) -> Commit:
+        return commit(
+            text, below, subject=draw(st.sampled_from("stu")), author=draw(st.sampled_from("AB")),
+            date=draw(st.integers(1, 2)), patch=draw(st.sampled_from(["", "1", "2", "3"])),
+        )  # fmt: skip
+
+    chain: list[Commit] = []
+    for index in range(draw(st.integers(1, 6))):
+        chain.append(any_commit(f"chain {index}", chain[-1].oid if chain else BASE))
+    parents = []
+    for number in range(draw(st.integers(0, 3))):
+        heads = [
+            head(draw(st.sampled_from(chain)), chain, current=draw(st.booleans()))
+            for _ in range(draw(st.integers(0, 2)))
+        ]
+        known = [each for each in chain if any(each.oid in kept.holds for kept in heads if kept.current)]
+        more = [any_commit(f"parent {number} {index}", BASE) for index in range(draw(st.integers(0, 3)))]
+        rewritten = draw(st.booleans())
+        parents.append(Parent(f"#{number}", tuple(heads), (*known, *more), rewritten, trunk=number == 2))
+    absorbed = draw(st.integers(0, 6))
+    return evidence(chain, *parents, absorbed=absorbed)
+
+
+def kinds(found: Ownership) -> Mapping[Oid, CommitClass]:
+    """Return the class of each commit."""
+    return {each.commit.oid: each.kind for each in found.classes}
+
+
+@given(evidences())
+@settings(max_examples=300)
+def test_every_commit_is_in_exactly_one_class(known: Evidence) -> None:
+    """The classes list the chain, each commit once; the own commits are those of class OWN."""
+    found = decide(known)
+    assert [each.commit for each in found.classes] == list(known.chain)
+    assert found.own == found.of_kind(CommitClass.OWN)
+
+
+@given(evidences())
+@settings(max_examples=300)
+def test_identity_beats_likeness(known: Evidence) -> None:
+    """What a current head of a parent holds is never own; what no head holds is never the parent's by id."""
+    found = kinds(decide(known))
+    current = frozenset[Oid]().union(
+        *(each.holds for parent in known.parents for each in parent.heads if each.current and not parent.trunk)
+    )
+    held = frozenset[Oid]().union(*(each.holds for parent in known.parents for each in parent.heads))
+    assert all(found[each] is CommitClass.PARENT for each in current)
+    assert all(found[each] is not CommitClass.PARENT for each in found.keys() - held)
+
+
+@given(evidences(), st.randoms(use_true_random=False))
+@settings(max_examples=300)
+def test_more_of_the_same_changes_nothing(known: Evidence, random: object) -> None:
+    """Pushing the same head twice, or adding a parent that shares nothing, changes no class."""
+    assert random is not None
+    doubled = tuple(dataclasses.replace(parent, heads=parent.heads * 2) for parent in known.parents)
+    stranger = commit("stranger", subject="x", author="C", date=9, patch="9")
+    beside = Parent("#9", (KnownHead(stranger.oid, True, frozenset()),), (stranger,))
+    again = dataclasses.replace(known, parents=(*doubled, beside))
+    assert kinds(decide(again)) == kinds(decide(known))
+
+
+@given(evidences())
+@settings(max_examples=300)
+def test_every_offered_answer_is_accepted_and_settles(known: Evidence) -> None:
+    """Each answer leaves no question, keeps all certain own commits and only adds commits in question."""
+    found = decide(known)
+    disputed = {each.oid for question in found.questions for each in question.commits}
+    assert bool(found.answers) == bool(found.questions)
+    for answer in found.answers:
+        settled = decide(known, given=answer.oid)
+        assert (settled.own, settled.questions) == (answer.own, ())
+        assert {each.oid for each in found.own} <= {each.oid for each in settled.own}
+        assert {each.oid for each in settled.own} - {each.oid for each in found.own} <= disputed
+
+
+@given(evidences(), st.text(alphabet="xyz", min_size=1, max_size=3))
+@settings(max_examples=200)
+def test_relabelling_changes_nothing(known: Evidence, suffix: str) -> None:
+    """Other object ids and other names of parents: the same classes."""
+
+    def renamed(each: Oid) -> Oid:
+        return each if each == BASE else name(each + suffix)
+
+    def moved(each: Commit) -> Commit:
+        return dataclasses.replace(each, oid=renamed(each.oid), parents=tuple(renamed(p) for p in each.parents))
+
+    again = dataclasses.replace(
+        known,
+        child=renamed(known.child),
+        chain=tuple(moved(each) for each in known.chain),
+        parents=tuple(
+            dataclasses.replace(
+                parent,
+                name=parent.name + suffix,
+                heads=tuple(
+                    KnownHead(renamed(each.oid), each.current, frozenset(map(renamed, each.holds)))
+                    for each in parent.heads
+                ),
+                commits=tuple(moved(each) for each in parent.commits),
+            )
+            for parent in known.parents
+        ),
+    )
+    before: Sequence[Classified] = decide(known).classes
+    after: Sequence[Classified] = decide(again).classes
+    assert [each.kind for each in after] == [each.kind for each in before]
