@@ -1,4 +1,4 @@
-"""Fork points decided on real histories: every way a parent is merged, amended, moved, and what must stop."""
+"""Fork points decided on real histories: every way a parent is merged, amended, moved, and what must be asked."""
 
 from __future__ import annotations
 
@@ -8,45 +8,56 @@ import pytest
 
 from support.repo import Repo
 from trunkline.adapters import history
-from trunkline.domain import forkpoint
-from trunkline.domain.commits import CommitSet
-from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.forkpoint import Evidence, ParentHead, Source, Standing
-from trunkline.domain.names import Oid, PrNumber
-
-PARENT = PrNumber(1)
+from trunkline.domain.commits import Commit
+from trunkline.domain.fork_point import CommitClass, Evidence, InvalidForkPointError, KnownHead, Parent, decide
+from trunkline.domain.names import Oid
+from trunkline.workflows import parents
 
 
 def evidence(
     repo: Repo,
     *,
     current: Oid | None,
-    merge: Oid | None,
+    merge: Oid | None = None,
     older: Sequence[Oid] = (),
     child: str = "child",
-    recorded: Oid | None = None,
 ) -> Evidence:
-    """Gather the evidence as the workflow does, from a repository alone."""
+    """Gather the evidence as the workflow does, from a repository alone.
+
+    Args:
+        repo: the repository; its trunk is `main`.
+        current: the parent's head; None: there is no parent.
+        merge: the commit on trunk that the parent was merged as.
+        older: heads that the parent was force-pushed from.
+        child: the entry's branch.
+    """
     git, trunk, tip = repo.adapter, repo.head("main"), repo.head(child)
     base = history.merge_base(git, trunk, tip)
     assert base is not None
-    before = [git.resolve(f"{merge}^1")] if merge else []
-    excluded = [name for name in before if name]
-    heads = [ParentHead(f"#{PARENT}", current, current=True)] if current else []
-    merged = history.reachable(git, [current], excluded) if current else ()
-    known = history.reachable(git, [*older, *([current] if current else [])], excluded)
+    chain = history.with_patch_ids(git, history.reachable(git, [tip], [trunk]))
+    names = {commit.oid for commit in chain}
+
+    def known(head: Oid) -> KnownHead:
+        held = frozenset(commit.oid for commit in history.reachable(git, [head], [trunk]))
+        return KnownHead(head, head == current, held & names)
+
+    before = git.resolve(f"{merge}^1") if merge else trunk
+    heads = tuple(known(head) for head in ([current] if current else []) + list(older))
+    commits = history.with_patch_ids(git, history.reachable(git, [current], [before or trunk])) if current else ()
     return Evidence(
-        trunk=trunk,
-        child=tip,
-        merge_base=base,
-        chain=history.chain(git, base, tip, patch_ids=True),
-        heads=(*heads, *(ParentHead(f"#{PARENT}", head, current=False) for head in older)),
-        heads_in_trunk=frozenset(h.oid for h in heads if history.is_ancestor(git, h.oid, trunk)),
-        merged=CommitSet.of(history.with_patch_ids(git, merged)),
-        known=CommitSet.of(history.with_patch_ids(git, known)),
-        recorded=recorded,
-        base_holds_parents=merge is not None and history.is_ancestor(git, merge, base) if current else True,
-    )
+        child=tip, merge_base=base, chain=chain, parents=(Parent("#1", heads, commits, rewritten=bool(older)),),
+        clean_merges=frozenset(commit.oid for commit in chain if parents.is_clean_merge(git, commit)),
+        absorbed=lambda commits: parents.absorbed(git, commits, trunk),
+        similar=lambda one, other: parents.similar(git, one, other),
+    )  # fmt: skip
+
+
+def subjects(commits: Sequence[Commit]) -> list[str]:
+    """Return the subjects of commits."""
+    return [commit.subject for commit in commits]
+
+
+CHILD = ["child one", "child two", "child three"]
 
 
 @pytest.fixture
@@ -69,12 +80,21 @@ def squash(repo: Repo, branch: str = "parent") -> Oid:
     return repo.commit(f"{branch} (#1)\n\n* everything")
 
 
+def amended_parent(repo: Repo, *flags: str) -> tuple[Oid, Oid]:
+    """Amend the parent's last commit in content; return its head before and after."""
+    before = repo.head("parent")
+    repo.git("switch", "--quiet", "parent")
+    (repo.path / "p.txt").write_text("1\n2 amended\n")
+    repo.git("commit", "--quiet", "--all", "--amend", *(flags or ("--no-edit",)))
+    repo.git("switch", "--quiet", "main")
+    return before, repo.head("parent")
+
+
 def test_squash_merged_parent(stack: Repo) -> None:
     """The head of the merged pull request is the fork point, though trunk does not contain it."""
     parent = stack.head("parent")
-    found = forkpoint.decide(evidence(stack, current=parent, merge=squash(stack)))
-    assert (found.oid, found.source) == (parent, Source.PARENT_HEAD)
-    assert [commit.subject for commit in found.own] == ["child one", "child two", "child three"]
+    found = decide(evidence(stack, current=parent, merge=squash(stack)))
+    assert (found.fork, found.about, subjects(found.own)) == (parent, "head of #1", CHILD)
 
 
 def test_rebase_merged_parent(stack: Repo) -> None:
@@ -85,62 +105,73 @@ def test_rebase_merged_parent(stack: Repo) -> None:
     stack.git("rebase", "--quiet", "main")
     stack.git("switch", "--quiet", "main")
     stack.git("merge", "--quiet", "--ff-only", stack.head("HEAD@{1}"))
-    found = forkpoint.decide(evidence(stack, current=parent, merge=stack.head("main")))
-    assert found.oid == parent
-    assert len(found.own) == 3
+    found = decide(evidence(stack, current=parent, merge=stack.head("main")))
+    assert (found.fork, subjects(found.own)) == (parent, CHILD)
 
 
 def test_merge_commit_parent(stack: Repo) -> None:
-    """After a merge commit the merge base is the fork point."""
+    """After a merge commit trunk itself holds the parent."""
     parent = stack.head("parent")
     stack.git("merge", "--quiet", "--no-ff", "-m", "Merge #1", "parent")
-    found = forkpoint.decide(evidence(stack, current=parent, merge=stack.head("main")))
-    assert (found.oid, found.source) == (parent, Source.PARENT_IN_TRUNK)
-    assert len(found.own) == 3
+    found = decide(evidence(stack, current=parent, merge=stack.head("main")))
+    assert (found.fork, subjects(found.own)) == (parent, CHILD)
 
 
 def test_parent_amended_after_the_child_branched(stack: Repo) -> None:
     """The head before the force-push decides; the amended head is no ancestor of the child."""
-    old = stack.head("parent")
-    stack.git("switch", "--quiet", "parent")
-    (stack.path / "p.txt").write_text("1\n2 amended\n")
-    stack.git("commit", "--quiet", "--all", "--amend", "--no-edit")
-    amended = stack.head("parent")
-    stack.git("switch", "--quiet", "main")
-    found = forkpoint.decide(evidence(stack, current=amended, older=[old], merge=squash(stack)))
-    assert (found.oid, found.source) == (old, Source.PARENT_HISTORY)
-    assert [commit.subject for commit in found.own] == ["child one", "child two", "child three"]
+    old, amended = amended_parent(stack)
+    found = decide(evidence(stack, current=amended, older=[old], merge=squash(stack)))
+    assert (found.fork, found.about, subjects(found.own)) == (old, "an earlier head of #1", CHILD)
 
 
-def test_amended_parent_without_history_needs_a_person(stack: Repo) -> None:
-    """Where only a likeness is left, the likely fork point is shown and never taken."""
+def test_parent_amended_in_content_and_message(stack: Repo) -> None:
+    """An amend keeps author and date: no question."""
+    old, amended = amended_parent(stack, "--message=other words")
+    found = decide(evidence(stack, current=amended, older=[old], merge=squash(stack)))
+    assert (found.fork, found.questions, subjects(found.own)) == (old, (), CHILD)
+
+
+def test_parent_amended_with_a_new_author_date_is_paired_by_its_diff(stack: Repo) -> None:
+    """Only the diff is alike, as `git range-diff` pairs them."""
+    lines = [f"line {number}\n" for number in range(30)]
     stack.git("switch", "--quiet", "parent")
-    (stack.path / "p.txt").write_text("1\n2 amended\n")
-    stack.git("commit", "--quiet", "--all", "--amend", "--no-edit")
-    amended = stack.head("parent")
+    old = stack.commit("parent three", {"long.txt": "".join(lines)})
+    stack.git("rebase", "--quiet", "--onto", old, "HEAD~1", "child")
+    stack.git("switch", "--quiet", "parent")
+    (stack.path / "long.txt").write_text("".join([*lines, "one more\n"]))
+    stack.git("commit", "--quiet", "--all", "--amend", "--message=parent three, again", "--date=@1700000000 +0000")
     stack.git("switch", "--quiet", "main")
-    seen = evidence(stack, current=amended, merge=squash(stack))
-    with pytest.raises(Refused, match="fork-point-ambiguous") as stopped:
-        forkpoint.decide(seen)
-    old = stack.head("child~3")
-    assert any(f"--fork-point {old}" in command for command in stopped.value.next_commands)
-    assert forkpoint.decide(seen, given=old).oid == old
+    found = decide(evidence(stack, current=stack.head("parent"), older=[old], merge=squash(stack)))
+    assert (found.questions, subjects(found.own)) == ((), CHILD)
 
 
 def test_child_pushed_to_the_parents_branch_by_mistake(stack: Repo) -> None:
-    """A historical head that holds the child's work would drop it: two sources disagree, so it stops."""
+    """An earlier head of the parent holds the child's work, which the parent took back: it is asked about."""
     parent, stray = stack.head("parent"), stack.head("child~1")
-    with pytest.raises(Refused, match="fork-point-ambiguous") as stopped:
-        forkpoint.decide(evidence(stack, current=parent, older=[stray], merge=squash(stack)))
-    assert "child two" in stopped.value.why
+    seen = evidence(stack, current=parent, older=[stray], merge=squash(stack))
+    found = decide(seen)
+    (question,) = found.questions
+    assert (question.kind, subjects(question.commits)) == (CommitClass.VANISHED, ["child one", "child two"])
+    assert {answer.oid for answer in found.answers} == {parent, stray}
+    assert subjects(decide(seen, given=parent).own) == CHILD
+    assert subjects(decide(seen, given=stray).own) == ["child three"]
 
 
 def test_parent_that_grew_by_force_push_and_push(stack: Repo) -> None:
-    """An older head leaves commits of the parent in: it is too old, and does not dispute the newer one."""
+    """An older head is contained in the newer one and changes nothing."""
     parent, older = stack.head("parent"), stack.head("parent~1")
-    found = forkpoint.decide(evidence(stack, current=parent, older=[older], merge=squash(stack)))
-    assert found.oid == parent
-    assert [c.standing for c in found.candidates if c.source is Source.PARENT_HISTORY] == [Standing.TOO_OLD]
+    found = decide(evidence(stack, current=parent, older=[older], merge=squash(stack)))
+    assert (found.fork, found.questions) == (parent, ())
+
+
+def test_parent_that_grew_after_the_child_left_it(stack: Repo) -> None:
+    """A review fix on the parent: what both share is the parent's."""
+    left = stack.head("parent")
+    stack.git("switch", "--quiet", "parent")
+    stack.commit("review fix", {"fix.txt": "1"})
+    stack.git("switch", "--quiet", "main")
+    found = decide(evidence(stack, current=stack.head("parent"), merge=squash(stack)))
+    assert (found.fork, subjects(found.own), found.questions) == (left, CHILD, ())
 
 
 def test_a_branch_that_sits_on_trunk_already(stack: Repo) -> None:
@@ -148,78 +179,69 @@ def test_a_branch_that_sits_on_trunk_already(stack: Repo) -> None:
     parent = stack.head("parent")
     merge = squash(stack)
     stack.git("rebase", "--quiet", "--onto", "main", parent, "child")
-    found = forkpoint.decide(evidence(stack, current=parent, merge=merge))
-    assert (found.oid, found.source) == (merge, Source.TRUNK)
-    assert len(found.own) == 3
+    found = decide(evidence(stack, current=parent, merge=merge))
+    assert (found.fork, found.about, subjects(found.own)) == (merge, "merge base with trunk", CHILD)
 
 
 def test_a_hand_made_rebase_that_dragged_the_parent_along(stack: Repo) -> None:
-    """Parent's commits above the merge base of a branch rebased by hand: not guessed away."""
+    """Copies of the parent's commits that trunk holds already are left out: that provably changes no tree."""
+    parent = stack.head("parent")
+    merge = squash(stack)
+    stack.git("rebase", "--quiet", "--reapply-cherry-picks", "--empty=keep", "-Xtheirs", "main", "child")
+    found = decide(evidence(stack, current=parent, merge=merge))
+    assert (subjects(found.own), found.questions) == (CHILD, ())
+    assert subjects(found.of_kind(CommitClass.COPY)) == ["parent one", "parent two"]
+
+
+def test_a_hand_made_rebase_onto_half_of_the_parent_is_asked_about(stack: Repo) -> None:
+    """Trunk took only half of the parent: leaving its copies out would change the result."""
     parent = stack.head("parent")
     stack.git("switch", "--quiet", "main")
     stack.commit("the squash took only half (#1)", {"p.txt": "1\n"})
     merge = stack.head("main")
     stack.git("rebase", "--quiet", "--reapply-cherry-picks", "--empty=keep", "-Xtheirs", "main", "child")
-    with pytest.raises(Refused, match="fork-point-ambiguous"):
-        forkpoint.decide(evidence(stack, current=parent, merge=merge))
+    found = decide(evidence(stack, current=parent, merge=merge))
+    assert [(each.kind, subjects(each.commits)) for each in found.questions] == [
+        (CommitClass.LIKENESS, ["parent two"])
+    ]
 
 
 def test_bottom_entry_has_no_parent(stack: Repo) -> None:
     """Without an entry below, the merge base with trunk is the fork point."""
     stack.commit("trunk moved", {"other.txt": "x"})
-    found = forkpoint.decide(evidence(stack, current=None, merge=None, child="parent"))
-    assert found.source is Source.TRUNK
-    assert [commit.subject for commit in found.own] == ["parent one", "parent two"]
+    found = decide(evidence(stack, current=None, child="parent"))
+    assert (found.about, subjects(found.own)) == ("merge base with trunk", ["parent one", "parent two"])
 
 
-def test_the_journals_word_agrees(stack: Repo) -> None:
-    """Our own record and the parent's head agree: one fork point, decided by the record."""
-    parent = stack.head("parent")
-    found = forkpoint.decide(evidence(stack, current=parent, merge=squash(stack), recorded=parent))
-    assert (found.oid, found.source) == (parent, Source.JOURNAL)
-
-
-def test_the_journals_word_disputed(stack: Repo) -> None:
-    """A record that contradicts the parent's head is not followed."""
-    parent = stack.head("parent")
-    seen = evidence(stack, current=parent, merge=squash(stack), recorded=stack.head("child~1"))
-    with pytest.raises(Refused, match="fork-point-ambiguous"):
-        forkpoint.decide(seen)
-
-
-def test_a_given_fork_point_that_would_drop_work(stack: Repo) -> None:
-    """--fork-point is never decisive alone: commits that no evidence gives to the parent are not dropped."""
+@pytest.mark.parametrize(("revision", "drops"), [("child~2", ["child one"]), ("child", CHILD), ("main", [])])
+def test_a_given_fork_point_that_contradicts_the_evidence(stack: Repo, revision: str, drops: list[str]) -> None:
+    """It may not leave out own commits, lie off the branch, or make the parent's commits own."""
     parent = stack.head("parent")
     seen = evidence(stack, current=parent, merge=squash(stack))
-    with pytest.raises(Refused, match="would drop 1 commits") as refused:
-        forkpoint.decide(seen, given=stack.head("child~2"))
-    assert "child one" in refused.value.why
-
-
-@pytest.mark.parametrize("revision", ["child", "main", "main~1^{commit}"])
-def test_a_given_fork_point_outside_the_branch(stack: Repo, revision: str) -> None:
-    """The head itself, or a commit of trunk, is no fork point."""
-    parent = stack.head("parent")
-    merge = squash(stack)
-    stack.commit("later", {"l.txt": ""})
-    seen = evidence(stack, current=parent, merge=merge)
-    given = stack.head(revision)
-    if given == seen.merge_base:
-        assert forkpoint.decide(seen, given=given).oid == given
-        return
-    with pytest.raises(UsageError, match="is not between"):
-        forkpoint.decide(seen, given=given)
+    with pytest.raises(InvalidForkPointError) as refused:
+        decide(seen, given=stack.head(revision))
+    assert subjects(refused.value.drops) == drops
 
 
 def test_an_own_commit_that_repeats_a_parents_patch(stack: Repo) -> None:
-    """An own commit with the parent's very patch cannot be told from the parent's: it stops, and shows it."""
+    """An own commit with the parent's very patch is own: no head of the parent holds it."""
     parent = stack.head("parent")
     stack.git("switch", "--quiet", "child")
     stack.commit("take it out", {"p.txt": "1\n"})
     stack.commit("put it back", {"p.txt": "1\n2\n"})
     stack.git("switch", "--quiet", "main")
-    with pytest.raises(Refused, match="fork-point-ambiguous") as stopped:
-        forkpoint.decide(evidence(stack, current=parent, merge=squash(stack)))
-    assert "put it back" in stopped.value.why
-    found = forkpoint.decide(evidence(stack, current=parent, merge=stack.head("main")), given=parent)
-    assert len(found.own) == 5
+    found = decide(evidence(stack, current=parent, merge=squash(stack)))
+    assert (subjects(found.own), found.questions) == ([*CHILD, "take it out", "put it back"], ())
+
+
+def test_trunk_merged_into_the_branch_after_the_parents_squash(stack: Repo) -> None:
+    """The button "Update branch": the automatic merge is left out, trunk's commits are not own."""
+    parent = stack.head("parent")
+    merge = squash(stack)
+    stack.git("switch", "--quiet", "child")
+    stack.git("merge", "--quiet", "--no-edit", "main")
+    stack.commit("child four", {"c-four.txt": "4"})
+    stack.git("switch", "--quiet", "main")
+    found = decide(evidence(stack, current=parent, merge=merge))
+    assert subjects(found.own) == [*CHILD, "child four"]
+    assert len(found.of_kind(CommitClass.MERGE)) == 1

@@ -143,7 +143,12 @@ def is_ancestor(git: Git, ancestor: Oid, descendant: Oid) -> bool:
 
 def reflog(git: Git, branch: BranchName) -> tuple[Oid, ...]:
     """Return what a local branch pointed at, newest first; empty where nothing is remembered."""
-    done = git.query("rev-list", "--walk-reflogs", "--max-count=50", branch_ref(branch), "--", ok=(0, 128))
+    return reflog_of(git, branch_ref(branch))
+
+
+def reflog_of(git: Git, ref: str) -> tuple[Oid, ...]:
+    """Return what a ref pointed at, newest first, at most 50 values; empty where nothing is remembered."""
+    done = git.query("rev-list", "--walk-reflogs", "--max-count=50", ref, "--", ok=(0, 128))
     return tuple(dict.fromkeys(oid(line) for line in done.text.split())) if done.returncode == 0 else ()
 
 

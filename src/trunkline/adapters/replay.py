@@ -178,6 +178,11 @@ def three_ways(git: Git, wanted: Iterable[tuple[Oid, Oid, Oid]]) -> None:
     git.merges.update({each: (merge.tree, merge.conflicts) for each, merge in zip(missing, found, strict=True)})
 
 
+def automatic_merge(git: Git, one: Oid, other: Oid) -> Merge:
+    """Merge two commits over their own merge bases, as `git merge` does without a person."""
+    return _merged(git, one, other)
+
+
 def _merged_at_once(git: Git, sides: Sequence[tuple[Oid, Oid]]) -> list[Merge]:
     """Return the merges that one `git merge-tree --stdin` does: status, tree, paths, and an empty field for each."""
     asked = "".join(f"{ours} {theirs}\n" for ours, theirs in sides).encode()

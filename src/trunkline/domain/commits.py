@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -46,6 +47,18 @@ class Commit:
     def author_name(self) -> str:
         """The author's name, for people."""
         return self.author.split(b" <", 1)[0].decode("utf-8", "replace")
+
+    @property
+    def author_date(self) -> str:
+        """The author date in ISO 8601, in the author's own time zone; "" where the line holds none."""
+        _, _, when = self.author.rpartition(b"> ")
+        seconds, _, zone = when.decode("ascii", "replace").partition(" ")
+        try:
+            minutes = int(f"{zone[:1]}1") * (int(zone[1:3]) * 60 + int(zone[3:5]))
+            offset = dt.timezone(dt.timedelta(minutes=minutes))
+            return dt.datetime.fromtimestamp(int(seconds), offset).isoformat(" ", "minutes")
+        except (ValueError, OverflowError, OSError):
+            return ""
 
     @property
     def identity(self) -> tuple[bytes, bytes]:

@@ -331,19 +331,21 @@ class _Decision:
             contained = any(head.holds for head in parent.heads)
             if contained and not parent.rewritten:
                 continue
-            limit = Likeness.SIMILAR_DIFF if parent.rewritten else Likeness.AUTHOR_DATE_SUBJECT
-            run = self._matched_run(parent, bottom, limit)
+            run = self._matched_run(parent, bottom)
             absorbed = self.evidence.absorbed(run) if run else 0
             for index, commit in enumerate(run):
                 kind = CommitClass.COPY if index < absorbed else CommitClass.LIKENESS
                 self.found[commit.oid] = Classified(commit, kind, parent.name)
             bottom = bottom[len(run) :]
 
-    def _matched_run(self, parent: Parent, bottom: Sequence[Commit], limit: Likeness) -> tuple[Commit, ...]:
+    def _matched_run(self, parent: Parent, bottom: Sequence[Commit]) -> tuple[Commit, ...]:
         claimed = [each.commit for each in self._classified() if each.parent == parent.name]
         used = {partner for partner, _ in match(claimed, parent.commits, self.evidence.similar).values()}
         free = [commit for commit in parent.commits if commit.oid not in used]
         pairs = match(bottom, free, self.evidence.similar) if free else {}
+        # Author and date alone say nothing of a branch that was never force-pushed: one person, or one tool, may
+        # commit to two branches within a second.
+        limit = Likeness.SIMILAR_DIFF if parent.rewritten else Likeness.AUTHOR_DATE_SUBJECT
         run = []
         for commit in bottom:
             if commit.oid not in pairs or pairs[commit.oid][1] > limit:

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trunkline.adapters import lockfile, replay
-from trunkline.domain import forkpoint
+from trunkline.domain import fork_point
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
-from trunkline.domain.forkpoint import ForkPoint
+from trunkline.domain.fork_point import CommitClass, InvalidForkPointError, Ownership
 from trunkline.domain.names import Oid, oid, short
 from trunkline.domain.snapshot import Snapshot
+from trunkline.workflows import question
 from trunkline.workflows.base import base_of, open_below
 from trunkline.workflows.context import Context, resolve_fork_point
-from trunkline.workflows.evidence import entry_tip, gather
+from trunkline.workflows.evidence import entry_tip
+from trunkline.workflows.parents import gather
 from trunkline.workflows.steps.verify import merged_below
 
 
@@ -95,11 +97,46 @@ def decide(context: Context) -> Work:
     """
     tip = entry_tip(context)
     base = base_of(context)
-    fork = forkpoint.decide(gather(context, tip.oid), given=resolve_fork_point(context))
-    _refuse_unreplayable(context, fork, base.name)
+    found = own_commits(context, tip.oid)
+    if found.questions:
+        task = "restack" if context.stacked else f"rebase --pr {context.entry.pr}"
+        raise question.unanswered(context.entry, found, task=task, several=context.stacked)
+    _refuse_unreplayable(context, found, base.name)
     local = context.world().local
-    notes = tuple(note for note in (tip.about, *_reverted(context), *_ignored(fork)) if note)
-    return Work(tip.oid, local.local, local.remote, base.oid, fork.oid, fork.about, fork.own, base.name, notes)
+    notes = tuple(note for note in (tip.about, *_reverted(context), *_left_out(found)) if note)
+    return Work(tip.oid, local.local, local.remote, base.oid, found.fork, found.about, found.own, base.name, notes)
+
+
+def own_commits(context: Context, tip: Oid) -> Ownership:
+    """Decide which commits of a head are the entry's own.
+
+    Raises:
+        Refused: see `gather`; or `--fork-point` contradicts the evidence.
+        UsageError: `--fork-point` names no commit.
+    """
+    evidence, given = gather(context, tip), resolve_fork_point(context)
+    try:
+        return fork_point.decide(evidence, given=given)
+    except InvalidForkPointError as error:
+        raise question.invalid(context.entry, given or tip, error) from error
+
+
+def _left_out(found: Ownership) -> tuple[str, ...]:
+    """Name the commits of the branch that are neither own nor a parent's by object id."""
+    reasons = {
+        CommitClass.COPY: "a copy of a commit of {parent}; the base holds it already",
+        CommitClass.MERGE: "a merge without changes of its own",
+        CommitClass.HAND_MERGE: "a merge resolved by hand; the result is compared with a merge of the whole branch",
+        CommitClass.VANISHED: "left out as asked: {parent} no longer has it",
+        CommitClass.LIKENESS: "left out as asked: similar to a commit of {parent}",
+        CommitClass.REMOVED_FROM_TRUNK: "left out as asked: removed from {parent}",
+    }
+    return tuple(
+        f'not replayed: {short(each.commit.oid)} "{each.commit.subject}", '
+        + reasons[each.kind].format(parent=each.parent)
+        for each in found.classes
+        if each.kind in reasons
+    )
 
 
 def foresee(context: Context) -> Foreseen:
@@ -149,13 +186,13 @@ def resolver(context: Context) -> replay.Resolver | None:
     return functools.partial(lockfile.regenerated, context.git, sandbox=context.stack.gates.sandbox)
 
 
-def _refuse_unreplayable(context: Context, fork: ForkPoint, base: str) -> None:
+def _refuse_unreplayable(context: Context, fork: Ownership, base: str) -> None:
     merges = [commit for commit in fork.own if len(commit.parents) != 1]
     if merges:
         raise Refused(
             f"{context.entry.branch} holds merge commits of its own",
             why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + "\nthey cannot be replayed one by one",
-            next_command=f"git rebase --onto {fork.oid} {fork.oid} {context.entry.branch}   # makes it linear",
+            next_command=f"git rebase --onto {fork.fork} {fork.fork} {context.entry.branch}   # makes it linear",
         )
     if not fork.own:
         raise Refused(
@@ -190,9 +227,3 @@ def _reverted(context: Context) -> tuple[str, ...]:
         if by:
             found.append(f"warning: {context.tracking} reverted #{entry.pr} in {short(oid(by.split()[0]))}")
     return tuple(found)
-
-
-def _ignored(fork: ForkPoint) -> tuple[str, ...]:
-    if fork.source is forkpoint.Source.GIVEN:
-        return tuple(f"{each.source.value}: {short(each.oid)} {each.standing.value}" for each in fork.candidates)
-    return ()

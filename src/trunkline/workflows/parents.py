@@ -1,0 +1,229 @@
+"""Gather the evidence for a fork point: the parents of an entry, their known heads, and trunk's earlier tips."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from trunkline.adapters import history, refs, replay
+from trunkline.adapters.git import Git
+from trunkline.domain.commits import Commit
+from trunkline.domain.errors import Refused, TrunklineError
+from trunkline.domain.fork_point import Evidence, KnownHead, Parent
+from trunkline.domain.names import Oid, branch_name, branch_ref, short
+from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.stack import Entry
+from trunkline.workflows.base import base_of
+from trunkline.workflows.context import Context
+from trunkline.workflows.evidence import entry_tip
+from trunkline.workflows.steps.verify import merged_below
+
+
+def gather(context: Context, child: Oid) -> Evidence:
+    """Gather the evidence that `domain.fork_point.decide` needs for an entry's head over the fetched trunk.
+
+    Raises:
+        Refused: an entry below is not merged where it must be, the branch shares no history with trunk, or another
+            entry's branch has the same head.
+    """
+    git, trunk = context.git, context.world().trunk
+    base = history.merge_base(git, trunk, child)
+    if base is None:
+        raise Refused(f"{context.entry.branch} shares no history with {context.tracking}")
+    chain = history.with_patch_ids(git, history.reachable(git, [child], [trunk]))
+    onto = base_of(context).oid
+    return Evidence(
+        child=child,
+        merge_base=base,
+        chain=chain,
+        parents=tuple(_parents(context, child, chain)),
+        clean_merges=frozenset(commit.oid for commit in chain if is_clean_merge(git, commit)),
+        absorbed=lambda commits: absorbed(git, commits, onto),
+        similar=lambda one, other: similar(git, one, other),
+    )
+
+
+def _parents(context: Context, child: Oid, chain: Sequence[Commit]) -> Iterator[Parent]:
+    """Yield the parents, nearest first: entries below, entries that the branch contains, its base branch, trunk."""
+    below = tuple(reversed(context.stack.below(context.entry)))
+    if not context.stacked:
+        for entry in below:
+            merged_below(context, entry)
+    names = {commit.oid for commit in chain}
+    beside = [entry for entry in context.stack.entries if entry not in below and entry != context.entry]
+    found = [_of_entry(context, entry, child, names) for entry in below]
+    found += [parent for entry in beside if (parent := _contained(context, entry, child, names)) is not None]
+    found += _of_base_branch(context, child, names)
+    if not any(head.holds for parent in found for head in parent.heads):
+        found = [_with_reflog(context, parent, child, names) for parent in found]
+    yield from found
+    yield _trunk(context, names)
+
+
+def _contained(context: Context, entry: Entry, child: Oid, chain: set[Oid]) -> Parent | None:
+    """Return an entry that stack.toml does not put below, where the branch contains one of its heads: they moved.
+
+    Other heads of it say nothing: an entry above holds the commits of those below.
+    """
+    parent = _of_entry(context, entry, child, chain)
+    heads = tuple(head for head in parent.heads if head.oid in chain)
+    return replace(parent, heads=heads) if heads else None
+
+
+def _of_entry(context: Context, entry: Entry, child: Oid, chain: set[Oid]) -> Parent:
+    pr = context.known(entry.pr)
+    older = [*refs.backups_of(context.git, entry.branch), *pr.historical_heads]
+    if pr.state is PrState.MERGED:
+        current, upon = [pr.head_oid], _merged_upon(context, pr)
+    else:
+        current, more = _open_heads(context, entry, pr)
+        older += more
+        upon = context.world().trunk
+    return _parent(
+        context, f"#{pr.number}", current, older, upon=upon, child=child, chain=chain, rewritten=bool(pr.force_pushes)
+    )
+
+
+def _open_heads(context: Context, entry: Entry, pr: PullRequest) -> tuple[list[Oid], list[Oid]]:
+    """Return the head that an open entry is planned with, and its other heads: here, on the remote, on GitHub."""
+    under = context.of(entry)
+    local = under.world().local
+    known = [tip for tip in (local.local, local.remote, pr.head_oid) if tip is not None]
+    try:
+        planned = [entry_tip(under).oid]
+    except TrunklineError:  # both sides hold commits of their own: said when this entry itself is planned
+        planned = known
+    return planned, known
+
+
+def _merged_upon(context: Context, pr: PullRequest) -> Oid:
+    """Return the commit that a merged pull request's own commits sat on: its base right before the merge."""
+    git, merge = context.git, pr.merge_commit
+    if pr.base_oid is not None and history.is_ancestor(git, pr.base_oid, context.world().trunk):
+        return pr.base_oid
+    if merge is not None and history.has_object(git, merge):
+        return history.read_commits(git, [merge])[0].parents[0]
+    return context.world().trunk
+
+
+def _of_base_branch(context: Context, child: Oid, chain: set[Oid]) -> list[Parent]:
+    """Return the branch that the pull request targets as a parent, where no entry has it: one was taken out."""
+    pr = context.world().snapshot.pr(context.entry.pr)
+    known = {context.stack.trunk, *(entry.branch for entry in context.stack.entries)}
+    if pr is None or pr.base in known:
+        return []
+    branch = branch_name(pr.base)
+    names = branch_ref(branch), refs.tracking_ref(context.stack.remote, branch)
+    held = refs.read_refs(context.git, *names)
+    tips = [held[name] for name in names if name in held]
+    if not tips:
+        return []
+    upon = context.world().trunk
+    return [_parent(context, str(branch), tips, [], upon=upon, child=child, chain=chain, rewritten=True)]
+
+
+def _parent(
+    context: Context, name: str, current: Sequence[Oid], older: Sequence[Oid], *, upon: Oid, child: Oid,
+    chain: set[Oid], rewritten: bool,
+) -> Parent:  # fmt: skip
+    git = context.git
+    heads = dict.fromkeys((*current, *older))
+    present = [head for head in heads if head not in history.missing(git, heads)]
+    for head in present:
+        if head == child and head in current and name != f"#{context.entry.pr}":
+            raise _same_head(context, name, child)
+    # A head above the child belongs to an entry that changed places with it: it gives nothing to a parent.
+    beside = [head for head in present if head == child or not history.is_ancestor(git, child, head)]
+    known = tuple(KnownHead(head, head in current, _held(context, head, chain)) for head in beside if head != child)
+    tips = [head for head in current if head in present]
+    excluded = [upon, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
+    commits = history.with_patch_ids(git, history.reachable(git, tips, excluded))
+    return Parent(name, known, commits, rewritten)
+
+
+def _held(context: Context, head: Oid, chain: set[Oid]) -> frozenset[Oid]:
+    reached = history.reachable(context.git, [head], [context.world().trunk])
+    return frozenset(commit.oid for commit in reached) & chain
+
+
+def _same_head(context: Context, name: str, tip: Oid) -> Refused:
+    return Refused(
+        f"{name} and #{context.entry.pr} have the same head, {short(tip)}",
+        why=f"{name}'s branch holds the commits of #{context.entry.pr} too, so nothing tells them apart",
+        next_command=f"git log --oneline {context.tracking}..{short(tip)}",
+    )
+
+
+def _with_reflog(context: Context, parent: Parent, child: Oid, chain: set[Oid]) -> Parent:
+    """Add what only this repository remembers: the reflogs of the parent's local and tracking branches.
+
+    Read only where no head that others know is contained: a reflog also holds what was begun on the wrong branch.
+    """
+    entry = next((entry for entry in context.stack.entries if f"#{entry.pr}" == parent.name), None)
+    if entry is None:
+        return parent
+    git = context.git
+    tips = [tip for tip in history.reflog(git, entry.branch) if tip != child]
+    present = [tip for tip in tips if tip not in history.missing(git, tips)]
+    older = tuple(
+        KnownHead(tip, False, _held(context, tip, chain))
+        for tip in present
+        if tip not in {head.oid for head in parent.heads} and not history.is_ancestor(git, child, tip)
+    )
+    return Parent(parent.name, (*parent.heads, *older), parent.commits, rewritten=True, trunk=parent.trunk)
+
+
+def _trunk(context: Context, chain: set[Oid]) -> Parent:
+    """Return trunk as a parent: what its tracking branch once held and trunk no longer has was removed from it."""
+    git, trunk = context.git, context.world().trunk
+    ref = refs.tracking_ref(context.stack.remote, context.stack.trunk)
+    tips = history.reflog_of(git, ref)
+    present = [tip for tip in tips if tip not in history.missing(git, tips)]
+    removed = frozenset(commit.oid for commit in history.reachable(git, present, [trunk]))
+    heads = (KnownHead(tip, False, removed & chain) for tip in present if removed & chain and tip in removed)
+    return Parent(str(context.stack.trunk), tuple(heads), trunk=True)
+
+
+def is_clean_merge(git: Git, commit: Commit) -> bool:
+    """Say whether a merge's tree is what git makes of its two parents by itself."""
+    if len(commit.parents) != 2:  # noqa: PLR2004 -- an octopus merge is never ours to redo
+        return False
+    merge = replay.automatic_merge(git, *commit.parents)
+    return not merge.conflicts and merge.tree == commit.tree
+
+
+def absorbed(git: Git, commits: Sequence[Commit], onto: Oid) -> int:
+    """Return how many leading commits change nothing when merged into a base as one change."""
+    for count in range(len(commits), 0, -1):
+        first, last = commits[0], commits[count - 1]
+        if not first.parents:
+            return 0
+        merge = replay.three_way(git, base=first.parents[0], ours=onto, theirs=last.oid)
+        if not merge.conflicts and merge.tree == git.tree(onto):
+            return count
+    return 0
+
+
+_PAIR = re.compile(r"^\s*\d+:\s+([0-9a-f]{7,64})\s+[=!]\s+\d+:\s+([0-9a-f]{7,64})\b")
+
+
+def similar(git: Git, one: Sequence[Commit], other: Sequence[Commit]) -> Mapping[Oid, Oid]:
+    """Pair commits by their diffs, as `git range-diff` does; it prints abbreviated ids, whatever it is asked for."""
+    spans = [_span(commits) for commits in (one, other)]
+    if not all(spans):
+        return {}
+    done = git.query("range-diff", "--no-color", "--no-patch", "--no-renames", *spans)
+    pairs = (found for line in done.text.splitlines() if (found := _PAIR.match(line)))
+    named = ((_named(one, found[1]), _named(other, found[2])) for found in pairs)
+    return {mine: theirs for mine, theirs in named if mine is not None and theirs is not None}
+
+
+def _named(commits: Sequence[Commit], prefix: str) -> Oid | None:
+    found = [commit.oid for commit in commits if commit.oid.startswith(prefix)]
+    return found[0] if len(found) == 1 else None
+
+
+def _span(commits: Iterable[Commit]) -> str:
+    listed = tuple(commits)
+    return f"{listed[0].parents[0]}..{listed[-1].oid}" if listed and listed[0].parents else ""

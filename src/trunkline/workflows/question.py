@@ -1,0 +1,71 @@
+"""Turn open questions about an entry's own commits into one error with the commits and a command per answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trunkline.domain.commits import Commit, counted
+from trunkline.domain.errors import Paused, Refused
+from trunkline.domain.fork_point import Answer, CommitClass, InvalidForkPointError, Ownership, Question
+from trunkline.domain.names import Oid, short
+from trunkline.domain.stack import Entry
+
+_REASONS = {
+    CommitClass.VANISHED: "{parent} once held {them}; since then amended away, dropped, or pushed there by mistake",
+    CommitClass.LIKENESS: "{they} similar to commits of {parent}, but leaving {them} out would change the result",
+    CommitClass.REMOVED_FROM_TRUNK: "{parent} held {them} once and was force-pushed without {them}",
+}
+
+
+def unanswered(entry: Entry, found: Ownership, *, task: str, several: bool) -> Paused:
+    """Return the error that asks which commits are the entry's own.
+
+    Args:
+        entry: the entry.
+        found: the decision with its open questions.
+        task: the task to type again, with its flags: `rebase --pr 519`, `restack`.
+        several: the task moves several entries, so an answer names its pull request.
+    """
+    lines = [line for question in found.questions for line in _described(question)]
+    return Paused(
+        f"#{entry.pr} {entry.branch}: a person must say which commits are its own; nothing was changed",
+        why="\n".join(lines),
+        next_command=tuple(
+            f"invoke {task} --fork-point {f'{entry.pr}=' if several else ''}{answer.oid}   # {_effect(answer)}"
+            for answer in found.answers
+        ),
+    )
+
+
+def _described(question: Question) -> list[str]:
+    many = len(question.commits) > 1
+    words = {"them": "them" if many else "it", "they": "they are" if many else "it is"}
+    reason = _REASONS[question.kind].format(parent=question.parent, **words)
+    return [reason + ":", *(f"  {_line(commit)}" for commit in question.commits)]
+
+
+def _effect(answer: Answer) -> str:
+    out = f", leaves out {_shorts(answer.leaves_out)}" if answer.leaves_out else ""
+    return f"keeps {counted(len(answer.own))}{out}"
+
+
+def _shorts(commits: Sequence[Commit]) -> str:
+    return ", ".join(short(commit.oid) for commit in commits)
+
+
+def _line(commit: Commit) -> str:
+    return f'{short(commit.oid)} "{commit.subject}" by {commit.author_name}, {commit.author_date}'
+
+
+def invalid(entry: Entry, given: Oid, error: InvalidForkPointError) -> Refused:
+    """Return the refusal of a `--fork-point` that contradicts what object ids prove."""
+    lines = []
+    if error.drops:
+        lines += [f"it would leave out {counted(len(error.drops))} of its own:", *map(_line, error.drops)]
+    if error.takes:
+        lines += [f"it would take over {counted(len(error.takes))} of a parent:", *map(_line, error.takes)]
+    return Refused(
+        f"--fork-point {short(given)} does not fit #{entry.pr} {entry.branch}; nothing was changed",
+        why="\n".join(lines) or "it is no commit of the branch",
+        next_command=f"invoke plan --pr {entry.pr}",
+    )
