@@ -22,6 +22,7 @@ def test_merge_commits_of_its_own_are_refused(landing: Landing) -> None:
     landing.author.git("switch", "--quiet", "-c", "side")
     landing.author.commit("side work", {"side.txt": "s\n"})
     landing.author.git("switch", "--quiet", "feat/two")
+    landing.author.commit("more work", {"more.txt": "m\n"})
     landing.author.git("merge", "--quiet", "--no-ff", "-m", "merge side into entry", "side")
     landing.push_as_author("feat/two")
     before = landing.world()
@@ -30,15 +31,16 @@ def test_merge_commits_of_its_own_are_refused(landing: Landing) -> None:
     assert landing.world() == before
 
 
-def test_trunk_merged_into_the_entry_is_refused_by_name(landing: Landing) -> None:
-    """A merge of trunk among the own commits is a merge like any other: named, not guessed away."""
+def test_trunk_merged_into_the_entry_is_left_out_and_named(landing: Landing) -> None:
+    """The button "Update branch" after the parent's squash: the merge is no commit of the entry's."""
     author = landing.author
     author.git("switch", "--quiet", "-C", "feat/two", landing.heads[518])
     author.git("merge", "--quiet", "--no-ff", "-m", "merge main", "main")
     author.commit("entry struct", {"src/entry.rs": "//! Entry.\n"})
     landing.push_as_author("feat/two", force=True)
     ran = landing.invoke("onto", "--pr", "519")
-    assert (ran.code, "merge main" in ran.err) == (5, True)
+    assert (ran.code, "merge main" in ran.out) == (0, True), ran.out + ran.err
+    assert landing.clone.subjects("origin/main..feat/two") == ["entry struct"]
 
 
 def test_an_entry_without_commits_of_its_own_is_not_pushed(landing: Landing) -> None:
