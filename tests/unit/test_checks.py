@@ -12,7 +12,7 @@ from trunkline.adapters import structure
 from trunkline.domain.check import Expect, PatternCheck, judge
 from trunkline.domain.errors import UsageError
 from trunkline.domain.stack import DEFAULT_GATES, GateSettings
-from trunkline.gates import diagnosis
+from trunkline.gates import libtest
 from trunkline.gates.catalogue import catalogue
 from trunkline.gates.checks import _hunks
 from trunkline.report.checklist import age
@@ -166,11 +166,11 @@ NEXTEST = """\
 
 def test_which_tests_ran() -> None:
     """Each filter needs a test of its own that ran and passed; an ignored one did not run."""
-    assert diagnosis.not_run(LIBTEST, ("oldest", "stats::")) == ""
-    assert diagnosis.not_run(LIBTEST, ("oldest", "ignored", "gone")) == "no test ran for ignored, gone"
-    assert diagnosis.not_run(NEXTEST, ("evict",)) == ""
-    assert diagnosis.not_run(NEXTEST, ("stats",)) == "no test ran for stats"
-    assert diagnosis.ran(LIBTEST) == "2 tests passed: evict::oldest_first, stats::counts"
+    assert libtest.not_run(LIBTEST, ("oldest", "stats::")) == ""
+    assert libtest.not_run(LIBTEST, ("oldest", "ignored", "gone")) == "no test ran for ignored, gone"
+    assert libtest.not_run(NEXTEST, ("evict",)) == ""
+    assert libtest.not_run(NEXTEST, ("stats",)) == "no test ran for stats"
+    assert libtest.ran(LIBTEST) == "2 tests passed: evict::oldest_first, stats::counts"
 
 
 def test_how_long_ago() -> None:

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from trunkline.adapters import cargo
-from trunkline.adapters.cargo import CompilerError
+from trunkline.adapters import cargo, cargo_output
+from trunkline.adapters.cargo_output import CargoOutput
+from trunkline.domain.cause import CauseId
 from trunkline.gates import diagnosis
+from trunkline.gates.refusal import Place
+from trunkline.kernel.logged import Stream
 
-CWD = Path("/somewhere/tree")
+MEMBER = (
+    "failed to load manifest for workspace member `nowhere` referenced by workspace at `Cargo.toml`: "
+    "failed to read `nowhere/Cargo.toml`: No such file or directory (os error 2)"
+)
+
+
+TREE = Path("/tree")
+
+
+def recorded(name: str) -> tuple[tuple[str, ...], CargoOutput]:
+    """Return a command of tests/unit/data/cargo and what it printed (see record.py there)."""
+    held = json.loads((Path(__file__).parent / "data/cargo" / f"{name}.json").read_text())
+    argv = tuple(part for part in held["argv"] if part != "--message-format=json")
+    output = CargoOutput(structured=cargo_output.reporting(argv) != argv)
+    for stream, lines in ((Stream.STDOUT, held["out"]), (Stream.STDERR, held["err"])):
+        for line in lines:
+            output.take(stream, f"{line}\n".encode())
+    return argv, output
 
 
 @pytest.mark.parametrize(
@@ -19,82 +41,230 @@ CWD = Path("/somewhere/tree")
         ("cargo build --locked", "cargo build --message-format=json --locked"),
         ("cargo +1.89.0 check --locked", "cargo +1.89.0 check --message-format=json --locked"),
         ("cargo clippy -- -D warnings", "cargo clippy --message-format=json -- -D warnings"),
-        ("cargo test --lib", "cargo test --message-format=json --no-run --lib"),
-        ("cargo nextest run --lib", "cargo test --message-format=json --no-run --lib"),
-        ("cargo fmt --all", ""),
-        ("cargo deny check", ""),
-        ("cargo", ""),
-        ("true", ""),
+        ("cargo test --lib -- --message-format", "cargo test --message-format=json --lib -- --message-format"),
+        ("cargo build --message-format short", "cargo build --message-format short"),
+        ("cargo nextest run --lib", "cargo nextest run --lib"),
+        ("cargo fmt --all", "cargo fmt --all"),
+        ("cargo", "cargo"),
+        ("true", "true"),
     ],
 )
-def test_how_cargo_is_asked_why(argv: str, expected: str) -> None:
-    """The same command with its messages as JSON; tests are compiled, not run; others are not asked."""
-    assert " ".join(cargo.asking_why(argv.split())) == expected
+def test_which_commands_report_in_records(argv: str, expected: str) -> None:
+    """Subcommands that compile get `--message-format=json`; others run as they are."""
+    assert " ".join(cargo_output.reporting(argv.split())) == expected
 
 
-LOGS = {
-    "lock": (
-        "error: cannot update the lock file /t/Cargo.lock because --locked was passed to prevent this\n",
-        "Cargo.lock is out of date: error: cannot update the lock file",
-        "cargo update --workspace",
+def test_a_runner_without_records_is_compiled_again() -> None:
+    """Nextest has its own message formats: cargo compiles the same tests, and runs none."""
+    again = cargo.asking_why(("cargo", "nextest", "run", "--lib"))
+    assert again == ("cargo", "test", "--message-format=json", "--no-run", "--lib")
+    assert cargo.asking_why(("cargo", "test", "--lib")) == ()
+
+
+CAUSES = {
+    "compile": (CauseId.COMPILE, "error[E0425]: cannot find function `missing` in this scope (src/lib.rs:5:18)"),
+    "lint": (CauseId.COMPILE, "unneeded `return` statement (src/lib.rs:5:5)"),
+    "link": (
+        CauseId.COMPILE,
+        "linking with `cc` failed: exit status: 1: rust-lld: error: undefined symbol: nowhere_at_all",
     ),
-    "disk": (
-        "error: failed to write /t/x.rmeta: No space left on device (os error 28)\n",
-        "the disk is full: error: failed to write",
-        "cargo clean",
-    ),
-    "network": (
-        "error: failed to download `serde v1.0.0`\n\nCaused by:\n  Could not resolve host: example.invalid\n",
-        "a dependency is not here and the network cannot be reached",
-        "cargo fetch --locked",
-    ),
+    "noisy-macro": (CauseId.COMPILE, "proc macro panicked: a macro's own words (src/lib.rs:1:1)"),
     "crash": (
-        "error: internal compiler error: unexpected panic\n\nnote: the compiler unexpectedly panicked.\n",
-        "the compiler crashed (ICE)",
-        "RUSTC_WRAPPER= cargo check",
+        CauseId.CRASH,
+        "the compiler crashed (ICE): error[E0425]: cannot find function `missing` in this scope (src/lib.rs:1:10)",
     ),
-    "test": (
+    "panic": (
+        CauseId.TEST,
         (
-            "running 2 tests\ntest a ... ok\ntest b::c ... FAILED\n\nfailures:\n\n---- b::c stdout ----\n\n"
-            "thread 'b::c' (7) panicked at src/lib.rs:12:9:\nassertion failed: x\nnote: run with `RUST_BACKTRACE=1`\n"
+            "tests::fails: failed to get `x`: internal compiler error is not installed for the toolchain"
+            " (src/lib.rs:6:148)"
         ),
-        "b::c: assertion failed: x (src/lib.rs:12:9)",
-        "",
     ),
-    "format": ("Diff in /somewhere/tree/src/a b.rs:2:\n-a\n+b\n", "not formatted: src/a b.rs", "cargo fmt --all"),
-    "script": (
-        "error: failed to run custom build command for `tiny v0.1.0 (/t)`\n\nCaused by:\n  process didn't exit\n",
-        "error: failed to run custom build command for `tiny v0.1.0 (/t)`",
-        "",
+    "returned-error": (CauseId.TEST, 'tests::e: returned an error: "cannot update the lock file"'),
+    "should-panic": (
+        CauseId.TEST,
+        "tests::p: test did not panic as expected at src/lib.rs:5:28; 1 more failed: tests::q",
     ),
-    "unknown": ("something\nodd happened\n\n", "odd happened", ""),
-    "silent": ("", "it printed nothing", ""),
+    "should-panic-other": (
+        CauseId.TEST,
+        'tests::q: panic did not contain expected string panic message: "xyz" expected substring: "abc"',
+    ),
+    "caught-panic": (
+        CauseId.TEST,
+        "tests::c: assertion `left == right` failed: sums left: 2 right: 3 (src/lib.rs:5:73)",
+    ),
+    "thread": (CauseId.TEST, "tests::t: called `Result::unwrap()` on an `Err` value: Any { .. } (src/lib.rs:5:70)"),
+    "abort": (CauseId.TEST_PROGRAM, "the test program ended with signal: 6, SIGABRT: process abort signal"),
+    "segfault": (CauseId.TEST_PROGRAM, "the test program ended with signal: 11, SIGSEGV: invalid memory reference"),
+    "exit": (CauseId.TEST_PROGRAM, "the test program ended with exit status: 7"),
+    "overflow": (
+        CauseId.TEST_PROGRAM,
+        (
+            "the test program ended with signal: 6, SIGABRT: process abort signal: "
+            "thread 'tests::deep' (N) has overflowed its stack; fatal runtime error: stack overflow, aborting"
+        ),
+    ),
+    "rust-version": (
+        CauseId.RUST_VERSION,
+        "rustc 1.95.0 is not supported by the following package: tiny@0.1.0 requires rustc 1.999",
+    ),
+    "missing-member": (CauseId.MANIFEST, MEMBER),
+    "missing-member-fmt": (CauseId.MANIFEST, MEMBER),
+    "broken-manifest": (CauseId.MANIFEST, "key with no value, expected `=` (Cargo.toml:9:4)"),
+    "broken-manifest-fmt": (CauseId.MANIFEST, "key with no value, expected `=` (Cargo.toml:9:4)"),
+    "unknown-edition": (
+        CauseId.MANIFEST,
+        (
+            "failed to parse manifest at `Cargo.toml`: failed to parse the `edition` key: supported edition values "
+            "are `2015`, `2018`, `2021`, or `2024`, but `2077` is unknown"
+        ),
+    ),
+    "no-feature": (
+        CauseId.FEATURE,
+        "the package 'tiny' does not contain this feature: cpu help: there is a similarly named feature: gpu",
+    ),
+    "script-panic": (
+        CauseId.BUILD_SCRIPT,
+        "the build script of tiny failed: called `Result::unwrap()` on an `Err` value: NotPresent (build.rs:1:54)",
+    ),
+    "script-error": (CauseId.BUILD_SCRIPT, "the build script of tiny failed: I need a thing"),
+    "script-exit": (CauseId.BUILD_SCRIPT, "the build script of tiny failed: error: protoc: failed to get `x`"),
+    "path-dependency": (
+        CauseId.PATH_DEPENDENCY,
+        (
+            "the path dependency vendor/sub is not in the commit: failed to get `sub` as a dependency of package "
+            "`tiny v0.1.0 (.)`: failed to load source for dependency `sub`: unable to update vendor/sub: "
+            "failed to read `vendor/sub/Cargo.toml`: No such file or directory (os error 2)"
+        ),
+    ),
+    "alias": (
+        CauseId.ALIAS,
+        (
+            "`cargo clippy` is an alias in .cargo/config.toml, and runs something else: unexpected argument '-D' "
+            "found: Usage: check [OPTIONS]: For more information, try '--help'."
+        ),
+    ),
+    "wrong-config": (
+        CauseId.CONFIG,
+        (
+            "invalid configuration for key `build.rustflags` expected a string or array of strings, but found a "
+            "integer for `build.rustflags` in .cargo/config.toml"
+        ),
+    ),
+    "not-formatted": (CauseId.FORMAT, "not formatted: src/lib.rs"),
+    "syntax": (CauseId.COMPILE, "this file contains an unclosed delimiter (src/lib.rs:1:19)"),
+    "syntax-fmt": (CauseId.COMPILE, "this file contains an unclosed delimiter (src/lib.rs:1:19)"),
 }
 
 
-@pytest.mark.parametrize("case", LOGS)
-def test_a_log_without_json_messages(case: str) -> None:
-    """What cargo tells no JSON about is read from the log; what is not recognised is quoted."""
-    log, why, cure = LOGS[case]
-    told, mends = diagnosis.diagnose(log, None, CWD)
-    assert told.startswith(why)
-    assert mends == cure
+@pytest.mark.parametrize("name", CAUSES)
+def test_the_cause_of_what_cargo_printed(name: str) -> None:
+    """Each recorded failure has its kind of cause and the words of the tool, the test or the script that failed."""
+    argv, output = recorded(name)
+    cause = diagnosis.explain(argv, output, Place(TREE))
+    assert (cause.id, re.sub(r"\(\d+\)", "(N)", cause.text)) == CAUSES[name]
 
 
-def test_the_compilers_own_words_come_first() -> None:
-    """Where cargo's JSON messages name an error, the log is not interpreted."""
-    error = CompilerError("mismatched types", "src/lib.rs:3:5", "E0308")
-    assert diagnosis.diagnose("error: could not compile `x`\n", error, CWD) == (
-        "error[E0308]: mismatched types (src/lib.rs:3:5)",
-        "",
+@pytest.mark.parametrize("name", sorted(path.stem for path in (Path(__file__).parent / "data/cargo").glob("*.json")))
+def test_the_tools_own_last_error_line_is_quoted(name: str) -> None:
+    """Whatever the cause is, the line in which the tool itself says that it failed is kept beside it."""
+    argv, output = recorded(name)
+    quoted = diagnosis.explain(argv, output, Place(TREE)).quoted
+    assert quoted.startswith("error: ") or name == "not-formatted"
+    assert quoted == "" or quoted in "\n".join(output.closing + tuple(output.own)).replace("/tree/", "").replace(
+        "/tree", "."
     )
+
+
+def test_what_a_test_prints_is_no_cause() -> None:
+    """A test's panic in the words of cargo, rustup, the network and the disk is that test's failure, nothing else."""
+    for words in (
+        "failed to get `serde` as a dependency", "error: No space left on device (os error 28)",
+        "error: cannot update the lock file /t/Cargo.lock because --locked was passed to prevent this",
+        "error: 'cargo-clippy' is not installed for the toolchain 'stable'", "error: internal compiler error: x",
+        "error: failed to run custom build command for `tiny v0.1.0`", "error: rustc 1.0 is not supported by the",
+    ):  # fmt: skip
+        output = CargoOutput(structured=True)
+        output.take(Stream.STDOUT, b'{"reason":"build-finished","success":true}\n')
+        output.take(Stream.STDERR, b"     Running unittests src/lib.rs (target/debug/deps/tiny-0)\n")
+        printed = (
+            f'running 1 test\n{words}\n{{"reason":"build-finished","success":false}}\ntest a ... FAILED\n\nfailures:'
+            f"\n\n---- a stdout ----\n\nthread 'a' (1) panicked at src/lib.rs:1:1:\n{words}\nnote: run "
+            "with `RUST_BACKTRACE=1`\n\n\nfailures:\n    a\n\ntest result: FAILED. 0 passed; 1 failed; 0 ignored\n\n"
+        )
+        for line in printed.splitlines(keepends=True):
+            assert output.take(Stream.STDOUT, line.encode()) == line.encode()
+        for line in (words, "error: test failed, to rerun pass `--lib`"):
+            output.take(Stream.STDERR, f"{line}\n".encode())
+        cause = diagnosis.explain(("cargo", "test", "--lib"), output, Place(TREE))
+        assert (cause.id, cause.text) == (CauseId.TEST, f"a: {words} (src/lib.rs:1:1)")
+        assert cause.fix == ""
+        assert not diagnosis.is_compiler_crash(output)
+
+
+def test_only_the_compilers_own_crash_is_one() -> None:
+    """The compiler's process has ended with its report; a macro that prints the same words is no compiler."""
+    assert diagnosis.is_compiler_crash(recorded("crash")[1])
+    for name in ("noisy-macro", "panic", "compile", "overflow", "script-panic"):
+        assert not diagnosis.is_compiler_crash(recorded(name)[1]), name
+    wrapped = CargoOutput(structured=True)
+    wrapped.take(Stream.STDERR, b"error: internal compiler error: unexpected panic\n")
+    wrapped.take(Stream.STDOUT, b'{"reason":"build-finished","success":false}\n')
+    closing = (
+        "error: could not compile `tiny` (lib)\n\nCaused by:\n  process didn't exit successfully: `/wrapper rustc`"
+    )
+    for line in f"{closing} (exit status: 101)\n".splitlines(keepends=True):
+        wrapped.take(Stream.STDERR, line.encode())
+    assert diagnosis.is_compiler_crash(wrapped)
+
+
+def test_one_cause_is_one_for_every_gate_that_meets_it() -> None:
+    """A syntax error stops rustc and rustfmt, a broken manifest cargo and `cargo fmt`: one key each."""
+    for one, other in (
+        ("syntax", "syntax-fmt"),
+        ("missing-member", "missing-member-fmt"),
+        ("broken-manifest", "broken-manifest-fmt"),
+    ):
+        first, second = (diagnosis.explain(*recorded(name), Place(TREE)) for name in (one, other))
+        assert first.key("build") == second.key("fmt")
+    panic = diagnosis.explain(*recorded("panic"), Place(TREE))
+    assert panic.key("test") != panic.key("other")
+    assert diagnosis.explain(*recorded("syntax"), Place(TREE)).key("build") != panic.key("build")
+
+
+def test_a_lock_file_that_is_missing_or_out_of_date(tmp_path: Path) -> None:
+    """Which of the two it is, is seen in the tree; each has a fix of its own."""
+    argv, output = recorded("lock-missing")
+    missing = diagnosis.explain(argv, output, Place(tmp_path))
+    assert missing.id is CauseId.NO_LOCK
+    assert missing.text.startswith("there is no Cargo.lock in the commit")
+    (tmp_path / "Cargo.lock").touch()
+    outdated = diagnosis.explain(*recorded("lock-outdated"), Place(tmp_path))
+    assert outdated.id is CauseId.STALE_LOCK
+    assert outdated.text.startswith("Cargo.lock is out of date: cannot update the lock file")
+    assert outdated.fix.startswith("cargo update --workspace")
+    assert Place(tmp_path, root="a b").typed("x", "y") == "(cd 'a b' && x && y)"
+
+
+def test_what_is_not_recognised_is_quoted() -> None:
+    """A tool of the repository's own: its last error line, else its last line; nothing is read into it."""
+    for printed, expected in (
+        ("something\nodd happened\n\n", "odd happened"),
+        ("error: failed to get `x`\nNo space left on device\n", "failed to get `x` No space left on device"),
+        ("", "it printed nothing"),
+    ):
+        output = CargoOutput(structured=False)
+        for line in printed.splitlines(keepends=True):
+            output.take(Stream.STDERR, line.encode())
+        cause = diagnosis.explain(("./check.sh",), output, Place(TREE))
+        assert (cause.id, cause.text, cause.fix) == (CauseId.COMMAND, expected, "")
 
 
 def test_a_gate_that_waited_for_a_lock_until_its_time_was_up() -> None:
     """A timeout while waiting for another cargo's lock says so."""
     waiting = "    Blocking waiting for file lock on build directory\n"
     assert diagnosis.overdue(waiting, 5) == "it did not end within 5 s: it waited for another cargo's lock"
-    assert diagnosis.overdue(waiting + "   Compiling x\n", 5) == "it did not end within 5 s"
+    assert diagnosis.overdue("   Compiling x", 5) == "it did not end within 5 s"
 
 
 def test_the_packages_of_a_lock_file() -> None:

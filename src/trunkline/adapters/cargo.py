@@ -14,9 +14,11 @@ from pathlib import Path
 
 import tomli
 
+from trunkline.adapters.cargo_output import CargoOutput, toolchain_argument
 from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.receipt import Toolchain
 from trunkline.kernel import proc
+from trunkline.kernel.logged import Stream
 
 _QUERY_SECONDS = 60.0
 _FORMAT_SECONDS = 600.0
@@ -34,29 +36,11 @@ _BUILT_IN = frozenset({"bench", "build", "check", "doc", "metadata", "run", "rus
 _COMPONENTS = {"clippy": "clippy", "fmt": "rustfmt"}
 
 
-@dataclass(frozen=True)
-class CompilerError:
-    """One error of rustc, rustdoc or clippy.
-
-    Attributes:
-        message: its first line, in the compiler's own words.
-        place: `file:line:column`, the file as cargo names it (relative to the workspace), or "".
-        code: `E0425`, or "" (lints and rustdoc have none).
-    """
-
-    message: str
-    place: str
-    code: str
-
-    def __str__(self) -> str:
-        head = f"error[{self.code}]: {self.message}" if self.code else self.message
-        return f"{head} ({self.place})" if self.place else head
-
-
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Return a gate's whole environment: the allowlist, a fixed locale, no toolchain installed behind our back."""
     kept = {name: value for name, value in proc.own_environment().items() if name in PASSED_THROUGH}
-    fixed = {"LC_ALL": "C.UTF-8", "CARGO_TERM_COLOR": "never", "RUSTUP_AUTO_INSTALL": "0"}
+    # RUSTC_ICE: a compiler that crashes would leave its report among the sources.
+    fixed = {"LC_ALL": "C.UTF-8", "CARGO_TERM_COLOR": "never", "RUSTUP_AUTO_INSTALL": "0", "RUSTC_ICE": "0"}
     return {**kept, **fixed, **extra}
 
 
@@ -86,7 +70,7 @@ class Tools:
         """Return what would compile for a command; empty for one of another kind where there is no Rust."""
         if argv[0] != "cargo" and not (shutil.which("rustc") and shutil.which("cargo")):
             return Toolchain("", "")
-        chosen = _chosen(argv) if argv[0] == "cargo" else ()
+        chosen = toolchain_argument(argv) if argv[0] == "cargo" else ()
         return Toolchain(self._ask("rustc", *chosen, "-vV").text, self._ask("cargo", *chosen, "-V").text)
 
     def lacking(self, argv: Sequence[str], needs: Sequence[str]) -> str:
@@ -101,7 +85,7 @@ class Tools:
                 return "install Rust: https://rustup.rs" if program == "cargo" else f"install {program}"
         if argv[0] != "cargo":
             return ""
-        chosen = _chosen(argv)
+        chosen = toolchain_argument(argv)
         rest = argv[1 + len(chosen) :]
         if self._ask("cargo", *chosen, "-V").returncode:
             if shutil.which("rustup") is None:
@@ -129,14 +113,6 @@ class Tools:
         return self._answers[argv]
 
 
-def _chosen(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the toolchain that a cargo command names: `("+1.89.0",)` or ()."""
-    return tuple(argv[1:2]) if argv[1:2] and argv[1].startswith("+") else ()
-
-
-_COMPILING = frozenset({"build", "check", "clippy", "doc", "test", "nextest", "bench"})
-
-
 def start_cache(cwd: Path) -> None:
     """Start sccache's server where none runs, with your environment: it alone needs the cache's own credentials.
 
@@ -146,22 +122,18 @@ def start_cache(cwd: Path) -> None:
 
 
 def asking_why(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that asks cargo again why a command failed, in its own JSON messages; (): none can.
+    """Return the command that compiles the same as one whose runner has no records of cargo's; (): none is known.
 
-    The same command, so that in the same target directory only what failed is compiled again. Tests are compiled, not
-    run.
+    The same units, so that in the same target directory only what failed is compiled again. Tests are not run.
     """
-    start = 1 + len(_chosen(argv))
-    if argv[0] != "cargo" or len(argv) <= start or argv[start] not in _COMPILING:
+    start = 1 + len(toolchain_argument(argv))
+    if argv[0] != "cargo" or list(argv[start : start + 2]) != ["nextest", "run"]:
         return ()
-    # `cargo nextest run` has its own message formats; compiling the same tests is cargo's.
-    subcommand, rest = ("test", argv[start + 2 :]) if argv[start] == "nextest" else (argv[start], argv[start + 1 :])
-    flags = ["--message-format=json", *(["--no-run"] if subcommand == "test" else [])]
-    return (*argv[:start], subcommand, *flags, *rest)
+    return (*argv[:start], "test", "--message-format=json", "--no-run", *argv[start + 2 :])
 
 
-def first_error(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> CompilerError | None:
-    """Return the first error of a command that prints cargo's JSON messages; None: it has no compiler error to tell.
+def asked_again(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> CargoOutput | None:
+    """Return what cargo says when it compiles again, where that fails; None: it compiles.
 
     Args:
         argv: what `asking_why` returned, sandboxed where the gate was.
@@ -173,23 +145,11 @@ def first_error(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeo
         done = proc.run(argv, cwd=cwd, env=env, timeout=timeout)
     except OutsideFailed:
         return None
-    errors = [error for line in done.stdout.splitlines() if (error := _compiler_error(line)) is not None]
-    return next((error for error in errors if error.place), errors[0] if errors else None)
-
-
-def _compiler_error(line: bytes) -> CompilerError | None:
-    """Read one line of `--message-format=json` (The Cargo Book, "External tools"; rustc's JSON diagnostics)."""
-    try:
-        told = json.loads(line)
-        message = told["message"]
-        if told["reason"] != "compiler-message" or not message["level"].startswith("error"):
-            return None
-        spans = [span for span in message["spans"] if span["is_primary"]]
-        place = f"{spans[0]['file_name']}:{spans[0]['line_start']}:{spans[0]['column_start']}" if spans else ""
-        code = (message["code"] or {}).get("code") or ""
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return CompilerError(str(message["message"]), place, code if re.fullmatch(r"E\d{4}", code) else "")
+    output = CargoOutput(structured=True)
+    for stream, text in ((Stream.STDOUT, done.stdout), (Stream.STDERR, done.stderr)):
+        for line in text.splitlines(keepends=True):
+            output.take(stream, line)
+    return output if done.returncode else None
 
 
 def lock_packages(text: str) -> frozenset[tuple[str, str]]:

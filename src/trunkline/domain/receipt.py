@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from trunkline.domain.cause import Cause
 from trunkline.domain.names import Oid, oid
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -31,6 +32,14 @@ def instant(at: str) -> dt.datetime:
     if found.tzinfo is None:
         raise ValueError(f"a time without a time zone: {at!r}")
     return found
+
+
+_FAILURE = frozenset({"diagnosis", "cure", "cause", "cause_key", "quoted"})
+
+
+def failure_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields of a failure that are known, as text."""
+    return {name: str(value) for name, value in values.items() if name in _FAILURE}
 
 
 class Verdict(Enum):
@@ -75,6 +84,9 @@ class GateOutcome:
         toolchain: rustc's first line, or "".
         diagnosis: why it failed: the first error, its place, the cause where it was recognised.
         cure: the command that mends it, where there is one.
+        cause: the kind of cause (`CauseId`), or "".
+        cause_key: the same for every gate that did not pass for the same cause, or "".
+        quoted: the last error line of the tool itself, or "".
         log: the log file's path.
         reused: a receipt from an earlier run proves it.
         sandbox: "none", or what kept the gate from the network and the home directory.
@@ -102,11 +114,22 @@ class GateOutcome:
     passes: int = 0
     runs: int = 0
     since: str = ""
+    cause: str = ""
+    cause_key: str = ""
+    quoted: str = ""
 
     @classmethod
     def unavailable(cls, gate: str, cure: str) -> GateOutcome:
         """Return the outcome of a gate that could not run for want of a tool."""
         return cls(gate, Verdict.UNAVAILABLE, cure=cure)
+
+    def because(self, cause: Cause) -> GateOutcome:
+        """Return the outcome with the cause why the gate did not pass."""
+        return self.with_failure(cause.to_json(self.gate))
+
+    def with_failure(self, failure: Mapping[str, str]) -> GateOutcome:
+        """Return the outcome with the fields of a failure that a receipt keeps."""
+        return self.from_json({**self.to_json(), **failure})
 
     @property
     def again(self) -> str:
@@ -156,6 +179,7 @@ class Receipt:
         exit_code: the command's.
         log: the log's file name beside the receipts.
         log_sha256: its hash.
+        failure: why it did not pass: fields of the outcome, as `Cause.to_json` returns them; {} where it did.
         attempts: 2 where it was run again without a compiler wrapper after an internal compiler error.
     """
 
@@ -181,6 +205,7 @@ class Receipt:
     cpu_seconds: float = 0.0
     executor: str = ""
     host: str = ""
+    failure: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -209,7 +234,7 @@ class Receipt:
     def _where_known(self) -> dict[str, Any]:
         return {
             "expects": self.expects, "lacked": self.lacked, "summary": self.summary, "cpuSeconds": self.cpu_seconds,
-            "executor": self.executor, "host": self.host,
+            "executor": self.executor, "host": self.host, "failure": dict(self.failure),
         }  # fmt: skip
 
     def to_statement(self) -> dict[str, Any]:
@@ -280,6 +305,7 @@ class Receipt:
                 executor=str(own.get("executor", "")),
                 host=str(own.get("host", "")),
                 cpu_seconds=_seconds(own.get("cpuSeconds", 0)),
+                failure=failure_of(own.get("failure", {})),
                 config_sha256=str(parts.get("cargo config", {"digest": {"sha256": ""}})["digest"]["sha256"]),
             )
         except (KeyError, TypeError, AttributeError, OverflowError) as error:

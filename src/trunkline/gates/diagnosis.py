@@ -1,8 +1,8 @@
-"""Why a gate failed: the first error, its place, the known cause and its cure. Pure: text in, text out.
+"""Why a gate failed: its cause, the words of the tool that failed, and what fixes it. Pure: output in, cause out.
 
-The first error of a failed compilation comes from cargo's JSON messages (adapters/cargo.py). What has no JSON on a
-stable toolchain is read from the log, which has no colour in it: libtest's failures, rustfmt's differences, cargo's
-own refusals. What is not recognised is quoted, not interpreted.
+The order is that of the structure: cargo's JSON records say whether everything compiled; a compiler's errors are
+records; tests are read from their harness's own lines; what cargo itself says is recognised by its first words. What
+is not recognised is quoted, not interpreted.
 """
 
 from __future__ import annotations
@@ -11,124 +11,150 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from trunkline.adapters.cargo import CompilerError
+from trunkline.adapters.cargo_output import CargoOutput, CompilerError, subcommand_of
+from trunkline.domain.cause import Cause, CauseId
+from trunkline.gates import libtest, refusal
+from trunkline.gates.build_script import build_script
+from trunkline.gates.refusal import Place
 
-_CRASH = r"internal compiler error|the compiler unexpectedly panicked"
-# Sentence in the log -> what it means and what mends it. The sentences are cargo's and rustc's own.
-_CAUSES = (
-    (
-        r"the lock file .* needs to be updated but --locked was passed|cannot (?:update|create) the lock file",
-        "Cargo.lock is out of date",
-        "cargo update --workspace",
-    ),
-    (
-        r"none of the selected packages contains? th|does not contain (?:this|these) feature",
-        "no member has a feature of stack.toml",
-        "${EDITOR:-vi} stack.toml   # [gates] features",
-    ),
-    (_CRASH, "the compiler crashed (ICE)", "RUSTC_WRAPPER= cargo check"),
-    (r"No space left on device", "the disk is full", "cargo clean"),
-    (
-        r"failed to (?:download|fetch|get) |Could not resolve host|HTTP request, but --offline|retry without `--off",
-        "a dependency is not here and the network cannot be reached",
-        "cargo fetch --locked",
-    ),
-    (r"is not installed for the toolchain", "a component is missing", "rustup component add clippy rustfmt"),
+_SHOWN = 500  # characters of what is said of tests
+_RUNS_PROGRAMS = frozenset({"bench", "run", "test"})
+_CRASH = re.compile(r"^(?:error: internal compiler error\b|(?:error|note): the compiler unexpectedly panicked\b)")
+_COMPILING = re.compile(
+    r"^error: (?:could not compile |failed to run `rustc` |process didn't exit successfully: `.*rustc -vV`)"
 )
-_OWN_TREE = re.compile(r"/\S*/gates/\d+/tree/")  # where gates run (adapters/worktrees.py); rustfmt tells whole paths
-_NAMED = 3  # tests that a summary names
+_COMPILER_ENDED = re.compile(r"process didn't exit successfully: `.*` \((?:exit status: 101|signal: .*)\)$")
 _WAITING = r"Blocking waiting for file lock"
-_PLACE = re.compile(r"^\s*--> (\S+:\d+:\d+)", re.MULTILINE)
-_ERROR = re.compile(r"^(error(?:\[E\d+\])?: .+)$", re.MULTILINE)
-_CAUSED_BY = re.compile(r"^(?:  |\t)\s*(no matching package.*|failed to .*)$", re.MULTILINE)
-_TEST = re.compile(r"^---- (\S+) (?:stdout|stderr) ----$", re.MULTILINE)
-_PANIC = re.compile(r"panicked at (\S+:\d+:\d+):\n(.*)$", re.MULTILINE)
-_DIFFERENCE = re.compile(r"^Diff in (.+?):\d+:?$", re.MULTILINE)
-
-# libtest: `test evict::keeps_order ... ok`; nextest: `PASS [   0.004s] kv-cache evict::keeps_order`. Its numbering,
-# `(1/3)`, and the crate's name stand before the test's.
-_PASSED = re.compile(
-    r"^test (\S+)(?: - [^\n]*)? \.\.\. ok$|^\s+PASS \[[^\]]*\](?: \([^)]*\))? \S+ (\S+)$", re.MULTILINE
-)
+_DIFFERENCE = re.compile(r"^Diff in (.+?):\d+:?$")
+_METADATA = "`cargo metadata` exited with an error: "
+_PLACE = re.compile(r"^\s*--> (\S+:\d+:\d+)$")
+_NEXTEST_FAILED = re.compile(r"^\s+(?:FAIL|SIG[A-Z]+|ABORT|TIMEOUT) \[[^\]]*\](?: \([^)]*\))? (\S+) (\S+)$")
 
 
-def _passed_tests(log: str) -> tuple[str, ...]:
-    """Return the names of the tests that ran and passed, in the log's order."""
-    return tuple(match[1] or match[2] for match in _PASSED.finditer(log))
-
-
-def not_run(log: str, filters: Sequence[str]) -> str:
-    """Return what is lacking where a test filter ran no test at all, which proves nothing; or ""."""
-    passed = _passed_tests(log)
-    empty = [each for each in filters if not any(each in name for name in passed)]
-    return f"no test ran for {', '.join(empty)}" if empty else ""
-
-
-def ran(log: str) -> str:
-    """Return how many tests passed, for people."""
-    passed = _passed_tests(log)
-    named = f": {', '.join(passed[:_NAMED])}" if passed else ""
-    more = f" and {len(passed) - _NAMED} more" if len(passed) > _NAMED else ""
-    return f"{len(passed)} test{'' if len(passed) == 1 else 's'} passed{named}{more}"
-
-
-def diagnose(log: str, compiler: CompilerError | None, cwd: Path) -> tuple[str, str]:
-    """Return why a gate failed, and the command that mends it or "" where none is known.
+def explain(argv: Sequence[str], output: CargoOutput, place: Place) -> Cause:
+    """Return why a command failed.
 
     Args:
-        log: what the gate printed.
-        compiler: the first error of cargo's JSON messages, where there is one.
-        cwd: where the gate ran; paths are told relative to it.
+        argv: the command.
+        output: what it printed.
+        place: where it ran.
     """
-    for pattern, meaning, cure in _CAUSES:
-        if re.search(pattern, log):
-            told = _quoted(log)
-            return f"{meaning}: {told}" if told else meaning, cure
-    if compiler is not None:
-        return str(compiler), ""
-    for reading in (_failed_test, _quoted):
-        if told := reading(log):
-            return _OWN_TREE.sub("", told), ""
-    if difference := _DIFFERENCE.search(log):
-        path = difference[1].removeprefix(f"{cwd.resolve()}/").removeprefix(f"{cwd}/")
-        return f"not formatted: {path}", "cargo fmt --all"
-    return next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "it printed nothing"), ""
+    closing = output.closing
+    if subcommand_of(argv) == "fmt":
+        return _unformatted(output, place)
+    if output.finished and subcommand_of(argv) in _RUNS_PROGRAMS:
+        return _failed_program(output, place)
+    if (error := output.first_error) is not None and not output.finished:
+        return _compile_error(error, closing, place)
+    cause = None
+    if output.structured:  # any other command's words may be those of a program
+        own = tuple(output.own)
+        cause = build_script(closing, own, place) or refusal.refusal(closing, own, place)
+    return cause or _unrecognised(output, place)
 
 
-def overdue(log: str, seconds: float) -> str:
+def is_compiler_crash(output: CargoOutput) -> bool:
+    """Say whether the compiler itself crashed; sccache is known to cause it (the runbook's troubleshooting).
+
+    Its report alone does not count: a program under test may print the same words. The compiler's process must have
+    ended so, while cargo was still compiling.
+    """
+    closing = output.closing
+    if output.finished or not closing or not _COMPILING.match(closing[0]):
+        return False
+    ended = any(_COMPILER_ENDED.search(word) for word in refusal.own_words(closing))
+    reported = any(error.crash for error in output.errors) or any(_CRASH.match(line.strip()) for line in output.own)
+    return ended and reported
+
+
+def overdue(last_line: str, seconds: float) -> str:
     """Return why a gate did not end in time."""
     told = f"it did not end within {seconds:g} s"
-    last = next((line for line in reversed(log.splitlines()) if line.strip()), "")
-    return f"{told}: it waited for another cargo's lock" if re.search(_WAITING, last) else told
+    return f"{told}: it waited for another cargo's lock" if re.search(_WAITING, last_line) else told
 
 
-def changed_sources(paths: Sequence[str]) -> tuple[str, str]:
-    """Return what it means that a work tree was written to while a gate ran, and what mends it."""
+def changed_sources(paths: Sequence[str], place: Place) -> Cause:
+    """Return what it means that a work tree was written to while a gate ran."""
     if any(Path(path).name == "Cargo.lock" for path in paths):
-        return "Cargo.lock is out of date: cargo wrote it anew while the gate ran", "cargo update --workspace"
-    return f"its sources were written to while it ran: {', '.join(paths[:5])}", ""
+        return refusal.stale_lock(place, "Cargo.lock is out of date: cargo wrote it anew while the gate ran")
+    return Cause(CauseId.SOURCES, f"its sources were written to while it ran: {', '.join(paths[:5])}")
 
 
-def is_compiler_crash(log: str) -> bool:
-    """Say whether the compiler itself crashed; sccache is known to cause it (the runbook's troubleshooting)."""
-    return bool(re.search(_CRASH, log))
+def _compile_error(error: CompilerError, closing: Sequence[str], place: Place) -> Cause:
+    last = refusal.last_error(closing, place)
+    if not error.place and error.message.endswith("(os error 28)"):
+        return refusal.disk_full(error.message, place)
+    if error.crash:
+        return Cause(CauseId.CRASH, f"the compiler crashed (ICE): {error}", error.message, "", last)
+    outside = f"{error.package}: " if " " in error.package else ""
+    text = place.relative(f"{outside}{error}")
+    return Cause(CauseId.COMPILE, text, place.relative(error.place) or text, "", last)
 
 
-def _failed_test(log: str) -> str:
-    """Return libtest's first failure: the test, its panic's words and place (its JSON format is not stable)."""
-    name = _TEST.search(log)
-    if name is None:
-        return ""
-    panic = _PANIC.search(log, name.end())
-    return f"{name[1]}: {panic[2].strip()} ({panic[1]})" if panic else name[1]
+def _failed_program(output: CargoOutput, place: Place) -> Cause:
+    """Return why a test program failed: its tests, else how it ended and what it said last."""
+    closing = output.closing
+    last = refusal.last_error(closing, place)
+    tests = libtest.failures(tuple(output.printed))
+    if tests:
+        name, why = tests[0]
+        more = (
+            f"; {len(tests) - 1} more failed: {', '.join(each for each, _ in tests[1:3])}" if len(tests) > 1 else ""
+        )
+        more += ", ..." if len(tests) > 3 else ""  # noqa: PLR2004 -- as many as are named above
+        return Cause(CauseId.TEST, place.relative(f"{name}: {why}" if why else name) + more, "", "", last)
+    ended = next((word for word in refusal.own_words(closing)[1:]), "")
+    how = refusal.ENDED.search(ended)
+    said = _last_words(output, closing)
+    text = f"the test program ended with {how[1]}" if how else "the test program failed"
+    return Cause(CauseId.TEST_PROGRAM, place.relative(f"{text}: {said}" if said else text), "", "", last)
 
 
-def _quoted(log: str) -> str:
-    """Return the first error line of a log with the place or the cause that follows it."""
-    first = _ERROR.search(log)
-    if first is None:
-        return ""
-    if place := _PLACE.search(log, first.end()):
-        return f"{first[1]} ({place[1]})"
-    cause = _CAUSED_BY.search(log, first.end())
-    return f"{first[1]} {cause[1]}" if cause else first[1]
+def _last_words(output: CargoOutput, closing: Sequence[str]) -> str:
+    """Return what a program printed last on stderr, else on stdout."""
+    lines = list(output.later)
+    lines = lines[: len(lines) - len(closing)]
+    begins = next((at for at in range(len(lines) - 1, -1, -1) if lines[at].startswith("     Running ")), -1)
+    said = [line.strip() for line in lines[begins + 1 :] if line.strip()]
+    printed = [line.strip() for line in output.printed if line.strip() and not line.startswith("running ")]
+    return "; ".join((said or printed)[-2:])
+
+
+def _unformatted(output: CargoOutput, place: Place) -> Cause:
+    """Return why `cargo fmt` failed: a difference, a syntax error, or what `cargo metadata` said to it."""
+    for line in output.printed:
+        if difference := _DIFFERENCE.match(line):
+            path = place.relative(difference[1])
+            return Cause(CauseId.FORMAT, f"not formatted: {path}", path, place.typed("cargo fmt --all"))
+    lines = [line.removeprefix(_METADATA) for line in output.own]
+    starts = [at for at, line in enumerate(lines) if line.startswith("error: ")]
+    if not starts:
+        return _unrecognised(output, place)
+    # rustfmt's first error; after cargo's error, `cargo fmt` prints its own usage, a blank line between.
+    metadata = any(line.startswith(_METADATA) for line in output.own)
+    closing = _before_usage(lines[starts[0] :]) if metadata else lines[starts[0] :]
+    if metadata and (cause := refusal.refusal(closing, (), place)):
+        return cause
+    head = refusal.last_error(closing, place)
+    if at := next((match[1] for line in closing if (match := _PLACE.match(line))), ""):
+        return Cause(
+            CauseId.COMPILE, place.relative(f"{head} ({at})").removeprefix("error: "), place.relative(at), "", head
+        )
+    return Cause(CauseId.COMMAND, refusal.quoted(closing, place), "", "", head)
+
+
+def _before_usage(lines: Sequence[str]) -> Sequence[str]:
+    usage = next((at for at, line in enumerate(lines) if line.startswith("Usage: cargo fmt")), len(lines) + 2)
+    return lines[: max(1, usage - 2)]
+
+
+def _unrecognised(output: CargoOutput, place: Place) -> Cause:
+    """Return a failure that has no known cause: the last error line, else the last line, as it is."""
+    closing = output.closing
+    if closing:
+        text = refusal.quoted(closing, place)
+        return Cause(CauseId.COMMAND, text, "", "", refusal.last_error(closing, place))
+    if failed := [match for line in output.own if (match := _NEXTEST_FAILED.match(line))]:
+        names = dict.fromkeys(match[2] for match in failed)
+        return Cause(CauseId.TEST, ", ".join(names), "", "", output.last)
+    return Cause(CauseId.COMMAND, place.relative(output.last) or "it printed nothing", "", "", output.last)

@@ -11,16 +11,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trunkline.adapters import bwrap, cargo, signing, sources, worktrees
-from trunkline.adapters.cargo import CompilerError, Tools
+from trunkline.adapters.cargo import Tools
+from trunkline.adapters.cargo_output import CargoOutput, reporting
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
 from trunkline.adapters.worktrees import Slot
+from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import diagnosis, proof
+from trunkline.gates import diagnosis, libtest, proof
 from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.jobserver import inherited, pool, token
+from trunkline.gates.refusal import Place
 from trunkline.kernel import logged
 from trunkline.kernel.files import private_directory
 from trunkline.kernel.proc import Completed
@@ -59,6 +62,11 @@ class Ground:
     def tree(self) -> Oid:
         """The tree gated."""
         return self.git.tree(self.slot.commit)
+
+    @property
+    def place(self) -> Place:
+        """Where gates run, for what is said of failures."""
+        return Place(self.slot.tree, self.root, self.slot.path / "target")
 
 
 def tools_for(tree: Path, root: str, *, sandbox: bool) -> Tools:
@@ -124,12 +132,12 @@ class _Attempt:
     Attributes:
         done: how it ended; its output is in `log`.
         log: what it printed.
-        error: the first compiler error, where it failed for one.
+        output: the same, sorted: cargo's words, the compilers', the programs'.
     """
 
     done: Completed
     log: bytes
-    error: CompilerError | None = None
+    output: CargoOutput
 
     @property
     def text(self) -> str:
@@ -145,17 +153,20 @@ class _Attempt:
 def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:
     if strange := worktrees.leftovers(ground.git, ground.slot):
         # Another gate wrote here, and others may still be at work: the next run begins with a clean tree.
-        why, cure = diagnosis.changed_sources(strange)
-        return GateOutcome(gate.name, Verdict.FAILED, command=gate.typed, diagnosis=f"not run: {why}", cure=cure)
+        changed = diagnosis.changed_sources(strange, ground.place)
+        return GateOutcome(gate.name, Verdict.FAILED, command=gate.typed).because(
+            replace(changed, text=f"not run: {changed.text}")
+        )
     if gate.env.get("RUSTC_WRAPPER") == SCCACHE:
         cargo.start_cache(ground.cwd)
     started = dt.datetime.now(dt.timezone.utc)
     log = private_directory(ground.run / "logs") / f"{gate.name}.log"
     attempt, attempts = _attempt(ground, gate, log, {}), 1
-    if attempt.ended and attempt.done.returncode != gate.expects and diagnosis.is_compiler_crash(attempt.text):
+    if attempt.ended and attempt.done.returncode != gate.expects and diagnosis.is_compiler_crash(attempt.output):
         attempt, attempts = _attempt(ground, gate, log, {"RUSTC_WRAPPER": ""}), 2
     written = worktrees.leftovers(ground.git, ground.slot)
     digest = hashlib.sha256(attempt.log).hexdigest()
+    cause = _cause(ground, gate, attempt, written)
     receipt = Receipt(
         gate=gate.name,
         commit=ground.slot.commit,
@@ -174,46 +185,50 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
         attempts=attempts,
         config_sha256=cargo.outer_config(ground.slot.tree),
         expects=gate.expects,
-        lacked=_lacked(gate, attempt, written),
-        summary=diagnosis.ran(attempt.text) if gate.must_run and attempt.done.returncode == gate.expects else "",
+        lacked=_lacked(gate, attempt, cause),
+        summary=libtest.ran(attempt.text) if gate.must_run and attempt.done.returncode == gate.expects else "",
         cpu_seconds=round(attempt.done.cpu_seconds, 3),
         executor=ground.executor,
         host=platform.node(),
+        failure=cause.to_json(gate.name) if cause else {},
     )
     if attempt.ended or attempt.done.timed_out:
         log = keep(ground.git, ground.settings.sign, receipt, attempt.log, say)
-    return replace(_judged(ground, gate, attempt, receipt, written), log=str(log))
+    return replace(_judged(gate, attempt, receipt, cause), log=str(log))
 
 
-def _lacked(gate: Gate, attempt: _Attempt, written: tuple[str, ...]) -> str:
+def _lacked(gate: Gate, attempt: _Attempt, cause: Cause | None) -> str:
     """Return why a run is no pass whatever its exit code; it leaves a receipt, so that no older pass hides it."""
     if attempt.done.timed_out:
-        return diagnosis.overdue(attempt.text, gate.timeout)
-    if attempt.done.returncode != gate.expects:
-        return ""
-    return diagnosis.not_run(attempt.text, gate.must_run) or (
-        diagnosis.changed_sources(written)[0] if written else ""
-    )
+        return diagnosis.overdue(attempt.output.last, gate.timeout)
+    return cause.text if cause is not None and attempt.done.returncode == gate.expects else ""
 
 
-def _judged(ground: Ground, gate: Gate, attempt: _Attempt, receipt: Receipt, written: tuple[str, ...]) -> GateOutcome:
-    verdict, why, cure = Verdict.PASSED, "", ""
-    if attempt.done.timed_out:
-        verdict, why = Verdict.TIMED_OUT, diagnosis.overdue(attempt.text, gate.timeout)
-    elif attempt.done.returncode < 0:
-        verdict, why = Verdict.INTERRUPTED, f"ended by signal {-attempt.done.returncode}"
-    elif attempt.done.returncode != gate.expects:
-        verdict = Verdict.FAILED
-        why, cure = diagnosis.diagnose(attempt.text, attempt.error, ground.cwd)
-        if gate.expects:
-            why = f"exit code {attempt.done.returncode}, expected {gate.expects}" + (f": {why}" if why else "")
-    elif receipt.lacked:
-        verdict, why = Verdict.FAILED, receipt.lacked
-        cure = diagnosis.changed_sources(written)[1] if written else ""
-    return GateOutcome(
-        gate.name, verdict, receipt.seconds, gate.typed, receipt.toolchain.name, why, cure, sandbox=receipt.sandbox,
+def _judged(gate: Gate, attempt: _Attempt, receipt: Receipt, cause: Cause | None) -> GateOutcome:
+    outcome = GateOutcome(
+        gate.name, Verdict.PASSED, receipt.seconds, gate.typed, receipt.toolchain.name, sandbox=receipt.sandbox,
         summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
     )  # fmt: skip
+    if attempt.done.timed_out:
+        why = diagnosis.overdue(attempt.output.last, gate.timeout)
+        return replace(outcome, verdict=Verdict.TIMED_OUT, diagnosis=why)
+    if attempt.done.returncode < 0:
+        return replace(outcome, verdict=Verdict.INTERRUPTED, diagnosis=f"ended by signal {-attempt.done.returncode}")
+    return replace(outcome, verdict=Verdict.FAILED).because(cause) if cause else outcome
+
+
+def _cause(ground: Ground, gate: Gate, attempt: _Attempt, written: tuple[str, ...]) -> Cause | None:
+    """Return why a gate that came to its end did not pass; None: it did, or came to none."""
+    if not attempt.ended:
+        return None
+    if (code := attempt.done.returncode) != gate.expects:
+        cause = diagnosis.explain(gate.argv, attempt.output, ground.place)
+        if gate.expects:
+            cause = replace(cause, text=f"exit code {code}, expected {gate.expects}: {cause.text}")
+        return cause
+    if lacked := libtest.not_run(attempt.text, gate.must_run):
+        return Cause(CauseId.NO_TEST, lacked)
+    return diagnosis.changed_sources(written, ground.place) if written else None
 
 
 def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) -> _Attempt:
@@ -226,17 +241,19 @@ def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) ->
             })  # fmt: skip
             if gate.sandbox:
                 sources.fetch(gate.argv, tree=ground.slot.tree, cwd=ground.cwd, env=env)
-            argv = _as_asked(ground, gate, gate.argv, fifo)
+            argv = reporting(gate.argv)
+            output = CargoOutput(structured=argv != gate.argv)
             done = logged.run_logged(
-                argv, cwd=ground.cwd, env=env, timeout=gate.timeout, log=log, on_line=ground.on_line
-            )
-            attempt = _Attempt(done, log.read_bytes())
-            asking = cargo.asking_why(gate.argv)
-            if not attempt.ended or done.returncode == gate.expects or not asking:
+                _as_asked(ground, gate, argv, fifo), cwd=ground.cwd, env=env, timeout=gate.timeout, log=log,
+                on_line=ground.on_line, sort=output.take,
+            )  # fmt: skip
+            attempt = _Attempt(done, log.read_bytes(), output)
+            again = cargo.asking_why(gate.argv)
+            if not attempt.ended or done.returncode == gate.expects or not again:
                 return attempt
-            again = _as_asked(ground, gate, asking, fifo)
             seconds = min(gate.timeout, _DIAGNOSIS_SECONDS)
-            return _Attempt(done, attempt.log, cargo.first_error(again, cwd=ground.cwd, env=env, timeout=seconds))
+            asked = cargo.asked_again(_as_asked(ground, gate, again, fifo), cwd=ground.cwd, env=env, timeout=seconds)
+            return _Attempt(done, attempt.log, asked or output)
 
 
 def _as_asked(ground: Ground, gate: Gate, argv: tuple[str, ...], fifo: Path) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from trunkline.domain.names import Oid
 from trunkline.domain.proof import KnownReceipt, Proof, ReceiptQuery, concerns, prove
 from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import diagnosis
 from trunkline.gates.catalogue import Gate
 from trunkline.kernel.files import private_directory
 
@@ -272,17 +271,7 @@ def outcome_of(gate: Gate, proof: Proof) -> GateOutcome | None:
         return replace(outcome, diagnosis=proof.reason)
     if receipt.passed:
         return replace(outcome, diagnosis=_flaky(proof) if proof.verdict is Verdict.FLAKY else "")
-    why, cure = _diagnosed(log)
-    why = receipt.lacked or receipt.summary or why
+    why = receipt.failure.get("diagnosis") or receipt.lacked or receipt.summary or "see its log"
     if proof.verdict is Verdict.FLAKY:
         why = f"{_flaky(proof)}; the newest failed: {why}"
-    return replace(outcome, diagnosis=why, cure=cure)
-
-
-def _diagnosed(log: Path) -> tuple[str, str]:
-    """Return why a failed gate failed, read from its log, and what fixes it."""
-    try:
-        text = log.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    return diagnosis.diagnose(text, None, log.parent)
+    return replace(outcome.with_failure(receipt.failure), diagnosis=why)

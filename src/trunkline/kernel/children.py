@@ -53,7 +53,7 @@ def signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None
 
 def close(child: subprocess.Popen[bytes]) -> None:
     """Close our ends of a child's pipes."""
-    for pipe in (child.stdin, child.stdout):
+    for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import enum
+import os
 import resource
+import selectors
 import signal
 import subprocess
 import threading
@@ -16,6 +19,17 @@ from trunkline.kernel import children
 from trunkline.kernel.proc import Completed
 
 
+class Stream(enum.IntEnum):
+    """Which of a program's two output streams a line came from."""
+
+    STDOUT = 1
+    STDERR = 2
+
+
+Sort = Callable[[Stream, bytes], bytes]
+"""Reads one line of a stream and returns what the log gets in its place; b"": nothing."""
+
+
 def run_logged(
     argv: Sequence[str],
     *,
@@ -24,6 +38,7 @@ def run_logged(
     timeout: float,
     log: Path,
     on_line: Callable[[bytes], None] | None = None,
+    sort: Sort | None = None,
     stop: signal.Signals = signal.SIGTERM,
 ) -> Completed:
     """Run a program whose output, both streams as they come, goes to a log file and line by line to `on_line`.
@@ -38,13 +53,16 @@ def run_logged(
         timeout: seconds before its process group is ended.
         log: where its output goes.
         on_line: told each line.
+        sort: reads each line with the stream that it came from, and says what the log gets; the streams are then
+            pipes of their own, so lines of one and the other may come a moment apart.
         stop: how it is asked to end; nox ends its children on SIGINT only.
 
     Raises:
         UsageError: the program is not installed.
     """
-    with begin_logged(argv, cwd=cwd, env=env, log=log, stop=stop, stdin=subprocess.DEVNULL) as begun:
-        return begun.finish(timeout, on_line=on_line)
+    stderr = subprocess.STDOUT if sort is None else subprocess.PIPE
+    with begin_logged(argv, cwd=cwd, env=env, log=log, stop=stop, stdin=subprocess.DEVNULL, stderr=stderr) as begun:
+        return begun.finish(timeout, on_line=on_line, sort=sort)
 
 
 @dataclass
@@ -68,7 +86,12 @@ class Logged:
     cpu_before: float
 
     def finish(
-        self, timeout: float, *, stdin: bytes = b"", on_line: Callable[[bytes], None] | None = None
+        self,
+        timeout: float,
+        *,
+        stdin: bytes = b"",
+        on_line: Callable[[bytes], None] | None = None,
+        sort: Sort | None = None,
     ) -> Completed:
         """Wait for the program's end and return what it left; see `run_logged`.
 
@@ -76,6 +99,7 @@ class Logged:
             timeout: seconds from now before its process group is ended.
             stdin: what it is told to go on with, where it waits for that.
             on_line: told each line.
+            sort: see `run_logged`.
         """
         timed_out = threading.Event()
 
@@ -91,7 +115,7 @@ class Logged:
                 with contextlib.suppress(BrokenPipeError):
                     self.child.stdin.write(stdin)
                     self.child.stdin.close()
-            self._read(on_line)
+            self._read(on_line, sort)
             children.end_orphans(self.child)
             self.child.wait()
         finally:
@@ -101,13 +125,47 @@ class Logged:
             timed_out=timed_out.is_set(), cpu_seconds=_cpu_of_children() - self.cpu_before,
         )  # fmt: skip
 
-    def _read(self, on_line: Callable[[bytes], None] | None) -> None:
-        assert self.child.stdout is not None  # noqa: S101 -- stdout=PIPE where it was begun
+    def _read(self, on_line: Callable[[bytes], None] | None, sort: Sort | None) -> None:
         with self.log.open("wb") as sink:
-            for line in self.child.stdout:
-                sink.write(line)
-                if on_line is not None:
-                    on_line(line)
+            for stream, line in self._lines():
+                kept = line if sort is None else sort(stream, line)
+                sink.write(kept)
+                if on_line is not None and kept:
+                    on_line(kept)
+
+    def _lines(self) -> Iterator[tuple[Stream, bytes]]:
+        """Yield the lines of both streams as they come; the last of a stream may lack its newline."""
+        pipes = {Stream.STDOUT: self.child.stdout, Stream.STDERR: self.child.stderr}
+        begun: dict[Stream, list[bytes]] = {stream: [] for stream in pipes}  # parts of a line: copied once
+        with selectors.DefaultSelector() as selector:
+            for stream, pipe in pipes.items():
+                if pipe is not None:
+                    selector.register(pipe, selectors.EVENT_READ, stream)
+            while selector.get_map():
+                # Of two that wait, stderr first: cargo says there what it runs before that prints anything.
+                for key, _ in sorted(selector.select(), key=lambda ready: -ready[0].data):
+                    chunk = os.read(key.fd, 65536)
+                    yield from ((key.data, line) for line in _whole_lines(begun[key.data], chunk))
+                    if not chunk:
+                        selector.unregister(key.fileobj)
+
+
+def _whole_lines(begun: list[bytes], chunk: bytes) -> Iterator[bytes]:
+    """Yield the lines that a chunk completes; `begun` holds the parts of the one that it does not.
+
+    Args:
+        begun: parts of the line so far.
+        chunk: what came; empty at the end, which completes what was begun.
+    """
+    head, newline, rest = chunk.partition(b"\n")
+    begun.append(head)
+    if not newline and chunk:
+        return
+    if line := b"".join(begun) + newline:
+        yield line
+    *lines, last = rest.split(b"\n")
+    yield from (each + b"\n" for each in lines)
+    begun[:] = [last]
 
 
 @contextlib.contextmanager
@@ -119,6 +177,7 @@ def begin_logged(
     log: Path,
     stop: signal.Signals = signal.SIGTERM,
     stdin: int = subprocess.PIPE,
+    stderr: int = subprocess.STDOUT,
 ) -> Iterator[Logged]:
     """Begin a logged program and go on; it is ended when the context is left before it was finished.
 
@@ -126,7 +185,7 @@ def begin_logged(
     """
     started, before = time.monotonic(), _cpu_of_children()
     begun = children.begun(
-        argv, cwd=cwd, env=env, leashed=True, stop=stop, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        argv, cwd=cwd, env=env, leashed=True, stop=stop, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr
     )
     with begun as child:
         _LOGGED[child.pid] = child, log, stop
