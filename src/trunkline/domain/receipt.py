@@ -205,7 +205,7 @@ class Receipt:
     cpu_seconds: float = 0.0
     executor: str = ""
     host: str = ""
-    failure: Mapping[str, str] = field(default_factory=dict)
+    failure: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def passed(self) -> bool:
