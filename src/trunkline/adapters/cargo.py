@@ -14,11 +14,12 @@ from pathlib import Path
 
 import tomli
 
-from trunkline.adapters.cargo_output import CargoOutput, toolchain_argument
+from trunkline.adapters import rustup
+from trunkline.adapters.cargo_output import CargoOutput, subcommand_of, toolchain_argument
+from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.receipt import Toolchain
 from trunkline.kernel import proc
-from trunkline.kernel.logged import Stream
 
 _QUERY_SECONDS = 60.0
 _FORMAT_SECONDS = 600.0
@@ -33,7 +34,6 @@ PASSED_THROUGH = (
 )  # fmt: skip
 _SERVER_SECONDS = 60.0
 _BUILT_IN = frozenset({"bench", "build", "check", "doc", "metadata", "run", "rustc", "rustdoc", "test", "tree"})
-_COMPONENTS = {"clippy": "clippy", "fmt": "rustfmt"}
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -73,33 +73,37 @@ class Tools:
         chosen = toolchain_argument(argv) if argv[0] == "cargo" else ()
         return Toolchain(self._ask("rustc", *chosen, "-vV").text, self._ask("cargo", *chosen, "-V").text)
 
-    def lacking(self, argv: Sequence[str], needs: Sequence[str]) -> str:
-        """Return the command that installs what a gate lacks here, or "" when it lacks nothing.
+    def missing(self, argv: Sequence[str], needs: Sequence[str]) -> Cause | None:
+        """Return what a gate needs and does not find here, with the command that installs it; None: nothing.
 
         Asked before the gate runs: a missing toolchain or component is "unavailable", which is never "failed" and
-        never "passed".
+        never "passed". Whatever else keeps cargo from working shows in the gate itself, which then fails.
         """
         for program in dict.fromkeys([*needs, argv[0]]):
             # A program of the repository's own is looked for where the gate runs.
             if shutil.which(str(self.cwd / program) if "/" in program else program) is None:
-                return "install Rust: https://rustup.rs" if program == "cargo" else f"install {program}"
+                fix = "install Rust: https://rustup.rs" if program == "cargo" else f"install {program}"
+                return Cause(CauseId.PROGRAM, f"{program} is not installed", program, fix)
         if argv[0] != "cargo":
-            return ""
-        chosen = toolchain_argument(argv)
-        rest = argv[1 + len(chosen) :]
+            return None
+        chosen, subcommand = toolchain_argument(argv), subcommand_of(argv)
         if self._ask("cargo", *chosen, "-V").returncode:
             if shutil.which("rustup") is None:
-                return "install rustup: https://rustup.rs"
-            name = chosen[0][1:] if chosen else "stable"
-            return f"rustup toolchain install {name} --profile minimal"
-        return self._lacking_subcommand(chosen, rest[0]) if rest else ""
+                fix = "install rustup: https://rustup.rs"
+                return Cause(CauseId.PROGRAM, "rustup is not installed", "rustup", fix) if chosen else None
+            return rustup.missing_toolchain(self._ask, chosen, self.cwd)
+        return self._missing_subcommand(chosen, subcommand)
 
-    def _lacking_subcommand(self, chosen: tuple[str, ...], subcommand: str) -> str:
-        if subcommand in _COMPONENTS:
-            code = self._ask("cargo", *chosen, subcommand, "--version").returncode
-            return f"rustup component add {_COMPONENTS[subcommand]}" if code else ""
-        known = subcommand in _BUILT_IN or self._knows(chosen, subcommand)
-        return "" if known else f"cargo install --locked cargo-{subcommand}"
+    def _missing_subcommand(self, chosen: tuple[str, ...], subcommand: str) -> Cause | None:
+        if not subcommand or subcommand in _BUILT_IN:
+            return None
+        component = rustup.component(subcommand)
+        if component and shutil.which(f"cargo-{subcommand}"):
+            return rustup.missing_component(self._ask, chosen, subcommand)
+        if self._knows(chosen, subcommand):
+            return None
+        fix = f"rustup component add {component}" if component else f"cargo install --locked cargo-{subcommand}"
+        return Cause(CauseId.PROGRAM, f"cargo has no subcommand {subcommand}", subcommand, fix)
 
     def _knows(self, chosen: tuple[str, ...], subcommand: str) -> bool:
         """Say whether cargo has a subcommand: its own, an alias of the repository, or an installed `cargo-NAME`."""
@@ -145,11 +149,7 @@ def asked_again(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeo
         done = proc.run(argv, cwd=cwd, env=env, timeout=timeout)
     except OutsideFailed:
         return None
-    output = CargoOutput(structured=True)
-    for stream, text in ((Stream.STDOUT, done.stdout), (Stream.STDERR, done.stderr)):
-        for line in text.splitlines(keepends=True):
-            output.take(stream, line)
-    return output if done.returncode else None
+    return CargoOutput.of(done, structured=True) if done.returncode else None
 
 
 def lock_packages(text: str) -> frozenset[tuple[str, str]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trunkline.kernel.logged import Stream
+from trunkline.kernel.proc import Completed
 
 _KEPT = 20_000
 """Lines kept of each kind: the end counts, and a test may print without end."""
@@ -96,6 +97,15 @@ class CargoOutput:
     later: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
     printed: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
     last: str = ""
+
+    @classmethod
+    def of(cls, done: Completed, *, structured: bool = False) -> CargoOutput:
+        """Return the output of a command that has ended."""
+        output = cls(structured)
+        for stream, text in ((Stream.STDOUT, done.stdout), (Stream.STDERR, done.stderr)):
+            for line in text.splitlines(keepends=True):
+                output.take(stream, line)
+        return output
 
     def take(self, stream: Stream, line: bytes) -> bytes:
         """Read one line; return what a person's log gets in its place."""

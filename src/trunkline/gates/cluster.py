@@ -27,7 +27,7 @@ from trunkline.adapters import history
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import OutsideFailed, UsageError
 from trunkline.domain.names import Oid, oid, short
-from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict, failure_of
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import proof, worker
 from trunkline.gates.catalogue import Gate
@@ -52,7 +52,7 @@ class Fleet:
         workers: their addresses.
         hosts: address -> host name.
         toolchains: gate -> what compiles for it on every one of them.
-        cures: gate -> what it lacks on every one of them.
+        missing: gate -> what it needs and finds on none of them, as `Cause.to_json` returns it.
         config: a hash of cargo's configuration outside the tree, there.
     """
 
@@ -62,7 +62,7 @@ class Fleet:
     workers: tuple[str, ...]
     hosts: Mapping[str, str]
     toolchains: Mapping[str, Toolchain]
-    cures: Mapping[str, str]
+    missing: Mapping[str, Mapping[str, str]]
     config: str
 
 
@@ -225,8 +225,8 @@ def _surveyed(client: Client, order: Order, key: str, hosts: Mapping[str, str]) 
         client,
         tuple(sorted(taken)),
         hosts,
-        {name: Toolchain(each["rustc"], each["cargo"]) for name, each in found.items() if not each["cure"]},
-        {name: each["cure"] for name, each in found.items() if each["cure"]},
+        {name: Toolchain(each["rustc"], each["cargo"]) for name, each in found.items() if not each["missing"]},
+        {name: failure_of(each["missing"]) for name, each in found.items() if each["missing"]},
         config,
     )
 
@@ -252,8 +252,8 @@ def pack(git: Git, commits: Sequence[Oid], has: Collection[str]) -> bytes:
 
 
 def _known(gate: Gate, fleet: Fleet, known: proof.Known | None) -> GateOutcome | None:
-    if cure := fleet.cures.get(gate.name):
-        return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
+    if missing := fleet.missing.get(gate.name):
+        return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed).with_failure(missing)
     if known is None:
         return None
     query = proof.query_now(gate, fleet.order.tree, fleet.toolchains[gate.name], fleet.config)

@@ -74,10 +74,17 @@ def tools_for(tree: Path, root: str, *, sandbox: bool) -> Tools:
     return Tools(tree / root, sources.wrap_for(tree, sandbox=sandbox))
 
 
-def lacking(gate: Gate, tools: Tools) -> str:
-    """Return the command that installs what a gate lacks here, its sandbox included, or ""."""
+def missing(gate: Gate, tools: Tools) -> Cause | None:
+    """Return what a gate needs and does not find here, its sandbox included; None: nothing."""
     # The sandbox first: without it, nothing may look at the tree.
-    return (bwrap.lacking() if gate.sandbox else "") or tools.lacking(gate.argv, gate.needs)
+    if gate.sandbox and (fix := bwrap.lacking()):
+        return Cause(CauseId.SANDBOX, "the sandbox does not work on this machine", "sandbox", fix)
+    return tools.missing(gate.argv, gate.needs)
+
+
+def unavailable(gate: Gate, cause: Cause) -> GateOutcome:
+    """Return the outcome of a gate that cannot run here."""
+    return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed).because(cause)
 
 
 def keep(git: Git, sign: str, receipt: Receipt, log: bytes, say: Callable[[str], None]) -> Path:
@@ -110,8 +117,8 @@ def execute(
     """
     if toolchain is None:
         tools = tools_for(ground.slot.tree, ground.root, sandbox=gate.sandbox)
-        if cure := lacking(gate, tools):
-            return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
+        if cause := missing(gate, tools):
+            return unavailable(gate, cause)
         toolchain = tools.toolchain(gate.argv)
         query = proof.query_now(gate, ground.tree, toolchain, cargo.outer_config(ground.slot.tree))
         known = None if fresh else proof.known_receipts(ground.git, ground.tree, ground.settings, say)

@@ -169,12 +169,8 @@ def _require_workspace(root: Path, settings: GateSettings) -> None:
 
 def _unavailable(gates: Collection[Gate], tools: Tools) -> dict[str, GateOutcome]:
     """Return the gates that cannot run here, without starting a nox for them."""
-    cures = {gate.name: (gate, execute.lacking(gate, tools)) for gate in gates}
-    return {
-        name: GateOutcome(name, Verdict.UNAVAILABLE, command=gate.typed, cure=cure)
-        for name, (gate, cure) in cures.items()
-        if cure
-    }
+    causes = ((gate, execute.missing(gate, tools)) for gate in gates)
+    return {gate.name: execute.unavailable(gate, cause) for gate, cause in causes if cause}
 
 
 def _proven_now(

@@ -70,9 +70,10 @@ def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) ->
         found = {}
         for gate in map(Gate.from_json, gates):
             tools = gate_execution.tools_for(slot.tree, root, sandbox=gate.sandbox)
-            cure = gate_execution.lacking(gate, tools)
-            toolchain = Toolchain("", "") if cure else tools.toolchain(gate.argv)
-            found[gate.name] = {"cure": cure, "rustc": toolchain.rustc, "cargo": toolchain.cargo}
+            cause = gate_execution.missing(gate, tools)
+            toolchain = Toolchain("", "") if cause else tools.toolchain(gate.argv)
+            missing = cause.to_json(gate.name) if cause else {}
+            found[gate.name] = {"missing": missing, "rustc": toolchain.rustc, "cargo": toolchain.cargo}
         return {"gates": found, "config": cargo.outer_config(slot.tree)}
 
 

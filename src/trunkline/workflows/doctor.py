@@ -240,9 +240,8 @@ def _gates(git: Git, stack: Stack) -> Iterator[Finding]:
         root = git.cwd
     tools = Tools(root, sources.wrap_for(git.cwd, sandbox=stack.gates.sandbox))
     for gate in catalogue(stack.gates):
-        cure = execute.lacking(gate, tools)
-        if cure:
-            yield Finding(f"gate {gate.name}", "cannot run here", Health.ILL, cure)
+        if cause := execute.missing(gate, tools):
+            yield Finding(f"gate {gate.name}", f"cannot run here: {cause.text}", Health.ILL, cause.fix)
         else:
             yield Finding(f"gate {gate.name}", tools.toolchain(gate.argv).name or gate.argv[0])
     yield from _extras(stack)

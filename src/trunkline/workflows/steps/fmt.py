@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from trunkline.adapters import bwrap, cargo, sources, worktrees
+from trunkline.adapters.cargo_output import CargoOutput
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import Oid, oid, short
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
+from trunkline.gates import diagnosis
+from trunkline.gates.refusal import Place
 from trunkline.workflows import branch
 from trunkline.workflows.context import Context
 
@@ -48,16 +51,17 @@ def _formatted(context: Context, slot: worktrees.Slot, root: str, tip: Oid) -> t
         why = "`[gates] sandbox = true` in stack.toml, and the sandbox does not work here"
         raise CheckFailed("cargo fmt cannot run", why=why, next_command=cure)
     tools = cargo.Tools(slot.tree / root, sources.wrap_for(slot.tree, sandbox=sandbox))
-    if cure := tools.lacking(("cargo", "fmt"), ("cargo",)):
-        raise CheckFailed("cargo fmt is not available", why="rustfmt is missing", next_command=cure)
+    if missing := tools.missing(("cargo", "fmt"), ("cargo",)):
+        raise CheckFailed("cargo fmt is not available", why=missing.text, next_command=missing.fix)
     done = sources.format_workspace(slot.tree, root, sandbox=sandbox)
     if done.returncode:
+        cause = diagnosis.explain(("cargo", "fmt"), CargoOutput.of(done), Place(slot.tree, root))
         raise CheckFailed(
-            "cargo fmt failed",
-            why="the code of the rebased branch cannot be parsed; nothing was pushed",
+            "cargo fmt failed on the rebased branch",
+            why=f"{cause.text}\nnothing was pushed",
             command=done.typed,
             stderr=done.error_text,
-            next_command="invoke abort",
+            next_command=tuple(command for command in (cause.fix, "invoke abort") if command),
         )
     files = tuple(path for path in worktrees.leftovers(context.git, slot) if path.endswith(".rs"))
     if not files:
