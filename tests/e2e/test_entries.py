@@ -38,7 +38,7 @@ def test_trunk_merged_into_the_entry_is_left_out_and_named(landing: Landing) -> 
     author.git("merge", "--quiet", "--no-ff", "-m", "merge main", "main")
     author.commit("entry struct", {"src/entry.rs": "//! Entry.\n"})
     landing.push_as_author("feat/two", force=True)
-    ran = landing.invoke("onto", "--pr", "519")
+    ran = landing.invoke("fetch", "--pr", "519", "onto", "--pr", "519")
     assert (ran.code, "merge main" in ran.out) == (0, True), ran.out + ran.err
     assert landing.clone.subjects("origin/main..feat/two") == ["entry struct"]
 
