@@ -71,7 +71,7 @@ def test_what_is_merged_in_memory_is_what_git_merges(
     if found is not None:
         commits = [replay._wrapped(git, names[0])]
         commits += [replay._wrapped(git, tree, commits[0]) for tree in names[1:]]
-        assert replay._merged(git, commits[1], commits[2]) == replay.Merge(found, ())
+        assert replay.automatic_merge(git, commits[1], commits[2]) == replay.Merge(found, ())
 
 
 _GROUND: list[tuple[Git, list[Oid]]] = []

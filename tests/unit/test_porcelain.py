@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trunkline.adapters import gitconfig, history, notes, receipts, refs, replay, tracked, trees
+from trunkline.adapters import attributes, gitconfig, history, notes, receipts, refs, replay, tracked, trees
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import OutsideFailed, TrunklineError
 from trunkline.domain.names import Oid
@@ -42,8 +42,9 @@ QUERIES: dict[str, Callable[[Git], Any]] = {
     "reflog": lambda git: history.reflog(git, "x"),  # type: ignore[arg-type]  # any branch
     "load": lambda git: history.load(git, [OID]),
     "differing": lambda git: history.differing(git, OID, OID),
-    "three_way": lambda git: replay._merged(git, OID, OID),
-    "three_ways": lambda git: replay._merged_at_once(git, [(OID, OID), (OID, OID)]),
+    "three_way": lambda git: replay._single(git.query("merge-tree")),
+    "three_ways": lambda git: replay._several(git.query("merge-tree"), 2),
+    "attributes": lambda git: attributes.in_tree(git, OID),
     "trees": lambda git: trees._read(git, [OID]),
     "committer": replay.committer,
     "resolve": lambda git: git.resolve("x"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class Git:
         keeping: (tree, another) -> whether the other has every path of the first.
         talks: the git that is told one thing after the other, while there is one (`talking`).
         merges: the three-way merges that git has done: (base, ours, theirs) -> its tree, the paths in conflict.
+        attributes: the attribute files of trees: tree -> path -> blob (see `attributes`).
     """
 
     cwd: Path
@@ -78,6 +79,7 @@ class Git:
         default_factory=dict, repr=False, compare=False
     )
     talks: list[proc.Talking] = field(default_factory=list, repr=False, compare=False)
+    attributes: dict[Oid, Mapping[bytes, Oid]] = field(default_factory=dict, repr=False, compare=False)
     _facts: dict[tuple[object, ...], proc.Completed] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, cwd: Path) -> Git:

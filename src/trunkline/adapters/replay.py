@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from trunkline.adapters import objects, trees
+from trunkline.adapters import attributes, objects, trees
 from trunkline.adapters.git import Git, is_old
 from trunkline.adapters.history import chain, read_commits
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Defect, OutsideFailed, UsageError
 from trunkline.domain.names import Oid, oid, short
+from trunkline.kernel import proc
 
 _MERGED = (0, 1)  # git-merge-tree(1): 0 clean, 1 conflicts, anything else an error
 _MANY = (2, 39)  # `merge-tree --stdin` came with it (git's release notes)
@@ -148,7 +149,25 @@ def pick(git: Git, commit: Commit, onto_tree: Oid) -> Merge:
     if known is not None:
         return Merge(known, ())
     # A commit of `onto`'s tree on the commit's own parent: the merge base of the two is that parent.
-    return _merged(git, _wrapped(git, onto_tree, parent), commit.oid)
+    return _merged(git, onto_tree, _wrapped(git, onto_tree, parent), commit.oid)
+
+
+def picked_by_git(git: Git, commits: Sequence[Commit], onto: Oid) -> Oid | None:
+    """Return the tree that git's own merges come to, commit by commit, as `git rebase` does; None: one conflicts.
+
+    Args:
+        git: the repository.
+        commits: each with exactly one parent, oldest first.
+        onto: the commit that the first one lands on.
+    """
+    tree: Oid = git.tree(onto)
+    for commit in commits:
+        (parent,) = commit.parents
+        merge = _merged(git, tree, _wrapped(git, tree, parent), commit.oid)
+        if merge.conflicts:
+            return None
+        tree = merge.tree
+    return tree
 
 
 def load(git: Git, commits: Iterable[Commit], onto_tree: Oid) -> None:
@@ -170,41 +189,65 @@ def three_ways(git: Git, wanted: Iterable[tuple[Oid, Oid, Oid]]) -> None:
     gives any git from 2.38 on the same base.
     """
     missing = [each for each in dict.fromkeys(wanted) if each not in git.merges]
-    sides = [(_wrapped(git, git.tree(ours), base), theirs) for base, ours, theirs in missing]
-    if len(missing) > 1 and not is_old(git.fact("version").text, _MANY):
+    sides = [(git.tree(ours), _wrapped(git, git.tree(ours), base), theirs) for base, ours, theirs in missing]
+    alike = len({frozenset(attributes.in_tree(git, tree).items()) for tree, _, _ in sides}) == 1
+    if len(missing) > 1 and alike and not is_old(git.fact("version").text, _MANY):
         found = _merged_at_once(git, sides)
     else:
-        found = [_merged(git, *pair) for pair in sides]
+        found = [_merged(git, *each) for each in sides]
     git.merges.update({each: (merge.tree, merge.conflicts) for each, merge in zip(missing, found, strict=True)})
 
 
 def automatic_merge(git: Git, one: Oid, other: Oid) -> Merge:
     """Merge two commits over their own merge bases, as `git merge` does without a person."""
-    return _merged(git, one, other)
+    return _merged(git, git.tree(one), one, other)
 
 
-def _merged_at_once(git: Git, sides: Sequence[tuple[Oid, Oid]]) -> list[Merge]:
-    """Return the merges that one `git merge-tree --stdin` does: status, tree, paths, and an empty field for each."""
-    asked = "".join(f"{ours} {theirs}\n" for ours, theirs in sides).encode()
-    fields = iter(git.query("merge-tree", *_PLAIN, "--stdin", stdin=asked).text.split("\0"))
+def _merged_at_once(git: Git, sides: Sequence[tuple[Oid, Oid, Oid]]) -> list[Merge]:
+    """Return the merges that one `git merge-tree --stdin` does: status, tree, paths, and an empty field for each.
+
+    Args:
+        git: the repository.
+        sides: (tree whose attributes count, ours, theirs); all trees have the same attribute files.
+    """
+    asked = "".join(f"{ours} {theirs}\n" for _, ours, theirs in sides).encode()
+    scratch, environment = attributes.seen_from(git, sides[0][0])
+    done = scratch.query("merge-tree", *_PLAIN, "--stdin", stdin=asked, env=environment)
+    return _several(done, len(sides))
+
+
+def _several(done: proc.Completed, count: int) -> list[Merge]:
+    """Parse the output of `merge-tree --stdin`: status, tree, paths, and an empty field for each merge.
+
+    Raises:
+        OutsideFailed: it is not of that shape.
+    """
+    fields = iter(done.text.split("\0"))
     found = []
     try:
-        for _ in sides:
+        for _ in range(count):
             clean, tree = next(fields) == "1", oid(next(fields))
             paths = tuple(dict.fromkeys(iter(fields.__next__, "")))
             found.append(Merge(tree, () if clean else paths))
     except (StopIteration, ValueError) as error:
-        raise OutsideFailed("git merge-tree answered what cannot be understood", why=repr(error)) from error
+        raise OutsideFailed("the output of git merge-tree cannot be parsed", why=repr(error)) from error
     return found
 
 
 _PLAIN = ("--write-tree", "--name-only", "--no-messages")
 
 
-def _merged(git: Git, ours: Oid, theirs: Oid) -> Merge:
-    done = git.query("merge-tree", *_PLAIN, "-z", "--end-of-options", ours, theirs, ok=_MERGED)
-    tree, *conflicts = done.text.split("\0")
-    return Merge(oid(tree), tuple(dict.fromkeys(path for path in conflicts if path)) if done.returncode else ())
+def _merged(git: Git, tree: Oid, ours: Oid, theirs: Oid) -> Merge:
+    """Merge two commits; the attributes are those of `tree`, the one that is merged onto."""
+    scratch, environment = attributes.seen_from(git, tree)
+    done = scratch.query("merge-tree", *_PLAIN, "-z", "--end-of-options", ours, theirs, ok=_MERGED, env=environment)
+    return _single(done)
+
+
+def _single(done: proc.Completed) -> Merge:
+    """Parse the output of one `merge-tree -z`: the tree, then the paths in conflict."""
+    merged, *conflicts = done.text.split("\0")
+    return Merge(oid(merged), tuple(dict.fromkeys(path for path in conflicts if path)) if done.returncode else ())
 
 
 def write_commit(git: Git, commit: Commit, *, tree: Oid, parent: Oid, by: str, sign: bool = False) -> Oid:
