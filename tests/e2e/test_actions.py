@@ -26,14 +26,18 @@ FAILING = NO_OP_GATES.replace(
 
 
 @pytest.fixture
-def landing(tmp_path: Path) -> Iterator[Landing]:
-    """Return the small stack: trunk has the workflow; #519 has a noxfile and gates of its own, not pushed."""
+def landing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Landing]:
+    """Return the small stack: trunk has the workflow; #519 has a noxfile and gates of its own, not pushed.
+
+    Git tracks #519's stack.toml, since the machines have no other; here it is trusted as it changes.
+    """
+    monkeypatch.setenv("TRUNKLINE_TRUST", "checkout")
     with small_stack(tmp_path / "stack") as made:
         made.clone.git("switch", "--quiet", "feat/two")
         assert made.run("trunkline", "init", "--write-tasks").code == 0
         stack = made.clone.path / "stack.toml"
         stack.write_text(stack.read_text().replace(NO_OP_GATES, FAILING))
-        made.clone.git("add", "noxfile.py", "stack.toml")
+        made.clone.git("add", "--force", "noxfile.py", "stack.toml")
         made.clone.commit("its gates")
         assert made.invoke("ci.workflow").code == 0
         text = (made.clone.path / FILE).read_text()

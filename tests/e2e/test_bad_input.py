@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.landing import Landing, Ran
+from support.landing import Landing, Ran, own_stack
 from support.repo import Repo
 
 pytestmark = pytest.mark.gh
@@ -116,7 +116,7 @@ def no_trunk_there(landing: Landing) -> Ran:
 
 
 def dirty_switch(landing: Landing) -> Ran:
-    edit(landing, 'title = "Entry"', 'title = "Entry!"')
+    (landing.clone.path / "tasks.py").write_text("# mine\n")
     return landing.invoke("switch", "--pr", "519")
 
 
@@ -150,7 +150,7 @@ CASES: dict[Callable[[Landing], Ran], tuple[int, str]] = {
     a_fork_point_that_is_none: (2, "is no commit here"),
     the_branch_of_another_pr: (2, "GitHub has feat/two"),
     no_trunk_there: (2, "origin has no branch trunk"),
-    dirty_switch: (5, "stack.toml"),
+    dirty_switch: (5, "tasks.py"),
     a_fetch_url_and_a_push_url: (5, "pushes to evil/tiny"),
     a_merged_pr: (5, "#518 is merged already"),
 }
@@ -230,6 +230,7 @@ def test_a_shallow_clone(landing: Landing, tmp_path: Path) -> None:
     landing.clone.git("clone", "--quiet", "--depth=1", landing.github.remote("octo/tiny"), str(shallow),
                       env=landing.environment())  # fmt: skip
     before = Repo(shallow).refs()
+    own_stack(Repo(shallow), (landing.clone.path / "stack.toml").read_text())
     ran = landing.invoke("rebase", "--pr", "519", cwd=shallow)
     assert (ran.code, ran.err.rstrip().splitlines()[-1]) == (5, "next: git fetch --unshallow origin")
     assert Repo(shallow).refs() == before

@@ -195,11 +195,9 @@ def test_abort_refuses_what_it_did_not_do(landing: Landing) -> None:
     path.write_text(path.read_text().replace('run = ["true"]', 'run = ["false"]', 1))
     assert landing.invoke("rebase", "--pr", "519").code == 1
     path.write_text(path.read_text())
-    landing.clone.git("stash", "--quiet")
     landing.clone.git("switch", "--quiet", "feat/two")
     mine = landing.clone.commit("mine, after", {"mine.txt": "m\n"})
     landing.clone.git("switch", "--quiet", "main")
-    landing.clone.git("stash", "pop", "--quiet")
     ran = landing.invoke("abort")
     assert (ran.code, "moved since" in ran.err) == (5, True)
     assert landing.clone.head("feat/two") == mine

@@ -193,7 +193,7 @@ def _built(root: Path, gates: str, *, merged: bool) -> dict[int, Oid]:
         github.create_repository("octo", "tiny")
         author = Repo.create(root / "author")
         author.git("remote", "add", "origin", github.remote(SLUG))
-        heads = _history(author, gates)
+        heads = _history(author)
         landing = Landing(github, Repo(root / "clone"), author, heads)
         for branch in ("main", "feat/one", "feat/two", "feat/three"):
             landing.push_as_author(branch)
@@ -203,10 +203,18 @@ def _built(root: Path, gates: str, *, merged: bool) -> dict[int, Oid]:
                 SLUG, head=head, base=base, title=f"PR {number}", body=BODY, number=number, draft=number > 518
             )
         author.git("clone", "--quiet", github.remote(SLUG), str(landing.clone.path), env=landing.environment())
+        own_stack(landing.clone, STACK.format(gates=gates))
         if merged:
             landing.merge_parent()
             _prove(landing, root)
     return heads
+
+
+def own_stack(clone: Repo, text: str) -> None:
+    """Write a stack.toml that git neither tracks nor shows: the user's own, and so trusted."""
+    (clone.path / "stack.toml").write_text(text)
+    with (clone.path / ".git/info/exclude").open("a") as excluded:
+        excluded.write("/stack.toml\n")
 
 
 def _prove(landing: Landing, root: Path) -> None:
@@ -217,6 +225,7 @@ def _prove(landing: Landing, root: Path) -> None:
     """
     scratch = root / "scratch"
     landing.clone.git("clone", "--quiet", landing.github.remote(SLUG), str(scratch), env=landing.environment())
+    own_stack(Repo(scratch), (landing.clone.path / "stack.toml").read_text())
     ran = landing.invoke("rebase", "--pr", "519", "--no-push", cwd=scratch)
     assert ran.code == 0, ran.out + ran.err
     state = landing.clone.path / ".git/trunkline"
@@ -225,7 +234,7 @@ def _prove(landing: Landing, root: Path) -> None:
     shutil.rmtree(scratch)
 
 
-def _history(author: Repo, gates: str) -> dict[int, Oid]:
+def _history(author: Repo) -> dict[int, Oid]:
     """Write main, three rewriting commits for #518, two for #519, one for #520; return the heads."""
     author.commit(
         "start",
@@ -234,7 +243,6 @@ def _history(author: Repo, gates: str) -> dict[int, Oid]:
             "Cargo.lock": 'version = 4\n\n[[package]]\nname = "tiny"\nversion = "0.1.0"\n',
             ".gitignore": "target/\n__pycache__/\n",
             "src/lib.rs": LIB,
-            "stack.toml": STACK.format(gates=gates),
             "tasks.py": "from trunkline.tasks import namespace as ns\n",
         },
     )

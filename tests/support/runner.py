@@ -87,19 +87,20 @@ class Runner:
 
     def _run(self, run: Mapping[str, Any]) -> None:
         bare = Repo(self.landing.github.bare(SLUG))
-        jobs = yaml.safe_load(bare.git("show", f"{run['commit']}:{FILE}"))["jobs"]
+        workflow = yaml.safe_load(bare.git("show", f"{run['commit']}:{FILE}"))
+        jobs = workflow["jobs"]
         self._pull("begin_job", run, name="sessions")
         place = self._checked_out(run, "sessions")
         output = place / "output"
         (listing,) = commands(jobs["sessions"])
-        done = typed(listing, place, {**self._environment(), "GITHUB_OUTPUT": str(output)})
+        done = typed(listing, place, {**self._environment(), **workflow["env"], "GITHUB_OUTPUT": str(output)})
         self._pull("end_job", run, name="sessions", conclusion="success" if done.returncode == 0 else "failure")
         if done.returncode == 0:
             names = json.loads(run["inputs"]["gates"] or output.read_text().strip().removeprefix("names="))
             for name in names:
                 if self._cancelled(run):
                     return
-                self._gate(run, jobs["gate"], name)
+                self._gate(run, {**jobs["gate"], "env": {**workflow["env"], **jobs["gate"]["env"]}}, name)
         if not self._cancelled(run):
             self._pull("finish_run", run)
 

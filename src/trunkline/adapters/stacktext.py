@@ -12,7 +12,7 @@ from typing import Any
 import tomli
 
 from trunkline.domain.errors import UsageError
-from trunkline.domain.names import BranchName, PrNumber, branch_name, pr_number
+from trunkline.domain.names import BranchName, PrNumber, branch_name, branch_problem, pr_number
 from trunkline.domain.stack import DEFAULT_REMOTE, DEFAULT_TRUNK
 
 FILE_NAME = "stack.toml"
@@ -47,6 +47,12 @@ class StackText:
     text: str
     data: dict[str, Any]
 
+    def trunk(self) -> tuple[str, str] | None:
+        """Return the remote and the branch that the file calls trunk; None: not names that git accepts."""
+        remote, trunk = self.data.get("remote", DEFAULT_REMOTE), self.data.get("trunk", DEFAULT_TRUNK)
+        named = isinstance(remote, str) and isinstance(trunk, str)
+        return None if not named or branch_problem(remote) or branch_problem(trunk) else (remote, trunk)
+
     def glimpse(self, name: str) -> Glimpse | None:
         """Return what the stack of a name, or the only one, seems to be; None: it takes a closer look."""
         stacks = self.data.get("stack") or [self.data]
@@ -58,14 +64,6 @@ class StackText:
             return None
 
 
-def find(start: Path) -> Path | None:
-    """Return the nearest stack.toml in `start` or a directory above it."""
-    for directory in (start.resolve(), *start.resolve().parents):
-        if (directory / FILE_NAME).is_file():
-            return directory / FILE_NAME
-    return None
-
-
 def read(path: Path) -> StackText:
     """Read stack.toml.
 
@@ -73,15 +71,26 @@ def read(path: Path) -> StackText:
         UsageError: it cannot be read, or is not TOML: file, line, what was found.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise UsageError(
             f"there is no {path.name} here", why=f"expected it at {path}", next_command="invoke --help rebase"
         ) from None
-    except UnicodeDecodeError as error:
-        raise problem(path, 1, f"not UTF-8: {error.reason} at byte {error.start}") from None
     except OSError as error:
         raise UsageError(f"{path.name} cannot be read", why=str(error)) from None
+    return parsed(path, content)
+
+
+def parsed(path: Path, content: bytes) -> StackText:
+    """Parse the content of a stack.toml.
+
+    Raises:
+        UsageError: it is not TOML: file, line, what was found.
+    """
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise problem(path, 1, f"not UTF-8: {error.reason} at byte {error.start}") from None
     try:
         return StackText(path, text, tomli.loads(text))
     except tomli.TOMLDecodeError as error:

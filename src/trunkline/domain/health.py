@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from trunkline.domain.errors import TrunklineError
+
 
 class Health(Enum):
     """How one thing stands."""
@@ -23,9 +25,11 @@ class Finding:
         told: what was found.
         health: how it stands.
         cure: the command that mends it, or "".
+        error: what stands in the way, where that is an error of its own.
     """
 
     about: str
     told: str
     health: Health = Health.WELL
     cure: str = ""
+    error: TrunklineError | None = None

@@ -11,6 +11,7 @@ import argparse
 import atexit
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -25,22 +26,29 @@ def _request() -> request.Request:
     if not _STARTED_HERE:
         return request.read(Path(os.environ[request.VARIABLE]))
     # Only the first process of a run pays for the schema; see gates/request.py.
-    from trunkline.adapters import config, stacktext  # noqa: PLC0415
+    from trunkline.adapters import config, declared, stackplace, trust  # noqa: PLC0415
     from trunkline.adapters.git import Git  # noqa: PLC0415
     from trunkline.domain.errors import TrunklineError  # noqa: PLC0415
     from trunkline.domain.stack import GateSettings  # noqa: PLC0415
     from trunkline.gates.catalogue import catalogue  # noqa: PLC0415
+    from trunkline.report.escape import for_terminal  # noqa: PLC0415
 
-    found = stacktext.find(Path.cwd())
+    settings = GateSettings()
     try:
-        settings = config.load(found)[0].gates if found else GateSettings()
-        top = found.parent if found else Path.cwd()
-        asked = request.Request(str(top), settings.root, catalogue(settings), trust=request.trust_of(settings))
-        run = request.new_run(Git(top).common_dir())
+        here = Git(Path.cwd().resolve())
+        here.common_dir()  # raises where this is no repository
+        git = here.at(here.query("rev-parse", "--show-toplevel").path)
+        found = stackplace.locate(git, here.cwd)
+        if found is not None:
+            found = trust.effective(git, found)
+            config.judge(found)
+            settings = declared.stacks(found.data)[0].gates
+        asked = request.Request(str(git.cwd), settings.root, catalogue(settings), trust=request.trust_of(settings))
+        run = request.new_run(git.common_dir())
     except TrunklineError as error:
-        raise SystemExit(
-            f"error: {error.what}\n{error.why}\n" + "".join(f"next: {c}\n" for c in error.next_commands)
-        ) from None
+        lines = [f"error: {error.what}", error.why, *(f"next: {command}" for command in error.next_commands)]
+        sys.stderr.write("\n".join(for_terminal(line) for line in lines if line) + "\n")
+        raise SystemExit(int(error.code)) from None
     request.write(run, asked)
     os.environ[request.VARIABLE] = str(run)
     atexit.register(shutil.rmtree, run, ignore_errors=True)

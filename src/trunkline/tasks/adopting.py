@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
-from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.domain.errors import CheckFailed, Refused, UsageError
 from trunkline.domain.health import Health
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.telling import Told
@@ -113,6 +113,27 @@ def _compare(told: Told, seen: discover_workflow.Seen, *, check: bool) -> None:
         told.terminal.line(f"mended {discover_workflow.update(seen, checked)}")
 
 
+@landing_task("trust", mutates=True)
+def trust(told: Told) -> None:
+    """Confirm what the branch's stack.toml changes of trunk's: which commands run, where, and whose word counts."""
+    from trunkline.workflows import trust as trust_workflow
+
+    question = trust_workflow.look()
+    told.account.update(differences=list(question.lines), trusted=bool(question.why) or not told.dry_run)
+    if question.why:
+        told.terminal.line(("✓ ", "green"), f"{question.found.path.name} is trusted: {question.why}")
+        return
+    for line in question.lines:
+        told.terminal.line(f"  {line}")
+    count = f"{len(question.lines)} {'setting' if len(question.lines) == 1 else 'settings'}"
+    if told.dry_run:
+        told.terminal.line(f"would trust {count} of {question.found.path.name}; nothing was confirmed")
+        return
+    trust_workflow.confirm(question)
+    told.terminal.line(("✓ ", "green"), f"trusted {count} of {question.found.path.name}, until one of them changes")
+    told.terminal.next("invoke status")
+
+
 _MARKS = {Health.WELL: ("✓", "green"), Health.NOTE: ("!", "yellow"), Health.ILL: ("✗", "red")}
 
 
@@ -130,6 +151,9 @@ def doctor(told: Told, offline: bool = False) -> None:
         told.terminal.line(" ", _MARKS[each.health], " ", (f"{each.about:13}", "bold"), each.told)
         if each.cure:
             told.terminal.line((f"   $ {each.cure}", "dim"))
+    for each in found:
+        if each.about == "stack.toml" and isinstance(each.error, Refused):
+            raise each.error
     ill = [each for each in found if each.health is Health.ILL]
     if ill:
         raise CheckFailed(
@@ -172,4 +196,5 @@ def add_to(namespace: Collection) -> None:
     """Add these tasks to the collection."""
     namespace.add_task(init)
     namespace.add_task(doctor)
+    namespace.add_task(trust)
     namespace.add_collection(Collection("ci", workflow))

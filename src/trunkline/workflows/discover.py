@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from trunkline.adapters import cargo, config, refs, stacktext
+from trunkline.adapters import cargo, config, refs, stacktext, trust
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, repository_of
 from trunkline.adapters.listing import Listing, list_pull_requests
@@ -159,6 +159,7 @@ def write(seen: Seen) -> Path:
     replace_bytes(schema, resources.files("trunkline").joinpath("stack.schema.json").read_bytes())
     replace_bytes(path, text.encode())
     config.load(path)
+    trust.confirm(seen.git, stacktext.read(path))
     return path
 
 
@@ -215,7 +216,8 @@ def update(seen: Seen, checked: Sequence[Checked]) -> Path:
     from trunkline.adapters import stackfile  # noqa: PLC0415 -- as above
 
     path = seen.git.cwd / stacktext.FILE_NAME
-    text = path.read_text(encoding="utf-8")
+    before = stacktext.read(path)
+    text = before.text
     for each in checked:
         if not each.differences:
             continue
@@ -228,4 +230,5 @@ def update(seen: Seen, checked: Sequence[Checked]) -> Path:
         text = stackfile.mended(text, each.stack.name, each.entries)
     replace_bytes(path, text.encode())
     config.load(path)
+    trust.carry_over(seen.git, before, stacktext.read(path))
     return path

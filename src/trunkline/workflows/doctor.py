@@ -82,7 +82,7 @@ def _described(stack: Stack) -> str:
 def _trouble(about: str, error: TrunklineError) -> Finding:
     first = next(iter(error.why.splitlines()), "")
     why = f": {first}" if first else ""
-    return Finding(about, f"{error.what}{why}", Health.ILL, next(iter(error.next_commands), ""))
+    return Finding(about, f"{error.what}{why}", Health.ILL, next(iter(error.next_commands), ""), error)
 
 
 def _version(argv: list[str], cwd: Path) -> str:

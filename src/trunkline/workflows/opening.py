@@ -7,7 +7,7 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
-from trunkline.adapters import declared, judged, refs, stacktext
+from trunkline.adapters import declared, judged, refs, stackplace, stacktext, trust
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import repository_of
 from trunkline.domain.errors import FlagMissing, Refused, UsageError
@@ -38,7 +38,7 @@ def open_context(
 
     Raises:
         UsageError: one of them is not to be found; says which and how to mend it.
-        Refused: the repository is shallow.
+        Refused: the repository is shallow, or its stack.toml comes with a branch and changes what runs.
     """
     git, chosen, asked = _found(stack, tell, cwd, ends, merging=False)
     context = _opened(git, chosen, _entry(git, chosen, pr), options, tell)
@@ -70,7 +70,7 @@ def _found(
     name: str, tell: Listener, cwd: Path | None, ends: ExitStack | None, *, merging: bool, with_trunk: bool = False
 ) -> tuple[Git, Stack, Ahead | None]:
     git = top_of(Git(cwd or Path.cwd()))
-    found = stacktext.read(_stack_path(git.cwd))
+    found = trust.effective(git, found_text(git))
     asked = None
     if ends is not None:
         asked = ask(git, found, name, merging=merging, with_trunk=with_trunk, tell=tell.progress, ends=ends)
@@ -109,18 +109,24 @@ def load_stacks(git: Git) -> tuple[Stack, ...]:
 
     Raises:
         UsageError: there is none, or it is not what it should be.
+        Refused: it comes with a branch, and changes what runs (`adapters/trust.py`).
     """
-    return _judged(git, stacktext.read(_stack_path(git.cwd)))
+    return _judged(git, trust.effective(git, found_text(git)))
+
+
+def found_text(git: Git) -> stacktext.StackText:
+    """Return the stack.toml of a checkout, not trusted yet: only `trust` may look at it so.
+
+    Raises:
+        UsageError: there is none, or it is not TOML.
+    """
+    found = stackplace.locate(git, git.cwd)
+    return stacktext.read(git.cwd / stacktext.FILE_NAME) if found is None else found
 
 
 def _judged(git: Git, found: stacktext.StackText) -> tuple[Stack, ...]:
     judged.judge_once(git, found)
     return declared.stacks(found.data)
-
-
-def _stack_path(top: Path) -> Path:
-    named = os.environ.get("TRUNKLINE_STACK_FILE")
-    return Path(named) if named else top / stacktext.FILE_NAME
 
 
 def choose_stack(stacks: Collection[Stack], name: str) -> Stack:

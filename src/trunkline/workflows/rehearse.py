@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import gitconfig, history, refs, stacktext
+from trunkline.adapters import gitconfig, history, refs, stacktext, trust
 from trunkline.adapters.git import Git
 from trunkline.adapters.worktrees import work_dir
 from trunkline.domain.errors import UsageError
@@ -226,6 +226,7 @@ def _checkout(context: Context, root: Path, url: str, environment: Mapping[str, 
     if state.is_dir():
         shutil.copytree(state, inner / "trunkline", ignore=shutil.ignore_patterns("lease.lock"))
         (inner / "trunkline").chmod(0o700)
+    trust.confirm(git, stacktext.read(top / stacktext.FILE_NAME))  # the task that rehearses has just trusted it
     return top
 
 

@@ -1,0 +1,121 @@
+"""The keys of stack.toml that decide what runs, where, and whose word counts; how two files differ in them.
+
+Every key is policy unless it is listed here as harmless: a key that is added later is policy until somebody thinks
+about it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+HARMLESS = frozenset({"schema", "issue", "entry", "stack"})
+"""Top-level keys that a branch may change; `entry` and `stack` are looked into."""
+HARMLESS_OF_A_STACK = frozenset({"name", "issue", "landed", "entry"})
+"""Keys of a `[[stack]]` that a branch may change."""
+HARMLESS_OF_AN_ENTRY = frozenset({"pr", "branch", "title", "next"})
+"""Keys of an entry that a branch may change. Its checks are none: some of them are commands."""
+
+_DEPTH = 2
+
+Policy = Mapping[str, str]
+"""Key, dotted from the file's top -> value, as JSON."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One key that two files have otherwise.
+
+    Attributes:
+        key: the key, dotted.
+        own: the value in the file that was found, as JSON; "": it has none.
+        trusted: the value in trunk's, as JSON; "": it has none.
+    """
+
+    key: str
+    own: str
+    trusted: str
+
+
+def policy_of(data: Mapping[str, Any]) -> Policy:
+    """Return what of a stack.toml decides what runs.
+
+    Args:
+        data: the parsed file; nothing is known of it but that it is TOML.
+    """
+    return dict(_policy(data))
+
+
+def digest(policy: Policy) -> str:
+    """Return the SHA-256 of a policy: of exactly these keys and values."""
+    return hashlib.sha256(json.dumps(policy, sort_keys=True).encode()).hexdigest()
+
+
+def differences(own: Policy, trusted: Policy, entries: frozenset[str]) -> tuple[Difference, ...]:
+    """Return how a policy differs from a trusted one, by key.
+
+    Args:
+        own: the policy that was found.
+        trusted: the one to compare with.
+        entries: the names of the entries in the file that was found (`entry_names`): an entry may be left out, and
+            with it goes what is asked of it.
+    """
+    expected = {key: value for key, value in trusted.items() if _entry_of(key) in {"", *entries}}
+    return tuple(
+        Difference(key, own.get(key, ""), expected.get(key, ""))
+        for key in sorted({*own, *expected})
+        if own.get(key) != expected.get(key)
+    )
+
+
+def entry_names(data: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names by which keys of a policy begin that belong to an entry."""
+    return frozenset(name for name, _ in _named_entries(data))
+
+
+def _policy(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in data.items():
+        if key not in HARMLESS:
+            yield from _leaves(key, value)
+    stacks = data.get("stack")
+    for table in _tables(stacks):
+        for key, value in table.items():
+            if key not in HARMLESS_OF_A_STACK:
+                yield from _leaves(f"stack[{table.get('name')}].{key}", value)
+    for name, table in _named_entries(data):
+        for key, value in table.items():
+            if key not in HARMLESS_OF_AN_ENTRY:
+                yield f"{name}{key}", _json(value)
+
+
+def _named_entries(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for holder in (data, *_tables(data.get("stack"))):
+        for table in _tables(holder.get("entry")):
+            named = f"#{table['pr']}" if "pr" in table else str(table.get("branch"))
+            yield f"entry[{named}].", table
+
+
+def _entry_of(key: str) -> str:
+    """Return which entry a key belongs to, as `_named_entries` names it; "": to none."""
+    return f"{key.partition('].')[0]}]." if key.startswith("entry[") else ""
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield a table's keys one level down, `[gates.NAME]` two: what people read as one setting."""
+    if isinstance(value, Mapping) and key.count(".") < _DEPTH:
+        for name, inner in value.items():
+            yield from _leaves(f"{key}.{name}", inner)
+    else:
+        yield key, _json(value)
+
+
+def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        yield from (each for each in value if isinstance(each, Mapping))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
