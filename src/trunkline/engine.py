@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from trunkline.adapters.journal import Journal
 from trunkline.adapters.lease import Lease
 from trunkline.domain.errors import Paused, TrunklineError
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey
 
 
@@ -32,13 +33,22 @@ class Acting:
     journal: Journal
     step: Step
 
-    def intend(self, **data: Any) -> None:
-        """Journal what is about to change, durably, before it does: expected and desired values."""
-        self.note("intent", **data)
+    def intend(self, entry: Entry, **data: Any) -> None:
+        """Journal what is about to change of an entry, durably, before it does: expected and desired values."""
+        self.note("intent", entry, **data)
 
-    def note(self, kind: str, **data: Any) -> None:
-        """Append a record of this step to the journal."""
-        self.journal.append(self.lease, kind, step=self.step.name.value, **{**self.step.about, **data})
+    def withdraw(self, entry: Entry, **data: Any) -> None:
+        """Journal that an announced change had no effect, as was verified; `data` names it as its intent did."""
+        self.note("withdrawn", entry, **data)
+
+    def note(self, kind: str, entry: Entry, **data: Any) -> None:
+        """Append a record of this step to the journal, with the entry that it is about.
+
+        The entry is an argument, not taken from the step: a step of the whole stack changes several entries, and a
+        record of an unnamed one would later be compared with another entry's branch.
+        """
+        about = {"pr": entry.pr, "branch": entry.branch}
+        self.journal.append(self.lease, kind, step=self.step.name.value, **about, **data)
 
 
 Performer = Callable[[Acting], Outcome]
@@ -68,6 +78,7 @@ def perform(
     journal: Journal,
     tell: Teller,
     done: Collection[StepKey] = (),
+    ends: bool = True,
 ) -> Performed:
     """Perform a plan's steps in order; stop at the first that fails or pauses.
 
@@ -78,12 +89,13 @@ def perform(
         journal: the run's journal.
         tell: who is told.
         done: steps that an earlier process of this run finished.
+        ends: the run is finished with the last of these steps.
     """
     outcomes: dict[StepKey, Outcome] = {}
     for step in plan.steps:
         if step.key in done:
             continue
-        about: dict[str, Any] = {"step": step.name.value, **step.about}
+        about: dict[str, Any] = {"step": step.name.value, **plan.about(step)}
         if step.name in plan.skipped:
             outcome = Outcome(step.name.value, "skipped by name", Mark.SKIPPED)
         else:
@@ -103,7 +115,8 @@ def perform(
         about |= {"mark": outcome.mark.value, "told": outcome.told, "seconds": round(outcome.seconds, 3)}
         journal.append(lease, "done", **about, facts=dict(outcome.data))
         tell.outcome(outcome)
-    journal.append(lease, "finished")
+    if ends:
+        journal.append(lease, "finished")
     return Performed(outcomes)
 
 

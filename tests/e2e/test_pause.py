@@ -33,7 +33,7 @@ def pause(landing: Landing) -> Path:
     """Run into the conflict and return the work tree that waits."""
     ran = landing.invoke("rebase", "--pr", "519", "--json")
     assert ran.code == 3, ran.out + ran.err
-    assert ran.json["error"]["next"] == ["invoke continue", "invoke abort"]
+    assert ran.json["error"]["next"] == ["invoke continue", "invoke skip", "invoke abort"]
     return landing.waiting_tree()
 
 
@@ -51,7 +51,8 @@ def test_a_conflict_pauses_and_moves_nothing(conflicting: Landing) -> None:
     assert ran.code == 3
     assert "src/lib.rs" in ran.err
     assert "/replay/" in ran.err
-    assert ran.err.rstrip().splitlines()[-2:] == ["next: invoke continue", "next: invoke abort"]
+    assert ran.err.rstrip().splitlines()[-3:] == [f"next: invoke {task}" for task in ("continue", "skip", "abort")]
+    assert "in #519 feat/two" in ran.err
     after = conflicting.world()
     created = after["refs"].pop("refs/heads/feat/two")  # the local branch is made at the remote's tip, no more
     assert created == conflicting.heads[519]
@@ -64,7 +65,7 @@ def test_continue_finishes_the_run(conflicting: Landing) -> None:
     resolve(tree)
     ran = conflicting.invoke("continue")
     assert ran.code == 0, ran.out + ran.err
-    assert "1 conflicts resolved by hand" in ran.out
+    assert "1 conflict resolved by hand" in ran.out
     conflicting.clone.git("fetch", "--quiet", "origin", env=conflicting.environment())
     assert conflicting.clone.subjects("origin/main..origin/feat/two") == ["entry struct", "use the arena"]
     assert "Trunk's own" in conflicting.clone.git("show", "origin/feat/two:src/lib.rs")
@@ -140,7 +141,7 @@ def test_a_new_rebase_does_not_run_over_a_pause(conflicting: Landing) -> None:
     tree = pause(conflicting)
     resolve(tree, add=False)
     ran = conflicting.invoke("rebase", "--pr", "519")
-    assert (ran.code, "waits for you" in ran.err) == (3, True)
+    assert (ran.code, "is paused" in ran.err, str(tree) in ran.err) == (3, True, True)
     assert "Trunk's own" in (tree / "src/lib.rs").read_text()
 
 
@@ -189,8 +190,8 @@ def test_continue_after_a_failed_gate_was_mended(landing: Landing) -> None:
     assert landing.pr(519)["draft"] is False
 
 
-def test_abort_refuses_what_it_did_not_do(landing: Landing) -> None:
-    """The branch moved after the run stopped: abort leaves it, and says so."""
+def test_abort_leaves_what_it_did_not_do(landing: Landing) -> None:
+    """The branch moved after the run stopped: abort leaves it, names it with its old tip, and ends the run."""
     path = landing.clone.path / "stack.toml"
     path.write_text(path.read_text().replace('run = ["true"]', 'run = ["false"]', 1))
     assert landing.invoke("rebase", "--pr", "519").code == 1
@@ -199,8 +200,11 @@ def test_abort_refuses_what_it_did_not_do(landing: Landing) -> None:
     mine = landing.clone.commit("mine, after", {"mine.txt": "m\n"})
     landing.clone.git("switch", "--quiet", "main")
     ran = landing.invoke("abort")
-    assert (ran.code, "moved since" in ran.err) == (5, True)
+    assert (ran.code, f"before the run it was at {landing.heads[519]}" in ran.out) == (0, True), ran.out + ran.err
     assert landing.clone.head("feat/two") == mine
+    kept = landing.clone.git("for-each-ref", "--points-at", landing.heads[519], "refs/trunkline/backup/")
+    assert kept.endswith("/feat/two")
+    assert landing.invoke("abort").out.strip() == "nothing to abort: no run is open"
 
 
 def test_a_second_conflict_pauses_again(landing: Landing) -> None:

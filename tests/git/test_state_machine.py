@@ -32,8 +32,8 @@ from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import Performed
 from trunkline.kernel import files
+from trunkline.workflows import abort, rebase, resume, undo
 from trunkline.workflows import context as context_module
-from trunkline.workflows import rebase, resume, undo
 from trunkline.workflows.context import Context, Options
 from trunkline.workflows.opening import open_context
 from trunkline.workflows.steps import onto
@@ -280,10 +280,9 @@ class Landing(RuleBasedStateMachine):
     @rule()
     def abort(self) -> None:
         """Go back to before what crashed."""
-        found = resume.find(Quiet(), self.clone.path)
-        with contextlib.suppress(Refused):
-            if found is not None:
-                resume.abort(*found)
+        found = abort.find(Quiet(), self.clone.path)
+        if found is not None:
+            abort.abort(*found)
         self.open = False
 
     @precondition(lambda self: not self.open)

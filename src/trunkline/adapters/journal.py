@@ -3,6 +3,11 @@
 Each record carries a sequence number, a hash of itself and the hash of the line before it; one write and one fsync
 a record. A torn last line is what a kill leaves, and is dropped; anything else that does not add up makes the
 journal read-only.
+
+A journal is state: it holds the values that a later `continue`, `abort` or `undo` compares and restores, unaltered,
+and only its owner may read it. Secrets are removed where records are shown (`log`, `report`, `--json`). No token gets
+into a record in the first place: the only programs that receive one are gh and git's network commands, and nothing
+that they print, and no environment, is ever recorded.
 """
 
 from __future__ import annotations
@@ -20,13 +25,13 @@ from typing import Any
 
 from trunkline.adapters.lease import Lease
 from trunkline.domain.errors import OutsideFailed, Refused
-from trunkline.domain.redaction import redacted_data
-from trunkline.kernel import proc
 from trunkline.kernel.files import append_line, private_directory, sync
 
 VERSION = 1
 _GENESIS = "0" * 64
 _ENDINGS = frozenset({"finished", "failed", "aborted"})
+_FINAL = frozenset({"finished", "aborted"})
+_TAIL_BYTES = 2048
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Record:
     """One line of a journal.
 
     Attributes:
-        kind: run, begin, intent, gated, done, paused, resolved, resumed, failed, finished, aborting or aborted.
+        kind: run, begin, intent, withdrawn, gated, checked, done, paused, resolved, adopted, resumed, failed,
+            finished, aborting or aborted.
         data: the rest, JSON values.
         step: the step it is about, or "".
         at: when, in ISO 8601, UTC.
@@ -68,14 +74,29 @@ class Run:
         return "interrupted"
 
     @property
-    def waits(self) -> bool:
-        """It stopped in the middle: for a person, by a kill, or while it was taken back."""
-        return self.state in {"paused", "interrupted", "aborting"}
-
-    @property
     def started(self) -> Mapping[str, Any]:
         """What the first record says: the task, the entry, the options."""
         return self.records[0].data if self.records else {}
+
+    @property
+    def task(self) -> str:
+        """The task that was typed."""
+        return str(self.started.get("task", ""))
+
+    @property
+    def moves(self) -> frozenset[str]:
+        """The branches that the run set out to move, here or on the remote."""
+        return moved_branches(self.started)
+
+    @property
+    def changed(self) -> bool:
+        """Whether it announced a change of anything, made or not."""
+        return any(record.kind == "intent" for record in self.records)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for a person: at a pause that is not over, or with an abort begun and not finished."""
+        return self.state == "aborting" or self.pause is not None
 
     @property
     def pause(self) -> Record | None:
@@ -124,7 +145,7 @@ class Journal:
             "prev": self._previous,
             "kind": kind,
             "step": step,
-            "data": redacted_data(data, proc.secrets()),
+            "data": data,
         }
         line = _canonical({**body, "sum": _hash(_canonical(body))})
         if not self._failed:
@@ -209,15 +230,42 @@ def read(path: Path) -> Run:
     return Run(path.parent.name, path, tuple(records), damaged)
 
 
+def moved_branches(started: Mapping[str, Any]) -> frozenset[str]:
+    """Return the branches that a run set out to move, from its first record."""
+    before = [started["branch"]] if "branch" in started else []  # what runs of older versions have
+    return frozenset(str(branch) for branch in started.get("moves", before))
+
+
+def ending(path: Path) -> str:
+    """Return `finished` or `aborted` where a journal's last record says so, else ""; reads only the end of it."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            last = stream.read().removesuffix(b"\n").rpartition(b"\n")[2]
+        kind = str(json.loads(last).get("kind"))
+    except (OSError, ValueError, AttributeError):
+        return ""  # a longer record, a torn one, or damage: it has to be read
+    return kind if kind in _FINAL else ""
+
+
+def first_record(path: Path) -> Mapping[str, Any]:
+    """Return what a journal's first record says of its run, or nothing where it cannot be read; checks no hash."""
+    try:
+        with path.open("rb") as stream:
+            return dict(json.loads(stream.readline())["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def paths(state: Path) -> list[Path]:
+    """Return the repository's journals, newest first."""
+    return sorted(runs_dir(state).glob("*/journal.jsonl"), reverse=True)
+
+
 def runs(state: Path) -> Iterator[Run]:
     """Yield the repository's runs, newest first."""
-    for path in sorted(runs_dir(state).glob("*/journal.jsonl"), reverse=True):
+    for path in paths(state):
         yield read(path)
-
-
-def newest(state: Path) -> Run | None:
-    """Return the newest run of a repository that has begun; None: there is none."""
-    return next((run for run in runs(state) if run.started), None)
 
 
 def _whole_lines(path: Path) -> list[bytes]:

@@ -23,12 +23,14 @@ class Rebased:
         fork: what its own commits followed.
         commits: how many own commits there are now.
         changed: the subjects of those whose patch is not, or was not, what it is now.
+        left_out: the subjects of commits that reviewers saw and that are no longer there.
     """
 
     old: Oid
     fork: Oid
     commits: int
     changed: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ def put_back(body: str, block: str | None) -> str:
     if own is None:
         return body
     before, _, after = body.partition(own)
-    return before.removesuffix("\n\n") + after if not after else before + after
+    gap = "\r\n\r\n" if before.endswith("\r\n\r\n") else "\n\n"  # browsers save a description with \r\n
+    return before.removesuffix(gap) + after if not after else before + after
 
 
 def noted_commit(body: str) -> str:

@@ -118,6 +118,29 @@ class EntryStatus:
 
 
 @dataclass(frozen=True)
+class OpenRun:
+    """The run of a repository that is not over.
+
+    Attributes:
+        id: its id.
+        task: the task that was typed.
+        state: paused, failed, interrupted or aborting.
+        what: one sentence: which run it is, of which entries, and what stopped it.
+        why: the facts behind it, in lines; may be "".
+        commands: what can be typed.
+        worktree: where a conflict waits to be resolved; "": nowhere.
+    """
+
+    id: str
+    task: str
+    state: str
+    what: str
+    why: str
+    commands: tuple[str, ...]
+    worktree: str = ""
+
+
+@dataclass(frozen=True)
 class StackStatus:
     """The whole stack at one instant.
 
@@ -127,6 +150,7 @@ class StackStatus:
         entries: bottom first.
         next: the one command to type; "": nothing is to be done.
         notes: what else a person should know.
+        run: the run of the repository that is not over; None: there is none.
     """
 
     stack: Stack
@@ -134,6 +158,7 @@ class StackStatus:
     entries: tuple[EntryStatus, ...]
     next: str
     notes: tuple[str, ...] = field(default=())
+    run: OpenRun | None = None
 
 
 _OF_READY = {

@@ -142,3 +142,13 @@ class Plan:
     pr: PrNumber
     steps: tuple[Step, ...]
     skipped: tuple[StepName, ...] = ()
+
+    def about(self, step: Step) -> dict[str, PrNumber]:
+        """Return the entry of one of the plan's steps as JSON values; nothing for a step of several entries."""
+        if any(each.pr is not None for each in self.steps):
+            return step.about
+        return {"pr": self.pr}
+
+    def key(self, name: StepName, pr: PrNumber | None) -> StepKey:
+        """Return the key of the step of a name that is for an entry: the entry's own, else that of all of them."""
+        return (name, pr) if any(step.key == (name, pr) for step in self.steps) else (name, None)

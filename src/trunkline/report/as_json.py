@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trunkline.domain.errors import TrunklineError
+from trunkline.domain.status import OpenRun
 from trunkline.domain.step import Outcome, Plan
 
 
@@ -48,4 +49,17 @@ def error(value: TrunklineError) -> dict[str, Any]:
         "command": value.command,
         "stderr": value.stderr,
         "next": list(value.next_commands),
+    }
+
+
+def open_run(run: OpenRun) -> dict[str, Any]:
+    """Return the open run as JSON values; keys are public (contract)."""
+    return {
+        "id": run.id,
+        "task": run.task,
+        "state": run.state,
+        "what": run.what,
+        "why": run.why,
+        "worktree": run.worktree,
+        "next": list(run.commands),
     }

@@ -86,7 +86,7 @@ def _view(report: Report) -> dict[str, Any]:
         "name": report.status.stack.name,
         "issue": report.status.stack.issue,
         "next": report.status.next,
-        "notes": report.status.notes,
+        "notes": ((report.status.run.what,) if report.status.run else ()) + report.status.notes,
         "entries": entries,
         "gate_names": [gate.name for gate in report.entries[0].gates],
         "open": [entry for entry in entries if not entry["merged"]],

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING
 
 from trunkline.domain.errors import TrunklineError
+from trunkline.domain.status import OpenRun
 from trunkline.domain.step import Mark, Outcome, Plan, Step
 from trunkline.report.encoding import tolerant
 from trunkline.report.escape import for_terminal
@@ -91,6 +92,12 @@ class Terminal:
     def headline(self, text: str) -> None:
         """Print what the following steps are about."""
         self.line((text, "bold"))
+
+    def open_run(self, run: OpenRun) -> None:
+        """Print the run that is not over: what stopped it, and where."""
+        self.line((f"{run.state}: ", "bold yellow"), run.what)
+        for row in run.why.splitlines():
+            self.line("  ", row)
 
     def command(self, typed: str) -> None:
         """Remember a command that the running step gave; it is printed under the step's line."""

@@ -58,6 +58,7 @@ FLAGS: Mapping[str, Flag] = {
     "fault": Flag("rehearse a failure: its name (an unknown one lists them) or a TOML file of faults"),
     "faults": Flag("a TOML file of faults to inject"),
     "keep": Flag("keep the sandbox, with a script that opens a shell in it", switch=True),
+    "local": Flag("leave what was pushed and GitHub as they are; restore only this repository", switch=True),
     "markdown": Flag("print Markdown on stdout", switch=True),
     "open": Flag("open it in the browser", switch=True),
     "output": Flag("the file to write; default: trunkline/report.html in the git directory"),

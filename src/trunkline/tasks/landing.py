@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
-from trunkline.domain.errors import CheckFailed
 from trunkline.domain.step import PUBLISHING, REBASE_STEPS, StepName
-from trunkline.tasks import adopting, evidence, reading, rehearsing, whole
+from trunkline.tasks import adopting, evidence, reading, recovery, rehearsing, whole
 from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import options_of
+from trunkline.tasks.recovery import conclude
 from trunkline.tasks.telling import Told
 from trunkline.workflows.context import Context
 from trunkline.workflows.opening import open_context
-
-if TYPE_CHECKING:
-    from trunkline.engine import Performed
 
 _DOCS = {
     StepName.VERIFY_MERGED: "Step 1: see that every entry below is merged, how and when; and whether CI works.",
@@ -44,16 +40,7 @@ def _do(told: Told, context: Context) -> None:
     if told.dry_run:
         told.plan(rebase.plan(context, task))
         return
-    _conclude(told, context, rebase.run(context, task))
-
-
-def _conclude(told: Told, context: Context, performed: Performed) -> None:
-    told.performed(performed)
-    if told.failed_outcomes(performed):
-        raise CheckFailed("the checklist has open lines", next_command=f"invoke rebase --pr {context.entry.pr}")
-    above = context.stack.above(context.entry)
-    if (StepName.NEXT, None) in performed.outcomes and above is not None:
-        told.terminal.next(f"#{above.pr} {above.title}: invoke rebase --pr {above.pr}")
+    conclude(told, context, rebase.run(context, task))
 
 
 @landing_task("rebase", mutates=True)
@@ -101,78 +88,11 @@ def _step_task(step: StepName) -> LandingTask:
     return landing_task(step.value, mutates=True)(body)
 
 
-@landing_task("continue", mutates=True)
-def continue_(told: Told) -> None:
-    """Go on with the run that stopped: after a conflict, a failed gate, a kill."""
-    from trunkline.workflows import resume
-
-    found = resume.find(told.terminal)
-    if found is None:
-        told.terminal.line("nothing to continue: no run is open")
-        return
-    context, run = found
-    told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}, run {run.id}")
-    if told.dry_run:
-        told.plan(resume.plan(context, run))
-    elif run.state == "aborting":  # a killed abort is finished, never turned round
-        told.outcome(resume.abort(context, run))
-    else:
-        _conclude(told, context, resume.resume(context, run))
-
-
-@landing_task("abort", mutates=True)
-def abort(told: Told) -> None:
-    """Go back to before the run that stopped."""
-    from trunkline.workflows import resume
-
-    found = resume.find(told.terminal)
-    if found is None:
-        told.terminal.line("nothing to abort: no run is open")
-    elif told.dry_run:
-        told.plan(resume.abort_plan(*found))
-    else:
-        told.outcome(resume.abort(*found))
-
-
-@landing_task("undo", mutates=True)
-def undo(told: Told, run: str = "") -> None:
-    """Take a finished run back: branch, remote, draft state, base, note; undo again to redo it."""
-    from trunkline.workflows import undo as undo_workflow
-
-    found = undo_workflow.find(told.terminal, run=run)
-    if found is None or not found.changes:
-        told.terminal.line("nothing to undo: no finished run changed anything")
-        return
-    entry = found.context.entry
-    told.terminal.headline(f"#{entry.pr} {entry.branch}: back to before run {found.run.id}")
-    told.account["undoes"] = found.run.id
-    if told.dry_run:
-        told.plan(found.plan)
-    else:
-        told.performed(undo_workflow.run(found))
-
-
-@landing_task("log", mutates=False)
-def log(told: Told) -> None:
-    """List the runs of this repository, newest first, with what each step did."""
-    from trunkline.workflows import log as log_workflow
-
-    runs = log_workflow.runs()
-    told.account["runs"] = [log_workflow.as_data(run) for run in runs]
-    for run in runs:
-        told.terminal.line((run.id, "bold"), f"  {run.started.get('task')} #{run.started.get('pr')}: {run.state}")
-        for row in log_workflow.rows(run):
-            told.terminal.line(f"   {row}")
-
-
 namespace = Collection(
     rebase_,
     *[_step_task(step) for step in REBASE_STEPS],
-    continue_,
-    abort,
-    undo,
-    log,
 )
+recovery.add_to(namespace)
 evidence.add_to(namespace)
 whole.add_to(namespace)
 reading.add_to(namespace)

@@ -11,17 +11,23 @@ from invoke.collection import Collection
 from trunkline.domain.errors import UsageError
 from trunkline.kernel import proc
 from trunkline.kernel.files import private_directory, replace_bytes
+from trunkline.report import as_json
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import options_of
 from trunkline.tasks.telling import Told
 from trunkline.workflows.context import Options
 from trunkline.workflows.opening import open_context, open_stack
+from trunkline.workflows.openrun import look_for_open_run
 
 
 @landing_task("status", mutates=False)
 def status(told: Told, stack: str = "", offline: bool = False) -> None:
     """Show the stack: what sits on what, pull requests, CI, receipts, and the one command to type next."""
     ends = None if offline else told.ends
+    run = look_for_open_run()  # first: it is shown whatever is wrong with stack.toml or GitHub
+    told.account["run"] = None if run is None else as_json.open_run(run)
+    if run is not None:
+        told.terminal.open_run(run)
     context = open_stack(stack=stack, options=Options(), tell=told.terminal, ends=ends, with_trunk=True)
     from trunkline.report.stack import stack_data, stack_tree  # while GitHub answers
     from trunkline.workflows import status as status_workflow
@@ -31,7 +37,8 @@ def status(told: Told, stack: str = "", offline: bool = False) -> None:
     told.terminal.console.print(stack_tree(seen), soft_wrap=False)
     for note in seen.notes:
         told.terminal.line(("note: ", "yellow"), note)
-    told.terminal.next(seen.next)
+    for command in run.commands if run is not None else (seen.next,):
+        told.terminal.next(command)
 
 
 @landing_task("plan", mutates=False, help={"markdown": "print the runbook that people used to write by hand"})

@@ -134,10 +134,10 @@ _GO_ON = "invoke continue"
 
 def _what_next() -> str:
     """Return the command that helps where an error knows none: to go on with what is open, else to look around."""
-    from trunkline.workflows import resume
+    from trunkline.workflows import openrun
 
     with contextlib.suppress(TrunklineError):
-        if resume.open_run(top_of(Git(Path.cwd()))) is not None:
+        if openrun.open_run(top_of(Git(Path.cwd())).state_dir()) is not None:
             return _GO_ON
     return "invoke doctor"
 

@@ -7,16 +7,28 @@ from dataclasses import replace
 from invoke.collection import Collection
 
 from trunkline.domain.names import pr_number
+from trunkline.domain.step import Outcome
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of, options_of
 from trunkline.tasks.telling import Told
 from trunkline.workflows.context import Context, Options
 from trunkline.workflows.opening import open_context, open_stack
+from trunkline.workflows.openrun import look_for_open_run
 
 
 def _headline(told: Told, context: Context) -> None:
     listed = " ".join(f"#{entry.pr}" for entry in context.stack.entries)
     told.terminal.headline(f"{context.stack.name or 'stack'} {listed} -> {context.stack.trunk}")
+
+
+def _nothing_to_do(told: Told, nothing: Outcome) -> None:
+    """Say that there is nothing to do, and which run is still to be ended, if there is one."""
+    told.outcome(nothing)
+    run = look_for_open_run()
+    if run is not None:
+        told.terminal.open_run(run)
+        for command in run.commands:
+            told.terminal.next(command)
 
 
 @landing_task("restack", mutates=True)
@@ -27,6 +39,9 @@ def restack(told: Told, stack: str = "", skip: str = "", no_push: bool = False, 
     from trunkline.workflows import restack as restack_workflow  # while GitHub answers
 
     _headline(told, context)
+    if (nothing := restack_workflow.nothing_to_do(context)) is not None:
+        _nothing_to_do(told, nothing)
+        return
     if told.dry_run:
         told.plan(restack_workflow.plan(context))
         return
@@ -58,9 +73,13 @@ def land(
     )
     context = open_stack(stack=stack, options=options, tell=told.terminal, ends=told.ends)
     from trunkline.workflows import land as land_workflow  # while GitHub answers
+    from trunkline.workflows import restack as restack_workflow
 
     up_to = pr_number(pr) if pr else None
     _headline(told, context)
+    if (nothing := restack_workflow.nothing_to_do(context, up_to=up_to)) is not None:
+        _nothing_to_do(told, nothing)
+        return
     if told.dry_run:
         told.plan(land_workflow.plan(context, up_to=up_to))
         return

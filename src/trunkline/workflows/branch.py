@@ -30,14 +30,19 @@ def move(context: Context, acting: Acting, *, new: Oid, old: Oid | None, why: st
     refuse_unmovable(local)
     if old is not None:
         refs.back_up(git, acting.lease, branch, old)
-    acting.intend(ref=branch_ref(branch), old=old, new=new, checkout=local.checked_out)
+    acting.intend(context.entry, ref=branch_ref(branch), old=old, new=new, checkout=local.checked_out)
     if local.checked_out and old is not None:
-        _move_checkout(context, acting, new=new, old=old)
+        try:
+            _move_checkout(context, acting, new=new, old=old)
+        except Refused:
+            acting.withdraw(context.entry, ref=branch_ref(branch), new=new)
+            raise
     try:
         refs.move_ref(git, acting.lease, branch_ref(branch), new=new, old=old, why=why)
     except Refused:
         if local.checked_out and old is not None:
             _move_checkout(context, acting, new=old, old=new)
+        acting.withdraw(context.entry, ref=branch_ref(branch), new=new)
         raise
     context.moved(new)
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import journal, worktrees
+from trunkline.adapters import history, journal, refs, worktrees
+from trunkline.adapters.git import Git
 from trunkline.domain.commits import Commit
 from trunkline.domain.conflicts import digests
 from trunkline.domain.errors import Paused, UsageError
-from trunkline.domain.names import Oid, oid
+from trunkline.domain.names import Oid, branch_name, oid, short
 from trunkline.engine import Acting, Pause
 from trunkline.kernel.files import private_directory
 from trunkline.workflows.context import Context
+from trunkline.workflows.openrun import GO_ON
 
 
 def worktree_path(context: Context, acting: Acting) -> Path:
-    """Return where the work tree of this run's conflict is, if it has one."""
+    """Return where the work tree of this run's conflict is, if it has one, or would be."""
+    return current_path(context.git, _own_path(context, acting))
+
+
+def _own_path(context: Context, acting: Acting) -> Path:
     return worktrees.work_dir(context.git.common_dir()) / "replay" / acting.lease.run
 
 
@@ -30,8 +37,9 @@ def open_worktree(context: Context, acting: Acting, *, onto: Oid, commit: Commit
         Where it is, and the files that git-rerere filled in where stack.toml asks for it; none of them is staged, so
         nobody goes on without having looked (promises, fault 11).
     """
-    path = worktree_path(context, acting)
-    acting.intend(worktree=str(path), onto=onto, commit=commit.oid)
+    remove_worktree(context, acting, worktree_path(context, acting))
+    path = _own_path(context, acting)
+    acting.intend(context.entry, worktree=str(path), onto=onto, commit=commit.oid)
     remove_worktree(context, acting, path)
     private_directory(path.parent)
     with worktrees.registering(context.git):
@@ -77,37 +85,74 @@ def known(context: Context, conflicts: Mapping[str, Sequence[str]]) -> tuple[str
     return tuple(told.values())
 
 
+def current_path(git: Git, recorded: Path) -> Path:
+    """Return where a pause's work tree is now: `git worktree move` may have taken it elsewhere.
+
+    Git keeps a linked work tree's place under the name that it was added by, whatever its path is now.
+    """
+    try:
+        moved = Path((git.common_dir() / "worktrees" / recorded.name / "gitdir").read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError):
+        return recorded
+    return moved.parent if moved.is_file() else recorded
+
+
+def keep_work(context: Context, acting: Acting, path: Path, *, onto: Oid) -> tuple[str, ...]:
+    """Commit what stands in a pause's work tree to backup refs; also what was committed there since.
+
+    Args:
+        context: whose conflict it is.
+        acting: proof.
+        path: the work tree; it may be gone.
+        onto: the commit that it was made at.
+
+    Raises:
+        UsageError: it is no work tree any more, or git cannot commit there; it must not be removed.
+    """
+    if not path.is_dir() or not any(path.iterdir()):
+        return ()
+    git = context.git.at(path)
+    if not (path / ".git").is_file():
+        raise UsageError("it is no work tree of git any more")
+    head, kept = git.resolve("HEAD"), []
+    if head is not None and git.query("status", "--porcelain", "-z").stdout:
+        git.mutate(acting.lease, "add", "--all")
+        tree = git.query("write-tree").text
+        made = git.query("commit-tree", tree, "-p", head, stdin=b"a resolution begun, kept by abort\n").text
+        kept.append(oid(made))
+    seen = git.query("reflog", "--format=%H", "HEAD", ok=(0, 128)).text.split()
+    kept += [commit for commit in dict.fromkeys(map(oid, seen)) if not history.is_ancestor(git, commit, onto)]
+    # What a commit kept already contains needs no ref of its own.
+    tips = [each for each in kept if not any(each != one and history.is_ancestor(git, each, one) for one in kept)]
+    return tuple(
+        refs.back_up(git, acting.lease, branch_name(f"resolution-{short(commit)}"), commit) for commit in tips
+    )
+
+
 def remove_worktree(context: Context, acting: Acting, path: Path) -> None:
     """Remove a pause's work tree; it holds nothing that is not committed elsewhere.
 
     What a kill left half made or half removed is removed too: it may lack its `.git`, or be locked as initializing.
     """
-    if not path.is_dir():
+    if not path.is_dir() and not (context.git.common_dir() / "worktrees" / path.name).is_dir():
         return
     done = context.git.mutate(
         acting.lease, "worktree", "remove", "--force", "--force", "--", str(path), ok=tuple(range(256))
     )
-    if done.returncode != 0:
+    if done.returncode != 0 and path.is_dir():
         shutil.rmtree(path)
         with worktrees.registering(context.git):
             context.git.mutate(acting.lease, "worktree", "prune")
 
 
 def resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) -> Oid:
-    """Return the tree that a person resolved the conflict to.
+    """Return the tree that a person resolved the conflict to; never that of the commit below.
 
     They may have staged it, or have committed it (`git commit`, `git cherry-pick --continue`).
 
     Raises:
         Pause: it is not resolved yet; says what is left.
-        UsageError: the work tree is gone.
     """
-    if not path.is_dir():
-        raise UsageError(
-            "the work tree of the conflict is gone",
-            why=f"it was {path}; your branch is as it was",
-            next_command="invoke abort",
-        )
     tree_git = context.git.at(path)
     head = tree_git.resolve("HEAD")
     unmerged = tree_git.query("diff", "--name-only", "--diff-filter=U", "-z").text.split("\0")
@@ -121,12 +166,36 @@ def resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) 
         raise _unresolved(path, paused, f"changed but not added: {', '.join(left)}")
     if head != onto and (head is None or tree_git.resolve(f"{head}^") != onto or tree_git.resolve(f"{head}^2")):
         raise _unresolved(path, paused, f"HEAD is at {head}, neither {onto} nor one commit on top of it")
-    return oid(tree_git.query("write-tree").text)
+    tree = oid(tree_git.query("write-tree").text)
+    if tree == context.git.tree(onto) and not _drops_on_request(context, tree_git, head == onto):
+        raise _nothing_resolved(path, paused)
+    return tree
+
+
+def _drops_on_request(context: Context, tree_git: Git, is_staged: bool) -> bool:  # noqa: FBT001 -- the caller's fact
+    """Return whether an empty resolution leaves the commit out, as --drop-emptied asks.
+
+    Only while the pick is under way: `git cherry-pick --abort`, `--skip` and `git reset --hard` end it, and what they
+    leave is no resolution.
+    """
+    return context.options.drop_emptied and is_staged and tree_git.resolve("CHERRY_PICK_HEAD") is not None
 
 
 def _unresolved(path: Path, paused: dict[str, Any], why: str) -> Pause:
+    where = f"#{paused['pr']} {paused['branch']}, in {path}"
+    return Pause(Paused("the conflict is not resolved", why=f"{why}\n{where}", next_command=GO_ON), **paused)
+
+
+def _nothing_resolved(path: Path, paused: dict[str, Any]) -> Pause:
+    commit, git = paused["rest"][0], f"git -C {shlex.quote(str(path))}"
+    again = f"{git} reset --quiet --hard {paused['onto']} && {git} cherry-pick {commit}"
     error = Paused(
-        "the conflict is not resolved", why=f"{why}\nin {path}", next_command=("invoke continue", "invoke abort")
+        f"nothing was resolved: {path} holds nothing of commit {short(commit)}",
+        why=f"the commit of #{paused['pr']} {paused['branch']} would be pushed empty.\n"
+        "To resolve it: pick it again, resolve, `git add`, then invoke continue.\n"
+        "To leave it out, because what it does is there already or is not wanted: invoke skip.\n"
+        "To go back to before the run: invoke abort.",
+        next_command=(again, "invoke skip", "invoke abort"),
     )
     return Pause(error, **paused)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import gitconfig, journal, refs, sources, structure, worktrees
+from trunkline.adapters import gitconfig, refs, sources, structure, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import MINIMUM, Git, is_old
 from trunkline.adapters.github import GitHub, repository_of
@@ -22,6 +22,7 @@ from trunkline.gates import execute
 from trunkline.gates.actions import WORKFLOW
 from trunkline.gates.catalogue import catalogue
 from trunkline.kernel import proc
+from trunkline.workflows import openrun
 from trunkline.workflows.context import Listener
 from trunkline.workflows.opening import load_stacks, top_of
 
@@ -159,9 +160,9 @@ def _state(git: Git) -> Iterator[Finding]:
     free = shutil.disk_usage(there).free
     if free < _LITTLE:
         yield Finding("disk", f"{free / 2**30:.1f} GiB free where gates build ({there})", Health.NOTE)
-    run = journal.newest(state)
-    if run is not None and run.waits:
-        yield Finding("runs", f"run {run.id} is {run.state}", Health.NOTE, "invoke continue")
+    if (run := openrun.open_run(state)) is not None:
+        found = openrun.described(run)
+        yield Finding("runs", found.what, Health.NOTE, found.commands[0])
 
 
 def _filesystem(path: Path) -> str:

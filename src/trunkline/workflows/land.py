@@ -73,6 +73,7 @@ def run(context: Context, *, up_to: PrNumber | None = None) -> Performed:
         Paused: an earlier run waits for a person.
         Refused: another run holds the repository.
     """
+    rebase.refuse_while_paused(context, (StepName.ONTO,))
     intended = plan(context, up_to=up_to)
     return rebase.carry_out(context, intended, performers(context, intended), label=TASK)
 
@@ -82,7 +83,10 @@ def performers(context: Context, intended: Plan) -> dict[StepKey, Performer]:
     found: dict[StepKey, Performer] = {}
     for number in dict.fromkeys(step.pr for step in intended.steps if step.pr is not None):
         there = context.of(context.stack.entry(number))
-        found |= rebase.performers(there, rebase.WHOLE, pr=number)
+        found |= {
+            key: rebase.unless_merged(there, key[0], way)
+            for key, way in rebase.performers(there, rebase.WHOLE, pr=number).items()
+        }
         found[StepName.WAIT, number] = _bound(there, wait.perform)
         found[StepName.MERGE, number] = _bound(there, merge.perform)
     found[StepName.TIDY, None] = _bound(context, tidy.perform)

@@ -204,7 +204,9 @@ def rebased_since(context: Context, tip: Oid) -> Rebased | None:
     changed = tuple(
         commit.subject for commit in own if patches.get(pairs.get(commit.oid, commit.oid), "none") != commit.patch_id
     )
-    return Rebased(old_tip, oid(str(facts["fork"])), len(own), changed)
+    left_out = [oid(str(name)) for name in (*facts.get("dropped", ()), *facts.get("skipped", ())) if name in seen]
+    subjects = tuple(commit.subject for commit in history.read_commits(git, left_out))
+    return Rebased(old_tip, oid(str(facts["fork"])), len(own), changed, subjects)
 
 
 def skipped_by_name(context: Context) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from trunkline.adapters import history, refs
 from trunkline.adapters.refs import PushCapped, RefUpdate
+from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber, branch_ref, short
 from trunkline.domain.snapshot import PullRequest
@@ -24,20 +25,31 @@ class Update:
     new: Oid
 
 
-def push_all(context: Context, acting: Acting, updates: Sequence[Update]) -> tuple[str, ...]:
+def push_all(
+    context: Context, acting: Acting, updates: Sequence[Update], *, restoring: bool = False
+) -> tuple[str, ...]:
     """Push every update, bottom first, and return what is worth telling beside it.
 
     A remote that takes only so many refs a push gets them in that many pushes, bottom first; it is said.
 
+    Args:
+        context: of the stack.
+        acting: proof.
+        updates: what is pushed.
+        restoring: the branches get back tips that they had; how those sat on each other was not this run's doing.
+
     Raises:
-        Refused: a push would close a pull request for good, or the remote rejected it.
+        Refused: after the push, an entry would not contain the one below; a push would close a pull request for good;
+            or the remote rejected it.
         OutsideFailed: the remote did not answer.
     """
     remote = context.stack.remote
+    if not restoring:
+        require_stacked(context, updates)
     told = retarget_endangered(context, acting, updates)
     for update in updates:
         ref = branch_ref(update.entry.branch)
-        acting.intend(pr=update.entry.pr, remote=remote, ref=ref, old=update.old, new=update.new)
+        acting.intend(update.entry, remote=remote, ref=ref, old=update.old, new=update.new)
     moves = [RefUpdate(update.entry.branch, update.old, update.new) for update in updates]
     try:
         refs.push(context.git, acting.lease, remote, moves)
@@ -49,6 +61,32 @@ def push_all(context: Context, acting: Acting, updates: Sequence[Update]) -> tup
         refs.track(context.git, acting.lease, remote, update.entry.branch, update.new)
     context.forget_outside()
     return told
+
+
+def require_stacked(context: Context, updates: Sequence[Update]) -> None:
+    """See that after a push each open entry that it touches contains the open entry below it.
+
+    A branch may have got commits while a run was paused, or between its replay and the push: what sits above would
+    then be pushed without them.
+
+    Raises:
+        Refused: one would not; nothing is pushed.
+    """
+    pushed = {update.entry.pr: update.new for update in updates}
+    remote = context.world().remote_refs
+    below: tuple[Entry, Oid] | None = None
+    for pr in context.open_pulls():
+        entry = context.stack.entry(pr.number)
+        tip = pushed.get(pr.number) or remote.get(branch_ref(entry.branch)) or pr.head_oid
+        touched = below is not None and {pr.number, below[0].pr} & pushed.keys()
+        if below is not None and touched and not history.is_ancestor(context.git, below[1], tip):
+            lacks = counted(len(history.reachable(context.git, [below[1]], [tip])))
+            raise Refused(
+                f"#{entry.pr} {entry.branch} does not contain #{below[0].pr} {below[0].branch}",
+                why=f"it would lack {lacks} of {below[0].branch}; nothing was pushed",
+                next_command="invoke restack",
+            )
+        below = entry, tip
 
 
 def retarget_endangered(context: Context, acting: Acting, updates: Sequence[Update]) -> tuple[str, ...]:
@@ -94,7 +132,8 @@ def retarget(context: Context, acting: Acting, pr: PullRequest, base: str) -> No
     Raises:
         Refused: see `set_base`.
     """
-    acting.intend(pr=pr.number, base=pr.base, draft=pr.draft, base_after=base, draft_after=pr.draft)
+    entry = context.stack.entry(pr.number)
+    acting.intend(entry, base=pr.base, draft=pr.draft, base_after=base, draft_after=pr.draft)
     set_base(context, pr.number, base)
 
 

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.adapters import journal, lease
-from trunkline.domain.errors import Paused
-from trunkline.domain.names import PrNumber, pr_number
-from trunkline.domain.stack import Entry
-from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
+from trunkline.adapters.git import Git
+from trunkline.adapters.github import Repository
+from trunkline.domain.names import PrNumber, branch_name, pr_number
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry, Stack
+from trunkline.domain.step import REBASE_STEPS, Mark, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
-from trunkline.workflows import branch, evidence
+from trunkline.workflows import branch, evidence, openrun
 from trunkline.workflows.context import Context, Listener, Options
-from trunkline.workflows.opening import open_context
+from trunkline.workflows.opening import open_context, top_of
 from trunkline.workflows.steps import (
     checklist,
     checks,
@@ -100,6 +102,7 @@ def run(context: Context, task: str) -> Performed:
         Paused: an earlier run of this entry waits for a person.
         Refused: another run holds the repository.
     """
+    refuse_while_paused(context, steps_of(task, context.entry))
     intended = plan(context, task)
     return carry_out(context, intended, performers(context, task), label=str(context.entry.pr))
 
@@ -122,26 +125,57 @@ def carry_out(
         around: entered before the first step, left after the last.
 
     Raises:
-        Paused: an earlier run waits for a person.
+        Paused: a paused run needs these branches as they are.
         Refused: another run holds the repository.
     """
     context.seen.planned.clear()  # from here on it is what happens
     bottom = context.of(context.stack.entry(intended.pr))
     with lease.hold(context.state, run=journal.new_run_id(label)) as held:
-        if any(step.name is StepName.ONTO for step in intended.steps):
-            refuse_while_paused(context)
+        openrun.refuse_while_paused(context.state, moves_of(bottom, intended))
         settle_last(bottom, held)
         log = journal.create(held)
         log.append(held, "run", **started(bottom, intended))
         with around(held) if around else contextlib.nullcontext():
-            return perform(intended, ways, lease=held, journal=log, tell=context.tell)
+            performed = perform(intended, ways, lease=held, journal=log, tell=context.tell)
+    return explained(log.path, performed, intended)
+
+
+def explained(path: Path, performed: Performed, plan: Plan) -> Performed:
+    """Return how a run ended; of one of several entries that stopped, with what it has done of the others so far."""
+    error = performed.error
+    if error is None or all(step.pr is None for step in plan.steps):
+        return performed
+    so_far = openrun.progress(journal.read(path))
+    if so_far:
+        error.why = f"{error.why}\n{so_far}".lstrip()
+        error.next_commands = tuple(dict.fromkeys((*error.next_commands, "invoke abort")))
+    return performed
+
+
+def unless_merged(context: Context, name: StepName, way: Performer) -> Performer:
+    """Return a step that does nothing for an entry that somebody has merged meanwhile."""
+
+    def performer(acting: Acting) -> Outcome:
+        pr = context.world().snapshot.pr(context.entry.pr)
+        if name is StepName.MERGE or pr is None or pr.state is not PrState.MERGED:
+            return way(acting)
+        return Outcome(name.value, f"#{pr.number} is merged already, by somebody else", Mark.NOTHING)
+
+    return performer
 
 
 def settle_last(context: Context, held: lease.Lease) -> None:
-    """Bring back a checkout that the newest run left half moved when it was killed (`branch.settle`)."""
-    newest = journal.newest(context.state)
-    if newest is not None and newest.state in {"interrupted", "aborting"} and branch.settle(context, held, newest):
-        context.tell.progress(f"brought your checkout back to where run {newest.id} had found it")
+    """Bring back a checkout that the open run left half moved when it was killed (`branch.settle`)."""
+    run = openrun.open_run(context.state)
+    if run is None or run.state not in {"interrupted", "aborting"}:
+        return
+    moved = next(
+        (each for each in reversed(run.records) if each.kind == "intent" and each.data.get("checkout")), None
+    )
+    entries = {entry.branch: entry for entry in context.stack.entries}
+    entry = entries.get(branch_name(str(moved.data["branch"]))) if moved is not None else None
+    if entry is not None and branch.settle(context.of(entry), held, run):
+        context.tell.progress(f"brought your checkout back to where run {run.id} had found it")
 
 
 def performers(context: Context, task: str, *, pr: PrNumber | None = None) -> dict[StepKey, Performer]:
@@ -182,8 +216,10 @@ def started(context: Context, intended: Plan) -> dict[str, Any]:
         "task": intended.task,
         "pr": intended.pr,
         "branch": context.entry.branch,
+        "moves": moves_of(context, intended),
         "stack": context.stack.name,
         "stacked": context.stacked,
+        **_place(context),
         "skip": sorted(step.value for step in options.skip),
         "accept_unavailable": sorted(options.accept_unavailable),
         "accept_flaky": sorted(options.accept_flaky),
@@ -195,6 +231,40 @@ def started(context: Context, intended: Plan) -> dict[str, Any]:
         "drop_emptied": options.drop_emptied,
         "steps": [step_data(step) for step in intended.steps],
     }
+
+
+def moves_of(context: Context, intended: Plan) -> list[str]:
+    """Return the branches that a plan sets out to move: of its entries, or of the whole stack where it tidies up."""
+    numbers = {step.pr for step in intended.steps if step.pr is not None}
+    all_ = any(step.name is StepName.TIDY for step in intended.steps)
+    branches = [entry.branch for entry in context.stack.entries if all_ or entry.pr in numbers]
+    return openrun.moved_by(intended, context.entry.branch, branches)
+
+
+def _place(context: Context) -> dict[str, Any]:
+    """Return where a run works, so that it can be taken back whatever has become of stack.toml and of the remote."""
+    stack, repository = context.stack, context.repository
+    return {
+        "trunk": stack.trunk,
+        "remote": stack.remote,
+        "entries": [{"pr": entry.pr, "branch": entry.branch} for entry in stack.entries],
+        "repository": [repository.host, repository.owner, repository.name],
+    }
+
+
+def recorded_context(run: journal.Run, *, tell: Listener, cwd: Path | None = None) -> Context:
+    """Return the context that a run was started in from its journal alone; stack.toml is not read.
+
+    That is enough to put back what the run changed, and for nothing else: it knows no gates and no settings.
+    """
+    begun = run.started
+    if "entries" not in begun:  # a run that an older version began
+        return context_of(run, tell=tell, cwd=cwd)
+    entries = tuple(Entry(pr_number(str(each["pr"])), branch_name(each["branch"])) for each in begun["entries"])
+    stack = Stack(branch_name(begun["trunk"]), str(begun["remote"]), entries, str(begun["stack"]))
+    git, entry = top_of(Git(cwd or Path.cwd())), stack.entry(pr_number(str(begun["pr"])))
+    context = Context(git.telling(tell.command), stack, entry, Repository(*begun["repository"]), Options(), tell)
+    return context.over_the_stack() if begun.get("stacked") else context
 
 
 def step_data(step: Step) -> dict[str, Any]:
@@ -217,22 +287,12 @@ def _skipped(context: Context, names: Collection[StepName]) -> tuple[StepName, .
     return tuple(name for name in names if name in context.options.skip and len(names) > 1)
 
 
-def refuse_while_paused(context: Context) -> None:
-    """Refuse to begin what an earlier run has begun and waits for a person with.
+def refuse_while_paused(context: Context, steps: Collection[StepName]) -> None:
+    """See, before anything is decided, that no paused run needs the branches that these steps would move.
 
     Raises:
-        Paused: one does; of this entry, or of the whole stack.
+        Paused: one does; of this entry, or of one of the whole stack.
     """
-    for earlier in journal.runs(context.state):
-        same = earlier.started.get("branch") == context.entry.branch
-        if not (same or context.stacked or earlier.started.get("stacked")):
-            continue
-        paused = earlier.pause
-        if paused:
-            raise Paused(
-                f"run {earlier.id} of #{paused.data['pr']} waits for you",
-                why=f"a conflict in {', '.join(paused.data['files'])}\nresolve it in {paused.data['worktree']}",
-                next_command=("invoke continue", "invoke abort"),
-            )
-        if same or earlier.started.get("stacked"):
-            break
+    if openrun.moves_branches(steps):
+        entries = context.stack.entries if context.stacked else (context.entry,)
+        openrun.refuse_while_paused(context.state, [entry.branch for entry in entries])

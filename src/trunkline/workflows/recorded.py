@@ -63,6 +63,8 @@ def _ontos(context: Context) -> Iterator[Mapping[str, Any]]:
     for run in journal.runs(context.state):
         for record in reversed(run.records):
             facts = record.data.get("facts")
-            ours = record.kind == "done" and record.step == StepName.ONTO.value and isinstance(facts, dict)
+            ours = (
+                record.kind in {"done", "adopted"} and record.step == StepName.ONTO.value and isinstance(facts, dict)
+            )
             if ours and isinstance(facts, dict) and facts.get("branch") == context.entry.branch:
                 yield facts

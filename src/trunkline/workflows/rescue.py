@@ -69,6 +69,7 @@ def run(context: Context) -> Performed:
     Raises:
         Refused: another run holds the repository; or see `plan`.
     """
+    rebase.refuse_while_paused(context, (StepName.RESCUE,))
     intended = plan(context)
     return rebase.carry_out(context, intended, performers(context, intended), label=str(intended.pr))
 
@@ -89,7 +90,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     pr = context.known(context.entry.pr)
     lost = _begun(acting) or _look(context, pr)
     if pr.state is PrState.CLOSED:
-        acting.intend(pr=pr.number, gone=[list(each) for each in lost.gone], was=lost.base, onto=lost.onto)
+        acting.intend(context.entry, gone=[list(each) for each in lost.gone], was=lost.base, onto=lost.onto)
         _restore(context, lost.gone)
         pr = _reopen(context, acting, pr, lost)
     if pr.base != lost.onto:
@@ -116,10 +117,17 @@ def refuse_too_late(context: Context) -> None:
 
 
 def take_back(context: Context, acting: Acting) -> tuple[Outcome, ...]:
-    """Give up a rescue that did not come to its end: what was restored for it goes again."""
+    """Give up a rescue that did not come to its end: what was restored for it goes again.
+
+    A pull request that is open again stays so: to go back would close it for good.
+    """
     lost = _begun(acting)
     if lost is None:
         return ()
+    pr = context.known(context.entry.pr)
+    if pr.state is PrState.OPEN:
+        kept = () if pr.base == lost.onto else (f"it targets {pr.base}: gh pr edit {pr.number} --base {lost.onto}",)
+        return (Outcome("rescue", f"#{pr.number} is open again and stays so", Mark.WARNED, kept),)
     _remove(context, acting, lost)
     return (Outcome("rescue", f"given up; {lost.base} is as gone as it was"),)
 
@@ -197,7 +205,7 @@ def _remove(context: Context, acting: Acting, lost: _Lost) -> tuple[str, ...]:
     if held != restored or users:
         why = f"it is at {short(held)}" if held != restored else f"#{users[0]} targets it"
         return (f"{lost.base} stays on {remote}: {why}",)
-    acting.note("removing", branch=lost.base, tip=restored)
+    acting.note("removing", context.entry, base=lost.base, tip=restored)
     refs.delete_remote(context.git, acting.lease, remote, lost.base, restored)
     return ()
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from trunkline.adapters import lease, refs
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import BranchName, Oid
+from trunkline.domain.names import BranchName, Oid, PrNumber
 from trunkline.domain.note import BEGIN
+from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
-from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
+from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer
 from trunkline.workflows import evidence, rebase
 from trunkline.workflows.context import Context
@@ -23,6 +24,26 @@ TASK = "restack"
 def open_entries(context: Context) -> tuple[Entry, ...]:
     """Return the entries whose pull requests are open, bottom first."""
     return tuple(context.stack.entry(pr.number) for pr in context.open_pulls())
+
+
+def nothing_to_do(context: Context, *, up_to: PrNumber | None = None) -> Outcome | None:
+    """Return what a task of the whole stack says where no entry is open; None: one is.
+
+    Args:
+        context: of the stack.
+        up_to: the last entry that matters; None: all do.
+    """
+    entries, numbers = context.stack.entries, {entry.pr for entry in open_entries(context)}
+    last = entries.index(context.stack.entry(up_to)) if up_to is not None else len(entries) - 1
+    of_it = entries[: last + 1]
+    if any(entry.pr in numbers for entry in of_it):
+        return None
+    merged = [f"#{entry.pr}" for entry in of_it if context.known(entry.pr).state is PrState.MERGED]
+    closed = [entry.pr for entry in of_it if f"#{entry.pr}" not in merged]
+    told = [f"{', '.join(merged)} {'is' if len(merged) == 1 else 'are'} merged"] if merged else []
+    told += [f"#{number} is closed without a merge" for number in closed]
+    details = tuple(f"to bring #{number} back: invoke rescue --pr {number}" for number in closed)
+    return Outcome("nothing to do", ", ".join(told), Mark.NOTHING, details)
 
 
 def plan(context: Context) -> Plan:
@@ -60,6 +81,7 @@ def run(context: Context) -> Performed:
         Paused: an earlier run waits for a person.
         Refused: another run holds the repository.
     """
+    rebase.refuse_while_paused(context, (StepName.ONTO,))
     intended = plan(context)
     onto.foresee_checks(context, open_entries(context))
 
@@ -85,7 +107,7 @@ def performers(context: Context, intended: Plan) -> dict[StepKey, Performer]:
     def on_entry(way: Callable[[Context, Acting], Outcome], step: Step) -> Performer:
         assert step.pr is not None  # noqa: S101 -- the plan's own shape
         there = context.of(context.stack.entry(step.pr))
-        return lambda acting: way(there, acting)
+        return rebase.unless_merged(there, step.name, lambda acting: way(there, acting))
 
     def on_stack(way: Callable[[Context, Acting], Outcome]) -> Performer:
         return lambda acting: way(context, acting)

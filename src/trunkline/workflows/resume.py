@@ -1,194 +1,276 @@
-"""continue and abort: take up the run that stopped, or go back to before it."""
+"""continue and skip: take up the run that stopped, and do the remainder."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trunkline.adapters import history, journal, lease, refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.journal import Record, Run
-from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, PrNumber, branch_name, branch_ref, oid, pr_number, short
-from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey, StepName
+from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, pr_number, short
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
-from trunkline.workflows import changes, conflict, land, rebase, rescue, restack, undo
+from trunkline.workflows import land, openrun, rebase, rescue, restack, revert, undo
 from trunkline.workflows.changes import Change
 from trunkline.workflows.context import Context, Listener
 from trunkline.workflows.opening import top_of
-from trunkline.workflows.steps import onto
+from trunkline.workflows.steps import takeup
 
-_OPEN = frozenset({"paused", "failed", "interrupted", "aborting"})
-
-
-def open_run(git: Git) -> Run | None:
-    """Return the newest run of this repository if it is not finished; None: there is nothing to go on with."""
-    newest = next((run for run in journal.runs(git.state_dir()) if run.started or run.damaged), None)
-    return newest if newest is not None and newest.state in _OPEN else None
+_AFTER_ONTO = frozenset({
+    StepName.FMT, StepName.GATES, StepName.CHECKS, StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET,
+    StepName.CHECKLIST, StepName.WAIT,
+})  # fmt: skip
+"""What is to be done again of an entry, or of a stack, whose branch is not what it was when that was done."""
 
 
 def find(tell: Listener, cwd: Path | None = None) -> tuple[Context, Run] | None:
-    """Return the run to go on with, and its context; None: there is none.
+    """Return the open run and the context to go on in; None: there is none.
 
     Raises:
         Refused: its journal is damaged.
+        UsageError: stack.toml no longer has what the run is about.
     """
-    run = open_run(top_of(Git(cwd or Path.cwd())))
+    run = openrun.open_run(top_of(Git(cwd or Path.cwd())).state_dir())
     if run is None:
         return None
-    if run.damaged:
-        raise Refused(f"the journal of run {run.id} is damaged", why=run.damaged, next_command=f"less {run.path}")
-    return rebase.context_of(run, tell=tell, cwd=cwd), run
+    openrun.refuse_damaged(run)
+    try:
+        context = rebase.context_of(run, tell=tell, cwd=cwd)
+        for entry in _entries(run):
+            context.stack.entry(pr_number(str(entry["pr"])))
+    except UsageError as error:
+        why = f"run {run.id} was begun with another stack.toml\n{error.why}".strip()
+        commands = (*error.next_commands, "invoke continue", "invoke abort")
+        raise UsageError(error.what, why=why, next_command=tuple(dict.fromkeys(commands))) from error
+    return context, run
+
+
+def _entries(run: Run) -> list[Mapping[str, object]]:
+    """Return the entries that a run moves, as its journal has them."""
+    return [each for each in run.started.get("entries", ()) if each["branch"] in run.moves]
+
+
+def resume(context: Context, run: Run, *, skip: bool = False) -> Performed:
+    """Go on with a run: the steps that are done stay done, the one that stopped is taken up, the rest follow.
+
+    Where the user has moved a branch since, what rests on it is done again.
+
+    Args:
+        context: see `find`.
+        run: which.
+        skip: leave the commit out that the run stopped at.
+
+    Raises:
+        Refused: another run holds the repository, the run is over meanwhile, it is not paused at a commit that could
+            be left out, or a branch is gone.
+    """
+    with lease.hold(context.state, run=run.id) as held:
+        run = journal.read(run.path)  # again, now that nobody else can write: two may have been told to continue
+        if run.state in {"finished", "aborted", "aborting"}:
+            raise Refused(f"run {run.id} is {run.state} by now", next_command="invoke log")
+        pause = run.pause
+        if skip and (pause is None or pause.step != StepName.ONTO.value):
+            raise Refused(
+                f"run {run.id} did not stop at a commit",
+                why="there is nothing to leave out",
+                next_command=("invoke continue", "invoke abort"),
+            )
+        rebase.settle_last(context, held)
+        log = journal.reopen(run)
+        going = _Going(context, run, held, log)
+        if run.task == undo.TASK:
+            return going.undo()
+        going.refuse_gone()
+        log.append(held, "resumed")
+        first = going.take_up(pause, skip=skip) if pause is not None else Performed({})
+        return first if first.error is not None else rebase.explained(run.path, going.rest(first), going.plan)
 
 
 def plan(context: Context, run: Run) -> Plan:
     """Return what is left to do of a run: its plan without the steps that are done."""
-    if run.state == "aborting":
-        return abort_plan(context, run)
-    whole, _ = _remaining(context, run)
-    done = frozenset(_key(record) for record in run.records if record.kind == "done")
+    whole = _plan_of(context, run)
+    done = _done(whole, run)
     return replace(whole, steps=tuple(step for step in whole.steps if step.key not in done))
 
 
-def abort_plan(context: Context, run: Run) -> Plan:
-    """Return the steps that restore what a run changed."""
-    return Plan("abort", context.entry.pr, changes.steps(context, changes.changes_of(context, run)))
-
-
-def resume(context: Context, run: Run) -> Performed:
-    """Go on with a run: the steps that are done stay done, the one that stopped is taken up, the rest follow.
-
-    Raises:
-        Refused: another run holds the repository, it was aborted meanwhile, or the branch is not where it left it.
-    """
-    with lease.hold(context.state, run=run.id) as held:
-        run = journal.read(run.path)  # again, now that nobody else can write: two may have been told to continue
-        if run.state not in _OPEN - {"aborting"}:
-            raise Refused(f"run {run.id} is {run.state} by now", next_command="invoke log")
-        rebase.settle_last(context, held)
-        plan, ways = _remaining(context, run)
-        done = frozenset(_key(record) for record in run.records if record.kind == "done")
-        _refuse_moved(context, run)
-        log = journal.reopen(run)
-        log.append(held, "resumed")
-        return perform(plan, ways, lease=held, journal=log, tell=context.tell, done=done)
-
-
-def _remaining(context: Context, run: Run) -> tuple[Plan, dict[StepKey, Performer]]:
-    task = str(run.started["task"])
+def _plan_of(context: Context, run: Run) -> Plan:
+    """Return a run's plan, from its journal."""
     steps = tuple(rebase.step_of(each) for each in run.started["steps"])
     skipped = tuple(step.name for step in steps if step.name in context.options.skip and len(steps) > 1)
-    plan = Plan(task, context.entry.pr, steps, skipped)
-    if task == undo.TASK:
-        recorded = tuple(Change.of_data(data) for data in run.started["changes"])
-        return plan, changes.performers(context, recorded)
-    ways = _ways(context, plan)
-    paused = run.pause
-    if paused is not None and paused.step == StepName.ONTO.value:
-        there = context.of(context.stack.entry(pr_number(paused.data["pr"])))
-        ways[_paused_key(plan, paused)] = _resuming(there, paused, run.after(paused))
-    return plan, ways
+    return Plan(run.task, context.entry.pr, steps, skipped)
 
 
-def _ways(context: Context, plan: Plan) -> dict[StepKey, Performer]:
-    if plan.task == restack.TASK:
-        return restack.performers(context, plan)
-    if plan.task == land.TASK:
-        return land.performers(context, plan)
-    if plan.task == rescue.TASK:
-        return rescue.performers(context, plan)
-    return rebase.performers(context, plan.task)
-
-
-def _key(record: Record) -> StepKey:
-    pr = record.data.get("pr")
-    return StepName(record.step), None if pr is None else pr_number(pr)
-
-
-def _paused_key(plan: Plan, paused: Record) -> StepKey:
-    """Return the step that paused; a plan of one entry names none in its steps, its pauses do."""
-    key = _key(paused)
-    return key if any(step.key == key for step in plan.steps) else (key[0], None)
-
-
-def _resuming(context: Context, paused: Record, since: tuple[Record, ...]) -> Performer:
-    resolved = next((str(r.data["new"]) for r in since if r.kind == "resolved"), "")
-    moved = next((str(r.data["new"]) for r in reversed(since) if r.kind == "intent" and "ref" in r.data), "")
-    return lambda acting: onto.resume(context, acting, dict(paused.data), resolved=resolved, moved=moved)
-
-
-def _refuse_moved(context: Context, run: Run) -> None:
-    """Look whether what the run did to the branches still stands: a step that is done is not done again."""
+def _done(plan: Plan, run: Run) -> frozenset[StepKey]:
+    """Return the steps that are done; what was done of an entry before its branch got a new tip is not."""
+    found: set[StepKey] = set()
     for record in run.records:
-        new = (record.data.get("facts") or {}).get("new") if record.kind == "done" else None
-        if record.step != StepName.ONTO.value or not new:
+        if record.kind not in {"done", "adopted"}:
             continue
-        entry = context.stack.entry(pr_number(record.data.get("pr", context.entry.pr)))
-        ref = branch_ref(entry.branch)
-        held = refs.read_refs(context.git, ref).get(ref)
-        if held is None or not history.is_ancestor(context.git, oid(str(new)), held):
-            raise Refused(
-                f"{entry.branch} is not where run {run.id} left it",
-                why=f"it was rebased to {new} and is at {held or 'nothing'}; nothing was changed",
-                next_command=(f"invoke {_again(run, entry.pr)}", "invoke abort"),
-            )
+        name, pr = _key(plan, record)
+        if name is StepName.ONTO:
+            found -= _resting_on(plan, pr)
+        if record.kind == "done":
+            found.add((name, pr))
+    return frozenset(found)
 
 
-def _again(run: Run, pr: PrNumber) -> str:
-    task = str(run.started["task"])
-    return task if task in {restack.TASK, land.TASK} else f"rebase --pr {pr}"
+def _resting_on(plan: Plan, pr: PrNumber | None) -> set[StepKey]:
+    """Return the steps that rest on what the branch of an entry holds: its own, and those of the whole stack."""
+    return {step.key for step in plan.steps if step.name in _AFTER_ONTO and step.pr in {None, pr}}
 
 
-def abort(context: Context, run: Run) -> Outcome:
-    """Go back to before a run: branch, remote branch, draft state, base and note as they were; nothing is lost.
+@dataclass(frozen=True)
+class _Going:
+    """A run that is being gone on with."""
 
-    What was resolved in the pause's work tree is kept as a commit under `refs/trunkline/backup/`. An abort that was
-    killed is finished by another, or by `continue`.
+    context: Context
+    run: Run
+    held: lease.Lease
+    log: journal.Journal
 
-    Raises:
-        Refused: something that the run changed has moved since; it is named and nothing is changed.
-    """
-    with lease.hold(context.state, run=run.id) as held:
-        run = journal.read(run.path)
-        if run.state not in _OPEN:
-            raise Refused(f"run {run.id} is {run.state} by now", next_command="invoke log")
-        rebase.settle_last(context, held)
-        if run.started["task"] == rescue.TASK and run.state != "aborting":
-            rescue.refuse_too_late(context)
-        taken = changes.changes_of(context, run)
-        if found := changes.drifted(context, taken):
-            raise changes.drift(context, found)
-        log = journal.reopen(run)
-        if run.state != "aborting":
-            log.append(held, "aborting")
-        acting = Acting(held, log, Step(StepName.ONTO, "abort", mutates=True))
-        rescued = rescue.take_back(context, acting) if run.started["task"] == rescue.TASK else ()
-        outcomes = (*rescued, *changes.put_back_all(context, acting, taken))
-        kept = _remove_worktrees(context, acting, run)
-        log.append(held, "aborted")
-    told = "; ".join(outcome.told for outcome in reversed(outcomes)) or f"{context.entry.branch} was never moved"
-    details = (f"what you had resolved is kept: {kept}",) if kept else ()
-    notes = tuple(line for outcome in outcomes for line in outcome.details)
-    return Outcome("aborted", told, Mark.DONE, (*notes, *details), {"run": run.id, "kept": kept})
+    @property
+    def plan(self) -> Plan:
+        """The run's plan."""
+        return _plan_of(self.context, self.run)
+
+    def done(self) -> frozenset[StepKey]:
+        """Return the plan's steps that are done by now."""
+        return _done(self.plan, journal.read(self.run.path))
+
+    def undo(self) -> Performed:
+        """Go on with an undo."""
+        recorded = tuple(Change.of_data(data) for data in self.run.started["changes"])
+        self.log.append(self.held, "resumed")
+        return self._perform(self.plan, revert.performers(self.context, recorded), self.done())
+
+    def take_up(self, pause: Record, *, skip: bool) -> Performed:
+        """Perform the step that paused, and nothing else: what a person resolved is in the branch afterwards."""
+        there = self.context.of(self.context.stack.entry(pr_number(str(pause.data["pr"]))))
+        key = self.plan.key(StepName(pause.step), there.entry.pr)
+        step = next(step for step in self.plan.steps if step.key == key)
+        stopped = takeup.stopped_at(pause, self.run.after(pause))
+
+        def performer(acting: Acting) -> Outcome:
+            return takeup.perform(there, acting, stopped, skip=skip)
+
+        one = replace(self.plan, steps=(step,))
+        return rebase.explained(
+            self.run.path, self._perform(one, {key: performer}, frozenset(), ends=False), self.plan
+        )
+
+    def rest(self, first: Performed) -> Performed:
+        """Perform what is left of the plan."""
+        stale = self._stale()
+        performed = self._perform(self.plan, self._performers(), self.done() - stale)
+        return replace(performed, outcomes={**first.outcomes, **performed.outcomes})
+
+    def _perform(
+        self, plan: Plan, ways: Mapping[StepKey, Performer], done: frozenset[StepKey], *, ends: bool = True
+    ) -> Performed:
+        return perform(plan, ways, lease=self.held, journal=self.log, tell=self.context.tell, done=done, ends=ends)
+
+    def _performers(self) -> dict[StepKey, Performer]:
+        context, plan = self.context, self.plan
+        if plan.task == rescue.TASK:
+            return rescue.performers(context, plan)
+        if plan.task == restack.TASK:
+            return restack.performers(context, plan)
+        if plan.task == land.TASK:
+            return land.performers(context, plan)
+        return {
+            key: rebase.unless_merged(context, key[0], way)
+            for key, way in rebase.performers(context, plan.task).items()
+        }
+
+    def refuse_gone(self) -> None:
+        """See that the branches that the run has moved are still there.
+
+        Raises:
+            Refused: one was deleted or renamed.
+        """
+        for entry, facts in self._moved():
+            if _tip(self.context, entry) is None and not self._is_merged(entry):
+                raise Refused(
+                    f"#{entry.pr}: there is no local branch {entry.branch} any more",
+                    why=f"run {self.run.id} left it at {facts['new']}; nothing was changed",
+                    next_command=(f"git branch {entry.branch} {facts['new']}", "invoke abort"),
+                )
+
+    def _moved(self) -> list[tuple[Entry, Mapping[str, object]]]:
+        """Return the entries whose replay is done, bottom first, each with the facts of the newest replay."""
+        found: dict[int, Mapping[str, object]] = {}
+        for record in journal.read(self.run.path).records:
+            facts = record.data.get("facts")
+            replayed = record.kind in {"done", "adopted"} and record.step == StepName.ONTO.value
+            if replayed and isinstance(facts, Mapping) and facts.get("new"):
+                found[pr_number(str(record.data.get("pr", self.context.entry.pr)))] = facts
+        return [(entry, found[entry.pr]) for entry in self.context.stack.entries if entry.pr in found]
+
+    def _is_merged(self, entry: Entry) -> bool:
+        pr = self.context.world().snapshot.pr(entry.pr)
+        return pr is not None and pr.state is PrState.MERGED
+
+    def _stale(self) -> frozenset[StepKey]:
+        """Return the steps that are done and have to be done again, since a branch is not as the run left it.
+
+        An entry whose base is no longer in it is replayed again, and all above it; of an entry that the user has
+        moved, what follows the replay. A tip that still holds its base is taken over as the entry's new head.
+        """
+        found: set[StepKey] = set()
+        below: Oid | None = None
+        again = False
+        for entry, facts in self._moved():
+            tip = _tip(self.context, entry)
+            if tip is None or self._is_merged(entry):
+                continue
+            base = below if below is not None and self.plan.task == restack.TASK else oid(str(facts["base"]))
+            again = again or not history.is_ancestor(self.context.git, base, tip)
+            if again:
+                found.add(self.plan.key(StepName.ONTO, entry.pr))
+            if again or tip not in self._given(entry, facts):
+                self._name(entry, facts, tip, again=again)
+                found |= _resting_on(self.plan, self.plan.key(StepName.ONTO, entry.pr)[1])
+            below = tip
+        return frozenset(found)
+
+    def _given(self, entry: Entry, facts: Mapping[str, object]) -> set[str]:
+        """Return the tips that the run itself gave a local branch, or took over."""
+        own = (r for r in journal.read(self.run.path).records if r.data.get("branch") == entry.branch)
+        moves = (r for r in own if r.kind == "intent" and "ref" in r.data and "remote" not in r.data)
+        return {str(facts["new"]), *(str(record.data["new"]) for record in moves)}
+
+    def _pushed(self, entry: Entry) -> str:
+        """Return the tip that the run itself has pushed of an entry, "" where it has pushed none."""
+        own = (r for r in reversed(self.run.records) if r.data.get("branch") == entry.branch)
+        pushed = next((r for r in own if r.kind == "intent" and r.data.get("remote") and r.data.get("ref")), None)
+        remote = self.context.of(entry).world().local.remote
+        return str(remote) if pushed is not None and remote == pushed.data["new"] else ""
+
+    def _name(self, entry: Entry, facts: Mapping[str, object], tip: Oid, *, again: bool) -> None:
+        """Say what becomes of a branch that the user has moved, and take it over as the entry's head."""
+        if again:
+            self.context.tell.progress(f"#{entry.pr} {entry.branch} no longer holds its base: it is replayed again")
+            return
+        self.context.tell.progress(
+            f"#{entry.pr} {entry.branch} is at {short(tip)}, moved since: taken as it is, verified again"
+        )
+        # Of an amended branch it is no longer known which commit came of which.
+        grown = history.is_ancestor(self.context.git, oid(str(facts["new"])), tip)
+        adopted = {**facts, "new": tip, "mapped": facts.get("mapped", []) if grown else []}
+        adopted["remote"] = self._pushed(entry) or facts.get("remote")
+        Acting(self.held, self.log, Step(StepName.ONTO, "take over")).note("adopted", entry, facts=adopted)
 
 
-def _remove_worktrees(context: Context, acting: Acting, run: Run) -> str:
-    kept = ""
-    for record in run.records:
-        path = Path(str(record.data.get("worktree", "")))
-        if record.kind == "intent" and "worktree" in record.data and path.is_dir():
-            kept = _keep_resolution(context, acting, path)
-            conflict.remove_worktree(context, acting, path)
-    return kept
+def _tip(context: Context, entry: Entry) -> Oid | None:
+    ref = branch_ref(entry.branch)
+    return refs.read_refs(context.git, ref).get(ref)
 
 
-def _keep_resolution(context: Context, acting: Acting, path: Path) -> str:
-    """Commit what stands in a pause's work tree to a backup ref, so that an abort throws no work away."""
-    git = context.git.at(path)
-    head = git.resolve("HEAD")
-    if head is None or not git.query("status", "--porcelain", "-z").stdout:
-        return ""
-    git.mutate(acting.lease, "add", "--all")
-    tree = git.query("write-tree").text
-    commit: Oid = oid(git.query("commit-tree", tree, "-p", head, stdin=b"a resolution begun, kept by abort\n").text)
-    return refs.back_up(git, acting.lease, branch_name(f"resolution-{short(commit)}"), commit)
+def _key(plan: Plan, record: Record) -> StepKey:
+    pr = record.data.get("pr")
+    return plan.key(StepName(record.step), None if pr is None else pr_number(str(pr)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trunkline.adapters import history, journal, refs
+from trunkline.adapters import history, refs
 from trunkline.domain.commits import counted
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
@@ -13,6 +13,7 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.status import EntryStatus, Facts, Side, StackStatus, next_command, standings
 from trunkline.gates.run import gate_names
 from trunkline.workflows.context import Context
+from trunkline.workflows.openrun import described, open_run
 from trunkline.workflows.proof import Evidence, checks_at, gates_for, subject_at
 
 
@@ -88,11 +89,12 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
         )
         for entry, standing in zip(stack.entries, told, strict=True)
     )  # fmt: skip
-    waiting = _waiting(context)
+    run = open_run(context.state)
+    stands = described(run) if run is not None else None
     moved = f"{context.tracking} moved on since it was fetched" if view.trunk != fetched else ""
     unasked = "" if snapshot else f"GitHub was not asked; {stack.remote} is as it was last fetched"
-    command = "invoke continue" if waiting else next_command(told, stack.remote)
-    return StackStatus(stack, view.trunk, rows, command, tuple(filter(None, (waiting, moved, unasked))))
+    command = stands.commands[0] if stands else next_command(told, stack.remote)
+    return StackStatus(stack, view.trunk, rows, command, tuple(filter(None, (moved, unasked))), stands)
 
 
 def _branches_of(here: Mapping[str, Oid]) -> list[Oid]:
@@ -191,11 +193,3 @@ def _foreign(context: Context, entry: Entry, ours: Oid, theirs: Oid, here: Mappi
     return bool(refs.foreign_commits(context.git, theirs, [ours, *kept])) and bool(
         refs.foreign_commits(context.git, theirs, [ours, *kept, *history.reflog(context.git, entry.branch)])
     )
-
-
-def _waiting(context: Context) -> str:
-    """Say which run waits for a person, if one does."""
-    newest = journal.newest(context.state)
-    if newest is None or not newest.waits:
-        return ""
-    return f"run {newest.id} ({newest.started.get('task')}) is {newest.state}"

@@ -38,7 +38,7 @@ def publish(context: Context, acting: Acting, tip: Oid) -> tuple[str, ...]:
     }
     missing = {name: told for name, told in wanted.items() if held.get(name) != ("success", told)}
     if missing:
-        acting.note("publishing", commit=tip, statuses=sorted(missing))
+        acting.note("publishing", context.entry, commit=tip, statuses=sorted(missing))
         slug = context.repository.slug
         context.tell.command(f"gh api repos/{slug}/statuses/{tip} -f state=success -f context={OUR_CONTEXTS}GATE ...")
     for name, told in missing.items():

@@ -9,12 +9,11 @@ from typing import Any
 from trunkline.adapters import journal, lease
 from trunkline.adapters.git import Git
 from trunkline.adapters.journal import Run
-from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.names import branch_ref
+from trunkline.domain.errors import Paused, Refused, UsageError
 from trunkline.domain.step import Plan, StepName
 from trunkline.engine import Performed, perform
 from trunkline.workflows import changes as changed
-from trunkline.workflows import rebase
+from trunkline.workflows import openrun, rebase, revert
 from trunkline.workflows.changes import Change
 from trunkline.workflows.context import Context, Listener
 from trunkline.workflows.look import local_state
@@ -35,13 +34,14 @@ class Undo:
     @property
     def plan(self) -> Plan:
         """The steps that put everything back."""
-        return Plan(TASK, self.context.entry.pr, changed.steps(self.context, self.changes))
+        return Plan(TASK, self.context.entry.pr, revert.steps(self.context, self.changes))
 
 
 def find(tell: Listener, *, run: str = "", cwd: Path | None = None) -> Undo | None:
     """Return what to take back: the named run, or the newest finished one that changed something; None: none did.
 
     Raises:
+        Paused: the run waits for a person.
         Refused: the run is not finished, its journal is damaged, or what it changed has moved since.
         UsageError: there is no such run.
     """
@@ -73,14 +73,19 @@ def _named(runs: tuple[Run, ...], name: str) -> Run:
 def _decided(run: Run, tell: Listener, cwd: Path | None) -> Undo:
     if run.damaged:
         raise Refused(f"the journal of run {run.id} is damaged", why=run.damaged, next_command=f"less {run.path}")
+    if run.is_held:
+        found = openrun.described(run)
+        raise Paused(found.what, why=found.why, next_command=found.commands)
     if run.state != "finished":
         raise Refused(
             f"run {run.id} is not finished: {run.state}",
             why="only a finished run is taken back",
             next_command="invoke log" if run.state == "aborted" else ("invoke continue", "invoke abort"),
         )
-    context = rebase.context_of(run, tell=tell, cwd=cwd)
-    return Undo(context, run, changed.changes_of(context, run))
+    context = rebase.recorded_context(run, tell=tell, cwd=cwd)
+    # A branch that the run created and never moved stays: the checkout that was to be had is no change to take back.
+    moved = tuple(change for change in changed.changes_of(context, run) if change.before != change.left)
+    return Undo(context, run, moved)
 
 
 def run(undo: Undo) -> Performed:
@@ -90,12 +95,13 @@ def run(undo: Undo) -> Performed:
         Refused: something moved since; it is named, and nothing is changed.
     """
     context = undo.context
-    _refuse(undo)
     with lease.hold(context.state, run=journal.new_run_id(str(context.entry.pr))) as held:
+        openrun.refuse_while_paused(context.state, rebase.moves_of(context, undo.plan))
+        _refuse(undo)
         rebase.settle_last(context, held)
         log = journal.create(held)
         log.append(held, "run", **_started(undo))
-        ways = changed.performers(context, undo.changes)
+        ways = revert.performers(context, undo.changes)
         return perform(undo.plan, ways, lease=held, journal=log, tell=context.tell)
 
 
@@ -110,19 +116,8 @@ def _refuse(undo: Undo) -> None:
 
 
 def _started(undo: Undo) -> dict[str, Any]:
-    context = undo.context
     return {
-        "task": TASK,
-        "pr": context.entry.pr,
-        "branch": context.entry.branch,
-        "ref": branch_ref(context.entry.branch),
-        "stack": context.stack.name,
-        "stacked": context.stacked,
+        **rebase.started(undo.context, undo.plan),
         "undoes": undo.run.id,
-        "skip": [],
-        "accept_unavailable": [],
-        "fork_point": "",
-        "fresh": False,
-        "steps": [rebase.step_data(step) for step in undo.plan.steps],
         "changes": [change.as_data() for change in undo.changes],
     }

@@ -120,7 +120,7 @@ def _rebased(context: Context, tip: Oid) -> Line:
     trunk = context.world().trunk
     record = last_onto(context, tip)
     resolved = len(record.get("resolved", ())) if record else 0
-    how = f"{resolved} conflicts resolved by hand" if resolved else "no conflicts"
+    how = f"{resolved} conflict{'s' * (resolved > 1)} resolved by hand" if resolved else "no conflicts"
     on_trunk = history.is_ancestor(context.git, trunk, tip) and tip != trunk
     if not on_trunk:
         evidence = f"{short(tip)} does not sit on {context.tracking} ({short(trunk)})"

@@ -42,7 +42,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
         subject_of(context, tip), own, fresh=context.options.fresh, progress=watch.ended, say=context.tell.progress
     )
     cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
-    acting.note("checked", commit=tip, unavailable=cures)
+    acting.note("checked", context.entry, commit=tip, unavailable=cures)
     wrong = [outcome for outcome in outcomes if not settled(context, outcome.gate, outcome)]
     if wrong:
         raise _failure(context, wrong, tip)

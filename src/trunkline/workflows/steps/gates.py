@@ -37,7 +37,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     context.forget()  # minutes have passed: what follows looks again
     cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
     # Unavailability leaves no receipt; push and note must know that it was tried on this very commit.
-    acting.note("gated", commit=tip, unavailable=cures)
+    acting.note("gated", context.entry, commit=tip, unavailable=cures)
     wrong = [outcome for outcome in outcomes if not settled(context, outcome.gate, outcome)]
     if wrong:
         raise _failure(context, wrong)

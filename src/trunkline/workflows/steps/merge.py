@@ -41,7 +41,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
     _retarget_children(context, acting)
     method = _method(context)
-    acting.intend(pr=pr.number, merge=str(tip), method=method)
+    acting.intend(context.entry, merge=str(tip), method=method)
     context.tell.command(f"gh pr merge {pr.number} --{method} --match-head-commit {tip}")
     if not _merge(context, pr, tip, method):
         _queued(context)

@@ -47,7 +47,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     if body == pr.body:
         published = statuses.publish(context, acting, tip)
         return Outcome("note", "says so already", Mark.NOTHING, published, data={"commit": tip, "changed": False})
-    acting.intend(pr=pr.number, body=pr.body, body_after=body)
+    acting.intend(context.entry, body=pr.body, body_after=body)
     context.tell.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
     written = context.github.edit(pr.number, seen_body=pr.body, body=body).get("body")
     if written != body:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from trunkline.adapters import history, refs, replay
-from trunkline.domain.commits import Commit, counted
+from trunkline.domain.commits import counted
 from trunkline.domain.errors import Paused, Refused
-from trunkline.domain.names import Oid, branch_name, oid, short
+from trunkline.domain.names import oid, short
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting, Pause
 from trunkline.workflows import branch, conflict
 from trunkline.workflows.context import Context
+from trunkline.workflows.openrun import GO_ON
 from trunkline.workflows.steps.switch import refuse_unmovable
-from trunkline.workflows.work import Foreseen, Work, foresee, refuse_nothing_left, resolver
+from trunkline.workflows.work import Foreseen, Work, foresee, refuse_nothing_left
 
 
 def plan(context: Context) -> Step:
@@ -90,7 +89,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     if _left_out(context, foreseen):
         dropping = dataclasses.replace(context.options, drop_emptied=True)
         foreseen = foresee(dataclasses.replace(context, options=dropping))
-    return _concluded(context, acting, foreseen.work, foreseen.done, resolved=())
+    return conclude(context, acting, foreseen.work, foreseen.done)
 
 
 def _left_out(context: Context, foreseen: Foreseen) -> bool:
@@ -114,89 +113,38 @@ def _as_planned(context: Context) -> Foreseen:
     return foresee(context)
 
 
-def resume(
-    context: Context, acting: Acting, paused: dict[str, Any], *, resolved: str = "", moved: str = ""
-) -> Outcome:
-    """Take a replay up again after its conflict was resolved in the pause's work tree.
+@dataclasses.dataclass(frozen=True)
+class ByHand:
+    """What a person decided of a replay's conflicts: the commits they resolved, and those they left out by `skip`."""
 
-    Args:
-        context: where.
-        acting: proof.
-        paused: what the journal has of the pause.
-        resolved: the commit that an earlier `continue`, killed since, made of the resolution; "": none did.
-        moved: where it was about to move the branch; "": it did not come so far.
+    resolved: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+NOBODY = ByHand()
+
+
+def conclude(context: Context, acting: Acting, work: Work, done: replay.Replay, by_hand: ByHand = NOBODY) -> Outcome:
+    """Check a replay and move the branch to it; where it ended at a conflict, pause.
 
     Raises:
-        Pause: the conflict is not resolved yet, or a later commit conflicts too.
+        Refused: nothing would be left of the entry, the replay is not what it should be, or the branch moved.
+        Pause: a commit conflicts; a work tree waits for a person.
     """
-    git = context.git
-    own = replay.reread(git, [oid(name) for name in paused["own"]])
-    work = Work(
-        tip=oid(paused["tip"]),
-        local=oid(paused["local"]) if paused["local"] else None,
-        remote=oid(paused["remote"]) if paused["remote"] else None,
-        base=oid(paused["base"]),
-        fork=oid(paused["fork"]),
-        about=str(paused["about"]),
-        own=own,
-        base_name=str(paused["base_name"]),
-        notes=tuple(paused["notes"]),
-    )
-    rest = replay.reread(git, [oid(name) for name in paused["rest"]])
-    handled = (*paused["resolved"], rest[0].oid)
-    if moved and context.local_tip() == moved:
-        held = history.chain(git, work.base, oid(moved))
-        done = _as_moved(own, held, oid(moved), dropping=context.options.drop_emptied)
-        tip = done.tip
-        return _concluded(context, acting, dataclasses.replace(work, local=tip), done, resolved=handled)
-    by, sign = replay.committer(git), replay.signs(git)
-    onto, drop = oid(paused["onto"]), context.options.drop_emptied
-    if resolved:
-        new = oid(resolved)
-    else:
-        tree = conflict.resolution(context, Path(paused["worktree"]), onto, paused)
-        leaves = drop and tree == git.tree(onto)
-        new = onto if leaves else replay.write_commit(git, rest[0], tree=tree, parent=onto, by=by, sign=sign)
-        conflict.remember(context, acting, Path(paused["worktree"]))
-        # A person made this: kept and journaled before the work tree may go, so that a kill cannot lose it.
-        refs.back_up(git, acting.lease, branch_name(f"resolution-{short(new)}"), new)
-        acting.note("resolved", new=new)
-    context.tell.progress(f'resolved: {short(rest[0].oid)} "{rest[0].subject}"')
-    further = replay.replay(git, rest[1:], new, by=by, sign=sign, resolve=resolver(context), drop_empty=drop)
-    mapped = tuple((oid(a), oid(b)) for a, b in paused["mapped"])
-    dropped = tuple(oid(name) for name in paused.get("dropped", ()))
-    first = (((rest[0].oid, new),), ()) if new != onto else ((), (rest[0].oid,))
-    done = dataclasses.replace(
-        further, mapped=(*mapped, *first[0], *further.mapped), dropped=(*dropped, *first[1], *further.dropped)
-    )  # fmt: skip
-    return _concluded(context, acting, work, done, resolved=handled)
-
-
-def _as_moved(own: Sequence[Commit], new: Sequence[Commit], tip: Oid, *, dropping: bool) -> replay.Replay:
-    """Return the replay that a moved branch already holds; what it lacks was left out, if that was asked for."""
-    if not dropping:
-        return replay.Replay(tip, tuple((old.oid, now.oid) for old, now in zip(own, new, strict=False)))
-    left = list(new)
-    pairs = [(old.oid, left.pop(0).oid) for old in own if left and old.same_as(left[0])]
-    kept = {old for old, _ in pairs}
-    return replay.Replay(tip, tuple(pairs), dropped=tuple(old.oid for old in own if old.oid not in kept))
-
-
-def _concluded(
-    context: Context, acting: Acting, work: Work, done: replay.Replay, *, resolved: Sequence[str]
-) -> Outcome:
     if done.conflict:
-        raise _pause(context, acting, work, done, resolved)
-    refuse_nothing_left(context, work, done, first=("invoke abort",))
+        raise pause(context, acting, work, done, by_hand)
+    resolved, skipped = by_hand.resolved, by_hand.skipped
+    out_of_it = dataclasses.replace(done, dropped=(*done.dropped, *map(oid, skipped)))
+    refuse_nothing_left(context, work, out_of_it, first=("invoke abort",))
     git = context.git
-    kept = [commit for commit in work.own if commit.oid not in done.dropped]
+    kept = [commit for commit in work.own if commit.oid not in out_of_it.dropped]
     replay.check_replayed(git, kept, base=work.base, tip=done.tip)
-    if not resolved:
+    if by_hand == NOBODY:
         _check_against_merge(context, work, done)
     refs.back_up(git, acting.lease, context.entry.branch, work.tip)
     branch.move(context, acting, new=done.tip, old=work.local, why=f"rebased onto {work.base_name}")
     conflict.remove_worktree(context, acting, conflict.worktree_path(context, acting))
-    met = f"{len(resolved)} conflicts resolved by hand" if resolved else "no conflict"
+    met = _met(by_hand)
     made = [f"{path} of {short(name)} was made again by cargo: the gates judge it" for name, path in done.regenerated]
     empty = [
         f"{short(name)} changes nothing any more: it is kept, empty; "
@@ -208,6 +156,7 @@ def _concluded(
         empty = [f"{all_of_it}; to close it: gh pr close {context.entry.pr}"]
     subjects = {commit.oid: commit.subject for commit in work.own}
     out = [f'left out: {short(name)} "{subjects[name]}", which changes nothing any more' for name in done.dropped]
+    out += [f'left out: {short(name)} "{subjects[oid(name)]}", skipped by hand' for name in skipped]
     notes = (*work.notes, *made, *empty, *out)
     facts = {
         **work.facts(),
@@ -218,16 +167,24 @@ def _concluded(
     return Outcome(
         "rebased",
         f"{counted(len(kept))}, fork point {short(work.fork)} ({work.about}), {met}",
-        Mark.WARNED if empty else Mark.DONE,
+        Mark.WARNED if empty or skipped else Mark.DONE,
         notes,
         {
             **facts,
             "resolved": list(resolved),
+            "skipped": list(skipped),
             "emptied": list(done.emptied),
             "dropped": list(done.dropped),
             "regenerated": [list(each) for each in done.regenerated],
         },
     )
+
+
+def _met(by_hand: ByHand) -> str:
+    """Return how many conflicts there were, and what became of them, for people."""
+    counts = ((len(by_hand.resolved), "resolved by hand"), (len(by_hand.skipped), "left out by hand"))
+    met = [f"{number} conflict{'s' * (number > 1)} {how}" for number, how in counts if number]
+    return ", ".join(met) or "no conflict"
 
 
 def _nothing(context: Context, acting: Acting, work: Work) -> Outcome:
@@ -257,7 +214,8 @@ def _check_against_merge(context: Context, work: Work, done: replay.Replay) -> N
         )
 
 
-def _pause(context: Context, acting: Acting, work: Work, done: replay.Replay, resolved: Sequence[str]) -> Pause:
+def pause(context: Context, acting: Acting, work: Work, done: replay.Replay, by_hand: ByHand) -> Pause:
+    """Make the work tree of a conflict, and return the pause that says what to do there."""
     assert done.conflict  # noqa: S101 -- the caller's condition
     commit, paths = done.conflict
     path, filled_in = conflict.open_worktree(context, acting, onto=done.tip, commit=commit)
@@ -265,12 +223,14 @@ def _pause(context: Context, acting: Acting, work: Work, done: replay.Replay, re
     listed = "\n".join(f"  {name}" for name in paths)
     before = f"\nrerere filled in how you resolved {', '.join(filled_in)} before: look, then git add"
     known = (before if filled_in else "") + "".join(f"\n{line}" for line in conflict.known(context, met))
+    entry, own = context.entry, counted(len(work.own))
     error = Paused(
-        f'conflict: {short(commit.oid)} "{commit.subject}" does not apply to {work.base_name}',
-        why=f"{len(done.mapped)} of {len(work.own)} commits are replayed; your branch is as it was. In conflict:\n"
+        f'conflict in #{entry.pr} {entry.branch}: {short(commit.oid)} "{commit.subject}" does not apply to '
+        f"{work.base_name}",
+        why=f"{len(done.mapped)} of {own} replayed; {entry.branch} itself has not moved. In conflict:\n"
         f"{listed}{known}\n"
-        f"resolve them in {path} and `git add` them there; then go on, or go back:",
-        next_command=("invoke continue", "invoke abort"),
+        f"resolve them in {path} and `git add` them there, then go on; or leave this commit out, or go back:",
+        next_command=GO_ON,
     )
     return Pause(
         error,
@@ -282,7 +242,8 @@ def _pause(context: Context, acting: Acting, work: Work, done: replay.Replay, re
         rest=[each.oid for each in done.rest],
         mapped=[list(pair) for pair in done.mapped],
         dropped=list(done.dropped),
-        resolved=list(resolved),
+        resolved=list(by_hand.resolved),
+        skipped=list(by_hand.skipped),
         files=list(paths),
         conflicts=met,
     )

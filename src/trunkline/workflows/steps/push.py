@@ -51,7 +51,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
             data=_facts(context, seen, tip),
         )
     _refuse_foreign(context, seen, tip)
-    acting.intend(remote=context.stack.remote, ref=branch_ref(context.entry.branch), old=seen, new=tip)
+    acting.intend(context.entry, remote=context.stack.remote, ref=branch_ref(context.entry.branch), old=seen, new=tip)
     done = refs.push(context.git, acting.lease, context.stack.remote, [RefUpdate(context.entry.branch, seen, tip)])
     refs.track(context.git, acting.lease, context.stack.remote, context.entry.branch, tip)
     context.forget_outside()

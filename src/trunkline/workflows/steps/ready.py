@@ -36,7 +36,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     """
     pr = _caught_up(context)
     retargeted = pr.base != context.stack.trunk
-    acting.intend(pr=pr.number, base=pr.base, draft=pr.draft, base_after=context.stack.trunk, draft_after=False)
+    acting.intend(context.entry, base=pr.base, draft=pr.draft, base_after=context.stack.trunk, draft_after=False)
     if retargeted:
         set_base(context, pr.number, context.stack.trunk)
     if pr.draft:

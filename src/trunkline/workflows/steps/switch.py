@@ -96,7 +96,7 @@ def ensure_branch(context: Context, acting: Acting) -> LocalState:
     if local.remote is None:
         raise context.no_branch()
     remote, ref = context.stack.remote, branch_ref(local.branch)
-    acting.intend(ref=ref, old=None, new=local.remote)
+    acting.intend(context.entry, ref=ref, old=None, new=local.remote)
     tracking = refs.tracking_ref(remote, local.branch)
     if refs.read_refs(context.git, tracking).get(tracking) != local.remote:
         refs.fetch(context.git, acting.lease, remote, {ref: tracking})

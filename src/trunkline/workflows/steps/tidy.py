@@ -55,11 +55,11 @@ def _delete(context: Context, acting: Acting, tip: Oid) -> bool:
     if local.remote is None and local.local is None:
         return False
     if local.remote is not None:
-        acting.intend(pr=entry.pr, remote=context.stack.remote, ref=branch_ref(entry.branch), old=tip, new=None)
+        acting.intend(entry, remote=context.stack.remote, ref=branch_ref(entry.branch), old=tip, new=None)
         refs.delete_remote(context.git, acting.lease, context.stack.remote, entry.branch, tip)
     if local.local is not None:
         refs.back_up(context.git, acting.lease, entry.branch, tip)
-        acting.intend(pr=entry.pr, ref=branch_ref(entry.branch), old=tip, new=None)
+        acting.intend(entry, ref=branch_ref(entry.branch), old=tip, new=None)
         refs.delete(context.git, acting.lease, entry.branch, tip)
     context.forget()
     return True

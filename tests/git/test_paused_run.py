@@ -1,0 +1,737 @@
+"""A run that stopped: found by every task, always gone on with or ended, whatever happened meanwhile."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.inprocess import ENTRIES, Desk, desk, refusal
+from support.repo import Repo
+from trunkline.adapters import journal
+from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineError
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.step import Mark, Outcome, StepName
+from trunkline.engine import Performed
+from trunkline.workflows import openrun, restack
+from trunkline.workflows.proof import rebased_since
+
+GO_ON = ("invoke continue", "invoke skip", "invoke abort")
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Return a stack of three entries, cloned, with local branches."""
+    with desk(monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def paused(stack: Desk) -> Desk:
+    """Return the stack with a restack that moved the first entry and paused at the second's first commit."""
+    stack.conflict(2)
+    error = refusal(stack.restack)
+    assert int(error.code) == 3, error
+    return stack
+
+
+def done(performed: Performed | None) -> Performed:
+    """Return a run that came to its end."""
+    assert performed is not None
+    assert performed.error is None, performed.error
+    return performed
+
+
+def reachable(stack: Desk) -> set[str]:
+    """Return every commit that a ref or a work tree's HEAD of the clone reaches."""
+    return set(stack.clone.git("rev-list", "--all").splitlines())
+
+
+# -- found by every task, whatever ran since ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["fetch", "switch", "verify-merged", "next"])
+def test_a_pause_is_found_after_any_other_task(paused: Desk, task: str) -> None:
+    """Another task ran, and finished, since the pause: the paused run is still the open one, and continue ends it."""
+    pause = paused.newest().id
+    if task in {"verify-merged", "next"}:
+        paused.hub.pulls[1].draft = False
+        done(paused.rebase(1, task))
+    else:
+        done(paused.rebase(3, task))
+    assert paused.newest().id != pause
+    run = paused.open_run()
+    assert run is not None
+    assert run.id == pause
+    paused.clone.git("switch", "--quiet", "main")
+    paused.resolve()
+    done(paused.resume())
+    paused.assert_stacked()
+    assert paused.open_run() is None
+
+
+@pytest.mark.parametrize("task", ["rebase", "onto", "push", "fmt"])
+def test_what_would_move_the_same_branches_refuses(paused: Desk, task: str) -> None:
+    """Exit 3; named are the run, the entry, the branch, the work tree, and what can be typed; nothing is begun."""
+    runs, tips = len(journal.paths(paused.state)), paused.tips()
+    error = refusal(lambda: paused.rebase(2, task))
+    assert (int(error.code), error.next_commands) == (3, GO_ON)
+    assert "#2 two" in error.what
+    assert str(paused.tree().path) in error.why
+    assert (len(journal.paths(paused.state)), paused.tips()) == (runs, tips)
+
+
+def test_restack_and_undo_refuse_while_a_run_is_paused(stack: Desk) -> None:
+    """The whole stack's tasks too, and an undo of an earlier run of the same branches."""
+    stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
+    done(stack.restack())
+    stack.conflict(2)
+    assert int(refusal(stack.restack).code) == 3
+    for task in (stack.restack, stack.undo):
+        assert int(refusal(task).code) == 3
+    assert stack.abort() is not None
+    done(stack.undo())
+
+
+def test_a_failed_step_does_not_hide_the_run_that_stopped(stack: Desk) -> None:
+    """A run that failed half way is the open one, although a task that changes nothing failed after it."""
+    stack.merge(1)
+    stack.clone.git("config", "core.hooksPath", str(_failing_hook(stack)))
+    assert int(refusal(lambda: stack.rebase(2)).code) == 5
+    failed = stack.newest().id
+    assert refusal(lambda: stack.rebase(2, "ready")).what
+    run = stack.open_run()
+    assert run is not None
+    assert run.id == failed
+    stack.clone.git("config", "--unset", "core.hooksPath")
+    done(stack.resume())
+    assert stack.open_run() is None
+
+
+def _failing_hook(stack: Desk) -> Path:
+    hooks = stack.root / "hooks"
+    hooks.mkdir()
+    (hooks / "pre-push").write_text("#!/bin/sh\nexit 1\n")
+    (hooks / "pre-push").chmod(0o755)
+    return hooks
+
+
+def test_a_finished_run_of_the_same_branch_takes_a_failed_ones_place(stack: Desk) -> None:
+    """Rebased again after a failure, to the end: nothing is open, and nothing old comes up."""
+    stack.merge(1)
+    stack.clone.git("config", "core.hooksPath", str(_failing_hook(stack)))
+    assert refusal(lambda: stack.rebase(2)).what
+    stack.clone.git("config", "--unset", "core.hooksPath")
+    done(stack.rebase(2))
+    assert stack.open_run() is None
+
+
+# -- what it says -------------------------------------------------------------------------------------------------
+
+
+def test_a_pause_says_what_moved_and_where_it_stopped(paused: Desk) -> None:
+    """Of a run of several entries: the one that stopped by number and branch, those that moved, all three ways on."""
+    assert paused.abort() is not None
+    before = paused.tips()
+    error = refusal(paused.restack)
+    assert "#2 two" in error.what
+    assert "#1 one rebased here" in error.why
+    assert "two itself has not moved" in error.why
+    assert error.next_commands == GO_ON
+    assert paused.tips()["one"] != before["one"]
+    assert paused.tips()["two"] == before["two"]
+
+
+# -- continue without a resolution, and skip ----------------------------------------------------------------------
+
+
+def _aborted(tree: Repo) -> None:
+    tree.git("cherry-pick", "--abort")
+
+
+def _skipped(tree: Repo) -> None:
+    tree.git("cherry-pick", "--skip")
+
+
+def _reset(tree: Repo) -> None:
+    tree.git("reset", "--quiet", "--hard")
+
+
+def _resolved_to_nothing(tree: Repo) -> None:
+    tree.git("checkout", "--quiet", "HEAD", "--", ".")
+
+
+def _committed_empty(tree: Repo) -> None:
+    tree.git("checkout", "--quiet", "HEAD", "--", ".")
+    tree.git("commit", "--quiet", "--allow-empty", "--message=empty")
+
+
+NOTHING = [_aborted, _skipped, _reset, _resolved_to_nothing, _committed_empty]
+
+
+@pytest.mark.parametrize("give_up", NOTHING)
+def test_an_unchanged_tree_is_no_resolution(paused: Desk, give_up: Callable[[Repo], None]) -> None:
+    """Exit 3, still paused, nothing pushed; the printed command brings the conflict back, and continue ends it."""
+    remote, tips = paused.remote_tips(), paused.tips()
+    give_up(paused.tree())
+    error = refusal(paused.resume)
+    assert (int(error.code), "nothing was resolved" in error.what) == (3, True)
+    assert error.next_commands[1:] == ("invoke skip", "invoke abort")
+    assert (paused.remote_tips(), paused.tips()) == (remote, tips)
+    _typed(error.next_commands[0], paused)
+    paused.resolve()
+    done(paused.resume())
+    assert paused.hub.bare.subjects("one..two") == ["two 1", "two 2"]
+
+
+def _typed(command: str, stack: Desk) -> None:
+    import subprocess  # noqa: PLC0415 -- a shell types what was printed
+
+    subprocess.run(["sh", "-c", command], cwd=stack.clone.path, check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("give_up", NOTHING)
+def test_skip_leaves_the_commit_out_and_lists_it(paused: Desk, give_up: Callable[[Repo], None]) -> None:
+    """The stopped commit is in no branch; outcome and journal name it; what sits above follows."""
+    left_out = paused.clone.git("rev-parse", "two~1")
+    give_up(paused.tree())
+    performed = done(paused.resume(skip=True))
+    assert paused.hub.bare.subjects("main..three") == ["one 1", "one 2", "two 2", "three 1", "three 2"]
+    outcome = next(each for each in performed.outcomes.values() if each.data.get("skipped"))
+    assert outcome.data["skipped"] == [left_out]
+    assert any(left_out[:7] in line and "skipped by hand" in line for line in outcome.details)
+    context = paused.stack_context().of(paused.stack_context().stack.entries[1])
+    since = rebased_since(context, context.local_tip())
+    assert since is not None
+    assert since.left_out == ("two 1",)
+    (noted,) = [record for record in paused.newest().records if record.kind == "resolved"]
+    assert (noted.data["commit"], noted.data["left_out"], noted.data["branch"]) == (left_out, "skipped", "two")
+    paused.assert_stacked()
+
+
+def test_skip_keeps_a_resolution_that_was_begun(paused: Desk) -> None:
+    """What stood in the work tree is under a backup ref before it goes."""
+    paused.resolve(text="half a resolution\n")
+    done(paused.resume(skip=True))
+    kept = [ref for ref in paused.clone.refs() if "/resolution-" in ref]
+    assert any("half a resolution" in paused.clone.git("show", f"{ref}:two.txt") for ref in kept)
+
+
+def test_skip_leaves_something_of_an_entry(stack: Desk) -> None:
+    """The last commit of an entry is not skipped: its pull request would be closed for good. It stays paused."""
+    stack.trunk_commits("both", {"two.txt": "trunk\n", "two-more.txt": "trunk\n"})
+    assert int(refusal(stack.restack).code) == 3
+    assert int(refusal(lambda: stack.resume(skip=True)).code) == 3
+    error = refusal(lambda: stack.resume(skip=True))
+    assert "nothing would be left of #2 two" in error.what
+    stack.resolve()
+    done(stack.resume())
+    assert stack.hub.bare.subjects("one..two") == ["two 2"]
+
+
+def test_skip_without_a_pause_refuses(stack: Desk) -> None:
+    """A run that failed elsewhere has no commit to leave out; without an open run there is nothing to do."""
+    assert stack.resume(skip=True) is None
+    stack.merge(1)
+    stack.clone.git("config", "core.hooksPath", str(_failing_hook(stack)))
+    assert refusal(lambda: stack.rebase(2)).what
+    assert "did not stop at a commit" in refusal(lambda: stack.resume(skip=True)).what
+
+
+def test_a_work_tree_that_is_gone_is_made_again(paused: Desk) -> None:
+    """The user removed it: continue makes it again and stays paused; one that was moved is found."""
+    shutil.rmtree(paused.tree().path)
+    assert int(refusal(paused.resume).code) == 3
+    assert paused.tree().git("diff", "--name-only", "--diff-filter=U") == "two.txt"
+    paused.resolve()
+    moved = paused.tree().path.with_name("moved")
+    paused.clone.git("worktree", "move", str(paused.tree().path), str(moved))
+    done(paused.resume())
+    assert not moved.exists()
+
+
+# -- abort always ends the run ------------------------------------------------------------------------------------
+
+
+def _commits_on(branch: str) -> Callable[[Desk], None]:
+    def change(stack: Desk) -> None:
+        stack.clone.git("switch", "--quiet", branch)
+        stack.clone.commit("mine, meanwhile", {"mine.txt": "m\n"})
+        stack.clone.git("switch", "--quiet", "main")
+
+    return change
+
+
+def _renames(branch: str) -> Callable[[Desk], None]:
+    def change(stack: Desk) -> None:
+        stack.clone.git("branch", "--quiet", "-m", branch, "renamed")
+
+    return change
+
+
+def _deletes(branch: str) -> Callable[[Desk], None]:
+    def change(stack: Desk) -> None:
+        stack.clone.git("branch", "--quiet", "-D", branch)
+
+    return change
+
+
+def _deletes_the_tree(stack: Desk) -> None:
+    shutil.rmtree(stack.tree().path)
+
+
+def _breaks_the_tree(stack: Desk) -> None:
+    (stack.tree().path / ".git").unlink()
+
+
+def _moves_the_tree(stack: Desk) -> None:
+    stack.clone.git("worktree", "move", str(stack.tree().path), str(stack.tree().path.with_name("moved")))
+
+
+def _locks_the_tree(stack: Desk) -> None:
+    stack.clone.git("worktree", "lock", str(stack.tree().path))
+
+
+def _edits_stack_toml(stack: Desk) -> None:
+    path = stack.clone.path / "stack.toml"
+    path.write_text(path.read_text().partition("[[entry]]\npr = 2")[0])
+
+
+def _deletes_stack_toml(stack: Desk) -> None:
+    (stack.clone.path / "stack.toml").unlink()
+
+
+def _breaks_stack_toml(stack: Desk) -> None:
+    (stack.clone.path / "stack.toml").write_text("[[entry\n")
+
+
+def _removes_the_remote(stack: Desk) -> None:
+    stack.clone.git("remote", "remove", "origin")
+
+
+def _closes_the_pull_requests(stack: Desk) -> None:
+    for pull in stack.hub.pulls.values():
+        pull.state = PrState.CLOSED
+
+
+def _dirties_the_checkout(stack: Desk) -> None:
+    stack.clone.git("switch", "--quiet", "one")
+    (stack.clone.path / "one.txt").write_text("mine\n")
+
+
+def _loses_github(stack: Desk) -> None:
+    stack.hub.down = NotSignedIn("GitHub does not know us", next_command="gh auth login")
+
+
+CHANGES: list[Callable[[Desk], None]] = [
+    _commits_on("one"), _commits_on("two"), _commits_on("three"), _renames("one"), _renames("two"), _deletes("one"),
+    _deletes("two"), _deletes_the_tree, _breaks_the_tree, _moves_the_tree, _locks_the_tree, _edits_stack_toml,
+    _deletes_stack_toml, _breaks_stack_toml, _removes_the_remote, _closes_the_pull_requests, _dirties_the_checkout,
+    _loses_github,
+]  # fmt: skip
+
+
+NAMED = [pytest.param(change, id=change.__qualname__.partition(".")[0].strip("_")) for change in CHANGES]
+AFTER_A_CONTINUE = {"_commits_on.<locals>.change", "_deletes.<locals>.change", "_breaks_the_tree"}
+
+
+@pytest.mark.parametrize("change", NAMED)
+def test_abort_ends_the_run_whatever_happened(paused: Desk, change: Callable[[Desk], None]) -> None:
+    """The run is over, what is still the run's is as before it, what is not is left and its old tip kept."""
+    before = {branch: paused.clone.git("rev-parse", f"origin/{branch}") for branch in ENTRIES.values()}
+    change(paused)
+    after, had = paused.tips(), reachable(paused)
+    if change.__qualname__ in AFTER_A_CONTINUE:
+        # Not resolved, so it stays paused or is refused: whatever it noted of what it was about to do is no drift.
+        assert refusal(paused.resume).what
+    outcome = paused.abort()
+    assert outcome is not None
+    run = paused.newest()
+    assert (run.state, paused.open_run()) == ("aborted", None)
+    kept = set(paused.clone.refs().values())
+    for branch, tip in paused.tips().items():
+        if branch == "one" and change is not _dirties_the_checkout and "one" in after:
+            mine = change.__qualname__.startswith("_commits_on") and tip != before["one"]
+            assert tip == (after["one"] if mine else before["one"])
+        else:
+            assert tip == after[branch]
+        assert before[branch] in kept
+    assert had <= reachable(paused)
+    assert "/replay/" not in paused.clone.git("worktree", "list") or change is _breaks_the_tree
+
+
+@pytest.mark.parametrize("change", NAMED)
+def test_a_continue_after_it_ends_or_is_refused_with_a_way_on(paused: Desk, change: Callable[[Desk], None]) -> None:
+    """Resolved, then changed, then continue: the remote's stack is consistent or untouched, and abort works after."""
+    remote = paused.remote_tips()
+    paused.resolve()
+    change(paused)
+    error: TrunklineError | None
+    try:
+        performed = paused.resume()
+        error = performed.error if performed is not None else None
+    except TrunklineError as raised:
+        error = raised
+    if error is not None:
+        assert error.next_commands
+        assert paused.remote_tips() == remote
+        assert paused.abort() is not None
+    else:
+        paused.assert_stacked()
+    assert paused.open_run() is None
+
+
+def test_abort_after_the_push_when_github_is_down_waits_for_it(stack: Desk) -> None:
+    """What is here is restored at once; the rest waits: the run stays open. `--local` ends it without."""
+    stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
+    before = stack.tips()
+    _stop_after_push(stack)
+    assert stack.remote_tips() != before
+    stack.hub.down = Transient("GitHub does not answer")
+    error = refusal(stack.abort)
+    assert int(error.code) == 6
+    assert error.next_commands[0] == "invoke abort"
+    assert stack.tips() == before
+    run = stack.open_run()
+    assert run is not None
+    assert run.state == "aborting"
+    stack.hub.down = None
+    assert stack.abort() is not None
+    assert (stack.tips(), stack.remote_tips(), stack.open_run()) == (before, before, None)
+
+
+def test_abort_local_leaves_what_was_pushed(stack: Desk) -> None:
+    """It asks neither GitHub nor the remote, restores what is here, and names what it left."""
+    stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
+    before = stack.tips()
+    _stop_after_push(stack)
+    pushed, asked = stack.remote_tips(), stack.hub.asked
+    stack.hub.down = Transient("GitHub does not answer")
+    outcome = stack.abort(local=True)
+    assert outcome is not None
+    assert (stack.tips(), stack.remote_tips(), stack.hub.asked) == (before, pushed, asked)
+    assert any("origin/two stays" in line and before["two"] in line for line in outcome.details)
+    assert stack.open_run() is None
+
+
+def _stop_after_push(stack: Desk) -> None:
+    """Let a restack push, and fail at its next step."""
+    from trunkline.workflows.steps import retarget  # noqa: PLC0415 -- patched here alone
+
+    def fails(*_: object) -> None:
+        raise Refused("as the test wants")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retarget, "perform", fails)
+        assert int(refusal(stack.restack).code) == 5
+
+
+@pytest.mark.parametrize("what", ["merged", "closed", "pushed over", "deleted"])
+def test_abort_after_the_push_leaves_what_others_did(stack: Desk, what: str) -> None:
+    """Of three pushed branches one is somebody else's by now: it is named and left, the others go back."""
+    stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
+    before = stack.tips()
+    _stop_after_push(stack)
+    if what == "merged":
+        stack.merge(1, delete=False)
+        changed = "one"
+    elif what == "closed":
+        stack.hub.pulls[3].state = PrState.CLOSED
+        changed = "three"
+    elif what == "pushed over":
+        stack.push_commit("three", "a bot's fix", {"bot.txt": "b\n"})
+        changed = "three"
+    else:
+        stack.hub.bare.git("update-ref", "-d", "refs/heads/three")
+        changed = "three"
+    theirs = stack.remote_tips()
+    outcome = stack.abort()
+    assert outcome is not None
+    assert any(f"origin/{changed} stays" in line for line in outcome.details)
+    assert (stack.open_run(), stack.tips()) == (None, before)
+    expected = {branch: theirs.get(branch) if branch == changed else tip for branch, tip in before.items()}
+    assert {branch: stack.hub.tip(branch) or None for branch in before} == expected
+    assert before[changed] in stack.clone.refs().values()
+
+
+def test_abort_removes_the_branches_that_the_run_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clone without the branches has none after it, and no settings of theirs; one with the user's commit stays."""
+    with desk(monkeypatch, branches=False) as stack:
+        stack.conflict(3)
+        config = (stack.clone.path / ".git/config").read_text()
+        assert int(refusal(stack.restack).code) == 3
+        made = stack.tips()
+        assert set(made) == {"one", "two", "three"}
+        assert stack.abort() is not None
+        assert stack.tips() == {}
+        assert (stack.clone.path / ".git/config").read_text() == config
+        assert set(made.values()) <= set(stack.clone.refs().values())  # the rebased tips are kept
+        assert int(refusal(stack.restack).code) == 3
+        _commits_on("two")(stack)
+        mine = stack.tips()["two"]
+        assert stack.abort() is not None
+        assert stack.tips() == {"two": mine}
+
+
+def test_abort_keeps_what_was_committed_in_the_work_tree(paused: Desk) -> None:
+    """Committed, reset, edited again: each state that the work tree had is under a backup ref."""
+    tree = paused.tree()
+    paused.resolve(text="first try\n")
+    tree.git("commit", "--quiet", "--message=first")
+    tree.git("reset", "--quiet", "--hard", "HEAD^")
+    (tree.path / "two.txt").write_text("second try\n")
+    assert paused.abort() is not None
+    kept = [ref for ref in paused.clone.refs() if "/resolution-" in ref]
+    texts = {paused.clone.git("show", f"{ref}:two.txt") for ref in kept}
+    assert texts == {"first try", "second try"}
+
+
+# -- edits between pause and continue -----------------------------------------------------------------------------
+
+
+def test_an_entry_below_that_got_a_commit_is_under_those_above(stack: Desk) -> None:
+    """Paused at the third entry, a commit on the second meanwhile: the third is replayed on it before the push."""
+    stack.conflict(3)
+    assert int(refusal(stack.restack).code) == 3
+    _commits_on("two")(stack)
+    stack.resolve()
+    done(stack.resume())
+    stack.assert_stacked()
+    assert stack.hub.bare.subjects("main..three") == [
+        "one 1", "one 2", "two 1", "two 2", "mine, meanwhile", "three 1", "three 2",
+    ]  # fmt: skip
+
+
+def test_an_amended_entry_below_is_under_those_above(stack: Desk) -> None:
+    """The first entry amended while the third waits: the second and third follow, nothing is doubled."""
+    stack.conflict(3)
+    assert int(refusal(stack.restack).code) == 3
+    stack.clone.git("switch", "--quiet", "one")
+    (stack.clone.path / "one-more.txt").write_text("better\n")
+    stack.clone.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+    stack.clone.git("switch", "--quiet", "main")
+    stack.resolve()
+    done(stack.resume())
+    stack.assert_stacked()
+    assert stack.hub.bare.subjects("main..three") == ["one 1", "one 2", "two 1", "two 2", "three 1", "three 2"]
+    assert stack.hub.bare.git("show", "three:one-more.txt") == "better"
+
+
+def test_commits_on_the_paused_branch_are_replayed_too(paused: Desk) -> None:
+    """The paused entry got a commit on top: it follows the resolved one."""
+    _commits_on("two")(paused)
+    paused.resolve()
+    done(paused.resume())
+    assert paused.hub.bare.subjects("one..two") == ["two 1", "two 2", "mine, meanwhile"]
+    paused.assert_stacked()
+
+
+def test_a_push_of_several_is_checked_before_it(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A branch that gets a commit between its replay and the push: refused, nothing is pushed, restack mends it."""
+    from trunkline.workflows.steps import push  # noqa: PLC0415 -- patched here alone
+
+    stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
+    remote, real = stack.remote_tips(), push.perform_stack
+
+    def meanwhile(context: object, acting: object) -> object:
+        _commits_on("one")(stack)
+        context.forget()  # type: ignore[attr-defined]  # what a user does in that moment
+        return real(context, acting)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(push, "perform_stack", meanwhile)
+        error = refusal(stack.restack)
+    assert (int(error.code), "#2 two does not contain #1 one" in error.what) == (5, True)
+    assert stack.remote_tips() == remote
+    assert error.next_commands[0] == "invoke restack"
+    done(stack.restack())
+    stack.assert_stacked()
+
+
+# -- undo and redo ------------------------------------------------------------------------------------------------
+
+
+def test_undo_of_an_undo_where_one_entry_of_several_moved(stack: Desk) -> None:
+    """A restack in which only the third entry moved: undone, redone, undone again; each record names its entry."""
+    stack.clone.git("switch", "--quiet", "two")
+    stack.clone.commit("two 3", {"two-3.txt": "x\n"})
+    stack.clone.git("switch", "--quiet", "main")
+    stack.clone.git("push", "--quiet", str(stack.root / "bare"), "two")
+    before = stack.tips()
+    done(stack.restack())
+    after = stack.tips()
+    assert {branch for branch in before if before[branch] != after[branch]} == {"three"}
+    for expected in (before, after, before):
+        done(stack.undo())
+        assert stack.tips() == expected
+        assert stack.remote_tips() == expected
+    for run in journal.runs(stack.state):
+        for record in run.records:
+            if record.kind == "intent":
+                assert (record.data["pr"], record.data["branch"]) == (3, "three")
+
+
+def test_an_edit_in_the_browser_is_no_drift(stack: Desk) -> None:
+    """A description saved with CRLF line ends is the same note: undo takes it away, the author's words stay."""
+    from trunkline.domain.note import (  # noqa: PLC0415
+        BEGIN,
+        END,
+        put_back,
+    )
+    from trunkline.workflows.changes import (  # noqa: PLC0415
+        Change,
+        drifted,
+        note_of,
+    )
+
+    note = f"{BEGIN}\nThe note\n- with lines\n{END}"
+    context = stack.entry_context(1)
+    change = Change(context.entry.pr, StepName.NOTE, {"block": None}, {"block": note_of(note)})
+    saved = f"Words.\n\n\n{note}".replace("\n", "\r\n")
+    stack.hub.pulls[1].body = saved
+    assert drifted(context, (change,)) == ()
+    assert put_back(saved, None) == "Words.\r\n"
+    stack.hub.pulls[1].body = saved.replace("The note", "My note")
+    context.forget()
+    assert len(drifted(context, (change,))) == 1
+
+
+# -- the journal is state -----------------------------------------------------------------------------------------
+
+
+def test_the_journal_keeps_real_values(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values that look like secrets are recorded as they are, else nothing that they are in could be restored."""
+    from trunkline.kernel import proc  # noqa: PLC0415
+
+    monkeypatch.setenv("APP_SECRET", "two-more.txt.two-more")
+    proc.secrets.cache_clear()
+    body = "Use `--api-key=placeholder` and two-more.txt.two-more.\n"
+    run_id = journal.new_run_id("x")
+    from trunkline.adapters import lease  # noqa: PLC0415
+
+    with lease.hold(stack.state, run=run_id) as held:
+        journal.create(held).append(held, "intent", body=body, worktree="/tmp/two-more.txt.two-more/x")  # noqa: S108
+    (record,) = journal.read(stack.state / "runs" / run_id / "journal.jsonl").records
+    assert record.data == {"body": body, "worktree": "/tmp/two-more.txt.two-more/x"}  # noqa: S108
+    proc.secrets.cache_clear()
+
+
+def test_status_and_refusals_speak_of_the_same_run(paused: Desk) -> None:
+    """One function finds it for everybody; its JSON names the work tree and the ways on."""
+    shown = openrun.look_for_open_run(paused.clone.path)
+    assert shown is not None
+    assert (shown.id, shown.state, shown.commands) == (paused.newest().id, "paused", GO_ON)
+    assert shown.worktree == str(paused.tree().path)
+    assert "#2 two" in shown.what
+    assert json.dumps(shown.why)
+
+
+def test_a_branch_that_is_gone_is_named_with_the_command_that_brings_it_back(paused: Desk) -> None:
+    """The paused branch, or one that the run has moved: continue refuses, and the printed command helps."""
+    for branch in ("one", "two"):
+        paused.clone.git("branch", "--quiet", "-D", branch)
+        paused.resolve()
+        error = refusal(paused.resume)
+        assert (int(error.code), branch in error.what) == (5, True)
+        assert error.next_commands[0].startswith(f"git branch {branch} ")
+        _typed(error.next_commands[0], paused)
+    done(paused.resume())
+    paused.assert_stacked()
+
+
+# -- done by others, and done already -----------------------------------------------------------------------------
+
+
+def test_an_entry_merged_on_the_web_meanwhile_is_done(stack: Desk) -> None:
+    """A rebase that stopped after its push, then the pull request is merged: continue ends the run."""
+    stack.merge(1)
+    _fail_at("ready", stack, lambda: stack.rebase(2))
+    stack.merge(2)
+    done(stack.resume())
+    assert stack.open_run() is None
+    assert stack.hub.pulls[2].draft
+
+
+def test_a_restack_ends_although_an_entry_was_merged_meanwhile(stack: Desk) -> None:
+    """Paused at the third entry, the first merged on the web: the rest follows, nothing of the first is pushed."""
+    stack.conflict(3)
+    assert int(refusal(stack.restack).code) == 3
+    stack.merge(1, delete=False)
+    one = stack.remote_tips()["one"]
+    stack.resolve()
+    done(stack.resume())
+    assert stack.remote_tips()["one"] == one
+    assert stack.open_run() is None
+
+
+def _fail_at(step: str, stack: Desk, do: Callable[[], object]) -> None:
+    """Let a run stop at one of its steps."""
+    from trunkline.workflows.rebase import _WITHIN, _Way  # noqa: PLC0415 -- patched here alone
+
+    def fails(*_: object) -> Outcome:
+        raise Refused("as the test wants", next_command="invoke continue")
+
+    name = StepName(step)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_WITHIN, name, _Way(_WITHIN[name].plan, fails))
+        assert refusal(do).what == "as the test wants"
+    assert stack.open_run() is not None
+
+
+def test_a_whole_stack_that_is_merged_leaves_nothing_to_do(stack: Desk) -> None:
+    """Merged entries are counted as done, closed ones are named with the command that brings them back."""
+    assert restack.nothing_to_do(stack.stack_context()) is None
+    for number in (1, 2):
+        stack.merge(number)
+    assert restack.nothing_to_do(stack.stack_context()) is None
+    two = stack.stack_context().stack.entries[1].pr
+    found = restack.nothing_to_do(stack.stack_context(), up_to=two)
+    assert found is not None
+    assert (found.told, found.mark) == ("#1, #2 are merged", Mark.NOTHING)
+    stack.hub.pulls[3].state = PrState.CLOSED
+    found = restack.nothing_to_do(stack.stack_context())
+    assert found is not None
+    assert found.details == ("to bring #3 back: invoke rescue --pr 3",)
+
+
+# -- amended after a failure --------------------------------------------------------------------------------------
+
+
+def test_a_branch_amended_after_a_failed_step_is_the_new_head(stack: Desk) -> None:
+    """Stopped after the replay, amended by the user, continued: it is verified again and pushed."""
+    stack.merge(1)
+    _fail_at("push", stack, lambda: stack.rebase(2))
+    stack.clone.git("switch", "--quiet", "two")
+    (stack.clone.path / "two-more.txt").write_text("better\n")
+    stack.clone.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+    amended = stack.tips()["two"]
+    done(stack.resume())
+    assert (stack.remote_tips()["two"], stack.hub.pulls[2].draft) == (amended, False)
+    (adopted,) = [record for record in stack.newest().records if record.kind == "adopted"]
+    assert adopted.data["facts"]["new"] == amended
+
+
+def test_an_amended_branch_passes_its_steps_again(stack: Desk) -> None:
+    """Steps that were done before the amend are done again, also by a later continue; the replay is not."""
+    stack.merge(1)
+    _fail_at("ready", stack, lambda: stack.rebase(2))
+    stack.clone.git("switch", "--quiet", "two")
+    stack.clone.git("commit", "--quiet", "--amend", "--message=said better")
+    _fail_at("push", stack, stack.resume)
+    done(stack.resume())
+    assert stack.remote_tips()["two"] == stack.tips()["two"]
+    kinds = [(record.kind, record.step) for record in stack.newest().records if record.kind == "done"]
+    assert (kinds.count(("done", "onto")), kinds.count(("done", "push"))) == (1, 2)
+
+
+def test_a_branch_reset_below_its_base_is_replayed_again(stack: Desk) -> None:
+    """The user moved the branch back to where it was: continue replays it instead of pushing it as it is."""
+    stack.merge(1)
+    before = stack.tips()["two"]
+    _fail_at("push", stack, lambda: stack.rebase(2))
+    stack.clone.git("branch", "--quiet", "--force", "two", before)
+    done(stack.resume())
+    assert stack.hub.bare.subjects("main..two") == ["two 1", "two 2"]

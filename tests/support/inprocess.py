@@ -1,0 +1,352 @@
+"""A stack of three pull requests, landed from by the real workflows in this process.
+
+Git, the remote, the journal and the lease are real; GitHub is a few dictionaries. A scenario takes a second or two,
+a tenth of what it takes with the simulator, gh and a process for each task.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.killing import MEMORY
+from support.repo import Repo
+from trunkline.adapters import journal
+from trunkline.adapters.journal import Run
+from trunkline.domain.errors import Refused, TrunklineError
+from trunkline.domain.names import BranchName, Oid, PrNumber, oid, pr_number
+from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
+from trunkline.domain.step import Outcome, Step, StepName
+from trunkline.engine import Performed
+from trunkline.workflows import abort, openrun, rebase, restack, resume, undo
+from trunkline.workflows import context as context_module
+from trunkline.workflows.context import Context, Options
+from trunkline.workflows.opening import open_context, open_stack
+
+ENTRIES = {1: "one", 2: "two", 3: "three"}
+NO_CARGO = frozenset({StepName.FMT, StepName.GATES, StepName.CHECKS, StepName.NOTE, StepName.CHECKLIST})
+"""Steps that ask cargo, or that state what it said."""
+STACK = 'schema = 1\ntrunk = "main"\nremote = "origin"\n' + "".join(
+    f'\n[[entry]]\npr = {number}\nbranch = "{branch}"\n' for number, branch in ENTRIES.items()
+)
+
+
+@dataclass
+class Quiet:
+    """A reporter that keeps what it is given, and answers no."""
+
+    lines: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def working(self, step: Step) -> Iterator[None]:  # noqa: ARG002
+        """Let the step work."""
+        yield
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Keep an outcome."""
+        self.lines += [f"{outcome.label} {outcome.told}", *outcome.details]
+
+    def command(self, typed: str) -> None:
+        """Drop a command."""
+
+    def progress(self, text: str) -> None:
+        """Keep a line."""
+        self.lines.append(text)
+
+    def ask(self, _question: str) -> bool:
+        """Answer no."""
+        return False
+
+    def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
+        """Drop it."""
+
+
+@dataclass
+class Pull:
+    """One pull request, as GitHub remembers it."""
+
+    number: PrNumber
+    head: str
+    base: str
+    state: PrState = PrState.OPEN
+    draft: bool = True
+    body: str = "Words.\n"
+    merge_commit: Oid | None = None
+    merged_head: Oid | None = None
+    pushes: list[ForcePush] = field(default_factory=list)
+
+
+@dataclass
+class Hub:
+    """GitHub as far as these workflows ask it.
+
+    Attributes:
+        bare: the repository behind it.
+        pulls: by number.
+        down: what every request fails with; None: it answers.
+        asked: how many requests there were.
+    """
+
+    bare: Repo
+    pulls: dict[int, Pull]
+    down: TrunklineError | None = None
+    asked: int = 0
+
+    @contextlib.contextmanager
+    def reading_stack(
+        self,
+        numbers: Sequence[PrNumber],
+        *,
+        merging: bool = False,  # noqa: ARG002
+        trunk: BranchName | None = None,  # noqa: ARG002
+    ) -> Iterator[Callable[[], Snapshot]]:
+        """Answer the stack's query."""
+        self._answer()
+        yield lambda: Snapshot({number: self._shown(number) for number in numbers})
+
+    def set_draft(self, pr: PullRequest, *, draft: bool) -> PullRequest:
+        """Change the draft state."""
+        self._answer()
+        self.pulls[pr.number].draft = draft
+        return self._shown(pr.number)
+
+    def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> dict[str, Any]:  # noqa: ARG002
+        """Change base or body."""
+        self._answer()
+        pull = self.pulls[number]
+        pull.base, pull.body = fields.get("base", pull.base), fields.get("body", pull.body)
+        return {"base": {"ref": pull.base}, "body": pull.body}
+
+    def native_stack(self, _number: PrNumber) -> str:
+        """Say that there is none."""
+        return ""
+
+    def tip(self, branch: str) -> str:
+        """Return a branch's tip on the remote, or "" where there is none."""
+        return self.bare.refs().get(f"refs/heads/{branch}", "")
+
+    def _answer(self) -> None:
+        self.asked += 1
+        if self.down is not None:
+            raise self.down
+
+    def _shown(self, number: PrNumber) -> PullRequest:
+        pull = self.pulls[number]
+        head = pull.merged_head or oid(self.tip(pull.head) or self.bare.refs()[f"refs/pull/{number}/head"])
+        merged = "2025-11-19" if pull.state is PrState.MERGED else ""
+        return PullRequest(
+            number=number, title=pull.head, url="", state=pull.state, draft=pull.draft, body=pull.body,
+            base=pull.base, head=pull.head, head_oid=head, head_repository="octo/tiny", merged_at=merged,
+            merge_commit=pull.merge_commit, force_pushes=tuple(pull.pushes),
+        )  # fmt: skip
+
+
+@dataclass
+class Desk:
+    """The user's clone, the author's, and what a person can type."""
+
+    root: Path
+    author: Repo
+    clone: Repo
+    hub: Hub
+    quiet: Quiet = field(default_factory=Quiet)
+
+    # -- what a person types ------------------------------------------------------------------------------------
+
+    def restack(self) -> Performed:
+        """Type `restack`."""
+        return restack.run(self.stack_context())
+
+    def rebase(self, pr: int, task: str = rebase.WHOLE) -> Performed:
+        """Type `rebase --pr N`, or one of its steps."""
+        return rebase.run(self.entry_context(pr), task)
+
+    def resume(self, *, skip: bool = False) -> Performed | None:
+        """Type `continue` or `skip`; None: no run is open."""
+        begun = abort.find_begun(self.quiet, self.clone.path)
+        if begun is not None:
+            abort.abort(*begun)
+            return Performed({})
+        found = resume.find(self.quiet, self.clone.path)
+        return None if found is None else resume.resume(*found, skip=skip)
+
+    def abort(self, *, local: bool = False) -> Outcome | None:
+        """Type `abort`; None: no run is open."""
+        found = abort.find(self.quiet, self.clone.path)
+        return None if found is None else abort.abort(*found, local=local)
+
+    def undo(self) -> Performed | None:
+        """Type `undo`; None: there is nothing to undo."""
+        found = undo.find(self.quiet, cwd=self.clone.path)
+        return undo.run(found) if found is not None and found.changes else None
+
+    def stack_context(self, **options: Any) -> Context:
+        """Return the context of a task of the whole stack."""
+        return open_stack(stack="", options=Options(**options), tell=self.quiet, cwd=self.clone.path)
+
+    def entry_context(self, pr: int, skip: frozenset[StepName] = NO_CARGO) -> Context:
+        """Return the context of a task of one entry."""
+        return open_context(str(pr), stack="", options=Options(skip=skip), tell=self.quiet, cwd=self.clone.path)
+
+    # -- what others do -----------------------------------------------------------------------------------------
+
+    def trunk_commits(self, message: str, files: dict[str, str | None]) -> Oid:
+        """Let somebody push a commit to trunk."""
+        return self.push_commit("main", message, files)
+
+    def push_commit(self, branch: str, message: str, files: dict[str, str | None]) -> Oid:
+        """Let somebody push a commit to a branch, on what the remote has."""
+        self.author.git("fetch", "--quiet", "origin")
+        self.author.git("switch", "--quiet", "--detach", f"origin/{branch}")
+        made = self.author.commit(message, files, author="Mallory")
+        self.author.git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+        return made
+
+    def merge(self, pr: int, *, delete: bool = True) -> None:
+        """Squash-merge a pull request on the web."""
+        pull = self.hub.pulls[pr]
+        head = oid(self.hub.tip(pull.head))
+        self.author.git("fetch", "--quiet", "origin")
+        self.author.git("switch", "--quiet", "--detach", "origin/main")
+        self.author.git("merge", "--quiet", "--squash", head)
+        pull.merge_commit = self.author.commit(f"{pull.head} (#{pr})")
+        self.author.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+        pull.state, pull.merged_head = PrState.MERGED, head
+        self.hub.bare.git("update-ref", f"refs/pull/{pr}/head", head)
+        if delete:
+            self.hub.bare.git("update-ref", "-d", f"refs/heads/{pull.head}")
+            for other in self.hub.pulls.values():
+                other.base = "main" if other.base == pull.head else other.base
+
+    def conflict(self, pr: int) -> None:
+        """Let trunk add the file that an entry's first commit adds, with other words."""
+        self.trunk_commits(f"trunk takes {ENTRIES[pr]}", {f"{ENTRIES[pr]}.txt": "trunk's own\n"})
+
+    # -- what there is ------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Path:
+        """Where the journals are."""
+        return self.clone.path / ".git/trunkline"
+
+    def open_run(self) -> Run | None:
+        """Return the open run."""
+        return openrun.open_run(self.state)
+
+    def newest(self) -> Run:
+        """Return the newest run."""
+        return next(iter(journal.runs(self.state)))
+
+    def tree(self) -> Repo:
+        """Return the work tree in which a conflict waits."""
+        run = self.open_run()
+        assert run is not None
+        assert run.pause is not None
+        return Repo(Path(str(run.pause.data["worktree"])))
+
+    def resolve(self, *, text: str = "both\n") -> None:
+        """Resolve the conflict as a person does: edit, add."""
+        tree = self.tree()
+        for name in tree.git("diff", "--name-only", "--diff-filter=U").splitlines():
+            (tree.path / name).write_text(text)
+        tree.git("add", "--all")
+
+    def tips(self) -> dict[str, str]:
+        """Return the local branches of the stack."""
+        refs = self.clone.refs()
+        return {branch: refs[f"refs/heads/{branch}"] for branch in ENTRIES.values() if f"refs/heads/{branch}" in refs}
+
+    def remote_tips(self) -> dict[str, str]:
+        """Return the remote's branches of the stack."""
+        return {branch: tip for branch in ENTRIES.values() if (tip := self.hub.tip(branch))}
+
+    def contains(self, tip: str, below: str) -> bool:
+        """Return whether a commit contains another, both on the remote."""
+        return self.hub.bare.git("merge-base", tip, below) == below
+
+    def assert_stacked(self) -> None:
+        """On the remote, every open entry contains the open one below."""
+        below = ""
+        for number, branch in ENTRIES.items():
+            if self.hub.pulls[number].state is PrState.OPEN and (tip := self.hub.tip(branch)):
+                assert not below or self.contains(tip, below), f"{branch} does not contain the entry below"
+                below = tip
+
+
+@contextlib.contextmanager
+def desk(patch: pytest.MonkeyPatch, *, branches: bool = True) -> Iterator[Desk]:
+    """Give a copy of the stack, opened and cloned.
+
+    Args:
+        patch: takes GitHub's place, and undoes it afterwards.
+        branches: the clone has the stack's branches already.
+    """
+    root = Path(tempfile.mkdtemp(prefix="desk-", dir=MEMORY))
+    try:
+        shutil.copytree(_template(), root, dirs_exist_ok=True, symlinks=True)
+        shim = root / "ssh"
+        shim.write_text(f"#!/bin/sh\nservice=${{2%% *}}\nexec git \"${{service#git-}}\" '{root}/bare'\n")
+        shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
+        author, clone = Repo(root / "author", 1_763_700_000), Repo(root / "clone", 1_763_800_000)
+        author.git("remote", "set-url", "origin", str(root / "bare"))
+        pulls = {
+            number: Pull(pr_number(str(number)), branch, ENTRIES.get(number - 1, "main"))
+            for number, branch in ENTRIES.items()
+        }
+        hub = Hub(Repo(root / "bare"), pulls)
+        patch.setenv("GIT_SSH_COMMAND", str(shim))
+        patch.setenv("GIT_SSH_VARIANT", "simple")
+        patch.setattr(context_module, "GitHub", lambda *_: hub)
+        if branches:
+            for branch in ENTRIES.values():
+                clone.git("branch", "--quiet", branch, f"origin/{branch}")
+        yield Desk(root, author, clone, hub)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+_TEMPLATE: list[Path] = []
+
+
+def _template() -> Path:
+    """Build the repositories once a process."""
+    if not _TEMPLATE:
+        root = Path(tempfile.mkdtemp(prefix="desk-template-"))
+        atexit.register(shutil.rmtree, root, ignore_errors=True)
+        author = Repo.create(root / "author")
+        author.commit("start", {"stack.toml": STACK, "a.txt": "0\n"})
+        for branch in ENTRIES.values():
+            author.git("switch", "--quiet", "-c", branch)
+            for number, name in enumerate((f"{branch}.txt", f"{branch}-more.txt"), 1):
+                author.commit(f"{branch} {number}", {name: f"{branch}\n"}, author="Grace")
+        author.git("clone", "--quiet", "--bare", ".", str(root / "bare"))
+        for number, branch in ENTRIES.items():
+            Repo(root / "bare").git("update-ref", f"refs/pull/{number}/head", f"refs/heads/{branch}")
+        author.git("remote", "add", "origin", str(root / "bare"))
+        author.git("clone", "--quiet", "--branch=main", str(root / "bare"), str(root / "clone"))
+        Repo(root / "clone").git("remote", "set-url", "origin", "git@github.com:octo/tiny.git")
+        _TEMPLATE.append(root)
+    return _TEMPLATE[0]
+
+
+def refusal(do: Callable[[], object]) -> TrunklineError:
+    """Return the error that something ends with, raised or returned."""
+    try:
+        done = do()
+    except TrunklineError as error:
+        return error
+    assert isinstance(done, Performed), done
+    assert done.error is not None
+    return done.error
+
+
+__all__ = ["ENTRIES", "NO_CARGO", "Desk", "Hub", "Pull", "Quiet", "Refused", "desk", "refusal"]
