@@ -290,3 +290,9 @@ def test_configuration_outside_the_repository_has_a_hash(tmp_path: Path, monkeyp
     (tmp_path / "cargo-home").mkdir()
     (tmp_path / "cargo-home/config.toml").write_text("[http]\n")
     assert cargo.outer_config(tree) not in {"", above}
+    before = cargo.outer_config(tree)
+    (tmp_path / ".cargo/config.toml").write_text('include = ["more.toml", { path = "none.toml", optional = true }]\n')
+    (tmp_path / ".cargo/more.toml").write_text("[build]\n")
+    including = cargo.outer_config(tree)
+    (tmp_path / ".cargo/more.toml").write_text("[build]\njobs = 1\n")
+    assert len({before, including, cargo.outer_config(tree)}) == 3, "what it includes is part of it"

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,7 @@ PASSED_THROUGH = (
     "SCCACHE_SERVER_UDS", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "USER", "https_proxy", "http_proxy", "no_proxy",
 )  # fmt: skip
 _SERVER_SECONDS = 60.0
+_DEEPEST = 10  # configuration files that include one another
 _BUILT_IN = frozenset({"bench", "build", "check", "doc", "metadata", "run", "rustc", "rustdoc", "test", "tree"})
 
 
@@ -176,10 +177,25 @@ def outer_config(tree: Path) -> str:
     digest = hashlib.sha256()
     found = False
     for path in dict.fromkeys(folder / name for folder in folders for name in ("config.toml", "config")):
-        with contextlib.suppress(OSError):
-            digest.update(path.read_bytes() + b"\0")
+        for text in _with_included(path):
+            digest.update(text + b"\0")
             found = True
     return digest.hexdigest() if found else ""
+
+
+def _with_included(path: Path, depth: int = 0) -> Iterator[bytes]:
+    """Yield the content of a configuration file and of those that it includes; nothing where there is none."""
+    try:
+        text = path.read_bytes()
+    except OSError:
+        return
+    yield text
+    with contextlib.suppress(tomli.TOMLDecodeError, UnicodeDecodeError, AttributeError):
+        included = tomli.loads(text.decode()).get("include", [])
+        for each in included if isinstance(included, list) else [included]:
+            name = each.get("path") if isinstance(each, dict) else each
+            if isinstance(name, str) and depth < _DEEPEST:
+                yield from _with_included(path.parent / name, depth + 1)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ With --verbose a command stands there in backticks, before `build-finished` a co
 _ERROR = re.compile(r"^error(?:\[E\d+\])?: ")
 _ENDED = "error: process didn't exit successfully: `"
 _CRASH_LEVEL = "error: internal compiler error"  # rustc_errors, Level::Bug
+_WITH_VALUE = frozenset({"--config", "--color", "--explain", "-C", "-Z"})  # of cargo itself
 _REPORTING = frozenset({"bench", "build", "check", "clippy", "doc", "test"})
 
 
@@ -61,8 +62,18 @@ def toolchain_argument(argv: Sequence[str]) -> tuple[str, ...]:
 
 def subcommand_of(argv: Sequence[str]) -> str:
     """Return the subcommand of a cargo command, "" where there is none or another program is run."""
-    rest = argv[1 + len(toolchain_argument(argv)) :]
-    return rest[0] if argv[0] == "cargo" and rest and not rest[0].startswith("-") else ""
+    at = _subcommand_index(argv)
+    return argv[at] if at else ""
+
+
+def _subcommand_index(argv: Sequence[str]) -> int:
+    """Return where the subcommand stands, after cargo's own options; 0: nowhere."""
+    at = 1 + len(toolchain_argument(argv))
+    while argv[0] == "cargo" and at < len(argv):
+        if not argv[at].startswith("-"):
+            return at
+        at += 2 if argv[at] in _WITH_VALUE else 1
+    return 0
 
 
 def reporting(argv: Sequence[str]) -> tuple[str, ...]:
@@ -70,7 +81,7 @@ def reporting(argv: Sequence[str]) -> tuple[str, ...]:
     own = argv[: argv.index("--")] if "--" in argv else argv
     if subcommand_of(argv) not in _REPORTING or any(part.startswith("--message-format") for part in own):
         return tuple(argv)
-    at = 2 + len(toolchain_argument(argv))
+    at = _subcommand_index(argv) + 1
     return (*argv[:at], "--message-format=json", *argv[at:])
 
 

@@ -54,8 +54,9 @@ def _typed(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gates(table: Mapping[str, Any], *, remote: str, trunk: str) -> GateSettings:
-    """Return the gates' settings; a table in the table is a gate (`msrv` may be either)."""
-    gates = {name: GateOverride(**_typed(value)) for name, value in table.items() if isinstance(value, dict)}
+    """Return the gates' settings; a table in the table is a gate (`msrv` may be either), but for `env`."""
+    tables = {name: value for name, value in table.items() if isinstance(value, dict) and name != "env"}
+    gates = {name: GateOverride(**_typed(value)) for name, value in tables.items()}
     settings = {key: value for key, value in table.items() if key not in gates}
     return GateSettings(**_typed(settings), remote=remote, trunk=trunk, overrides=gates)
 

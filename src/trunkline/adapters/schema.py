@@ -176,6 +176,10 @@ class GatesTable(BaseModel):
         DEFAULTS.root
     )
     timeout: Annotated[_Seconds, Field(description="Seconds a gate may take.")] = DEFAULTS.timeout
+    env: Annotated[dict[str, str], Field(description="Environment variables of every gate, beside its own.")] = {}
+    locked: Annotated[
+        bool, Field(description="The default gates demand a Cargo.lock in the commit that is up to date (--locked).")
+    ] = DEFAULTS.locked
     sandbox: Annotated[bool, Field(description="No network and no home directory for gates (bubblewrap).")] = (
         DEFAULTS.sandbox
     )

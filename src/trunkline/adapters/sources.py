@@ -10,16 +10,20 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tomli
 
-from trunkline.adapters import bwrap, cargo, rusthome
+from trunkline.adapters import bwrap, cargo, rustflags, rusthome
+from trunkline.adapters.worktrees import state_home
 from trunkline.domain.errors import CheckFailed, OutsideFailed, UsageError
+from trunkline.domain.flags import NO_FLAGS, Flags
 from trunkline.kernel import proc
+from trunkline.kernel.files import private_directory
 
 _SECONDS = 600.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -56,6 +60,28 @@ def fetch(argv: tuple[str, ...], *, tree: Path, cwd: Path, env: Mapping[str, str
     outside = Path("/")
     with contextlib.suppress(OutsideFailed):
         proc.run(view.wrap(command, outside), cwd=outside, env={**env, **named}, timeout=_SECONDS)
+
+
+def flags_in_force(argv: Sequence[str], env: Mapping[str, str], *, tree: Path, cwd: Path, sandbox: bool) -> Flags:
+    """Return the flags that cargo passes to rustc and rustdoc for a command.
+
+    Args:
+        argv: the command.
+        env: the variables that it sets, without those whose flags are to be added.
+        tree: the sources.
+        cwd: where it runs.
+        sandbox: cargo runs inside the sandbox.
+
+    Raises:
+        FlagsUnknown: cargo does not come so far.
+    """
+    if not rustflags.may_be_set(argv, env, cwd):
+        return NO_FLAGS
+    base = private_directory(private_directory(state_home()) / "flags")
+    with tempfile.TemporaryDirectory(dir=base) as folder:
+        scratch = Path(folder)
+        wrap = bwrap.View(tree, writable=(scratch,)).wrap if sandbox else cargo.unwrapped
+        return rustflags.Probe(cwd, scratch, wrap).flags(argv, cargo.environment(env))
 
 
 def _folders(tree: Path, cwd: Path) -> Iterator[Path]:

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any
 
 from trunkline.domain.cause import Cause
+from trunkline.domain.flags import NO_FLAGS, Flags
 from trunkline.domain.names import Oid, oid
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -179,6 +180,7 @@ class Receipt:
         exit_code: the command's.
         log: the log's file name beside the receipts.
         log_sha256: its hash.
+        flags: what rustc and rustdoc were given beside cargo's own arguments.
         failure: why it did not pass: fields of the outcome, as `Cause.to_json` returns them; {} where it did.
         attempts: 2 where it was run again without a compiler wrapper after an internal compiler error.
     """
@@ -205,6 +207,7 @@ class Receipt:
     cpu_seconds: float = 0.0
     executor: str = ""
     host: str = ""
+    flags: Flags = NO_FLAGS
     failure: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
@@ -253,6 +256,7 @@ class Receipt:
                     {"name": "command", "content": list(self.argv)},
                     {"name": "environment", "content": {"set": dict(self.env), "seen": list(self.passed_through)}},
                     {"name": "toolchain", "content": {"rustc": self.toolchain.rustc, "cargo": self.toolchain.cargo}},
+                    {"name": "flags", "content": self.flags.to_json()},
                     {"name": "Cargo.lock", "digest": {"sha256": self.lock_sha256}},
                     {"name": "cargo config", "digest": {"sha256": self.config_sha256}},
                     {"name": "log", "uri": self.log, "digest": {"sha256": self.log_sha256}},
@@ -305,6 +309,7 @@ class Receipt:
                 executor=str(own.get("executor", "")),
                 host=str(own.get("host", "")),
                 cpu_seconds=_seconds(own.get("cpuSeconds", 0)),
+                flags=Flags.from_json(parts.get("flags", {"content": {}})["content"]),
                 failure=failure_of(own.get("failure", {})),
                 config_sha256=str(parts.get("cargo config", {"digest": {"sha256": ""}})["digest"]["sha256"]),
             )

@@ -58,6 +58,8 @@ class GateSettings:
         msrv: the toolchain of the MSRV gate.
         root: the Cargo workspace's directory inside the repository, relative, `.` for the top.
         timeout: seconds a gate may take.
+        env: variables of every gate, beside its own.
+        locked: the default gates demand that Cargo.lock is in the commit and up to date.
         sandbox: gates run without network and home directory (bubblewrap), or are unavailable.
         sign: the SSH private key that signs receipts, `~` allowed; "": they are not signed.
         signers: an allowed-signers file (ssh-keygen(1)): whose signed receipts prove something here; "": nobody's.
@@ -74,6 +76,8 @@ class GateSettings:
     msrv: str = "1.89.0"
     root: str = "."
     timeout: float = 3600.0
+    env: Mapping[str, str] = field(default_factory=dict, hash=False)
+    locked: bool = True
     sandbox: bool = False
     sign: str = ""
     signers: str = ""

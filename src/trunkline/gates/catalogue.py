@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trunkline.domain.errors import UsageError
+from trunkline.domain.flags import ENCODED, NO_FLAGS, SEPARATOR, Flags, added, as_variable
 from trunkline.domain.stack import GateOverride, GateSettings
 
 
@@ -25,6 +26,8 @@ class Gate:
         sandbox: it runs without network and home directory, or not at all.
         expects: the exit code that counts as a pass.
         must_run: test filters for each of which at least one test must have passed.
+        joins: variables of `env` whose flags are added to those in force, where cargo would put them in their place.
+        flags: what rustc and rustdoc are given, once that is known; see `under`.
     """
 
     name: str
@@ -36,17 +39,47 @@ class Gate:
     sandbox: bool = False
     expects: int = 0
     must_run: tuple[str, ...] = ()
+    joins: tuple[str, ...] = ()
+    flags: Flags = NO_FLAGS
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Gate:
         """Return what `dataclasses.asdict` made, once it has been JSON."""
-        return cls(**{**values, **{name: tuple(values[name]) for name in ("argv", "needs", "must_run")}})
+        flags = Flags(**{name: tuple(each) for name, each in values["flags"].items()})
+        tuples = {name: tuple(values[name]) for name in ("argv", "needs", "must_run", "joins")}
+        return cls(**{**values, **tuples, "flags": flags})
+
+    def under(self, flags: Flags) -> Gate:
+        """Return the gate as it runs where flags are in force: those that it adds come last.
+
+        Args:
+            flags: in force without this gate's own.
+        """
+        for name in self.joins:
+            flags = flags.with_added(name, tuple(self.env[name].split()))
+        return replace(self, flags=flags)
+
+    @property
+    def joined(self) -> dict[str, str]:
+        """The variables that give the flags of `joins`, where they are known."""
+        given = ((name, self.flags.of(name)) for name in self.joins)
+        return dict(as_variable(name, flags) for name, flags in given if flags)
 
     @property
     def typed(self) -> str:
         """The command as a person would type it, variables in front."""
-        variables = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
-        return " ".join([*variables, shlex.join(self.argv)])
+        variables = {**self.env, **self.joined}
+        shadowed = {name for name, encoded in ENCODED.items() if encoded in variables}
+        parts = [f"{name}={_quoted(value)}" for name, value in variables.items() if name not in shadowed]
+        return " ".join([*parts, shlex.join(self.argv)])
+
+
+def _quoted(value: str) -> str:
+    """Return a value as a shell reads it; control characters by their numbers (bash, zsh and ksh read `$'...'`)."""
+    if value.isprintable():
+        return shlex.quote(value)
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in escaped) + "'"
 
 
 @dataclass(frozen=True)
@@ -92,8 +125,30 @@ def feature_flags(settings: GateSettings) -> tuple[str, ...]:
 
 def _made(default: _Default, settings: GateSettings) -> Gate:
     run = default.run.format(features=" ".join(feature_flags(settings)), msrv=settings.msrv)
-    argv = tuple(run.split())
-    return Gate(default.name, argv, default.env, default.group, ("cargo",), settings.timeout, settings.sandbox)
+    argv = tuple(part for part in run.split() if settings.locked or part != "--locked")
+    gate = Gate(default.name, argv, default.env, default.group, ("cargo",), settings.timeout, settings.sandbox)
+    env, joins = _joined_environment(settings.env, default.env)
+    return replace(gate, env=env, joins=joins)
+
+
+def _joined_environment(common: Mapping[str, str], own: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return a default gate's variables, and which of them join the flags in force while it runs.
+
+    Where `[gates] env` names the flags, as RUSTFLAGS does for cargo, those are the ones in force.
+    """
+    env, joins = {**common, **own}, []
+    for name, encoded in ENCODED.items():
+        if name not in own:
+            continue
+        flags = tuple(own[name].split())
+        if encoded in common:
+            env[encoded] = SEPARATOR.join(added(tuple(filter(None, common[encoded].split(SEPARATOR))), flags))
+            del env[name]
+        elif name in common:
+            env[name] = " ".join(added(tuple(common[name].split()), flags))
+        else:
+            joins.append(name)
+    return env, tuple(joins)
 
 
 SCCACHE = "sccache"
@@ -118,13 +173,14 @@ def _overridden(gate: Gate | None, name: str, override: GateOverride, settings: 
                 why='a gate of your own needs `run`, like run = ["cargo", "deny", "check"]',
                 next_command="${EDITOR:-vi} stack.toml",
             )
-        gate = Gate(name, override.run, {}, name, (), settings.timeout, settings.sandbox)
+        gate = Gate(name, override.run, settings.env, name, (), settings.timeout, settings.sandbox)
     # Another command or environment would build other units into the shared directory: a group of its own.
     group = gate.group if override.run is None and override.env is None else name
     return replace(
         gate,
         argv=gate.argv if override.run is None else override.run,
-        env=gate.env if override.env is None else override.env,
+        env=gate.env if override.env is None else {**settings.env, **override.env},
+        joins=gate.joins if override.env is None else (),
         needs=gate.needs if override.needs is None else override.needs,
         timeout=gate.timeout if override.timeout is None else override.timeout,
         group=group,

@@ -294,7 +294,7 @@ def _gate(subject: Subject, check: Check) -> Gate:
     settings = subject.settings
     own = Gate(check.name, (), {}, check.name, (), settings.timeout, settings.sandbox)
     if isinstance(check, CommandCheck):
-        return replace(own, argv=check.run, env=check.env, expects=check.exit)
+        return replace(own, argv=check.run, env={**settings.env, **check.env}, expects=check.exit)
     if isinstance(check, TestCheck):
         return _test_gate(check, settings)
     if isinstance(check, ManualCheck):
@@ -307,7 +307,8 @@ def _gate(subject: Subject, check: Check) -> Gate:
 def _test_gate(check: TestCheck, settings: GateSettings) -> Gate:
     """Return the stack's test gate narrowed to the filters: same units, same directory, nothing is compiled twice."""
     gate = next(gate for gate in catalogue(settings) if gate.name == "test")
-    argv = gate.argv if check.args is None else ("cargo", "test", "--locked", *feature_flags(settings), *check.args)
+    locked = ("--locked",) if settings.locked else ()
+    argv = gate.argv if check.args is None else ("cargo", "test", *locked, *feature_flags(settings), *check.args)
     filtered = (*argv, *(() if "--" in argv else ("--",)), *check.tests)
     return replace(gate, name=check.name, argv=filtered, must_run=check.tests)
 

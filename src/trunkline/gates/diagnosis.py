@@ -13,9 +13,11 @@ from pathlib import Path
 
 from trunkline.adapters.cargo_output import CargoOutput, CompilerError, subcommand_of
 from trunkline.domain.cause import Cause, CauseId
+from trunkline.domain.errors import TrunklineError
 from trunkline.gates import libtest, refusal
 from trunkline.gates.build_script import build_script
 from trunkline.gates.refusal import Place
+from trunkline.kernel.logged import Stream
 
 _SHOWN = 500  # characters of what is said of tests
 _RUNS_PROGRAMS = frozenset({"bench", "run", "test"})
@@ -51,6 +53,15 @@ def explain(argv: Sequence[str], output: CargoOutput, place: Place) -> Cause:
         own = tuple(output.own)
         cause = build_script(closing, own, place) or refusal.refusal(closing, own, place)
     return cause or _unrecognised(output, place)
+
+
+def refused(error: TrunklineError, place: Place) -> Cause:
+    """Return why cargo stopped before it compiled anything, from what it said on stderr."""
+    output = CargoOutput(structured=True)
+    for line in error.stderr.splitlines():
+        output.take(Stream.STDERR, line.encode())
+    cause = refusal.refusal(output.closing, tuple(output.own), place) if error.stderr else None
+    return cause or Cause(CauseId.COMMAND, f"{error.what}: {error.why or refusal.quoted(output.closing, place)}")
 
 
 def is_compiler_crash(output: CargoOutput) -> bool:

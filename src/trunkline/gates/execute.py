@@ -15,8 +15,10 @@ from trunkline.adapters.cargo import Tools
 from trunkline.adapters.cargo_output import CargoOutput, reporting
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store
+from trunkline.adapters.rustflags import FlagsUnknown
 from trunkline.adapters.worktrees import Slot
 from trunkline.domain.cause import Cause, CauseId
+from trunkline.domain.flags import NO_FLAGS
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
@@ -87,6 +89,21 @@ def unavailable(gate: Gate, cause: Cause) -> GateOutcome:
     return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed).because(cause)
 
 
+def failed(gate: Gate, cause: Cause) -> GateOutcome:
+    """Return the outcome of a gate that fails before its command runs."""
+    return GateOutcome(gate.name, Verdict.FAILED, command=gate.typed).because(cause)
+
+
+def with_flags(gate: Gate, tree: Path, root: str) -> Gate:
+    """Return a gate with the flags that are in force for it in a tree.
+
+    Raises:
+        FlagsUnknown: cargo does not come so far as to say.
+    """
+    env = {name: value for name, value in proof.gate_environment(gate).items() if name not in gate.joins}
+    return gate.under(sources.flags_in_force(gate.argv, env, tree=tree, cwd=tree / root, sandbox=gate.sandbox))
+
+
 def keep(git: Git, sign: str, receipt: Receipt, log: bytes, say: Callable[[str], None]) -> Path:
     """Keep a receipt and its log, signed where a key is named; return where the log is.
 
@@ -128,6 +145,12 @@ def execute(
     with (ground.slot.path / f"{gate.group}.lock").open("a+") as lock:
         # The group's order before a job of the pool, so that a gate that waits never holds a token.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            gate = with_flags(gate, ground.slot.tree, ground.root)
+        except FlagsUnknown as unknown:
+            return failed(gate, diagnosis.refused(unknown, ground.place))
+        if gate.flags != gate.under(NO_FLAGS).flags:
+            say(f"{gate.name}: flags in force: {gate.flags}")
         outcome = _run(ground, gate, toolchain, say)
     return proof.confirmed(proof.known_receipts(ground.git, ground.tree, ground.settings), query, outcome)
 
@@ -197,6 +220,7 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
         cpu_seconds=round(attempt.done.cpu_seconds, 3),
         executor=ground.executor,
         host=platform.node(),
+        flags=gate.flags,
         failure=cause.to_json(gate.name) if cause else {},
     )
     if attempt.ended or attempt.done.timed_out:
@@ -244,7 +268,7 @@ def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) ->
         fifo = Path(inherited() or own)
         with token(fifo) as jobs:
             env = cargo.environment({
-                **proof.gate_environment(gate), **jobs, "CARGO_TARGET_DIR": str(target), **extra,
+                **proof.gate_environment(gate), **gate.joined, **jobs, "CARGO_TARGET_DIR": str(target), **extra,
             })  # fmt: skip
             if gate.sandbox:
                 sources.fetch(gate.argv, tree=ground.slot.tree, cwd=ground.cwd, env=env)

@@ -262,8 +262,9 @@ def outcome_of(gate: Gate, proof: Proof) -> GateOutcome | None:
     if proof.verdict is None or known is None:
         return None
     receipt, log = known.receipt, Path(known.file).with_name(known.receipt.log)
+    command = replace(gate, flags=receipt.flags).typed
     outcome = GateOutcome(
-        gate.name, proof.verdict, receipt.seconds, gate.typed, receipt.toolchain.name, log=str(log), reused=True,
+        gate.name, proof.verdict, receipt.seconds, command, receipt.toolchain.name, log=str(log), reused=True,
         sandbox=receipt.sandbox, summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
         passes=proof.passes, runs=proof.runs, since=proof.since,
     )  # fmt: skip

@@ -14,13 +14,16 @@ from trunkline.adapters import gitconfig, refs, sources, structure, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import MINIMUM, Git, is_old
 from trunkline.adapters.github import GitHub, repository_of
+from trunkline.adapters.rustflags import FlagsUnknown
 from trunkline.domain.check import PatternCheck
 from trunkline.domain.errors import TrunklineError
+from trunkline.domain.flags import ENCODED
 from trunkline.domain.health import Finding, Health
 from trunkline.domain.stack import Stack
-from trunkline.gates import execute
+from trunkline.gates import diagnosis, execute
 from trunkline.gates.actions import WORKFLOW
-from trunkline.gates.catalogue import catalogue
+from trunkline.gates.catalogue import Gate, catalogue
+from trunkline.gates.refusal import Place
 from trunkline.kernel import proc
 from trunkline.workflows import openrun
 from trunkline.workflows.context import Listener
@@ -34,6 +37,7 @@ query Account($owner: String!, $name: String!) {
   repository(owner: $owner, name: $name) { nameWithOwner viewerPermission isArchived }
 }
 """
+_FLAGS = frozenset({*ENCODED, *ENCODED.values(), "CARGO_BUILD_RUSTFLAGS"})
 _MAY_PUSH = frozenset({"WRITE", "MAINTAIN", "ADMIN"})
 _MISLEADING = frozenset({
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
@@ -123,6 +127,10 @@ def _checkout(git: Git, held: tuple[gitconfig.Setting, ...]) -> Iterator[Finding
     attributes = git.cwd / ".gitattributes"
     if attributes.is_file() and b"filter=lfs" in attributes.read_bytes():
         yield Finding("checkout", "it uses Git LFS: large files are fetched for gates too", Health.NOTE)
+    flags = sorted(name for name in os.environ if name in _FLAGS and os.environ[name])
+    if flags:
+        told = f"{', '.join(flags)} in your environment: gates do not see it; `[gates.env]` in stack.toml is for all"
+        yield Finding("environment", told, Health.NOTE, "${EDITOR:-vi} stack.toml   # [gates.env]")
     leaked = sorted(name for name in os.environ if name in _MISLEADING)
     if leaked:
         told = f"{', '.join(leaked)} in your environment would lead git elsewhere; trunkline leaves them out"
@@ -244,8 +252,19 @@ def _gates(git: Git, stack: Stack) -> Iterator[Finding]:
         if cause := execute.missing(gate, tools):
             yield Finding(f"gate {gate.name}", f"cannot run here: {cause.text}", Health.ILL, cause.fix)
         else:
-            yield Finding(f"gate {gate.name}", tools.toolchain(gate.argv).name or gate.argv[0])
+            yield _ready(git, stack, gate, tools)
     yield from _extras(stack)
+
+
+def _ready(git: Git, stack: Stack, gate: Gate, tools: Tools) -> Finding:
+    """Return what a gate would run with: its compiler, and the flags that are in force."""
+    about, compiler = f"gate {gate.name}", tools.toolchain(gate.argv).name or gate.argv[0]
+    try:
+        flags = execute.with_flags(gate, git.cwd, stack.gates.root).flags
+    except FlagsUnknown as unknown:
+        cause = diagnosis.refused(unknown, Place(git.cwd, stack.gates.root))
+        return Finding(about, f"{compiler}; it will fail: {cause.text}", Health.ILL, cause.fix)
+    return Finding(about, f"{compiler}; {flags}" if flags else compiler)
 
 
 def _extras(stack: Stack) -> Iterator[Finding]:
