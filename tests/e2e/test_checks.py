@@ -198,7 +198,12 @@ def test_a_note_of_the_teams_own_making(landing: Landing, file: Path) -> None:
     assert "note.template: .github/note.md.j2 cannot be read" in missing.err
     template.write_text("one\n{% if")
     assert ".github/note.md.j2:2: " in landing.invoke("rebase", "--pr", "519").err
-    assert landing.remote_head("feat/two") == landing.clone.head("feat/two") == landing.heads[519]
+    template.write_text(
+        "{% if commit != '0' * 40 %}\n{{ gates[6].name }}{% endif %}\n"
+    )  # fails on a real landing only
+    late = landing.invoke("rebase", "--pr", "519")
+    assert (late.code, ".github/note.md.j2:2: " in late.err) == (2, True), late.out + late.err
+    assert landing.remote_head("feat/two") == landing.heads[519]
     template.write_text("Ours: {{ gates | length }} gates, then {{ next }}\n")
     ended = landing.invoke("rebase", "--pr", "519")
     assert ended.code == 0, ended.out + ended.err
@@ -206,3 +211,10 @@ def test_a_note_of_the_teams_own_making(landing: Landing, file: Path) -> None:
     assert "-->\nOurs: 6 gates, then More.\n\n<!-- " in body
     assert "says so already" in landing.invoke("note", "--pr", "519").out
     assert landing.pr(519)["body"] == body
+    template.write_text("{{ nothing }}")
+    landing.author.git("pull", "--quiet", "origin", "main", env=landing.environment())
+    landing.move_trunk()
+    pushed = landing.remote_head("feat/two")
+    whole = landing.invoke("restack")
+    assert (whole.code, "'nothing' is undefined" in whole.err) == (2, True), whole.out + whole.err
+    assert landing.remote_head("feat/two") == pushed

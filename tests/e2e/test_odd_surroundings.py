@@ -24,12 +24,14 @@ def landing(tmp_path: Path) -> Iterator[Landing]:
 
 
 def test_a_landing_where_output_is_ascii_and_the_environment_is_loud(landing: Landing) -> None:
-    """The whole run, then a look; marks and foreign names are written in ASCII, and GitHub's answers are read."""
+    """The whole run, then a look: marks are written in ASCII, GitHub's answers are read, the remote has a slash."""
     landing.author.git("switch", "--quiet", "feat/two")
     landing.author.commit("Zoë's ☃", {"src/ü.rs": "//! Ü.\n"}, author="Zoë")
     landing.push_as_author("feat/two")
     path = landing.clone.path / "stack.toml"
-    path.write_text(path.read_text().replace('title = "Entry"', 'title = "Entrée"'), encoding="utf-8")
+    text = path.read_text().replace('title = "Entry"', 'title = "Entrée"').replace('"origin"', '"up/stream"')
+    path.write_text(text, encoding="utf-8")
+    landing.clone.git("remote", "rename", "origin", "up/stream")
     landing.clone.git("update-index", "--assume-unchanged", "stack.toml")
     book = landing.invoke("plan", "--pr", "519", "--markdown", PYTHONIOENCODING="ascii")
     assert "- + " in book.out, book.out + book.err

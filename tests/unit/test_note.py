@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,11 @@ from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber
 from trunkline.domain.note import BEGIN, END, LONGEST, NoteFacts, Rebased, Template, noted_commit, place
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.report import templates
 from trunkline.report.escape import for_markdown, for_terminal
-from trunkline.report.note import reviewer_note
+from trunkline.report.note import PACKAGED, reviewer_note
+from trunkline.workflows import note_template
+from trunkline.workflows.note_template import written
 
 COMMIT = Oid("91da333" + "0" * 33)
 
@@ -154,27 +158,73 @@ def test_what_reviewers_need_to_look_at_again() -> None:
 def test_a_template_of_the_users_own() -> None:
     """It is fed the same facts; the commit, by which the checklist knows the note, is there in any case."""
     own = "{% for gate in gates if gate.passed %}{{ gate.name }} {{ gate.seconds }} {% endfor %}{{ next | md }}"
-    note = reviewer_note(facts(("build", PASSED), ("clippy", None), next="<!-- x -->"), Template("note.md.j2", own))
+    told = facts(("build", PASSED), ("clippy", None), next="<!-- x -->")
+    note = written(told, Template("note.md.j2", own))
     assert note == f"build 12.3 &lt;!-- x --&gt;\n\n<!-- {COMMIT} -->"
     assert noted_commit(place("", note)) == COMMIT
+
+
+@pytest.mark.parametrize("since", [None, Rebased(Oid("1" * 40), Oid("2" * 40), 3, ("one", "two"))])
+def test_a_copy_of_our_template_writes_our_note(since: Rebased | None) -> None:
+    """In a process of its own or here, a template is given the same."""
+    told = facts(("build", PASSED), since=since, merged=(PrNumber(518),), skipped=("fmt",))
+    assert written(told, Template("copy.md.j2", templates.packaged(PACKAGED))) == reviewer_note(told)
 
 
 @pytest.mark.parametrize(
     ("template", "what"),
     [
         ("one\n{% if %}", "own.j2:2: "),
-        ("{{ comit }}", "own.j2: 'comit' is undefined"),
-        ("{{ commit.__class__.__mro__ }}", "own.j2: access to attribute '__class__' of 'str' object is unsafe."),
-        ("{{ 1 // 0 }}", "own.j2: "),
+        ("one\n{{ comit }}", "own.j2:2: 'comit' is undefined"),
+        ("{{ commit.__class__.__mro__ }}", "own.j2:1: access to attribute '__class__' of 'str' object is unsafe."),
+        ("\n\n{{ 1 // 0 }}", "own.j2:3: ZeroDivisionError: "),
+        ("{{ {}['x'].y }}", "own.j2:1: 'dict object' has no attribute 'x'"),
+        ("\n{{ '{x}'.format() }}", "own.j2:2: KeyError: 'x'"),
+        ("{{ '%(x)s' % {} }}", "own.j2:1: KeyError: 'x'"),
+        ("{{ 1 | md }}", "own.j2:1: AttributeError: "),
+        ("{{ 'x' * 10**9 }}", "own.j2:1: it takes more memory"),
+        ("{{ '%999999999d' % 1 }}", "own.j2:1: it takes more memory"),
+        ("{{ '{:>999999999}'.format(1) }}", "own.j2:1: it takes more memory"),
+        ("{{ 'x' * 10**7 }}", "own.j2: it writes more than"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}", "own.j2: it writes more"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}\n{{ f() }}", "own.j2:1: RecursionError: "),
+        ("{{ 'x' | center(10**9) }}", "own.j2:1: it takes more memory"),
+        ("{{ " + "(" * 9999 + "1" + ")" * 9999 + " }}", "own.j2"),
+        ("{% include '/etc/passwd' %}", "own.j2:1: "),
+        ("{% extends 'x' %}", "own.j2:1: "),
         (f"{BEGIN}", "own.j2 writes the note's own markers"),
     ],
-)
+)  # fmt: skip
 def test_a_template_that_is_none(template: str, what: str) -> None:
-    """The file, the line where Jinja2 knows it, and its words."""
+    """The file, the line where it is known, and why; whatever it raises, and however much it asks for."""
     with pytest.raises(UsageError) as refused:
-        reviewer_note(facts(("build", PASSED)), Template("own.j2", template))
+        written(facts(("build", PASSED)), Template("own.j2", template))
     assert refused.value.what.startswith(what)
     assert refused.value.next_commands[0].endswith("own.j2")
+
+
+LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+def test_a_template_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended by the limit on processor time, and by the clock where there is none."""
+    told = facts(("build", PASSED))
+    hurried = "from trunkline.report import bounded; bounded.CPU_SECONDS = 1; bounded.main()"
+    monkeypatch.setattr(note_template, "_PROGRAM", hurried)
+    with pytest.raises(UsageError, match="takes more time or memory"):
+        written(told, Template("own.j2", LOOP))
+    monkeypatch.setattr(note_template, "_PROGRAM", "import signal; signal.pause()")
+    monkeypatch.setattr(note_template, "SECONDS", 0.2)
+    with pytest.raises(UsageError, match=r"not rendered within 0\.2 s"):
+        written(told, Template("own.j2", LOOP))
+
+
+def test_no_module_of_the_checkout_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a template is rendered, a pull request's `jinja2.py` or `trunkline/` is not what Python finds."""
+    for name in ("jinja2.py", "json.py", "resource.py"):
+        (tmp_path / name).write_text("raise SystemExit(9)\n")
+    monkeypatch.chdir(tmp_path)
+    assert written(facts(("build", PASSED)), Template("own.j2", "{{ base }}")).startswith("main")
 
 
 def test_a_description_that_has_no_room() -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import tomli
 from pydantic import BaseModel, ValidationError
 
 from trunkline.adapters import declared, stacktext
 from trunkline.adapters.schema import (
+    SHORT_NAME,
     TABLE,
     TOOLCHAIN,
     CommandTable,
@@ -29,7 +30,8 @@ from trunkline.adapters.schema import (
     TestTable,
     json_schema,
 )
-from trunkline.adapters.stacktext import StackText, problem
+from trunkline.adapters.stacktext import StackText, dotted, problem, shortened
+from trunkline.adapters.tomllines import line_of
 from trunkline.domain.errors import UsageError
 from trunkline.domain.stack import DEFAULT_GATES, Stack
 
@@ -57,6 +59,7 @@ def judge(found: StackText) -> None:
     except ValidationError as error:
         raise _schema_error(path, text, data, error) from None
     _refuse_twice(path, text, file)
+    _refuse_gates(path, text, file)
     _refuse_check_names(path, text, file)
 
 
@@ -80,14 +83,14 @@ def _refuse_twice(path: Path, text: str, file: StackFile) -> None:
                 raise problem(
                     path,
                     line_of(text, (*where, key)),
-                    f"{_dotted((*where, key))}: {value!r} is already used in line {first}",
+                    f"{dotted((*where, key))}: {value!r} is already used in line {first}",
                 )
             seen[value] = where
             if value == file.trunk:
                 raise problem(
                     path,
                     line_of(text, (*where, key)),
-                    f"{_dotted((*where, key))}: {value!r} is the trunk itself",
+                    f"{dotted((*where, key))}: {value!r} is the trunk itself",
                 )
     names = [table.name for table in file.stack]
     for index, name in enumerate(names):
@@ -99,6 +102,22 @@ def _refuse_twice(path: Path, text: str, file: StackFile) -> None:
             )
 
 
+def _refuse_gates(path: Path, text: str, file: StackFile) -> None:
+    for name, gate in file.gates.__pydantic_extra__.items():
+        key = ("gates", name)
+        if not re.fullmatch(SHORT_NAME, name):
+            said = "expected a short name of letters, digits, dots, dashes and underscores"
+            raise problem(path, line_of(text, key), f"{dotted(key)}: {said}")
+        if name not in DEFAULT_GATES and gate.run is None:
+            nearest = difflib.get_close_matches(name, DEFAULT_GATES, n=1)
+            said = f"did you mean {nearest[0]!r}? " if nearest else ""
+            raise problem(
+                path,
+                line_of(text, key),
+                f'{dotted(key)}: {said}A gate of your own needs `run`, like run = ["cargo", "deny", "check"]',
+            )
+
+
 def _refuse_check_names(path: Path, text: str, file: StackFile) -> None:
     gates = {*DEFAULT_GATES, *file.gates.__pydantic_extra__}
     for where, entry in file.entries():
@@ -106,15 +125,15 @@ def _refuse_check_names(path: Path, text: str, file: StackFile) -> None:
         for index, check in enumerate(entry.check):
             key = (*where, "check", index, "name")
             if check.name in gates:
-                raise problem(path, line_of(text, key), f"{_dotted(key)}: {check.name!r} is the name of a gate")
+                raise problem(path, line_of(text, key), f"{dotted(key)}: {check.name!r} is the name of a gate")
             if check.name in taken:
-                raise problem(path, line_of(text, key), f"{_dotted(key)}: {check.name!r} is already used")
+                raise problem(path, line_of(text, key), f"{dotted(key)}: {check.name!r} is already used")
             taken.add(check.name)
 
 
 def _schema_error(path: Path, text: str, data: dict[str, Any], error: ValidationError) -> UsageError:
     problems = []
-    for found in error.errors(include_url=False, include_context=False)[:_SHOWN_PROBLEMS]:
+    for found in error.errors(include_url=False, include_context=False, include_input=False)[:_SHOWN_PROBLEMS]:
         where = _without_tags(found["loc"])
         problems.append((line_of(text, where), _complaint(where, found["type"], found["msg"], data)))
     return problem(path, problems[0][0], *(f"{path.name}:{line}: {what}" for line, what in problems))
@@ -132,13 +151,14 @@ def _without_tags(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
 def _complaint(where: tuple[str | int, ...], kind: str, message: str, data: dict[str, Any]) -> str:
     message = message.removeprefix("Value error, ")
     if kind == "missing":
-        return f"{_dotted(where)}: missing; expected {_expected(where, data)}"
+        return f"{dotted(where)}: missing; expected {_expected(where, data)}"
     nearest = _nearest(where, data)
     if kind == "extra_forbidden" or (kind in {"model_type", "model_attributes_type"} and nearest):
-        return f"{_dotted(where)}: unknown key" + (f"; did you mean {nearest!r}?" if nearest else "")
+        return f"{dotted(where)}: unknown key" + (f"; did you mean {nearest!r}?" if nearest else "")
     value = _value(data, where)
-    seen = f"; found {json.dumps(value, default=str)}" if value is not None and not isinstance(value, dict) else ""
-    return f"{_dotted(where) or 'the file'}: {message[:1].lower()}{message[1:]}{seen}"
+    shown = shortened(json.dumps(value, default=str)) if value is not None and not isinstance(value, dict) else ""
+    seen = f"; found {shown}" if shown else ""
+    return f"{dotted(where) or 'the file'}: {message[:1].lower()}{message[1:]}{seen}"
 
 
 _CHECKS: dict[object, type[BaseModel]] = {
@@ -175,17 +195,13 @@ def _keys(model: type[BaseModel]) -> dict[str, str]:
 
 def _nearest(where: tuple[str | int, ...], data: Any) -> str | None:
     known = _keys(_model_at(where[:-1], data))
-    close = difflib.get_close_matches(str(where[-1]), known, n=1) if where else []
+    close = difflib.get_close_matches(shortened(str(where[-1])), known, n=1) if where else []
     return close[0] if close else None
 
 
 def _expected(where: tuple[str | int, ...], data: Any) -> str:
     about = _keys(_model_at(where[:-1], data)).get(str(where[-1]), "")
     return about[:1].lower() + about[1:].rstrip(".") if about else "a value"
-
-
-def _dotted(where: Sequence[str | int]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
 
 
 def _value(data: Any, where: Sequence[str | int]) -> Any:
@@ -195,24 +211,6 @@ def _value(data: Any, where: Sequence[str | int]) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return data
-
-
-def line_of(text: str, where: Sequence[str | int]) -> int:
-    """Return the line (from 1) on which the value at `where` ends; that of its table where it is missing.
-
-    tomli keeps no positions, so tomli itself is asked: the shortest run of whole lines that parses and holds
-    the value. Only the error path pays for it.
-    """
-    lines = text.splitlines(keepends=True)
-    for depth in range(len(where), 0, -1):
-        for count in range(1, len(lines) + 1):
-            try:
-                data = tomli.loads("".join(lines[:count]))
-            except tomli.TOMLDecodeError:
-                continue
-            if _value(data, where[:depth]) is not None:
-                return count
-    return 1
 
 
 if __name__ == "__main__":  # python -m trunkline.adapters.config > src/trunkline/stack.schema.json

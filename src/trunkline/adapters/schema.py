@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 
-from trunkline.domain.names import branch_problem
+from trunkline.domain import title
+from trunkline.domain.names import MAX_NUMBER, branch_problem
 from trunkline.domain.stack import DEFAULT_REMOTE, DEFAULT_TRUNK, GateSettings, LandSettings
 
 TOOLCHAIN, TABLE = "<toolchain>", "<table>"
+SHORT_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,59}"
+"""Of gates and checks: a part of file names, and of what is typed."""
 DEFAULTS = GateSettings()
 LAND = LandSettings()
 
@@ -25,7 +28,7 @@ def _branch(text: str) -> str:
 
 def _remote(text: str) -> str:
     # A remote is written on git command lines, where a leading dash would be an option (fault 51).
-    if branch_problem(text) or "/" in text:
+    if branch_problem(text):
         raise ValueError("expected the name of a git remote, like origin")
     return text
 
@@ -57,14 +60,15 @@ def _scheduler(text: str) -> str:
 
 def _title(text: str) -> str:
     try:
-        text.format(title="", number=1, position=1, count=1)
-    except (KeyError, IndexError, ValueError):
-        raise ValueError("expected a title with {title}, {number}, {position} and {count} only") from None
+        title.fill(text, dict.fromkeys(title.NAMES, ""))
+    except ValueError as error:
+        raise ValueError(f"expected a title with names in braces: {error}") from None
     return text
 
 
 _Branch = Annotated[str, AfterValidator(_branch)]
-_Seconds = Annotated[float, Field(gt=0)]
+_YEAR = 366 * 24 * 3600.0
+_Seconds = Annotated[float, Field(gt=0, le=_YEAR, allow_inf_nan=False)]
 
 
 class _Table(BaseModel):
@@ -72,9 +76,7 @@ class _Table(BaseModel):
 
 
 class _CheckTable(_Table):
-    name: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$", description="A short name, unique in its entry.")
-    ]
+    name: Annotated[str, Field(pattern=f"^{SHORT_NAME}$", description="A short name, unique in its entry.")]
     title: Annotated[str, Field(description="What it says, for people: a line of the checklist and the note.")] = ""
 
 
@@ -83,7 +85,7 @@ class PatternTable(_CheckTable):
 
     kind: Literal["pattern"]
     pattern: Annotated[
-        str | dict[str, Any], Field(description="An ast-grep pattern, or an ast-grep rule as a table.")
+        str | dict[str, JsonValue], Field(description="An ast-grep pattern, or an ast-grep rule as a table.")
     ]
     expect: Annotated[
         Literal["present", "absent", "inside"],
@@ -140,7 +142,7 @@ CheckTable = Annotated[PatternTable | CommandTable | TestTable | ManualTable, Di
 class EntryTable(_Table):
     """One branch and its pull request, bottom of the stack first."""
 
-    pr: Annotated[int, Field(ge=1, description="The pull request's number.")]
+    pr: Annotated[int, Field(ge=1, le=MAX_NUMBER, description="The pull request's number.")]
     branch: Annotated[_Branch, Field(description="The pull request's head branch, without refs/heads/.")]
     title: Annotated[str, Field(description="A short title, for people.")] = ""
     next: Annotated[str, Field(description="What comes next in the stack; goes into the reviewer note.")] = ""
@@ -252,7 +254,7 @@ class StackTable(_Table):
     """One of several stacks."""
 
     name: Annotated[str, Field(min_length=1, description="The stack's name, for --stack.")]
-    issue: Annotated[int | None, Field(ge=1, description="The issue that the stack resolves.")] = None
+    issue: Annotated[int | None, Field(ge=1, le=MAX_NUMBER, description="The issue that the stack resolves.")] = None
     entry: Annotated[list[EntryTable], Field(min_length=1)]
 
 
@@ -264,7 +266,7 @@ class StackFile(_Table):
     remote: Annotated[str, AfterValidator(_remote), Field(description="The git remote of the stack.")] = (
         DEFAULT_REMOTE
     )
-    issue: Annotated[int | None, Field(ge=1, description="The issue that the stack resolves.")] = None
+    issue: Annotated[int | None, Field(ge=1, le=MAX_NUMBER, description="The issue that the stack resolves.")] = None
     rerere: Annotated[
         bool, Field(description="Fill in how a person resolved the same conflict before (git-rerere); shown.")
     ] = False

@@ -28,7 +28,7 @@ def locate(git: Git, start: Path) -> StackText | None:
     """
     if named := os.environ.get(VARIABLE):
         return stacktext.read(Path(named))
-    found = next((path for path in _paths(git, start) if path.is_file()), None)
+    found = next((path for path in _paths(git, start) if os.path.lexists(path)), None)  # even no file
     return trust.trunks_own(git) if found is None else stacktext.read(found)
 
 

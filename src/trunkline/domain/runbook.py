@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from trunkline.domain.checklist import Line
     from trunkline.domain.commits import Commit
     from trunkline.domain.names import Oid
-    from trunkline.domain.note import NoteFacts, Template
     from trunkline.domain.snapshot import CiState, MergeMethod, PullRequest
     from trunkline.domain.stack import Entry, Stack
     from trunkline.domain.step import Plan
@@ -69,8 +68,7 @@ class Runbook:
         gates: what would be run.
         above: the entries above, bottom first.
         effects: what a push would set going: checks, approvals.
-        note: what the note would state if every gate and check passed.
-        template: the note's template, where stack.toml names one.
+        note: the note as it would be if every gate and check passed.
         lines: the checklist as it stands now.
         made: the day, ISO 8601.
     """
@@ -85,7 +83,6 @@ class Runbook:
     gates: tuple[GateLine, ...]
     above: tuple[Above, ...]
     effects: tuple[str, ...]
-    note: NoteFacts
-    template: Template | None
+    note: str
     lines: tuple[Line, ...]
     made: str

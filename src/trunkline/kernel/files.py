@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from trunkline.domain.errors import Refused
 
@@ -35,6 +36,65 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+_ODD_KINDS = (
+    (stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)  # fmt: skip
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file; a link to one is followed. Nothing else is waited for or read.
+
+    Args:
+        path: the file.
+        limit: bytes that it may have.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is longer.
+    """
+    return _content(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), limit)
+
+
+def read_inside(top: Path, name: PurePosixPath, limit: int) -> bytes:
+    """Return the content of a regular file below a directory, without following a link on the way there.
+
+    Args:
+        top: the directory.
+        name: the path below it, without `..`.
+        limit: bytes that the file may have.
+
+    Raises:
+        OSError: see `read_regular`; or a link is on the way.
+    """
+    assert not name.is_absolute(), "the path is below top"  # noqa: S101 -- the callers' schema says so
+    assert ".." not in name.parts, "the path is below top"  # noqa: S101 -- as above
+    folder = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in name.parts[:-1]:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
+        return _content(os.open(name.name, flags, dir_fd=folder), limit)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}:
+            raise OSError(error.errno, "a link, or no directory, is on the way; links are not followed") from None
+        raise
+    finally:
+        os.close(folder)
+
+
+def _content(handle: int, limit: int) -> bytes:
+    with os.fdopen(handle, "rb") as stream:
+        mode = os.fstat(stream.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(next((f"it is {kind}" for test, kind in _ODD_KINDS if test(mode)), "it is no regular file"))
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(f"it has more than {limit} bytes")
+    return content
 
 
 def replace_bytes(path: Path, content: bytes) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
 from trunkline.domain.errors import UsageError
-from trunkline.domain.note import BEGIN, END, NoteFacts, Template
+from trunkline.domain.note import BEGIN, END, NoteFacts
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.report import templates
 from trunkline.report.escape import for_markdown
 from trunkline.report.terminal import duration
-
-if TYPE_CHECKING:
-    import jinja2
 
 _UNPROVEN = {
     None: "not run on this commit",
@@ -24,54 +22,36 @@ _UNPROVEN = {
 PACKAGED = "note.md.j2"
 
 
-def reviewer_note(facts: NoteFacts, own: Template | None = None) -> str:
-    """Return the note, without its markers; the same facts give the same bytes.
+def reviewer_note(facts: NoteFacts) -> str:
+    """Return the note by our own template, without its markers; the same facts give the same bytes."""
+    text = templates.environment().from_string(templates.packaged(PACKAGED)).render(view(facts))
+    return finished(facts, text)
 
-    Args:
-        facts: all that it may state.
-        own: a template of the user's own; None: ours.
+
+def finished(facts: NoteFacts, text: str, name: str = PACKAGED) -> str:
+    """Return a rendered note as it is written: with the commit that it describes.
 
     Raises:
-        UsageError: the template is none, asks for what there is not, or writes our markers.
+        UsageError: the template wrote our markers.
     """
-    from jinja2 import TemplateError  # noqa: PLC0415 -- as in templates
-
-    template = own or Template(PACKAGED, templates.packaged(PACKAGED))
-    name = template.name
-    try:
-        text = parsed(template).render(_view(facts))
-    except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
-        raise _problem(f"{name}: {error}", name) from None
     text = text.strip("\n")
     if BEGIN in text or END in text:
-        raise _problem(f"{name} writes the note's own markers", name)
-    # The checklist and the next run find by it of which commit the note speaks.
+        raise problem(f"{name} writes the note's own markers", name)
+    # The checklist and the next run find by it which commit the note describes.
     return text if facts.commit in text else f"{text}\n\n<!-- {facts.commit} -->"
 
 
-def parsed(template: Template) -> jinja2.Template:
-    """Return a template ready to use.
-
-    Raises:
-        UsageError: it is none; names its line.
-    """
-    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 -- as in templates
-
-    try:
-        return templates.environment().from_string(template.text)
-    except TemplateSyntaxError as error:
-        what = f"{template.name}:{error.lineno}: {error.message}"
-        raise _problem(what, template.name, error.lineno) from None
-
-
-def _problem(what: str, name: str, line: int | None = None) -> UsageError:
+def problem(what: str, name: str, line: int = 0) -> UsageError:
+    """Return the error of a template that cannot be used."""
     at = f"+{line} " if line else ""
     return UsageError(what, why="the note's template cannot be used", next_command=f"${{EDITOR:-vi}} {at}{name}")
 
 
-def _view(facts: NoteFacts) -> dict[str, Any]:
+def view(facts: NoteFacts) -> dict[str, Any]:
+    """Return what a template is given (docs/note.md): JSON values, tuples for lists."""
     values = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
     return values | {
+        "since": None if facts.since is None else asdict(facts.since),
         "position": facts.stack.index(facts.pr) + 1 if facts.pr in facts.stack else 0,
         "summary": _summary(facts),
         "gates": [_line(name, outcome) for name, outcome in facts.gates],

@@ -7,7 +7,6 @@ from typing import Any
 from trunkline.domain.runbook import Runbook
 from trunkline.domain.snapshot import CiState, PrState, PullRequest
 from trunkline.report import as_json, templates
-from trunkline.report.note import reviewer_note
 
 
 def markdown(book: Runbook) -> str:
@@ -23,7 +22,6 @@ def markdown(book: Runbook) -> str:
             "position": book.stack.entries.index(book.entry) + 1,
             "ci_down": book.ci[0] is CiState.BILLING,
             "root": book.stack.gates.root,
-            "note": reviewer_note(book.note, book.template),
             "reference": reference,
         }
     )

@@ -15,8 +15,8 @@ from trunkline.domain.stack import Entry
 from trunkline.gates.catalogue import catalogue
 from trunkline.workflows import evidence, rebase, restack
 from trunkline.workflows.context import Context
+from trunkline.workflows.note_template import template_of, written
 from trunkline.workflows.steps import checklist, onto
-from trunkline.workflows.steps.note import template_of
 from trunkline.workflows.steps.verify import merged_below
 from trunkline.workflows.work import Foreseen
 from trunkline.workflows.work import foresee as foresee_replay
@@ -48,8 +48,7 @@ def foresee(context: Context) -> Runbook:
         gates=gates,
         above=above,
         effects=_effects(moved),
-        note=_note(context, foreseen, gates),
-        template=template_of(context),
+        note=written(_note(context, foreseen, gates), template_of(context)),
         lines=checklist.evaluate(context) if context.world().local.local else (),
         made=dt.datetime.now(dt.timezone.utc).date().isoformat(),
     )

@@ -58,7 +58,19 @@ _ALONE = {
     StepName.CHECKLIST: _Way(checklist.plan, checklist.perform),
     StepName.NEXT: _Way(next_entry.plan, next_entry.perform),
 }
-_WITHIN = {**_ALONE, StepName.SWITCH: _Way(switch.plan_within_rebase, switch.perform_within_rebase)}
+
+
+def _push_within_rebase(context: Context, acting: Acting) -> Outcome:
+    """Push, once the note that follows is known to be writable: a template that fails must fail before."""
+    note.refuse_unusable(context)
+    return push.perform(context, acting)
+
+
+_WITHIN = {
+    **_ALONE,
+    StepName.SWITCH: _Way(switch.plan_within_rebase, switch.perform_within_rebase),
+    StepName.PUSH: _Way(push.plan, _push_within_rebase),
+}
 WHOLE = "rebase"
 
 

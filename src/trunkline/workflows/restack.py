@@ -112,10 +112,17 @@ def performers(context: Context, intended: Plan) -> dict[StepKey, Performer]:
     def on_stack(way: Callable[[Context, Acting], Outcome]) -> Performer:
         return lambda acting: way(context, acting)
 
+    def push_all(context: Context, acting: Acting) -> Outcome:
+        # A template that fails must fail before anything is published.
+        for step in intended.steps:
+            if step.name is StepName.NOTE and step.pr is not None:
+                note.refuse_unusable(context.of(context.stack.entry(step.pr)))
+        return push.perform_stack(context, acting)
+
     each = {StepName.ONTO: _onto, StepName.NOTE: note.perform}
     whole = {
         StepName.FETCH: fetch.perform,
-        StepName.PUSH: push.perform_stack,
+        StepName.PUSH: push_all,
         StepName.RETARGET: retarget.perform,
     }
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trunkline.adapters import history, patience, refs, rules
+from trunkline.domain import title
 from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
@@ -147,7 +148,8 @@ def _title(context: Context, pr: PullRequest) -> str:
     if not template:
         return ""
     position = entries.index(context.entry) + 1
-    return template.format(title=pr.title, number=pr.number, position=position, count=len(entries))
+    values = {"title": pr.title, "number": pr.number, "position": position, "count": len(entries)}
+    return title.fill(template, values)
 
 
 def _landed(context: Context, acting: Acting, pr: PullRequest, mark: Mark) -> Outcome:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from trunkline.domain.errors import OutsideFailed, UsageError
-from trunkline.domain.note import BEGIN, END, NoteFacts, Template, place
+from trunkline.domain.errors import OutsideFailed
+from trunkline.domain.names import ZERO_OID
+from trunkline.domain.note import BEGIN, END, NoteFacts, Rebased, place
+from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
-from trunkline.report.note import parsed, reviewer_note
+from trunkline.gates.catalogue import catalogue
 from trunkline.workflows import statuses
 from trunkline.workflows.base import base_of
 from trunkline.workflows.context import Context
+from trunkline.workflows.note_template import template_of, written
 from trunkline.workflows.proof import (
     checks_for,
     gates_for,
@@ -25,10 +28,10 @@ def plan(context: Context) -> Step:
     """Plan the step.
 
     Raises:
-        UsageError: stack.toml's template cannot be read or is none: said before anything moves.
+        UsageError: stack.toml's template cannot be read or used: said before anything moves.
     """
     if own := template_of(context):
-        parsed(own)
+        written(_sample(context), own)
     command = f"gh pr edit {context.entry.pr} --body-file DESCRIPTION"
     return Step(
         StepName.NOTE, f"write the reviewer note into #{context.entry.pr}'s description", (command,), mutates=True
@@ -68,26 +71,18 @@ def text_of(context: Context) -> str:
     Raises:
         UsageError: the template cannot be read, or cannot be used.
     """
-    return reviewer_note(facts_of(context), template_of(context))
+    return written(facts_of(context), template_of(context))
 
 
-def template_of(context: Context) -> Template | None:
-    """Return the template that stack.toml names; None: it names none.
+def refuse_unusable(context: Context) -> None:
+    """See that the note of an entry can be written for its tip, before anything is published.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: its template cannot be read, or cannot be used.
     """
-    name = context.stack.note.template
-    if not name:
-        return None
-    try:
-        return Template(name, (context.git.cwd / name).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"stack.toml: note.template: {name} cannot be read",
-            why=str(error),
-            next_command="${EDITOR:-vi} stack.toml",
-        ) from None
+    own = template_of(context) if StepName.NOTE not in context.options.skip else None
+    if own is not None:
+        written(facts_of(context), own)
 
 
 def facts_of(context: Context) -> NoteFacts:
@@ -110,4 +105,24 @@ def facts_of(context: Context) -> NoteFacts:
         stack=tuple(entry.pr for entry in context.stack.entries),
         issue=context.stack.issue,
         compare=f"{url}/compare/{since.old}..{tip}" if since else "",
+    )
+
+
+def _sample(context: Context) -> NoteFacts:
+    """Return facts of the shape that a landing's are, to try a template with before there is anything to state."""
+    outcomes = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED)) for gate in catalogue(context.stack.gates))
+    checks = tuple((check.text, GateOutcome(check.name, Verdict.PASSED)) for check in context.entry.checks)
+    return NoteFacts(
+        base=context.stack.trunk,
+        base_oid=ZERO_OID,
+        commit=ZERO_OID,
+        own_commits=1,
+        merged=(),
+        gates=outcomes,
+        checks=checks,
+        next=context.entry.next,
+        since=Rebased(ZERO_OID, ZERO_OID, 1, ()),
+        pr=context.entry.pr,
+        stack=tuple(entry.pr for entry in context.stack.entries),
+        issue=context.stack.issue,
     )

@@ -1,0 +1,71 @@
+"""Renders a template of the user's own in a process of its own: little time, little memory, a short result.
+
+`workflows/note_template.py` starts it and speaks JSON with it. Jinja2's sandbox keeps a template from Python's
+internals; it bounds neither loops nor the size of what an expression makes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+CPU_SECONDS = 5
+MEMORY = 512 * 2**20
+LONGEST = 2**20
+"""Characters of a result; a description has room for a sixteenth of it."""
+_TEMPLATE = "<template>"  # what Jinja2 calls a template without a file, in tracebacks
+
+
+def main() -> None:
+    """Read `{"text", "view"}`, write `{"rendered"}` or `{"error", "line"}` (0: not known)."""
+    for limit, value in ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_AS, MEMORY)):
+        with contextlib.suppress(ValueError, OSError):  # macOS has no limit of address space
+            resource.setrlimit(limit, (value, value))
+    asked = json.load(sys.stdin)
+    json.dump(render(asked["text"], asked["view"]), sys.stdout)
+
+
+def render(text: str, view: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a template renders to, or what is wrong with it; see `main`."""
+    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 -- within the limits
+
+    from trunkline.report import templates  # noqa: PLC0415 -- as above
+
+    try:
+        parts, length = list[str](), 0
+        for part in templates.environment().from_string(text).generate(_tuples(view)):
+            length += len(part)
+            if length > LONGEST:
+                return {"error": f"it writes more than {LONGEST} characters", "line": 0}
+            parts.append(part)
+        return {"rendered": "".join(parts)}
+    except TemplateSyntaxError as error:
+        return {"error": error.message, "line": error.lineno}
+    except Exception as error:  # noqa: BLE001 -- a template calls whatever its values have
+        frames = traceback.extract_tb(error.__traceback__)
+        line = next((frame.lineno for frame in reversed(frames) if frame.filename == _TEMPLATE), None)
+        return {"error": _told(error), "line": line or 0}
+
+
+def _told(error: Exception) -> str:
+    from jinja2 import TemplateError  # noqa: PLC0415 -- within the limits
+
+    if isinstance(error, MemoryError):
+        return "it takes more memory than a note may"
+    return (str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}")[:300]
+
+
+def _tuples(value: Any) -> Any:
+    """Return JSON values with the tuples that they were made from: a template cannot change what it is given."""
+    if isinstance(value, dict):
+        return {key: _tuples(each) for key, each in value.items()}
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    main()
