@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from trunkline.domain.errors import OutsideFailed, UsageError
+from trunkline.kernel import signals
 
 GRACE_SECONDS = 3.0
 """How long a child that was asked to end may take before it is killed."""
@@ -81,11 +82,11 @@ def begun(
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM while a child starts: it would live on unwatched (seen under load).
+    """Hold back Ctrl-C, SIGTERM and SIGHUP while a child starts: it would live on unwatched (seen under load).
 
     By handlers, not by the signal mask, which the child would inherit.
     """
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in signals.ENDING}
     if threading.current_thread() is not threading.main_thread() or None in handlers.values():
         yield  # other threads are not interrupted
         return

@@ -1,8 +1,10 @@
 """The Invoke task collection: `from trunkline.tasks import namespace as ns` is a whole tasks.py."""
 
-from trunkline.kernel import collector
+from trunkline.kernel import collector, signals
 
 collector.spare()
+if signals.runs_tasks():
+    signals.end_at_once()  # importing the rest takes a third of a second
 
 from trunkline.tasks.landing import namespace  # noqa: E402 -- what is imported next is what is spared
 

@@ -10,6 +10,7 @@ from invoke.program import Program
 
 from trunkline import __version__
 from trunkline.domain.errors import ExitCode
+from trunkline.kernel import signals
 from trunkline.tasks.landing import namespace
 
 
@@ -37,6 +38,7 @@ def _usage(error: ParseError) -> Exit:
 
 def main() -> None:
     """Run `trunkline TASK ...`."""
+    signals.end_at_once()
     try:
         LandingProgram(name="trunkline", binary="trunkline", version=__version__, namespace=namespace).run()
         sys.stdout.flush()

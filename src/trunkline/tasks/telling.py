@@ -17,7 +17,7 @@ from trunkline.adapters.git import Git
 from trunkline.domain.errors import ExitCode, FlagMissing, TrunklineError
 from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import Mark, Outcome, Plan
-from trunkline.kernel import proc
+from trunkline.kernel import proc, signals
 from trunkline.kernel.files import append_line, private_directory
 from trunkline.report import as_json
 from trunkline.report.terminal import Terminal
@@ -86,7 +86,7 @@ class Told:
         """Say whether a step that never stops a run (the checklist) found something open."""
         return any(outcome.mark is Mark.FAILED for outcome in performed.outcomes.values())
 
-    def close(self, code: ExitCode) -> None:
+    def close(self, code: int) -> None:
         """Print the JSON object, where it was asked for."""
         self.account["exit_code"] = int(code)
         if self.json_wanted:
@@ -103,8 +103,9 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
         Exit: always with the code of the contract, and never with a traceback.
     """
     told = Told(task, json_wanted=json_wanted)
+    code: int
     try:
-        with told.ends:
+        with signals.raising(), told.ends:
             yield told
     except TrunklineError as error:
         if isinstance(error, FlagMissing):
@@ -113,10 +114,10 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
         told.account["error"] = as_json.error(error)
         _terminal(sys.stderr).error(error)
         code = error.code
-    except KeyboardInterrupt:
-        told.account["error"] = {"what": "interrupted"}
-        _tell_interrupted()
-        code = ExitCode.INTERRUPTED
+    except KeyboardInterrupt as error:
+        told.account["error"] = {"what": f"interrupted by {error}" if str(error) else "interrupted"}
+        _tell_interrupted(error)
+        code = signals.exit_code(error)
     except Exit:
         raise
     except Exception as error:  # noqa: BLE001 -- the border: a defect of ours must not look like yours
@@ -125,7 +126,7 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
     else:
         code = ExitCode.OK
     told.close(code)
-    if code is not ExitCode.OK:
+    if code != ExitCode.OK:
         raise Exit(code=int(code))
 
 
@@ -142,12 +143,20 @@ def _what_next() -> str:
     return "invoke doctor"
 
 
-def _tell_interrupted() -> None:
-    terminal = _terminal(sys.stderr)
-    terminal.line(("interrupted: ", "bold yellow"), "nothing is lost; every child process was ended")
+def _tell_interrupted(error: KeyboardInterrupt) -> None:
+    """Say that a signal ended the task, and how to go on; a terminal that is gone (SIGHUP) is no failure."""
+    by = f" by {error}" if str(error) else ""
     commands = ("invoke continue", "invoke abort") if _what_next() == _GO_ON else ("invoke status",)
-    for command in commands:
-        terminal.next(command)
+    try:
+        terminal = _terminal(sys.stderr)
+        terminal.line((f"interrupted{by}: ", "bold yellow"), "nothing is lost; every child process was ended")
+        for command in commands:
+            terminal.next(command)
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
 
 
 def _tell_defect(task: str, error: Exception) -> str:
