@@ -72,7 +72,7 @@ class Tools:
         if argv[0] != "cargo" and not (shutil.which("rustc") and shutil.which("cargo")):
             return Toolchain("", "")
         chosen = toolchain_argument(argv) if argv[0] == "cargo" else ()
-        return Toolchain(self._ask("rustc", *chosen, "-vV").text, self._ask("cargo", *chosen, "-V").text)
+        return Toolchain(self.ask("rustc", *chosen, "-vV").text, self.ask("cargo", *chosen, "-V").text)
 
     def missing(self, argv: Sequence[str], needs: Sequence[str]) -> Cause | None:
         """Return what a gate needs and does not find here, with the command that installs it; None: nothing.
@@ -88,11 +88,11 @@ class Tools:
         if argv[0] != "cargo":
             return None
         chosen, subcommand = toolchain_argument(argv), subcommand_of(argv)
-        if self._ask("cargo", *chosen, "-V").returncode:
+        if self.ask("cargo", *chosen, "-V").returncode:
             if shutil.which("rustup") is None:
                 fix = "install rustup: https://rustup.rs"
                 return Cause(CauseId.PROGRAM, "rustup is not installed", "rustup", fix) if chosen else None
-            return rustup.missing_toolchain(self._ask, chosen, self.cwd)
+            return rustup.missing_toolchain(self.ask, chosen, self.cwd)
         return self._missing_subcommand(chosen, subcommand)
 
     def _missing_subcommand(self, chosen: tuple[str, ...], subcommand: str) -> Cause | None:
@@ -100,7 +100,7 @@ class Tools:
             return None
         component = rustup.component(subcommand)
         if component and shutil.which(f"cargo-{subcommand}"):
-            return rustup.missing_component(self._ask, chosen, subcommand)
+            return rustup.missing_component(self.ask, chosen, subcommand)
         if self._knows(chosen, subcommand):
             return None
         fix = f"rustup component add {component}" if component else f"cargo install --locked cargo-{subcommand}"
@@ -108,10 +108,11 @@ class Tools:
 
     def _knows(self, chosen: tuple[str, ...], subcommand: str) -> bool:
         """Say whether cargo has a subcommand: its own, an alias of the repository, or an installed `cargo-NAME`."""
-        listed = self._ask("cargo", *chosen, "--list").lines
+        listed = self.ask("cargo", *chosen, "--list").lines
         return any(line.split()[:1] == [subcommand] for line in listed)
 
-    def _ask(self, *argv: str) -> proc.Completed:
+    def ask(self, *argv: str) -> proc.Completed:
+        """Run a program that only looks, once, and return what it said."""
         if argv not in self._answers:
             wrapped = self.wrap(argv, self.cwd)
             self._answers[argv] = proc.run(wrapped, cwd=self.cwd, env=environment({}), timeout=_QUERY_SECONDS)

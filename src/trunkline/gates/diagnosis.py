@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trunkline.adapters.cargo_output import CargoOutput, CompilerError, subcommand_of
+from trunkline.adapters.rustflags import FlagsUnknown
 from trunkline.domain.cause import Cause, CauseId
-from trunkline.domain.errors import TrunklineError
 from trunkline.gates import libtest, refusal
 from trunkline.gates.build_script import build_script
 from trunkline.gates.refusal import Place
@@ -55,13 +55,23 @@ def explain(argv: Sequence[str], output: CargoOutput, place: Place) -> Cause:
     return cause or _unrecognised(output, place)
 
 
-def refused(error: TrunklineError, place: Place) -> Cause:
-    """Return why cargo stopped before it compiled anything, from what it said on stderr."""
+def refused(stderr: str, place: Place) -> Cause | None:
+    """Return why cargo stopped before it compiled anything; None: its words are not known.
+
+    Args:
+        stderr: what it said.
+        place: where it ran.
+    """
     output = CargoOutput(structured=True)
-    for line in error.stderr.splitlines():
+    for line in stderr.splitlines():
         output.take(Stream.STDERR, line.encode())
-    cause = refusal.refusal(output.closing, tuple(output.own), place) if error.stderr else None
-    return cause or Cause(CauseId.COMMAND, f"{error.what}: {error.why or refusal.quoted(output.closing, place)}")
+    return refusal.refusal(output.closing, tuple(output.own), place)
+
+
+def unknown_flags(error: FlagsUnknown, place: Place) -> Cause:
+    """Return why the flags in force are not known."""
+    said = " ".join(error.stderr.split())
+    return refused(error.stderr, place) or Cause(CauseId.COMMAND, f"{error.what}: {error.why or said}")
 
 
 def is_compiler_crash(output: CargoOutput) -> bool:

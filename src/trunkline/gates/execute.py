@@ -8,7 +8,7 @@ import hashlib
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from trunkline.adapters import bwrap, cargo, signing, sources, worktrees
 from trunkline.adapters.cargo import Tools
@@ -148,7 +148,7 @@ def execute(
         try:
             gate = with_flags(gate, ground.slot.tree, ground.root)
         except FlagsUnknown as unknown:
-            return failed(gate, diagnosis.refused(unknown, ground.place))
+            return failed(gate, diagnosis.unknown_flags(unknown, ground.place))
         if gate.flags != gate.under(NO_FLAGS).flags:
             say(f"{gate.name}: flags in force: {gate.flags}")
         outcome = _run(ground, gate, toolchain, say)
@@ -181,7 +181,7 @@ class _Attempt:
 
 
 def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:
-    if strange := worktrees.leftovers(ground.git, ground.slot):
+    if strange := _written(ground):
         # Another gate wrote here, and others may still be at work: the next run begins with a clean tree.
         changed = diagnosis.changed_sources(strange, ground.place)
         return GateOutcome(gate.name, Verdict.FAILED, command=gate.typed).because(
@@ -194,7 +194,7 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
     attempt, attempts = _attempt(ground, gate, log, {}), 1
     if attempt.ended and attempt.done.returncode != gate.expects and diagnosis.is_compiler_crash(attempt.output):
         attempt, attempts = _attempt(ground, gate, log, {"RUSTC_WRAPPER": ""}), 2
-    written = worktrees.leftovers(ground.git, ground.slot)
+    written = _written(ground)
     digest = hashlib.sha256(attempt.log).hexdigest()
     cause = _cause(ground, gate, attempt, written)
     receipt = Receipt(
@@ -226,6 +226,15 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
     if attempt.ended or attempt.done.timed_out:
         log = keep(ground.git, ground.settings.sign, receipt, attempt.log, say)
     return replace(_judged(gate, attempt, receipt, cause), log=str(log))
+
+
+def _written(ground: Ground) -> tuple[str, ...]:
+    """Return the sources that were written to; a Cargo.lock that the commit does not have is none of them."""
+    paths = worktrees.leftovers(ground.git, ground.slot)
+    lock = str(PurePosixPath(ground.root, "Cargo.lock"))
+    if lock in paths and not ground.git.fact("ls-tree", ground.tree, "--", lock).text:
+        return tuple(path for path in paths if path != lock)
+    return paths
 
 
 def _lacked(gate: Gate, attempt: _Attempt, cause: Cause | None) -> str:

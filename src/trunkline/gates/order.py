@@ -35,6 +35,7 @@ class Order:
         say: told what a person should know beside the verdicts.
         starts: told when the first of them may begin.
         printed: told a gate's name and what it printed last, now and then, where it runs elsewhere.
+        foreseen: receives the gates that are known not to pass, before the first one runs; it may raise.
     """
 
     git: Git
@@ -47,6 +48,7 @@ class Order:
     say: Callable[[str], None]
     starts: Callable[[], None] = lambda: None
     printed: Callable[[str, str], None] = lambda _gate, _line: None
+    foreseen: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None
 
     @property
     def tree(self) -> Oid:

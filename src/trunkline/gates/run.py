@@ -19,10 +19,11 @@ from trunkline.domain.errors import OutsideFailed, UsageError
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import execute, proof, request
+from trunkline.gates import execute, preflight, proof, request
 from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.jobserver import inherited, pool
 from trunkline.gates.order import Executor, Order, Outcomes, not_run
+from trunkline.gates.refusal import Place
 from trunkline.kernel import proc
 from trunkline.kernel.logged import Logged, begin_logged
 
@@ -55,6 +56,7 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
     began: Callable[[str], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
     printed: Callable[[str, str], None] = lambda _gate, _line: None,
+    foreseen: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None,
 ) -> tuple[GateOutcome, ...]:
     """Run a stack's gates on a commit and return every verdict, in the gates' order.
 
@@ -68,6 +70,7 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
         began: told each gate's name as its session begins.
         say: told what a person should know beside the verdicts: receipts that are ignored.
         printed: told what a gate printed last, where it runs elsewhere.
+        foreseen: receives the gates that are known not to pass, before the first one runs; it may raise.
 
     Raises:
         UsageError: the commit has no Cargo workspace where `[gates] root` says.
@@ -75,7 +78,9 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
     """
     git = Git(top)
     gates = tuple(gate for gate in catalogue(settings) if not only or gate.name in only)
-    (found,) = run_orders([Order(git, commit, gates, settings, fresh, progress, began, say, printed=printed)])
+    (found,) = run_orders(
+        [Order(git, commit, gates, settings, fresh, progress, began, say, printed=printed, foreseen=foreseen)]
+    )
     return found
 
 
@@ -136,13 +141,16 @@ def _here(order: Order) -> Outcomes:
         if (slot.tree / ".gitmodules").is_file():
             order.say("the commit has submodules: they are not checked out for gates")
         tools = execute.tools_for(slot.tree, settings.root, sandbox=settings.sandbox)
-        found.update(_unavailable(order.gates, tools))
-        open_ = [gate for gate in order.gates if gate.name not in found]
         if known is not None:
-            found.update(_proven_now(known, open_, order.tree, slot, tools))
+            found.update(_proven_now(known, order.gates, order.tree, slot, tools))
+        missing = [gate for gate in order.gates if gate.name not in found]
+        place = Place(slot.tree, settings.root, slot.path / "target")
+        stopped = preflight.foreseen(missing, tools, place)
+        order.foreseen(tuple(stopped.values()))
+        found.update(stopped)
         for outcome in found.values():
             order.progress(outcome)
-        missing = [gate for gate in order.gates if gate.name not in found]
+        missing = [gate for gate in missing if gate.name not in found]
         if missing:
             toolchains = {gate.name: tools.toolchain(gate.argv) for gate in missing}
             asked = request.Request(
@@ -167,19 +175,14 @@ def _require_workspace(root: Path, settings: GateSettings) -> None:
         )
 
 
-def _unavailable(gates: Collection[Gate], tools: Tools) -> dict[str, GateOutcome]:
-    """Return the gates that cannot run here, without starting a nox for them."""
-    causes = ((gate, execute.missing(gate, tools)) for gate in gates)
-    return {gate.name: execute.unavailable(gate, cause) for gate, cause in causes if cause}
-
-
 def _proven_now(
     known: proof.Known, gates: Collection[Gate], tree: Oid, slot: worktrees.Slot, tools: Tools
 ) -> dict[str, GateOutcome]:
     """Return the gates that need not run again with the toolchains of now."""
     found, config = {}, cargo.outer_config(slot.tree)
     for gate in gates:
-        if proof.ran(known, gate, tree):
+        # Of a missing toolchain nothing is proven: there is none to compare with.
+        if proof.ran(known, gate, tree) and execute.missing(gate, tools) is None:
             query = proof.query_now(gate, tree, tools.toolchain(gate.argv), config)
             if outcome := proof.reusable(known, query, gate):
                 found[gate.name] = outcome

@@ -83,6 +83,7 @@ class Seen:
         foreseen: what a plan came to, by entry; taken only where the world is still the same.
         ahead: a question that was sent to GitHub already.
         surroundings: the toolchains and cargo's configuration on this machine.
+        accepted: gates that a person, asked while the task ran, accepted as unavailable.
     """
 
     snapshot: Snapshot | None = None
@@ -93,6 +94,7 @@ class Seen:
     foreseen: dict[PrNumber, object] = field(default_factory=dict)
     ahead: Ahead | None = None
     surroundings: Surroundings | None = None
+    accepted: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

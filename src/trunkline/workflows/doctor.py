@@ -262,7 +262,7 @@ def _ready(git: Git, stack: Stack, gate: Gate, tools: Tools) -> Finding:
     try:
         flags = execute.with_flags(gate, git.cwd, stack.gates.root).flags
     except FlagsUnknown as unknown:
-        cause = diagnosis.refused(unknown, Place(git.cwd, stack.gates.root))
+        cause = diagnosis.unknown_flags(unknown, Place(git.cwd, stack.gates.root))
         return Finding(about, f"{compiler}; it will fail: {cause.text}", Health.ILL, cause.fix)
     return Finding(about, f"{compiler}; {flags}" if flags else compiler)
 

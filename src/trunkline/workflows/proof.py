@@ -162,7 +162,7 @@ def accepted(context: Context, name: str, outcome: GateOutcome | None) -> bool:
     A gate that failed whenever it ran is never waived.
     """
     named = {
-        Verdict.UNAVAILABLE: context.options.accept_unavailable,
+        Verdict.UNAVAILABLE: context.options.accept_unavailable | context.seen.accepted,
         Verdict.FLAKY: context.options.accept_flaky,
     }
     return outcome is not None and name in named.get(outcome.verdict, ())

@@ -33,6 +33,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     outcomes = gate_commit(
         context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh,
         progress=watch.ended, began=watch.began, say=context.tell.progress, printed=watch.printed,
+        foreseen=lambda stopped: _refuse_first(context, stopped),
     )  # fmt: skip
     context.forget()  # minutes have passed: what follows looks again
     cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
@@ -80,18 +81,49 @@ def _listed(new: tuple[str, ...]) -> tuple[str, ...]:
     return (f"new dependencies since the base: {', '.join(new)}",) if new else ()
 
 
-def _failure(context: Context, wrong: list[GateOutcome]) -> CheckFailed:
-    lines = [
-        f"{outcome.gate} {outcome.verdict.value}" + (f": {outcome.diagnosis}" if outcome.diagnosis else "")
-        + (f"\n  log: {outcome.log}" if outcome.log else "")
-        for outcome in wrong
-    ]  # fmt: skip
-    first, task = wrong[0], f"invoke rebase --pr {context.entry.pr}"
+def _refuse_first(context: Context, stopped: tuple[GateOutcome, ...]) -> None:
+    """Stop before the first gate runs where some are known not to pass; a person may go on without those unavailable.
+
+    Raises:
+        CheckFailed: a gate will fail, or cannot run and was not accepted as unavailable.
+    """
+    wrong = [outcome for outcome in stopped if not settled(context, outcome.gate, outcome)]
+    if not wrong:
+        return
+    if all(outcome.verdict is Verdict.UNAVAILABLE for outcome in wrong):
+        names = ", ".join(outcome.gate for outcome in wrong)
+        reasons = "; ".join(dict.fromkeys(outcome.diagnosis for outcome in wrong))
+        if context.tell.ask(f"{names} cannot run here ({reasons}). Run the other gates, and land without {names}?"):
+            context.seen.accepted.update(outcome.gate for outcome in wrong)
+            return
+    raise _failure(context, wrong, "no gate was run, nothing was pushed")
+
+
+def _failure(context: Context, wrong: list[GateOutcome], then: str = "nothing was pushed") -> CheckFailed:
+    """Return the error for gates that did not pass, those with one cause together."""
+    tip, task = short(context.local_tip()), f"invoke rebase --pr {context.entry.pr}"
+    groups: dict[tuple[str, Verdict], list[GateOutcome]] = {}
+    for outcome in wrong:
+        groups.setdefault((outcome.cause_key or outcome.gate, outcome.verdict), []).append(outcome)
+    firsts = [group[0] for group in groups.values()]
     unavailable = ",".join(outcome.gate for outcome in wrong if outcome.verdict is Verdict.UNAVAILABLE)
-    alone = f"{first.again} -- --commit {short(context.local_tip())}"
+    ran = [outcome for outcome in firsts if outcome.log]
+    alone = [f"{outcome.again} -- --commit {tip}" for outcome in ran[:1]]
     again = f"{task} --accept-unavailable {unavailable}" if unavailable else "invoke continue"
+    names = ", ".join(outcome.gate for outcome in wrong)
     return CheckFailed(
-        f"{len(wrong)} gates did not pass on {short(context.local_tip())}; nothing was pushed",
-        why="\n".join(lines),
-        next_command=tuple(dict.fromkeys(part for part in (first.cure, alone, again) if part)),
+        f"{len(wrong)} gate{'s' if len(wrong) > 1 else ''} did not pass on {tip}: {names}; {then}",
+        why="\n".join(_explained(group) for group in groups.values()),
+        next_command=tuple(dict.fromkeys([*(each.cure for each in firsts if each.cure), *alone, again])),
     )
+
+
+def _explained(group: list[GateOutcome]) -> str:
+    """Return what is wrong with gates that have one cause: their names, the cause, the tool's own words, the logs."""
+    first = group[0]
+    head = f"{', '.join(outcome.gate for outcome in group)} {first.verdict.value}"
+    lines = [f"{head}: {first.diagnosis}" if first.diagnosis else head]
+    if first.quoted and first.quoted.removeprefix("error: ") not in first.diagnosis:
+        lines.append(f"  {first.quoted}")
+    lines += [f"  log: {outcome.log}" for outcome in group[:1] if outcome.log]
+    return "\n".join(lines)

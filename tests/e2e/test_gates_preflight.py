@@ -1,0 +1,142 @@
+"""What keeps gates from passing is found before anything is compiled, one cause for all gates that it stops."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from support.gating import FILES, LIB, Bench
+from support.repo import Repo
+from trunkline.domain.cause import CauseId
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.gates.run import gate_commit
+
+pytestmark = [pytest.mark.cargo, pytest.mark.skipif(shutil.which("cargo") is None, reason="Rust is not installed")]
+FIVE = ("build", "test", "clippy", "fmt", "doc")
+WORKSPACE = '[workspace]\nmembers = ["one", "nowhere"]\nresolver = "2"\n'
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Return a crate that passes the gates."""
+    repo = Repo.create(tmp_path / "repo")
+    repo.commit("start", dict(FILES))
+    return Bench(repo)
+
+
+def typed(command: str, bench: Bench) -> None:
+    """Type a command that an outcome has printed, at the top of the checkout."""
+    identity = {f"GIT_{who}_{what}": "x@invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=bench.repo.path, env={**os.environ, **identity, "CARGO_NET_OFFLINE": "true"},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def causes(outcomes: dict[str, GateOutcome]) -> dict[str, set[str]]:
+    """Return the gates that did not pass, by the key of their cause."""
+    found: dict[str, set[str]] = {}
+    for name, outcome in outcomes.items():
+        if outcome.verdict is not Verdict.PASSED:
+            found.setdefault(outcome.cause_key, set()).add(name)
+    return found
+
+
+def test_no_lock_file_in_the_commit(bench: Bench) -> None:
+    """One cause for all `--locked` gates, none of which runs; the others pass as they do in a clone."""
+    bench.repo.commit("no lock file", {"Cargo.lock": None, ".gitignore": "Cargo.lock\ntarget/\n"})
+    outcomes = bench.gate(*FIVE)
+    assert causes(outcomes) == {"lockfile-missing:Cargo.lock": {"build", "test", "doc"}}
+    assert outcomes["build"].diagnosis.startswith("there is no Cargo.lock in the commit, and --locked demands one")
+    assert outcomes["build"].log == ""
+    assert "cannot create the lock file" in outcomes["build"].quoted
+    typed(outcomes["build"].cure, bench)
+    assert causes(bench.gate("build")) == {}
+
+
+def test_gates_that_do_not_demand_a_lock_file(bench: Bench) -> None:
+    """`[gates] locked = false`: a workspace without Cargo.lock passes."""
+    bench.repo.commit("no lock file", {"Cargo.lock": None})
+    bench.settings = replace(bench.settings, locked=False)
+    outcomes = bench.gate("build", "doc")
+    assert causes(outcomes) == {}
+    assert "--locked" not in outcomes["build"].command
+
+
+def test_a_lock_file_that_is_out_of_date(bench: Bench) -> None:
+    """Named as that, and not as missing; what is printed brings it up to date."""
+    bench.repo.commit("version", {"Cargo.toml": FILES["Cargo.toml"].replace("0.1.0", "0.2.0")})
+    outcomes = bench.gate("build", "test")
+    assert causes(outcomes) == {"lockfile-outdated:Cargo.lock": {"build", "test"}}
+    typed(outcomes["build"].cure, bench)
+    bench.repo.commit("the lock file")
+    assert causes(bench.gate("build")) == {}
+
+
+def test_a_member_that_is_missing(bench: Bench) -> None:
+    """Five gates, one cause, in cargo's words; `cargo fmt` does not print its help."""
+    files = {name.replace("src/", "one/src/"): content for name, content in FILES.items() if name != "Cargo.toml"}
+    bench.repo.commit(
+        "member", {**files, "src/lib.rs": None, "one/Cargo.toml": FILES["Cargo.toml"], "Cargo.toml": WORKSPACE}
+    )
+    outcomes = bench.gate(*FIVE)
+    assert list(causes(outcomes).values()) == [set(FIVE)]
+    assert all(outcome.cause == CauseId.MANIFEST.value for outcome in outcomes.values())
+    assert "failed to read `nowhere/Cargo.toml`: No such file or directory" in outcomes["fmt"].diagnosis
+
+
+def test_a_broken_manifest_and_a_feature_that_no_member_has(bench: Bench) -> None:
+    """Each is one cause; without the feature, formatting is judged all the same."""
+    bench.repo.commit("no feature", {"Cargo.toml": FILES["Cargo.toml"].replace("cpu", "gpu")})
+    outcomes = bench.gate(*FIVE)
+    assert list(causes(outcomes).values()) == [{"build", "test", "clippy", "doc"}]
+    assert outcomes["build"].cause == CauseId.FEATURE.value
+    bench.repo.commit("broken", {"Cargo.toml": FILES["Cargo.toml"] + "\nwrong\n"})
+    outcomes = bench.gate(*FIVE)
+    assert list(causes(outcomes).values()) == [set(FIVE)]
+    assert outcomes["fmt"].diagnosis == "key with no value, expected `=` (Cargo.toml:9:6)"
+
+
+def test_one_broken_dependency_is_one_cause(bench: Bench) -> None:
+    """A crate of the workspace that does not compile fails four gates for one reason."""
+    manifest = f'{FILES["Cargo.toml"]}\n[dependencies]\nlow = {{ path = "low" }}\n\n[workspace]\nmembers = ["low"]\n'
+    low = '[package]\nname = "low"\nversion = "0.1.0"\n'
+    entry = f"[{low}\n".replace("[package]", "[package]]")
+    lock = FILES["Cargo.lock"].replace("[[package]]", f"{entry}[[package]]") + 'dependencies = [\n "low",\n]\n'
+    sources = {"low/Cargo.toml": low, "low/src/lib.rs": "fn f() { missing() }\n"}
+    bench.settings = replace(bench.settings, features=())
+    bench.repo.commit("broken", {"Cargo.toml": manifest, "Cargo.lock": lock, **sources})
+    outcomes = bench.gate("build", "test", "clippy")
+    assert causes(outcomes) == {"compile-error:low/src/lib.rs:1:10": {"build", "test", "clippy"}}
+
+
+def test_whoever_asks_can_refuse_before_anything_runs(bench: Bench) -> None:
+    """All that is known is told at once, and no gate begins when whoever asked refuses."""
+    bench.repo.commit("two", {"Cargo.toml": FILES["Cargo.toml"].replace("cpu", "gpu"), "src/lib.rs": LIB + "\n"})
+    bench.override("deny", run=("cargo", "not-installed"))
+    began: list[str] = []
+    told: list[GateOutcome] = []
+
+    class RefusedError(Exception):
+        pass
+
+    def refuse(stopped: tuple[GateOutcome, ...]) -> None:
+        told.extend(stopped)
+        raise RefusedError
+
+    with pytest.raises(RefusedError):
+        gate_commit(
+            bench.repo.path, bench.repo.head(), bench.settings, only=("build", "fmt", "deny"), began=began.append,
+            foreseen=refuse,
+        )  # fmt: skip
+    assert {(outcome.gate, outcome.verdict) for outcome in told} == {
+        ("build", Verdict.FAILED), ("deny", Verdict.UNAVAILABLE)
+    }  # fmt: skip
+    assert began == []
+    assert bench.receipts() == []

@@ -1,0 +1,86 @@
+"""What the gates step says when gates do not pass, and when it stops before the first one runs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from trunkline.domain.cause import Cause, CauseId
+from trunkline.domain.errors import CheckFailed
+from trunkline.domain.names import Oid
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.workflows.steps import gates
+
+TOOLCHAIN = Cause(
+    CauseId.TOOLCHAIN, "the toolchain 1.89.0 is not installed", "1.89.0", "rustup toolchain install 1.89.0"
+)
+LOCK = Cause(
+    CauseId.NO_LOCK, "there is no Cargo.lock in the commit", "Cargo.lock", "cargo generate-lockfile", "error: x"
+)
+
+
+def context(*, answer: bool | None = None, accepted: frozenset[str] = frozenset()) -> Any:
+    """Return as much of a context as the step looks at; `answer` is a person's, None: nobody is asked."""
+
+    def ask(_question: str) -> bool:
+        assert answer is not None, "nobody may be asked"
+        return answer
+
+    return SimpleNamespace(
+        tell=SimpleNamespace(ask=ask), entry=SimpleNamespace(pr=519), local_tip=lambda: Oid("a" * 40),
+        options=SimpleNamespace(accept_unavailable=accepted, accept_flaky=frozenset()),
+        seen=SimpleNamespace(accepted=set()),
+    )  # fmt: skip
+
+
+def unavailable(name: str) -> GateOutcome:
+    """Return a gate whose toolchain is missing."""
+    return GateOutcome(name, Verdict.UNAVAILABLE).because(TOOLCHAIN)
+
+
+def failed(name: str, log: str = "") -> GateOutcome:
+    """Return a gate that fails for want of a lock file."""
+    return GateOutcome(name, Verdict.FAILED, log=log).because(LOCK)
+
+
+def test_everything_that_is_missing_is_said_before_the_first_gate_runs() -> None:
+    """Both causes, each once with all its gates, how to fix them, and how to go on without what is unavailable."""
+    with pytest.raises(CheckFailed) as refused:
+        gates._refuse_first(context(), (failed("build"), unavailable("msrv"), failed("test")))
+    error = refused.value
+    assert error.what == "3 gates did not pass on aaaaaaa: build, msrv, test; no gate was run, nothing was pushed"
+    assert error.why.splitlines() == [
+        "build, test failed: there is no Cargo.lock in the commit",
+        "  error: x",
+        "msrv unavailable: the toolchain 1.89.0 is not installed",
+    ]
+    assert error.next_commands == (
+        "cargo generate-lockfile", "rustup toolchain install 1.89.0",
+        "invoke rebase --pr 519 --accept-unavailable msrv",
+    )  # fmt: skip
+
+
+def test_a_person_may_go_on_without_what_is_unavailable() -> None:
+    """Asked once; yes counts for the rest of the task, no refuses; what will fail is not asked about."""
+    there = context(answer=True)
+    gates._refuse_first(there, (unavailable("msrv"),))
+    assert there.seen.accepted == {"msrv"}
+    with pytest.raises(CheckFailed, match="1 gate did not pass on aaaaaaa: msrv; no gate was run"):
+        gates._refuse_first(context(answer=False), (unavailable("msrv"),))
+    with pytest.raises(CheckFailed):
+        gates._refuse_first(context(), (failed("build"),))
+
+
+def test_what_was_accepted_by_name_stops_nothing() -> None:
+    """`--accept-unavailable msrv`: nobody is asked."""
+    gates._refuse_first(context(accepted=frozenset({"msrv"})), (unavailable("msrv"),))
+
+
+def test_gates_with_one_cause_are_one_failure() -> None:
+    """Of gates that ran, one log and one command to run the first again."""
+    error = gates._failure(context(), [failed("build", "/logs/build.log"), failed("clippy", "/logs/clippy.log")])
+    assert error.why.count("there is no Cargo.lock") == 1
+    assert error.why.splitlines()[-1] == "  log: /logs/build.log"
+    assert 'nox -s "gates(build)" -- --commit aaaaaaa' in error.next_commands
