@@ -250,7 +250,7 @@ def test_what_is_not_recognised_is_quoted() -> None:
     """A tool of the repository's own: its last error line, else its last line; nothing is read into it."""
     for printed, expected in (
         ("something\nodd happened\n\n", "odd happened"),
-        ("error: failed to get `x`\nNo space left on device\n", "failed to get `x` No space left on device"),
+        ("error: failed to get `x`\nNo space left on device\n", "error: failed to get `x` No space left on device"),
         ("", "it printed nothing"),
     ):
         output = CargoOutput(structured=False)
