@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.adapters.answers import judged
-from trunkline.adapters.github import GitHub, Repository
-from trunkline.domain.errors import OutsideFailed, Transient, TrunklineError
+from trunkline.adapters import answers, listing, nodes, rules
+from trunkline.adapters.answers import judged, understood
+from trunkline.adapters.github import Edited, GitHub, Repository, _Merging
+from trunkline.domain.errors import NotSignedIn, OutsideFailed, Transient, TrunklineError, UsageError
 from trunkline.domain.names import pr_number
+from trunkline.gates.actions import _Job, _WorkflowRun
 from trunkline.kernel.proc import Completed
 
 KEYS = st.sampled_from(
@@ -35,7 +39,7 @@ def printed(body: bytes, *, status: int = 200, code: int = 0, headers: str = "")
 def read(tmp_path_factory: pytest.TempPathFactory, done: Completed) -> object:
     """Judge it, and read the stack's pull requests from it."""
     hub = GitHub(Repository("github.com", "octo", "tiny"), tmp_path_factory.getbasetemp())
-    return hub._snapshot(judged(done, partial=True), [pr_number(519)])
+    return hub._snapshot(answers.graphql(done, absent=True), [pr_number(519)])
 
 
 @given(body=JSON, status=st.sampled_from([200, 202, 403, 409, 422, 502]), code=st.sampled_from([0, 1]))
@@ -47,16 +51,125 @@ def test_any_json_is_an_answer_or_an_expected_failure(
         read(tmp_path_factory, printed(json.dumps(body).encode(), status=status, code=code))
 
 
+MISSING = {"type": "NOT_FOUND", "path": ["repository", "pr519"], "message": "Could not resolve to a PullRequest"}
+NO_REPOSITORY = {"type": "NOT_FOUND", "path": ["repository"], "message": "Could not resolve to a Repository"}
+TINY = {"nameWithOwner": "octo/tiny", "pr519": None}
+
+
+@pytest.mark.parametrize("errors", [[MISSING], [MISSING, {**NO_REPOSITORY, "path": ["viewer"]}]])
+def test_a_pull_request_is_absent_where_github_says_so(
+    tmp_path_factory: pytest.TempPathFactory, errors: list[object]
+) -> None:
+    """By a NOT_FOUND for exactly that path, which gh ends with exit code 1 for."""
+    body = {"data": {"repository": TINY}, "errors": errors}
+    seen: Any = read(tmp_path_factory, printed(json.dumps(body).encode(), code=1))
+    assert seen.pull_requests == {519: None}
+
+
+def test_a_repository_is_absent_where_github_says_so(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Exit 2, with GitHub's own words."""
+    body = {"data": {"repository": None}, "errors": [NO_REPOSITORY]}
+    with pytest.raises(UsageError, match="shows you no repository octo/tiny"):
+        read(tmp_path_factory, printed(json.dumps(body).encode(), code=1))
+
+
+HTML = b"<html><title>Blocked by the proxy</title></html>"
+BROKEN = {
+    "data is null": b'{"data": null}',
+    "data and errors are null": b'{"data": null, "errors": null}',
+    "no errors, and no data": b'{"errors": []}',
+    "the repository is null": b'{"data": {"repository": null}}',
+    "the repository is null, errors too": b'{"data": {"repository": null}, "errors": null}',
+    "the repository is null for another reason": json.dumps(
+        {"data": {"repository": None}, "errors": [{**NO_REPOSITORY, "path": ["viewer"]}]}
+    ).encode(),
+    "the pull request is null": json.dumps({"data": {"repository": TINY}}).encode(),
+    "the pull request is null, another is absent": json.dumps(
+        {"data": {"repository": TINY}, "errors": [{**MISSING, "path": ["repository", "pr520"]}]}
+    ).encode(),
+    "the pull request is not there": b'{"data": {"repository": {"nameWithOwner": "octo/tiny"}}}',
+    "errors that are no list": json.dumps({"data": {"repository": TINY}, "errors": 7}).encode(),
+    "cut off": b'{"data": {"repository": {"nameWithOwner": "octo/ti',
+    "empty": b"",
+    "a list": b"[]",
+    "a proxy's page": HTML,
+}
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_broken_answer_says_nothing_of_absence(
+    tmp_path_factory: pytest.TempPathFactory, body: bytes, code: int
+) -> None:
+    """Exit 6, and asked again."""
+    with pytest.raises(Transient):
+        read(tmp_path_factory, printed(body, code=code))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 409, 422, 500, 502, 503])
+@pytest.mark.parametrize("body", [HTML, b"", b"[]", b"null", b'{"message": 7}'])
+def test_a_status_without_githubs_own_words_is_not_githubs(status: int, body: bytes) -> None:
+    """A proxy that answers 404 knows nothing of repositories, one that answers 403 nothing of permissions."""
+    with pytest.raises(Transient) as caught:
+        judged(printed(body, status=status, code=1))
+    assert "GitHub" in caught.value.what
+
+
+SSO = "https://github.com/orgs/octo/sso?authorization_request=AAA"
+SAML_MESSAGE = "Resource protected by organization SAML enforcement. You must grant your OAuth token access."
+SAML = {
+    "REST with the address": (403, f"X-GitHub-SSO: required; url={SSO}\r\n", {"message": SAML_MESSAGE}, SSO),
+    "REST without": (403, "", {"message": SAML_MESSAGE}, "https://github.com/settings/tokens"),
+    "GraphQL with the address": (
+        200,
+        f"X-GitHub-SSO: required; url={SSO}\r\n",
+        {"data": {"repository": None}, "errors": [{"type": "FORBIDDEN", "message": SAML_MESSAGE}]},
+        SSO,
+    ),
+    "GraphQL by its extension": (
+        200,
+        "",
+        {"data": {"repository": None}, "errors": [{"extensions": {"saml_failure": True}, "message": "x"}]},
+        "https://github.com/settings/tokens",
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "headers", "body", "url"), SAML.values(), ids=SAML)
+def test_single_sign_on_is_told_with_its_address(status: int, headers: str, body: object, url: str) -> None:
+    """Exit 4, whatever else the answer looks like; the next command opens the page."""
+    done = printed(json.dumps(body).encode(), status=status, code=1, headers=headers)
+    for judge in (judged, answers.graphql):
+        with pytest.raises(NotSignedIn, match="SAML") as caught:
+            judge(done)
+        assert caught.value.next_commands == (f"python3 -m webbrowser {shlex.quote(url)}",)
+
+
+@given(body=JSON)
+def test_any_json_is_read_by_every_reader(body: Any) -> None:
+    """Pull requests, lists, rules, merges, edits: the value, or a failure of GitHub's."""
+    readers: tuple[Callable[[Any], object], ...] = (
+        lambda data: listing._page(data, "octo/tiny"), rules._read, nodes.pull_request, Edited.of, _Merging.of,
+        _WorkflowRun.of, _Job.of,
+    )  # fmt: skip
+    answer = answers._answer(printed(json.dumps(body).encode()))
+    for reader in readers:
+        with contextlib.suppress(Transient), understood(answer):
+            reader(body)
+
+
 @pytest.mark.parametrize(
-    "body",
+    "told",
     [
-        {"data": {"repository": {"nameWithOwner": "octo/tiny"}}, "errors": None},
-        {"data": {"repository": {"nameWithOwner": "octo/tiny"}}, "errors": 7},
+        {}, {"status": None}, {"status": "done"}, {"status": "merged"}, {"status": "merged", "details": {"sha": 7}},
+        {"status": "pending"}, {"status": "pending", "details": {"uuid": "../../user"}},
+        {"status": "pending", "details": {"uuid": "a\0b"}}, {"status": "failed", "details": "x"},
     ],
-)
-def test_errors_that_are_none_are_none(tmp_path_factory: pytest.TempPathFactory, body: Any) -> None:
-    """`"errors": null` is no error."""
-    assert read(tmp_path_factory, printed(json.dumps(body).encode()))
+)  # fmt: skip
+def test_an_answer_to_a_merge_that_is_none(told: dict[str, object]) -> None:
+    """No status, no commit, a request that is a path: GitHub's failure, and asked again."""
+    with pytest.raises(Transient), understood(answers._answer(printed(b"{}"))):
+        _Merging.of(told)
 
 
 @pytest.mark.parametrize("repository", ["a string", {"pr519": "a string"}, {"pr519": {"number": "x"}}])

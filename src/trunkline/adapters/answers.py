@@ -9,17 +9,20 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trunkline.domain.errors import NotSignedIn, OutsideFailed, Refused, Transient, TrunklineError, UsageError
+from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineError, UsageError
 from trunkline.kernel import proc
 
 _MINUTE = 60.0
 """What GitHub asks for where a rate limit names no time."""
 _USABLE = frozenset({200, 201, 202})
+_FIRST_REFUSAL = 400
+_SSO_SETTINGS = "https://github.com/settings/tokens"
 _EMPTY = 204  # HTTP No Content
 _NO_CREDENTIALS = 4  # gh's exit code when no credentials are configured at all
 
@@ -43,22 +46,31 @@ class Answer:
         found = self.body.get("errors") if isinstance(self.body, dict) else None
         return tuple(found) if isinstance(found, list) else ()
 
+    def absent(self, *path: str) -> bool:
+        """Say whether a GraphQL answer says that something does not exist; a null alone says nothing."""
+        return any(error_type(error) == "NOT_FOUND" and error.get("path") == list(path) for error in self.errors)
+
 
 @contextlib.contextmanager
 def understood(answer: Answer) -> Iterator[None]:
     """Turn what goes wrong while an answer is read into the failure that it is.
 
     Raises:
-        OutsideFailed: the answer is not what GitHub's schema says.
+        Transient: the answer is not what GitHub's schema says: cut off, or not GitHub's.
     """
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
-        raise OutsideFailed(
+    except (AttributeError, LookupError, TypeError, ValueError, UsageError) as error:
+        raise Transient(
             "GitHub's answer is not what its schema says",
             why=f"{type(error).__name__}: {error}",
             command=typed(answer.done),
+            next_command="gh api rate_limit",
         ) from error
+
+
+def _shown(error: object) -> str:
+    return str(error.get("message", error)) if isinstance(error, dict) else str(error)
 
 
 def messages(errors: Sequence[object]) -> str:
@@ -71,26 +83,45 @@ def error_type(error: object) -> str:
     return str(error.get("type", "")) if isinstance(error, dict) else ""
 
 
-def judged(done: proc.Completed, *, partial: bool = False, also: frozenset[int] = frozenset()) -> Answer:
-    """Return the answer of a `gh api --include` that ended, if it is usable.
+def judged(done: proc.Completed, *, also: frozenset[int] = frozenset()) -> Answer:
+    """Return the answer of a `gh api --include` of REST that ended, if it is usable: a JSON object, or no content.
 
     Args:
         done: the ended gh.
-        partial: GraphQL data beside errors is usable.
         also: further HTTP statuses whose answer is usable where it has `details`.
 
     Raises:
-        TrunklineError: it is not; of the kind that the status, the headers and the error types tell.
+        TrunklineError: it is not; of the kind that the status and the headers tell.
     """
     answer = _answer(done)
-    usable = answer.status in _USABLE and isinstance(answer.body, dict)
     if answer.status in also and isinstance(answer.body, dict) and "details" in answer.body:
         return answer
     if answer.status == _EMPTY and done.returncode == 0:
         return answer
-    if usable and (done.returncode == 0 or (partial and answer.body.get("data"))):
+    if answer.status in _USABLE and isinstance(answer.body, dict) and done.returncode == 0:
         return answer
     raise _failure(answer)
+
+
+def graphql(done: proc.Completed, *, absent: bool = False) -> Answer:
+    """Return the answer of a `gh api graphql --include` that ended, if it has data.
+
+    Args:
+        done: the ended gh.
+        absent: errors that only say that something does not exist are usable, beside data (`Answer.absent`).
+
+    Raises:
+        TrunklineError: it has none, or errors; of the kind that the status, the headers and the error types tell.
+    """
+    answer = _answer(done)
+    if answer.status not in _USABLE or not isinstance(answer.body, dict):
+        raise _failure(answer)
+    refused = [error for error in answer.errors if not (absent and error_type(error) == "NOT_FOUND")]
+    if refused or (done.returncode != 0 and not answer.errors):
+        raise _failure(answer)
+    if not isinstance(answer.body.get("data"), dict):
+        raise Transient("GitHub answered without data", why="no `data`, and no reason", command=typed(done))
+    return answer
 
 
 def _answer(done: proc.Completed) -> Answer:
@@ -110,7 +141,7 @@ def _failure(answer: Answer) -> TrunklineError:
     told = done.error_text or (str(answer.body.get("message", "")) if isinstance(answer.body, dict) else "")
     kind, what, following = _classified(answer, told)
     first = told.splitlines()[0] if told else f"exit code {done.returncode}"
-    why = "; ".join([first, *(str(error) for error in answer.errors)])
+    why = "; ".join([first, *(_shown(error) for error in answer.errors)])
     if issubclass(kind, Transient):
         return kind(
             what, why=why, command=typed(done), stderr=done.error_text, next_command=following,
@@ -144,15 +175,23 @@ def _limited(answer: Answer, told: str) -> bool:
 
 def _classified(answer: Answer, told: str) -> tuple[type[TrunklineError], str, str]:
     status = answer.status
-    if answer.done.returncode == _NO_CREDENTIALS or status == 401:  # noqa: PLR2004 -- HTTP Unauthorized
-        return NotSignedIn, "you are not signed in to GitHub", "gh auth login"
+    if (url := _sso(answer, told)) is not None:
+        what = "GitHub wants your token authorized for this organization (SAML single sign-on)"
+        return NotSignedIn, what, f"python3 -m webbrowser {shlex.quote(url or _SSO_SETTINGS)}"
+    not_signed_in = NotSignedIn, "you are not signed in to GitHub", "gh auth login"
+    if answer.done.returncode == _NO_CREDENTIALS:
+        return not_signed_in
     if _limited(answer, told):
         wait = _asked_wait(answer, told) or _MINUTE
         return Transient, f"GitHub's rate limit is reached; it asks to wait {wait:.0f} s", "gh api rate_limit"
     refused = _refused_by_graphql(answer)
     if refused:
         return refused
+    if status >= _FIRST_REFUSAL and not _is_githubs(answer):
+        return Transient, f"something between here and GitHub answered with status {status}", "gh api rate_limit"
     verdicts: dict[int, tuple[type[TrunklineError], str, str]] = {
+        400: (Refused, "GitHub refused the request", "invoke checklist"),
+        401: not_signed_in,
         403: (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
         404: (NotThere, "GitHub has no such thing, or does not show it to you", "gh auth status"),
         405: (Refused, "GitHub does not merge it", "gh pr view --web"),
@@ -160,6 +199,26 @@ def _classified(answer: Answer, told: str) -> tuple[type[TrunklineError], str, s
         422: (Refused, "GitHub refused the change", "invoke checklist"),
     }
     return verdicts.get(status, (Transient, "GitHub could not be reached or failed", "gh auth status"))
+
+
+def _is_githubs(answer: Answer) -> bool:
+    """Say whether a failure is GitHub's own: a JSON object with a message. A proxy's page is HTML."""
+    return isinstance(answer.body, dict) and isinstance(answer.body.get("message"), str)
+
+
+def _sso(answer: Answer, told: str) -> str | None:
+    """Return the address at which a token is authorized for an organization with SAML; None: it is not that.
+
+    Source: docs.github.com, "Authenticating with SAML single sign-on" (REST: `X-GitHub-SSO: required; url=URL`;
+    GraphQL: `extensions.saml_failure`).
+    """
+    header = answer.headers.get("x-github-sso", "")
+    if header.startswith("required"):
+        return header.partition("url=")[2].strip()
+    extensions = (error.get("extensions") for error in answer.errors if isinstance(error, dict))
+    if any(isinstance(each, dict) and each.get("saml_failure") for each in extensions) or "SAML enforcement" in told:
+        return ""
+    return None
 
 
 def _refused_by_graphql(answer: Answer) -> tuple[type[TrunklineError], str, str] | None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trunkline.adapters.answers import Answer, NotThere, error_type, judged, messages, typed, understood
+from trunkline.adapters import answers
+from trunkline.adapters.answers import Answer, NotThere, judged, messages, typed, understood
 from trunkline.adapters.nodes import ENTRY, MERGING, TRUNK, pull_request
 from trunkline.adapters.patience import pace, patiently, sleep
-from trunkline.domain.errors import OutsideFailed, Refused, Transient, TrunklineError, UsageError
+from trunkline.domain.errors import Refused, Transient, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid
 from trunkline.domain.snapshot import PullRequest, Snapshot
 from trunkline.kernel import proc
@@ -78,6 +79,51 @@ def repository_of(url: str) -> Repository:
 
 
 @dataclass(frozen=True)
+class Edited:
+    """A pull request's description, base and state, as GitHub has them after a change."""
+
+    body: str
+    base: str
+    state: str
+
+    @classmethod
+    def of(cls, held: Mapping[str, Any]) -> Edited:
+        """Return them from REST's pull request."""
+        body = held["body"]
+        if body is not None and not isinstance(body, str):
+            raise TypeError("the description is no text")
+        return cls(body or "", str(held["base"]["ref"]), str(held["state"]))
+
+
+_MERGE_STATES = frozenset({"pending", "merged", "enqueued", "failed"})
+
+
+@dataclass(frozen=True)
+class _Merging:
+    """An answer of merge-async: a state, and what belongs to it (OpenAPI description, merge-async)."""
+
+    status: str
+    commit: str = ""
+    message: str = ""
+    request: str = ""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> _Merging:
+        """Return it from REST's answer."""
+        status, details = str(told["status"]), dict(told.get("details") or {})
+        if status not in _MERGE_STATES:
+            raise ValueError(f"a merge that is {status!r}")
+        commit = str(oid(details["sha"])) if status == "merged" else ""
+        request = str(details["uuid"]) if status == "pending" else ""
+        if request and not _UUID.fullmatch(request):
+            raise ValueError(f"a merge request called {request!r}")
+        return cls(status, commit, str(details.get("message", "")), request)
+
+
+_UUID = re.compile(r"[0-9A-Za-z_-]{1,100}")
+
+
+@dataclass(frozen=True)
 class GitHub:
     """One repository on GitHub, asked through gh.
 
@@ -127,24 +173,25 @@ class GitHub:
         with self._begin(*_GRAPHQL, stdin=payload) as child:
             begun = [child]
 
-            def ask() -> Answer:
+            def ask() -> Snapshot:
                 done = begun.pop().finish() if begun else self._run(*_GRAPHQL, stdin=payload)
-                return judged(done, partial=True)
+                return self._snapshot(answers.graphql(done, absent=True), numbers)
 
-            yield lambda: self._snapshot(patiently(ask, tell=self.waiting), numbers)
+            yield lambda: patiently(ask, tell=self.waiting)
 
-    def rest(self, path: str, *more: str) -> Mapping[str, Any]:
-        """Read below `repos/OWNER/NAME/` and return the answer, a JSON object.
+    def rest(self, path: str, read: Callable[[Mapping[str, Any]], T], *more: str) -> T:
+        """Read below `repos/OWNER/NAME/` and return what `read` makes of the answer, a JSON object.
 
         Args:
             path: what follows.
+            read: takes what it needs; what it raises for another shape is GitHub's failure, and read again.
             *more: further arguments of `gh api`.
 
         Raises:
             NotThere: there is no such thing.
-            OutsideFailed: GitHub or the network failed, after retries.
+            OutsideFailed: GitHub or the network failed, after retries, or the answer cannot be read.
         """
-        return dict(patiently(lambda: self._api(self._path(path), *more, stdin=b""), tell=self.waiting).body)
+        return patiently(lambda: self._read(path, read, *more), tell=self.waiting)
 
     def post(self, path: str, fields: Mapping[str, Any], *, arrived: Callable[[], bool]) -> None:
         """Write below `repos/OWNER/NAME/`.
@@ -178,9 +225,13 @@ class GitHub:
             TrunklineError: GitHub answered with errors.
         """
         payload = json.dumps({"query": query, "variables": dict(variables)}).encode()
-        answer = patiently(lambda: judged(self._run(*_GRAPHQL, stdin=payload)), tell=self.waiting)
-        with understood(answer):
-            return read(answer.body["data"])
+
+        def ask() -> T:
+            answer = answers.graphql(self._run(*_GRAPHQL, stdin=payload))
+            with understood(answer):
+                return read(answer.body["data"])
+
+        return patiently(ask, tell=self.waiting)
 
     def set_draft(self, pr: PullRequest, *, draft: bool) -> PullRequest:
         """Mark a pull request ready for review, or a draft again, and return it as GitHub now has it.
@@ -201,7 +252,7 @@ class GitHub:
 
         def write() -> PullRequest:
             pace()
-            answer = judged(self._run(*_GRAPHQL, stdin=payload))
+            answer = answers.graphql(self._run(*_GRAPHQL, stdin=payload))
             with understood(answer):
                 return pull_request(answer.body["data"][name]["pullRequest"])
 
@@ -212,8 +263,8 @@ class GitHub:
 
         return self._insist(write, written)
 
-    def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> Mapping[str, Any]:
-        """Change `body`, `base` or `state` of a pull request and return it as GitHub now has it.
+    def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> Edited:
+        """Change `body`, `base` or `state` of a pull request and return these as GitHub now has them.
 
         REST: one request instead of gh pr edit's three, and gh before 2.82 fails there on classic projects.
 
@@ -226,19 +277,17 @@ class GitHub:
         Raises:
             Refused: GitHub does not take the change (422): a closed pull request, a base that is not there.
         """
-        path = self._path(f"pulls/{number}")
+        path = f"pulls/{number}"
 
-        def write() -> Mapping[str, Any]:
-            answer = self._api("-X", "PATCH", path, "--input", "-", stdin=json.dumps(fields).encode())
-            return dict(answer.body)
+        def write() -> Edited:
+            stdin = json.dumps(fields).encode()
+            return self._read(path, Edited.of, "-X", "PATCH", "--input", "-", stdin=stdin)
 
-        def written() -> Mapping[str, Any] | None:
-            held = self._pull(number)
-            now = {"body": held.get("body") or "", "base": (held.get("base") or {}).get("ref")}
-            now["state"] = held.get("state")
-            if all(now[name] == value for name, value in fields.items()):
+        def written() -> Edited | None:
+            held = self._read(path, Edited.of)
+            if all(getattr(held, name) == value for name, value in fields.items()):
                 return held
-            if seen_body is not None and now["body"] != seen_body:
+            if seen_body is not None and held.body != seen_body:
                 raise Refused(
                     f"the description of #{number} was edited at the same moment",
                     why="a write of ours failed, and what stands there now is neither what we saw nor what we wrote",
@@ -261,21 +310,23 @@ class GitHub:
 
         def written() -> bool | None:
             try:
-                held = self._api(self._path(f"git/ref/heads/{branch}"), stdin=b"").body
+                held = self._read(f"git/ref/heads/{branch}", lambda body: str(body["object"]["sha"]))
             except NotThere:
                 return None
-            return True if held["object"]["sha"] == tip else None
+            return True if held == tip else None
 
         self._insist(lambda: bool(self._api("-X", "POST", path, "--input", "-", stdin=stdin).body), written)
 
     def statuses(self, commit: Oid) -> dict[str, tuple[str, str]]:
         """Return the newest status of each context of a commit: (state, description)."""
-        answer = self._api(self._path(f"commits/{commit}/status"), stdin=b"")
-        with understood(answer):
+
+        def read(body: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
             return {
                 str(each["context"]): (str(each["state"]), str(each.get("description") or ""))
-                for each in answer.body["statuses"]
+                for each in body["statuses"]
             }
+
+        return self.rest(f"commits/{commit}/status", read)
 
     def set_status(self, commit: Oid, name: str, told: str) -> None:
         """Write a commit status that says success; the same twice is one, for whoever looks.
@@ -293,14 +344,17 @@ class GitHub:
 
         Only REST tells (preview since 2026-07-30; OpenAPI description, pull-request-stack).
         """
-        stack = self._pull(number).get("stack")
-        return str(stack.get("number", "?")) if isinstance(stack, dict) else ""
+
+        def read(body: Mapping[str, Any]) -> str:
+            stack = body.get("stack")
+            return str(stack.get("number", "?")) if isinstance(stack, dict) else ""
+
+        return self.rest(f"pulls/{number}", read)
 
     def merge_methods(self) -> tuple[str, ...]:
         """Return the merge methods that the repository's settings allow, as REST names them, in GitHub's order."""
-        held = self._api(f"repos/{self.repository.slug}", stdin=b"").body
         allowed = {"merge": "allow_merge_commit", "squash": "allow_squash_merge", "rebase": "allow_rebase_merge"}
-        return tuple(name for name, key in allowed.items() if held.get(key, True))
+        return self.rest("", lambda held: tuple(name for name, key in allowed.items() if held.get(key, True)))
 
     def merge(self, number: PrNumber, *, head: Oid, method: str, title: str = "") -> str:
         """Merge a pull request, if its head is still `head`, and return its merge commit; "": a merge queue has it.
@@ -313,43 +367,36 @@ class GitHub:
             Transient: it did not end in time; whether it merged must be looked at.
         """
         fields = {"sha": str(head), "merge_method": method, **({"commit_title": title} if title else {})}
-        path = self._path(f"pulls/{number}/merge")
+        path = f"pulls/{number}/merge"
+        put = ("-X", "PUT", "--input", "-")
         stdin = json.dumps(fields).encode()
 
-        def ask() -> Mapping[str, Any]:
+        def ask() -> _Merging:
             # Pinned to a head, asking again is safe: 409 says that our first request still runs.
-            done = self._run("-X", "PUT", f"{path}-async", "--input", "-", stdin=stdin)
-            return dict(judged(done, also=frozenset({409})).body)
+            return self._read(f"{path}-async", _Merging.of, *put, stdin=stdin, also=frozenset({400, 409}))
 
         try:
             told = patiently(ask, tell=self.waiting)
         except NotThere:
-            return str(self._api("-X", "PUT", path, "--input", "-", stdin=stdin).body["sha"])
+            return self._read(path, lambda body: oid(body["sha"]), *put, stdin=stdin)
         return self._merged(path, number, told)
 
-    def _merged(self, path: str, number: PrNumber, told: Mapping[str, Any]) -> str:
+    def _merged(self, path: str, number: PrNumber, told: _Merging) -> str:
         """Poll an asynchronous merge until it has ended."""
         for pause in _POLLS:
-            details = told.get("details") or {}
-            if told["status"] == "merged":
-                return str(details["sha"])
-            if told["status"] == "enqueued":
+            if told.status == "merged":
+                return told.commit
+            if told.status == "enqueued":
                 return ""
-            if told["status"] == "failed":
+            if told.status == "failed":
                 raise Refused(
                     f"GitHub did not merge #{number}",
-                    why=str(details.get("message", "")),
+                    why=told.message,
                     next_command=("invoke continue", f"gh pr view {number} --web"),
                 )
             sleep(pause)
-            told = self._poll(f"{path}-async/{details['uuid']}")
+            told = self.rest(f"{path}-async/{told.request}", _Merging.of)
         raise Transient(f"the merge of #{number} did not end in time", next_command="invoke continue")
-
-    def _poll(self, path: str) -> Mapping[str, Any]:
-        return dict(patiently(lambda: self._api(path, stdin=b""), tell=self.waiting).body)
-
-    def _pull(self, number: PrNumber) -> Mapping[str, Any]:
-        return dict(self._api(self._path(f"pulls/{number}"), stdin=b"").body)
 
     def _insist(self, write: Callable[[], T], written: Callable[[], T | None]) -> T:
         """Write; after a failure that may pass, read first whether the write arrived, and only then repeat it."""
@@ -365,21 +412,23 @@ class GitHub:
         return patiently(attempt, tell=self.waiting)
 
     def _snapshot(self, answer: Answer, numbers: Sequence[PrNumber]) -> Snapshot:
+        """Return the pull requests of an answer; only what GitHub says does not exist is absent."""
         with understood(answer):
-            data = answer.body.get("data") or {}
-            repository = data.get("repository")
-        if repository is None:
+            data = answer.body["data"]
+            repository = data["repository"]
+        if repository is None and answer.absent("repository"):
             raise self._no_repository(answer)
-        if unexpected := [error for error in answer.errors if error_type(error) != "NOT_FOUND"]:
-            raise OutsideFailed(
-                "GitHub answered the stack's query with errors", why=messages(unexpected), command=typed(answer.done)
-            )
         with understood(answer):
-            found = {n: pull_request(node) if (node := repository.get(f"pr{n}")) else None for n in numbers}
+            pulls: dict[PrNumber, PullRequest | None] = {}
+            for number in numbers:
+                node = repository[f"pr{number}"]
+                if node is None and not answer.absent("repository", f"pr{number}"):
+                    raise ValueError(f"pull request {number} is null, without a reason")
+                pulls[number] = None if node is None else pull_request(node)
             viewer = str((data.get("viewer") or {}).get("login", ""))
             tip = (repository.get("trunk") or {}).get("target")
             trunk = oid(tip["oid"]) if tip else None
-            return Snapshot(found, viewer, str(repository["nameWithOwner"]), trunk)
+            return Snapshot(pulls, viewer, str(repository["nameWithOwner"]), trunk)
 
     def _no_repository(self, answer: Answer) -> TrunklineError:
         return UsageError(
@@ -391,6 +440,19 @@ class GitHub:
 
     def _api(self, *args: str, stdin: bytes) -> Answer:
         return judged(self._run(*args, stdin=stdin))
+
+    def _read(
+        self,
+        path: str,
+        read: Callable[[Mapping[str, Any]], T],
+        *more: str,
+        stdin: bytes = b"",
+        also: frozenset[int] = frozenset(),
+    ) -> T:
+        """Return what `read` makes of one answer below `repos/OWNER/NAME/`."""
+        answer = judged(self._run(self._path(path), *more, stdin=stdin), also=also)
+        with understood(answer):
+            return read(answer.body)
 
     def _run(self, *args: str, stdin: bytes) -> proc.Completed:
         with self._begin(*args, stdin=stdin) as child:
@@ -410,4 +472,4 @@ class GitHub:
         return env
 
     def _path(self, tail: str) -> str:
-        return f"repos/{self.repository.slug}/{tail}"
+        return f"repos/{self.repository.slug}/{tail}".removesuffix("/")

@@ -76,8 +76,8 @@ def list_pull_requests(github: GitHub) -> Listing:
 
 def _page(data: Mapping[str, Any], slug: str) -> tuple[Listing, str]:
     """Return what one page holds, and where the next one begins; "": there is none."""
-    repository = data["repository"] or {}
-    if repository.get("defaultBranchRef") is None:
+    repository = data["repository"]
+    if repository["defaultBranchRef"] is None:
         return Listing("", (), ()), ""
     nodes = repository["pullRequests"]
     merged = tuple(_merged(node) for node in (repository.get("merged") or {"nodes": ()})["nodes"])

@@ -6,6 +6,7 @@ when the run has ended. A run that goes on when we stop is joined by whoever ask
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import tempfile
@@ -101,6 +102,41 @@ def _asked_toolchain(gate: Gate) -> str:
     return next((part for part in gate.argv[1:2] if part.startswith("+")), "")
 
 
+_COMPLETED = "completed"
+
+
+@dataclass(frozen=True)
+class _WorkflowRun:
+    """A workflow run, as REST has it."""
+
+    number: int
+    title: str
+    status: str
+    url: str
+
+    @classmethod
+    def of(cls, run: Mapping[str, Any]) -> _WorkflowRun:
+        """Return it from REST's JSON."""
+        return cls(int(run["id"]), str(run["display_title"]), str(run["status"]), str(run["html_url"]))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A job of a workflow run, as REST has it; it has no conclusion while it runs."""
+
+    number: int
+    name: str
+    status: str
+    conclusion: str
+    url: str
+
+    @classmethod
+    def of(cls, job: Mapping[str, Any]) -> _Job:
+        """Return it from REST's JSON."""
+        conclusion = str(job["conclusion"] or "")
+        return cls(int(job["id"]), str(job["name"]), str(job["status"]), conclusion, str(job["html_url"]))
+
+
 @dataclass
 class _Run:
     """One run of the workflow.
@@ -143,8 +179,8 @@ class _Run:
                 why=f"it is dispatched from {order.settings.trunk}, and must be there",
                 next_command=_WRITE,
             ) from missing
-        order.say(f"gates of {short(order.commit)} run on GitHub Actions: {run['html_url']}")
-        self.number = int(run["id"])
+        order.say(f"gates of {short(order.commit)} run on GitHub Actions: {run.url}")
+        self.number = run.number
 
     def look(self) -> bool:
         """Collect each gate whose job has ended; say whether all have."""
@@ -158,8 +194,8 @@ class _Run:
         """Cancel the run and take the commit back."""
         try:
             for run in self._runs() if self.lent else ():
-                if run["status"] != "completed":
-                    self.github.post(f"actions/runs/{run['id']}/cancel", {}, arrived=lambda: False)
+                if run.status != _COMPLETED:
+                    self.github.post(f"actions/runs/{run.number}/cancel", {}, arrived=lambda: False)
         except NotThere:
             pass  # there is no such workflow
         except TrunklineError as error:
@@ -178,21 +214,22 @@ class _Run:
         digest = hashlib.sha256(f"{self.order.commit} {names} {self.order.fresh}".encode()).hexdigest()[:12]
         return f"gates of {short(self.order.commit)} ({digest})"
 
-    def _runs(self) -> tuple[Mapping[str, Any], ...]:
+    def _runs(self) -> tuple[_WorkflowRun, ...]:
         path = f"actions/workflows/{WORKFLOW}/runs?event=workflow_dispatch&per_page=50"
-        return tuple(run for run in self.github.rest(path)["workflow_runs"] if run["display_title"] == self.title)
+        runs = self.github.rest(path, lambda body: tuple(_WorkflowRun.of(each) for each in body["workflow_runs"]))
+        return tuple(run for run in runs if run.title == self.title)
 
-    def _going(self) -> Mapping[str, Any] | None:
-        going = next((run for run in self._runs() if run["status"] != "completed"), None)
+    def _going(self) -> _WorkflowRun | None:
+        going = next((run for run in self._runs() if run.status != _COMPLETED), None)
         if going is not None:
             self.order.say("a run of the same gates is under way")
         return going
 
-    def _dispatched(self) -> Mapping[str, Any]:
-        seen = {run["id"] for run in self._runs()}
+    def _dispatched(self) -> _WorkflowRun:
+        seen = {run.number for run in self._runs()}
 
-        def new() -> Mapping[str, Any] | None:
-            return next((run for run in self._runs() if run["id"] not in seen), None)
+        def new() -> _WorkflowRun | None:
+            return next((run for run in self._runs() if run.number not in seen), None)
 
         names = json.dumps([gate.name for gate in self.gates])
         inputs = {"commit": str(self.order.commit), "gates": names, "run": self.title}
@@ -214,13 +251,14 @@ class _Run:
         raise OutsideFailed("GitHub took the dispatch, and shows no run of it", next_command="invoke continue")
 
     def _collect(self, number: int) -> None:
-        ended = self.github.rest(f"actions/runs/{number}")["status"] == "completed"
-        jobs = self.github.rest(f"actions/runs/{number}/jobs?per_page=100")["jobs"]
+        ended = self.github.rest(f"actions/runs/{number}", _WorkflowRun.of).status == _COMPLETED
+        path = f"actions/runs/{number}/jobs?per_page=100"
+        jobs = self.github.rest(path, lambda body: tuple(_Job.of(each) for each in body["jobs"]))
         for gate, job in self._open(jobs):
-            if job["status"] == "in_progress" and gate.name not in self.begun:
+            if job.status == "in_progress" and gate.name not in self.begun:
                 self.begun.add(gate.name)
                 self.order.began(gate.name)
-            if job["status"] == "completed":
+            if job.status == _COMPLETED:
                 self._ended(gate, self._collected(number, gate, job))
         if ended:
             why = self._why_not(jobs)
@@ -228,8 +266,8 @@ class _Run:
                 if gate.name not in self.found:
                     self._ended(gate, not_run(gate, why))
 
-    def _open(self, jobs: list[Mapping[str, Any]]) -> Iterator[tuple[Gate, Mapping[str, Any]]]:
-        named = {str(job["name"]): job for job in jobs}
+    def _open(self, jobs: tuple[_Job, ...]) -> Iterator[tuple[Gate, _Job]]:
+        named = {job.name: job for job in jobs}
         for gate in self.gates:
             if gate.name in named and gate.name not in self.found:
                 yield gate, named[gate.name]
@@ -238,7 +276,7 @@ class _Run:
         self.found[gate.name] = outcome
         self.order.progress(outcome)
 
-    def _collected(self, number: int, gate: Gate, job: Mapping[str, Any]) -> GateOutcome:
+    def _collected(self, number: int, gate: Gate, job: _Job) -> GateOutcome:
         brought = self._brought(number, gate)
         if brought is None:
             return not_run(gate, self._told(job))
@@ -250,7 +288,8 @@ class _Run:
     def _brought(self, number: int, gate: Gate) -> Brought | None:
         """Return what a gate's job left; None: nothing."""
         name = f"receipt-{gate.name}"
-        if not self.github.rest(f"actions/runs/{number}/artifacts?name={name}")["artifacts"]:
+        path = f"actions/runs/{number}/artifacts?name={name}"
+        if not self.github.rest(path, lambda body: len(body["artifacts"])):
             return None
         with tempfile.TemporaryDirectory(prefix="trunkline-") as folder:
             if not self.github.download(number, name, Path(folder)):
@@ -261,20 +300,23 @@ class _Run:
                 )
             return _read(Path(folder), gate)
 
-    def _why_not(self, jobs: list[Mapping[str, Any]]) -> str:
+    def _why_not(self, jobs: tuple[_Job, ...]) -> str:
         """Say why a run ended before a gate had a job."""
-        wrong = next((job for job in jobs if job["conclusion"] not in {"success", None}), None)
+        wrong = next((job for job in jobs if job.conclusion not in {"success", ""}), None)
         return self._told(wrong) if wrong else "the run ended without it"
 
-    def _told(self, job: Mapping[str, Any]) -> str:
+    def _told(self, job: _Job) -> str:
         """Say why a job has no verdict: GitHub's own annotation, else where to read."""
         filtered = ("--jq", "{annotations: .}")  # a list by itself
-        try:
-            notes = self.github.rest(f"check-runs/{job['id']}/annotations", *filtered)["annotations"]
-        except TrunklineError:
-            notes = []
-        told = next((str(note["message"]) for note in notes if note["annotation_level"] == "failure"), "")
-        return f"its job {job['name']} ended ({job['conclusion']}): {told or job['html_url']}"
+
+        def read(body: Mapping[str, Any]) -> str:
+            failures = (each for each in body["annotations"] if each["annotation_level"] == "failure")
+            return next((str(each["message"]) for each in failures), "")
+
+        told = ""
+        with contextlib.suppress(TrunklineError):
+            told = self.github.rest(f"check-runs/{job.number}/annotations", read, *filtered)
+        return f"its job {job.name} ended ({job.conclusion}): {told or job.url}"
 
 
 def _read(folder: Path, gate: Gate) -> Brought | None:

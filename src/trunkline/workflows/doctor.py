@@ -226,8 +226,7 @@ def _account(github: GitHub) -> Iterator[Finding]:
     repository = github.repository
 
     def account(data: Mapping[str, Any]) -> tuple[str, str, bool]:
-        held = data.get("repository") or {}
-        login = (data.get("viewer") or {}).get("login", "nobody")
+        held, login = data["repository"], str(data["viewer"]["login"])
         return login, str(held.get("viewerPermission") or "no permission"), bool(held.get("isArchived"))
 
     variables = {"owner": repository.owner, "name": repository.name}

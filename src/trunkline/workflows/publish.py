@@ -145,7 +145,7 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
     """
     context.tell.command(f"gh pr edit {number} --base {base}")
     try:
-        held = (context.github.edit(number, base=base).get("base") or {}).get("ref")
+        held = context.github.edit(number, base=base).base
     except Refused as refused:
         stack = context.github.native_stack(number)
         if not stack:

@@ -154,7 +154,7 @@ def restore_note(context: Context, acting: Acting, change: Change) -> Outcome:
     body = put_back(pr.body, wanted)
     acting.intend(context.entry, body=pr.body, body_after=body)
     context.tell.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
-    if context.github.edit(pr.number, seen_body=pr.body, body=body).get("body") != body:
+    if context.github.edit(pr.number, seen_body=pr.body, body=body).body != body:
         raise OutsideFailed(
             f"#{pr.number}'s description did not come back as written",
             why="somebody may have edited it at the same moment",

@@ -52,7 +52,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
         return Outcome("note", "says so already", Mark.NOTHING, published, data={"commit": tip, "changed": False})
     acting.intend(context.entry, body=pr.body, body_after=body)
     context.tell.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
-    written = context.github.edit(pr.number, seen_body=pr.body, body=body).get("body")
+    written = context.github.edit(pr.number, seen_body=pr.body, body=body).body
     if written != body:
         raise OutsideFailed(
             f"#{pr.number}'s description did not come back as written",
