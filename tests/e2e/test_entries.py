@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from support.landing import Landing
+from trunkline.domain.names import Oid
 
 pytestmark = pytest.mark.gh
 
@@ -72,8 +73,8 @@ def test_a_squash_that_trunk_reverted_is_warned_of(landing: Landing) -> None:
     assert "src/arena.rs" not in landing.clone.git("ls-tree", "-r", "--name-only", "feat/two")
 
 
-def test_signed_commits_are_not_stripped_silently(landing: Landing) -> None:
-    """An own commit with a signature, and a git that does not sign: exit 5, and how to sign (fault 14)."""
+def push_signed(landing: Landing) -> Oid:
+    """Give #519's only commit a signature, as GitHub's web interface does, and push it; return it."""
     push_to_two(landing)
     raw = landing.author.git("cat-file", "commit", "feat/two")
     head, _, message = raw.partition("\n\n")
@@ -83,8 +84,29 @@ def test_signed_commits_are_not_stripped_silently(landing: Landing) -> None:
     )
     landing.author.git("reset", "--quiet", "--hard", signed)
     landing.push_as_author("feat/two", force=True)
-    ran = landing.invoke("rebase", "--pr", "519")
+    return landing.author.head()
+
+
+def test_a_signature_that_cannot_be_made_again_is_dropped_and_named(landing: Landing) -> None:
+    """As `git rebase` does: a web signature is nobody's key here. It is said, in JSON too (fault 14)."""
+    signed = push_signed(landing)
+    ran = landing.invoke("onto", "--pr", "519", "--json")
+    assert ran.code == 0, ran.err
+    (step,) = ran.json["steps"]
+    assert step["data"]["unsigned"] == [signed]
+    assert any("signature dropped" in line for line in step["details"])
+
+
+def test_required_signatures_are_refused_with_the_commits_named(landing: Landing) -> None:
+    """`[rebase] signatures = "require"`: exit 5, which commits, and how to sign."""
+    push_signed(landing)
+    file = landing.clone.path / "stack.toml"
+    file.write_text(file.read_text().replace("[gates]", '[rebase]\nsignatures = "require"\n\n[gates]', 1))
+    before = landing.world()
+    ran = landing.invoke("onto", "--pr", "519")
     assert (ran.code, ran.err.rstrip().splitlines()[-1]) == (5, "next: git config commit.gpgSign true")
+    assert "#519 feat/two: 1 commit would lose the signature" in ran.err
+    assert landing.world() == before
 
 
 def test_the_entry_is_that_of_the_branch_checked_out(landing: Landing) -> None:

@@ -17,6 +17,7 @@ from trunkline.domain.stack import (
     LandSettings,
     NoteSettings,
     PublishSettings,
+    RebaseSettings,
     Stack,
 )
 
@@ -32,6 +33,7 @@ def stacks(data: Mapping[str, Any]) -> tuple[Stack, ...]:
         "gates": _gates(data.get("gates", {}), remote=remote, trunk=trunk),
         "land": LandSettings(**_typed(data.get("land", {}))),
         "publish": PublishSettings(**_typed(data.get("publish", {}))),
+        "rebase": RebaseSettings(**_typed(data.get("rebase", {}))),
         "note": NoteSettings(**_typed(data.get("note", {}))),
         **{key: data[key] for key in ("rerere", "lockfile") if key in data},
     }

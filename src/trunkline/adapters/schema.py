@@ -232,6 +232,21 @@ class LandTable(_Table):
     wait: Annotated[_Seconds, Field(description="Seconds to wait for GitHub without --watch.")] = LAND.wait
 
 
+class RebaseTable(_Table):
+    """How own commits are replayed."""
+
+    sign: Annotated[
+        bool, Field(description="Sign replayed commits even where `commit.gpgSign` does not ask for it.")
+    ] = False
+    signatures: Annotated[
+        Literal["drop", "require"],
+        Field(
+            description="Where a signed commit would be replayed unsigned: drop: leave the signature out and say so,"
+            " as `git rebase` does. require: refuse."
+        ),
+    ] = "drop"
+
+
 class PublishTable(_Table):
     """What is published beside the reviewer note."""
 
@@ -277,6 +292,7 @@ class StackFile(_Table):
     gates: GatesTable = GatesTable()
     land: LandTable = LandTable()
     publish: PublishTable = PublishTable()
+    rebase: RebaseTable = RebaseTable()
     note: NoteTable = NoteTable()
     entry: Annotated[list[EntryTable], Field(description="The entries, bottom first.")] = []
     stack: Annotated[list[StackTable], Field(description="Several stacks; then there is no top-level entry.")] = []

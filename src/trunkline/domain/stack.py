@@ -108,6 +108,19 @@ class LandSettings:
 
 
 @dataclass(frozen=True)
+class RebaseSettings:
+    """The `[rebase]` table.
+
+    Attributes:
+        sign: sign replayed commits even where git's configuration does not ask for it.
+        signatures: drop: a signed commit may be replayed unsigned, which is said; require: that is refused.
+    """
+
+    sign: bool = False
+    signatures: str = "drop"
+
+
+@dataclass(frozen=True)
 class PublishSettings:
     """The `[publish]` table.
 
@@ -146,6 +159,7 @@ class Stack:
     gates: GateSettings = field(default_factory=GateSettings)
     land: LandSettings = field(default_factory=LandSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
+    rebase: RebaseSettings = field(default_factory=RebaseSettings)
     note: NoteSettings = field(default_factory=NoteSettings)
     rerere: bool = False
     lockfile: str = "regenerate"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from trunkline.adapters import lockfile, replay
 from trunkline.domain import fork_point
-from trunkline.domain.commits import Commit
+from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.fork_point import CommitClass, InvalidForkPointError, Ownership
 from trunkline.domain.names import Oid, oid, short
@@ -35,6 +38,7 @@ class Work:
         own: the entry's own commits, oldest first.
         base_name: the base as people write it.
         notes: what else is to be told.
+        unsigned: own commits whose signature is dropped.
     """
 
     tip: Oid
@@ -46,6 +50,7 @@ class Work:
     own: tuple[Commit, ...]
     base_name: str
     notes: tuple[str, ...] = field(default=())
+    unsigned: tuple[Oid, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return the work as journal values."""
@@ -59,6 +64,7 @@ class Work:
             "own": [commit.oid for commit in self.own],
             "base_name": self.base_name,
             "notes": list(self.notes),
+            "unsigned": list(self.unsigned),
         }
 
 
@@ -143,14 +149,14 @@ def foresee(context: Context) -> Foreseen:
     """Decide, and replay in memory.
 
     Raises:
-        Refused: see `decide`; or a signature would be lost.
+        Refused: see `decide`; or a signature would be lost that stack.toml requires.
     """
     work, drop = decide(context), context.options.drop_emptied
     if work.fork == work.base and not (drop and replay.empty(context.git, work.own)):
         done = replay.Replay(work.tip, ())
     else:
-        sign = replay.signs(context.git)
-        _refuse_unsigned(work, sign=sign)
+        sign = signing(context)
+        work = _without_signatures(context, work, sign=sign)
         by = replay.committer(context.git)
         done = replay.replay(
             context.git, work.own, work.base, by=by, sign=sign, resolve=resolver(context), drop_empty=drop
@@ -202,14 +208,39 @@ def _refuse_unreplayable(context: Context, fork: Ownership, base: str) -> None:
         )
 
 
-def _refuse_unsigned(work: Work, *, sign: bool) -> None:
-    signed = [commit for commit in work.own if commit.signed]
-    if signed and not sign:
+def signing(context: Context) -> bool:
+    """Return whether replayed commits are signed: as git's configuration or `[rebase] sign` asks for."""
+    return context.stack.rebase.sign or replay.signs(context.git)
+
+
+def _without_signatures(context: Context, work: Work, *, sign: bool) -> Work:
+    """Return the work with a note for each own commit that loses its signature.
+
+    Raises:
+        Refused: one would, and `[rebase] signatures = "require"`.
+    """
+    # A commit that stays where it is keeps its object id, and with it its signature.
+    moved = itertools.dropwhile(lambda pair: pair[0].parents == (pair[1],), _with_new_parents(work))
+    signed = [commit for commit, _ in moved if commit.signed]
+    if sign or not signed:
+        return work
+    if context.stack.rebase.signatures == "require":
         raise Refused(
-            f"{len(signed)} of the entry's commits are signed, and your git does not sign",
-            why="a replayed commit loses its signature",
+            f"#{context.entry.pr} {context.entry.branch}: {counted(len(signed))} would lose the signature",
+            why="\n".join(f'{short(commit.oid)} "{commit.subject}" by {commit.author_name}' for commit in signed)
+            + '\nstack.toml has [rebase] signatures = "require", and your git does not sign; nothing was changed',
             next_command="git config commit.gpgSign true",
         )
+    notes = tuple(
+        f'signature dropped: {short(commit.oid)} "{commit.subject}" by {commit.author_name}; your git does not sign'
+        for commit in signed
+    )
+    return dataclasses.replace(work, notes=(*work.notes, *notes), unsigned=tuple(commit.oid for commit in signed))
+
+
+def _with_new_parents(work: Work) -> Iterable[tuple[Commit, Oid]]:
+    """Pair each own commit with the parent that it has if everything below it stays as it is."""
+    return zip(work.own, (work.base, *(commit.oid for commit in work.own)), strict=False)
 
 
 def _reverted(context: Context) -> tuple[str, ...]:
