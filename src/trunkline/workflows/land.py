@@ -38,6 +38,7 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
         there = context.of(entry)
         own = (*(_step(there, name) for name in rebase.needed(_FIRST, entry)), wait.plan(there), merge.plan(there))
         steps += [replace(step, pr=entry.pr) for step in own]
+    onto.foresee_checks(context, entries)
     steps.append(tidy.plan(context))
     skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in context.options.skip))
     return Plan(TASK, entries[0].pr, tuple(steps), skipped)

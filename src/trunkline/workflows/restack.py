@@ -50,7 +50,8 @@ def plan(context: Context) -> Plan:
     """Decide what a restack will do, every replay done in memory; no ref moves.
 
     Raises:
-        Refused: no entry is open, or where an entry's own commits begin is not certain.
+        Refused: no entry is open, or a replay does not come to what git's own merges come to.
+        Paused: which commits are an entry's own is a question for a person.
     """
     entries = open_entries(context)
     if not entries:
@@ -62,6 +63,7 @@ def plan(context: Context) -> Plan:
     evidence.load(context)
     steps = [fetch.plan(context)]
     steps += [replace(onto.forecast(context.of(entry)), pr=entry.pr) for entry in entries]
+    onto.foresee_checks(context, entries)
     steps += [push.plan_stack(context, entries), retarget.plan(context)]
     steps += [replace(note.plan(context.of(entry)), pr=entry.pr) for entry in entries if _is_noted(context, entry)]
     skipped = tuple(step.name for step in steps if step.name in context.options.skip)
@@ -83,7 +85,6 @@ def run(context: Context) -> Performed:
     """
     rebase.refuse_while_paused(context, (StepName.ONTO,))
     intended = plan(context)
-    onto.foresee_checks(context, open_entries(context))
 
     @contextlib.contextmanager
     def around(held: lease.Lease) -> Iterator[None]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.adapters import lockfile, replay
+from trunkline.adapters import history, lockfile, replay
 from trunkline.domain import fork_point
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
@@ -39,6 +39,7 @@ class Work:
         base_name: the base as people write it.
         notes: what else is to be told.
         unsigned: own commits whose signature is dropped.
+        hand_merges: merges of the branch that were resolved by hand; they are not replayed.
     """
 
     tip: Oid
@@ -51,6 +52,7 @@ class Work:
     base_name: str
     notes: tuple[str, ...] = field(default=())
     unsigned: tuple[Oid, ...] = ()
+    hand_merges: tuple[Oid, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return the work as journal values."""
@@ -110,7 +112,11 @@ def decide(context: Context) -> Work:
     _refuse_unreplayable(context, found, base.name)
     local = context.world().local
     notes = tuple(note for note in (tip.about, *_reverted(context), *_left_out(found)) if note)
-    return Work(tip.oid, local.local, local.remote, base.oid, found.fork, found.about, found.own, base.name, notes)
+    hand_merges = tuple(commit.oid for commit in found.of_kind(CommitClass.HAND_MERGE))
+    return Work(
+        tip.oid, local.local, local.remote, base.oid, found.fork, found.about, found.own, base.name, notes,
+        hand_merges=hand_merges,
+    )  # fmt: skip
 
 
 def own_commits(context: Context, tip: Oid) -> Ownership:
@@ -163,6 +169,48 @@ def foresee(context: Context) -> Foreseen:
         )
         refuse_nothing_left(context, work, done)
     return Foreseen(work, done, context.world().snapshot)
+
+
+def against_merge(context: Context, work: Work, done: replay.Replay) -> str:
+    """Check that a replay comes to the tree of one three-way merge, or else to what git's own merges come to.
+
+    The two differ where a later own commit changes lines again that trunk has taken meanwhile: there the replay is
+    right, as `git rebase` is. Files that were made again are excepted: a merge knows nothing of them.
+
+    Returns:
+        One sentence where the two differ; "" where they agree.
+
+    Raises:
+        Refused: git's own merges, commit by commit, come to another tree; or a merge of the branch that was resolved
+            by hand holds more than its own commits do.
+    """
+    git, tip = context.git, done.tip
+    merged = replay.three_way(git, base=work.fork, ours=work.base, theirs=work.tip)
+    excepted = {path for _, path in done.regenerated}
+    differing = () if merged.tree == git.tree(tip) else history.differing(git, merged.tree, git.tree(tip))
+    others = [path for path in dict.fromkeys((*merged.conflicts, *differing)) if path not in excepted]
+    if not others:
+        return ""
+    listed = ", ".join(others)
+    if not work.hand_merges and replay.picked_by_git(git, work.own, work.base) == git.tree(tip):
+        return f"{listed}: replayed commit by commit, as git rebase does; one merge of the whole would differ there"
+    if work.hand_merges:
+        names = ", ".join(short(name) for name in work.hand_merges)
+        raise Refused(
+            f"#{context.entry.pr} {context.entry.branch}: merge {names} was resolved by hand, and its own commits"
+            f" alone come to another result in {listed}; nothing was changed",
+            why="a replay would lose what was changed in the merge itself",
+            next_command=f"git show --stat {work.hand_merges[0]}   # commit by itself what it changed by hand",
+        )
+    ranges = f"{work.fork}..{work.tip} {work.base}..{tip}"
+    raise Refused(
+        f"#{context.entry.pr} {context.entry.branch}: the replay and git's own merges of the same commits disagree"
+        f" in {listed}; nothing was changed",
+        why="trunkline's merge of trees and git's come to different trees: please report it",
+        command=f"git range-diff {ranges}",
+        stderr=git.query("range-diff", "--no-color", *ranges.split()).text,
+        next_command=f"git diff {merged.tree} {tip}",
+    )
 
 
 def refuse_nothing_left(context: Context, work: Work, done: replay.Replay, *, first: tuple[str, ...] = ()) -> None:

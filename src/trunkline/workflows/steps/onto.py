@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from trunkline.adapters import history, refs, replay
 from trunkline.domain.commits import counted
-from trunkline.domain.errors import Paused, Refused
+from trunkline.domain.errors import Paused
 from trunkline.domain.names import oid, short
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
@@ -16,7 +16,7 @@ from trunkline.workflows import branch, conflict
 from trunkline.workflows.context import Context
 from trunkline.workflows.openrun import GO_ON
 from trunkline.workflows.steps.switch import refuse_unmovable
-from trunkline.workflows.work import Foreseen, Work, foresee, refuse_nothing_left
+from trunkline.workflows.work import Foreseen, Work, against_merge, foresee, refuse_nothing_left
 
 
 def plan(context: Context) -> Step:
@@ -36,6 +36,8 @@ def forecast(context: Context) -> Step:
             return Step(StepName.ONTO, does, mutates=True)
     foreseen = foresee(context)
     work, done = foreseen.work, foreseen.done
+    if not (context.stacked or foreseen.nothing or done.conflict):
+        against_merge(context, work, done)  # of a whole stack: all entries at once, see `foresee_checks`
     context.seen.foreseen[context.entry.pr] = foreseen
     context.seen.planned[context.entry.pr] = done.tip
     command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"
@@ -46,11 +48,19 @@ def forecast(context: Context) -> Step:
 
 
 def foresee_checks(context: Context, entries: Sequence[Entry]) -> None:
-    """Let git do at once what the foreseen replays will be held against: three-way merges, the new commits read."""
+    """Check every foreseen replay against git's own merges, all by one process, before anything moves.
+
+    Raises:
+        Refused: see `against_merge`.
+    """
     planned = [context.seen.foreseen.get(entry.pr) for entry in entries]
     whole = [each for each in planned if isinstance(each, Foreseen) and not each.nothing and not each.done.conflict]
     replay.three_ways(context.git, [(each.work.fork, each.work.base, each.work.tip) for each in whole])
     history.read_commits(context.git, [new for each in whole for _, new in each.done.mapped])
+    for entry in entries:
+        foreseen = context.seen.foreseen.get(entry.pr)
+        if isinstance(foreseen, Foreseen) and foreseen in whole:
+            against_merge(context.of(entry), foreseen.work, foreseen.done)
 
 
 def foretold(context: Context, below: Entry) -> str:
@@ -139,8 +149,7 @@ def conclude(context: Context, acting: Acting, work: Work, done: replay.Replay, 
     git = context.git
     kept = [commit for commit in work.own if commit.oid not in out_of_it.dropped]
     replay.check_replayed(git, kept, base=work.base, tip=done.tip)
-    if by_hand == NOBODY:
-        _check_against_merge(context, work, done)
+    differs = against_merge(context, work, done) if by_hand == NOBODY else ""
     refs.back_up(git, acting.lease, context.entry.branch, work.tip)
     branch.move(context, acting, new=done.tip, old=work.local, why=f"rebased onto {work.base_name}")
     conflict.remove_worktree(context, acting, conflict.worktree_path(context, acting))
@@ -157,7 +166,7 @@ def conclude(context: Context, acting: Acting, work: Work, done: replay.Replay, 
     subjects = {commit.oid: commit.subject for commit in work.own}
     out = [f'left out: {short(name)} "{subjects[name]}", which changes nothing any more' for name in done.dropped]
     out += [f'left out: {short(name)} "{subjects[oid(name)]}", skipped by hand' for name in skipped]
-    notes = (*work.notes, *made, *empty, *out)
+    notes = (*work.notes, *made, *empty, *out, *([differs] if differs else []))
     facts = {
         **work.facts(),
         "branch": context.entry.branch,
@@ -192,26 +201,6 @@ def _nothing(context: Context, acting: Acting, work: Work) -> Outcome:
     facts = {**work.facts(), "branch": context.entry.branch, "new": work.tip, "mapped": [], "resolved": []}
     told = f"nothing: {counted(len(work.own))} on {work.base_name} already"
     return Outcome("rebased", told, Mark.NOTHING, work.notes, facts)
-
-
-def _check_against_merge(context: Context, work: Work, done: replay.Replay) -> None:
-    """A replay without conflict must come to the tree of the one three-way merge (promises, fault 10).
-
-    Files that were made again are excepted: a merge knows nothing of them.
-    """
-    git, tip = context.git, done.tip
-    merged = replay.three_way(git, base=work.fork, ours=work.base, theirs=work.tip)
-    excepted = {path for _, path in done.regenerated}
-    differing = () if merged.tree == git.tree(tip) else history.differing(git, merged.tree, git.tree(tip))
-    if not excepted.issuperset((*merged.conflicts, *differing)):
-        ranges = f"{work.fork}..{work.tip} {work.base}..{tip}"
-        raise Refused(
-            "the replay and the three-way merge of the same commits disagree; no ref was moved",
-            why=f"conflicts in {', '.join(merged.conflicts)}" if merged.conflicts else "their trees differ",
-            command=f"git range-diff {ranges}",
-            stderr=git.query("range-diff", "--no-color", *ranges.split()).text,
-            next_command=f"git diff {merged.tree} {tip}",
-        )
 
 
 def pause(context: Context, acting: Acting, work: Work, done: replay.Replay, by_hand: ByHand) -> Pause:

@@ -18,7 +18,7 @@ from trunkline.workflows import conflict
 from trunkline.workflows.context import Context
 from trunkline.workflows.steps import onto
 from trunkline.workflows.steps.onto import ByHand
-from trunkline.workflows.work import Work, resolver
+from trunkline.workflows.work import Work, resolver, signing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _resolve(
     left_out = "emptied" if tree == git.tree(onto_) else ""
     new = onto_
     if not left_out:
-        by, sign = replay.committer(git), replay.signs(git)
+        by, sign = replay.committer(git), signing(context)
         new = replay.write_commit(git, rest[0], tree=tree, parent=onto_, by=by, sign=sign)
     conflict.remember(context, acting, path)
     # A person made this: kept and journaled before the work tree may go, so that a kill cannot lose it.
@@ -185,7 +185,7 @@ def _replay_rest(
     git, drop, stopped, (new, left_out) = context.git, context.options.drop_emptied, rest[0], decided
     done = "left out" if left_out else "resolved"
     context.tell.progress(f'{done}: {short(stopped.oid)} "{stopped.subject}"')
-    by, sign = replay.committer(git), replay.signs(git)
+    by, sign = replay.committer(git), signing(context)
     further = replay.replay(git, rest[1:], new, by=by, sign=sign, resolve=resolver(context), drop_empty=drop)
     own_pair = () if left_out else ((stopped.oid, new),)
     emptied = (stopped.oid,) if left_out == "emptied" else ()
