@@ -62,6 +62,8 @@ class LandingTask(Task[Body]):
         """Return what Invoke makes a flag from, with its short form from the table."""
         options = super().arg_opts(name, default, taken_names)
         short = FLAGS[_dashed(name)].short
+        if FLAGS[_dashed(name)].several:
+            options |= {"kind": list, "default": []}
         return {
             **options,
             "names": [*options["names"], *([short] if short else [])],
@@ -94,6 +96,7 @@ class LandingTask(Task[Body]):
         """Return the value of every flag: as given, else from the environment, else its default."""
         parameters = self._signature.parameters
         values = {name: kwargs.get(name, parameters[name].default) for name in self._flags()}
+        values |= {name: ",".join(value) for name, value in values.items() if isinstance(value, list)}
         return {
             name: from_environment(_dashed(name), value) if value == parameters[name].default else value
             for name, value in values.items()

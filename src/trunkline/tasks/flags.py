@@ -21,12 +21,14 @@ class Flag:
         short: its short form without the dash; "": it has none.
         env: the task also reads it from the environment, see `variable`.
         switch: it takes no value.
+        several: it may be given several times; the values are joined by commas.
     """
 
     help: str
     short: str = ""
     env: bool = False
     switch: bool = False
+    several: bool = False
 
 
 FLAGS: Mapping[str, Flag] = {
@@ -36,7 +38,12 @@ FLAGS: Mapping[str, Flag] = {
         "leave out commits that change nothing any more; default: keep and list them", env=True, switch=True
     ),
     "dry-run": Flag("print the plan, change nothing", short="n", env=True, switch=True),
-    "fork-point": Flag("the last commit below the entry's own, where the evidence leaves a choice", env=True),
+    "fork-point": Flag(
+        "the last commit below the entry's own, where the evidence leaves a choice; for several entries PR=COMMIT,"
+        " more than once",
+        env=True,
+        several=True,
+    ),
     "fresh": Flag("run every gate, whatever the receipts say", env=True, switch=True),
     "json": Flag("print one JSON object on stdout; progress goes to stderr", env=True, switch=True),
     "method": Flag("how to merge: squash, merge or rebase; default: stack.toml, else squash if allowed", env=True),

@@ -32,9 +32,16 @@ def _nothing_to_do(told: Told, nothing: Outcome) -> None:
 
 
 @landing_task("restack", mutates=True)
-def restack(told: Told, stack: str = "", skip: str = "", no_push: bool = False, drop_emptied: bool = False) -> None:
+def restack(
+    told: Told,
+    stack: str = "",
+    skip: str = "",
+    fork_point: str = "",
+    no_push: bool = False,
+    drop_emptied: bool = False,
+) -> None:
     """Bring every open entry onto its base again, in one pass, and push what moved, all or none."""
-    options = options_of(skip, no_push=no_push, drop_emptied=drop_emptied)
+    options = options_of(skip, fork_point=fork_point, no_push=no_push, drop_emptied=drop_emptied)
     context = open_stack(stack=stack, options=options, tell=told.terminal, ends=told.ends)
     from trunkline.workflows import restack as restack_workflow  # while GitHub answers
 
@@ -58,6 +65,7 @@ def land(
     stack: str = "",
     skip: str = "",
     accept_unavailable: str = "",
+    fork_point: str = "",
     require: str = "",
     method: str = "",
     fresh: bool = False,
@@ -66,7 +74,7 @@ def land(
 ) -> None:
     """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge; then the next entry."""
     options = replace(
-        options_of(skip, accept_unavailable, fresh=fresh, drop_emptied=drop_emptied),
+        options_of(skip, accept_unavailable, fork_point, fresh=fresh, drop_emptied=drop_emptied),
         require=one_of("--require", require, ("checks", "gates")),
         method=one_of("--method", method, ("squash", "merge", "rebase")),
         watch=watch,

@@ -13,7 +13,7 @@ from trunkline.adapters import refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, Repository
 from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid, pr_number
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
@@ -319,15 +319,25 @@ def _open(context: Context, entry: Entry) -> PullRequest:
 
 
 def resolve_fork_point(context: Context) -> Oid | None:
-    """Return the commit that `--fork-point` names, if it was given.
+    """Return the commit that `--fork-point` gives for the entry; None: it gives none.
+
+    `COMMIT` is for a task of one entry, `PR=COMMIT`, several separated by commas, for any.
 
     Raises:
-        UsageError: it names no commit here.
+        UsageError: it names no commit here, or no entry.
     """
-    asked = context.options.fork_point
-    if not asked:
-        return None
-    found = context.git.resolve(asked)
-    if found is None:
-        raise UsageError(f"--fork-point {asked!r} is no commit here", next_command="git log --oneline")
-    return oid(found)
+    for answer in filter(None, context.options.fork_point.split(",")):
+        number, equals, commit = answer.rpartition("=")
+        if equals and context.stack.entry(pr_number(number.lstrip("#"))) != context.entry:
+            continue
+        if not equals and context.stacked:
+            raise UsageError(
+                f"--fork-point {commit}: of which entry?",
+                why="this task moves several entries",
+                next_command=f"invoke restack --fork-point {context.entry.pr}={commit}",
+            )
+        found = context.git.resolve(commit)
+        if found is None:
+            raise UsageError(f"--fork-point {commit!r} is no commit here", next_command="git log --oneline")
+        return oid(found)
+    return None

@@ -13,8 +13,10 @@ from trunkline.engine import Acting, Performed, Performer
 from trunkline.workflows import evidence, rebase
 from trunkline.workflows.base import open_below
 from trunkline.workflows.context import Context
+from trunkline.workflows.question import OwnCommitsUnknown
 from trunkline.workflows.restack import open_entries
 from trunkline.workflows.steps import merge, onto, tidy, wait
+from trunkline.workflows.work import refuse_unanswered
 
 TASK = "land"
 _LEFT_OUT = frozenset({StepName.CHECKLIST, StepName.NEXT})
@@ -29,19 +31,25 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
         up_to: the last entry to land; None: all.
 
     Raises:
-        Refused: no entry is open, or where an entry's own commits begin is not certain.
+        Refused: no entry is open, or a replay does not come to what git's own merges come to.
+        Paused: which commits are an entry's own is a question for a person.
     """
     entries = _entries(context, up_to)
     evidence.load(context)
-    steps: list[Step] = []
-    for entry in entries:
-        there = context.of(entry)
-        own = (*(_step(there, name) for name in rebase.needed(_FIRST, entry)), wait.plan(there), merge.plan(there))
-        steps += [replace(step, pr=entry.pr) for step in own]
+    try:
+        steps = [replace(step, pr=entry.pr) for entry in entries for step in _steps(context.of(entry))]
+    except OwnCommitsUnknown:
+        refuse_unanswered(context, entries, task=TASK)  # asks about every entry at once
+        raise
     onto.foresee_checks(context, entries)
     steps.append(tidy.plan(context))
     skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in context.options.skip))
     return Plan(TASK, entries[0].pr, tuple(steps), skipped)
+
+
+def _steps(context: Context) -> tuple[Step, ...]:
+    names = rebase.needed(_FIRST, context.entry)
+    return (*(_step(context, name) for name in names), wait.plan(context), merge.plan(context))
 
 
 def _entries(context: Context, up_to: PrNumber | None) -> tuple[Entry, ...]:

@@ -17,23 +17,59 @@ _REASONS = {
 }
 
 
-def unanswered(entry: Entry, found: Ownership, *, task: str, several: bool) -> Paused:
-    """Return the error that asks which commits are the entry's own.
+class OwnCommitsUnknown(Paused):
+    """A person must say which commits are an entry's own; nothing has moved (exit 3).
 
-    Args:
+    Attributes:
         entry: the entry.
         found: the decision with its open questions.
-        task: the task to type again, with its flags: `rebase --pr 519`, `restack`.
-        several: the task moves several entries, so an answer names its pull request.
     """
-    lines = [line for question in found.questions for line in _described(question)]
+
+    def __init__(self, entry: Entry, found: Ownership, *, task: str) -> None:
+        """Make the error.
+
+        Args:
+            entry: the entry.
+            found: the decision with its open questions.
+            task: the task of one entry to type again: `rebase --pr 519`.
+        """
+        super().__init__(
+            f"#{entry.pr} {entry.branch}: a person must say which commits are its own; nothing was changed",
+            why="\n".join(line for question in found.questions for line in _described(question)),
+            next_command=tuple(
+                f"invoke {task} --fork-point {answer.oid}   # {_effect(answer)}" for answer in found.answers
+            ),
+        )
+        self.entry = entry
+        self.found = found
+
+
+def all_unanswered(unknown: Sequence[OwnCommitsUnknown], *, task: str) -> Paused:
+    """Return one error for the questions of several entries.
+
+    Each command answers all of them: the first one keeps every commit in question, the last one leaves all out.
+
+    Args:
+        unknown: the questions, bottom first; at least one.
+        task: the task to type again: `restack`.
+    """
+    choices = [each.found.answers for each in unknown]
+    commands = []
+    for index in range(max(map(len, choices))):
+        answers = [
+            (each.entry, answers[min(index, len(answers) - 1)])
+            for each, answers in zip(unknown, choices, strict=True)
+        ]
+        flags = " ".join(f"--fork-point {entry.pr}={answer.oid}" for entry, answer in answers)
+        effects = "; ".join(f"#{entry.pr} {_effect(answer)}" for entry, answer in answers)
+        commands.append(f"invoke {task} {flags}   # {effects}")
+    names = ", ".join(f"#{each.entry.pr} {each.entry.branch}" for each in unknown)
     return Paused(
-        f"#{entry.pr} {entry.branch}: a person must say which commits are its own; nothing was changed",
-        why="\n".join(lines),
-        next_command=tuple(
-            f"invoke {task} --fork-point {f'{entry.pr}=' if several else ''}{answer.oid}   # {_effect(answer)}"
-            for answer in found.answers
-        ),
+        f"{names}: a person must say which commits are their own; nothing was changed"
+        if len(unknown) > 1
+        else unknown[0].what,
+        why="\n".join(f"#{each.entry.pr}: {each.why}" for each in unknown),
+        next_command=tuple(commands),
     )
 
 

@@ -16,7 +16,9 @@ from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer
 from trunkline.workflows import evidence, rebase
 from trunkline.workflows.context import Context
+from trunkline.workflows.question import OwnCommitsUnknown
 from trunkline.workflows.steps import fetch, note, onto, push, retarget, switch
+from trunkline.workflows.work import refuse_unanswered
 
 TASK = "restack"
 
@@ -62,7 +64,11 @@ def plan(context: Context) -> Plan:
         )
     evidence.load(context)
     steps = [fetch.plan(context)]
-    steps += [replace(onto.forecast(context.of(entry)), pr=entry.pr) for entry in entries]
+    try:
+        steps += [replace(onto.forecast(context.of(entry)), pr=entry.pr) for entry in entries]
+    except OwnCommitsUnknown:
+        refuse_unanswered(context, entries, task=TASK)  # asks about every entry at once
+        raise
     onto.foresee_checks(context, entries)
     steps += [push.plan_stack(context, entries), retarget.plan(context)]
     steps += [replace(note.plan(context.of(entry)), pr=entry.pr) for entry in entries if _is_noted(context, entry)]

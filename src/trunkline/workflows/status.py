@@ -73,6 +73,7 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
     view = _View(
         context,
         snapshot.trunk if snapshot else fetched,
+        fetched,
         pulls,
         {entry.pr: _branch(context, entry, pulls[entry.pr], here) for entry in stack.entries},
     )
@@ -107,12 +108,14 @@ class _View:
 
     Attributes:
         trunk: its tip on the remote, as far as known.
+        fetched: its tip when it was last fetched.
         pulls: entry -> its pull request.
         branches: entry -> its branch.
     """
 
     context: Context
     trunk: Oid | None
+    fetched: Oid | None
     pulls: Mapping[PrNumber, PullRequest | None]
     branches: Mapping[PrNumber, _Branch]
 
@@ -132,15 +135,22 @@ class _View:
         return (*why, f"{counted(lacks)} of {name} not in it")
 
     def own(self, entry: Entry) -> int | None:
-        """Return how many commits are in an entry and in nothing below it, whatever that was rewritten to since."""
+        """Return how many commits are in an entry and in no known head below it; None: that cannot be counted."""
         git, head = self.context.git, self.branches[entry.pr].head
         if head is None or self._merged(entry) or history.missing(git, [head]):
             return None
+        # Trunk may have moved on without being fetched: then its last fetched tip bounds the count.
+        trunks = [tip for tip in (self.trunk, self.fetched) if tip is not None and not history.missing(git, [tip])]
+        if not trunks:
+            return None
         below = self.context.stack.below(entry)
         tips = [tip for each in below for tip in (self.branches[each.pr].ours, self.branches[each.pr].theirs)]
-        heads = [old for each in below if (pr := self.pulls[each.pr]) for old in pr.historical_heads]
-        known = [tip for tip in (self.trunk, *tips, *heads) if tip is not None]
-        return len(history.reachable(git, [head], set(known) - history.missing(git, known)))
+        heads = [old for each in below if (pr := self.pulls[each.pr]) for old in (pr.head_oid, *pr.historical_heads)]
+        known = [tip for tip in (*tips, *heads) if tip is not None]
+        present = set(known) - history.missing(git, known)
+        # A head that contains the entry belongs to one that changed places with it.
+        bounds = {tip for tip in present if not history.is_ancestor(git, head, tip)}
+        return len(history.reachable(git, [head], [*trunks, *bounds]))
 
     def gates(self, entry: Entry) -> Evidence:
         """Return every gate with what is known of it on the entry's head."""

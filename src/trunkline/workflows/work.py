@@ -16,11 +16,13 @@ from trunkline.domain.errors import Refused
 from trunkline.domain.fork_point import CommitClass, InvalidForkPointError, Ownership
 from trunkline.domain.names import Oid, oid, short
 from trunkline.domain.snapshot import Snapshot
+from trunkline.domain.stack import Entry
 from trunkline.workflows import question
 from trunkline.workflows.base import base_of, open_below
 from trunkline.workflows.context import Context, resolve_fork_point
 from trunkline.workflows.evidence import entry_tip
 from trunkline.workflows.parents import gather
+from trunkline.workflows.question import OwnCommitsUnknown
 from trunkline.workflows.steps.verify import merged_below
 
 
@@ -107,8 +109,7 @@ def decide(context: Context) -> Work:
     base = base_of(context)
     found = own_commits(context, tip.oid)
     if found.questions:
-        task = "restack" if context.stacked else f"rebase --pr {context.entry.pr}"
-        raise question.unanswered(context.entry, found, task=task, several=context.stacked)
+        raise OwnCommitsUnknown(context.entry, found, task=f"rebase --pr {context.entry.pr}")
     _refuse_unreplayable(context, found, base.name)
     local = context.world().local
     notes = tuple(note for note in (tip.about, *_reverted(context), *_left_out(found)) if note)
@@ -149,6 +150,27 @@ def _left_out(found: Ownership) -> tuple[str, ...]:
         for each in found.classes
         if each.kind in reasons
     )
+
+
+def refuse_unanswered(context: Context, entries: Iterable[Entry], *, task: str) -> None:
+    """See that it is certain for every entry which commits are its own; ask about all that are not at once.
+
+    Args:
+        context: of the whole stack.
+        entries: those that will move.
+        task: the task to type again.
+
+    Raises:
+        Paused: it is not certain for some.
+    """
+    unknown = []
+    for entry in entries:
+        there = context.of(entry)
+        found = own_commits(there, entry_tip(there).oid)
+        if found.questions:
+            unknown.append(OwnCommitsUnknown(entry, found, task=task))
+    if unknown:
+        raise question.all_unanswered(unknown, task=task)
 
 
 def foresee(context: Context) -> Foreseen:
