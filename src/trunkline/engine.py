@@ -108,6 +108,8 @@ def perform(
                 return Performed(outcomes, pause)
             except TrunklineError as error:
                 journal.append(lease, "failed", **about, what=error.what, code=int(error.code))
+                if error.data:
+                    outcomes[step.key] = Outcome(step.name.value, error.what, Mark.FAILED, data=error.data)
                 return Performed(outcomes, error)
         if step.pr is not None:
             outcome = replace(outcome, told=f"#{step.pr} {outcome.told}")

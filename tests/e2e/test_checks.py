@@ -209,7 +209,7 @@ def test_a_note_of_the_teams_own_making(landing: Landing, file: Path) -> None:
     assert ended.code == 0, ended.out + ended.err
     body = landing.pr(519)["body"]
     assert "-->\nOurs: 6 gates, then More.\n\n<!-- " in body
-    assert "says so already" in landing.invoke("note", "--pr", "519").out
+    assert "already up to date" in landing.invoke("note", "--pr", "519").out
     assert landing.pr(519)["body"] == body
     template.write_text("{{ nothing }}")
     landing.author.git("pull", "--quiet", "origin", "main", env=landing.environment())

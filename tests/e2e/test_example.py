@@ -105,4 +105,4 @@ def test_the_demo() -> None:
     assert "+## Reviewer Note" in ran.stdout
     assert re.search(r"feat/319-kv-pool-v2-pr2-entry +[0-9a-f]{7} +[0-9a-f]{7}", ran.stdout)
     if "--accept-unavailable msrv" in ran.stdout:
-        assert "+- [ ] **msrv** could not run where this was verified" in ran.stdout
+        assert "+- [ ] **msrv** skipped (accepted as unavailable)" in ran.stdout

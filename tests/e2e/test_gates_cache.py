@@ -73,7 +73,7 @@ def test_without_sccache_gates_are_unavailable(bench: Bench, tmp_path: Path, mon
         (tools / name).symlink_to(found)
     monkeypatch.setenv("PATH", str(tools))
     outcome = bench.one("build")
-    assert (outcome.verdict, outcome.cure) == (Verdict.UNAVAILABLE, "install sccache")
+    assert (outcome.verdict, outcome.cure) == (Verdict.UNAVAILABLE, "cargo install --locked sccache")
 
 
 def test_a_receipt_without_the_cache_does_not_stand_for_one_with_it(bench: Bench) -> None:

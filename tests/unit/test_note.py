@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber
-from trunkline.domain.note import BEGIN, END, LONGEST, NoteFacts, Rebased, Template, noted_commit, place
+from trunkline.domain.note import (
+    BEGIN,
+    END,
+    LONGEST,
+    NoteFacts,
+    Rebased,
+    Template,
+    noted_commit,
+    place,
+    worth_writing,
+)
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.report import templates
 from trunkline.report.escape import for_markdown, for_terminal
@@ -47,6 +57,71 @@ def test_only_what_passed_is_ticked() -> None:
     assert "1 of 4 CPU-only gates verified" in note
     assert "could not run where this was verified (`rustup toolchain install 1.89.0`)" in lines[2]
     assert "`cargo build`" in lines[0]
+
+
+UNAVAILABLE = GateOutcome.unavailable("msrv", "rustup toolchain install 1.89.0")
+FLAKY = GateOutcome("test", Verdict.FLAKY, passes=1, runs=2)
+STALE = GateOutcome("doc", Verdict.STALE, diagnosis="it ran with rustc 1.0.0, now it is rustc 1.95.0")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "accepted", "said"),
+    [
+        (UNAVAILABLE, True, "skipped (accepted as unavailable) (`rustup toolchain install 1.89.0`)"),
+        (UNAVAILABLE, False, "could not run where this was verified (`rustup toolchain install 1.89.0`)"),
+        (FLAKY, True, "flaky: 1 of 2 passed (accepted)"),
+        (FLAKY, False, "flaky: 1 of 2 passed"),
+        (STALE, False, "stale: it ran with rustc 1.0.0, now it is rustc 1.95.0"),
+        (
+            GateOutcome("x", Verdict.FAILED, since="2026-11-28T10:02:03+00:00"),
+            False,
+            "failed since 2026-11-28 10:02 UTC",
+        ),
+        (replace(PASSED, tests=0), False, "passed, 0 tests"),
+        (None, False, "not run on this commit"),
+    ],
+)
+def test_what_is_not_ticked_says_why(outcome: GateOutcome | None, accepted: bool, said: str) -> None:  # noqa: FBT001
+    """Every verdict that proves nothing has its words, and says whether it was accepted; none is ticked."""
+    names = frozenset({"x"}) if accepted else frozenset[str]()
+    note = reviewer_note(facts(("x", outcome), ("build", PASSED), accepted=names))
+    assert f"- [ ] **x** {said}" in note.splitlines()
+    assert "1 of 2 CPU-only gates verified" in note
+
+
+def test_a_note_never_says_zero_of_six() -> None:
+    """Where nothing is verified, that is said in words."""
+    assert "No gate has run on this commit yet:" in reviewer_note(facts(("build", None), ("test", None)))
+    assert "No gate is verified on this commit:" in reviewer_note(facts(("build", None), ("msrv", UNAVAILABLE)))
+
+
+OLD_NOTE = f"text\n\n{BEGIN}\nup to {COMMIT}\n{END}"
+OTHER_NOTE = OLD_NOTE.replace(COMMIT, "8" * 40)
+REBASED = Rebased(Oid("1" * 40), Oid("2" * 40), 1, ())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "since", "body", "worth"),
+    [
+        pytest.param(None, None, "text", False, id="nothing ran, nothing changed: no note"),
+        pytest.param(UNAVAILABLE, None, "text", False, id="what cannot run verifies nothing"),
+        pytest.param(None, REBASED, "text", True, id="rebased: readers want to know"),
+        pytest.param(PASSED, None, "text", True, id="verified"),
+        pytest.param(FLAKY, None, "text", True, id="it ran, and not well"),
+        pytest.param(None, None, OLD_NOTE, False, id="a note of this very commit stays"),
+        pytest.param(None, REBASED, OLD_NOTE, False, id="the same, although it was rebased before"),
+        pytest.param(None, None, OTHER_NOTE, True, id="a note of another commit is out of date"),
+        pytest.param(STALE, None, OLD_NOTE, True, id="its receipts no longer count"),
+    ],
+)
+def test_when_a_note_is_written(
+    outcome: GateOutcome | None,
+    since: Rebased | None,
+    body: str,
+    worth: bool,  # noqa: FBT001 -- a column of the table
+) -> None:
+    """A note is written when it tells readers something, and takes nothing away from them."""
+    assert worth_writing(facts(("x", outcome), since=since), body) is worth
 
 
 def test_the_runbooks_sentences_are_there() -> None:
@@ -119,7 +194,7 @@ def test_the_whole_note() -> None:
             pr=PrNumber(519),
             stack=(PrNumber(518), PrNumber(519), PrNumber(520)),
             issue=319,
-            checks=(("It `frees`", replace(PASSED, summary="found: a.rs:1: x")), ("Read", None)),
+            checks=(("frees", "It `frees`", replace(PASSED, summary="found: a.rs:1: x")), ("read", "Read", None)),
             skipped=("fmt",),
             next="PR-3.",
         )
@@ -229,7 +304,7 @@ def test_no_module_of_the_checkout_is_imported(tmp_path: Path, monkeypatch: pyte
 
 def test_a_description_that_has_no_room() -> None:
     """The note loses its last lines and says how many; without any room it is refused, and nothing is cut off."""
-    note = reviewer_note(facts(("build", PASSED), checks=tuple((f"check {n}", None) for n in range(50))))
+    note = reviewer_note(facts(("build", PASSED), checks=tuple((f"c{n}", f"check {n}", None) for n in range(50))))
     placed = place("x" * (LONGEST - 1000), note)
     assert len(placed) <= LONGEST
     assert noted_commit(placed) == COMMIT

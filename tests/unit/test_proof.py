@@ -184,7 +184,7 @@ def test_a_receipts_log_is_a_file_beside_it(uri: str) -> None:
     """A log elsewhere is refused where the receipt is read."""
     statement = PASS.to_statement()
     next(each for each in statement["predicate"]["configuration"] if each["name"] == "log")["uri"] = uri
-    with pytest.raises(ValueError, match="name of a log"):
+    with pytest.raises(ValueError, match="name of a file"):
         Receipt.from_statement(statement)
 
 

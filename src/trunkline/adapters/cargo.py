@@ -54,6 +54,14 @@ def unwrapped(argv: Sequence[str], _cwd: Path) -> Sequence[str]:
     return argv
 
 
+_INSTALL = {
+    "cargo": "install Rust: https://rustup.rs",
+    "typos": "pip install typos",
+    "sccache": "cargo install --locked sccache",
+}
+"""Program -> how to install it."""
+
+
 @dataclass(frozen=True)
 class Tools:
     """What is installed, as seen from one directory (rust-toolchain.toml has its say there); asked once each.
@@ -83,7 +91,7 @@ class Tools:
         for program in dict.fromkeys([*needs, argv[0]]):
             # A program of the repository's own is looked for where the gate runs.
             if shutil.which(str(self.cwd / program) if "/" in program else program) is None:
-                fix = "install Rust: https://rustup.rs" if program == "cargo" else f"install {program}"
+                fix = _INSTALL.get(program, f"install {program}")
                 return Cause(CauseId.PROGRAM, f"{program} is not installed", program, fix)
         if argv[0] != "cargo":
             return None

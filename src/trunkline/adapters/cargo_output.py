@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from trunkline.adapters.units import Artifact, BuildScript, artifact_of, build_script_of
 from trunkline.kernel.logged import Stream
 from trunkline.kernel.proc import Completed
 
@@ -25,6 +26,8 @@ _RUNS = re.compile(r"^(?: {5}Running| {3}Doc-tests) (`?)")
 
 With --verbose a command stands there in backticks, before `build-finished` a compiler's.
 """
+_PROGRAM = re.compile(r"^ {5}Running (?:unittests )?[^(]*\((.*)\)$|^ {3}Doc-tests (.*)$")
+_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; ")
 _ERROR = re.compile(r"^error(?:\[E\d+\])?: ")
 _ENDED = "error: process didn't exit successfully: `"
 _CRASH_LEVEL = "error: internal compiler error"  # rustc_errors, Level::Bug
@@ -94,6 +97,10 @@ class CargoOutput:
         errors: the compilers' errors, in order.
         finished: whether everything compiled; None: cargo did not come so far.
         units: compilation units that are done.
+        artifacts: those of the repository's own packages, fresh ones too.
+        scripts: build scripts of its packages that ran, now or before.
+        programs: the programs that cargo ran, as cargo names them.
+        results: of each harness that reported: how many programs had begun by then, and how many tests it ran.
         own: stderr before cargo ran a program: cargo's own words.
         later: stderr from the first program on: cargo's and the programs'.
         printed: stdout, without records: after `finished` the programs'.
@@ -104,6 +111,10 @@ class CargoOutput:
     errors: list[CompilerError] = field(default_factory=list)
     finished: bool | None = None
     units: int = 0
+    artifacts: list[Artifact] = field(default_factory=list)
+    scripts: list[BuildScript] = field(default_factory=list)
+    programs: list[str] = field(default_factory=list)
+    results: list[tuple[int, int]] = field(default_factory=list)
     own: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
     later: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
     printed: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
@@ -127,8 +138,12 @@ class CargoOutput:
         self.last = text.strip() or self.last
         if stream is Stream.STDOUT:
             self.printed.append(text)
+            if (tests := libtest_result(text)) is not None:
+                self.results.append((len(self.programs), tests))
         elif self.structured and (self.later or self._runs_a_program(text)):
             self.later.append(text)
+            if program := _PROGRAM.match(text):
+                self.programs.append(program[1] or program[2])
         else:
             self.own.append(text)
         return line
@@ -153,11 +168,29 @@ class CargoOutput:
             self.finished = bool(record.get("success"))
         elif reason in {"compiler-artifact", "build-script-executed"}:
             self.units += 1
+            if artifact := artifact_of(record):
+                self.artifacts.append(artifact)
+            elif script := build_script_of(record):
+                self.scripts.append(script)
         elif reason == "compiler-message":
             if error := _compiler_error(record):
                 self.errors.append(error)
             return str((record.get("message") or {}).get("rendered") or "").encode("utf-8", "replace")
         return b""
+
+    @property
+    def tests(self) -> tuple[tuple[str, int], ...]:
+        """Each program that cargo ran, with how many tests ran in it.
+
+        Where each has one result they belong together in order. Where a program has a harness of its own, a result
+        belongs to the program that had begun last; on a busy machine lines of stdout may come late.
+        """
+        if len(self.results) == len(self.programs):
+            return tuple((name, tests) for name, (_, tests) in zip(self.programs, self.results, strict=True))
+        return tuple(
+            (name, sum(tests for begun, tests in self.results if begun == at))
+            for at, name in enumerate(self.programs, 1)
+        )
 
     @property
     def first_error(self) -> CompilerError | None:
@@ -176,6 +209,12 @@ class CargoOutput:
             if lines[at].startswith(_ENDED) and lines[at + 1 : at + 2] in (["--- stdout"], ["--- stderr"]):
                 return tuple(lines[at:])  # what follows is quoted, at the margin
         return tuple(lines[starts[-1] :]) if starts else ()
+
+
+def libtest_result(line: str) -> int | None:
+    """Return how many tests ran by the last line of Rust's test harness; None: it is another line."""
+    match = _RESULT.match(line)
+    return int(match[1]) + int(match[2]) if match else None
 
 
 def _compiler_error(record: dict[str, Any]) -> CompilerError | None:

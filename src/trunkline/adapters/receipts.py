@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trunkline.domain.coverage import Sources
 from trunkline.domain.receipt import Receipt
 from trunkline.kernel.files import private_directory, replace_bytes
 
@@ -29,11 +30,13 @@ class Store:
         """Where the receipts and their logs are."""
         return self.state / "receipts"
 
-    def write(self, receipt: Receipt, log: bytes) -> Path:
-        """Keep a receipt and its log; the log first, so that a receipt never points at nothing."""
+    def write(self, receipt: Receipt, log: bytes, sources: bytes = b"") -> Path:
+        """Keep a receipt, its log and its sources; the receipt last, so that it never points at nothing."""
         private_directory(self.state)
         private_directory(self.directory)
         replace_bytes(self.directory / receipt.log, log)
+        if receipt.sources and not (self.directory / receipt.sources).is_file():
+            replace_bytes(self.directory / receipt.sources, sources)
         content = json.dumps(receipt.to_statement(), indent=1, sort_keys=True).encode() + b"\n"
         digest = hashlib.sha256(content).hexdigest()
         path = self.directory / f"{receipt.tree[:12]}-{receipt.gate}-{receipt.key[:16]}-{digest[:16]}.json"
@@ -52,6 +55,16 @@ class Store:
         for _, path, value in sorted(found, key=lambda each: each[0], reverse=True):
             if isinstance(value, str) or value.tree == tree:
                 yield path, value
+
+    def read_sources(self, name: str) -> Sources | None:
+        """Return what a gate read of its tree, by the name in its receipt; None: the file is gone, or is another."""
+        try:
+            content = (self.directory / name).read_bytes()
+            if sources_name(content) != name:
+                return None
+            return Sources.from_json(json.loads(content))
+        except (OSError, ValueError, RecursionError):
+            return None
 
     def of_gate(self, name: str) -> Iterator[Receipt]:
         """Yield the sound receipts of one gate or check on whatever tree, in no order."""
@@ -83,6 +96,11 @@ class Store:
             replace_bytes(self.directory / signed.name, signature)
             replace_bytes(self.directory / name, content)
         return True
+
+
+def sources_name(content: bytes) -> str:
+    """Return the file name under which sources are kept: by their hash, since many gates read the same."""
+    return f"{hashlib.sha256(content).hexdigest()[:32]}.sources"
 
 
 # TREE-GATE-KEY-HASH.json, as `write` names them; nothing that could be a path elsewhere.

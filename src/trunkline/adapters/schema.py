@@ -189,11 +189,19 @@ class GatesTable(BaseModel):
         DEFAULTS.sign
     )
     signers: Annotated[
-        str, Field(description="An allowed-signers file (ssh-keygen): whose pulled receipts prove something here.")
+        str, Field(description="An allowed-signers file (ssh-keygen): whose receipts count. Relative: trunk's file.")
     ] = DEFAULTS.signers
     cache: Annotated[
         Literal["", "sccache"], Field(description="sccache: a shared compile cache, for all gates but the MSRV gate.")
     ] = ""
+    inherited: Annotated[
+        Literal["", "allow"],
+        Field(description="allow: a gate that fails on the base for the same cause stops nothing; the note says so."),
+    ] = ""
+    presets: Annotated[
+        list[Literal["semver", "deny", "machete", "hack", "typos", "nextest"]],
+        Field(description="More gates, off by default; nextest runs the test gate instead of cargo test."),
+    ] = []
     executor: Annotated[
         Literal["local", "dask", "actions"],
         Field(description="What runs the gates: local (nox), dask (trunkline[cluster]), actions (GitHub Actions)."),

@@ -11,6 +11,7 @@ class LineState(Enum):
     """How a line stands."""
 
     DONE = "done"
+    WARNED = "done, with a warning"
     OPEN = "open"
     SKIPPED = "skipped"
 

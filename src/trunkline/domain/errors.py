@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
@@ -29,6 +30,7 @@ class TrunklineError(Exception):
         next_command: what to type next; a tuple where there is a choice, each with its own meaning in front.
         command: the command of ours that failed, as a person would type it.
         stderr: what that command wrote to stderr; only its tail is shown.
+        data: what was found until then, JSON values: every gate's verdict.
     """
 
     code: ClassVar[ExitCode] = ExitCode.DEFECT
@@ -41,6 +43,7 @@ class TrunklineError(Exception):
         next_command: str | tuple[str, ...] = (),
         command: str = "",
         stderr: str = "",
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(what)
         self.what = what
@@ -48,6 +51,7 @@ class TrunklineError(Exception):
         self.next_commands = (next_command,) if isinstance(next_command, str) else next_command
         self.command = command
         self.stderr = stderr
+        self.data: Mapping[str, Any] = data or {}
 
     def __str__(self) -> str:
         return self.what if not self.why else f"{self.what}: {self.why}"

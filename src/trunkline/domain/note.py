@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from trunkline.domain.coverage import Coverage
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber
-from trunkline.domain.receipt import GateOutcome
+from trunkline.domain.receipt import GateOutcome, Verdict
 
 BEGIN = "<!-- trunkline:note -->"
 END = "<!-- /trunkline:note -->"
@@ -52,7 +53,7 @@ class NoteFacts:
         own_commits: how many commits the entry has over its base.
         merged: the merged entries below, nearest first.
         gates: every gate of the entry with what is proven for exactly this commit's tree; None: it did not run.
-        checks: every check of the entry, what it says, with what is proven of it in the same way.
+        checks: every check of the entry, its name and what it says, with what is proven of it in the same way.
         skipped: steps that were left out by name.
         next: the entry's own `next` line.
         since: what became of the commits that were there before; None: they were not rebased by us.
@@ -60,6 +61,8 @@ class NoteFacts:
         pr: the pull request.
         stack: all of the stack's, bottom first.
         issue: the issue that the stack resolves.
+        coverage: which of the files that the entry changes no gate verified.
+        accepted: gates and checks whose verdict, unavailable or flaky, was accepted by name for this commit.
     """
 
     base: str
@@ -68,7 +71,7 @@ class NoteFacts:
     own_commits: int
     merged: tuple[PrNumber, ...]
     gates: tuple[tuple[str, GateOutcome | None], ...]
-    checks: tuple[tuple[str, GateOutcome | None], ...] = ()
+    checks: tuple[tuple[str, str, GateOutcome | None], ...] = ()
     skipped: tuple[str, ...] = ()
     next: str = ""
     since: Rebased | None = None
@@ -76,6 +79,31 @@ class NoteFacts:
     pr: PrNumber | None = None
     stack: tuple[PrNumber, ...] = ()
     issue: int | None = None
+    coverage: Coverage = field(default_factory=lambda: Coverage(known=False))
+    accepted: frozenset[str] = frozenset()
+
+    @property
+    def verified(self) -> bool:
+        """Whether anything is known of the commit: a gate or a check ran on it, well or not."""
+        known = [*(outcome for _, outcome in self.gates), *(outcome for _, _, outcome in self.checks)]
+        return any(outcome is not None and outcome.verdict is not Verdict.UNAVAILABLE for outcome in known)
+
+
+def worth_writing(facts: NoteFacts, body: str) -> bool:
+    """Return whether a note would tell readers anything, and would take nothing away from them.
+
+    Where nothing ran here, no note is added to a pull request that did not change either, and one that speaks of this
+    very commit stays: it may be from a machine that has the receipts.
+
+    Args:
+        facts: what the note would state.
+        body: the description.
+    """
+    if facts.verified:
+        return True
+    if BEGIN not in body:
+        return facts.since is not None
+    return noted_commit(body) != facts.commit
 
 
 def place(body: str, note: str) -> str:

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -97,6 +97,10 @@ class GateOutcome:
         passes: of a verdict by receipts: how many of those that count passed.
         runs: how many receipts count.
         since: when the failures began that are the newest in an unbroken row, ISO 8601 in UTC, or "".
+        tests: how many tests ran; None: it is no gate that runs tests, or that is not known.
+        sources: the file beside the receipts that says what the gate read of its tree, or "": not known.
+        on_base: of a failure: what the same gate comes to on what the entry sits on, or "": not known.
+        inherited: it fails there for the same cause.
     """
 
     gate: str
@@ -118,6 +122,10 @@ class GateOutcome:
     cause: str = ""
     cause_key: str = ""
     quoted: str = ""
+    tests: int | None = None
+    sources: str = ""
+    on_base: str = ""
+    inherited: bool = False
 
     @classmethod
     def unavailable(cls, gate: str, cure: str) -> GateOutcome:
@@ -131,6 +139,22 @@ class GateOutcome:
     def with_failure(self, failure: Mapping[str, str]) -> GateOutcome:
         """Return the outcome with the fields of a failure that a receipt keeps."""
         return self.from_json({**self.to_json(), **failure})
+
+    @property
+    def proven(self) -> bool:
+        """It passed, and what it should verify was there: a test gate that ran no test proves nothing."""
+        return self.verdict is Verdict.PASSED and self.tests != 0
+
+    @property
+    def words(self) -> str:
+        """The verdict in words: `passed, 0 tests`, `flaky: 1 of 2 passed`, `failed since 2026-11-28 10:02 UTC`."""
+        if self.verdict is Verdict.PASSED:
+            return "passed, 0 tests" if self.tests == 0 else "passed"
+        if self.verdict is Verdict.FLAKY:
+            return f"flaky: {self.passes} of {self.runs} passed"
+        if self.verdict is Verdict.FAILED and self.since:
+            return f"failed since {self.since[:16].replace('T', ' ')} UTC"
+        return str(self.verdict.value)
 
     @property
     def again(self) -> str:
@@ -152,6 +176,19 @@ class GateOutcome:
             return cls(**{**values, "verdict": Verdict(values["verdict"])})
         except (KeyError, TypeError) as error:
             raise ValueError(f"no gate outcome: {error}") from error
+
+
+def by_cause(outcomes: Iterable[GateOutcome]) -> tuple[tuple[GateOutcome, ...], ...]:
+    """Return outcomes in groups of one verdict and one cause each, in order; without a cause each is its own."""
+    groups: dict[tuple[Verdict, str], list[GateOutcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.verdict, outcome.cause_key or outcome.gate), []).append(outcome)
+    return tuple(tuple(group) for group in groups.values())
+
+
+def in_words(outcome: GateOutcome | None) -> str:
+    """Return a verdict in words; None: the gate never ran on this tree."""
+    return "not run" if outcome is None else outcome.words
 
 
 @dataclass(frozen=True)
@@ -181,6 +218,8 @@ class Receipt:
         log: the log's file name beside the receipts.
         log_sha256: its hash.
         flags: what rustc and rustdoc were given beside cargo's own arguments.
+        tests: see GateOutcome.
+        sources: see GateOutcome; its name begins with the SHA-256 of its content.
         failure: why it did not pass: fields of the outcome, as `Cause.to_json` returns them; {} where it did.
         attempts: 2 where it was run again without a compiler wrapper after an internal compiler error.
     """
@@ -208,6 +247,8 @@ class Receipt:
     executor: str = ""
     host: str = ""
     flags: Flags = NO_FLAGS
+    tests: int | None = None
+    sources: str = ""
     failure: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
@@ -237,7 +278,7 @@ class Receipt:
     def _where_known(self) -> dict[str, Any]:
         return {
             "expects": self.expects, "lacked": self.lacked, "summary": self.summary, "cpuSeconds": self.cpu_seconds,
-            "executor": self.executor, "host": self.host, "failure": dict(self.failure),
+            "executor": self.executor, "host": self.host, "failure": dict(self.failure), "sources": self.sources,
         }  # fmt: skip
 
     def to_statement(self) -> dict[str, Any]:
@@ -269,6 +310,7 @@ class Receipt:
                     "exitCode": self.exit_code,
                     "attempts": self.attempts,
                     **{name: value for name, value in self._where_known.items() if value},
+                    **({} if self.tests is None else {"tests": self.tests}),
                 },
             },
         }
@@ -311,6 +353,8 @@ class Receipt:
                 cpu_seconds=_seconds(own.get("cpuSeconds", 0)),
                 flags=Flags.from_json(parts.get("flags", {"content": {}})["content"]),
                 failure=failure_of(own.get("failure", {})),
+                tests=None if own.get("tests") is None else int(own["tests"]),
+                sources=_file_name(own["sources"]) if own.get("sources") else "",
                 config_sha256=str(parts.get("cargo config", {"digest": {"sha256": ""}})["digest"]["sha256"]),
             )
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -342,5 +386,5 @@ def _seconds(value: Any) -> float:
 def _file_name(uri: Any) -> str:
     name = str(uri)
     if not name or name in {".", ".."} or "/" in name or "\0" in name:
-        raise ValueError(f"not the name of a log: {name!r}")
+        raise ValueError(f"not the name of a file beside it: {name!r}")
     return name

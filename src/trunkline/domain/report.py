@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trunkline.domain.coverage import Coverage
 from trunkline.domain.receipt import Verdict, instant
 
 if TYPE_CHECKING:
@@ -32,8 +33,13 @@ class Evidenced:
 
     @property
     def failed(self) -> bool:
-        """It ran, and did not pass."""
-        return self.outcome is not None and self.outcome.verdict is not Verdict.PASSED
+        """Its newest run failed, whatever older ones did."""
+        ran = self.outcome
+        if ran is None:
+            return False
+        return ran.verdict in {Verdict.FAILED, Verdict.TIMED_OUT} or (
+            ran.verdict is Verdict.FLAKY and ran.since != ""
+        )
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class EntryReport:
     status: EntryStatus
     gates: tuple[Evidenced, ...]
     checks: tuple[Evidenced, ...]
+    coverage: Coverage = field(default_factory=lambda: Coverage(known=False))
 
     @property
     def all(self) -> tuple[Evidenced, ...]:

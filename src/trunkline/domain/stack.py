@@ -62,13 +62,15 @@ class GateSettings:
         locked: the default gates demand that Cargo.lock is in the commit and up to date.
         sandbox: gates run without network and home directory (bubblewrap), or are unavailable.
         sign: the SSH private key that signs receipts, `~` allowed; "": they are not signed.
-        signers: an allowed-signers file (ssh-keygen(1)): whose signed receipts prove something here; "": nobody's.
+        signers: an allowed-signers file (ssh-keygen(1)): whose receipts count; relative: trunk's file; "": none.
         executor: what runs the gates: local (nox), dask, or actions (GitHub Actions).
         scheduler: of dask, like tcp://HOST:8786; "": workers of this machine, made on the spot.
         workers: how many workers are made on the spot; 0: one a core.
         remote: where GitHub Actions finds the commits.
         trunk: whose workflow file it runs.
         cache: sccache: compilers run behind it, where that may serve them; "": they do not.
+        inherited: allow: a gate that fails on the base for the same cause stops nothing; "": it does.
+        presets: gates that are off by default and on by name, see `gates.catalogue`.
         overrides: gate name -> what the user changed or added, in file order.
     """
 
@@ -87,6 +89,8 @@ class GateSettings:
     remote: str = DEFAULT_REMOTE
     trunk: str = DEFAULT_TRUNK
     cache: str = ""
+    inherited: str = ""
+    presets: tuple[str, ...] = ()
     overrides: Mapping[str, GateOverride] = field(default_factory=dict, hash=False)
 
 

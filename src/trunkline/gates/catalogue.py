@@ -106,13 +106,31 @@ _DEFAULTS = (
 )
 
 
+# Off by default; `presets` in stack.toml turns them on by name. Advisories and baselines lie outside the tree: such a
+# verdict is of the day on which it was found (docs/gates.md).
+PRESETS = {
+    each.name: each
+    for each in (
+        _Default("semver", "cargo semver-checks check-release --workspace --baseline-rev {base}", {}, "semver"),
+        _Default("deny", "cargo deny --workspace --locked check", {}, "deny"),
+        _Default("machete", "cargo machete", {}, "machete"),
+        _Default("hack", "cargo hack check --workspace --each-feature --no-dev-deps --locked", {}, "hack"),
+        _Default("typos", "typos", {}, "typos"),
+    )
+}
+NEXTEST = "nextest"
+_NEXTEST_RUN = "cargo nextest run --locked --workspace {features} --lib"
+
+
 def catalogue(settings: GateSettings) -> tuple[Gate, ...]:
     """Return the gates of a stack, defaults first, in their order.
 
     Raises:
         UsageError: an added gate has no command.
     """
-    gates = {default.name: _cached(_made(default, settings), settings) for default in _DEFAULTS}
+    defaults = [_with_nextest(default, settings) for default in _DEFAULTS]
+    defaults += [PRESETS[name] for name in dict.fromkeys(settings.presets) if name in PRESETS]
+    gates = {default.name: _cached(_made(default, settings), settings) for default in defaults}
     for name, override in settings.overrides.items():
         gates[name] = _overridden(gates.get(name), name, override, settings)
     return tuple(gates.values())
@@ -124,9 +142,10 @@ def feature_flags(settings: GateSettings) -> tuple[str, ...]:
 
 
 def _made(default: _Default, settings: GateSettings) -> Gate:
-    run = default.run.format(features=" ".join(feature_flags(settings)), msrv=settings.msrv)
+    base = f"{settings.remote}/{settings.trunk}"
+    run = default.run.format(features=" ".join(feature_flags(settings)), msrv=settings.msrv, base=base)
     argv = tuple(part for part in run.split() if settings.locked or part != "--locked")
-    gate = Gate(default.name, argv, default.env, default.group, ("cargo",), settings.timeout, settings.sandbox)
+    gate = Gate(default.name, argv, default.env, default.group, argv[:1], settings.timeout, settings.sandbox)
     env, joins = _joined_environment(settings.env, default.env)
     return replace(gate, env=env, joins=joins)
 
@@ -151,6 +170,13 @@ def _joined_environment(common: Mapping[str, str], own: Mapping[str, str]) -> tu
     return env, tuple(joins)
 
 
+def _with_nextest(default: _Default, settings: GateSettings) -> _Default:
+    """Return the test gate with cargo-nextest as its runner, where stack.toml asks for it."""
+    if default.name != "test" or NEXTEST not in settings.presets:
+        return default
+    return replace(default, run=_NEXTEST_RUN)
+
+
 SCCACHE = "sccache"
 
 
@@ -159,7 +185,7 @@ def _cached(gate: Gate, settings: GateSettings) -> Gate:
 
     sccache cannot keep what rustc compiles incrementally (https://github.com/mozilla/sccache#rust).
     """
-    if settings.cache != SCCACHE or gate.name == "fmt" or "RUSTC_WRAPPER" in gate.env:
+    if settings.cache != SCCACHE or gate.name in {"fmt", *PRESETS} or "RUSTC_WRAPPER" in gate.env:
         return gate
     env = {**gate.env, "RUSTC_WRAPPER": SCCACHE, "CARGO_INCREMENTAL": "0"}
     return replace(gate, env=env, needs=(*gate.needs, SCCACHE))

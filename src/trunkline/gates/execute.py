@@ -5,24 +5,26 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import hashlib
+import json
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from trunkline.adapters import bwrap, cargo, signing, sources, worktrees
+from trunkline.adapters import bwrap, cargo, signing, sources, units, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.cargo_output import CargoOutput, reporting
 from trunkline.adapters.git import Git
-from trunkline.adapters.receipts import Store
+from trunkline.adapters.receipts import Store, sources_name
 from trunkline.adapters.rustflags import FlagsUnknown
 from trunkline.adapters.worktrees import Slot
 from trunkline.domain.cause import Cause, CauseId
+from trunkline.domain.coverage import Sources
 from trunkline.domain.flags import NO_FLAGS
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import diagnosis, libtest, proof
+from trunkline.gates import diagnosis, libtest, proof, tests_ran
 from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.jobserver import inherited, pool, token
 from trunkline.gates.refusal import Place
@@ -104,7 +106,7 @@ def with_flags(gate: Gate, tree: Path, root: str) -> Gate:
     return gate.under(sources.flags_in_force(gate.argv, env, tree=tree, cwd=tree / root, sandbox=gate.sandbox))
 
 
-def keep(git: Git, sign: str, receipt: Receipt, log: bytes, say: Callable[[str], None]) -> Path:
+def keep(git: Git, sign: str, receipt: Receipt, log: bytes, say: Callable[[str], None], read: bytes = b"") -> Path:
     """Keep a receipt and its log, signed where a key is named; return where the log is.
 
     Args:
@@ -113,8 +115,9 @@ def keep(git: Git, sign: str, receipt: Receipt, log: bytes, say: Callable[[str],
         receipt: what is kept.
         log: its log.
         say: told why it is not signed.
+        read: what the gate read of its tree, where that is known.
     """
-    path = Store(git.state_dir()).write(receipt, log)
+    path = Store(git.state_dir()).write(receipt, log, read)
     if sign and (problem := signing.sign(path, sign)):
         say(f"the receipt is not signed: {problem}")
     return path.with_name(receipt.log)
@@ -197,6 +200,7 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
     written = _written(ground)
     digest = hashlib.sha256(attempt.log).hexdigest()
     cause = _cause(ground, gate, attempt, written)
+    read = _read(ground, gate, attempt)
     receipt = Receipt(
         gate=gate.name,
         commit=ground.slot.commit,
@@ -222,9 +226,11 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
         host=platform.node(),
         flags=gate.flags,
         failure=cause.to_json(gate.name) if cause else {},
+        tests=tests_ran.tests_run(gate.argv, attempt.output),
+        sources=sources_name(read) if read else "",
     )
     if attempt.ended or attempt.done.timed_out:
-        log = keep(ground.git, ground.settings.sign, receipt, attempt.log, say)
+        log = keep(ground.git, ground.settings.sign, receipt, attempt.log, say, read)
     return replace(_judged(gate, attempt, receipt, cause), log=str(log))
 
 
@@ -237,6 +243,17 @@ def _written(ground: Ground) -> tuple[str, ...]:
     return paths
 
 
+def _read(ground: Ground, gate: Gate, attempt: _Attempt) -> bytes:
+    """Return what a gate read of its tree, as it is kept; b"": its command does not say."""
+    output, named = attempt.output, tests_ran.units_run(gate.argv, attempt.output)
+    if not (output.artifacts or named):
+        return b""
+    programs = [name for name, tests in output.tests if tests]
+    found = units.sources_of(output.artifacts, output.scripts, programs, ground.slot.tree, ground.cwd)
+    found |= Sources({}, named)
+    return json.dumps(found.to_json(), sort_keys=True).encode() + b"\n"
+
+
 def _lacked(gate: Gate, attempt: _Attempt, cause: Cause | None) -> str:
     """Return why a run is no pass whatever its exit code; it leaves a receipt, so that no older pass hides it."""
     if attempt.done.timed_out:
@@ -247,7 +264,8 @@ def _lacked(gate: Gate, attempt: _Attempt, cause: Cause | None) -> str:
 def _judged(gate: Gate, attempt: _Attempt, receipt: Receipt, cause: Cause | None) -> GateOutcome:
     outcome = GateOutcome(
         gate.name, Verdict.PASSED, receipt.seconds, gate.typed, receipt.toolchain.name, sandbox=receipt.sandbox,
-        summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
+        summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds, tests=receipt.tests,
+        sources=receipt.sources,
     )  # fmt: skip
     if attempt.done.timed_out:
         why = diagnosis.overdue(attempt.output.last, gate.timeout)

@@ -242,7 +242,7 @@ def confirmed(known: Known, query: ReceiptQuery, outcome: GateOutcome) -> GateOu
         return outcome
     proof = known.prove(query)
     if proof.verdict is Verdict.FLAKY:
-        why = f"{_flaky(proof)}; {outcome.diagnosis}" if outcome.diagnosis else _flaky(proof)
+        why = _flaky(outcome.diagnosis if outcome.verdict is Verdict.FAILED else "")
         return replace(
             outcome, verdict=Verdict.FLAKY, diagnosis=why, passes=proof.passes, runs=proof.runs, since=proof.since
         )
@@ -252,8 +252,9 @@ def confirmed(known: Known, query: ReceiptQuery, outcome: GateOutcome) -> GateOu
     return outcome
 
 
-def _flaky(proof: Proof) -> str:
-    return f"{proof.passes} of {proof.runs} passed on this tree"
+def _flaky(failure: str) -> str:
+    """Return what there is to say of a flaky gate; "": its newest run passed."""
+    return f"the newest run failed: {failure}" if failure else "an older run failed"
 
 
 def outcome_of(gate: Gate, proof: Proof) -> GateOutcome | None:
@@ -266,13 +267,13 @@ def outcome_of(gate: Gate, proof: Proof) -> GateOutcome | None:
     outcome = GateOutcome(
         gate.name, proof.verdict, receipt.seconds, command, receipt.toolchain.name, log=str(log), reused=True,
         sandbox=receipt.sandbox, summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
-        passes=proof.passes, runs=proof.runs, since=proof.since,
+        passes=proof.passes, runs=proof.runs, since=proof.since, tests=receipt.tests, sources=receipt.sources,
     )  # fmt: skip
     if proof.verdict is Verdict.STALE:
         return replace(outcome, diagnosis=proof.reason)
     if receipt.passed:
-        return replace(outcome, diagnosis=_flaky(proof) if proof.verdict is Verdict.FLAKY else "")
+        return replace(outcome, diagnosis=_flaky("") if proof.verdict is Verdict.FLAKY else "")
     why = receipt.failure.get("diagnosis") or receipt.lacked or receipt.summary or "see its log"
     if proof.verdict is Verdict.FLAKY:
-        why = f"{_flaky(proof)}; the newest failed: {why}"
+        why = _flaky(why)
     return replace(outcome.with_failure(receipt.failure), diagnosis=why)

@@ -49,6 +49,7 @@ def error(value: TrunklineError) -> dict[str, Any]:
         "command": value.command,
         "stderr": value.stderr,
         "next": list(value.next_commands),
+        **value.data,
     }
 
 

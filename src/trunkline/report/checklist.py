@@ -13,8 +13,13 @@ from trunkline.domain.receipt import instant
 from trunkline.report.escape import for_markdown, for_terminal
 from trunkline.report.templates import own_markdown
 
-_MARKS = {LineState.DONE: ("✓", "green"), LineState.OPEN: ("✗", "red"), LineState.SKIPPED: ("-", "yellow")}
-_BOXES = {LineState.DONE: "x", LineState.OPEN: " ", LineState.SKIPPED: " "}
+_MARKS = {
+    LineState.DONE: ("✓", "green"),
+    LineState.WARNED: ("!", "yellow"),
+    LineState.OPEN: ("✗", "red"),
+    LineState.SKIPPED: ("-", "yellow"),
+}
+_BOXES = {LineState.DONE: "x", LineState.WARNED: "x", LineState.OPEN: " ", LineState.SKIPPED: " "}
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 

@@ -10,16 +10,7 @@ from rich.text import Text
 
 from trunkline.domain.receipt import GateOutcome, Receipt, Verdict
 from trunkline.report.escape import for_terminal
-
-_MARKS = {
-    Verdict.PASSED: ("✓", "green"),
-    Verdict.FAILED: ("✗", "red"),
-    Verdict.UNAVAILABLE: ("-", "yellow"),
-    Verdict.INTERRUPTED: ("!", "yellow"),
-    Verdict.TIMED_OUT: ("✗", "red"),
-    Verdict.FLAKY: ("!", "yellow"),
-    Verdict.STALE: ("·", "yellow"),
-}
+from trunkline.report.verdicts import NOT_RUN, look_of
 
 
 class Running:
@@ -59,10 +50,10 @@ def stack_table(names: Sequence[str], rows: Sequence[tuple[str, Mapping[str, Gat
 def _cell(outcome: GateOutcome | None) -> Text:
     if outcome is None:
         return Text("")
-    mark, style = _MARKS[outcome.verdict]
-    if outcome.verdict is Verdict.UNAVAILABLE:
-        return Text(f"{mark} unavailable", style)
-    return Text(f"{mark} receipt" if outcome.reused else f"{mark} {outcome.seconds:.1f}s", style)
+    look = look_of(outcome)
+    if outcome.verdict in {Verdict.PASSED, Verdict.FAILED} and outcome.tests != 0:
+        return Text(f"{look.mark} receipt" if outcome.reused else f"{look.mark} {outcome.seconds:.1f}s", look.style)
+    return Text(f"{look.mark} {outcome.words}", look.style)
 
 
 def _version(rustc: str) -> str:
@@ -75,11 +66,12 @@ def receipts_table(rows: Sequence[tuple[Receipt, str, str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("", "gate", "commit", "tree", "seconds", "with", "sandbox", "started, UTC", "signed"):
         table.add_column(name, no_wrap=bool(name), min_width=1)
-    marks = {verdict.value: mark for verdict, mark in _MARKS.items()}
+    marks = {verdict.value: look_of(GateOutcome("", verdict)) for verdict in Verdict}
     for receipt, standing, signed in rows:
         parts = (
             receipt.gate, receipt.commit[:7], receipt.tree[:7], f"{receipt.seconds:.1f}",
             _version(receipt.toolchain.name), receipt.sandbox, receipt.started[:16], signed or "no",
         )  # fmt: skip
-        table.add_row(Text(*marks.get(standing, ("·", "dim"))), *(Text(for_terminal(part)) for part in parts))
+        look = marks.get(standing, NOT_RUN)
+        table.add_row(Text(look.mark, look.style), *(Text(for_terminal(part)) for part in parts))
     return table

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from trunkline.domain.names import short
-from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.receipt import GateOutcome
 from trunkline.domain.report import EntryReport, Evidenced, Report, Timeline, timelines
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import EntryStatus, State
@@ -14,12 +14,12 @@ from trunkline.report import templates
 from trunkline.report.escape import for_terminal
 from trunkline.report.stack import entry_facts, entry_state, mark_of, stack_data
 from trunkline.report.terminal import duration
+from trunkline.report.verdicts import look_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 _TICKS = 4
-_EVIDENCE_MARKS = {"good": "✓", "bad": "✗", "warn": "-", "quiet": "·"}
 _TONES = {"green": "good", "red": "bad", "yellow": "warn"}
 
 
@@ -54,7 +54,11 @@ def markdown(report: Report) -> str:
 def data(report: Report) -> dict[str, Any]:
     """Return the report as JSON values; keys are public (contract)."""
     rows = [
-        {"pr": entry.status.entry.pr, **{kind: [_data(each) for each in getattr(entry, kind)] for kind in _KINDS}}
+        {
+            "pr": entry.status.entry.pr,
+            **{kind: [_data(each) for each in getattr(entry, kind)] for kind in _KINDS},
+            "coverage": entry.coverage.to_json(),
+        }
         for entry in report.entries
     ]
     return {
@@ -91,7 +95,7 @@ def _view(report: Report) -> dict[str, Any]:
         "gate_names": [gate.name for gate in report.entries[0].gates],
         "open": [entry for entry in entries if not entry["merged"]],
         "ran": ran,
-        "failures": [{**each, "of": entry} for entry in entries for each in entry["all"] if each["tone"] == "bad"],
+        "failures": [{**each, "of": entry} for entry in entries for each in entry["all"] if each["failed"]],
         "receipts": [{**each, "of": entry} for entry in entries for each in entry["all"] if each["took"]],
         "checked": any(entry["checks"] for entry in entries),
         "runs": [dataclasses.asdict(run) for run in report.runs],
@@ -119,6 +123,7 @@ def _entry(report: EntryReport) -> dict[str, Any]:
         "checks": checks,
         "all": gates + checks,
         "ran": any(each.outcome for each in report.all),
+        "exceptions": report.coverage.sentence(),
         "timelines": [_timeline(line, status) for line in timelines(report.all)],
     }
 
@@ -129,18 +134,16 @@ def _tone(status: EntryStatus) -> str:
 
 def _evidence(evidence: Evidenced, status: EntryStatus) -> dict[str, Any]:
     outcome = evidence.outcome
-    if outcome is None:
-        tone = "quiet"
-    else:
-        tone = {Verdict.PASSED: "good", Verdict.UNAVAILABLE: "warn"}.get(outcome.verdict, "bad")
+    look = look_of(outcome)
     return {
         "id": f"pr{status.entry.pr}-{evidence.name}",
         "name": evidence.name,
         "title": evidence.title or evidence.name,
         "outcome": outcome,
-        "tone": tone,
-        "mark": _EVIDENCE_MARKS[tone],
-        "word": outcome.verdict.value if outcome else "not run on this tree",
+        "tone": look.tone,
+        "failed": evidence.failed,
+        "mark": look.mark,
+        "word": outcome.words if outcome else "not run on this tree",
         "took": duration(outcome.seconds) if outcome and outcome.started else "",
         "cores": _cores(outcome),
         "log": evidence.log,

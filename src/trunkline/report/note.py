@@ -12,13 +12,8 @@ from trunkline.report import templates
 from trunkline.report.escape import for_markdown
 from trunkline.report.terminal import duration
 
-_UNPROVEN = {
-    None: "not run on this commit",
-    Verdict.FAILED: "failed",
-    Verdict.UNAVAILABLE: "could not run where this was verified",
-    Verdict.TIMED_OUT: "ran out of time",
-    Verdict.INTERRUPTED: "interrupted",
-}
+_SHOWN = 20
+"""Files that a note names; the task's own outcome has all."""
 PACKAGED = "note.md.j2"
 
 
@@ -52,32 +47,54 @@ def view(facts: NoteFacts) -> dict[str, Any]:
     values = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
     return values | {
         "since": None if facts.since is None else asdict(facts.since),
+        "accepted": tuple(sorted(facts.accepted)),
+        "coverage": facts.coverage.to_json(),
         "position": facts.stack.index(facts.pr) + 1 if facts.pr in facts.stack else 0,
         "summary": _summary(facts),
-        "gates": [_line(name, outcome) for name, outcome in facts.gates],
-        "checks": [_line(name, outcome) for name, outcome in facts.checks],
+        "exceptions": [{"path": each.path, "why": each.why} for each in facts.coverage.unverified[:_SHOWN]],
+        "more_exceptions": max(0, len(facts.coverage.unverified) - _SHOWN),
+        "gates": [_line(name, name, outcome, facts.accepted) for name, outcome in facts.gates],
+        "checks": [_line(name, text, outcome, facts.accepted) for name, text, outcome in facts.checks],
     }
 
 
-def _line(name: str, outcome: GateOutcome | None) -> dict[str, Any]:
+def _line(name: str, title: str, outcome: GateOutcome | None, accepted: frozenset[str]) -> dict[str, Any]:
     held = outcome or GateOutcome(name, Verdict.INTERRUPTED)
     # A gate that is only foreseen has taken no time.
     took = duration(held.seconds) if held.seconds else ""
     return {
-        "name": name,
-        "passed": outcome is not None and outcome.verdict is Verdict.PASSED,
-        "said": _UNPROVEN.get(outcome.verdict if outcome is not None else None, ""),
+        "name": title,
+        "passed": outcome is not None and outcome.proven,
+        "said": _said(outcome, accepted=name in accepted),
         "facts": [part for part in (took, for_markdown(held.toolchain)) if part],
         "seconds": held.seconds,
         "command": held.command,
-        "cure": held.cure,
+        "cure": held.cure if held.verdict is Verdict.UNAVAILABLE else "",
         "summary": held.summary,
     }
 
 
+def _said(outcome: GateOutcome | None, *, accepted: bool) -> str:
+    """Return why a line is not ticked; its author accepted a verdict, or did not."""
+    if outcome is None:
+        return "not run on this commit"
+    if outcome.verdict is Verdict.UNAVAILABLE:
+        return "skipped (accepted as unavailable)" if accepted else "could not run where this was verified"
+    if outcome.verdict is Verdict.STALE:
+        return f"stale: {for_markdown(outcome.diagnosis)}"
+    if outcome.on_base:
+        told = f"{outcome.words}; {for_markdown(outcome.on_base)}"
+        return f"{told} (accepted as inherited)" if accepted and outcome.inherited else told
+    return f"{outcome.words} (accepted)" if accepted else outcome.words
+
+
 def _summary(facts: NoteFacts) -> str:
-    passed = sum(1 for _, outcome in facts.gates if outcome and outcome.verdict is Verdict.PASSED)
+    passed = sum(1 for _, outcome in facts.gates if outcome is not None and outcome.proven)
     total = len(facts.gates)
     if passed == total:
         return f"All {total} CPU-only gates verified locally on exactly this tree:"
-    return f"{passed} of {total} CPU-only gates verified locally on exactly this tree; the others are not:"
+    if passed:
+        return f"{passed} of {total} CPU-only gates verified locally on exactly this tree; the others are not:"
+    if any(outcome is not None for _, outcome in facts.gates):
+        return "No gate is verified on this commit:"
+    return "No gate has run on this commit yet:"

@@ -16,6 +16,7 @@ from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import EntryStatus, StackStatus, State
 from trunkline.report.escape import for_terminal
+from trunkline.report.verdicts import NOT_RUN, look_of
 
 _MARKS = {
     State.MERGED: ("✓", "green"),
@@ -49,14 +50,20 @@ def _entry(row: EntryStatus) -> RenderableType:
     )
     lines = [head, _text((f"  {row.entry.branch}{'  (checked out)' if row.current else ''}", "dim"))]
     if row.standing.state is not State.MERGED:
-        facts = "  ·  ".join(fact for fact in entry_facts(row) if fact)
+        facts = "  ·  ".join(fact for fact in _about_the_entry(row) if fact)
         lines += [_text((f"  {facts}", "dim"))] if facts else []
+        lines += [
+            _verdicts(name, known) for name, known in (("gates", row.gates), ("own checks", row.checks)) if known
+        ]
         lines += [_text((f"  {why}", "yellow")) for why in row.standing.why]
     return Group(*lines)
 
 
 def mark_of(row: EntryStatus) -> tuple[str, str]:
-    """Return an entry's mark, and its colour."""
+    """Return an entry's mark, and its colour; a gate that failed on its head makes it red, whatever GitHub says."""
+    over = row.standing.state in {State.MERGED, State.CLOSED}
+    if not over and any(look_of(outcome).tone == "bad" for _, outcome in (*row.gates, *row.checks)):
+        return "✗", "red"
     return _MARKS.get(row.standing.state, ("·", "cyan"))
 
 
@@ -70,6 +77,11 @@ def entry_state(row: EntryStatus) -> str:
 
 def entry_facts(row: EntryStatus) -> tuple[str, ...]:
     """Return what there is to know of an open entry, each in a few words or ""."""
+    verdicts = (("gates", row.gates), ("own checks", row.checks))
+    return (*_about_the_entry(row), *("".join(text for text, _ in _parts(*each)) for each in verdicts if each[1]))
+
+
+def _about_the_entry(row: EntryStatus) -> tuple[str, ...]:
     pr = row.pr
     open_ = pr is not None and pr.state is PrState.OPEN
     return (
@@ -78,17 +90,29 @@ def entry_facts(row: EntryStatus) -> tuple[str, ...]:
         ("draft" if pr.draft else "ready for review") if pr and open_ else "",
         review_told(pr) if pr and open_ else "",
         checks_told(pr) if pr and open_ else "",
-        _proven("gates", row.gates) or "no receipts",
-        _proven("own checks", row.checks) or ("no own check proven" if row.checks else ""),
     )
 
 
-def _proven(what: str, known: Sequence[tuple[str, GateOutcome | None]]) -> str:
-    passed = [name for name, outcome in known if outcome is not None and outcome.verdict is Verdict.PASSED]
-    lacking = [name for name, _ in known if name not in passed]
-    if not passed:
-        return ""
-    return f"{what} {len(passed)} of {len(known)}" + (f", not {', '.join(lacking)}" if lacking else "")
+def _verdicts(what: str, known: Sequence[tuple[str, GateOutcome | None]]) -> Text:
+    return _text(("  ", ""), *_parts(what, known))
+
+
+def _parts(what: str, known: Sequence[tuple[str, GateOutcome | None]]) -> list[tuple[str, str]]:
+    """Return how many passed, then every other one with its mark, its verdict in words and its colour.
+
+    What never ran comes last, as one list.
+    """
+    proven = [name for name, outcome in known if outcome is not None and outcome.proven]
+    idle = [name for name, outcome in known if outcome is None]
+    if len(idle) == len(known):
+        return [(f"{what}: none has run on this commit", "dim")]
+    parts = [(f"{what} {len(proven)} of {len(known)} passed", "green" if len(proven) == len(known) else "dim")]
+    for name, outcome in known:
+        if outcome is not None and not outcome.proven:
+            look = look_of(outcome)
+            why = f" ({outcome.diagnosis})" if outcome.verdict is Verdict.STALE else ""
+            parts += [("  ", ""), (f"{look.mark} {name} {outcome.words}{why}", look.style)]
+    return [*parts, ("  ", ""), (f"{NOT_RUN.mark} not run: {', '.join(idle)}", "dim")] if idle else parts
 
 
 def _text(*parts: tuple[str, str] | str) -> Text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,13 @@ def _place(stack: str, told: Told) -> tuple[Git, Stack]:
     return Git(git.cwd, told.terminal.command), choose_stack(load_stacks(git), stack)
 
 
-def gates_task(single: LandingTask) -> LandingTask:
-    """Return the task `gates`: of one entry as the other steps are, or with a bare `--stack` of all of them."""
+def gates_task(single: LandingTask, run: Callable[[Told, Context], None]) -> LandingTask:
+    """Return the task `gates`: of one entry as the other steps are, or with a bare `--stack` of all of them.
+
+    Args:
+        single: the step's own task.
+        run: does the step in a context.
+    """
 
     def body(
         told: Told,
@@ -45,16 +51,18 @@ def gates_task(single: LandingTask) -> LandingTask:
         all_: bool = False,
         skip: str = "",
         accept_unavailable: str = "",
+        accept_flaky: str = "",
         fork_point: str = "",
         fresh: bool = False,
+        baseline: bool = False,
     ) -> None:
         if all_ or stack is True:
             _gate_all(told, *_place("" if stack is True else stack, told), fresh=fresh)
-        else:
-            single.body(
-                told, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable, fork_point=fork_point,
-                fresh=fresh,
-            )  # fmt: skip
+            return
+        options = options_of(
+            skip, accept_unavailable, fork_point, fresh=fresh, accept_flaky=accept_flaky, baseline=baseline
+        )
+        run(told, open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends))
 
     body.__doc__ = f"{single.__doc__} With --stack alone: of every entry, bottom first."
     help_ = {"stack": f"{FLAGS['stack'].help}; without a value: gate every entry"}
@@ -72,13 +80,14 @@ def checks_task(single: LandingTask) -> LandingTask:
         reason: str = "",
         skip: str = "",
         accept_unavailable: str = "",
+        accept_flaky: str = "",
         fork_point: str = "",
         fresh: bool = False,
     ) -> None:
         if not (tick or reason):
             single.body(
-                told, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable, fork_point=fork_point,
-                fresh=fresh,
+                told, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable,
+                accept_flaky=accept_flaky, fork_point=fork_point, fresh=fresh,
             )  # fmt: skip
             return
         if not tick:
@@ -111,12 +120,13 @@ def checklist_task(single: LandingTask) -> LandingTask:
         stack: str = "",
         skip: str = "",
         accept_unavailable: str = "",
+        accept_flaky: str = "",
         markdown: bool = False,
     ) -> None:
         if told.dry_run:
             single.body(told, pr=pr, stack=stack, skip=skip)
             return
-        options = options_of(skip, accept_unavailable)
+        options = options_of(skip, accept_unavailable, accept_flaky=accept_flaky)
         here = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
         from trunkline.report import checklist as checklist_report
         from trunkline.workflows.steps import checklist
@@ -259,10 +269,15 @@ def pull(told: Told, stack: str = "") -> None:
     )
 
 
-def add_to(namespace: Collection) -> None:
-    """Add these tasks to the collection, some in place of the single steps of their names."""
+def add_to(namespace: Collection, run: Callable[[Told, Context], None]) -> None:
+    """Add these tasks to the collection, some in place of the single steps of their names.
+
+    Args:
+        namespace: the collection.
+        run: does a step in a context.
+    """
     steps = {name: task for name, task in namespace.tasks.items() if isinstance(task, LandingTask)}
-    namespace.add_task(gates_task(steps["gates"]))
+    namespace.add_task(gates_task(steps["gates"], run))
     namespace.add_task(checks_task(steps["checks"]))
     namespace.add_task(checklist_task(steps["checklist"]))
     namespace.add_collection(Collection("receipts", list_, verify, push, pull))

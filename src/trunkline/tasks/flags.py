@@ -34,6 +34,12 @@ class Flag:
 FLAGS: Mapping[str, Flag] = {
     # What a workflow does.
     "accept-unavailable": Flag("gates that may be unavailable here (no toolchain), separated by commas", env=True),
+    "accept-flaky": Flag(
+        "gates that count although they both passed and failed on the same tree, separated by commas", env=True
+    ),
+    "baseline": Flag(
+        "run gates that fail on the base, too: a failure there is not the entry's", env=True, switch=True
+    ),
     "drop-emptied": Flag(
         "leave out commits that change nothing any more; default: keep and list them", env=True, switch=True
     ),
@@ -128,6 +134,8 @@ def options_of(
     fresh: bool = False,
     no_push: bool = False,
     drop_emptied: bool = False,
+    accept_flaky: str = "",
+    baseline: bool = False,
 ) -> Options:
     """Return the options that the flags of a workflow make.
 
@@ -135,8 +143,14 @@ def options_of(
         UsageError: `--skip` names no step.
     """
     skipped = step_names(skip) | (PUBLISHING if no_push else frozenset())
-    accepted = frozenset(name.strip() for name in accept_unavailable.split(",") if name.strip())
-    return Options(skipped, accepted, fork_point, fresh, drop_emptied=drop_emptied)
+    return Options(
+        skipped, _names(accept_unavailable), fork_point, fresh, drop_emptied=drop_emptied,
+        accept_flaky=_names(accept_flaky), baseline=baseline,
+    )  # fmt: skip
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
 def one_of(flag: str, given: str, known: Sequence[str]) -> str:

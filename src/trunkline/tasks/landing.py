@@ -50,6 +50,7 @@ def rebase_(
     stack: str = "",
     skip: str = "",
     accept_unavailable: str = "",
+    accept_flaky: str = "",
     fork_point: str = "",
     fresh: bool = False,
     no_push: bool = False,
@@ -57,7 +58,8 @@ def rebase_(
 ) -> None:
     """Land one entry, steps 1 to 11: rebase, verify with cargo, push, mark ready, leave the evidence."""
     options = options_of(
-        skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied
+        skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied,
+        accept_flaky=accept_flaky,
     )  # fmt: skip
     context = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
     if not told.dry_run:
@@ -78,10 +80,11 @@ def _step_task(step: StepName) -> LandingTask:
         stack: str = "",
         skip: str = "",
         accept_unavailable: str = "",
+        accept_flaky: str = "",
         fork_point: str = "",
         fresh: bool = False,
     ) -> None:
-        options = options_of(skip, accept_unavailable, fork_point, fresh=fresh)
+        options = options_of(skip, accept_unavailable, fork_point, fresh=fresh, accept_flaky=accept_flaky)
         _do(told, open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends))
 
     body.__doc__ = _DOCS[step]
@@ -93,7 +96,7 @@ namespace = Collection(
     *[_step_task(step) for step in REBASE_STEPS],
 )
 recovery.add_to(namespace)
-evidence.add_to(namespace)
+evidence.add_to(namespace, _do)
 whole.add_to(namespace)
 reading.add_to(namespace)
 adopting.add_to(namespace)

@@ -65,6 +65,7 @@ def land(
     stack: str = "",
     skip: str = "",
     accept_unavailable: str = "",
+    accept_flaky: str = "",
     fork_point: str = "",
     require: str = "",
     method: str = "",
@@ -74,7 +75,9 @@ def land(
 ) -> None:
     """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge; then the next entry."""
     options = replace(
-        options_of(skip, accept_unavailable, fork_point, fresh=fresh, drop_emptied=drop_emptied),
+        options_of(
+            skip, accept_unavailable, fork_point, fresh=fresh, drop_emptied=drop_emptied, accept_flaky=accept_flaky
+        ),
         require=one_of("--require", require, ("checks", "gates")),
         method=one_of("--method", method, ("squash", "merge", "rebase")),
         watch=watch,

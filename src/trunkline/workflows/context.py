@@ -52,6 +52,7 @@ class Options:
         method: how to merge; "": as stack.toml says.
         watch: wait for hours, for reviewers too.
         drop_emptied: commits that change nothing any more are left out.
+        baseline: gates that fail are run on the base, too.
         accept_flaky: gates that count although receipts of the same question say both passed and failed.
     """
 
@@ -64,6 +65,7 @@ class Options:
     watch: bool = False
     drop_emptied: bool = False
     accept_flaky: frozenset[str] = frozenset()
+    baseline: bool = False
 
 
 _LOOK_HOLDS = 0.25

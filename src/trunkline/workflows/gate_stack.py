@@ -141,7 +141,7 @@ class Watch:
         self._tell.running(self._board.gates, self._board.lines)
         how = "receipt" if outcome.reused else f"{outcome.seconds:.1f}s"
         why = f": {outcome.diagnosis or outcome.cure}" if outcome.verdict is not Verdict.PASSED else ""
-        self._tell.progress(f"{self._whose}{outcome.gate:7} {outcome.verdict.value} ({how}){why}")
+        self._tell.progress(f"{self._whose}{outcome.gate:7} {outcome.words} ({how}){why}")
 
 
 def names(stack: Stack) -> tuple[str, ...]:

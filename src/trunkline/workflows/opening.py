@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Collection
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from trunkline.adapters.github import repository_of
 from trunkline.domain.errors import FlagMissing, Refused, UsageError
 from trunkline.domain.names import pr_number
 from trunkline.domain.stack import Entry, Stack
+from trunkline.gates.catalogue import catalogue
 from trunkline.workflows.ahead import Ahead, ask
 from trunkline.workflows.context import Context, Listener, Options
 
@@ -88,7 +90,31 @@ def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, tell: Liste
             why="a push would not reach the pull request's repository",
             next_command=f"git remote set-url --push {chosen.remote} {refs.remote_url(git, chosen.remote)}",
         )
+    _refuse_unknown_gates(chosen, options)
     return Context(git.telling(tell.command), chosen, entry, repository, options, tell)
+
+
+def _refuse_unknown_gates(stack: Stack, options: Options) -> None:
+    """See that the gates and checks that are accepted by name exist, before anything runs.
+
+    Raises:
+        UsageError: one does not; names the nearest that does.
+    """
+    known = [
+        *(gate.name for gate in catalogue(stack.gates)),
+        *(check.name for entry in stack.entries for check in entry.checks),
+    ]
+    for flag, names in (
+        ("--accept-unavailable", options.accept_unavailable),
+        ("--accept-flaky", options.accept_flaky),
+    ):
+        for name in sorted(names - set(known)):
+            nearest = difflib.get_close_matches(name, known, n=1)
+            raise UsageError(
+                f"{flag} {name}: the stack has no gate or check of that name",
+                why=f"did you mean {nearest[0]}?" if nearest else f"it has {', '.join(dict.fromkeys(known))}",
+                next_command="invoke doctor",
+            )
 
 
 def top_of(git: Git) -> Git:

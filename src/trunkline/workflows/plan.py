@@ -109,7 +109,8 @@ def _note(context: Context, foreseen: Foreseen, gates: Sequence[GateLine]) -> No
         merged=tuple(entry.pr for entry in reversed(context.stack.below(context.entry))),
         gates=passed,
         checks=tuple(
-            (check.text, GateOutcome(check.name, Verdict.PASSED, command=shown)) for check in context.entry.checks
+            (check.name, check.text, GateOutcome(check.name, Verdict.PASSED, command=shown))
+            for check in context.entry.checks
         ),
         pr=context.entry.pr,
         stack=tuple(entry.pr for entry in context.stack.entries),

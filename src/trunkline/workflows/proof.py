@@ -16,7 +16,9 @@ from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.gates import checks
 from trunkline.gates.run import evidenced, gate_names
+from trunkline.workflows import recorded
 from trunkline.workflows.base import base_of, open_below
+from trunkline.workflows.baseline import with_base
 from trunkline.workflows.context import Context
 from trunkline.workflows.recorded import last_replay, unavailable
 
@@ -37,6 +39,13 @@ def gates_for(context: Context, tip: Oid) -> Evidence:
     return _with_tried(gate_names(settings), receipts, unavailable(context, tip, "gated"))
 
 
+def gates_beside_base(context: Context, tip: Oid) -> Evidence:
+    """Return `gates_for`; a failure with what receipts say of the same gate on the base."""
+    known = gates_for(context, tip)
+    compared = {each.gate: each for each in with_base(context, [outcome for _, outcome in known if outcome])}
+    return tuple((name, compared.get(name)) for name, _ in known)
+
+
 def _with_tried(names: Iterable[str], receipts: Mapping[str, GateOutcome], tried: Mapping[str, str]) -> Evidence:
     """Return the receipts' verdicts; a gate that could not run when it was tried is unavailable, not stale."""
     found = {name: GateOutcome.unavailable(name, cure) for name, cure in tried.items()}
@@ -48,6 +57,11 @@ def subject_of(context: Context, tip: Oid) -> checks.Subject:
     """Return what the entry's checks are asked about: a tip, and where its own commits begin."""
     world = context.world()
     return subject_at(context.git, context.stack, context.entry, tip, world.trunk, world.snapshot.pr)
+
+
+def own_base_of(context: Context, tip: Oid) -> Oid:
+    """Return the commit that the entry's own commits follow on a tip."""
+    return subject_of(context, tip).base
 
 
 def subject_at(
@@ -118,7 +132,7 @@ def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None
         Refused: one has not.
     """
     own = ((check.name, outcome) for check, outcome in checks_for(context, tip))
-    for step, known in ((StepName.GATES, gates_for(context, tip)), (StepName.CHECKS, own)):
+    for step, known in ((StepName.GATES, gates_beside_base(context, tip)), (StepName.CHECKS, own)):
         if skippable and step in context.options.skip:
             continue
         lacking = [f"{name}: {described(outcome)}" for name, outcome in known if not settled(context, name, outcome)]
@@ -159,8 +173,11 @@ def settled(context: Context, name: str, outcome: GateOutcome | None) -> bool:
 def accepted(context: Context, name: str, outcome: GateOutcome | None) -> bool:
     """Return whether a verdict other than a pass was accepted by name: unavailable, or flaky.
 
-    A gate that failed whenever it ran is never waived.
+    A gate that failed whenever it ran is waived only where it fails on the base for the same cause, and stack.toml
+    has `inherited = "allow"`.
     """
+    if outcome is not None and outcome.inherited and context.stack.gates.inherited == "allow":
+        return True
     named = {
         Verdict.UNAVAILABLE: context.options.accept_unavailable | context.seen.accepted,
         Verdict.FLAKY: context.options.accept_flaky,
@@ -168,11 +185,17 @@ def accepted(context: Context, name: str, outcome: GateOutcome | None) -> bool:
     return outcome is not None and name in named.get(outcome.verdict, ())
 
 
+def accepted_names(context: Context, tip: Oid) -> frozenset[str]:
+    """Return the gates and checks whose verdict was accepted by name for a commit, now or when they ran."""
+    now = context.options.accept_unavailable | context.options.accept_flaky | context.seen.accepted
+    return now | recorded.accepted(context, tip)
+
+
 def described(outcome: GateOutcome | None) -> str:
     """Return a verdict in words, with its reason."""
     if outcome is None:
         return "not run on this tree"
-    return outcome.verdict.value + (f": {outcome.diagnosis}" if outcome.diagnosis else "")
+    return outcome.words + "".join(f": {part}" for part in (outcome.diagnosis, outcome.on_base) if part)
 
 
 def merged_numbers(context: Context) -> tuple[PrNumber, ...]:

@@ -59,6 +59,18 @@ def unavailable(context: Context, tip: Oid, kind: str) -> dict[str, str]:
     return {}
 
 
+def accepted(context: Context, tip: Oid) -> frozenset[str]:
+    """Return the gates and checks whose verdict the newest runs on this commit accepted by name."""
+    found: dict[str, frozenset[str]] = {}
+    for run in journal.runs(context.state):
+        for record in reversed(run.records):
+            if record.kind in {"gated", "checked"} and record.data.get("commit") == tip:
+                found.setdefault(record.kind, frozenset(map(str, record.data.get("accepted", ()))))
+        if len(found) == len(("gated", "checked")):
+            break
+    return frozenset().union(*found.values())
+
+
 def _ontos(context: Context) -> Iterator[Mapping[str, Any]]:
     for run in journal.runs(context.state):
         for record in reversed(run.records):

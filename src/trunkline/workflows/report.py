@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-from trunkline.adapters import journal
+from trunkline.adapters import history, journal
 from trunkline.adapters.journal import Record, Run
+from trunkline.domain.coverage import Coverage
 from trunkline.domain.receipt import instant
 from trunkline.domain.report import EntryReport, Evidenced, Report, RunReport, RunStep
-from trunkline.domain.status import EntryStatus
+from trunkline.domain.status import EntryStatus, StackStatus
 from trunkline.workflows import status as status_workflow
 from trunkline.workflows.context import Context
+from trunkline.workflows.coverage import coverage_of
+from trunkline.workflows.proof import subject_at
 
 _LOG_LINES = 60
 _RUNS = 10
@@ -34,19 +37,29 @@ def gather(context: Context, *, offline: bool) -> Report:
         repository=repository.slug,
         url=f"https://{repository.host}/{repository.slug}",
         status=seen,
-        entries=tuple(_entry(row) for row in seen.entries),
+        entries=tuple(_entry(context, seen, row) for row in seen.entries),
         runs=tuple(_run(run) for run in list(journal.runs(context.state))[:_RUNS]),
     )
 
 
-def _entry(row: EntryStatus) -> EntryReport:
+def _entry(context: Context, seen: StackStatus, row: EntryStatus) -> EntryReport:
     """Return an entry's report; its evidence is what the status has."""
     titles = {check.name: check.text for check in row.entry.checks}
     return EntryReport(
         row,
         tuple(_with_log(Evidenced(name, "", outcome)) for name, outcome in row.gates),
         tuple(_with_log(Evidenced(name, titles[name], outcome)) for name, outcome in row.checks),
+        _coverage(context, seen, row),
     )
+
+
+def _coverage(context: Context, seen: StackStatus, row: EntryStatus) -> Coverage:
+    git, proven = context.git, [outcome for _, outcome in row.gates if outcome is not None and outcome.proven]
+    if not proven or row.head is None or seen.trunk is None or history.missing(git, [seen.trunk]):
+        return Coverage(known=False)
+    pulls = {each.entry.pr: each.pr for each in seen.entries}
+    subject = subject_at(git, seen.stack, row.entry, row.head, seen.trunk, pulls.get)
+    return coverage_of(git, subject.base, row.head, proven)
 
 
 def _with_log(evidence: Evidenced) -> Evidenced:

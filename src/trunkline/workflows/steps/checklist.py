@@ -10,11 +10,12 @@ from trunkline.domain.checklist import Line, LineState
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.note import noted_commit
-from trunkline.domain.receipt import Verdict
+from trunkline.domain.receipt import Verdict, in_words
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
-from trunkline.workflows.proof import accepted, checks_for, gates_for
+from trunkline.workflows.coverage import coverage_of
+from trunkline.workflows.proof import accepted, checks_for, gates_beside_base, own_base_of
 from trunkline.workflows.recorded import last_onto
 from trunkline.workflows.steps.verify import merged_below
 
@@ -38,17 +39,18 @@ def outcome(lines: Sequence[Line]) -> Outcome:
     """Return what the lines come to."""
     still_open = [line for line in lines if line.state is LineState.OPEN]
     skipped = [line for line in lines if line.state is LineState.SKIPPED]
+    warned = [line for line in lines if line.state is LineState.WARNED]
     told = f"{len(lines) - len(still_open) - len(skipped)} of {len(lines)}"
     return Outcome(
         "checklist",
         told + (f", {len(skipped)} skipped" if skipped else ""),
-        Mark.FAILED if still_open else Mark.WARNED if skipped else Mark.DONE,
+        Mark.FAILED if still_open else Mark.WARNED if skipped or warned else Mark.DONE,
         tuple(f"[{_BOX[line.state]}] {line.text}: {line.evidence}" for line in lines),
         {"lines": [line.to_json() for line in lines], "open": len(still_open)},
     )
 
 
-_BOX = {LineState.DONE: "x", LineState.OPEN: " ", LineState.SKIPPED: "-"}
+_BOX = {LineState.DONE: "x", LineState.WARNED: "!", LineState.OPEN: " ", LineState.SKIPPED: "-"}
 
 
 def evaluate(context: Context) -> tuple[Line, ...]:
@@ -133,22 +135,29 @@ def _rebased(context: Context, tip: Oid) -> Line:
 
 
 def _gates(context: Context, tip: Oid) -> Line:
-    gates = gates_for(context, tip)
+    gates = gates_beside_base(context, tip)
     passed = {name: outcome for name, outcome in gates if outcome and outcome.verdict is Verdict.PASSED}
     lacking = [
-        f"{name} {outcome.verdict.value if outcome else 'not run'}" for name, outcome in gates if name not in passed
+        f"{name} {in_words(outcome)}" + (f", {outcome.on_base}" if outcome and outcome.on_base else "")
+        for name, outcome in gates
+        if name not in passed
     ]
+    empty = [f"{name} {outcome.words}" for name, outcome in passed.items() if not outcome.proven]
+    coverage = coverage_of(context.git, own_base_of(context, tip), tip, passed.values())
+    told = [f"{len(passed)} passed on {short(tip)}", ", ".join([*lacking, *empty]), coverage.sentence()]
     line = Line(
         f"All {len(gates)} core CI gates pass locally",
         LineState.OPEN,
-        f"{len(passed)} passed on {short(tip)}" + (f"; {', '.join(lacking)}" if lacking else ""),
+        "; ".join(filter(None, told)),
         f"invoke gates --pr {context.entry.pr}",
         tip,
         tuple(passed),
         min((outcome.started for outcome in passed.values()), default=""),
     )
     waived = all(accepted(context, name, outcome) for name, outcome in gates if name not in passed)
-    return _line(line, done=not lacking, skipped=waived or StepName.GATES in context.options.skip)
+    line = _line(line, done=not lacking, skipped=waived or StepName.GATES in context.options.skip)
+    warned = line.state is LineState.DONE and (empty or coverage.code)
+    return replace(line, state=LineState.WARNED) if warned else line
 
 
 def _checks(context: Context, tip: Oid) -> Iterator[Line]:
@@ -158,7 +167,7 @@ def _checks(context: Context, tip: Oid) -> Iterator[Line]:
         line = Line(
             check.text,
             LineState.OPEN,
-            f"not run on {short(tip)}" if outcome is None else outcome.verdict.value,
+            f"not run on {short(tip)}" if outcome is None else outcome.words,
             f"invoke checks --pr {context.entry.pr}",
             tip,
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from trunkline.domain.check import ManualCheck
 from trunkline.domain.errors import CheckFailed, UsageError
@@ -14,6 +16,7 @@ from trunkline.gates import checks
 from trunkline.workflows.context import Context
 from trunkline.workflows.gate_stack import Watch
 from trunkline.workflows.proof import settled, subject_of
+from trunkline.workflows.steps.gates import note_verdicts, waiving
 
 _MARKS = {Verdict.PASSED: "ok", Verdict.UNAVAILABLE: "could not run"}
 
@@ -41,11 +44,10 @@ def perform(context: Context, acting: Acting) -> Outcome:
     outcomes = checks.run(
         subject_of(context, tip), own, fresh=context.options.fresh, progress=watch.ended, say=context.tell.progress
     )
-    cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
-    acting.note("checked", context.entry, commit=tip, unavailable=cures)
+    note_verdicts(context, acting, "checked", tip, outcomes)
     wrong = [outcome for outcome in outcomes if not settled(context, outcome.gate, outcome)]
     if wrong:
-        raise _failure(context, wrong, tip)
+        raise _failure(context, wrong, tip, {"outcomes": [outcome.to_json() for outcome in outcomes]})
     waived = [outcome for outcome in outcomes if outcome.verdict is not Verdict.PASSED]
     reused = sum(outcome.reused for outcome in outcomes)
     titles = {check.name: check.text for check in own}
@@ -105,7 +107,7 @@ def _told(outcome: GateOutcome) -> str:
     return f"{_MARKS.get(outcome.verdict, outcome.verdict.value)}" + (f": {outcome.cure}" if outcome.cure else "")
 
 
-def _failure(context: Context, wrong: list[GateOutcome], tip: Oid) -> CheckFailed:
+def _failure(context: Context, wrong: list[GateOutcome], tip: Oid, data: Mapping[str, Any]) -> CheckFailed:
     entry = context.entry
     named = {check.name: check for check in entry.checks}
     lines = []
@@ -115,11 +117,10 @@ def _failure(context: Context, wrong: list[GateOutcome], tip: Oid) -> CheckFaile
         lines += [f"  log: {outcome.log}"] if outcome.log else []
     first = wrong[0]
     ticks = [_tick_command(entry.pr, each.gate) for each in wrong if isinstance(named[each.gate], ManualCheck)]
-    missing = ",".join(each.gate for each in wrong if each.verdict is Verdict.UNAVAILABLE)
-    task = f"invoke rebase --pr {entry.pr}"
-    again = f"{task} --accept-unavailable {missing}" if missing else "invoke continue"
+    again = waiving(f"invoke rebase --pr {entry.pr}", wrong) or "invoke continue"
     return CheckFailed(
         f"{len(wrong)} of {len(entry.checks)} checks do not hold on {short(tip)}; nothing was pushed",
         why="\n".join(lines),
         next_command=tuple(dict.fromkeys(part for part in (first.cure, *ticks, again) if part)),
+        data=data,
     )

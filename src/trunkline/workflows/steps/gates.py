@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from trunkline.adapters import cargo
+from trunkline.domain.coverage import Coverage
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import Oid, short
-from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.receipt import GateOutcome, Verdict, by_cause
 from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.domain.words import count_of
 from trunkline.engine import Acting
 from trunkline.gates.run import gate_commit, gate_names
+from trunkline.workflows.baseline import with_base
 from trunkline.workflows.context import Context
+from trunkline.workflows.coverage import coverage_of
 from trunkline.workflows.gate_stack import Watch
-from trunkline.workflows.proof import settled
+from trunkline.workflows.proof import accepted, own_base_of, settled
 
 
 def plan(context: Context) -> Step:
@@ -36,13 +42,34 @@ def perform(context: Context, acting: Acting) -> Outcome:
         foreseen=lambda stopped: _refuse_first(context, stopped),
     )  # fmt: skip
     context.forget()  # minutes have passed: what follows looks again
-    cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
-    # Unavailability leaves no receipt; push and note must know that it was tried on this very commit.
-    acting.note("gated", context.entry, commit=tip, unavailable=cures)
+    compare = context.options.baseline or context.stack.gates.inherited == "allow"
+    outcomes = with_base(context, outcomes, run=compare, progress=watch.ended)
+    note_verdicts(context, acting, "gated", tip, outcomes)
+    coverage = coverage_of(context.git, own_base_of(context, tip), tip, outcomes)
+    data = {
+        "outcomes": [outcome.to_json() for outcome in outcomes],
+        "new_dependencies": list(_new_dependencies(context, tip)),
+        "coverage": coverage.to_json(),
+    }
     wrong = [outcome for outcome in outcomes if not settled(context, outcome.gate, outcome)]
     if wrong:
-        raise _failure(context, wrong)
-    return _passed(outcomes, short(tip), _new_dependencies(context, tip), time.monotonic() - started)
+        raise _failure(context, wrong, data=data)
+    return _passed(outcomes, short(tip), data, coverage, time.monotonic() - started)
+
+
+def note_verdicts(context: Context, acting: Acting, kind: str, tip: Oid, outcomes: Collection[GateOutcome]) -> None:
+    """Journal what receipts do not say: what could not run on this commit, and which verdicts were accepted by name.
+
+    Args:
+        context: where.
+        acting: proof.
+        kind: `gated` for gates, `checked` for checks.
+        tip: the commit.
+        outcomes: of all of them.
+    """
+    cures = {outcome.gate: outcome.cure for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
+    waived = sorted(outcome.gate for outcome in outcomes if accepted(context, outcome.gate, outcome))
+    acting.note(kind, context.entry, commit=tip, unavailable=cures, accepted=waived)
 
 
 def _new_dependencies(context: Context, tip: Oid) -> tuple[str, ...]:
@@ -59,26 +86,37 @@ def _new_dependencies(context: Context, tip: Oid) -> tuple[str, ...]:
     return tuple(f"{name} {version}" for name, version in sorted(now - then))
 
 
-def _passed(outcomes: tuple[GateOutcome, ...], tip: str, new: tuple[str, ...], seconds: float) -> Outcome:
+def _passed(
+    outcomes: tuple[GateOutcome, ...], tip: str, data: Mapping[str, Any], coverage: Coverage, seconds: float
+) -> Outcome:
     passed = [outcome for outcome in outcomes if outcome.verdict is Verdict.PASSED]
     reused = sum(outcome.reused for outcome in passed)
-    waived = [outcome for outcome in outcomes if outcome not in passed]
+    remarks = tuple(line for outcome in outcomes if (line := _remark(outcome)))
+    new = data["new_dependencies"]
     told = f"{len(passed)} of {len(outcomes)} on {tip}"
     return Outcome(
         "gates",
         told + (f" ({reused} from receipts)" if reused else ""),
-        Mark.WARNED if waived else Mark.DONE,
+        Mark.WARNED if remarks or coverage.code else Mark.DONE,
         (
-            *_listed(new),
-            *(f"{outcome.gate} could not run here, as accepted; to run it: {outcome.cure}" for outcome in waived),
+            *([f"new dependencies since the base: {', '.join(new)}"] if new else []),
+            *remarks,
+            *([coverage.sentence()] if coverage.unverified else []),
         ),
-        {"outcomes": [outcome.to_json() for outcome in outcomes], "new_dependencies": list(new)},
+        data,
         seconds,
     )
 
 
-def _listed(new: tuple[str, ...]) -> tuple[str, ...]:
-    return (f"new dependencies since the base: {', '.join(new)}",) if new else ()
+def _remark(outcome: GateOutcome) -> str:
+    """Return what a person should know of a gate that stopped nothing, or ""."""
+    if outcome.verdict is Verdict.UNAVAILABLE:
+        return f"{outcome.gate} skipped (accepted as unavailable); to run it: {outcome.cure}"
+    if outcome.verdict is Verdict.FLAKY:
+        return f"{outcome.gate} {outcome.words} (accepted): {outcome.diagnosis}"
+    if outcome.inherited:
+        return f"{outcome.gate} {outcome.words}, {outcome.on_base} (accepted as inherited)"
+    return "" if outcome.proven else f"{outcome.gate} {outcome.words}: it verified nothing"
 
 
 def _refuse_first(context: Context, stopped: tuple[GateOutcome, ...]) -> None:
@@ -96,34 +134,51 @@ def _refuse_first(context: Context, stopped: tuple[GateOutcome, ...]) -> None:
         if context.tell.ask(f"{names} cannot run here ({reasons}). Run the other gates, and land without {names}?"):
             context.seen.accepted.update(outcome.gate for outcome in wrong)
             return
-    raise _failure(context, wrong, "no gate was run, nothing was pushed")
+    data = {"outcomes": [outcome.to_json() for outcome in stopped]}
+    raise _failure(context, wrong, "no gate was run, nothing was pushed", data)
 
 
-def _failure(context: Context, wrong: list[GateOutcome], then: str = "nothing was pushed") -> CheckFailed:
+def _failure(
+    context: Context,
+    wrong: list[GateOutcome],
+    then: str = "nothing was pushed",
+    data: Mapping[str, Any] | None = None,
+) -> CheckFailed:
     """Return the error for gates that did not pass, those with one cause together."""
     tip, task = short(context.local_tip()), f"invoke rebase --pr {context.entry.pr}"
-    groups: dict[tuple[str, Verdict], list[GateOutcome]] = {}
-    for outcome in wrong:
-        groups.setdefault((outcome.cause_key or outcome.gate, outcome.verdict), []).append(outcome)
-    firsts = [group[0] for group in groups.values()]
-    unavailable = ",".join(outcome.gate for outcome in wrong if outcome.verdict is Verdict.UNAVAILABLE)
+    groups = by_cause(wrong)
+    firsts = [group[0] for group in groups]
     ran = [outcome for outcome in firsts if outcome.log]
     alone = [f"{outcome.again} -- --commit {tip}" for outcome in ran[:1]]
-    again = f"{task} --accept-unavailable {unavailable}" if unavailable else "invoke continue"
+    again = waiving(task, wrong) or "invoke continue"
     names = ", ".join(outcome.gate for outcome in wrong)
     return CheckFailed(
-        f"{len(wrong)} gate{'s' if len(wrong) > 1 else ''} did not pass on {tip}: {names}; {then}",
-        why="\n".join(_explained(group) for group in groups.values()),
+        f"{count_of(len(wrong), 'gate')} did not pass on {tip}: {names}; {then}",
+        why="\n".join(_explained(group) for group in groups),
         next_command=tuple(dict.fromkeys([*(each.cure for each in firsts if each.cure), *alone, again])),
+        data=data,
     )
 
 
-def _explained(group: list[GateOutcome]) -> str:
+_WAIVABLE = {"--accept-unavailable": Verdict.UNAVAILABLE, "--accept-flaky": Verdict.FLAKY}
+
+
+def waiving(task: str, wrong: Collection[GateOutcome]) -> str:
+    """Return the task with the flags that accept those verdicts that can be accepted, or "" where none can."""
+    named = {
+        flag: [outcome.gate for outcome in wrong if outcome.verdict is verdict] for flag, verdict in _WAIVABLE.items()
+    }
+    flags = [f"{flag} {','.join(names)}" for flag, names in named.items() if names]
+    return " ".join([task, *flags]) if flags else ""
+
+
+def _explained(group: tuple[GateOutcome, ...]) -> str:
     """Return what is wrong with gates that have one cause: their names, the cause, the tool's own words, the logs."""
     first = group[0]
-    head = f"{', '.join(outcome.gate for outcome in group)} {first.verdict.value}"
+    head = f"{', '.join(outcome.gate for outcome in group)} {first.words if len(group) == 1 else first.verdict.value}"
     lines = [f"{head}: {first.diagnosis}" if first.diagnosis else head]
     if first.quoted and first.quoted.removeprefix("error: ") not in first.diagnosis:
         lines.append(f"  {first.quoted}")
+    lines += [f"  {outcome.gate} {outcome.on_base}" for outcome in group if outcome.on_base]
     lines += [f"  log: {outcome.log}" for outcome in group[:1] if outcome.log]
     return "\n".join(lines)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from trunkline.domain.errors import OutsideFailed
-from trunkline.domain.names import ZERO_OID
-from trunkline.domain.note import BEGIN, END, NoteFacts, Rebased, place
+from trunkline.domain.names import ZERO_OID, short
+from trunkline.domain.note import BEGIN, END, NoteFacts, Rebased, place, worth_writing
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
@@ -12,11 +12,15 @@ from trunkline.gates.catalogue import catalogue
 from trunkline.workflows import statuses
 from trunkline.workflows.base import base_of
 from trunkline.workflows.context import Context
+from trunkline.workflows.coverage import coverage_of
 from trunkline.workflows.note_template import template_of, written
 from trunkline.workflows.proof import (
+    accepted,
+    accepted_names,
     checks_for,
-    gates_for,
+    gates_beside_base,
     merged_numbers,
+    own_base_of,
     own_commit_count,
     rebased_since,
     refuse_other_head,
@@ -46,14 +50,16 @@ def perform(context: Context, acting: Acting) -> Outcome:
     """
     pr, tip = context.pull_request(), context.local_tip()
     refuse_other_head(context, pr, why="the note speaks of the pushed commit only", task="push")
-    body = place(pr.body, text_of(context))
-    if body == pr.body:
+    facts = facts_of(context)
+    body = place(pr.body, written(facts, template_of(context)))
+    if not worth_writing(facts, pr.body) or body == pr.body:
         published = statuses.publish(context, acting, tip)
-        return Outcome("note", "says so already", Mark.NOTHING, published, data={"commit": tip, "changed": False})
+        told = _unchanged(facts, pr.body, body)
+        return Outcome("note", told, Mark.NOTHING, published, data={"commit": tip, "changed": False})
     acting.intend(context.entry, body=pr.body, body_after=body)
     context.tell.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
-    written = context.github.edit(pr.number, seen_body=pr.body, body=body).body
-    if written != body:
+    held = context.github.edit(pr.number, seen_body=pr.body, body=body).body
+    if held != body:
         raise OutsideFailed(
             f"#{pr.number}'s description did not come back as written",
             why="somebody may have edited it at the same moment",
@@ -63,6 +69,14 @@ def perform(context: Context, acting: Acting) -> Outcome:
     told = "updated" if BEGIN in pr.body and END in pr.body else "added"
     published = statuses.publish(context, acting, tip)
     return Outcome("note", told, details=published, data={"commit": tip, "changed": True})
+
+
+def _unchanged(facts: NoteFacts, before: str, after: str) -> str:
+    if before == after:
+        return "already up to date"
+    if BEGIN in before:
+        return f"left as it is: it describes {short(facts.commit)}, and nothing ran here"
+    return "none: nothing was verified here, and nothing changed for readers"
 
 
 def text_of(context: Context) -> str:
@@ -89,6 +103,8 @@ def facts_of(context: Context) -> NoteFacts:
     """Gather what the note may state: receipts for exactly this commit, and what was skipped."""
     tip = context.local_tip()
     base, since = base_of(context), rebased_since(context, tip)
+    gates = gates_beside_base(context, tip)
+    waived = {name for name, outcome in gates if accepted(context, name, outcome)}
     url = f"https://{context.repository.host}/{context.repository.slug}"
     return NoteFacts(
         base=base.branch,
@@ -96,8 +112,8 @@ def facts_of(context: Context) -> NoteFacts:
         commit=tip,
         own_commits=own_commit_count(context, tip),
         merged=merged_numbers(context),
-        gates=gates_for(context, tip),
-        checks=tuple((check.text, outcome) for check, outcome in checks_for(context, tip)),
+        gates=gates,
+        checks=tuple((check.name, check.text, outcome) for check, outcome in checks_for(context, tip)),
         skipped=skipped_by_name(context),
         next=context.entry.next,
         since=since,
@@ -105,13 +121,17 @@ def facts_of(context: Context) -> NoteFacts:
         stack=tuple(entry.pr for entry in context.stack.entries),
         issue=context.stack.issue,
         compare=f"{url}/compare/{since.old}..{tip}" if since else "",
+        coverage=coverage_of(context.git, own_base_of(context, tip), tip, [outcome for _, outcome in gates]),
+        accepted=accepted_names(context, tip) | waived,
     )
 
 
 def _sample(context: Context) -> NoteFacts:
     """Return facts of the shape that a landing's are, to try a template with before there is anything to state."""
     outcomes = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED)) for gate in catalogue(context.stack.gates))
-    checks = tuple((check.text, GateOutcome(check.name, Verdict.PASSED)) for check in context.entry.checks)
+    checks = tuple(
+        (check.name, check.text, GateOutcome(check.name, Verdict.PASSED)) for check in context.entry.checks
+    )
     return NoteFacts(
         base=context.stack.trunk,
         base_oid=ZERO_OID,
