@@ -727,11 +727,15 @@ def test_an_amended_branch_passes_its_steps_again(stack: Desk) -> None:
     assert (kinds.count(("done", "onto")), kinds.count(("done", "push"))) == (1, 2)
 
 
-def test_a_branch_reset_below_its_base_is_replayed_again(stack: Desk) -> None:
-    """The user moved the branch back to where it was: continue replays it instead of pushing it as it is."""
+def test_a_branch_that_was_put_back_is_not_pushed(stack: Desk) -> None:
+    """The user moved it back to where it was: continue refuses, and the printed command rebases it anew."""
     stack.merge(1)
     before = stack.tips()["two"]
     _fail_at("push", stack, lambda: stack.rebase(2))
     stack.clone.git("branch", "--quiet", "--force", "two", before)
-    done(stack.resume())
+    error = refusal(stack.resume)
+    assert (int(error.code), error.next_commands) == (5, ("invoke rebase --pr 2", "invoke abort"))
+    assert stack.remote_tips()["two"] == before
+    done(stack.rebase(2))
     assert stack.hub.bare.subjects("main..two") == ["two 1", "two 2"]
+    assert stack.open_run() is None

@@ -188,18 +188,28 @@ class _Going:
         }
 
     def refuse_gone(self) -> None:
-        """See that the branches that the run has moved are still there.
+        """See that the branches that the run has moved are still there, on what it has moved them to.
 
         Raises:
-            Refused: one was deleted or renamed.
+            Refused: one was deleted, renamed, or moved to commits without its base.
         """
         for entry, facts in self._moved():
-            if _tip(self.context, entry) is None and not self._is_merged(entry):
+            tip, new = _tip(self.context, entry), str(facts["new"])
+            on_base = tip is not None and history.is_ancestor(self.context.git, oid(str(facts["base"])), tip)
+            if on_base or self._is_merged(entry):
+                continue
+            if tip is None:
                 raise Refused(
                     f"#{entry.pr}: there is no local branch {entry.branch} any more",
-                    why=f"run {self.run.id} left it at {facts['new']}; nothing was changed",
-                    next_command=(f"git branch {entry.branch} {facts['new']}", "invoke abort"),
+                    why=f"run {self.run.id} left it at {new}; nothing was changed",
+                    next_command=(f"git branch {entry.branch} {new}", "invoke abort"),
                 )
+            again = self.run.task if self.run.task in {restack.TASK, land.TASK} else f"rebase --pr {entry.pr}"
+            raise Refused(
+                f"#{entry.pr} {entry.branch} is not where run {self.run.id} left it",
+                why=f"it was rebased to {new} and is at {tip}, without its base; nothing was changed",
+                next_command=("invoke abort",) if self.run.is_held else (f"invoke {again}", "invoke abort"),
+            )
 
     def _moved(self) -> list[tuple[Entry, Mapping[str, object]]]:
         """Return the entries whose replay is done, bottom first, each with the facts of the newest replay."""
@@ -218,8 +228,8 @@ class _Going:
     def _stale(self) -> frozenset[StepKey]:
         """Return the steps that are done and have to be done again, since a branch is not as the run left it.
 
-        An entry whose base is no longer in it is replayed again, and all above it; of an entry that the user has
-        moved, what follows the replay. A tip that still holds its base is taken over as the entry's new head.
+        Of a restack, an entry that lacks commits which the one below has got since is replayed again, and all above
+        it. Of an entry that the user has moved, what follows the replay is; its tip is taken over as its new head.
         """
         found: set[StepKey] = set()
         below: Oid | None = None
@@ -228,8 +238,8 @@ class _Going:
             tip = _tip(self.context, entry)
             if tip is None or self._is_merged(entry):
                 continue
-            base = below if below is not None and self.plan.task == restack.TASK else oid(str(facts["base"]))
-            again = again or not history.is_ancestor(self.context.git, base, tip)
+            if below is not None and self.plan.task == restack.TASK:
+                again = again or not history.is_ancestor(self.context.git, below, tip)
             if again:
                 found.add(self.plan.key(StepName.ONTO, entry.pr))
             if again or tip not in self._given(entry, facts):
@@ -259,6 +269,8 @@ class _Going:
         self.context.tell.progress(
             f"#{entry.pr} {entry.branch} is at {short(tip)}, moved since: taken as it is, verified again"
         )
+        # What was amended away stays known: entries above still hold it, and must not take it for their own.
+        refs.back_up(self.context.git, self.held, entry.branch, oid(str(facts["new"])))
         # Of an amended branch it is no longer known which commit came of which.
         grown = history.is_ancestor(self.context.git, oid(str(facts["new"])), tip)
         adopted = {**facts, "new": tip, "mapped": facts.get("mapped", []) if grown else []}
