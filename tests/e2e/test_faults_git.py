@@ -185,7 +185,7 @@ def test_a_sparse_checkout_is_gated_whole(landing: YardLanding) -> None:
 
 
 def test_submodules_are_said(landing: YardLanding) -> None:
-    """A submodule is carried along; gates say that they do not check it out (fault 35)."""
+    """A submodule is carried along; gates say why they could not check it out (fault 35)."""
     author = landing.author
     author.git("switch", "--quiet", "feat/two")
     (author.path / ".gitmodules").write_text('[submodule "vendored"]\n\tpath = vendored\n\turl = ./x.git\n')
@@ -195,5 +195,5 @@ def test_submodules_are_said(landing: YardLanding) -> None:
     landing.push_as_author("feat/two")
     ran = landing.invoke("rebase", "--pr", "519")
     assert ran.code == 0, ran.out + ran.err
-    assert "the commit has submodules: they are not checked out for gates" in ran.out
+    assert "the submodule vendored could not be checked out for gates: " in ran.out
     assert landing.clone.git("ls-tree", "feat/two", "vendored").startswith("160000 commit")

@@ -140,3 +140,25 @@ def test_whoever_asks_can_refuse_before_anything_runs(bench: Bench) -> None:
     }  # fmt: skip
     assert began == []
     assert bench.receipts() == []
+
+
+def test_a_path_dependency_in_a_submodule(bench: Bench, tmp_path: Path) -> None:
+    """With the user's clone of it the gate passes; where none can be had, it is named, and what is printed helps."""
+    low = Repo.create(tmp_path / "low")
+    low.commit("start", {"Cargo.toml": '[package]\nname = "low"\nversion = "0.1.0"\n', "src/lib.rs": "//! Low.\n"})
+    local = ("-c", "protocol.file.allow=always")
+    bench.repo.git(*local, "submodule", "--quiet", "add", str(low.path), "vendor/low")
+    entry = '[[package]]\nname = "low"\nversion = "0.1.0"\n\n[[package]]'
+    lock = FILES["Cargo.lock"].replace("[[package]]", entry) + 'dependencies = [\n "low",\n]\n'
+    manifest = f'{FILES["Cargo.toml"]}\n[dependencies]\nlow = {{ path = "vendor/low" }}\n'
+    bench.repo.commit("submodule", {"Cargo.toml": manifest, "Cargo.lock": lock})
+    assert causes(bench.gate("build")) == {}
+    clone = Repo(tmp_path / "clone")
+    bench.repo.git("clone", "--quiet", str(bench.repo.path), str(clone.path))
+    other = Bench(clone)
+    outcomes = other.gate("build", "test")
+    assert causes(outcomes) == {"submodule-missing:vendor/low": {"build", "test"}}
+    assert "vendor/low is in the submodule vendor/low, which could not be checked out" in outcomes["build"].diagnosis
+    clone.git("config", "--global", "protocol.file.allow", "always")
+    typed(outcomes["build"].cure, other)
+    assert causes(other.gate("build")) == {}

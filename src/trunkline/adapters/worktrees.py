@@ -108,6 +108,10 @@ def _taken(lock: int, choosing: int, path: Path, commit: Oid, git: Git) -> bool:
         wanted.write_text(commit)
         fcntl.flock(choosing, fcntl.LOCK_UN)
         _bring(path / "tree", commit, git)
+        if (path / "tree" / ".gitmodules").is_file():
+            from trunkline.adapters import submodules  # noqa: PLC0415 -- few have any; it needs `work_dir`
+
+            submodules.fill(git, path / "tree", commit)
         fcntl.flock(choosing, fcntl.LOCK_EX)
         fcntl.flock(lock, fcntl.LOCK_SH)
         return True

@@ -173,7 +173,8 @@ def _unrecognised(output: CargoOutput, place: Place) -> Cause:
     """Return a failure that has no known cause: the last error line, else the last line, as it is."""
     closing = output.closing
     if closing:
-        text = f"error: {refusal.quoted(closing, place)}"
+        head = "error: " if closing[0].startswith("error: ") else ""
+        text = head + refusal.quoted(closing, place)
         return Cause(CauseId.COMMAND, text, "", "", refusal.last_error(closing, place))
     if failed := [match for line in output.own if (match := _NEXTEST_FAILED.match(line))]:
         names = dict.fromkeys(match[2] for match in failed)

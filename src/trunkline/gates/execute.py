@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from trunkline.adapters import bwrap, cargo, signing, sources, units, worktrees
+from trunkline.adapters import bwrap, cargo, signing, sources, submodules, units, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.cargo_output import CargoOutput, reporting
 from trunkline.adapters.git import Git
@@ -70,7 +70,7 @@ class Ground:
     @property
     def place(self) -> Place:
         """Where gates run, for what is said of failures."""
-        return Place(self.slot.tree, self.root, self.slot.path / "target")
+        return Place(self.slot.tree, self.root, self.slot.path / "target", submodules.missing(self.slot.tree))
 
 
 def tools_for(tree: Path, root: str, *, sandbox: bool) -> Tools:

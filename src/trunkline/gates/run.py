@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.adapters import cargo, signing, worktrees
+from trunkline.adapters import cargo, signing, submodules, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import OutsideFailed, UsageError
@@ -138,13 +138,13 @@ def _here(order: Order) -> Outcomes:
         head = held.enter_context(_head(git)) if known is None or _something_runs(order, known) else None
         slot = held.enter_context(worktrees.slot(git, order.commit))
         _require_workspace(slot.tree / settings.root, settings)
-        if (slot.tree / ".gitmodules").is_file():
-            order.say("the commit has submodules: they are not checked out for gates")
+        for path, why in submodules.missing(slot.tree):
+            order.say(f"the submodule {path} could not be checked out for gates: {why}")
         tools = execute.tools_for(slot.tree, settings.root, sandbox=settings.sandbox)
         if known is not None:
             found.update(_proven_now(known, order.gates, order.tree, slot, tools))
         missing = [gate for gate in order.gates if gate.name not in found]
-        place = Place(slot.tree, settings.root, slot.path / "target")
+        place = Place(slot.tree, settings.root, slot.path / "target", submodules.missing(slot.tree))
         stopped = preflight.foreseen(missing, tools, place)
         order.foreseen(tuple(stopped.values()))
         found.update(stopped)

@@ -123,7 +123,7 @@ def _checkout(git: Git, held: tuple[gitconfig.Setting, ...]) -> Iterator[Finding
     if gitconfig.value_of(held, "core.sparsecheckout") == "true":
         yield Finding("checkout", "it is sparse; gates run on whole trees, in a work tree of their own", Health.NOTE)
     if (git.cwd / ".gitmodules").exists():
-        yield Finding("checkout", "it has submodules: they are not checked out for gates", Health.NOTE)
+        yield Finding("checkout", "it has submodules: gates get their files, without a .git in them", Health.NOTE)
     attributes = git.cwd / ".gitattributes"
     if attributes.is_file() and b"filter=lfs" in attributes.read_bytes():
         yield Finding("checkout", "it uses Git LFS: large files are fetched for gates too", Health.NOTE)

@@ -1,0 +1,123 @@
+"""Submodules of the gates' work trees: from the user's own clones, else fetched; what cannot be filled is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.repo import Repo
+from trunkline.adapters import submodules, worktrees
+
+LOCAL = ("-c", "protocol.file.allow=always")
+
+
+def adopt(repo: Repo, path: str, url: str) -> None:
+    """Add a submodule, its clone in .git/modules, and commit that."""
+    repo.git(*LOCAL, "submodule", "--quiet", "add", url, path)
+    repo.commit(f"adopt {path}")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Repo:
+    """Return the repository of a submodule."""
+    repo = Repo.create(tmp_path / "library")
+    repo.commit("start", {"Cargo.toml": "# library\n", "src/lib.rs": "// one\n"})
+    return repo
+
+
+@pytest.fixture
+def repo(tmp_path: Path, library: Repo) -> Repo:
+    """Return a repository with a submodule that is checked out."""
+    made = Repo.create(tmp_path / "repo")
+    made.commit("start", {"README.md": "x\n"})
+    adopt(made, "vendor/library", str(library.path))
+    return made
+
+
+def filled(repo: Repo) -> tuple[dict[str, str], tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Return a slot at HEAD: the texts of its files below vendor, what is missing, what git calls written to."""
+    with worktrees.slot(repo.adapter, repo.head()) as slot:
+        files = sorted(path for path in (slot.tree / "vendor").rglob("*") if path.is_file())
+        texts = {str(path.relative_to(slot.tree / "vendor")): path.read_text() for path in files}
+        return texts, submodules.missing(slot.tree), worktrees.leftovers(repo.adapter, slot)
+
+
+def test_files_come_from_the_users_own_clone(repo: Repo, library: Repo) -> None:
+    """Without a network, and though the address leads nowhere any more; git calls the work tree clean."""
+    library.path.rename(library.path.with_name("moved"))
+    texts, missing, written = filled(repo)
+    assert texts == {"library/Cargo.toml": "# library\n", "library/src/lib.rs": "// one\n"}
+    assert (missing, written) == ((), ())
+    assert filled(repo)[0] == texts
+
+
+def test_another_commit_of_a_submodule(repo: Repo, library: Repo) -> None:
+    """Its files are that commit's: what is gone is gone; a submodule that is given up is gone altogether."""
+    filled(repo)
+    library.commit("two", {"src/lib.rs": None, "src/two.rs": "// two\n"})
+    repo.git("-C", "vendor/library", "pull", "--quiet")
+    repo.commit("bump")
+    assert filled(repo)[0] == {"library/Cargo.toml": "# library\n", "library/src/two.rs": "// two\n"}
+    repo.git("rm", "--quiet", "vendor/library")
+    repo.commit("without")
+    assert filled(repo) == ({}, (), ())
+
+
+def test_a_submodule_of_a_submodule(repo: Repo, library: Repo, tmp_path: Path) -> None:
+    """The user's clones of both are used."""
+    inner = Repo.create(tmp_path / "inner")
+    inner.commit("start", {"deep.rs": "// deep\n"})
+    adopt(library, "deep", str(inner.path))
+    repo.git("-C", "vendor/library", "pull", "--quiet", "--no-recurse-submodules")
+    repo.commit("bump")
+    repo.git(*LOCAL, "submodule", "--quiet", "update", "--init", "--recursive")
+    inner.path.rename(inner.path.with_name("moved"))
+    texts, missing, _ = filled(repo)
+    assert missing == ()
+    assert texts["library/deep/deep.rs"] == "// deep\n"
+
+
+def test_a_registered_submodule_is_fetched(repo: Repo, tmp_path: Path) -> None:
+    """A clone that has `git submodule init` behind it, and nothing more; its configuration stays as it is."""
+    clone = Repo(tmp_path / "clone")
+    repo.git("clone", "--quiet", str(repo.path), str(clone.path))
+    clone.git("submodule", "--quiet", "init")
+    before = (clone.path / ".git/config").read_text()
+    texts, missing, _ = filled(clone)
+    assert texts["library/src/lib.rs"] == "// one\n"
+    assert missing == ()
+    assert (clone.path / ".git/config").read_text() == before
+    assert not (clone.path / ".git/modules").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("library", "/nowhere/at/all"), ("library", "file:///nowhere"), ("library", "ext::touch CANARY"),
+        ("library", "-uCANARY"), ("library", "--upload-pack=touch CANARY"), ("../../../hooks", "/nowhere"),
+        ("library", ""),
+    ],
+)  # fmt: skip
+def test_what_a_pull_request_names_runs_and_reads_nothing(repo: Repo, tmp_path: Path, name: str, url: str) -> None:
+    """Local paths, helper programs, options and names that lead elsewhere are no places; the submodule is named."""
+    clone = Repo(tmp_path / "clone")
+    repo.git("clone", "--quiet", str(repo.path), str(clone.path))
+    canary = tmp_path / "canary"
+    line = f"\turl = {url.replace('CANARY', str(canary))}\n" if url else ""
+    clone.commit("hostile", {".gitmodules": f'[submodule "{name}"]\n\tpath = vendor/library\n{line}'})
+    texts, missing, _ = filled(clone)
+    assert texts == {}
+    assert [path for path, _ in missing] == ["vendor/library"]
+    assert missing[0][1]
+    assert not canary.exists()
+
+
+def test_addresses_relative_to_the_superprojects() -> None:
+    """As git-submodule(1) has them."""
+    for url, base, expected in (
+        ("../b.git", "https://host/x/a.git", "https://host/x/b.git"), ("./b", "/srv/a", "/srv/a/b"),
+        ("../../y/b", "git@host:x/a", "git@host/y/b"), ("https://z/b", "https://host/a", "https://z/b"),
+        ("../b", "", ""),
+    ):  # fmt: skip
+        assert submodules._resolved(url, base) == expected
