@@ -104,7 +104,7 @@ def test_nothing_open(stack: YardLanding) -> None:
     (stack.clone.path / "stack.toml").unlink()
     ran = stack.invoke("init")
     assert ran.code == 2
-    assert "no open pull request sits on main" in ran.err
+    assert "(remote origin) sits on main" in ran.err
     assert not (stack.clone.path / "stack.toml").exists()
 
 
@@ -116,7 +116,8 @@ def test_the_files_of_a_rust_repository(stack: YardLanding) -> None:
     assert ran.code == 0, ran.out + ran.err
     assert ran.out.splitlines() == [
         "✓ has it already: tasks.py",
-        "! noxfile.py is yours and stays; add: from trunkline.gates.sessions import gates",
+        "! noxfile.py is yours and stays; add at its end:",
+        "    from trunkline.gates.sessions import gates",
         "✓ wrote trunkline.mk",
         "✓ wrote Makefile",
         "next: invoke --list",

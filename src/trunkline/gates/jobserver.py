@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def inherited() -> str:
     if match := _FIFO.search(flags):
         return match[1]
     match = _FDS.search(flags)
-    if match:
+    if match and sys.platform == "linux":
         try:
             fcntl.fcntl(int(match[1]), fcntl.F_GETFD)
         except OSError:
@@ -40,7 +41,10 @@ def inherited() -> str:
 
 def jobs() -> int:
     """Return how many jobs may run at once: the processors we may use."""
-    return len(os.sched_getaffinity(0))
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    else:  # noqa: RET505 -- mypy reads platform checks as branches
+        return os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -87,8 +87,19 @@ def _prune(base: Path) -> None:
     """Keep the newest of the runs that left something to read; a run whose process lives is left alone."""
     over = sorted(base.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT_RUNS:]
     for path in over:
-        if not Path("/proc", path.name.partition("-")[0]).exists():
+        if not _lives(path.name.partition("-")[0]):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(pid: str) -> bool:
+    """Say whether a process lives; what is no number is no process."""
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True  # somebody else's
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def write(run: Path, request: Request) -> None:

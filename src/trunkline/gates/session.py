@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import json
 import os
+import select
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -111,6 +115,22 @@ def _end_with_parent(head: int) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    elif sys.platform == "darwin":
+        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     if head not in {os.getpid(), os.getppid()}:
         raise KeyboardInterrupt  # it ended before we asked to end with it
+
+
+if sys.platform == "darwin":
+
+    def _watch(parent: int) -> None:
+        """Wait for a process's end (kqueue(2)), then ask ourselves to end: macOS has no PR_SET_PDEATHSIG."""
+        queue = select.kqueue()
+        ended = select.kevent(
+            parent, filter=select.KQ_FILTER_PROC, flags=select.KQ_EV_ADD, fflags=select.KQ_NOTE_EXIT
+        )
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            queue.control([ended], 1)
+        os.kill(os.getpid(), signal.SIGTERM)

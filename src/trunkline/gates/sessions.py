@@ -16,22 +16,26 @@ from pathlib import Path
 
 import nox
 
+from trunkline.domain.errors import TrunklineError, UsageError
+from trunkline.domain.stack import DEFAULT_GATES
 from trunkline.gates import request
+from trunkline.report.escape import for_terminal
 
 _STARTED_HERE = request.VARIABLE not in os.environ
 
 
-def _request() -> request.Request:
-    """Return what is asked: by whoever started us, else by the stack.toml of the checkout that we are in."""
+def _request() -> request.Request | str:
+    """Return what is asked: by whoever started us, else by the stack.toml of the checkout that we are in.
+
+    Where that cannot be used, return why: the gates fail with it, other sessions are untouched.
+    """
     if not _STARTED_HERE:
         return request.read(Path(os.environ[request.VARIABLE]))
     # Only the first process of a run pays for the schema; see gates/request.py.
     from trunkline.adapters import config, declared, stackplace, trust  # noqa: PLC0415
     from trunkline.adapters.git import Git  # noqa: PLC0415
-    from trunkline.domain.errors import TrunklineError  # noqa: PLC0415
     from trunkline.domain.stack import GateSettings  # noqa: PLC0415
     from trunkline.gates.catalogue import catalogue  # noqa: PLC0415
-    from trunkline.report.escape import for_terminal  # noqa: PLC0415
 
     settings = GateSettings()
     try:
@@ -45,9 +49,10 @@ def _request() -> request.Request:
             settings = declared.stacks(found.data)[0].gates
         asked = request.Request(str(git.cwd), settings.root, catalogue(settings), trust=request.trust_of(settings))
         run = request.new_run(git.common_dir())
-    except TrunklineError as error:
-        lines = [f"error: {error.what}", error.why, *(f"next: {command}" for command in error.next_commands)]
-        sys.stderr.write("\n".join(for_terminal(line) for line in lines if line) + "\n")
+    except UsageError as error:
+        return _lines(error)
+    except TrunklineError as error:  # a branch that is not trusted: nothing of its noxfile should run either
+        sys.stderr.write(f"error: {_lines(error)}\n")
         raise SystemExit(int(error.code)) from None
     request.write(run, asked)
     os.environ[request.VARIABLE] = str(run)
@@ -55,16 +60,26 @@ def _request() -> request.Request:
     return asked
 
 
+def _lines(error: TrunklineError) -> str:
+    lines = [error.what, error.why, *(f"next: {command}" for command in error.next_commands)]
+    return "\n".join(for_terminal(line, lines=True) for line in lines if line)
+
+
 _ASKED = _request()
-# Of a run's processes the first to come here is its head; its sessions inherit this.
-if not os.environ.get(request.HEAD_VARIABLE, "").startswith(f"{os.environ[request.VARIABLE]}:"):
-    os.environ[request.HEAD_VARIABLE] = f"{os.environ[request.VARIABLE]}:{os.getpid()}"
+if isinstance(_ASKED, request.Request):
+    # Of a run's processes the first to come here is its head; its sessions inherit this.
+    _RUN = os.environ[request.VARIABLE]
+    if not os.environ.get(request.HEAD_VARIABLE, "").startswith(f"{_RUN}:"):
+        os.environ[request.HEAD_VARIABLE] = f"{_RUN}:{os.getpid()}"
+_NAMES = DEFAULT_GATES if isinstance(_ASKED, str) else tuple(each.name for each in _ASKED.gates)
 
 
 @nox.session(venv_backend="none", allow_parallel=True)
-@nox.parametrize("gate", [nox.param(each.name, id=each.name) for each in _ASKED.gates])
+@nox.parametrize("gate", [nox.param(each, id=each) for each in _NAMES])
 def gates(session: nox.Session, gate: str) -> None:
     """Run one cargo gate on exactly one tree; unavailable is never passed."""
+    if isinstance(_ASKED, str):
+        session.error(_ASKED)
     from trunkline.gates.session import run_session  # noqa: PLC0415 -- not for `nox -l`
 
     parser = argparse.ArgumentParser(prog="nox -s gates --")

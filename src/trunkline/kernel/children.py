@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,9 +41,13 @@ def end_group(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGT
 
 def end_orphans(child: subprocess.Popen[bytes]) -> None:
     """Wait for a child's end, and kill what is left of its group: it may have died before what it started."""
-    with contextlib.suppress(ChildProcessError):  # a timeout reaped it, and has ended its group
-        # Not reaped yet, its number is still its group's and cannot be anybody else's.
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    if sys.platform == "linux":
+        with contextlib.suppress(ChildProcessError):  # a timeout reaped it, and has ended its group
+            # Not reaped yet, its number is still its group's and cannot be anybody else's.
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+            signal_group(child, signal.SIGKILL)
+    else:  # Python has waitid(2) on macOS since 3.13 only
+        child.wait()
         signal_group(child, signal.SIGKILL)
 
 

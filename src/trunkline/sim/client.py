@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import json
 import shlex
 import shutil
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from trunkline.domain.errors import OutsideFailed
+from trunkline.domain.errors import OutsideFailed, UsageError
 from trunkline.kernel import proc
 from trunkline.kernel.children import end_group
 from trunkline.sim.faults import Fault, FaultKind
@@ -313,13 +314,24 @@ def ask(
         connection.close()
 
 
+_NEEDED = ("graphql", "starlette", "uvicorn", "yaml")
+"""Packages of the extra `sim` that the server imports."""
+
+
 @contextlib.contextmanager
 def running(root: Path) -> Iterator[SimulatedGitHub]:
     """Serve the world in `root`, made if it is not there, until the block ends; the state stays in `root`.
 
     Raises:
+        UsageError: what the server needs is not installed.
         OutsideFailed: the server did not answer in time; the error holds the end of its log.
     """
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+        raise UsageError(
+            "the simulated GitHub is not installed",
+            why=f"it needs {', '.join(missing)}",
+            next_command="pip install 'trunkline[sim]'",
+        )
     root = root.resolve()
     root.mkdir(parents=True, exist_ok=True)
     # The socket lies apart, because a unix socket's path is short and a test's directory is not.

@@ -56,7 +56,9 @@ def _write_tasks(told: Told, *, alone: bool) -> None:
     new = "would write" if told.dry_run else "wrote"
     for file in files:
         if file.add:
-            told.terminal.line(("! ", "yellow"), f"{file.name} is yours and stays; add: {file.add}")
+            told.terminal.line(("! ", "yellow"), f"{file.name} is yours and stays; add at its end:")
+            for line in file.add.splitlines():
+                told.terminal.line(f"    {line}")
         else:
             told.terminal.line(("✓ ", "green"), f"{new if file.wrote else 'has it already:'} {file.name}")
     if not told.dry_run:

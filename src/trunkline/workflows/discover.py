@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -22,7 +24,7 @@ from trunkline.domain.discover import (
     merged_below,
     with_bases,
 )
-from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.errors import Refused, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref
 from trunkline.domain.stack import DEFAULT_REMOTE, Entry, GateSettings, Stack
 from trunkline.kernel.files import replace_bytes
@@ -146,9 +148,9 @@ def write(seen: Seen) -> Path:
     path = seen.git.cwd / stacktext.FILE_NAME
     if not seen.stacks:
         raise UsageError(
-            f"no open pull request sits on {seen.trunk}",
+            f"no open pull request of {_slug(seen.git, seen.remote)} (remote {seen.remote}) sits on {seen.trunk}",
             why="\n".join(f"#{number}: {why.value}" for number, why in sorted(seen.found.left_out.items())),
-            next_command="gh pr list",
+            next_command=_elsewhere(seen),
         )
     from trunkline.adapters import stackfile  # noqa: PLC0415 -- tomlkit: only who writes pays for it
 
@@ -161,6 +163,20 @@ def write(seen: Seen) -> Path:
     config.load(path)
     trust.confirm(seen.git, stacktext.read(path))
     return path
+
+
+def _slug(git: Git, remote: str) -> str:
+    return repository_of(refs.remote_url(git, remote)).argument
+
+
+def _elsewhere(seen: Seen) -> tuple[str, ...]:
+    """Return where else the pull requests may be: every other remote on GitHub, as in a clone of a fork."""
+    asked, commands = _slug(seen.git, seen.remote), list[str]()
+    for name in seen.git.query("remote").lines:
+        with contextlib.suppress(TrunklineError):
+            if (other := _slug(seen.git, name)) != asked:
+                commands.append(shlex.join(["invoke", "init", "--remote", name]) + f"   # {other}")
+    return (*commands, f"gh pr list --repo {asked}")
 
 
 def _gates(top: Path) -> GateSettings:

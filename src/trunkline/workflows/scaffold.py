@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,12 +40,20 @@ stack-steps:
 stack-%:
 	$(INVOKE) $* $(if $(PR),--pr $(PR)) $(ARGS)
 """
+_ADDED_TASKS = """\
+import sys
+from invoke import Collection
+from trunkline.tasks import namespace as stack
+ns = Collection.from_module(sys.modules[__name__])
+ns.add_collection(stack, "stack")
+"""
+"""For the end of a tasks.py of the user's own: theirs keep their names, ours are `stack.NAME`."""
 _INCLUDE = "include trunkline.mk\n"
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file, and the line that makes one of the user's own do as well."""
+    """A file, and the line by which one of the user's own is known to do as well."""
 
     name: str
     text: str
@@ -52,7 +61,7 @@ class _File:
 
 
 _FILES = (
-    _File("tasks.py", _TASKS, "from trunkline.tasks import namespace as ns"),
+    _File("tasks.py", _TASKS, "from trunkline.tasks import namespace"),
     _File("noxfile.py", _NOXFILE, "from trunkline.gates.sessions import gates"),
     _File("trunkline.mk", _FRAGMENT, "stack-%:"),
     _File("Makefile", _INCLUDE, "include trunkline.mk"),
@@ -66,7 +75,7 @@ class Written:
     Attributes:
         name: which, from the repository's top.
         wrote: it is new; in a dry run: it would be.
-        add: the line that a person has to add to their own; "": none, it has it.
+        add: the lines that a person has to add at the end of their own; "": none, it has them.
     """
 
     name: str
@@ -96,7 +105,18 @@ def _written(top: Path, file: _File, *, dry_run: bool) -> Written:
         replace_bytes(path, file.text.encode())
         return Written(file.name, wrote=True)
     try:
-        has = file.line in path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        has = False
-    return Written(file.name, wrote=False, add="" if has else file.line)
+        text = ""
+    has = file.line in text
+    return Written(file.name, wrote=False, add="" if has else _addition(file, text))
+
+
+def _addition(file: _File, text: str) -> str:
+    """Return the lines that a file of the user's own lacks; a collection that it has stays the one."""
+    if file.name != "tasks.py":
+        return file.line
+    held = re.search(r"^(ns|namespace)\b.*=", text, re.MULTILINE)
+    if held is None:
+        return _ADDED_TASKS
+    return f'from trunkline.tasks import namespace as stack\n{held[1]}.add_collection(stack, "stack")\n'
