@@ -60,6 +60,18 @@ def test_what_a_hostile_configuration_would_run(stack: YardLanding) -> None:
     assert not ran_it.exists(), "core.fsmonitor's command ran"
 
 
+def test_replaced_commits_and_grafts_are_named(stack: YardLanding) -> None:
+    """They are this clone's alone: git shows another history than the one that is pushed."""
+    clone, one = stack.clone, stack.heads[518]
+    clone.git("replace", one, stack.heads[520])
+    grafts = clone.path / ".git/info/grafts"
+    grafts.write_text(f"{stack.heads[520]}\n")
+    ran = stack.invoke("doctor", "--offline", "--json")
+    told = {each["told"]: each["cure"] for each in found(ran, "history")}
+    assert [cure for text, cure in told.items() if one[:7] in text] == [f"git replace -d {one}"]
+    assert [cure for text, cure in told.items() if "grafts" in text] == [f"mv {grafts} {grafts}.off"]
+
+
 def test_a_gate_that_cannot_run_and_a_state_that_is_open_to_all(stack: YardLanding) -> None:
     """Exit 1; the last line is the first cure."""
     path = stack.clone.path / "stack.toml"

@@ -37,7 +37,11 @@ _SEALED = (
     "-c", "gc.auto=0",  # nothing of ours may be collected, or wait on a collector, while we run
     "-c", "maintenance.auto=false",
 )  # fmt: skip
-_ENV = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_EDITOR": "true"}
+_ENV = {
+    "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_EDITOR": "true",
+    # Replacements and grafts are this clone's alone (git-replace(1)): a replay would publish them.
+    "GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,11 @@ class Run:
         ended = (r for r in self.after(paused) if r.kind == "done" and about == (r.step, r.data.get("pr", about[1])))
         return paused if next(ended, None) is None else None
 
+    @property
+    def moving_checkout(self) -> Record | None:
+        """The last intent to move a branch together with its checkout; None: there was none."""
+        return next((r for r in reversed(self.records) if r.kind == "intent" and r.data.get("checkout")), None)
+
     def after(self, record: Record) -> tuple[Record, ...]:
         """Return the records that follow one."""
         position = next(index for index, each in enumerate(self.records) if each is record)

@@ -48,6 +48,34 @@ def _read(git: Git, trees: Iterable[Oid]) -> None:
     git.forest.update(objects.read(git, unread, b"tree", _parsed))
 
 
+Entry = tuple[bytes, Oid]
+"""The mode and the object id of a file, a link or a submodule."""
+
+
+def changed(git: Git, old: Oid, new: Oid) -> dict[bytes, tuple[Entry | None, Entry | None]]:
+    """Return the paths of files, links and submodules that differ between two trees, with both entries.
+
+    A directory that becomes a file, or the reverse, is both: each of its paths goes, and the file comes.
+    """
+    found: dict[bytes, tuple[Entry | None, Entry | None]] = {}
+    level: list[tuple[bytes, Oid | None, Oid | None]] = [(b"", old, new)] if old != new else []
+    while level:
+        _read(git, {tree for _, *sides in level for tree in sides if tree is not None})
+        deeper = []
+        for above, *sides in level:
+            one, other = (git.forest[tree] if tree is not None else _EMPTY for tree in sides)
+            for name in {name for name, _ in one.items() ^ other.items()}:
+                pair = one.get(name), other.get(name)
+                files = tuple(None if each is None or each[0] == _DIRECTORY else each for each in pair)
+                below = tuple(each[1] if each is not None and each[0] == _DIRECTORY else None for each in pair)
+                if files[0] != files[1]:
+                    found[above + name] = files[0], files[1]
+                if below[0] != below[1]:
+                    deeper.append((above + name + b"/", below[0], below[1]))
+        level = deeper
+    return found
+
+
 def _parsed(tree: Oid, raw: bytes) -> dict[bytes, tuple[bytes, Oid]]:
     """Return name -> (mode, object id) of a tree: "mode name NUL id", one after the other (git's fsck docs)."""
     entries, start, width = {}, 0, len(tree) // 2

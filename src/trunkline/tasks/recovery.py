@@ -98,7 +98,7 @@ def undo(told: Told, run: str = "") -> None:
     told.terminal.headline(f"#{entry.pr} {entry.branch}: back to before run {found.run.id}")
     told.account["undoes"] = found.run.id
     if told.dry_run:
-        told.plan(found.plan)
+        told.plan(undo_workflow.forecast(found))
     else:
         told.performed(undo_workflow.run(found))
 

@@ -19,6 +19,7 @@ from trunkline.domain.check import PatternCheck
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.flags import ENCODED
 from trunkline.domain.health import Finding, Health
+from trunkline.domain.names import oid, short
 from trunkline.domain.stack import Stack
 from trunkline.gates import diagnosis, execute
 from trunkline.gates.actions import WORKFLOW
@@ -127,6 +128,7 @@ def _checkout(git: Git, held: tuple[gitconfig.Setting, ...]) -> Iterator[Finding
     attributes = git.cwd / ".gitattributes"
     if attributes.is_file() and b"filter=lfs" in attributes.read_bytes():
         yield Finding("checkout", "it uses Git LFS: large files are fetched for gates too", Health.NOTE)
+    yield from _replacements(git)
     flags = sorted(name for name in os.environ if name in _FLAGS and os.environ[name])
     if flags:
         told = f"{', '.join(flags)} in your environment: gates do not see it; `[gates.env]` in stack.toml is for all"
@@ -138,6 +140,21 @@ def _checkout(git: Git, held: tuple[gitconfig.Setting, ...]) -> Iterator[Finding
     hooks = git.query("rev-parse", "--path-format=absolute", "--git-path", "hooks").path
     if os.access(hooks / "pre-push", os.X_OK):
         yield Finding("hooks", "pre-push runs before each push, as for you; no other hook runs", Health.NOTE)
+
+
+def _replacements(git: Git) -> Iterator[Finding]:
+    """Name replaced commits and grafts: git shows another history here than the one that is pushed."""
+    real = "trunkline, and everybody else, reads the real history"
+    replaced = [ref.removeprefix("refs/replace/") for ref in refs.read_refs(git, "refs/replace/")]
+    if replaced:
+        listed = ", ".join(short(oid(name)) for name in replaced[:5]) + (", ..." if len(replaced) > 5 else "")  # noqa: PLR2004 -- a line
+        told = f"git replace shows other objects for {listed}; {real}"
+        yield Finding("history", told, Health.NOTE, f"git replace -d {' '.join(replaced[:5])}")
+    grafts = git.common_dir() / "info/grafts"
+    if grafts.is_file() and grafts.read_bytes().strip():
+        yield Finding(
+            "history", f"{grafts} gives commits other parents; {real}", Health.NOTE, f"mv {grafts} {grafts}.off"
+        )
 
 
 def _configuration(held: tuple[gitconfig.Setting, ...]) -> Iterator[Finding]:

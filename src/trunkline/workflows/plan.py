@@ -70,7 +70,7 @@ def _above(context: Context) -> tuple[tuple[Above, ...], list[PullRequest]]:
     position = context.stack.entries.index(context.entry)
     told, moved = [], list[PullRequest]()
     for entry in open_:
-        step = onto.forecast(stacked.of(entry))
+        step = onto.forecast(stacked.of(entry), moves=False)
         pr = stacked.known(entry.pr)
         if step.mutates:
             moved.append(pr)

@@ -10,15 +10,14 @@ from trunkline.adapters import journal, lease
 from trunkline.adapters.git import Git
 from trunkline.adapters.journal import Run
 from trunkline.domain.errors import Paused, Refused, UsageError
+from trunkline.domain.names import oid
 from trunkline.domain.step import Plan, StepName
 from trunkline.engine import Performed, perform
+from trunkline.workflows import branch, openrun, rebase, revert
 from trunkline.workflows import changes as changed
-from trunkline.workflows import openrun, rebase, revert
 from trunkline.workflows.changes import Change
 from trunkline.workflows.context import Context, Listener
-from trunkline.workflows.look import local_state
 from trunkline.workflows.opening import top_of
-from trunkline.workflows.steps.switch import refuse_unmovable
 
 TASK = "undo"
 
@@ -88,6 +87,16 @@ def _decided(run: Run, tell: Listener, cwd: Path | None) -> Undo:
     return Undo(context, run, moved)
 
 
+def forecast(undo: Undo) -> Plan:
+    """Return the steps that would put everything back.
+
+    Raises:
+        Refused: it could not be done; the same refusals as when it is.
+    """
+    _refuse(undo)
+    return undo.plan
+
+
 def run(undo: Undo) -> Performed:
     """Take a run back: the remote branch, draft state, base, note, and the local branch.
 
@@ -112,7 +121,7 @@ def _refuse(undo: Undo) -> None:
         raise changed.drift(context, found)
     for change in undo.changes:
         if change.step is StepName.ONTO:
-            refuse_unmovable(local_state(context.git, context.stack.entry(change.pr).branch))
+            branch.foresee_move(context.of(context.stack.entry(change.pr)), oid(str(change.before["tip"])))
 
 
 def _started(undo: Undo) -> dict[str, Any]:

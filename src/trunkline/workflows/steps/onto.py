@@ -25,10 +25,17 @@ def plan(context: Context) -> Step:
     return Step(StepName.ONTO, f"replay the entry's own commits onto {context.tracking}", (command,), mutates=True)
 
 
-def forecast(context: Context) -> Step:
+def forecast(context: Context, *, moves: bool = True) -> Step:
     """Plan the step with its facts: the same decision and the same replay, in memory; no ref moves.
 
     What sits above a conflict that was foreseen cannot be: it is planned without facts.
+
+    Args:
+        context: the entry.
+        moves: the step is part of the plan, so the branch has to be free to move.
+
+    Raises:
+        Refused: see `foresee`; or the branch cannot be moved, as when it is done.
     """
     for entry in context.stack.below(context.entry):
         if _conflicts(context.of(entry)):
@@ -38,6 +45,9 @@ def forecast(context: Context) -> Step:
     work, done = foreseen.work, foreseen.done
     if not (context.stacked or foreseen.nothing or done.conflict):
         against_merge(context, work, done)  # of a whole stack: all entries at once, see `foresee_checks`
+    if moves:
+        # Where a conflict stops it, nothing is known yet of where the branch will be.
+        branch.foresee_move(context, work.local or work.tip if done.conflict else done.tip)
     context.seen.foreseen[context.entry.pr] = foreseen
     context.seen.planned[context.entry.pr] = done.tip
     command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.adapters import refs
+from trunkline.adapters import obstacles, refs
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_ref, short
 from trunkline.domain.snapshot import LocalState
@@ -12,7 +12,12 @@ from trunkline.workflows.context import Context
 
 
 def plan(context: Context) -> Step:
-    """Plan the step as a task of its own."""
+    """Plan the step as a task of its own.
+
+    Raises:
+        Refused: it could not be done.
+    """
+    _refuse_switch(context)
     command = f"git switch {context.entry.branch}"
     return Step(StepName.SWITCH, f"check out {context.entry.branch}", (command,), mutates=True)
 
@@ -32,14 +37,26 @@ def perform(context: Context, acting: Acting) -> Outcome:
     local = context.world().local
     if local.checked_out:
         return Outcome("on branch", str(context.entry.branch), Mark.NOTHING)
+    _refuse_switch(context)
+    ensure_branch(context, acting)
+    arguments = ("switch", "--no-guess", "--no-overwrite-ignore", context.entry.branch)
+    context.git.mutate(acting.lease, *arguments, "--quiet", told="git " + " ".join(arguments))
+    context.forget_local()
+    return Outcome("switched", f"to {context.entry.branch}")
+
+
+def _refuse_switch(context: Context) -> None:
+    """Refuse to switch where that would carry edits along, or touch files of the user's."""
+    local = context.world().local
+    if local.checked_out:
+        return
     _refuse_elsewhere(local)
     if local.changes:
         raise dirty(local, "switching would carry them to another branch")
-    ensure_branch(context, acting)
-    command = f"git switch {context.entry.branch}"
-    context.git.mutate(acting.lease, "switch", "--no-guess", "--quiet", context.entry.branch, told=command)
-    context.forget_local()
-    return Outcome("switched", f"to {context.entry.branch}")
+    head, tip = context.git.resolve("HEAD"), local.local or local.remote
+    if head is not None and tip is not None:
+        what = f"your checkout cannot switch to {context.entry.branch} of #{context.entry.pr}"
+        obstacles.refuse(context.git, head, tip, what=what)
 
 
 def perform_within_rebase(context: Context, acting: Acting) -> Outcome:
