@@ -41,6 +41,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         "CARGO_NET_OFFLINE": "true",
         "RUSTUP_AUTO_INSTALL": "0",
         "TRUNKLINE_WAIT_FACTOR": "0",  # nobody sleeps
+        "TRUNKLINE_YES": "1",  # a test has no terminal; tests of the question unset it
     }
     for name, value in sealed_values.items():
         monkeypatch.setenv(name, value)

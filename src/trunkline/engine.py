@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from trunkline.adapters.journal import Journal
 from trunkline.adapters.lease import Lease
-from trunkline.domain.errors import Paused, TrunklineError
+from trunkline.domain.errors import Declined, Paused, Refused, TrunklineError
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey
 
@@ -106,6 +106,14 @@ def perform(
             except Pause as pause:
                 journal.append(lease, "paused", **{**about, **pause.data})
                 return Performed(outcomes, pause)
+            except Declined as declined:
+                refused = Refused(
+                    f"{step.label}: nothing more is published: the answer was no",
+                    why=declined.why,
+                    next_command=("invoke continue", "invoke abort"),
+                )
+                journal.append(lease, "failed", **about, what=refused.what, code=int(refused.code))
+                return Performed(outcomes, refused)
             except TrunklineError as error:
                 journal.append(lease, "failed", **about, what=error.what, code=int(error.code))
                 if error.data:

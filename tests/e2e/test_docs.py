@@ -77,7 +77,12 @@ def test_the_tutorial(tmp_path: Path) -> None:
         file = tmp_path / "stack.toml"
         text = (place.checkout / "stack.toml").read_text()
         file.write_text(text.replace("\n[[entry]]", f"\n{idle}\n[[entry]]", 1))
-        environment = {**place.environment(), "PATH": programs.path(), "TRUNKLINE_STACK_FILE": str(file)}
+        environment = {
+            **place.environment(),
+            "PATH": programs.path(),
+            "TRUNKLINE_STACK_FILE": str(file),
+            "TRUNKLINE_YES": "",
+        }
         for command, printed in commands(page):
             done = subprocess.run(
                 ["bash", "-c", command], cwd=place.checkout, env=environment, stdin=subprocess.DEVNULL,

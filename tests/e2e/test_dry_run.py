@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from support.landing import SLUG, Landing
-from support.repo import Repo
 from trunkline.tasks import namespace
 from trunkline.tasks.definition import LandingTask
 
@@ -35,7 +34,7 @@ def everything(landing: Landing) -> dict[str, Any]:
         for path in clone.rglob("*")
         if path.is_file() and not str(path.relative_to(clone)).startswith(tuple(f".git/{name}" for name in left_out))
     }
-    return {"files": files, "remote": Repo(landing.github.bare(SLUG)).refs(), "hub": landing.github.state()}
+    return {"files": files, **landing.world()}
 
 
 @pytest.mark.gh

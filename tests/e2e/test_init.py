@@ -131,6 +131,8 @@ def test_the_files_of_a_rust_repository(stack: YardLanding) -> None:
     }  # fmt: skip
     made = stack.run("make", "stack-rebase", "PR=519", "ARGS=--dry-run")
     assert (made.code, "2 commits" in made.out) == (0, True), made.out + made.err
+    refused = stack.run("make", "stack-rebase", "PR=519", TRUNKLINE_YES="")
+    assert (refused.code, "next: invoke rebase --pr 519 --yes" in refused.err) == (2, True), refused.out + refused.err
     steps = stack.run("make", "-n", "stack-steps", "PR=519")
     assert steps.out.startswith("TRUNKLINE_PR=519 invoke verify-merged switch fetch onto fmt gates checks push ")
     listed = stack.run("nox", "-l")

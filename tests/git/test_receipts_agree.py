@@ -63,6 +63,9 @@ class Quiet:
     def ask(self, _question: str) -> bool:
         return False
 
+    def require_approval(self, *publishes: str) -> None:
+        pass
+
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
         pass
 

@@ -91,6 +91,10 @@ class Landing:
         """Run `invoke` in the clone, as a user would."""
         return self.run(sys.executable, "-m", "invoke", *args, cwd=cwd, **extra)
 
+    def unattended(self, *args: str, **extra: str) -> Ran:
+        """Run `invoke` in the clone without a terminal, and without the approval that other tests give."""
+        return self.invoke(*args, **{"TRUNKLINE_YES": "", **extra})  # type: ignore[arg-type]  # cwd is no variable
+
     def run(self, *argv: str, cwd: Path | None = None, **extra: str) -> Ran:
         """Run any command in the clone."""
         done = subprocess.run(
@@ -100,13 +104,14 @@ class Landing:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def on_terminal(self, *args: str, typed: bytes, **extra: str) -> Ran:
-        """Run `invoke` in the clone on a terminal of its own, where a person has typed ahead."""
+        """Run `invoke` in the clone on a terminal of its own, where a person has typed ahead and is asked."""
         ours, theirs = pty.openpty()
         with os.fdopen(ours, "r+b", buffering=0) as screen, os.fdopen(theirs, "r+b", buffering=0) as terminal:
             screen.write(typed)
             child = subprocess.Popen(
                 [sys.executable, "-m", "invoke", *args], cwd=self.clone.path, start_new_session=True,
-                env=self.environment(TERM="xterm", **extra), stdin=terminal, stdout=terminal, stderr=terminal,
+                env=self.environment(**{"TERM": "xterm", "TRUNKLINE_YES": "", **extra}),
+                stdin=terminal, stdout=terminal, stderr=terminal,
             )  # fmt: skip
             terminal.close()
             shown = b""

@@ -106,6 +106,7 @@ def test_a_flag_is_read_from_the_environment(flag: str, monkeypatch: pytest.Monk
     """TRUNKLINE_NAME stands for --name; a switch is a yes or a no, nothing else."""
     switch = FLAGS[flag].switch
     default: object = False if switch else ""
+    monkeypatch.delenv(variable(flag), raising=False)
     assert from_environment(flag, default) == default
     monkeypatch.setenv(variable(flag), "on" if switch else " a,b ")
     assert from_environment(flag, default) == (True if switch else "a,b")

@@ -83,6 +83,12 @@ class FlagMissing(UsageError):
         self.flag = flag
 
 
+class Declined(TrunklineError):
+    """A person was asked whether to publish, and the answer was no; nothing was done (exit 0)."""
+
+    code = ExitCode.OK
+
+
 class Paused(TrunklineError):
     """The run stopped for a person; `invoke continue` or `invoke abort` (exit 3)."""
 

@@ -36,8 +36,8 @@ class StepName(Enum):
 REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]
 """The steps of a rebase, in their order; each is a task of the same name."""
 
-PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE})
-"""What `--no-push` leaves out: everything that others see."""
+PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET})
+"""The steps that `--no-push` skips: everything that others see, of the tasks that take that flag."""
 
 StepKey = tuple[StepName, PrNumber | None]
 """A step within a plan: what, and for which entry where the plan is of several."""
@@ -82,6 +82,7 @@ class Step:
         commands: the git, gh or cargo commands that a person would type for it.
         mutates: it changes something that outlives the run.
         pr: the entry that it is for, in a plan of several entries; None: the plan's own, or all of them.
+        publishes: what others will see of it, one line each; empty: nothing that is known yet.
     """
 
     name: StepName
@@ -89,6 +90,7 @@ class Step:
     commands: tuple[str, ...] = ()
     mutates: bool = False
     pr: PrNumber | None = None
+    publishes: tuple[str, ...] = ()
 
     @property
     def key(self) -> StepKey:
@@ -142,6 +144,11 @@ class Plan:
     pr: PrNumber
     steps: tuple[Step, ...]
     skipped: tuple[StepName, ...] = ()
+
+    @property
+    def publishes(self) -> tuple[str, ...]:
+        """What others will see of it, in order."""
+        return tuple(line for step in self.steps if step.name not in self.skipped for line in step.publishes)
 
     def about(self, step: Step) -> dict[str, PrNumber]:
         """Return the entry of one of the plan's steps as JSON values; nothing for a step of several entries."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
-from trunkline.domain.errors import TrunklineError
+from trunkline.domain.errors import Defect, TrunklineError
 from trunkline.domain.status import OpenRun
 from trunkline.domain.step import Mark, Outcome, Plan, Step
 from trunkline.report.encoding import tolerant
@@ -43,33 +43,47 @@ class Terminal:
 
     def __init__(self, stream: IO[str], *, clean: Callable[[str], str] = str) -> None:
         tolerant(stream)
-        self._stream = stream
+        self.stream = stream
         self._clean = clean
         self._commands: list[str] = []
         self._status: Status | None = None
         self._width = _LABEL_WIDTH
         self.asks = False
-        """A person is there, and was asked before."""
+        """A person is there, and answers questions of a step."""
+        self.approve: Callable[[Sequence[str]], None] = _approve_nothing
+        """See `require_approval`."""
 
     @functools.cached_property
     def console(self) -> Console:
         """Where it is printed."""
         from rich.console import Console  # noqa: PLC0415
 
-        return Console(file=self._stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
+        return Console(file=self.stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
 
     def ask(self, question: str) -> bool:
         """Ask, where a person can answer; no is what an empty answer means."""
         if not self.asks:
             return False
+        with self._display_stopped():
+            return self.answer(f"     {question} [y/N] ") in {"y", "yes"}
+
+    @contextlib.contextmanager
+    def _display_stopped(self) -> Iterator[None]:
+        """Stop the progress display while the context lasts."""
         was, self._status = self._status, None
         if was is not None:
             was.stop()
-        answer = self.answer(f"     {question} [y/N] ")
-        if was is not None:
-            was.start()
-            self._status = was
-        return answer in {"y", "yes"}
+        try:
+            yield
+        finally:
+            if was is not None:
+                was.start()
+                self._status = was
+
+    def require_approval(self, *publishes: str) -> None:
+        """See that publishing was approved; see `Listener`."""
+        with self._display_stopped():
+            self.approve(publishes)
 
     def answer(self, prompt: str) -> str:
         """Return what a person types, small, blanks around it taken off; end of file (Ctrl-D) or no text is a no."""
@@ -181,6 +195,10 @@ class Terminal:
             self.line((f"  | {row}", "dim"))
         for command in error.next_commands:
             self.next(command)
+
+
+def _approve_nothing(publishes: Sequence[str]) -> None:
+    raise Defect("something would be published that nobody was asked about", why="\n".join(publishes))
 
 
 def duration(seconds: float) -> str:

@@ -82,9 +82,11 @@ class LandingTask(Task[Body]):
         with telling(self.full_name, json_wanted=bool(kwargs.get("json")) or is_set("json")) as told:
             self._refuse_unknown_flags()
             given = self._given(kwargs)
+            told.given = self._typed(given)
             given.pop("json")
             told.yes = bool(given.pop("yes", False))
             told.dry_run = bool(given.pop("dry_run", False)) or (self.mutates and _invoke_is_dry(args[0]))
+            told.terminal.asks = self.mutates and told.interactive and not told.yes
             with lease.refusing() if told.dry_run else contextlib.nullcontext():
                 self.body(told, **given)
         self.times_called += 1
@@ -101,6 +103,16 @@ class LandingTask(Task[Body]):
             name: from_environment(_dashed(name), value) if value == parameters[name].default else value
             for name, value in values.items()
         }
+
+    def _typed(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the flags that have no default value, as they are typed."""
+        parameters = self._signature.parameters
+        given = {_dashed(name): value for name, value in values.items() if value != parameters[name].default}
+        return tuple(
+            word
+            for name, value in given.items()
+            for word in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
+        )
 
     def _refuse_unknown_flags(self) -> None:
         from trunkline.tasks.landing import task_names

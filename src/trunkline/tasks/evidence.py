@@ -152,12 +152,14 @@ def checklist_task(single: LandingTask) -> LandingTask:
 def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool) -> None:
     from trunkline.report.gates import stack_table
     from trunkline.workflows import gate_stack as stack_workflow
+    from trunkline.workflows.steps import gates
 
     told.terminal.headline(f"gates of {len(stack.entries)} entries, bottom first")
     if told.dry_run:
         for entry in stack.entries:
             told.terminal.line(f"  #{entry.pr} {entry.branch}: {', '.join(stack_workflow.names(stack))}")
         return
+    told.approve(gates.publishes(stack.gates))
     with told.terminal.gating():
         rows = stack_workflow.gate_stack(git, stack, told.terminal, fresh=fresh)
     told.account["entries"] = [
@@ -248,6 +250,8 @@ def push(told: Told, stack: str = "") -> None:
         told.account.update(receipts=count, pushed=False)
         told.terminal.line(f"would push {count} receipts to {chosen.remote} as git notes")
         return
+    if found := receipts_workflow.sound(git):
+        told.approve([f"push {len(found)} receipts to {chosen.remote} as git notes (refs/notes/trunkline)"])
     count, moved = receipts_workflow.push(git, chosen)
     told.account.update(receipts=count, pushed=moved)
     told.terminal.line(f"{count} receipts, " + ("pushed" if moved else "the remote has them all"))

@@ -6,7 +6,7 @@ import functools
 
 from invoke.collection import Collection
 
-from trunkline.domain.step import PUBLISHING, REBASE_STEPS, StepName
+from trunkline.domain.step import REBASE_STEPS, StepName
 from trunkline.tasks import adopting, evidence, reading, recovery, rehearsing, whole
 from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import options_of
@@ -34,13 +34,12 @@ _DOCS = {
 def _do(told: Told, context: Context) -> None:
     from trunkline.workflows import rebase
 
-    task = told.task
     told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
     told.account["pr"] = context.entry.pr
     if told.dry_run:
-        told.plan(rebase.plan(context, task))
+        told.plan(rebase.plan(context, told.task))
         return
-    conclude(told, context, rebase.run(context, task))
+    conclude(told, context, rebase.run(context, told.task))
 
 
 @landing_task("rebase", mutates=True)
@@ -62,15 +61,7 @@ def rebase_(
         accept_flaky=accept_flaky,
     )  # fmt: skip
     context = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
-    if not told.dry_run:
-        told.confirm(_question(context))
     _do(told, context)
-
-
-def _question(context: Context) -> str:
-    publishes = not (context.options.skip >= PUBLISHING)
-    ends = "then push it, mark it ready and write the note" if publishes else "and stop before the push"
-    return f"Rebase #{context.entry.pr} onto {context.tracking}, run its gates, {ends}."
 
 
 def _step_task(step: StepName) -> LandingTask:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sys
+import textwrap
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
 from trunkline.adapters.git import Git
-from trunkline.domain.errors import ExitCode, FlagMissing, TrunklineError
+from trunkline.domain.errors import Declined, ExitCode, FlagMissing, TrunklineError, UsageError
 from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import Mark, Outcome, Plan
 from trunkline.kernel import proc, signals
 from trunkline.kernel.files import append_line, private_directory
 from trunkline.report import as_json
 from trunkline.report.terminal import Terminal
+from trunkline.tasks import command_line
 from trunkline.workflows.opening import top_of
 
 if TYPE_CHECKING:
@@ -43,21 +46,54 @@ class Told:
         """`--yes`: publish without asking."""
         self.dry_run = False
         """`--dry-run`, or Invoke's own: print the plan, change nothing."""
+        self.given: tuple[str, ...] = ()
+        """The flags of this command as they are typed, those of the environment too."""
+        self._approved = False
+        self.terminal.approve = self.approve
         self.ends = contextlib.ExitStack()
         """What ends with the task, however it ends."""
 
-    def confirm(self, question: str) -> None:
-        """Ask once, before anything, where a person can answer; elsewhere nobody is asked.
+    def approve(self, publishes: Sequence[str]) -> None:
+        """Ask once for the whole command whether these things may be published; `--yes` is the answer.
+
+        Args:
+            publishes: what others will see, one line each; empty: nothing, and nobody is asked.
 
         Raises:
-            Exit: the answer is no; code 0.
+            UsageError: nobody can be asked, and `--yes` was not given.
+            Declined: the answer was no, which is the default.
         """
-        if self.yes or self.json_wanted or not (sys.stdin.isatty() and self.terminal.console.is_terminal):
+        if not publishes or self.yes or self._approved:
             return
-        self.terminal.line(question)
-        self.terminal.asks = True
-        if self.terminal.answer("Go on? [Y/n] ") not in {"", "y", "yes"}:
-            raise Exit(code=int(ExitCode.OK))
+        self.account["publishes"] = list(publishes)
+        listed = "\n".join(publishes)
+        if not self.interactive:
+            raise UsageError(
+                f"{self.task} publishes, and there is no terminal to ask on",
+                why=f"it would\n{textwrap.indent(listed, '  ')}\nnothing was done; to publish without being asked:",
+                next_command=self._with_yes(),
+            )
+        self.terminal.line("This publishes:")
+        for line in publishes:
+            self.terminal.line(f"  {line}")
+        if self.terminal.answer("Publish? [y/N] ") not in {"y", "yes"}:
+            raise Declined("nothing was published", why=listed)
+        self._approved = True
+
+    @property
+    def interactive(self) -> bool:
+        """A person reads the output and can answer."""
+        return sys.stdin is not None and sys.stdin.isatty() and self.terminal.stream.isatty()
+
+    def _with_yes(self) -> str:
+        """Return the command line with the approval: as a flag, or for all tasks of a chain as a variable."""
+        if len(command_line.typed()) > 1:
+            return f"TRUNKLINE_YES=1 invoke {shlex.join(sys.argv[1:])}"
+        return self.again("--yes")
+
+    def again(self, *flags: str) -> str:
+        """Return this command with further flags."""
+        return shlex.join(["invoke", self.task, *self.given, *flags])
 
     def plan(self, plan: Plan) -> None:
         """Tell what would be done."""
@@ -107,9 +143,14 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
     try:
         with signals.raising(), told.ends:
             yield told
+    except Declined as declined:
+        told.account["declined"] = True
+        told.terminal.line(declined.what)
+        told.close(ExitCode.OK)
+        raise Exit(code=int(ExitCode.OK)) from None  # the next task of a chain does not run either
     except TrunklineError as error:
         if isinstance(error, FlagMissing):
-            error.next_commands = (f"invoke {task} {error.flag}",)
+            error.next_commands = (told.again(*shlex.split(error.flag)),)
         error.next_commands = error.next_commands or (_what_next(),)
         told.account["error"] = as_json.error(error)
         _terminal(sys.stderr).error(error)

@@ -52,7 +52,6 @@ def restack(
     if told.dry_run:
         told.plan(restack_workflow.plan(context))
         return
-    told.confirm(f"Restack every open entry on {context.tracking}, and push what moved.")
     told.performed(restack_workflow.run(context))
 
 
@@ -94,7 +93,6 @@ def land(
     if told.dry_run:
         told.plan(land_workflow.plan(context, up_to=up_to))
         return
-    told.confirm(f"Land up to #{up_to or context.stack.entries[-1].pr} on {context.tracking}, bottom first.")
     told.performed(land_workflow.run(context, up_to=up_to))
 
 
@@ -110,7 +108,6 @@ def rescue(told: Told, pr: str | None = None, stack: str = "") -> None:
     if told.dry_run:
         told.plan(intended)
         return
-    told.confirm(f"{intended.steps[0].does[:1].upper()}{intended.steps[0].does[1:]}.")
     told.performed(rescue_workflow.run(context))
     told.terminal.next("invoke status")
 

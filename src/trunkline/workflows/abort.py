@@ -59,6 +59,8 @@ def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
         Transient, NotSignedIn: the remote or GitHub could not be asked. Everything here is as before the run; the run
             stays open, so that the rest can be put back later.
     """
+    if not local:
+        context.tell.require_approval(*publishes(context, run))
     with lease.hold(context.state, run=run.id) as held:
         run = journal.read(run.path)
         if run.state in {"finished", "aborted"}:
@@ -265,6 +267,13 @@ def find_begun(tell: Listener, cwd: Path | None = None) -> tuple[Context, Run] |
     if run is None or run.damaged or run.state != "aborting":
         return None
     return rebase.recorded_context(run, tell=tell, cwd=cwd), run
+
+
+def publishes(context: Context, run: Run) -> tuple[str, ...]:
+    """Return what others will see of an abort, as far as the journal says: nothing is asked of GitHub."""
+    taken = changes.changes_of(context, run, ask=False)
+    rescued = ("delete what the rescue restored",) if run.task == rescue.TASK else ()
+    return (*rescued, *Plan("abort", context.entry.pr, revert.steps(context, taken)).publishes)
 
 
 def plan(context: Context, run: Run) -> Plan:

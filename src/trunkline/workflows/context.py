@@ -35,6 +35,17 @@ class Listener(Teller, Protocol):
     def ask(self, question: str, /) -> bool:
         """Ask a person, where one can answer and was not told to be left alone; elsewhere the answer is no."""
 
+    def require_approval(self, *publishes: str) -> None:
+        """See that publishing was approved, by `--yes` or by a person; called before anything is published.
+
+        Args:
+            publishes: what others will see, one line each.
+
+        Raises:
+            UsageError: nobody can be asked, and `--yes` was not given.
+            Declined: the answer was no.
+        """
+
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
         """These gates run, each since a time of the monotonic clock; this is what some printed last."""
 

@@ -46,6 +46,7 @@ def push_all(
     remote = context.stack.remote
     if not restoring:
         require_stacked(context, updates)
+    context.tell.require_approval(*(f"push {described(update)}" for update in updates))
     told = retarget_endangered(context, acting, updates)
     for update in updates:
         ref = branch_ref(update.entry.branch)
@@ -132,6 +133,7 @@ def retarget(context: Context, acting: Acting, pr: PullRequest, base: str) -> No
     Raises:
         Refused: see `set_base`.
     """
+    context.tell.require_approval(f"#{pr.number} targets {base} instead of {pr.base}")
     entry = context.stack.entry(pr.number)
     acting.intend(entry, base=pr.base, draft=pr.draft, base_after=base, draft_after=pr.draft)
     set_base(context, pr.number, base)

@@ -139,7 +139,9 @@ def carry_out(
     Raises:
         Paused: a paused run needs these branches as they are.
         Refused: another run holds the repository.
+        UsageError, Declined: the plan publishes, and that was not approved; nothing was done.
     """
+    context.tell.require_approval(*intended.publishes)
     context.seen.planned.clear()  # from here on it is what happens
     bottom = context.of(context.stack.entry(intended.pr))
     with lease.hold(context.state, run=journal.new_run_id(label)) as held:
@@ -279,14 +281,24 @@ def recorded_context(run: journal.Run, *, tell: Listener, cwd: Path | None = Non
 
 def step_data(step: Step) -> dict[str, Any]:
     """Return a step as a run's first record has it."""
-    return {"name": step.name.value, "does": step.does, "commands": list(step.commands), **step.about}
+    return {
+        "name": step.name.value,
+        "does": step.does,
+        "commands": list(step.commands),
+        "publishes": list(step.publishes),
+        **step.about,
+    }
 
 
 def step_of(data: Any) -> Step:
     """Return the step that `step_data` wrote."""
     pr = data.get("pr")
     commands = tuple(str(command) for command in data["commands"])
-    return Step(StepName(data["name"]), str(data["does"]), commands, pr=None if pr is None else pr_number(str(pr)))
+    publishes = tuple(str(line) for line in data.get("publishes", ()))
+    return Step(
+        StepName(data["name"]), str(data["does"]), commands, pr=None if pr is None else pr_number(str(pr)),
+        publishes=publishes,
+    )  # fmt: skip
 
 
 def _ways(task: str) -> dict[StepName, _Way]:

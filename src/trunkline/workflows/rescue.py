@@ -59,7 +59,7 @@ def plan(context: Context) -> Plan:
         if any(branch == lost.base for branch, _ in lost.gone):
             does.append(f"delete {lost.base} again")
             commands.append(f"git push {context.stack.remote} --delete {lost.base}")
-    step = Step(StepName.RESCUE, ", ".join(does), tuple(commands), mutates=True)
+    step = Step(StepName.RESCUE, ", ".join(does), tuple(commands), mutates=True, publishes=tuple(does))
     return Plan(TASK, number, (step,))
 
 
@@ -90,6 +90,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     pr = context.known(context.entry.pr)
     lost = _begun(acting) or _look(context, pr)
     if pr.state is PrState.CLOSED:
+        context.tell.require_approval(f"reopen #{pr.number}")
         acting.intend(context.entry, gone=[list(each) for each in lost.gone], was=lost.base, onto=lost.onto)
         _restore(context, lost.gone)
         pr = _reopen(context, acting, pr, lost)
@@ -205,6 +206,7 @@ def _remove(context: Context, acting: Acting, lost: _Lost) -> tuple[str, ...]:
     if held != restored or users:
         why = f"it is at {short(held)}" if held != restored else f"#{users[0]} targets it"
         return (f"{lost.base} stays on {remote}: {why}",)
+    context.tell.require_approval(f"delete {lost.base} on {remote} again")
     acting.note("removing", context.entry, base=lost.base, tip=restored)
     refs.delete_remote(context.git, acting.lease, remote, lost.base, restored)
     return ()

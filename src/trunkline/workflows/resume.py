@@ -69,6 +69,7 @@ def resume(context: Context, run: Run, *, skip: bool = False) -> Performed:
         Refused: another run holds the repository, the run is over meanwhile, it is not paused at a commit that could
             be left out, or a branch is gone.
     """
+    context.tell.require_approval(*plan(context, run).publishes)
     with lease.hold(context.state, run=run.id) as held:
         run = journal.read(run.path)  # again, now that nobody else can write: two may have been told to continue
         if run.state in {"finished", "aborted", "aborting"}:

@@ -48,7 +48,12 @@ def _push_step(context: Context, pushed: tuple[Change, ...]) -> Step:
     command = f"git push --atomic {leases} {remote} " + " ".join(f"{old}:{ref}" for ref, _, old in parts)
     told = ", ".join(short(old) for _, _, old in parts)
     held = ", ".join(short(new) for _, new, _ in parts)
-    return Step(StepName.PUSH, f"push {told} back, if {remote} still has {held}", (command,), mutates=True)
+    does = f"push {told} back, if {remote} still has {held}"
+    lines = (
+        f"push {entry_context(context, c).entry.branch} back: {short(c.left['tip'])}..{short(c.before['tip'])}"
+        for c in pushed
+    )
+    return Step(StepName.PUSH, does, (command,), mutates=True, publishes=tuple(lines))
 
 
 def _step(context: Context, change: Change) -> Step:
@@ -57,10 +62,12 @@ def _step(context: Context, change: Change) -> Step:
         state, base = "draft" if change.before["draft"] else "ready", change.before["base"]
         undo = " --undo" if change.before["draft"] else ""
         commands = (f"gh pr ready {entry.pr}{undo}", f"gh pr edit {entry.pr} --base {base}")
-        return Step(change.step, f"#{entry.pr} is {state} again and targets {base}", commands, mutates=True)
+        does = f"#{entry.pr} is {state} again and targets {base}"
+        return Step(change.step, does, commands, mutates=True, publishes=(does,))
     if change.step is StepName.NOTE:
         command = f"gh pr edit {entry.pr} --body-file DESCRIPTION"
-        return Step(change.step, f"the note of #{entry.pr} as it was", (command,), mutates=True)
+        does = f"the note of #{entry.pr} as it was"
+        return Step(change.step, does, (command,), mutates=True, publishes=(does,))
     old = change.before["tip"]
     command = f"git branch -f {entry.branch} {old}"
     return Step(change.step, f"{entry.branch} is at {short(old)} again", (command,), mutates=True)
@@ -114,6 +121,8 @@ def restore_state(context: Context, acting: Acting, change: Change) -> Outcome:
     base = pr.base if kept else str(before["base"])
     if (pr.draft, pr.base) == (before["draft"], base):
         return _readied(pr.draft, pr.base, kept, Mark.NOTHING)
+    state = "a draft" if before["draft"] else "ready"
+    context.tell.require_approval(f"#{pr.number} is {state} again and targets {base}")
     acting.intend(context.entry, base=pr.base, draft=pr.draft, base_after=base, draft_after=before["draft"])
     if pr.draft != before["draft"]:
         context.tell.command(f"gh pr ready {pr.number}{' --undo' if before['draft'] else ''}")
@@ -152,6 +161,7 @@ def restore_note(context: Context, acting: Acting, change: Change) -> Outcome:
     if held != change.left["block"]:
         raise drift(context, (f"#{pr.number}'s reviewer note was edited since",))
     body = put_back(pr.body, wanted)
+    context.tell.require_approval(f"the note of #{pr.number} as it was")
     acting.intend(context.entry, body=pr.body, body_after=body)
     context.tell.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
     if context.github.edit(pr.number, seen_body=pr.body, body=body).body != body:

@@ -25,20 +25,38 @@ from trunkline.gates.sessions import gates  # noqa: F401
 '''
 _FRAGMENT = """\
 # Landing the stack from make. In your Makefile: include trunkline.mk
+#   make stack-help                this text
 #   make stack-status              any task of `invoke --list` is a target
 #   make stack-rebase PR=519       of one pull request; ARGS is passed on: ARGS=--dry-run
 #   make stack-steps PR=519        its steps one after the other, as a chain
+# What publishes asks on a terminal; YES=1 publishes without asking, and is needed where there is no terminal.
 # Every task can be repeated: what is done stays done. make stops at the first that fails.
 
 INVOKE ?= invoke
 STACK_STEPS = verify-merged switch fetch onto fmt gates checks push ready note checklist next
+STACK_SETTINGS = $(if $(PR),TRUNKLINE_PR=$(PR) )$(if $(YES),TRUNKLINE_YES=$(YES) )
 
-.PHONY: stack-steps
+# No target of this file becomes the default goal, wherever it is included: a bare make publishes nothing.
+STACK_DEFAULT_GOAL := $(.DEFAULT_GOAL)
+STACK_FILE := $(lastword $(MAKEFILE_LIST))
+
+.PHONY: stack-help stack-steps
+stack-help:
+	@sed -n 's/^# \\{0,1\\}//p;/^$$/q' '$(STACK_FILE)'
+
 stack-steps:
-	TRUNKLINE_PR=$(PR) $(INVOKE) $(STACK_STEPS)
+	$(STACK_SETTINGS)$(INVOKE) $(STACK_STEPS)
 
 stack-%:
-	$(INVOKE) $* $(if $(PR),--pr $(PR)) $(ARGS)
+	$(STACK_SETTINGS)$(INVOKE) $* $(ARGS)
+
+.DEFAULT_GOAL := $(STACK_DEFAULT_GOAL)
+"""
+_MAKEFILE = """\
+include trunkline.mk
+
+.PHONY: help
+help: stack-help
 """
 _ADDED_TASKS = """\
 import sys
@@ -48,7 +66,6 @@ ns = Collection.from_module(sys.modules[__name__])
 ns.add_collection(stack, "stack")
 """
 """For the end of a tasks.py of the user's own: theirs keep their names, ours are `stack.NAME`."""
-_INCLUDE = "include trunkline.mk\n"
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,7 @@ _FILES = (
     _File("tasks.py", _TASKS, "from trunkline.tasks import namespace"),
     _File("noxfile.py", _NOXFILE, "from trunkline.gates.sessions import gates"),
     _File("trunkline.mk", _FRAGMENT, "stack-%:"),
-    _File("Makefile", _INCLUDE, "include trunkline.mk"),
+    _File("Makefile", _MAKEFILE, "include trunkline.mk"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.domain.names import Oid
+from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import Verdict
 from trunkline.domain.snapshot import OUR_CONTEXTS
 from trunkline.engine import Acting
@@ -38,6 +38,7 @@ def publish(context: Context, acting: Acting, tip: Oid) -> tuple[str, ...]:
     }
     missing = {name: told for name, told in wanted.items() if held.get(name) != ("success", told)}
     if missing:
+        context.tell.require_approval(f"{len(missing)} commit statuses on {short(tip)}")
         acting.note("publishing", context.entry, commit=tip, statuses=sorted(missing))
         slug = context.repository.slug
         context.tell.command(f"gh api repos/{slug}/statuses/{tip} -f state=success -f context={OUR_CONTEXTS}GATE ...")

@@ -104,6 +104,8 @@ def run(undo: Undo) -> Performed:
         Refused: something moved since; it is named, and nothing is changed.
     """
     context = undo.context
+    _refuse(undo)  # before the question: what cannot be taken back need not be answered
+    context.tell.require_approval(*undo.plan.publishes)
     with lease.hold(context.state, run=journal.new_run_id(str(context.entry.pr))) as held:
         openrun.refuse_while_paused(context.state, rebase.moves_of(context, undo.plan))
         _refuse(undo)

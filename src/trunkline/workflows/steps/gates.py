@@ -11,6 +11,7 @@ from trunkline.domain.coverage import Coverage
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict, by_cause
+from trunkline.domain.stack import GateSettings
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.domain.words import count_of
 from trunkline.engine import Acting
@@ -24,8 +25,16 @@ from trunkline.workflows.proof import accepted, own_base_of, settled
 
 def plan(context: Context) -> Step:
     """Plan the step."""
-    names = gate_names(context.stack.gates)
-    return Step(StepName.GATES, f"{len(names)} gates on the entry's tree: {', '.join(names)}", ("nox -s gates",))
+    names, settings = gate_names(context.stack.gates), context.stack.gates
+    does = f"{len(names)} gates on the entry's tree: {', '.join(names)}"
+    return Step(StepName.GATES, does, ("nox -s gates",), publishes=publishes(settings))
+
+
+def publishes(settings: GateSettings) -> tuple[str, ...]:
+    """Return what others see of the gates: nothing, unless GitHub Actions runs them."""
+    if settings.executor != "actions":
+        return ()
+    return (f"push the commit to {settings.remote} as a temporary branch, for GitHub Actions to run the gates",)
 
 
 def perform(context: Context, acting: Acting) -> Outcome:

@@ -25,7 +25,7 @@ def plan(context: Context) -> Step:
     before = tuple(f"gh pr edit {child.number} --base {trunk}" for child in children(context))
     command = f"gh pr merge {pr} --{method} --match-head-commit VERIFIED"
     does = f"merge #{pr} into {trunk}, if its head is what was verified"
-    return Step(StepName.MERGE, does, (*before, command), mutates=True)
+    return Step(StepName.MERGE, does, (*before, command), mutates=True, publishes=(f"merge #{pr} into {trunk}",))
 
 
 def perform(context: Context, acting: Acting) -> Outcome:
@@ -40,6 +40,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
         return _landed(context, acting, pr, Mark.NOTHING)
     pr, tip = context.pull_request(), context.local_tip()
     refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
+    context.tell.require_approval(f"merge #{pr.number} into {context.stack.trunk}")
     _retarget_children(context, acting)
     method = _method(context)
     acting.intend(context.entry, merge=str(tip), method=method)

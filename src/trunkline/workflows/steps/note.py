@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from trunkline.domain.errors import OutsideFailed
+import contextlib
+
+from trunkline.domain.errors import OutsideFailed, TrunklineError
 from trunkline.domain.names import ZERO_OID, short
 from trunkline.domain.note import BEGIN, END, NoteFacts, Rebased, place, worth_writing
 from trunkline.domain.receipt import GateOutcome, Verdict
@@ -37,9 +39,20 @@ def plan(context: Context) -> Step:
     if own := template_of(context):
         written(_sample(context), own)
     command = f"gh pr edit {context.entry.pr} --body-file DESCRIPTION"
-    return Step(
-        StepName.NOTE, f"write the reviewer note into #{context.entry.pr}'s description", (command,), mutates=True
-    )
+    does = f"write the reviewer note into #{context.entry.pr}'s description"
+    return Step(StepName.NOTE, does, (command,), mutates=True, publishes=() if _is_written(context) else (does,))
+
+
+def _is_written(context: Context) -> bool:
+    """Return whether the step has nothing to write, as far as that is known before the branch moves."""
+    pr, local = context.known(context.entry.pr), context.world().local
+    moves = context.seen.planned.get(pr.number, local.local) != pr.head_oid or local.local != pr.head_oid
+    if moves or context.stack.publish.statuses:
+        return False
+    with contextlib.suppress(TrunklineError):  # performing the step raises it again
+        facts = facts_of(context)
+        return not worth_writing(facts, pr.body) or place(pr.body, written(facts, template_of(context))) == pr.body
+    return False
 
 
 def perform(context: Context, acting: Acting) -> Outcome:
@@ -56,6 +69,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
         published = statuses.publish(context, acting, tip)
         told = _unchanged(facts, pr.body, body)
         return Outcome("note", told, Mark.NOTHING, published, data={"commit": tip, "changed": False})
+    context.tell.require_approval(f"write the reviewer note into #{pr.number}'s description")
     acting.intend(context.entry, body=pr.body, body_after=body)
     context.tell.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
     held = context.github.edit(pr.number, seen_body=pr.body, body=body).body

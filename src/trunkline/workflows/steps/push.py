@@ -11,20 +11,34 @@ from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
+from trunkline.workflows.base import open_below
 from trunkline.workflows.context import Context
 from trunkline.workflows.evidence import diverged, foreign_commits
 from trunkline.workflows.proof import require_gates
 from trunkline.workflows.publish import Update, described, push_all
 from trunkline.workflows.recorded import planned_remote
+from trunkline.workflows.work import Foreseen
 
 
 def plan(context: Context) -> Step:
     """Plan the step."""
     ref, remote = branch_ref(context.entry.branch), context.stack.remote
     command = f"git push --atomic --force-with-lease={ref}:EXPECTED {remote} REBASED:{ref}"
-    return Step(
-        StepName.PUSH, f"push {context.entry.branch}, if {remote} still has what was seen", (command,), mutates=True
-    )
+    does = f"push {context.entry.branch}, if {remote} still has what was seen"
+    return Step(StepName.PUSH, does, (command,), mutates=True, publishes=_publishes(context))
+
+
+def _publishes(context: Context) -> tuple[str, ...]:
+    """Return what a push will show others, as far as it is known while the plan is made."""
+    local, foreseen = context.world().local, context.seen.foreseen.get(context.entry.pr)
+    new = context.seen.planned.get(context.entry.pr) or local.local
+    if local.remote is None or new is None:
+        return ()
+    unknown = isinstance(foreseen, Foreseen) and (foreseen.done.conflict or open_below(context))
+    if not unknown and new == local.remote:
+        return ()
+    told = "the rebased commits" if unknown else short(new)
+    return (f"push {context.entry.branch} to {context.stack.remote}: {short(local.remote)}..{told}",)
 
 
 def perform(context: Context, acting: Acting) -> Outcome:
@@ -51,6 +65,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
             data=_facts(context, seen, tip),
         )
     _refuse_foreign(context, seen, tip)
+    context.tell.require_approval(f"push {context.entry.branch}: {short(seen)}..{short(tip)}")
     acting.intend(context.entry, remote=context.stack.remote, ref=branch_ref(context.entry.branch), old=seen, new=tip)
     done = refs.push(context.git, acting.lease, context.stack.remote, [RefUpdate(context.entry.branch, seen, tip)])
     refs.track(context.git, acting.lease, context.stack.remote, context.entry.branch, tip)
@@ -65,7 +80,8 @@ def plan_stack(context: Context, entries: Sequence[Entry]) -> Step:
     leases = " ".join(f"--force-with-lease={ref}:EXPECTED" for ref in refs_)
     command = f"git push --atomic {leases} {context.stack.remote} " + " ".join(f"REBASED:{ref}" for ref in refs_)
     does = f"push what moved, all or none, if {context.stack.remote} still has what was seen"
-    return Step(StepName.PUSH, does, (command,), mutates=True)
+    publishes = tuple(line for entry in entries for line in _publishes(context.of(entry)))
+    return Step(StepName.PUSH, does, (command,), mutates=True, publishes=publishes)
 
 
 def perform_stack(context: Context, acting: Acting) -> Outcome:

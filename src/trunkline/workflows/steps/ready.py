@@ -24,7 +24,14 @@ def plan(context: Context) -> Step:
         f"#{context.entry.pr} targets {context.stack.trunk} and is ready for review",
         commands,
         mutates=True,
+        publishes=_publishes(context, context.known(context.entry.pr)),
     )
+
+
+def _publishes(context: Context, pr: PullRequest) -> tuple[str, ...]:
+    base = f"#{pr.number} targets {context.stack.trunk} instead of {pr.base}"
+    ready = f"#{pr.number} is marked ready for review"
+    return (*([base] if pr.base != context.stack.trunk else []), *([ready] if pr.draft else []))
 
 
 def perform(context: Context, acting: Acting) -> Outcome:
@@ -36,6 +43,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
     """
     pr = _caught_up(context)
     retargeted = pr.base != context.stack.trunk
+    if publishes := _publishes(context, pr):
+        context.tell.require_approval(*publishes)
     acting.intend(context.entry, base=pr.base, draft=pr.draft, base_after=context.stack.trunk, draft_after=False)
     if retargeted:
         set_base(context, pr.number, context.stack.trunk)

@@ -13,8 +13,11 @@ from trunkline.workflows.context import Context
 
 def plan(context: Context) -> Step:
     """Plan the step."""
-    commands = tuple(f"gh pr edit {pr.number} --base {base.branch}" for pr, base in _wrong(context))
-    return Step(StepName.RETARGET, "each pull request targets what its entry sits on", commands, mutates=True)
+    wrong = _wrong(context)
+    commands = tuple(f"gh pr edit {pr.number} --base {base.branch}" for pr, base in wrong)
+    publishes = tuple(f"#{pr.number} targets {base.branch} instead of {pr.base}" for pr, base in wrong)
+    does = "each pull request targets what its entry sits on"
+    return Step(StepName.RETARGET, does, commands, mutates=True, publishes=publishes)
 
 
 def perform(context: Context, acting: Acting) -> Outcome:

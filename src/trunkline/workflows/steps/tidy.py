@@ -15,9 +15,8 @@ def plan(context: Context) -> Step:
     """Plan the step."""
     remote = context.stack.remote
     commands = tuple(f"git push {remote} --delete {entry.branch}" for entry in context.stack.entries)
-    return Step(
-        StepName.TIDY, "delete the branches that are merged whole and hold nothing else", commands, mutates=True
-    )
+    does = "delete the branches that are merged whole and hold nothing else"
+    return Step(StepName.TIDY, does, commands, mutates=True, publishes=(f"delete merged branches on {remote}",))
 
 
 def perform(context: Context, acting: Acting) -> Outcome:
@@ -55,6 +54,7 @@ def _delete(context: Context, acting: Acting, tip: Oid) -> bool:
     if local.remote is None and local.local is None:
         return False
     if local.remote is not None:
+        context.tell.require_approval(f"delete {entry.branch} on {context.stack.remote}")
         acting.intend(entry, remote=context.stack.remote, ref=branch_ref(entry.branch), old=tip, new=None)
         refs.delete_remote(context.git, acting.lease, context.stack.remote, entry.branch, tip)
     if local.local is not None:
