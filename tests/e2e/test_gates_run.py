@@ -334,9 +334,11 @@ def test_a_compiler_crash_is_tried_once_without_a_wrapper(bench: Bench, tmp_path
     wrapper.write_text("#!/bin/sh\necho 'error: internal compiler error: unexpected panic' >&2\nexit 101\n")
     wrapper.chmod(0o755)
     bench.override("build", env={"RUSTC_WRAPPER": str(wrapper)})
-    assert bench.one("build").verdict is Verdict.PASSED
+    outcome = bench.one("build")
+    assert (outcome.verdict, outcome.attempts) == (Verdict.PASSED, 2)
     statement = json.loads(bench.receipts()[0].read_text())
     assert statement["predicate"]["trunkline"]["attempts"] == 2
+    assert bench.one("build").attempts == 2, "a receipt says so, too"
 
 
 def test_a_missing_subcommand_is_unavailable(bench: Bench) -> None:

@@ -11,6 +11,8 @@ from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.report import html, note
+from trunkline.workflows.gate_stack import Watch
 from trunkline.workflows.steps import gates
 
 TOOLCHAIN = Cause(
@@ -84,3 +86,37 @@ def test_gates_with_one_cause_are_one_failure() -> None:
     assert error.why.count("there is no Cargo.lock") == 1
     assert error.why.splitlines()[-1] == "  log: /logs/build.log"
     assert 'nox -s "gates(build)" -- --commit aaaaaaa' in error.next_commands
+
+
+def test_a_cause_is_told_once_while_gates_run() -> None:
+    """The gates after the first one name it instead."""
+    lines: list[str] = []
+    tell: Any = SimpleNamespace(progress=lines.append, running=lambda *_: None)
+    watch = Watch(tell)
+    for outcome in (failed("build"), failed("clippy"), unavailable("msrv")):
+        watch.ended(outcome)
+    assert lines == [
+        "build   failed (0.0s): there is no Cargo.lock in the commit",
+        "clippy  failed (0.0s): for the same cause as build",
+        "msrv    unavailable (0.0s): the toolchain 1.89.0 is not installed",
+    ]
+
+
+def test_the_report_has_one_card_a_cause() -> None:
+    """Two gates that met one cause share a card, each still to be linked to."""
+    rows = [
+        {"id": f"pr1-{outcome.gate}", "title": outcome.gate, "failed": True, "outcome": outcome}
+        for outcome in (failed("build"), failed("clippy"), unavailable("msrv"), GateOutcome("fmt", Verdict.FAILED))
+    ]
+    cards = html._failures({"all": [*rows, {"id": "pr1-doc", "failed": False, "outcome": None}]})
+    assert [(card["id"], [each["id"] for each in card["same"]]) for card in cards] == [
+        ("pr1-build", ["pr1-clippy"]), ("pr1-msrv", []), ("pr1-fmt", []),
+    ]  # fmt: skip
+
+
+def test_the_note_says_that_a_compiler_crashed() -> None:
+    """A gate that passed on its second attempt says so; another says nothing."""
+    once, twice = (GateOutcome("build", Verdict.PASSED, attempts=number) for number in (1, 2))
+    assert note._line("build", "build", once, frozenset())["facts"] == []
+    facts = note._line("build", "build", twice, frozenset())["facts"]
+    assert facts == ["on the second attempt, after the compiler crashed"]

@@ -98,6 +98,7 @@ class GateOutcome:
         runs: how many receipts count.
         since: when the failures began that are the newest in an unbroken row, ISO 8601 in UTC, or "".
         tests: how many tests ran; None: it is no gate that runs tests, or that is not known.
+        attempts: 2 where it ran again, without a compiler wrapper, after the compiler had crashed.
         sources: the file beside the receipts that says what the gate read of its tree, or "": not known.
         on_base: of a failure: what the same gate comes to on what the entry sits on, or "": not known.
         inherited: it fails there for the same cause.
@@ -123,6 +124,7 @@ class GateOutcome:
     cause_key: str = ""
     quoted: str = ""
     tests: int | None = None
+    attempts: int = 1
     sources: str = ""
     on_base: str = ""
     inherited: bool = False

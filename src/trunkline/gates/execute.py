@@ -265,7 +265,7 @@ def _judged(gate: Gate, attempt: _Attempt, receipt: Receipt, cause: Cause | None
     outcome = GateOutcome(
         gate.name, Verdict.PASSED, receipt.seconds, gate.typed, receipt.toolchain.name, sandbox=receipt.sandbox,
         summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds, tests=receipt.tests,
-        sources=receipt.sources,
+        sources=receipt.sources, attempts=receipt.attempts,
     )  # fmt: skip
     if attempt.done.timed_out:
         why = diagnosis.overdue(attempt.output.last, gate.timeout)

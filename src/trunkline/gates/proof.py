@@ -267,6 +267,7 @@ def outcome_of(gate: Gate, proof: Proof) -> GateOutcome | None:
     outcome = GateOutcome(
         gate.name, proof.verdict, receipt.seconds, command, receipt.toolchain.name, log=str(log), reused=True,
         sandbox=receipt.sandbox, summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
+        attempts=receipt.attempts,
         passes=proof.passes, runs=proof.runs, since=proof.since, tests=receipt.tests, sources=receipt.sources,
     )  # fmt: skip
     if proof.verdict is Verdict.STALE:

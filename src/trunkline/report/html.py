@@ -95,12 +95,22 @@ def _view(report: Report) -> dict[str, Any]:
         "gate_names": [gate.name for gate in report.entries[0].gates],
         "open": [entry for entry in entries if not entry["merged"]],
         "ran": ran,
-        "failures": [{**each, "of": entry} for entry in entries for each in entry["all"] if each["failed"]],
+        "failures": [failure for entry in entries for failure in _failures(entry)],
         "receipts": [{**each, "of": entry} for entry in entries for each in entry["all"] if each["took"]],
         "checked": any(entry["checks"] for entry in entries),
         "runs": [dataclasses.asdict(run) for run in report.runs],
         "duration": duration,
     }
+
+
+def _failures(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what failed of an entry, gates with one cause as one: the first, and the others as `same`."""
+    groups: dict[str, dict[str, Any]] = {}
+    for each in entry["all"]:
+        if each["failed"]:
+            key = (each["outcome"].cause_key if each["outcome"] else "") or each["id"]
+            groups.setdefault(key, {**each, "of": entry, "same": []})["same"].append(each)
+    return [{**group, "same": group["same"][1:]} for group in groups.values()]
 
 
 def _entry(report: EntryReport) -> dict[str, Any]:

@@ -66,12 +66,17 @@ def _line(name: str, title: str, outcome: GateOutcome | None, accepted: frozense
         "name": title,
         "passed": outcome is not None and outcome.proven,
         "said": _said(outcome, accepted=name in accepted),
-        "facts": [part for part in (took, for_markdown(held.toolchain)) if part],
+        "facts": [part for part in (took, for_markdown(held.toolchain), _again(held)) if part],
         "seconds": held.seconds,
         "command": held.command,
         "cure": held.cure if held.verdict is Verdict.UNAVAILABLE else "",
         "summary": held.summary,
     }
+
+
+def _again(outcome: GateOutcome) -> str:
+    """Return that a gate ran twice, and why, or ""."""
+    return "on the second attempt, after the compiler crashed" if outcome.attempts > 1 else ""
 
 
 def _said(outcome: GateOutcome | None, *, accepted: bool) -> str:

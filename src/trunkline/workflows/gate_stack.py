@@ -122,6 +122,7 @@ class Watch:
         self._tell = tell
         self._whose = whose
         self._board = board or Board()
+        self._causes: dict[str, str] = {}  # the key of a cause -> the gate that met it first
 
     def began(self, name: str) -> None:
         """A gate's session began."""
@@ -140,7 +141,9 @@ class Watch:
         self._board.lines.pop(f"{self._whose}{outcome.gate}", None)
         self._tell.running(self._board.gates, self._board.lines)
         how = "receipt" if outcome.reused else f"{outcome.seconds:.1f}s"
-        why = f": {outcome.diagnosis or outcome.cure}" if outcome.verdict is not Verdict.PASSED else ""
+        first = self._causes.setdefault(outcome.cause_key, outcome.gate) if outcome.cause_key else outcome.gate
+        why = outcome.diagnosis or outcome.cure if first == outcome.gate else f"for the same cause as {first}"
+        why = f": {why}" if outcome.verdict is not Verdict.PASSED else ""
         self._tell.progress(f"{self._whose}{outcome.gate:7} {outcome.words} ({how}){why}")
 
 
