@@ -213,6 +213,10 @@ class GatesTable(BaseModel):
     workers: Annotated[
         int, Field(ge=0, le=1024, description="How many workers are made on the spot; 0: one a core.")
     ] = DEFAULTS.workers
+    insecure: Annotated[
+        bool,
+        Field(description="Reach the scheduler without TLS: who reaches it too can run commands on every worker."),
+    ] = DEFAULTS.insecure
 
     @model_validator(mode="after")
     def _cache_or_sandbox(self) -> GatesTable:

@@ -32,15 +32,17 @@ _PATTERNS = (
 )
 
 
+def is_secret_name(name: str) -> bool:
+    """Return whether a variable is named like a secret: `GH_TOKEN`, not `GH_TOKEN_FILE`."""
+    return bool(_SECRET_NAME.search(name)) and not _PLACE_NAME.search(name)
+
+
 def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the values of an environment that are secrets, by the names of their variables; longest first."""
     found = {
         value
         for name, value in environment.items()
-        if _SECRET_NAME.search(name)
-        and not _PLACE_NAME.search(name)
-        and len(value) >= _LEAST
-        and not value.startswith(("/", "~", "."))
+        if is_secret_name(name) and len(value) >= _LEAST and not value.startswith(("/", "~", "."))
     }
     return tuple(sorted(found, key=len, reverse=True))
 

@@ -66,6 +66,7 @@ class GateSettings:
         executor: what runs the gates: local (nox), dask, or actions (GitHub Actions).
         scheduler: of dask, like tcp://HOST:8786; "": workers of this machine, made on the spot.
         workers: how many workers are made on the spot; 0: one a core.
+        insecure: the scheduler may be reached without TLS; said in each run.
         remote: where GitHub Actions finds the commits.
         trunk: whose workflow file it runs.
         cache: sccache: compilers run behind it, where that may serve them; "": they do not.
@@ -86,6 +87,7 @@ class GateSettings:
     executor: str = "local"
     scheduler: str = ""
     workers: int = 0
+    insecure: bool = False
     remote: str = DEFAULT_REMOTE
     trunk: str = DEFAULT_TRUNK
     cache: str = ""

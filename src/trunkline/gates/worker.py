@@ -1,6 +1,6 @@
 """What a Dask worker does: keep a mirror of the repository, say what it has and lacks, run one gate at a time.
 
-Every function here runs in a worker's process, called by gates/cluster.py; arguments and results are plain values. A
+Every function here runs in a worker's process, called by gates/cluster.py; results are JSON (gates/replies.py). A
 worker needs trunkline, git and the toolchain, and nothing of the repository: commits come as git packs.
 """
 
@@ -28,6 +28,7 @@ from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.gates import execute as gate_execution
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.jobserver import inherited, pool
+from trunkline.gates.replies import answering, packed
 from trunkline.kernel import logged
 from trunkline.kernel.files import private_directory
 
@@ -37,6 +38,7 @@ _HELD: dict[str, IO[str]] = {}
 _OPEN = contextlib.ExitStack()
 
 
+@answering
 def about(key: str) -> dict[str, Any]:
     """Return who this worker is, and which commits of a repository it has.
 
@@ -48,7 +50,8 @@ def about(key: str) -> dict[str, Any]:
     return {"version": __version__, "host": platform.node(), "heads": heads}
 
 
-def receive(key: str, commits: Sequence[str], pack: bytes) -> None:
+@answering
+def receive(key: str, commits: Sequence[str], pack: bytes) -> dict[str, Any]:
     """Take commits, sent as a thin pack of what this worker lacks; b"": it lacks nothing.
 
     Raises:
@@ -61,8 +64,10 @@ def receive(key: str, commits: Sequence[str], pack: bytes) -> None:
     # Refs of the mirror's own, which nobody else has: they keep the commits, and tell the next run what is here.
     lines = "".join(f"update refs/trunkline/sent/{commit} {commit}\n" for commit in commits)
     git.query("update-ref", "--stdin", stdin=lines.encode())
+    return {}
 
 
+@answering
 def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return for each gate what would compile for it here and what it lacks; the commit is here."""
     git = _mirror(key)
@@ -77,6 +82,7 @@ def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) ->
         return {"gates": found, "config": cargo.outer_config(slot.tree)}
 
 
+@answering
 def run(
     key: str, commit: str, root: str, gate: dict[str, Any], *, fresh: bool, topic: str, number: int
 ) -> dict[str, Any]:
@@ -112,7 +118,7 @@ def run(
     return {
         "outcome": outcome.to_json(),
         "receipt": receipt.to_statement() if receipt else None,
-        "log": log or _read(Path(outcome.log)),
+        "log": packed(log or _read(Path(outcome.log))),
         "host": platform.node(),
         "said": said,
     }
@@ -136,9 +142,10 @@ class _Tail:
             self._send(line.decode("utf-8", "replace").strip()[:_TAIL_LENGTH])
 
 
-def end(key: str, topic: str) -> int:
+@answering
+def end(key: str, topic: str) -> dict[str, Any]:
     """End the gates of one run that are at work here; return how many there were."""
-    return logged.end_logged(_runs(_mirror(key), topic))
+    return {"count": logged.end_logged(_runs(_mirror(key), topic))}
 
 
 def _evidence(git: Git, commit: Oid, outcome: GateOutcome) -> tuple[Receipt | None, bytes]:

@@ -207,6 +207,19 @@ def talk(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: flo
             children.close(child)
 
 
+@contextlib.contextmanager
+def beside(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server beside us; its group ends with the context, and with us, however we end."""
+    with (
+        log.open("ab") as sink,
+        children.begun(
+            argv, cwd=cwd, env=env, leashed=True, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
+        ) as child,
+    ):
+        yield child
+        children.end_group(child)
+
+
 def spawn(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """Start a server that runs beside us; end it with `end_group`."""
     with log.open("ab") as sink:
