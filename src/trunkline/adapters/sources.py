@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import tomli
@@ -23,9 +22,10 @@ from trunkline.adapters.worktrees import state_home
 from trunkline.domain.errors import CheckFailed, OutsideFailed, UsageError
 from trunkline.domain.flags import NO_FLAGS, Flags
 from trunkline.kernel import proc
-from trunkline.kernel.files import private_directory
+from trunkline.kernel.files import private_directory, read_inside
 
 _SECONDS = 600.0
+_LONGEST = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ORIGINS = frozenset({"replace-with", "registry", "local-registry", "directory", "git", "branch", "tag", "rev"})
 _LOCAL = frozenset({"directory", "local-registry"})
@@ -94,7 +94,7 @@ def _folders(tree: Path, cwd: Path) -> Iterator[Path]:
 def _toolchain_variable(tree: Path, cwd: Path) -> dict[str, str]:
     """Return RUSTUP_TOOLCHAIN as the tree's rust-toolchain file names it, if it is the name of an installed one."""
     for path in (folder / name for folder in _folders(tree, cwd) for name in _TOOLCHAINS):
-        text = _read(path)
+        text = _read(tree, path)
         if not text:
             continue
         with contextlib.suppress(tomli.TOMLDecodeError, AttributeError):
@@ -110,7 +110,7 @@ def _toolchain_variable(tree: Path, cwd: Path) -> dict[str, str]:
 def _crate_places(tree: Path, cwd: Path) -> Iterator[str]:
     """Yield the tree's own settings of where crates come from, as `--config` takes them; the nearest come last."""
     for folder in reversed([*_folders(tree, cwd)]):
-        text = next((text for name in _CONFIGURATIONS if (text := _read(folder / name))), "")
+        text = next((text for name in _CONFIGURATIONS if (text := _read(tree, folder / name))), "")
         try:
             values: dict[str, Any] = tomli.loads(text)
         except tomli.TOMLDecodeError:
@@ -131,12 +131,10 @@ def _pairs(tables: Any) -> Iterator[tuple[str, str, str]]:
                 yield name, key, value
 
 
-def _read(path: Path) -> str:
+def _read(tree: Path, path: Path) -> str:
     """Return a small text file of the tree, "" where there is none; a link could lead anywhere."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as stream:
-            return stream.read(1 << 20).decode("utf-8", "replace")
+        return read_inside(tree, PurePosixPath(path.relative_to(tree)), _LONGEST).decode("utf-8", "replace")
     except OSError:
         return ""
 

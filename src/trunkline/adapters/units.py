@@ -15,10 +15,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from trunkline.domain.coverage import Sources
+from trunkline.kernel.files import read_regular
 
 _RERUN = re.compile(r"^cargo::?rerun-if-changed=(.+)$", re.MULTILINE)
 _BETWEEN = re.compile(r"(?<!\\)\s+")
 _OF_PACKAGE = "path+file://"
+_LONGEST = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def sources_of(
         named = {artifact.source, *_read_by(artifact)}
         units.setdefault(artifact.unit, set()).update(_inside(name, top, cwd) for name in named)
     for script in scripts:
-        units.setdefault(script.unit, set()).update(_inside(name, top, cwd) for name in _rerun_files(script))
+        units.setdefault(script.unit, set()).update(_inside(name, top, cwd) for name in _rerun_files(script, top))
     tested = frozenset(programs[name] for path in ran if (name := Path(path).name) in programs)
     return Sources({unit: frozenset(files - {""}) for unit, files in units.items()}, tested)
 
@@ -151,17 +153,21 @@ def _root_of(path: Path, source: str) -> bool:
 
 def dependencies(path: Path) -> Iterator[str]:
     """Yield the files that a dep-info file names in its first rule, the crate's root first."""
-    with contextlib.suppress(OSError):
-        rule = path.read_text(encoding="utf-8", errors="surrogateescape").partition("\n")[0]
+    with contextlib.suppress(OSError):  # code of the tree can write here: a FIFO is not waited for
+        rule = read_regular(path, _LONGEST).decode("utf-8", "surrogateescape").partition("\n")[0]
         yield from (part.replace("\\ ", " ") for part in _BETWEEN.split(rule.partition(": ")[2]) if part)
 
 
-def _rerun_files(script: BuildScript) -> Iterator[str]:
+def _rerun_files(script: BuildScript, top: Path) -> Iterator[str]:
     """Yield the files by which a build script is to run again, as it said when it ran: it reads them."""
     try:
-        text = Path(script.output).read_text(encoding="utf-8", errors="replace")
+        text = read_regular(Path(script.output), _LONGEST).decode("utf-8", "replace")
     except OSError:
         return
     for name in _RERUN.findall(text):
         path = Path(script.package, name.strip())
-        yield from (str(each) for each in (path.rglob("*") if path.is_dir() else [path]))
+        # A directory elsewhere may be the whole machine, and what is in it is none of the tree's.
+        if path.is_dir() and path.resolve().is_relative_to(top):
+            yield from (str(each) for each in path.rglob("*"))
+        elif path.is_file():
+            yield str(path)

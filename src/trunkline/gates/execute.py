@@ -29,10 +29,11 @@ from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.jobserver import inherited, pool, token
 from trunkline.gates.refusal import Place
 from trunkline.kernel import logged
-from trunkline.kernel.files import private_directory
+from trunkline.kernel.files import private_directory, read_regular
 from trunkline.kernel.proc import Completed
 
 _DIAGNOSIS_SECONDS = 600.0
+_LONGEST_LOCK = 1 << 27  # bytes; a link to a device never ends
 
 
 @dataclass(frozen=True)
@@ -324,6 +325,6 @@ def _as_asked(ground: Ground, gate: Gate, argv: tuple[str, ...], fifo: Path) -> 
 
 def _sha256(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(path, _LONGEST_LOCK)).hexdigest()
     except OSError:
         return ""

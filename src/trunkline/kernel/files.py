@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import stat
 import tempfile
 from pathlib import Path, PurePosixPath
@@ -16,9 +17,11 @@ def private_directory(path: Path) -> Path:
     """Create `path` (and what is missing above it) with mode 0700 and return it.
 
     Raises:
-        Refused: it is a symlink, not a directory, or belongs to another user (promises, fault 56).
+        Refused: it is a symlink, not a directory, belongs to another user, or lies where everybody could replace it
+            (promises, fault 56).
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _refuse_open_parents(path)
     info = path.lstat()
     if not stat.S_ISDIR(info.st_mode):
         raise Refused(f"{path} is not a directory", why="a symlink or a file stands where our state belongs")
@@ -27,6 +30,38 @@ def private_directory(path: Path) -> Path:
     if info.st_mode & 0o077:
         path.chmod(0o700)
     return path
+
+
+def _refuse_open_parents(path: Path) -> None:
+    """See that not every user can replace a directory above one of ours; in a sticky one (/tmp) nobody else can."""
+    for parent in path.absolute().parents:
+        mode = parent.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise Refused(
+                f"{parent} can be written by every user",
+                why=f"whoever does could put their own directory in the place of {path}",
+                next_command=f"chmod o-w {shlex.quote(str(parent))}",
+            )
+
+
+def write_inside(top: Path, name: PurePosixPath, content: bytes) -> Path:
+    """Write a file below a directory, whose directories are made, and return its path; see `replace_bytes`.
+
+    Raises:
+        Refused: a directory on the way is a link: a branch could lead it anywhere.
+    """
+    folder = top
+    for part in name.parts[:-1]:
+        folder = folder / part
+        if folder.is_symlink():
+            raise Refused(
+                f"{folder} is a link, and nothing is written behind it",
+                why="whoever made it chose where it leads",
+                next_command=f"ls -l {shlex.quote(str(folder))}",
+            )
+        folder.mkdir(exist_ok=True)
+    replace_bytes(folder / name.name, content)
+    return folder / name.name
 
 
 def sync(path: Path) -> None:

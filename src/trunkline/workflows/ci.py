@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from trunkline import __version__
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import CheckFailed, Refused, UsageError
 from trunkline.domain.stack import Stack
 from trunkline.gates.actions import WORKFLOW
-from trunkline.kernel.files import replace_bytes
+from trunkline.kernel.files import write_inside
 from trunkline.report.workflow import workflow
 
 PATH = f".github/workflows/{WORKFLOW}"
@@ -41,7 +41,7 @@ def write(git: Git, content: str) -> tuple[Path, bool]:
     """Write the workflow; return where, and whether anything changed.
 
     Raises:
-        Refused: there is a file of somebody else's.
+        Refused: there is a file of somebody else's, or a link on the way to it.
     """
     path = git.cwd / PATH
     held = _held(path)
@@ -53,9 +53,7 @@ def write(git: Git, content: str) -> tuple[Path, bool]:
             why="it is never overwritten",
             next_command=f"git mv {PATH} .github/workflows/own.yml",
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_bytes(path, content.encode())
-    return path, True
+    return write_inside(git.cwd, PurePosixPath(PATH), content.encode()), True
 
 
 def check(git: Git, content: str) -> None:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from trunkline.adapters import cargo, config, refs, stacktext, trust
 from trunkline.adapters.git import Git
@@ -27,7 +27,7 @@ from trunkline.domain.discover import (
 from trunkline.domain.errors import Refused, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref
 from trunkline.domain.stack import DEFAULT_REMOTE, Entry, GateSettings, Stack
-from trunkline.kernel.files import replace_bytes
+from trunkline.kernel.files import replace_bytes, write_inside
 from trunkline.workflows.context import Listener
 from trunkline.workflows.look import look_at_remote
 from trunkline.workflows.opening import load_stacks, top_of
@@ -156,9 +156,8 @@ def write(seen: Seen) -> Path:
 
     names = {str(stack[-1].branch): stack for stack in seen.stacks}
     text = stackfile.new_file(names, trunk=seen.trunk, remote=seen.remote, gates=_gates(seen.git.cwd))
-    schema = seen.git.cwd / stackfile.SCHEMA_PATH
-    schema.parent.mkdir(exist_ok=True)
-    replace_bytes(schema, resources.files("trunkline").joinpath("stack.schema.json").read_bytes())
+    schema = resources.files("trunkline").joinpath("stack.schema.json").read_bytes()
+    write_inside(seen.git.cwd, PurePosixPath(stackfile.SCHEMA_PATH), schema)
     replace_bytes(path, text.encode())
     config.load(path)
     trust.confirm(seen.git, stacktext.read(path))

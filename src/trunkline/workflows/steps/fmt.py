@@ -63,12 +63,16 @@ def _formatted(context: Context, slot: worktrees.Slot, root: str, tip: Oid) -> t
             stderr=done.error_text,
             next_command=tuple(command for command in (cause.fix, "invoke abort") if command),
         )
-    files = tuple(path for path in worktrees.leftovers(context.git, slot) if path.endswith(".rs"))
+    tree_git = context.git.at(slot.tree)
+    # Submodules are left alone: code of the tree could have written their settings, which name programs to run.
+    changed = tree_git.query("diff-files", "-z", "--name-only", "--ignore-submodules=all").text.split("\0")
+    files = tuple(path for path in changed if path.endswith(".rs"))
     if not files:
         return None
-    tree_git = context.git.at(slot.tree)
     tree_git.query("add", "--", *files)
     tree = oid(tree_git.query("write-tree").text)
-    commit = oid(context.git.query("commit-tree", tree, "-p", tip, stdin=MESSAGE).text)
-    tree_git.query("reset", "--quiet", "--hard", tip)  # the slot is at `tip` for whoever shares it
-    return commit, files
+    # The slot is at `tip` for whoever shares it.
+    tree_git.query("-c", "submodule.recurse=false", "reset", "--quiet", "--hard", tip)
+    if tree == context.git.tree(tip):  # other bytes in the work tree, the same in git: line ends
+        return None
+    return oid(context.git.query("commit-tree", tree, "-p", tip, stdin=MESSAGE).text), files

@@ -1,0 +1,96 @@
+"""Neighbours and branches around the files that are ours: what they can read, replace, or lead us to write."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from support.repo import Repo
+from trunkline.adapters import units
+from trunkline.domain.errors import Refused
+from trunkline.gates import execute
+from trunkline.kernel.files import private_directory, replace_bytes, write_inside
+from trunkline.workflows import ci
+
+NOBODY = 65534
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can become another user"
+)
+
+
+@as_root
+def test_another_user_reads_the_state(tmp_path: Path) -> None:
+    """The directory is the user's alone, also where one that all could read was there before."""
+    for above in (tmp_path, *tmp_path.parents):
+        if above != Path("/tmp") and above.is_relative_to("/tmp"):  # noqa: S108 -- where pytest works
+            above.chmod(0o755)
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    private_directory(state)
+    replace_bytes(state / "journal", b"secret")
+    become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    for argv in (("cat", str(state / "journal")), ("ls", str(state)), ("touch", str(state / "mine"))):
+        assert subprocess.run([*become, *argv], capture_output=True, check=False).returncode != 0, argv
+    assert subprocess.run([*become, "ls", str(tmp_path)], capture_output=True, check=False).returncode == 0
+    assert (state.stat().st_mode & 0o777, (state / "journal").stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+@as_root
+def test_another_user_has_made_the_directory_before(tmp_path: Path) -> None:
+    """A directory of theirs is not used, however it is called."""
+    (tmp_path / "state").mkdir()
+    os.chown(tmp_path / "state", NOBODY, NOBODY)
+    with pytest.raises(Refused, match="belongs to user"):
+        private_directory(tmp_path / "state")
+
+
+def test_everybody_could_replace_the_directory(tmp_path: Path) -> None:
+    """Above it all may write: theirs could stand in its place. In a sticky directory, as /tmp is, nobody can."""
+    above = tmp_path / "open"
+    above.mkdir()
+    above.chmod(0o777)
+    with pytest.raises(Refused, match="can be written by every user"):
+        private_directory(above / "one" / "state")
+    above.chmod(0o1777)
+    assert private_directory(above / "one" / "state").is_dir()
+
+
+def test_a_branch_leads_what_we_write_out_of_the_tree(tmp_path: Path) -> None:
+    """A directory of ours that is a link: nothing is written behind it; a file that is a link is replaced."""
+    top, elsewhere = tmp_path / "top", tmp_path / "elsewhere"
+    (elsewhere / "workflows").mkdir(parents=True)
+    repo = Repo.create(top)
+    (top / ".github").symlink_to(elsewhere)
+    with pytest.raises(Refused, match="is a link"):
+        ci.write(repo.adapter, "text")
+    assert list((elsewhere / "workflows").iterdir()) == []
+    (elsewhere / "mine").write_text("mine")
+    (top / "link").symlink_to(elsewhere / "mine")
+    write_inside(top, PurePosixPath("link"), b"ours")
+    assert (elsewhere / "mine").read_text() == "mine"
+    assert write_inside(top, PurePosixPath("a/b/c"), b"ours").read_bytes() == b"ours"
+
+
+def test_a_lock_file_without_end() -> None:
+    """Cargo.lock may be a link to a device: it has no hash, and nobody waits."""
+    assert execute._sha256(Path("/dev/zero")) == ""
+    assert execute._sha256(Path("/dev/tty")) == ""
+
+
+def test_a_build_script_names_the_whole_machine(tmp_path: Path) -> None:
+    """What it printed is its own: a directory outside the tree is not walked, a FIFO is not waited for."""
+    (tmp_path / "tree/data").mkdir(parents=True)
+    (tmp_path / "tree/data/one").touch()
+    output = tmp_path / "output"
+    output.write_text("cargo:rerun-if-changed=/\ncargo:rerun-if-changed=data\ncargo:rerun-if-changed=../..\n")
+    script = units.BuildScript("tiny::build/script", str(tmp_path / "tree"), str(output))
+    assert list(units._rerun_files(script, tmp_path / "tree")) == [str(tmp_path / "tree/data/one")]
+    output.unlink()
+    os.mkfifo(output)
+    assert list(units._rerun_files(script, tmp_path / "tree")) == []
+    os.mkfifo(tmp_path / "unit.d")
+    assert list(units.dependencies(tmp_path / "unit.d")) == []
