@@ -11,7 +11,7 @@ from support.repo import Repo
 from trunkline.adapters import lease, refs
 from trunkline.adapters.lease import Lease
 from trunkline.adapters.refs import RefUpdate
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import OutsideFailed, Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref
 
 ONE, TWO = branch_name("one"), branch_name("two")
@@ -97,3 +97,30 @@ def test_a_local_branch_that_moved_is_not_overwritten(repo: Repo, held: Lease) -
     with pytest.raises(Refused):
         refs.move_ref(repo.adapter, held, ref, new=first, old=first, why="test")
     assert repo.head("main") == second
+
+
+@pytest.mark.parametrize("lags", [1, 2])
+def test_a_remote_that_shows_a_push_late_is_read_again(
+    repo: Repo, remote: Repo, held: Lease, monkeypatch: pytest.MonkeyPatch, lags: int
+) -> None:
+    """It accepted the push and shows the old tip for a while: one push, no error."""
+    planned, ours = repo.head(), repo.commit("ours", {"b": "1\n"})
+    listed, stale = refs.list_remote, iter([{branch_ref(ONE): planned}] * lags)
+    monkeypatch.setattr(refs, "list_remote", lambda *args: next(stale, None) or listed(*args))
+    spoken: list[str] = []
+    git = repo.adapter.telling(spoken.append)
+    assert refs.push(git, held, "origin", [RefUpdate(ONE, planned, ours)]) is refs.Pushed.MOVED
+    assert (remote.head("one"), len(spoken)) == (ours, 1)
+
+
+def test_a_push_that_is_never_shown_is_said_to_be_pushed(
+    repo: Repo, remote: Repo, held: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading again is bounded; the error does not claim that the branch is as it was."""
+    planned, ours = repo.head(), repo.commit("ours", {"b": "1\n"})
+    monkeypatch.setattr(refs, "list_remote", lambda *_: {branch_ref(ONE): planned})
+    spoken: list[str] = []
+    with pytest.raises(OutsideFailed, match="pushed; not confirmed yet: origin does not show one at") as failed:
+        refs.push(repo.adapter.telling(spoken.append), held, "origin", [RefUpdate(ONE, planned, ours)])
+    assert failed.value.next_commands == ("invoke continue",)
+    assert (remote.head("one"), len(spoken)) == (ours, 1)

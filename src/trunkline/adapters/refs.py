@@ -446,12 +446,42 @@ def _refuse_incomplete_push(git: Git, remote: str, updates: Sequence[RefUpdate])
             raise _incomplete(done, remote, tips)
 
 
+def _holds_old(found: Mapping[str, Oid], updates: Sequence[RefUpdate]) -> bool:
+    """Return whether a remote shows each branch as it was, or as it was to be, and one as it was."""
+    held = [(found.get(branch_ref(update.branch)), update) for update in updates]
+    return all(tip in {u.old, u.new} for tip, u in held) and any(tip != u.new for tip, u in held)
+
+
+def _confirmed(git: Git, remote: str, updates: Sequence[RefUpdate]) -> dict[str, Oid]:
+    """Read the remote again until it shows a push that it has accepted: GitHub's replicas may lag behind.
+
+    Raises:
+        OutsideFailed: it does not show it within the attempts; the push is not repeated.
+    """
+    names = [branch_ref(update.branch) for update in updates]
+
+    def look() -> dict[str, Oid]:
+        found = list_remote(git, remote, names)
+        if _holds_old(found, updates):
+            listed = ", ".join(f"{u.branch} at {short(u.new) if u.new else 'nothing'}" for u in updates)
+            raise Transient(f"pushed; not confirmed yet: {remote} does not show {listed}")
+        return found
+
+    try:
+        return patiently(look)
+    except Transient as error:
+        why = f"{remote} accepted the push and may show it in a moment; nothing was pushed twice"
+        raise OutsideFailed(error.what, why=why, next_command="invoke continue") from error
+
+
 def _push_once(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
     names = [branch_ref(update.branch) for update in updates]
     arguments = push_arguments(remote, updates)
     told = "git " + shlex.join(part for part in arguments if part not in _UNTYPED)
     done = git.mutate(lease, *arguments, ok=tuple(range(256)), network=True, hooks=True, told=told)
     found = list_remote(git, remote, names)
+    if done.returncode == 0 and _holds_old(found, updates):
+        found = _confirmed(git, remote, updates)
     if all(found.get(branch_ref(u.branch)) == u.new for u in updates):
         return Pushed.ALREADY if "=\t" in done.text else Pushed.MOVED
     moved = [u for u in updates if found.get(branch_ref(u.branch)) not in {u.old, u.new}]
