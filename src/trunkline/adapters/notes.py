@@ -51,16 +51,53 @@ def add(git: Git, lease: Lease, lines: Mapping[Oid, Sequence[str]]) -> None:
 
 
 def pull(git: Git, lease: Lease, remote: str) -> Oid | None:
-    """Fetch the remote's notes and unite them with ours; returns what the remote has, None: no notes at all."""
+    """Fetch the remote's notes and unite them with ours; return what the remote has, None: no notes at all.
+
+    No ref moves before what was fetched is known to be notes: anybody who may push can put anything there.
+
+    Raises:
+        OutsideFailed: the remote's ref holds something else, or notes that are too large.
+    """
     theirs = refs.list_remote(git, remote, [REF]).get(REF)
     if theirs is None:
         return None
-    refs.fetch(git, lease, remote, {REF: _copy_of(remote)})
-    if not refs.read_refs(git, REF):
+    refs.fetch_objects(git, remote, [REF])
+    _refuse_other_than_notes(git, remote, theirs)
+    copy, held = _copy_of(remote), refs.read_refs(git, REF, _copy_of(remote))
+    if held.get(copy) != theirs:
+        refs.move_ref(git, lease, copy, new=theirs, old=held.get(copy), why=f"notes of {remote}")
+    if REF not in held:
         refs.move_ref(git, lease, REF, new=theirs, old=None, why=f"notes of {remote}")
     else:
-        git.mutate(lease, "notes", f"--ref={REF}", "merge", "--quiet", "-s", "cat_sort_uniq", _copy_of(remote))
-    return refs.read_refs(git, _copy_of(remote))[_copy_of(remote)]
+        git.mutate(lease, "notes", f"--ref={REF}", "merge", "--quiet", "-s", "cat_sort_uniq", copy)
+    return theirs
+
+
+_LARGEST = 4 * 2**20
+"""Bytes of one commit's notes; a receipt takes about 1 KiB."""
+_MOST = 50_000
+"""Commits with notes."""
+
+
+def _refuse_other_than_notes(git: Git, remote: str, theirs: Oid) -> None:
+    """Refuse what is no commit of plain files of bearable size."""
+    kind = git.query("cat-file", "-t", theirs, ok=(0, 128)).text
+    problem = "" if kind == "commit" else f"is {kind or 'missing here'}, not a commit"
+    if not problem:
+        listed = git.query("ls-tree", "-r", "-l", "-z", "--full-tree", theirs).text.split("\0")
+        entries = [line.partition("\t")[0].split() for line in listed if line]
+        if len(entries) > _MOST:
+            problem = f"has notes on more than {_MOST} commits"
+        elif any(mode not in {"100644", "100755"} for mode, *_ in entries):
+            problem = "holds something that is not a file"
+        elif any(int(size) > _LARGEST for *_, size in entries):
+            problem = f"has a note of more than {_LARGEST} bytes"
+    if problem:
+        raise OutsideFailed(
+            f"{REF} on {remote} {problem}",
+            why="these are no receipts of trunkline's; no ref of yours was moved",
+            next_command=f"git push {remote} --delete {REF}   # removes it for everybody",
+        )
 
 
 def push(git: Git, lease: Lease, remote: str) -> bool:
