@@ -11,6 +11,7 @@ from support.repo import Repo
 from trunkline.adapters import lease, notes
 from trunkline.adapters.lease import Lease
 from trunkline.domain.errors import OutsideFailed
+from trunkline.workflows import receipts
 
 
 @pytest.fixture
@@ -80,3 +81,11 @@ def test_notes_of_both_sides_are_united(repo: Repo, remote: Repo, held: Lease) -
     notes.add(git, held, {head: ['{"b": 2}']})
     assert notes.pull(git, held, "origin") == remote.refs()[notes.REF]
     assert set(notes.read(git)[head]) == {'{"a": 1}', '{"b": 2}', "[" * 1000}
+
+
+def test_a_line_of_many_brackets_keeps_no_receipt_from_being_taken(repo: Repo, held: Lease) -> None:
+    """Lines that cannot be read are left out, however deep they nest."""
+    good = '{"name": "n.json", "receipt": "{}", "signature": ""}'
+    repo.commit("base", {"a": "0\n"})
+    notes.add(repo.adapter, held, {repo.head(): ["[" * 200_000, good]})
+    assert list(receipts._from_lines(repo.adapter)) == [("n.json", b"{}", b"")]

@@ -182,5 +182,5 @@ def _from_lines(git: Git) -> Iterator[tuple[str, bytes, bytes]]:
             try:
                 said = json.loads(line)
                 yield str(said["name"]), str(said["receipt"]).encode(), str(said["signature"]).encode()
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # somebody else's note
