@@ -119,6 +119,16 @@ def test_only_the_topmost_vanished_run_is_asked_about() -> None:
     assert p1 in found.of_kind(CommitClass.PARENT)
 
 
+def test_what_lies_below_a_certain_commit_of_another_parent_is_no_question() -> None:
+    """The lower parent dropped its commit, but the parent above it still stands on it."""
+    p1, p2, c1 = chain = line("p1", "p2", "c1")
+    again = dataclasses.replace(p2, oid=name("again"))
+    lower = Parent("#1", (head(p1, chain, current=False),), rewritten=True)
+    upper = Parent("#2", (KnownHead(again.oid, True, frozenset()), head(p2, chain, current=False)), (again,), True)
+    found = decide(evidence(chain, lower, upper))
+    assert (found.own, found.questions) == ((c1,), ())
+
+
 def test_copies_of_a_rewritten_parent_at_the_bottom_are_left_out_when_the_base_has_them() -> None:
     """A hand-made rebase dragged the parent's commits along; the base provably holds them."""
     chain = line("p1", "p2", "c1")

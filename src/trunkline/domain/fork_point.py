@@ -320,6 +320,15 @@ class _Decision:
                 if len(commit.parents) < 2:  # noqa: PLR2004 -- a merge has no counterpart to be matched with
                     head = self.found[commit.oid].head
                     self.found[commit.oid] = Classified(commit, CommitClass.VANISHED, parent.name, head)
+        self._below_a_parent()
+
+    def _below_a_parent(self) -> None:
+        """Give a vanished commit back to its parent where a commit above it is certainly a parent's."""
+        certain = [each.commit.oid for each in self._classified() if each.kind is CommitClass.PARENT]
+        below = frozenset[Oid]().union(*(self.below(name) for name in certain))
+        for each in tuple(self._classified()):
+            if each.kind is CommitClass.VANISHED and each.commit.oid in below:
+                self.found[each.commit.oid] = Classified(each.commit, CommitClass.PARENT, each.parent, each.head)
 
     def _likeness(self) -> None:
         """Rules 3 and 4: copies of a parent's commits at the bottom of the own commits."""
