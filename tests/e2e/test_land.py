@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +66,32 @@ def test_dry_run_prints_the_whole_plan(stack: YardLanding) -> None:
     assert plan[-1] == ("tidy", None)
     assert "once #518 is in it; no conflict" in ran.out
     assert stack.world() == before
+
+
+def test_what_is_merged_is_said_first_and_last(stack: YardLanding) -> None:
+    """In which order, before a long plan and behind it; and with the question, whose default is no."""
+    ran = stack.invoke("land", "--dry-run")
+    lines = ran.out.splitlines()
+    order = ["  1. #518 feat/one  Arena", "  2. #519 feat/two  Entry", "  3. #520 feat/three  Eviction"]
+    assert lines[1:5] == ["lands 3 pull requests on origin/main, in this order:", *order]
+    assert lines[-4:] == ["would land 3 pull requests on origin/main, in this order:", *order]
+    before = stack.world()
+    asked = stack.on_terminal("land", "--skip", "fmt,gates", "--pr", "518", typed=b"\n")
+    assert re.search(r"1\. #518 feat/one  Arena\r?\nPublish\? \[y/N\]", asked.out), asked.out
+    assert (asked.code, stack.world()) == (0, before)
+
+
+@pytest.mark.parametrize("skipped", ["gates", "fmt,gates", "checks"])
+def test_receipts_that_are_not_made_merge_nothing(stack: YardLanding, skipped: str) -> None:
+    """`--require gates` with the gates skipped: contradictory, before anything runs; by stack.toml, too."""
+    before = stack.world()
+    ran = stack.invoke("land", "--require", "gates", "--skip", skipped)
+    assert (ran.code, "contradict each other" in ran.err) == (2, True), ran.out + ran.err
+    assert "receipts of this machine" not in ran.out
+    assert stack.world() == before
+    file = stack.clone.path / "stack.toml"
+    file.write_text(file.read_text().replace("\n[gates]", '\n[land]\nrequire = "gates"\n\n[gates]', 1))
+    assert stack.invoke("land", "--skip", skipped).code == 2
 
 
 @pytest.mark.parametrize("method", ["rebase", "merge"])

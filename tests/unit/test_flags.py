@@ -18,6 +18,7 @@ from trunkline.tasks.command_line import called_as, typed, unknown_short
 from trunkline.tasks.definition import LandingTask
 from trunkline.tasks.flags import FLAGS, from_environment, variable, variables
 from trunkline.tasks.landing import task_names
+from trunkline.tasks.program import LandingProgram
 from trunkline.tasks.telling import Told
 
 SHORT = {"n": "dry-run", "y": "yes", "p": "pr"}
@@ -197,3 +198,48 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
     """Invoke's own context is not passed on: everything goes through the session."""
     for name, task in ALL.items():
         assert inspect.getdoc(task.body), name
+
+
+@pytest.mark.parametrize(
+    ("line", "told", "following"),
+    [
+        ("statsu", "there is no task 'statsu'", "trunkline status"),
+        ("receipt.verfy --stack x", "there is no task 'receipt.verfy'", "trunkline receipts.verify --stack x"),
+        ("zzzzqqq", "there is no task 'zzzzqqq'", "trunkline --list"),
+        ("rebase --skp fmt", "rebase has no flag --skp", "trunkline rebase --skip fmt"),
+        ("rebase --pr", "needed value", "trunkline --help rebase"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read(
+    line: str, told: str, following: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The nearest tasks and flags, exit code 2, and the same command with the nearest."""
+    with pytest.raises(SystemExit) as ended:
+        LandingProgram(name="trunkline", binary="trunkline", namespace=namespace).run(["trunkline", *line.split()])
+    shown = capsys.readouterr().err
+    assert (ended.value.code, told in shown) == (2, True), shown
+    assert shown.splitlines()[-1] == f"next: {following}"
+
+
+@pytest.mark.parametrize(
+    ("line", "like", "following"),
+    [
+        ("rebase --skip fmt,gats", "did you mean gates?", "rebase --skip fmt,gates"),
+        ("restack --skip zzzz,fmt", "there is no step of that name", "restack --skip fmt"),
+        ("land --method sqaush --watch", "did you mean squash?", "land --method squash --watch"),
+        ("land --require gate", "did you mean gates?", "land --require gates"),
+        ("rehearse --task rebse", "did you mean rebase?", "rehearse --task rebase"),
+    ],
+)
+def test_a_name_is_looked_up_before_anything_runs(
+    line: str, like: str, following: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Outside any repository even: the nearest known name, and the same command with it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRUNKLINE_YES")
+    with pytest.raises(SystemExit) as ended:
+        Program(name="trunkline", namespace=namespace).run(["trunkline", *line.split()])
+    shown = capsys.readouterr().err
+    assert (ended.value.code, like in shown) == (2, True), shown
+    assert shown.splitlines()[-1] == f"next: invoke {following}"

@@ -69,18 +69,18 @@ class UsageError(TrunklineError):
     code = ExitCode.USAGE
 
 
-class FlagMissing(UsageError):
-    """A task needs a flag to know what is meant; what to type next is the same task with it (exit 2).
+class WrongFlag(UsageError):
+    """A flag is missing or wrong; what to type next is the same command with other flags (exit 2).
 
     Args:
-        what: one sentence: what is not known.
+        what: one sentence: what is wrong or not known.
         why: what there is to choose from.
-        flag: the flag with a value.
+        flags: flag without dashes -> the value that it should have; "": leave it out.
     """
 
-    def __init__(self, what: str, *, why: str, flag: str) -> None:
+    def __init__(self, what: str, *, why: str, flags: Mapping[str, str]) -> None:
         super().__init__(what, why=why)
-        self.flag = flag
+        self.flags = flags
 
 
 class Declined(TrunklineError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from trunkline.domain.errors import UsageError
+from trunkline.domain.choices import listed, require_known
 from trunkline.domain.names import PrNumber
 
 
@@ -47,18 +47,12 @@ def step_names(text: str) -> frozenset[StepName]:
     """Return the steps that `--skip` names, separated by commas.
 
     Raises:
-        UsageError: one is no step.
+        WrongFlag: one is no step.
     """
     known = {step.value: step for step in StepName}
-    asked = [name.strip() for name in text.split(",") if name.strip()]
-    for name in asked:
-        if name not in known:
-            raise UsageError(
-                f"--skip {name}: there is no such step",
-                why=f"the steps are {', '.join(known)}",
-                next_command="invoke --help rebase",
-            )
-    return frozenset(known[name] for name in asked)
+    names = listed(text)
+    require_known("skip", names, tuple(known), "step")
+    return frozenset(known[name] for name in names)
 
 
 class Mark(Enum):

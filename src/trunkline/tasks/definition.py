@@ -104,15 +104,11 @@ class LandingTask(Task[Body]):
             for name, value in values.items()
         }
 
-    def _typed(self, values: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the flags that have no default value, as they are typed."""
+    def _typed(self, values: Mapping[str, Any]) -> dict[str, str | bool]:
+        """Return the flags that have another value than their default, without dashes."""
         parameters = self._signature.parameters
         given = {_dashed(name): value for name, value in values.items() if value != parameters[name].default}
-        return tuple(
-            word
-            for name, value in given.items()
-            for word in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
-        )
+        return {name: value if value is True else str(value) for name, value in given.items()}
 
     def _refuse_unknown_flags(self) -> None:
         from trunkline.tasks.landing import task_names

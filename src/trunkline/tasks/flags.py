@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trunkline.domain.choices import listed, require_known
 from trunkline.domain.errors import UsageError
 from trunkline.domain.step import PUBLISHING, step_names
 from trunkline.workflows.context import Options
@@ -150,18 +151,14 @@ def options_of(
 
 
 def _names(text: str) -> frozenset[str]:
-    return frozenset(name.strip() for name in text.split(",") if name.strip())
+    return frozenset(listed(text))
 
 
 def one_of(flag: str, given: str, known: Sequence[str]) -> str:
     """Return the value of a flag, or "" if it was not given.
 
     Raises:
-        UsageError: it is none of the known values.
+        WrongFlag: it is none of the known values.
     """
-    if given and given not in known:
-        raise UsageError(
-            f"{flag} {given}: there is no such choice", why=f"it is one of {', '.join(known)}",
-            next_command="invoke --help land",
-        )  # fmt: skip
+    require_known(flag, [given] if given else [], known, "choice")
     return given

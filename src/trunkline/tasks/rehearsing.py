@@ -39,7 +39,7 @@ def rehearse(
     with simulator():
         from trunkline.report import rehearsal
         from trunkline.workflows import rehearse as rehearse_workflow
-    one_of("--task", task, _TASKS)
+    one_of("task", task, _TASKS)
     single = task in {"rebase", "rescue"}
     if single:
         context = open_context(pr, stack=stack, options=Options(), tell=told.terminal)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shlex
 import sys
 import textwrap
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
 from trunkline.adapters.git import Git
-from trunkline.domain.errors import Declined, ExitCode, FlagMissing, TrunklineError, UsageError
+from trunkline.domain.errors import Declined, ExitCode, TrunklineError, UsageError, WrongFlag
 from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import Mark, Outcome, Plan
 from trunkline.kernel import proc, signals
@@ -46,8 +47,10 @@ class Told:
         """`--yes`: publish without asking."""
         self.dry_run = False
         """`--dry-run`, or Invoke's own: print the plan, change nothing."""
-        self.given: tuple[str, ...] = ()
-        """The flags of this command as they are typed, those of the environment too."""
+        self.given: Mapping[str, str | bool] = {}
+        """The flags of this command without dashes, those of the environment too."""
+        self.summary: tuple[str, ...] = ()
+        """What the whole comes to, as last shown."""
         self._approved = False
         self.terminal.approve = self.approve
         self.ends = contextlib.ExitStack()
@@ -76,9 +79,16 @@ class Told:
         self.terminal.line("This publishes:")
         for line in publishes:
             self.terminal.line(f"  {line}")
+        self.summarise(self.summary)
         if self.terminal.answer("Publish? [y/N] ") not in {"y", "yes"}:
             raise Declined("nothing was published", why=listed)
         self._approved = True
+
+    def summarise(self, lines: Sequence[str]) -> None:
+        """Show what the whole comes to, and again with the question; of a long plan, before and behind it."""
+        self.summary = tuple(lines)
+        for line in lines:
+            self.terminal.line(line)
 
     @property
     def interactive(self) -> bool:
@@ -89,11 +99,17 @@ class Told:
         """Return the command line with the approval: as a flag, or for all tasks of a chain as a variable."""
         if len(command_line.typed()) > 1:
             return f"TRUNKLINE_YES=1 invoke {shlex.join(sys.argv[1:])}"
-        return self.again("--yes")
+        return self.again({"yes": True})
 
-    def again(self, *flags: str) -> str:
-        """Return this command with further flags."""
-        return shlex.join(["invoke", self.task, *self.given, *flags])
+    def again(self, flags: Mapping[str, str | bool]) -> str:
+        """Return this command with other flags.
+
+        Args:
+            flags: flag without dashes -> its value; True: a switch; "": the flag is left out.
+        """
+        values = {name: value for name, value in {**self.given, **flags}.items() if value != ""}
+        words = ([f"--{name}"] if value is True else [f"--{name}", str(value)] for name, value in values.items())
+        return shlex.join(["invoke", self.task, *itertools.chain.from_iterable(words)])
 
     def plan(self, plan: Plan) -> None:
         """Tell what would be done."""
@@ -149,8 +165,8 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
         told.close(ExitCode.OK)
         raise Exit(code=int(ExitCode.OK)) from None  # the next task of a chain does not run either
     except TrunklineError as error:
-        if isinstance(error, FlagMissing):
-            error.next_commands = (told.again(*shlex.split(error.flag)),)
+        if isinstance(error, WrongFlag):
+            error.next_commands = (told.again(error.flags),)
         error.next_commands = error.next_commands or (_what_next(),)
         told.account["error"] = as_json.error(error)
         _terminal(sys.stderr).error(error)

@@ -8,6 +8,7 @@ from invoke.collection import Collection
 
 from trunkline.domain.names import pr_number
 from trunkline.domain.step import Outcome
+from trunkline.domain.words import count_of
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of, options_of
 from trunkline.tasks.telling import Told
@@ -77,23 +78,31 @@ def land(
         options_of(
             skip, accept_unavailable, fork_point, fresh=fresh, drop_emptied=drop_emptied, accept_flaky=accept_flaky
         ),
-        require=one_of("--require", require, ("checks", "gates")),
-        method=one_of("--method", method, ("squash", "merge", "rebase")),
+        require=one_of("require", require, ("checks", "gates")),
+        method=one_of("method", method, ("squash", "merge", "rebase")),
         watch=watch,
     )
     context = open_stack(stack=stack, options=options, tell=told.terminal, ends=told.ends)
     from trunkline.workflows import land as land_workflow  # while GitHub answers
     from trunkline.workflows import restack as restack_workflow
 
+    land_workflow.refuse_contradiction(context)
     up_to = pr_number(pr) if pr else None
     _headline(told, context)
     if (nothing := restack_workflow.nothing_to_do(context, up_to=up_to)) is not None:
         _nothing_to_do(told, nothing)
         return
+    entries = land_workflow.entries_of(context, up_to)
+    told.account["lands"] = [entry.pr for entry in entries]
+    order = tuple(f"  {n}. #{entry.pr} {entry.branch}  {entry.title}" for n, entry in enumerate(entries, 1))
+    where = f"{count_of(len(entries), 'pull request')} on {context.tracking}, in this order:"
+    told.summarise((f"lands {where}", *order))
     if told.dry_run:
         told.plan(land_workflow.plan(context, up_to=up_to))
-        return
-    told.performed(land_workflow.run(context, up_to=up_to))
+        told.summarise((f"would land {where}", *order))
+    else:
+        told.performed(land_workflow.run(context, up_to=up_to))
+        told.summarise((f"landed {where}", *order))
 
 
 @landing_task("rescue", mutates=True)

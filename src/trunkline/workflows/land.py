@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import Refused, WrongFlag
 from trunkline.domain.names import PrNumber
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
@@ -31,10 +31,12 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
         up_to: the last entry to land; None: all.
 
     Raises:
+        WrongFlag: what a merge requires is skipped.
         Refused: no entry is open, or a replay does not come to what git's own merges come to.
         Paused: which commits are an entry's own is a question for a person.
     """
-    entries = _entries(context, up_to)
+    refuse_contradiction(context)
+    entries = entries_of(context, up_to)
     evidence.load(context)
     try:
         steps = [replace(step, pr=entry.pr) for entry in entries for step in _steps(context.of(entry))]
@@ -47,12 +49,36 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
     return Plan(TASK, entries[0].pr, tuple(steps), skipped)
 
 
+def refuse_contradiction(context: Context) -> None:
+    """See that what a merge requires is not skipped: receipts of gates that are not run prove nothing.
+
+    Raises:
+        WrongFlag: the merge requires the gates, and `--skip` names them or the checks.
+    """
+    skipped = context.options.skip & {StepName.GATES, StepName.CHECKS}
+    if not (wait.requires_gates(context) and skipped):
+        return
+    names = ", ".join(sorted(step.value for step in skipped))
+    where = "--require gates" if context.options.require else 'require = "gates" in stack.toml'
+    rest = sorted(step.value for step in context.options.skip - skipped)
+    raise WrongFlag(
+        f"{where} and --skip {names} contradict each other",
+        why="the pull requests would be merged on receipts that are not made; nothing was done",
+        flags={"skip": ",".join(rest)},
+    )
+
+
 def _steps(context: Context) -> tuple[Step, ...]:
     names = rebase.needed(_FIRST, context.entry)
     return (*(_step(context, name) for name in names), wait.plan(context), merge.plan(context))
 
 
-def _entries(context: Context, up_to: PrNumber | None) -> tuple[Entry, ...]:
+def entries_of(context: Context, up_to: PrNumber | None) -> tuple[Entry, ...]:
+    """Return the entries that are landed, in order: the open ones, up to one of them.
+
+    Raises:
+        Refused: there is none.
+    """
     entries = open_entries(context)
     if up_to is not None:
         last = context.stack.entries.index(context.stack.entry(up_to))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Collection
 from contextlib import ExitStack
@@ -11,7 +10,8 @@ from pathlib import Path
 from trunkline.adapters import declared, judged, refs, stackplace, stacktext, trust
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import repository_of
-from trunkline.domain.errors import FlagMissing, Refused, UsageError
+from trunkline.domain.choices import nearest, require_known
+from trunkline.domain.errors import Refused, UsageError, WrongFlag
 from trunkline.domain.names import pr_number
 from trunkline.domain.stack import Entry, Stack
 from trunkline.gates.catalogue import catalogue
@@ -104,17 +104,8 @@ def _refuse_unknown_gates(stack: Stack, options: Options) -> None:
         *(gate.name for gate in catalogue(stack.gates)),
         *(check.name for entry in stack.entries for check in entry.checks),
     ]
-    for flag, names in (
-        ("--accept-unavailable", options.accept_unavailable),
-        ("--accept-flaky", options.accept_flaky),
-    ):
-        for name in sorted(names - set(known)):
-            nearest = difflib.get_close_matches(name, known, n=1)
-            raise UsageError(
-                f"{flag} {name}: the stack has no gate or check of that name",
-                why=f"did you mean {nearest[0]}?" if nearest else f"it has {', '.join(dict.fromkeys(known))}",
-                next_command="invoke doctor",
-            )
+    require_known("accept-unavailable", sorted(options.accept_unavailable), known, "gate or check")
+    require_known("accept-flaky", sorted(options.accept_flaky), known, "gate or check")
 
 
 def top_of(git: Git) -> Git:
@@ -171,7 +162,9 @@ def choose_stack(stacks: Collection[Stack], name: str) -> Stack:
     first = next(iter(stacks)).name
     if not first:
         raise UsageError(what, why="it has one, without a name", next_command="invoke status")
-    raise FlagMissing(what, why=f"it has {listed}", flag=f"--stack {first}")
+    raise WrongFlag(
+        what, why=f"it has {listed}", flags={"stack": nearest(name, [stack.name for stack in stacks]) or first}
+    )
 
 
 def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
@@ -183,10 +176,10 @@ def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
         if entry.branch == here:
             return entry
     listed = "\n".join(f"#{entry.pr}  {entry.branch}  {entry.title}" for entry in stack.entries)
-    raise FlagMissing(
+    raise WrongFlag(
         "which pull request?",
         why=f"{here or 'a detached HEAD'} is no branch of the stack, which has\n{listed}",
-        flag=f"--pr {stack.entries[0].pr}",
+        flags={"pr": str(stack.entries[0].pr)},
     )
 
 
