@@ -14,6 +14,7 @@ from support.gating import FILES, LIB, Bench
 from support.repo import Repo
 from trunkline.domain.cause import CauseId
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.gates.catalogue import catalogue
 from trunkline.gates.run import gate_commit
 
 pytestmark = [pytest.mark.cargo, pytest.mark.skipif(shutil.which("cargo") is None, reason="Rust is not installed")]
@@ -162,3 +163,18 @@ def test_a_path_dependency_in_a_submodule(bench: Bench, tmp_path: Path) -> None:
     clone.git("config", "--global", "protocol.file.allow", "always")
     typed(outcomes["build"].cure, other)
     assert causes(other.gate("build")) == {}
+
+
+def test_a_build_script_that_needs_a_variable(bench: Bench) -> None:
+    """Its own words are quoted; `[gates.env]` gives the variable to every gate, and they share directories as before."""
+    bench.commit(build_rs='fn main() { std::env::var("NEEDED").expect("NEEDED names the database"); }\n')
+    outcomes = bench.gate("build", "test", "clippy")
+    assert causes(outcomes) == {"build-script:tiny": {"build", "test", "clippy"}}
+    assert outcomes["build"].diagnosis == (
+        "the build script of tiny failed: NEEDED names the database: NotPresent (build.rs:1:37)"
+    )
+    assert "[gates.env]" in outcomes["build"].cure
+    groups = [gate.group for gate in catalogue(bench.settings)]
+    bench.settings = replace(bench.settings, env={"NEEDED": "1"})
+    assert [gate.group for gate in catalogue(bench.settings)] == groups
+    assert causes(bench.gate("build", "test", "clippy")) == {}
