@@ -166,7 +166,7 @@ def test_a_path_dependency_in_a_submodule(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_build_script_that_needs_a_variable(bench: Bench) -> None:
-    """Its own words are quoted; `[gates.env]` gives the variable to every gate, and they share directories as before."""
+    """Its own words are quoted; `[gates.env]` gives the variable to every gate, in the directories they share."""
     bench.commit(build_rs='fn main() { std::env::var("NEEDED").expect("NEEDED names the database"); }\n')
     outcomes = bench.gate("build", "test", "clippy")
     assert causes(outcomes) == {"build-script:tiny": {"build", "test", "clippy"}}
