@@ -60,9 +60,9 @@ help: stack-help
 """
 _ADDED_TASKS = """\
 import sys
-from invoke import Collection
+import invoke
 from trunkline.tasks import namespace as stack
-ns = Collection.from_module(sys.modules[__name__])
+ns = invoke.Collection.from_module(sys.modules[__name__])
 ns.add_collection(stack, "stack")
 """
 """For the end of a tasks.py of the user's own: theirs keep their names, ours are `stack.NAME`."""
