@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,45 @@ def test_what_stack_toml_asks_for_beyond_trunkline(stack: YardLanding) -> None:
     (tool,), (executor,) = found(ran, "checks"), found(ran, "executor")
     assert (tool["health"], tool["told"].split()[0]) == ("well", "ast-grep")
     assert (executor["health"], executor["told"].split(", ")[1]) == ("well", "workers of this machine")
+
+
+LFS_FILTER = {"filter.lfs.process": "git-lfs filter-process", "filter.lfs.required": "true"}
+
+
+def test_git_lfs_that_is_missing_is_named(stack: YardLanding) -> None:
+    """By doctor and by the task that needs a checkout, each with the command that installs it."""
+    stack.clone.git("switch", "--quiet", "feat/one")
+    stack.clone.commit("assets", {".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "a.bin": "a\n"})
+    for key, value in LFS_FILTER.items():
+        stack.clone.git("config", key, value)
+    ran = stack.invoke("doctor", "--offline", "--json")
+    (told,) = [each for each in found(ran, "checkout") if "LFS" in each["told"]]
+    assert (told["health"], told["cure"]) == ("ill", "sudo apt-get install git-lfs && git lfs install")
+    assert found(ran, "git config") == [], "the filter is no intruder"
+    gated = stack.invoke("gates", "--pr", "518", "--json", "--yes")
+    assert gated.code == 6, gated.out + gated.err
+    assert "git-lfs is not installed" in gated.json["error"]["what"]
+    assert gated.json["error"]["next"] == ["sudo apt-get install git-lfs && git lfs install"]
+
+
+def test_what_the_gates_leave_out_is_named(stack: YardLanding) -> None:
+    """Integration tests and an excluded crate: a note each, with the gate to write; no library: in the way."""
+    tree = stack.clone.path
+    (tree / "tests").mkdir()
+    (tree / "tests/it.rs").write_text("#[test]\nfn holds() {}\n")
+    (tree / "fuzz").mkdir()
+    (tree / "fuzz/Cargo.toml").write_text('[package]\nname = "fuzz"\nversion = "0.1.0"\n')
+    with (tree / "Cargo.toml").open("a") as manifest:
+        manifest.write('\n[workspace]\nexclude = ["fuzz"]\n')
+    stack.clone.git("add", "--intent-to-add", "fuzz/Cargo.toml")
+    told = found(stack.invoke("doctor", "--offline", "--json"), "coverage")
+    assert [(each["health"], each["told"].partition(":")[0]) for each in told] == [
+        ("note", "no gate runs the integration tests (it)"),
+        ("note", "no gate compiles fuzz/Cargo.toml"),
+    ]
+    text = (tree / "stack.toml").read_text()
+    (tree / "stack.toml").write_text(re.sub(r"\[gates\.test\]\nrun[^\n]*\nenv[^\n]*\nneeds[^\n]*\n", "", text))
+    stack.invoke("trust", "--yes")
+    (tree / "src/lib.rs").rename(tree / "src/main.rs")
+    told = found(stack.invoke("doctor", "--offline", "--json"), "coverage")
+    assert ("ill", True) in [(each["health"], "can never pass" in each["told"]) for each in told]

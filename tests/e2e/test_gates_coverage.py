@@ -139,3 +139,41 @@ def test_nextest_runs_the_tests(bench: Bench, tmp_path: Path, monkeypatch: pytes
     )
     assert (outcomes["test"].verdict, outcomes["test"].tests) == (Verdict.PASSED, 2), outcomes["test"].diagnosis
     assert exceptions(bench, outcomes) == {}
+
+
+@pytest.mark.skipif(shutil.which("typos") is None, reason="typos is not installed")
+def test_the_preset_typos_finds_them(bench: Bench) -> None:
+    """`presets = ["typos"]`: the real program passes, then names the misspelt word's file."""
+    bench.settings = replace(bench.settings, presets=("typos",))
+    assert bench.one("typos").verdict is Verdict.PASSED
+    bench.repo.commit("words", {"src/lib.rs": LIB.replace("/// Adds.", "/// Adds teh numbers.")})  # typos:ignore
+    outcome = bench.one("typos")
+    assert outcome.verdict is Verdict.FAILED
+    assert "src/lib.rs" in Path(outcome.log).read_text()
+
+
+@pytest.mark.parametrize(
+    ("preset", "cure"),
+    [
+        ("semver", "cargo install --locked cargo-semver-checks"),
+        ("deny", "cargo install --locked cargo-deny"),
+        ("machete", "cargo install --locked cargo-machete"),
+        ("hack", "cargo install --locked cargo-hack"),
+        ("typos", "pip install typos"),
+        ("nextest", "cargo install --locked cargo-nextest"),
+    ],
+)
+def test_a_preset_that_is_not_installed_says_how(
+    bench: Bench, preset: str, cure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for by name and missing: unavailable, with the command that installs it."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("git", "cargo", "rustc", "rustup", "sh"):
+        if program := shutil.which(name):
+            (folder / name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("CARGO_HOME", str(tmp_path / "cargo"))  # cargo looks for subcommands in its bin, too
+    bench.settings = replace(bench.settings, presets=(preset,))
+    outcome = bench.one("test" if preset == "nextest" else preset)
+    assert (outcome.verdict, outcome.cure) == (Verdict.UNAVAILABLE, cure)

@@ -182,6 +182,17 @@ def _ready(landing: Landing, number: int) -> None:
     assert ran.code == 0, ran.err
 
 
+def test_no_note_where_nothing_was_verified_and_nothing_changed(grounds: Yard) -> None:
+    """A stack that is up to date, out of draft, restacked without receipts: its descriptions stay as they were."""
+    with grounds.prepared("nothing merged") as stack:
+        for number in (519, 520):
+            _ready(stack, number)
+        before = [stack.pr(number)["body"] for number in OWN]
+        printed = restack(stack)
+        assert [stack.pr(number)["body"] for number in OWN] == before
+        assert "none: nothing was verified here, and nothing changed for readers" in printed
+
+
 def test_an_entry_that_trunk_has_already(open_stack: YardLanding) -> None:
     """Trunk took #520's change by another way: it is said, kept, and nobody's pull request is closed."""
     author = open_stack.author

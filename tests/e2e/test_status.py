@@ -51,6 +51,29 @@ def test_offline_asks_nobody(stack: YardLanding) -> None:
     assert picture["notes"] == ["GitHub was not asked; origin is as it was last fetched"]
 
 
+def test_a_failed_gate_is_told_everywhere(stack: YardLanding) -> None:
+    """`gates --json` has every verdict although it failed; status and report then show which one, and since when."""
+    path = stack.clone.path / "stack.toml"
+    path.write_text(path.read_text().replace('[gates.test]\nrun = ["true"]', '[gates.test]\nrun = ["false"]'))
+    assert stack.invoke("trust", "--yes").code == 0
+    stack.clone.git("branch", "--quiet", "feat/two", "origin/feat/two")
+    ran = stack.invoke("gates", "--pr", "519", "--json")
+    assert ran.code == 1, ran.out + ran.err
+    (step,) = ran.json["steps"]
+    verdicts = {each["gate"]: each["verdict"] for each in step["data"]["outcomes"]}
+    assert verdicts == {**dict.fromkeys(("build", "clippy", "fmt", "doc", "msrv"), "passed"), "test": "failed"}
+    (failed,) = [each for each in ran.json["error"]["outcomes"] if each["gate"] == "test"]
+    assert (failed["cause"], failed["log"] != "", failed["seconds"] >= 0) == ("command-failed", True, True)
+    entry = seen(stack, "--offline")["entries"][1]
+    assert entry["gates"] == verdicts
+    assert entry["verdicts"]["test"].startswith("failed since 20")
+    picture = stack.invoke("status", "--offline").out
+    assert "✗ #519" in picture
+    assert "gates 5 of 6 passed  ✗ test failed since 20" in picture
+    report = stack.invoke("report", "--offline", "--markdown").out
+    assert "- [ ] **test** failed since 20" in report
+
+
 def test_receipts_and_what_others_pushed(stack: YardLanding) -> None:
     """A landing's gates show; a colleague's push that is not here is said before anything else."""
     ran = stack.invoke("rebase", "--pr", "519", "--yes")

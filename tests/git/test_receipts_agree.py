@@ -34,9 +34,10 @@ from trunkline.report.stack import stack_data
 from trunkline.workflows import context as context_module
 from trunkline.workflows import receipts as receipts_workflow
 from trunkline.workflows import report, status
+from trunkline.workflows.baseline import with_base
 from trunkline.workflows.context import Context, Options
 from trunkline.workflows.opening import open_context
-from trunkline.workflows.proof import gates_for, require_gates
+from trunkline.workflows.proof import gates_beside_base, gates_for, require_gates
 from trunkline.workflows.steps import checklist, note, wait
 
 GATES = ("build", "test", "clippy", "fmt", "doc", "msrv")
@@ -390,3 +391,60 @@ def test_the_toolchain_that_the_tree_names_is_the_one_that_counts(ground: Ground
     ((_, outcome),) = [each for each in gates_for(ground.context(), tip) if each[0] == "test"]
     assert outcome is not None
     assert (outcome.verdict, "now it is no toolchain" in outcome.diagnosis) == (Verdict.STALE, True)
+
+
+SAME = {"diagnosis": "a lint", "cause": "compile-error", "cause_key": "compile-error:src/lib.rs:1:1"}
+OTHER = {"diagnosis": "another lint", "cause": "compile-error", "cause_key": "compile-error:src/one.rs:9:9"}
+
+
+def fails_on_both(ground: Ground, on_base: dict[str, str]) -> None:
+    """Let `test` fail on the entry, and on trunk with some cause."""
+    trunk = ground.repo.head("main")
+    receipt = ground.receipt
+    ground.instead(exit_code=1, failure=SAME)
+    on_trunk = replace(receipt, exit_code=1, failure=on_base, commit=trunk, tree=Git(ground.repo.path).tree(trunk))
+    ground.store.write(on_trunk, b"")
+
+
+def test_a_gate_that_fails_on_the_base_too_is_said_to(ground: Ground) -> None:
+    """By the receipt of the base's tree, without asking: in the refusal, the note and the JSON; it still stops."""
+    fails_on_both(ground, SAME)
+    tip, trunk = ground.repo.head(), ground.repo.head("main")
+    told = f"also fails on main ({trunk[:7]}), for the same cause"
+    with pytest.raises(Refused) as refused:
+        require_gates(ground.context(), tip)
+    assert told in refused.value.why
+    assert "**test** failed since " in note.text_of(ground.context())
+    assert told in note.text_of(ground.context())
+    ((_, outcome),) = [each for each in gates_beside_base(ground.context(), tip) if each[0] == "test"]
+    assert outcome is not None
+    assert (outcome.to_json()["inherited"], outcome.to_json()["on_base"]) == (True, told)
+
+
+@pytest.mark.parametrize(("on_base", "accepted"), [(SAME, True), (OTHER, False), ({}, False)])
+def test_inherited_failures_are_accepted_where_stack_toml_says_so(
+    ground: Ground,
+    on_base: dict[str, str],
+    accepted: bool,  # noqa: FBT001 -- a column of the table
+) -> None:
+    """`inherited = "allow"` accepts a gate that fails on the base for the same cause, and no other."""
+    fails_on_both(ground, on_base)
+    ground.stack('inherited = "allow"')
+    text = note.text_of(ground.context())
+    assert ("(accepted as inherited)" in text) is accepted
+    assert "- [ ] **test**" in text
+    if accepted:
+        require_gates(ground.context(), ground.repo.head())
+        return
+    with pytest.raises(Refused, match="have not passed"):
+        require_gates(ground.context(), ground.repo.head())
+
+
+def test_a_failing_gate_is_run_on_the_base_on_request(ground: Ground) -> None:
+    """Without a receipt of the base's tree nothing is known of it; on request the gate runs there."""
+    only_failure(ground)
+    tip = ground.repo.head()
+    failed = [each for _, each in gates_beside_base(ground.context(), tip) if each and each.gate == "test"]
+    assert failed[0].on_base == ""
+    (compared,) = with_base(ground.context(), failed, run=True)
+    assert (compared.on_base, compared.inherited) == (f"passed on main ({ground.repo.head('main')[:7]})", False)

@@ -19,6 +19,7 @@ from trunkline.adapters.cargo_output import CargoOutput, subcommand_of, toolchai
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.receipt import Toolchain
+from trunkline.domain.workspace import Workspace
 from trunkline.kernel import proc
 
 _QUERY_SECONDS = 60.0
@@ -207,19 +208,6 @@ def _with_included(path: Path, depth: int = 0) -> Iterator[bytes]:
                 yield from _with_included(path.parent / name, depth + 1)
 
 
-@dataclass(frozen=True)
-class Workspace:
-    """What a Cargo workspace says of itself.
-
-    Attributes:
-        features: every feature that one of its members has.
-        rust_version: the highest `rust-version` among them, as a toolchain of three numbers, or "".
-    """
-
-    features: frozenset[str]
-    rust_version: str
-
-
 def workspace(root: Path) -> Workspace | None:
     """Return what the Cargo workspace in a directory says of itself, by `cargo metadata`; None: there is none."""
     manifest = ["--manifest-path", str(root / "Cargo.toml")]
@@ -232,7 +220,27 @@ def workspace(root: Path) -> Workspace | None:
             return None
         versions = [str(each["rust_version"]) for each in packages if each.get("rust_version")]
         features = frozenset(str(name) for each in packages for name in each["features"])
+        targets = [target for each in packages for target in each["targets"]]
+        manifests = tuple(str(each["manifest_path"]) for each in packages)
     except (OutsideFailed, ValueError, KeyError, TypeError):
         return None
     parts = max(([*map(int, re.findall(r"\d+", text)), 0, 0][:3] for text in versions), default=[])
-    return Workspace(features, ".".join(map(str, parts)))
+    kinds = [(target["kind"][0], str(target["name"]), Path(target["src_path"])) for target in targets]
+    return Workspace(
+        features,
+        ".".join(map(str, parts)),
+        library=any(kind not in _NO_LIBRARY for kind, _, _ in kinds),
+        tests=tuple(name for kind, name, _ in kinds if kind == "test"),
+        tested_binaries=tuple(name for kind, name, path in kinds if kind == "bin" and _has_tests(path)),
+        manifests=manifests,
+    )
+
+
+_NO_LIBRARY = frozenset({"bin", "test", "bench", "example", "custom-build"})
+
+
+def _has_tests(path: Path) -> bool:
+    try:
+        return b"#[test]" in path.read_bytes()
+    except OSError:
+        return False

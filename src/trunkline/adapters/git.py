@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -293,8 +294,18 @@ def is_old(version: str, least: tuple[int, int] = MINIMUM) -> bool:
     return match is not None and (int(match[1]), int(match[2])) < least
 
 
+LFS_INSTALL = "sudo apt-get install git-lfs && git lfs install"
+"""How to install Git LFS; git-lfs.com has the packages of other systems."""
+
+
 def _failure(done: proc.Completed, *, network: bool) -> TrunklineError:
     what = f"git {done.argv[1]} failed"
+    if "git-lfs" in done.error_text and shutil.which("git-lfs") is None:
+        return OutsideFailed(
+            f"{what}: files are in Git LFS, and git-lfs is not installed",
+            why="the repository's attributes send them through its filter", command=done.typed,
+            stderr=done.error_text, next_command=LFS_INSTALL,
+        )  # fmt: skip
     # git's own complaints exit with 1, 128 or 129 (git(1)); anything else is a tool that died.
     kind: type[TrunklineError] = UsageError if done.returncode in {1, 128, 129} and not network else OutsideFailed
     if network and passes(done.error_text):

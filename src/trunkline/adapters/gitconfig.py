@@ -59,7 +59,13 @@ def commands_of_the_repository(held: tuple[Setting, ...]) -> tuple[Setting, ...]
         for each in own
         if (_COMMANDS.fullmatch(each.key) or _PLACES.fullmatch(each.key) or _is_alias(each))
         and each.value not in _HARMLESS.get(each.key, ())
+        and not _is_lfs(each)
     )
+
+
+def _is_lfs(setting: Setting) -> bool:
+    """Return whether this is what `git lfs install --local` sets: without it, files of Git LFS are not fetched."""
+    return setting.key.startswith("filter.lfs.") and setting.value.startswith("git-lfs ")
 
 
 def _is_alias(setting: Setting) -> bool:

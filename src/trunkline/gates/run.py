@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.adapters import cargo, signing, submodules, worktrees
+from trunkline.adapters import cargo, lfs, signing, submodules, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import OutsideFailed, UsageError
@@ -140,6 +140,10 @@ def _here(order: Order) -> Outcomes:
         _require_workspace(slot.tree / settings.root, settings)
         for path, why in submodules.missing(slot.tree):
             order.say(f"the submodule {path} could not be checked out for gates: {why}")
+        if lfs.is_missing(git, order.commit):
+            order.say(
+                f"files of the commit are in Git LFS: without git-lfs, gates see pointers to them: {lfs.INSTALL}"
+            )
         tools = execute.tools_for(slot.tree, settings.root, sandbox=settings.sandbox)
         if known is not None:
             found.update(_proven_now(known, order.gates, order.tree, slot, tools))

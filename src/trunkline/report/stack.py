@@ -12,7 +12,7 @@ from rich.tree import Tree
 from trunkline.domain.commits import counted
 from trunkline.domain.names import short
 from trunkline.domain.readiness import checks_told, review_told
-from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.receipt import GateOutcome, Verdict, in_words
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import EntryStatus, StackStatus, State
 from trunkline.report.escape import for_terminal
@@ -149,6 +149,7 @@ def _entry_data(row: EntryStatus) -> dict[str, Any]:
         "checked_out": row.current,
         "gates": {name: outcome.verdict.value if outcome else None for name, outcome in row.gates},
         "checks": {name: outcome.verdict.value if outcome else None for name, outcome in row.checks},
+        "verdicts": {name: in_words(outcome) for name, outcome in (*row.gates, *row.checks)},
         "pull_request": None
         if pr is None
         else {

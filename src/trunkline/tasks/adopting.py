@@ -92,7 +92,21 @@ def init(
     _tell_seen(told, seen)
     if not told.dry_run:
         told.terminal.line(f"wrote {discover_workflow.write(seen)}")
+    _tell_proposals(told, seen)
+    if not told.dry_run:
         told.terminal.next("invoke status")
+
+
+def _tell_proposals(told: Told, seen: discover_workflow.Seen) -> None:
+    """Print the gates that a person could add, and why; stack.toml keeps the six defaults."""
+    from trunkline.workflows import discover as discover_workflow
+
+    found = discover_workflow.proposals(seen)
+    told.account["proposals"] = [{"why": each.why, "table": each.table, "needed": each.needed} for each in found]
+    for each in found:
+        told.terminal.line(("! ", "yellow"), f"{each.why}; a gate for it, in stack.toml:")
+        for line in each.table.splitlines():
+            told.terminal.line((f"    {line}", "dim"))
 
 
 def _compare(told: Told, seen: discover_workflow.Seen, *, check: bool) -> None:

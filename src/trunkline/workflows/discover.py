@@ -27,10 +27,12 @@ from trunkline.domain.discover import (
 from trunkline.domain.errors import Refused, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref
 from trunkline.domain.stack import DEFAULT_REMOTE, Entry, GateSettings, Stack
+from trunkline.domain.workspace import Proposal
 from trunkline.kernel.files import replace_bytes, write_inside
 from trunkline.workflows.context import Listener
 from trunkline.workflows.look import look_at_remote
 from trunkline.workflows.opening import load_stacks, top_of
+from trunkline.workflows.proposals import proposed
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,11 @@ def _elsewhere(seen: Seen) -> tuple[str, ...]:
             if (other := _slug(seen.git, name)) != asked:
                 commands.append(shlex.join(["invoke", "init", "--remote", name]) + f"   # {other}")
     return (*commands, f"gh pr list --repo {asked}")
+
+
+def proposals(seen: Seen) -> tuple[Proposal, ...]:
+    """Return gates that would cover what a new stack.toml's gates leave out of the Cargo workspace."""
+    return proposed(seen.git, _gates(seen.git.cwd))
 
 
 def _gates(top: Path) -> GateSettings:

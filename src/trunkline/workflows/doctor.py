@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import gitconfig, refs, sources, structure, worktrees
+from trunkline.adapters import gitconfig, lfs, refs, sources, structure, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.git import MINIMUM, Git, is_old
 from trunkline.adapters.github import GitHub, repository_of
@@ -29,6 +29,7 @@ from trunkline.kernel import proc
 from trunkline.workflows import openrun
 from trunkline.workflows.context import Listener
 from trunkline.workflows.opening import load_stacks, top_of
+from trunkline.workflows.proposals import proposed
 
 _SECONDS = 30.0
 _LITTLE = 5 * 2**30  # bytes: a cold build of a larger workspace takes several GiB
@@ -125,9 +126,7 @@ def _checkout(git: Git, held: tuple[gitconfig.Setting, ...]) -> Iterator[Finding
         yield Finding("checkout", "it is sparse; gates run on whole trees, in a work tree of their own", Health.NOTE)
     if (git.cwd / ".gitmodules").exists():
         yield Finding("checkout", "it has submodules: gates get their files, without a .git in them", Health.NOTE)
-    attributes = git.cwd / ".gitattributes"
-    if attributes.is_file() and b"filter=lfs" in attributes.read_bytes():
-        yield Finding("checkout", "it uses Git LFS: large files are fetched for gates too", Health.NOTE)
+    yield from _large_files(git)
     yield from _replacements(git)
     flags = sorted(name for name in os.environ if name in _FLAGS and os.environ[name])
     if flags:
@@ -155,6 +154,17 @@ def _replacements(git: Git) -> Iterator[Finding]:
         yield Finding(
             "history", f"{grafts} gives commits other parents; {real}", Health.NOTE, f"mv {grafts} {grafts}.off"
         )
+
+
+def _large_files(git: Git) -> Iterator[Finding]:
+    head = git.resolve("HEAD")
+    if head is None or not lfs.is_used(git, head):
+        return
+    if lfs.is_missing(git, head):
+        told = "it uses Git LFS, and git-lfs is not installed: git cannot check its files out"
+        yield Finding("checkout", told, Health.ILL, lfs.INSTALL)
+    else:
+        yield Finding("checkout", "it uses Git LFS: large files are fetched for gates too", Health.NOTE)
 
 
 def _configuration(held: tuple[gitconfig.Setting, ...]) -> Iterator[Finding]:
@@ -269,6 +279,9 @@ def _gates(git: Git, stack: Stack) -> Iterator[Finding]:
             yield Finding(f"gate {gate.name}", f"cannot run here: {cause.text}", Health.ILL, cause.fix)
         else:
             yield _ready(git, stack, gate, tools)
+    for proposal in proposed(git, stack.gates):
+        health = Health.ILL if proposal.needed else Health.NOTE
+        yield Finding("coverage", proposal.why, health, proposal.command)
     yield from _extras(stack)
 
 
