@@ -1,5 +1,5 @@
 # make demo: see the main job done, in a sandbox of its own. make test: everything that CI runs.
-.PHONY: demo test soak mutants bench docs clean
+.PHONY: demo test lowest soak mutants bench docs clean
 
 demo:
 	@scripts/bootstrap demo
@@ -8,6 +8,10 @@ demo:
 test:
 	@scripts/bootstrap test
 	@scripts/test
+
+# The unit tests with the oldest dependencies that pyproject.toml allows; needs uv.
+lowest:
+	@scripts/lowest
 
 docs:
 	@scripts/bootstrap test
