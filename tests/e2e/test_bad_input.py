@@ -146,7 +146,7 @@ CASES: dict[Callable[[Landing], Ran], tuple[int, str]] = {
     no_stack_toml: (2, "there is no stack.toml here"),
     no_such_remote: (2, "no remote upstream"),
     a_remote_not_on_github: (2, "is not on GitHub"),
-    an_unknown_step: (2, "there is no such step"),
+    an_unknown_step: (2, "there is no step of that name"),
     a_fork_point_that_is_none: (2, "is no commit here"),
     the_branch_of_another_pr: (2, "GitHub has feat/two"),
     no_trunk_there: (2, "origin has no branch trunk"),

@@ -64,6 +64,9 @@ class Quiet:
     def ask(self, _question: str) -> bool:
         return False
 
+    def ask_person(self, _question: str) -> bool:
+        return False
+
     def require_approval(self, *publishes: str) -> None:
         pass
 

@@ -26,6 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from support.killing import MEMORY
 from support.repo import Repo
 from trunkline.adapters import journal, refs, replay
+from trunkline.adapters.github import Edited
 from trunkline.domain.errors import Defect, Refused
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
@@ -83,6 +84,9 @@ class Quiet:
     def ask(self, _question: str) -> bool:
         return False
 
+    def ask_person(self, _question: str) -> bool:
+        return False
+
     def require_approval(self, *publishes: str) -> None:
         pass
 
@@ -117,10 +121,10 @@ class Hub:
         self.draft = draft
         return self._pull(pr.number)
 
-    def edit(self, _number: PrNumber, *, seen_body: str | None = None, **fields: str) -> dict[str, Any]:  # noqa: ARG002
+    def edit(self, _number: PrNumber, *, seen_body: str | None = None, **fields: str) -> Edited:  # noqa: ARG002
         """Change the base."""
         self.base = fields["base"]
-        return {"base": {"ref": self.base}}
+        return Edited("", self.base, "open")
 
     def tip(self, branch: str) -> Oid:
         """Return a branch's tip."""

@@ -21,6 +21,7 @@ import pytest
 from support.killing import MEMORY
 from support.repo import Repo
 from trunkline.adapters import journal
+from trunkline.adapters.github import Edited
 from trunkline.adapters.journal import Run
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid, pr_number
@@ -64,6 +65,10 @@ class Quiet:
 
     def ask(self, _question: str) -> bool:
         """Answer no."""
+        return False
+
+    def ask_person(self, _question: str) -> bool:
+        """Nobody is there."""
         return False
 
     def require_approval(self, *publishes: str) -> None:
@@ -122,12 +127,12 @@ class Hub:
         self.pulls[pr.number].draft = draft
         return self._shown(pr.number)
 
-    def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> dict[str, Any]:  # noqa: ARG002
+    def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> Edited:  # noqa: ARG002
         """Change base or body."""
         self._answer()
         pull = self.pulls[number]
         pull.base, pull.body = fields.get("base", pull.base), fields.get("body", pull.body)
-        return {"base": {"ref": pull.base}, "body": pull.body}
+        return Edited(pull.body, pull.base, "open")
 
     def native_stack(self, _number: PrNumber) -> str:
         """Say that there is none."""

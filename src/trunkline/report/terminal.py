@@ -50,6 +50,8 @@ class Terminal:
         self._width = _LABEL_WIDTH
         self.asks = False
         """A person is there, and answers questions of a step."""
+        self.attended = False
+        """A person is there."""
         self.approve: Callable[[Sequence[str]], None] = _approve_nothing
         """See `require_approval`."""
 
@@ -63,6 +65,13 @@ class Terminal:
     def ask(self, question: str) -> bool:
         """Ask, where a person can answer; no is what an empty answer means."""
         if not self.asks:
+            return False
+        with self._display_stopped():
+            return self.answer(f"     {question} [y/N] ") in {"y", "yes"}
+
+    def ask_person(self, question: str) -> bool:
+        """Ask where a person can answer, whatever was said beforehand; no is what an empty answer means."""
+        if not self.attended:
             return False
         with self._display_stopped():
             return self.answer(f"     {question} [y/N] ") in {"y", "yes"}

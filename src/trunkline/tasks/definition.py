@@ -86,6 +86,7 @@ class LandingTask(Task[Body]):
             given.pop("json")
             told.yes = bool(given.pop("yes", False))
             told.dry_run = bool(given.pop("dry_run", False)) or (self.mutates and _invoke_is_dry(args[0]))
+            told.terminal.attended = told.interactive
             told.terminal.asks = self.mutates and told.interactive and not told.yes
             with lease.refusing() if told.dry_run else contextlib.nullcontext():
                 self.body(told, **given)

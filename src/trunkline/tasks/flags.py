@@ -71,6 +71,7 @@ FLAGS: Mapping[str, Flag] = {
     ),
     "fault": Flag("rehearse a failure: its name (an unknown one lists them) or a TOML file of faults"),
     "faults": Flag("a TOML file of faults to inject"),
+    "include": Flag("take in what others pushed to a branch since the run began, up to this commit"),
     "keep": Flag("keep the sandbox, with a script that opens a shell in it", switch=True),
     "local": Flag("leave what was pushed and GitHub as they are; restore only this repository", switch=True),
     "markdown": Flag("print Markdown on stdout", switch=True),

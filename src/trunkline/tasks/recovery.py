@@ -33,9 +33,9 @@ def conclude(told: Told, context: Context, performed: Performed) -> None:
 
 
 @landing_task("continue", mutates=True)
-def continue_(told: Told) -> None:
+def continue_(told: Told, include: str = "") -> None:
     """Go on with the run that stopped: after a conflict, a failed gate, a kill."""
-    _take_up(told, skip=False)
+    _take_up(told, skip=False, include=include)
 
 
 @landing_task("skip", mutates=True)
@@ -44,7 +44,7 @@ def skip(told: Told) -> None:
     _take_up(told, skip=True)
 
 
-def _take_up(told: Told, *, skip: bool) -> None:
+def _take_up(told: Told, *, skip: bool, include: str = "") -> None:
     from trunkline.workflows import abort as abort_workflow
     from trunkline.workflows import resume
 
@@ -61,7 +61,7 @@ def _take_up(told: Told, *, skip: bool) -> None:
     if told.dry_run:
         told.plan(resume.plan(context, run))
     else:
-        conclude(told, context, resume.resume(context, run, skip=skip))
+        conclude(told, context, resume.resume(context, run, skip=skip, include=include))
 
 
 @landing_task("abort", mutates=True)

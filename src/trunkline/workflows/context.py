@@ -35,6 +35,9 @@ class Listener(Teller, Protocol):
     def ask(self, question: str, /) -> bool:
         """Ask a person, where one can answer and was not told to be left alone; elsewhere the answer is no."""
 
+    def ask_person(self, question: str, /) -> bool:
+        """Ask a person, where one can answer, `--yes` or not; elsewhere the answer is no."""
+
     def require_approval(self, *publishes: str) -> None:
         """See that publishing was approved, by `--yes` or by a person; called before anything is published.
 
@@ -96,6 +99,7 @@ class Seen:
         foreseen: what a plan came to, by entry; taken only where the world is still the same.
         ahead: a question that was sent to GitHub already.
         surroundings: the toolchains and cargo's configuration on this machine.
+        began: where the branches were when the run began (`appeared.Began`); empty while a plan is made.
         accepted: gates that a person, asked while the task ran, accepted as unavailable.
     """
 
@@ -107,6 +111,7 @@ class Seen:
     foreseen: dict[PrNumber, object] = field(default_factory=dict)
     ahead: Ahead | None = None
     surroundings: Surroundings | None = None
+    began: dict[PrNumber, object] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
 
 

@@ -8,6 +8,7 @@ from trunkline.adapters import history, refs, replay
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, short
+from trunkline.workflows import appeared
 from trunkline.workflows.context import Context
 
 
@@ -60,6 +61,8 @@ def entry_tip(context: Context) -> Tip:
     if history.is_ancestor(git, ours, theirs):
         count = len(history.reachable(git, [theirs], [ours]))
         return Tip(theirs, f"your local branch was {count} commits behind {context.stack.remote}")
+    if appeared.is_included(context, ours, theirs):
+        return Tip(theirs, f"with what was pushed to {context.stack.remote} since the run began")
     foreign = foreign_commits(context, theirs, ours)
     if foreign:
         raise diverged(context, foreign)

@@ -16,7 +16,7 @@ from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.gates import checks
 from trunkline.gates.run import evidenced, gate_names
-from trunkline.workflows import recorded
+from trunkline.workflows import appeared, recorded
 from trunkline.workflows.base import base_of, open_below
 from trunkline.workflows.baseline import with_base
 from trunkline.workflows.context import Context
@@ -154,10 +154,12 @@ def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str)
         task: what brings the two together.
 
     Raises:
+        Paused: somebody has pushed to the branch since the run began.
         Refused: it shows another.
     """
     tip = context.local_tip()
     if pr.head_oid != tip:
+        appeared.refuse(context)
         raise Refused(
             f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
             why=why,

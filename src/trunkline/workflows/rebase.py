@@ -17,7 +17,7 @@ from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import REBASE_STEPS, Mark, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
-from trunkline.workflows import branch, evidence, openrun
+from trunkline.workflows import appeared, branch, evidence, openrun
 from trunkline.workflows.context import Context, Listener, Options
 from trunkline.workflows.opening import open_context, top_of
 from trunkline.workflows.steps import (
@@ -148,7 +148,9 @@ def carry_out(
         openrun.refuse_while_paused(context.state, moves_of(bottom, intended))
         settle_last(bottom, held)
         log = journal.create(held)
-        log.append(held, "run", **started(bottom, intended))
+        begun = started(bottom, intended)
+        log.append(held, "run", **begun)
+        appeared.remember(bottom, begun["heads"])
         with around(held) if around else contextlib.nullcontext():
             performed = perform(intended, ways, lease=held, journal=log, tell=context.tell)
     return explained(log.path, performed, intended)
@@ -231,6 +233,7 @@ def started(context: Context, intended: Plan) -> dict[str, Any]:
         "stack": context.stack.name,
         "stacked": context.stacked,
         **_place(context),
+        "heads": appeared.heads(context),
         "skip": sorted(step.value for step in options.skip),
         "accept_unavailable": sorted(options.accept_unavailable),
         "accept_flaky": sorted(options.accept_flaky),

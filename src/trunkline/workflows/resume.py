@@ -15,7 +15,7 @@ from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
-from trunkline.workflows import land, openrun, rebase, rescue, restack, revert, undo
+from trunkline.workflows import appeared, land, openrun, rebase, rescue, restack, revert, undo
 from trunkline.workflows.changes import Change
 from trunkline.workflows.context import Context, Listener
 from trunkline.workflows.opening import top_of
@@ -55,7 +55,7 @@ def _entries(run: Run) -> list[Mapping[str, object]]:
     return [each for each in run.started.get("entries", ()) if each["branch"] in run.moves]
 
 
-def resume(context: Context, run: Run, *, skip: bool = False) -> Performed:
+def resume(context: Context, run: Run, *, skip: bool = False, include: str = "") -> Performed:
     """Go on with a run: the steps that are done stay done, the one that stopped is taken up, the rest follow.
 
     Where the user has moved a branch since, what rests on it is done again.
@@ -64,6 +64,7 @@ def resume(context: Context, run: Run, *, skip: bool = False) -> Performed:
         context: see `find`.
         run: which.
         skip: leave the commit out that the run stopped at.
+        include: take in what was pushed to a branch since the run began, up to this commit; "": nothing.
 
     Raises:
         Refused: another run holds the repository, the run is over meanwhile, it is not paused at a commit that could
@@ -88,6 +89,9 @@ def resume(context: Context, run: Run, *, skip: bool = False) -> Performed:
             return going.undo()
         going.refuse_gone()
         log.append(held, "resumed")
+        appeared.remember(context, run.started.get("heads", {}), run)
+        if include:
+            going.include(include)
         first = going.take_up(pause, skip=skip) if pause is not None else Performed({})
         return first if first.error is not None else rebase.explained(run.path, going.rest(first), going.plan)
 
@@ -164,9 +168,34 @@ class _Going:
             self.run.path, self._perform(one, {key: performer}, frozenset(), ends=False), self.plan
         )
 
+    def include(self, name: str) -> None:
+        """Take in what was pushed to a branch since the run began, up to a commit.
+
+        Raises:
+            Refused: nothing of that name has appeared.
+        """
+        entry, tip = appeared.named(self.context, name)
+        acting = Acting(self.held, self.log, Step(StepName.ONTO, "include"))
+        appeared.include(self.context.of(entry), acting, tip)
+
+    def _included(self) -> frozenset[StepKey]:
+        """Return the steps that are done again because of what was taken in: the replay, and all that rests on it."""
+        records = journal.read(self.run.path).records
+        found: set[StepKey] = set()
+        for number, record in enumerate(records):
+            if record.kind != "included":
+                continue
+            entry = self.context.stack.entry(pr_number(str(record.data["pr"])))
+            for each in (entry, *self.context.stack.entries[self.context.stack.entries.index(entry) + 1 :]):
+                key = self.plan.key(StepName.ONTO, each.pr)
+                again = any(r.kind == "done" and _key(self.plan, r) == key for r in records[number:])
+                if not again:
+                    found |= {key, *_resting_on(self.plan, key[1])}
+        return frozenset(found)
+
     def rest(self, first: Performed) -> Performed:
         """Perform what is left of the plan."""
-        stale = self._stale()
+        stale = self._stale() | self._included()
         performed = self._perform(self.plan, self._performers(), self.done() - stale)
         return replace(performed, outcomes={**first.outcomes, **performed.outcomes})
 

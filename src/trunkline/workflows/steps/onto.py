@@ -12,7 +12,7 @@ from trunkline.domain.names import oid, short
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting, Pause
-from trunkline.workflows import branch, conflict
+from trunkline.workflows import appeared, branch, conflict
 from trunkline.workflows.context import Context
 from trunkline.workflows.openrun import GO_ON
 from trunkline.workflows.steps.switch import refuse_unmovable
@@ -100,9 +100,11 @@ def perform(context: Context, acting: Acting) -> Outcome:
 
     Raises:
         Refused: see `decide`; or the branch cannot be moved.
+        Paused: somebody has pushed to the branch since the run began.
         Pause: a commit conflicts; a work tree waits for a person.
     """
     refuse_unmovable(context.world().local)
+    appeared.settle(context, acting)
     foreseen = _as_planned(context)
     if foreseen.nothing:
         return _nothing(context, acting, foreseen.work)

@@ -11,6 +11,7 @@ from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
+from trunkline.workflows import appeared
 from trunkline.workflows.base import open_below
 from trunkline.workflows.context import Context
 from trunkline.workflows.evidence import diverged, foreign_commits
@@ -64,10 +65,18 @@ def perform(context: Context, acting: Acting) -> Outcome:
             Mark.NOTHING,
             data=_facts(context, seen, tip),
         )
+    appeared.refuse(context)
     _refuse_foreign(context, seen, tip)
     context.tell.require_approval(f"push {context.entry.branch}: {short(seen)}..{short(tip)}")
     acting.intend(context.entry, remote=context.stack.remote, ref=branch_ref(context.entry.branch), old=seen, new=tip)
-    done = refs.push(context.git, acting.lease, context.stack.remote, [RefUpdate(context.entry.branch, seen, tip)])
+    try:
+        done = refs.push(
+            context.git, acting.lease, context.stack.remote, [RefUpdate(context.entry.branch, seen, tip)]
+        )
+    except Refused:
+        context.forget_outside()
+        appeared.refuse(context)  # the lease held because somebody pushed in that very moment
+        raise
     refs.track(context.git, acting.lease, context.stack.remote, context.entry.branch, tip)
     context.forget_outside()
     told = f"{short(seen)}..{short(tip)}, lease held" if done is Pushed.MOVED else f"{short(tip)} was there already"
@@ -105,6 +114,7 @@ def perform_stack(context: Context, acting: Acting) -> Outcome:
         if local.remote == local.local:
             refs.track(context.git, acting.lease, context.stack.remote, entry.branch, local.local)
             continue
+        appeared.refuse(there)
         _refuse_foreign(there, local.remote, local.local)
         updates.append(Update(entry, local.remote, local.local))
     if not updates:

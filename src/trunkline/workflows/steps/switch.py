@@ -8,6 +8,7 @@ from trunkline.domain.names import branch_ref, short
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
+from trunkline.workflows import appeared
 from trunkline.workflows.context import Context
 
 
@@ -112,6 +113,7 @@ def ensure_branch(context: Context, acting: Acting) -> LocalState:
         return local
     if local.remote is None:
         raise context.no_branch()
+    appeared.settle(context, acting)
     remote, ref = context.stack.remote, branch_ref(local.branch)
     acting.intend(context.entry, ref=ref, old=None, new=local.remote)
     tracking = refs.tracking_ref(remote, local.branch)
