@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from trunkline.adapters import refs
 from trunkline.adapters.git import Git
@@ -18,9 +18,11 @@ from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.engine import Teller
-from trunkline.gates.proof import Surroundings
 from trunkline.workflows.ahead import Ahead, Question
 from trunkline.workflows.look import World, local_states, look_at_remote
+
+if TYPE_CHECKING:
+    from trunkline.gates.proof import Surroundings
 
 
 class Listener(Teller, Protocol):
@@ -208,6 +210,9 @@ class Context:
 
     def surroundings(self) -> Surroundings:
         """Return the toolchains and cargo's configuration on this machine, looked at once until `forget`."""
+        # Imported here: most tasks count no receipts, and `--list` runs none.
+        from trunkline.gates.proof import Surroundings  # noqa: PLC0415
+
         if self.seen.surroundings is None:
             self.seen.surroundings = Surroundings(self.git, self.stack.gates.sandbox)
         return self.seen.surroundings

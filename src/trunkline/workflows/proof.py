@@ -36,7 +36,7 @@ def gates_for(context: Context, tip: Oid) -> Evidence:
     """
     settings = context.stack.gates
     receipts = evidenced(context.git, tip, settings, context.surroundings())
-    return _with_tried(gate_names(settings), receipts, unavailable(context, tip, "gated"))
+    return _with_tried(context, tip, "gated", gate_names(settings), receipts)
 
 
 def gates_beside_base(context: Context, tip: Oid) -> Evidence:
@@ -46,10 +46,18 @@ def gates_beside_base(context: Context, tip: Oid) -> Evidence:
     return tuple((name, compared.get(name)) for name, _ in known)
 
 
-def _with_tried(names: Iterable[str], receipts: Mapping[str, GateOutcome], tried: Mapping[str, str]) -> Evidence:
-    """Return the receipts' verdicts; a gate that could not run when it was tried is unavailable, not stale."""
-    found = {name: GateOutcome.unavailable(name, cure) for name, cure in tried.items()}
-    found |= {name: each for name, each in receipts.items() if each.verdict is not Verdict.STALE or name not in found}
+def _with_tried(
+    context: Context, tip: Oid, kind: str, names: Sequence[str], receipts: Mapping[str, GateOutcome]
+) -> Evidence:
+    """Return the receipts' verdicts; a gate that could not run when it was tried is unavailable, not stale.
+
+    The journals are read only where a receipt leaves something open.
+    """
+    found = dict(receipts)
+    undecided = [name for name in names if name not in found or found[name].verdict is Verdict.STALE]
+    if undecided:
+        tried = unavailable(context, tip, kind)
+        found |= {name: GateOutcome.unavailable(name, tried[name]) for name in undecided if name in tried}
     return tuple((name, found.get(name)) for name in names)
 
 
@@ -117,7 +125,7 @@ def checks_for(context: Context, tip: Oid) -> tuple[tuple[Check, GateOutcome | N
 def checks_at(context: Context, subject: checks.Subject, own: Sequence[Check]) -> Evidence:
     """Return checks by name with what is known of them on a subject; errors as of gates."""
     receipts = checks.evidenced(subject, own, context.surroundings())
-    return _with_tried([check.name for check in own], receipts, unavailable(context, subject.commit, "checked"))
+    return _with_tried(context, subject.commit, "checked", [check.name for check in own], receipts)
 
 
 def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from trunkline.domain.names import Oid, short
-from trunkline.domain.receipt import Verdict
 from trunkline.domain.snapshot import OUR_CONTEXTS
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
@@ -28,7 +27,7 @@ def publish(context: Context, acting: Acting, tip: Oid) -> tuple[str, ...]:
     if not context.stack.publish.statuses:
         return ()
     gates = gates_for(context, tip)
-    passed = {name: outcome for name, outcome in gates if outcome and outcome.verdict is Verdict.PASSED}
+    passed = {name: outcome for name, outcome in gates if outcome and outcome.proven}
     held = context.github.statuses(tip)
     wanted = {
         f"{OUR_CONTEXTS}{name}": f"passed on this commit's tree with {outcome.toolchain or outcome.command}"[
