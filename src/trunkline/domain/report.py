@@ -141,8 +141,12 @@ _APART_SECONDS = 600.0
 
 
 def timelines(evidence: Sequence[Evidenced]) -> tuple[Timeline, ...]:
-    """Return when things ran, oldest first; what began 10 minutes after the rest is a timeline of its own."""
-    ran = [each.outcome for each in evidence if each.outcome is not None and each.outcome.started]
+    """Return when things ran, oldest first; what began 10 minutes after the rest is a timeline of its own.
+
+    A stale verdict is left out: it is of a gate as it no longer is.
+    """
+    known = (each.outcome for each in evidence if each.outcome is not None and each.outcome.started)
+    ran = [outcome for outcome in known if outcome.verdict is not Verdict.STALE]
     ran.sort(key=lambda outcome: (_time(outcome), outcome.gate))
     groups: list[list[GateOutcome]] = []
     end = 0.0

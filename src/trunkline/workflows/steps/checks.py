@@ -113,7 +113,9 @@ def _failure(context: Context, wrong: list[GateOutcome], tip: Oid, data: Mapping
     lines = []
     for outcome in wrong:
         indented = outcome.diagnosis.replace("\n", "\n  ")
-        lines.append(f"{outcome.gate} ({named[outcome.gate].text}): {indented or outcome.verdict.value}")
+        told = [] if outcome.verdict is Verdict.FAILED else [outcome.words]
+        why = ": ".join([*told, *filter(None, [indented])]) or outcome.words
+        lines.append(f"{outcome.gate} ({named[outcome.gate].text}): {why}")
         lines += [f"  log: {outcome.log}"] if outcome.log else []
     first = wrong[0]
     ticks = [_tick_command(entry.pr, each.gate) for each in wrong if isinstance(named[each.gate], ManualCheck)]
