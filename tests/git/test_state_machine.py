@@ -376,7 +376,7 @@ def _drops_a_commit(patch: pytest.MonkeyPatch) -> None:
     real = replay.replay
     patch.setattr(replay, "replay", lambda git, own, onto, **how: real(git, own[1:] or own, onto, **how))
     patch.setattr(replay, "check_replayed", lambda *_, **__: None)
-    patch.setattr(onto, "_check_against_merge", lambda *_: None)
+    patch.setattr(onto, "against_merge", lambda *_: "")
 
 
 def _reorders_commits(patch: pytest.MonkeyPatch) -> None:
