@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.killing import Kill, Yard, YardLanding, warm
-from support.landing import SLUG, Landing
+from support.landing import SLUG, Landing, own_stack
 from support.repo import Repo
 
 pytestmark = [pytest.mark.gh, pytest.mark.slow]
@@ -165,6 +165,7 @@ def test_a_partial_clone_fetches_what_it_lacks(landing: YardLanding) -> None:
     remote = landing.clone.git("remote", "get-url", "origin")
     flags = ("--quiet", "--filter=blob:none")
     landing.author.git("clone", *flags, remote, str(partial.path), env=landing.environment())
+    own_stack(partial, (landing.clone.path / "stack.toml").read_text())
     ran = landing.invoke("rebase", "--pr", "519", "--skip", "fmt,gates", cwd=partial.path)
     assert "rebased" in ran.out, ran.out + ran.err
     assert_landed(landing)

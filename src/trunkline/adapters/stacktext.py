@@ -83,7 +83,7 @@ def read(path: Path) -> StackText:
         content = read_regular(path, LONGEST)
     except FileNotFoundError:
         raise UsageError(
-            f"there is no {path.name} here", why=f"expected it at {path}", next_command="invoke --help rebase"
+            f"there is no {path.name} here", why=f"expected it at {path}", next_command="invoke init"
         ) from None
     except OSError as error:
         raise UsageError(

@@ -82,7 +82,7 @@ class LandingTask(Task[Body]):
         with telling(self.full_name, json_wanted=bool(kwargs.get("json")) or is_set("json")) as told:
             self._refuse_unknown_flags()
             given = self._given(kwargs)
-            told.given = self._typed(given)
+            told.given = self._typed(kwargs)
             given.pop("json")
             told.yes = bool(given.pop("yes", False))
             told.dry_run = bool(given.pop("dry_run", False)) or (self.mutates and _invoke_is_dry(args[0]))
@@ -106,9 +106,10 @@ class LandingTask(Task[Body]):
         }
 
     def _typed(self, values: Mapping[str, Any]) -> dict[str, str | bool]:
-        """Return the flags that have another value than their default, without dashes."""
+        """Return the flags that the command line gives another value than their default, without dashes."""
         parameters = self._signature.parameters
-        given = {_dashed(name): value for name, value in values.items() if value != parameters[name].default}
+        joined = {name: ",".join(value) if isinstance(value, list) else value for name, value in values.items()}
+        given = {_dashed(name): value for name, value in joined.items() if value != parameters[name].default}
         return {name: value if value is True else str(value) for name, value in given.items()}
 
     def _refuse_unknown_flags(self) -> None:

@@ -350,7 +350,9 @@ def resolve_fork_point(context: Context) -> Oid | None:
         UsageError: it names no commit here, or no entry.
     """
     for answer in filter(None, context.options.fork_point.split(",")):
-        number, equals, commit = answer.rpartition("=")
+        number, equals, commit = answer.partition("=")
+        if not number.lstrip("#").isdecimal():
+            number, equals, commit = "", "", answer
         if equals and context.stack.entry(pr_number(number.lstrip("#"))) != context.entry:
             continue
         if not equals and context.stacked:
