@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,15 @@ _REAL_HOME = Path.home()
 _KEPT = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
+@pytest.fixture(scope="session")
+def short_directory() -> Iterator[Path]:
+    """Return a directory with a short path: a socket's path has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="tg-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(autouse=True)
-def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, short_directory: Path) -> Path:
     """Give the test a home of its own and an environment that it does not share; return the home."""
     home = tmp_path_factory.mktemp("home")
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -39,6 +48,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
         "XDG_STATE_HOME": str(home / "state"),
+        "TRUNKLINE_GATES_DIR": str(short_directory),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
         "GIT_TERMINAL_PROMPT": "0",

@@ -27,10 +27,11 @@ def test_a_pool_has_a_token_for_each_processor(tmp_path: Path) -> None:
     with pool(tmp_path) as first, pool(tmp_path) as second:
         assert first == second
         assert tokens(first) == jobs()
-        with token(first) as variables:
+        with token(first) as held:
             assert tokens(first) == jobs() - 1
-            assert f"--jobserver-auth=fifo:{first}" in variables["MAKEFLAGS"]
-            assert variables["CARGO_MAKEFLAGS"] == variables["MAKEFLAGS"]
+            assert f"--jobserver-auth={held.handle},{held.handle}" in held.variables["CARGO_MAKEFLAGS"]
+            assert Path(f"/proc/self/fd/{held.handle}").readlink() == first
+            assert "MAKEFLAGS" not in held.variables, "tests that run make would see it"
         assert tokens(first) == jobs()
 
 

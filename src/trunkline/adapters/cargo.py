@@ -128,6 +128,28 @@ class Tools:
         return self._answers[argv]
 
 
+_ONLY_COMPILES = frozenset({"build", "b", "check", "c", "clippy", "doc", "d", "fmt", "rustc", "rustdoc"})
+
+
+def compiling(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that compiles what a command then runs: tests or benchmarks; (): cargo has none for it."""
+    name, at = subcommand_of(argv), 2 + len(toolchain_argument(argv))
+    own = argv[at : argv.index("--")] if "--" in argv else argv[at:]
+    # cargo refuses `--doc --no-run`: documentation tests are compiled as they run.
+    if name not in {"test", "t", "bench", "nextest"} or "--doc" in own or "--no-run" in own:
+        return ()
+    if name == "nextest":
+        if tuple(own[:1]) != ("run",):
+            return ()
+        at += 1
+    return (*argv[:at], "--no-run", *argv[at:])
+
+
+def only_compiles(argv: Sequence[str]) -> bool:
+    """Say whether a command runs no code of the tree but what compiling it runs."""
+    return subcommand_of(argv) in _ONLY_COMPILES
+
+
 def start_cache(cwd: Path) -> None:
     """Start sccache's server where none runs, with your environment: it alone needs the cache's own credentials.
 

@@ -185,6 +185,9 @@ class GatesTable(BaseModel):
     sandbox: Annotated[bool, Field(description="No network and no home directory for gates (bubblewrap).")] = (
         DEFAULTS.sandbox
     )
+    strict: Annotated[
+        bool, Field(description="Compile all packages of the repository anew for every commit, whatever changed.")
+    ] = DEFAULTS.strict
     sign: Annotated[str, Field(description="The SSH private key that signs receipts; `~` is your home.")] = (
         DEFAULTS.sign
     )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from trunkline.adapters.git import Git
-from trunkline.adapters.worktrees import work_dir
+from trunkline.adapters.statedir import work_dir
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid, oid
 from trunkline.kernel.files import private_directory, replace_bytes
@@ -47,13 +47,14 @@ class _Link:
     url: str
 
 
-def fill(git: Git, tree: Path, commit: Oid) -> None:
+def fill(git: Git, tree: Path, commit: Oid, *, anew: bool = False) -> None:
     """Fill the submodules of a commit's work tree; `missing` says which could not be filled.
 
     Args:
         git: the repository.
         tree: a work tree of ours, at the commit.
         commit: what is checked out there.
+        anew: also those that hold the same commit's files: they may have been written to.
     """
     record = _record(tree)
     links = list(_links(git, commit))
@@ -62,7 +63,7 @@ def fill(git: Git, tree: Path, commit: Oid) -> None:
         return
     known = _read(record)
     state = {link.path: link.commit for link in links}
-    if known.get("links") == state and not known.get("missing"):
+    if not anew and known.get("links") == state and not known.get("missing"):
         return
     cache = private_directory(work_dir(git.common_dir()) / "modules")
     own = _Superproject(git, git.common_dir() / "modules", _remote(git), cache, trusted=True)

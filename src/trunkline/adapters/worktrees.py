@@ -10,17 +10,23 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from trunkline.adapters import targetdir
+from trunkline.adapters.freshtree import FreshTree
 from trunkline.adapters.git import Git
+from trunkline.adapters.statedir import registering, state_home, work_dir
 from trunkline.domain.errors import OutsideFailed, TrunklineError
 from trunkline.domain.names import Oid, oid
-from trunkline.kernel.files import private_directory
+from trunkline.kernel.files import private_directory, remove_tree
+
+__all__ = ["Slot", "leftovers", "registering", "slot", "snapshot", "state_home", "work_dir"]
 
 _SLOTS = 16
+_LONGEST = 80  # bytes: leaves 27 of a socket's 107 for `/target/tmp/NAME`
 _SNAPSHOT_IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -28,42 +34,54 @@ _SNAPSHOT_IDENTITY = {
 }  # the same files give the same commit
 
 
-def state_home() -> Path:
-    """Return where our work trees are: TRUNKLINE_STATE_DIR, else under XDG_STATE_HOME."""
-    named = os.environ.get("TRUNKLINE_STATE_DIR")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "trunkline"
-
-
-def work_dir(common_dir: Path) -> Path:
-    """Return the directory of one repository's work trees; stable, since caches are keyed by absolute paths."""
-    name = common_dir.parent.name if common_dir.name == ".git" else common_dir.name
-    digest = hashlib.sha256(os.fsencode(common_dir.resolve())).hexdigest()[:12]
-    return private_directory(private_directory(state_home()) / f"{name}-{digest}")
-
-
 @dataclass(frozen=True)
 class Slot:
-    """A persistent work tree at a commit, shared by everybody who works on that commit, with its target dirs.
+    """A persistent place for one commit, shared by everybody who works on that commit.
+
+    Each group of gates has a work tree of its own in it: a gate that writes into its sources disturbs no other, and
+    cargo's target directory is where it is in any checkout, so nothing has to be set that code under test could see.
 
     Attributes:
         path: the slot's directory.
         commit: what is checked out.
+        group: the group of gates whose work tree is meant; "": the one in which no gate runs.
     """
 
     path: Path
     commit: Oid
+    group: str = ""
 
     @property
     def tree(self) -> Path:
         """The work tree."""
-        return self.path / "tree"
+        return self._trees() / self.group if self.group else self.path / "tree"
 
-    def target(self, group: str) -> Path:
-        """Return the target directory of a group of gates."""
-        return self.path / "target" / group
+    def of(self, group: str) -> Slot:
+        """Return the work tree of a group of gates in the same slot."""
+        return replace(self, group=group)
+
+    def _trees(self) -> Path:
+        """Return where the work trees of groups are: a short path, since sockets have 107 bytes (unix(7))."""
+        near = self.path / "t"
+        if len(os.fsencode(near)) <= _LONGEST:
+            return private_directory(near)
+        base = Path(os.environ.get("TRUNKLINE_GATES_DIR") or f"/var/tmp/trunkline-{os.geteuid()}")  # noqa: S108 -- ours
+        far = private_directory(base) / hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
+        if not near.is_symlink():
+            # Whoever removed the state directory wanted these gone as well.
+            remove_tree(far)
+            with contextlib.suppress(FileExistsError):
+                near.symlink_to(far)
+        return private_directory(far)
+
+    def checkout(self, git: Git, root: str) -> FreshTree:
+        """Return the checkout in which gates run.
+
+        Args:
+            git: the repository.
+            root: the Cargo workspace's directory in it, relative.
+        """
+        return FreshTree(git, self.tree, partial(targetdir.locations, self.tree, root) if self.group else tuple)
 
 
 @contextlib.contextmanager
@@ -71,7 +89,7 @@ def slot(git: Git, commit: Oid) -> Iterator[Slot]:
     """Hold a work tree at `commit`, clean, for as long as the context lasts.
 
     The first free slot is brought to the commit; one that is there already is shared; a run on another commit keeps
-    its own. Switching is `git checkout --detach`: unchanged files keep their times, so cargo stays incremental.
+    its own.
 
     Raises:
         OutsideFailed: every slot is busy with another commit.
@@ -107,11 +125,7 @@ def _taken(lock: int, choosing: int, path: Path, commit: Oid, git: Git) -> bool:
             return wanted.read_text() == commit and _is_at(path / "tree", commit, git)
         wanted.write_text(commit)
         fcntl.flock(choosing, fcntl.LOCK_UN)
-        _bring(path / "tree", commit, git)
-        if (path / "tree" / ".gitmodules").is_file():
-            from trunkline.adapters import submodules  # noqa: PLC0415 -- few have any; it needs `work_dir`
-
-            submodules.fill(git, path / "tree", commit)
+        FreshTree(git, path / "tree").bring(commit)
         fcntl.flock(choosing, fcntl.LOCK_EX)
         fcntl.flock(lock, fcntl.LOCK_SH)
         return True
@@ -126,47 +140,9 @@ def _is_at(tree: Path, commit: Oid, git: Git) -> bool:
         return False
 
 
-def _bring(tree: Path, commit: Oid, git: Git) -> None:
-    """Bring a slot's work tree to a commit, clean; made anew where it is missing or damaged.
-
-    `worktree add` and `checkout --detach` in a directory of our own, under the slot's lock, move no ref of the
-    user's: they need no lease, and may run beside a task that holds it.
-    """
-    if (tree / ".git").is_file():
-        try:
-            here = git.at(tree)
-            here.query(*_WHOLE, "checkout", "--quiet", "--detach", "--force", "--no-recurse-submodules", commit)
-            here.query("clean", "--quiet", "-ffdx")
-        except TrunklineError:
-            pass
-        else:
-            return
-    shutil.rmtree(tree, ignore_errors=True)
-    with registering(git):
-        git.query("worktree", "prune")
-        git.query(*_WHOLE, "worktree", "add", "--quiet", "--detach", "--force", "--end-of-options", str(tree), commit)
-
-
-@contextlib.contextmanager
-def registering(git: Git) -> Iterator[None]:
-    """Add and prune the repository's work trees alone.
-
-    A prune takes away what another process has just begun to add, before that has locked it (git's
-    builtin/worktree.c, add_worktree; seen with runs side by side, 1 of 72).
-    """
-    with (work_dir(git.common_dir()) / "registering").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-_WHOLE = ("-c", "core.sparseCheckout=false")
-"""A new work tree takes over a sparse checkout's patterns (git-worktree(1)); gates need the whole tree."""
-
-
-def leftovers(git: Git, slot_: Slot) -> tuple[str, ...]:
-    """Return the paths of a slot that are not as committed: what a gate wrote into its sources."""
-    output = git.at(slot_.tree).query("status", "--porcelain=v1", "-z", "--untracked-files=all", "--ignored").text
-    return tuple(entry[3:] for entry in output.split("\0") if entry)
+def leftovers(git: Git, slot_: Slot, root: str = ".") -> tuple[str, ...]:
+    """Return the paths of a slot that are not as committed: what was written into its sources."""
+    return slot_.checkout(git, root).written()
 
 
 def snapshot(git: Git) -> tuple[Oid, bool]:

@@ -69,6 +69,7 @@ class GateSettings:
         insecure: the scheduler may be reached without TLS; said in each run.
         remote: where GitHub Actions finds the commits.
         trunk: whose workflow file it runs.
+        strict: every package of the tree is made anew for every commit, whatever changed.
         cache: sccache: compilers run behind it, where that may serve them; "": they do not.
         inherited: allow: a gate that fails on the base for the same cause stops nothing; "": it does.
         presets: gates that are off by default and on by name, see `gates.catalogue`.
@@ -90,6 +91,7 @@ class GateSettings:
     insecure: bool = False
     remote: str = DEFAULT_REMOTE
     trunk: str = DEFAULT_TRUNK
+    strict: bool = False
     cache: str = ""
     inherited: str = ""
     presets: tuple[str, ...] = ()

@@ -31,7 +31,7 @@ from trunkline.domain.names import Oid
 from trunkline.domain.proof import ReceiptQuery
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import execute, proof, request
+from trunkline.gates import execute, invalidation, proof, request
 from trunkline.gates.catalogue import Gate, catalogue, feature_flags
 
 _SHOWN = 10  # matches that a failed check shows; its log has all
@@ -89,6 +89,7 @@ def run(
     checks: Collection[Check],
     *,
     fresh: bool = False,
+    clean: bool = False,
     progress: Callable[[GateOutcome], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[GateOutcome, ...]:
@@ -98,6 +99,7 @@ def run(
         subject: of what.
         checks: the entry's.
         fresh: whatever the receipts say; a person's word stands all the same.
+        clean: nothing that was compiled before is used.
         progress: told each outcome as it comes.
         say: told what a person should know beside the verdicts.
 
@@ -106,11 +108,12 @@ def run(
     """
     kept = [check for check in checks if not fresh or isinstance(check, ManualCheck)]
     found = evidenced(subject, kept, say=say)
+    least = invalidation.least(fresh=fresh, clean=clean)
     outcomes = []
     for check in checks:
         outcome = found.get(check.name)
         known = outcome is not None and proof.newest_passed(outcome)
-        outcomes.append(outcome if known and outcome else _evaluated(subject, check, say=say))
+        outcomes.append(outcome if known and outcome else _evaluated(subject, check, least, say=say))
         progress(outcomes[-1])
     return tuple(outcomes)
 
@@ -137,14 +140,18 @@ def stale_tick(subject: Subject, check: ManualCheck) -> Receipt | None:
     return max(ticks, key=lambda receipt: receipt.started, default=None)
 
 
-def _evaluated(subject: Subject, check: Check, *, say: Callable[[str], None]) -> GateOutcome:
+def _evaluated(
+    subject: Subject, check: Check, least: invalidation.Reset, *, say: Callable[[str], None]
+) -> GateOutcome:
     if isinstance(check, PatternCheck):
         return _searched(subject, check, say)
     if isinstance(check, ManualCheck):
         return _unticked(subject, check)
     with worktrees.slot(subject.git, subject.commit) as slot:
         place = request.new_run(subject.git.common_dir())
-        ground = execute.Ground(subject.git, slot, subject.settings.root, place, subject.settings, executor="")
+        ground = execute.Ground(
+            subject.git, slot, subject.settings.root, place, subject.settings, executor="", least=least
+        )
         return execute.execute(ground, _gate(subject, check), fresh=True, toolchain=None, say=say)
 
 

@@ -28,6 +28,7 @@ from trunkline.gates import proof, replies, worker
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.daskclient import DataClient, connect, require_encryption
 from trunkline.gates.fleet import RESOURCE, Fleet, answers, fleets_of
+from trunkline.gates.invalidation import least
 from trunkline.gates.jobserver import jobs
 from trunkline.gates.localcluster import local_cluster
 from trunkline.gates.order import Brought, Order, Outcomes, accepted, not_run
@@ -184,7 +185,8 @@ def _submitted(job: _Job, jobs: Sequence[_Job], topic: str) -> Any:
     fleet, order = job.fleet, job.fleet.order
     everybody = fleet.workers == tuple(sorted(fleet.hosts))
     return fleet.client.submit(
-        worker.run, fleet.key, order.commit, order.settings.root, asdict(job.gate), fresh=order.fresh,
+        worker.run, fleet.key, order.commit, order.settings.root, asdict(job.gate),
+        least=int(least(fresh=order.fresh, clean=order.clean)), strict=order.settings.strict,
         topic=topic, number=job.number, pure=False, key=f"{job.gate.name}-{short(order.commit)}-{topic}",
         resources={RESOURCE: 1}, retries=_RETRIES, priority=-job.number,
         workers=[_home(job, jobs)] if everybody else list(fleet.workers), allow_other_workers=everybody,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import fcntl
 import hashlib
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from trunkline.adapters import bwrap, cargo, signing, sources, submodules, units, worktrees
+from trunkline.adapters import bwrap, cargo, signing, sources, submodules, targetdir, units
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.cargo_output import CargoOutput, reporting
 from trunkline.adapters.git import Git
@@ -26,8 +27,10 @@ from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import diagnosis, libtest, proof, tests_ran
 from trunkline.gates.catalogue import SCCACHE, Gate
-from trunkline.gates.jobserver import inherited, pool, token
+from trunkline.gates.invalidation import Reset
+from trunkline.gates.jobserver import Token, inherited, pool, token
 from trunkline.gates.refusal import Place
+from trunkline.gates.workplace import Workplace
 from trunkline.kernel import logged
 from trunkline.kernel.files import private_directory, read_regular
 from trunkline.kernel.proc import Completed
@@ -48,6 +51,7 @@ class Ground:
         settings: the `[gates]` table: which receipts count, the key that signs them.
         executor: what runs the gates here: nox, dask or actions.
         on_line: told each line that a gate prints.
+        least: how much is made anew in any case.
     """
 
     git: Git
@@ -57,6 +61,7 @@ class Ground:
     settings: GateSettings = field(default_factory=GateSettings)
     executor: str = "nox"
     on_line: Callable[[bytes], None] | None = None
+    least: Reset = Reset.SOME
 
     @property
     def cwd(self) -> Path:
@@ -69,9 +74,14 @@ class Ground:
         return self.git.tree(self.slot.commit)
 
     @property
+    def workplace(self) -> Workplace:
+        """The work tree of the gate's group."""
+        return Workplace(self.git, self.slot, self.root)
+
+    @property
     def place(self) -> Place:
         """Where gates run, for what is said of failures."""
-        return Place(self.slot.tree, self.root, self.slot.path / "target", submodules.missing(self.slot.tree))
+        return Place(self.slot.tree, self.root, self.cwd / "target", submodules.missing(self.slot.tree))
 
 
 def tools_for(tree: Path, root: str, *, sandbox: bool) -> Tools:
@@ -149,13 +159,16 @@ def execute(
     with (ground.slot.path / f"{gate.group}.lock").open("a+") as lock:
         # The group's order before a job of the pool, so that a gate that waits never holds a token.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        own = replace(ground, slot=ground.slot.of(gate.group))
+        own.workplace.bring(gate, toolchain, f"{ground.run}", least=ground.least, strict=ground.settings.strict)
         try:
-            gate = with_flags(gate, ground.slot.tree, ground.root)
+            gate = with_flags(gate, own.slot.tree, own.root)
         except FlagsUnknown as unknown:
-            return failed(gate, diagnosis.unknown_flags(unknown, ground.place))
+            own.workplace.leave()
+            return failed(gate, diagnosis.unknown_flags(unknown, own.place))
         if gate.flags != gate.under(NO_FLAGS).flags:
             say(f"{gate.name}: flags in force: {gate.flags}")
-        outcome = _run(ground, gate, toolchain, say)
+        outcome = _run(own, gate, toolchain, say)
     return proof.confirmed(proof.known_receipts(ground.git, ground.tree, ground.settings), query, outcome)
 
 
@@ -185,12 +198,6 @@ class _Attempt:
 
 
 def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:
-    if strange := _written(ground):
-        # Another gate wrote here, and others may still be at work: the next run begins with a clean tree.
-        changed = diagnosis.changed_sources(strange, ground.place)
-        return GateOutcome(gate.name, Verdict.FAILED, command=gate.typed).because(
-            replace(changed, text=f"not run: {changed.text}")
-        )
     if gate.env.get("RUSTC_WRAPPER") == SCCACHE:
         cargo.start_cache(ground.cwd)
     started = dt.datetime.now(dt.timezone.utc)
@@ -199,6 +206,8 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
     if attempt.ended and attempt.done.returncode != gate.expects and diagnosis.is_compiler_crash(attempt.output):
         attempt, attempts = _attempt(ground, gate, log, {"RUSTC_WRAPPER": ""}), 2
     written = _written(ground)
+    if attempt.ended:
+        ground.workplace.leave()
     digest = hashlib.sha256(attempt.log).hexdigest()
     cause = _cause(ground, gate, attempt, written)
     read = _read(ground, gate, attempt)
@@ -218,7 +227,7 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
         log=f"{digest[:32]}.log",
         log_sha256=digest,
         attempts=attempts,
-        config_sha256=cargo.outer_config(ground.slot.tree),
+        config_sha256=cargo.outer_config(ground.slot.of("").tree),
         expects=gate.expects,
         lacked=_lacked(gate, attempt, cause),
         summary=libtest.ran(attempt.text) if gate.must_run and attempt.done.returncode == gate.expects else "",
@@ -237,7 +246,7 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
 
 def _written(ground: Ground) -> tuple[str, ...]:
     """Return the sources that were written to; a Cargo.lock that the commit does not have is none of them."""
-    paths = worktrees.leftovers(ground.git, ground.slot)
+    paths = ground.workplace.written()
     lock = str(PurePosixPath(ground.root, "Cargo.lock"))
     if lock in paths and not ground.git.fact("ls-tree", ground.tree, "--", lock).text:
         return tuple(path for path in paths if path != lock)
@@ -291,36 +300,66 @@ def _cause(ground: Ground, gate: Gate, attempt: _Attempt, written: tuple[str, ..
 
 
 def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) -> _Attempt:
-    target = ground.slot.target(gate.group)
-    with pool(ground.run) as own:
-        fifo = Path(inherited() or own)
-        with token(fifo) as jobs:
-            env = cargo.environment({
-                **proof.gate_environment(gate), **gate.joined, **jobs, "CARGO_TARGET_DIR": str(target), **extra,
-            })  # fmt: skip
-            if gate.sandbox:
-                sources.fetch(gate.argv, tree=ground.slot.tree, cwd=ground.cwd, env=env)
-            argv = reporting(gate.argv)
-            output = CargoOutput(structured=argv != gate.argv)
-            done = logged.run_logged(
-                _as_asked(ground, gate, argv, fifo), cwd=ground.cwd, env=env, timeout=gate.timeout, log=log,
-                on_line=ground.on_line, sort=output.take,
-            )  # fmt: skip
-            attempt = _Attempt(done, log.read_bytes(), output)
-            again = cargo.asking_why(gate.argv)
-            if not attempt.ended or done.returncode == gate.expects or not again:
-                return attempt
-            seconds = min(gate.timeout, _DIAGNOSIS_SECONDS)
-            asked = cargo.asked_again(_as_asked(ground, gate, again, fifo), cwd=ground.cwd, env=env, timeout=seconds)
-            return _Attempt(done, attempt.log, asked or output)
+    with pool(ground.run) as own, token(Path(inherited() or own)) as job:
+        against = targetdir.overrides(ground.slot.tree, ground.root)
+        env = cargo.environment({**against, **proof.gate_environment(gate), **gate.joined, **extra})
+        if gate.sandbox:
+            sources.fetch(gate.argv, tree=ground.slot.tree, cwd=ground.cwd, env=env)
+        done, output = _done(ground, gate, log, env, job)
+        attempt = _Attempt(done, log.read_bytes(), output)
+        again = cargo.asking_why(gate.argv)
+        if not attempt.ended or done.returncode == gate.expects or not again:
+            return attempt
+        seconds = min(gate.timeout, _DIAGNOSIS_SECONDS)
+        asked = cargo.asked_again(_as_asked(ground, gate, again), cwd=ground.cwd, env=env, timeout=seconds)
+        return _Attempt(done, attempt.log, asked or output)
 
 
-def _as_asked(ground: Ground, gate: Gate, argv: tuple[str, ...], fifo: Path) -> tuple[str, ...]:
+def _done(ground: Ground, gate: Gate, log: Path, env: Mapping[str, str], job: Token) -> tuple[Completed, CargoOutput]:
+    """Run a gate's command; of tests, first what compiles them, with the job pool, then the tests, without it.
+
+    In a sandbox, code that is not part of compiling gets a copy of cargo's directories: what it writes there is gone
+    when the next gate begins, so no test can make another tree's build look up to date.
+    """
+    log.unlink(missing_ok=True)
+    compiling, spent = cargo.compiling(gate.argv), 0.0
+    if compiling:
+        done, output = _command(ground, gate, compiling, log, env, job, gate.timeout)
+        if done.returncode or done.timed_out:
+            return done, output
+        spent = done.seconds
+        ground.workplace.go_on()
+    exposed = gate.sandbox and not cargo.only_compiles(gate.argv)
+    with ground.workplace.private_copy() if exposed else contextlib.nullcontext():
+        left = max(gate.timeout - spent, 0.0)
+        done, output = _command(ground, gate, gate.argv, log, env, None if compiling else job, left)
+    return replace(done, seconds=spent + done.seconds), output
+
+
+def _command(
+    ground: Ground,
+    gate: Gate,
+    command: tuple[str, ...],
+    log: Path,
+    env: Mapping[str, str],
+    job: Token | None,
+    seconds: float,
+) -> tuple[Completed, CargoOutput]:
+    argv = reporting(command)
+    output = CargoOutput(structured=argv != command)
+    done = logged.run_logged(
+        _as_asked(ground, gate, argv), cwd=ground.cwd, env={**env, **(job.variables if job else {})}, timeout=seconds,
+        log=log, on_line=ground.on_line, sort=output.take, pass_fds=(job.handle,) if job else (),
+    )  # fmt: skip
+    return done, output
+
+
+def _as_asked(ground: Ground, gate: Gate, argv: tuple[str, ...]) -> tuple[str, ...]:
     """Return a command as it is run: inside the sandbox, where that is asked for."""
     if not gate.sandbox:
         return argv
-    target = private_directory(ground.slot.target(gate.group))
-    return bwrap.View(ground.slot.tree, writable=(target, fifo)).wrap(argv, ground.cwd)
+    writable = tuple(private_directory(each) for each in ground.workplace.directories())
+    return bwrap.View(ground.slot.tree, writable=writable).wrap(argv, ground.cwd)
 
 
 def _sha256(path: Path) -> str:

@@ -11,7 +11,8 @@ import fcntl
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from trunkline.kernel.files import private_directory
@@ -73,15 +74,35 @@ def pool(directory: Path) -> Iterator[Path]:
             os.close(handle)
 
 
+@dataclass(frozen=True)
+class Token:
+    """A job that is held.
+
+    Attributes:
+        variables: the variables that tell a cargo of the pool.
+        handle: the file descriptor that it must inherit.
+    """
+
+    variables: Mapping[str, str]
+    handle: int
+
+
 @contextlib.contextmanager
-def token(fifo: Path) -> Iterator[dict[str, str]]:
-    """Hold one job while the context lasts; yields the variables that tell a cargo of the pool."""
-    handle = os.open(fifo, os.O_RDWR | os.O_CLOEXEC)
+def token(fifo: Path) -> Iterator[Token]:
+    """Hold one job while the context lasts.
+
+    A cargo is told of the pool as it tells its own build scripts: by a file descriptor, since make before 4.4, which
+    build scripts run, ends with an error where a fifo is named; and in a variable that only cargo looks for.
+    """
+    opened = os.open(fifo, os.O_RDWR | os.O_CLOEXEC)
+    # A number that no shell on the way to cargo takes for a file of its own (dash knows 0 to 9).
+    handle = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(opened)
     try:
         taken = os.read(handle, 1)
         try:
-            flags = f"-j{jobs()} --jobserver-auth=fifo:{fifo}"
-            yield {"MAKEFLAGS": flags, "CARGO_MAKEFLAGS": flags}
+            flags = f"-j{jobs()} --jobserver-fds={handle},{handle} --jobserver-auth={handle},{handle}"
+            yield Token({"CARGO_MAKEFLAGS": flags}, handle)
         finally:
             os.write(handle, taken)
     finally:

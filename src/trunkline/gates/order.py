@@ -29,11 +29,12 @@ class Order:
         commit: what is gated: exactly its tree.
         gates: which gates.
         settings: the `[gates]` table.
-        fresh: whatever receipts say.
+        fresh: whatever receipts say, the repository's own packages compiled anew.
         progress: told each outcome as it comes.
         began: told each gate's name as it begins.
         say: told what a person should know beside the verdicts.
         starts: told when the first of them may begin.
+        clean: nothing that was compiled before is used.
         printed: told a gate's name and what it printed last, now and then, where it runs elsewhere.
         foreseen: receives the gates that are known not to pass, before the first one runs; it may raise.
     """
@@ -47,6 +48,7 @@ class Order:
     began: Callable[[str], None]
     say: Callable[[str], None]
     starts: Callable[[], None] = lambda: None
+    clean: bool = False
     printed: Callable[[str, str], None] = lambda _gate, _line: None
     foreseen: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None
 

@@ -23,17 +23,13 @@ from trunkline.domain.stack import GateSettings
 from trunkline.gates.catalogue import Gate
 from trunkline.kernel.files import private_directory
 
-# A verdict needs no debug info, and a cold run without it takes 94 s instead of 110 (measured, docs/gates.md).
-# A wrapper that the user's cargo configuration names would stand between the compiler and its verdict; a gate whose
-# own `env` names one has it, and its receipt says so.
-_COMMON = {"CARGO_PROFILE_DEV_DEBUG": "0", "RUSTC_WRAPPER": ""}
 _SKEW = dt.timedelta(minutes=10)
 _TOOLCHAIN_FILES = ("rust-toolchain", "rust-toolchain.toml")
 
 
 def gate_environment(gate: Gate) -> dict[str, str]:
-    """Return the variables that a gate's receipt names: its own, and what all gates have in common."""
-    return {**_COMMON, **gate.env}
+    """Return the variables that a gate's receipt names: its own. All gates have nothing else in common."""
+    return dict(gate.env)
 
 
 @dataclass

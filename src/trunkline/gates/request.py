@@ -37,7 +37,9 @@ class Request:
         root: the Cargo workspace's directory inside it.
         gates: the gates.
         commit: what is gated; "" where the sessions decide (HEAD, or the checkout as it is).
-        fresh: run whatever the receipts say.
+        fresh: run whatever the receipts say, the repository's own packages compiled anew.
+        clean: nothing that was compiled before is used.
+        strict: see GateSettings.
         toolchains: gate name -> what compiles for it, where whoever asks has looked.
         common_dir: the repository's git directory; "": to be asked for.
         tree: the commit's tree; "": to be asked for.
@@ -49,6 +51,8 @@ class Request:
     gates: tuple[Gate, ...]
     commit: str = ""
     fresh: bool = False
+    clean: bool = False
+    strict: bool = False
     toolchains: Mapping[str, Toolchain] = field(default_factory=dict)
     common_dir: str = ""
     tree: str = ""
@@ -60,7 +64,7 @@ class Request:
         known = self.trust
         return GateSettings(
             sign=known.get("sign", ""), signers=known.get("signers", ""),
-            remote=known.get("remote", DEFAULT_REMOTE), trunk=known.get("trunk", DEFAULT_TRUNK),
+            remote=known.get("remote", DEFAULT_REMOTE), trunk=known.get("trunk", DEFAULT_TRUNK), strict=self.strict,
         )  # fmt: skip
 
     def gate(self, name: str) -> Gate:
@@ -117,5 +121,8 @@ def read(run: Path) -> Request:
     raw = json.loads((run / "request.json").read_bytes())
     gates = tuple(Gate.from_json(each) for each in raw["gates"])
     toolchains = {name: Toolchain(**each) for name, each in raw["toolchains"].items()}
-    kept = {name: raw[name] for name in ("top", "root", "commit", "fresh", "common_dir", "tree", "trust")}
+    kept = {
+        name: raw[name]
+        for name in ("top", "root", "commit", "fresh", "clean", "strict", "common_dir", "tree", "trust")
+    }
     return Request(**kept, gates=gates, toolchains=toolchains)

@@ -52,6 +52,7 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
     *,
     only: Collection[str] = (),
     fresh: bool = False,
+    clean: bool = False,
     progress: Callable[[GateOutcome], None] = lambda _: None,
     began: Callable[[str], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
@@ -65,7 +66,8 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
         commit: what is gated: exactly its tree.
         settings: the `[gates]` table.
         only: names of the gates to run; empty: all.
-        fresh: run every gate, whatever the receipts say.
+        fresh: run every gate, whatever the receipts say, the repository's own packages compiled anew.
+        clean: the same, with nothing that was compiled before.
         progress: told each outcome as it comes.
         began: told each gate's name as its session begins.
         say: told what a person should know beside the verdicts: receipts that are ignored.
@@ -79,7 +81,21 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
     git = Git(top)
     gates = tuple(gate for gate in catalogue(settings) if not only or gate.name in only)
     (found,) = run_orders(
-        [Order(git, commit, gates, settings, fresh, progress, began, say, printed=printed, foreseen=foreseen)]
+        [
+            Order(
+                git,
+                commit,
+                gates,
+                settings,
+                fresh or clean,
+                progress,
+                began,
+                say,
+                clean=clean,
+                printed=printed,
+                foreseen=foreseen,
+            )
+        ]
     )
     return found
 
@@ -158,8 +174,8 @@ def _here(order: Order) -> Outcomes:
         if missing:
             toolchains = {gate.name: tools.toolchain(gate.argv) for gate in missing}
             asked = request.Request(
-                str(git.cwd), settings.root, tuple(missing), order.commit, order.fresh, toolchains,
-                str(git.common_dir()), order.tree, request.trust_of(settings),
+                str(git.cwd), settings.root, tuple(missing), order.commit, order.fresh, order.clean,
+                settings.strict, toolchains, str(git.common_dir()), order.tree, request.trust_of(settings),
             )  # fmt: skip
             found.update(_nox(head or held.enter_context(_head(git)), asked, order.progress, order.began))
     return found

@@ -20,6 +20,7 @@ from trunkline.adapters.git import Git
 from trunkline.domain.errors import TrunklineError, UsageError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.gates import invalidation
 from trunkline.gates.execute import Ground, execute
 from trunkline.gates.request import HEAD_VARIABLE, OUTCOMES_VARIABLE, Request
 from trunkline.kernel.files import replace_bytes
@@ -27,7 +28,16 @@ from trunkline.kernel.files import replace_bytes
 _PR_SET_PDEATHSIG = 1  # prctl(2), linux/prctl.h
 
 
-def run_session(asked: Request, name: str, run: Path, *, commit: str, fresh: bool, say: Callable[[str], None]) -> str:
+def run_session(
+    asked: Request,
+    name: str,
+    run: Path,
+    *,
+    commit: str,
+    fresh: bool,
+    clean: bool,
+    say: Callable[[str], None],
+) -> str:
     """Run one gate and return why its session fails, or "" when it passed.
 
     Args:
@@ -35,7 +45,8 @@ def run_session(asked: Request, name: str, run: Path, *, commit: str, fresh: boo
         name: the gate.
         run: the run's directory; the outcome is left there as `NAME.json`.
         commit: what to gate; "": what the run agreed on.
-        fresh: run whatever the receipts say.
+        fresh: run whatever the receipts say, the repository's own packages compiled anew.
+        clean: the same, with nothing that was compiled before.
         say: told what happens.
     """
     _end_with_parent(int(os.environ[HEAD_VARIABLE].rpartition(":")[2]))
@@ -46,9 +57,10 @@ def run_session(asked: Request, name: str, run: Path, *, commit: str, fresh: boo
         tip = _named(git, commit) if commit else _agreed(git, run, say)
         say(f"{name} on {short(tip)}: {asked.gate(name).typed}")
         with worktrees.slot(git, tip) as slot:
+            least = invalidation.least(fresh=fresh, clean=clean)
             outcome = execute(
-                Ground(git, slot, asked.root, run, asked.settings, _executor()), asked.gate(name), fresh=fresh,
-                toolchain=asked.toolchains.get(name) if tip == asked.commit else None, say=say,
+                Ground(git, slot, asked.root, run, asked.settings, _executor(), least=least), asked.gate(name),
+                fresh=fresh or clean, toolchain=asked.toolchains.get(name) if tip == asked.commit else None, say=say,
             )  # fmt: skip
     except TrunklineError as error:
         stopped = GateOutcome(name, Verdict.INTERRUPTED, command=asked.gate(name).typed, diagnosis=str(error))

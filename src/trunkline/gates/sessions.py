@@ -2,7 +2,7 @@
 
 `nox -s gates` runs all of them, `nox -s "gates(clippy)"` one, `-j auto` several at once. Without posargs a clean
 checkout's HEAD is gated, or the files of a dirty one as they are; `-- --commit OID` gates a commit, `-- --fresh`
-ignores receipts.
+ignores receipts and compiles the repository's own packages anew, `-- --clean` everything.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def _request() -> request.Request | str:
             found = trust.effective(git, found)
             config.judge(found)
             settings = declared.stacks(found.data)[0].gates
-        asked = request.Request(str(git.cwd), settings.root, catalogue(settings), trust=request.trust_of(settings))
+        asked = request.Request(
+            str(git.cwd), settings.root, catalogue(settings), strict=settings.strict,
+            trust=request.trust_of(settings),
+        )  # fmt: skip
         run = request.new_run(git.common_dir())
     except UsageError as error:
         return _lines(error)
@@ -85,8 +88,11 @@ def gates(session: nox.Session, gate: str) -> None:
     parser = argparse.ArgumentParser(prog="nox -s gates --")
     parser.add_argument("--commit", default=_ASKED.commit)
     parser.add_argument("--fresh", action="store_true", default=_ASKED.fresh)
+    parser.add_argument("--clean", action="store_true", default=_ASKED.clean)
     options = parser.parse_args(session.posargs)
     run = Path(os.environ[request.VARIABLE])
-    told = run_session(_ASKED, gate, run, commit=options.commit, fresh=options.fresh, say=session.log)
+    told = run_session(
+        _ASKED, gate, run, commit=options.commit, fresh=options.fresh, clean=options.clean, say=session.log
+    )
     if told:
         session.error(told)

@@ -25,8 +25,10 @@ from trunkline.adapters.receipts import Store
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.domain.stack import GateSettings
 from trunkline.gates import execute as gate_execution
 from trunkline.gates.catalogue import Gate
+from trunkline.gates.invalidation import Reset
 from trunkline.gates.jobserver import inherited, pool
 from trunkline.gates.replies import answering, packed
 from trunkline.kernel import logged
@@ -84,7 +86,15 @@ def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) ->
 
 @answering
 def run(
-    key: str, commit: str, root: str, gate: dict[str, Any], *, fresh: bool, topic: str, number: int
+    key: str,
+    commit: str,
+    root: str,
+    gate: dict[str, Any],
+    *,
+    least: int,
+    strict: bool,
+    topic: str,
+    number: int,
 ) -> dict[str, Any]:
     """Run one gate on a commit; return its outcome, its receipt and its log.
 
@@ -93,7 +103,8 @@ def run(
         commit: what is gated; it is here.
         root: the Cargo workspace's directory inside it.
         gate: what is run.
-        fresh: whatever this worker's own receipts say.
+        least: how much is made anew in any case, as a `Reset`; then receipts of this worker's own do not count.
+        strict: see GateSettings.
         topic: where it is told that the gate began.
         number: the order's among the run's.
     """
@@ -107,8 +118,10 @@ def run(
     tail = _Tail(lambda line: worker.log_event(topic, {**about_gate, "line": line}))
     try:
         with worktrees.slot(git, Oid(commit)) as slot:
-            ground = gate_execution.Ground(git, slot, root, run, executor="dask", on_line=tail)
-            outcome = gate_execution.execute(ground, asked, fresh=fresh, toolchain=None, say=said.append)
+            ground = gate_execution.Ground(
+                git, slot, root, run, GateSettings(strict=strict), "dask", tail, Reset(least)
+            )  # fmt: skip
+            outcome = gate_execution.execute(ground, asked, fresh=least > Reset.SOME, toolchain=None, say=said.append)
             receipt, log = _evidence(git, slot.commit, outcome)
     except TrunklineError as error:
         outcome, receipt, log = GateOutcome(asked.name, Verdict.INTERRUPTED, diagnosis=str(error)), None, b""

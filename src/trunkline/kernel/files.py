@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shlex
+import shutil
 import stat
 import tempfile
 from pathlib import Path, PurePosixPath
@@ -165,3 +166,32 @@ def append_line(path: Path, line: bytes) -> None:
         os.close(handle)
     if created:
         sync(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, a link or a directory with all it holds, read-only directories too; nothing there is no error.
+
+    Raises:
+        OSError: something is left.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    try:
+        shutil.rmtree(path)
+    except OSError:
+        open_up(path)
+        shutil.rmtree(path)
+
+
+def open_up(path: Path, kept: frozenset[str] = frozenset()) -> None:
+    """Make every directory below a path ours to list and to change; links are not followed.
+
+    Args:
+        path: a directory.
+        kept: paths of directories that are left as they are.
+    """
+    path.chmod(0o700)
+    for entry in os.scandir(path):
+        if entry.is_dir(follow_symlinks=False) and entry.path not in kept:
+            open_up(Path(entry.path), kept)

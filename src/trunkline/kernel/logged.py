@@ -30,7 +30,7 @@ Sort = Callable[[Stream, bytes], bytes]
 """Reads one line of a stream and returns what the log gets in its place; b"": nothing."""
 
 
-def run_logged(
+def run_logged(  # noqa: PLR0913 -- keyword-only options of a door
     argv: Sequence[str],
     *,
     cwd: Path,
@@ -40,8 +40,9 @@ def run_logged(
     on_line: Callable[[bytes], None] | None = None,
     sort: Sort | None = None,
     stop: signal.Signals = signal.SIGTERM,
+    pass_fds: Sequence[int] = (),
 ) -> Completed:
-    """Run a program whose output, both streams as they come, goes to a log file and line by line to `on_line`.
+    """Run a program whose output, both streams as they come, is added to a log and goes line by line to `on_line`.
 
     A timeout is an outcome here (`timed_out`), not an error: a gate that hangs has a verdict. The program's group is
     leashed: it ends with us even when we are killed.
@@ -56,12 +57,15 @@ def run_logged(
         sort: reads each line with the stream that it came from, and says what the log gets; the streams are then
             pipes of their own, so lines of one and the other may come a moment apart.
         stop: how it is asked to end; nox ends its children on SIGINT only.
+        pass_fds: file descriptors it inherits.
 
     Raises:
         UsageError: the program is not installed.
     """
     stderr = subprocess.STDOUT if sort is None else subprocess.PIPE
-    with begin_logged(argv, cwd=cwd, env=env, log=log, stop=stop, stdin=subprocess.DEVNULL, stderr=stderr) as begun:
+    with begin_logged(
+        argv, cwd=cwd, env=env, log=log, stop=stop, stdin=subprocess.DEVNULL, stderr=stderr, pass_fds=pass_fds
+    ) as begun:
         return begun.finish(timeout, on_line=on_line, sort=sort)
 
 
@@ -126,7 +130,7 @@ class Logged:
         )  # fmt: skip
 
     def _read(self, on_line: Callable[[bytes], None] | None, sort: Sort | None) -> None:
-        with self.log.open("wb") as sink:
+        with self.log.open("ab") as sink:
             for stream, line in self._lines():
                 kept = line if sort is None else sort(stream, line)
                 sink.write(kept)
@@ -178,6 +182,7 @@ def begin_logged(
     stop: signal.Signals = signal.SIGTERM,
     stdin: int = subprocess.PIPE,
     stderr: int = subprocess.STDOUT,
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[Logged]:
     """Begin a logged program and go on; it is ended when the context is left before it was finished.
 
@@ -185,8 +190,9 @@ def begin_logged(
     """
     started, before = time.monotonic(), _cpu_of_children()
     begun = children.begun(
-        argv, cwd=cwd, env=env, leashed=True, stop=stop, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr
-    )
+        argv, cwd=cwd, env=env, leashed=True, stop=stop, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
+        pass_fds=pass_fds,
+    )  # fmt: skip
     with begun as child:
         _LOGGED[child.pid] = child, log, stop
         try:

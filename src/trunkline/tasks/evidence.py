@@ -54,14 +54,16 @@ def gates_task(single: LandingTask, run: Callable[[Told, Context], None]) -> Lan
         accept_flaky: str = "",
         fork_point: str = "",
         fresh: bool = False,
+        clean: bool = False,
         baseline: bool = False,
     ) -> None:
         if all_ or stack is True:
-            _gate_all(told, *_place("" if stack is True else stack, told), fresh=fresh)
+            _gate_all(told, *_place("" if stack is True else stack, told), fresh=fresh, clean=clean)
             return
         options = options_of(
-            skip, accept_unavailable, fork_point, fresh=fresh, accept_flaky=accept_flaky, baseline=baseline
-        )
+            skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky,
+            baseline=baseline,
+        )  # fmt: skip
         run(told, open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends))
 
     body.__doc__ = f"{single.__doc__} With --stack alone: of every entry, bottom first."
@@ -83,11 +85,12 @@ def checks_task(single: LandingTask) -> LandingTask:
         accept_flaky: str = "",
         fork_point: str = "",
         fresh: bool = False,
+        clean: bool = False,
     ) -> None:
         if not (tick or reason):
             single.body(
                 told, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable,
-                accept_flaky=accept_flaky, fork_point=fork_point, fresh=fresh,
+                accept_flaky=accept_flaky, fork_point=fork_point, fresh=fresh, clean=clean,
             )  # fmt: skip
             return
         if not tick:
@@ -149,7 +152,7 @@ def checklist_task(single: LandingTask) -> LandingTask:
     return landing_task("checklist", mutates=True, help=help_)(body)
 
 
-def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool) -> None:
+def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool, clean: bool) -> None:
     from trunkline.report.gates import stack_table
     from trunkline.workflows import gate_stack as stack_workflow
     from trunkline.workflows.steps import gates
@@ -161,7 +164,7 @@ def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool) -> None:
         return
     told.approve(gates.publishes(stack.gates))
     with told.terminal.gating():
-        rows = stack_workflow.gate_stack(git, stack, told.terminal, fresh=fresh)
+        rows = stack_workflow.gate_stack(git, stack, told.terminal, fresh=fresh, clean=clean)
     told.account["entries"] = [
         {
             "pr": row.entry.pr,

@@ -51,7 +51,12 @@ FLAGS: Mapping[str, Flag] = {
         env=True,
         several=True,
     ),
-    "fresh": Flag("run every gate, whatever the receipts say", env=True, switch=True),
+    "clean": Flag("as --fresh, with nothing that was compiled before, dependencies included", env=True, switch=True),
+    "fresh": Flag(
+        "run every gate, whatever the receipts say, the repository's own packages compiled anew",
+        env=True,
+        switch=True,
+    ),
     "json": Flag("print one JSON object on stdout; progress goes to stderr", env=True, switch=True),
     "method": Flag("how to merge: squash, merge or rebase; default: stack.toml, else squash if allowed", env=True),
     "no-push": Flag("stop before publishing anything: skips push, ready and note", env=True, switch=True),
@@ -134,6 +139,7 @@ def options_of(
     fork_point: str = "",
     *,
     fresh: bool = False,
+    clean: bool = False,
     no_push: bool = False,
     drop_emptied: bool = False,
     accept_flaky: str = "",
@@ -146,8 +152,8 @@ def options_of(
     """
     skipped = step_names(skip) | (PUBLISHING if no_push else frozenset())
     return Options(
-        skipped, _names(accept_unavailable), fork_point, fresh, drop_emptied=drop_emptied,
-        accept_flaky=_names(accept_flaky), baseline=baseline,
+        skipped, _names(accept_unavailable), fork_point, fresh or clean, drop_emptied=drop_emptied,
+        accept_flaky=_names(accept_flaky), baseline=baseline, clean=clean,
     )  # fmt: skip
 
 

@@ -74,8 +74,11 @@ def _step_task(step: StepName) -> LandingTask:
         accept_flaky: str = "",
         fork_point: str = "",
         fresh: bool = False,
+        clean: bool = False,
     ) -> None:
-        options = options_of(skip, accept_unavailable, fork_point, fresh=fresh, accept_flaky=accept_flaky)
+        options = options_of(
+            skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky
+        )
         _do(told, open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends))
 
     body.__doc__ = _DOCS[step]

@@ -63,7 +63,8 @@ class Options:
         skip: steps left out by name.
         accept_unavailable: gates that may be impossible here.
         fork_point: what `--fork-point` says; "": nothing.
-        fresh: receipts do not count.
+        fresh: receipts do not count, and the repository's own packages are compiled anew.
+        clean: nothing that was compiled before is used.
         require: what a merge requires, checks or gates; "": as stack.toml says.
         method: how to merge; "": as stack.toml says.
         watch: wait for hours, for reviewers too.
@@ -82,6 +83,7 @@ class Options:
     drop_emptied: bool = False
     accept_flaky: frozenset[str] = frozenset()
     baseline: bool = False
+    clean: bool = False
 
 
 _LOOK_HOLDS = 0.25

@@ -39,14 +39,17 @@ class GatedEntry:
         return all(outcome.verdict is Verdict.PASSED for outcome in self.outcomes.values())
 
 
-def gate_stack(git: Git, stack: Stack, tell: Listener, *, fresh: bool = False) -> tuple[GatedEntry, ...]:
+def gate_stack(
+    git: Git, stack: Stack, tell: Listener, *, fresh: bool = False, clean: bool = False
+) -> tuple[GatedEntry, ...]:
     """Gate each entry's tip; a failure stops nothing, since the table is what is asked for.
 
     Args:
         git: the user's checkout.
         stack: the stack.
         tell: who is told.
-        fresh: run every gate, whatever the receipts say.
+        fresh: run every gate, whatever the receipts say, the repository's own packages compiled anew.
+        clean: the same, with nothing that was compiled before.
     """
     rows, orders = [], []
     board = Board()
@@ -58,7 +61,7 @@ def gate_stack(git: Git, stack: Stack, tell: Listener, *, fresh: bool = False) -
             tell.progress(f"#{entry.pr} {entry.branch} is not here")
         else:
             orders.append(_Gated(row, Watch(tell, f"#{entry.pr} " if side_by_side else "", board), tell))
-    found = run_orders([each.order(git, stack, fresh=fresh) for each in orders])
+    found = run_orders([each.order(git, stack, fresh=fresh or clean, clean=clean) for each in orders])
     done = {each.row.entry.pr: each.row_of(outcomes) for each, outcomes in zip(orders, found, strict=True)}
     return tuple(done.get(row.entry.pr, row) for row in rows)
 
@@ -73,12 +76,12 @@ class _Gated:
     started: float = 0.0
     ended: float = 0.0
 
-    def order(self, git: Git, stack: Stack, *, fresh: bool) -> Order:
+    def order(self, git: Git, stack: Stack, *, fresh: bool, clean: bool) -> Order:
         """Return what is asked of the executor."""
         assert self.row.commit is not None  # noqa: S101 -- who has none has no order
         return Order(
             git, self.row.commit, catalogue(stack.gates), stack.gates, fresh, self._progress, self.watch.began,
-            self.tell.progress, self._starts, self.watch.printed,
+            self.tell.progress, self._starts, clean, self.watch.printed,
         )  # fmt: skip
 
     def row_of(self, outcomes: Collection[GateOutcome]) -> GatedEntry:

@@ -42,7 +42,12 @@ def perform(context: Context, acting: Acting) -> Outcome:
     tip = context.local_tip()
     started, watch = time.monotonic(), Watch(context.tell)
     outcomes = checks.run(
-        subject_of(context, tip), own, fresh=context.options.fresh, progress=watch.ended, say=context.tell.progress
+        subject_of(context, tip),
+        own,
+        fresh=context.options.fresh,
+        clean=context.options.clean,
+        progress=watch.ended,
+        say=context.tell.progress,
     )
     note_verdicts(context, acting, "checked", tip, outcomes)
     wrong = [outcome for outcome in outcomes if not settled(context, outcome.gate, outcome)]

@@ -46,7 +46,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     tip = context.local_tip()
     started, watch = time.monotonic(), Watch(context.tell)
     outcomes = gate_commit(
-        context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh,
+        context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh, clean=context.options.clean,
         progress=watch.ended, began=watch.began, say=context.tell.progress, printed=watch.printed,
         foreseen=lambda stopped: _refuse_first(context, stopped),
     )  # fmt: skip

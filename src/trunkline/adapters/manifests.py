@@ -1,0 +1,123 @@
+"""Cargo manifests of a work tree: which packages it holds, and which of them run code while others compile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+_NORMAL, _BUILD = ("dependencies",), ("build-dependencies", "build_dependencies")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of the tree.
+
+    Attributes:
+        name: its name.
+        folder: its directory, relative to the top of the tree; "": the top.
+        needs: names of the packages that it is compiled or built with (not: tested with).
+        script_needs: those of them that its build script is compiled with.
+        script: it has a build script.
+        macro: it is a procedural macro.
+    """
+
+    name: str
+    folder: str
+    needs: frozenset[str]
+    script_needs: frozenset[str]
+    script: bool
+    macro: bool
+
+
+def packages(top: Path, manifests: Collection[str]) -> dict[str, Package]:
+    """Return the packages that manifests declare, by name; what is no manifest is left out: cargo judges it.
+
+    Args:
+        top: the top of the work tree.
+        manifests: the paths of the tree's Cargo.toml files, relative to it.
+    """
+    read = {path: _toml(top / path) for path in manifests}
+    shared = _shared(read.values())
+    found: dict[str, Package] = {}
+    for path, content in read.items():
+        package = content.get("package")
+        if isinstance(package, dict) and isinstance(name := package.get("name"), str):
+            folder = os.path.dirname(path)  # noqa: PTH120 -- "" is the top, which pathlib spells "."
+            macro = _is_macro(content.get("lib"))
+            script = _has_script(package, top / folder)
+            builds = frozenset(_needs(content, shared, _BUILD))
+            found[name] = Package(
+                name, folder, builds | frozenset(_needs(content, shared, _NORMAL)), builds, script, macro
+            )
+    return found
+
+
+def dependents(of: Collection[str], among: Mapping[str, Package]) -> set[str]:
+    """Return packages and all that are compiled or built with them, directly or not."""
+    found, grown = set(of), True
+    while grown:
+        more = {name for name, package in among.items() if name not in found and package.needs & found}
+        found |= more
+        grown = bool(more)
+    return found
+
+
+def run_by_compiler(among: Mapping[str, Package]) -> set[str]:
+    """Return the packages whose code runs while the tree compiles: scripts, macros, and what these consist of."""
+    found = {name for name, package in among.items() if package.script or package.macro}
+    waiting = list(found)
+    while waiting:
+        more = {need for need in among[waiting.pop()].needs if need in among} - found
+        found |= more
+        waiting += more
+    return found
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomli.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _has_script(package: Mapping[str, Any], folder: Path) -> bool:
+    named = package.get("build")
+    return (folder / "build.rs").is_file() if named in {None, True} else bool(named)
+
+
+def _is_macro(lib: object) -> bool:
+    if not isinstance(lib, dict):
+        return False
+    kinds = lib.get("crate-type", lib.get("crate_type", []))
+    return bool(lib.get("proc-macro", lib.get("proc_macro"))) or (isinstance(kinds, list) and "proc-macro" in kinds)
+
+
+def _shared(manifests: Collection[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """Return the packages that `[workspace.dependencies]` names, by the name under which members use them."""
+    found: dict[str, set[str]] = {}
+    for content in manifests:
+        workspace = content.get("workspace")
+        table = workspace.get("dependencies") if isinstance(workspace, dict) else None
+        for key, value in table.items() if isinstance(table, dict) else ():
+            found.setdefault(key, set()).add(_package(key, value))
+    return found
+
+
+def _needs(content: Mapping[str, Any], shared: Mapping[str, set[str]], tables: Collection[str]) -> Iterator[str]:
+    targets = content.get("target")
+    for part in (content, *(targets.values() if isinstance(targets, dict) else ())):
+        for name in tables:
+            table = part.get(name) if isinstance(part, dict) else None
+            for key, value in table.items() if isinstance(table, dict) else ():
+                yield _package(key, value)
+                yield from shared.get(key, ())
+
+
+def _package(key: str, value: object) -> str:
+    named = value.get("package") if isinstance(value, dict) else None
+    return named if isinstance(named, str) else key

@@ -1,0 +1,315 @@
+"""Decide what of a target directory may be used for another tree, so that a verdict is that of a clean checkout.
+
+Cargo judges by times and by the files that dep-info names. A work tree in which all files have one time
+(`adapters/freshtree.py`) hides every change from it, so what must be made anew is decided here, from the difference
+between the tree that the directory was used for last and this one:
+
+- only contents of Rust sources changed, and dep-info names each: the packages that read them, and what is compiled
+  with these;
+- anything else changed (manifests, clippy.toml, data files, symlinks, modes, files that are new or gone, the
+  toolchain): all packages of the tree. Dependencies from outside it and rustc's incremental files stay;
+- what may also act on the code of dependencies changed (`.cargo/`, `[gates.NAME] env`, cargo's configuration outside
+  the tree, submodules), or times lie in the future: everything.
+
+Runs of build scripts are made anew with an empty OUT_DIR whenever they may be run at all.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import time
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from trunkline.adapters import targetdir
+from trunkline.adapters.git import Git
+from trunkline.adapters.manifests import dependents, run_by_compiler
+from trunkline.adapters.targetdir import TargetDirectory, Unit
+from trunkline.adapters.treefacts import TreeFacts
+from trunkline.kernel.files import replace_bytes
+
+
+class Reset(enum.IntEnum):
+    """How much of a target directory is made anew."""
+
+    SOME = 0
+    MEMBERS = 1
+    EMPTY_MEMBERS = 2
+    ALL = 3
+
+
+def least(*, fresh: bool, clean: bool) -> Reset:
+    """Return how much a person wants made anew in any case."""
+    if clean:
+        return Reset.ALL
+    return Reset.EMPTY_MEMBERS if fresh else Reset.SOME
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The circumstances of a gate that is about to run.
+
+    Attributes:
+        commit: the commit checked out.
+        run: the run's name: what a build script may read beside its declared inputs is read once a run.
+        gate: the gate's name.
+        variables: a hash of the variables that the gate sets.
+        common: the same without compiler flags, by which cargo keeps builds apart: alike for the gates of a group.
+        toolchain: a hash of the toolchain that compiles.
+        surroundings: a hash of what acts on dependencies from outside the tree.
+        inherited: a hash of the other variables that the gate is let see.
+        sandbox: code of the tree must not be able to change the verdict of another tree.
+        least: how much is made anew in any case, once a run.
+        strict: all packages of the tree are made anew for every new commit.
+    """
+
+    commit: str
+    run: str
+    gate: str
+    variables: str = ""
+    common: str = ""
+    toolchain: str = ""
+    surroundings: str = ""
+    inherited: str = ""
+    sandbox: bool = False
+    least: Reset = Reset.SOME
+    strict: bool = False
+
+
+@dataclass
+class State:
+    """Facts about what a target directory was last used for, kept out of reach of the code that gates run.
+
+    Attributes:
+        finished: the last gate came to its end; what one that was killed left is not used.
+        commit: the commit.
+        run: the run.
+        variables: gate -> hash of its variables.
+        common: see Facts.
+        toolchains: gate -> hash of its toolchain.
+        surroundings: see Facts.
+        inherited: see Facts.
+        members: the packages of the tree.
+        outside: files outside the tree that the compiler read -> size, times and inode.
+        ran: code of the tree or of its dependencies could write to the directory while it compiled.
+        locked: the packages from outside the tree, in the lock file.
+    """
+
+    finished: bool = False
+    commit: str = ""
+    run: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+    common: str = ""
+    toolchains: dict[str, str] = field(default_factory=dict)
+    surroundings: str = ""
+    inherited: str = ""
+    members: list[str] = field(default_factory=list)
+    outside: dict[str, list[int]] = field(default_factory=dict)
+    ran: bool = False
+    locked: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class BuildCache:
+    """The target directories of one work tree, and what is known of them.
+
+    Attributes:
+        git: the repository.
+        top: the work tree.
+        root: the Cargo workspace's directory in it, relative.
+        record: the file that holds the state; code that gates run must not reach it in a sandbox.
+    """
+
+    git: Git
+    top: Path
+    root: str
+    record: Path
+
+    def prepare(self, facts: Facts) -> Reset:
+        """Remove what the gate must make anew; the directory counts as unfinished until `finish`."""
+        state = self._state()
+        tree = TreeFacts(self.git.at(self.top), self.top, self.root)
+        reset, changed = self._reset(state, facts, tree)
+        members = set(tree.packages) | set(state.members if state else ())
+        for directory in self._directories():
+            if reset is Reset.ALL:
+                directory.remove()
+                continue
+            directory.sweep()
+            gone = {unit for unit in directory.units() if targetdir.is_run(unit) and not targetdir.is_finished(unit)}
+            if reset >= Reset.MEMBERS:
+                gone |= {unit for unit in directory.units() if unit.package in members}
+            else:
+                gone |= self._affected(directory, changed, tree)
+                gone |= self._scripts(directory, gone, tree, new_run=state is None or state.run != facts.run)
+            directory.remove_units(gone)
+            if reset >= Reset.MEMBERS:
+                directory.remove_documentation()
+            if reset is Reset.EMPTY_MEMBERS:
+                directory.remove_incremental()
+        self._write(self._begun(state if reset is not Reset.ALL else None, facts, tree))
+        return reset
+
+    def empty_scripts(self) -> None:
+        """Remove the runs of build scripts that cargo would begin again now, in a directory that is not empty."""
+        tree = TreeFacts(self.git.at(self.top), self.top, self.root)
+        for directory in self._directories():
+            directory.remove_units(self._scripts(directory, (), tree, new_run=False))
+
+    def finish(self) -> None:
+        """Record that the gate came to its end, whatever its verdict."""
+        state = self._state()
+        if state is None:
+            return
+        state.finished = True
+        state.outside = self._outside(set(state.members))
+        self._write(state)
+
+    def _reset(self, state: State | None, facts: Facts, tree: TreeFacts) -> tuple[Reset, frozenset[str]]:
+        """Return how much is made anew, and otherwise the sources whose contents changed."""
+        first = state is None or state.run != facts.run
+        reset = facts.least if first else Reset.SOME
+        if reset is Reset.ALL or state is None or not all(each.is_understood() for each in self._directories()):
+            return Reset.ALL, frozenset()
+        if (
+            (state.surroundings, state.common) != (facts.surroundings, facts.common)
+            or state.variables.get(facts.gate, facts.variables) != facts.variables
+            or any(each.newest() > time.time_ns() for each in self._directories())
+        ):
+            return Reset.ALL, frozenset()
+        changes = tree.changes(state.commit, facts.commit)
+        if changes is None or any(change.acts_on_dependencies for change in changes):
+            return Reset.ALL, frozenset()
+        sources = frozenset(change.path for change in changes if change.is_source)
+        if (
+            not state.finished
+            or state.inherited != facts.inherited
+            or state.toolchains.get(facts.gate, facts.toolchain) != facts.toolchain
+            or (facts.strict and state.commit != facts.commit)
+            or len(sources) < len(changes)
+            or (sources and not sources <= self._read(tree))
+            or state.outside != _stamps(state.outside)
+        ):
+            reset = max(reset, Reset.MEMBERS)
+        if facts.sandbox and self._is_tainted(state, reset, sources, tree):
+            return Reset.ALL, frozenset()
+        return reset, sources
+
+    def _is_tainted(self, state: State, reset: Reset, sources: Collection[str], tree: TreeFacts) -> bool:
+        """Say whether code that could write to the directory ran and is not part of this tree's own compilation."""
+        if not {(name, version) for name, version in state.locked} <= tree.locked():
+            return True
+        if not state.ran:
+            return False
+        running = run_by_compiler(tree.packages)
+        read = {unit.package for each in self._directories() for unit in self._affected(each, sources, tree)}
+        return reset >= Reset.MEMBERS or bool(read & running)
+
+    def _directories(self) -> list[TargetDirectory]:
+        return [TargetDirectory(self.top / path) for path in targetdir.locations(self.top, self.root)]
+
+    def _readers(self, directory: TargetDirectory, tree: TreeFacts) -> Iterator[tuple[Unit, set[str] | None]]:
+        """Yield the compiled units of the tree's packages, each with the files that it read; None: unknown."""
+        for profile in directory.profiles():
+            units = [unit for unit in directory.units() if unit.profile == profile and unit.package in tree.packages]
+            for unit, names in targetdir.inputs(profile, units).items():
+                yield unit, None if names is None else {path for name in names for path in tree.within(name)}
+
+    def _read(self, tree: TreeFacts) -> set[str]:
+        """Return the files of the tree that dep-info names."""
+        found: set[str] = set()
+        for directory in self._directories():
+            for _, files in self._readers(directory, tree):
+                found |= files or set()
+        return found
+
+    def _affected(self, directory: TargetDirectory, changed: Collection[str], tree: TreeFacts) -> set[Unit]:
+        """Return the units of packages that read changed files or own them, and of what is compiled with these."""
+        if not changed:
+            return set()
+        sources = set(changed)
+        readers = dict(self._readers(directory, tree))
+        direct = {unit for unit, files in readers.items() if files is None or files & sources}
+        names = {unit.package for unit in direct} | {owner for path in changed if (owner := tree.owner(path))}
+        names = dependents(names, tree.packages)
+        return {
+            unit
+            for unit in directory.units()
+            if unit.package in names
+            # A compiled build script depends on what it is compiled from, not on its package's sources.
+            and not (
+                targetdir.is_script(unit)
+                and unit not in direct
+                and not tree.packages[unit.package].script_needs & names
+            )
+        }
+
+    def _scripts(
+        self, directory: TargetDirectory, gone: Collection[Unit], tree: TreeFacts, *, new_run: bool
+    ) -> set[Unit]:
+        """Return the runs of build scripts that may be run again, so that each begins with an empty OUT_DIR."""
+        runs = [unit for unit in directory.units() if targetdir.is_run(unit) and unit.package in tree.packages]
+        names = {unit.package for unit in gone}
+        for unit in runs:
+            inputs = targetdir.declared(unit)
+            folder = self.top / tree.packages[unit.package].folder
+            paths = [Path(os.path.normpath(folder / each)) for each in inputs or ()]
+            # Cargo runs a script whose input is missing every time (its fingerprint.rs: "MissingFile").
+            missing = any(not path.exists() for path in paths)
+            elsewhere = any(self.top not in path.parents or ".git" in path.parts for path in paths)
+            if missing or (new_run and (inputs is None or elsewhere)):
+                names.add(unit.package)
+        names = dependents(names, tree.packages) if names else names
+        return {unit for unit in runs if unit.package in names}
+
+    def _outside(self, members: set[str]) -> dict[str, list[int]]:
+        """Return the files outside the work tree that the compiler read for the tree's packages."""
+        found: set[str] = set()
+        for directory in self._directories():
+            for profile in directory.profiles():
+                units = [unit for unit in directory.units() if unit.profile == profile and unit.package in members]
+                for names in targetdir.inputs(profile, units).values():
+                    found.update(name for name in names or () if name.startswith("/"))
+        top = f"{self.top}/"
+        return _stamps(name for name in found if not os.path.normpath(name).startswith(top))
+
+    def _begun(self, state: State | None, facts: Facts, tree: TreeFacts) -> State:
+        before = state or State()
+        return State(
+            commit=facts.commit,
+            run=facts.run,
+            variables={**before.variables, facts.gate: facts.variables},
+            common=facts.common,
+            toolchains={**before.toolchains, facts.gate: facts.toolchain},
+            surroundings=facts.surroundings,
+            inherited=facts.inherited,
+            members=sorted({*tree.packages}),
+            outside=before.outside,
+            ran=before.ran or tree.runs_code(),
+            locked=sorted([list(each) for each in tree.locked() | {(n, v) for n, v in before.locked}]),
+        )
+
+    def _state(self) -> State | None:
+        try:
+            return State(**json.loads(self.record.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _write(self, state: State) -> None:
+        replace_bytes(self.record, json.dumps(asdict(state)).encode())
+
+
+def _stamps(paths: Iterable[str]) -> dict[str, list[int]]:
+    """Return what tells that a file is another than before, for each; [] for one that is gone."""
+    found: dict[str, list[int]] = {}
+    for path in paths:
+        try:
+            facts = os.stat(path)  # noqa: PTH116 -- many
+        except OSError:
+            found[path] = []
+        else:
+            found[path] = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino]
+    return found

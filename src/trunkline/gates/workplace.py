@@ -1,0 +1,128 @@
+"""The place where one gate runs: its group's work tree, as a fresh checkout, and what may be used of its builds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.adapters import cargo, targetdir
+from trunkline.adapters.git import Git
+from trunkline.adapters.worktrees import Slot
+from trunkline.domain.flags import ENCODED
+from trunkline.domain.receipt import Toolchain
+from trunkline.gates.catalogue import Gate
+from trunkline.gates.invalidation import BuildCache, Facts, Reset
+from trunkline.kernel import proc
+from trunkline.kernel.files import private_directory, remove_tree
+
+_COPY_SECONDS = 600.0
+_FLAGS = frozenset({*ENCODED, *ENCODED.values()})
+# Variables by which build scripts of dependencies find libraries; all others that a gate is let see act on members.
+_ON_DEPENDENCIES = frozenset({"LD_LIBRARY_PATH", "LIBRARY_PATH", "PKG_CONFIG_PATH"})
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The work tree of a group of gates.
+
+    Attributes:
+        git: the repository.
+        slot: the slot, of the gate's group; the group's lock is held.
+        root: the Cargo workspace's directory in the work tree, relative.
+    """
+
+    git: Git
+    slot: Slot
+    root: str
+
+    def bring(self, gate: Gate, toolchain: Toolchain, run: str, *, least: Reset, strict: bool) -> None:
+        """Bring the work tree to the slot's commit, and remove what must be made anew for it."""
+        checkout = self.slot.checkout(self.git, self.root)
+        for directory, aside in self._asides():
+            if aside.exists():  # a copy was in use when its gate was killed
+                remove_tree(directory)
+                aside.rename(directory)
+        if not checkout.is_known():
+            self._cache.record.unlink(missing_ok=True)
+        checkout.bring(self.slot.commit)
+        inherited = {name: value for name, value in cargo.environment({}).items() if name not in _ON_DEPENDENCIES}
+        acting = {name: value for name, value in cargo.environment({}).items() if name in _ON_DEPENDENCIES}
+        self._cache.prepare(Facts(
+            commit=self.slot.commit,
+            run=run,
+            gate=gate.name,
+            variables=_hash(gate.env),
+            common=_hash({name: value for name, value in gate.env.items() if name not in _FLAGS}),
+            toolchain=_hash({"rustc": toolchain.rustc, "cargo": toolchain.cargo}),
+            surroundings=_hash({**acting, "config": cargo.outer_config(self.slot.tree), "box": str(gate.sandbox)}),
+            inherited=_hash(inherited),
+            sandbox=gate.sandbox,
+            least=least,
+            strict=strict,
+        ))  # fmt: skip
+
+    def go_on(self) -> None:
+        """Prepare for another command of the same gate."""
+        self._cache.empty_scripts()
+
+    def leave(self) -> None:
+        """Record that the gate came to its end."""
+        self._cache.finish()
+
+    def written(self) -> tuple[str, ...]:
+        """Return the sources that the gate wrote to."""
+        return self.slot.checkout(self.git, self.root).written()
+
+    def directories(self) -> list[Path]:
+        """Return the directories that cargo writes to."""
+        return [self.slot.tree / path for path in targetdir.locations(self.slot.tree, self.root)]
+
+    @contextmanager
+    def private_copy(self) -> Iterator[None]:
+        """Let the code that runs meanwhile write to a copy of cargo's directories, which is removed afterwards."""
+        for directory, aside in self._asides():
+            if directory.is_dir():
+                directory.rename(aside)
+                _copy(aside, directory)
+        try:
+            yield
+        finally:
+            for directory, aside in self._asides():
+                remove_tree(directory)
+                if aside.exists():
+                    aside.rename(directory)
+
+    def _asides(self) -> Iterator[tuple[Path, Path]]:
+        for number, directory in enumerate(self.directories()):
+            yield directory, self.slot.tree.with_name(f"{self.slot.tree.name}.aside{number}")
+
+    @property
+    def _cache(self) -> BuildCache:
+        tree = self.slot.tree
+        return BuildCache(self.git, tree, self.root, tree.with_name(f"{tree.name}.cache.json"))
+
+
+def _copy(source: Path, to: Path) -> None:
+    """Copy a target directory without rustc's incremental files; blocks are shared where the file system can."""
+    private_directory(to)
+    profiles = set(targetdir.TargetDirectory(source).profiles())
+    for entry in source.iterdir():
+        if entry in profiles:
+            (to / entry.name).mkdir()
+            _copy_all([each for each in entry.iterdir() if each.name != "incremental"], to / entry.name)
+        else:
+            _copy_all([entry], to)
+
+
+def _copy_all(entries: list[Path], to: Path) -> None:
+    if entries:
+        argv = ["cp", "--archive", "--reflink=auto", "--target-directory", str(to), "--", *map(str, entries)]
+        proc.run(argv, cwd=to, env=proc.environment(), timeout=_COPY_SECONDS)
+
+
+def _hash(values: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(dict(values), sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
