@@ -32,7 +32,6 @@ def test_a_landing_where_output_is_ascii_and_the_environment_is_loud(landing: La
     text = path.read_text().replace('title = "Entry"', 'title = "Entrée"').replace('"origin"', '"up/stream"')
     path.write_text(text, encoding="utf-8")
     landing.clone.git("remote", "rename", "origin", "up/stream")
-    landing.clone.git("update-index", "--assume-unchanged", "stack.toml")
     book = landing.invoke("plan", "--pr", "519", "--markdown", PYTHONIOENCODING="ascii")
     assert "- + " in book.out, book.out + book.err
     ended = landing.invoke("rebase", "--pr", "519", **ASCII, **LOUD)
