@@ -63,7 +63,8 @@ def _stack_toml() -> str:
         "EntryTable": "[[entry]]", "PatternTable": '[[entry.check]], kind = "pattern"',
         "CommandTable": '[[entry.check]], kind = "command"', "TestTable": '[[entry.check]], kind = "test"',
         "ManualTable": '[[entry.check]], kind = "manual"', "GatesTable": "[gates]", "GateTable": "[gates.NAME]",
-        "LandTable": "[land]", "RebaseTable": "[rebase]", "PublishTable": "[publish]", "NoteTable": "[note]", "StackTable": "[[stack]]",
+        "LandTable": "[land]", "RebaseTable": "[rebase]",
+        "PublishTable": "[publish]", "NoteTable": "[note]", "StackTable": "[[stack]]",
     }  # fmt: skip
     missing = {name for name, model in schema["$defs"].items() if "properties" in model} - named.keys()
     if missing:
