@@ -391,8 +391,8 @@ class _Decision:
             return "merge base with trunk"
         found = self.found.get(fork)
         if found is not None and found.parent:
-            current = {head.oid for parent in self.evidence.parents for head in parent.heads if head.current}
-            text = "{} went on from there" if found.head in current else "the last commit of {}"
+            tips = {head.oid for parent in self.evidence.parents for head in parent.heads if head.current}
+            text = "{} went on from there" if found.head in tips else "the last commit of {}"
             return text.format(found.parent)
         return "below the first own commit"
 
