@@ -82,7 +82,7 @@ class LandingTask(Task[Body]):
         with telling(self.full_name, json_wanted=bool(kwargs.get("json")) or is_set("json")) as told:
             self._refuse_unknown_flags()
             given = self._given(kwargs)
-            told.given = self._typed(kwargs)
+            told.given = self._repeated(given, typed_yes=bool(kwargs.get("yes")))
             given.pop("json")
             told.yes = bool(given.pop("yes", False))
             told.dry_run = bool(given.pop("dry_run", False)) or (self.mutates and _invoke_is_dry(args[0]))
@@ -105,12 +105,17 @@ class LandingTask(Task[Body]):
             for name, value in values.items()
         }
 
-    def _typed(self, values: Mapping[str, Any]) -> dict[str, str | bool]:
-        """Return the flags that the command line gives another value than their default, without dashes."""
+    def _repeated(self, given: Mapping[str, Any], *, typed_yes: bool) -> dict[str, str | bool]:
+        """Return the flags that a suggested command repeats, without dashes.
+
+        Those from the environment are among them: a variable that make sets for one command is gone when a person
+        types the next one. An approval that only the environment gives is not: it is in force without being typed.
+        """
         parameters = self._signature.parameters
-        joined = {name: ",".join(value) if isinstance(value, list) else value for name, value in values.items()}
-        given = {_dashed(name): value for name, value in joined.items() if value != parameters[name].default}
-        return {name: value if value is True else str(value) for name, value in given.items()}
+        differing = {_dashed(name): value for name, value in given.items() if value != parameters[name].default}
+        if not typed_yes:
+            differing.pop("yes", None)
+        return {name: value if value is True else str(value) for name, value in differing.items()}
 
     def _refuse_unknown_flags(self) -> None:
         from trunkline.tasks.landing import task_names
