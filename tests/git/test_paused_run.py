@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from support.inprocess import ENTRIES, Desk, desk, refusal
+from support.inprocess import ENTRIES, Desk, desk, fail_at, refusal
 from support.repo import Repo
 from trunkline.adapters import journal
 from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineError
 from trunkline.domain.snapshot import PrState
-from trunkline.domain.step import Mark, Outcome, StepName
+from trunkline.domain.step import Mark, StepName
 from trunkline.engine import Performed
 from trunkline.workflows import openrun, restack
 from trunkline.workflows.proof import rebased_since
@@ -99,32 +98,24 @@ def test_restack_and_undo_refuse_while_a_run_is_paused(stack: Desk) -> None:
 def test_a_failed_step_does_not_hide_the_run_that_stopped(stack: Desk) -> None:
     """A run that failed half way is the open one, although a task that changes nothing failed after it."""
     stack.merge(1)
-    stack.clone.git("config", "core.hooksPath", str(_failing_hook(stack)))
+    stack.refuse_pushes()
     assert int(refusal(lambda: stack.rebase(2)).code) == 5
     failed = stack.newest().id
     assert refusal(lambda: stack.rebase(2, "ready")).what
     run = stack.open_run()
     assert run is not None
     assert run.id == failed
-    stack.clone.git("config", "--unset", "core.hooksPath")
+    stack.allow_pushes()
     done(stack.resume())
     assert stack.open_run() is None
-
-
-def _failing_hook(stack: Desk) -> Path:
-    hooks = stack.root / "hooks"
-    hooks.mkdir()
-    (hooks / "pre-push").write_text("#!/bin/sh\nexit 1\n")
-    (hooks / "pre-push").chmod(0o755)
-    return hooks
 
 
 def test_a_finished_run_of_the_same_branch_takes_a_failed_ones_place(stack: Desk) -> None:
     """Rebased again after a failure, to the end: nothing is open, and nothing old comes up."""
     stack.merge(1)
-    stack.clone.git("config", "core.hooksPath", str(_failing_hook(stack)))
+    stack.refuse_pushes()
     assert refusal(lambda: stack.rebase(2)).what
-    stack.clone.git("config", "--unset", "core.hooksPath")
+    stack.allow_pushes()
     done(stack.rebase(2))
     assert stack.open_run() is None
 
@@ -236,7 +227,7 @@ def test_skip_without_a_pause_refuses(stack: Desk) -> None:
     """A run that failed elsewhere has no commit to leave out; without an open run there is nothing to do."""
     assert stack.resume(skip=True) is None
     stack.merge(1)
-    stack.clone.git("config", "core.hooksPath", str(_failing_hook(stack)))
+    stack.refuse_pushes()
     assert refusal(lambda: stack.rebase(2)).what
     assert "did not stop at a commit" in refusal(lambda: stack.resume(skip=True)).what
 
@@ -648,7 +639,7 @@ def test_a_branch_that_is_gone_is_named_with_the_command_that_brings_it_back(pau
 def test_an_entry_merged_on_the_web_meanwhile_is_done(stack: Desk) -> None:
     """A rebase that stopped after its push, then the pull request is merged: continue ends the run."""
     stack.merge(1)
-    _fail_at("ready", stack, lambda: stack.rebase(2))
+    fail_at("ready", stack, lambda: stack.rebase(2))
     stack.merge(2)
     done(stack.resume())
     assert stack.open_run() is None
@@ -665,20 +656,6 @@ def test_a_restack_ends_although_an_entry_was_merged_meanwhile(stack: Desk) -> N
     done(stack.resume())
     assert stack.remote_tips()["one"] == one
     assert stack.open_run() is None
-
-
-def _fail_at(step: str, stack: Desk, do: Callable[[], object]) -> None:
-    """Let a run stop at one of its steps."""
-    from trunkline.workflows.rebase import _WITHIN, _Way  # noqa: PLC0415 -- patched here alone
-
-    def fails(*_: object) -> Outcome:
-        raise Refused("as the test wants", next_command="invoke continue")
-
-    name = StepName(step)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(_WITHIN, name, _Way(_WITHIN[name].plan, fails))
-        assert refusal(do).what == "as the test wants"
-    assert stack.open_run() is not None
 
 
 def test_a_whole_stack_that_is_merged_leaves_nothing_to_do(stack: Desk) -> None:
@@ -703,7 +680,7 @@ def test_a_whole_stack_that_is_merged_leaves_nothing_to_do(stack: Desk) -> None:
 def test_a_branch_amended_after_a_failed_step_is_the_new_head(stack: Desk) -> None:
     """Stopped after the replay, amended by the user, continued: it is verified again and pushed."""
     stack.merge(1)
-    _fail_at("push", stack, lambda: stack.rebase(2))
+    fail_at("push", stack, lambda: stack.rebase(2))
     stack.clone.git("switch", "--quiet", "two")
     (stack.clone.path / "two-more.txt").write_text("better\n")
     stack.clone.git("commit", "--quiet", "--all", "--amend", "--no-edit")
@@ -717,10 +694,10 @@ def test_a_branch_amended_after_a_failed_step_is_the_new_head(stack: Desk) -> No
 def test_an_amended_branch_passes_its_steps_again(stack: Desk) -> None:
     """Steps that were done before the amend are done again, also by a later continue; the replay is not."""
     stack.merge(1)
-    _fail_at("ready", stack, lambda: stack.rebase(2))
+    fail_at("ready", stack, lambda: stack.rebase(2))
     stack.clone.git("switch", "--quiet", "two")
     stack.clone.git("commit", "--quiet", "--amend", "--message=said better")
-    _fail_at("push", stack, stack.resume)
+    fail_at("push", stack, stack.resume)
     done(stack.resume())
     assert stack.remote_tips()["two"] == stack.tips()["two"]
     kinds = [(record.kind, record.step) for record in stack.newest().records if record.kind == "done"]
@@ -731,7 +708,7 @@ def test_a_branch_that_was_put_back_is_not_pushed(stack: Desk) -> None:
     """The user moved it back to where it was: continue refuses, and the printed command rebases it anew."""
     stack.merge(1)
     before = stack.tips()["two"]
-    _fail_at("push", stack, lambda: stack.rebase(2))
+    fail_at("push", stack, lambda: stack.rebase(2))
     stack.clone.git("branch", "--quiet", "--force", "two", before)
     error = refusal(stack.resume)
     assert (int(error.code), error.next_commands) == (5, ("invoke rebase --pr 2", "invoke abort"))
@@ -739,3 +716,46 @@ def test_a_branch_that_was_put_back_is_not_pushed(stack: Desk) -> None:
     done(stack.rebase(2))
     assert stack.hub.bare.subjects("main..two") == ["two 1", "two 2"]
     assert stack.open_run() is None
+
+
+# -- closed, and moved since --------------------------------------------------------------------------------------
+
+
+def test_a_pull_request_that_was_closed_meanwhile_is_not_pushed(stack: Desk) -> None:
+    """Replayed, then closed on the web: a push could keep it from ever being opened again."""
+    stack.merge(1)
+    before = stack.remote_tips()
+    fail_at("push", stack, lambda: stack.rebase(2))
+    stack.hub.pulls[2].state = PrState.CLOSED
+    error = refusal(stack.resume)
+    assert (int(error.code), error.next_commands[0]) == (5, "invoke rescue --pr 2")
+    assert "#2 is closed" in error.what
+    assert stack.remote_tips() == before
+
+
+@pytest.mark.parametrize("where", ["here", "on the remote"])
+def test_undo_of_what_moved_since_changes_nothing(stack: Desk, where: str) -> None:
+    """One branch of three has a commit more by now: it is named, and none of the three goes back, here or there."""
+    stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
+    done(stack.restack())
+    if where == "here":
+        _commits_on("one")(stack)
+    else:
+        stack.push_commit("one", "a bot's fix", {"bot.txt": "b\n"})
+    tips, remote = stack.tips(), stack.remote_tips()
+    error = refusal(stack.undo)
+    assert (int(error.code), "one" in error.why) == (5, True)
+    assert (stack.tips(), stack.remote_tips()) == (tips, remote)
+
+
+def test_abort_keeps_what_the_remote_had_where_it_differed(stack: Desk) -> None:
+    """Amended here before the run, pushed by it, pushed over by a bot: what the remote had before has a backup."""
+    stack.clone.git("switch", "--quiet", "three")
+    stack.clone.git("commit", "--quiet", "--amend", "--message=said better")
+    stack.clone.git("switch", "--quiet", "main")
+    stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
+    before = stack.remote_tips()["three"]
+    _stop_after_push(stack)
+    stack.push_commit("three", "a bot's fix", {"bot.txt": "b\n"})
+    assert stack.abort() is not None
+    assert before in {tip for ref, tip in stack.clone.refs().items() if ref.startswith("refs/trunkline/backup/")}

@@ -205,6 +205,18 @@ class Desk:
         """Return the context of a task of one entry."""
         return open_context(str(pr), stack="", options=Options(skip=skip), tell=self.quiet, cwd=self.clone.path)
 
+    def refuse_pushes(self) -> None:
+        """Let a pre-push hook of the user's refuse every push."""
+        hook = self.root / "hooks/pre-push"
+        hook.parent.mkdir()
+        hook.write_text("#!/bin/sh\nexit 1\n")
+        hook.chmod(0o755)
+        self.clone.git("config", "core.hooksPath", str(hook.parent))
+
+    def allow_pushes(self) -> None:
+        """Take that hook away."""
+        self.clone.git("config", "--unset", "core.hooksPath")
+
     # -- what others do -----------------------------------------------------------------------------------------
 
     def trunk_commits(self, message: str, files: dict[str, str | None]) -> Oid:
@@ -357,4 +369,18 @@ def refusal(do: Callable[[], object]) -> TrunklineError:
     return done.error
 
 
-__all__ = ["ENTRIES", "NO_CARGO", "Desk", "Hub", "Pull", "Quiet", "Refused", "desk", "refusal"]
+def fail_at(step: str, stack: Desk, do: Callable[[], object]) -> None:
+    """Let a run stop at one of its steps."""
+    from trunkline.workflows.rebase import _WITHIN, _Way  # noqa: PLC0415 -- patched here alone
+
+    def fails(*_: object) -> Outcome:
+        raise Refused("as the test wants", next_command="invoke continue")
+
+    name = StepName(step)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_WITHIN, name, _Way(_WITHIN[name].plan, fails))
+        assert refusal(do).what == "as the test wants"
+    assert stack.open_run() is not None
+
+
+__all__ = ["ENTRIES", "NO_CARGO", "Desk", "Hub", "Pull", "Quiet", "Refused", "desk", "fail_at", "refusal"]

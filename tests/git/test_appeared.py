@@ -1,0 +1,81 @@
+"""Commits pushed by others while a run is paused or has failed: nothing is built of them before a person says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.inprocess import Desk, desk, fail_at, refusal
+from trunkline.domain.errors import TrunklineError
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Return a stack of three entries, cloned, with local branches."""
+    with desk(monkeypatch) as made:
+        yield made
+
+
+def assert_asks(error: TrunklineError, branch: str, tip: str) -> None:
+    """The error names who pushed what, and the commands that take it in or go back."""
+    assert int(error.code) == 3, error
+    assert f"{branch}: 1 commit pushed to origin since this run began" in error.what
+    assert 'Mallory: "sneaky"' in error.why
+    assert error.next_commands == (f"invoke continue --include {tip[:12]}", "invoke abort")
+
+
+def announced(stack: Desk, branch: str) -> list[object]:
+    """Return the moves of a branch that the open run has announced."""
+    run = stack.open_run()
+    assert run is not None
+    return [
+        each.data for each in run.records if each.kind == "intent" and each.data.get("ref") == f"refs/heads/{branch}"
+    ]
+
+
+def test_it_is_asked_before_it_is_replayed(stack: Desk) -> None:
+    """Pushed to an entry above the one that paused: its branch here stays as it was, no replay of it is announced."""
+    stack.conflict(2)
+    assert int(refusal(stack.restack).code) == 3
+    before = stack.tips()["three"]
+    tip = stack.push_commit("three", "sneaky", {"sneaky.txt": "s\n"})
+    stack.resolve()
+    assert_asks(refusal(stack.resume), "three", tip)
+    assert stack.tips()["three"] == before
+    assert announced(stack, "three") == []
+    assert stack.abort() is not None
+    assert stack.hub.tip("three") == tip
+
+
+def test_it_is_asked_before_it_is_a_branch_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A branch that is not here yet is not created from what was pushed since the run began."""
+    with desk(monkeypatch, branches=False) as stack:
+        stack.conflict(2)
+        assert int(refusal(stack.restack).code) == 3
+        tip = stack.push_commit("three", "sneaky", {"sneaky.txt": "s\n"})
+        stack.resolve()
+        assert_asks(refusal(stack.resume), "three", tip)
+        assert "three" not in stack.tips()
+        assert announced(stack, "three") == []
+
+
+def test_it_is_asked_before_the_push_of_one_entry(stack: Desk) -> None:
+    """Replayed and verified, not pushed yet: what came meanwhile is a question, not a lost lease."""
+    stack.merge(1)
+    fail_at("push", stack, lambda: stack.rebase(2))
+    tip = stack.push_commit("two", "sneaky", {"sneaky.txt": "s\n"})
+    assert_asks(refusal(stack.resume), "two", tip)
+    assert stack.hub.tip("two") == tip
+
+
+def test_it_is_asked_before_the_push_of_a_stack(stack: Desk) -> None:
+    """All replayed, none pushed: one branch that got a commit meanwhile keeps every other from being pushed."""
+    stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
+    before = stack.remote_tips()
+    stack.refuse_pushes()
+    assert int(refusal(stack.restack).code) == 5
+    tip = stack.push_commit("three", "sneaky", {"sneaky.txt": "s\n"})
+    stack.allow_pushes()
+    assert_asks(refusal(stack.resume), "three", tip)
+    assert stack.remote_tips() == {**before, "three": tip}
