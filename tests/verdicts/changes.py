@@ -28,14 +28,14 @@ class Change:
         edits: the changes to the world.
         gates: the gates whose verdicts are compared.
         relock: the lock file follows the manifests.
-        sample: it is part of the sample that CI runs.
+        sample: the gates that CI compares; (): it is no part of that sample.
     """
 
     name: str
     edits: tuple[Edit, ...]
     gates: tuple[str, ...]
     relock: bool = False
-    sample: bool = False
+    sample: tuple[str, ...] = ()
 
 
 def put(path: str, text: str, mode: str = "100644") -> Edit:
@@ -147,7 +147,12 @@ _SOURCES = (
     Change("a type error in a library", (sub("crates/base/src/shapes.rs", "    n\n", '    "n"\n'),), CODE + LINT),
     Change("a type error in a binary", (add("crates/app/src/main.rs", "fn broken() -> u32 {}\n"),), CODE + OLD),
     Change("a warning in a library", (add(_LIB, "fn unused() {}\n"),), (*CODE, *LINT, *OLD)),
-    Change("a lint of clippy", (sub("crates/base/src/shapes.rs", "    n\n", "    return n;\n"),), LINT, sample=True),
+    Change(
+        "a lint of clippy",
+        (sub("crates/base/src/shapes.rs", "    n\n", "    return n;\n"),),
+        LINT,
+        sample=("clippy",),
+    ),
     Change(
         "a lint of clippy in a test",
         (add("crates/base/tests/whole.rs", "#[test]\nfn bad() {\n    let x = 5;\n    assert!(x == x);\n}\n"),),
@@ -199,7 +204,7 @@ _SOURCES = (
         "a documentation test in the readme fails",
         (sub("crates/base/README.md", "1, 2)", "1, 3)"),),
         WHOLE,
-        sample=True,
+        sample=("whole",),
     ),
     Change(
         "a unit test is gone with what it tests",
@@ -236,7 +241,7 @@ _SOURCES = (
         "nested/mod.rs beside nested.rs",
         (put("crates/base/src/nested/mod.rs", "pub fn one() -> u32 {\n    1\n}\n"),),
         (*CODE, *LINT, *FMT),
-        sample=True,
+        sample=("build", "fmt"),
     ),
     Change(
         "a module file renamed in case only", (move("crates/base/src/shapes.rs", "crates/base/src/Shapes.rs"),), CODE
@@ -309,7 +314,7 @@ _RUN_TIME = (
     Change("a file that a test reads", (put("crates/base/data/runtime.txt", "other\n"),), ("test",)),
     Change("a file that a test reads is gone", (gone("crates/base/data/runtime.txt"),), ("test",)),
     Change("a file that a test does not want", (put("crates/base/data/unwelcome.txt", ""),), ("test",)),
-    Change("the target of a link", (link("crates/base/data/link.txt", "table.txt"),), ("test",), sample=True),
+    Change("the target of a link", (link("crates/base/data/link.txt", "table.txt"),), ("test",), sample=("test",)),
     Change("a link becomes a file", (put("crates/base/data/link.txt", "runtime\n"),), ("test",)),
     Change("a file becomes a link", (link("crates/base/data/table.txt", "runtime.txt"),), CODE),
     Change("the included text through a link", (link("crates/base/data/table.txt", "lines.txt"),), CODE),
@@ -324,13 +329,13 @@ _RUN_TIME = (
         (gone("crates/base/data/runtime.txt"), put("crates/base/data/runtime.txt/x", "x\n")),
         ("test",),
     ),
-    Change("a program loses its bit", (mode("crates/base/data/tool.sh", "100644"),), ("test",), sample=True),
+    Change("a program loses its bit", (mode("crates/base/data/tool.sh", "100644"),), ("test",), sample=("test",)),
     Change("a source becomes a program", (mode("crates/base/src/shapes.rs", "100755"),), CODE),
     Change(
         "line ends of a file that a test reads",
         (put(".gitattributes", "*.txt text eol=crlf\n"),),
         ("test",),
-        sample=True,
+        sample=("test",),
     ),
     Change(
         "line ends of sources",
@@ -352,7 +357,7 @@ _RUN_TIME = (
         "a text attribute over CRLF bytes",
         (put("notes.md", "one\r\ntwo\r\n"), put(".gitattributes", "*.md text\n")),
         ("build", "fmt"),
-        sample=True,
+        sample=("build", "fmt"),
     ),
     Change(
         "an ident attribute",
@@ -428,11 +433,11 @@ _RUN_TIME = (
         ),
         WHOLE,
     ),
-    Change("a test fails", (sub(_LIB, "super::total(2), 3", "super::total(2), 4"),), ("test",), sample=True),
+    Change("a test fails", (sub(_LIB, "super::total(2), 3", "super::total(2), 4"),), ("test",), sample=("test",)),
     Change("a test is ignored", (sub(_LIB, "    fn times()", "    #[ignore]\n    fn times()"),), ("test",)),
 )
 _SCRIPTS = (
-    Change("a file that a build script reads undeclared", (put("schema/schema.txt", "8\n"),), CODE, sample=True),
+    Change("a file that a build script reads undeclared", (put("schema/schema.txt", "8\n"),), CODE, sample=("test",)),
     Change("a file that a build script reads undeclared is gone", (gone("schema"),), CODE + OLD),
     Change(
         "a file that a build script reads undeclared is wrong", (put("schema/schema.txt", "x\n"),), (*CODE, *LINT)
@@ -443,18 +448,20 @@ _SCRIPTS = (
         (gone("crates/dec/inputs/value.txt"), put("crates/dec/inputs/other.txt", "1\n")),
         CODE,
     ),
-    Change("a new file in a declared directory", (put("crates/dec/inputs/other.txt", "1\n"),), CODE, sample=True),
+    Change(
+        "a new file in a declared directory", (put("crates/dec/inputs/other.txt", "1\n"),), CODE, sample=("build",)
+    ),
     Change(
         "a source that a build script reads",
         (add("crates/dec/src/lib.rs", "// FORBIDDEN\n"),),
         (*CODE, *LINT),
-        sample=True,
+        sample=("build",),
     ),
     Change(
         "a build script does not write what is included",
         (sub("crates/gen/build.rs", 'format!("{out}/generated.rs")', 'format!("{out}/other.rs")'),),
         (*CODE, *LINT, *DOC),
-        sample=True,
+        sample=("build",),
     ),
     Change("a build script is gone whose output is included", (gone("crates/gen/build.rs"),), (*CODE, *LINT)),
     Change(
@@ -587,7 +594,7 @@ _SCRIPTS = (
             ),
         ),
         ALL,
-        sample=True,
+        sample=("build",),
     ),
     Change(
         "a build script looks for cargo's directory in the tree",
@@ -632,11 +639,11 @@ _SCRIPTS = (
             ),
         ),
         ("build", "test"),
-        sample=True,
+        sample=("build",),
     ),
 )
 _MACROS = (
-    Change("a file that a macro reads", (put("crates/app/spec.txt", "4\n"),), CODE, sample=True),
+    Change("a file that a macro reads", (put("crates/app/spec.txt", "4\n"),), CODE, sample=("test",)),
     Change("a file that a macro reads is gone", (gone("crates/app/spec.txt"),), (*CODE, *LINT, *DOC)),
     Change("a file that a macro reads is wrong", (put("crates/app/spec.txt", "x\n"),), (*CODE, *OLD)),
     Change("a macro's code", (sub("crates/mac/src/lib.rs", "text.trim()", '"9"'),), CODE),
@@ -685,7 +692,7 @@ _MANIFESTS = (
         "rust-version above the toolchain",
         (_root(f'rust-version = "{MSRV}"', 'rust-version = "1.999"'),),
         (*CODE, *LINT, *DOC, *OLD),
-        sample=True,
+        sample=("msrv",),
     ),
     Change(
         "rust-version below what the code needs, as clippy sees it",
@@ -769,7 +776,7 @@ _MANIFESTS = (
         (sub("crates/base/Cargo.toml", 'version = "0.1.0"', 'version = "0.2.0"'),),
         CODE,
         relock=True,
-        sample=True,
+        sample=("test",),
     ),
     Change("the lock file is gone", (gone("Cargo.lock"),), (*CODE, *DOC)),
     Change(
@@ -818,7 +825,9 @@ _MANIFESTS = (
         ("build", "test"),
         relock=True,
     ),
-    Change("the excluded package breaks", (sub("shared/src/lib.rs", "    0\n", '    "0"\n'),), CODE, sample=True),
+    Change(
+        "the excluded package breaks", (sub("shared/src/lib.rs", "    0\n", '    "0"\n'),), CODE, sample=("build",)
+    ),
     Change("the excluded package's value", (sub("shared/src/lib.rs", "    0\n", "    1\n"),), CODE),
     Change(
         "a package with a name of its own",
@@ -962,7 +971,7 @@ _MANIFESTS = (
     ),
 )
 _CONFIGURATION = (
-    Change("clippy.toml", (put("clippy.toml", "too-many-arguments-threshold = 3\n"),), LINT, sample=True),
+    Change("clippy.toml", (put("clippy.toml", "too-many-arguments-threshold = 3\n"),), LINT, sample=("clippy",)),
     Change(
         "clippy.toml of one package", (put("crates/base/clippy.toml", "too-many-arguments-threshold = 3\n"),), LINT
     ),
@@ -974,7 +983,7 @@ _CONFIGURATION = (
         LINT,
     ),
     Change("clippy.toml's rust-version", (put("clippy.toml", 'msrv = "1.30.0"\n'),), LINT),
-    Change("rustfmt.toml", (put("rustfmt.toml", "tab_spaces = 2\n"),), FMT, sample=True),
+    Change("rustfmt.toml", (put("rustfmt.toml", "tab_spaces = 2\n"),), FMT, sample=("fmt",)),
     Change("rustfmt.toml of one package", (put("crates/base/rustfmt.toml", "tab_spaces = 2\n"),), FMT),
     Change(".rustfmt.toml", (put(".rustfmt.toml", "max_width = 40\n"),), FMT),
     Change("rustfmt.toml is wrong", (put("rustfmt.toml", "no_such_setting = 2\n"),), FMT),
@@ -986,7 +995,9 @@ _CONFIGURATION = (
         ),
         ("clippy", "msrv", "whole"),
     ),
-    Change("[env] of the tree", (put(".cargo/config.toml", '[env]\nEXTRA = "set"\n'),), (*CODE, *LINT), sample=True),
+    Change(
+        "[env] of the tree", (put(".cargo/config.toml", '[env]\nEXTRA = "set"\n'),), (*CODE, *LINT), sample=("test",)
+    ),
     Change(
         "[env] of one package's directory", (put("crates/base/.cargo/config.toml", '[env]\nEXTRA = "set"\n'),), CODE
     ),
@@ -1009,7 +1020,7 @@ _CONFIGURATION = (
         "a build directory of the tree's own",
         (put(".cargo/config.toml", '[build]\nbuild-dir = "build.ignored"\n'),),
         ("build", "test", "fmt"),
-        sample=True,
+        sample=("build",),
     ),
     Change("a target of its own", (put(".cargo/config.toml", '[build]\ntarget = "HOST"\n'),), ("build", "test")),
     Change(
@@ -1046,7 +1057,7 @@ _CONFIGURATION = (
     Change("a toolchain in the old form", (put("rust-toolchain", f"{MSRV}\n"),), ("build", "fmt")),
 )
 _SURROUNDINGS = (
-    Change("a variable of the gates", (env("EXTRA", "set"),), CODE, sample=True),
+    Change("a variable of the gates", (env("EXTRA", "set"),), CODE, sample=("test",)),
     Change(
         "a declared variable of the gates",
         (
@@ -1082,7 +1093,7 @@ _SURROUNDINGS = (
             ),
         ),
         ("test",),
-        sample=True,
+        sample=("test",),
     ),
     Change(
         "a backtrace names files",
@@ -1113,7 +1124,10 @@ _SURROUNDINGS = (
                 '#[test]\nfn nested() {\n    let top = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixture");\n    let done = std::process::Command::new(env!("CARGO")).arg("build").current_dir(top).status().unwrap();\n    assert!(done.success());\n    assert!(std::path::Path::new(top).join("target/debug").is_dir());\n}\n',
             ),
             put("fixture/Cargo.toml", _manifest("fixture", "\n[workspace]\n")),
-            put("fixture/Cargo.lock", 'version = 4\n\n[[package]]\nname = "fixture"\nversion = "0.1.0"\n'),
+            put(
+                "fixture/Cargo.lock",
+                '# This file is automatically @generated by Cargo.\n# It is not intended for manual editing.\nversion = 4\n\n[[package]]\nname = "fixture"\nversion = "0.1.0"\n',
+            ),
             put("fixture/src/main.rs", "fn main() {}\n"),
         ),
         WHOLE,

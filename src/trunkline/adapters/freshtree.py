@@ -176,14 +176,18 @@ class FreshTree:
         umask = _umask()
         _normalise(self.path, self._kept_paths(), instant, (0o666 & ~umask, 0o777 & ~umask))
         # Their times are in git's index; exit code 1: git calls some modified, which is judged elsewhere.
-        self.git.at(self.path).query("update-index", "-q", "--refresh", ok=(0, 1))
+        self.git.at(self.path).query("update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
 
     def _reported(self) -> list[str]:
-        """Return the paths that git reports as modified or new."""
+        """Return the paths that git reports as modified or new.
+
+        Submodules are left alone: code of the tree could have written their settings, which name programs to run.
+        """
         excluded = [f":(top,exclude,literal){path}" for path in self.outputs()]
         output = self.git.at(self.path).query(
-            "status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames", "--", ":(top)", *excluded
-        )
+            "status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames", "--ignore-submodules=all",
+            "--", ":(top)", *excluded,
+        )  # fmt: skip
         paths = [entry[3:] for entry in output.text.split("\0") if entry]
         return [path for path in paths if not (self.path / path / _CACHE_TAG).is_file()]
 

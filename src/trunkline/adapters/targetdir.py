@@ -193,10 +193,9 @@ class TargetDirectory:
         for profile in self.profiles():
             remove_tree(profile / "incremental")
 
-    def is_understood(self) -> bool:
-        """Say whether what is in it is laid out as this module expects; an empty directory is."""
-        inside = set(_listed(self.path)) - _OF_TARGET
-        return not inside or bool(self.profiles())
+    def is_empty(self) -> bool:
+        """Say whether nothing was built in it."""
+        return not set(_listed(self.path)) - _OF_TARGET
 
     def newest(self) -> int:
         """Return the latest time of modification of what cargo compares, in nanoseconds; 0: there is nothing."""
@@ -205,6 +204,14 @@ class TargetDirectory:
             for folder in (profile / ".fingerprint", profile / "build", profile / "deps"):
                 times += _times(folder, 1 if folder.name == "deps" else 2)
         return max(times)
+
+
+def are_understood(directories: Collection[TargetDirectory]) -> bool:
+    """Say whether what is in the directories of one work tree is laid out as this module expects.
+
+    Where a build directory is set, the target directory has programs only.
+    """
+    return all(each.is_empty() for each in directories) or any(each.profiles() for each in directories)
 
 
 def _times(folder: Path, depth: int) -> Iterator[int]:

@@ -102,6 +102,7 @@ class GateOutcome:
         sources: the file beside the receipts that says what the gate read of its tree, or "": not known.
         on_base: of a failure: what the same gate comes to on what the entry sits on, or "": not known.
         inherited: it fails there for the same cause.
+        left: command lines of processes that the gate left running; they were ended.
     """
 
     gate: str
@@ -128,6 +129,7 @@ class GateOutcome:
     sources: str = ""
     on_base: str = ""
     inherited: bool = False
+    left: tuple[str, ...] = ()
 
     @classmethod
     def unavailable(cls, gate: str, cure: str) -> GateOutcome:
@@ -165,7 +167,7 @@ class GateOutcome:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {**self.__dict__, "verdict": self.verdict.value}
+        return {**self.__dict__, "verdict": self.verdict.value, "left": list(self.left)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> GateOutcome:
@@ -175,7 +177,8 @@ class GateOutcome:
             ValueError: it is something else.
         """
         try:
-            return cls(**{**values, "verdict": Verdict(values["verdict"])})
+            left = tuple(str(each) for each in values.get("left", ()))
+            return cls(**{**values, "verdict": Verdict(values["verdict"]), "left": left})
         except (KeyError, TypeError) as error:
             raise ValueError(f"no gate outcome: {error}") from error
 

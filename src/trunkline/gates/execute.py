@@ -275,7 +275,7 @@ def _judged(gate: Gate, attempt: _Attempt, receipt: Receipt, cause: Cause | None
     outcome = GateOutcome(
         gate.name, Verdict.PASSED, receipt.seconds, gate.typed, receipt.toolchain.name, sandbox=receipt.sandbox,
         summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds, tests=receipt.tests,
-        sources=receipt.sources, attempts=receipt.attempts,
+        sources=receipt.sources, attempts=receipt.attempts, left=attempt.done.left,
     )  # fmt: skip
     if attempt.done.timed_out:
         why = diagnosis.overdue(attempt.output.last, gate.timeout)
@@ -323,17 +323,18 @@ def _done(ground: Ground, gate: Gate, log: Path, env: Mapping[str, str], job: To
     """
     log.unlink(missing_ok=True)
     compiling, spent = cargo.compiling(gate.argv), 0.0
+    left_before: tuple[str, ...] = ()
     if compiling:
         done, output = _command(ground, gate, compiling, log, env, job, gate.timeout)
         if done.returncode or done.timed_out:
             return done, output
-        spent = done.seconds
+        spent, left_before = done.seconds, done.left
         ground.workplace.go_on()
     exposed = gate.sandbox and not cargo.only_compiles(gate.argv)
     with ground.workplace.private_copy() if exposed else contextlib.nullcontext():
         left = max(gate.timeout - spent, 0.0)
         done, output = _command(ground, gate, gate.argv, log, env, None if compiling else job, left)
-    return replace(done, seconds=spent + done.seconds), output
+    return replace(done, seconds=spent + done.seconds, left=(*left_before, *done.left)), output
 
 
 def _command(

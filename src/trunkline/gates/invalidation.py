@@ -172,7 +172,7 @@ class BuildCache:
         """Return how much is made anew, and otherwise the sources whose contents changed."""
         first = state is None or state.run != facts.run
         reset = facts.least if first else Reset.SOME
-        if reset is Reset.ALL or state is None or not all(each.is_understood() for each in self._directories()):
+        if reset is Reset.ALL or state is None or not targetdir.are_understood(self._directories()):
             return Reset.ALL, frozenset()
         if (
             (state.surroundings, state.common) != (facts.surroundings, facts.common)

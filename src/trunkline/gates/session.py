@@ -23,6 +23,7 @@ from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.gates import invalidation
 from trunkline.gates.execute import Ground, execute
 from trunkline.gates.request import HEAD_VARIABLE, OUTCOMES_VARIABLE, Request
+from trunkline.kernel import orphans
 from trunkline.kernel.files import replace_bytes
 
 _PR_SET_PDEATHSIG = 1  # prctl(2), linux/prctl.h
@@ -127,6 +128,7 @@ def _end_with_parent(head: int) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+    orphans.adopt()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     elif sys.platform == "darwin":

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from trunkline.domain.errors import OutsideFailed, UsageError
-from trunkline.kernel import signals
+from trunkline.kernel import orphans, signals
 
 GRACE_SECONDS = 3.0
 """How long a child that was asked to end may take before it is killed."""
@@ -39,16 +39,45 @@ def end_group(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGT
     child.wait()
 
 
-def end_orphans(child: subprocess.Popen[bytes]) -> None:
-    """Wait for a child's end, and kill what is left of its group: it may have died before what it started."""
+def end_orphans(child: subprocess.Popen[bytes]) -> tuple[str, ...]:
+    """Wait for a child's end and end what it left running; return the command lines of that."""
     if sys.platform == "linux":
+        leader: int | None = None
         with contextlib.suppress(ChildProcessError):  # a timeout reaped it, and has ended its group
             # Not reaped yet, its number is still its group's and cannot be anybody else's.
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+            leader = child.pid
+        left = orphans.end_orphans(leader)
+        if leader is not None:
             signal_group(child, signal.SIGKILL)
-    else:  # Python has waitid(2) on macOS since 3.13 only
+        return left
+    else:  # noqa: RET505 -- mypy knows platforms. Python has waitid(2) on macOS since 3.13 only
         child.wait()
         signal_group(child, signal.SIGKILL)
+        return ()
+
+
+@contextlib.contextmanager
+def end_of(child: subprocess.Popen[bytes]) -> Iterator[int]:
+    """Yield a descriptor that can be read from once a child has ended; the child stays to be waited for."""
+    if sys.platform == "linux":
+        handle = os.pidfd_open(child.pid)
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+    else:
+        reading, writing = os.pipe()
+
+        def watch() -> None:
+            child.wait()
+            os.close(writing)
+
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            yield reading
+        finally:
+            os.close(reading)
 
 
 def signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -79,6 +108,7 @@ def begun(
     with contextlib.ExitStack() as guards:
         with undisturbed():
             child = start(argv, cwd=cwd, env=env, **streams)
+            orphans.ours(child.pid)
             if leashed:
                 guards.enter_context(leash(child))
             guards.enter_context(ending(child, stop))
@@ -129,6 +159,7 @@ def leash(child: subprocess.Popen[bytes]) -> Iterator[None]:
         ["/bin/sh", "-c", 'read -r _ || kill -s KILL -- "-$1"', "leash", str(child.pid)],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
+    orphans.ours(watch.pid)
     try:
         yield
     finally:

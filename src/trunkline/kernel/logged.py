@@ -26,6 +26,10 @@ class Stream(enum.IntEnum):
     STDERR = 2
 
 
+_END = 0  # beside the streams: the program's end
+_CHUNK = 65536
+_REST = 1 << 20  # more than a pipe holds (pipe(7))
+
 Sort = Callable[[Stream, bytes], bytes]
 """Reads one line of a stream and returns what the log gets in its place; b"": nothing."""
 
@@ -120,13 +124,14 @@ class Logged:
                     self.child.stdin.write(stdin)
                     self.child.stdin.close()
             self._read(on_line, sort)
-            children.end_orphans(self.child)
+            left = children.end_orphans(self.child)
             self.child.wait()
         finally:
             timer.cancel()
         return Completed(
             self.argv, self.child.returncode, b"", b"", time.monotonic() - self.started,
             timed_out=timed_out.is_set(), cpu_seconds=_cpu_of_children() - self.cpu_before,
+            left=left,
         )  # fmt: skip
 
     def _read(self, on_line: Callable[[bytes], None] | None, sort: Sort | None) -> None:
@@ -138,20 +143,42 @@ class Logged:
                     on_line(kept)
 
     def _lines(self) -> Iterator[tuple[Stream, bytes]]:
-        """Yield the lines of both streams as they come; the last of a stream may lack its newline."""
+        """Yield the lines of both streams as they come; the last of a stream may lack its newline.
+
+        They end with the program. What it started may live on with the streams open: nobody waits for that.
+        """
         pipes = {Stream.STDOUT: self.child.stdout, Stream.STDERR: self.child.stderr}
         begun: dict[Stream, list[bytes]] = {stream: [] for stream in pipes}  # parts of a line: copied once
-        with selectors.DefaultSelector() as selector:
-            for stream, pipe in pipes.items():
-                if pipe is not None:
-                    selector.register(pipe, selectors.EVENT_READ, stream)
-            while selector.get_map():
-                # Of two that wait, stderr first: cargo says there what it runs before that prints anything.
+        with selectors.DefaultSelector() as selector, children.end_of(self.child) as end:
+            selector.register(end, selectors.EVENT_READ, _END)
+            still_open = {stream: pipe for stream, pipe in pipes.items() if pipe is not None}
+            for stream, pipe in still_open.items():
+                os.set_blocking(pipe.fileno(), False)
+                selector.register(pipe, selectors.EVENT_READ, stream)
+            ended = False
+            while still_open and not ended:
+                # Of two that wait, stderr first: cargo says there what it runs before that prints anything. The end
+                # comes last: what was printed before it is read.
                 for key, _ in sorted(selector.select(), key=lambda ready: -ready[0].data):
-                    chunk = os.read(key.fd, 65536)
+                    if key.data == _END:
+                        ended = True
+                        continue
+                    chunk = os.read(key.fd, _CHUNK)
                     yield from ((key.data, line) for line in _whole_lines(begun[key.data], chunk))
                     if not chunk:
-                        selector.unregister(key.fileobj)
+                        selector.unregister(still_open.pop(key.data))
+            for stream, pipe in sorted(still_open.items(), reverse=True):
+                rest = _whole_lines(begun[stream], _waiting(pipe.fileno()))
+                yield from ((stream, line) for line in (*rest, *_whole_lines(begun[stream], b"")))
+
+
+def _waiting(handle: int) -> bytes:
+    """Return what waits in a pipe; who still writes to it is not waited for."""
+    found = b""
+    with contextlib.suppress(BlockingIOError):
+        while len(found) < _REST and (chunk := os.read(handle, _CHUNK)):
+            found += chunk
+    return found
 
 
 def _whole_lines(begun: list[bytes], chunk: bytes) -> Iterator[bytes]:

@@ -40,6 +40,7 @@ class Completed:
         timed_out: it was ended by us because its time was up.
         cpu_seconds: CPU time of it and its descendants, where its output went to a log file; of whatever else of
             ours ended meanwhile too.
+        left: command lines of what it left running, where its output went to a log file; that was ended.
     """
 
     argv: tuple[str, ...]
@@ -49,6 +50,7 @@ class Completed:
     seconds: float
     timed_out: bool = False
     cpu_seconds: float = 0.0
+    left: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

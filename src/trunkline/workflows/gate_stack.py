@@ -148,6 +148,8 @@ class Watch:
         why = outcome.diagnosis or outcome.cure if first == outcome.gate else f"for the same cause as {first}"
         why = f": {why}" if outcome.verdict is not Verdict.PASSED else ""
         self._tell.progress(f"{self._whose}{outcome.gate:7} {outcome.words} ({how}){why}")
+        for name in outcome.left:
+            self._tell.progress(f"{self._whose}{outcome.gate:7} left a process running, which was ended: {name}")
 
 
 def names(stack: Stack) -> tuple[str, ...]:

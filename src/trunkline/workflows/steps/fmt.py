@@ -66,7 +66,8 @@ def _formatted(context: Context, slot: worktrees.Slot, root: str, tip: Oid) -> t
     tree_git = context.git.at(slot.tree)
     # Submodules are left alone: code of the tree could have written their settings, which name programs to run.
     changed = tree_git.query("diff-files", "-z", "--name-only", "--ignore-submodules=all").text.split("\0")
-    files = tuple(path for path in changed if path.endswith(".rs"))
+    written = frozenset(worktrees.leftovers(context.git, slot))  # git calls others changed that nobody wrote to
+    files = tuple(path for path in changed if path.endswith(".rs") and path in written)
     if not files:
         return None
     tree_git.query("add", "--", *files)

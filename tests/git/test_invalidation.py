@@ -1,0 +1,328 @@
+"""What of a target directory stays when another tree is gated, rule by rule; cargo's files are made by hand."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from support.repo import Repo
+from trunkline.adapters.freshtree import FreshTree
+from trunkline.gates.invalidation import BuildCache, Facts, Reset
+
+PACKAGE = '[package]\nname = "{name}"\nversion = "0.1.0"\n'
+FILES = {
+    "Cargo.toml": '[workspace]\nmembers = ["crates/*"]\n',
+    "Cargo.lock": "version = 4\n",
+    "notes.txt": "notes\n",
+    "crates/low/Cargo.toml": PACKAGE.format(name="low"),
+    "crates/low/src/lib.rs": "// low\n",
+    "crates/low/data.txt": "data\n",
+    "crates/high/Cargo.toml": PACKAGE.format(name="high") + '\n[dependencies]\nlow = { path = "../low" }\n',
+    "crates/high/src/lib.rs": "// high\n",
+    "crates/apart/Cargo.toml": PACKAGE.format(name="apart"),
+    "crates/apart/src/lib.rs": "// apart\n",
+    "crates/apart/src/orphan.rs": "// no module\n",
+    "crates/told/Cargo.toml": PACKAGE.format(name="told"),
+    "crates/told/build.rs": "// told\n",
+    "crates/told/src/lib.rs": "// told\n",
+    "crates/told/inputs/one.txt": "one\n",
+    "crates/quiet/Cargo.toml": PACKAGE.format(name="quiet"),
+    "crates/quiet/build.rs": "// quiet\n",
+    "crates/quiet/src/lib.rs": "// quiet\n",
+}
+HASHES = {name: f"{number:016x}" for number, name in enumerate(("low", "high", "apart", "told", "quiet", "serde"))}
+RUNS = {"told": f"{100:016x}", "quiet": f"{101:016x}", "openssl-sys": f"{102:016x}"}
+ALL = {*HASHES, "run of told", "run of quiet", "run of openssl-sys"}
+OUTSIDE = {"serde", "run of openssl-sys"}
+FACTS = Facts(commit="", run="one", gate="build")
+
+
+@dataclass
+class Place:
+    """A work tree whose target directory has a unit of each package, and runs of build scripts."""
+
+    repo: Repo
+    tree: FreshTree
+    cache: BuildCache
+    facts: Facts
+
+    @property
+    def debug(self) -> Path:
+        return self.tree.path / "target/debug"
+
+    def built(self) -> None:
+        """Make what cargo would have made."""
+        for name, unit in HASHES.items():
+            fingerprint = self.debug / f".fingerprint/{name}-{unit}"
+            fingerprint.mkdir(parents=True, exist_ok=True)
+            (fingerprint / f"lib-{name}").write_text("x")
+            (fingerprint / f"dep-lib-{name}").write_text("x")
+            source = f"crates/{name}/src/lib.rs"
+            (self.debug / "deps").mkdir(exist_ok=True)
+            (self.debug / f"deps/{name}-{unit}.d").write_text(f"x: {source}\n\n{source}:\n")
+            (self.debug / f"deps/lib{name}-{unit}.rlib").write_text("x")
+        for name, unit in RUNS.items():
+            self.ran(name, unit, "cargo:rerun-if-changed=inputs\n" if name == "told" else "")
+        (self.debug / "incremental/low").mkdir(parents=True, exist_ok=True)
+
+    def ran(self, name: str, unit: str, output: str) -> None:
+        """Make the run of a build script."""
+        fingerprint = self.debug / f".fingerprint/{name}-{unit}"
+        fingerprint.mkdir(parents=True, exist_ok=True)
+        (fingerprint / "run-build-script-build-script-build").write_text("x")
+        out = self.debug / f"build/{name}-{unit}/out"
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "made").write_text("x")
+        out.with_name("output").write_text(output)
+
+    def left(self) -> set[str]:
+        """Return whose units are there, each whole."""
+        found = {name for name, unit in HASHES.items() if (self.debug / f".fingerprint/{name}-{unit}").exists()}
+        assert found == {
+            name for name, unit in HASHES.items() if (self.debug / f"deps/lib{name}-{unit}.rlib").exists()
+        }
+        runs = {name for name, unit in RUNS.items() if (self.debug / f".fingerprint/{name}-{unit}").exists()}
+        assert runs == {
+            name for name, unit in RUNS.items() if (self.debug / f"build/{name}-{unit}/out/made").exists()
+        }
+        return found | {f"run of {name}" for name in runs}
+
+    def gate(self, finished: object = True, **changes: object) -> set[str]:  # noqa: FBT002 -- beside fields by name
+        """Prepare for a gate on HEAD and return what is left; then all is built again."""
+        commit = self.repo.head()
+        self.tree.bring(commit)
+        self.cache.prepare(replace(self.facts, commit=commit, **changes))  # type: ignore[arg-type]  # tests name fields
+        left = self.left()
+        self.built()
+        if finished:
+            self.cache.finish()
+        return left
+
+
+@pytest.fixture
+def place(repo: Repo, tmp_path: Path) -> Place:
+    """Return a place where a first gate has run."""
+    repo.commit("start", dict(FILES))
+    (tmp_path / "trees").mkdir()
+    tree = FreshTree(repo.adapter, tmp_path / "trees/code", lambda: ("target",))
+    made = Place(repo, tree, BuildCache(repo.adapter, tree.path, ".", tmp_path / "trees/code.json"), FACTS)
+    made.gate()
+    return made
+
+
+def test_the_same_run_on_the_same_commit(place: Place) -> None:
+    """Another gate of the run finds everything; in another run, scripts that declare nothing run again."""
+    assert place.gate(gate="test") == ALL
+    assert place.gate(run="two") == ALL - {"run of quiet"}
+
+
+@pytest.mark.parametrize(
+    ("path", "gone"),
+    [
+        ("crates/high/src/lib.rs", {"high"}),
+        ("crates/low/src/lib.rs", {"low", "high"}),
+        ("crates/apart/src/lib.rs", {"apart"}),
+        ("crates/told/src/lib.rs", {"told", "run of told"}),
+        ("crates/quiet/src/lib.rs", {"quiet", "run of quiet"}),
+    ],
+)
+def test_a_source_that_is_compiled(place: Place, path: str, gone: set[str]) -> None:
+    """Its package, what is compiled with that, and the build scripts of these."""
+    place.repo.commit("change", {path: "// changed\n"})
+    assert place.gate() == ALL - gone
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"notes.txt": "other\n"},
+        {"crates/low/data.txt": "other\n"},
+        {"crates/apart/src/orphan.rs": "// other\n"},
+        {"clippy.toml": "msrv = '1.70'\n"},
+        {"crates/low/src/new.rs": "// new\n"},
+        {"crates/low/src/lib/mod.rs": "// beside\n"},
+        {"crates/low/src/lib.rs": None},
+        {"crates/low/Cargo.toml": PACKAGE.format(name="low") + "\n[features]\n"},
+        {"crates/told/inputs/one.txt": "other\n"},
+        {".gitattributes": "*.txt text\n"},
+        {"Cargo.lock": "version = 3\n"},
+    ],
+    ids=", ".join,
+)
+def test_anything_else(place: Place, files: dict[str, str | None]) -> None:
+    """All packages of the tree; dependencies and rustc's incremental files stay."""
+    place.repo.commit("change", files)
+    assert place.gate() == OUTSIDE
+    assert (place.debug / "incremental/low").exists()
+
+
+def test_a_mode_and_a_link(place: Place) -> None:
+    """The contents that cargo would find are the same, the files are not."""
+    (place.repo.path / "crates/low/src/lib.rs").chmod(0o755)
+    place.repo.commit("mode")
+    assert place.gate() == OUTSIDE
+    (place.repo.path / "crates/low/data.txt").unlink()
+    (place.repo.path / "crates/low/data.txt").symlink_to("src/lib.rs")
+    place.repo.commit("link")
+    assert place.gate() == OUTSIDE
+
+
+@pytest.mark.parametrize(
+    "path", [".cargo/config.toml", "crates/low/.cargo/config", "rust-toolchain.toml", "rust-toolchain"]
+)
+def test_what_acts_on_dependencies_too(place: Place, path: str) -> None:
+    """Nothing stays."""
+    place.repo.commit("change", {path: "# changed\n"})
+    assert place.gate() == set()
+
+
+@pytest.mark.parametrize("name", ["variables", "common", "surroundings"])
+def test_variables_and_surroundings(place: Place, name: str) -> None:
+    """Build scripts of dependencies may read them: nothing stays."""
+    assert place.gate(**{name: "other"}) == set()
+
+
+@pytest.mark.parametrize("name", ["toolchain", "inherited"])
+def test_toolchain_and_inherited_variables(place: Place, name: str) -> None:
+    """Cargo keeps dependencies of toolchains apart by itself."""
+    assert place.gate(**{name: "other"}) == OUTSIDE
+
+
+def test_what_a_killed_gate_left(place: Place) -> None:
+    """It may be half of anything."""
+    place.gate(finished=False)
+    assert place.gate() == OUTSIDE
+
+
+def test_an_unknown_past(place: Place) -> None:
+    """Without a record, or with one that cannot be read, nothing stays; nor of a commit that is not here any more."""
+    place.cache.record.unlink()
+    assert place.gate() == set()
+    place.cache.record.write_text("{")
+    assert place.gate() == set()
+    text = place.cache.record.read_text()
+    place.cache.record.write_text(text.replace(place.repo.head(), "0" * 40))
+    assert place.gate() == set()
+
+
+def test_times_in_the_future(place: Place) -> None:
+    """Clocks that were set back, or files that somebody stamped: what cargo compares means nothing."""
+    future = time.time_ns() + 3_600_000_000_000
+    os.utime(place.debug / f"deps/libapart-{HASHES['apart']}.rlib", ns=(future, future))
+    assert place.gate() == set()
+
+
+def test_a_layout_that_nobody_knows(place: Place) -> None:
+    """Another cargo may keep its records elsewhere: then nothing can be judged."""
+    (place.debug / ".fingerprint").rename(place.debug / "records")
+    place.repo.commit("nothing")
+    place.gate()
+    assert not (place.debug / "records").exists()
+
+
+def test_how_much_a_person_wants(place: Place) -> None:
+    """`--fresh`: packages of the tree from nothing, once a run; `--clean`: all; `strict`: with every commit."""
+    assert place.gate(run="two", least=Reset.EMPTY_MEMBERS) == OUTSIDE
+    assert not (place.debug / "incremental/low/mark").exists()
+    assert place.gate(run="two", gate="test", least=Reset.EMPTY_MEMBERS) == ALL
+    assert place.gate(run="three", least=Reset.ALL) == set()
+    place.repo.commit("change", {"crates/high/src/lib.rs": "// changed\n"})
+    assert place.gate(strict=True) == OUTSIDE
+    assert place.gate(strict=True) == ALL
+
+
+def test_what_tests_and_other_trees_left(place: Place) -> None:
+    """Programs of other trees, files of tests, nested target directories: gone before each gate."""
+    for name in ("debug/program", "debug/examples/show", "tmp/file", "tests/trybuild/debug/.fingerprint/x/y", "x"):
+        (place.tree.path / "target" / name).parent.mkdir(parents=True, exist_ok=True)
+        (place.tree.path / "target" / name).write_text("x")
+    (place.tree.path / "target/CACHEDIR.TAG").write_text("x")
+    assert place.gate() == ALL
+    kept = {str(path.relative_to(place.tree.path / "target")) for path in (place.tree.path / "target").glob("*")}
+    assert kept == {"CACHEDIR.TAG", "debug"}
+    assert {path.name for path in place.debug.iterdir()} == {".fingerprint", "build", "deps", "incremental"}
+
+
+def test_a_script_that_did_not_end(place: Place) -> None:
+    """Cargo begins it again, a dependency's too: it finds an empty directory."""
+    (place.debug / f"build/openssl-sys-{RUNS['openssl-sys']}/output").unlink()
+    assert place.gate() == ALL - {"run of openssl-sys"}
+
+
+def test_a_declared_input_that_is_missing(place: Place) -> None:
+    """Cargo runs such a script every time, so its directory is emptied every time, for another command, too."""
+    place.ran("told", RUNS["told"], "cargo::rerun-if-changed=nowhere\n")
+    assert place.gate() == ALL - {"run of told"}
+    place.ran("told", RUNS["told"], "cargo::rerun-if-changed=nowhere\n")
+    place.cache.empty_scripts()
+    assert place.left() == ALL - {"run of told"}
+
+
+def test_an_input_outside_the_tree(place: Place, tmp_path: Path) -> None:
+    """A file elsewhere that dep-info names is looked at; cargo compares only times, which may be set back."""
+    elsewhere = tmp_path / "elsewhere.rs"
+    elsewhere.write_text("// one\n")
+    unit = HASHES["apart"]
+
+    def reading() -> None:
+        (place.debug / f"deps/apart-{unit}.d").write_text(f"x: {elsewhere}\n\n{elsewhere}:\n")
+
+    reading()
+    place.cache.finish()
+    reading()
+    assert place.gate() == ALL
+    reading()
+    place.cache.finish()
+    elsewhere.write_text("// other\n")
+    os.utime(elsewhere, ns=(0, 0))
+    assert place.gate() == OUTSIDE
+
+
+LOCK = 'version = 4\n\n[[package]]\nname = "serde"\nversion = "{}"\nsource = "registry+x"\n'
+
+
+def _source(place: Place) -> None:
+    place.repo.commit("change", {"crates/apart/src/lib.rs": "// changed\n"})
+
+
+def _script(place: Place) -> None:
+    place.repo.commit("change", {"crates/told/src/lib.rs": "// changed\n"})
+
+
+def _data(place: Place) -> None:
+    place.repo.commit("change", {"notes.txt": "changed\n"})
+
+
+def _dependency(place: Place) -> None:
+    place.repo.commit("lock", {"Cargo.lock": LOCK.format("1.0.0")})
+    place.gate(sandbox=True)
+    place.repo.commit("lock", {"Cargo.lock": LOCK.format("1.0.1")})
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [(_source, ALL - {"apart"}), (_script, set()), (_data, set()), (_dependency, set())],
+)
+def test_in_a_sandbox_what_other_code_could_write_to(
+    place: Place, change: Callable[[Place], None], expected: set[str]
+) -> None:
+    """Code that ran while it compiled must be this tree's, too, or nothing stays."""
+    place.gate(sandbox=True)
+    change(place)
+    assert place.gate(sandbox=True) == expected
+
+
+def test_in_a_sandbox_without_such_code(place: Place) -> None:
+    """Where no code of the tree runs while it compiles, the rules are those without a sandbox."""
+    for name in ("told", "quiet"):
+        (place.repo.path / f"crates/{name}/build.rs").unlink()
+    place.repo.commit("no scripts")
+    place.cache.record.unlink()
+    place.gate(sandbox=True)
+    place.repo.commit("change", {"notes.txt": "changed\n"})
+    assert place.gate(sandbox=True) == OUTSIDE

@@ -1,0 +1,71 @@
+"""Processes that a program leaves behind: nobody waits for them, they are named and ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trunkline.kernel.logged import run_logged
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="found by /proc")
+SECONDS = 60.0
+"""How long a program may take before it counts as hanging: far less than what it leaves behind would run."""
+BEGUN = 'until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done'
+"""Shell: what was started last is the program itself by now, no copy of the shell any more."""
+OWN_SESSION = """\
+import os, sys
+from pathlib import Path
+from trunkline.kernel import orphans
+from trunkline.kernel.logged import run_logged
+orphans.adopt()
+argv = ["sh", "-c", "setsid sleep 1117 & BEGUN; echo printed"]
+done = run_logged(argv, cwd=Path("/"), env={"PATH": os.environ["PATH"]}, timeout=60, log=Path(sys.argv[1]))
+print(done.returncode, done.timed_out, done.left)
+"""
+
+
+def running(name: str) -> bool:
+    """Say whether a process with this command line is alive."""
+    lines = subprocess.run(
+        ["ps", "-eo", "state,args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    return any(line.partition(" ")[2].strip() == name and line[0] != "Z" for line in lines)
+
+
+def test_a_child_that_holds_the_output_open(tmp_path: Path) -> None:
+    """The program ends with its own exit code, although what it started still has its output; that is ended."""
+    log = tmp_path / "log"
+    argv = ["sh", "-c", f"sleep 1116 & {BEGUN}; echo printed; printf unfinished; exit 3"]
+    done = run_logged(argv, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=SECONDS, log=log)
+    assert (done.returncode, done.timed_out) == (3, False)
+    assert done.left == ("sleep 1116",)
+    assert not running("sleep 1116")
+    assert log.read_bytes() == b"printed\nunfinished", "what was printed before the end is there"
+
+
+def test_a_child_in_a_session_of_its_own(tmp_path: Path) -> None:
+    """A daemon has left the process group; who adopts orphans finds it all the same."""
+    log = tmp_path / "log"
+    argv = [sys.executable, "-c", OWN_SESSION.replace("BEGUN", BEGUN.replace('"', '\\"')), str(log)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=SECONDS)
+    assert done.stdout == "0 False ('sleep 1117',)\n"
+    assert not running("sleep 1117")
+
+
+def test_a_child_that_prints_without_end(tmp_path: Path) -> None:
+    """What it prints after the program's end is not waited for."""
+    argv = ["sh", "-c", "yes 1118 & echo printed"]
+    done = run_logged(argv, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=SECONDS, log=tmp_path / "log")
+    assert (done.returncode, done.timed_out, len(done.left)) == (0, False, 1)
+
+
+def test_nothing_left(tmp_path: Path) -> None:
+    """A program that waits for what it starts leaves nothing."""
+    argv = ["sh", "-c", "sleep 0 & wait; echo printed >&2"]
+    done = run_logged(argv, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=SECONDS, log=tmp_path / "log")
+    assert (done.returncode, done.left) == (0, ())
+    assert (tmp_path / "log").read_bytes() == b"printed\n"
