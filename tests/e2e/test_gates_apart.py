@@ -142,25 +142,6 @@ def test_how_much_is_made_anew(bench: Bench) -> None:
     assert {name for name in fifth if fifth[name] != fourth[name]} == {"libone", "libtwo"}
 
 
-def test_what_a_killed_gate_left_is_not_used(bench: Bench) -> None:
-    """A gate that timed out may have been killed anywhere: the next one compiles anew, the same commit too."""
-    two_crates(bench)
-    bench.one("build")
-    first = times("code")
-    bench.override("test", run=("sleep", "100"), timeout=1.0)
-    bench.settings = replace(bench.settings, overrides={"test": bench.settings.overrides["test"]})
-    assert bench.one("test").verdict is Verdict.TIMED_OUT
-    assert times("code") == first, "another group's directory is another's"
-    bench.override("build", timeout=0.05)
-    bench.repo.commit("a source", {"one/src/lib.rs": LIB.replace("Adds.", "Adds up.")})
-    assert bench.one("build").verdict is Verdict.TIMED_OUT
-    bench.override("build", timeout=100.0)
-    shutil.rmtree(bench.repo.path / ".git/trunkline/receipts")
-    assert bench.one("build").verdict is Verdict.PASSED
-    last = times("code")
-    assert {name for name in last if last[name] != first[name]} == {"libone", "libtwo"}
-
-
 FORGERY = """\
         let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/debug");
         let far = std::time::SystemTime::now() + std::time::Duration::from_secs(400_000_000);

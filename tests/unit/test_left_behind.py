@@ -69,3 +69,12 @@ def test_nothing_left(tmp_path: Path) -> None:
     done = run_logged(argv, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=SECONDS, log=tmp_path / "log")
     assert (done.returncode, done.left) == (0, ())
     assert (tmp_path / "log").read_bytes() == b"printed\n"
+
+
+def test_children_of_other_code_are_left_alone(tmp_path: Path) -> None:
+    """A process that adopts no orphans may have children that were not started by us."""
+    with subprocess.Popen(["sleep", "1120"]) as other:
+        argv = ["sh", "-c", "echo printed"]
+        run_logged(argv, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=SECONDS, log=tmp_path / "log")
+        assert other.poll() is None
+        other.kill()

@@ -16,6 +16,7 @@ _ROUNDS = 20  # each ends the children of those that ended in the one before
 _SHOWN = 100
 _DEAD = frozenset({"Z", "X", "x"})  # proc_pid_stat(5)
 _OURS: set[int] = set()
+_ADOPTERS: set[int] = set()  # a process that is forked off one is none
 
 
 class _Process(NamedTuple):
@@ -38,6 +39,7 @@ def adopt() -> None:
     """Become the parent of whatever our children leave behind, so that `end_orphans` finds what left its group."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _ADOPTERS.add(os.getpid())
 
 
 def ours(pid: int) -> None:
@@ -68,7 +70,9 @@ def end_orphans(leader: int | None) -> tuple[str, ...]:
 def _is_left(process: _Process, leader: int | None) -> bool:
     if process.pid in {leader, os.getpid()} or process.state in _DEAD:
         return False
-    return process.group == leader or (process.parent == os.getpid() and process.pid not in _OURS)
+    # A process that adopts nobody may have children that other code started.
+    adopted = process.parent == os.getpid() and os.getpid() in _ADOPTERS and process.pid not in _OURS
+    return process.group == leader or adopted
 
 
 def _processes() -> Iterator[_Process]:
