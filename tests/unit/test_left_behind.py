@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,18 @@ orphans.adopt()
 argv = ["sh", "-c", "setsid sleep 1117 & BEGUN; echo printed"]
 done = run_logged(argv, cwd=Path("/"), env={"PATH": os.environ["PATH"]}, timeout=60, log=Path(sys.argv[1]))
 print(done.returncode, done.timed_out, done.left)
+"""
+
+
+EARLIER = """\
+import os, subprocess, sys
+from pathlib import Path
+from trunkline.kernel import orphans
+from trunkline.kernel.logged import run_logged
+orphans.adopt()
+subprocess.run(["sh", "-c", "setsid sleep 1121 >/dev/null 2>&1 & BEGUN; echo $! > " + sys.argv[2]], check=True)
+done = run_logged(["true"], cwd=Path("/"), env={"PATH": os.environ["PATH"]}, timeout=60, log=Path(sys.argv[1]))
+print(done.returncode, done.left)
 """
 
 
@@ -54,6 +67,24 @@ def test_a_child_in_a_session_of_its_own(tmp_path: Path) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=SECONDS)
     assert done.stdout == "0 False ('sleep 1117',)\n"
     assert not running("sleep 1117")
+
+
+def test_a_daemon_that_ran_before(tmp_path: Path) -> None:
+    """A cache server that was started for all gates is not what one of them left."""
+    pid = tmp_path / "pid"
+    argv = [
+        sys.executable,
+        "-c",
+        EARLIER.replace("BEGUN", BEGUN.replace('"', '\\"')),
+        str(tmp_path / "log"),
+        str(pid),
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=SECONDS)
+    try:
+        assert done.stdout == "0 ()\n"
+        assert running("sleep 1121")
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 def test_a_child_that_prints_without_end(tmp_path: Path) -> None:

@@ -59,25 +59,28 @@ def end_orphans(child: subprocess.Popen[bytes]) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def end_of(child: subprocess.Popen[bytes]) -> Iterator[int]:
-    """Yield a descriptor that can be read from once a child has ended; the child stays to be waited for."""
-    if sys.platform == "linux":
-        handle = os.pidfd_open(child.pid)
-        try:
-            yield handle
-        finally:
-            os.close(handle)
-    else:
-        reading, writing = os.pipe()
+    """Yield a descriptor that can be read from once a child has ended; on Linux the child is not reaped."""
+    reading, writing = os.pipe()
 
-        def watch() -> None:
-            child.wait()
+    def watch() -> None:
+        try:
+            _await_end(child)
+        finally:
             os.close(writing)
 
-        threading.Thread(target=watch, daemon=True).start()
-        try:
-            yield reading
-        finally:
-            os.close(reading)
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+
+
+def _await_end(child: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "linux":
+        with contextlib.suppress(ChildProcessError):  # a timeout reaped it
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    else:
+        child.wait()
 
 
 def signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -107,6 +110,7 @@ def begun(
     """Start a child whose group ends when we leave by an exception, also by one that comes while it starts."""
     with contextlib.ExitStack() as guards:
         with undisturbed():
+            orphans.spare_children()
             child = start(argv, cwd=cwd, env=env, **streams)
             orphans.ours(child.pid)
             if leashed:

@@ -42,6 +42,12 @@ def adopt() -> None:
         _ADOPTERS.add(os.getpid())
 
 
+def spare_children() -> None:
+    """Register the children that this process has now: what begins next did not leave them (a cache server, say)."""
+    if os.getpid() in _ADOPTERS:
+        _OURS.update(each.pid for each in _processes() if each.parent == os.getpid())
+
+
 def ours(pid: int) -> None:
     """Register a process that we started ourselves: it is left alone."""
     _OURS.add(pid)
