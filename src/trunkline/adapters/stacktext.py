@@ -50,11 +50,15 @@ class StackText:
         path: where.
         text: the whole file.
         data: what tomli reads in it.
+        source: which file that is, for people, where it is not the one at the top of the work tree; else "".
+        of_trunk: the text is that of trunk's tracked file, not of a file in a work tree.
     """
 
     path: Path
     text: str
     data: dict[str, Any]
+    source: str = ""
+    of_trunk: bool = False
 
     def trunk(self) -> tuple[str, str] | None:
         """Return the remote and the branch that the file calls trunk; None: not names that git accepts."""

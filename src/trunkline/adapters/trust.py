@@ -62,13 +62,14 @@ def effective(git: Git, found: StackText) -> StackText:
     Raises:
         Refused: its policy is neither trunk's nor confirmed; names every difference.
     """
-    if os.environ.get(VARIABLE) == "checkout":
+    if os.environ.get(VARIABLE) == "checkout" or found.of_trunk:
         return found
     origin = origin_of(git, found)
     if not origin.tracked or (origin.trunk is not None and origin.trunk.text == found.text):
         return found
     if origin.trunk is not None and _is_older(git, found, origin):
-        return replace(origin.trunk, path=found.path)
+        older = f"stack.toml is that of {origin.named}: the one that is checked out is an older version of it"
+        return replace(origin.trunk, path=found.path, source=older, of_trunk=True)
     changed = changes(found, origin)
     if changed and policy.digest(policy.policy_of(found.data)) not in confirmed(git):
         raise _refusal(found, origin, changed)
@@ -107,10 +108,13 @@ def origin_of(git: Git, found: StackText) -> Origin:
     holder = _holder(git, found)
     if holder is None:
         return Origin(tracked=False)
-    in_index, in_head, in_default = holder.contents(":", "HEAD:", f"refs/remotes/{_REMOTE}/HEAD:")
+    default = f"refs/remotes/{_REMOTE}/HEAD:"
+    called = found.trunk()
+    named = "refs/remotes/{}/{}:".format(*called) if called else default
+    in_index, in_head, in_default, in_named = holder.contents(":", "HEAD:", default, named)
     if in_index is None and in_head is None:
         return Origin(tracked=False)
-    if in_default == found.text.encode():
+    if found.text.encode() == in_default and in_named in {in_default, None}:
         return Origin(tracked=True, trunk=found, ref=f"refs/remotes/{_REMOTE}/HEAD")
     return _trunk(holder)
 
@@ -185,7 +189,18 @@ def _trunk(holder: _Holder) -> Origin:
 
 def trunks_own(git: Git) -> StackText | None:
     """Return trunk's tracked stack.toml; None: it has none, or which branch is trunk is not known."""
-    return _trunk(_Holder(git, stacktext.FILE_NAME)).trunk
+    origin = _trunk(_Holder(git, stacktext.FILE_NAME))
+    if origin.trunk is None:
+        return None
+    source = f"stack.toml is that of {origin.named}: there is none in the work tree"
+    return replace(origin.trunk, path=git.cwd / stacktext.FILE_NAME, source=source, of_trunk=True)
+
+
+def is_tracked(git: Git, path: Path) -> bool:
+    """Return whether git tracks a file in the work tree that holds it; False where none does."""
+    folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 -- resolve would follow links
+    done = git.at(folder).query("ls-files", "--error-unmatch", "--", path.name, ok=(0, 1, 128))
+    return done.returncode == 0
 
 
 def _default_branch(git: Git) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
@@ -74,6 +75,7 @@ def init(
     trunk: str = "",
     alone: bool = False,
     write_tasks: bool = False,
+    track: bool = False,
 ) -> None:
     """Write stack.toml from the repository's open pull requests; or say how it differs from them, and mend it."""
     from trunkline.workflows import discover as discover_workflow
@@ -91,10 +93,21 @@ def init(
         return
     _tell_seen(told, seen)
     if not told.dry_run:
-        told.terminal.line(f"wrote {discover_workflow.write(seen)}")
+        _tell_written(told, discover_workflow.write(seen, track=track), track=track)
     _tell_proposals(told, seen)
     if not told.dry_run:
         told.terminal.next("invoke status")
+
+
+def _tell_written(told: Told, path: Path, *, track: bool) -> None:
+    told.account.update(path=str(path), tracked=track)
+    told.terminal.line(f"wrote {path}")
+    if track:
+        told.terminal.line(f"  to be committed: git add {path.name} .trunkline")
+    else:
+        told.terminal.line(
+            "  untracked, and hidden from git status: it is there on every branch; --track keeps it in git"
+        )
 
 
 def _tell_proposals(told: Told, seen: discover_workflow.Seen) -> None:
@@ -185,8 +198,6 @@ def doctor(told: Told, offline: bool = False) -> None:
 )
 def workflow(told: Told, check: bool = False, runner: str = "", stack: str = "") -> None:
     """Write .github/workflows/trunkline.yml: a job for each gate, which runs the very same nox session."""
-    from pathlib import Path
-
     from trunkline.adapters.git import Git
     from trunkline.workflows import ci
     from trunkline.workflows.opening import choose_stack, load_stacks, top_of

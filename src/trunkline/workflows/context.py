@@ -105,6 +105,7 @@ class Seen:
         surroundings: the toolchains and cargo's configuration on this machine.
         began: where the branches were when the run began (`appeared.Began`); empty while a plan is made.
         accepted: gates that a person, asked while the task ran, accepted as unavailable.
+        stack_source: which stack.toml was read, where that is not the one at the top of the work tree.
     """
 
     snapshot: Snapshot | None = None
@@ -117,6 +118,7 @@ class Seen:
     surroundings: Surroundings | None = None
     began: dict[PrNumber, object] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
+    stack_source: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from trunkline.adapters import cargo, config, refs, stacktext, trust
+from trunkline.adapters import cargo, config, refs, stackplace, stacktext, trust
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, repository_of
 from trunkline.adapters.listing import Listing, list_pull_requests
@@ -31,7 +32,7 @@ from trunkline.domain.workspace import Proposal
 from trunkline.kernel.files import replace_bytes, write_inside
 from trunkline.workflows.context import Listener
 from trunkline.workflows.look import look_at_remote
-from trunkline.workflows.opening import load_stacks, top_of
+from trunkline.workflows.opening import found_text, load_stacks, top_of
 from trunkline.workflows.proposals import proposed
 
 
@@ -126,28 +127,38 @@ def _entry(pr: OpenPullRequest) -> Entry:
 
 
 def refuse_second(cwd: Path | None = None) -> None:
-    """See that there is no stack.toml yet.
+    """See that there is no stack.toml yet, wherever tasks would find it.
 
     Raises:
-        UsageError: there is one.
+        UsageError: there is one, or TRUNKLINE_STACK_FILE names something that is no stack.toml.
     """
-    path = top_of(Git(cwd or Path.cwd())).cwd / stacktext.FILE_NAME
-    if path.exists():
+    git = top_of(Git(cwd or Path.cwd()))
+    if not os.path.lexists(stackplace.new_place(git, track=False)) and os.environ.get(stackplace.VARIABLE):
+        return  # the file that the variable names is the one to write
+    found = stackplace.locate(git, git.cwd)
+    if found is not None:
         raise UsageError(
             "there is a stack.toml already",
-            why=f"{path} is yours to edit",
+            why=found.source or f"{found.path} is yours to edit",
             next_command=("invoke init --check   # how it differs from GitHub", "invoke init --update   # mend it"),
         )
 
 
-def write(seen: Seen) -> Path:
+def write(seen: Seen, *, track: bool = False) -> Path:
     """Write a new stack.toml and the schema that editors complete it by; return its path.
+
+    It is untracked and git does not show it, at the top of the main work tree: there on every branch and for every
+    work tree, part of no pull request.
+
+    Args:
+        seen: the stacks.
+        track: keep it in the repository instead: written at the top of this work tree, to be committed.
 
     Raises:
         UsageError: there is one already, or no stack to write.
     """
     refuse_second(seen.git.cwd)
-    path = seen.git.cwd / stacktext.FILE_NAME
+    path = stackplace.new_place(seen.git, track=track)
     if not seen.stacks:
         raise UsageError(
             f"no open pull request of {_slug(seen.git, seen.remote)} (remote {seen.remote}) sits on {seen.trunk}",
@@ -159,11 +170,38 @@ def write(seen: Seen) -> Path:
     names = {str(stack[-1].branch): stack for stack in seen.stacks}
     text = stackfile.new_file(names, trunk=seen.trunk, remote=seen.remote, gates=_gates(seen.git.cwd))
     schema = resources.files("trunkline").joinpath("stack.schema.json").read_bytes()
-    write_inside(seen.git.cwd, PurePosixPath(stackfile.SCHEMA_PATH), schema)
+    write_inside(path.parent, PurePosixPath(stackfile.SCHEMA_PATH), schema)
     replace_bytes(path, text.encode())
+    for each in (path, path.parent / stackfile.SCHEMA_PATH):
+        if not trust.is_tracked(seen.git, each):
+            stackplace.keep_untracked(seen.git, each, untracked=not track)
     config.load(path)
     trust.confirm(seen.git, stacktext.read(path))
     return path
+
+
+def _refuse_committed(seen: Seen, found: stacktext.StackText) -> None:
+    """See that mending the file changes no checkout of a branch that a landing moves, and no older copy.
+
+    Raises:
+        Refused: it would; names the branch to mend it on.
+    """
+    why = found.source
+    if not found.of_trunk:
+        if not trust.is_tracked(seen.git, found.path):
+            return
+        holder = seen.git.at(found.path.absolute().parent)
+        branch = holder.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+        edited = holder.query("diff", "--quiet", "HEAD", "--", found.path.name, ok=(0, 1, 128)).returncode
+        if branch == seen.trunk or edited:
+            return
+        why = f"it is tracked: mended here, it would be an uncommitted change on {branch or 'a detached HEAD'}"
+    trunk, upstream = shlex.quote(seen.trunk), shlex.quote(f"{seen.remote}/{seen.trunk}")
+    raise Refused(
+        f"stack.toml is part of {seen.remote}/{seen.trunk}: it is mended there; nothing was changed",
+        why=why,
+        next_command=f"git switch {trunk} && git merge --ff-only {upstream} && invoke init --update",
+    )
 
 
 def _slug(git: Git, remote: str) -> str:
@@ -230,15 +268,16 @@ def _checked(seen: Seen, stack: Stack, merged: frozenset[PrNumber]) -> Checked:
 
 
 def update(seen: Seen, checked: Sequence[Checked]) -> Path:
-    """Mend stack.toml; comments, order and everything that people wrote stay.
+    """Mend the stack.toml that counts; comments, order and everything that people wrote stay.
 
     Raises:
-        Refused: a stack would have no entry left.
+        Refused: a stack would have no entry left, or the file is part of a branch that a landing moves.
     """
     from trunkline.adapters import stackfile  # noqa: PLC0415 -- as above
 
-    path = seen.git.cwd / stacktext.FILE_NAME
-    before = stacktext.read(path)
+    before = trust.effective(seen.git, found_text(seen.git))
+    path = before.path
+    _refuse_committed(seen, before)
     text = before.text
     for each in checked:
         if not each.differences:

@@ -42,7 +42,7 @@ def open_context(
         UsageError: one of them is not to be found; says which and how to mend it.
         Refused: the repository is shallow, or its stack.toml comes with a branch and changes what runs.
     """
-    git, chosen, asked = _found(stack, tell, cwd, ends, merging=False)
+    git, chosen, asked, _ = _found(stack, tell, cwd, ends, merging=False)
     context = _opened(git, chosen, _entry(git, chosen, pr), options, tell)
     context.seen.ahead = asked
     return context
@@ -62,21 +62,21 @@ def open_stack(
     Args and errors as of `open_context`; the entry is the bottom one. With trunk: its tip is what GitHub is asked for
     ahead, too.
     """
-    git, chosen, asked = _found(stack, tell, cwd, ends, merging=True, with_trunk=with_trunk)
+    git, chosen, asked, source = _found(stack, tell, cwd, ends, merging=True, with_trunk=with_trunk)
     context = _opened(git, chosen, chosen.entries[0], options, tell).over_the_stack()
-    context.seen.ahead = asked
+    context.seen.ahead, context.seen.stack_source = asked, source
     return context
 
 
 def _found(
     name: str, tell: Listener, cwd: Path | None, ends: ExitStack | None, *, merging: bool, with_trunk: bool = False
-) -> tuple[Git, Stack, Ahead | None]:
+) -> tuple[Git, Stack, Ahead | None, str]:
     git = top_of(Git(cwd or Path.cwd()))
     found = trust.effective(git, found_text(git))
     asked = None
     if ends is not None:
         asked = ask(git, found, name, merging=merging, with_trunk=with_trunk, tell=tell.progress, ends=ends)
-    return git, choose_stack(_judged(git, found), name), asked
+    return git, choose_stack(_judged(git, found), name), asked, found.source
 
 
 def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, tell: Listener) -> Context:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import gitconfig, history, refs, stacktext, trust
+from trunkline.adapters import gitconfig, history, refs, stackplace, stacktext, trust
 from trunkline.adapters.git import Git
 from trunkline.adapters.worktrees import work_dir
 from trunkline.domain.errors import UsageError
@@ -33,6 +33,7 @@ from trunkline.sim.client import SimulatedGitHub, exports, running
 from trunkline.sim.faults import DAYS, Fault, days, declared
 from trunkline.workflows.context import Context
 from trunkline.workflows.look import look_at_remote
+from trunkline.workflows.opening import found_text
 
 _SECONDS = 4 * 3600.0
 
@@ -116,6 +117,7 @@ def _sandbox(context: Context, root: Path, *, offline: bool) -> Iterator[_Sandbo
         environment = {
             **proc.own_environment(),
             **github.environment(),
+            **_stack_elsewhere(context.git, root),
             "GIT_CONFIG_GLOBAL": str(_global_config(context, root)),
             "GIT_CONFIG_NOSYSTEM": "1",
             "TRUNKLINE_STATE_DIR": str(private_directory(root / "state")),
@@ -220,14 +222,25 @@ def _checkout(context: Context, root: Path, url: str, environment: Mapping[str, 
     done = proc.run(["git", "reset", "--hard", "--quiet"], cwd=top, env=environment, timeout=600.0)
     if done.returncode:
         raise UsageError("the checkout cannot be copied", command=done.typed, stderr=done.error_text)
-    named = os.environ.get("TRUNKLINE_STACK_FILE")
-    shutil.copyfile(named or real.cwd / stacktext.FILE_NAME, top / stacktext.FILE_NAME)
+    if (real.cwd / stacktext.FILE_NAME).exists():
+        shutil.copyfile(real.cwd / stacktext.FILE_NAME, top / stacktext.FILE_NAME)
     state = real.state_dir()
     if state.is_dir():
         shutil.copytree(state, inner / "trunkline", ignore=shutil.ignore_patterns("lease.lock"))
         (inner / "trunkline").chmod(0o700)
-    trust.confirm(git, stacktext.read(top / stacktext.FILE_NAME))  # the task that rehearses has just trusted it
+    if (top / stacktext.FILE_NAME).exists():
+        trust.confirm(git, stacktext.read(top / stacktext.FILE_NAME))  # the task that rehearses has just trusted it
     return top
+
+
+def _stack_elsewhere(git: Git, root: Path) -> dict[str, str]:
+    """Return the variable that names a copy of stack.toml, where the one that counts is not in the work tree."""
+    found = trust.effective(git, found_text(git))
+    if not found.source:
+        return {}
+    copy = root / stacktext.FILE_NAME
+    copy.write_text(found.text, encoding="utf-8")
+    return {stackplace.VARIABLE: str(copy)}
 
 
 def _faults(context: Context, day: str) -> tuple[Fault, ...]:

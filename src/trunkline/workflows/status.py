@@ -95,7 +95,8 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
     moved = f"{context.tracking} moved on since it was fetched" if view.trunk != fetched else ""
     unasked = "" if snapshot else f"GitHub was not asked; {stack.remote} is as it was last fetched"
     command = stands.commands[0] if stands else next_command(told, stack.remote)
-    return StackStatus(stack, view.trunk, rows, command, tuple(filter(None, (moved, unasked))), stands)
+    notes = tuple(filter(None, (context.seen.stack_source, moved, unasked)))
+    return StackStatus(stack, view.trunk, rows, command, notes, stands)
 
 
 def _branches_of(here: Mapping[str, Oid]) -> list[Oid]:

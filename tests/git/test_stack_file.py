@@ -1,0 +1,194 @@
+"""Which stack.toml counts on which branch and in which work tree, and where `init` puts a new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.inprocess import STACK, desk
+from support.repo import Repo
+from trunkline.adapters import stackplace, trust
+from trunkline.adapters.listing import Listing
+from trunkline.domain.discover import Found, OpenPullRequest, discover
+from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.names import PrNumber, branch_name
+from trunkline.domain.stack import Entry
+from trunkline.workflows import discover as discover_workflow
+from trunkline.workflows import rehearse, status
+from trunkline.workflows.opening import found_text, load_stacks, top_of
+
+
+def numbers(path: Path) -> list[int]:
+    """Return the entries that a task in a directory lands."""
+    return [entry.pr for entry in load_stacks(top_of(Repo(path).adapter))[0].entries]
+
+
+def source(path: Path) -> str:
+    """Return which file was used, where that is not the obvious one."""
+    git = top_of(Repo(path).adapter)
+    return trust.effective(git, found_text(git)).source
+
+
+def fewer(text: str) -> str:
+    """Return a stack.toml without its topmost entry."""
+    return text[: text.rindex("\n[[entry]]")]
+
+
+@pytest.fixture
+def tracked(tmp_path: Path) -> Repo:
+    """Return a clone whose trunk has a stack.toml of three entries; branch `old` has one of two, `older` has none."""
+    origin = Repo.create(tmp_path / "origin")
+    origin.commit("start", {"a.txt": "0\n"})
+    origin.git("branch", "older")
+    origin.commit("declare", {"stack.toml": fewer(STACK)})
+    origin.git("branch", "old")
+    origin.commit("one more", {"stack.toml": STACK})
+    origin.git("clone", "--quiet", str(origin.path), str(tmp_path / "clone"))
+    clone = Repo(tmp_path / "clone")
+    for name in ("old", "older"):
+        clone.git("branch", "--quiet", name, f"origin/{name}")
+    return clone
+
+
+@pytest.mark.parametrize(
+    ("branch", "said"),
+    [("main", ""), ("old", "an older version"), ("older", "none in the work tree")],
+)
+@pytest.mark.parametrize("linked", [False, True], ids=["main", "linked"])
+def test_trunks_definition_on_every_branch(tracked: Repo, branch: str, said: str, linked: bool) -> None:  # noqa: FBT001
+    """An older copy gives way, no copy is no obstacle, and it is said which file was used."""
+    place = tracked.path
+    if linked:
+        place = tracked.path.parent / "linked"
+        tracked.git("switch", "--quiet", "--detach", "older")
+        tracked.git("worktree", "add", "--quiet", str(place), branch)
+    else:
+        tracked.git("switch", "--quiet", branch)
+    assert numbers(place) == [1, 2, 3]
+    assert said in source(place)
+    assert bool(said) == bool(source(place))
+
+
+def test_an_edited_copy_counts(tracked: Repo) -> None:
+    """On an old branch, too."""
+    tracked.git("switch", "--quiet", "old")
+    (tracked.path / "stack.toml").write_text(fewer(STACK).replace("pr = 2", "pr = 7"))
+    assert numbers(tracked.path) == [1, 7]
+    assert source(tracked.path) == ""
+
+
+def test_the_file_of_the_main_work_tree(tracked: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A linked work tree takes it before trunk's; the variable comes before everything."""
+    tracked.git("switch", "--quiet", "older")
+    (tracked.path / "stack.toml").write_text(fewer(fewer(STACK)))
+    linked = tracked.path.parent / "linked"
+    tracked.git("worktree", "add", "--quiet", "--detach", str(linked), "older")
+    assert numbers(linked) == [1]
+    assert source(linked) == f"stack.toml is that of the main work tree, {tracked.path}"
+    other = tracked.path.parent / "other.toml"
+    other.write_text(fewer(STACK))
+    monkeypatch.setenv("TRUNKLINE_STACK_FILE", str(other))
+    assert numbers(linked) == numbers(tracked.path) == [1, 2]
+    assert source(tracked.path) == f"stack.toml is {other}, as TRUNKLINE_STACK_FILE says"
+
+
+def test_a_rehearsal_takes_the_same_file(tracked: Repo, tmp_path: Path) -> None:
+    """Where the work tree has none, the rehearsal's checkout has none either."""
+    assert rehearse._stack_elsewhere(tracked.adapter, tmp_path) == {}
+    tracked.git("switch", "--quiet", "older")
+    named = rehearse._stack_elsewhere(tracked.adapter, tmp_path)
+    assert named == {"TRUNKLINE_STACK_FILE": str(tmp_path / "stack.toml")}
+    assert (tmp_path / "stack.toml").read_text() == STACK
+
+
+def test_status_says_which_file_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an entry's branch that has an older stack.toml than trunk."""
+    with desk(monkeypatch) as there:
+        there.trunk_commits("newer", {"stack.toml": f"{STACK}# newer\n"})
+        there.clone.git("fetch", "--quiet")
+        there.clone.git("switch", "--quiet", "two")
+        (note, *_) = status.look(there.stack_context(), offline=True).notes
+        assert note == "stack.toml is that of origin/main: the one that is checked out is an older version of it"
+
+
+def seen(repo: Repo, *branches: str) -> Any:
+    """Return what `init` has seen: a stack of these branches, the first is #1."""
+    bases = ["main", *branches]
+    pulls = [OpenPullRequest(PrNumber(n), f"T{n}", bases[n - 1], bases[n]) for n in range(1, len(bases))]
+    stack = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in pulls)
+    found: Found = discover(pulls, "main")
+    listing = Listing("main", tuple(pulls), ())
+    return discover_workflow.Seen(top_of(repo.adapter), "origin", branch_name("main"), (stack,), found, listing, ())
+
+
+def test_a_new_file_is_on_every_branch_and_in_no_pull_request(repo: Repo) -> None:
+    """Written in a linked work tree, too: git shows nothing, a clean checkout stays clean."""
+    repo.commit("start", {"a.txt": "0\n"})
+    repo.git("branch", "one")
+    (repo.path / ".git/info/exclude").write_text("*.log")  # the user's own, without a line end
+    linked = repo.path.parent / "linked"
+    repo.git("worktree", "add", "--quiet", "--detach", str(linked))
+    path = discover_workflow.write(seen(Repo(linked), "one", "two"))
+    assert path == repo.path / "stack.toml"
+    for each in (repo, Repo(linked)):
+        assert each.git("status", "--porcelain") == ""
+        assert numbers(each.path) == [1, 2]
+    repo.git("switch", "--quiet", "one")
+    assert numbers(repo.path) == [1, 2]
+    assert (repo.path / ".git/info/exclude").read_text().splitlines() == [
+        "*.log", "/stack.toml", "/.trunkline/stack.schema.json",
+    ]  # fmt: skip
+    discover_workflow.update(seen(Repo(linked), "one", "two", "three"), discover_workflow.check(
+        seen(Repo(linked), "one", "two", "three")
+    ))  # fmt: skip
+    assert numbers(linked) == [1, 2, 3]
+    assert repo.git("status", "--porcelain") == ""
+    with pytest.raises(UsageError, match=r"there is a stack\.toml already"):
+        discover_workflow.write(seen(Repo(linked), "one"))
+
+
+def test_kept_in_the_repository_on_request(repo: Repo) -> None:
+    """`--track`: git shows it, also where an earlier `init` had hidden it."""
+    repo.commit("start", {"a.txt": "0\n"})
+    discover_workflow.write(seen(repo, "one")).unlink()
+    discover_workflow.write(seen(repo, "one"), track=True)
+    assert repo.git("status", "--porcelain", "--untracked-files=all").split() == [
+        "??", ".trunkline/stack.schema.json", "??", "stack.toml",
+    ]  # fmt: skip
+
+
+def test_no_second_file_beside_trunks(tracked: Repo) -> None:
+    """On a branch without one: an untracked file would be in the way of every switch to trunk."""
+    tracked.git("switch", "--quiet", "older")
+    with pytest.raises(UsageError, match=r"there is a stack\.toml already") as refused:
+        discover_workflow.write(seen(tracked, "one"))
+    assert "origin/main" in refused.value.why
+
+
+@pytest.mark.parametrize("branch", ["old", "older", "new"])
+def test_mending_dirties_no_branch_of_a_stack(tracked: Repo, branch: str) -> None:
+    """A tracked file is mended on trunk; the printed command does it."""
+    tracked.git("branch", "new", "main")
+    tracked.git("switch", "--quiet", branch)
+    wider = seen(tracked, "one", "two", "three", "four")
+    with pytest.raises(Refused, match="part of origin/main") as refused:
+        discover_workflow.update(wider, discover_workflow.check(wider))
+    assert tracked.git("status", "--porcelain") == ""
+    (command,) = refused.value.next_commands
+    switch, merge, _ = command.split(" && ")
+    for typed in (switch, merge):
+        tracked.git(*typed.split()[1:])
+    discover_workflow.update(wider, discover_workflow.check(wider))
+    assert numbers(tracked.path) == [1, 2, 3, 4]
+
+
+def test_a_file_named_with_glob_characters_is_hidden(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pattern matches that file alone."""
+    repo.commit("start", {"a.txt": "0\n"})
+    monkeypatch.setenv("TRUNKLINE_STACK_FILE", str(repo.path / "my [stack]*.toml"))
+    discover_workflow.write(seen(repo, "one"))
+    (repo.path / "my s.toml").touch()
+    assert repo.git("status", "--porcelain") == '?? "my s.toml"'
+    assert not stackplace.keep_untracked(repo.adapter, repo.path.parent / "elsewhere.toml", untracked=True)
