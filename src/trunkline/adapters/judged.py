@@ -10,7 +10,7 @@ import hashlib
 from importlib import resources
 
 from trunkline import __version__
-from trunkline.adapters import worktrees
+from trunkline.adapters import statedir
 from trunkline.adapters.git import Git
 from trunkline.adapters.stacktext import StackText
 from trunkline.domain.errors import Refused
@@ -27,7 +27,7 @@ def judge_once(git: Git, found: StackText) -> None:
     """
     key = _key(found)
     try:
-        kept = worktrees.work_dir(git.common_dir()) / "sound"
+        kept = statedir.work_dir(git.common_dir()) / "sound"
         if kept.is_file() and kept.read_bytes() == key:
             return
     except (OSError, Refused):

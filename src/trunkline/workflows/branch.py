@@ -7,11 +7,38 @@ from trunkline.adapters.journal import Run
 from trunkline.adapters.lease import Lease
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_ref, oid
+from trunkline.domain.snapshot import LocalState
 from trunkline.engine import Acting
 from trunkline.workflows import openrun
 from trunkline.workflows.context import Context
 from trunkline.workflows.look import local_state
-from trunkline.workflows.steps.switch import refuse_unmovable
+
+
+def refuse_unmovable(local: LocalState) -> None:
+    """Refuse to move a branch under somebody's feet (promises, fault 33)."""
+    refuse_elsewhere(local)
+    if local.checked_out and local.changes:
+        raise dirty(local, "they would be mixed with the rebased branch")
+
+
+def dirty(local: LocalState, why: str) -> Refused:
+    """Return the refusal over uncommitted changes."""
+    listed = ", ".join(local.changes[:5]) + (" ..." if len(local.changes) > 5 else "")  # noqa: PLR2004 -- a line
+    return Refused(
+        "your checkout has uncommitted changes",
+        why=f"{listed}: {why}; nothing was changed",
+        next_command=("git commit", "git stash"),
+    )
+
+
+def refuse_elsewhere(local: LocalState) -> None:
+    """Refuse to move a branch that another work tree has checked out."""
+    if local.elsewhere:
+        raise Refused(
+            f"{local.branch} is checked out in another work tree",
+            why=local.elsewhere,
+            next_command=f"git -C {local.elsewhere} switch --detach",
+        )
 
 
 def foresee_move(context: Context, new: Oid) -> None:

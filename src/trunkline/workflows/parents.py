@@ -17,7 +17,7 @@ from trunkline.domain.stack import Entry
 from trunkline.workflows.base import base_of
 from trunkline.workflows.context import Context
 from trunkline.workflows.evidence import entry_tip
-from trunkline.workflows.steps.verify import merged_below
+from trunkline.workflows.merged import merged_below
 
 
 def gather(context: Context, child: Oid) -> Evidence:

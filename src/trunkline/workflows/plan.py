@@ -15,9 +15,9 @@ from trunkline.domain.stack import Entry
 from trunkline.gates.catalogue import catalogue
 from trunkline.workflows import evidence, rebase, restack
 from trunkline.workflows.context import Context
+from trunkline.workflows.merged import merged_below
 from trunkline.workflows.note_template import template_of, written
 from trunkline.workflows.steps import checklist, onto
-from trunkline.workflows.steps.verify import merged_below
 from trunkline.workflows.work import Foreseen
 from trunkline.workflows.work import foresee as foresee_replay
 

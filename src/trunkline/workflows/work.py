@@ -21,9 +21,9 @@ from trunkline.workflows import question
 from trunkline.workflows.base import base_of, open_below
 from trunkline.workflows.context import Context, resolve_fork_point
 from trunkline.workflows.evidence import entry_tip
+from trunkline.workflows.merged import merged_below
 from trunkline.workflows.parents import gather
 from trunkline.workflows.question import OwnCommitsUnknown
-from trunkline.workflows.steps.verify import merged_below
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
 from trunkline.workflows.coverage import coverage_of
+from trunkline.workflows.merged import merged_below
 from trunkline.workflows.proof import accepted, checks_for, gates_beside_base, own_base_of
 from trunkline.workflows.recorded import last_onto
-from trunkline.workflows.steps.verify import merged_below
 
 _RUNBOOKS = 6
 """The lines of the runbook's checklist."""

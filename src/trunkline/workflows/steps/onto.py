@@ -13,9 +13,9 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting, Pause
 from trunkline.workflows import appeared, branch, conflict
+from trunkline.workflows.branch import refuse_unmovable
 from trunkline.workflows.context import Context
 from trunkline.workflows.openrun import GO_ON
-from trunkline.workflows.steps.switch import refuse_unmovable
 from trunkline.workflows.work import Foreseen, Work, against_merge, foresee, refuse_nothing_left
 
 

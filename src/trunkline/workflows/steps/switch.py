@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from trunkline.adapters import obstacles, refs
-from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_ref, short
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows import appeared
+from trunkline.workflows.branch import dirty, refuse_elsewhere, refuse_unmovable
 from trunkline.workflows.context import Context
 
 
@@ -51,7 +51,7 @@ def _refuse_switch(context: Context) -> None:
     local = context.world().local
     if local.checked_out:
         return
-    _refuse_elsewhere(local)
+    refuse_elsewhere(local)
     if local.changes:
         raise dirty(local, "switching would carry them to another branch")
     head, tip = context.git.resolve("HEAD"), local.local or local.remote
@@ -74,32 +74,6 @@ def perform_within_rebase(context: Context, acting: Acting) -> Outcome:
         else (f"{context.entry.branch} is here; your checkout stays as it is")
     )
     return Outcome("branch", stays, Mark.NOTHING)
-
-
-def refuse_unmovable(local: LocalState) -> None:
-    """Refuse to move a branch under somebody's feet (promises, fault 33)."""
-    _refuse_elsewhere(local)
-    if local.checked_out and local.changes:
-        raise dirty(local, "they would be mixed with the rebased branch")
-
-
-def dirty(local: LocalState, why: str) -> Refused:
-    """Return the refusal over uncommitted changes."""
-    listed = ", ".join(local.changes[:5]) + (" ..." if len(local.changes) > 5 else "")  # noqa: PLR2004 -- a line
-    return Refused(
-        "your checkout has uncommitted changes",
-        why=f"{listed}: {why}; nothing was changed",
-        next_command=("git commit", "git stash"),
-    )
-
-
-def _refuse_elsewhere(local: LocalState) -> None:
-    if local.elsewhere:
-        raise Refused(
-            f"{local.branch} is checked out in another work tree",
-            why=local.elsewhere,
-            next_command=f"git -C {local.elsewhere} switch --detach",
-        )
 
 
 def ensure_branch(context: Context, acting: Acting) -> LocalState:

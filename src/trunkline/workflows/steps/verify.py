@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from trunkline.adapters import history
-from trunkline.adapters.git import Git
-from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, short
-from trunkline.domain.snapshot import CiState, MergeMethod, PrState, PullRequest, ci_state
-from trunkline.domain.stack import Entry
+from trunkline.domain.names import short
+from trunkline.domain.snapshot import CiState, MergeMethod, ci_state
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
+from trunkline.workflows.merged import merged_below
 
 
 def plan(context: Context) -> Step:
@@ -53,49 +50,3 @@ def perform(context: Context, _acting: Acting | None = None) -> Outcome:
 
 
 _PAST = {MergeMethod.SQUASH: "squash-merged", MergeMethod.REBASE: "rebase-merged", MergeMethod.MERGE: "merged"}
-
-
-def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMethod]:
-    """Return an entry's merged pull request and how it was merged; see `perform`."""
-    pr = context.known(entry.pr)
-    if pr.state is PrState.OPEN:
-        raise Refused(
-            f"#{entry.pr} below is not merged yet",
-            why=f"it is {'a draft' if pr.draft else 'open'}: {pr.url}",
-            next_command=f"invoke rebase --pr {entry.pr}" if pr.draft else f"gh pr view {entry.pr} --web",
-        )
-    if pr.state is PrState.CLOSED:
-        raise Refused(
-            f"#{entry.pr} below was closed without being merged",
-            why=f"so {context.stack.trunk} does not hold what #{context.entry.pr} builds on: {pr.url}",
-            next_command=f"invoke rescue --pr {entry.pr}",
-        )
-    merge = pr.merge_commit
-    if merge is None or pr.base != context.stack.trunk:
-        raise Refused(
-            f"#{entry.pr} below was not merged into {context.stack.trunk}",
-            why=f"GitHub says it went into {pr.base}" if merge else "GitHub names no merge commit",
-            next_command=f"gh pr view {entry.pr} --web",
-        )
-    if not history.is_ancestor(context.git, merge, context.world().trunk):
-        raise Refused(
-            f"#{entry.pr} is merged as {short(merge)}, but {context.tracking} does not contain that commit",
-            why=f"{context.tracking} is at {short(context.world().trunk)}: it was rewound, or lags behind",
-            next_command=f"git log --oneline {context.tracking}",
-        )
-    return pr, merge_method(context.git, pr, merge)
-
-
-def merge_method(git: Git, pr: PullRequest, merge: Oid) -> MergeMethod:
-    """Say how a pull request was merged; GitHub records it nowhere, so the commits themselves tell.
-
-    Two parents: a merge commit. The last commit's own author and message: a rebase. Else a squash, whose message
-    GitHub writes anew, with `(#N)`.
-    """
-    if len(pr.merge_parents) > 1:
-        return MergeMethod.MERGE
-    if not history.has_object(git, pr.head_oid):
-        return MergeMethod.SQUASH
-    head, merged = history.read_commits(git, [pr.head_oid, merge])
-    kept = (head.author, head.message.strip()) == (merged.author, merged.message.strip())
-    return MergeMethod.REBASE if kept else MergeMethod.SQUASH
