@@ -7,8 +7,11 @@ import hashlib
 import itertools
 import os
 import resource
+import select
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,6 +180,71 @@ def test_the_connection_ends_in_the_middle(tmp_path: Path, after: int, limit: st
     git = remote.clone.adapter
     with lease.hold(git.state_dir(), run="r") as held:
         remote.assert_healed(git, held)
+
+
+LOOKS = """
+import os, sys
+from test_interrupted_fetch import STACK
+from trunkline.adapters.git import Git
+from trunkline.kernel import signals
+from trunkline.workflows.look import look_at_remote
+from pathlib import Path
+try:
+    with signals.raising():
+        look_at_remote(Git(Path(sys.argv[1])), STACK, STACK.entries)
+except signals.Interrupted as interrupt:
+    os._exit(signals.exit_code(interrupt))
+"""
+STALLS = """#!{python}
+import os, signal, subprocess, sys
+sent = subprocess.Popen(["git-upload-pack", *sys.argv[1:]], stdout=subprocess.PIPE)
+left = {after}
+while left > 0 and (some := os.read(sent.stdout.fileno(), min(left, 4096))):
+    left -= os.write(1, some)
+if left:
+    sys.exit(sent.wait())  # it was only asked for its refs
+there = open({fifo!r}, "w")  # until it is killed
+print(os.getpgrp(), file=there, flush=True)
+signal.pause()
+"""
+PIPES = 2 * 65536
+"""Bytes that the pipes between the remote and the git that unpacks can hold: what exceeds them was unpacked."""
+
+
+@pytest.mark.parametrize(
+    ("number", "limit"),
+    [(signal.SIGINT, "1000"), (signal.SIGTERM, "1"), (signal.SIGKILL, "1000"), (signal.SIGKILL, "1")],
+    ids=["SIGINT, unpacked", "SIGTERM, kept as a pack", "SIGKILL, unpacked", "SIGKILL, kept as a pack"],
+)
+def test_a_signal_while_git_unpacks(tmp_path: Path, number: signal.Signals, limit: str) -> None:
+    """Ours ends with its children, or all die at once: no ref has moved, and the same again brings the rest."""
+    remote = _remote(tmp_path, 20, large=640)
+    git, before = remote.clone.adapter, remote.clone.refs()
+    git.query("config", "fetch.unpackLimit", limit)
+    fifo, script = tmp_path / "reached", tmp_path / "stalls"
+    os.mkfifo(fifo)
+    script.write_text(STALLS.format(python=sys.executable, after=PIPES + 100_000, fifo=str(fifo)))
+    script.chmod(0o755)
+    remote.clone.git("config", "remote.origin.uploadpack", str(script))
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    looks = subprocess.Popen(
+        [sys.executable, "-c", LOOKS, str(remote.clone.path)], env={**os.environ, "PYTHONPATH": path}
+    )
+    with fifo.open() as there:
+        group = int(there.readline())  # comes when so many bytes are sent
+        looks.send_signal(number)
+        assert looks.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
+        if number == signal.SIGKILL:
+            os.killpg(group, number)
+        assert select.select([there], [], [], 60)[0], "the children of the process live on"
+        assert there.read() == ""
+    assert remote.clone.refs() == before
+    remote.assert_sound()
+    assert remote.clone.git("cat-file", "-t", remote.tip, check=False) == ("commit" if limit == "1000" else "")
+    assert history.missing(remote.clone.adapter, [remote.tip]) == {remote.tip}
+    remote.restore()
+    with lease.hold(git.state_dir(), run="r") as held:
+        remote.assert_healed(remote.clone.adapter, held)
 
 
 @pytest.mark.parametrize("after", [20_000, 50_000])

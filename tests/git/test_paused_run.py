@@ -759,3 +759,19 @@ def test_abort_keeps_what_the_remote_had_where_it_differed(stack: Desk) -> None:
     stack.push_commit("three", "a bot's fix", {"bot.txt": "b\n"})
     assert stack.abort() is not None
     assert before in {tip for ref, tip in stack.clone.refs().items() if ref.startswith("refs/trunkline/backup/")}
+
+
+@pytest.mark.parametrize("back", ["abort", "undo"])
+def test_what_a_run_made_is_kept_when_it_is_taken_back(stack: Desk, back: str) -> None:
+    """The rebased commits have a backup once the branch is where it was: git's own garbage collection keeps them."""
+    if back == "abort":
+        stack.conflict(2)
+        assert int(refusal(stack.restack).code) == 3
+    else:
+        stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
+        done(stack.restack())
+    made, before = stack.tips()["one"], stack.hub.bare.git("rev-parse", "refs/pull/1/head")
+    assert made != before
+    assert (stack.abort() if back == "abort" else stack.undo()) is not None
+    assert stack.tips()["one"] == before
+    assert made in {tip for ref, tip in stack.clone.refs().items() if ref.startswith("refs/trunkline/backup/")}
