@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from trunkline.adapters.journal import Journal
 from trunkline.adapters.lease import Lease
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Declined, Paused, Refused, TrunklineError
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey
@@ -110,7 +111,7 @@ def perform(
                 refused = Refused(
                     f"{step.label}: nothing more is published: the answer was no",
                     why=declined.why,
-                    next_command=("invoke continue", "invoke abort"),
+                    next_command=(task_command("continue"), task_command("abort")),
                 )
                 journal.append(lease, "failed", **about, what=refused.what, code=int(refused.code))
                 return Performed(outcomes, refused)

@@ -77,4 +77,4 @@ def test_it_is_checked_and_never_overwrites(landing: Landing) -> None:
     refused = landing.invoke("ci.workflow")
     assert (refused.code, path.read_text()) == (5, "name: mine\n")
     (landing.clone.path / "noxfile.py").unlink()
-    assert landing.invoke("ci.workflow").err.splitlines()[-1] == "next: trunkline init --write-tasks"
+    assert landing.invoke("ci.workflow").err.splitlines()[-1] == "next: invoke init --write-tasks"

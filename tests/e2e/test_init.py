@@ -120,7 +120,7 @@ def test_the_files_of_a_rust_repository(stack: YardLanding) -> None:
         "    from trunkline.gates.sessions import gates",
         "✓ wrote trunkline.mk",
         "✓ wrote Makefile",
-        "next: invoke --list",
+        "next: trunkline --list",
     ]
     assert (clone / "noxfile.py").read_text() == "import nox\n"
     (clone / "tasks.py").unlink()

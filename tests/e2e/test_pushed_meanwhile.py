@@ -48,7 +48,7 @@ def named(landing: Landing, *args: str) -> list[str]:
     assert "1 commit pushed to origin since this run began" in ran.err
     assert "sneaky.txt" not in on_trunk(landing)
     command, abort = re.findall("^next: invoke (.*)$", ran.err, re.MULTILINE)
-    assert abort == "abort"
+    assert (command.endswith(" --yes"), abort) == (True, "abort"), "the approval is for going on alone"
     return shlex.split(command)
 
 

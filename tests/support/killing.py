@@ -246,7 +246,7 @@ def _task(request: dict[str, Any]) -> int:
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     _arm(Kill(*request["kill"]))
-    sys.argv = ["trunkline", *request["argv"]]
+    sys.argv = ["invoke", *request["argv"]]
     main()
     return 0
 

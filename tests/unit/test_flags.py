@@ -207,7 +207,7 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
         ("receipt.verfy --stack x", "there is no task 'receipt.verfy'", "trunkline receipts.verify --stack x"),
         ("zzzzqqq", "there is no task 'zzzzqqq'", "trunkline --list"),
         ("rebase --skp fmt", "rebase has no flag --skp", "trunkline rebase --skip fmt"),
-        ("rebase --pr", "needed value", "trunkline --help rebase"),
+        ("rebase --pr", "next: trunkline --help rebase", "trunkline --list"),
     ],
 )
 def test_a_command_line_that_cannot_be_read(

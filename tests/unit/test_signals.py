@@ -55,7 +55,7 @@ def test_a_signal_within_a_task_is_one_line_and_what_to_type(tmp_path: Path, num
     assert ran.returncode == 128 + number, ran.stderr
     first, *rest = ran.stderr.splitlines()
     assert first == f"interrupted by {number.name}: nothing is lost; every child process was ended"
-    assert rest == ["next: invoke status"]
+    assert rest == ["next: trunkline status"]
 
 
 def test_a_terminal_that_is_gone_is_no_failure(tmp_path: Path) -> None:

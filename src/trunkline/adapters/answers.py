@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineError, UsageError
 from trunkline.kernel import proc
 
@@ -190,13 +191,13 @@ def _classified(answer: Answer, told: str) -> tuple[type[TrunklineError], str, s
     if status >= _FIRST_REFUSAL and not _is_githubs(answer):
         return Transient, f"something between here and GitHub answered with status {status}", "gh api rate_limit"
     verdicts: dict[int, tuple[type[TrunklineError], str, str]] = {
-        400: (Refused, "GitHub refused the request", "invoke checklist"),
+        400: (Refused, "GitHub refused the request", task_command("checklist")),
         401: not_signed_in,
         403: (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
         404: (NotThere, "GitHub has no such thing, or does not show it to you", "gh auth status"),
         405: (Refused, "GitHub does not merge it", "gh pr view --web"),
-        409: (Refused, "GitHub refused: the pull request changed meanwhile", "invoke checklist"),
-        422: (Refused, "GitHub refused the change", "invoke checklist"),
+        409: (Refused, "GitHub refused: the pull request changed meanwhile", task_command("checklist")),
+        422: (Refused, "GitHub refused the change", task_command("checklist")),
     }
     return verdicts.get(status, (Transient, "GitHub could not be reached or failed", "gh auth status"))
 
@@ -226,14 +227,15 @@ def _refused_by_graphql(answer: Answer) -> tuple[type[TrunklineError], str, str]
     if answer.status != 200:  # noqa: PLR2004 -- HTTP OK
         return None
     verdicts = (_GRAPHQL_VERDICTS.get(error_type(error)) for error in answer.errors)
-    return next((verdict for verdict in verdicts if verdict), None)
+    found = next((verdict for verdict in verdicts if verdict), None)
+    return found and (found[0], found[1], found[2] or task_command("checklist"))
 
 
 _GRAPHQL_VERDICTS: dict[str, tuple[type[TrunklineError], str, str]] = {
     "FORBIDDEN": (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
     "INSUFFICIENT_SCOPES": (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
     "NOT_FOUND": (UsageError, "GitHub has no such thing, or does not show it to you", "gh auth status"),
-    "UNPROCESSABLE": (Refused, "GitHub refused the change", "invoke checklist"),
+    "UNPROCESSABLE": (Refused, "GitHub refused the change", ""),
 }
 
 

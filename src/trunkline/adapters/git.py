@@ -18,6 +18,7 @@ from trunkline.adapters.graph import Graph
 from trunkline.adapters.lease import Lease
 from trunkline.adapters.patience import passes
 from trunkline.adapters.pending import Pending
+from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import OutsideFailed, Transient, TrunklineError, UsageError
 from trunkline.domain.names import Oid, oid
@@ -281,7 +282,9 @@ class Git:
         told = self.fact("version").text
         if is_old(told):
             least = ".".join(map(str, MINIMUM))
-            raise UsageError(f"{told} is too old", why=f"trunkline needs git {least}", next_command="invoke doctor")
+            raise UsageError(
+                f"{told} is too old", why=f"trunkline needs git {least}", next_command=task_command("doctor")
+            )
 
     def state_dir(self) -> Path:
         """Return where journals and the lease live: inside the git common dir, so that all work trees share it."""

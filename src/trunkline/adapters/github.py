@@ -15,6 +15,7 @@ from trunkline.adapters import answers
 from trunkline.adapters.answers import Answer, NotThere, judged, messages, typed, understood
 from trunkline.adapters.nodes import ENTRY, MERGING, TRUNK, pull_request
 from trunkline.adapters.patience import pace, patiently, sleep
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, Transient, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid
 from trunkline.domain.snapshot import PullRequest, Snapshot
@@ -291,7 +292,7 @@ class GitHub:
                 raise Refused(
                     f"the description of #{number} was edited at the same moment",
                     why="a write of ours failed, and what stands there now is neither what we saw nor what we wrote",
-                    next_command="invoke continue",
+                    next_command=task_command("continue"),
                 )
             return None
 
@@ -392,11 +393,11 @@ class GitHub:
                 raise Refused(
                     f"GitHub did not merge #{number}",
                     why=told.message,
-                    next_command=("invoke continue", f"gh pr view {number} --web"),
+                    next_command=(task_command("continue"), f"gh pr view {number} --web"),
                 )
             sleep(pause)
             told = self.rest(f"{path}-async/{told.request}", _Merging.of)
-        raise Transient(f"the merge of #{number} did not end in time", next_command="invoke continue")
+        raise Transient(f"the merge of #{number} did not end in time", next_command=task_command("continue"))
 
     def _insist(self, write: Callable[[], T], written: Callable[[], T | None]) -> T:
         """Write; after a failure that may pass, read first whether the write arrived, and only then repeat it."""

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.adapters.lease import Lease
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, Refused
 from trunkline.kernel.files import append_line, private_directory, sync
 
@@ -162,7 +163,7 @@ class Journal:
             raise OutsideFailed(
                 "the journal cannot be written, so nothing further was done",
                 why=self._failed,
-                next_command=(f"df {shlex.quote(str(self.path.parent))}", "invoke continue"),
+                next_command=(f"df {shlex.quote(str(self.path.parent))}", task_command("continue")),
             )
         self._sequence += 1
         self._previous = _hash(line)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Defect, OutsideFailed, Refused
 from trunkline.kernel.files import private_directory
 
@@ -66,7 +67,7 @@ def hold(state: Path, *, run: str) -> Iterator[Lease]:
             raise Refused(
                 "another trunkline run holds this repository",
                 why=_holder(about),
-                next_command="invoke log",
+                next_command=task_command("log"),
             ) from None
         since = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
         with contextlib.suppress(OSError):  # information only; the lock is what counts

@@ -12,6 +12,7 @@ from trunkline.adapters import refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.history import has_object
 from trunkline.adapters.lease import Lease
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, Refused
 from trunkline.domain.names import Oid, oid
 
@@ -126,5 +127,5 @@ def push(git: Git, lease: Lease, remote: str) -> bool:
         why=f"{REF} there is {found or 'nothing'}; nothing was overwritten",
         command=done.typed,
         stderr=done.error_text,
-        next_command="invoke receipts.push",
+        next_command=task_command("receipts.push"),
     )

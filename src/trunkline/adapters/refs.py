@@ -14,6 +14,7 @@ from trunkline.adapters.git import Git
 from trunkline.adapters.history import connectivity, has_object, missing, reachable
 from trunkline.adapters.lease import Lease
 from trunkline.adapters.patience import passes, patiently
+from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import OutsideFailed, Refused, Transient, TrunklineError, UsageError
 from trunkline.domain.names import ZERO_OID, BranchName, Oid, PrNumber, branch_ref, oid, short
@@ -207,14 +208,17 @@ def move_ref(git: Git, lease: Lease, ref: str, *, new: Oid, old: Oid | None, why
                 why="another git works on it, or one that died left its lock; nothing was changed",
                 command=done.typed,
                 stderr=done.error_text,
-                next_command=("invoke continue", "git status   # once no other git runs, remove the lock it names"),
+                next_command=(
+                    task_command("continue"),
+                    "git status   # once no other git runs, remove the lock it names",
+                ),
             )
         raise Refused(
             f"{ref} moved while we worked",
             why=f"expected {expected}, found {held or 'nothing'}; nothing was changed",
             command=done.typed,
             stderr=done.error_text,
-            next_command="invoke log",
+            next_command=task_command("log"),
         )
 
 
@@ -324,7 +328,7 @@ class PushCapped(Refused):
     """
 
     def __init__(self, remote: str, cap: int) -> None:
-        super().__init__(f"{remote} takes {cap} branches a push at most", next_command="invoke push")
+        super().__init__(f"{remote} takes {cap} branches a push at most", next_command=task_command("push"))
         self.cap = cap
 
 
@@ -471,7 +475,7 @@ def _confirmed(git: Git, remote: str, updates: Sequence[RefUpdate]) -> dict[str,
         return patiently(look)
     except Transient as error:
         why = f"{remote} accepted the push and may show it in a moment; nothing was pushed twice"
-        raise OutsideFailed(error.what, why=why, next_command="invoke continue") from error
+        raise OutsideFailed(error.what, why=why, next_command=task_command("continue")) from error
 
 
 def _push_once(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
@@ -492,7 +496,7 @@ def _push_once(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]
             " nothing was overwritten",
             command=done.typed,
             stderr=done.error_text,
-            next_command="invoke fetch",
+            next_command=task_command("fetch"),
         )
     if capped := _CAPPED.search(done.error_text):
         raise PushCapped(remote, int(capped[1]))
@@ -508,5 +512,5 @@ def _push_once(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]
         why="; ".join(reasons) or f"{guess}; the branch is as it was",
         command=done.typed,
         stderr=done.error_text,
-        next_command="invoke push",
+        next_command=task_command("push"),
     )

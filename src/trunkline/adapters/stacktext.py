@@ -14,6 +14,7 @@ from typing import Any
 import tomli
 
 from trunkline.adapters import tomllines
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, PrNumber, branch_name, branch_problem, pr_number
 from trunkline.domain.stack import DEFAULT_REMOTE, DEFAULT_TRUNK
@@ -87,7 +88,7 @@ def read(path: Path) -> StackText:
         content = read_regular(path, LONGEST)
     except FileNotFoundError:
         raise UsageError(
-            f"there is no {path.name} here", why=f"expected it at {path}", next_command="invoke init"
+            f"there is no {path.name} here", why=f"expected it at {path}", next_command=task_command("init")
         ) from None
     except OSError as error:
         raise UsageError(

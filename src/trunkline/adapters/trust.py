@@ -20,6 +20,7 @@ from trunkline.adapters import stacktext
 from trunkline.adapters.git import Git
 from trunkline.adapters.stacktext import StackText
 from trunkline.domain import policy
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.policy import Difference
 from trunkline.kernel.files import private_directory, replace_bytes
@@ -96,7 +97,7 @@ def lines_of(changed: Sequence[Difference], named: str) -> tuple[str, ...]:
 def _refusal(found: StackText, origin: Origin, changed: Sequence[Difference]) -> Refused:
     what = f"{found.path.name} of this branch is not trusted: it changes what runs; nothing of it was used"
     lines = list(lines_of(changed, origin.named))
-    commands = ["invoke trust"]
+    commands: list[str] = [task_command("trust")]
     if not origin.named:
         lines.append("which branch is trunk is not known here: the remote's default branch was never fetched")
         commands.insert(0, f"git remote set-head {_REMOTE} --auto")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NewType
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 
 Oid = NewType("Oid", str)
@@ -89,7 +90,7 @@ def pr_number(value: int | str) -> PrNumber:
         raise UsageError(
             f"not a pull request number: {value!r}",
             why="expected a whole number, like 519",
-            next_command="invoke rebase --pr 519",
+            next_command=task_command("rebase", "--pr", "519"),
         )
     return PrNumber(int(text))
 

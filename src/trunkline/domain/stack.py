@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class Stack:
         raise UsageError(
             f"#{pr} is not in stack.toml",
             why=f"the stack has {listed}",
-            next_command=f"invoke rebase --pr {self.entries[0].pr}",
+            next_command=task_command("rebase", "--pr", self.entries[0].pr),
         )
 
     def below(self, entry: Entry) -> tuple[Entry, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from trunkline.domain.command import task_command
 from trunkline.domain.readiness import Ready, judge
 from trunkline.domain.snapshot import PrState, PullRequest
 
@@ -233,33 +234,40 @@ def next_command(standings: Sequence[Standing], remote: str) -> str:
     first = open_[0]
     stuck = next((each for each in open_ if each.state in _STUCK), None)
     if stuck is not None:
-        return _STUCK[stuck.state].format(pr=stuck.number, remote=remote)
+        return _typed(_STUCK[stuck.state], stuck.number, remote)
     moved = [each for each in open_ if each.state in {State.RESTACK, State.PUSH, State.CONFLICT}]
     if moved and (len(moved) > 1 or moved[0] is not first):
-        return "invoke restack"
-    return _OF_FIRST[first.state].format(pr=first.number, remote=remote)
+        return task_command("restack")
+    return _typed(_OF_FIRST[first.state], first.number, remote)
+
+
+def _typed(command: str | tuple[str, ...], number: PrNumber, remote: str) -> str:
+    """Return a command of the tables below for an entry: a task of ours by its words, else a line."""
+    if isinstance(command, str):
+        return command.format(pr=number, remote=remote)
+    return task_command(*(word.format(pr=number, remote=remote) for word in command))
 
 
 # What lies in the way of every other task, wherever in the stack it is.
-_STUCK = {
-    State.MISSING: "invoke init --check",
-    State.NO_BRANCH: "invoke init --check",
+_STUCK: dict[State, str | tuple[str, ...]] = {
+    State.MISSING: ("init", "--check"),
+    State.NO_BRANCH: ("init", "--check"),
     State.FETCH: "git fetch {remote}",
-    State.DIVERGED: "git fetch {remote} && invoke rebase --pr {pr} --dry-run",
-    State.CLOSED: "invoke rescue --pr {pr}",
+    State.DIVERGED: ("rebase", "--pr", "{pr}", "--dry-run"),
+    State.CLOSED: ("rescue", "--pr", "{pr}"),
 }
-_OF_FIRST = {
-    State.RESTACK: "invoke rebase --pr {pr}",
-    State.PUSH: "invoke rebase --pr {pr}",
-    State.DRAFT: "invoke rebase --pr {pr}",
-    State.CONFLICT: "invoke rebase --pr {pr}",
+_OF_FIRST: dict[State, str | tuple[str, ...]] = {
+    State.RESTACK: ("rebase", "--pr", "{pr}"),
+    State.PUSH: ("rebase", "--pr", "{pr}"),
+    State.DRAFT: ("rebase", "--pr", "{pr}"),
+    State.CONFLICT: ("rebase", "--pr", "{pr}"),
     State.RED: "gh pr checks {pr}",
     State.CI: "gh pr checks {pr} --watch",
-    State.CI_DOWN: "invoke land --require gates",
+    State.CI_DOWN: ("land", "--require", "gates"),
     State.REVIEW: "gh pr view {pr} --web",
-    State.GITHUB: "invoke status",
+    State.GITHUB: ("status",),
     State.RULE: "gh pr view {pr} --web",
-    State.BLOCKED: "invoke land",
-    State.READY: "invoke land",
-    State.UNKNOWN: "invoke status",
+    State.BLOCKED: ("land",),
+    State.READY: ("land",),
+    State.UNKNOWN: ("status",),
 }

@@ -21,6 +21,7 @@ from trunkline.adapters.answers import NotThere
 from trunkline.adapters.github import GitHub, repository_of
 from trunkline.adapters.patience import sleep
 from trunkline.adapters.receipts import read_receipt
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError, UsageError
 from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain
@@ -30,7 +31,6 @@ from trunkline.gates.order import Brought, Order, Outcomes, accepted, not_run
 
 WORKFLOW = "trunkline.yml"
 """The workflow's file name below .github/workflows; its inputs and artifacts are `report/gates.yml.j2`'s."""
-_WRITE = "invoke ci.workflow   # then land that file"
 _APPEARS = (0.5, 1.0, 2.0, 4.0, *[5.0] * 20)
 """Seconds between the questions where a dispatched run is: GitHub answers the dispatch before there is one."""
 _LOOK = 5.0
@@ -57,7 +57,7 @@ def run_orders(orders: Sequence[Order]) -> list[Outcomes]:
                 raise OutsideFailed(
                     "GitHub Actions takes too long",
                     why="what runs goes on, and the next task joins it",
-                    next_command=("invoke continue", f"gh run view {going[0].number} --web"),
+                    next_command=(task_command("continue"), f"gh run view {going[0].number} --web"),
                 )
             sleep(_LOOK)
     except (KeyboardInterrupt, Refused, UsageError):
@@ -177,7 +177,7 @@ class _Run:
             raise UsageError(
                 f"{self.github.repository.slug} has no workflow {WORKFLOW}",
                 why=f"it is dispatched from {order.settings.trunk}, and must be there",
-                next_command=_WRITE,
+                next_command=task_command("ci.workflow", comment="then land that file"),
             ) from missing
         order.say(f"gates of {short(order.commit)} run on GitHub Actions: {run.url}")
         self.number = run.number
@@ -242,13 +242,13 @@ class _Run:
             raise Refused(
                 f"GitHub does not run {WORKFLOW} of {self.order.settings.trunk} so",
                 why=error.why,
-                next_command=_WRITE,
+                next_command=task_command("ci.workflow", comment="then land that file"),
             ) from error
         for pause in _APPEARS:
             if run := new():
                 return run
             sleep(pause)
-        raise OutsideFailed("GitHub took the dispatch, and shows no run of it", next_command="invoke continue")
+        raise OutsideFailed("GitHub took the dispatch, and shows no run of it", next_command=task_command("continue"))
 
     def _collect(self, number: int) -> None:
         ended = self.github.rest(f"actions/runs/{number}", _WorkflowRun.of).status == _COMPLETED
@@ -296,7 +296,7 @@ class _Run:
                 raise OutsideFailed(
                     f"the artifact {name} could not be fetched",
                     why=f"run {number} has it",
-                    next_command=("invoke continue", f"gh run download {number} --name {name}"),
+                    next_command=(task_command("continue"), f"gh run download {number} --name {name}"),
                 )
             return _read(Path(folder), gate)
 

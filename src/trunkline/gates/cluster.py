@@ -20,6 +20,7 @@ from distributed import wait
 from distributed.comm.core import CommClosedError
 from pydantic import ValidationError
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, TrunklineError
 from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome, Receipt, Verdict
@@ -222,7 +223,9 @@ def _wait(client: DataClient, waiting: Collection[Any]) -> None:
         lost = True
     if lost:
         raise OutsideFailed(
-            "the scheduler is gone", why=f"{len(waiting)} gates had no verdict yet", next_command="invoke continue"
+            "the scheduler is gone",
+            why=f"{len(waiting)} gates had no verdict yet",
+            next_command=task_command("continue"),
         )
 
 

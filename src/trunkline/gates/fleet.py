@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from trunkline import __version__
 from trunkline.adapters import history
 from trunkline.adapters.git import Git
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, UsageError
 from trunkline.domain.names import Oid, oid
 from trunkline.domain.receipt import Toolchain, failure_of
@@ -68,7 +69,7 @@ def answers(
     except Exception as error:
         # What came instead of an answer is not unpickled, so it is not known.
         raise OutsideFailed(
-            "a worker could not be asked", why=type(error).__name__, next_command="invoke continue"
+            "a worker could not be asked", why=type(error).__name__, next_command=task_command("continue")
         ) from error
     return {address: replies.decoded(kind, text, address) for address, text in found.items()}
 
@@ -153,7 +154,7 @@ def _surveyed(client: DataClient, order: Order, key: str, hosts: Mapping[str, st
             order.say(f"the worker on {host} ({address}) has other toolchains: no gate runs there")
     survey = replies.Survey.model_validate_json(chosen)
     if missing := [gate.name for gate in order.gates if gate.name not in survey.gates]:
-        raise OutsideFailed(f"the workers say nothing of {', '.join(missing)}", next_command="invoke continue")
+        raise OutsideFailed(f"the workers say nothing of {', '.join(missing)}", next_command=task_command("continue"))
     return Fleet(
         order,
         key,

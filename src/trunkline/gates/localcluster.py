@@ -21,6 +21,7 @@ from distributed.security import Security
 
 from trunkline.adapters import cargo
 from trunkline.adapters.worktrees import state_home
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.redaction import is_secret_name
 from trunkline.kernel import proc
@@ -114,4 +115,6 @@ def _address(file: Path, log: Path) -> str:
             return str(json.loads(file.read_bytes())["address"])
         time.sleep(_LOOK_SECONDS)
     tail = log.read_text(encoding="utf-8", errors="replace")[-2000:] if log.exists() else ""
-    raise OutsideFailed("the scheduler of this machine does not begin", stderr=tail, next_command="invoke doctor")
+    raise OutsideFailed(
+        "the scheduler of this machine does not begin", stderr=tail, next_command=task_command("doctor")
+    )

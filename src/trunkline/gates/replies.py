@@ -10,6 +10,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, TrunklineError
 
 _Given = ParamSpec("_Given")
@@ -104,14 +105,14 @@ def decoded(kind: type[_Reply], text: object, whose: str) -> _Reply:
         if "failed" in values:
             raise OutsideFailed(
                 f"the worker {whose} failed: {values['failed']}", stderr=str(values.get("stderr", "")),
-                next_command="invoke continue",
+                next_command=task_command("continue"),
             )  # fmt: skip
         return kind.model_validate(values["answer"])
     except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
         raise OutsideFailed(
             f"the worker {whose} answered something else than a worker of trunkline does",
             why=next(iter(str(error).splitlines()), ""),
-            next_command="invoke continue",
+            next_command=task_command("continue"),
         ) from None
 
 

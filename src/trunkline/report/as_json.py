@@ -48,7 +48,7 @@ def error(value: TrunklineError) -> dict[str, Any]:
         "code": int(value.code),
         "command": value.command,
         "stderr": value.stderr,
-        "next": list(value.next_commands),
+        "next": [str(command) for command in value.next_commands],
         **value.data,
     }
 

@@ -48,6 +48,8 @@ class Terminal:
         self._commands: list[str] = []
         self._status: Status | None = None
         self._width = _LABEL_WIDTH
+        self.commands_next: list[str] = []
+        """The commands that were printed as the ones to type next."""
         self.asks = False
         """A person is there, and answers questions of a step."""
         self.attended = False
@@ -189,9 +191,15 @@ class Terminal:
             self._commands = [] if skipped else list(step.commands)
             self.outcome(Outcome(step.label, "skipped by name" if skipped else step.does, mark))
 
-    def next(self, text: str) -> None:
-        """Print the last line: the command to type next."""
-        self.line(("next: ", "bold"), text)
+    def next(self, command: str, *, about: str = "") -> None:
+        """Print the last line: the command to type next.
+
+        Args:
+            command: the command.
+            about: what it is for, in front of it.
+        """
+        self.commands_next.append(command)
+        self.line(("next: ", "bold"), about, command)
 
     def error(self, error: TrunklineError) -> None:
         """Print an expected failure: what, why, the command, the tail of its stderr, and what to type next."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
+from trunkline.domain.command import task_command, task_list
 from trunkline.domain.errors import CheckFailed, Refused, UsageError
 from trunkline.domain.health import Health
 from trunkline.tasks.definition import landing_task
@@ -50,7 +51,7 @@ def _write_tasks(told: Told, *, alone: bool) -> None:
         raise UsageError(
             "--write-tasks is a thing of its own",
             why="it writes the files that are not there, and says of the others what they lack",
-            next_command="trunkline init --write-tasks",
+            next_command=task_command("init", "--write-tasks"),
         )
     files = scaffold.write(dry_run=told.dry_run)
     told.account["files"] = [{"name": file.name, "wrote": file.wrote, "add": file.add} for file in files]
@@ -63,7 +64,7 @@ def _write_tasks(told: Told, *, alone: bool) -> None:
         else:
             told.terminal.line(("✓ ", "green"), f"{new if file.wrote else 'has it already:'} {file.name}")
     if not told.dry_run:
-        told.terminal.next("invoke --list")
+        told.terminal.next(task_list())
 
 
 @landing_task("init", mutates=True, help={"check": "say how stack.toml differs from GitHub; exit code 1 if it does"})
@@ -81,7 +82,7 @@ def init(
     from trunkline.workflows import discover as discover_workflow
 
     if check and update:
-        raise UsageError("--check and --update are two things", next_command="invoke init --check")
+        raise UsageError("--check and --update are two things", next_command=task_command("init", "--check"))
     if write_tasks:
         _write_tasks(told, alone=check or update)
         return
@@ -96,7 +97,7 @@ def init(
         _tell_written(told, discover_workflow.write(seen, track=track), track=track)
     _tell_proposals(told, seen)
     if not told.dry_run:
-        told.terminal.next("invoke status")
+        told.terminal.next(task_command("status"))
 
 
 def _tell_written(told: Told, path: Path, *, track: bool) -> None:
@@ -134,7 +135,7 @@ def _compare(told: Told, seen: discover_workflow.Seen, *, check: bool) -> None:
         raise CheckFailed(
             f"stack.toml differs from GitHub in {len(lines)} {'place' if len(lines) == 1 else 'places'}",
             why="\n".join(lines),
-            next_command="invoke init --update",
+            next_command=task_command("init", "--update"),
         )
     for line in lines:
         told.terminal.line(f"  {line}")
@@ -160,7 +161,7 @@ def trust(told: Told) -> None:
         return
     trust_workflow.confirm(question)
     told.terminal.line(("✓ ", "green"), f"trusted {count} of {question.found.path.name}, until one of them changes")
-    told.terminal.next("invoke status")
+    told.terminal.next(task_command("status"))
 
 
 _MARKS = {Health.WELL: ("✓", "green"), Health.NOTE: ("!", "yellow"), Health.ILL: ("✗", "red")}

@@ -6,6 +6,7 @@ import functools
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from invoke.program import Program
 
@@ -71,8 +72,9 @@ def _takes_value(flag: str) -> bool:
 
 @functools.cache
 def _core_flags_with_value() -> frozenset[str]:
-    flags = Program().initial_context.flags
-    return frozenset(name for name, flag in flags.items() if flag.takes_value and not flag.optional)
+    arguments = Program().initial_context.args.values()
+    names = (name for each in arguments if each.takes_value and not each.optional for name in each.names)
+    return frozenset(f"-{name}" if len(name) == 1 else f"--{name}" for name in names)
 
 
 def unknown_short(flags: Collection[str]) -> list[str]:
@@ -95,3 +97,43 @@ def own_name(word: str, names: Collection[str]) -> str:
     """Return the task of ours that a word names, wherever the collection is mounted; "": none."""
     fitting = [name for name in names if word == name or word.endswith(f".{name}")]
     return max(fitting, key=len, default="")
+
+
+_SELECTING = frozenset({"-c", "--collection", "-r", "--search-root", "-f", "--config"})
+"""Flags of Invoke that select the collection or its settings: the next command needs them, too."""
+_PROGRAMS = frozenset({"invoke", "inv", "trunkline"})
+
+
+def program(argv: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the words that start this program, with the flags that select the collection.
+
+    Args:
+        argv: the whole command line; default: that of this process.
+    """
+    words = list(sys.argv if argv is None else argv)
+    path = Path(words[0]) if words else Path()
+    name = path.parent.name if path.name == "__main__.py" else path.name
+    return (name if name in _PROGRAMS else "invoke", *_selecting(words[1:]))
+
+
+def _selecting(words: Sequence[str]) -> list[str]:
+    """Return the flags before the first task that select the collection, with their values."""
+    found: list[str] = []
+    value_next, keep = False, False
+    for word in words:
+        if value_next:
+            found += [word] if keep else []
+            value_next = False
+            continue
+        if not word.startswith("-"):
+            break
+        flag, has_value = word.partition("=")[0], "=" in word
+        keep, value_next = flag in _SELECTING, not has_value and flag in _core_flags_with_value()
+        found += [word] if keep else []
+    return found
+
+
+def prefix(name: str, names: Collection[str], argv: Sequence[str] | None = None) -> str:
+    """Return what stands before a task's name as it was typed: `stack.` where the collection is mounted so."""
+    found = called_as(name, names, argv)
+    return found.name.removesuffix(name) if found else ""

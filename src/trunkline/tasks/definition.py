@@ -11,6 +11,7 @@ from invoke.context import Context as InvokeContext
 from invoke.tasks import Task
 
 from trunkline.adapters import lease
+from trunkline.domain.command import Caller, called_by, program_help
 from trunkline.domain.errors import UsageError
 from trunkline.tasks import command_line
 from trunkline.tasks.flags import FLAGS, from_environment, is_set
@@ -21,6 +22,8 @@ Body = Callable[..., None]
 
 _COMMON = {"json": False}
 _MUTATING = {"dry_run": False, "yes": False}
+_GOING_ON = frozenset({"continue", "skip"})
+"""Tasks that carry out what this command was approved to do: its `--yes` is theirs, too."""
 
 
 class LandingTask(Task[Body]):
@@ -80,9 +83,11 @@ class LandingTask(Task[Body]):
         if not args or not isinstance(args[0], InvokeContext):
             raise TypeError(f"{self.full_name} expects Invoke's context as its first argument")
         with telling(self.full_name, json_wanted=bool(kwargs.get("json")) or is_set("json")) as told:
+            self._called({})
             self._refuse_unknown_flags()
             given = self._given(kwargs)
             told.given = self._repeated(given, typed_yes=bool(kwargs.get("yes")))
+            self._called(told.given)
             given.pop("json")
             told.yes = bool(given.pop("yes", False))
             told.dry_run = bool(given.pop("dry_run", False)) or (self.mutates and _invoke_is_dry(args[0]))
@@ -91,6 +96,10 @@ class LandingTask(Task[Body]):
             with lease.refusing() if told.dry_run else contextlib.nullcontext():
                 self.body(told, **given)
         self.times_called += 1
+
+    def flags(self) -> list[str]:
+        """Return the flags that it takes, without dashes."""
+        return [_dashed(name) for name in self._flags()]
 
     def _flags(self) -> list[str]:
         return list(self._signature.parameters)[1:]
@@ -117,6 +126,24 @@ class LandingTask(Task[Body]):
             differing.pop("yes", None)
         return {name: value if value is True else str(value) for name, value in differing.items()}
 
+    def _called(self, given: Mapping[str, str | bool]) -> None:
+        """Build every following command for the program and prefix of this call, with the flags it must repeat.
+
+        Those are `--stack`, and `--yes` where the command goes on with what was approved: it approves no other.
+        """
+        from trunkline.tasks.landing import taken_flags, task_names
+
+        going_on = {*_GOING_ON, self.full_name}
+        repeated = {
+            task: {
+                name: value
+                for name, value in given.items()
+                if name in flags and (name == "stack" or (name == "yes" and task in going_on))
+            }
+            for task, flags in taken_flags().items()
+        }
+        called_by(Caller(command_line.program(), command_line.prefix(self.full_name, task_names()), repeated))
+
     def _refuse_unknown_flags(self) -> None:
         from trunkline.tasks.landing import task_names
 
@@ -127,7 +154,7 @@ class LandingTask(Task[Body]):
             raise UsageError(
                 f"{self.full_name} has no flag {unknown[0]}",
                 why=f"the short flags are {shorts}; nothing was done",
-                next_command=f"invoke --help {self.full_name}",
+                next_command=program_help(self.full_name),
             )
 
 

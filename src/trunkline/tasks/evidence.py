@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.collection import Collection
 
 from trunkline.adapters.git import Git
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import short
 from trunkline.domain.receipt import Verdict
@@ -94,7 +95,7 @@ def checks_task(single: LandingTask) -> LandingTask:
             )  # fmt: skip
             return
         if not tick:
-            raise UsageError("--reason belongs to --tick NAME", next_command="invoke checks")
+            raise UsageError("--reason belongs to --tick NAME", next_command=task_command("checks"))
         _tick(told, open_context(pr, stack=stack, options=Options(), tell=told.terminal), tick, reason)
 
     body.__doc__ = f"{single.__doc__} --tick NAME --reason WHY: you looked."
@@ -145,7 +146,9 @@ def checklist_task(single: LandingTask) -> LandingTask:
             now = dt.datetime.now(dt.timezone.utc)
             told.terminal.console.print(checklist_report.table(lines, now))
         if outcome.mark is Mark.FAILED:
-            raise CheckFailed("the checklist has open lines", next_command=f"invoke rebase --pr {here.entry.pr}")
+            raise CheckFailed(
+                "the checklist has open lines", next_command=task_command("rebase", "--pr", here.entry.pr)
+            )
 
     body.__doc__ = single.__doc__
     help_ = {"markdown": "print a task list for a pull request"}
@@ -205,7 +208,7 @@ def _told_receipts(told: Told, stack: str) -> tuple[receipts_workflow.Listed, ..
         for each in found
     ]
     if not found:
-        told.terminal.line("no receipt yet: invoke gates")
+        told.terminal.line(f"no receipt yet: {task_command('gates')}")
         return found
     sound = [(each.receipt, _standing(each), each.signed) for each in found if each.receipt]
     told.terminal.console.print(receipts_table(sound))

@@ -101,3 +101,15 @@ rehearsing.add_to(namespace)
 def task_names() -> frozenset[str]:
     """Return the names of all tasks of the collection, as typed where it is not mounted under another."""
     return frozenset(namespace.task_names) | {alias for names in namespace.task_names.values() for alias in names}
+
+
+@functools.cache
+def taken_flags() -> dict[str, frozenset[str]]:
+    """Return the flags that each task takes, without dashes."""
+    inner = [(f"{name}.", each) for name, each in namespace.collections.items()]
+    return {
+        f"{prefix}{name}": frozenset(task.flags())
+        for prefix, collection in (("", namespace), *inner)
+        for name, task in collection.tasks.items()
+        if isinstance(task, LandingTask)
+    }

@@ -52,9 +52,8 @@ def _usage(error: ParseError, argv: Sequence[str]) -> Exit:
         lines.append(f"  did you mean {' or '.join(like)}?")
         mended = [like[0] if each == word else each for each in argv[1:]]
         lines.append(f"next: {shlex.join(['trunkline', *mended])}")
-    elif task:
-        lines.append(f"next: trunkline --help {task}")
     else:
+        lines += [f"next: trunkline --help {task}"] if task else []
         lines.append("next: trunkline --list")
     return Exit("\n".join(lines), code=int(ExitCode.USAGE))
 

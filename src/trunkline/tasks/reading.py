@@ -8,6 +8,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.kernel import proc
 from trunkline.kernel.files import private_directory, replace_bytes
@@ -68,7 +69,7 @@ def plan(
     told.terminal.plan(book.plan)
     for line in runbook.forecast_lines(book):
         told.terminal.line(("   then ", "dim"), line)
-    told.terminal.next(f"invoke rebase --pr {context.entry.pr}")
+    told.terminal.next(task_command("rebase", "--pr", context.entry.pr))
 
 
 @landing_task(
@@ -119,7 +120,7 @@ def _write_page(path: Path, page: bytes, output: str) -> None:
         raise UsageError(
             f"{path} cannot be written",
             why=error.strerror or "",
-            next_command="invoke report --output report.html",
+            next_command=task_command("report", "--output", "report.html"),
         ) from error
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.step import StepName
 from trunkline.tasks.definition import landing_task
@@ -26,10 +27,12 @@ def conclude(told: Told, context: Context, performed: Performed) -> None:
     """
     told.performed(performed)
     if told.failed_outcomes(performed):
-        raise CheckFailed("the checklist has open lines", next_command=f"invoke rebase --pr {context.entry.pr}")
+        raise CheckFailed(
+            "the checklist has open lines", next_command=task_command("rebase", "--pr", context.entry.pr)
+        )
     above = context.stack.above(context.entry)
     if (StepName.NEXT, None) in performed.outcomes and above is not None:
-        told.terminal.next(f"#{above.pr} {above.title}: invoke rebase --pr {above.pr}")
+        told.terminal.next(task_command("rebase", "--pr", above.pr), about=f"#{above.pr} {above.title}: ")
 
 
 @landing_task("continue", mutates=True)

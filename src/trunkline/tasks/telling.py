@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from invoke.exceptions import Exit
 
 from trunkline.adapters.git import Git
+from trunkline.domain.command import argv_of, caller, task_command
 from trunkline.domain.errors import Declined, ExitCode, TrunklineError, UsageError, WrongFlag
 from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import Mark, Outcome, Plan
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 def _terminal(stream: IO[str]) -> Terminal:
     return Terminal(stream, clean=lambda text: redacted(text, proc.secrets()))
+
+
+SCHEMA = 1
+"""The version of the JSON object."""
 
 
 class Told:
@@ -98,7 +103,7 @@ class Told:
     def _with_yes(self) -> str:
         """Return the command line with the approval: as a flag, or for all tasks of a chain as a variable."""
         if len(command_line.typed()) > 1:
-            return f"TRUNKLINE_YES=1 invoke {shlex.join(sys.argv[1:])}"
+            return f"TRUNKLINE_YES=1 {shlex.join((*caller().program, *sys.argv[1:]))}"
         return self.again({"yes": True})
 
     def again(self, flags: Mapping[str, str | bool]) -> str:
@@ -109,7 +114,7 @@ class Told:
         """
         values = {name: value for name, value in {**self.given, **flags}.items() if value != ""}
         words = ([f"--{name}"] if value is True else [f"--{name}", str(value)] for name, value in values.items())
-        return shlex.join(["invoke", self.task, *itertools.chain.from_iterable(words)])
+        return task_command(self.task, *itertools.chain.from_iterable(words))
 
     def plan(self, plan: Plan) -> None:
         """Tell what would be done."""
@@ -140,7 +145,14 @@ class Told:
 
     def close(self, code: int) -> None:
         """Print the JSON object, where it was asked for."""
-        self.account["exit_code"] = int(code)
+        error: Mapping[str, Any] | None = self.account.setdefault("error", None)
+        commands = [*self.terminal.commands_next, *((error or {}).get("next") or [])]
+        self.account |= {
+            "schema": SCHEMA,
+            "ok": int(code) == ExitCode.OK,
+            "exit_code": int(code),
+            "next": [list(argv_of(command)) for command in commands],
+        }
         if self.json_wanted:
             account = redacted_data(self.account, proc.secrets())
             sys.stdout.write(json.dumps(account, indent=2, sort_keys=True) + "\n")
@@ -167,7 +179,7 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
     except TrunklineError as error:
         if isinstance(error, WrongFlag):
             error.next_commands = (told.again(error.flags),)
-        error.next_commands = error.next_commands or (_what_next(),)
+        error.next_commands = error.next_commands or (task_command("continue" if _is_open() else "doctor"),)
         told.account["error"] = as_json.error(error)
         _terminal(sys.stderr).error(error)
         code = error.code
@@ -187,23 +199,19 @@ def telling(task: str, *, json_wanted: bool) -> Iterator[Told]:
         raise Exit(code=int(code))
 
 
-_GO_ON = "invoke continue"
-
-
-def _what_next() -> str:
-    """Return the command that helps where an error knows none: to go on with what is open, else to look around."""
+def _is_open() -> bool:
+    """Return whether there is a run to go on with."""
     from trunkline.workflows import openrun
 
     with contextlib.suppress(TrunklineError):
-        if openrun.open_run(top_of(Git(Path.cwd())).state_dir()) is not None:
-            return _GO_ON
-    return "invoke doctor"
+        return openrun.open_run(top_of(Git(Path.cwd())).state_dir()) is not None
+    return False
 
 
 def _tell_interrupted(error: KeyboardInterrupt) -> None:
     """Say that a signal ended the task, and how to go on; a terminal that is gone (SIGHUP) is no failure."""
     by = f" by {error}" if str(error) else ""
-    commands = ("invoke continue", "invoke abort") if _what_next() == _GO_ON else ("invoke status",)
+    commands = [task_command(name) for name in (("continue", "abort") if _is_open() else ("status",))]
     try:
         terminal = _terminal(sys.stderr)
         terminal.line((f"interrupted{by}: ", "bold yellow"), "nothing is lost; every child process was ended")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from invoke.collection import Collection
 
+from trunkline.domain.command import task_command
 from trunkline.domain.names import pr_number
 from trunkline.domain.step import Outcome
 from trunkline.domain.words import count_of
@@ -118,7 +119,7 @@ def rescue(told: Told, pr: str | None = None, stack: str = "") -> None:
         told.plan(intended)
         return
     told.performed(rescue_workflow.run(context))
-    told.terminal.next("invoke status")
+    told.terminal.next(task_command("status"))
 
 
 def add_to(namespace: Collection) -> None:

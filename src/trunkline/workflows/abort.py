@@ -9,6 +9,7 @@ from pathlib import Path
 from trunkline.adapters import history, journal, lease, refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.journal import Run
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineError
 from trunkline.domain.names import branch_ref, oid
 from trunkline.domain.step import Mark, Outcome, Plan, Step, StepName
@@ -64,7 +65,7 @@ def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
     with lease.hold(context.state, run=run.id) as held:
         run = journal.read(run.path)
         if run.state in {"finished", "aborted"}:
-            raise Refused(f"run {run.id} is {run.state} by now", next_command="invoke log")
+            raise Refused(f"run {run.id} is {run.state} by now", next_command=task_command("log"))
         rebase.settle_last(context, held)
         log = journal.reopen(run)
         if run.state != "aborting":
@@ -226,7 +227,7 @@ def _unfinished(run: Run, ending: _Ending) -> TrunklineError:
     why = [error.why, *(f"done: {told}" for told in done), *ending.left, "the rest of the abort waits for it"]
     error.why = "\n".join(line for line in why if line)
     error.what = f"the abort of run {run.id} is not finished: {error.what}"
-    commands = ("invoke abort", "invoke abort --local   # ends it and leaves what was pushed")
+    commands = (task_command("abort"), task_command("abort", "--local", comment="ends it and leaves what was pushed"))
     first = ("gh auth login",) if isinstance(error, NotSignedIn) else ()
     error.next_commands = (*first, *commands)
     return error

@@ -12,6 +12,7 @@ from typing import Any
 
 from trunkline.adapters import history
 from trunkline.adapters.journal import Run
+from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Paused, Refused
 from trunkline.domain.names import Oid, oid, pr_number, short
@@ -131,7 +132,7 @@ def named(context: Context, name: str) -> tuple[Entry, Oid]:
     raise Refused(
         f"--include {name}: no commit of that name was pushed since the run began",
         why="nothing was changed",
-        next_command=("invoke continue", "invoke abort"),
+        next_command=(task_command("continue"), task_command("abort")),
     )
 
 
@@ -161,5 +162,5 @@ def _paused(context: Context, found: tuple[Commit, ...]) -> Paused:
         f"#{entry.pr} {entry.branch}: {count} pushed to {context.stack.remote} since this run began",
         why="\n".join(_listed(found))
         + "\nnobody who began the run has seen that: --yes does not cover it. Take it in, or go back:",
-        next_command=(f"invoke continue --include {found[-1].oid[:_SHOWN_DIGITS]}", "invoke abort"),
+        next_command=(task_command("continue", "--include", found[-1].oid[:_SHOWN_DIGITS]), task_command("abort")),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, Oid
 from trunkline.domain.snapshot import PrState
@@ -43,7 +44,10 @@ def open_below(context: Context) -> Entry | None:
             raise Refused(
                 f"#{entry.pr} below was closed without being merged",
                 why=f"so it is not known what #{context.entry.pr} is to sit on: {pr.url}",
-                next_command=(f"invoke rescue --pr {entry.pr}", "${EDITOR:-vi} stack.toml   # or take the entry out"),
+                next_command=(
+                    task_command("rescue", "--pr", entry.pr),
+                    "${EDITOR:-vi} stack.toml   # or take the entry out",
+                ),
             )
         if pr.state is PrState.OPEN:
             return entry

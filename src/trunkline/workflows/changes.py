@@ -8,6 +8,7 @@ from typing import Any
 
 from trunkline.adapters import refs
 from trunkline.adapters.journal import Record, Run
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import PrNumber, branch_ref, pr_number, short
 from trunkline.domain.note import block_of
@@ -226,5 +227,5 @@ def drift(context: Context, found: tuple[str, ...]) -> Refused:
     return Refused(
         f"#{context.entry.pr} moved since",
         why="\n".join(found) + "\nwhat others changed is not taken back; nothing was changed",
-        next_command="invoke log",
+        next_command=task_command("log"),
     )

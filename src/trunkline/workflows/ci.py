@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from trunkline import __version__
 from trunkline.adapters.git import Git
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, Refused, UsageError
 from trunkline.domain.stack import Stack
 from trunkline.gates.actions import WORKFLOW
@@ -30,10 +31,10 @@ def text(git: Git, stack: Stack, *, runner: str) -> str:
         raise UsageError(
             "the jobs run nox sessions, and there is no noxfile.py",
             why=f"expected it at {git.cwd}",
-            next_command="trunkline init --write-tasks",
+            next_command=task_command("init", "--write-tasks"),
         )
     if not _RUNNER.fullmatch(runner):
-        raise UsageError(f"--runner {runner}: that is no label of a runner", next_command="invoke ci.workflow")
+        raise UsageError(f"--runner {runner}: that is no label of a runner", next_command=task_command("ci.workflow"))
     return workflow(stack.gates, version=__version__, runner=runner, python=PYTHON)
 
 
@@ -67,7 +68,7 @@ def check(git: Git, content: str) -> None:
         raise CheckFailed(
             f"{PATH} "
             + ("is not there" if held is None else "is not what this trunkline and stack.toml would write"),
-            next_command="invoke ci.workflow",
+            next_command=task_command("ci.workflow"),
         )
 
 

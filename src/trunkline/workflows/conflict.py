@@ -12,6 +12,7 @@ from typing import Any
 
 from trunkline.adapters import history, journal, refs, worktrees
 from trunkline.adapters.git import Git
+from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.conflicts import digests
 from trunkline.domain.errors import Paused, UsageError
@@ -19,7 +20,7 @@ from trunkline.domain.names import Oid, branch_name, oid, short
 from trunkline.engine import Acting, Pause
 from trunkline.kernel.files import private_directory
 from trunkline.workflows.context import Context
-from trunkline.workflows.openrun import GO_ON
+from trunkline.workflows.openrun import go_on
 
 
 def worktree_path(context: Context, acting: Acting) -> Path:
@@ -184,7 +185,7 @@ def _drops_on_request(context: Context, tree_git: Git, is_staged: bool) -> bool:
 
 def _unresolved(path: Path, paused: dict[str, Any], why: str) -> Pause:
     where = f"#{paused['pr']} {paused['branch']}, in {path}"
-    return Pause(Paused("the conflict is not resolved", why=f"{why}\n{where}", next_command=GO_ON), **paused)
+    return Pause(Paused("the conflict is not resolved", why=f"{why}\n{where}", next_command=go_on()), **paused)
 
 
 def _nothing_resolved(path: Path, paused: dict[str, Any]) -> Pause:
@@ -193,10 +194,10 @@ def _nothing_resolved(path: Path, paused: dict[str, Any]) -> Pause:
     error = Paused(
         f"nothing was resolved: {path} holds nothing of commit {short(commit)}",
         why=f"the commit of #{paused['pr']} {paused['branch']} would be pushed empty.\n"
-        "To resolve it: pick it again, resolve, `git add`, then invoke continue.\n"
-        "To leave it out, because what it does is there already or is not wanted: invoke skip.\n"
-        "To go back to before the run: invoke abort.",
-        next_command=(again, "invoke skip", "invoke abort"),
+        f"To resolve it: pick it again, resolve, `git add`, then {task_command('continue')}.\n"
+        f"To leave it out, because what it does is there already or is not wanted: {task_command('skip')}.\n"
+        f"To go back to before the run: {task_command('abort')}.",
+        next_command=(again, task_command("skip"), task_command("abort")),
     )
     return Pause(error, **paused)
 

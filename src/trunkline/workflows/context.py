@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from trunkline.adapters import refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, Repository
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid, pr_number
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
@@ -271,7 +272,8 @@ class Context:
         tip = held.local if held else refs.read_refs(self.git, ref).get(ref)
         if tip is None:
             raise UsageError(
-                f"there is no local branch {self.entry.branch}", next_command=f"invoke switch --pr {self.entry.pr}"
+                f"there is no local branch {self.entry.branch}",
+                next_command=task_command("switch", "--pr", self.entry.pr),
             )
         return tip
 
@@ -323,13 +325,13 @@ def _open(context: Context, entry: Entry) -> PullRequest:
         raise Refused(
             f"#{entry.pr} is merged already",
             why=f"on {pr.merged_at[:10]}; there is nothing left to do for it",
-            next_command=f"invoke rebase --pr {above.pr}" if above else "git fetch --prune",
+            next_command=task_command("rebase", "--pr", above.pr) if above else "git fetch --prune",
         )
     if pr.state is PrState.CLOSED:
         raise Refused(
             f"#{entry.pr} is closed",
             why="a push to a closed pull request's branch can make it impossible to reopen",
-            next_command=f"invoke rescue --pr {entry.pr}",
+            next_command=task_command("rescue", "--pr", entry.pr),
         )
     if pr.head_repository != context.repository.slug:
         raise Refused(
@@ -363,7 +365,7 @@ def resolve_fork_point(context: Context) -> Oid | None:
             raise UsageError(
                 f"--fork-point {commit}: of which entry?",
                 why="this task moves several entries",
-                next_command=f"invoke restack --fork-point {context.entry.pr}={commit}",
+                next_command=task_command("restack", "--fork-point", f"{context.entry.pr}={commit}"),
             )
         found = context.git.resolve(commit)
         if found is None:

@@ -15,6 +15,7 @@ from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, repository_of
 from trunkline.adapters.listing import Listing, list_pull_requests
 from trunkline.adapters.tracked import tracked_stacks
+from trunkline.domain.command import task_command
 from trunkline.domain.discover import (
     Difference,
     Found,
@@ -101,7 +102,7 @@ def _remote(git: Git) -> str:
     raise UsageError(
         "which remote has the pull requests?",
         why=f"there are {', '.join(names)}",
-        next_command=f"invoke init --remote {names[0]}",
+        next_command=task_command("init", "--remote", names[0]),
     )
 
 
@@ -140,7 +141,10 @@ def refuse_second(cwd: Path | None = None) -> None:
         raise UsageError(
             "there is a stack.toml already",
             why=found.source or f"{found.path} is yours to edit",
-            next_command=("invoke init --check   # how it differs from GitHub", "invoke init --update   # mend it"),
+            next_command=(
+                task_command("init", "--check", comment="how it differs from GitHub"),
+                task_command("init", "--update", comment="mend it"),
+            ),
         )
 
 
@@ -197,10 +201,11 @@ def _refuse_committed(seen: Seen, found: stacktext.StackText) -> None:
             return
         why = f"it is tracked: mended here, it would be an uncommitted change on {branch or 'a detached HEAD'}"
     trunk, upstream = shlex.quote(seen.trunk), shlex.quote(f"{seen.remote}/{seen.trunk}")
+    update = task_command("init", "--update")
     raise Refused(
         f"stack.toml is part of {seen.remote}/{seen.trunk}: it is mended there; nothing was changed",
         why=why,
-        next_command=f"git switch {trunk} && git merge --ff-only {upstream} && invoke init --update",
+        next_command=f"git switch {trunk} && git merge --ff-only {upstream} && {update}",
     )
 
 

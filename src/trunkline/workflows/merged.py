@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trunkline.adapters import history
 from trunkline.adapters.git import Git
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, short
 from trunkline.domain.snapshot import MergeMethod, PrState, PullRequest
@@ -25,13 +26,13 @@ def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMeth
         raise Refused(
             f"#{entry.pr} below is not merged yet",
             why=f"it is {'a draft' if pr.draft else 'open'}: {pr.url}",
-            next_command=f"invoke rebase --pr {entry.pr}" if pr.draft else f"gh pr view {entry.pr} --web",
+            next_command=task_command("rebase", "--pr", entry.pr) if pr.draft else f"gh pr view {entry.pr} --web",
         )
     if pr.state is PrState.CLOSED:
         raise Refused(
             f"#{entry.pr} below was closed without being merged",
             why=f"so {context.stack.trunk} does not hold what #{context.entry.pr} builds on: {pr.url}",
-            next_command=f"invoke rescue --pr {entry.pr}",
+            next_command=task_command("rescue", "--pr", entry.pr),
         )
     merge = pr.merge_commit
     if merge is None or pr.base != context.stack.trunk:

@@ -8,18 +8,22 @@ from pathlib import Path
 from trunkline.adapters import journal
 from trunkline.adapters.git import Git
 from trunkline.adapters.journal import Run
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Paused, Refused
 from trunkline.domain.names import short
 from trunkline.domain.status import OpenRun
 from trunkline.domain.step import Mark, Plan, StepName
 from trunkline.workflows.opening import top_of
 
-GO_ON = ("invoke continue", "invoke skip", "invoke abort")
-"""What can be typed while a run is paused at a commit."""
 _MOVING = frozenset(
     {StepName.ONTO, StepName.FMT, StepName.PUSH, StepName.MERGE, StepName.TIDY, StepName.RESCUE}
 )  # fmt: skip
 """Steps that move a branch, here or on the remote."""
+
+
+def go_on() -> tuple[str, ...]:
+    """Return what can be typed while a run is paused at a commit."""
+    return tuple(task_command(name) for name in ("continue", "skip", "abort"))
 
 
 def open_run(state: Path) -> Run | None:
@@ -135,20 +139,20 @@ def _facts(run: Run) -> tuple[str, str, tuple[str, ...], str]:
     """Return what stopped a run, why, what can be typed, and the work tree that waits."""
     name = f"{run.task} of {_entries(run)}"
     if run.damaged:
-        return f"the journal of run {run.id} is damaged", run.damaged, (f"less {run.path}", "invoke abort"), ""
+        return f"the journal of run {run.id} is damaged", run.damaged, (f"less {run.path}", task_command("abort")), ""
     if run.state == "aborting":
-        return f"the abort of {name} is not finished", "it stopped half way", ("invoke abort",), ""
+        return f"the abort of {name} is not finished", "it stopped half way", (task_command("abort"),), ""
     pause = run.pause
     if pause is None:
         how = "failed" if run.state == "failed" else "was interrupted"
         failed = run.last("failed")
         why = str(failed.data.get("what", "")) if failed is not None and run.state == "failed" else ""
-        return f"{name} {how}", why, ("invoke continue", "invoke abort"), ""
+        return f"{name} {how}", why, (task_command("continue"), task_command("abort")), ""
     data = pause.data
     files, tree = ", ".join(data.get("files", ())), str(data.get("worktree", ""))
     stopped = next((f" at commit {short(str(commit))}" for commit in data.get("rest", ())), "")
     what = f"{name} is paused{stopped} of #{data.get('pr')} {data.get('branch', '')}"
-    return what, f"a conflict in {files}\nresolve it in {tree}" if files else "", GO_ON, tree
+    return what, f"a conflict in {files}\nresolve it in {tree}" if files else "", go_on(), tree
 
 
 def _entries(run: Run) -> str:

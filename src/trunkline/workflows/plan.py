@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from trunkline.adapters import history, refs
+from trunkline.domain.command import task_command
 from trunkline.domain.names import BranchName, Oid, branch_ref
 from trunkline.domain.note import NoteFacts
 from trunkline.domain.receipt import GateOutcome, Verdict
@@ -100,7 +101,7 @@ def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
 
 def _note(context: Context, foreseen: Foreseen, gates: Sequence[GateLine]) -> NoteFacts:
     passed = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED, command=gate.command)) for gate in gates)
-    shown = f"invoke checks --pr {context.entry.pr}"
+    shown = task_command("checks", "--pr", context.entry.pr)
     return NoteFacts(
         base=BranchName(context.stack.trunk),
         base_oid=foreseen.work.base,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from trunkline.adapters import history, refs
 from trunkline.adapters.git import Git
 from trunkline.domain.check import Check
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, short
 from trunkline.domain.note import Rebased
@@ -148,7 +149,7 @@ def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None
             raise Refused(
                 f"the {step.value} have not passed on {short(tip)}",
                 why="\n".join(lacking) + "\nnothing was pushed",
-                next_command=f"invoke {step.value} --pr {context.entry.pr}",
+                next_command=task_command(step.value, "--pr", context.entry.pr),
             )
 
 
@@ -171,7 +172,7 @@ def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str)
         raise Refused(
             f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
             why=why,
-            next_command=f"invoke {task} --pr {pr.number}",
+            next_command=task_command(task, "--pr", pr.number),
         )
 
 

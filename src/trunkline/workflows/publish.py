@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from trunkline.adapters import history, refs
 from trunkline.adapters.refs import PushCapped, RefUpdate
+from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber, branch_ref, short
@@ -85,7 +86,7 @@ def require_stacked(context: Context, updates: Sequence[Update]) -> None:
             raise Refused(
                 f"#{entry.pr} {entry.branch} does not contain #{below[0].pr} {below[0].branch}",
                 why=f"it would lack {lacks} of {below[0].branch}; nothing was pushed",
-                next_command="invoke restack",
+                next_command=task_command("restack"),
             )
         below = entry, tip
 

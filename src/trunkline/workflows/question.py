@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Paused, Refused
 from trunkline.domain.fork_point import Answer, CommitClass, InvalidForkPointError, Ownership, Question
@@ -37,7 +38,8 @@ class OwnCommitsUnknown(Paused):
             f"#{entry.pr} {entry.branch}: a person must say which commits are its own; nothing was changed",
             why="\n".join(line for question in found.questions for line in _described(question)),
             next_command=tuple(
-                f"invoke {task} --fork-point {answer.oid}   # {_effect(answer)}" for answer in found.answers
+                task_command(*task.split(), "--fork-point", answer.oid, comment=_effect(answer))
+                for answer in found.answers
             ),
         )
         self.entry = entry
@@ -60,9 +62,9 @@ def all_unanswered(unknown: Sequence[OwnCommitsUnknown], *, task: str) -> Paused
             (each.entry, answers[min(index, len(answers) - 1)])
             for each, answers in zip(unknown, choices, strict=True)
         ]
-        flags = " ".join(f"--fork-point {entry.pr}={answer.oid}" for entry, answer in answers)
+        flags = [word for entry, answer in answers for word in ("--fork-point", f"{entry.pr}={answer.oid}")]
         effects = "; ".join(f"#{entry.pr} {_effect(answer)}" for entry, answer in answers)
-        commands.append(f"invoke {task} {flags}   # {effects}")
+        commands.append(task_command(*task.split(), *flags, comment=effects))
     names = ", ".join(f"#{each.entry.pr} {each.entry.branch}" for each in unknown)
     return Paused(
         f"{names}: a person must say which commits are their own; nothing was changed"
@@ -103,5 +105,5 @@ def invalid(entry: Entry, given: Oid, error: InvalidForkPointError) -> Refused:
     return Refused(
         f"--fork-point {short(given)} does not fit #{entry.pr} {entry.branch}; nothing was changed",
         why="\n".join(lines) or "it is no commit of the branch",
-        next_command=f"invoke plan --pr {entry.pr}",
+        next_command=task_command("plan", "--pr", entry.pr),
     )

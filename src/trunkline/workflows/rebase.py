@@ -12,6 +12,7 @@ from typing import Any
 from trunkline.adapters import journal, lease
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import Repository
+from trunkline.domain.command import task_command
 from trunkline.domain.names import PrNumber, branch_name, pr_number
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry, Stack
@@ -164,7 +165,7 @@ def explained(path: Path, performed: Performed, plan: Plan) -> Performed:
     so_far = openrun.progress(journal.read(path))
     if so_far:
         error.why = f"{error.why}\n{so_far}".lstrip()
-        error.next_commands = tuple(dict.fromkeys((*error.next_commands, "invoke abort")))
+        error.next_commands = tuple(dict.fromkeys((*error.next_commands, task_command("abort"))))
     return performed
 
 

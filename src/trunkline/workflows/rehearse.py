@@ -23,6 +23,7 @@ from typing import Any
 from trunkline.adapters import gitconfig, history, refs, stackplace, stacktext, trust
 from trunkline.adapters.git import Git
 from trunkline.adapters.worktrees import work_dir
+from trunkline.domain.command import program_help, task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import Oid, branch_ref, pr_number
 from trunkline.domain.rehearsal import PullChange, RefChange, Rehearsed
@@ -83,7 +84,7 @@ def rehearse(
             done = time.monotonic()
             after = _seen(context, box)
             found = Rehearsed(
-                command=f"invoke {shlex.join(arguments)}",
+                command=task_command(*arguments),
                 code=code,
                 refs=_refs_changed(box, before[0], after[0], context),
                 pulls=_pulls_changed(before[1], after[1]),
@@ -263,7 +264,7 @@ def _faults(context: Context, day: str) -> tuple[Fault, ...]:
         raise UsageError(
             f"--fault {day}: there is no such bad day",
             why=f"it is one of {', '.join(days())}, or a file of your own that ends in .toml",
-            next_command="invoke --help rehearse",
+            next_command=program_help("rehearse"),
         )
     return declared(DAYS / f"{day}.toml", known)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from trunkline.adapters import journal, refs
 from trunkline.adapters.journal import Record
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, Oid, branch_name, branch_ref, oid, short
 from trunkline.domain.snapshot import PrState, PullRequest
@@ -113,7 +114,7 @@ def refuse_too_late(context: Context) -> None:
         raise Refused(
             f"#{pr.number} is open again",
             why="to go back would close it for good",
-            next_command="invoke continue",
+            next_command=task_command("continue"),
         )
 
 
@@ -138,7 +139,7 @@ def _look(context: Context, pr: PullRequest) -> _Lost:
         raise Refused(
             f"#{pr.number} is {pr.state.value.lower()}",
             why="only a pull request that was closed without being merged can be rescued",
-            next_command="invoke status",
+            next_command=task_command("status"),
         )
     below = open_below(context)
     base, head = branch_name(pr.base), context.entry.branch

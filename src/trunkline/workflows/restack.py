@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from trunkline.adapters import lease, refs
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, Oid, PrNumber
 from trunkline.domain.note import BEGIN
@@ -44,7 +45,7 @@ def nothing_to_do(context: Context, *, up_to: PrNumber | None = None) -> Outcome
     closed = [entry.pr for entry in of_it if f"#{entry.pr}" not in merged]
     told = [f"{', '.join(merged)} {'is' if len(merged) == 1 else 'are'} merged"] if merged else []
     told += [f"#{number} is closed without a merge" for number in closed]
-    details = tuple(f"to bring #{number} back: invoke rescue --pr {number}" for number in closed)
+    details = tuple(f"to bring #{number} back: {task_command('rescue', '--pr', number)}" for number in closed)
     return Outcome("nothing to do", ", ".join(told), Mark.NOTHING, details)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from trunkline.adapters import history, journal, lease, refs
 from trunkline.adapters.git import Git
 from trunkline.adapters.journal import Record, Run
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, pr_number, short
 from trunkline.domain.snapshot import PrState
@@ -45,7 +46,7 @@ def find(tell: Listener, cwd: Path | None = None) -> tuple[Context, Run] | None:
             context.stack.entry(pr_number(str(entry["pr"])))
     except UsageError as error:
         why = f"run {run.id} was begun with another stack.toml\n{error.why}".strip()
-        commands = (*error.next_commands, "invoke continue", "invoke abort")
+        commands = (*error.next_commands, task_command("continue"), task_command("abort"))
         raise UsageError(error.what, why=why, next_command=tuple(dict.fromkeys(commands))) from error
     return context, run
 
@@ -74,13 +75,13 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
     with lease.hold(context.state, run=run.id) as held:
         run = journal.read(run.path)  # again, now that nobody else can write: two may have been told to continue
         if run.state in {"finished", "aborted", "aborting"}:
-            raise Refused(f"run {run.id} is {run.state} by now", next_command="invoke log")
+            raise Refused(f"run {run.id} is {run.state} by now", next_command=task_command("log"))
         pause = run.pause
         if skip and (pause is None or pause.step != StepName.ONTO.value):
             raise Refused(
                 f"run {run.id} did not stop at a commit",
                 why="there is nothing to leave out",
-                next_command=("invoke continue", "invoke abort"),
+                next_command=(task_command("continue"), task_command("abort")),
             )
         rebase.settle_last(context, held)
         log = journal.reopen(run)
@@ -232,13 +233,15 @@ class _Going:
                 raise Refused(
                     f"#{entry.pr}: there is no local branch {entry.branch} any more",
                     why=f"run {self.run.id} left it at {new}; nothing was changed",
-                    next_command=(f"git branch {entry.branch} {new}", "invoke abort"),
+                    next_command=(f"git branch {entry.branch} {new}", task_command("abort")),
                 )
             again = self.run.task if self.run.task in {restack.TASK, land.TASK} else f"rebase --pr {entry.pr}"
             raise Refused(
                 f"#{entry.pr} {entry.branch} is not where run {self.run.id} left it",
                 why=f"it was rebased to {new} and is at {tip}, without its base; nothing was changed",
-                next_command=("invoke abort",) if self.run.is_held else (f"invoke {again}", "invoke abort"),
+                next_command=(task_command("abort"),)
+                if self.run.is_held
+                else (task_command(*again.split()), task_command("abort")),
             )
 
     def _moved(self) -> list[tuple[Entry, Mapping[str, object]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trunkline.adapters import history, refs
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, short
 from trunkline.domain.note import put_back
@@ -168,7 +169,7 @@ def restore_note(context: Context, acting: Acting, change: Change) -> Outcome:
         raise OutsideFailed(
             f"#{pr.number}'s description did not come back as written",
             why="somebody may have edited it at the same moment",
-            next_command="invoke continue",
+            next_command=task_command("continue"),
         )
     context.forget_github()
     return Outcome("note", "removed" if wanted is None else "as it was")

@@ -9,6 +9,7 @@ from typing import Any
 from trunkline.adapters import journal, lease
 from trunkline.adapters.git import Git
 from trunkline.adapters.journal import Run
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Paused, Refused, UsageError
 from trunkline.domain.names import oid
 from trunkline.domain.step import Plan, StepName
@@ -65,7 +66,7 @@ def _named(runs: tuple[Run, ...], name: str) -> Run:
     found = [run for run in runs if run.id.startswith(name) and run.started]
     if len(found) != 1:
         what = f"{len(found)} runs begin with {name}" if found else f"there is no run {name}"
-        raise UsageError(what, next_command="invoke log")
+        raise UsageError(what, next_command=task_command("log"))
     return found[0]
 
 
@@ -79,7 +80,9 @@ def _decided(run: Run, tell: Listener, cwd: Path | None) -> Undo:
         raise Refused(
             f"run {run.id} is not finished: {run.state}",
             why="only a finished run is taken back",
-            next_command="invoke log" if run.state == "aborted" else ("invoke continue", "invoke abort"),
+            next_command=task_command("log")
+            if run.state == "aborted"
+            else (task_command("continue"), task_command("abort")),
         )
     context = rebase.recorded_context(run, tell=tell, cwd=cwd)
     # A branch that the run created and never moved stays: the checkout that was to be had is no change to take back.

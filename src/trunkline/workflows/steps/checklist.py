@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from trunkline.adapters import history
 from trunkline.domain.checklist import Line, LineState
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.note import noted_commit
@@ -105,7 +106,7 @@ def _line(line: Line, *, done: bool, skipped: bool) -> Line:
 def _merged(context: Context) -> Line:
     below = context.stack.below(context.entry)
     named = ", ".join(f"#{entry.pr}" for entry in below)
-    command = f"invoke verify-merged --pr {context.entry.pr}"
+    command = task_command("verify-merged", "--pr", context.entry.pr)
     if not below:
         return Line("Nothing below to be merged", LineState.DONE, "it is the bottom of the stack", command)
     text = f"PR {named} merged successfully"
@@ -149,7 +150,7 @@ def _gates(context: Context, tip: Oid) -> Line:
         f"All {len(gates)} core CI gates pass locally",
         LineState.OPEN,
         "; ".join(filter(None, told)),
-        f"invoke gates --pr {context.entry.pr}",
+        task_command("gates", "--pr", context.entry.pr),
         tip,
         tuple(passed),
         min((outcome.started for outcome in passed.values()), default=""),
@@ -168,7 +169,7 @@ def _checks(context: Context, tip: Oid) -> Iterator[Line]:
             check.text,
             LineState.OPEN,
             f"not run on {short(tip)}" if outcome is None else outcome.words,
-            f"invoke checks --pr {context.entry.pr}",
+            task_command("checks", "--pr", context.entry.pr),
             tip,
         )
         if outcome is not None and passed:

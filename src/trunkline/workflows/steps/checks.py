@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trunkline.domain.check import ManualCheck
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
@@ -26,7 +27,7 @@ def plan(context: Context) -> Step:
     own = context.entry.checks
     names = ", ".join(check.name for check in own)
     told = f"{len(own)} checks of the entry: {names}" if own else f"#{context.entry.pr} has no check in stack.toml"
-    return Step(StepName.CHECKS, told, (f"invoke checks --pr {context.entry.pr}",) if own else ())
+    return Step(StepName.CHECKS, told, (task_command("checks", "--pr", context.entry.pr),) if own else ())
 
 
 def perform(context: Context, acting: Acting) -> Outcome:
@@ -81,7 +82,7 @@ def manual_check(context: Context, name: str, reason: str) -> ManualCheck:
         raise UsageError(
             f"--tick {name}: " + ("a machine decides that check" if known else f"#{pr} has no check of that name"),
             why=f"its manual checks: {', '.join(each.name for each in manual) or 'none'}",
-            next_command=f"invoke checks --pr {pr}",
+            next_command=task_command("checks", "--pr", pr),
         )
     if not reason.strip():
         raise UsageError(
@@ -105,7 +106,7 @@ def tick(context: Context, name: str, reason: str) -> GateOutcome:
 
 
 def _tick_command(pr: int, name: str) -> str:
-    return f"invoke checks --pr {pr} --tick {name} --reason WHY"
+    return task_command("checks", "--pr", pr, "--tick", name, "--reason", "WHY")
 
 
 def _told(outcome: GateOutcome) -> str:
@@ -124,7 +125,8 @@ def _failure(context: Context, wrong: list[GateOutcome], tip: Oid, data: Mapping
         lines += [f"  log: {outcome.log}"] if outcome.log else []
     first = wrong[0]
     ticks = [_tick_command(entry.pr, each.gate) for each in wrong if isinstance(named[each.gate], ManualCheck)]
-    again = waiving(f"invoke rebase --pr {entry.pr}", wrong) or "invoke continue"
+    flags = waiving(wrong)
+    again = task_command("rebase", "--pr", entry.pr, *flags) if flags else task_command("continue")
     return CheckFailed(
         f"{len(wrong)} of {len(entry.checks)} checks do not hold on {short(tip)}; nothing was pushed",
         why="\n".join(lines),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trunkline.adapters import bwrap, cargo, sources, worktrees
 from trunkline.adapters.cargo_output import CargoOutput
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import Oid, oid, short
 from trunkline.domain.step import Mark, Outcome, Step, StepName
@@ -61,7 +62,7 @@ def _formatted(context: Context, slot: worktrees.Slot, root: str, tip: Oid) -> t
             why=f"{cause.text}\nnothing was pushed",
             command=done.typed,
             stderr=done.error_text,
-            next_command=tuple(command for command in (cause.fix, "invoke abort") if command),
+            next_command=tuple(command for command in (cause.fix, task_command("abort")) if command),
         )
     tree_git = context.git.at(slot.tree)
     # Submodules are left alone: code of the tree could have written their settings, which name programs to run.

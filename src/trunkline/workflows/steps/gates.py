@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from trunkline.adapters import cargo
+from trunkline.domain.command import task_command
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import Oid, short
@@ -154,12 +155,13 @@ def _failure(
     data: Mapping[str, Any] | None = None,
 ) -> CheckFailed:
     """Return the error for gates that did not pass, those with one cause together."""
-    tip, task = short(context.local_tip()), f"invoke rebase --pr {context.entry.pr}"
+    tip = short(context.local_tip())
     groups = by_cause(wrong)
     firsts = [group[0] for group in groups]
     ran = [outcome for outcome in firsts if outcome.log]
     alone = [f"{outcome.again} -- --commit {tip}" for outcome in ran[:1]]
-    again = waiving(task, wrong) or "invoke continue"
+    flags = waiving(wrong)
+    again = task_command("rebase", "--pr", context.entry.pr, *flags) if flags else task_command("continue")
     names = ", ".join(outcome.gate for outcome in wrong)
     return CheckFailed(
         f"{count_of(len(wrong), 'gate')} did not pass on {tip}: {names}; {then}",
@@ -172,13 +174,12 @@ def _failure(
 _WAIVABLE = {"--accept-unavailable": Verdict.UNAVAILABLE, "--accept-flaky": Verdict.FLAKY}
 
 
-def waiving(task: str, wrong: Collection[GateOutcome]) -> str:
-    """Return the task with the flags that accept those verdicts that can be accepted, or "" where none can."""
+def waiving(wrong: Collection[GateOutcome]) -> tuple[str, ...]:
+    """Return the flags that accept those verdicts that can be accepted; (): none can be."""
     named = {
         flag: [outcome.gate for outcome in wrong if outcome.verdict is verdict] for flag, verdict in _WAIVABLE.items()
     }
-    flags = [f"{flag} {','.join(names)}" for flag, names in named.items() if names]
-    return " ".join([task, *flags]) if flags else ""
+    return tuple(word for flag, names in named.items() if names for word in (flag, ",".join(names)))
 
 
 def _explained(group: tuple[GateOutcome, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trunkline.adapters import history, patience, refs, rules
 from trunkline.domain import title
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
@@ -51,7 +52,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     merged = context.world().snapshot.pr(pr.number)
     if merged is None or merged.state is not PrState.MERGED:
         raise OutsideFailed(
-            f"GitHub took the merge of #{pr.number} but does not show it yet", next_command="invoke continue"
+            f"GitHub took the merge of #{pr.number} but does not show it yet", next_command=task_command("continue")
         )
     return _landed(context, acting, merged, Mark.DONE)
 
@@ -96,7 +97,7 @@ def _queued(context: Context) -> None:
             raise Refused(
                 f"#{number} left the merge queue without being merged",
                 why="its checks failed there, or somebody took it out",
-                next_command=(f"gh pr view {number} --web", "invoke continue"),
+                next_command=(f"gh pr view {number} --web", task_command("continue")),
             )
         if place not in told[-1:]:
             told.append(place)
@@ -112,7 +113,7 @@ def _queued(context: Context) -> None:
         raise OutsideFailed(
             f"#{number} is still in the merge queue",
             why=f"waited {limit(context):g} s",
-            next_command=("invoke continue", f"gh pr view {number} --web"),
+            next_command=(task_command("continue"), f"gh pr view {number} --web"),
         ) from None
 
 
@@ -173,7 +174,7 @@ def _landed(context: Context, acting: Acting, pr: PullRequest, mark: Mark) -> Ou
         raise OutsideFailed(
             f"{context.tracking} does not show the merge of #{pr.number} yet",
             why=f"waited {TRUNK_SECONDS:g} s for {short(merge) if merge else 'its merge commit'}",
-            next_command="invoke continue",
+            next_command=task_command("continue"),
         ) from None
     trunk = context.stack.trunk
     wanted = {branch_ref(trunk): refs.tracking_ref(context.stack.remote, trunk)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trunkline.adapters import refs
+from trunkline.domain.command import task_command
 from trunkline.domain.names import branch_ref
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.step import Mark, Outcome, Step, StepName
@@ -26,7 +27,7 @@ def perform(context: Context, _acting: Acting | None = None) -> Outcome:
     state = "GitHub has no such pull request" if pr is None else _told(pr.state, draft=pr.draft)
     here = branch_ref(above.branch) in refs.read_refs(context.git, branch_ref(above.branch))
     where = "is here" if here else "is not here yet: the command makes it"
-    command = f"invoke rebase --pr {above.pr}"
+    command = task_command("rebase", "--pr", above.pr)
     return Outcome(
         "next",
         f"#{above.pr} {above.title}".rstrip(),

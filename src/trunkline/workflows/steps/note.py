@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, TrunklineError
 from trunkline.domain.names import ZERO_OID, short
 from trunkline.domain.note import BEGIN, END, NoteFacts, Rebased, place, worth_writing
@@ -77,7 +78,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
         raise OutsideFailed(
             f"#{pr.number}'s description did not come back as written",
             why="somebody may have edited it at the same moment",
-            next_command=f"invoke note --pr {pr.number}",
+            next_command=task_command("note", "--pr", pr.number),
         )
     context.forget_github()
     told = "updated" if BEGIN in pr.body and END in pr.body else "added"

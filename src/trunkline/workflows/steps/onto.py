@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from trunkline.adapters import history, refs, replay
+from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Paused
 from trunkline.domain.names import oid, short
@@ -15,7 +16,7 @@ from trunkline.engine import Acting, Pause
 from trunkline.workflows import appeared, branch, conflict
 from trunkline.workflows.branch import refuse_unmovable
 from trunkline.workflows.context import Context
-from trunkline.workflows.openrun import GO_ON
+from trunkline.workflows.openrun import go_on
 from trunkline.workflows.work import Foreseen, Work, against_merge, foresee, refuse_nothing_left
 
 
@@ -157,7 +158,7 @@ def conclude(context: Context, acting: Acting, work: Work, done: replay.Replay, 
         raise pause(context, acting, work, done, by_hand)
     resolved, skipped = by_hand.resolved, by_hand.skipped
     out_of_it = dataclasses.replace(done, dropped=(*done.dropped, *map(oid, skipped)))
-    refuse_nothing_left(context, work, out_of_it, first=("invoke abort",))
+    refuse_nothing_left(context, work, out_of_it, first=(task_command("abort"),))
     git = context.git
     kept = [commit for commit in work.own if commit.oid not in out_of_it.dropped]
     replay.check_replayed(git, kept, base=work.base, tip=done.tip)
@@ -169,7 +170,7 @@ def conclude(context: Context, acting: Acting, work: Work, done: replay.Replay, 
     made = [f"{path} of {short(name)} was made again by cargo: the gates judge it" for name, path in done.regenerated]
     empty = [
         f"{short(name)} changes nothing any more: it is kept, empty; "
-        f"to leave it out: invoke rebase --pr {context.entry.pr} --drop-emptied"
+        f"to leave it out: {task_command('rebase', '--pr', context.entry.pr, '--drop-emptied')}"
         for name in done.emptied
     ]
     if empty and len(empty) == len(kept):
@@ -231,7 +232,7 @@ def pause(context: Context, acting: Acting, work: Work, done: replay.Replay, by_
         why=f"{len(done.mapped)} of {own} replayed; {entry.branch} itself has not moved. In conflict:\n"
         f"{listed}{known}\n"
         f"resolve them in {path} and `git add` them there, then go on; or leave this commit out, or go back:",
-        next_command=GO_ON,
+        next_command=go_on(),
     )
     return Pause(
         error,

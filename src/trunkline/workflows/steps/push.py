@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from trunkline.adapters import history, refs
 from trunkline.adapters.refs import Pushed, RefUpdate
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.stack import Entry
@@ -142,7 +143,7 @@ def _refuse_no_commits(context: Context, tip: Oid) -> None:
         raise Refused(
             f"{context.entry.branch} has no commits over {context.tracking}",
             why=f"a push that leaves the pull request none closes #{context.entry.pr} for good",
-            next_command=f"invoke onto --pr {context.entry.pr}",
+            next_command=task_command("onto", "--pr", context.entry.pr),
         )
 
 
@@ -156,5 +157,5 @@ def _refuse_foreign(context: Context, seen: Oid, tip: Oid) -> None:
         raise Refused(
             f"{context.stack.remote}/{branch} moved since the rebase was planned",
             why=f"it was at {planned}, it is at {seen}",
-            next_command=f"invoke onto --pr {context.entry.pr}",
+            next_command=task_command("onto", "--pr", context.entry.pr),
         )

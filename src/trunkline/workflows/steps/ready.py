@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trunkline.adapters import patience
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
@@ -85,7 +86,7 @@ def _caught_up(context: Context) -> PullRequest:
         raise OutsideFailed(
             f"GitHub does not show the pushed head of #{context.entry.pr} yet",
             why=f"waited {LAG_SECONDS:g} s",
-            next_command=f"invoke ready --pr {context.entry.pr}",
+            next_command=task_command("ready", "--pr", context.entry.pr),
         ) from None
     refuse_other_head(context, pr, why="what is marked ready must be what was verified here", task="push")
     return pr

@@ -9,6 +9,7 @@ from typing import Any
 
 from trunkline.adapters import history, refs, replay
 from trunkline.adapters.journal import Record
+from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, short
@@ -106,7 +107,7 @@ def _with_later_commits(context: Context, work: Work, held: Oid | None) -> tuple
         raise Refused(
             f"#{entry.pr}: there is no local branch {entry.branch} any more",
             why=f"when the run paused it was at {work.local}; nothing was changed",
-            next_command=(f"git branch {entry.branch} {work.local}", "invoke abort"),
+            next_command=(f"git branch {entry.branch} {work.local}", task_command("abort")),
         )
     added = history.chain(context.git, work.tip, held) if history.is_ancestor(context.git, work.tip, held) else ()
     if work.tip != work.local or not added or any(len(commit.parents) != 1 for commit in added):
@@ -114,7 +115,7 @@ def _with_later_commits(context: Context, work: Work, held: Oid | None) -> tuple
             f"#{entry.pr} {entry.branch} moved since the run paused",
             why=f"it was at {work.local} and is at {held}; nothing was changed\n"
             "an abort leaves the branch where it is, and keeps what you resolved under refs/trunkline/backup/",
-            next_command="invoke abort",
+            next_command=task_command("abort"),
         )
     context.tell.progress(f"{entry.branch} got {len(added)} more since the pause: replayed too")
     return dataclasses.replace(work, tip=held, local=held, own=(*work.own, *added)), tuple(added)
@@ -129,7 +130,7 @@ def _decide(context: Context, acting: Acting, stopped: Stopped, work: Work, comm
         raise Refused(
             f"nothing would be left of #{context.entry.pr} {context.entry.branch}",
             why=f'{short(commit.oid)} "{commit.subject}" is its last commit; a push without any closes it for good',
-            next_command=("invoke abort", f"gh pr close {context.entry.pr}"),
+            next_command=(task_command("abort"), f"gh pr close {context.entry.pr}"),
         )
     onto_ = oid(stopped.paused["onto"])
     _keep(context, acting, stopped.paused)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trunkline.adapters import patience, rules
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, OutsideFailed, Paused, Refused, TrunklineError
 from trunkline.domain.readiness import Readiness, Ready, judge
 from trunkline.domain.snapshot import PrState, PullRequest
@@ -132,14 +133,16 @@ def _stop(context: Context, found: Readiness) -> TrunklineError:
     number = context.entry.pr
     by_name = _named(context) if found.state in {Ready.REVIEW, Ready.BLOCKED} else ()
     why = "\n".join((*found.why, *by_name))
-    again, page = "invoke continue", f"gh pr view {number} --web"
+    again, page = task_command("continue"), f"gh pr view {number} --web"
     what = f"#{number}: {found.state.value}"
     if found.state is Ready.RED:
         return CheckFailed(what, why=why, next_command=(f"gh pr checks {number}", again))
     if found.state is Ready.CI_DOWN:
-        alone = f"invoke land --pr {number} --require gates   # lands on the receipts of this machine"
+        alone = task_command(
+            "land", "--pr", number, "--require", "gates", comment="lands on the receipts of this machine"
+        )
         return Paused(
-            what, why=f'{why}\n"not started" is neither red nor green', next_command=(alone, "invoke abort")
+            what, why=f'{why}\n"not started" is neither red nor green', next_command=(alone, task_command("abort"))
         )
     if found.state in {Ready.REVIEW, Ready.BLOCKED}:
         return Paused(what, why=why, next_command=(page, again))
@@ -147,4 +150,4 @@ def _stop(context: Context, found: Readiness) -> TrunklineError:
         return OutsideFailed(
             what, why=f"{why}\nwaited {context.stack.land.wait:g} s".strip(), next_command=(again, page)
         )
-    return Refused(what, why=why, next_command=f"invoke rebase --pr {number}")
+    return Refused(what, why=why, next_command=task_command("rebase", "--pr", number))

@@ -1,0 +1,139 @@
+"""Commands for a person: by the program and prefix that were called, as text and as argv; none written by hand."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.collection import Collection
+from invoke.program import Program
+
+from trunkline.domain.command import Caller, argv_of, called_by, task_command
+from trunkline.tasks import namespace
+from trunkline.tasks.command_line import prefix, program
+from trunkline.tasks.landing import task_names
+from trunkline.tasks.telling import Told
+
+SOURCE = Path(__file__).resolve().parents[2] / "src/trunkline"
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Let the next test begin as a process that nobody has called yet."""
+    yield
+    called_by(Caller())
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["/usr/bin/trunkline", "status"], ("trunkline",)),
+        (["/venv/bin/inv", "status"], ("inv",)),
+        (["/venv/lib/invoke/__main__.py", "status"], ("invoke",)),
+        (["invoke", "-c", "mine", "--config=x", "-e", "a.push"], ("invoke", "-c", "mine", "--config=x")),
+        (["-c", "status"], ("invoke",)),
+        (["/x/pytest/__main__.py", "-q"], ("invoke",)),
+    ],
+)  # fmt: skip
+def test_the_program_that_was_called(argv: list[str], words: tuple[str, ...]) -> None:
+    """With the flags that select the collection; whatever else runs us is Invoke."""
+    assert program(argv) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "task", "found"),
+    [("rebase", "rebase", ""), ("stack.rebase -p 1", "rebase", "stack."), ("a.receipts.push", "receipts.push", "a.")],
+)  # fmt: skip
+def test_the_prefix_that_was_called(line: str, task: str, found: str) -> None:
+    """Wherever the collection is mounted."""
+    assert prefix(task, task_names(), line.split()) == found
+
+
+def test_a_command_of_ours() -> None:
+    """Program, prefix, words quoted for a shell; flags that the next command needs too, where it takes them."""
+    called_by(Caller(("invoke", "-c", "x y"), "stack.", {"rebase": {"stack": "kv", "yes": True}}))
+    command = task_command("rebase", "--pr", 519, comment="lands it")
+    assert command == "invoke -c 'x y' stack.rebase --pr 519 --stack kv --yes   # lands it"
+    assert command.argv == ("invoke", "-c", "x y", "stack.rebase", "--pr", "519", "--stack", "kv", "--yes")
+    assert task_command("continue") == "invoke -c 'x y' stack.continue"
+    assert task_command("rebase", "--stack", "other", "--yes").argv[4:] == ("--stack", "other", "--yes")
+
+
+@pytest.mark.parametrize(
+    ("text", "argv"),
+    [
+        ("git fetch 'a b'   # gets it", ("git", "fetch", "a b")),
+        ("git fetch && invoke status", ("sh", "-c", "git fetch && invoke status")),
+        ("${EDITOR:-vi} stack.toml", ("sh", "-c", "${EDITOR:-vi} stack.toml")),
+        ("A=1 invoke push", ("sh", "-c", "A=1 invoke push")),
+        ("it's", ("sh", "-c", "it's")),
+    ],
+)
+def test_the_argv_of_a_line(text: str, argv: tuple[str, ...]) -> None:
+    """What only a shell understands is the shell's."""
+    assert argv_of(text) == argv
+
+
+def test_a_mounted_collection_says_its_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same command with the nearest name, as it was called."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRUNKLINE_YES")
+    root = Collection()
+    root.add_collection(namespace, name="stack")
+    argv = ["/usr/bin/invoke", "stack.rebase", "--skip", "gats"]
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit):
+        Program(name="invoke", namespace=root).run(argv)
+    assert capsys.readouterr().err.splitlines()[-1] == "next: invoke stack.rebase --skip gates"
+
+
+def test_the_json_object_has_the_next_commands_as_argv(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those that were printed, in order."""
+    told = Told("status", json_wanted=True)
+    told.terminal.next(task_command("rebase", "--pr", 519), about="#519: ")
+    told.terminal.next("git fetch origin")
+    told.close(0)
+    assert '"invoke",\n      "rebase",' in capsys.readouterr().out
+    assert told.account["next"] == [["invoke", "rebase", "--pr", "519"], ["git", "fetch", "origin"]]
+    assert (told.account["schema"], told.account["ok"], told.account["error"]) == (1, True, None)
+
+
+def strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the texts of a module that are no docstrings, with their lines."""
+    documentation = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and isinstance(node.body[0], ast.Expr)
+    }
+    documentation |= {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node.lineno, node.value
+
+
+def test_no_command_of_ours_is_written_by_hand() -> None:
+    """`invoke NAME` in a text is right for one program and one prefix only; `task_command` knows which."""
+    allowed = {
+        "workflows/scaffold.py": "files for a repository whose tasks.py comes with them",
+        "tasks/program.py": "the program trunkline itself",
+        "workflows/ci.py": "the first line of a generated file, by which it is recognised",
+    }
+    names: set[Any] = {*task_names(), "--list", "--help"}
+    found = [
+        f"{path.relative_to(SOURCE)}:{line}"
+        for path in SOURCE.rglob("*.py")
+        if str(path.relative_to(SOURCE)) not in allowed
+        for line, text in strings(ast.parse(path.read_text()))
+        for before, word in zip(text.split(), text.split()[1:], strict=False)
+        if before.strip("`'\"(:") in {"invoke", "trunkline"} and word.strip("`'\").,:") in names
+    ]
+    assert found == []
