@@ -775,3 +775,36 @@ def test_what_a_run_made_is_kept_when_it_is_taken_back(stack: Desk, back: str) -
     assert (stack.abort() if back == "abort" else stack.undo()) is not None
     assert stack.tips()["one"] == before
     assert made in {tip for ref, tip in stack.clone.refs().items() if ref.startswith("refs/trunkline/backup/")}
+
+
+# -- a landing whose entry is merged on the web ---------------------------------------------------------------------
+
+
+@pytest.fixture(params=[True, False], ids=["branch deleted", "branch left"])
+def merged_elsewhere(stack: Desk, request: pytest.FixtureRequest) -> Desk:
+    """Return the stack whose last open entry was pushed by a landing that then stopped, and merged on the web."""
+    stack.merge(1)
+    stack.merge(2)
+    fail_at("ready", stack, stack.land)
+    stack.merge(3, delete=request.param)
+    return stack
+
+
+def test_a_landing_whose_entry_was_merged_on_the_web_is_finished(merged_elsewhere: Desk) -> None:
+    """Continue finds it merged, deletes the merged branches, and the run is over."""
+    stack = merged_elsewhere
+    done(stack.resume())
+    assert stack.open_run() is None
+    assert (stack.tips(), stack.remote_tips()) == ({}, {})
+
+
+def test_a_landing_whose_entry_was_merged_on_the_web_is_ended(merged_elsewhere: Desk) -> None:
+    """Abort ends it: what is merged stays merged; nothing blocks what follows."""
+    stack = merged_elsewhere
+    outcome = stack.abort()
+    assert outcome is not None
+    assert stack.open_run() is None
+    assert stack.hub.pulls[3].state is PrState.MERGED
+    found = restack.nothing_to_do(stack.stack_context())
+    assert found is not None
+    assert found.told == "#1, #2, #3 are merged"

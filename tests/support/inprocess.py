@@ -28,7 +28,7 @@ from trunkline.domain.names import BranchName, Oid, PrNumber, oid, pr_number
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import Performed
-from trunkline.workflows import abort, openrun, rebase, restack, resume, undo
+from trunkline.workflows import abort, land, openrun, rebase, restack, resume, undo
 from trunkline.workflows import context as context_module
 from trunkline.workflows.context import Context, Options
 from trunkline.workflows.opening import open_context, open_stack
@@ -177,6 +177,10 @@ class Desk:
     def rebase(self, pr: int, task: str = rebase.WHOLE) -> Performed:
         """Type `rebase --pr N`, or one of its steps."""
         return rebase.run(self.entry_context(pr), task)
+
+    def land(self) -> Performed:
+        """Type `land`, without what asks cargo."""
+        return land.run(self.stack_context(skip=NO_CARGO))
 
     def resume(self, *, skip: bool = False) -> Performed | None:
         """Type `continue` or `skip`; None: no run is open."""
@@ -349,6 +353,7 @@ def _template() -> Path:
             for number, name in enumerate((f"{branch}.txt", f"{branch}-more.txt"), 1):
                 author.commit(f"{branch} {number}", {name: f"{branch}\n"}, author="Grace")
         author.git("clone", "--quiet", "--bare", ".", str(root / "bare"))
+        Repo(root / "bare").git("symbolic-ref", "HEAD", "refs/heads/main")
         for number, branch in ENTRIES.items():
             Repo(root / "bare").git("update-ref", f"refs/pull/{number}/head", f"refs/heads/{branch}")
         author.git("remote", "add", "origin", str(root / "bare"))
