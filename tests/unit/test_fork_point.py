@@ -108,6 +108,26 @@ def test_a_childs_commit_pushed_to_the_parent_by_mistake_is_asked_about() -> Non
         assert decide(evidence(chain, parent), given=answer.oid).own == answer.own
 
 
+def test_a_commit_that_the_parent_still_has_accounts_for_no_other() -> None:
+    """The parent dropped its second commit; the first, of the same author and second, is itself and nothing else."""
+    p1, p2, _ = chain = tuple(dataclasses.replace(each, author=b"A <a@x> 1 +0000") for each in line("p1", "p2", "c1"))
+    parent = Parent("#1", (head(p1, chain), head(p2, chain, current=False)), (p1,), rewritten=True)
+    (question,) = decide(evidence(chain, parent)).questions
+    assert (question.kind, question.commits) == (CommitClass.VANISHED, (p2,))
+
+
+def test_an_entry_between_holds_the_commits_of_those_below() -> None:
+    """The lowest was reworded; its old version accounts for it, although the nearer entry holds that by object id."""
+    p1, p2, c1, c2 = line("p1", "p2", "c1", "c2")
+    twin = dataclasses.replace(c1, message=p1.message, author=p1.author)
+    chain = (p1, p2, twin, c2)
+    again = dataclasses.replace(p1, oid=name("again"), message=b"reworded\n")
+    nearer = Parent("#2", (head(p2, chain),), (p1, p2))
+    lowest = Parent("#1", (KnownHead(again.oid, True, frozenset()), head(p1, chain, current=False)), (again,), True)
+    found = decide(evidence(chain, nearer, lowest))
+    assert (found.own, found.questions) == ((twin, c2), ())
+
+
 def test_only_the_topmost_vanished_run_is_asked_about() -> None:
     """A deeper commit without a match is the parent's: something above it was recognised."""
     p1, p2, _ = chain = line("p1", "p2", "c1")

@@ -308,12 +308,15 @@ class _Decision:
             if parent.trunk:
                 continue
             current = frozenset[Oid]().union(*(head.holds for head in parent.heads if head.current))
+            held = current.union(*(head.holds for head in parent.heads))
             old = [
                 each.commit
                 for each in self._classified()
                 if each.kind is CommitClass.PARENT and each.parent == parent.name and each.commit.oid not in current
             ]
-            pairs = match(old, parent.commits, self.evidence.similar)
+            # With those that it still has by object id: each of its commits accounts for one commit only.
+            known = [commit for commit in self.evidence.chain if commit.oid in held]
+            pairs = match(known, parent.commits, self.evidence.similar)
             for commit in reversed(old):
                 if commit.oid in pairs:
                     break
@@ -348,10 +351,13 @@ class _Decision:
             bottom = bottom[len(run) :]
 
     def _matched_run(self, parent: Parent, bottom: Sequence[Commit]) -> tuple[Commit, ...]:
-        claimed = [each.commit for each in self._classified() if each.parent == parent.name]
-        used = {partner for partner, _ in match(claimed, parent.commits, self.evidence.similar).values()}
-        free = [commit for commit in parent.commits if commit.oid not in used]
-        pairs = match(bottom, free, self.evidence.similar) if free else {}
+        """Return the lowest own commits that are versions of the parent's commits.
+
+        What a parent holds by object id is compared too, whichever parent that is: an entry between holds the
+        commits of those below it, and each version accounts for one commit only.
+        """
+        claimed = [each.commit for each in self._classified() if each.parent]
+        pairs = match([*claimed, *bottom], parent.commits, self.evidence.similar)
         # Author and date alone say nothing of a branch that was never force-pushed: one person, or one tool, may
         # commit to two branches within a second.
         limit = Likeness.SIMILAR_DIFF if parent.rewritten else Likeness.AUTHOR_DATE_SUBJECT

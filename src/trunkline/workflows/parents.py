@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from trunkline.adapters import history, refs, replay
 from trunkline.adapters.git import Git
@@ -18,6 +18,21 @@ from trunkline.workflows.base import base_of
 from trunkline.workflows.context import Context
 from trunkline.workflows.evidence import entry_tip
 from trunkline.workflows.merged import merged_below
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """The branch whose commits are classified.
+
+    Attributes:
+        child: its head.
+        base: its merge base with trunk.
+        names: its commits that trunk does not hold.
+    """
+
+    child: Oid
+    base: Oid
+    names: frozenset[Oid]
 
 
 def gather(context: Context, child: Oid) -> Evidence:
@@ -37,41 +52,40 @@ def gather(context: Context, child: Oid) -> Evidence:
         child=child,
         merge_base=base,
         chain=chain,
-        parents=tuple(_parents(context, child, chain)),
+        parents=tuple(_parents(context, _Branch(child, base, frozenset(commit.oid for commit in chain)))),
         clean_merges=frozenset(commit.oid for commit in chain if is_clean_merge(git, commit)),
         absorbed=lambda commits: absorbed(git, commits, onto),
         similar=lambda one, other: similar(git, one, other),
     )
 
 
-def _parents(context: Context, child: Oid, chain: Sequence[Commit]) -> Iterator[Parent]:
+def _parents(context: Context, branch: _Branch) -> Iterator[Parent]:
     """Yield the parents, nearest first: entries below, entries that the branch contains, its base branch, trunk."""
     below = tuple(reversed(context.stack.below(context.entry)))
     if not context.stacked:
         for entry in below:
             merged_below(context, entry)
-    names = {commit.oid for commit in chain}
     beside = [entry for entry in context.stack.entries if entry not in below and entry != context.entry]
-    found = [_of_entry(context, entry, child, names) for entry in below]
-    found += [parent for entry in beside if (parent := _contained(context, entry, child, names)) is not None]
-    found += _of_base_branch(context, child, names)
+    found = [_of_entry(context, entry, branch) for entry in below]
+    found += [parent for entry in beside if (parent := _contained(context, entry, branch)) is not None]
+    found += _of_base_branch(context, branch)
     if not any(head.holds for parent in found for head in parent.heads):
-        found = [_with_reflog(context, parent, child, names) for parent in found]
+        found = [_with_reflog(context, parent, branch) for parent in found]
     yield from found
-    yield _trunk(context, names)
+    yield _trunk(context, branch)
 
 
-def _contained(context: Context, entry: Entry, child: Oid, chain: set[Oid]) -> Parent | None:
+def _contained(context: Context, entry: Entry, branch: _Branch) -> Parent | None:
     """Return an entry that stack.toml does not put below, where the branch contains one of its heads: they moved.
 
     Other heads of it say nothing: an entry above holds the commits of those below.
     """
-    parent = _of_entry(context, entry, child, chain)
-    heads = tuple(head for head in parent.heads if head.oid in chain)
+    parent = _of_entry(context, entry, branch)
+    heads = tuple(head for head in parent.heads if head.oid in branch.names)
     return replace(parent, heads=heads) if heads else None
 
 
-def _of_entry(context: Context, entry: Entry, child: Oid, chain: set[Oid]) -> Parent:
+def _of_entry(context: Context, entry: Entry, branch: _Branch) -> Parent:
     pr = context.known(entry.pr)
     older = [*refs.backups_of(context.git, entry.branch), *pr.historical_heads]
     if pr.state is PrState.MERGED:
@@ -81,7 +95,7 @@ def _of_entry(context: Context, entry: Entry, child: Oid, chain: set[Oid]) -> Pa
         older += more
         upon = context.world().trunk
     return _parent(
-        context, f"#{pr.number}", current, older, upon=upon, child=child, chain=chain, rewritten=bool(pr.force_pushes)
+        context, f"#{pr.number}", current, older, upon=upon, branch=branch, rewritten=bool(pr.force_pushes)
     )
 
 
@@ -107,27 +121,27 @@ def _merged_upon(context: Context, pr: PullRequest) -> Oid:
     return context.world().trunk
 
 
-def _of_base_branch(context: Context, child: Oid, chain: set[Oid]) -> list[Parent]:
+def _of_base_branch(context: Context, branch: _Branch) -> list[Parent]:
     """Return the branch that the pull request targets as a parent, where no entry has it: one was taken out."""
     pr = context.world().snapshot.pr(context.entry.pr)
     known = {context.stack.trunk, *(entry.branch for entry in context.stack.entries)}
     if pr is None or pr.base in known:
         return []
-    branch = branch_name(pr.base)
-    names = branch_ref(branch), refs.tracking_ref(context.stack.remote, branch)
+    base = branch_name(pr.base)
+    names = branch_ref(base), refs.tracking_ref(context.stack.remote, base)
     held = refs.read_refs(context.git, *names)
     tips = [held[name] for name in names if name in held]
     if not tips:
         return []
     upon = context.world().trunk
-    return [_parent(context, str(branch), tips, [], upon=upon, child=child, chain=chain, rewritten=True)]
+    return [_parent(context, str(base), tips, [], upon=upon, branch=branch, rewritten=True)]
 
 
 def _parent(
-    context: Context, name: str, current: Sequence[Oid], older: Sequence[Oid], *, upon: Oid, child: Oid,
-    chain: set[Oid], rewritten: bool,
+    context: Context, name: str, current: Sequence[Oid], older: Sequence[Oid], *, upon: Oid, branch: _Branch,
+    rewritten: bool,
 ) -> Parent:  # fmt: skip
-    git = context.git
+    git, child = context.git, branch.child
     heads = dict.fromkeys((*current, *older))
     present = [head for head in heads if head not in history.missing(git, heads)]
     for head in present:
@@ -135,16 +149,17 @@ def _parent(
             raise _same_head(context, name, child)
     # A head above the child belongs to an entry that changed places with it: it gives nothing to a parent.
     beside = [head for head in present if head == child or not history.is_ancestor(git, child, head)]
-    known = tuple(KnownHead(head, head in current, _held(context, head, chain)) for head in beside if head != child)
+    known = tuple(KnownHead(head, head in current, _held(context, head, branch)) for head in beside if head != child)
     tips = [head for head in current if head in present]
-    excluded = [upon, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
+    # What the branch holds below its merge base with trunk it holds by object id: it is no version of anything.
+    excluded = [upon, branch.base, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
     commits = history.with_patch_ids(git, history.reachable(git, tips, excluded))
     return Parent(name, known, commits, rewritten)
 
 
-def _held(context: Context, head: Oid, chain: set[Oid]) -> frozenset[Oid]:
+def _held(context: Context, head: Oid, branch: _Branch) -> frozenset[Oid]:
     reached = history.reachable(context.git, [head], [context.world().trunk])
-    return frozenset(commit.oid for commit in reached) & chain
+    return frozenset(commit.oid for commit in reached) & branch.names
 
 
 def _same_head(context: Context, name: str, tip: Oid) -> Refused:
@@ -155,7 +170,7 @@ def _same_head(context: Context, name: str, tip: Oid) -> Refused:
     )
 
 
-def _with_reflog(context: Context, parent: Parent, child: Oid, chain: set[Oid]) -> Parent:
+def _with_reflog(context: Context, parent: Parent, branch: _Branch) -> Parent:
     """Add what only this repository remembers: the reflogs of the parent's local and tracking branches.
 
     Read only where no head that others know is contained: a reflog also holds what was begun on the wrong branch.
@@ -163,25 +178,27 @@ def _with_reflog(context: Context, parent: Parent, child: Oid, chain: set[Oid]) 
     entry = next((entry for entry in context.stack.entries if f"#{entry.pr}" == parent.name), None)
     if entry is None:
         return parent
-    git = context.git
+    git, child = context.git, branch.child
     tips = [tip for tip in history.reflog(git, entry.branch) if tip != child]
     present = [tip for tip in tips if tip not in history.missing(git, tips)]
     older = tuple(
-        KnownHead(tip, False, _held(context, tip, chain))
+        KnownHead(tip, False, _held(context, tip, branch))
         for tip in present
         if tip not in {head.oid for head in parent.heads} and not history.is_ancestor(git, child, tip)
     )
     return Parent(parent.name, (*parent.heads, *older), parent.commits, rewritten=True, trunk=parent.trunk)
 
 
-def _trunk(context: Context, chain: set[Oid]) -> Parent:
+def _trunk(context: Context, branch: _Branch) -> Parent:
     """Return trunk as a parent: what its tracking branch once held and trunk no longer has was removed from it."""
     git, trunk = context.git, context.world().trunk
     ref = refs.tracking_ref(context.stack.remote, context.stack.trunk)
     tips = history.reflog_of(git, ref)
     present = [tip for tip in tips if tip not in history.missing(git, tips)]
     removed = frozenset(commit.oid for commit in history.reachable(git, present, [trunk]))
-    heads = (KnownHead(tip, False, removed & chain) for tip in present if removed & chain and tip in removed)
+    heads = (
+        KnownHead(tip, False, removed & branch.names) for tip in present if removed & branch.names and tip in removed
+    )
     return Parent(str(context.stack.trunk), tuple(heads), trunk=True)
 
 

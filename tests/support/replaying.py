@@ -1,0 +1,545 @@
+"""Stacks cut out of a line of commits, decided and replayed in this process, and compared with `git rebase --onto`.
+
+Entries are consecutive commits. The lowest few are merged in some way, trunk moves on, and something happens to a
+parent on the way (`VARIANTS`). Which commits are whose is known by construction, so git itself can be the oracle.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+
+from support.inprocess import Quiet
+from trunkline.adapters import history
+from trunkline.adapters.git import Git
+from trunkline.adapters.github import Repository
+from trunkline.domain.commits import Commit
+from trunkline.domain.errors import TrunklineError
+from trunkline.domain.names import Oid, branch_name, branch_ref, oid, pr_number
+from trunkline.domain.snapshot import ForcePush, LocalState, PrState, PullRequest, Snapshot
+from trunkline.domain.stack import Entry, Stack
+from trunkline.workflows import evidence
+from trunkline.workflows.context import Context, Options, Seen
+from trunkline.workflows.evidence import entry_tip
+from trunkline.workflows.question import OwnCommitsUnknown
+from trunkline.workflows.steps import onto
+from trunkline.workflows.work import Foreseen, own_commits
+
+METHODS = ("squash", "rebase", "merge")
+VARIANTS = (
+    "plain", "amended", "reworded", "grown", "squash with more", "rebased by others", "out of order",
+    "trunk reverted it", "dragged along", "dropped", "child's commit pushed to it",
+)  # fmt: skip
+ASKED = frozenset({"dropped", "child's commit pushed to it"})
+"""Variants in which a commit was taken back from a parent: a person must be asked."""
+
+
+class Result(Enum):
+    """How a stack came out, compared with git."""
+
+    RIGHT = "right"
+    PAUSED = "paused rightly"
+    REFUSED = "refused rightly"
+    NEEDLESS = "needlessly refused"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A stack's result, and what there is to say of it."""
+
+    plan: Plan
+    result: Result
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a stack is made of.
+
+    Attributes:
+        name: unique; its branches begin with it.
+        entries: each entry's own commits, bottom first.
+        merged: how many of the lowest are merged.
+        method: how.
+        variant: what happens to a parent.
+        later: a commit that trunk takes meanwhile, or None.
+        seed: decides the rest.
+    """
+
+    name: str
+    entries: tuple[tuple[Commit, ...], ...]
+    merged: int
+    method: str
+    variant: str
+    later: Commit | None
+    seed: int
+
+    def __str__(self) -> str:
+        cut = ", ".join(f"{own[0].oid[:8]}^..{own[-1].oid[:8]}" for own in self.entries)
+        return f"{self.name}: {self.variant}, {self.merged} merged by {self.method}, entries {cut}, seed {self.seed}"
+
+
+class Unfit(Exception):
+    """The commits do not lend themselves to the plan: something conflicts that must not."""
+
+
+@dataclass
+class Workshop:
+    """A scratch repository over the objects of others, with a work tree for the oracle."""
+
+    path: Path
+    clock: int = 1_800_000_000
+
+    @classmethod
+    def over(cls, path: Path, source: Path) -> Workshop:
+        """Make one that borrows the objects of a repository."""
+        made = cls(path)
+        subprocess.run(["git", "init", "--quiet", path], check=True)
+        shared = subprocess.run(
+            ["git", "rev-parse", "--path-format=absolute", "--git-path", "objects"], cwd=source, check=True,
+            capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        (path / ".git/objects/info/alternates").write_text(shared)
+        return made
+
+    def git(self, *args: str, stdin: str = "", ok: Sequence[int] = (0,)) -> str:
+        """Run git and return its output."""
+        self.clock += 60
+        date = {"GIT_AUTHOR_DATE": f"@{self.clock} +0000", "GIT_COMMITTER_DATE": f"@{self.clock} +0000"}
+        done = subprocess.run(
+            ["git", "-c", "core.hooksPath=/dev/null", *args], cwd=self.path, input=stdin, capture_output=True,
+            check=False, env={**os.environ, **date}, encoding="utf-8", errors="surrogateescape",
+        )  # fmt: skip
+        if done.returncode not in ok:
+            raise AssertionError(f"git {' '.join(args)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done.stdout.strip()
+
+    def commit(self, tree: str, *parents: str, message: str) -> Oid:
+        """Write a commit."""
+        return oid(self.git("commit-tree", tree, *(f"-p{parent}" for parent in parents), stdin=message))
+
+    def merged(self, ours: str, theirs: str, base: str) -> str:
+        """Return the tree of a three-way merge.
+
+        Raises:
+            Unfit: it conflicts.
+        """
+        ours_on_base = self.commit(f"{ours}^{{tree}}", base, message="merge base\n")
+        done = self.git("merge-tree", "--write-tree", "--no-messages", ours_on_base, theirs, ok=(0, 1)).split("\n")
+        if len(done) > 1:
+            raise Unfit
+        return done[0]
+
+    def picked(self, commits: Sequence[Commit], onto: Oid) -> Oid:
+        """Return the last of these commits made again on another, by other hands.
+
+        Raises:
+            Unfit: one conflicts.
+        """
+        for commit in commits:
+            tree = self.merged(onto, commit.oid, commit.parents[0])
+            onto = self.again(commit, tree=tree, parent=onto)
+        return onto
+
+    def again(self, commit: Commit, *, tree: str, parent: Oid, message: bytes | None = None) -> Oid:
+        """Write a commit again on another parent: author and message stay."""
+        encoding = f"encoding {commit.encoding}\n".encode() if commit.encoding else b""
+        self.clock += 60
+        head = f"tree {tree}\nparent {parent}\n".encode() + b"author " + commit.author
+        head += f"\ncommitter O <o@example.invalid> {self.clock} +0000\n".encode() + encoding + b"\n"
+        raw = head + (commit.message if message is None else message)
+        made = subprocess.run(
+            ["git", "hash-object", "-t", "commit", "-w", "--stdin", "--literally"], cwd=self.path, input=raw,
+            capture_output=True, check=True,
+        )  # fmt: skip
+        return oid(made.stdout.decode().strip())
+
+    def read(self, name: Oid) -> Commit:
+        """Return a commit as the project reads it."""
+        return history.read_commits(Git(self.path), [name])[0]
+
+    def with_file(self, revision: str, name: str) -> str:
+        """Return the tree of a commit with one file more."""
+        blob = self.git("hash-object", "-w", "--stdin", stdin=f"{revision} {name}\n")
+        listed = [
+            line
+            for line in self.git("ls-tree", "-z", revision).split("\0")
+            if line and not line.endswith(f"\t{name}")
+        ]
+        return self.git(
+            "mktree", "-z", stdin="".join(f"{line}\0" for line in [*listed, f"100644 blob {blob}\t{name}"])
+        )
+
+
+@dataclass
+class Made:
+    """A stack as it lies there.
+
+    Attributes:
+        trunk: its tip.
+        tips: each entry's head, as its branch has it.
+        old: earlier heads of an entry.
+        merges: the merge commits of merged entries.
+        own: each entry's own commits as its branch holds them, oldest first.
+    """
+
+    plan: Plan
+    trunk: Oid
+    tips: list[Oid]
+    own: list[tuple[Commit, ...]]
+    old: dict[int, list[Oid]] = field(default_factory=dict)
+    merges: dict[int, Oid] = field(default_factory=dict)
+
+
+def cut(git: Git, tip: str, *, count: int, seed: int, start: int = 0) -> Iterator[Plan]:
+    """Yield plans for stacks from a history: three or four entries of one to four consecutive commits.
+
+    Args:
+        git: the repository.
+        tip: the newest commit of the history.
+        count: how many plans.
+        seed: decides the plans.
+        start: the number of the first.
+    """
+    chosen = random.Random(seed)  # noqa: S311 -- reproducible, not secret
+    listed = git.query(
+        "rev-list", "--first-parent", "--topo-order", "--reverse", "--end-of-options", tip
+    ).text.split()
+    commits = history.read_commits(git, [oid(name) for name in listed])
+    for number in range(start, start + count):
+        sizes = [chosen.randint(1, 4) for _ in range(chosen.randint(3, 4))]
+        for _ in range(200):
+            first = chosen.randrange(1, max(2, len(commits) - sum(sizes) - 1))
+            run = commits[first : first + sum(sizes)]
+            if len(run) == sum(sizes) and all(len(commit.parents) == 1 for commit in run):
+                break
+        else:
+            continue
+        entries, rest = [], list(run)
+        for size in sizes:
+            entries.append(tuple(rest[:size]))
+            del rest[:size]
+        after = commits[first + len(run) : first + len(run) + 8]
+        later = chosen.choice([None, *after]) if all(len(each.parents) == 1 for each in after) else None
+        merged = chosen.randint(0, len(sizes) - 1)
+        yield Plan(
+            f"s{number}", tuple(entries), merged, chosen.choice(METHODS), VARIANTS[number % len(VARIANTS)], later,
+            chosen.randrange(1 << 30),
+        )  # fmt: skip
+
+
+def make(shop: Workshop, git: Git, plan: Plan) -> Made:
+    """Make a plan's stack: what happened to its parents, what was merged, where trunk is.
+
+    Raises:
+        Unfit: something conflicts on the way.
+    """
+    start = plan.entries[0][0].parents[0]
+    made = Made(plan, start, [own[-1].oid for own in plan.entries], list(plan.entries))
+    try:
+        made.trunk = shop.picked([plan.later] if plan.later else [], start)
+    except Unfit:
+        made.trunk = start
+    if made.trunk == start:
+        made.trunk = shop.commit(shop.with_file(start, "trunk-moves.txt"), start, message="trunk moves\n")
+    merged = plan.merged
+    if plan.variant == "out of order":
+        merged = 0
+        _move_out(shop, git, made)
+    elif plan.variant in _CHANGES:
+        at = random.Random(plan.seed).randrange(len(plan.entries) - 1)  # noqa: S311 -- reproducible, not secret
+        _CHANGES[plan.variant](shop, made, max(at, merged - 1))
+    for index in range(merged):
+        _merge(shop, git, made, index)
+    if plan.variant == "trunk reverted it" and merged:
+        tree = shop.git("rev-parse", f"{made.merges[merged - 1]}^1^{{tree}}")
+        made.trunk = shop.commit(tree, made.trunk, message=f"Revert\n\nThis reverts commit {made.trunk}.\n")
+    if plan.variant == "dragged along" and merged:
+        _drag(shop, git, made, merged)
+    return made
+
+
+def _amend(shop: Workshop, made: Made, at: int) -> None:
+    *rest, tip = made.own[at]
+    new = shop.again(
+        tip, tree=shop.with_file(made.tips[at], "amended.txt"), parent=tip.parents[0], message=b"other\n"
+    )
+    _replace(made, at, new, [*rest, shop.read(new)])
+
+
+def _reword(shop: Workshop, made: Made, at: int) -> None:
+    *rest, tip = made.own[at]
+    new = shop.again(tip, tree=tip.tree, parent=tip.parents[0], message=b"reworded\n")
+    _replace(made, at, new, [*rest, shop.read(new)])
+
+
+def _grow(shop: Workshop, made: Made, at: int) -> None:
+    made.tips[at] = shop.commit(shop.with_file(made.tips[at], "grown.txt"), made.tips[at], message="grown\n")
+    made.own[at] = (*made.own[at], shop.read(made.tips[at]))
+
+
+def _drop(_shop: Workshop, made: Made, at: int) -> None:
+    if len(made.own[at]) == 1:
+        raise Unfit
+    _replace(made, at, made.own[at][-2].oid, made.own[at][:-1])
+
+
+def _mistake(shop: Workshop, made: Made, at: int) -> None:
+    """Push the child's first commit to its parent, and take it back with the parent amended."""
+    if len(made.own[at + 1]) == 1:
+        raise Unfit
+    made.old[at] = [made.own[at + 1][0].oid]
+    before = made.old[at]
+    _amend(shop, made, at)
+    made.old[at] = [*before, *made.old[at]]
+
+
+def _replace(made: Made, at: int, new: Oid, own: Sequence[Commit] = ()) -> None:
+    """Force-push an entry's branch; the entries above keep what they sit on."""
+    made.old[at] = [made.tips[at]]
+    made.tips[at], made.own[at] = new, tuple(own)
+
+
+def _rebase_lowest(shop: Workshop, made: Made, _at: int) -> None:
+    new = shop.picked(made.own[0], made.trunk)
+    _replace(made, 0, new, history.chain(Git(shop.path), made.trunk, new))
+
+
+_CHANGES: dict[str, Callable[[Workshop, Made, int], None]] = {
+    "amended": _amend,
+    "reworded": _reword,
+    "grown": _grow,
+    "dropped": _drop,
+    "child's commit pushed to it": _mistake,
+    "rebased by others": _rebase_lowest,
+}
+
+
+def _merge(shop: Workshop, git: Git, made: Made, index: int) -> None:
+    """Merge an entry into trunk, as GitHub's button does."""
+    head = made.tips[index]
+    base = history.merge_base(git, made.trunk, head)
+    assert base is not None
+    if made.plan.method == "rebase":
+        own = history.chain(git, base, head)
+        held = set(git.query("rev-list", made.trunk, "--not", base).text.split())
+        done = {git.commits[oid(name)].identity for name in held if oid(name) in git.commits}
+        made.trunk = shop.picked([each for each in own if each.identity not in done or index == 0], made.trunk)
+    else:
+        tree = shop.merged(made.trunk, head, base)
+        parents = (made.trunk, head) if made.plan.method == "merge" else (made.trunk,)
+        made.trunk = shop.commit(tree, *parents, message=f"#{index + 1} (#{index + 1})\n")
+        if made.plan.variant == "squash with more":
+            made.trunk = shop.commit(shop.with_file(made.trunk, "more.txt"), *_parents(shop, made), message="more\n")
+    made.merges[index] = made.trunk
+
+
+def _parents(shop: Workshop, made: Made) -> list[str]:
+    return shop.git("rev-parse", f"{made.trunk}^@").split()
+
+
+def _move_out(shop: Workshop, git: Git, made: Made) -> None:
+    """Put the second entry on trunk by force-push, and squash-merge it before the first."""
+    new = shop.picked(made.own[1], made.trunk)
+    _replace(made, 1, new)
+    tree = shop.git("rev-parse", f"{new}^{{tree}}")
+    made.trunk = shop.commit(tree, made.trunk, message="#2 (#2)\n")
+    made.merges[1] = made.trunk
+    history.read_commits(git, [made.trunk])
+
+
+def _drag(shop: Workshop, git: Git, made: Made, at: int) -> None:
+    """Rebase the lowest open entry with the merged ones' commits by hand onto the commit that trunk was at before."""
+    before = oid(shop.git("rev-parse", f"{made.merges[0]}^1"))
+    if made.plan.method != "squash":
+        raise Unfit
+    below = [commit for own in made.own[:at] for commit in own]
+    fork = shop.picked(below, before)
+    tip = shop.picked(made.own[at], fork)
+    made.tips[at], made.own[at] = tip, history.chain(git, fork, tip)
+
+
+@dataclass
+class Oracle:
+    """What `git rebase --onto` comes to, entry by entry."""
+
+    shop: Workshop
+    place: Path
+
+    @classmethod
+    def of(cls, shop: Workshop, place: Path) -> Oracle:
+        """Make one with a work tree of its own."""
+        root = shop.commit(shop.git("mktree"), message="nothing\n")
+        shop.git("worktree", "add", "--quiet", "--detach", str(place), root)
+        return cls(shop, place)
+
+    def rebase(self, own: Sequence[Commit], base: Oid) -> tuple[Oid, Oid | None]:
+        """Return the tip that the commits come to on a base, and the commit that conflicts."""
+        there = replace(self.shop, path=self.place)
+        options = ("-c", "rerere.enabled=false", "rebase", "--quiet", "--empty=keep", "--reapply-cherry-picks")
+        fork, tip = own[0].parents[0], own[-1].oid
+        there.git("checkout", "--quiet", "--force", "--detach", tip)
+        there.git("clean", "-ffdxq")
+        done = subprocess.run(
+            ["git", "-c", "core.hooksPath=/dev/null", *options, "--no-fork-point", "--onto", base, fork, tip],
+            cwd=self.place, capture_output=True, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        head = oid(there.git("rev-parse", "HEAD"))
+        if not done.returncode:
+            return head, None
+        stopped = there.git("rev-parse", "--verify", "--quiet", "REBASE_HEAD", ok=(0, 1))
+        there.git("rebase", "--abort")
+        return head, oid(stopped)
+
+    def trees(self, base: Oid, tip: Oid) -> list[str]:
+        """Return the trees of the commits between, oldest first."""
+        return self.shop.git("log", "--reverse", "--topo-order", "--format=%T", f"{base}..{tip}").split()
+
+
+def context_of(shop: Workshop, made: Made) -> Context:
+    """Return the context of a restack of the stack, with everything looked at already."""
+    name = made.plan.name
+    entries = tuple(Entry(pr_number(str(n + 1)), branch_name(f"{name}/e{n}")) for n in range(len(made.tips)))
+    trunk = branch_name(f"{name}/main")
+    stack = Stack(trunk, "origin", entries, lockfile="conflict")
+    written = {f"refs/remotes/origin/{trunk}": made.trunk}
+    written |= {branch_ref(entry.branch): tip for entry, tip in zip(entries, made.tips, strict=True)}
+    shop.git("update-ref", "--stdin", stdin="".join(f"create {ref} {tip}\n" for ref, tip in written.items()))
+    local = {
+        entry.branch: LocalState(entry.branch, tip, tip, checked_out=False)
+        for entry, tip in zip(entries, made.tips, strict=True)
+    }
+    seen = Seen(
+        snapshot=Snapshot({entry.pr: _shown(made, n, entries, trunk) for n, entry in enumerate(entries)}),
+        remote={
+            branch_ref(trunk): made.trunk,
+            **{branch_ref(b): state.remote for b, state in local.items() if state.remote},
+        },
+        local=local,
+    )
+    where = Repository("github.com", "octo", "tiny")
+    return Context(Git(shop.path), stack, entries[0], where, Options(), Quiet(), stacked=True, seen=seen)
+
+
+def _shown(made: Made, n: int, entries: Sequence[Entry], trunk: str) -> PullRequest:
+    below = next((entries[m].branch for m in range(n - 1, -1, -1) if m not in made.merges), trunk)
+    heads = [*made.old.get(n, []), made.tips[n]]
+    pushes = tuple(ForcePush(old, new) for old, new in itertools.pairwise(heads))
+    merged = n in made.merges
+    return PullRequest(
+        number=entries[n].pr, title="", url="", body="", draft=False,
+        state=PrState.MERGED if merged else PrState.OPEN,
+        base=trunk if merged else below, head=entries[n].branch, head_oid=made.tips[n], head_repository="octo/tiny",
+        merged_at="2026-01-01" if merged else "", merge_commit=made.merges.get(n), force_pushes=pushes,
+    )  # fmt: skip
+
+
+def judge(shop: Workshop, oracle: Oracle, made: Made) -> Judged:
+    """Decide and replay a stack as `restack` does, and compare with git entry by entry."""
+    context = context_of(shop, made)
+    try:
+        return _judge(oracle, made, context)
+    finally:
+        names = [f"refs/remotes/origin/{context.stack.trunk}", *(branch_ref(e.branch) for e in context.stack.entries)]
+        shop.git("update-ref", "--stdin", stdin="".join(f"delete {name}\n" for name in names))
+
+
+def _judge(oracle: Oracle, made: Made, context: Context) -> Judged:
+    plan = made.plan
+    open_ = [n for n in range(len(made.tips)) if n not in made.merges]
+    entries = [context.stack.entries[n] for n in open_]
+    try:
+        evidence.load(context)
+        for entry in entries:
+            onto.forecast(context.of(entry))
+        onto.foresee_checks(context, entries)
+    except OwnCommitsUnknown as question:
+        if plan.variant not in ASKED or context.options.fork_point:
+            return Judged(plan, Result.NEEDLESS, f"{question}\n{question.why}")
+        answered = _judge(
+            oracle, made, replace(context, options=Options(fork_point=_answers(context, entries, plan.variant)))
+        )
+        fine = answered.result in {Result.RIGHT, Result.PAUSED}
+        return replace(answered, result=Result.REFUSED if fine else answered.result)
+    except TrunklineError as error:
+        return Judged(plan, Result.NEEDLESS, f"{error}\n{error.why}")
+    return _replayed(oracle, made, context, dict(zip(open_, entries, strict=True)))
+
+
+def _replayed(oracle: Oracle, made: Made, context: Context, entries: Mapping[int, Entry]) -> Judged:
+    """Compare the foreseen replays with what git comes to, bottom first."""
+    plan, base = made.plan, made.trunk
+    for n, entry in entries.items():
+        foreseen = context.seen.foreseen[entry.pr]
+        assert isinstance(foreseen, Foreseen)
+        tip, conflict = oracle.rebase(made.own[n], base)
+        wrong = _difference(context.git, foreseen, made.own[n], oracle.trees(base, tip), conflict)
+        if wrong:
+            return Judged(plan, Result.WRONG, f"#{entry.pr}: {wrong}")
+        if conflict:
+            return Judged(plan, Result.PAUSED)
+        base = tip
+    if plan.variant in ASKED and not context.options.fork_point:
+        return Judged(plan, Result.WRONG, "a person should have been asked")
+    return Judged(plan, Result.RIGHT)
+
+
+def _answers(context: Context, entries: Sequence[Entry], variant: str) -> str:
+    """Return the right answer to every question, as `--fork-point` takes it: leave out what a parent dropped."""
+    right = -1 if variant == "dropped" else 0
+    context.seen.planned.clear()
+    found = {entry.pr: own_commits(context.of(entry), entry_tip(context.of(entry)).oid) for entry in entries}
+    return ",".join(f"{pr}={each.answers[right].oid}" for pr, each in found.items() if each.questions)
+
+
+def _difference(
+    git: Git, foreseen: Foreseen, own: Sequence[Commit], trees: Sequence[str], conflict: Oid | None
+) -> str:
+    """Return how one entry's replay differs from git's, or ""."""
+    work, done = foreseen.work, foreseen.done
+    if [commit.oid for commit in work.own] != [commit.oid for commit in own]:
+        return f"own commits {[c.subject for c in work.own]}, right were {[c.subject for c in own]}"
+    met = done.conflict[0].oid if done.conflict else None
+    if met != conflict:
+        return f"conflict in {met}, git's in {conflict}"
+    if foreseen.nothing:
+        return "" if [commit.tree for commit in own] == list(trees) else "left where it was; git moves it"
+    new = history.read_commits(git, [made for _, made in done.mapped])
+    if [commit.tree for commit in new] != list(trees)[: len(new)] or (not conflict and len(new) != len(own)):
+        return "other trees than git's"
+    same = all(now.same_as(old) and now.encoding == old.encoding for old, now in zip(own, new, strict=False))
+    return "" if same else "another author, message or encoding"
+
+
+_TRIES = 5
+"""Plans for each stack: commits that conflict with one another make no stack."""
+
+
+def run(source: Path, scratch: Path, *, count: int, seed: int) -> tuple[Counter[Result], list[Judged]]:
+    """Judge stacks from a repository; return the counts by result and every stack that is not right."""
+    shop = Workshop.over(scratch, source)
+    oracle = Oracle.of(shop, scratch.parent / f"{scratch.name}-oracle")
+    counts: Counter[Result] = Counter()
+    odd: list[Judged] = []
+    tip = subprocess.run(["git", "rev-parse", "HEAD"], cwd=source, capture_output=True, text=True, check=True).stdout
+    for plan in cut(Git(scratch), tip.strip(), count=_TRIES * count, seed=seed):
+        if counts.total() == count:
+            break
+        git = Git(scratch)
+        try:
+            made = make(shop, git, plan)
+        except Unfit:
+            continue
+        judged = judge(shop, oracle, made)
+        counts[judged.result] += 1
+        if judged.result in {Result.WRONG, Result.NEEDLESS}:
+            odd.append(judged)
+    return counts, odd
