@@ -331,7 +331,13 @@ def test_the_sandbox_word_is_in_the_receipt(bench: Bench) -> None:
 def test_a_compiler_crash_is_tried_once_without_a_wrapper(bench: Bench, tmp_path: Path) -> None:
     """A wrapper that makes the compiler crash: run again with RUSTC_WRAPPER empty, and the receipt says so."""
     wrapper = tmp_path / "wrapper"
-    wrapper.write_text("#!/bin/sh\necho 'error: internal compiler error: unexpected panic' >&2\nexit 101\n")
+    report = (
+        "error: internal compiler error: unexpected panic",
+        "note: we would appreciate a bug report: https://github.com/rust-lang/rust/issues/new",
+        "note: rustc 1.95.0 (59807616e 2026-04-14) running on x86_64-unknown-linux-gnu",
+    )
+    echoed = "".join(f"echo '{line}' >&2\n" for line in report)
+    wrapper.write_text(f"#!/bin/sh\n{echoed}exit 101\n")
     wrapper.chmod(0o755)
     bench.override("build", env={"RUSTC_WRAPPER": str(wrapper)})
     outcome = bench.one("build")

@@ -207,15 +207,39 @@ def test_only_the_compilers_own_crash_is_one() -> None:
     assert diagnosis.is_compiler_crash(recorded("crash")[1])
     for name in ("noisy-macro", "panic", "compile", "overflow", "script-panic"):
         assert not diagnosis.is_compiler_crash(recorded(name)[1]), name
-    wrapped = CargoOutput(structured=True)
-    wrapped.take(Stream.STDERR, b"error: internal compiler error: unexpected panic\n")
-    wrapped.take(Stream.STDOUT, b'{"reason":"build-finished","success":false}\n')
-    closing = (
-        "error: could not compile `tiny` (lib)\n\nCaused by:\n  process didn't exit successfully: `/wrapper rustc`"
-    )
-    for line in f"{closing} (exit status: 101)\n".splitlines(keepends=True):
-        wrapped.take(Stream.STDERR, line.encode())
-    assert diagnosis.is_compiler_crash(wrapped)
+
+
+REPORT = (
+    "error: internal compiler error: unexpected panic",
+    "note: we would appreciate a bug report: https://github.com/rust-lang/rust/issues/new",
+    "note: rustc 1.95.0 (59807616e 2026-04-14) running on x86_64-unknown-linux-gnu",
+)
+SCRIPT = "error: failed to run custom build command for `tiny v0.1.0 (/tree)`"
+
+
+@pytest.mark.parametrize(
+    ("said", "closing", "ended", "expected"),
+    [
+        (REPORT, "error: could not compile `tiny` (lib)", "exit status: 101", True),
+        (REPORT[:1], "error: could not compile `tiny` (lib)", "exit status: 101", False),
+        (REPORT[1:], "error: could not compile `tiny` (lib)", "exit status: 101", False),
+        (REPORT, "error: could not compile `tiny` (lib)", "exit status: 1", False),
+        (REPORT, "error: could not compile `tiny` (lib)", "signal: 9, SIGKILL: kill", False),
+        (REPORT, "error: could not compile `tiny` (lib) due to 1 previous error", "", False),
+        (REPORT, SCRIPT, "exit status: 101", False),
+    ],
+    ids=["whole", "one line", "only notes", "exit code 1", "killed", "an error", "build script"],
+)
+def test_the_report_of_a_crash_by_another_program(
+    said: tuple[str, ...], closing: str, ended: str, expected: object
+) -> None:
+    """A macro or build script prints the words of a crash: what counts is which process ended, and how."""
+    output = CargoOutput(structured=True)
+    output.take(Stream.STDOUT, b'{"reason":"build-finished","success":false}\n')
+    cause = ["", "Caused by:", f"  process didn't exit successfully: `/wrapper rustc` ({ended})"] if ended else []
+    for line in (*said, closing, *cause):
+        output.take(Stream.STDERR, f"{line}\n".encode())
+    assert diagnosis.is_compiler_crash(output) is expected
 
 
 def test_one_cause_is_one_for_every_gate_that_meets_it() -> None:

@@ -25,7 +25,12 @@ _CRASH = re.compile(r"^(?:error: internal compiler error\b|(?:error|note): the c
 _COMPILING = re.compile(
     r"^error: (?:could not compile |failed to run `rustc` |process didn't exit successfully: `.*rustc -vV`)"
 )
-_COMPILER_ENDED = re.compile(r"process didn't exit successfully: `.*` \((?:exit status: 101|signal: .*)\)$")
+_COMPILER_ENDED = re.compile(r"process didn't exit successfully: `.*` \(exit status: 101\)$")
+_REPORT = (
+    re.compile(r"^note: we would appreciate a bug report: https?://"),
+    re.compile(r"^note: rustc \S+ .*running on \S+$"),
+)
+"""Notes with which rustc, clippy and rustdoc end each report of a crash (rustc_driver, `report_ice`)."""
 _WAITING = r"Blocking waiting for file lock"
 _DIFFERENCE = re.compile(r"^Diff in (.+?):\d+:?$")
 _METADATA = "`cargo metadata` exited with an error: "
@@ -77,15 +82,16 @@ def unknown_flags(error: FlagsUnknown, place: Place) -> Cause:
 def is_compiler_crash(output: CargoOutput) -> bool:
     """Say whether the compiler itself crashed; sccache is known to cause it (the runbook's troubleshooting).
 
-    Its report alone does not count: a program under test may print the same words. The compiler's process must have
-    ended so, while cargo was still compiling.
+    Words alone do not count: macros, build scripts and tests may print them. The compiler's process must have ended
+    with the exit code of a panic, while cargo was still compiling, and its report must be whole.
     """
     closing = output.closing
     if output.finished or not closing or not _COMPILING.match(closing[0]):
         return False
     ended = any(_COMPILER_ENDED.search(word) for word in refusal.own_words(closing))
-    reported = any(error.crash for error in output.errors) or any(_CRASH.match(line.strip()) for line in output.own)
-    return ended and reported
+    lines = [line.strip() for line in output.own]
+    begun = any(error.crash for error in output.errors) or any(_CRASH.match(line) for line in lines)
+    return ended and begun and all(any(note.match(line) for line in lines) for note in _REPORT)
 
 
 def overdue(last_line: str, seconds: float) -> str:
