@@ -12,6 +12,7 @@ import pytest
 from support.gating import FILES, LIB, NOXFILE, STACK, Bench, stand_in_rustup
 from support.repo import Repo
 from trunkline.domain.receipt import Receipt, Verdict
+from trunkline.gates.run import gate_commit
 
 pytestmark = [
     pytest.mark.cargo,
@@ -345,6 +346,22 @@ def test_a_compiler_crash_is_tried_once_without_a_wrapper(bench: Bench, tmp_path
     statement = json.loads(bench.receipts()[0].read_text())
     assert statement["predicate"]["trunkline"]["attempts"] == 2
     assert bench.one("build").attempts == 2, "a receipt says so, too"
+
+
+def test_a_gate_reports_what_it_has_compiled(bench: Bench) -> None:
+    """Units come while the gate runs, its receipt has their number, and the log of the run has none of it."""
+    reported: list[tuple[str, int]] = []
+    (outcome,) = gate_commit(
+        bench.repo.path,
+        bench.repo.head(),
+        bench.settings,
+        only=("test",),
+        compiled=lambda *each: reported.append(each),
+    )
+    assert outcome.verdict is Verdict.PASSED
+    assert reported[:1] == [("test", 1)]
+    statement = json.loads(bench.receipts()[0].read_text())
+    assert statement["predicate"]["trunkline"]["units"] == 1
 
 
 def test_a_missing_subcommand_is_unavailable(bench: Bench) -> None:

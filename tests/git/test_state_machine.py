@@ -93,6 +93,9 @@ class Quiet:
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
         pass
 
+    def gates_ended(self, seconds: float) -> None:
+        pass
+
 
 @dataclass
 class Hub:

@@ -77,6 +77,9 @@ class Quiet:
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
         """Drop it."""
 
+    def gates_ended(self, seconds: float) -> None:
+        """Drop it."""
+
 
 @dataclass
 class Pull:

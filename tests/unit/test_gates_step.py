@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from trunkline.adapters.git import Git
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import Oid
@@ -92,7 +94,7 @@ def test_a_cause_is_told_once_while_gates_run() -> None:
     """The gates after the first one name it instead."""
     lines: list[str] = []
     tell: Any = SimpleNamespace(progress=lines.append, running=lambda *_: None)
-    watch = Watch(tell)
+    watch = Watch(tell, Git(Path("/")))
     for outcome in (failed("build"), failed("clippy"), unavailable("msrv")):
         watch.ended(outcome)
     assert lines == [

@@ -225,6 +225,7 @@ class Receipt:
         flags: what rustc and rustdoc were given beside cargo's own arguments.
         tests: see GateOutcome.
         sources: see GateOutcome; its name begins with the SHA-256 of its content.
+        units: compilation units of the command, fresh ones too; 0: it does not say.
         failure: why it did not pass: fields of the outcome, as `Cause.to_json` returns them; {} where it did.
         attempts: 2 where it was run again without a compiler wrapper after an internal compiler error.
     """
@@ -255,6 +256,7 @@ class Receipt:
     tests: int | None = None
     sources: str = ""
     failure: Mapping[str, str] = field(default_factory=dict, hash=False)
+    units: int = 0
 
     @property
     def passed(self) -> bool:
@@ -284,6 +286,7 @@ class Receipt:
         return {
             "expects": self.expects, "lacked": self.lacked, "summary": self.summary, "cpuSeconds": self.cpu_seconds,
             "executor": self.executor, "host": self.host, "failure": dict(self.failure), "sources": self.sources,
+            "units": self.units,
         }  # fmt: skip
 
     def to_statement(self) -> dict[str, Any]:
@@ -356,6 +359,7 @@ class Receipt:
                 executor=str(own.get("executor", "")),
                 host=str(own.get("host", "")),
                 cpu_seconds=_seconds(own.get("cpuSeconds", 0)),
+                units=int(own.get("units", 0)),
                 flags=Flags.from_json(parts.get("flags", {"content": {}})["content"]),
                 failure=failure_of(own.get("failure", {})),
                 tests=None if own.get("tests") is None else int(own["tests"]),

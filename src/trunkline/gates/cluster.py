@@ -58,6 +58,9 @@ class _Watch:
         if told.line is not None:
             order.printed(told.gate, told.line)
             return
+        if told.units is not None:
+            order.compiled(told.gate, told.units)
+            return
         key = told.number, told.gate
         if told.failed is not None:
             self.why[key] = told.failed

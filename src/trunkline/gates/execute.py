@@ -52,6 +52,7 @@ class Ground:
         executor: what runs the gates here: nox, dask or actions.
         on_line: told each line that a gate prints.
         least: how much is made anew in any case.
+        on_units: receives how many units of the gate's command are compiled, fresh ones too, whenever that changes.
     """
 
     git: Git
@@ -62,6 +63,7 @@ class Ground:
     executor: str = "nox"
     on_line: Callable[[bytes], None] | None = None
     least: Reset = Reset.SOME
+    on_units: Callable[[int], None] = lambda _: None
 
     @property
     def cwd(self) -> Path:
@@ -238,6 +240,7 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
         failure=cause.to_json(gate.name) if cause else {},
         tests=tests_ran.tests_run(gate.argv, attempt.output),
         sources=sources_name(read) if read else "",
+        units=attempt.output.units,
     )
     if attempt.ended or attempt.done.timed_out:
         log = keep(ground.git, ground.settings.sign, receipt, attempt.log, say, read)
@@ -324,16 +327,18 @@ def _done(ground: Ground, gate: Gate, log: Path, env: Mapping[str, str], job: To
     log.unlink(missing_ok=True)
     compiling, spent = cargo.compiling(gate.argv), 0.0
     left_before: tuple[str, ...] = ()
+    compiled = 0
     if compiling:
         done, output = _command(ground, gate, compiling, log, env, job, gate.timeout)
         if done.returncode or done.timed_out:
             return done, output
-        spent, left_before = done.seconds, done.left
+        spent, left_before, compiled = done.seconds, done.left, output.units
         ground.workplace.go_on()
     exposed = gate.sandbox and not cargo.only_compiles(gate.argv)
     with ground.workplace.private_copy() if exposed else contextlib.nullcontext():
         left = max(gate.timeout - spent, 0.0)
         done, output = _command(ground, gate, gate.argv, log, env, None if compiling else job, left)
+    output.units = max(output.units, compiled)  # the second command of nextest does not say
     return replace(done, seconds=spent + done.seconds, left=(*left_before, *done.left)), output
 
 
@@ -348,9 +353,16 @@ def _command(
 ) -> tuple[Completed, CargoOutput]:
     argv = reporting(command)
     output = CargoOutput(structured=argv != command)
+
+    def sort(stream: logged.Stream, line: bytes) -> bytes:
+        before, kept = output.units, output.take(stream, line)
+        if output.units != before:
+            ground.on_units(output.units)
+        return kept
+
     done = logged.run_logged(
         _as_asked(ground, gate, argv), cwd=ground.cwd, env={**env, **(job.variables if job else {})}, timeout=seconds,
-        log=log, on_line=ground.on_line, sort=output.take, pass_fds=(job.handle,) if job else (),
+        log=log, on_line=ground.on_line, sort=sort, pass_fds=(job.handle,) if job else (),
     )  # fmt: skip
     return done, output
 

@@ -29,6 +29,7 @@ def run_sessions(run: Path) -> int:
     """Run the sessions that a run asks for, all at once; return 0 where all passed, else 1."""
     os.environ[request.VARIABLE] = str(run)
     os.environ[request.HEAD_VARIABLE] = f"{run}:{os.getpid()}"
+    os.environ[request.UNITS_VARIABLE] = "1"
     forking = multiprocessing.get_context("fork")
     sessions = [forking.Process(target=_session, args=(gate.name,)) for gate in request.read(run).gates]
     for each in sessions:

@@ -36,6 +36,7 @@ class Order:
         starts: told when the first of them may begin.
         clean: nothing that was compiled before is used.
         printed: told a gate's name and what it printed last, now and then, where it runs elsewhere.
+        compiled: receives a gate's name and how many of its units are compiled, now and then.
         foreseen: receives the gates that are known not to pass, before the first one runs; it may raise.
     """
 
@@ -51,6 +52,7 @@ class Order:
     clean: bool = False
     printed: Callable[[str, str], None] = lambda _gate, _line: None
     foreseen: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None
+    compiled: Callable[[str, int], None] = lambda _gate, _units: None
 
     @property
     def tree(self) -> Oid:

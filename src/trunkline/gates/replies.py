@@ -66,13 +66,14 @@ class Ended(_Answer):
 
 
 class Began(_Answer):
-    """A gate of a run: it began, or printed a line, or failed in a way that Dask tries again."""
+    """A gate of a run: it began, printed a line, compiled units, or failed in a way that Dask tries again."""
 
     gate: _Text
     number: Annotated[int, Field(ge=0)]
     host: _Text = ""
     worker: _Text = ""
     line: str | None = None
+    units: Annotated[int, Field(ge=0)] | None = None
     failed: str | None = None
 
 

@@ -10,7 +10,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -23,9 +24,13 @@ from trunkline.kernel.files import private_directory, replace_bytes
 VARIABLE = "TRUNKLINE_GATES_RUN"
 HEAD_VARIABLE = "TRUNKLINE_GATES_NOX"
 """RUN:PID, the process id of the nox whose sessions these are."""
+UNITS_VARIABLE = "TRUNKLINE_GATES_UNITS"
+"""Set where whoever started the run reads the lines of `report_units`."""
 OUTCOMES_VARIABLE = "TRUNKLINE_OUTCOMES"
 """A directory where sessions leave their outcomes too."""
 _KEPT_RUNS = 20
+_UNITS_LINE = "\x1eunits "
+_REPORT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,29 @@ class Request:
     def gate(self, name: str) -> Gate:
         """Return a gate by name."""
         return next(gate for gate in self.gates if gate.name == name)
+
+
+def report_units(name: str) -> Callable[[int], None]:
+    """Return a function that reports a gate's compiled units to whoever started the run, a few times a second."""
+    if UNITS_VARIABLE not in os.environ:
+        return lambda _: None
+    last = float("-inf")
+
+    def report(units: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _REPORT_SECONDS:
+            last = time.monotonic()
+            os.write(1, f"{_UNITS_LINE}{name} {units}\n".encode())  # one write: sessions share the pipe
+
+    return report
+
+
+def reported_units(line: bytes) -> tuple[str, int] | None:
+    """Return the gate and the units of a line of `report_units`; None: it is another line."""
+    words = line.decode("utf-8", "replace").removeprefix(_UNITS_LINE).split()
+    if not line.startswith(_UNITS_LINE.encode()) or len(words) != 2 or not words[1].isdecimal():  # noqa: PLR2004
+        return None
+    return words[0], int(words[1])
 
 
 _TRUST = ("sign", "signers", "remote", "trunk")

@@ -25,7 +25,7 @@ from trunkline.gates.jobserver import inherited, pool
 from trunkline.gates.order import Executor, Order, Outcomes, not_run
 from trunkline.gates.refusal import Place
 from trunkline.kernel import proc
-from trunkline.kernel.logged import Logged, begin_logged
+from trunkline.kernel.logged import Logged, Stream, begin_logged
 
 LOCAL = "local"
 """The executor that runs gates in a nox of this machine."""
@@ -57,6 +57,7 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
     began: Callable[[str], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
     printed: Callable[[str, str], None] = lambda _gate, _line: None,
+    compiled: Callable[[str, int], None] = lambda _gate, _units: None,
     foreseen: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None,
 ) -> tuple[GateOutcome, ...]:
     """Run a stack's gates on a commit and return every verdict, in the gates' order.
@@ -72,6 +73,7 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
         began: told each gate's name as its session begins.
         say: told what a person should know beside the verdicts: receipts that are ignored.
         printed: told what a gate printed last, where it runs elsewhere.
+        compiled: receives a gate's name and how many of its units are compiled, now and then.
         foreseen: receives the gates that are known not to pass, before the first one runs; it may raise.
 
     Raises:
@@ -94,6 +96,7 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
                 clean=clean,
                 printed=printed,
                 foreseen=foreseen,
+                compiled=compiled,
             )
         ]
     )
@@ -177,7 +180,7 @@ def _here(order: Order) -> Outcomes:
                 str(git.cwd), settings.root, tuple(missing), order.commit, order.fresh, order.clean,
                 settings.strict, toolchains, str(git.common_dir()), order.tree, request.trust_of(settings),
             )  # fmt: skip
-            found.update(_nox(head or held.enter_context(_head(git)), asked, order.progress, order.began))
+            found.update(_nox(head or held.enter_context(_head(git)), asked, order))
     return found
 
 
@@ -236,9 +239,7 @@ def _head(git: Git) -> Iterator[_Head]:
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _nox(
-    head: _Head, asked: request.Request, progress: Callable[[GateOutcome], None], began: Callable[[str], None]
-) -> dict[str, GateOutcome]:
+def _nox(head: _Head, asked: request.Request, order: Order) -> dict[str, GateOutcome]:
     """Run the sessions of the gates asked for, all at once, and collect the outcomes that they leave."""
     run = head.run
     request.write(run, asked)
@@ -246,15 +247,21 @@ def _nox(
 
     def collect(line: bytes = b"") -> None:
         if match := _BEGINS.search(line):
-            began(match[1].decode())
+            order.began(match[1].decode())
         for gate in asked.gates:
             outcome = None if gate.name in found else _left(run, gate.name)
             if outcome is not None:
                 found[gate.name] = outcome
-                progress(outcome)
+                order.progress(outcome)
+
+    def sort(_stream: Stream, line: bytes) -> bytes:
+        if (units := request.reported_units(line)) is None:
+            return line
+        order.compiled(*units)
+        return b""
 
     seconds = sum(gate.timeout for gate in asked.gates) + _MARGIN_SECONDS
-    done = head.logged.finish(seconds, stdin=b"go\n", on_line=collect)
+    done = head.logged.finish(seconds, stdin=b"go\n", on_line=collect, sort=sort)
     collect()
     if not found:
         text = (run / "nox.log").read_text(encoding="utf-8", errors="replace")

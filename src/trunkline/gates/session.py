@@ -22,7 +22,7 @@ from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.gates import invalidation
 from trunkline.gates.execute import Ground, execute
-from trunkline.gates.request import HEAD_VARIABLE, OUTCOMES_VARIABLE, Request
+from trunkline.gates.request import HEAD_VARIABLE, OUTCOMES_VARIABLE, Request, report_units
 from trunkline.kernel import orphans
 from trunkline.kernel.files import replace_bytes
 
@@ -58,11 +58,12 @@ def run_session(
         tip = _named(git, commit) if commit else _agreed(git, run, say)
         say(f"{name} on {short(tip)}: {asked.gate(name).typed}")
         with worktrees.slot(git, tip) as slot:
-            least = invalidation.least(fresh=fresh, clean=clean)
-            outcome = execute(
-                Ground(git, slot, asked.root, run, asked.settings, _executor(), least=least), asked.gate(name),
-                fresh=fresh or clean, toolchain=asked.toolchains.get(name) if tip == asked.commit else None, say=say,
+            ground = Ground(
+                git, slot, asked.root, run, asked.settings, _executor(),
+                least=invalidation.least(fresh=fresh, clean=clean), on_units=report_units(name),
             )  # fmt: skip
+            toolchain = asked.toolchains.get(name) if tip == asked.commit else None
+            outcome = execute(ground, asked.gate(name), fresh=fresh or clean, toolchain=toolchain, say=say)
     except TrunklineError as error:
         stopped = GateOutcome(name, Verdict.INTERRUPTED, command=asked.gate(name).typed, diagnosis=str(error))
         _leave(run, stopped)

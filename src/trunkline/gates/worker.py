@@ -116,10 +116,11 @@ def run(
     said: list[str] = []
     run = private_directory(_runs(git, topic) / str(number))
     tail = _Tail(lambda line: worker.log_event(topic, {**about_gate, "line": line}))
+    units = _Seldom(lambda count: worker.log_event(topic, {**about_gate, "units": count}))
     try:
         with worktrees.slot(git, Oid(commit)) as slot:
             ground = gate_execution.Ground(
-                git, slot, root, run, GateSettings(strict=strict), "dask", tail, Reset(least)
+                git, slot, root, run, GateSettings(strict=strict), "dask", tail, Reset(least), units
             )  # fmt: skip
             outcome = gate_execution.execute(ground, asked, fresh=least > Reset.SOME, toolchain=None, say=said.append)
             receipt, log = _evidence(git, slot.commit, outcome)
@@ -153,6 +154,24 @@ class _Tail:
         if line.strip() and time.monotonic() - self._sent >= _TAIL_SECONDS:
             self._sent = time.monotonic()
             self._send(line.decode("utf-8", "replace").strip()[:_TAIL_LENGTH])
+
+
+class _Seldom:
+    """Sends a number at most once a second.
+
+    Args:
+        send: takes it.
+    """
+
+    def __init__(self, send: Callable[[int], None]) -> None:
+        self._send = send
+        self._sent = float("-inf")
+
+    def __call__(self, number: int) -> None:
+        """Take a number."""
+        if time.monotonic() - self._sent >= _TAIL_SECONDS:
+            self._sent = time.monotonic()
+            self._send(number)
 
 
 @answering

@@ -31,6 +31,7 @@ _MARKS = {
 _LABEL_WIDTH = 15
 _TOLD_FROM_SECONDS = 1.0
 _STDERR_LINES = 8
+_BELL_SECONDS = 60.0
 
 
 class Terminal:
@@ -165,6 +166,11 @@ class Terminal:
 
             cleaned = {name: self._clean(line) for name, line in lines.items()}
             self._status.update(Running(gates, cleaned, self.console.get_time))
+
+    def gates_ended(self, seconds: float) -> None:
+        """Ring the bell where a person may have turned to something else."""
+        if seconds >= _BELL_SECONDS and self.stream.isatty():
+            self.console.bell()
 
     def progress(self, text: str) -> None:
         """Print a line of progress within a step."""

@@ -53,7 +53,10 @@ class Listener(Teller, Protocol):
         """
 
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
-        """These gates run, each since a time of the monotonic clock; this is what some printed last."""
+        """These gates run, each since a time of the monotonic clock; this is what is known of some."""
+
+    def gates_ended(self, seconds: float) -> None:
+        """All gates that were asked for have a verdict, after so many seconds."""
 
 
 @dataclass(frozen=True)

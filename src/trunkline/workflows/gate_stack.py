@@ -12,6 +12,7 @@ from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.stack import Entry, Stack
 from trunkline.gates.catalogue import catalogue
+from trunkline.gates.estimate import Estimate, estimate
 from trunkline.gates.order import Order
 from trunkline.gates.run import LOCAL, gate_names, run_orders
 from trunkline.workflows.context import Listener
@@ -60,8 +61,10 @@ def gate_stack(
         if row.commit is None:
             tell.progress(f"#{entry.pr} {entry.branch} is not here")
         else:
-            orders.append(_Gated(row, Watch(tell, f"#{entry.pr} " if side_by_side else "", board), tell))
+            orders.append(_Gated(row, Watch(tell, git, f"#{entry.pr} " if side_by_side else "", board), tell))
+    started = time.monotonic()
     found = run_orders([each.order(git, stack, fresh=fresh or clean, clean=clean) for each in orders])
+    tell.gates_ended(time.monotonic() - started)
     done = {each.row.entry.pr: each.row_of(outcomes) for each, outcomes in zip(orders, found, strict=True)}
     return tuple(done.get(row.entry.pr, row) for row in rows)
 
@@ -81,7 +84,7 @@ class _Gated:
         assert self.row.commit is not None  # noqa: S101 -- who has none has no order
         return Order(
             git, self.row.commit, catalogue(stack.gates), stack.gates, fresh, self._progress, self.watch.began,
-            self.tell.progress, self._starts, clean, self.watch.printed,
+            self.tell.progress, self._starts, clean, self.watch.printed, compiled=self.watch.compiled,
         )  # fmt: skip
 
     def row_of(self, outcomes: Collection[GateOutcome]) -> GatedEntry:
@@ -106,10 +109,33 @@ class Board:
     Attributes:
         gates: name -> since when, by the monotonic clock.
         lines: name -> what it printed last.
+        estimates: name -> what it is likely to take.
+        units: name -> how many units are compiled.
     """
 
     gates: dict[str, float] = field(default_factory=dict)
     lines: dict[str, str] = field(default_factory=dict)
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+    units: dict[str, int] = field(default_factory=dict)
+
+    def remove(self, name: str) -> None:
+        """Remove a gate that has ended."""
+        for facts in (self.gates, self.lines, self.estimates, self.units):
+            facts.pop(name, None)
+
+    def details(self) -> dict[str, str]:
+        """Return for each gate what is known of it: units, estimate, last line; gates without any are left out."""
+        return {name: text for name in self.gates if (text := self._details(name))}
+
+    def _details(self, name: str) -> str:
+        expected, compiled = self.estimates.get(name, Estimate()), self.units.get(name, 0)
+        parts = []
+        if compiled:
+            # The tree may have more units than the one before.
+            parts.append(f"{compiled}/{expected.units}" if expected.units >= compiled else f"{compiled} compiled")
+        if expected.seconds >= 1:
+            parts.append(f"about {_about(expected.seconds)}")
+        return "; ".join(part for part in (", ".join(parts), self.lines.get(name, "")) if part)
 
 
 class Watch:
@@ -117,12 +143,14 @@ class Watch:
 
     Args:
         tell: who is told.
+        git: the repository, whose receipts give estimates.
         whose: before each gate's name: whose it is, where gates of several entries run side by side.
         board: what runs, shared with them.
     """
 
-    def __init__(self, tell: Listener, whose: str = "", board: Board | None = None) -> None:
+    def __init__(self, tell: Listener, git: Git, whose: str = "", board: Board | None = None) -> None:
         self._tell = tell
+        self._git = git
         self._whose = whose
         self._board = board or Board()
         self._causes: dict[str, str] = {}  # the key of a cause -> the gate that met it first
@@ -130,19 +158,28 @@ class Watch:
     def began(self, name: str) -> None:
         """A gate's session began."""
         self._board.gates[f"{self._whose}{name}"] = time.monotonic()
-        self._tell.running(self._board.gates, self._board.lines)
+        self._board.estimates[f"{self._whose}{name}"] = estimate(self._git, name)
+        self._show()
 
     def printed(self, name: str, line: str) -> None:
         """A gate that runs elsewhere has printed this last."""
         if f"{self._whose}{name}" in self._board.gates:
             self._board.lines[f"{self._whose}{name}"] = line
-            self._tell.running(self._board.gates, self._board.lines)
+            self._show()
+
+    def compiled(self, name: str, units: int) -> None:
+        """So many units of a gate are compiled."""
+        if f"{self._whose}{name}" in self._board.gates:
+            self._board.units[f"{self._whose}{name}"] = units
+            self._show()
+
+    def _show(self) -> None:
+        self._tell.running(self._board.gates, self._board.details())
 
     def ended(self, outcome: GateOutcome) -> None:
         """A gate has its verdict."""
-        self._board.gates.pop(f"{self._whose}{outcome.gate}", None)
-        self._board.lines.pop(f"{self._whose}{outcome.gate}", None)
-        self._tell.running(self._board.gates, self._board.lines)
+        self._board.remove(f"{self._whose}{outcome.gate}")
+        self._show()
         how = "receipt" if outcome.reused else f"{outcome.seconds:.1f}s"
         first = self._causes.setdefault(outcome.cause_key, outcome.gate) if outcome.cause_key else outcome.gate
         why = outcome.diagnosis or outcome.cure if first == outcome.gate else f"for the same cause as {first}"
@@ -150,6 +187,15 @@ class Watch:
         self._tell.progress(f"{self._whose}{outcome.gate:7} {outcome.words} ({how}){why}")
         for name in outcome.left:
             self._tell.progress(f"{self._whose}{outcome.gate:7} left a process running, which was ended: {name}")
+
+
+def _about(seconds: float) -> str:
+    """Return seconds without more precision than an estimate has: `7 s`, `40 s`, `3 min`."""
+    if seconds < 10:  # noqa: PLR2004 -- as they are below ten
+        return f"{seconds:.0f} s"
+    if seconds < 90:  # noqa: PLR2004 -- tens of seconds up to a minute and a half
+        return f"{round(seconds / 10) * 10:.0f} s"
+    return f"{seconds / 60:.0f} min"
 
 
 def names(stack: Stack) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     if not own:
         return Outcome("checks", f"#{context.entry.pr} has none in stack.toml", Mark.NOTHING)
     tip = context.local_tip()
-    started, watch = time.monotonic(), Watch(context.tell)
+    started, watch = time.monotonic(), Watch(context.tell, context.git)
     outcomes = checks.run(
         subject_of(context, tip),
         own,

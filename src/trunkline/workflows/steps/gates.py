@@ -45,12 +45,13 @@ def perform(context: Context, acting: Acting) -> Outcome:
         CheckFailed: a gate failed, or could not run and was not accepted as unavailable.
     """
     tip = context.local_tip()
-    started, watch = time.monotonic(), Watch(context.tell)
+    started, watch = time.monotonic(), Watch(context.tell, context.git)
     outcomes = gate_commit(
         context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh, clean=context.options.clean,
         progress=watch.ended, began=watch.began, say=context.tell.progress, printed=watch.printed,
-        foreseen=lambda stopped: _refuse_first(context, stopped),
+        compiled=watch.compiled, foreseen=lambda stopped: _refuse_first(context, stopped),
     )  # fmt: skip
+    context.tell.gates_ended(time.monotonic() - started)
     context.forget()  # minutes have passed: what follows looks again
     compare = context.options.baseline or context.stack.gates.inherited == "allow"
     outcomes = with_base(context, outcomes, run=compare, progress=watch.ended)

@@ -1,0 +1,47 @@
+"""Estimates how long a gate takes and how much it compiles, from receipts of the same gate on earlier trees."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import statistics
+from dataclasses import dataclass
+
+from trunkline.adapters.git import Git
+from trunkline.adapters.receipts import Store, read_receipt
+from trunkline.domain.receipt import Receipt
+
+_NEWEST = 5
+_READ = 50  # of all that may be of the gate: failures, and gates with a longer name, are among them
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a gate is likely to take.
+
+    Attributes:
+        seconds: wall time; 0: not known.
+        units: compilation units, fresh ones too; 0: not known.
+    """
+
+    seconds: float = 0.0
+    units: int = 0
+
+
+def estimate(git: Git, name: str) -> Estimate:
+    """Return the median time of a gate's newest passes in this repository, and the units of the last one.
+
+    Args:
+        git: the repository.
+        name: the gate.
+    """
+    found = []
+    for path in Store(git.state_dir()).directory.glob(f"*-{name}-*.json"):
+        with contextlib.suppress(OSError):
+            found.append((path.stat().st_mtime_ns, path))
+    receipts = (read_receipt(path) for _, path in sorted(found, reverse=True)[:_READ])
+    sound = (each for each in receipts if isinstance(each, Receipt) and each.gate == name and each.passed)
+    passes = list(itertools.islice(sound, _NEWEST))
+    if not passes:
+        return Estimate()
+    return Estimate(statistics.median(each.seconds for each in passes), passes[0].units)
