@@ -164,7 +164,7 @@ def test_changes_requested_wait_for_a_person(stack: YardLanding) -> None:
     """Exit 3; an approval later, continue lands it."""
     stack.github.review(SLUG, 518, "reviewer", state="CHANGES_REQUESTED")
     ran = stack.invoke("land", *QUICK, "--pr", "518", **NO_WAIT)
-    assert (ran.code, "changes are requested" in ran.err) == (3, True), ran.err
+    assert (ran.code, "changes requested by @reviewer" in ran.err) == (3, True), ran.err
     stack.github.review(SLUG, 518, "reviewer", state="APPROVED")
     ran = stack.invoke("continue", **NO_WAIT)
     assert ran.code == 0, ran.out + ran.err

@@ -140,3 +140,22 @@ def test_a_pull_request_that_base_deletion_closed(stack: YardLanding) -> None:
     picture = seen(stack)
     assert states(picture)[2] == "closed"
     assert picture["next"] == "invoke rescue --pr 520"
+
+
+def test_who_reviews_what_they_asked_and_a_renamed_branch(stack: YardLanding) -> None:
+    """People by name, open threads counted, failed checks by name; a branch that GitHub calls otherwise is said."""
+    stack.github.review(SLUG, 520, "grace", state="CHANGES_REQUESTED", threads=2)
+    stack.github.add_check_run(SLUG, stack.pr(520)["head_oid"], "ci / build", conclusion="FAILURE")
+    path = stack.clone.path / "stack.toml"
+    path.write_text(path.read_text().replace('branch = "feat/two"', 'branch = "feat/deux"'))
+    ran = stack.invoke("status", "--json")
+    entries = ran.json["stack"]["entries"]
+    assert [entry["state"] for entry in entries] == ["merged", "renamed", "draft"]
+    assert entries[2]["pull_request"]["reviewers"] == [{"login": "grace", "state": "CHANGES_REQUESTED"}]
+    assert entries[2]["pull_request"]["failed_checks"] == ["ci / build"]
+    assert ran.json["stack"]["next"] == "invoke init --update"
+    assert (
+        "changes requested by @grace, 2 threads open  ·  failed: ci / build" in ran.err + stack.invoke("status").out
+    )
+    assert stack.invoke("init", "--update").code == 0
+    assert seen(stack)["entries"][1]["state"] == "restack"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from trunkline.domain.names import Oid, PrNumber
+from trunkline.domain.readiness import review_told
 from trunkline.domain.snapshot import CheckRun, PrState, PullRequest
 from trunkline.domain.status import Facts, Side, Standing, State, next_command, standings
 
@@ -124,3 +125,38 @@ def test_one_next_command(states: list[State], command: str) -> None:
 def test_every_state_has_a_next_command(state: State) -> None:
     """There is no state that leaves a person without a word."""
     assert next_command(_stands(state), "origin")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ""),
+        ({"review": "APPROVED"}, "approved"),
+        ({"review": "APPROVED", "opinions": (("ada", "APPROVED"),)}, "approved by @ada"),
+        ({"opinions": (("ada", "APPROVED"),), "asked": ("tim",)}, "approved by @ada, review asked of @tim"),
+        ({"review": "REVIEW_REQUIRED"}, "an approval is required"),
+        ({"review": "REVIEW_REQUIRED", "asked": ("ada", "a team")}, "an approval is required, asked of @ada, a team"),
+        ({"asked": ("ada",), "open_threads": 1}, "review asked of @ada, 1 thread open"),
+        (
+            {
+                "review": "CHANGES_REQUESTED",
+                "opinions": (("ada", "APPROVED"), ("x", "CHANGES_REQUESTED"), ("y", "DISMISSED")),
+                "open_threads": 2,
+            },
+            "changes requested by @x, 2 threads open",
+        ),
+    ],
+)
+def test_who_reviews_and_what_they_asked(changes: dict[str, object], told: str) -> None:
+    """By name; what is open is counted."""
+    pr = _with(**changes).pr
+    assert pr is not None
+    assert review_told(pr) == told
+
+
+def test_a_branch_renamed_on_github_is_said() -> None:
+    """Before what git could mend: a push would go to a branch that no pull request has any more."""
+    (standing,) = standings([replace(_FACTS, branch="b", off_base=_OFF)], gates_suffice=False)
+    assert (standing.state, standing.why) == (State.RENAMED, ("GitHub has a, stack.toml has b",))
+    assert next_command([standing], "origin") == "invoke init --update"
+    assert standings([replace(_FACTS, branch="a")], gates_suffice=False)[0].state is State.READY

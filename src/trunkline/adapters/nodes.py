@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trunkline.domain.names import Oid, oid, pr_number
-from trunkline.domain.snapshot import OUR_CONTEXTS, CheckRun, ForcePush, PrState, PullRequest
+from trunkline.domain.snapshot import A_TEAM, OUR_CONTEXTS, CheckRun, ForcePush, PrState, PullRequest
 
 ENTRY = """
 fragment entry on PullRequest {
@@ -24,8 +24,19 @@ fragment entry on PullRequest {
 """
 
 
-MERGING = "fragment merging on PullRequest { reviewDecision mergeable mergeStateStatus }"
-"""What only a merge needs: GitHub computes a merge of every pull request that it is asked about."""
+MERGING = """
+fragment merging on PullRequest {
+  reviewDecision mergeable mergeStateStatus
+  latestOpinionatedReviews(first: 20) { nodes { author { login } state } }
+  reviewRequests(first: 20) { nodes { requestedReviewer { __typename ... on User { login } ... on Bot { login } } } }
+  reviewThreads(first: 100) { nodes { isResolved } }
+}
+"""
+"""What only a merge needs: GitHub computes a merge of every pull request that it is asked about.
+
+A team's name is not asked for: it needs the scope `read:org`, and without it GitHub refuses the whole query
+(cli/cli#812).
+"""
 
 
 TRUNK = "trunk: ref(qualifiedName: $trunk) { target { oid } }"
@@ -41,6 +52,9 @@ def pull_request(node: Mapping[str, Any]) -> PullRequest:
         node_id=node["id"],
         base_oid=oid(node["baseRefOid"]) if node.get("baseRefOid") else None,
         review=node.get("reviewDecision") or "",
+        opinions=_opinions(node),
+        asked=_asked(node),
+        open_threads=sum(not thread["isResolved"] for thread in _nodes(node, "reviewThreads")),
         mergeable=node.get("mergeable", "UNKNOWN"),
         merge_state=node.get("mergeStateStatus", "UNKNOWN"),
         number=pr_number(node["number"]),
@@ -68,6 +82,21 @@ def pull_request(node: Mapping[str, Any]) -> PullRequest:
             if context and not (check := _check(context)).name.startswith(OUR_CONTEXTS)
         ),
     )
+
+
+def _nodes(node: Mapping[str, Any], connection: str) -> list[Mapping[str, Any]]:
+    """Return a connection's nodes that we may see; [] where it was not asked for."""
+    return [each for each in (node.get(connection) or {}).get("nodes") or () if each]
+
+
+def _opinions(node: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    reviews = _nodes(node, "latestOpinionatedReviews")
+    return tuple((str((review["author"] or {}).get("login", "ghost")), str(review["state"])) for review in reviews)
+
+
+def _asked(node: Mapping[str, Any]) -> tuple[str, ...]:
+    people = (request["requestedReviewer"] or {} for request in _nodes(node, "reviewRequests"))
+    return tuple(str(each.get("login") or A_TEAM) for each in people)
 
 
 def _oid_of(commit: Mapping[str, Any] | None) -> Oid | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from trunkline.domain.snapshot import CheckRun, CiState, PullRequest, ci_state
+from trunkline.domain.snapshot import A_TEAM, CheckRun, CiState, PullRequest, ci_state
+from trunkline.domain.words import count_of
 
 _PASSED = frozenset({"SUCCESS", "NEUTRAL", "SKIPPED"})
 _PENDING = frozenset({"PENDING", "EXPECTED", ""})
@@ -57,8 +58,31 @@ def checks_told(pr: PullRequest) -> str:
 
 
 def review_told(pr: PullRequest) -> str:
-    """Say how the review of a pull request stands; "" where nobody is asked."""
-    return "approved" if pr.review == "APPROVED" else _REVIEW.get(pr.review, "")
+    """Say how the review of a pull request stands, who said so, and what is open; "" where nobody is asked."""
+    words = _decision(pr)
+    if pr.open_threads:
+        words.append(f"{count_of(pr.open_threads, 'thread')} open")
+    return ", ".join(words)
+
+
+def _decision(pr: PullRequest) -> list[str]:
+    """Return the decision with whose it is: who asks for changes first, then who approved, then who was asked."""
+    people = {
+        state: ", ".join(f"@{login}" for login, word in pr.opinions if word == state)
+        for state in ("CHANGES_REQUESTED", "APPROVED")
+    }
+    if pr.review == "CHANGES_REQUESTED" or people["CHANGES_REQUESTED"]:
+        by = people["CHANGES_REQUESTED"]
+        return [f"changes requested by {by}" if by else "changes requested"]
+    asked = ", ".join(name if name == A_TEAM else f"@{name}" for name in pr.asked)
+    words = []
+    if pr.review == "APPROVED" or people["APPROVED"]:
+        words.append(f"approved by {people['APPROVED']}" if people["APPROVED"] else "approved")
+    if pr.review == "REVIEW_REQUIRED":
+        words.append(f"an approval is required, asked of {asked}" if asked else "an approval is required")
+    elif asked:
+        words.append(f"review asked of {asked}")
+    return words
 
 
 def judge(pr: PullRequest, *, gates_suffice: bool) -> Readiness:
@@ -77,16 +101,13 @@ def judge(pr: PullRequest, *, gates_suffice: bool) -> Readiness:
 
 
 def _reviewed(pr: PullRequest) -> Readiness:
-    if pr.review in _REVIEW:
-        return Readiness(Ready.REVIEW, (_REVIEW[pr.review],))
+    if pr.review in {"CHANGES_REQUESTED", "REVIEW_REQUIRED"}:
+        return Readiness(Ready.REVIEW, (review_told(pr),))
     if "UNKNOWN" in {pr.mergeable, pr.merge_state}:
         return Readiness(Ready.SOON)
     if pr.merge_state in {"BLOCKED", "BEHIND"}:
         return Readiness(Ready.BLOCKED, (f"GitHub says {pr.merge_state}",))
     return Readiness(Ready.YES)
-
-
-_REVIEW = {"CHANGES_REQUESTED": "changes are requested", "REVIEW_REQUIRED": "an approval is required"}
 
 
 def _checks(pr: PullRequest) -> Readiness | None:

@@ -45,6 +45,9 @@ OUR_CONTEXTS = "trunkline/"
 """How the commit statuses that we publish are called; they are no word of others, and never asked for."""
 
 
+A_TEAM = "a team"
+
+
 @dataclass(frozen=True)
 class CheckRun:
     """One check of a commit, with what its first annotations say."""
@@ -61,6 +64,9 @@ class PullRequest:
 
     Attributes:
         review: GraphQL's reviewDecision, or "" where no review is asked for.
+        opinions: each reviewer's last word: login, and APPROVED, CHANGES_REQUESTED or DISMISSED.
+        asked: logins whose review is requested and has not come; `A_TEAM` for a team.
+        open_threads: review threads that are not resolved, the first hundred counted.
         mergeable: GraphQL's MergeableState: MERGEABLE, CONFLICTING, or UNKNOWN while GitHub computes it.
         merge_state: GraphQL's MergeStateStatus: CLEAN, UNSTABLE, BLOCKED, BEHIND, DIRTY, DRAFT, HAS_HOOKS, UNKNOWN.
         node_id: GitHub's global id.
@@ -86,6 +92,9 @@ class PullRequest:
     node_id: str = ""
     base_oid: Oid | None = None
     review: str = ""
+    opinions: tuple[tuple[str, str], ...] = ()
+    asked: tuple[str, ...] = ()
+    open_threads: int = 0
     mergeable: str = "UNKNOWN"
     merge_state: str = "UNKNOWN"
 

@@ -24,6 +24,7 @@ class State(Enum):
     MERGED = "merged"
     CLOSED = "closed"
     MISSING = "not on GitHub"
+    RENAMED = "its branch was renamed on GitHub"
     NO_BRANCH = "no branch, neither here nor on the remote"
     FETCH = "needs fetch"
     DIVERGED = "diverged from the remote"
@@ -69,6 +70,7 @@ class Facts:
 
     Attributes:
         asked: GitHub was asked; without it, no pull request means that nothing is known.
+        branch: what stack.toml calls its branch; "": that is not compared.
         side: how the local branch stands to GitHub's head or, offline, to the tracking ref of the last fetch.
         off_base: why it does not sit on its base; (): it does, or that is not known.
     """
@@ -76,6 +78,7 @@ class Facts:
     number: PrNumber
     pr: PullRequest | None
     asked: bool
+    branch: str = ""
     side: Side = Side.SAME
     off_base: tuple[str, ...] = ()
 
@@ -202,6 +205,9 @@ def _alone(facts: Facts, *, gates_suffice: bool) -> Standing:
         return Standing(facts.number, State.MISSING)
     if facts.pr is not None and facts.pr.state is not PrState.OPEN:
         return Standing(facts.number, State.MERGED if facts.pr.state is PrState.MERGED else State.CLOSED)
+    if facts.pr is not None and facts.branch and facts.pr.head != facts.branch:
+        why = f"GitHub has {facts.pr.head}, stack.toml has {facts.branch}"
+        return Standing(facts.number, State.RENAMED, (why,))
     return _for_git(facts) or _for_github(facts, gates_suffice=gates_suffice)
 
 
@@ -252,6 +258,7 @@ def _typed(command: str | tuple[str, ...], number: PrNumber, remote: str) -> str
 _STUCK: dict[State, str | tuple[str, ...]] = {
     State.MISSING: ("init", "--check"),
     State.NO_BRANCH: ("init", "--check"),
+    State.RENAMED: ("init", "--update"),
     State.FETCH: "git fetch {remote}",
     State.DIVERGED: ("rebase", "--pr", "{pr}", "--dry-run"),
     State.CLOSED: ("rescue", "--pr", "{pr}"),

@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from trunkline.domain.commits import counted
 from trunkline.domain.names import short
-from trunkline.domain.readiness import checks_told, review_told
+from trunkline.domain.readiness import checks_told, failed, review_told
 from trunkline.domain.receipt import GateOutcome, Verdict, in_words
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import EntryStatus, StackStatus, State
@@ -23,6 +23,7 @@ _MARKS = {
     State.READY: ("✓", "green"),
     State.CLOSED: ("✗", "red"),
     State.MISSING: ("✗", "red"),
+    State.RENAMED: ("✗", "red"),
     State.NO_BRANCH: ("✗", "red"),
     State.DIVERGED: ("✗", "red"),
     State.RED: ("✗", "red"),
@@ -158,6 +159,10 @@ def _entry_data(row: EntryStatus) -> dict[str, Any]:
             "draft": pr.draft,
             "base": pr.base,
             "review": pr.review,
+            "reviewers": [{"login": login, "state": state} for login, state in pr.opinions],
+            "review_asked_of": list(pr.asked),
+            "open_threads": pr.open_threads,
+            "failed_checks": [check.name for check in pr.checks if failed(check)],
             "checks": checks_told(pr),
             "mergeable": pr.mergeable,
             "merge_state": pr.merge_state,

@@ -214,9 +214,12 @@ class SimulatedGitHub:
         """Add a commit status; state is GraphQL's StatusState."""
         self._pull_lever("add_status", repository=repository, commit=commit, context=context, state=state)
 
-    def review(self, repository: str, number: int, author: str, *, state: str = "APPROVED", body: str = "") -> None:
-        """Let somebody review a pull request's head."""
-        self._pull_lever("review", repository=repository, number=number, author=author, state=state, body=body)
+    def review(
+        self, repository: str, number: int, author: str, *, state: str = "APPROVED", body: str = "", threads: int = 0
+    ) -> None:
+        """Let somebody review a pull request's head, with open threads."""
+        given = {"author": author, "state": state, "body": body, "threads": threads}
+        self._pull_lever("review", repository=repository, number=number, **given)
 
     def comment(self, repository: str, number: int, author: str, body: str) -> None:
         """Let somebody comment."""

@@ -126,13 +126,27 @@ class Control:
             context=context, state=state, description=description, target_url=target_url,
         )  # fmt: skip
 
-    def review(self, repository: str, number: int, author: str, state: str = "APPROVED", body: str = "") -> None:
-        """Let somebody review a pull request's head; state as GraphQL's PullRequestReviewState."""
+    def review(
+        self, repository: str, number: int, author: str, state: str = "APPROVED", body: str = "", threads: int = 0
+    ) -> None:
+        """Let somebody review a pull request's head, with open threads; state as GraphQL's PullRequestReviewState."""
         found = self._repository(repository)
         pull = found.pulls[number]
         self.world.add_user(author)
         review = Review(self.world.new_id(), author, state, body, self.world.now(), pull.head_oid)
-        self.world.put(found, replace(pull, reviews=(*pull.reviews, review)))
+        waiting = tuple(login for login in pull.review_requests if login != author)
+        opened = (*pull.resolved_threads, *(False,) * threads)
+        changed = replace(pull, reviews=(*pull.reviews, review), review_requests=waiting, resolved_threads=opened)
+        self.world.put(found, changed)
+
+    def ask_for_review(self, repository: str, number: int, *logins: str) -> None:
+        """Ask people for a review."""
+        found = self._repository(repository)
+        pull = found.pulls[number]
+        for login in logins:
+            self.world.add_user(login)
+        asked = tuple(dict.fromkeys((*pull.review_requests, *logins)))
+        self.world.put(found, replace(pull, review_requests=asked))
 
     def comment(self, repository: str, number: int, author: str, body: str) -> None:
         """Let somebody comment."""

@@ -108,6 +108,8 @@ class PullRequest:
         base_oid: tip of the base when the pull request stopped being open; empty while it is open.
         head_oid: tip of the head; frozen when it stops being open, so it is also "the head stored at close".
         at: times are ISO 8601 in UTC, empty where the thing has not happened.
+        review_requests: logins whose review is asked for.
+        resolved_threads: for each review thread, whether it is resolved.
     """
 
     number: int
@@ -129,6 +131,8 @@ class PullRequest:
     labels: tuple[str, ...] = ()
     comments: tuple[Comment, ...] = ()
     reviews: tuple[Review, ...] = ()
+    review_requests: tuple[str, ...] = ()
+    resolved_threads: tuple[bool, ...] = ()
     events: tuple[Event, ...] = ()
 
 

@@ -78,7 +78,14 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
         {entry.pr: _branch(context, entry, pulls[entry.pr], here) for entry in stack.entries},
     )
     facts = [
-        Facts(entry.pr, pulls[entry.pr], snapshot is not None, view.branches[entry.pr].side, view.off_base(entry))
+        Facts(
+            entry.pr,
+            pulls[entry.pr],
+            snapshot is not None,
+            entry.branch,
+            view.branches[entry.pr].side,
+            view.off_base(entry),
+        )
         for entry in stack.entries
     ]
     told = standings(facts, gates_suffice=stack.land.require == "gates")
@@ -125,7 +132,8 @@ class _View:
         git, pr, head = self.context.git, self.pulls[entry.pr], self.branches[entry.pr].head
         below = next((each for each in reversed(self.context.stack.below(entry)) if not self._merged(each)), None)
         base = self.branches[below.pr].head if below else self.trunk
-        name = below.branch if below else self.context.stack.trunk
+        named = self.pulls[below.pr] if below else None
+        name = (named.head if named else below.branch) if below else self.context.stack.trunk
         elsewhere = pr is not None and pr.base != name
         why = (f"its pull request targets {pr.base}, and it belongs on {name}",) if pr and elsewhere else ()
         if head is None or base is None or history.is_ancestor(git, base, head):

@@ -135,7 +135,12 @@ def _people(asking: Asking, pull: PullRequest) -> dict[str, Any]:
         "mergedBy": lambda: user_node(asking, pull.merged_by) if pull.merged_by else None,
         "assignees": nobody("UserConnection"),
         "assignedActors": nobody("AssigneeConnection"),
-        "reviewRequests": nobody("ReviewRequestConnection"),
+        "reviewRequests": lambda **page: connection(
+            "ReviewRequestConnection",
+            pull.review_requests,
+            lambda login: Node("ReviewRequest", {"requestedReviewer": lambda: user_node(asking, login)}),
+            page,
+        ),
         "projectItems": _no_project_items,
         "projectCards": _classic_projects,
     }
@@ -163,7 +168,19 @@ def _conversation(asking: Asking, repository: Repository, pull: PullRequest) -> 
         return _labels(repository, pull.labels, order_by, page)
 
     latest = tuple({item.author: item for item in pull.reviews}.values())
+    opinions = {item.author: item for item in pull.reviews if item.state not in {"COMMENTED", "PENDING"}}
+
+    def latest_opinions(*, writers_only: bool, **page: Any) -> Node:  # noqa: ARG001 -- all may write
+        return connection("PullRequestReviewConnection", tuple(opinions.values()), review, page)
+
     return {
+        "latestOpinionatedReviews": latest_opinions,
+        "reviewThreads": lambda **page: connection(
+            "PullRequestReviewThreadConnection",
+            pull.resolved_threads,
+            lambda resolved: Node("PullRequestReviewThread", {"isResolved": resolved}),
+            page,
+        ),
         "latestReviews": lambda **page: connection("PullRequestReviewConnection", latest, review, page),
         "labels": labels,
         "comments": lambda **page: connection("IssueCommentConnection", pull.comments, comment, page),
