@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.style import Style
 from rich.text import Text
 from rich.tree import Tree
 
@@ -17,7 +19,9 @@ from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import EntryStatus, StackStatus, State
 from trunkline.report.escape import for_terminal
 from trunkline.report.verdicts import NOT_RUN, look_of
+from trunkline.report.wrapping import Hanging
 
+_URL = re.compile(r"https://[!-~]+")
 _MARKS = {
     State.MERGED: ("✓", "green"),
     State.READY: ("✓", "green"),
@@ -49,6 +53,7 @@ def _entry(row: EntryStatus) -> RenderableType:
     head = _text(
         (f"{mark} ", style), (f"#{row.entry.pr} ", "bold"), f"{title}  " if title else "", (entry_state(row), style)
     )
+    _link(head, row, len(f"{mark} "))
     lines = [head, _text((f"  {row.entry.branch}{'  (checked out)' if row.current else ''}", "dim"))]
     if row.standing.state is not State.MERGED:
         facts = "  ·  ".join(fact for fact in _about_the_entry(row) if fact)
@@ -57,7 +62,14 @@ def _entry(row: EntryStatus) -> RenderableType:
             _verdicts(name, known) for name, known in (("gates", row.gates), ("own checks", row.checks)) if known
         ]
         lines += [_text((f"  {why}", "yellow")) for why in row.standing.why]
-    return Group(*lines)
+    return Group(*(Hanging(line, 2) for line in lines))
+
+
+def _link(line: Text, row: EntryStatus, begin: int) -> None:
+    """Make the number of an entry a link to its pull request, where the terminal has links (OSC 8)."""
+    url = row.pr.url if row.pr else ""
+    if _URL.fullmatch(url):
+        line.stylize(Style(link=url), begin, begin + len(f"#{row.entry.pr}"))
 
 
 def mark_of(row: EntryStatus) -> tuple[str, str]:

@@ -63,7 +63,12 @@ class Terminal:
         """Where it is printed."""
         from rich.console import Console  # noqa: PLC0415
 
-        return Console(file=self.stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
+        console = Console(file=self.stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
+        if not console.is_terminal:
+            from trunkline.report.wrapping import UNLIMITED  # noqa: PLC0415
+
+            console.width = UNLIMITED  # what is piped is never wrapped, whatever COLUMNS says
+        return console
 
     def ask(self, question: str) -> bool:
         """Ask, where a person can answer; no is what an empty answer means."""
@@ -105,15 +110,28 @@ class Terminal:
             self.console.print()
             return "no"
 
-    def line(self, *parts: tuple[str, str] | str) -> None:
-        """Print one line made of (text, style) parts."""
+    def line(self, *parts: tuple[str, str] | str, indent: int | None = None) -> None:
+        """Print one line made of (text, style) parts.
+
+        Args:
+            *parts: of the line.
+            indent: where continuation lines begin on a terminal, beside the line's own indentation; None: the line
+                is not wrapped, since it is to be copied as it stands.
+        """
         from rich.text import Text  # noqa: PLC0415
 
         text = Text()
         for part in parts:
             content, style = (part, "") if isinstance(part, str) else part
             text.append(for_terminal(self._clean(content)), style)
-        self.console.print(text)
+        if indent is None or not self.console.is_terminal:
+            self.console.print(text)
+            return
+        from trunkline.report.wrapping import wrapped  # noqa: PLC0415
+
+        own = len(text.plain) - len(text.plain.lstrip(" "))
+        for each in wrapped(text, max(indent, own), self.console.width, self.console):
+            self.console.print(each)
 
     def headline(self, text: str) -> None:
         """Print what the following steps are about."""
@@ -121,9 +139,9 @@ class Terminal:
 
     def open_run(self, run: OpenRun) -> None:
         """Print the run that is not over: what stopped it, and where."""
-        self.line((f"{run.state}: ", "bold yellow"), run.what)
+        self.line((f"{run.state}: ", "bold yellow"), run.what, indent=2)
         for row in run.why.splitlines():
-            self.line("  ", row)
+            self.line("  ", row, indent=2)
 
     def command(self, typed: str) -> None:
         """Remember a command that the running step gave; it is printed under the step's line."""
@@ -174,16 +192,18 @@ class Terminal:
 
     def progress(self, text: str) -> None:
         """Print a line of progress within a step."""
-        self.line(f"     {text}")
+        self.line(f"     {text}", indent=5)
 
     def outcome(self, outcome: Outcome) -> None:
         """Print what a step did, the commands it gave, and its details."""
         mark, style = _MARKS[outcome.mark]
         took = f"  {duration(outcome.seconds)}" if outcome.seconds >= _TOLD_FROM_SECONDS else ""
-        self.line(" ", (mark, style), " ", (f"{outcome.label:{self._width}}", "bold"), outcome.told, (took, "dim"))
+        label = f"{outcome.label:{self._width}}"
+        text = 3 + len(label)
+        self.line(" ", (mark, style), " ", (label, "bold"), outcome.told, (took, "dim"), indent=text)
         for detail in outcome.details:
             for row in detail.splitlines():
-                self.line(" " * 3, row)
+                self.line(" " * 3, row, indent=3)
         for typed in self._commands:
             self.line((f"   $ {typed}", "dim"))
         self._commands.clear()
@@ -209,9 +229,9 @@ class Terminal:
 
     def error(self, error: TrunklineError) -> None:
         """Print an expected failure: what, why, the command, the tail of its stderr, and what to type next."""
-        self.line(("error: ", "bold red"), error.what)
+        self.line(("error: ", "bold red"), error.what, indent=2)
         for row in error.why.splitlines():
-            self.line("  ", row)
+            self.line("  ", row, indent=2)
         if error.command:
             self.line((f"  $ {error.command}", "dim"))
         for row in error.stderr.splitlines()[-_STDERR_LINES:]:

@@ -37,7 +37,7 @@ def status(told: Told, stack: str = "", offline: bool = False) -> None:
     told.account["stack"] = stack_data(seen)
     told.terminal.console.print(stack_tree(seen), soft_wrap=False)
     for note in seen.notes:
-        told.terminal.line(("note: ", "yellow"), note)
+        told.terminal.line(("note: ", "yellow"), note, indent=2)
     for command in run.commands if run is not None else (seen.next,):
         told.terminal.next(command)
 
