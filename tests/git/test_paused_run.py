@@ -808,3 +808,34 @@ def test_a_landing_whose_entry_was_merged_on_the_web_is_ended(merged_elsewhere: 
     found = restack.nothing_to_do(stack.stack_context())
     assert found is not None
     assert found.told == "#1, #2, #3 are merged"
+
+
+# -- a file of the user's in the way of an abort --------------------------------------------------------------------
+
+
+def _in_the_way(stack: Desk) -> Path:
+    """Put an ignored file where the tip before the run has one: the checkout of its branch cannot go back."""
+    stack.clone.git("switch", "--quiet", "three")
+    mine = stack.clone.path / "gone.txt"
+    (stack.clone.path / ".git/info/exclude").write_text("gone.txt\n")
+    mine.write_text("mine\n")
+    return mine
+
+
+def test_abort_leaves_both_sides_of_a_branch_whose_checkout_cannot_go_back(stack: Desk) -> None:
+    """Seen before the remote is put back: that branch stays as pushed, here and there; the others go back."""
+    stack.trunk_commits("trunk has it", {"gone.txt": "trunk's\n"})
+    done(stack.restack())
+    stack.trunk_commits("trunk drops it", {"gone.txt": None})
+    before = stack.tips()
+    _stop_after_push(stack)
+    mine, pushed = _in_the_way(stack), stack.tips()
+    outcome = stack.abort()
+    assert outcome is not None
+    assert stack.open_run() is None
+    assert mine.read_text() == "mine\n"
+    expected = {**before, "three": pushed["three"]}
+    assert (stack.tips(), stack.remote_tips()) == (expected, expected)
+    lines = [line for line in outcome.details if line.startswith("left: #3 three: ")]
+    assert [("gone.txt (ignored)" in line, before["three"] in line) for line in lines] == [(True, True)] * 2
+    assert before["three"] in stack.clone.refs().values()

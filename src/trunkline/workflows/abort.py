@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from trunkline.adapters.git import Git
 from trunkline.adapters.journal import Run
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineError
-from trunkline.domain.names import branch_ref, oid
+from trunkline.domain.names import PrNumber, branch_ref, oid
 from trunkline.domain.step import Mark, Outcome, Plan, Step, StepName
 from trunkline.engine import Acting
-from trunkline.workflows import changes, conflict, openrun, rebase, rescue, revert
+from trunkline.workflows import branch, changes, conflict, openrun, rebase, rescue, revert
 from trunkline.workflows.changes import Change
 from trunkline.workflows.context import Context, Listener, Seen
 from trunkline.workflows.look import local_state
@@ -93,7 +93,7 @@ def _restore(context: Context, run: Run, acting: Acting, ending: _Ending, *, loc
     if local:
         ending.left += [_described(context, change, "as you asked") for change in taken if _is_outside(change)]
     else:
-        _push_back(context, acting, pushed, ending)
+        _push_back(context, acting, pushed, {each.pr: each for each in taken if not _is_outside(each)}, ending)
     for change in taken:
         if not _is_outside(change):
             _attempt(here, change, ending, lambda there, each: _restore_branch(there, acting, each))
@@ -136,13 +136,20 @@ def _described(context: Context, change: Change, why: str) -> str:
     return f"{name}: {where} stays as it is: {why}; before the run it was at {before['tip']}"
 
 
-def _push_back(context: Context, acting: Acting, pushed: tuple[Change, ...], ending: _Ending) -> None:
-    """Push the old tips of all branches that are still as the run left them, all or none."""
+def _push_back(
+    context: Context, acting: Acting, pushed: tuple[Change, ...], here: Mapping[PrNumber, Change], ending: _Ending
+) -> None:
+    """Push the old tips of all branches that are still as the run left them, all or none.
+
+    One whose local branch cannot go back, as when a file of the user's is in the way, stays too: both sides agree.
+    """
     ours = []
     for change in pushed:
         _keep_before(changes.entry_context(context, change), acting, change)
         try:
             drift = changes.drifted(context, (change,))
+            if not drift and change.pr in here:
+                _foresee_branch(context, here[change.pr])
         except TrunklineError as error:
             _not_done(ending, error, _described(context, change, str(error)))
             continue
@@ -159,6 +166,18 @@ def _push_back(context: Context, acting: Acting, pushed: tuple[Change, ...], end
             _not_done(ending, error, _described(context, change, str(error)))
 
 
+def _foresee_branch(context: Context, change: Change) -> None:
+    """Refuse what moving the local branch back would refuse, before the remote's goes back.
+
+    Raises:
+        Refused: its checkout is not clean, or holds something in the way.
+    """
+    there, before = changes.entry_context(context, change), oid(str(change.before["tip"]))
+    held = changes.now(there, change)["tip"]
+    if held != before and change.is_ours("tip", held):
+        branch.foresee_move(there, before)
+
+
 def _restore_on_github(context: Context, acting: Acting, change: Change) -> Outcome:
     if found := changes.drifted(context, (change,)):
         raise changes.drift(context, found)
@@ -168,23 +187,23 @@ def _restore_on_github(context: Context, acting: Acting, change: Change) -> Outc
 def _restore_branch(context: Context, acting: Acting, change: Change) -> Outcome:
     """Move the local branch back; one that the run created is removed, if it is not checked out."""
     _keep_before(context, acting, change)
-    branch = context.entry.branch
+    name = context.entry.branch
     held = changes.now(context, change)["tip"]
     if not change.created:
         if not held:
-            raise Refused(f"{branch} was deleted or renamed")
+            raise Refused(f"{name} was deleted or renamed")
         return revert.restore_branch(context, acting, change)
     if not held:
-        return Outcome("branch", f"{branch}, which the run created, is gone", Mark.NOTHING)
-    local = local_state(context.git, branch)
+        return Outcome("branch", f"{name}, which the run created, is gone", Mark.NOTHING)
+    local = local_state(context.git, name)
     if local.checked_out or local.elsewhere or not change.is_ours("tip", held):
         return revert.restore_branch(context, acting, change)
-    refs.back_up(context.git, acting.lease, branch, oid(held))
-    acting.intend(context.entry, ref=branch_ref(branch), old=held, new=None)
-    refs.delete(context.git, acting.lease, branch, oid(held))
-    section = f"branch.{branch}"
+    refs.back_up(context.git, acting.lease, name, oid(held))
+    acting.intend(context.entry, ref=branch_ref(name), old=held, new=None)
+    refs.delete(context.git, acting.lease, name, oid(held))
+    section = f"branch.{name}"
     context.git.mutate(acting.lease, "config", "--local", "--remove-section", section, ok=(0, 1, 128))
-    return Outcome("branch", f"{branch}, which the run created, is removed")
+    return Outcome("branch", f"{name}, which the run created, is removed")
 
 
 def _keep_before(context: Context, acting: Acting, change: Change) -> None:
