@@ -140,8 +140,9 @@ def test_a_new_rebase_does_not_run_over_a_pause(conflicting: Landing) -> None:
     """While a conflict waits, rebase says so with exit 3 instead of starting another."""
     tree = pause(conflicting)
     resolve(tree, add=False)
-    ran = conflicting.invoke("rebase", "--pr", "519")
-    assert (ran.code, "is paused" in ran.err, str(tree) in ran.err) == (3, True, True)
+    for dry in ((), ("--dry-run",)):
+        ran = conflicting.invoke("rebase", "--pr", "519", *dry)
+        assert (ran.code, "is paused" in ran.err, str(tree) in ran.err) == (3, True, True)
     assert "Trunk's own" in (tree / "src/lib.rs").read_text()
 
 

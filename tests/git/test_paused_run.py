@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineEr
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.step import Mark, StepName
 from trunkline.engine import Performed
-from trunkline.workflows import openrun, restack
+from trunkline.workflows import land, openrun, rebase, restack
 from trunkline.workflows.proof import rebased_since
 
 GO_ON = ("invoke continue", "invoke skip", "invoke abort")
@@ -81,6 +82,19 @@ def test_what_would_move_the_same_branches_refuses(paused: Desk, task: str) -> N
     assert "#2 two" in error.what
     assert str(paused.tree().path) in error.why
     assert (len(journal.paths(paused.state)), paused.tips()) == (runs, tips)
+
+
+def test_a_dry_run_refuses_as_the_run_does(paused: Desk) -> None:
+    """While a run is paused: exit 3 with the same words, of every task that would move its branches."""
+    for dry, wet in (
+        (lambda: rebase.forecast(paused.entry_context(2), rebase.WHOLE), lambda: paused.rebase(2)),
+        (lambda: rebase.forecast(paused.entry_context(2), "push"), lambda: paused.rebase(2, "push")),
+        (lambda: restack.forecast(paused.stack_context()), paused.restack),
+        (lambda: land.forecast(paused.stack_context()), paused.land),
+    ):
+        foreseen, met = refusal(dry), refusal(wet)
+        assert int(foreseen.code) == 3
+        assert (foreseen.what, foreseen.why, foreseen.next_commands) == (met.what, met.why, met.next_commands)
 
 
 def test_restack_and_undo_refuse_while_a_run_is_paused(stack: Desk) -> None:

@@ -37,7 +37,7 @@ def _do(told: Told, context: Context) -> None:
     told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
     told.account["pr"] = context.entry.pr
     if told.dry_run:
-        told.plan(rebase.plan(context, told.task))
+        told.plan(rebase.forecast(context, told.task))
         return
     conclude(told, context, rebase.run(context, told.task))
 

@@ -52,7 +52,7 @@ def restack(
         _nothing_to_do(told, nothing)
         return
     if told.dry_run:
-        told.plan(restack_workflow.plan(context))
+        told.plan(restack_workflow.forecast(context))
         return
     told.performed(restack_workflow.run(context))
 
@@ -99,7 +99,7 @@ def land(
     where = f"{count_of(len(entries), 'pull request')} on {context.tracking}, in this order:"
     told.summarise((f"lands {where}", *order))
     if told.dry_run:
-        told.plan(land_workflow.plan(context, up_to=up_to))
+        told.plan(land_workflow.forecast(context, up_to=up_to))
         told.summarise((f"would land {where}", *order))
     else:
         told.performed(land_workflow.run(context, up_to=up_to))
@@ -114,9 +114,8 @@ def rescue(told: Told, pr: str | None = None, stack: str = "") -> None:
     context = open_context(pr, stack=stack, options=Options(), tell=told.terminal).over_the_stack()
     told.terminal.headline(f"#{context.entry.pr} {context.entry.branch}")
     told.account["pr"] = context.entry.pr
-    intended = rescue_workflow.plan(context)
     if told.dry_run:
-        told.plan(intended)
+        told.plan(rescue_workflow.forecast(context))
         return
     told.performed(rescue_workflow.run(context))
     told.terminal.next(task_command("status"))

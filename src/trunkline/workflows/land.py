@@ -101,6 +101,17 @@ def _step(context: Context, name: StepName) -> Step:
     return replace(step, does=onto.foretold(context, below), commands=())
 
 
+def forecast(context: Context, *, up_to: PrNumber | None = None) -> Plan:
+    """Return the plan that `run` would carry out.
+
+    Raises:
+        Paused: an earlier run waits for a person.
+        WrongFlag, Refused: see `plan`.
+    """
+    rebase.refuse_while_paused(context, (StepName.ONTO,))
+    return plan(context, up_to=up_to)
+
+
 def run(context: Context, *, up_to: PrNumber | None = None) -> Performed:
     """Land: hold the lease, open a journal, perform the steps.
 
@@ -108,8 +119,7 @@ def run(context: Context, *, up_to: PrNumber | None = None) -> Performed:
         Paused: an earlier run waits for a person.
         Refused: another run holds the repository.
     """
-    rebase.refuse_while_paused(context, (StepName.ONTO,))
-    intended = plan(context, up_to=up_to)
+    intended = forecast(context, up_to=up_to)
     return rebase.carry_out(context, intended, performers(context, intended), label=TASK)
 
 

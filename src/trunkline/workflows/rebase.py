@@ -108,6 +108,17 @@ def plan_step(context: Context, name: StepName) -> Step:
     return _WITHIN[name].plan(context)
 
 
+def forecast(context: Context, task: str) -> Plan:
+    """Return the plan that `run` would carry out.
+
+    Raises:
+        Paused: an earlier run of this entry waits for a person.
+        TrunklineError: see `plan`.
+    """
+    refuse_while_paused(context, steps_of(task, context.entry))
+    return plan(context, task)
+
+
 def run(context: Context, task: str) -> Performed:
     """Do a task: hold the lease, open a journal, perform the steps.
 
@@ -115,8 +126,7 @@ def run(context: Context, task: str) -> Performed:
         Paused: an earlier run of this entry waits for a person.
         Refused: another run holds the repository.
     """
-    refuse_while_paused(context, steps_of(task, context.entry))
-    intended = plan(context, task)
+    intended = forecast(context, task)
     return carry_out(context, intended, performers(context, task), label=str(context.entry.pr))
 
 

@@ -64,14 +64,24 @@ def plan(context: Context) -> Plan:
     return Plan(TASK, number, (step,))
 
 
+def forecast(context: Context) -> Plan:
+    """Return the plan that `run` would carry out.
+
+    Raises:
+        Paused: a paused run needs the branches as they are.
+        Refused: see `plan`.
+    """
+    rebase.refuse_while_paused(context, (StepName.RESCUE,))
+    return plan(context)
+
+
 def run(context: Context) -> Performed:
     """Bring the pull request back: hold the lease, open a journal, perform the step.
 
     Raises:
         Refused: another run holds the repository; or see `plan`.
     """
-    rebase.refuse_while_paused(context, (StepName.RESCUE,))
-    intended = plan(context)
+    intended = forecast(context)
     return rebase.carry_out(context, intended, performers(context, intended), label=str(intended.pr))
 
 

@@ -83,6 +83,17 @@ def _is_noted(context: Context, entry: Entry) -> bool:
     return pr is not None and (not pr.draft or BEGIN in pr.body)
 
 
+def forecast(context: Context) -> Plan:
+    """Return the plan that `run` would carry out.
+
+    Raises:
+        Paused: an earlier run waits for a person.
+        Refused: see `plan`.
+    """
+    rebase.refuse_while_paused(context, (StepName.ONTO,))
+    return plan(context)
+
+
 def run(context: Context) -> Performed:
     """Restack: hold the lease, open a journal, perform the steps.
 
@@ -90,8 +101,7 @@ def run(context: Context) -> Performed:
         Paused: an earlier run waits for a person.
         Refused: another run holds the repository.
     """
-    rebase.refuse_while_paused(context, (StepName.ONTO,))
-    intended = plan(context)
+    intended = forecast(context)
 
     @contextlib.contextmanager
     def around(held: lease.Lease) -> Iterator[None]:

@@ -95,8 +95,10 @@ def forecast(undo: Undo) -> Plan:
 
     Raises:
         Refused: it could not be done; the same refusals as when it is.
+        Paused: a paused run needs these branches as they are.
     """
     _refuse(undo)
+    openrun.refuse_while_paused(undo.context.state, rebase.moves_of(undo.context, undo.plan))
     return undo.plan
 
 
