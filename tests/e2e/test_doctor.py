@@ -73,6 +73,19 @@ def test_replaced_commits_and_grafts_are_named(stack: YardLanding) -> None:
     assert [cure for text, cure in told.items() if "grafts" in text] == [f"mv {grafts} {grafts}.off"]
 
 
+def test_a_ref_that_is_not_complete_is_named(stack: YardLanding) -> None:
+    """With the command that fetches what is missing; that is in the way."""
+    backup = "refs/trunkline/backup/r/0/feat/one"
+    place = stack.clone.path / ".git" / backup
+    place.parent.mkdir(parents=True)
+    place.write_text(f"{'1' * 40}\n")
+    ran = stack.invoke("doctor", "--offline", "--json")
+    (history,) = found(ran, "history")
+    assert (history["health"], history["cure"]) == ("ill", "git fetch --refetch origin")
+    assert history["told"].startswith(f"{backup} is not complete")
+    assert ran.code != 0
+
+
 def test_a_gate_that_cannot_run_and_a_state_that_is_open_to_all(stack: YardLanding) -> None:
     """Exit 1; the last line is the first cure."""
     path = stack.clone.path / "stack.toml"

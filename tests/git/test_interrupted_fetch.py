@@ -8,6 +8,7 @@ import itertools
 import os
 import resource
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from trunkline.domain.errors import OutsideFailed
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, pr_number
 from trunkline.domain.stack import Entry, Stack
 from trunkline.kernel import children
+from trunkline.workflows import completeness
 from trunkline.workflows.look import look_at_remote
 
 SOAK = "TRUNKLINE_SOAK" in os.environ
@@ -328,6 +330,25 @@ def test_an_incomplete_commit_is_not_pushed(remote: Remote, held: Lease) -> None
     with pytest.raises(OutsideFailed, match="is missing in this repository"):
         refs.push(git, held, "origin", [RefUpdate(ONE, base, remote.tip)])
     assert remote.origin.refs()[branch_ref(ONE)] == base
+
+
+@pytest.mark.parametrize("lacks", ["the files", "the commit"])
+def test_doctor_names_refs_that_are_not_complete(remote: Remote, lacks: str) -> None:
+    """As an older version, or a disk, may have left them; what it says to type brings back what is missing."""
+    git = remote.clone.adapter
+    assert list(completeness.findings(git, STACK)) == []
+    if lacks == "the files":
+        remote.unpack(30)
+    names = (TRACKING, "refs/trunkline/backup/r/0/main", "refs/trunkline/evidence/1/head")
+    for name in names:
+        place = remote.clone.path / ".git" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f"{remote.tip}\n")
+    found = list(completeness.findings(git, STACK))
+    assert [each.told.split()[0] for each in found] == list(names)
+    for each in found:
+        subprocess.run(shlex.split(each.cure), cwd=remote.clone.path, check=True)
+    assert list(completeness.findings(remote.clone.adapter, STACK)) == []
 
 
 def test_a_branch_that_moves_while_it_is_fetched(

@@ -26,7 +26,7 @@ from trunkline.gates.actions import WORKFLOW
 from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.refusal import Place
 from trunkline.kernel import proc
-from trunkline.workflows import openrun
+from trunkline.workflows import completeness, openrun
 from trunkline.workflows.context import Listener
 from trunkline.workflows.opening import load_stacks, top_of
 from trunkline.workflows.proposals import proposed
@@ -75,6 +75,8 @@ def examine(tell: Listener, *, offline: bool = False, cwd: Path | None = None) -
         found.append(Finding("stack.toml", ", ".join(_described(stack) for stack in stacks)))
     except TrunklineError as error:
         found.append(_trouble("stack.toml", error))
+    for stack in stacks:
+        found += completeness.findings(git, stack)
     for stack in stacks[:1]:
         found += _remote(git, stack, tell, offline=offline)
     found += _gates(git, stacks[0]) if stacks else ()
