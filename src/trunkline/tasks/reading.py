@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import webbrowser
+from contextlib import ExitStack
 from pathlib import Path
 
 from invoke.collection import Collection
@@ -21,10 +22,18 @@ from trunkline.workflows.opening import open_context, open_stack
 from trunkline.workflows.openrun import look_for_open_run
 
 
-@landing_task("status", mutates=False)
-def status(told: Told, stack: str = "", offline: bool = False) -> None:
+@landing_task("status", mutates=False, help={"watch": "show it again every 30 seconds, until Ctrl-C"})
+def status(told: Told, stack: str = "", offline: bool = False, watch: bool = False) -> None:
     """Show the stack: what sits on what, pull requests, CI, receipts, and the one command to type next."""
-    ends = None if offline else told.ends
+    if watch and not told.json_wanted:
+        from trunkline.tasks.watching import watch as watch_screen
+
+        watch_screen(told.terminal, lambda: _show_status(told, stack, offline=offline, ends=None))
+        return
+    _show_status(told, stack, offline=offline, ends=None if offline else told.ends)
+
+
+def _show_status(told: Told, stack: str, *, offline: bool, ends: ExitStack | None) -> None:
     run = look_for_open_run()  # first: it is shown whatever is wrong with stack.toml or GitHub
     told.account["run"] = None if run is None else as_json.open_run(run)
     if run is not None:

@@ -1,0 +1,56 @@
+"""Shows something again and again on one screen, until Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from invoke.exceptions import Exit
+
+from trunkline.adapters import patience
+from trunkline.domain.errors import Transient
+from trunkline.kernel import signals
+from trunkline.report.terminal import Terminal
+
+SECONDS = 30.0
+
+
+def watch(terminal: Terminal, show: Callable[[], None], *, seconds: float = SECONDS) -> None:
+    """Call a function again and again, and show what it prints on the terminal's alternate screen.
+
+    The scrollback stays as it was; what was shown last is printed when it ends. Where there is no terminal, the
+    function is called once. A failure of the network or of GitHub is shown, and the next round tries again.
+
+    Args:
+        terminal: where the function prints.
+        show: prints the picture.
+        seconds: between two rounds.
+
+    Raises:
+        Exit: Ctrl-C or another signal ended it; with the exit code 128 and its number, and no message.
+        TrunklineError: the function failed otherwise.
+    """
+    console = terminal.console
+    if not console.is_terminal:
+        show()
+        return
+    from rich.text import Text
+
+    last = Text()
+    try:
+        with console.screen() as screen:
+            while True:
+                with console.capture() as captured:
+                    try:
+                        show()
+                    except Transient as error:
+                        terminal.error(error)
+                    at = time.strftime("%H:%M:%S")
+                    terminal.line((f"as of {at}, again every {seconds:.0f} s; Ctrl-C ends it", "dim"))
+                last = Text.from_ansi(captured.get())
+                lines = last.split("\n")
+                screen.update(Text("\n").join(lines[-console.height :]))
+                patience.sleep(seconds)
+    except KeyboardInterrupt as interrupted:
+        console.print(last)
+        raise Exit(code=signals.exit_code(interrupted)) from None
