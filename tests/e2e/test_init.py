@@ -57,7 +57,7 @@ def test_check_and_update_keep_what_people_wrote(stack: YardLanding) -> None:
     assert ran.json["differences"] == [
         "#77 gone is neither open nor merged on GitHub",
         "#519 has branch feat/two on GitHub, feat/deux in the file",
-        "#520 feat/three on feat/two is open on GitHub and not declared",
+        "#520 feat/three is new on GitHub, on top of #519",
     ]
     ran = stack.invoke("init", "--update")
     assert ran.code == 0, ran.err

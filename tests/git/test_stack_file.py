@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from support.inprocess import STACK, desk
 from support.repo import Repo
 from trunkline.adapters import stackplace, trust
 from trunkline.adapters.listing import Listing
-from trunkline.domain.discover import Found, OpenPullRequest, discover
+from trunkline.domain.discover import Found, MergedPullRequest, OpenPullRequest, discover
 from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.names import PrNumber, branch_name
+from trunkline.domain.names import ZERO_OID, PrNumber, branch_name
 from trunkline.domain.stack import Entry
 from trunkline.workflows import discover as discover_workflow
 from trunkline.workflows import rehearse, status
@@ -192,3 +193,24 @@ def test_a_file_named_with_glob_characters_is_hidden(repo: Repo, monkeypatch: py
     (repo.path / "my s.toml").touch()
     assert repo.git("status", "--porcelain") == '?? "my s.toml"'
     assert not stackplace.keep_untracked(repo.adapter, repo.path.parent / "elsewhere.toml", untracked=True)
+
+
+def test_the_next_stack_after_one_that_has_landed(repo: Repo) -> None:
+    """`--update` begins it in the same file: settings stay, the issue of the landed stack goes."""
+    repo.commit("start", {"a.txt": "0\n"})
+    path = discover_workflow.write(seen(repo, "one", "two"))
+    path.write_text(path.read_text().replace("schema = 1\n", "schema = 1  # ours\nissue = 319\n"))
+    pulls = (OpenPullRequest(PrNumber(8), "T", "main", "next"), OpenPullRequest(PrNumber(9), "T", "next", "more"))
+    stack = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in pulls)
+    merged = tuple(MergedPullRequest(PrNumber(n), "T", name, ZERO_OID) for n, name in ((1, "one"), (2, "two")))
+    now = replace(seen(repo), stacks=(stack,), found=discover(pulls, "main"), listing=Listing("main", pulls, merged))
+    (checked,) = discover_workflow.check(now)
+    assert [each.told for each in checked.differences] == ["all of it is merged; next is #8 #9"]
+    discover_workflow.update(now, (checked,))
+    assert numbers(repo.path) == [8, 9]
+    assert "# ours" in path.read_text()
+    assert "issue" not in path.read_text()
+    (none,) = discover_workflow.check(replace(now, stacks=(), listing=Listing("main", (), (*merged, *(
+        MergedPullRequest(pr.number, "T", pr.head, ZERO_OID) for pr in pulls
+    )))))  # fmt: skip
+    assert (none.landed, none.differences) == (True, ())

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.domain.discover import Found, LeftOut, OpenPullRequest, discover
-from trunkline.domain.names import PrNumber
+from trunkline.domain.discover import (
+    Change,
+    Found,
+    LeftOut,
+    OnGitHub,
+    OpenPullRequest,
+    beside,
+    chain_to,
+    differences,
+    discover,
+    grown,
+)
+from trunkline.domain.names import PrNumber, branch_name
+from trunkline.domain.stack import Entry
 
 
 def _pr(number: int, base: str, head: str, *, foreign: bool = False) -> OpenPullRequest:
@@ -101,3 +113,47 @@ def test_deeper_than_python_recurses() -> None:
     prs = [_pr(1, "main", "b1"), *(_pr(number, f"b{number - 1}", f"b{number}") for number in range(2, 3001))]
 
     assert [list(range(1, 3001))] == _numbers(discover(prs, "main"))
+
+
+def _declared(*heads: str) -> list[Entry]:
+    """Return entries: `a` is #1, `b` is #2."""
+    return [Entry(PrNumber(" abcdefgh".index(head)), branch_name(head), "") for head in heads]
+
+
+def test_each_way_a_stack_changes_is_said() -> None:
+    """Inserted, appended, closed, never there, moved out of the stack, merged."""
+    out = _pr(4, "release", "d")
+    stack = (_pr(7, "main", "g"), _pr(2, "g", "b"), _pr(3, "b", "c"), _pr(8, "c", "h"))
+    github = OnGitHub(
+        stack, merged=frozenset({PrNumber(1)}), closed=frozenset({PrNumber(5)}), elsewhere={out.number: out}
+    )
+    found = differences(_declared("a", "b", "c", "d", "e", "f"), github)
+    assert [(each.change, each.told) for each in found] == [
+        (Change.RETARGETED, "#4 d targets release on GitHub: it is not in this stack any more"),
+        (Change.CLOSED, "#5 e was closed on GitHub"),
+        (Change.GONE, "#6 f is neither open nor merged on GitHub"),
+        (Change.ADDED, "#7 g is new on GitHub, between main and #2"),
+        (Change.ADDED, "#8 h is new on GitHub, on top of #3"),
+    ]
+
+
+BRANCHING = [_pr(1, "main", "a"), _pr(2, "a", "b"), _pr(3, "a", "c"), _pr(4, "c", "d")]
+
+
+def test_a_stack_that_branches_goes_on_through_its_own_entries() -> None:
+    """Somebody else's longer branch beside an entry does not make that entry look as if it were gone."""
+    stack = grown(BRANCHING, "main", _declared("a", "b"))
+    assert [pr.number for pr in stack] == [1, 2]
+    assert [(pr.number, other.number) for pr, other in beside(BRANCHING, stack)] == [(3, 2)]
+    assert [pr.number for pr in grown(BRANCHING, "main", _declared("a", "c"))] == [1, 3, 4]
+    assert [pr.number for pr in grown(BRANCHING, "main", _declared("a"))] == [1, 3, 4]
+    assert grown(BRANCHING, "main", _declared("f")) == ()
+
+
+def test_the_stack_that_ends_in_a_pull_request() -> None:
+    """Where a stack branches, each branch can be had as a stack of its own."""
+    assert [pr.number for pr in chain_to(BRANCHING, "main", PrNumber(2))] == [1, 2]
+    assert [pr.number for pr in chain_to(BRANCHING, "main", PrNumber(4))] == [1, 3, 4]
+    assert chain_to(BRANCHING, "develop", PrNumber(4)) == ()
+    assert chain_to([_pr(1, "b", "a"), _pr(2, "a", "b")], "main", PrNumber(1)) == ()
+    assert chain_to(BRANCHING, "main", PrNumber(9)) == ()

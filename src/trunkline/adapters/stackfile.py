@@ -80,6 +80,13 @@ def mended(text: str, name: str, entries: Sequence[Entry]) -> str:
     return tomlkit.dumps(doc)
 
 
+def without(text: str, key: str) -> str:
+    """Return stack.toml without a key at its top; where it has none, as it is."""
+    doc = tomlkit.parse(text)
+    doc.pop(key, None)
+    return tomlkit.dumps(doc)
+
+
 def _trimmed(table: Table) -> Table:
     """Return a table without blank lines at its end: appending puts one between two tables."""
     body = table.value.body

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from trunkline.domain.names import ZERO_OID, Oid
@@ -124,6 +125,51 @@ def _longest(
     return min(branches, key=lambda branch: [pr.number for pr in branch])
 
 
+def chain_to(pull_requests: Sequence[OpenPullRequest], trunk: str, top: PrNumber) -> tuple[OpenPullRequest, ...]:
+    """Return the stack that ends in a pull request, bottom first; (): its bases do not lead to trunk."""
+    unfit = _unfit(pull_requests, trunk)
+    by_head = {pr.head: pr for pr in pull_requests if pr.number not in unfit}
+    found = [pr for pr in by_head.values() if pr.number == top]
+    while found and found[-1].base != trunk:
+        below = by_head.get(found[-1].base)
+        if below is None or below in found:
+            return ()
+        found.append(below)
+    return tuple(reversed(found))
+
+
+def grown(
+    pull_requests: Sequence[OpenPullRequest], trunk: str, declared: Sequence[Entry]
+) -> tuple[OpenPullRequest, ...]:
+    """Return what a declared stack is on GitHub: through its own entries where it branches, then the longest way up.
+
+    Args:
+        pull_requests: the open ones.
+        trunk: the branch that stacks land on.
+        declared: the entries of stack.toml.
+    """
+    numbers = {entry.pr for entry in declared}
+    chains = [chain_to(pull_requests, trunk, entry.pr) for entry in declared]
+    best = max(chains, key=lambda chain: sum(pr.number in numbers for pr in chain), default=())
+    if not best:
+        return ()
+    unfit = _unfit(pull_requests, trunk)
+    children = defaultdict[str, list[OpenPullRequest]](list)
+    for pr in sorted(pull_requests, key=lambda pr: pr.number):
+        if pr.number not in unfit:
+            children[pr.base].append(pr)
+    return (*best, *_longest(best[-1], children)[1:])
+
+
+def beside(
+    pull_requests: Sequence[OpenPullRequest], stack: Sequence[OpenPullRequest]
+) -> tuple[tuple[OpenPullRequest, OpenPullRequest], ...]:
+    """Return the pull requests that sit on an entry of a stack beside the next one, each with that one."""
+    above = {below.head: pr for below, pr in pairwise(stack)}
+    numbers = {pr.number for pr in stack}
+    return tuple((pr, above[pr.base]) for pr in pull_requests if pr.base in above and pr.number not in numbers)
+
+
 def _down(top: OpenPullRequest, below: Mapping[PrNumber, OpenPullRequest]) -> tuple[OpenPullRequest, ...]:
     """Return the branch that ends in `top`, bottom first."""
     branch = [top]
@@ -173,9 +219,11 @@ def with_bases(pull_requests: Sequence[OpenPullRequest], bases: Mapping[str, str
 class Change(Enum):
     """How a declared stack differs from what GitHub has."""
 
-    ADDED = "is open on GitHub and not declared"
+    ADDED = "is new on GitHub"
+    CLOSED = "was closed on GitHub"
     GONE = "is neither open nor merged on GitHub"
     RENAMED = "has another branch"
+    RETARGETED = "left the stack"
     MOVED = "sits elsewhere"
 
 
@@ -188,26 +236,33 @@ class Difference:
     told: str
 
 
-def differences(
-    declared: Sequence[Entry], stack: Sequence[OpenPullRequest], merged: frozenset[PrNumber]
-) -> tuple[Difference, ...]:
-    """Say how a declared stack differs from what GitHub has, bottom first.
+@dataclass(frozen=True)
+class OnGitHub:
+    """What GitHub has of a declared stack.
 
-    Args:
-        declared: the entries of stack.toml.
-        stack: the same stack on GitHub, its open pull requests.
-        merged: numbers that GitHub has as merged; a merged entry below an open one stays: its head is evidence.
+    Attributes:
+        stack: its open pull requests, bottom first.
+        merged: numbers of merged ones; a merged entry below an open one stays: its head is evidence.
+        closed: numbers that were closed without a merge.
+        elsewhere: open ones that do not sit in this stack.
     """
+
+    stack: tuple[OpenPullRequest, ...]
+    merged: frozenset[PrNumber]
+    closed: frozenset[PrNumber] = frozenset()
+    elsewhere: Mapping[PrNumber, OpenPullRequest] = field(default_factory=dict)
+
+
+def differences(declared: Sequence[Entry], github: OnGitHub) -> tuple[Difference, ...]:
+    """Say how a declared stack differs from what GitHub has: what left it first, then the rest bottom first."""
     known = {entry.pr: entry for entry in declared}
-    numbers = [pr.number for pr in stack]
+    numbers = [pr.number for pr in github.stack]
     found = [
-        Difference(Change.GONE, entry.pr, f"#{entry.pr} {entry.branch} {Change.GONE.value}")
-        for entry in declared
-        if entry.pr not in numbers and entry.pr not in merged
+        _departure(entry, github) for entry in declared if entry.pr not in numbers and entry.pr not in github.merged
     ]
-    for pr in stack:
+    for index, pr in enumerate(github.stack):
         if pr.number not in known:
-            told = f"#{pr.number} {pr.head} on {pr.base} {Change.ADDED.value}"
+            told = f"#{pr.number} {pr.head} {Change.ADDED.value}, {_place(github.stack, index)}"
             found.append(Difference(Change.ADDED, pr.number, told))
         elif known[pr.number].branch != pr.head:
             told = f"#{pr.number} has branch {pr.head} on GitHub, {known[pr.number].branch} in the file"
@@ -219,6 +274,21 @@ def differences(
         order = " ".join(f"#{number}" for number in wanted)
         found.append(Difference(Change.MOVED, first, f"the order on GitHub is {order}"))
     return tuple(found)
+
+
+def _departure(entry: Entry, github: OnGitHub) -> Difference:
+    """Return why a declared entry is not in the stack any more."""
+    if (now := github.elsewhere.get(entry.pr)) is not None:
+        told = f"#{entry.pr} {entry.branch} targets {now.base} on GitHub: it is not in this stack any more"
+        return Difference(Change.RETARGETED, entry.pr, told)
+    change = Change.CLOSED if entry.pr in github.closed else Change.GONE
+    return Difference(change, entry.pr, f"#{entry.pr} {entry.branch} {change.value}")
+
+
+def _place(stack: Sequence[OpenPullRequest], index: int) -> str:
+    """Return where in a stack a new entry is: inserted between two, or on top."""
+    below = f"#{stack[index - 1].number}" if index else stack[0].base
+    return f"between {below} and #{stack[index + 1].number}" if index + 1 < len(stack) else f"on top of {below}"
 
 
 def mended_order(

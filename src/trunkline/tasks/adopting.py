@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
+from trunkline.adapters import stackplace
 from trunkline.domain.command import task_command, task_list
+from trunkline.domain.discover import OpenPullRequest, beside
 from trunkline.domain.errors import CheckFailed, Refused, UsageError
 from trunkline.domain.health import Health
 from trunkline.tasks.definition import landing_task
@@ -77,6 +80,7 @@ def init(
     alone: bool = False,
     write_tasks: bool = False,
     track: bool = False,
+    top: str = "",
 ) -> None:
     """Write stack.toml from the repository's open pull requests; or say how it differs from them, and mend it."""
     from trunkline.workflows import discover as discover_workflow
@@ -88,13 +92,14 @@ def init(
         return
     if not (check or update or told.dry_run):
         discover_workflow.refuse_second()
-    seen = discover_workflow.look(told.terminal, remote=remote, trunk=trunk, alone=alone)
+    seen = discover_workflow.look(told.terminal, remote=remote, trunk=trunk, alone=alone, top=top)
     if check or update:
         _compare(told, seen, check=check)
         return
     _tell_seen(told, seen)
     if not told.dry_run:
         _tell_written(told, discover_workflow.write(seen, track=track), track=track)
+    _tell_branches(told, [each for stack in seen.found.stacks for each in beside(seen.open, stack)])
     _tell_proposals(told, seen)
     if not told.dry_run:
         told.terminal.next(task_command("status"))
@@ -109,6 +114,20 @@ def _tell_written(told: Told, path: Path, *, track: bool) -> None:
         told.terminal.line(
             "  untracked, and hidden from git status: it is there on every branch; --track keeps it in git"
         )
+
+
+def _tell_branches(told: Told, branches: Sequence[tuple[OpenPullRequest, OpenPullRequest]]) -> None:
+    """Name each pull request beside an entry on the same base, and the command that makes it a stack of its own."""
+    told.account["branches"] = [{"pr": pr.number, "beside": other.number, "base": pr.base} for pr, other in branches]
+    for pr, other in branches:
+        told.terminal.line(
+            ("! ", "yellow"),
+            f"#{pr.number} {pr.head} sits on {pr.base}, as #{other.number} does: a stack does not branch;"
+            " as a second stack, in a file of its own:",
+            indent=2,
+        )
+        own = f"{stackplace.VARIABLE}=stack-{pr.number}.toml"
+        told.terminal.line((f"    {own} {task_command('init', '--top', pr.number)}", "dim"))
 
 
 def _tell_proposals(told: Told, seen: discover_workflow.Seen) -> None:
@@ -128,8 +147,12 @@ def _compare(told: Told, seen: discover_workflow.Seen, *, check: bool) -> None:
 
     checked = discover_workflow.check(seen)
     lines = _tell_differences(told, checked)
+    _tell_branches(told, [branch for each in checked for branch in each.branches])
     if not lines:
-        told.terminal.line("stack.toml says what GitHub has")
+        landed = all(each.landed for each in checked)
+        told.terminal.line(
+            "all is merged, and no other stack is open" if landed else "stack.toml says what GitHub has"
+        )
         return
     if check:
         raise CheckFailed(

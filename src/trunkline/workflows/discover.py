@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -17,17 +17,23 @@ from trunkline.adapters.listing import Listing, list_pull_requests
 from trunkline.adapters.tracked import tracked_stacks
 from trunkline.domain.command import task_command
 from trunkline.domain.discover import (
+    Change,
     Difference,
     Found,
+    OnGitHub,
     OpenPullRequest,
+    beside,
+    chain_to,
     differences,
     discover,
+    grown,
     mended_order,
     merged_below,
     with_bases,
 )
 from trunkline.domain.errors import Refused, TrunklineError, UsageError
-from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref, pr_number
+from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import DEFAULT_REMOTE, Entry, GateSettings, Stack
 from trunkline.domain.workspace import Proposal
 from trunkline.kernel.files import replace_bytes, write_inside
@@ -49,6 +55,7 @@ class Seen:
         found: the same without those, and what is in no stack.
         listing: what GitHub said.
         notes: what else a person should know.
+        pulls: the open pull requests, where other tools have some of them on other bases than GitHub.
     """
 
     git: Git
@@ -58,9 +65,23 @@ class Seen:
     found: Found
     listing: Listing
     notes: tuple[str, ...]
+    pulls: tuple[OpenPullRequest, ...] = ()
+
+    @property
+    def open(self) -> tuple[OpenPullRequest, ...]:
+        """The open pull requests, each on what it sits on by other tools too."""
+        return self.pulls or self.listing.open
 
 
-def look(tell: Listener, *, remote: str = "", trunk: str = "", alone: bool = False, cwd: Path | None = None) -> Seen:
+def look(
+    tell: Listener,
+    *,
+    remote: str = "",
+    trunk: str = "",
+    alone: bool = False,
+    top: str = "",
+    cwd: Path | None = None,
+) -> Seen:
     """Look at the repository's pull requests: one question to GitHub, and what git has to say of merged parents.
 
     Args:
@@ -68,6 +89,7 @@ def look(tell: Listener, *, remote: str = "", trunk: str = "", alone: bool = Fal
         remote: the git remote; "": origin, or the only one.
         trunk: the branch that stacks land on; "": GitHub's default branch.
         alone: a pull request that sits on trunk alone counts as a stack too.
+        top: the number of a pull request: only the stack that ends in it is meant.
         cwd: a directory inside the checkout.
 
     Raises:
@@ -88,9 +110,22 @@ def look(tell: Listener, *, remote: str = "", trunk: str = "", alone: bool = Fal
                     f"#{now.number} sits on {now.base} by {tracked.tool}; on GitHub it targets {before.base}"
                 )
         pulls = moved
-    found = discover(pulls, onto, alone=alone)
+    found = _ending_in(pulls, onto, top) if top else discover(pulls, onto, alone=alone)
     stacks = _with_merged(git, remote, onto, found, listing)
-    return Seen(git, remote, onto, stacks, found, listing, tuple(notes))
+    return Seen(git, remote, onto, stacks, found, listing, tuple(notes), pulls)
+
+
+def _ending_in(pulls: Sequence[OpenPullRequest], trunk: BranchName, top: str) -> Found:
+    number = pr_number(top)
+    stack = chain_to(pulls, trunk, number)
+    if not stack:
+        why = discover(pulls, trunk).left_out.get(number)
+        raise UsageError(
+            f"--top {top}: no stack of open pull requests on {trunk} ends in #{number}",
+            why=why.value if why else "it is not open",
+            next_command=f"gh pr view {number}",
+        )
+    return Found((stack,), {})
 
 
 def _remote(git: Git) -> str:
@@ -239,11 +274,21 @@ def _gates(top: Path) -> GateSettings:
 
 @dataclass(frozen=True)
 class Checked:
-    """One declared stack, beside what GitHub has of it."""
+    """One declared stack, beside what GitHub has of it.
+
+    Attributes:
+        stack: as stack.toml declares it.
+        entries: what it is to hold; of a stack that has landed: those of the next one, else its own.
+        differences: how the two differ.
+        landed: every declared entry is merged.
+        branches: pull requests beside an entry on the same base, each with that entry.
+    """
 
     stack: Stack
     entries: tuple[Entry, ...]
     differences: tuple[Difference, ...]
+    landed: bool = False
+    branches: tuple[tuple[OpenPullRequest, OpenPullRequest], ...] = ()
 
 
 def check(seen: Seen) -> tuple[Checked, ...]:
@@ -251,25 +296,55 @@ def check(seen: Seen) -> tuple[Checked, ...]:
 
     Raises:
         UsageError: stack.toml is missing or wrong.
+        OutsideFailed: GitHub did not say what became of an entry.
     """
-    merged = frozenset(pr.number for pr in seen.listing.merged)
-    return tuple(_checked(seen, stack, merged) for stack in load_stacks(seen.git))
+    stacks = load_stacks(seen.git)
+    declared = {entry.pr for stack in stacks for entry in stack.entries}
+    pulls = {pr.number: pr for pr in seen.open}
+    merged, closed = _ended(seen, declared - pulls.keys())
+    following = [stack for stack in seen.stacks if not declared & {entry.pr for entry in stack if entry.pr in pulls}]
+    checked = []
+    for stack in stacks:
+        if all(entry.pr in merged for entry in stack.entries):
+            checked.append(_landed(stack, following.pop(0) if following else ()))
+            continue
+        own = grown(seen.open, seen.trunk, stack.entries)
+        elsewhere = {number: pr for number, pr in pulls.items() if number not in {each.number for each in own}}
+        checked.append(_checked(seen, stack, OnGitHub(own, merged, closed, elsewhere)))
+    return tuple(checked)
 
 
-def _checked(seen: Seen, stack: Stack, merged: frozenset[PrNumber]) -> Checked:
-    declared = {entry.pr for entry in stack.entries}
-    shared = [sum(pr.number in declared for pr in pulls) for pulls in seen.found.stacks]
-    best = max(range(len(shared)), key=shared.__getitem__, default=None)
-    pulls: Sequence[OpenPullRequest] = seen.found.stacks[best] if best is not None and shared[best] else ()
-    by_number = {pr.number: pr for pr in pulls}
+def _landed(stack: Stack, following: Sequence[Entry]) -> Checked:
+    """Return a stack that has landed, and the one that takes its place."""
+    told = f"all of it is merged; next is {' '.join(f'#{entry.pr}' for entry in following)}"
+    found = (Difference(Change.ADDED, following[0].pr, told),) if following else ()
+    return Checked(stack, tuple(following) or stack.entries, found, landed=True)
+
+
+def _ended(seen: Seen, numbers: Collection[PrNumber]) -> tuple[frozenset[PrNumber], frozenset[PrNumber]]:
+    """Return which of these that are not open were merged, and which closed; GitHub lists only the newest merged."""
+    merged = {pr.number for pr in seen.listing.merged}
+    unknown = sorted(set(numbers) - merged)
+    if not unknown:
+        return frozenset(merged), frozenset()
+    github = GitHub(repository_of(refs.remote_url(seen.git, seen.remote)), seen.git.cwd)
+    with github.reading_stack(unknown) as answer:
+        pulls = [pr for pr in answer().pull_requests.values() if pr is not None]
+    merged |= {pr.number for pr in pulls if pr.state is PrState.MERGED}
+    return frozenset(merged), frozenset(pr.number for pr in pulls if pr.state is PrState.CLOSED)
+
+
+def _checked(seen: Seen, stack: Stack, github: OnGitHub) -> Checked:
+    by_number = {pr.number: pr for pr in github.stack}
     known = {entry.pr: entry for entry in stack.entries}
     entries = tuple(
         replace(known[number], branch=branch_name(by_number[number].head))
         if number in known and number in by_number
         else known.get(number) or _entry(by_number[number])
-        for number in mended_order(stack.entries, pulls, merged)
+        for number in mended_order(stack.entries, github.stack, github.merged)
     )
-    return Checked(stack, entries, differences(stack.entries, pulls, merged))
+    found = differences(stack.entries, github)
+    return Checked(stack, entries, found, branches=beside(seen.open, github.stack))
 
 
 def update(seen: Seen, checked: Sequence[Checked]) -> Path:
@@ -294,6 +369,8 @@ def update(seen: Seen, checked: Sequence[Checked]) -> Path:
                 next_command="${EDITOR:-vi} stack.toml",
             )
         text = stackfile.mended(text, each.stack.name, each.entries)
+        if each.landed and not each.stack.name:
+            text = stackfile.without(text, "issue")  # it was that of the stack that has landed
     replace_bytes(path, text.encode())
     config.load(path)
     trust.carry_over(seen.git, before, stacktext.read(path))
