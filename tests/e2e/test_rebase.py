@@ -277,7 +277,7 @@ def test_a_foreign_commit_before_the_rebase_is_taken_along(landing: Landing) -> 
     landing.push_as_author("feat/two")
     ran = landing.invoke("rebase", "--pr", "519")
     assert ran.code == 0, ran.out + ran.err
-    assert "1 commits behind origin" in ran.out
+    assert "1 commit behind origin" in ran.out
     assert landing.clone.subjects("origin/main..feat/two") == ["entry struct", "use the arena", "a bot's fix"]
 
 

@@ -28,6 +28,7 @@ class State(Enum):
     NO_BRANCH = "no branch, neither here nor on the remote"
     FETCH = "needs fetch"
     DIVERGED = "diverged from the remote"
+    MISPLACED = "holds commits of entries above"
     RESTACK = "needs restack"
     PUSH = "needs push"
     DRAFT = "draft"
@@ -73,6 +74,7 @@ class Facts:
         branch: what stack.toml calls its branch; "": that is not compared.
         side: how the local branch stands to GitHub's head or, offline, to the tracking ref of the last fetch.
         off_base: why it does not sit on its base; (): it does, or that is not known.
+        holds: what it holds of entries above, in a sentence; "": nothing.
     """
 
     number: PrNumber
@@ -81,6 +83,7 @@ class Facts:
     branch: str = ""
     side: Side = Side.SAME
     off_base: tuple[str, ...] = ()
+    holds: str = ""
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,8 @@ def _alone(facts: Facts, *, gates_suffice: bool) -> Standing:
 
 
 def _for_git(facts: Facts) -> Standing | None:
+    if facts.holds:
+        return Standing(facts.number, State.MISPLACED, (facts.holds,))
     if facts.side in _OF_SIDE:
         return Standing(facts.number, _OF_SIDE[facts.side], (facts.side.value,))
     if facts.off_base:
@@ -262,6 +267,7 @@ _STUCK: dict[State, str | tuple[str, ...]] = {
     State.FETCH: "git fetch {remote}",
     State.DIVERGED: ("rebase", "--pr", "{pr}", "--dry-run"),
     State.CLOSED: ("rescue", "--pr", "{pr}"),
+    State.MISPLACED: ("restack", "--dry-run"),  # names the command that puts the branch back
 }
 _OF_FIRST: dict[State, str | tuple[str, ...]] = {
     State.RESTACK: ("rebase", "--pr", "{pr}"),

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def count_of(count: int, noun: str, plural: str = "") -> str:
     """Return `1 gate`, `2 gates`; `plural` where an s does not do."""
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def listing(items: Iterable[str]) -> str:
+    """Return `one`, `one and two`, `one, two and three`."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last

@@ -30,6 +30,7 @@ _MARKS = {
     State.RENAMED: ("✗", "red"),
     State.NO_BRANCH: ("✗", "red"),
     State.DIVERGED: ("✗", "red"),
+    State.MISPLACED: ("✗", "red"),
     State.RED: ("✗", "red"),
     State.CONFLICT: ("✗", "red"),
     State.RESTACK: ("!", "yellow"),

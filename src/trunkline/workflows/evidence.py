@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trunkline.adapters import history, refs, replay
-from trunkline.domain.commits import Commit
+from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, short
-from trunkline.workflows import appeared
+from trunkline.workflows import appeared, misplaced, versions
 from trunkline.workflows.context import Context
+from trunkline.workflows.versions import Versions
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ def load(context: Context) -> None:
     Of a whole stack, where every entry's evidence asks about every other's, their trees and patch ids too; of one
     entry as far as they are asked for. What trunk has is compared only where something below was merged.
     """
+    misplaced.refuse(context)
     git, trunk = context.git, context.world().trunk
     tips: list[Oid | None] = [trunk]
     for entry in context.stack.entries if context.stacked else (context.entry,):
@@ -57,34 +59,58 @@ def entry_tip(context: Context) -> Tip:
             raise context.no_branch()
         return Tip(tip)
     if history.is_ancestor(git, theirs, ours):
-        return Tip(ours, f"{len(history.reachable(git, [ours], [theirs]))} commits not pushed yet")
+        return Tip(ours, f"{counted(len(history.reachable(git, [ours], [theirs])))} not pushed yet")
     if history.is_ancestor(git, ours, theirs):
         count = len(history.reachable(git, [theirs], [ours]))
-        return Tip(theirs, f"your local branch was {count} commits behind {context.stack.remote}")
+        return Tip(theirs, f"your local branch was {counted(count)} behind {context.stack.remote}")
     if appeared.is_included(context, ours, theirs):
         return Tip(theirs, f"with what was pushed to {context.stack.remote} since the run began")
     foreign = foreign_commits(context, theirs, ours)
     if foreign:
-        raise diverged(context, foreign)
+        world = context.world()
+        found = versions.compare(
+            git, context.stack, context.entry, world.snapshot.pull_requests,
+            ours=ours, theirs=theirs, trunk=[world.trunk],
+        )  # fmt: skip
+        if found.lacking:
+            raise diverged(context, foreign, _on_top(context, found, theirs))
+        return Tip(theirs, f"{context.stack.remote} holds the same commits, rebased by others")
     return Tip(ours)
+
+
+def _on_top(context: Context, found: Versions, theirs: Oid) -> tuple[str, ...]:
+    """Return the commands that bring a local branch and one that others rewrote together."""
+    branch = context.entry.branch
+    if found.above is None:
+        return ()
+    adds = f"puts {counted(len(found.lacking))} of yours on top of it"
+    commands = (f"git rebase --onto {theirs} {found.above} {branch}   # {adds}",)
+    return (*commands, f"git switch -C {branch} {theirs}   # takes it as it is") if found.pushed else commands
 
 
 def foreign_commits(context: Context, remote: Oid, ours: Oid) -> tuple[Commit, ...]:
     """Return the commits of the remote branch that a push of ours would discard unseen.
 
-    Not foreign: what we rebased (backups), and what the local branch pointed at before it was amended or reset, by
-    its reflog: the rule of `git push --force-if-includes` (git-push(1)).
+    Not foreign: what trunk holds, what we rebased (backups), and what the local branch pointed at before it was
+    amended or reset, by its reflog: the rule of `git push --force-if-includes` (git-push(1)).
     """
     git, branch = context.git, context.entry.branch
-    return refs.foreign_commits(git, remote, [ours, *refs.backups_of(git, branch), *history.reflog(git, branch)])
+    kept = [context.world().trunk, *refs.backups_of(git, branch), *history.reflog(git, branch)]
+    return refs.foreign_commits(git, remote, [ours, *kept])
 
 
-def diverged(context: Context, foreign: tuple[Commit, ...]) -> Refused:
-    """Return the refusal over commits on the remote branch that the local branch does not hold."""
+def diverged(context: Context, foreign: tuple[Commit, ...], commands: tuple[str, ...] = ()) -> Refused:
+    """Return the refusal over commits on the remote branch that the local branch does not hold.
+
+    Args:
+        context: whose branch it is.
+        foreign: the commits.
+        commands: what brings the two sides together; (): a command that shows them.
+    """
     branch, remote = context.entry.branch, context.stack.remote
     listed = "\n".join(f'{short(c.oid)} {c.author_name}: "{c.subject}"' for c in foreign)
     return Refused(
-        f"{remote}/{branch} holds {len(foreign)} commits that we did not plan for",
+        f"{remote}/{branch} holds {counted(len(foreign))} that we did not plan for",
         why=f"a push would discard them:\n{listed}",
-        next_command=f"git fetch {remote} && git log --oneline --left-right {branch}...{remote}/{branch}",
+        next_command=commands or f"git fetch {remote} && git log --oneline --left-right {branch}...{remote}/{branch}",
     )

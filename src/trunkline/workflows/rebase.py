@@ -18,7 +18,7 @@ from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import REBASE_STEPS, Mark, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer, perform
-from trunkline.workflows import appeared, branch, evidence, openrun
+from trunkline.workflows import appeared, branch, evidence, misplaced, openrun
 from trunkline.workflows.context import Context, Listener, Options
 from trunkline.workflows.opening import open_context, top_of
 from trunkline.workflows.steps import (
@@ -73,6 +73,8 @@ _WITHIN = {
     StepName.PUSH: _Way(push.plan, _push_within_rebase),
 }
 WHOLE = "rebase"
+_NEEDS_ITS_OWN = frozenset({StepName.VERIFY_MERGED, StepName.ONTO, StepName.PUSH, StepName.READY})
+"""Steps that come to nothing good where a branch holds the commits of entries above."""
 
 
 def steps_of(task: str, entry: Entry) -> tuple[StepName, ...]:
@@ -92,6 +94,8 @@ def plan(context: Context, task: str) -> Plan:
         TrunklineError: it could not be done; the same refusals as when it is.
     """
     names = steps_of(task, context.entry)
+    if _NEEDS_ITS_OWN & set(names):
+        misplaced.refuse(context)
     if StepName.VERIFY_MERGED in names:
         verify.perform(context)
     if StepName.ONTO in names:

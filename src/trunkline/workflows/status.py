@@ -12,6 +12,7 @@ from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry
 from trunkline.domain.status import EntryStatus, Facts, Side, StackStatus, next_command, standings
 from trunkline.gates.run import gate_names
+from trunkline.workflows import misplaced, versions
 from trunkline.workflows.context import Context
 from trunkline.workflows.openrun import described, open_run
 from trunkline.workflows.proof import Evidence, checks_at, gates_for, subject_at
@@ -75,8 +76,9 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
         snapshot.trunk if snapshot else fetched,
         fetched,
         pulls,
-        {entry.pr: _branch(context, entry, pulls[entry.pr], here) for entry in stack.entries},
+        {entry.pr: _branch(context, entry, pulls, here) for entry in stack.entries},
     )
+    astray = misplaced.find(context.git, stack, pulls.get)
     facts = [
         Facts(
             entry.pr,
@@ -85,6 +87,7 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
             entry.branch,
             view.branches[entry.pr].side,
             view.off_base(entry),
+            holds=astray.what if astray is not None and astray.entry == entry else "",
         )
         for entry in stack.entries
     ]
@@ -101,7 +104,7 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
     stands = described(run) if run is not None else None
     moved = f"{context.tracking} moved on since it was fetched" if view.trunk != fetched else ""
     unasked = "" if snapshot else f"GitHub was not asked; {stack.remote} is as it was last fetched"
-    command = stands.commands[0] if stands else next_command(told, stack.remote)
+    command = stands.commands[0] if stands else astray.command if astray else next_command(told, stack.remote)
     notes = tuple(filter(None, (context.seen.stack_source, moved, unasked)))
     return StackStatus(stack, view.trunk, rows, command, notes, stands)
 
@@ -181,8 +184,10 @@ class _View:
         return pr is not None and pr.state is PrState.MERGED
 
 
-def _branch(context: Context, entry: Entry, pr: PullRequest | None, here: Mapping[str, Oid]) -> _Branch:
-    git = context.git
+def _branch(
+    context: Context, entry: Entry, pulls: Mapping[PrNumber, PullRequest | None], here: Mapping[str, Oid]
+) -> _Branch:
+    git, pr = context.git, pulls[entry.pr]
     ours = here.get(branch_ref(entry.branch))
     theirs = pr.head_oid if pr else here.get(refs.tracking_ref(context.stack.remote, entry.branch))
     if theirs is None:
@@ -198,8 +203,22 @@ def _branch(context: Context, entry: Entry, pr: PullRequest | None, here: Mappin
     elif history.is_ancestor(git, ours, theirs):
         side = Side.BEHIND
     else:
-        side = Side.DIVERGED if _foreign(context, entry, ours, theirs, here) else Side.REWRITTEN
+        side = _apart(context, entry, pulls, here, ours=ours, theirs=theirs)
     return _Branch(ours, theirs, side)
+
+
+def _apart(
+    context: Context, entry: Entry, pulls: Mapping[PrNumber, PullRequest | None], here: Mapping[str, Oid], *,
+    ours: Oid, theirs: Oid,
+) -> Side:  # fmt: skip
+    """Say how two sides of a branch stand to each other that both hold what the other lacks (`entry_tip`)."""
+    if not _foreign(context, entry, ours, theirs, here):
+        return Side.REWRITTEN
+    stack = context.stack
+    fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
+    trunk = [fetched] if fetched is not None else []
+    found = versions.compare(context.git, stack, entry, pulls, ours=ours, theirs=theirs, trunk=trunk)
+    return Side.DIVERGED if found.lacking else Side.BEHIND
 
 
 def _foreign(context: Context, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:

@@ -1,0 +1,172 @@
+"""What others do to an entry's branch on GitHub, in this process: taken over, or told apart, commit by commit."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from support.inprocess import ENTRIES, Desk, desk
+from trunkline.domain.errors import TrunklineError
+from trunkline.domain.names import oid
+from trunkline.domain.snapshot import ForcePush
+from trunkline.domain.status import State
+from trunkline.workflows import status
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Return the stack of three entries, opened and cloned."""
+    with desk(monkeypatch) as place:
+        yield place
+
+
+def force_push(stack: Desk, pr: int, revision: str) -> None:
+    """Let somebody force-push an entry's branch to a revision of the author's clone."""
+    branch = ENTRIES[pr]
+    before, after = oid(stack.hub.tip(branch)), stack.author.head(revision)
+    stack.author.git("push", "--quiet", "--force", "origin", f"{after}:refs/heads/{branch}")
+    stack.hub.pulls[pr].pushes.append(ForcePush(before, after))
+
+
+def rebased_on_github(stack: Desk, *prs: int) -> None:
+    """Rebase entries onto what they sit on, as GitHub's server or a colleague does: same commits, other ids."""
+    author = stack.author
+    author.git("fetch", "--quiet", "origin")
+    for pr in prs:
+        below = stack.hub.tip(ENTRIES[pr - 1]) if pr > 1 else stack.hub.tip("main")
+        fork = author.git("merge-base", f"origin/{ENTRIES[pr]}", f"origin/{ENTRIES.get(pr - 1, 'main')}")
+        author.git("switch", "--quiet", "--detach", f"origin/{ENTRIES[pr]}")
+        author.git("rebase", "--quiet", "--force-rebase", "--onto", below, fork)
+        force_push(stack, pr, "HEAD")
+
+
+def own(stack: Desk) -> dict[str, list[str]]:
+    """Return the subjects that each entry holds over the one below, on the remote."""
+    below, found = "main", {}
+    for branch in ENTRIES.values():
+        found[branch] = stack.hub.bare.subjects(f"{below}..{branch}")
+        below = branch
+    return found
+
+
+def failed(stack: Desk, pr: int | None = None) -> TrunklineError:
+    """Return the error that a restack, or the rebase of an entry, ends with."""
+    try:
+        done = stack.restack() if pr is None else stack.rebase(pr)
+    except TrunklineError as error:
+        return error
+    assert done.error is not None, stack.quiet.lines
+    return done.error
+
+
+def restacked(stack: Desk) -> None:
+    """Restack, and see that it went well."""
+    error = stack.restack().error
+    assert error is None, (error.what, error.why)
+
+
+def typed(stack: Desk, command: str) -> None:
+    """Type a git command as it is printed."""
+    stack.clone.git(*shlex.split(command, comments=True)[1:])
+
+
+@pytest.mark.parametrize("prs", [(1,), (1, 2, 3)])
+def test_update_with_rebase_pressed_on_github_is_taken_over(stack: Desk, prs: tuple[int, ...]) -> None:
+    """The local branches hold the old ids of the same commits: the remote version counts; nothing is doubled."""
+    before = own(stack)
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    rebased_on_github(stack, *prs)
+    restacked(stack)
+    assert own(stack) == before
+    stack.assert_stacked()
+    assert stack.tips() == stack.remote_tips()
+    assert stack.contains(stack.hub.tip("three"), stack.hub.tip("main"))
+
+
+def test_a_commit_of_the_users_is_never_dropped_when_others_rebased(stack: Desk) -> None:
+    """With an unpushed commit above the old ids the two sides differ; the command puts it on top of the remote's."""
+    before = own(stack)
+    stack.clone.git("switch", "--quiet", "one")
+    stack.clone.commit("mine, not pushed", {"mine.txt": "1\n"})
+    stack.clone.git("switch", "--quiet", "main")
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    rebased_on_github(stack, 1)
+    looked = status.look(stack.stack_context(), offline=False)
+    assert looked.entries[0].standing.state in {State.FETCH, State.DIVERGED}
+    error = failed(stack)
+    assert "trunk moves" not in error.why
+    assert len(error.next_commands) == 1  # to take the remote's as it is would lose a commit
+    typed(stack, error.next_commands[0])
+    restacked(stack)
+    assert own(stack) == {**before, "one": [*before["one"], "mine, not pushed"]}
+
+
+def test_an_unpushed_amend_is_never_replaced_by_what_others_rebased(stack: Desk) -> None:
+    """Same author, date and subject as the remote's version, but another change."""
+    stack.clone.git("switch", "--quiet", "one")
+    (stack.clone.path / "amended.txt").write_text("mine\n")
+    stack.clone.git("add", "--all")
+    stack.clone.git("commit", "--quiet", "--amend", "--no-edit")
+    tip = stack.clone.git("rev-parse", "HEAD")
+    stack.clone.git("switch", "--quiet", "main")
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    rebased_on_github(stack, 1)
+    error = failed(stack)
+    assert "that we did not plan for" in error.what
+    assert stack.tips()["one"] == tip
+
+
+@pytest.mark.parametrize("task", ["restack", "rebase"])
+@pytest.mark.parametrize("unpushed", [False, True])
+def test_update_branch_pressed_after_the_parents_squash(stack: Desk, task: str, *, unpushed: bool) -> None:
+    """Trunk was merged into the child on GitHub, and the local branch is behind: that adds no own commits."""
+    mine = own(stack)["two"]
+    stack.merge(1, delete=False)
+    stack.hub.pulls[2].base = "main"
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    stack.author.git("fetch", "--quiet", "origin")
+    stack.author.git("switch", "--quiet", "--detach", "origin/two")
+    stack.author.git("merge", "--quiet", "--no-edit", "origin/main")
+    stack.author.git("push", "--quiet", "origin", "HEAD:refs/heads/two")
+    if unpushed:
+        stack.clone.git("switch", "--quiet", "two")
+        stack.clone.commit("mine, not pushed", {"mine.txt": "1\n"})
+        stack.clone.git("switch", "--quiet", "main")
+        typed(stack, failed(stack).next_commands[0])
+        mine = [*mine, "mine, not pushed"]
+    if task == "restack":
+        restacked(stack)
+    else:
+        assert stack.rebase(2).error is None, stack.quiet.lines
+    assert stack.hub.bare.subjects("main..two") == mine
+
+
+def test_a_commit_that_others_added_while_rebasing_is_taken_over(stack: Desk) -> None:
+    """The remote version holds more than the local branch's old ids."""
+    before = own(stack)
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    rebased_on_github(stack, 1)
+    stack.push_commit("one", "theirs", {"theirs.txt": "1\n"})
+    restacked(stack)
+    assert own(stack) == {**before, "one": [*before["one"], "theirs"]}
+
+
+def test_the_tip_of_the_stack_pushed_to_the_bottom_branch_is_named(stack: Desk) -> None:
+    """Every task says so alike, and what it says to type puts the branch back."""
+    before = own(stack)
+    old = stack.hub.tip("one")
+    stack.author.git("fetch", "--quiet", "origin")
+    force_push(stack, 1, "origin/three")
+    errors = [failed(stack), *(failed(stack, pr) for pr in (1, 2, 3))]
+    told = {error.what for error in errors}
+    assert told == {"#1 one holds commits of #2 and #3"}, told
+    looked = status.look(stack.stack_context(), offline=False)
+    assert "holds commits of #2 and #3" in " ".join(looked.entries[0].standing.why)
+    command = errors[0].next_commands[0]
+    assert command == looked.next
+    typed(stack, command)
+    assert stack.hub.tip("one") == old
+    restacked(stack)
+    assert own(stack) == before
