@@ -124,6 +124,17 @@ def test_the_same_verdicts_as_here(landing: Landing) -> None:
     assert landing.invoke("receipts.verify").code == 0
 
 
+def test_what_is_missing_is_known_before_a_worker_runs_a_gate(landing: Landing) -> None:
+    """A task refuses first, as it does with gates that run here: no gate has run, no receipt is kept."""
+    missing = NO_OP_GATES.replace(CLIPPY, '[gates.clippy]\nrun = ["cargo", "not-installed"]')
+    use(landing, 'executor = "dask"', "workers = 1", gates=missing)
+    landing.clone.git("switch", "--quiet", "feat/two")
+    ran = landing.invoke("gates", "--pr", "519")
+    assert ran.code == 1
+    assert "clippy; no gate was run, nothing was pushed" in ran.err
+    assert landing.invoke("receipts", "--json").json["receipts"] == []
+
+
 def test_a_worker_without_a_slot_is_no_worker(landing: Landing, cluster: Cluster) -> None:
     """Nothing hangs: the error says how a worker for gates is started."""
     cluster.worker()

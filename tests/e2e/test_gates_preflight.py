@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from support.gating import FILES, LIB, Bench
+from support.gating import FILES, LIB, NOXFILE, STACK, Bench
 from support.repo import Repo
 from trunkline.domain.cause import CauseId
+from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.gates.catalogue import catalogue
-from trunkline.gates.run import gate_commit
+from trunkline.gates.order import Order
+from trunkline.gates.preflight import refused_anywhere
+from trunkline.gates.run import gate_commit, run_orders
 
 pytestmark = [pytest.mark.cargo, pytest.mark.skipif(shutil.which("cargo") is None, reason="Rust is not installed")]
 FIVE = ("build", "test", "clippy", "fmt", "doc")
@@ -178,3 +181,60 @@ def test_a_build_script_that_needs_a_variable(bench: Bench) -> None:
     bench.settings = replace(bench.settings, env={"NEEDED": "1"})
     assert [gate.group for gate in catalogue(bench.settings)] == groups
     assert causes(bench.gate("build", "test", "clippy")) == {}
+
+
+def test_of_a_stack_all_is_known_before_the_first_gate_runs(bench: Bench) -> None:
+    """What stops the upper entry is told before anything of the lower one is compiled."""
+    events: list[tuple[str, object]] = []
+    good = bench.repo.head()
+    bench.repo.commit("no feature", {"Cargo.toml": FILES["Cargo.toml"].replace("cpu", "gpu")})
+    gates = tuple(gate for gate in catalogue(bench.settings) if gate.name in {"build", "fmt"})
+
+    def order(commit: Oid) -> Order:
+        return Order(
+            bench.repo.adapter, commit, gates, bench.settings, fresh=False, say=lambda _: None,
+            progress=lambda outcome: events.append((outcome.gate, outcome.verdict)),
+            began=lambda name: events.append(("began", name)),
+            foreseen=lambda stopped: events.append(("foreseen", [each.gate for each in stopped])),
+        )  # fmt: skip
+
+    one, two = run_orders([order(good), order(bench.repo.head())])
+    assert events[:2] == [("foreseen", []), ("foreseen", ["build"])]
+    assert events[2][0] == "began"
+    assert [outcome.verdict for outcome in (*one, *two)] == [
+        Verdict.PASSED, Verdict.PASSED, Verdict.FAILED, Verdict.PASSED
+    ]  # fmt: skip
+
+
+def test_plain_nox_says_first_what_will_not_pass(bench: Bench) -> None:
+    """Of all gates that it is to run, before the first one does; of a gate that was not asked for, nothing."""
+    quick = "".join(f'\n[gates.{name}]\nrun = ["true"]\n' for name in ("test", "clippy", "fmt", "doc"))
+    missing = '\n[gates.msrv]\nrun = ["cargo", "+1.23.4", "check"]\n'
+    stack = STACK.replace("\n[[entry]]", f"{quick}{missing}\n[[entry]]").replace("cpu", "gpu")
+    bench.repo.commit("adopt", {"noxfile.py": NOXFILE, "stack.toml": stack})
+    said = bench.nox("-s", "gates")
+    text = said.stdout + said.stderr
+    first = text.index("test passed")
+    for words in (
+        "build will not pass (failed): ", "msrv will not pass (unavailable): the toolchain 1.23.4 is not installed",
+        "next: rustup toolchain install 1.23.4",
+    ):  # fmt: skip
+        assert text.count(words.partition(":")[0] + ":") >= 1
+        assert text.index(words) < first
+    assert text.count("msrv will not pass") == 1
+    assert said.returncode != 0
+    alone = bench.nox("-s", "gates(fmt)")
+    assert "will not pass" not in alone.stdout + alone.stderr
+    assert alone.returncode == 0
+
+
+def test_what_the_commit_itself_lacks(bench: Bench) -> None:
+    """Without the lock file no machine's cargo passes `--locked`; of missing tools, other machines know better."""
+    bench.override("msrv", run=("cargo", "+1.23.4", "check"))
+    gates = catalogue(bench.settings)
+    assert refused_anywhere(bench.repo.adapter, bench.repo.head(), gates, ".") == {}
+    bench.repo.commit("no lock file", {"Cargo.lock": None})
+    found = refused_anywhere(bench.repo.adapter, bench.repo.head(), gates, ".")
+    assert {name: outcome.cause for name, outcome in found.items()} == dict.fromkeys(
+        ("build", "test", "doc"), CauseId.NO_LOCK.value
+    )

@@ -25,7 +25,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError, UsageError
 from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain
-from trunkline.gates import proof
+from trunkline.gates import preflight, proof
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.order import Brought, Order, Outcomes, accepted, not_run
 
@@ -69,16 +69,19 @@ def run_orders(orders: Sequence[Order]) -> list[Outcomes]:
 
 
 def _run_of(order: Order) -> _Run:
-    """Return an order's run: of what no receipt proves."""
+    """Return an order's run: of what no receipt proves, and the commit itself does not keep from passing."""
     known = _known(order)
+    missing = tuple(gate for gate in order.gates if gate.name not in known)
+    stopped = preflight.refused_anywhere(order.git, order.commit, missing, order.settings.root)
+    order.foreseen(tuple(stopped.values()))
     repository = repository_of(refs.remote_url(order.git, order.settings.remote, push=True))
     toolchains = {_asked_toolchain(gate): known[gate.name][1] for gate in order.gates if gate.name in known}
     return _Run(
         order,
         GitHub(repository, order.git.cwd, order.say),
-        tuple(gate for gate in order.gates if gate.name not in known),
+        tuple(gate for gate in missing if gate.name not in stopped),
         toolchains,
-        {name: outcome for name, (outcome, _) in known.items()},
+        {name: outcome for name, (outcome, _) in known.items()} | stopped,
     )
 
 

@@ -28,7 +28,7 @@ from trunkline.domain.stack import GateSettings
 from trunkline.gates import proof, replies, worker
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.daskclient import DataClient, connect, require_encryption
-from trunkline.gates.fleet import RESOURCE, Fleet, answers, fleets_of
+from trunkline.gates.fleet import RESOURCE, Fleet, answers, fleets_of, foreseen
 from trunkline.gates.invalidation import least
 from trunkline.gates.jobserver import jobs
 from trunkline.gates.localcluster import local_cluster
@@ -82,16 +82,14 @@ def run_orders(orders: Sequence[Order]) -> list[Outcomes]:
     first = orders[0]
     with _speaking(first.settings):
         client = _client(first.settings, first.say)
-        found: list[Outcomes] = []
+        fleets = fleets_of(client, orders)
+        found = [_prepared(fleet) for fleet in fleets]
         jobs = []
-        for number, (order, fleet) in enumerate(zip(orders, fleets_of(client, orders), strict=True)):
-            known = None if order.fresh else proof.known_receipts(order.git, order.tree, order.settings, order.say)
-            answered = {gate.name: outcome for gate in order.gates if (outcome := _known(gate, fleet, known))}
-            found.append(answered)
+        for number, (order, fleet) in enumerate(zip(orders, fleets, strict=True)):
             order.starts()
-            for outcome in answered.values():
+            for outcome in found[number].values():
                 order.progress(outcome)
-            jobs += [_Job(fleet, gate, number) for gate in order.gates if gate.name not in answered]
+            jobs += [_Job(fleet, gate, number) for gate in order.gates if gate.name not in found[number]]
         _run(client, jobs, found)
         return found
 
@@ -139,11 +137,23 @@ def _on_the_spot(count: int) -> DataClient:
     return client
 
 
-def _known(gate: Gate, fleet: Fleet, known: proof.Known | None) -> GateOutcome | None:
-    if missing := fleet.missing.get(gate.name):
-        return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed).with_failure(missing)
-    if known is None:
-        return None
+def _prepared(fleet: Fleet) -> Outcomes:
+    """Return the outcomes of the gates that need not run, or will not pass; the order receives the latter."""
+    order = fleet.order
+    known = None if order.fresh else proof.known_receipts(order.git, order.tree, order.settings, order.say)
+    stopped = {
+        gate.name: GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed).with_failure(missing)
+        for gate in order.gates
+        if (missing := fleet.missing.get(gate.name))
+    }
+    able = [gate for gate in order.gates if gate.name not in stopped]
+    reused = {gate.name: outcome for gate in able if known and (outcome := _known(gate, fleet, known))}
+    stopped |= foreseen(fleet, [gate for gate in able if gate.name not in reused])
+    order.foreseen(tuple(stopped.values()))
+    return reused | stopped
+
+
+def _known(gate: Gate, fleet: Fleet, known: proof.Known) -> GateOutcome | None:
     query = proof.query_now(gate, fleet.order.tree, fleet.toolchains[gate.name], fleet.config)
     return proof.reusable(known, query, gate)
 

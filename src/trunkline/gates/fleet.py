@@ -17,8 +17,9 @@ from trunkline.adapters.git import Git
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, UsageError
 from trunkline.domain.names import Oid, oid
-from trunkline.domain.receipt import Toolchain, failure_of
+from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict, failure_of
 from trunkline.gates import replies, worker
+from trunkline.gates.catalogue import Gate
 from trunkline.gates.daskclient import DataClient
 from trunkline.gates.order import Order
 
@@ -165,6 +166,33 @@ def _surveyed(client: DataClient, order: Order, key: str, hosts: Mapping[str, st
         {name: failure_of(each.missing) for name, each in survey.gates.items() if each.missing},
         survey.config,
     )
+
+
+def foreseen(fleet: Fleet, gates: Collection[Gate]) -> dict[str, GateOutcome]:
+    """Return the gates that cannot pass, as one of the workers finds before anything is compiled.
+
+    Raises:
+        OutsideFailed: it failed, or answered something else.
+    """
+    if not gates:
+        return {}
+    asked, root = [asdict(gate) for gate in gates], fleet.order.settings.root
+    first = fleet.workers[:1]
+    (answer,) = answers(
+        fleet.client, replies.Foreseen, worker.foresee, fleet.key, fleet.order.commit, root, asked, workers=first
+    ).values()
+    found = {}
+    for gate in gates:
+        if gate.name in answer.stopped:
+            try:
+                outcome = GateOutcome.from_json(answer.stopped[gate.name])
+            except ValueError as error:
+                raise OutsideFailed(
+                    f"the worker {first[0]} answered no outcome", why=str(error), next_command="invoke continue"
+                ) from None
+            if outcome.gate == gate.name and outcome.verdict in {Verdict.FAILED, Verdict.UNAVAILABLE}:
+                found[gate.name] = outcome
+    return found
 
 
 def _send(

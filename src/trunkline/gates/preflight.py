@@ -7,13 +7,17 @@ depends on the network is left to the gates.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 
+from trunkline.adapters import cargo, submodules, worktrees
 from trunkline.adapters.cargo import Tools
 from trunkline.adapters.cargo_output import subcommand_of, toolchain_argument
+from trunkline.adapters.git import Git
 from trunkline.domain.cause import Cause, CauseId
-from trunkline.domain.receipt import GateOutcome
-from trunkline.gates import diagnosis, execute
+from trunkline.domain.names import Oid
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.gates import diagnosis, execute, proof
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.refusal import Place
 
@@ -25,6 +29,67 @@ _LOCK = frozenset({CauseId.NO_LOCK, CauseId.STALE_LOCK})
 _CERTAIN = _LOCK | {
     CauseId.CONFIG, CauseId.FEATURE, CauseId.MANIFEST, CauseId.PATH_DEPENDENCY, CauseId.SUBMODULE,
 }  # fmt: skip
+
+_ANYWHERE = frozenset({*_LOCK, CauseId.FEATURE, CauseId.PATH_DEPENDENCY})
+
+
+def in_slot(gates: Collection[Gate], slot: worktrees.Slot, root: str) -> dict[str, GateOutcome]:
+    """Return what `foreseen` does, for gates on the commit of a slot.
+
+    Args:
+        gates: those that would run.
+        slot: the work tree, held.
+        root: the Cargo workspace's directory inside it.
+    """
+    tools = execute.tools_for(slot.tree, root, sandbox=any(gate.sandbox for gate in gates))
+    return foreseen(gates, tools, place_of(slot, root))
+
+
+def place_of(slot: worktrees.Slot, root: str) -> Place:
+    """Return where gates run, for what is said of failures."""
+    return Place(slot.tree, root, slot.path / "target", submodules.missing(slot.tree))
+
+
+def refused_anywhere(git: Git, commit: Oid, gates: Collection[Gate], root: str) -> dict[str, GateOutcome]:
+    """Return the gates that cannot pass on whatever machine: the commit itself lacks something.
+
+    Of tools this machine's word does not count, so without cargo here nothing is known.
+
+    Args:
+        git: the repository.
+        commit: what is gated.
+        gates: those that would run.
+        root: the Cargo workspace's directory.
+    """
+    asking = [gate for gate in gates if _question(gate)]
+    if not asking or shutil.which("cargo") is None:
+        return {}
+    with worktrees.slot(git, commit) as slot:
+        found = in_slot(asking, slot, root)
+    certain = {cause.value for cause in _ANYWHERE}
+    return {name: each for name, each in found.items() if each.verdict is Verdict.FAILED and each.cause in certain}
+
+
+def proven(
+    known: proof.Known, gates: Collection[Gate], tree: Oid, slot: worktrees.Slot, tools: Tools
+) -> dict[str, GateOutcome]:
+    """Return the gates that need not run again with the toolchains of now.
+
+    Args:
+        known: the receipts of the tree.
+        gates: the gates.
+        tree: the tree.
+        slot: a work tree at it.
+        tools: what is installed, as seen from there.
+    """
+    found, config = {}, cargo.outer_config(slot.tree)
+    for gate in gates:
+        # Of a missing toolchain nothing is proven: there is none to compare with.
+        if proof.ran(known, gate, tree) and execute.missing(gate, tools) is None:
+            query = proof.query_now(gate, tree, tools.toolchain(gate.argv), config)
+            if outcome := proof.reusable(known, query, gate):
+                found[gate.name] = outcome
+    return found
 
 
 def foreseen(gates: Collection[Gate], tools: Tools, place: Place) -> dict[str, GateOutcome]:

@@ -45,6 +45,12 @@ class Survey(_Answer):
     config: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
+class Foreseen(_Answer):
+    """The outcomes of gates that cannot pass on a worker, found before anything is compiled."""
+
+    stopped: dict[str, dict[str, Any]]
+
+
 class Ran(_Answer):
     """What became of a gate: its outcome and its receipt as they stand in files, and its log."""
 

@@ -8,22 +8,20 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.adapters import cargo, lfs, signing, submodules, worktrees
-from trunkline.adapters.cargo import Tools
+from trunkline.adapters import lfs, signing, submodules, worktrees
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import OutsideFailed, UsageError
 from trunkline.domain.names import Oid
-from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import execute, preflight, proof, request
 from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.jobserver import inherited, pool
 from trunkline.gates.order import Executor, Order, Outcomes, not_run
-from trunkline.gates.refusal import Place
 from trunkline.kernel import proc
 from trunkline.kernel.logged import Logged, Stream, begin_logged
 
@@ -136,7 +134,7 @@ def _executor(settings: GateSettings) -> Executor:
 
         return actions.run_orders
     if settings.executor == LOCAL:
-        return lambda orders: [_here(order) for order in orders]
+        return _locally
     try:
         from trunkline.gates import cluster  # noqa: PLC0415 -- optional, and a second of import
     except ModuleNotFoundError as missing:
@@ -147,38 +145,77 @@ def _executor(settings: GateSettings) -> Executor:
     return cluster.run_orders
 
 
-def _here(order: Order) -> Outcomes:
-    """Gate in sessions of nox on this machine."""
+def _locally(orders: Sequence[Order]) -> list[Outcomes]:
+    """Gate in sessions of nox on this machine; of several commits, all is looked at before the first one runs."""
+    prepared: list[_Prepared | None] = [None for _ in orders]
+    if len(orders) > 1:
+        for number, order in enumerate(orders):
+            with worktrees.slot(order.git, order.commit) as slot:
+                found = _prepare(order, slot, _known(order))
+            # Of two commits with the same tree, the second one is looked at again: the first leaves receipts.
+            prepared[number] = None if order.tree in {each.tree for each in orders[:number]} else found
+    return [_here(order, each) for order, each in zip(orders, prepared, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What is known of a commit's gates before the first one runs.
+
+    Attributes:
+        found: the outcomes of those that need not run, or will not pass.
+        missing: the others.
+        toolchains: gate -> what compiles for it.
+    """
+
+    found: Outcomes
+    missing: tuple[Gate, ...]
+    toolchains: Mapping[str, Toolchain]
+
+
+def _known(order: Order) -> proof.Known | None:
+    return None if order.fresh else proof.known_receipts(order.git, order.tree, order.settings, order.say)
+
+
+def _prepare(order: Order, slot: worktrees.Slot, known: proof.Known | None) -> _Prepared:
+    """Look at a commit's gates; `order.foreseen` receives those that will not pass.
+
+    Raises:
+        UsageError: the commit has no Cargo workspace where `[gates] root` says.
+    """
+    git, settings = order.git, order.settings
+    _require_workspace(slot.tree / settings.root, settings)
+    for path, why in submodules.missing(slot.tree):
+        order.say(f"the submodule {path} could not be checked out for gates: {why}")
+    if lfs.is_missing(git, order.commit):
+        order.say(f"files of the commit are in Git LFS: without git-lfs, gates see pointers to them: {lfs.INSTALL}")
+    tools = execute.tools_for(slot.tree, settings.root, sandbox=settings.sandbox)
+    found = preflight.proven(known, order.gates, order.tree, slot, tools) if known is not None else {}
+    missing = [gate for gate in order.gates if gate.name not in found]
+    stopped = preflight.foreseen(missing, tools, preflight.place_of(slot, settings.root))
+    order.foreseen(tuple(stopped.values()))
+    missing = [gate for gate in missing if gate.name not in stopped]
+    toolchains = {gate.name: tools.toolchain(gate.argv) for gate in missing}
+    return _Prepared(found | stopped, tuple(missing), toolchains)
+
+
+def _here(order: Order, prepared: _Prepared | None) -> Outcomes:
+    """Gate one commit, looked at before or not."""
     order.starts()
     git, settings = order.git, order.settings
-    found: dict[str, GateOutcome] = {}
     with contextlib.ExitStack() as held:
-        known = None if order.fresh else proof.known_receipts(git, order.tree, settings, order.say)
-        head = held.enter_context(_head(git)) if known is None or _something_runs(order, known) else None
+        head, known = None, None
+        if prepared is None:
+            known = _known(order)
+            head = held.enter_context(_head(git)) if known is None or _something_runs(order, known) else None
         slot = held.enter_context(worktrees.slot(git, order.commit))
-        _require_workspace(slot.tree / settings.root, settings)
-        for path, why in submodules.missing(slot.tree):
-            order.say(f"the submodule {path} could not be checked out for gates: {why}")
-        if lfs.is_missing(git, order.commit):
-            order.say(
-                f"files of the commit are in Git LFS: without git-lfs, gates see pointers to them: {lfs.INSTALL}"
-            )
-        tools = execute.tools_for(slot.tree, settings.root, sandbox=settings.sandbox)
-        if known is not None:
-            found.update(_proven_now(known, order.gates, order.tree, slot, tools))
-        missing = [gate for gate in order.gates if gate.name not in found]
-        place = Place(slot.tree, settings.root, slot.path / "target", submodules.missing(slot.tree))
-        stopped = preflight.foreseen(missing, tools, place)
-        order.foreseen(tuple(stopped.values()))
-        found.update(stopped)
+        prepared = prepared or _prepare(order, slot, known)
+        found = dict(prepared.found)
         for outcome in found.values():
             order.progress(outcome)
-        missing = [gate for gate in missing if gate.name not in found]
-        if missing:
-            toolchains = {gate.name: tools.toolchain(gate.argv) for gate in missing}
+        if prepared.missing:
             asked = request.Request(
-                str(git.cwd), settings.root, tuple(missing), order.commit, order.fresh, order.clean,
-                settings.strict, toolchains, str(git.common_dir()), order.tree, request.trust_of(settings),
+                str(git.cwd), settings.root, prepared.missing, order.commit, order.fresh, order.clean,
+                settings.strict, prepared.toolchains, str(git.common_dir()), order.tree, request.trust_of(settings),
             )  # fmt: skip
             found.update(_nox(head or held.enter_context(_head(git)), asked, order))
     return found
@@ -196,20 +233,6 @@ def _require_workspace(root: Path, settings: GateSettings) -> None:
             why=f"there is no {settings.root}/Cargo.toml in it".replace("./", ""),
             next_command="${EDITOR:-vi} stack.toml   # [gates] root names the workspace's directory",
         )
-
-
-def _proven_now(
-    known: proof.Known, gates: Collection[Gate], tree: Oid, slot: worktrees.Slot, tools: Tools
-) -> dict[str, GateOutcome]:
-    """Return the gates that need not run again with the toolchains of now."""
-    found, config = {}, cargo.outer_config(slot.tree)
-    for gate in gates:
-        # Of a missing toolchain nothing is proven: there is none to compare with.
-        if proof.ran(known, gate, tree) and execute.missing(gate, tools) is None:
-            query = proof.query_now(gate, tree, tools.toolchain(gate.argv), config)
-            if outcome := proof.reusable(known, query, gate):
-                found[gate.name] = outcome
-    return found
 
 
 @dataclass(frozen=True)

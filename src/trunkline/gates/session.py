@@ -11,17 +11,19 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from trunkline.adapters import worktrees
 from trunkline.adapters.git import Git
 from trunkline.domain.errors import TrunklineError, UsageError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
-from trunkline.gates import invalidation
-from trunkline.gates.execute import Ground, execute
+from trunkline.gates import invalidation, preflight, proof
+from trunkline.gates.catalogue import Gate
+from trunkline.gates.execute import Ground, execute, tools_for
 from trunkline.gates.request import HEAD_VARIABLE, OUTCOMES_VARIABLE, Request, report_units
 from trunkline.kernel import orphans
 from trunkline.kernel.files import replace_bytes
@@ -38,6 +40,7 @@ def run_session(
     fresh: bool,
     clean: bool,
     say: Callable[[str], None],
+    chosen: Collection[str] = (),
 ) -> str:
     """Run one gate and return why its session fails, or "" when it passed.
 
@@ -49,6 +52,7 @@ def run_session(
         fresh: run whatever the receipts say, the repository's own packages compiled anew.
         clean: the same, with nothing that was compiled before.
         say: told what happens.
+        chosen: the gates that this process is to run, one after the other.
     """
     _end_with_parent(int(os.environ[HEAD_VARIABLE].rpartition(":")[2]))
     try:
@@ -63,13 +67,54 @@ def run_session(
                 least=invalidation.least(fresh=fresh, clean=clean), on_units=report_units(name),
             )  # fmt: skip
             toolchain = asked.toolchains.get(name) if tip == asked.commit else None
-            outcome = execute(ground, asked.gate(name), fresh=fresh or clean, toolchain=toolchain, say=say)
+            # Whoever asks with toolchains has looked already.
+            ahead = {} if toolchain else _foreseen(ground, asked, name, chosen, fresh=fresh or clean, say=say)
+            outcome = ahead.get(name) or execute(
+                ground, asked.gate(name), fresh=fresh or clean, toolchain=toolchain, say=say
+            )
     except TrunklineError as error:
         stopped = GateOutcome(name, Verdict.INTERRUPTED, command=asked.gate(name).typed, diagnosis=str(error))
         _leave(run, stopped)
         return "\n".join([str(error), error.stderr, *(f"next: {command}" for command in error.next_commands)])
     _leave(run, outcome)
     return _told(outcome, say)
+
+
+def _foreseen(
+    ground: Ground,
+    asked: Request,
+    name: str,
+    chosen: Collection[str],
+    *,
+    fresh: bool,
+    say: Callable[[str], None],
+) -> dict[str, GateOutcome]:
+    """Return the gates that cannot pass; the first session of a run looks for all, before anything is compiled."""
+    record = ground.run / f"foreseen-{ground.slot.commit}.json"
+    with (ground.run / "foreseen.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known: dict[str, Any] = json.loads(record.read_bytes()) if record.exists() else {"asked": [], "stopped": {}}
+        if name not in known["asked"]:
+            gates = [asked.gate(each) for each in dict.fromkeys([name, *chosen])]
+            stopped = _look_ahead(ground, asked, gates, fresh=fresh)
+            for outcome in stopped.values():
+                say(f"{outcome.gate} will not pass ({outcome.verdict.value}): {outcome.diagnosis}")
+                if outcome.cure:
+                    say(f"next: {outcome.cure}")
+            known["asked"] += [gate.name for gate in gates]
+            known["stopped"] |= {each: outcome.to_json() for each, outcome in stopped.items()}
+            replace_bytes(record, json.dumps(known).encode())
+    return {each: GateOutcome.from_json(values) for each, values in known["stopped"].items()}
+
+
+def _look_ahead(ground: Ground, asked: Request, gates: Sequence[Gate], *, fresh: bool) -> dict[str, GateOutcome]:
+    """Return the gates that cannot pass, those with a receipt left out."""
+    proven: Collection[str] = ()
+    if not fresh:
+        tools = tools_for(ground.slot.tree, asked.root, sandbox=any(gate.sandbox for gate in gates))
+        known = proof.known_receipts(ground.git, ground.tree, ground.settings)
+        proven = preflight.proven(known, gates, ground.tree, ground.slot, tools)
+    return preflight.in_slot([gate for gate in gates if gate.name not in proven], ground.slot, asked.root)
 
 
 def _executor() -> str:

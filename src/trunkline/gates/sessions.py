@@ -12,6 +12,7 @@ import atexit
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -77,6 +78,12 @@ if isinstance(_ASKED, request.Request):
 _NAMES = DEFAULT_GATES if isinstance(_ASKED, str) else tuple(each.name for each in _ASKED.gates)
 
 
+def _chosen(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the gates that a command line of nox names one by one; all of them where it names none."""
+    named = tuple(name for name in _NAMES if any(f"gates({name})" in word for word in argv[1:]))
+    return named or _NAMES
+
+
 @nox.session(venv_backend="none", allow_parallel=True)
 @nox.parametrize("gate", [nox.param(each, id=each) for each in _NAMES])
 def gates(session: nox.Session, gate: str) -> None:
@@ -92,7 +99,14 @@ def gates(session: nox.Session, gate: str) -> None:
     options = parser.parse_args(session.posargs)
     run = Path(os.environ[request.VARIABLE])
     told = run_session(
-        _ASKED, gate, run, commit=options.commit, fresh=options.fresh, clean=options.clean, say=session.log
+        _ASKED,
+        gate,
+        run,
+        commit=options.commit,
+        fresh=options.fresh,
+        clean=options.clean,
+        say=session.log,
+        chosen=_chosen(sys.argv),
     )
     if told:
         session.error(told)

@@ -27,6 +27,7 @@ from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import execute as gate_execution
+from trunkline.gates import preflight
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.invalidation import Reset
 from trunkline.gates.jobserver import inherited, pool
@@ -82,6 +83,14 @@ def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) ->
             missing = cause.to_json(gate.name) if cause else {}
             found[gate.name] = {"missing": missing, "rustc": toolchain.rustc, "cargo": toolchain.cargo}
         return {"gates": found, "config": cargo.outer_config(slot.tree)}
+
+
+@answering
+def foresee(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the outcomes of the gates that cannot pass here on a commit, which is here."""
+    with worktrees.slot(_mirror(key), Oid(commit)) as slot:
+        stopped = preflight.in_slot([Gate.from_json(each) for each in gates], slot, root)
+    return {"stopped": {name: outcome.to_json() for name, outcome in stopped.items()}}
 
 
 @answering

@@ -84,13 +84,20 @@ class _Gated:
         assert self.row.commit is not None  # noqa: S101 -- who has none has no order
         return Order(
             git, self.row.commit, catalogue(stack.gates), stack.gates, fresh, self._progress, self.watch.began,
-            self.tell.progress, self._starts, clean, self.watch.printed, compiled=self.watch.compiled,
+            self.tell.progress, self._starts, clean, self.watch.printed, foreseen=self._foreseen,
+            compiled=self.watch.compiled,
         )  # fmt: skip
 
     def row_of(self, outcomes: Collection[GateOutcome]) -> GatedEntry:
         """Return the row as it is in the end."""
         found = {outcome.gate: outcome for outcome in outcomes}
         return replace(self.row, outcomes=found, seconds=max(self.ended - self.started, 0.0))
+
+    def _foreseen(self, stopped: tuple[GateOutcome, ...]) -> None:
+        for outcome in stopped:
+            fix = f"; to fix it: {outcome.cure}" if outcome.cure else ""
+            will = "cannot run" if outcome.verdict is Verdict.UNAVAILABLE else "will fail"
+            self.tell.progress(f"#{self.row.entry.pr} {outcome.gate} {will}: {outcome.diagnosis}{fix}")
 
     def _starts(self) -> None:
         self.started = self.ended = time.monotonic()
