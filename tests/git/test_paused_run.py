@@ -11,7 +11,7 @@ import pytest
 
 from support.inprocess import ENTRIES, Desk, desk, fail_at, refusal
 from support.repo import Repo
-from trunkline.adapters import journal
+from trunkline.adapters import checkout, journal
 from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineError
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.step import Mark, StepName
@@ -789,6 +789,51 @@ def test_what_a_run_made_is_kept_when_it_is_taken_back(stack: Desk, back: str) -
     assert (stack.abort() if back == "abort" else stack.undo()) is not None
     assert stack.tips()["one"] == before
     assert made in {tip for ref, tip in stack.clone.refs().items() if ref.startswith("refs/trunkline/backup/")}
+
+
+# -- a switch that git dies in ------------------------------------------------------------------------------------
+
+
+def _dies_at(stack: Desk, name: str) -> None:
+    """Let git die by SIGKILL when it is about to write a file into the checkout."""
+    filter_ = stack.root / "filter"
+    filter_.write_text(f'#!/bin/sh\n[ "$1" = {name} ] && kill -KILL 0\ncat\n')
+    filter_.chmod(0o755)
+    (stack.clone.path / ".git/info/attributes").write_text("*.txt filter=dies\n")
+    stack.clone.git("config", "filter.dies.smudge", f"{filter_} %f")
+
+
+def _lives_again(stack: Desk) -> None:
+    stack.clone.git("config", "--unset", "filter.dies.smudge")
+    (stack.clone.path / ".git/index.lock").unlink(missing_ok=True)  # as the message of git says
+
+
+@pytest.mark.parametrize("killed", ["git alone", "both"])
+@pytest.mark.parametrize("after", ["switch", "switch to another", "rebase", "continue"])
+def test_a_switch_that_died_is_taken_back(
+    stack: Desk, killed: str, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the files are the other branch's: they go at once, or when the next run begins; then that one works."""
+    if after == "continue":
+        stack.conflict(2)
+        assert int(refusal(stack.restack).code) == 3
+    _dies_at(stack, "two.txt")
+    with monkeypatch.context() as patch:
+        if killed == "both":
+            patch.setattr(checkout, "put_back", lambda *_, **__: False)
+        assert int(refusal(lambda: stack.rebase(2, "switch")).code) == 6
+    assert (stack.clone.path / "one.txt").exists() == (killed == "both")
+    _lives_again(stack)
+    if after == "continue":
+        stack.resolve()
+        done(stack.resume())
+    elif after == "rebase":
+        done(stack.rebase(1))
+    else:
+        done(stack.rebase(2 if after == "switch" else 1, "switch"))
+    assert stack.clone.git("status", "--porcelain", "--untracked-files=all") == ""
+    expected = {"switch": "two", "switch to another": "one"}.get(after, "main")
+    assert stack.clone.git("branch", "--show-current") == expected
 
 
 # -- a landing whose entry is merged on the web ---------------------------------------------------------------------

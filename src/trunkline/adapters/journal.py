@@ -112,8 +112,9 @@ class Run:
 
     @property
     def moving_checkout(self) -> Record | None:
-        """The last intent to move a branch together with its checkout; None: there was none."""
-        return next((r for r in reversed(self.records) if r.kind == "intent" and r.data.get("checkout")), None)
+        """The last record of a move of the checkout that began, with its branch or to another; None: none did."""
+        kinds = {"intent", "switching"}
+        return next((r for r in reversed(self.records) if r.kind in kinds and r.data.get("checkout")), None)
 
     def after(self, record: Record) -> tuple[Record, ...]:
         """Return the records that follow one."""

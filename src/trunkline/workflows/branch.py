@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from trunkline.adapters import checkout, history, obstacles, refs
 from trunkline.adapters.journal import Run
 from trunkline.adapters.lease import Lease
-from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, branch_ref, oid
+from trunkline.domain.errors import Refused, TrunklineError
+from trunkline.domain.names import Oid, branch_name, branch_ref, oid
 from trunkline.domain.snapshot import LocalState
 from trunkline.engine import Acting
 from trunkline.workflows import openrun
@@ -55,10 +57,41 @@ def foresee_move(context: Context, new: Oid) -> None:
         if local.checked_out and local.local is not None:
             obstacles.refuse(context.git, local.local, new, what=_what(context))
     except Refused:
-        run = openrun.open_run(context.state)
-        half = _half_moved(context, run) if run is not None else None
-        if half is None or not checkout.is_half_moved(context.git, old=half[0], new=half[1]):
+        if not is_half_moved(context):
             raise
+
+
+def is_half_moved(context: Context) -> bool:
+    """Return whether a killed run left the checkout half moved, with its branch or to another.
+
+    It is brought back before anything else is done (`settle`), so it is no reason to refuse.
+    """
+    halves = (_half_moved(context, run) for run in openrun.stopped_runs(context.state))
+    return any(half and checkout.is_half_moved(context.git, old=half[0], new=half[1]) for half in halves)
+
+
+def switch(context: Context, acting: Acting, *, old: Oid | None, new: Oid | None) -> None:
+    """Let the checkout be one of the entry's branch; what a git that dies had written is taken back.
+
+    Args:
+        context: whose entry it is.
+        acting: proof.
+        old: what is checked out; None: nothing yet.
+        new: the branch's tip.
+
+    Raises:
+        OutsideFailed, UsageError: git failed.
+    """
+    git, arguments = context.git, ("switch", "--no-guess", "--no-overwrite-ignore", context.entry.branch)
+    acting.note("switching", context.entry, old=old, new=new, checkout=True)
+    try:
+        git.mutate(acting.lease, *arguments, "--quiet", told="git " + " ".join(arguments))
+    except TrunklineError:
+        if old and new and git.resolve("HEAD") == old:
+            with contextlib.suppress(TrunklineError):  # as for want of space: the next run tries again
+                checkout.put_back(git, acting.lease, old=old, new=new)
+        raise
+    context.forget_local()
 
 
 def _what(context: Context) -> str:
@@ -97,7 +130,7 @@ def move(context: Context, acting: Acting, *, new: Oid, old: Oid | None, why: st
 
 
 def settle(context: Context, lease: Lease, run: Run) -> bool:
-    """Bring back a checkout that a killed run had begun to move along with its branch; return whether there was one.
+    """Bring back a checkout that a killed run had begun to move, and return whether there was one.
 
     See `checkout.put_back`: where anything of the user's is among it, nothing is touched, and the refusal that
     follows names it.
@@ -112,12 +145,14 @@ def settle(context: Context, lease: Lease, run: Run) -> bool:
 
 
 def _half_moved(context: Context, run: Run) -> tuple[Oid, Oid] | None:
-    """Return the two commits between which a run may have left the entry's checkout; None: it did not move it."""
+    """Return the two commits between which a run may have left the checkout; None: it did not move it."""
     intent = run.moving_checkout
-    if intent is None or not intent.data["old"] or intent.data["ref"] != branch_ref(context.entry.branch):
+    if intent is None or not intent.data["old"]:
         return None
     git, old, new = context.git, oid(str(intent.data["old"])), oid(str(intent.data["new"]))
-    local = local_state(git, context.entry.branch)
-    if not local.checked_out or local.local != old or history.missing(git, [new]):
-        return None
-    return old, new
+    if intent.kind == "switching":
+        is_there = git.resolve("HEAD") == old
+    else:
+        local = local_state(git, branch_name(str(intent.data["branch"])))
+        is_there = local.checked_out and local.local == old
+    return (old, new) if is_there and not history.missing(git, [new]) else None

@@ -53,6 +53,19 @@ def open_run(state: Path) -> Run | None:
     return next((run for run in stopped if run.path == last), None)
 
 
+def stopped_runs(state: Path) -> tuple[Run, ...]:
+    """Return the runs that may have left the checkout half moved: the open one, and the one that was written last.
+
+    Args:
+        state: the repository's state directory.
+    """
+    run, newest = open_run(state), max(journal.paths(state), key=lambda path: path.stat().st_mtime_ns, default=None)
+    found = [run] if run is not None else []
+    if newest is not None and not journal.ending(newest) and (run is None or newest != run.path):
+        found.append(journal.read(newest))
+    return tuple(each for each in found if not each.damaged)
+
+
 def look_for_open_run(cwd: Path | None = None) -> OpenRun | None:
     """Return the open run of the repository of a directory, for people; None: there is none.
 

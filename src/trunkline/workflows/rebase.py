@@ -196,13 +196,10 @@ def unless_merged(context: Context, name: StepName, way: Performer) -> Performer
 
 
 def settle_last(context: Context, held: lease.Lease) -> None:
-    """Bring back a checkout that the open run left half moved when it was killed (`branch.settle`)."""
-    run = openrun.open_run(context.state)
-    moved = run.moving_checkout if run is not None else None
-    entries = {entry.branch: entry for entry in context.stack.entries}
-    entry = entries.get(branch_name(str(moved.data["branch"]))) if moved is not None else None
-    if run is not None and entry is not None and branch.settle(context.of(entry), held, run):
-        context.tell.progress(f"brought your checkout back to where run {run.id} had found it")
+    """Bring back a checkout that a run left half moved when it was killed (`branch.settle`)."""
+    for run in openrun.stopped_runs(context.state):
+        if branch.settle(context, held, run):
+            context.tell.progress(f"brought your checkout back to where run {run.id} had found it")
 
 
 def performers(context: Context, task: str, *, pr: PrNumber | None = None) -> dict[StepKey, Performer]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from trunkline.adapters import obstacles, refs
+from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_ref, short
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
-from trunkline.workflows import appeared
+from trunkline.workflows import appeared, branch
 from trunkline.workflows.branch import dirty, refuse_elsewhere, refuse_unmovable
 from trunkline.workflows.context import Context
 
@@ -39,10 +40,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
     if local.checked_out:
         return Outcome("on branch", str(context.entry.branch), Mark.NOTHING)
     _refuse_switch(context)
-    ensure_branch(context, acting)
-    arguments = ("switch", "--no-guess", "--no-overwrite-ignore", context.entry.branch)
-    context.git.mutate(acting.lease, *arguments, "--quiet", told="git " + " ".join(arguments))
-    context.forget_local()
+    head, tip = context.git.resolve("HEAD"), ensure_branch(context, acting).local
+    branch.switch(context, acting, old=head, new=tip)
     return Outcome("switched", f"to {context.entry.branch}")
 
 
@@ -52,12 +51,16 @@ def _refuse_switch(context: Context) -> None:
     if local.checked_out:
         return
     refuse_elsewhere(local)
-    if local.changes:
-        raise dirty(local, "switching would carry them to another branch")
     head, tip = context.git.resolve("HEAD"), local.local or local.remote
-    if head is not None and tip is not None:
-        what = f"your checkout cannot switch to {context.entry.branch} of #{context.entry.pr}"
-        obstacles.refuse(context.git, head, tip, what=what)
+    try:
+        if local.changes:
+            raise dirty(local, "switching would carry them to another branch")
+        if head is not None and tip is not None:
+            what = f"your checkout cannot switch to {context.entry.branch} of #{context.entry.pr}"
+            obstacles.refuse(context.git, head, tip, what=what)
+    except Refused:
+        if not branch.is_half_moved(context):
+            raise
 
 
 def perform_within_rebase(context: Context, acting: Acting) -> Outcome:
