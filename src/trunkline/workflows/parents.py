@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,8 +70,9 @@ def _parents(context: Context, branch: _Branch) -> Iterator[Parent]:
     found = [_of_entry(context, entry, branch) for entry in below]
     found += [parent for entry in beside if (parent := _contained(context, entry, branch)) is not None]
     found += _of_base_branch(context, branch)
-    if not any(head.holds for parent in found for head in parent.heads):
-        found = [_with_reflog(context, parent, branch) for parent in found]
+    if below and not any(head.current and _contains(context, branch, head.oid) for head in found[0].heads):
+        held = any(head.holds for parent in found for head in parent.heads)
+        found = [_with_reflog(context, parent, branch, replaced_only=held) for parent in found]
     yield from found
     yield _trunk(context, branch)
 
@@ -170,23 +172,39 @@ def _same_head(context: Context, name: str, tip: Oid) -> Refused:
     )
 
 
-def _with_reflog(context: Context, parent: Parent, branch: _Branch) -> Parent:
-    """Add what only this repository remembers: the reflogs of the parent's local and tracking branches.
+def _contains(context: Context, branch: _Branch, head: Oid) -> bool:
+    return head in branch.names or history.is_ancestor(context.git, head, branch.base)
 
-    Read only where no head that others know is contained: a reflog also holds what was begun on the wrong branch.
+
+def _with_reflog(context: Context, parent: Parent, branch: _Branch, *, replaced_only: bool) -> Parent:
+    """Add what only this repository remembers: the reflog of the parent's local branch.
+
+    Read only where the branch does not sit on the head that the nearest parent has now: then that one may have been
+    moved and amended here before anybody else saw it. A reflog also holds what was begun on the wrong branch and
+    taken back: where another head is contained, a tip that the branch went back from proves nothing by itself.
+
+    Args:
+        context: the entry.
+        parent: the parent; one that is no entry of the stack is returned as it is.
+        branch: the branch.
+        replaced_only: leave out tips that the parent went back from.
     """
     entry = next((entry for entry in context.stack.entries if f"#{entry.pr}" == parent.name), None)
     if entry is None:
         return parent
     git, child = context.git, branch.child
-    tips = [tip for tip in history.reflog(git, entry.branch) if tip != child]
-    present = [tip for tip in tips if tip not in history.missing(git, tips)]
-    older = tuple(
+    tips = history.reflog(git, entry.branch)
+    absent = history.missing(git, tips)
+    replaced = {old for new, old in itertools.pairwise(tips) if not history.is_ancestor(git, new, old)}
+    known = {child, *(head.oid for head in parent.heads)}
+    heads = [
         KnownHead(tip, False, _held(context, tip, branch))
-        for tip in present
-        if tip not in {head.oid for head in parent.heads} and not history.is_ancestor(git, child, tip)
-    )
-    return Parent(parent.name, (*parent.heads, *older), parent.commits, rewritten=True, trunk=parent.trunk)
+        for tip in tips
+        if tip not in absent | known and not history.is_ancestor(git, child, tip)
+    ]
+    older = tuple(head for head in heads if head.oid in replaced or not replaced_only)
+    rewritten = parent.rewritten or not replaced_only or any(head.holds for head in heads)
+    return Parent(parent.name, (*parent.heads, *older), parent.commits, rewritten, parent.trunk)
 
 
 def _trunk(context: Context, branch: _Branch) -> Parent:
