@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from support import programs
+from support.printed import check_printed
 from support.repo import Repo
 from trunkline.domain.names import Oid
 from trunkline.sim.client import SimulatedGitHub, running
@@ -88,8 +89,10 @@ class Landing:
         return {**os.environ, **self.github.environment(), "XDG_STATE_HOME": state, "PATH": programs.path(), **extra}
 
     def invoke(self, *args: str, cwd: Path | None = None, **extra: str) -> Ran:
-        """Run `invoke` in the clone, as a user would."""
-        return self.run(sys.executable, "-m", "invoke", *args, cwd=cwd, **extra)
+        """Run `invoke` in the clone, as a user would; every command that it prints must be one that Invoke takes."""
+        ran = self.run(sys.executable, "-m", "invoke", *args, cwd=cwd, **extra)
+        check_printed(ran.out + ran.err)
+        return ran
 
     def unattended(self, *args: str, **extra: str) -> Ran:
         """Run `invoke` in the clone without a terminal, and without the approval that other tests give."""

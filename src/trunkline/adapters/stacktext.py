@@ -5,7 +5,9 @@ Apart from it, since pydantic takes 0.06 s to load: what is only glimpsed here i
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,5 +169,5 @@ def problem(path: Path, line: int, *problems: str) -> UsageError:
     return UsageError(
         own + problems[0].removeprefix(own),
         why="\n".join(problems[1:]),
-        next_command=f"${{EDITOR:-vi}} +{line} {path.name}",
+        next_command=f"${{EDITOR:-vi}} +{line} {shlex.quote(os.path.relpath(path))}",
     )

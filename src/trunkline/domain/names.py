@@ -90,7 +90,7 @@ def pr_number(value: int | str) -> PrNumber:
         raise UsageError(
             f"not a pull request number: {value!r}",
             why="expected a whole number, like 519",
-            next_command=task_command("rebase", "--pr", "519"),
+            next_command=task_command("status"),
         )
     return PrNumber(int(text))
 

@@ -184,9 +184,7 @@ class Stack:
                 return entry
         listed = ", ".join(f"#{entry.pr}" for entry in self.entries)
         raise UsageError(
-            f"#{pr} is not in stack.toml",
-            why=f"the stack has {listed}",
-            next_command=task_command("rebase", "--pr", self.entries[0].pr),
+            f"#{pr} is not in stack.toml", why=f"the stack has {listed}", next_command=task_command("status")
         )
 
     def below(self, entry: Entry) -> tuple[Entry, ...]:

@@ -142,7 +142,16 @@ class LandingTask(Task[Body]):
             }
             for task, flags in taken_flags().items()
         }
-        called_by(Caller(command_line.program(), command_line.prefix(self.full_name, task_names()), repeated))
+        called_by(
+            Caller(
+                command_line.program(),
+                command_line.prefix(self.full_name, task_names()),
+                repeated,
+                self.full_name if self.mutates else "",
+                {name: value for name, value in given.items() if name not in {"json", "dry-run"}},
+                taken_flags(),
+            )
+        )
 
     def _refuse_unknown_flags(self) -> None:
         from trunkline.tasks.landing import task_names

@@ -32,7 +32,9 @@ def conclude(told: Told, context: Context, performed: Performed) -> None:
         )
     above = context.stack.above(context.entry)
     if (StepName.NEXT, None) in performed.outcomes and above is not None:
-        told.terminal.next(task_command("rebase", "--pr", above.pr), about=f"#{above.pr} {above.title}: ")
+        told.terminal.next(
+            task_command("rebase", "--pr", above.pr), about=f"#{above.pr} {above.title}".rstrip() + ": "
+        )
 
 
 @landing_task("continue", mutates=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import shlex
@@ -17,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from invoke.exceptions import Exit
 
 from trunkline.adapters.git import Git
-from trunkline.domain.command import argv_of, caller, task_command
+from trunkline.domain.command import argv_of, caller, exact_command, task_command
 from trunkline.domain.errors import Declined, ExitCode, TrunklineError, UsageError, WrongFlag
 from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import Mark, Outcome, Plan
@@ -113,8 +112,7 @@ class Told:
             flags: flag without dashes -> its value; True: a switch; "": the flag is left out.
         """
         values = {name: value for name, value in {**self.given, **flags}.items() if value != ""}
-        words = ([f"--{name}"] if value is True else [f"--{name}", str(value)] for name, value in values.items())
-        return task_command(self.task, *itertools.chain.from_iterable(words))
+        return exact_command(self.task, values)
 
     def plan(self, plan: Plan) -> None:
         """Tell what would be done."""

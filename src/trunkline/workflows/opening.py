@@ -11,7 +11,6 @@ from trunkline.adapters import declared, judged, refs, stackplace, stacktext, tr
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import repository_of
 from trunkline.domain.choices import nearest, require_known
-from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError, WrongFlag
 from trunkline.domain.names import pr_number
 from trunkline.domain.stack import Entry, Stack
@@ -162,7 +161,7 @@ def choose_stack(stacks: Collection[Stack], name: str) -> Stack:
     what = f"stack.toml has no stack {name!r}" if name else "stack.toml has several stacks"
     first = next(iter(stacks)).name
     if not first:
-        raise UsageError(what, why="it has one, without a name", next_command=task_command("status"))
+        raise WrongFlag(what, why="it has one, without a name", flags={"stack": ""})
     raise WrongFlag(
         what, why=f"it has {listed}", flags={"stack": nearest(name, [stack.name for stack in stacks]) or first}
     )

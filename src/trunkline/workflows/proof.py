@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from trunkline.adapters import history, refs
 from trunkline.adapters.git import Git
 from trunkline.domain.check import Check
-from trunkline.domain.command import task_command
+from trunkline.domain.command import same_command, task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, short
 from trunkline.domain.note import Rebased
@@ -144,13 +144,28 @@ def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None
     for step, known in ((StepName.GATES, gates_beside_base(context, tip)), (StepName.CHECKS, own)):
         if skippable and step in context.options.skip:
             continue
-        lacking = [f"{name}: {described(outcome)}" for name, outcome in known if not settled(context, name, outcome)]
+        lacking = [(name, outcome) for name, outcome in known if not settled(context, name, outcome)]
         if lacking:
+            flags = waiving(each for _, each in lacking if each)
+            is_waivable = all(each and each.verdict in _WAIVABLE.values() for _, each in lacking)
+            alone = task_command(step.value, "--pr", context.entry.pr)
             raise Refused(
                 f"the {step.value} have not passed on {short(tip)}",
-                why="\n".join(lacking) + "\nnothing was pushed",
-                next_command=task_command(step.value, "--pr", context.entry.pr),
+                why="\n".join(f"{name}: {described(each)}" for name, each in lacking) + "\nnothing was pushed",
+                next_command=same_command(flags, pr=context.entry.pr) if is_waivable else alone,
             )
+
+
+_WAIVABLE = {"accept-unavailable": Verdict.UNAVAILABLE, "accept-flaky": Verdict.FLAKY}
+
+
+def waiving(wrong: Iterable[GateOutcome]) -> dict[str, str]:
+    """Return the flags that accept those verdicts that can be accepted, with the names; {}: none can be."""
+    wrong = tuple(wrong)
+    named = {
+        flag: [outcome.gate for outcome in wrong if outcome.verdict is verdict] for flag, verdict in _WAIVABLE.items()
+    }
+    return {flag: ",".join(names) for flag, names in named.items() if names}
 
 
 def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trunkline.domain.command import task_command
+from trunkline.domain.command import same_command
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Paused, Refused
 from trunkline.domain.fork_point import Answer, CommitClass, InvalidForkPointError, Ownership, Question
@@ -26,19 +26,18 @@ class OwnCommitsUnknown(Paused):
         found: the decision with its open questions.
     """
 
-    def __init__(self, entry: Entry, found: Ownership, *, task: str) -> None:
+    def __init__(self, entry: Entry, found: Ownership) -> None:
         """Make the error.
 
         Args:
             entry: the entry.
             found: the decision with its open questions.
-            task: the task of one entry to type again: `rebase --pr 519`.
         """
         super().__init__(
             f"#{entry.pr} {entry.branch}: a person must say which commits are its own; nothing was changed",
             why="\n".join(line for question in found.questions for line in _described(question)),
             next_command=tuple(
-                task_command(*task.split(), "--fork-point", answer.oid, comment=_effect(answer))
+                same_command({"fork-point": answer.oid}, pr=entry.pr, comment=_effect(answer))
                 for answer in found.answers
             ),
         )
@@ -62,9 +61,9 @@ def all_unanswered(unknown: Sequence[OwnCommitsUnknown], *, task: str) -> Paused
             (each.entry, answers[min(index, len(answers) - 1)])
             for each, answers in zip(unknown, choices, strict=True)
         ]
-        flags = [word for entry, answer in answers for word in ("--fork-point", f"{entry.pr}={answer.oid}")]
+        points = ",".join(f"{entry.pr}={answer.oid}" for entry, answer in answers)
         effects = "; ".join(f"#{entry.pr} {_effect(answer)}" for entry, answer in answers)
-        commands.append(task_command(*task.split(), *flags, comment=effects))
+        commands.append(same_command({"fork-point": points}, pr=unknown[0].entry.pr, otherwise=task, comment=effects))
     names = ", ".join(f"#{each.entry.pr} {each.entry.branch}" for each in unknown)
     return Paused(
         f"{names}: a person must say which commits are their own; nothing was changed"
@@ -105,5 +104,5 @@ def invalid(entry: Entry, given: Oid, error: InvalidForkPointError) -> Refused:
     return Refused(
         f"--fork-point {short(given)} does not fit #{entry.pr} {entry.branch}; nothing was changed",
         why="\n".join(lines) or "it is no commit of the branch",
-        next_command=task_command("plan", "--pr", entry.pr),
+        next_command=same_command({"fork-point": "", "dry-run": True}, pr=entry.pr),
     )

@@ -109,7 +109,7 @@ def decide(context: Context) -> Work:
     base = base_of(context)
     found = own_commits(context, tip.oid)
     if found.questions:
-        raise OwnCommitsUnknown(context.entry, found, task=f"rebase --pr {context.entry.pr}")
+        raise OwnCommitsUnknown(context.entry, found)
     _refuse_unreplayable(context, found, base.name)
     local = context.world().local
     notes = tuple(note for note in (tip.about, *_reverted(context), *_left_out(found)) if note)
@@ -168,7 +168,7 @@ def refuse_unanswered(context: Context, entries: Iterable[Entry], *, task: str) 
         there = context.of(entry)
         found = own_commits(there, entry_tip(there).oid)
         if found.questions:
-            unknown.append(OwnCommitsUnknown(entry, found, task=task))
+            unknown.append(OwnCommitsUnknown(entry, found))
     if unknown:
         raise question.all_unanswered(unknown, task=task)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trunkline.domain.check import ManualCheck
-from trunkline.domain.command import task_command
+from trunkline.domain.command import same_command, task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
@@ -16,8 +16,8 @@ from trunkline.engine import Acting
 from trunkline.gates import checks
 from trunkline.workflows.context import Context
 from trunkline.workflows.gate_stack import Watch
-from trunkline.workflows.proof import settled, subject_of
-from trunkline.workflows.steps.gates import note_verdicts, waiving
+from trunkline.workflows.proof import settled, subject_of, waiving
+from trunkline.workflows.steps.gates import note_verdicts
 
 _MARKS = {Verdict.PASSED: "ok", Verdict.UNAVAILABLE: "could not run"}
 
@@ -126,7 +126,7 @@ def _failure(context: Context, wrong: list[GateOutcome], tip: Oid, data: Mapping
     first = wrong[0]
     ticks = [_tick_command(entry.pr, each.gate) for each in wrong if isinstance(named[each.gate], ManualCheck)]
     flags = waiving(wrong)
-    again = task_command("rebase", "--pr", entry.pr, *flags) if flags else task_command("continue")
+    again = same_command(flags, pr=entry.pr) if flags else task_command("continue")
     return CheckFailed(
         f"{len(wrong)} of {len(entry.checks)} checks do not hold on {short(tip)}; nothing was pushed",
         why="\n".join(lines),

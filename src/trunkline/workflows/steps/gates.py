@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from trunkline.adapters import cargo
-from trunkline.domain.command import task_command
+from trunkline.domain.command import same_command, task_command
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import Oid, short
@@ -21,7 +21,7 @@ from trunkline.workflows.baseline import with_base
 from trunkline.workflows.context import Context
 from trunkline.workflows.coverage import coverage_of
 from trunkline.workflows.gate_stack import Watch
-from trunkline.workflows.proof import accepted, own_base_of, settled
+from trunkline.workflows.proof import accepted, own_base_of, settled, waiving
 
 
 def plan(context: Context) -> Step:
@@ -162,7 +162,7 @@ def _failure(
     ran = [outcome for outcome in firsts if outcome.log]
     alone = [f"{outcome.again} -- --commit {tip}" for outcome in ran[:1]]
     flags = waiving(wrong)
-    again = task_command("rebase", "--pr", context.entry.pr, *flags) if flags else task_command("continue")
+    again = same_command(flags, pr=context.entry.pr) if flags else task_command("continue")
     names = ", ".join(outcome.gate for outcome in wrong)
     return CheckFailed(
         f"{count_of(len(wrong), 'gate')} did not pass on {tip}: {names}; {then}",
@@ -170,17 +170,6 @@ def _failure(
         next_command=tuple(dict.fromkeys([*(each.cure for each in firsts if each.cure), *alone, again])),
         data=data,
     )
-
-
-_WAIVABLE = {"--accept-unavailable": Verdict.UNAVAILABLE, "--accept-flaky": Verdict.FLAKY}
-
-
-def waiving(wrong: Collection[GateOutcome]) -> tuple[str, ...]:
-    """Return the flags that accept those verdicts that can be accepted; (): none can be."""
-    named = {
-        flag: [outcome.gate for outcome in wrong if outcome.verdict is verdict] for flag, verdict in _WAIVABLE.items()
-    }
-    return tuple(word for flag, names in named.items() if names for word in (flag, ",".join(names)))
 
 
 def _explained(group: tuple[GateOutcome, ...]) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from trunkline.adapters import history, refs, replay
-from trunkline.domain.command import task_command
+from trunkline.domain.command import same_command, task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Paused
 from trunkline.domain.names import oid, short
@@ -170,7 +170,7 @@ def conclude(context: Context, acting: Acting, work: Work, done: replay.Replay, 
     made = [f"{path} of {short(name)} was made again by cargo: the gates judge it" for name, path in done.regenerated]
     empty = [
         f"{short(name)} changes nothing any more: it is kept, empty; "
-        f"to leave it out: {task_command('rebase', '--pr', context.entry.pr, '--drop-emptied')}"
+        f"to leave it out: {same_command({'drop-emptied': True}, pr=context.entry.pr)}"
         for name in done.emptied
     ]
     if empty and len(empty) == len(kept):

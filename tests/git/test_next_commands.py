@@ -1,0 +1,384 @@
+"""Every command that is printed to be typed next is typed, in the situation that printed it.
+
+`ELSEWHERE` names the test, or the reason, for each place that builds a command and has no scenario here; a new place
+without one fails `test_every_place_that_builds_a_command_has_a_scenario`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.inprocess import Desk, desk
+from support.typist import Typist, sites, typist
+from trunkline.adapters import lease
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.snapshot import ForcePush, PrState
+from trunkline.workflows import proof
+from trunkline.workflows.steps import gates as gates_step
+
+ROOT = Path(__file__).resolve().parents[2]
+SKIP = "fmt,gates,checks,note,checklist"
+GOING_ON = "workflows/openrun.py:go_on"
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Typist]:
+    """Return a person at a desk with a stack of three entries."""
+    with desk(monkeypatch) as made:
+        yield from typist(made, monkeypatch, capsys, SKIP)
+
+
+def take_back(desk: Desk) -> None:
+    """Let #1 have held the first commit of #2 once, by mistake: whose is it?"""
+    before, by_mistake = desk.author.head("one"), desk.author.head("two~1")
+    desk.hub.pulls[1].pushes.append(ForcePush(by_mistake, before))
+
+
+@dataclass
+class Gates:
+    """What the gates come to, in place of cargo."""
+
+    patch: pytest.MonkeyPatch
+
+    def come_to(self, verdict: Verdict) -> None:
+        """Let the one gate end so."""
+        outcome = GateOutcome("msrv", verdict)
+        self.patch.setattr(gates_step, "gate_commit", lambda *_, **__: (outcome,))
+        self.patch.setattr(proof, "gates_beside_base", lambda *_: (("msrv", outcome),))
+
+
+@pytest.fixture
+def gates(monkeypatch: pytest.MonkeyPatch, person: Typist) -> Gates:  # noqa: ARG001 -- skips less than the person does
+    """Return the gates, which are not skipped."""
+    monkeypatch.setenv("TRUNKLINE_SKIP", "fmt,checks,note,checklist")
+    return Gates(monkeypatch)
+
+
+def test_status_of_a_draft(person: Typist) -> None:
+    """The first entry is rebased; then `status` and `plan` lead through the next one."""
+    person.follow(person("invoke status"), "domain/status.py:_typed", "invoke rebase --pr 1")
+    person.desk.merge(1)
+    done = person.follow(person("invoke plan --pr 2"), "tasks/reading.py:plan", "invoke rebase --pr 2")
+    assert done.next[-1] == "invoke rebase --pr 3"
+    person.follow(done, "tasks/recovery.py:conclude", code=5)  # #2 is not merged yet, and says so
+    person.desk.merge(2)
+    person.follow(done, "workflows/steps/next_entry.py:perform", "invoke rebase --pr 3")
+
+
+def test_status_of_a_stack_whose_lower_entry_moved(person: Typist) -> None:
+    """`restack` brings the upper ones along, and then `status` names another command."""
+    person.desk.push_commit("one", "one 3", {"one-3.txt": "3\n"})
+    person.desk.clone.git("fetch", "--quiet")
+    person.desk.clone.git("branch", "--quiet", "--force", "one", "origin/one")
+    person.follow(person("invoke status"), "domain/status.py:next_command", "invoke restack")
+    assert person("invoke status").next[-1] == "invoke rebase --pr 1"
+
+
+def test_an_entry_below_is_a_draft(person: Typist) -> None:
+    """It is landed first."""
+    person.follow(person("invoke rebase --pr 2"), "workflows/merged.py:merged_below", "invoke rebase --pr 1")
+
+
+def test_an_entry_that_is_merged(person: Typist) -> None:
+    """The one above is next."""
+    person.desk.merge(1)
+    person.follow(person("invoke rebase --pr 1"), "workflows/context.py:_open", "invoke rebase --pr 2")
+
+
+@pytest.mark.parametrize("command", ["continue", "skip", "abort"])
+def test_a_conflict(person: Typist, command: str) -> None:
+    """Resolved, left out or given up: each ends the run."""
+    person.desk.conflict(2)
+    paused = person("invoke restack")
+    assert paused.code == 3
+    if command == "continue":
+        unresolved = person.follow(paused, GOING_ON, "invoke continue", code=3)
+        person.desk.resolve()
+        person.follow(unresolved, GOING_ON, "invoke continue")
+    else:
+        person.follow(paused, GOING_ON, f"invoke {command}")
+    assert person.desk.open_run() is None
+
+
+def test_another_task_while_a_run_is_paused(person: Typist) -> None:
+    """It names the run and how it goes on; the abort ends it, and then the task begins."""
+    person.desk.conflict(2)
+    assert person("invoke restack").code == 3
+    person.follow(person("invoke rebase --pr 2"), GOING_ON, "invoke abort")
+
+
+@pytest.mark.parametrize("mended", ["amended", "as it was"])
+def test_a_gate_that_failed(person: Typist, gates: Gates, mended: str) -> None:
+    """`continue` gates again and goes on to the end: after an amend, and where it was not the code that was wrong."""
+    gates.come_to(Verdict.FAILED)
+    failed = person("invoke rebase --pr 1")
+    assert failed.code == 1, failed
+    gates.come_to(Verdict.PASSED)
+    if mended == "amended":
+        person.desk.clone.git("switch", "--quiet", "one")
+        person.desk.clone.git("commit", "--quiet", "--amend", "--message=said better")
+    done = person.follow(failed, "workflows/steps/gates.py:_failure", "invoke continue")
+    assert "pushed" in done.out
+
+
+@pytest.mark.parametrize(("verdict", "flag"), [(Verdict.UNAVAILABLE, "unavailable"), (Verdict.FLAKY, "flaky")])
+@pytest.mark.parametrize("task", ["rebase", "gates"])
+def test_a_gate_that_can_be_accepted(person: Typist, gates: Gates, verdict: Verdict, flag: str, task: str) -> None:
+    """The flag is one of the task that was typed."""
+    gates.come_to(verdict)
+    failed = person(f"invoke {task} --pr 1")
+    assert f"invoke {task}" in failed.next[-1]
+    assert f"--accept-{flag} msrv" in failed.next[-1]
+    person.follow(failed, "workflows/steps/gates.py:_failure", f"invoke {task}")
+
+
+def test_a_run_that_failed(person: Typist, gates: Gates) -> None:
+    """`status` and `undo` name how it is ended."""
+    gates.come_to(Verdict.FAILED)
+    person("invoke rebase --pr 1")
+    run = person.desk.newest().id
+    person.follow(person("invoke status"), "workflows/openrun.py:_facts", "invoke continue", code=1)
+    person.follow(person(f"invoke undo --run {run}"), "workflows/undo.py:_decided", "invoke abort")
+
+
+def test_a_branch_that_was_put_back(person: Typist, gates: Gates) -> None:
+    """Not where the run left it: rebased anew."""
+    person.desk.trunk_commits("moves on", {"more.txt": "more\n"})
+    gates.come_to(Verdict.FAILED)
+    before = person.desk.clone.refs()["refs/heads/one"]
+    failed = person("invoke rebase --pr 1")
+    person.desk.clone.git("branch", "--quiet", "--force", "one", before)
+    gates.come_to(Verdict.PASSED)
+    refused = person.follow(failed, "workflows/steps/gates.py:_failure", "invoke continue", code=5)
+    person.follow(refused, "workflows/resume.py:_Going.refuse_gone", "invoke rebase --pr 1")
+
+
+def test_a_resolution_that_resolves_nothing(person: Typist) -> None:
+    """Left out, if that is meant."""
+    person.desk.conflict(2)
+    paused = person("invoke restack")
+    person.desk.tree().git("reset", "--quiet", "--hard")
+    unresolved = person.follow(paused, GOING_ON, "invoke continue", code=3)
+    person.follow(unresolved, "workflows/conflict.py:_nothing_resolved", "invoke skip")
+
+
+def test_an_open_checklist(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rebase` does what is open."""
+    monkeypatch.setenv("TRUNKLINE_SKIP", SKIP)
+    person.follow(person("invoke checklist --pr 1"), "tasks/evidence.py:checklist_task.body", "invoke rebase --pr 1")
+
+
+def test_a_question_about_own_commits(person: Typist) -> None:
+    """A step alone, of the branch that is checked out: the answer is a flag of that step, with the entry."""
+    take_back(person.desk)
+    person.desk.merge(1)
+    person.desk.clone.git("switch", "--quiet", "two")
+    asked = person("invoke onto")
+    assert asked.code == 3, asked
+    done = person.follow(asked, "workflows/question.py:OwnCommitsUnknown.__init__", "invoke onto")
+    assert "--pr 2 --fork-point" in asked.err
+    assert "rebased" in done.out
+
+
+def test_questions_of_the_whole_stack(person: Typist) -> None:
+    """One command answers all."""
+    take_back(person.desk)
+    person.follow(person("invoke restack"), "workflows/question.py:all_unanswered", "invoke restack")
+
+
+def test_an_answer_without_its_entry(person: Typist) -> None:
+    """`restack --fork-point COMMIT` says for which entries it may be."""
+    point = person.desk.clone.refs()["refs/heads/one"]
+    asked = person(f"invoke restack --fork-point {point}")
+    person.follow(asked, "workflows/context.py:resolve_fork_point", "invoke restack", code=5)
+
+
+def test_a_fork_point_that_contradicts_the_evidence(person: Typist) -> None:
+    """A dry run without it shows what the evidence says."""
+    tip = person.desk.clone.refs()["refs/heads/two"]
+    asked = person(f"invoke restack --fork-point 2={tip}")
+    person.follow(asked, "workflows/question.py:invalid", "invoke restack --skip")
+
+
+def test_commits_that_change_nothing_any_more(person: Typist) -> None:
+    """The command that leaves them out is the one that was typed, and it does leave them out."""
+    person.desk.trunk_commits("takes it", {"two.txt": "two\n"})
+    kept = person("invoke restack")
+    done = person.follow(kept, "workflows/steps/onto.py:conclude", "invoke restack --skip")
+    assert "--drop-emptied" in kept.out
+    assert "left out: " in done.out
+
+
+def test_a_push_without_the_gates(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot run here is accepted by a flag of the push itself; what never ran is run."""
+    msrv = GateOutcome.unavailable("msrv", "rustup toolchain install 1.70")
+    monkeypatch.setattr(proof, "gates_beside_base", lambda *_: (("msrv", msrv),))
+    person.desk.clone.git("commit", "--quiet", "--allow-empty", "--message=more")
+    person.desk.clone.git("branch", "--quiet", "--force", "one", "main")
+    refused = person("invoke push --pr 1 --skip checks")
+    assert refused.code == 5, refused
+    done = person.follow(refused, "workflows/proof.py:require_gates", "invoke push --pr 1")
+    assert "pushed" in done.out
+    assert "--accept-unavailable msrv" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("line", "site", "command"),
+    [
+        ("rebase -d", "tasks/definition.py:LandingTask._refuse_unknown_flags", "invoke --help rebase"),
+        ("rebase --pr 9", "domain/stack.py:Stack.entry", "invoke status"),
+        ("onto --pr abc", "domain/names.py:pr_number", "invoke status"),
+        ("status --stack x", "tasks/telling.py:Told.again", "invoke status"),
+        ("undo --run zzz", "workflows/undo.py:_named", "invoke log"),
+        ("rebase --pr 1 --skip gats", "tasks/telling.py:Told.again", "invoke rebase --pr 1 --skip gates"),
+    ],
+)
+def test_a_wrong_flag(person: Typist, line: str, site: str, command: str) -> None:
+    """Refused with exit code 2 before anything happens; what is printed leads on."""
+    refused = person(f"invoke {line}")
+    assert refused.code == 2, refused
+    if "gats" not in line:
+        person.follow(refused, site, command)
+    else:
+        assert command in refused.next[-1]
+
+
+def test_another_run_holds_the_repository(person: Typist) -> None:
+    """`log` shows which runs there are."""
+    with lease.hold(person.desk.state, run="x"):
+        refused = person("invoke rebase --pr 1")
+    person.follow(refused, "adapters/lease.py:hold", "invoke log")
+
+
+def test_no_local_branch(person: Typist) -> None:
+    """`switch` makes it."""
+    person.desk.clone.git("branch", "--quiet", "-D", "two")
+    refused = person("invoke push --pr 2")
+    person.follow(refused, "workflows/context.py:Context.local_tip", "invoke switch --pr 2")
+
+
+def test_a_branch_without_commits(person: Typist) -> None:
+    """`onto` takes what the remote has, and replays it."""
+    person.desk.clone.git("branch", "--quiet", "--force", "one", "main")
+    refused = person("invoke push --pr 1")
+    person.follow(refused, "workflows/steps/push.py:_refuse_no_commits", "invoke onto --pr 1")
+
+
+def test_a_closed_entry(person: Typist) -> None:
+    """`rescue` looks at it, and says what GitHub lets nobody do."""
+    person.desk.hub.pulls[2].state = PrState.CLOSED
+    refused = person("invoke rebase --pr 2")
+    assert refused.next[-1] == "invoke rescue --pr 2"
+
+
+# -- no place without a scenario ----------------------------------------------------------------------------------
+
+AGAIN = "because: something outside failed, and the run goes on where it stopped: tests/e2e/test_faults_network.py"
+LOOKS = "because: it shows what there is, and any state of the repository is fit for that"
+REMOTE = "because: a machine elsewhere failed, and the run goes on where it stopped: tests/e2e/test_cluster.py"
+ELSEWHERE: dict[str, str] = {
+    "adapters/answers.py:_classified": LOOKS,
+    "adapters/answers.py:_refused_by_graphql": LOOKS,
+    "adapters/git.py:Git.refuse_old": LOOKS,
+    "adapters/github.py:GitHub._merged": AGAIN,
+    "adapters/github.py:GitHub.edit.written": AGAIN,
+    "adapters/journal.py:Journal.append": AGAIN,
+    "adapters/notes.py:push": AGAIN,
+    "adapters/refs.py:PushCapped.__init__": "because: caught by the push itself, which pushes in parts",
+    "adapters/refs.py:_confirmed": AGAIN,
+    "adapters/refs.py:_push_once": AGAIN,
+    "adapters/refs.py:move_ref": AGAIN,
+    "adapters/stacktext.py:read": "tests/e2e/test_init.py::test_a_new_file_holds_the_merged_parent",
+    "adapters/trust.py:_refusal": "tests/e2e/test_trust.py::test_a_person_confirms",
+    "engine.py:perform": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
+    "gates/actions.py:_Run._brought": REMOTE,
+    "gates/actions.py:_Run._dispatched": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
+    "gates/actions.py:_Run.begin": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
+    "gates/actions.py:run_orders": REMOTE,
+    "gates/cluster.py:_wait": "tests/e2e/test_cluster.py::test_the_scheduler_dies",
+    "gates/fleet.py:_surveyed": REMOTE,
+    "gates/fleet.py:answers": REMOTE,
+    "gates/localcluster.py:_address": LOOKS,
+    "gates/replies.py:decoded": REMOTE,
+    "tasks/adopting.py:_compare": "tests/e2e/test_init.py::test_check_and_update_keep_what_people_wrote",
+    "tasks/adopting.py:_write_tasks": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
+    "tasks/adopting.py:init": "tests/e2e/test_init.py::test_check_and_update_keep_what_people_wrote",
+    "tasks/adopting.py:trust": "tests/e2e/test_trust.py::test_a_person_confirms",
+    "tasks/evidence.py:_told_receipts": "tests/e2e/test_gates_receipts.py::test_receipts_are_listed_and_verified",
+    "tasks/evidence.py:checks_task.body": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "tasks/reading.py:_write_page": "tests/e2e/test_report.py::test_markdown_json_and_where_it_is_written",
+    "tasks/telling.py:_tell_interrupted": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
+    "tasks/telling.py:telling": "tests/e2e/test_pause.py::test_continue_after_a_failed_gate_was_mended",
+    "tasks/whole.py:rescue": LOOKS,
+    "workflows/abort.py:_unfinished": "tests/git/test_paused_run.py::"
+    "test_abort_after_the_push_when_github_is_down_waits_for_it",
+    "workflows/abort.py:abort": LOOKS,
+    "workflows/appeared.py:_paused": "tests/e2e/test_pushed_meanwhile.py::test_on_the_entry_whose_gates_run",
+    "workflows/appeared.py:named": "tests/e2e/test_pushed_meanwhile.py::test_on_an_entry_that_comes_later",
+    "workflows/base.py:open_below": "tests/e2e/test_rescue.py::test_it_comes_back",
+    "workflows/changes.py:drift": LOOKS,
+    "workflows/ci.py:check": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
+    "workflows/ci.py:text": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
+    "workflows/discover.py:_refuse_committed": "tests/e2e/test_init.py::test_check_and_update_keep_what_people_wrote",
+    "workflows/discover.py:_remote": "tests/e2e/test_init.py::test_other_tools_and_several_stacks",
+    "workflows/discover.py:refuse_second": "tests/e2e/test_init.py::test_it_never_overwrites",
+    "workflows/plan.py:_note": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "workflows/proof.py:refuse_other_head": AGAIN,
+    "workflows/publish.py:require_stacked": "tests/git/test_paused_run.py::"
+    "test_a_push_of_several_is_checked_before_it",
+    "workflows/rebase.py:explained": "tests/e2e/test_pause.py::test_abort_after_a_failed_gate_restores_the_branch",
+    "workflows/rehearse.py:_faults": "tests/e2e/test_rehearse.py::test_nonsense",
+    "workflows/rehearse.py:rehearse": "tests/e2e/test_rehearse.py::test_the_same_as_the_run_that_follows",
+    "workflows/rescue.py:_look": LOOKS,
+    "workflows/rescue.py:refuse_too_late": "tests/e2e/test_rescue.py::test_killed_after_each_record",
+    "workflows/restack.py:nothing_to_do": "tests/e2e/test_rescue.py::test_it_comes_back",
+    "workflows/resume.py:find": "tests/git/test_paused_run.py::"
+    "test_a_continue_after_it_ends_or_is_refused_with_a_way_on",
+    "workflows/resume.py:resume": LOOKS,
+    "workflows/revert.py:restore_note": AGAIN,
+    "workflows/steps/checklist.py:_checks": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "workflows/steps/checklist.py:_gates": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "workflows/steps/checklist.py:_merged": LOOKS,
+    "workflows/steps/checks.py:_failure": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "workflows/steps/checks.py:_tick_command": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "workflows/steps/checks.py:manual_check": "tests/e2e/test_checks.py::test_a_tick_of_what_cannot_be_ticked",
+    "workflows/steps/checks.py:plan": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "workflows/steps/fmt.py:_formatted": "tests/e2e/test_pause.py::"
+    "test_abort_after_a_failed_gate_restores_the_branch",
+    "workflows/steps/merge.py:_landed": AGAIN,
+    "workflows/steps/merge.py:_queued": "tests/e2e/test_land.py::test_leaving_the_merge_queue_stops_it",
+    "workflows/steps/merge.py:_queued.look": AGAIN,
+    "workflows/steps/merge.py:perform": AGAIN,
+    "workflows/steps/note.py:perform": AGAIN,
+    "workflows/steps/push.py:_refuse_foreign": "tests/git/test_appeared.py::"
+    "test_it_is_asked_before_the_push_of_one_entry",
+    "workflows/steps/ready.py:_caught_up": AGAIN,
+    "workflows/steps/takeup.py:_decide": "tests/e2e/test_pause.py::test_a_resolution_that_leaves_nothing_stops",
+    "workflows/steps/takeup.py:_with_later_commits": "tests/git/test_paused_run.py::"
+    "test_a_branch_that_is_gone_is_named_with_the_command_that_brings_it_back",
+    "workflows/steps/wait.py:_stop": "tests/e2e/test_land.py::test_a_red_check_stops_it",
+}
+"""Place -> the test of its situation, or `because: ` and why the command needs none."""
+
+
+def test_every_place_that_builds_a_command_has_a_scenario() -> None:
+    """Here by `follow`, in the test of its situation, or a reason; nothing is named that is no more."""
+    here = {
+        node.value for node in ast.walk(ast.parse(Path(__file__).read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in sites()
+    }  # fmt: skip
+    assert sorted(set(sites()) - here) == []
+    assert sorted(set(ELSEWHERE) - set(sites())) == []
+
+
+@pytest.mark.parametrize("named", sorted({each for each in ELSEWHERE.values() if not each.startswith("because: ")}))
+def test_a_test_that_is_named_for_a_place_exists(named: str) -> None:
+    """By its file and name."""
+    file, _, name = named.partition("::")
+    assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE)

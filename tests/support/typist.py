@@ -1,0 +1,147 @@
+"""Types commands in this process as a person does, and the commands that they print."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.program import Program
+
+from support.inprocess import Desk
+from support.printed import check_printed, is_ours, next_commands
+from trunkline.domain.command import Command, argv_of
+from trunkline.tasks import namespace
+from trunkline.workflows import ahead
+
+SOURCE = Path(__file__).resolve().parents[2] / "src/trunkline"
+MAKERS = frozenset({"task_command", "same_command", "exact_command", "program_help", "task_list"})
+"""The functions that build a command of ours."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def next(self) -> list[str]:
+        """Return the commands that it printed to be typed next, without the words in front of them."""
+        return next_commands(self.out + self.err)
+
+    @property
+    def error(self) -> str:
+        """Return the line of the error; "" where there is none."""
+        return next((line for line in self.err.splitlines() if line.startswith("error: ")), "")
+
+
+@functools.cache
+def sites() -> dict[str, list[tuple[int, int]]]:
+    """Return the functions that build a command of ours, `workflows/abort.py:abort`, with the lines of the calls."""
+    found: dict[str, list[tuple[int, int]]] = {}
+
+    def visit(node: ast.AST, path: str, names: tuple[str, ...]) -> None:
+        for child in ast.iter_child_nodes(node):
+            inner = (*names, child.name) if isinstance(child, ast.FunctionDef | ast.ClassDef) else names
+            if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.func.id in MAKERS:
+                found.setdefault(f"{path}:{'.'.join(names)}", []).append((child.lineno, child.end_lineno or 0))
+            visit(child, path, inner)
+
+    for path in sorted(SOURCE.rglob("*.py")):
+        if path.name != "command.py":
+            visit(ast.parse(path.read_text()), str(path.relative_to(SOURCE)), ())
+    return found
+
+
+def _site(frame: Any) -> str:
+    """Return the site that a frame is in; "" where it is none."""
+    while frame is not None and frame.f_code.co_filename.endswith("domain/command.py"):
+        frame = frame.f_back
+    path = os.path.relpath(frame.f_code.co_filename, SOURCE)
+    fitting = [
+        (last - first, site)
+        for site, calls in sites().items()
+        if site.partition(":")[0] == path
+        for first, last in calls
+        if first <= frame.f_lineno <= last
+    ]
+    return min(fitting)[1] if fitting else ""
+
+
+@dataclass
+class Typist:
+    """A person at the desk, who types what they are told to.
+
+    Attributes:
+        desk: the stack.
+        origins: each command of ours that was built -> the functions that built it.
+    """
+
+    desk: Desk
+    patch: pytest.MonkeyPatch
+    capture: pytest.CaptureFixture[str]
+    origins: dict[str, set[str]] = field(default_factory=dict)
+
+    def __call__(self, line: str) -> Ran:
+        """Type a command line; `invoke` is this process, anything else is an error."""
+        argv = list(argv_of(line))
+        assert is_ours(line), line
+        self.patch.setattr(sys, "argv", argv)
+        self.capture.readouterr()
+        code = 0
+        try:
+            Program(name="invoke", namespace=namespace).run(argv)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = self.capture.readouterr()
+        ran = Ran(code, captured.out, captured.err)
+        check_printed(ran.out + ran.err)
+        return ran
+
+    def follow(self, ran: Ran, site: str, command: str = "", *, code: int = 0) -> Ran:
+        """Type a command that was printed, as it stands, and see that it gets on.
+
+        Args:
+            ran: what printed it.
+            site: the function that built it: `workflows/abort.py:abort`.
+            command: how it begins, where several were printed; "": the first.
+            code: the exit code that it must end with.
+        """
+        printed = [*ran.next, *re.findall(r"(invoke [^\n]+)$", ran.out + ran.err, re.MULTILINE)]
+        chosen = next((each for each in printed if each.startswith(command or "invoke")), "")
+        assert chosen, f"no command {command!r} among {printed}\n{ran.out}{ran.err}"
+        assert site in self.origins.get(chosen, ()), f"{chosen!r} was built by {self.origins.get(chosen)}"
+        after = self(chosen)
+        assert after.code == code, f"{chosen} ended with {after.code}\n{after.out}{after.err}"
+        assert (after.error or after.out) != (ran.error or ran.out), f"{chosen} changed nothing"
+        return after
+
+
+def typist(desk: Desk, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], skip: str) -> Iterator[Typist]:
+    """Give a person at the desk, whose environment skips what cargo would do."""
+    made = Typist(desk, patch, capture)
+    build: Callable[..., Command] = Command.__new__
+
+    def recording(cls: type[Command], argv: tuple[str, ...], comment: str = "") -> Command:
+        command = build(cls, argv, comment)
+        made.origins.setdefault(str(command), set()).add(_site(sys._getframe(1)))
+        return command
+
+    patch.setattr(Command, "__new__", recording)
+    patch.setattr(ahead, "GitHub", lambda *_: desk.hub)
+    patch.chdir(desk.clone.path)
+    patch.setenv("TRUNKLINE_SKIP", skip)
+    yield made
+
+
+__all__ = ["Ran", "Typist", "sites", "typist"]
