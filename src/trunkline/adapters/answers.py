@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trunkline.adapters.signin import SSO_SETTINGS
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineError, UsageError
 from trunkline.kernel import proc
@@ -23,7 +24,6 @@ _MINUTE = 60.0
 """What GitHub asks for where a rate limit names no time."""
 _USABLE = frozenset({200, 201, 202})
 _FIRST_REFUSAL = 400
-_SSO_SETTINGS = "https://github.com/settings/tokens"
 _EMPTY = 204  # HTTP No Content
 _NO_CREDENTIALS = 4  # gh's exit code when no credentials are configured at all
 
@@ -178,7 +178,7 @@ def _classified(answer: Answer, told: str) -> tuple[type[TrunklineError], str, s
     status = answer.status
     if (url := _sso(answer, told)) is not None:
         what = "GitHub wants your token authorized for this organization (SAML single sign-on)"
-        return NotSignedIn, what, f"python3 -m webbrowser {shlex.quote(url or _SSO_SETTINGS)}"
+        return NotSignedIn, what, f"python3 -m webbrowser {shlex.quote(url or SSO_SETTINGS)}"
     not_signed_in = NotSignedIn, "you are not signed in to GitHub", "gh auth login"
     if answer.done.returncode == _NO_CREDENTIALS:
         return not_signed_in

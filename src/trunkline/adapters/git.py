@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from trunkline.adapters import signin
 from trunkline.adapters.graph import Graph
 from trunkline.adapters.lease import Lease
 from trunkline.adapters.patience import passes
 from trunkline.adapters.pending import Pending
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
-from trunkline.domain.errors import OutsideFailed, Transient, TrunklineError, UsageError
+from trunkline.domain.errors import NotSignedIn, OutsideFailed, Transient, TrunklineError, UsageError
 from trunkline.domain.names import Oid, oid
 from trunkline.kernel import proc
 
@@ -309,6 +310,10 @@ def _failure(done: proc.Completed, *, network: bool) -> TrunklineError:
             why="the repository's attributes send them through its filter", command=done.typed,
             stderr=done.error_text, next_command=LFS_INSTALL,
         )  # fmt: skip
+    if network and (rejected := signin.rejection(done.error_text)):
+        return NotSignedIn(
+            rejected.what, why=what, command=done.typed, stderr=done.error_text, next_command=rejected.commands
+        )
     # git's own complaints exit with 1, 128 or 129 (git(1)); anything else is a tool that died.
     kind: type[TrunklineError] = UsageError if done.returncode in {1, 128, 129} and not network else OutsideFailed
     if network and passes(done.error_text):

@@ -14,9 +14,10 @@ from trunkline.adapters.git import Git
 from trunkline.adapters.history import connectivity, has_object, missing, reachable
 from trunkline.adapters.lease import Lease
 from trunkline.adapters.patience import passes, patiently
+from trunkline.adapters.signin import rejection
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
-from trunkline.domain.errors import OutsideFailed, Refused, Transient, TrunklineError, UsageError
+from trunkline.domain.errors import NotSignedIn, OutsideFailed, Refused, Transient, TrunklineError, UsageError
 from trunkline.domain.names import ZERO_OID, BranchName, Oid, PrNumber, branch_ref, oid, short
 from trunkline.kernel import proc
 
@@ -500,6 +501,14 @@ def _push_once(git: Git, lease: Lease, remote: str, updates: Sequence[RefUpdate]
         )
     if capped := _CAPPED.search(done.error_text):
         raise PushCapped(remote, int(capped[1]))
+    if rejected := rejection(done.error_text):
+        raise NotSignedIn(
+            rejected.what,
+            why=f"{remote} did not take the push; the branch is as it was",
+            command=done.typed,
+            stderr=done.error_text,
+            next_command=(*rejected.commands, task_command("continue")),
+        )
     reasons = [line.partition("\t")[2] for line in done.lines if line.startswith("!")]
     # Without a reason: 128 is git's own death (the connection); 1 a refusal, as by a pre-push hook (kept: fault 37).
     refused = bool(reasons) or done.returncode == 1
