@@ -188,7 +188,9 @@ def foreseen(fleet: Fleet, gates: Collection[Gate]) -> dict[str, GateOutcome]:
                 outcome = GateOutcome.from_json(answer.stopped[gate.name])
             except ValueError as error:
                 raise OutsideFailed(
-                    f"the worker {first[0]} answered no outcome", why=str(error), next_command="invoke continue"
+                    f"the worker {first[0]} answered no outcome",
+                    why=str(error),
+                    next_command=task_command("continue"),
                 ) from None
             if outcome.gate == gate.name and outcome.verdict in {Verdict.FAILED, Verdict.UNAVAILABLE}:
                 found[gate.name] = outcome
