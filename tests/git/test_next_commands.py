@@ -304,10 +304,12 @@ ELSEWHERE: dict[str, str] = {
     "gates/cluster.py:_wait": "tests/e2e/test_cluster.py::test_the_scheduler_dies",
     "gates/fleet.py:_surveyed": REMOTE,
     "gates/fleet.py:answers": REMOTE,
+    "gates/fleet.py:foreseen": REMOTE,
     "gates/localcluster.py:_address": LOOKS,
     "gates/replies.py:decoded": REMOTE,
     "tasks/adopting.py:_compare": "tests/e2e/test_init.py::test_check_and_update_keep_what_people_wrote",
-    "tasks/adopting.py:_tell_branches": "tests/unit/test_discover.py::test_a_stack_that_branches_goes_on_through_its_own_entries",
+    "tasks/adopting.py:_tell_branches": "tests/unit/test_discover.py::"
+    "test_a_stack_that_branches_goes_on_through_its_own_entries",
     "tasks/adopting.py:_write_tasks": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
     "tasks/adopting.py:init": "tests/e2e/test_init.py::test_check_and_update_keep_what_people_wrote",
     "tasks/adopting.py:trust": "tests/e2e/test_trust.py::test_a_person_confirms",
