@@ -21,7 +21,7 @@ from trunkline.workflows import appeared, recorded
 from trunkline.workflows.base import base_of, open_below
 from trunkline.workflows.baseline import with_base
 from trunkline.workflows.context import Context
-from trunkline.workflows.recorded import last_replay, unavailable
+from trunkline.workflows.recorded import unavailable
 
 Evidence = tuple[tuple[str, GateOutcome | None], ...]
 """Each gate or check by name, with what is known of it; None: it never ran on this tree."""
@@ -237,25 +237,36 @@ def own_commit_count(context: Context, tip: Oid) -> int:
 
 
 def rebased_since(context: Context, tip: Oid) -> Rebased | None:
-    """Return what a rebase of ours made of what was on the remote before; None: the journal has none for this tip.
+    """Return what rebases of ours made of what the pull request showed; None: the journal has none for this tip.
 
-    A commit is only rebased when its patch, by `git patch-id --stable`, is what it was.
+    A commit is only rebased when its patch, by `git patch-id --stable`, is what it was when it was pushed last,
+    however often it was rebased here since.
     """
-    facts = last_replay(context, tip)
-    if facts is None or not facts.get("remote"):
+    replays = recorded.replays(context, tip)
+    if not replays or not replays[-1].get("remote"):
         return None
-    git, old_tip = context.git, oid(str(facts["remote"]))
-    pairs = {oid(new): oid(old) for old, new in facts["mapped"]}
-    own = history.with_patch_ids(git, history.chain(git, oid(str(facts["base"])), tip))
-    seen = {commit.oid for commit in history.reachable(git, [old_tip], [oid(str(facts["fork"]))])}
-    before = history.with_patch_ids(git, history.read_commits(git, [old for old in pairs.values() if old in seen]))
+    git, old_tip, fork = context.git, oid(str(replays[-1]["remote"])), oid(str(replays[-1]["fork"]))
+    mapped = [{str(new): str(old) for old, new in facts["mapped"]} for facts in replays]
+    own = history.with_patch_ids(git, history.chain(git, oid(str(replays[0]["base"])), tip))
+    was = {commit.oid: _traced(commit.oid, mapped) for commit in own}
+    seen = {commit.oid for commit in history.reachable(git, [old_tip], [fork])}
+    before = history.with_patch_ids(git, history.read_commits(git, [old for old in was.values() if old in seen]))
     patches = {commit.oid: commit.patch_id for commit in before}
-    changed = tuple(
-        commit.subject for commit in own if patches.get(pairs.get(commit.oid, commit.oid), "none") != commit.patch_id
-    )
-    left_out = [oid(str(name)) for name in (*facts.get("dropped", ()), *facts.get("skipped", ())) if name in seen]
-    subjects = tuple(commit.subject for commit in history.read_commits(git, left_out))
-    return Rebased(old_tip, oid(str(facts["fork"])), len(own), changed, subjects)
+    changed = tuple(commit.subject for commit in own if patches.get(was[commit.oid], "none") != commit.patch_id)
+    out = [
+        _traced(str(name), mapped[index + 1 :])
+        for index, facts in enumerate(replays)
+        for name in (*facts.get("dropped", ()), *facts.get("skipped", ()))
+    ]
+    left_out = history.read_commits(git, [name for name in out if name in seen])
+    return Rebased(old_tip, fork, len(own), changed, tuple(commit.subject for commit in left_out))
+
+
+def _traced(name: str, mapped: Sequence[Mapping[str, str]]) -> Oid:
+    """Return the commit that one was before rebases, newest first: each maps its new commits to the old ones."""
+    for pairs in mapped:
+        name = pairs.get(name, name)
+    return oid(name)
 
 
 def skipped_by_name(context: Context) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trunkline.adapters import history, journal
-from trunkline.domain.names import Oid
+from trunkline.domain.names import Oid, oid
 from trunkline.domain.step import StepName
 from trunkline.workflows.context import Context
 
@@ -20,13 +20,23 @@ def last_onto(context: Context, tip: Oid) -> Mapping[str, Any] | None:
     return None
 
 
-def last_replay(context: Context, tip: Oid) -> Mapping[str, Any] | None:
-    """Return the facts of the newest rebase that wrote commits which `tip` came from; None: there is none."""
+def replays(context: Context, tip: Oid) -> tuple[Mapping[str, Any], ...]:
+    """Return the facts of the rebases that led from what the remote had to `tip`, newest first; empty: there is none.
+
+    Several, where an entry was rebased again before it was pushed. Rebases that wrote no commits are passed over.
+    """
+    found: list[Mapping[str, Any]] = []
     for facts in _ontos(context):
         new = context.git.resolve(str(facts.get("new"))) if facts.get("mapped") else None
-        if new is not None and history.is_ancestor(context.git, new, tip):
-            return facts
-    return None
+        if new is None or not history.is_ancestor(context.git, new, tip):
+            continue
+        if found and facts.get("remote") != found[0].get("remote"):
+            break
+        found.append(facts)
+        if facts["tip"] == facts.get("remote"):
+            break
+        tip = oid(str(facts["tip"]))
+    return tuple(found)
 
 
 def base_of(context: Context, tip: Oid) -> Oid | None:
