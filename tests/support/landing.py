@@ -16,11 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from support import programs
 from support.printed import check_printed
 from support.repo import Repo
 from trunkline.domain.names import Oid
+from trunkline.report.json_schema import schema_of
 from trunkline.sim.client import SimulatedGitHub, running
+from trunkline.tasks.telling import SCHEMA
 
 SLUG = "octo/tiny"
 BODY = (
@@ -69,8 +73,10 @@ class Ran:
 
     @property
     def json(self) -> dict[str, Any]:
-        """Standard output as the one JSON object that it is."""
+        """Standard output as the one JSON object that it is, as the task's schema has it."""
         value: dict[str, Any] = json.loads(self.out)
+        if "task" in value:
+            jsonschema.validate(value, schema_of(value["task"], SCHEMA))
         return value
 
 

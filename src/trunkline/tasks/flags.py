@@ -89,6 +89,7 @@ FLAGS: Mapping[str, Flag] = {
     "runner": Flag("the label of the machines that run the jobs"),
     "task": Flag("the task to rehearse; default: rebase"),
     "tick": Flag("the name of a manual check that you confirm for this tree"),
+    "topic": Flag("the page of help: agents"),
     "top": Flag("take only the stack that ends in this pull request"),
     "track": Flag("keep stack.toml in the repository; default: untracked, on every branch", switch=True),
     "trunk": Flag("the branch that stacks land on; default: GitHub's default branch"),

@@ -7,7 +7,7 @@ import functools
 from invoke.collection import Collection
 
 from trunkline.domain.step import REBASE_STEPS, StepName
-from trunkline.tasks import adopting, evidence, reading, recovery, rehearsing, whole
+from trunkline.tasks import adopting, asking, evidence, reading, recovery, rehearsing, whole
 from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import options_of
 from trunkline.tasks.recovery import conclude
@@ -94,6 +94,7 @@ evidence.add_to(namespace, _do)
 whole.add_to(namespace)
 reading.add_to(namespace)
 adopting.add_to(namespace)
+asking.add_to(namespace)
 rehearsing.add_to(namespace)
 
 

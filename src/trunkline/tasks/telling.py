@@ -149,6 +149,7 @@ class Told:
             "schema": SCHEMA,
             "ok": int(code) == ExitCode.OK,
             "exit_code": int(code),
+            "outcomes": self.account.get("steps") or [each for each in [self.account.get("outcome")] if each],
             "next": [list(argv_of(command)) for command in commands],
         }
         if self.json_wanted:

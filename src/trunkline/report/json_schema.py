@@ -1,0 +1,210 @@
+"""The JSON Schema of what each task prints with `--json`; keys are public (contract)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_Schema = dict[str, Any]
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_TEXT: _Schema = {"type": "string"}
+_NUMBER: _Schema = {"type": "number"}
+_COUNT: _Schema = {"type": "integer", "minimum": 0}
+_FLAG: _Schema = {"type": "boolean"}
+_ANY: _Schema = {"type": "object"}
+_MAYBE_TEXT: _Schema = {"type": ["string", "null"]}
+
+
+def _list(items: _Schema) -> _Schema:
+    return {"type": "array", "items": items}
+
+
+def _object(required: Mapping[str, _Schema], optional: Mapping[str, _Schema] | None = None) -> _Schema:
+    """Return the schema of an object that has these keys and no others."""
+    return {
+        "type": "object",
+        "required": sorted(required),
+        "properties": {**required, **(optional or {})},
+        "additionalProperties": False,
+    }
+
+
+def _or_null(schema: _Schema) -> _Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_TEXTS = _list(_TEXT)
+_PR: _Schema = {"type": "integer", "minimum": 1}
+_OUTCOME = _object(
+    {
+        "label": _TEXT,
+        "told": _TEXT,
+        "mark": {"enum": ["done", "nothing", "skipped", "warned", "failed", "planned"]},
+        "details": _TEXTS,
+        "data": _ANY,
+        "seconds": _NUMBER,
+    },
+    {"step": _TEXT, "pr": _PR},
+)
+_GATE = {
+    "type": "object",
+    "required": ["gate", "verdict"],
+    "properties": {
+        "gate": _TEXT,
+        "verdict": {"enum": ["passed", "failed", "timed-out", "flaky", "stale", "unavailable", "interrupted"]},
+    },
+}
+_ERROR: _Schema = {
+    "type": "object",
+    "required": ["what"],
+    "properties": {
+        "what": _TEXT,
+        "why": _TEXT,
+        "code": {"type": "integer"},
+        "command": _TEXT,
+        "stderr": _TEXT,
+        "next": _TEXTS,
+        "log": _TEXT,
+    },
+}
+_PLAN = _object({"task": _TEXT, "pr": {"type": ["integer", "null"]}, "steps": _list(_ANY)})
+_RUN = _object(
+    {"id": _TEXT, "task": _TEXT, "state": _TEXT, "what": _TEXT, "why": _TEXT, "worktree": _TEXT, "next": _TEXTS}
+)
+_PULL = _object(
+    {
+        "state": _TEXT,
+        "url": _TEXT,
+        "draft": _FLAG,
+        "base": _TEXT,
+        "review": _TEXT,
+        "reviewers": _list(_object({"login": _TEXT, "state": _TEXT})),
+        "review_asked_of": _TEXTS,
+        "open_threads": _COUNT,
+        "failed_checks": _TEXTS,
+        "checks": _TEXT,
+        "mergeable": _TEXT,
+        "merge_state": _TEXT,
+        "merged_at": _TEXT,
+        "merge_commit": _MAYBE_TEXT,
+    }
+)
+_VERDICTS: _Schema = {"type": "object", "additionalProperties": _MAYBE_TEXT}
+_ENTRY = _object(
+    {
+        "pr": _PR,
+        "branch": _TEXT,
+        "title": _TEXT,
+        "state": _TEXT,
+        "told": _TEXT,
+        "why": _TEXTS,
+        "blocked_by": {"type": ["integer", "null"]},
+        "commit": _MAYBE_TEXT,
+        "own_commits": {"type": ["integer", "null"]},
+        "checked_out": _FLAG,
+        "gates": _VERDICTS,
+        "checks": _VERDICTS,
+        "verdicts": _VERDICTS,
+        "pull_request": _or_null(_PULL),
+    }
+)
+_STACK = _object(
+    {"trunk": _TEXT, "trunk_commit": _MAYBE_TEXT, "next": _TEXT, "notes": _TEXTS, "entries": _list(_ENTRY)}
+)
+
+# What every task may print: what ran, what would run, what was asked.
+_COMMON: dict[str, _Schema] = {
+    "pr": _PR,
+    "plan": _PLAN,
+    "steps": _list(_OUTCOME),
+    "outcome": _OUTCOME,
+    "publishes": _TEXTS,
+    "declined": _FLAG,
+}
+_DIFFERENCES = _TEXTS
+_RECEIPTS = _list(
+    _object(
+        {
+            "file": _TEXT,
+            "statement": _or_null(_ANY),
+            "problem": _TEXT,
+            "signed": _TEXT,
+            "standing": _TEXT,
+            "why": _TEXT,
+        }
+    )
+)
+_OWN: dict[str, dict[str, _Schema]] = {
+    "checks": {"ticked": _ANY},
+    "ci.workflow": {"path": _TEXT, "text": _TEXT},
+    "doctor": {"findings": _list(_object({"about": _TEXT, "told": _TEXT, "health": _TEXT, "cure": _TEXT}))},
+    "gates": {
+        "entries": _list(
+            _object({"pr": _PR, "branch": _TEXT, "commit": _MAYBE_TEXT, "seconds": _NUMBER, "outcomes": _list(_GATE)})
+        )
+    },
+    "help": {"topic": _TEXT, "text": _TEXT},
+    "init": {
+        "stacks": _list(_list(_object({"pr": _PR, "branch": _TEXT, "title": _TEXT}))),
+        "left_out": {"type": "object", "additionalProperties": _TEXT},
+        "differences": _DIFFERENCES,
+        "files": _list(_object({"name": _TEXT, "wrote": _FLAG, "add": _TEXT})),
+        "path": _TEXT,
+        "tracked": _FLAG,
+        "branches": _list(_object({"pr": _PR, "beside": _PR, "base": _TEXT})),
+        "proposals": _list(_object({"why": _TEXT, "table": _TEXT, "needed": _FLAG})),
+    },
+    "land": {"lands": _list(_PR)},
+    "log": {"runs": _list(_ANY)},
+    "plan": {
+        "fork_point": _object({"commit": _MAYBE_TEXT, "from": _TEXT}),
+        "base": _object({"name": _TEXT, "commit": _MAYBE_TEXT}),
+        "own_commits": _list(_object({"commit": _TEXT, "subject": _TEXT})),
+        "commits_over_base": _COUNT,
+        "conflict": _or_null(_object({"commit": _TEXT, "files": _TEXTS})),
+        "above": _list(_object({"pr": _PR, "branch": _TEXT, "does": _TEXT})),
+        "effects": _TEXTS,
+        "ci": _object({"state": _TEXT, "why": _TEXT}),
+    },
+    "receipts.list": {"receipts": _RECEIPTS},
+    "receipts.pull": {"taken": _COUNT, "untrusted": _COUNT, "known": _COUNT},
+    "receipts.push": {"receipts": _COUNT, "pushed": _FLAG},
+    "receipts.verify": {"receipts": _RECEIPTS},
+    "rehearse": {"rehearsal": _ANY},
+    "report": {
+        "report": _object(
+            {
+                "made": _TEXT,
+                "repository": _TEXT,
+                "stack": _STACK,
+                "evidence": _list(_ANY),
+                "runs": _list(_ANY),
+            }
+        )
+    },
+    "schema": {"of": _TEXT, "json_schema": _ANY},
+    "status": {"run": _or_null(_RUN), "stack": _STACK},
+    "trust": {"differences": _DIFFERENCES, "trusted": _FLAG},
+    "undo": {"undoes": _TEXT},
+}
+
+
+def schema_of(task: str, version: int) -> _Schema:
+    """Return the JSON Schema of what a task prints with `--json`.
+
+    Args:
+        task: its full name.
+        version: of the object, its key `schema`.
+    """
+    required: dict[str, _Schema] = {
+        "schema": {"const": version},
+        "task": {"const": task},
+        "ok": _FLAG,
+        "exit_code": {"type": "integer", "minimum": 0, "maximum": 255},
+        "outcomes": _list(_OUTCOME),
+        "error": _or_null(_ERROR),
+        "next": _list(_list(_TEXT)),
+    }
+    made = _object(required, {**_COMMON, **_OWN.get(task, {})})
+    return {"$schema": _DIALECT, "title": f"trunkline {task} --json", **made}

@@ -1,0 +1,62 @@
+"""The tasks that answer questions about trunkline itself: pages of help, and the schema of `--json`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Collection
+from importlib import resources
+
+from invoke.collection import Collection as Namespace
+
+from trunkline.domain.choices import nearest
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import UsageError
+from trunkline.tasks.definition import landing_task
+from trunkline.tasks.telling import SCHEMA, Told
+
+
+@landing_task("schema", mutates=False, help={"task": "the task whose output is described"})
+def schema(told: Told, task: str) -> None:
+    """Print the JSON Schema of what a task prints with --json: `schema status`."""
+    from trunkline.report.json_schema import schema_of
+    from trunkline.tasks.landing import taken_flags
+
+    _refuse_unknown("schema", task, taken_flags(), "task")
+    found = schema_of(task, SCHEMA)
+    told.account.update(of=task, json_schema=found)
+    if not told.json_wanted:
+        sys.stdout.write(json.dumps(found, indent=2, sort_keys=True) + "\n")
+
+
+@landing_task("help", mutates=False)
+def help_(told: Told, topic: str) -> None:
+    """Print a page of help: `help agents` is for programs that call trunkline."""
+    folder = resources.files("trunkline").joinpath("help")
+    pages = {each.name.removesuffix(".md"): each for each in folder.iterdir() if each.name.endswith(".md")}
+    _refuse_unknown("help", topic, pages, "page of help")
+    text = pages[topic].read_text(encoding="utf-8")
+    told.account.update(topic=topic, text=text)
+    if not told.json_wanted:
+        sys.stdout.write(text)
+
+
+def _refuse_unknown(task: str, given: str, known: Collection[str], noun: str) -> None:
+    """See that what a task is asked about exists.
+
+    Raises:
+        UsageError: it does not; the next command asks about the nearest that does.
+    """
+    if given not in known:
+        like = nearest(given, known)
+        raise UsageError(
+            f"there is no {noun} {given!r}",
+            why=f"did you mean {like}?" if like else f"there are: {', '.join(sorted(known))}",
+            next_command=task_command(task, like or min(known)),
+        )
+
+
+def add_to(namespace: Namespace) -> None:
+    """Add these tasks to the collection."""
+    namespace.add_task(schema)
+    namespace.add_task(help_)
