@@ -65,8 +65,7 @@ class Slot:
         near = self.path / "t"
         if len(os.fsencode(near)) <= _LONGEST:
             return private_directory(near)
-        base = Path(os.environ.get("TRUNKLINE_GATES_DIR") or f"/var/tmp/trunkline-{os.geteuid()}")  # noqa: S108 -- ours
-        far = private_directory(base) / hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
+        far = private_directory(far_base()) / hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
         if not near.is_symlink():
             # Whoever removed the state directory wanted these gone as well.
             remove_tree(far)
@@ -82,6 +81,11 @@ class Slot:
             root: the Cargo workspace's directory in it, relative.
         """
         return FreshTree(git, self.tree, partial(targetdir.locations, self.tree, root) if self.group else tuple)
+
+
+def far_base() -> Path:
+    """Return where work trees of groups are whose place in the state directory has too long a path."""
+    return Path(os.environ.get("TRUNKLINE_GATES_DIR") or f"/var/tmp/trunkline-{os.geteuid()}")  # noqa: S108 -- ours
 
 
 @contextlib.contextmanager

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.receipt import Verdict, instant
+from trunkline.domain.status import State
+from trunkline.domain.words import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,3 +180,18 @@ def _timeline(ran: Sequence[GateOutcome]) -> Timeline:
 
 def _time(outcome: GateOutcome) -> float:
     return instant(outcome.started).timestamp()
+
+
+def verdict(report: Report) -> str:
+    """Return in one sentence how the stack stands: what failed first, else where its lowest open entry is."""
+    open_ = [entry for entry in report.entries if entry.status.standing.state is not State.MERGED]
+    if not open_:
+        count = len(report.entries)
+        return "The pull request is merged." if count == 1 else f"All {count} pull requests are merged."
+    failed = [(entry.status.entry.pr, [each.name for each in entry.all if each.failed]) for entry in open_]
+    told = [f"#{number}: {', '.join(names)} failed" for number, names in failed if names]
+    if told:
+        return f"{'; '.join(told)}."
+    lowest = open_[0].status
+    more = f"; {count_of(len(open_) - 1, 'entry', 'entries')} above it" if len(open_) > 1 else ""
+    return f"#{lowest.entry.pr} {lowest.standing}{more}."

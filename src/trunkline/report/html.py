@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome
-from trunkline.domain.report import EntryReport, Evidenced, Report, Timeline, timelines
+from trunkline.domain.report import EntryReport, Evidenced, Report, Timeline, timelines, verdict
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import EntryStatus, State
 from trunkline.report import templates
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _TICKS = 4
+_EXCERPT = 12
+"""Lines of a log in Markdown."""
 _TONES = {"green": "good", "red": "bad", "yellow": "warn"}
 
 
@@ -64,6 +66,7 @@ def data(report: Report) -> dict[str, Any]:
     return {
         "made": report.made,
         "repository": report.repository,
+        "verdict": verdict(report),
         "stack": stack_data(report.status),
         "evidence": rows,
         "runs": [dataclasses.asdict(run) for run in report.runs],
@@ -90,6 +93,7 @@ def _view(report: Report) -> dict[str, Any]:
         "name": report.status.stack.name,
         "issue": report.status.stack.issue,
         "next": report.status.next,
+        "verdict": verdict(report),
         "notes": ((report.status.run.what,) if report.status.run else ()) + report.status.notes,
         "entries": entries,
         "gate_names": [gate.name for gate in report.entries[0].gates],
@@ -157,6 +161,7 @@ def _evidence(evidence: Evidenced, status: EntryStatus) -> dict[str, Any]:
         "took": duration(outcome.seconds) if outcome and outcome.started else "",
         "cores": _cores(outcome),
         "log": evidence.log,
+        "excerpt": "\n".join(evidence.log.splitlines()[-_EXCERPT:]),
         "summary": (outcome.summary or outcome.command) if outcome else "",
     }
 

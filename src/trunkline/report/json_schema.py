@@ -177,6 +177,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
             {
                 "made": _TEXT,
                 "repository": _TEXT,
+                "verdict": _TEXT,
                 "stack": _STACK,
                 "evidence": _list(_ANY),
                 "runs": _list(_ANY),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from typing import TYPE_CHECKING
 
 from trunkline.domain.commits import counted
-from trunkline.report.escape import for_markdown
+from trunkline.report.escape import for_markdown, for_terminal
 from trunkline.report.terminal import duration
 
 if TYPE_CHECKING:
@@ -26,13 +27,21 @@ def environment(*, trimmed: bool = True) -> Environment:
     made = ImmutableSandboxedEnvironment(  # Markdown, not HTML: no autoescape
         undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=trimmed, lstrip_blocks=trimmed
     )
-    made.filters.update(md=for_markdown, own=own_markdown, commits=counted, duration=duration)
+    made.filters.update(md=for_markdown, own=own_markdown, fenced=fenced, commits=counted, duration=duration)
     return made
 
 
 def packaged(name: str) -> str:
     """Return the text of one of our templates."""
     return resources.files("trunkline.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def fenced(text: str) -> str:
+    """Return foreign text as a block of code that nothing in it can end."""
+    shown = for_terminal(text, lines=True)
+    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{shown}\n{fence}"
 
 
 def own_markdown(text: str) -> str:

@@ -11,6 +11,7 @@ from invoke.collection import Collection
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
+from trunkline.domain.report import Report
 from trunkline.kernel import proc
 from trunkline.kernel.files import private_directory, replace_bytes
 from trunkline.report import as_json
@@ -91,8 +92,15 @@ def report_(
     output: str = "",
     open: bool = False,  # noqa: A002 -- the flag's name
     markdown: bool = False,
+    junit: bool = False,
+    mermaid: bool = False,
 ) -> None:
-    """Write the stack, its gates over time, failures, receipts and runs into one HTML file; --markdown, --json."""
+    """Write the stack, its gates, failures, receipts and runs into one HTML file, or print them in another form."""
+    one = [name for name, given in (("markdown", markdown), ("junit", junit), ("mermaid", mermaid)) if given]
+    if len(one) > 1:
+        raise UsageError(
+            f"--{' and --'.join(one)} are different forms", next_command=task_command("report", f"--{one[0]}")
+        )
     from trunkline.domain.redaction import redacted
     from trunkline.report import html
     from trunkline.workflows import report as report_workflow
@@ -102,8 +110,8 @@ def report_(
     if told.json_wanted:
         told.account["report"] = html.data(found)
         return
-    if markdown:
-        sys.stdout.write(redacted(html.markdown(found), proc.secrets()))
+    if one:
+        sys.stdout.write(redacted(_form(found, one[0]), proc.secrets()))
         return
     page = redacted(html.html(found), proc.secrets()).encode("utf-8", "backslashreplace")
     path = Path(output).resolve() if output else context.state / "report.html"
@@ -116,6 +124,27 @@ def report_(
         told.terminal.line(
             ("! ", "yellow"), "no browser could be opened here: set BROWSER, or open the file yourself"
         )
+
+
+def _form(found: Report, form: str) -> str:
+    """Return a report in one of its forms that are printed.
+
+    Raises:
+        UsageError: the form needs a package that is not installed.
+    """
+    from trunkline.report import exports, html
+
+    if form == "markdown":
+        return html.markdown(found)
+    if form == "mermaid":
+        return exports.mermaid(found)
+    try:
+        return exports.junit(found)
+    except ModuleNotFoundError as missing:
+        raise UsageError(
+            "--junit needs junitparser", why=f"{missing.name} is not installed",
+            next_command="pip install 'trunkline[junit]'",
+        ) from missing  # fmt: skip
 
 
 def _write_page(path: Path, page: bytes, output: str) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from trunkline.adapters import history, journal
 from trunkline.adapters.journal import Record, Run
+from trunkline.adapters.shownpaths import relative_paths
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.receipt import instant
 from trunkline.domain.report import EntryReport, Evidenced, Report, RunReport, RunStep
@@ -44,11 +47,12 @@ def gather(context: Context, *, offline: bool) -> Report:
 
 def _entry(context: Context, seen: StackStatus, row: EntryStatus) -> EntryReport:
     """Return an entry's report; its evidence is what the status has."""
+    relative = relative_paths(context.git)
     titles = {check.name: check.text for check in row.entry.checks}
     return EntryReport(
         row,
-        tuple(_with_log(Evidenced(name, "", outcome)) for name, outcome in row.gates),
-        tuple(_with_log(Evidenced(name, titles[name], outcome)) for name, outcome in row.checks),
+        tuple(_with_log(Evidenced(name, "", outcome), relative) for name, outcome in row.gates),
+        tuple(_with_log(Evidenced(name, titles[name], outcome), relative) for name, outcome in row.checks),
         _coverage(context, seen, row),
     )
 
@@ -62,14 +66,20 @@ def _coverage(context: Context, seen: StackStatus, row: EntryStatus) -> Coverage
     return coverage_of(git, subject.base, row.head, proven)
 
 
-def _with_log(evidence: Evidenced) -> Evidenced:
-    if not evidence.failed or evidence.outcome is None:
+def _with_log(evidence: Evidenced, relative: Callable[[str], str]) -> Evidenced:
+    """Return evidence with the end of its log, where it failed; without private directories."""
+    if evidence.outcome is None:
+        return evidence
+    ran = evidence.outcome
+    shown = replace(ran, diagnosis=relative(ran.diagnosis), cure=relative(ran.cure), summary=relative(ran.summary))
+    evidence = replace(evidence, outcome=shown)
+    if not evidence.failed:
         return evidence
     try:
-        lines = Path(evidence.outcome.log).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = Path(ran.log).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return evidence
-    return Evidenced(evidence.name, evidence.title, evidence.outcome, "\n".join(lines[-_LOG_LINES:]))
+    return replace(evidence, log=relative("\n".join(lines[-_LOG_LINES:])))
 
 
 def _run(run: Run) -> RunReport:
