@@ -64,7 +64,8 @@ def test_dry_run_prints_the_whole_plan(stack: YardLanding) -> None:
     plan = [(step["step"], step.get("pr")) for step in ran.json["plan"]["steps"]]
     assert [step for step in plan if step[0] == "merge"] == [("merge", 518), ("merge", 519), ("merge", 520)]
     assert plan[-1] == ("tidy", None)
-    assert "once #518 is in it; no conflict" in ran.out
+    assert ran.json["merges"] == [{"pr": number, "as_is": True, "rewritten_because": ""} for number in OWN]
+    assert "comes to the same result as its own commits" in ran.out
     assert stack.world() == before
 
 
@@ -74,7 +75,8 @@ def test_what_is_merged_is_said_first_and_last(stack: YardLanding) -> None:
     lines = ran.out.splitlines()
     order = ["  1. #518 feat/one  Arena", "  2. #519 feat/two  Entry", "  3. #520 feat/three  Eviction"]
     assert lines[1:5] == ["lands 3 pull requests on origin/main, in this order:", *order]
-    assert lines[-4:] == ["would land 3 pull requests on origin/main, in this order:", *order]
+    planned = [f"{line}: merged as it is" for line in order]
+    assert lines[-4:] == ["would land 3 pull requests on origin/main, in this order:", *planned]
     before = stack.world()
     asked = stack.on_terminal("land", "--skip", "fmt,gates", "--pr", "518", typed=b"\n")
     assert re.search(r"1\. #518 feat/one  Arena\r?\nPublish\? \[y/N\]", asked.out), asked.out
@@ -89,8 +91,7 @@ def test_receipts_that_are_not_made_merge_nothing(stack: YardLanding, skipped: s
     assert (ran.code, "contradict each other" in ran.err) == (2, True), ran.out + ran.err
     assert "receipts of this machine" not in ran.out
     assert stack.world() == before
-    file = stack.clone.path / "stack.toml"
-    file.write_text(file.read_text().replace("\n[gates]", '\n[land]\nrequire = "gates"\n\n[gates]', 1))
+    stack.land_setting('require = "gates"')
     assert stack.invoke("land", "--skip", skipped).code == 2
 
 
@@ -183,6 +184,7 @@ def test_ci_that_starts_with_each_push_is_waited_for(stack: YardLanding) -> None
     """Checks begin with every new head, mergeability is unknown for a while: each merge waits for both."""
     stack.github.lever("run_ci", SLUG, names=["build", "test"], requests=8)
     stack.github.lever("set_mergeability_lag", SLUG, requests=6)
+    stack.land_setting('rewrite = "always"')
     ran = stack.invoke("land", *QUICK, **NO_WAIT)
     assert ran.code == 0, ran.out + ran.err
     assert "waits for checks: build, test" in ran.out
@@ -275,6 +277,7 @@ def test_continue_finishes_a_killed_landing(stack: YardLanding, number: int) -> 
 
 def test_abort_leaves_what_is_merged(stack: YardLanding) -> None:
     """Killed in the second entry: abort puts that one back, and does not touch what landed."""
+    stack.land_setting('rewrite = "always"')
     assert stack.kill(Kill("record", "after", 50), "land", *QUICK, **NO_WAIT).code == -9
     assert states(stack) == ["MERGED", "OPEN", "OPEN"]
     ran = stack.invoke("abort", **NO_WAIT)

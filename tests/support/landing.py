@@ -156,6 +156,11 @@ class Landing:
         self.author.commit("trunk moves on", {"TRUNK.md": "moved\n"}, author="Mallory")
         self.push_as_author("main")
 
+    def land_setting(self, line: str) -> None:
+        """Write a line of `[land]` into stack.toml."""
+        file = self.clone.path / "stack.toml"
+        file.write_text(file.read_text().replace("\n[gates]", f"\n[land]\n{line}\n\n[gates]", 1))
+
     def waiting_tree(self) -> Path:
         """Return the work tree in which the one conflict waits."""
         listed = self.clone.git("worktree", "list", "--porcelain").splitlines()

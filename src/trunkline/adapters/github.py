@@ -352,22 +352,25 @@ class GitHub:
 
         return self.rest(f"pulls/{number}", read)
 
-    def merge_methods(self) -> tuple[str, ...]:
-        """Return the merge methods that the repository's settings allow, as REST names them, in GitHub's order."""
-        allowed = {"merge": "allow_merge_commit", "squash": "allow_squash_merge", "rebase": "allow_rebase_merge"}
-        return self.rest("", lambda held: tuple(name for name, key in allowed.items() if held.get(key, True)))
-
-    def merge(self, number: PrNumber, *, head: Oid, method: str, title: str = "") -> str:
+    def merge(self, number: PrNumber, *, head: Oid, method: str, title: str = "", message: str | None = None) -> str:
         """Merge a pull request, if its head is still `head`, and return its merge commit; "": a merge queue has it.
 
         By merge-async, GitHub's recommended way, then polled; where the host has none, by the synchronous call, to
         which `gh pr merge --match-head-commit` comes down too.
+
+        Args:
+            number: the pull request.
+            head: what its head must be.
+            method: merge, squash or rebase.
+            title: the title of the merge commit; "": GitHub's default.
+            message: its body; None: GitHub's default.
 
         Raises:
             Refused: GitHub does not merge it: the head moved, a rule blocks it, it conflicts; its words are told.
             Transient: it did not end in time; whether it merged must be looked at.
         """
         fields = {"sha": str(head), "merge_method": method, **({"commit_title": title} if title else {})}
+        fields |= {} if message is None else {"commit_message": message}
         path = f"pulls/{number}/merge"
         put = ("-X", "PUT", "--input", "-")
         stdin = json.dumps(fields).encode()

@@ -293,6 +293,13 @@ def reread(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
     return read_commits(git, oids)
 
 
+def commit_of_tree(git: Git, tree: Oid, *parents: Oid) -> Oid:
+    """Make a commit that stands for a merge that does not exist yet; the same arguments give the same commit."""
+    made = _wrapped(git, tree, *parents)
+    git.trees[made] = tree
+    return made
+
+
 def _wrapped(git: Git, tree: Oid, *parents: Oid) -> Oid:
     named = "".join(f"parent {parent}\n" for parent in parents)
     who = "trunkline <trunkline@invalid> 0 +0000"  # always the same object for the same tree: nothing piles up

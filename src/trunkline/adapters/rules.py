@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trunkline.adapters.github import GitHub
-from trunkline.domain.names import PrNumber
+from trunkline.domain.merge_choice import MergeRules
+from trunkline.domain.names import BranchName, PrNumber, branch_ref
 
 _QUERY = """
 query Rules($owner: String!, $name: String!, $number: Int!) {
@@ -24,6 +25,25 @@ query Rules($owner: String!, $name: String!, $number: Int!) {
   }
 }
 """
+
+_TRUNK_QUERY = """
+query TrunkRules($owner: String!, $name: String!, $trunk: String!) {
+  repository(owner: $owner, name: $name) {
+    mergeCommitAllowed
+    squashMergeAllowed
+    rebaseMergeAllowed
+    squashMergeCommitTitle
+    squashMergeCommitMessage
+    ref(qualifiedName: $trunk) {
+      branchProtectionRule { requiresStrictStatusChecks requiresLinearHistory }
+      rules(first: 100) {
+        nodes { type parameters { ... on RequiredStatusChecksParameters { strictRequiredStatusChecksPolicy } } }
+      }
+    }
+  }
+}
+"""
+_METHODS = {"merge": "mergeCommitAllowed", "squash": "squashMergeAllowed", "rebase": "rebaseMergeAllowed"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,35 @@ def ruled(github: GitHub, number: PrNumber) -> Ruled:
     slug = github.repository
     variables = {"owner": slug.owner, "name": slug.name, "number": int(number)}
     return github.graphql(_QUERY, variables, _read)
+
+
+def merge_rules(github: GitHub, trunk: BranchName) -> MergeRules:
+    """Ask what the repository demands of a merge into trunk, by rulesets and by branch protection.
+
+    Branch protection is shown to those only who may change it; GitHub then says BEHIND of the pull request.
+
+    Raises:
+        OutsideFailed: GitHub or the network failed, after retries, or its answer cannot be understood.
+    """
+    slug = github.repository
+    variables = {"owner": slug.owner, "name": slug.name, "trunk": branch_ref(trunk)}
+    return github.graphql(_TRUNK_QUERY, variables, _read_merge_rules)
+
+
+def _read_merge_rules(data: Mapping[str, Any]) -> MergeRules:
+    repository = data["repository"]
+    ref = repository["ref"] or {}
+    rules = [node for node in (ref.get("rules") or {}).get("nodes") or () if node]
+    protection = ref.get("branchProtectionRule") or {}
+    strict = any((node["parameters"] or {}).get("strictRequiredStatusChecksPolicy") for node in rules)
+    linear = any(node["type"] == "REQUIRED_LINEAR_HISTORY" for node in rules)
+    return MergeRules(
+        methods=tuple(name for name, key in _METHODS.items() if repository[key]),
+        up_to_date=strict or bool(protection.get("requiresStrictStatusChecks")),
+        linear=linear or bool(protection.get("requiresLinearHistory")),
+        title=str(repository["squashMergeCommitTitle"]),
+        message=str(repository["squashMergeCommitMessage"]),
+    )
 
 
 def _read(data: Mapping[str, Any]) -> Ruled:

@@ -245,6 +245,13 @@ class LandTable(_Table):
         Field(description="checks: GitHub's checks must be green. gates: receipts of this machine suffice."),
     ] = "checks"
     wait: Annotated[_Seconds, Field(description="Seconds to wait for GitHub without --watch.")] = LAND.wait
+    rewrite: Annotated[
+        Literal["auto", "always", "never"],
+        Field(
+            description="auto: an approved head is merged as it is where that gives the same result as replaying its"
+            " own commits. always: every entry is rebased and pushed. never: refuse rather than rewrite."
+        ),
+    ] = "auto"
 
 
 class RebaseTable(_Table):

@@ -63,6 +63,7 @@ class NoteFacts:
         issue: the issue that the stack resolves.
         coverage: which of the files that the entry changes no gate verified.
         accepted: gates and checks whose verdict, unavailable or flaky, was accepted by name for this commit.
+        result: a commit with the tree that merging `commit` into the base gives, where that is what was verified.
     """
 
     base: str
@@ -81,6 +82,7 @@ class NoteFacts:
     issue: int | None = None
     coverage: Coverage = field(default_factory=lambda: Coverage(known=False))
     accepted: frozenset[str] = frozenset()
+    result: Oid | None = None
 
     @property
     def verified(self) -> bool:

@@ -108,12 +108,14 @@ class LandSettings:
         title: the squash commit's title, with {title}, {number}, {position} and {count}; "": GitHub's own.
         require: checks: GitHub's checks must be green; gates: the receipts of this machine suffice.
         wait: seconds that `land` waits for GitHub without `--watch`.
+        rewrite: auto: only what cannot be merged as it is; always: every entry; never: refuse instead.
     """
 
     method: str = ""
     title: str = ""
     require: str = "checks"
     wait: float = 600.0
+    rewrite: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -96,10 +96,11 @@ def _said(outcome: GateOutcome | None, *, accepted: bool) -> str:
 def _summary(facts: NoteFacts) -> str:
     passed = sum(1 for _, outcome in facts.gates if outcome is not None and outcome.proven)
     total = len(facts.gates)
+    what = "exactly this tree" if facts.result is None else f"what merging this commit into {facts.base} gives"
     if passed == total:
-        return f"All {total} CPU-only gates verified locally on exactly this tree:"
+        return f"All {total} CPU-only gates verified locally on {what}:"
     if passed:
-        return f"{passed} of {total} CPU-only gates verified locally on exactly this tree; the others are not:"
+        return f"{passed} of {total} CPU-only gates verified locally on {what}; the others are not:"
     if any(outcome is not None for _, outcome in facts.gates):
         return "No gate is verified on this commit:"
     return "No gate has run on this commit yet:"

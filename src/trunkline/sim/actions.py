@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trunkline.sim import pushes
+from trunkline.sim import pushes, rules
 from trunkline.sim.model import EventKind, PullRequest, PullState, Repository, Status
 from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
 
@@ -109,7 +109,7 @@ def _rebased(world: World, repository: Repository, pull: PullRequest, base: str,
         message = f"There are no new commits between base branch '{base}' and head branch '{pull.head}'"
         raise GitHubRefusal(No.INVALID, message, field="base")
     noted = world.record(pull, EventKind.BASE_REF_CHANGED, actor, pull.base, base)
-    return replace(noted, base=base)
+    return rules.base_changed(repository, replace(noted, base=base))
 
 
 def retarget_children(world: World, repository: Repository, branch: str, onto: str, actor: str) -> None:

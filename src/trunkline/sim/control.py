@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trunkline.domain.errors import UsageError
-from trunkline.sim import actions, copying, merging, pushes, running
+from trunkline.sim import actions, copying, merging, pushes, rules, running
 from trunkline.sim.faults import OF_PUSHES, Fault, FaultKind
 from trunkline.sim.model import (
     Annotation,
@@ -83,7 +83,11 @@ class Control:
         )  # fmt: skip
         return pull.merge_commit
 
-    def configure(self, repository: str, **settings: bool) -> None:
+    def tally(self, repository: str) -> dict[str, int]:
+        """Return how many CI runs have started, approvals were dismissed, and heads were force-pushed."""
+        return rules.tally(self._repository(repository))
+
+    def configure(self, repository: str, **settings: bool | str) -> None:
         """Change a repository's settings, by the names of `model.Settings`."""
         found = self._repository(repository)
         found.settings = Settings(**{**asdict(found.settings), **settings})
@@ -160,19 +164,10 @@ class Control:
         self.world.touch()
 
     def protect(
-        self,
-        repository: str,
-        branch: str,
-        name: str,
-        approvals: int = 0,
-        checks: list[str] | None = None,
-        *,
-        queue: bool = False,
-        dismiss_stale: bool = False,
+        self, repository: str, branch: str, name: str, checks: list[str] | None = None, **demands: Any
     ) -> None:
-        """Let a branch demand approvals, checks or a merge queue, by a ruleset of that name; see `sim.rules`."""
-        rule = Rule(name, approvals, tuple(checks or ()), queue, dismiss_stale)
-        self._repository(repository).rules[branch] = rule
+        """Let a branch demand something by a ruleset of that name, by the names of `model.Rule`; see `sim.rules`."""
+        self._repository(repository).rules[branch] = Rule(name, checks=tuple(checks or ()), **demands)
         self.world.touch()
 
     def hold_queue(self, repository: str, requests: int) -> None:

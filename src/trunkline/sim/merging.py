@@ -35,7 +35,7 @@ def merge(  # noqa: PLR0913 -- what a merge may be told
             StefanMaron/BusinessCentral.AL.Runner#3391).
     """
     _check(world, repository, pull, method, expected_head)
-    _check_rules(repository, pull, queued=queued)
+    _check_rules(world, repository, pull, method, queued=queued)
     base = repository.refs[pull.base]
     commit = _commit(world, repository, pull, actor, method, headline, body)
     if not world.bare(repository).update(f"refs/heads/{pull.base}", commit, old=base):
@@ -70,8 +70,15 @@ def _check(world: World, repository: Repository, pull: PullRequest, method: Merg
         raise GitHubRefusal(No.NOT_ALLOWED, "Pull Request is not mergeable")
 
 
-def _check_rules(repository: Repository, pull: PullRequest, *, queued: bool) -> None:
-    if lacking := rules.unmet(repository, pull):
+def _check_rules(
+    world: World, repository: Repository, pull: PullRequest, method: MergeMethod, *, queued: bool
+) -> None:
+    lacking = rules.unmet(repository, pull)
+    if rules.is_behind(world, repository, pull):
+        lacking = (*lacking, "Head branch is out of date. Update it with the latest changes of the base.")
+    if rules.rule_of(repository, pull).linear and method is MergeMethod.MERGE:
+        lacking = (*lacking, "This branch must not contain merge commits.")
+    if lacking:
         raise GitHubRefusal(No.NOT_ALLOWED, "Repository rule violations found\n\n" + "\n".join(lacking))
     if rules.rule_of(repository, pull).queue and not queued:
         raise GitHubRefusal(

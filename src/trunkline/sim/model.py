@@ -182,6 +182,8 @@ class Settings:
     merge_allowed: bool = True
     squash_allowed: bool = True
     rebase_allowed: bool = True
+    squash_title: str = "COMMIT_OR_PR_TITLE"
+    squash_message: str = "COMMIT_MESSAGES"
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,9 @@ class Rule:
     checks: tuple[str, ...] = ()
     queue: bool = False
     dismiss_stale: bool = False
+    up_to_date: bool = False
+    linear: bool = False
+    dismiss_retargeted: bool = False
 
 
 @dataclass(frozen=True)

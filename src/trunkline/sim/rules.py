@@ -1,7 +1,8 @@
 """What a repository demands before a merge: approvals, checks, a queue; and what each pull request lacks of it.
 
 A branch's rule is simulated as a ruleset (docs.github.com, "Available rules for rulesets"): its name, required
-approvals with or without dismissal of stale ones, required status checks, a merge queue.
+approvals with or without dismissal of stale ones, required status checks, branches that are up to date, linear
+history, a merge queue.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from trunkline.sim.model import CheckRun, PullRequest, PullState, Repository, Review, Rule
+from trunkline.sim.model import CheckRun, EventKind, PullRequest, PullState, Repository, Review, Rule
 
 if TYPE_CHECKING:
     from trunkline.sim.world import World
@@ -73,6 +74,23 @@ def unmet(repository: Repository, pull: PullRequest) -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_behind(world: World, repository: Repository, pull: PullRequest) -> bool:
+    """Say whether the base demands heads that contain its tip, and this one does not."""
+    tip = repository.refs.get(pull.base, "")
+    return rule_of(repository, pull).up_to_date and not world.bare(repository).contains(pull.head_oid, tip)
+
+
+def tally(repository: Repository) -> dict[str, int]:
+    """Return how many CI runs have started (one a head), approvals were dismissed, and heads were force-pushed."""
+    pulls = repository.pulls.values()
+    names = set(repository.ci.names)
+    return {
+        "ci_runs": sum(bool(names & {run.name for run in runs}) for runs in repository.checks.values()),
+        "dismissed": sum(review.state == "DISMISSED" for pull in pulls for review in pull.reviews),
+        "force_pushes": sum(e.kind is EventKind.HEAD_REF_FORCE_PUSHED for pull in pulls for e in pull.events),
+    }
+
+
 def merge_state(world: World, repository: Repository, pull: PullRequest) -> str:
     """Return GraphQL's MergeStateStatus (docs.github.com/graphql/reference/enums#mergestatestatus)."""
     found = mergeable(world, repository, pull)
@@ -82,6 +100,8 @@ def merge_state(world: World, repository: Repository, pull: PullRequest) -> str:
         return "DRAFT"
     if unmet(repository, pull):
         return "BLOCKED"
+    if is_behind(world, repository, pull):
+        return "BEHIND"
     runs = repository.checks.get(pull.head_oid, ())
     states = [run.conclusion or run.status for run in runs]
     states += [status.state for status in repository.statuses.get(pull.head_oid, ())]
@@ -99,6 +119,13 @@ def head_moved(world: World, repository: Repository, pull: PullRequest) -> PullR
             CheckRun(world.new_id(), name, pull.head_oid, "IN_PROGRESS", "", now, "") for name in repository.ci.names
         )
         repository.running[pull.head_oid] = repository.ci.requests
+    return pull
+
+
+def base_changed(repository: Repository, pull: PullRequest) -> PullRequest:
+    """Let a new base have its consequence where a rule says so: approvals of another diff are dismissed."""
+    if rule_of(repository, pull).dismiss_retargeted:
+        return replace(pull, reviews=tuple(_dismissed(review) for review in pull.reviews))
     return pull
 
 

@@ -14,6 +14,7 @@ from trunkline.adapters.git import Git
 from trunkline.adapters.github import GitHub, Repository
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.merge_choice import MergeChoice, MergeRules
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid, pr_number
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
@@ -110,6 +111,8 @@ class Seen:
         began: where the branches were when the run began (`appeared.Began`); empty while a plan is made.
         accepted: gates that a person, asked while the task ran, accepted as unavailable.
         stack_source: which stack.toml was read, where that is not the one at the top of the work tree.
+        merges: how each entry is merged, as a landing last decided it (`as_is.choose`).
+        rules: what the repository demands of a merge into trunk.
     """
 
     snapshot: Snapshot | None = None
@@ -123,6 +126,8 @@ class Seen:
     began: dict[PrNumber, object] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
     stack_source: str = ""
+    merges: dict[PrNumber, MergeChoice] = field(default_factory=dict)
+    rules: MergeRules | None = None
 
 
 @dataclass(frozen=True)
@@ -279,6 +284,18 @@ class Context:
                 next_command=task_command("switch", "--pr", self.entry.pr),
             )
         return tip
+
+    def verified_commit(self) -> Oid:
+        """Return the commit that gates and checks run on.
+
+        Of an entry that is merged as it is: a commit with the tree that the merge gives, else the local branch's tip.
+
+        Raises:
+            UsageError: there is no local branch yet.
+        """
+        tip, choice = self.local_tip(), self.seen.merges.get(self.entry.pr)
+        as_is = choice is not None and not choice.reason and choice.head == tip
+        return choice.result if choice is not None and as_is else tip
 
     def known(self, number: PrNumber) -> PullRequest:
         """Return a pull request that stack.toml lists, whatever its state.

@@ -1,25 +1,27 @@
-"""land: the stack lands itself, bottom first: each entry is rebased, gated, pushed, waited for, merged."""
+"""land: the stack lands itself, bottom first: each entry is gated, waited for, merged; rebased where it must be."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from trunkline.domain.errors import Refused, WrongFlag
+from trunkline.domain.merge_choice import MergeChoice, described
 from trunkline.domain.names import PrNumber
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import Acting, Performed, Performer
-from trunkline.workflows import evidence, rebase
+from trunkline.workflows import as_is, evidence, rebase
 from trunkline.workflows.base import open_below
 from trunkline.workflows.context import Context
 from trunkline.workflows.question import OwnCommitsUnknown
 from trunkline.workflows.restack import open_entries
-from trunkline.workflows.steps import merge, onto, tidy, wait
+from trunkline.workflows.steps import merge, onto, tidy, unchanged, wait
 from trunkline.workflows.work import refuse_unanswered
 
 TASK = "land"
 _LEFT_OUT = frozenset({StepName.CHECKLIST, StepName.NEXT})
+_REWRITING = frozenset({StepName.FMT, StepName.PUSH})
 _FIRST = tuple(name for name in REBASE_STEPS if name not in _LEFT_OUT)
 
 
@@ -43,7 +45,8 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
     except OwnCommitsUnknown:
         refuse_unanswered(context, entries, task=TASK)  # asks about every entry at once
         raise
-    onto.foresee_checks(context, entries)
+    onto.foresee_checks(context, [each for each in entries if not unchanged.is_unchanged(context.of(each))])
+    as_is.refuse_rewriting(context, *choices(context, entries))
     steps.append(tidy.plan(context))
     skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in context.options.skip))
     return Plan(TASK, entries[0].pr, tuple(steps), skipped)
@@ -92,13 +95,38 @@ def entries_of(context: Context, up_to: PrNumber | None) -> tuple[Entry, ...]:
     return entries
 
 
+def choices(context: Context, entries: Iterable[Entry]) -> list[tuple[PrNumber, MergeChoice]]:
+    """Return how each entry is merged, as last decided; one that rests on an unresolved conflict is left out."""
+    known = context.seen.merges
+    return [(entry.pr, known[entry.pr]) for entry in entries if entry.pr in known]
+
+
 def _step(context: Context, name: StepName) -> Step:
-    if name is not StepName.ONTO or name in context.options.skip:
-        return rebase.plan_step(context, name)
+    if name is StepName.ONTO and name not in context.options.skip:
+        return _onto(context)
+    if name in _REWRITING and unchanged.is_unchanged(context):
+        return unchanged.plan_step(context, name)
+    return rebase.plan_step(context, name)
+
+
+def _onto(context: Context) -> Step:
+    choice = _choice(context)
+    if choice is not None and not choice.reason:
+        return unchanged.plan_step(context, StepName.ONTO)
     step, below = onto.forecast(context), open_below(context)
-    if below is None or context.entry.pr not in context.seen.foreseen:
-        return step
-    return replace(step, does=onto.foretold(context, below), commands=())
+    if below is not None and context.entry.pr in context.seen.foreseen:
+        step = replace(step, does=onto.foretold(context, below), commands=())
+    return replace(step, does=f"{step.does}; {described(choice)}") if choice is not None else step
+
+
+def _choice(context: Context) -> MergeChoice | None:
+    """Decide how an entry is merged; None: all are rewritten, or it is not known while an entry below conflicts."""
+    if not as_is.is_enabled(context) or onto.blocked_by(context) is not None:
+        return None
+    choice, foreseen = as_is.choose(context)
+    if not choice.reason:
+        onto.remember(context, foreseen)
+    return choice
 
 
 def forecast(context: Context, *, up_to: PrNumber | None = None) -> Plan:
@@ -132,10 +160,34 @@ def performers(context: Context, intended: Plan) -> dict[StepKey, Performer]:
             key: rebase.unless_merged(there, key[0], way)
             for key, way in rebase.performers(there, rebase.WHOLE, pr=number).items()
         }
+        if as_is.is_enabled(there):
+            found |= _merged_as_it_is(there, found, number)
         found[StepName.WAIT, number] = _bound(there, wait.perform)
         found[StepName.MERGE, number] = _bound(there, merge.perform)
     found[StepName.TIDY, None] = _bound(context, tidy.perform)
     return found
+
+
+def _merged_as_it_is(
+    context: Context, ways: Mapping[StepKey, Performer], number: PrNumber
+) -> dict[StepKey, Performer]:
+    """Return the steps that differ where an entry may be merged as it is."""
+
+    def kept(name: StepName, way: Callable[[Context, Acting, Performer], Outcome]) -> Performer:
+        otherwise = ways[name, number]
+        return unchanged.decided(context, lambda acting: way(context, acting, otherwise))
+
+    own = {
+        StepName.ONTO: _bound(context, unchanged.perform_onto),
+        StepName.FMT: kept(StepName.FMT, unchanged.perform_fmt),
+        StepName.PUSH: kept(StepName.PUSH, unchanged.perform_push),
+        **{
+            name: unchanged.decided(context, ways[name, number])
+            for name in (StepName.GATES, StepName.CHECKS, StepName.NOTE)
+            if (name, number) in ways
+        },
+    }
+    return {(name, number): rebase.unless_merged(context, name, way) for name, way in own.items()}
 
 
 def _bound(context: Context, way: Callable[[Context, Acting], Outcome]) -> Performer:

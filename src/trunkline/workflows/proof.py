@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from trunkline.adapters import history, refs
 from trunkline.adapters.git import Git
@@ -140,20 +140,31 @@ def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None
     Raises:
         Refused: one has not.
     """
+    for step, missing in _lacking(context, tip, skippable=skippable):
+        flags = waiving(each for _, each in missing if each)
+        is_waivable = all(each and each.verdict in _WAIVABLE.values() for _, each in missing)
+        alone = task_command(step.value, "--pr", context.entry.pr)
+        raise Refused(
+            f"the {step.value} have not passed on {short(tip)}",
+            why="\n".join(f"{name}: {described(each)}" for name, each in missing) + "\nnothing was pushed",
+            next_command=same_command(flags, pr=context.entry.pr) if is_waivable else alone,
+        )
+
+
+def lacking(context: Context, tip: Oid) -> bool:
+    """Return whether a gate or a check that is not skipped has not passed on this commit's tree."""
+    return next(_lacking(context, tip, skippable=True), None) is not None
+
+
+def _lacking(context: Context, tip: Oid, *, skippable: bool) -> Iterator[tuple[StepName, list[tuple[str, GateOutcome | None]]]]:
+    """Yield each of the two steps with what has not passed of it."""
     own = ((check.name, outcome) for check, outcome in checks_for(context, tip))
     for step, known in ((StepName.GATES, gates_beside_base(context, tip)), (StepName.CHECKS, own)):
         if skippable and step in context.options.skip:
             continue
-        lacking = [(name, outcome) for name, outcome in known if not settled(context, name, outcome)]
-        if lacking:
-            flags = waiving(each for _, each in lacking if each)
-            is_waivable = all(each and each.verdict in _WAIVABLE.values() for _, each in lacking)
-            alone = task_command(step.value, "--pr", context.entry.pr)
-            raise Refused(
-                f"the {step.value} have not passed on {short(tip)}",
-                why="\n".join(f"{name}: {described(each)}" for name, each in lacking) + "\nnothing was pushed",
-                next_command=same_command(flags, pr=context.entry.pr) if is_waivable else alone,
-            )
+        missing = [(name, outcome) for name, outcome in known if not settled(context, name, outcome)]
+        if missing:
+            yield step, missing
 
 
 _WAIVABLE = {"accept-unavailable": Verdict.UNAVAILABLE, "accept-flaky": Verdict.FLAKY}
@@ -233,7 +244,8 @@ def merged_numbers(context: Context) -> tuple[PrNumber, ...]:
 
 def own_commit_count(context: Context, tip: Oid) -> int:
     """Return how many commits a tip has over its base."""
-    return len(history.reachable(context.git, [tip], [base_of(context).oid]))
+    excluded = [base_of(context).oid, own_base_of(context, tip)]
+    return len(history.reachable(context.git, [tip], list(dict.fromkeys(excluded))))
 
 
 def rebased_since(context: Context, tip: Oid) -> Rebased | None:

@@ -173,8 +173,12 @@ def refuse_unanswered(context: Context, entries: Iterable[Entry], *, task: str) 
         raise question.all_unanswered(unknown, task=task)
 
 
-def foresee(context: Context) -> Foreseen:
+def foresee(context: Context, *, trial: bool = False) -> Foreseen:
     """Decide, and replay in memory.
+
+    Args:
+        context: the entry.
+        trial: only the resulting tree matters: nothing is signed, and no signature can be lost.
 
     Raises:
         Refused: see `decide`; or a signature would be lost that stack.toml requires.
@@ -183,8 +187,8 @@ def foresee(context: Context) -> Foreseen:
     if work.fork == work.base and not (drop and replay.empty(context.git, work.own)):
         done = replay.Replay(work.tip, ())
     else:
-        sign = signing(context)
-        work = _without_signatures(context, work, sign=sign)
+        sign = signing(context) and not trial
+        work = work if trial else _without_signatures(context, work, sign=sign)
         by = replay.committer(context.git)
         done = replay.replay(
             context.git, work.own, work.base, by=by, sign=sign, resolve=resolver(context), drop_empty=drop

@@ -116,12 +116,19 @@ def _rules(rule: Rule | None, order_by: Mapping[str, str] | None, page: dict[str
         raise NotSimulatedError(f"rules(orderBy: {order_by['field']})")
     rule = rule or Rule()
     ruleset = Node("RepositoryRuleset", {"name": rule.name})
-    demanded = {"PULL_REQUEST": rule.approvals, "REQUIRED_STATUS_CHECKS": rule.checks, "MERGE_QUEUE": rule.queue}
+    demanded = {
+        "PULL_REQUEST": rule.approvals, "REQUIRED_STATUS_CHECKS": rule.checks or rule.up_to_date,
+        "MERGE_QUEUE": rule.queue, "REQUIRED_LINEAR_HISTORY": rule.linear,
+    }  # fmt: skip
     kinds = [kind for kind, there in demanded.items() if there]
+    strict = Node("RequiredStatusChecksParameters", {"strictRequiredStatusChecksPolicy": rule.up_to_date})
+    parameters = {"REQUIRED_STATUS_CHECKS": strict}
     return connection(
         "RepositoryRuleConnection",
         kinds,
-        lambda kind: Node("RepositoryRule", {"type": kind, "repositoryRuleset": ruleset}),
+        lambda kind: Node(
+            "RepositoryRule", {"type": kind, "repositoryRuleset": ruleset, "parameters": parameters.get(kind)}
+        ),
         page,
     )
 
@@ -306,6 +313,8 @@ def repository_node(asking: Asking, repository: Repository) -> Node:
             "mergeCommitAllowed": settings.merge_allowed,
             "squashMergeAllowed": settings.squash_allowed,
             "rebaseMergeAllowed": settings.rebase_allowed,
+            "squashMergeCommitTitle": settings.squash_title,
+            "squashMergeCommitMessage": settings.squash_message,
             "deleteBranchOnMerge": settings.delete_branch_on_merge,
             "defaultBranchRef": lambda: _branch(asking, repository, repository.default_branch),
             "ref": lambda qualified_name: _branch(asking, repository, qualified_name.removeprefix("refs/heads/")),

@@ -31,7 +31,7 @@ def plan(context: Context) -> Step:
 
 
 def perform(context: Context, acting: Acting) -> Outcome:
-    """Evaluate every check on the local branch's tip.
+    """Evaluate every check on the commit whose tree is to land.
 
     Raises:
         CheckFailed: one does not hold, or could not run and was not accepted as unavailable.
@@ -40,7 +40,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
     own = context.entry.checks
     if not own:
         return Outcome("checks", f"#{context.entry.pr} has none in stack.toml", Mark.NOTHING)
-    tip = context.local_tip()
+    tip = context.verified_commit()
     started, watch = time.monotonic(), Watch(context.tell, context.git)
     outcomes = checks.run(
         subject_of(context, tip),

@@ -39,12 +39,12 @@ def publishes(settings: GateSettings) -> tuple[str, ...]:
 
 
 def perform(context: Context, acting: Acting) -> Outcome:
-    """Run the gates on the local branch's tip; nothing of the user's checkout takes part.
+    """Run the gates on the commit whose tree is to land; nothing of the user's checkout takes part.
 
     Raises:
         CheckFailed: a gate failed, or could not run and was not accepted as unavailable.
     """
-    tip = context.local_tip()
+    tip = context.verified_commit()
     started, watch = time.monotonic(), Watch(context.tell, context.git)
     outcomes = gate_commit(
         context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh, clean=context.options.clean,
@@ -156,7 +156,7 @@ def _failure(
     data: Mapping[str, Any] | None = None,
 ) -> CheckFailed:
     """Return the error for gates that did not pass, those with one cause together."""
-    tip = short(context.local_tip())
+    tip = short(context.verified_commit())
     groups = by_cause(wrong)
     firsts = [group[0] for group in groups]
     ran = [outcome for outcome in firsts if outcome.log]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trunkline.adapters import history, patience, refs, rules
 from trunkline.domain import title
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError
+from trunkline.domain.merge_choice import MergeChoice, squash_message
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
+from trunkline.workflows import as_is
 from trunkline.workflows.context import Context
 from trunkline.workflows.proof import refuse_other_head
 from trunkline.workflows.publish import retarget
+from trunkline.workflows.steps import unchanged
 from trunkline.workflows.steps.wait import VERIFIED_ONLY, limit, waited
 
 TRUNK_SECONDS = 120.0
@@ -33,7 +38,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
     """Retarget what is based on the entry's branch, merge it, and wait until trunk has it.
 
     Raises:
-        Refused: the head is not what was verified, or GitHub does not merge it.
+        Refused: the head is not what was verified, it has to be rewritten by now, or GitHub does not merge it.
+        CheckFailed: trunk moved, and a gate fails on what the merge gives now.
         OutsideFailed: trunk does not show the merge in time.
     """
     pr = context.world().snapshot.pr(context.entry.pr)
@@ -41,12 +47,13 @@ def perform(context: Context, acting: Acting) -> Outcome:
         return _landed(context, acting, pr, Mark.NOTHING)
     pr, tip = context.pull_request(), context.local_tip()
     refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
+    choice = unchanged.renew(context, acting)
     context.tell.require_approval(f"merge #{pr.number} into {context.stack.trunk}")
     _retarget_children(context, acting)
-    method = _method(context)
+    method = as_is.method_of(context)
     acting.intend(context.entry, merge=str(tip), method=method)
     context.tell.command(f"gh pr merge {pr.number} --{method} --match-head-commit {tip}")
-    if not _merge(context, pr, tip, method):
+    if not _merge(context, pr, tip, method, choice):
         _queued(context)
     context.forget_outside()
     merged = context.world().snapshot.pr(pr.number)
@@ -54,18 +61,29 @@ def perform(context: Context, acting: Acting) -> Outcome:
         raise OutsideFailed(
             f"GitHub took the merge of #{pr.number} but does not show it yet", next_command=task_command("continue")
         )
-    return _landed(context, acting, merged, Mark.DONE)
+    return _compared(context, choice, _landed(context, acting, merged, Mark.DONE))
 
 
-def _merge(context: Context, pr: PullRequest, tip: Oid, method: str) -> bool:
+def _compared(context: Context, choice: MergeChoice | None, done: Outcome) -> Outcome:
+    """Compare what landed with what was verified: GitHub pins the head of a merge, not the trunk that it goes to."""
+    merge = done.data["merge_commit"]
+    if choice is None or context.git.tree(merge) == context.git.tree(choice.result):
+        return done
+    names = ", ".join(history.differing(context.git, context.git.tree(choice.result), context.git.tree(merge)))
+    told = f"{context.tracking} moved in the moment of the merge: {short(merge)} also holds changes to {names}, "
+    again = "which no gate has seen together with it"
+    return replace(done, mark=Mark.WARNED, details=(told + again, *done.details))
+
+
+def _merge(context: Context, pr: PullRequest, tip: Oid, method: str, choice: MergeChoice | None) -> bool:
     """Merge; after a failure, look whether it arrived all the same: a lost reply is no failure.
 
     Returns:
         Whether it is merged; else the merge queue has it.
     """
-    title = _title(context, pr) if method == "squash" else ""
+    title, message = _worded(context, pr, choice) if method == "squash" else ("", None)
     try:
-        return bool(context.github.merge(pr.number, head=tip, method=method, title=title))
+        return bool(context.github.merge(pr.number, head=tip, method=method, title=title, message=message))
     except TrunklineError:
         context.forget_outside()
         held = context.world().snapshot.pr(pr.number)
@@ -136,13 +154,13 @@ def children(context: Context) -> tuple[PullRequest, ...]:
     return tuple(pr for pr in context.open_pulls() if pr.base == context.entry.branch)
 
 
-def _method(context: Context) -> str:
-    """Return how to merge: as asked, as stack.toml says, else by squash where the repository's settings allow it."""
-    chosen = context.options.method or context.stack.land.method
-    if chosen:
-        return chosen
-    allowed = context.github.merge_methods()
-    return "squash" if "squash" in allowed or not allowed else allowed[0]
+def _worded(context: Context, pr: PullRequest, choice: MergeChoice | None) -> tuple[str, str | None]:
+    """Return title and body of the squash commit; ("", None): GitHub's own, which list what is the entry's only."""
+    title = _title(context, pr)
+    if choice is None or not choice.foreign:
+        return title, None
+    own, message = squash_message(pr.number, pr.title, choice.own, as_is.rules_of(context))
+    return title or own, message
 
 
 def _title(context: Context, pr: PullRequest) -> str:

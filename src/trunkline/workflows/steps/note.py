@@ -118,7 +118,8 @@ def facts_of(context: Context) -> NoteFacts:
     """Gather what the note may state: receipts for exactly this commit, and what was skipped."""
     tip = context.local_tip()
     base, since = base_of(context), rebased_since(context, tip)
-    gates = gates_beside_base(context, tip)
+    verified = context.verified_commit()
+    gates = gates_beside_base(context, verified)
     waived = {name for name, outcome in gates if accepted(context, name, outcome)}
     url = f"https://{context.repository.host}/{context.repository.slug}"
     return NoteFacts(
@@ -128,7 +129,7 @@ def facts_of(context: Context) -> NoteFacts:
         own_commits=own_commit_count(context, tip),
         merged=merged_numbers(context),
         gates=gates,
-        checks=tuple((check.name, check.text, outcome) for check, outcome in checks_for(context, tip)),
+        checks=tuple((check.name, check.text, outcome) for check, outcome in checks_for(context, verified)),
         skipped=skipped_by_name(context),
         next=context.entry.next,
         since=since,
@@ -136,8 +137,11 @@ def facts_of(context: Context) -> NoteFacts:
         stack=tuple(entry.pr for entry in context.stack.entries),
         issue=context.stack.issue,
         compare=f"{url}/compare/{since.old}..{tip}" if since else "",
-        coverage=coverage_of(context.git, own_base_of(context, tip), tip, [outcome for _, outcome in gates]),
-        accepted=accepted_names(context, tip) | waived,
+        coverage=coverage_of(
+            context.git, own_base_of(context, verified), verified, [outcome for _, outcome in gates]
+        ),
+        accepted=accepted_names(context, verified) | waived,
+        result=verified if verified != tip else None,
     )
 
 

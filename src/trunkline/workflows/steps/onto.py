@@ -38,10 +38,9 @@ def forecast(context: Context, *, moves: bool = True) -> Step:
     Raises:
         Refused: see `foresee`; or the branch cannot be moved, as when it is done.
     """
-    for entry in context.stack.below(context.entry):
-        if _conflicts(context.of(entry)):
-            does = f"replay its own commits, once the conflict of #{entry.pr} is resolved"
-            return Step(StepName.ONTO, does, mutates=True)
+    if (blocking := blocked_by(context)) is not None:
+        does = f"replay its own commits, once the conflict of #{blocking.pr} is resolved"
+        return Step(StepName.ONTO, does, mutates=True)
     foreseen = foresee(context)
     work, done = foreseen.work, foreseen.done
     if not (context.stacked or foreseen.nothing or done.conflict):
@@ -49,13 +48,24 @@ def forecast(context: Context, *, moves: bool = True) -> Step:
     if moves:
         # Where a conflict stops it, nothing is known yet of where the branch will be.
         branch.foresee_move(context, work.local or work.tip if done.conflict else done.tip)
-    context.seen.foreseen[context.entry.pr] = foreseen
-    context.seen.planned[context.entry.pr] = done.tip
+    remember(context, foreseen)
     command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"
     if foreseen.nothing:
         return Step(StepName.ONTO, f"nothing: {counted(len(work.own))} on {work.base_name} already", ())
     does = f"replay {counted(len(work.own))} onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
     return Step(StepName.ONTO, does + _expected(done), (command,), mutates=True)
+
+
+def blocked_by(context: Context) -> Entry | None:
+    """Return the lowest entry below that was foreseen to conflict; None: there is none."""
+    below = context.stack.below(context.entry)
+    return next((entry for entry in below if _conflicts(context.of(entry))), None)
+
+
+def remember(context: Context, foreseen: Foreseen) -> None:
+    """Keep a replay for the plans of what sits above, and for the step itself."""
+    context.seen.foreseen[context.entry.pr] = foreseen
+    context.seen.planned[context.entry.pr] = foreseen.done.tip
 
 
 def foresee_checks(context: Context, entries: Sequence[Entry]) -> None:

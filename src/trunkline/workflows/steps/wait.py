@@ -13,6 +13,7 @@ from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
 from trunkline.workflows.proof import refuse_other_head, require_gates
+from trunkline.workflows.steps import unchanged
 
 WATCH_SECONDS = 24 * 3600.0
 """How long `--watch` waits."""
@@ -37,7 +38,7 @@ def requires_gates(context: Context) -> bool:
     return (context.options.require or context.stack.land.require) == "gates"
 
 
-def perform(context: Context, _acting: Acting | None = None) -> Outcome:
+def perform(context: Context, acting: Acting | None = None) -> Outcome:
     """Look until the pull request can be merged, a person is needed, or the time is up.
 
     Raises:
@@ -53,7 +54,9 @@ def perform(context: Context, _acting: Acting | None = None) -> Outcome:
     if requires_gates(context):
         # Hours may have passed since the gates ran; what was skipped by name is proven by nothing.
         context.seen.surroundings = None
-        require_gates(context, context.local_tip(), skippable=False)
+        if acting is not None:
+            unchanged.renew(context, acting)
+        require_gates(context, context.verified_commit(), skippable=False)
     if found.state is not Ready.YES:
         raise _stop(context, found)
     return Outcome("ready to land", _told(context), Mark.DONE)
@@ -144,6 +147,8 @@ def _stop(context: Context, found: Readiness) -> TrunklineError:
         return Paused(
             what, why=f'{why}\n"not started" is neither red nor green', next_command=(alone, task_command("abort"))
         )
+    if found.state is Ready.BLOCKED and context.pull_request().merge_state == "BEHIND":
+        return Paused(what, why=why, next_command=(f"invoke rebase --pr {number}", again))
     if found.state in {Ready.REVIEW, Ready.BLOCKED}:
         return Paused(what, why=why, next_command=(page, again))
     if found.state in {Ready.SOON, Ready.CHECKS}:

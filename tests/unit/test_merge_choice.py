@@ -1,0 +1,76 @@
+"""Whether a head is merged as it is, decided from facts; and the words of a squash commit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from trunkline.domain.commits import Commit
+from trunkline.domain.merge_choice import MergeFacts, MergeRules, reason_to_rewrite, squash_message
+from trunkline.domain.names import Oid, PrNumber
+
+ONE, OTHER = Oid("1" * 40), Oid("2" * 40)
+CLEAN = MergeFacts(
+    method="squash", trunk="origin/main", published=True, on_trunk=False, foreign=2, conflicts=(),
+    merged_tree=ONE, replayed_tree=ONE,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "rules", "reason"),
+    [
+        ({}, {}, ""),
+        ({"on_trunk": True}, {"up_to_date": True}, ""),
+        ({"published": False}, {}, "its branch is not on GitHub as it is here"),
+        ({"published": False, "on_trunk": True}, {}, "its branch is not on GitHub as it is here"),
+        ({}, {"up_to_date": True}, "the rules of origin/main demand branches that are up to date"),
+        ({"method": "merge"}, {}, "merging by merge would bring 2 commits that are not its own along"),
+        ({"method": "rebase", "foreign": 1}, {}, "merging by rebase would bring 1 commit that is not its own along"),
+        (
+            {"method": "rebase"},
+            {"linear": True},
+            "merging by rebase would bring 2 commits that are not its own along, and origin/main demands linear history",
+        ),
+        ({"method": "merge", "foreign": 0}, {}, ""),
+        ({}, {"linear": True}, ""),
+        (
+            {"conflicts": ("a.rs", "b.rs")},
+            {},
+            "it changes the same lines as what is in origin/main by then: a.rs, b.rs",
+        ),
+        ({"replayed_tree": None}, {}, "its own commits conflict with origin/main"),
+        (
+            {"replayed_tree": OTHER},
+            {},
+            "merging it into origin/main comes to another result than its own commits do",
+        ),
+    ],
+)
+def test_reasons_to_rewrite(facts: dict[str, Any], rules: dict[str, Any], reason: str) -> None:
+    """Merged as it is only where the merge is clean, comes to the replay's tree, and the rules allow it."""
+    assert reason_to_rewrite(replace(CLEAN, **facts), MergeRules(**rules)) == reason
+
+
+def commit(message: str, author: str = "Grace <grace@example.com>") -> Commit:
+    """Return a commit of one parent."""
+    return Commit(ONE, (OTHER,), ONE, f"{author} 1763600000 +0000".encode(), message.encode())
+
+
+def test_squash_of_one_commit() -> None:
+    """Its own title and message, as GitHub words it; the pull request's title where the settings say so."""
+    own = [commit("Fix it\n\nBecause.\n")]
+    assert squash_message(PrNumber(7), "Title", own, MergeRules()) == ("Fix it (#7)", "Because.")
+    assert squash_message(PrNumber(7), "Title", own, MergeRules(title="PR_TITLE"))[0] == "Title (#7)"
+    assert squash_message(PrNumber(7), "Title", [commit("Fix it\n")], MergeRules()) == ("Fix it (#7)", "")
+
+
+def test_squash_of_several_commits() -> None:
+    """The pull request's title, each own commit, and everybody who wrote one; no body where none is composed."""
+    own = [commit("One\n\nBody.\n"), commit("Two\n", "Ada <ada@example.com>")]
+    title, body = squash_message(PrNumber(7), "Title", own, MergeRules())
+    assert title == "Title (#7)"
+    people = "Co-authored-by: Grace <grace@example.com>\nCo-authored-by: Ada <ada@example.com>"
+    assert body == f"* One\n\nBody.\n\n* Two\n\n{people}"
+    assert squash_message(PrNumber(7), "Title", own, MergeRules(message="PR_BODY")) == ("Title (#7)", None)
