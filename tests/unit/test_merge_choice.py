@@ -29,9 +29,9 @@ CLEAN = MergeFacts(
         ({"method": "merge"}, {}, "merging by merge would bring 2 commits that are not its own along"),
         ({"method": "rebase", "foreign": 1}, {}, "merging by rebase would bring 1 commit that is not its own along"),
         (
-            {"method": "rebase"},
+            {"method": "rebase", "trunk": "trunk"},
             {"linear": True},
-            "merging by rebase would bring 2 commits that are not its own along, and origin/main demands linear history",
+            "merging by rebase would bring 2 commits that are not its own along, and trunk demands linear history",
         ),
         ({"method": "merge", "foreign": 0}, {}, ""),
         ({}, {"linear": True}, ""),
