@@ -76,7 +76,8 @@ def test_switch_keeps_an_ignored_file(stack: Landing) -> None:
 def test_a_dry_run_ends_as_the_run_will_where_a_branch_is_checked_out_elsewhere(
     stack: Landing, tmp_path: object
 ) -> None:
-    """Another work tree has #520's branch: the whole-stack tasks refuse, and their dry runs too."""
+    """Another work tree has #520's branch: the whole-stack tasks that move it refuse, and their dry runs too."""
+    stack.land_setting('rewrite = "always"')
     stack.clone.git("worktree", "add", "--quiet", f"{tmp_path}/other", "feat/three")
     before = stack.world()
     for task in ("restack", "land"):

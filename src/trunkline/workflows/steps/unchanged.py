@@ -51,7 +51,7 @@ def perform_onto(context: Context, acting: Acting) -> Outcome:
     work = foreseen.work
     branch.move(context, acting, new=work.tip, old=work.local, why=f"caught up with {context.stack.remote}")
     facts = {"as_is": True, "head": choice.head, "trunk": choice.trunk, "result": choice.result}
-    return Outcome("merged as it is", as_is.told(context, choice), Mark.NOTHING, work.notes, facts)
+    return Outcome("unchanged", as_is.told(context, choice), Mark.NOTHING, work.notes, facts)
 
 
 def perform_fmt(context: Context, acting: Acting, otherwise: Callable[[Acting], Outcome]) -> Outcome:
