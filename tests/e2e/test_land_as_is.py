@@ -140,15 +140,20 @@ def test_rules_that_demand_rewriting_are_named(
     assert bool(merges[518]) == ("up_to_date" in demands)
 
 
-def test_gates_run_again_where_trunk_moved_before_the_merge(stack: YardLanding) -> None:
-    """What is merged is what was gated: trunk moves while a review is waited for; continue gates the new result."""
+def test_the_world_changes_before_the_merge(stack: YardLanding) -> None:
+    """A new rule stops it with the command that rewrites; where trunk moves, gates run on what is merged then."""
     stack.github.review(SLUG, 518, "reviewer", state="CHANGES_REQUESTED")
-    ran = stack.invoke("land", "--skip", "fmt", "--yes", "--pr", "518", **NO_WAIT)
+    ran = stack.invoke("land", "--skip", "fmt", "--yes", "--pr", "518", "--require", "gates", **NO_WAIT)
     assert ran.code == 3, ran.out + ran.err
+    stack.github.review(SLUG, 518, "reviewer", state="APPROVED")
+    stack.github.lever("protect", SLUG, branch="main", name="new", up_to_date=True)
+    ran = stack.invoke("continue", "--yes", **NO_WAIT)
+    assert (ran.code, "#518 cannot be merged as it is any more" in ran.err) == (5, True), ran.out + ran.err
+    assert ran.err.rstrip().splitlines()[-1].startswith("next: invoke land")
+    stack.github.lever("protect", SLUG, branch="main", name="new")
     stack.author.git("switch", "--quiet", "main")
     stack.author.commit("trunk moves again", {"TRUNK.md": "again\n"}, author="Mallory")
     stack.push_as_author("main")
-    stack.github.review(SLUG, 518, "reviewer", state="APPROVED")
     ran = stack.invoke("continue", "--yes", **NO_WAIT)
     assert ran.code == 0, ran.out + ran.err
     assert "the gates run on what merging #518 gives" in ran.out

@@ -324,6 +324,7 @@ ELSEWHERE: dict[str, str] = {
     "workflows/abort.py:abort": LOOKS,
     "workflows/appeared.py:_paused": "tests/e2e/test_pushed_meanwhile.py::test_on_the_entry_whose_gates_run",
     "workflows/appeared.py:named": "tests/e2e/test_pushed_meanwhile.py::test_on_an_entry_that_comes_later",
+    "workflows/as_is.py:refuse_rewriting": "tests/e2e/test_land_as_is.py::test_never_refuses_to_rewrite",
     "workflows/base.py:open_below": "tests/e2e/test_rescue.py::test_it_comes_back",
     "workflows/changes.py:drift": LOOKS,
     "workflows/ci.py:check": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
@@ -365,6 +366,7 @@ ELSEWHERE: dict[str, str] = {
     "workflows/steps/takeup.py:_decide": "tests/e2e/test_pause.py::test_a_resolution_that_leaves_nothing_stops",
     "workflows/steps/takeup.py:_with_later_commits": "tests/git/test_paused_run.py::"
     "test_a_branch_that_is_gone_is_named_with_the_command_that_brings_it_back",
+    "workflows/steps/unchanged.py:renew": "tests/e2e/test_land_as_is.py::test_the_world_changes_before_the_merge",
     "workflows/steps/wait.py:_stop": "tests/e2e/test_land.py::test_a_red_check_stops_it",
 }
 """Place -> the test of its situation, or `because: ` and why the command needs none."""

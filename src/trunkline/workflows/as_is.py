@@ -7,6 +7,7 @@ computed in memory; nothing moves.
 from __future__ import annotations
 
 from trunkline.adapters import history, replay, rules
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.merge_choice import (
     ALWAYS,
@@ -122,7 +123,7 @@ def refuse_rewriting(context: Context, *choices: tuple[int, MergeChoice]) -> Non
         f"{listed} cannot be merged as {'it is' if len(rewritten) == 1 else 'they are'}",
         why="\n".join(f"#{number} would be {described(choice)}" for number, choice in rewritten)
         + '\nstack.toml has [land] rewrite = "never"; nothing was rewritten',
-        next_command=f"invoke rebase --pr {rewritten[0][0]}",
+        next_command=task_command("rebase", "--pr", rewritten[0][0]),
     )
 
 

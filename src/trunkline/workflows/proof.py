@@ -156,7 +156,9 @@ def lacking(context: Context, tip: Oid) -> bool:
     return next(_lacking(context, tip, skippable=True), None) is not None
 
 
-def _lacking(context: Context, tip: Oid, *, skippable: bool) -> Iterator[tuple[StepName, list[tuple[str, GateOutcome | None]]]]:
+def _lacking(
+    context: Context, tip: Oid, *, skippable: bool
+) -> Iterator[tuple[StepName, list[tuple[str, GateOutcome | None]]]]:
     """Yield each of the two steps with what has not passed of it."""
     own = ((check.name, outcome) for check, outcome in checks_for(context, tip))
     for step, known in ((StepName.GATES, gates_beside_base(context, tip)), (StepName.CHECKS, own)):

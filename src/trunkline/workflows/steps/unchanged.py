@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, Refused
 from trunkline.domain.merge_choice import MergeChoice, described
 from trunkline.domain.names import short
@@ -95,7 +96,7 @@ def renew(context: Context, acting: Acting) -> MergeChoice | None:
         The choice that holds now; None: nothing is decided, since every entry is rewritten, or none by name.
 
     Raises:
-        Refused: trunk moved so that the entry has to be rewritten.
+        Refused: trunk or its rules changed so that the entry has to be rewritten.
         CheckFailed: a gate or a check fails on the result.
         OutsideFailed: trunk moved each time.
     """
@@ -105,9 +106,9 @@ def renew(context: Context, acting: Acting) -> MergeChoice | None:
         choice, _foreseen = _chosen(context)
         if choice.reason:
             raise Refused(
-                f"#{context.entry.pr} cannot be merged as it is: {context.tracking} moved",
+                f"#{context.entry.pr} cannot be merged as it is any more",
                 why=f"it is to be {described(choice)}; it was not merged",
-                next_command="invoke land",
+                next_command=task_command("land"),
             )
         if not lacking(context, choice.result):
             return choice
@@ -118,7 +119,7 @@ def renew(context: Context, acting: Acting) -> MergeChoice | None:
     raise OutsideFailed(
         f"#{context.entry.pr}: {context.tracking} moved {_ROUNDS} times while the gates ran",
         why="what a merge would give now is not verified; it was not merged",
-        next_command="invoke continue",
+        next_command=task_command("continue"),
     )
 
 

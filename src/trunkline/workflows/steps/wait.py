@@ -148,7 +148,7 @@ def _stop(context: Context, found: Readiness) -> TrunklineError:
             what, why=f'{why}\n"not started" is neither red nor green', next_command=(alone, task_command("abort"))
         )
     if found.state is Ready.BLOCKED and context.pull_request().merge_state == "BEHIND":
-        return Paused(what, why=why, next_command=(f"invoke rebase --pr {number}", again))
+        return Paused(what, why=why, next_command=(task_command("rebase", "--pr", number), again))
     if found.state in {Ready.REVIEW, Ready.BLOCKED}:
         return Paused(what, why=why, next_command=(page, again))
     if found.state in {Ready.SOON, Ready.CHECKS}:
