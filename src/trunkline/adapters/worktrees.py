@@ -10,17 +10,18 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from trunkline.adapters import targetdir
 from trunkline.adapters.freshtree import FreshTree
 from trunkline.adapters.git import Git
 from trunkline.adapters.statedir import registering, state_home, work_dir
-from trunkline.domain.errors import OutsideFailed, TrunklineError
-from trunkline.domain.names import Oid, oid
+from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError
+from trunkline.domain.names import Oid, oid, short
 from trunkline.kernel.files import private_directory, remove_tree
 
 __all__ = ["Slot", "leftovers", "registering", "slot", "snapshot", "state_home", "work_dir"]
@@ -86,6 +87,27 @@ class Slot:
 def far_base() -> Path:
     """Return where work trees of groups are whose place in the state directory has too long a path."""
     return Path(os.environ.get("TRUNKLINE_GATES_DIR") or f"/var/tmp/trunkline-{os.geteuid()}")  # noqa: S108 -- ours
+
+
+def refuse_links(git: Git, commit: Oid, root: str) -> None:
+    """See that the directory of a commit in which gates run is one of its own.
+
+    A link leads out of the tree: gates would judge, and write to, what is somewhere else on this machine, and the
+    receipt would say that the tree passed.
+
+    Raises:
+        Refused: a part of its path is a link.
+    """
+    parts = [PurePosixPath(root), *PurePosixPath(root).parents]
+    names = [str(part) for part in parts if str(part) != "."]
+    listed = git.fact("ls-tree", "-z", commit, "--", *names).text.split("\0") if names else []
+    links = [line.partition("\t")[2] for line in listed if line.startswith("120000 ")]
+    if links:
+        raise Refused(
+            f"the commit's {links[0]} is a link: no gate runs behind it",
+            why=f"[gates] root = {root!r} leads through it, out of what would be judged; nothing was run",
+            next_command=f"git ls-tree {short(commit)} -- {shlex.quote(links[0])}",
+        )
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from trunkline.adapters.cargo_output import CargoOutput, reporting
 from trunkline.adapters.git import Git
 from trunkline.adapters.receipts import Store, sources_name
 from trunkline.adapters.rustflags import FlagsUnknown
-from trunkline.adapters.worktrees import Slot
+from trunkline.adapters.worktrees import Slot, refuse_links
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.coverage import Sources
 from trunkline.domain.flags import NO_FLAGS
@@ -64,6 +64,10 @@ class Ground:
     on_line: Callable[[bytes], None] | None = None
     least: Reset = Reset.SOME
     on_units: Callable[[int], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        """See that the gates run inside the tree (`worktrees.refuse_links`)."""
+        refuse_links(self.git, self.slot.commit, self.root)
 
     @property
     def cwd(self) -> Path:

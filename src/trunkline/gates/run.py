@@ -110,10 +110,13 @@ def run_orders(orders: Sequence[Order]) -> list[tuple[GateOutcome, ...]]:
     Raises:
         UsageError: a commit has no Cargo workspace where `[gates] root` says, the executor is not installed, or the
             file of signers is missing.
+        Refused: in a commit, `[gates] root` leads through a link.
         OutsideFailed: what runs the gates failed.
     """
     if not orders:
         return []
+    for order in orders:
+        worktrees.refuse_links(order.git, order.commit, order.settings.root)
     if signing.demanded(orders[0].settings):
         signing.allowed_signers(orders[0].git, orders[0].settings)  # an error now, not after minutes of gates
     found = _executor(orders[0].settings)(orders)
