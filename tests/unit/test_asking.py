@@ -17,6 +17,7 @@ from trunkline.domain.errors import ExitCode
 from trunkline.report.json_schema import _OWN, schema_of
 from trunkline.tasks.asking import help_, schema
 from trunkline.tasks.landing import taken_flags
+from trunkline.tasks.reading import report_
 from trunkline.tasks.recovery import abort, log
 from trunkline.tasks.telling import SCHEMA
 
@@ -64,6 +65,13 @@ def test_what_tasks_print_is_as_their_schema_says(
     wrong = answered(schema, capsys, task="statsu")
     assert (wrong["exit_code"], wrong["next"][0][-2:]) == (2, ["schema", "status"])
     assert answered(help_, capsys, topic="agents")["text"] == PAGE.read_text()
+
+
+def test_a_report_has_one_form(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two are refused before anything is looked at; the first alone is what to type."""
+    wrong = answered(report_, capsys, junit=True, mermaid=True)
+    assert (wrong["exit_code"], wrong["error"]["what"]) == (2, "--junit and --mermaid are different forms")
+    assert wrong["next"][0][-2:] == ["report", "--junit"]
 
 
 def test_the_page_for_agents_names_every_exit_code() -> None:
