@@ -142,6 +142,39 @@ def test_how_much_is_made_anew(bench: Bench) -> None:
     assert {name for name in fifth if fifth[name] != fourth[name]} == {"libone", "libtwo"}
 
 
+READS = """\
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../one/src/lib.rs")).unwrap();
+    assert!(!text.contains("FORBIDDEN"));
+"""
+
+
+@pytest.mark.parametrize("which", ["macro", "script"])
+def test_code_that_reads_a_source_of_another_package(bench: Bench, which: str) -> None:
+    """No dep-info and no declaration names it; in a clean checkout the next commit does not compile."""
+    two_crates(bench)
+    script = f'fn main() {{\n    println!("cargo:rerun-if-changed=build.rs");\n{READS}}}\n'
+    macro = f"#[proc_macro]\npub fn read(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{\n{READS}"
+    manifest = (bench.repo.path / "two/Cargo.toml").read_text()
+    lock = (bench.repo.path / "Cargo.lock").read_text()
+    files: dict[str, str | None] = {"two/build.rs": script}
+    if which == "macro":
+        files = {
+            "mac/Cargo.toml": manifest.replace('"two"', '"mac"') + "\n[lib]\nproc-macro = true\n",
+            "mac/src/lib.rs": macro + "    proc_macro::TokenStream::new()\n}\n",
+            "two/Cargo.toml": manifest + '\n[dependencies]\nmac = { path = "../mac" }\n',
+            "two/src/lib.rs": f"mac::read!();\n{LIB}".replace("//! Tiny.\n", ""),
+            "Cargo.toml": (bench.repo.path / "Cargo.toml").read_text().replace('["one"', '["mac", "one"'),
+            "Cargo.lock": lock.replace(
+                "[[package]]", '[[package]]\nname = "mac"\nversion = "0.1.0"\n\n[[package]]', 1
+            )
+            + 'dependencies = [\n "mac",\n]\n',
+        }
+    bench.repo.commit("reads", files)
+    assert bench.one("build").verdict is Verdict.PASSED
+    bench.repo.commit("forbidden", {"one/src/lib.rs": f"{LIB}// FORBIDDEN\n"})
+    assert bench.one("build").verdict is Verdict.FAILED
+
+
 FORGERY = """\
         let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/debug");
         let far = std::time::SystemTime::now() + std::time::Duration::from_secs(400_000_000);

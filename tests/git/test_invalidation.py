@@ -137,6 +137,43 @@ def test_a_source_that_is_compiled(place: Place, path: str, gone: set[str]) -> N
     assert place.gate() == ALL - gone
 
 
+@pytest.mark.parametrize("named", ["../low/src/lib.rs", "../low", "../low/../low/src"])
+def test_a_source_of_another_package_that_a_script_declares(place: Place, named: str) -> None:
+    """The script runs again with an empty directory, although its package is compiled without the other one."""
+    place.ran("told", RUNS["told"], f"cargo:rerun-if-changed={named}\n")
+    place.repo.commit("change", {"crates/low/src/lib.rs": "// changed\n"})
+    assert place.gate() == ALL - {"low", "high", "run of told"}
+
+
+def test_a_script_that_may_read_elsewhere(place: Place) -> None:
+    """It declares some inputs, and its code names a path outside its package: any source may be one."""
+    place.repo.commit("script", {"crates/told/build.rs": 'fn main() { read("../apart/src"); }\n'})
+    place.gate()
+    place.repo.commit("change", {"crates/low/src/lib.rs": "// changed\n"})
+    assert place.gate() == ALL - {"low", "high", "run of told"}
+
+
+@pytest.mark.parametrize("table", ["dependencies", "dev-dependencies"])
+@pytest.mark.parametrize(("code", "gone"), [("use std::fs;\n", {"quiet", "run of quiet"}), ("// pure\n", set())])
+def test_a_macro_that_may_read_files(place: Place, table: str, code: str, gone: set[str]) -> None:
+    """What uses it is compiled again with any source; a macro that reads no files changes nothing."""
+    macro = PACKAGE.format(name="apart") + "\n[lib]\nproc-macro = true\n"
+    user = PACKAGE.format(name="quiet") + f'\n[{table}]\napart = {{ path = "../apart" }}\n'
+    files = {"crates/apart/Cargo.toml": macro, "crates/apart/src/lib.rs": code, "crates/quiet/Cargo.toml": user}
+    place.repo.commit("macro", dict(files))
+    place.gate()
+    place.repo.commit("change", {"crates/low/src/lib.rs": "// changed\n"})
+    assert place.gate() == ALL - {"low", "high"} - gone
+
+
+def test_two_packages_of_one_name(place: Place) -> None:
+    """Which of them was compiled is not told by names: all packages of the tree."""
+    place.repo.commit("fixture", {"fixtures/low/Cargo.toml": PACKAGE.format(name="low")})
+    place.gate()
+    place.repo.commit("change", {"crates/apart/src/lib.rs": "// changed\n"})
+    assert place.gate() == OUTSIDE
+
+
 @pytest.mark.parametrize(
     "files",
     [

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import tomli
 
 _NORMAL, _BUILD = ("dependencies",), ("build-dependencies", "build_dependencies")
+_DEVELOPMENT = ("dev-dependencies", "dev_dependencies")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class Package:
         script_needs: those of them that its build script is compiled with.
         script: it has a build script.
         macro: it is a procedural macro.
+        tests_with: names of the packages that only its tests, examples and benchmarks are compiled with.
+        script_path: its build script, relative to the top of the tree; "": it has none.
+        duplicated: another package of the tree has the same name; this is what is known of both.
     """
 
     name: str
@@ -32,6 +36,9 @@ class Package:
     script_needs: frozenset[str]
     script: bool
     macro: bool
+    tests_with: frozenset[str] = frozenset()
+    script_path: str = ""
+    duplicated: bool = False
 
 
 def packages(top: Path, manifests: Collection[str]) -> dict[str, Package]:
@@ -51,10 +58,20 @@ def packages(top: Path, manifests: Collection[str]) -> dict[str, Package]:
             macro = _is_macro(content.get("lib"))
             script = _has_script(package, top / folder)
             builds = frozenset(_needs(content, shared, _BUILD))
-            found[name] = Package(
-                name, folder, builds | frozenset(_needs(content, shared, _NORMAL)), builds, script, macro
-            )
+            made = Package(
+                name, folder, builds | frozenset(_needs(content, shared, _NORMAL)), builds, script, macro,
+                frozenset(_needs(content, shared, _DEVELOPMENT)), _script_path(package, folder) if script else "",
+            )  # fmt: skip
+            found[name] = _merged(found[name], made) if name in found else made
     return found
+
+
+def _merged(one: Package, other: Package) -> Package:
+    return replace(
+        one, needs=one.needs | other.needs, script_needs=one.script_needs | other.script_needs,
+        script=one.script or other.script, macro=one.macro or other.macro,
+        tests_with=one.tests_with | other.tests_with, duplicated=True,
+    )  # fmt: skip
 
 
 def dependents(of: Collection[str], among: Mapping[str, Package]) -> set[str]:
@@ -65,6 +82,12 @@ def dependents(of: Collection[str], among: Mapping[str, Package]) -> set[str]:
         found |= more
         grown = bool(more)
     return found
+
+
+def users(of: Collection[str], among: Mapping[str, Package]) -> set[str]:
+    """Return packages and all whose code may be compiled with them, tests too: macros may be exported again."""
+    found = dependents(of, among)
+    return found | {name for name, package in among.items() if package.tests_with & found}
 
 
 def run_by_compiler(among: Mapping[str, Package]) -> set[str]:
@@ -88,6 +111,11 @@ def _toml(path: Path) -> dict[str, Any]:
 def _has_script(package: Mapping[str, Any], folder: Path) -> bool:
     named = package.get("build")
     return (folder / "build.rs").is_file() if named in {None, True} else bool(named)
+
+
+def _script_path(package: Mapping[str, Any], folder: str) -> str:
+    named = package.get("build")
+    return os.path.normpath(os.path.join(folder, named if isinstance(named, str) else "build.rs"))  # noqa: PTH118
 
 
 def _is_macro(lib: object) -> bool:

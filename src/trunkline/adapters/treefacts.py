@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -14,6 +16,11 @@ from trunkline.domain.errors import TrunklineError
 
 _REGULAR = frozenset({"100644", "100755"})
 _SUBMODULE = "160000"
+# By words, since nobody says what code reads: too often rather than never.
+_READS_FILES = re.compile(rb"\b(?:fs|File|Command|read_dir|[Ww]alk[Dd]ir|glob)\b")
+_ROAMS = re.compile(
+    rb"\.\./|\.parent\(|\.ancestors\(|\bcurrent_dir\b|\bCommand\b|\bcargo_metadata\b|\binclude!|\bmod\s+\w+\s*;"
+)
 _TOOLCHAINS = frozenset({"rust-toolchain", "rust-toolchain.toml"})
 
 
@@ -51,6 +58,47 @@ class TreeFacts:
         """The packages of the tree by name; vendored ones too."""
         listed = self.git.query("ls-files", "-z", "--", ":(top,glob)**/Cargo.toml").stdout
         return packages(self.top, [path for path in os.fsdecode(listed).split("\0") if path])
+
+    @cached_property
+    def reading_macros(self) -> set[str]:
+        """The macro packages whose code, or that of packages of the tree which they consist of, may read files."""
+        consists = {name: self._with_needs(name) for name, each in self.packages.items() if each.macro}
+        code = {name for names in consists.values() for name in names}
+        reading = {name for name in code if self._says(self._sources(name), _READS_FILES)}
+        return {name for name, names in consists.items() if names & reading}
+
+    @cached_property
+    def roaming_scripts(self) -> set[str]:
+        """The packages whose build scripts may read files of other packages, whatever they declare."""
+        return {
+            name
+            for name, each in self.packages.items()
+            if each.script and (each.script_needs & set(self.packages) or self._says([each.script_path], _ROAMS))
+        }
+
+    def _with_needs(self, name: str) -> set[str]:
+        found, waiting = {name}, [name]
+        while waiting:
+            more = (self.packages[waiting.pop()].needs & set(self.packages)) - found
+            found |= more
+            waiting += more
+        return found
+
+    def _sources(self, name: str) -> list[str]:
+        folder = self.packages[name].folder
+        where = f":(top,glob){folder}/**/*.rs" if folder else ":(top,glob)**/*.rs"
+        listed = self.git.query("ls-files", "-z", "--", where).stdout
+        return [path for path in os.fsdecode(listed).split("\0") if path]
+
+    def _says(self, paths: Iterable[str], pattern: re.Pattern[bytes]) -> bool:
+        """Say whether a file has a match, or cannot be read."""
+        for path in paths:
+            try:
+                if pattern.search((self.top / path).read_bytes()):
+                    return True
+            except OSError:
+                return True
+        return False
 
     @cached_property
     def _bases(self) -> tuple[str, ...]:

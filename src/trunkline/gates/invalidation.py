@@ -26,7 +26,7 @@ from pathlib import Path
 
 from trunkline.adapters import targetdir
 from trunkline.adapters.git import Git
-from trunkline.adapters.manifests import dependents, run_by_compiler
+from trunkline.adapters.manifests import dependents, run_by_compiler, users
 from trunkline.adapters.targetdir import TargetDirectory, Unit
 from trunkline.adapters.treefacts import TreeFacts
 from trunkline.kernel.files import replace_bytes
@@ -144,7 +144,8 @@ class BuildCache:
                 gone |= {unit for unit in directory.units() if unit.package in members}
             else:
                 gone |= self._affected(directory, changed, tree)
-                gone |= self._scripts(directory, gone, tree, new_run=state is None or state.run != facts.run)
+                new_run = state is None or state.run != facts.run
+                gone |= self._scripts(directory, gone, tree, new_run=new_run, changed=changed)
             directory.remove_units(gone)
             if reset >= Reset.MEMBERS:
                 directory.remove_documentation()
@@ -191,12 +192,20 @@ class BuildCache:
             or (facts.strict and state.commit != facts.commit)
             or len(sources) < len(changes)
             or (sources and not sources <= self._read(tree))
+            or (sources and self._is_ambiguous(tree))
             or state.outside != _stamps(state.outside)
         ):
             reset = max(reset, Reset.MEMBERS)
         if facts.sandbox and self._is_tainted(state, reset, sources, tree):
             return Reset.ALL, frozenset()
         return reset, sources
+
+    def _is_ambiguous(self, tree: TreeFacts) -> bool:
+        """Say whether a package is compiled here that has the name of another one in the tree."""
+        duplicated = {name for name, package in tree.packages.items() if package.duplicated}
+        return bool(duplicated) and any(
+            unit.package in duplicated for directory in self._directories() for unit in directory.units()
+        )
 
     def _is_tainted(self, state: State, reset: Reset, sources: Collection[str], tree: TreeFacts) -> bool:
         """Say whether code that could write to the directory ran and is not part of this tree's own compilation."""
@@ -234,6 +243,8 @@ class BuildCache:
         readers = dict(self._readers(directory, tree))
         direct = {unit for unit, files in readers.items() if files is None or files & sources}
         names = {unit.package for unit in direct} | {owner for path in changed if (owner := tree.owner(path))}
+        # Macros read sources of packages that their users have nothing to do with; no dep-info names these.
+        names |= users(tree.reading_macros, tree.packages) - tree.reading_macros
         names = dependents(names, tree.packages)
         return {
             unit
@@ -248,7 +259,13 @@ class BuildCache:
         }
 
     def _scripts(
-        self, directory: TargetDirectory, gone: Collection[Unit], tree: TreeFacts, *, new_run: bool
+        self,
+        directory: TargetDirectory,
+        gone: Collection[Unit],
+        tree: TreeFacts,
+        *,
+        new_run: bool,
+        changed: Collection[str] = (),
     ) -> set[Unit]:
         """Return the runs of build scripts that may be run again, so that each begins with an empty OUT_DIR."""
         runs = [unit for unit in directory.units() if targetdir.is_run(unit) and unit.package in tree.packages]
@@ -260,10 +277,17 @@ class BuildCache:
             # Cargo runs a script whose input is missing every time (its fingerprint.rs: "MissingFile").
             missing = any(not path.exists() for path in paths)
             elsewhere = any(self.top not in path.parents or ".git" in path.parts for path in paths)
-            if missing or (new_run and (inputs is None or elsewhere)):
+            touched = bool(changed) and (unit.package in tree.roaming_scripts or self._is_in(changed, paths))
+            if missing or touched or (new_run and (inputs is None or elsewhere)):
                 names.add(unit.package)
         names = dependents(names, tree.packages) if names else names
         return {unit for unit in runs if unit.package in names}
+
+    def _is_in(self, changed: Collection[str], paths: Collection[Path]) -> bool:
+        """Say whether a changed file of the tree is one of these paths, or below one; links are followed."""
+        files = [self.top / each for each in changed]
+        places = {*paths, *(path.resolve() for path in paths)}
+        return any(not places.isdisjoint((each, *each.parents)) for file in files for each in (file, file.resolve()))
 
     def _outside(self, members: set[str]) -> dict[str, list[int]]:
         """Return the files outside the work tree that the compiler read for the tree's packages."""
