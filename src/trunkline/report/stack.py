@@ -85,7 +85,7 @@ def entry_state(row: EntryStatus) -> str:
     """Return where an entry stands, in a few words."""
     if row.pr is not None and row.pr.state is PrState.MERGED:
         by = f" as {short(row.pr.merge_commit)}" if row.pr.merge_commit else ""
-        return f"merged {row.pr.merged_at[:10]}{by}"
+        return f"merged {row.pr.merged_at[:10]}{by}" if row.pr.merged_at else f"closed, and landed{by}"
     return str(row.standing)
 
 

@@ -21,6 +21,7 @@ from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.engine import Teller
 from trunkline.workflows.ahead import Ahead, Question
+from trunkline.workflows.landed import recognised
 from trunkline.workflows.look import World, local_states, look_at_remote
 
 if TYPE_CHECKING:
@@ -183,7 +184,9 @@ class Context:
             # GitHub answers while git looks: each waits for another server.
             with self.asking(merging=self.stacked) as answer:
                 remote, local = self._look()
-                self.seen.snapshot = answer()
+                snapshot = answer()
+            trunk = remote[branch_ref(self.stack.trunk)]
+            self.seen.snapshot = recognised(self.git, self.stack, snapshot, trunk)
         else:
             remote, local = self._look()
         return World(self.seen.snapshot, remote[branch_ref(self.stack.trunk)], remote, local)
@@ -344,7 +347,8 @@ def _open(context: Context, entry: Entry) -> PullRequest:
         above = context.stack.above(entry)
         raise Refused(
             f"#{entry.pr} is merged already",
-            why=f"on {pr.merged_at[:10]}; there is nothing left to do for it",
+            why=f"{f'on {pr.merged_at[:10]}' if pr.merged_at else 'it was closed, and trunk has its changes'}; "
+            "there is nothing left to do for it",
             next_command=task_command("rebase", "--pr", above.pr) if above else "git fetch --prune",
         )
     if pr.state is PrState.CLOSED:

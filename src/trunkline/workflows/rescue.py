@@ -44,7 +44,7 @@ def plan(context: Context) -> Plan:
     """Decide what brings the entry's pull request back.
 
     Raises:
-        Refused: it is open or merged, or nothing is known of its base.
+        Refused: it is open or merged, it landed, it was closed by hand, or nothing is known of its base.
     """
     pr = context.known(context.entry.pr)
     lost = _look(context, pr)
@@ -146,8 +146,11 @@ def take_back(context: Context, acting: Acting) -> tuple[Outcome, ...]:
 
 def _look(context: Context, pr: PullRequest) -> _Lost:
     if pr.state is not PrState.CLOSED:
+        landed = pr.state is PrState.MERGED and not pr.merged_at
         raise Refused(
-            f"#{pr.number} is {pr.state.value.lower()}",
+            f"#{pr.number} landed: {context.tracking} has its changes since {short(pr.merge_commit or pr.head_oid)}"
+            if landed
+            else f"#{pr.number} is {pr.state.value.lower()}",
             why="only a pull request that was closed without being merged can be rescued",
             next_command=task_command("status"),
         )
@@ -163,6 +166,12 @@ def _look(context: Context, pr: PullRequest) -> _Lost:
             next_command=_replacement(context, pr, below.branch if below else context.stack.trunk),
         )
     gone = tuple((branch, tip) for branch, tip in tips.items() if tip and branch_ref(branch) not in there)
+    if not gone:
+        raise Refused(
+            f"#{pr.number} was closed by hand: {base} and {head} are both on {context.stack.remote}",
+            why="only a pull request that was closed because a branch was deleted is rescued; nothing was changed",
+            next_command=f"gh pr reopen {pr.number}",
+        )
     return _Lost(gone, base, below.branch if below else context.stack.trunk)
 
 

@@ -14,6 +14,7 @@ from trunkline.domain.status import EntryStatus, Facts, Side, StackStatus, next_
 from trunkline.gates.run import gate_names
 from trunkline.workflows import misplaced, versions
 from trunkline.workflows.context import Context
+from trunkline.workflows.landed import recognised
 from trunkline.workflows.openrun import described, open_run
 from trunkline.workflows.proof import Evidence, checks_at, gates_for, subject_at
 
@@ -68,6 +69,11 @@ def _refs(context: Context) -> dict[str, Oid]:
 def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid]) -> StackStatus:
     stack = context.stack
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
+    if snapshot is not None and fetched is not None:
+        known = (
+            fetched if snapshot.trunk is None or history.missing(context.git, [snapshot.trunk]) else snapshot.trunk
+        )
+        snapshot = recognised(context.git, stack, snapshot, known)
     pulls = {entry.pr: snapshot.pr(entry.pr) if snapshot else None for entry in stack.entries}
     tips = [*_branches_of(here), *(head for pr in pulls.values() if pr for head in (pr.head_oid, pr.merge_commit))]
     history.load(context.git, [tip for tip in tips if tip is not None])

@@ -26,8 +26,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
     for entry in context.stack.entries:
         there = context.of(entry)
         pr = context.world().snapshot.pr(entry.pr)
-        if pr is None or pr.state is not PrState.MERGED:
-            continue
+        if pr is None or pr.state is not PrState.MERGED or not pr.merged_at:
+            continue  # one that was closed by hand is not ours to tidy, although trunk has its changes
         reason = _reason_to_keep(there, pr)
         if reason:
             kept.append(f"{entry.branch} stays: {reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.domain.names import short
-from trunkline.domain.snapshot import CiState, MergeMethod, ci_state
+from trunkline.domain.snapshot import CiState, MergeMethod, PullRequest, ci_state
 from trunkline.domain.step import Mark, Outcome, Step, StepName
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
@@ -37,9 +37,7 @@ def perform(context: Context, _acting: Acting | None = None) -> Outcome:
         {"pr": pr.number, "method": method.value, "merged_at": pr.merged_at, "merge_commit": pr.merge_commit}
         for pr, method in merges
     ]
-    told = ", ".join(
-        f"#{pr.number} {_PAST[method]} {pr.merged_at[:10]} as {short(pr.merge_commit or '')}" for pr, method in merges
-    )
+    told = ", ".join(_merged(pr, method) for pr, method in merges)
     return Outcome(
         "merged below",
         told or f"nothing below: #{context.entry.pr} sits on {context.stack.trunk}",
@@ -47,6 +45,13 @@ def perform(context: Context, _acting: Acting | None = None) -> Outcome:
         (f"CI is {state.value}: {why}",) if state is CiState.BILLING else (),
         {"below": facts, "ci": {"state": state.name.lower(), "why": why}},
     )
+
+
+def _merged(pr: PullRequest, method: MergeMethod) -> str:
+    commit = short(pr.merge_commit or "")
+    if not pr.merged_at:
+        return f"#{pr.number} was closed, and trunk has its changes since {commit}"
+    return f"#{pr.number} {_PAST[method]} {pr.merged_at[:10]} as {commit}"
 
 
 _PAST = {MergeMethod.SQUASH: "squash-merged", MergeMethod.REBASE: "rebase-merged", MergeMethod.MERGE: "merged"}

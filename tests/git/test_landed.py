@@ -1,0 +1,75 @@
+"""A pull request that was closed by hand after a release branch with it was merged: it landed, and is not rescued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.inprocess import Desk, desk
+from trunkline.domain.errors import Refused
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.status import State
+from trunkline.workflows import rescue, status
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Return the stack of three entries, opened and cloned; the lowest was closed by hand."""
+    with desk(monkeypatch) as place:
+        place.hub.bare.git("update-ref", "refs/pull/1/head", place.hub.tip("one"))
+        place.hub.pulls[1].state = PrState.CLOSED
+        yield place
+
+
+def release(stack: Desk) -> None:
+    """Merge the lowest entry into a release branch with other changes, and squash that into trunk."""
+    author = stack.author
+    author.git("fetch", "--quiet", "origin")
+    author.git("switch", "--quiet", "--detach", "origin/main")
+    author.git("merge", "--quiet", "--squash", "origin/one")
+    author.commit("release 1.2", {"release.txt": "1.2\n"})
+    author.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+
+
+def test_what_sits_on_it_goes_on_as_after_a_merge(stack: Desk) -> None:
+    """Restack puts the rest on trunk, and status calls the closed one landed."""
+    release(stack)
+    assert stack.restack().error is None, stack.quiet.lines
+    assert stack.hub.bare.subjects("main..two") == ["two 1", "two 2"]
+    assert stack.hub.bare.subjects("two..three") == ["three 1", "three 2"]
+    looked = status.look(stack.stack_context(), offline=False)
+    assert looked.entries[0].standing.state is State.MERGED
+    assert "rescue" not in str(looked.next)
+
+
+def test_rebase_of_the_entry_above(stack: Desk) -> None:
+    """It names since which commit trunk has the changes."""
+    release(stack)
+    assert stack.rebase(2).error is None, stack.quiet.lines
+    released = stack.hub.bare.git("rev-parse", "--short=7", "main~1")
+    assert any(f"#1 was closed, and trunk has its changes since {released}" in line for line in stack.quiet.lines)
+    assert stack.hub.bare.subjects("main..two") == ["two 1", "two 2"]
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_it_is_not_rescued(stack: Desk, *, landed: bool) -> None:
+    """Neither where it landed, nor where nothing was deleted: reopening is for whoever closed it."""
+    if landed:
+        release(stack)
+    with pytest.raises(Refused) as refused:
+        rescue.plan(stack.entry_context(1))
+    assert ("landed" if landed else "closed by hand") in refused.value.what
+    assert stack.hub.pulls[1].state is PrState.CLOSED
+
+
+def test_half_of_it_on_trunk_is_not_landed(stack: Desk) -> None:
+    """One of its commits was picked to trunk: what sits above is not put there without the other."""
+    author = stack.author
+    author.git("fetch", "--quiet", "origin")
+    author.git("switch", "--quiet", "--detach", "origin/main")
+    author.git("cherry-pick", "origin/one~1")
+    author.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+    with pytest.raises(Refused, match="closed without being merged"):
+        stack.restack()
