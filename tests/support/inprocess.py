@@ -21,7 +21,7 @@ import pytest
 from support.killing import MEMORY
 from support.repo import Repo
 from trunkline.adapters import journal
-from trunkline.adapters.github import Edited
+from trunkline.adapters.github import Edited, Repository
 from trunkline.adapters.journal import Run
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid, pr_number
@@ -111,6 +111,7 @@ class Hub:
     pulls: dict[int, Pull]
     down: TrunklineError | None = None
     asked: int = 0
+    repository: Repository = field(default_factory=lambda: Repository("github.com", "octo", "tiny"))
 
     @contextlib.contextmanager
     def reading_stack(
@@ -140,6 +141,13 @@ class Hub:
     def native_stack(self, _number: PrNumber) -> str:
         """Say that there is none."""
         return ""
+
+    def graphql(self, _query: str, _variables: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Any]) -> Any:
+        """Answer what trunk demands: nothing."""
+        self._answer()
+        allowed = dict.fromkeys(("mergeCommitAllowed", "squashMergeAllowed", "rebaseMergeAllowed"), True)
+        words = {"squashMergeCommitTitle": "PR_TITLE", "squashMergeCommitMessage": "PR_BODY"}
+        return read({"repository": {**allowed, **words, "ref": None}})
 
     def tip(self, branch: str) -> str:
         """Return a branch's tip on the remote, or "" where there is none."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trunkline.domain.checklist import Line
     from trunkline.domain.commits import Commit
-    from trunkline.domain.names import Oid
+    from trunkline.domain.merge_choice import MergeChoice
+    from trunkline.domain.names import Oid, PrNumber
     from trunkline.domain.snapshot import CiState, MergeMethod, PullRequest
     from trunkline.domain.stack import Entry, Stack
     from trunkline.domain.step import Plan
@@ -71,6 +72,7 @@ class Runbook:
         note: the note as it would be if every gate and check passed.
         lines: the checklist as it stands now.
         made: the day, ISO 8601.
+        merges: how `land` would merge each open entry, bottom first.
     """
 
     stack: Stack
@@ -86,3 +88,4 @@ class Runbook:
     note: str
     lines: tuple[Line, ...]
     made: str
+    merges: tuple[tuple[PrNumber, MergeChoice], ...] = ()

@@ -90,6 +90,7 @@ _PULL = _object(
         "merge_commit": _MAYBE_TEXT,
     }
 )
+_MERGES = _list(_object({"pr": _PR, "as_is": _FLAG, "rewritten_because": _TEXT}))
 _VERDICTS: _Schema = {"type": "object", "additionalProperties": _MAYBE_TEXT}
 _ENTRY = _object(
     {
@@ -155,7 +156,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
         "branches": _list(_object({"pr": _PR, "beside": _PR, "base": _TEXT})),
         "proposals": _list(_object({"why": _TEXT, "table": _TEXT, "needed": _FLAG})),
     },
-    "land": {"lands": _list(_PR)},
+    "land": {"lands": _list(_PR), "merges": _MERGES},
     "log": {"runs": _list(_ANY)},
     "plan": {
         "fork_point": _object({"commit": _MAYBE_TEXT, "from": _TEXT}),
@@ -165,6 +166,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
         "conflict": _or_null(_object({"commit": _TEXT, "files": _TEXTS})),
         "above": _list(_object({"pr": _PR, "branch": _TEXT, "does": _TEXT})),
         "effects": _TEXTS,
+        "merges": _MERGES,
         "ci": _object({"state": _TEXT, "why": _TEXT}),
     },
     "receipts.list": {"receipts": _RECEIPTS},

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from trunkline.domain.merge_choice import MergeChoice, described
+from trunkline.domain.names import PrNumber
 from trunkline.domain.runbook import Runbook
 from trunkline.domain.snapshot import CiState, PrState, PullRequest
 from trunkline.report import as_json, templates
@@ -37,7 +40,18 @@ def _told(pr: PullRequest | None, *, here: bool) -> str:
 def forecast_lines(book: Runbook) -> tuple[str, ...]:
     """Return what would follow from the plan, for a terminal."""
     above = (f"#{each.entry.pr}: {each.does}" for each in book.above)
-    return (*above, *book.effects)
+    return (*above, *book.effects, *(_merge_line(number, choice) for number, choice in book.merges))
+
+
+def _merge_line(number: PrNumber, choice: MergeChoice) -> str:
+    return f"by land, #{number} would be {described(choice)}"
+
+
+def merges_data(merges: Iterable[tuple[PrNumber, MergeChoice]]) -> list[dict[str, Any]]:
+    """Return how entries would be merged as JSON values."""
+    return [
+        {"pr": number, "as_is": not choice.reason, "rewritten_because": choice.reason} for number, choice in merges
+    ]
 
 
 def data(book: Runbook) -> dict[str, Any]:
@@ -54,5 +68,6 @@ def data(book: Runbook) -> dict[str, Any]:
         else None,
         "above": [{"pr": each.entry.pr, "branch": each.entry.branch, "does": each.does} for each in book.above],
         "effects": list(book.effects),
+        "merges": merges_data(book.merges),
         "ci": {"state": book.ci[0].name.lower(), "why": book.ci[1]},
     }

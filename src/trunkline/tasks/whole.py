@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from invoke.collection import Collection
 
 from trunkline.domain.command import task_command
-from trunkline.domain.merge_choice import MergeChoice, described
-from trunkline.domain.names import PrNumber, pr_number
+from trunkline.domain.merge_choice import described
+from trunkline.domain.names import pr_number
 from trunkline.domain.step import Outcome
 from trunkline.domain.words import count_of
 from trunkline.tasks.definition import landing_task
@@ -102,17 +101,15 @@ def land(
     told.summarise((f"lands {where}", *order))
     if told.dry_run:
         told.plan(land_workflow.forecast(context, up_to=up_to))
+        from trunkline.report import runbook
+
         choices = dict(land_workflow.choices(context, entries))
-        told.account["merges"] = [_choice_data(number, choice) for number, choice in choices.items()]
+        told.account["merges"] = runbook.merges_data(choices.items())
         known = [f": {described(choices[entry.pr])}" if entry.pr in choices else "" for entry in entries]
         told.summarise((f"would land {where}", *map(str.__add__, order, known)))
     else:
         told.performed(land_workflow.run(context, up_to=up_to))
         told.summarise((f"landed {where}", *order))
-
-
-def _choice_data(number: PrNumber, choice: MergeChoice) -> dict[str, Any]:
-    return {"pr": number, "as_is": not choice.reason, "rewritten_because": choice.reason}
 
 
 @landing_task("rescue", mutates=True)

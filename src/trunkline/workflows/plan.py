@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 from trunkline.adapters import history, refs
 from trunkline.domain.command import task_command
-from trunkline.domain.names import BranchName, Oid, branch_ref
+from trunkline.domain.merge_choice import MergeChoice
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref
 from trunkline.domain.note import NoteFacts
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.runbook import Above, GateLine, Replay, Runbook
 from trunkline.domain.snapshot import PullRequest, ci_state
 from trunkline.domain.stack import Entry
 from trunkline.gates.catalogue import catalogue
-from trunkline.workflows import evidence, rebase, restack
+from trunkline.workflows import as_is, evidence, rebase, restack
 from trunkline.workflows.context import Context
 from trunkline.workflows.merged import merged_below
 from trunkline.workflows.note_template import template_of, written
@@ -37,7 +38,8 @@ def foresee(context: Context) -> Runbook:
     assert isinstance(foreseen, Foreseen)  # noqa: S101 -- what the plan foresaw
     merged = tuple(merged_below(context, entry) for entry in context.stack.below(context.entry))
     gates = tuple(GateLine(gate.name, gate.typed) for gate in catalogue(context.stack.gates))
-    above, moved = _above(context)
+    stacked = context.over_the_stack()
+    above, moved = _above(context, stacked)
     return Runbook(
         stack=context.stack,
         entry=context.entry,
@@ -51,6 +53,7 @@ def foresee(context: Context) -> Runbook:
         effects=_effects(moved),
         note=written(_note(context, foreseen, gates), template_of(context)),
         lines=checklist.evaluate(context) if context.world().local.local else (),
+        merges=_merges(stacked),
         made=dt.datetime.now(dt.timezone.utc).date().isoformat(),
     )
 
@@ -63,9 +66,16 @@ def _replay(context: Context, foreseen: Foreseen) -> Replay:
     )
 
 
-def _above(context: Context) -> tuple[tuple[Above, ...], list[PullRequest]]:
+def _merges(stacked: Context) -> tuple[tuple[PrNumber, MergeChoice], ...]:
+    """Return how `land` would merge each open entry; those that rest on a conflict are left out."""
+    if not as_is.is_enabled(stacked):
+        return ()
+    entries = (stacked.of(entry) for entry in restack.open_entries(stacked))
+    return tuple((each.entry.pr, as_is.choose(each)[0]) for each in entries if onto.blocked_by(each) is None)
+
+
+def _above(context: Context, stacked: Context) -> tuple[tuple[Above, ...], list[PullRequest]]:
     """Return what the entries above would meet, and every open pull request whose branch would move."""
-    stacked = context.over_the_stack()
     evidence.load(stacked)
     open_ = restack.open_entries(stacked)
     position = context.stack.entries.index(context.entry)
