@@ -218,6 +218,17 @@ def test_what_acts_on_dependencies_too(place: Place, path: str) -> None:
     assert place.gate() == set()
 
 
+def test_a_file_that_the_configuration_includes(place: Place) -> None:
+    """It acts on dependencies as the configuration does, wherever it is; other TOML files do not."""
+    config = {".cargo/config.toml": 'include = ["../extra.toml"]\n', "extra.toml": "", "clippy.toml": ""}
+    place.repo.commit("config", dict(config))
+    place.gate()
+    place.repo.commit("lints", {"clippy.toml": "msrv = '1.70'\n"})
+    assert place.gate() == OUTSIDE
+    place.repo.commit("extra", {"extra.toml": "[env]\nX = '1'\n"})
+    assert place.gate() == set()
+
+
 @pytest.mark.parametrize("name", ["variables", "common", "surroundings"])
 def test_variables_and_surroundings(place: Place, name: str) -> None:
     """Build scripts of dependencies may read them: nothing stays."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,10 @@ _SUBMODULE = "160000"
 _READS_FILES = re.compile(rb"\b(?:fs|File|Command|read_dir|[Ww]alk[Dd]ir|glob)\b")
 _ROAMS = re.compile(
     rb"\.\./|\.parent\(|\.ancestors\(|\bcurrent_dir\b|\bCommand\b|\bcargo_metadata\b|\binclude!|\bmod\s+\w+\s*;"
+)
+_INCLUDES = re.compile(rb"include|\\\\")  # a key may be written with escapes
+_NOT_INCLUDED = frozenset(
+    {"Cargo.toml", "clippy.toml", ".clippy.toml", "rustfmt.toml", ".rustfmt.toml", "stack.toml"}
 )
 _TOOLCHAINS = frozenset({"rust-toolchain", "rust-toolchain.toml"})
 
@@ -147,7 +151,22 @@ class TreeFacts:
         except TrunklineError:
             return None
         fields = os.fsdecode(raw.stdout).split("\0")
-        return [_change(facts, path) for facts, path in zip(fields[::2], fields[1::2], strict=False)]
+        found = [_change(facts, path) for facts, path in zip(fields[::2], fields[1::2], strict=False)]
+        if not self._configuration_includes:
+            return found
+        # Any TOML file may be one that cargo's configuration includes; cargo's own are not.
+        return [
+            replace(each, acts_on_dependencies=True)
+            if each.path.endswith(".toml") and PurePosixPath(each.path).name not in _NOT_INCLUDED
+            else each
+            for each in found
+        ]
+
+    @cached_property
+    def _configuration_includes(self) -> bool:
+        """The tree has a configuration of cargo that includes other files."""
+        listed = self.git.query("ls-files", "-z", "--", ":(top,glob)**/.cargo/config*").stdout
+        return self._says([path for path in os.fsdecode(listed).split("\0") if path], _INCLUDES)
 
     def locked(self) -> set[tuple[str, str]]:
         """Return the packages from outside the tree that its lock files name, as (name, version)."""
