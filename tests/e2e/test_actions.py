@@ -160,8 +160,22 @@ def test_an_interrupt_cancels_and_a_kill_is_joined(on_actions: Landing, tmp_path
     assert lent(on_actions) == []
 
 
+def with_its_gates(landing: Landing, branch: str) -> None:
+    """Let a local branch hold the stack.toml that is committed to #519's, whatever is checked out."""
+    index = {"GIT_INDEX_FILE": str(landing.clone.path.parent / "index")}
+    landing.clone.git("read-tree", branch, env=index)
+    blob = landing.clone.git("rev-parse", "feat/two:stack.toml")
+    landing.clone.git("update-index", "--add", "--cacheinfo", f"100644,{blob},stack.toml", env=index)
+    tree = landing.clone.git("write-tree", env=index)
+    commit = landing.clone.git("commit-tree", tree, "-p", branch, "-m", "its gates")
+    landing.clone.git("update-ref", f"refs/heads/{branch}", commit)
+
+
 def test_entries_run_side_by_side(on_actions: Landing) -> None:
     """Every entry's run is dispatched before the first has ended; Ctrl-C cancels all of them."""
+    for branch in ("feat/one", "feat/three"):
+        on_actions.clone.git("branch", "--quiet", branch, f"origin/{branch}")
+        with_its_gates(on_actions, branch)
     run = gating(on_actions, "--stack")
     while len(runs(on_actions)) < 3:
         pass
@@ -213,6 +227,15 @@ def test_what_does_not_fit_is_not_believed(on_actions: Landing, tmp_path: Path) 
     assert found["doc"][0] == found["fmt"][0] == "interrupted"
     assert "compiled it with rustc 1.0.0 (other), the run is with" in found["doc"][1]
     assert "ran something else: true on tree" in found["fmt"][1]
+
+
+def test_a_stack_toml_that_is_not_tracked_is_said(on_actions: Landing) -> None:
+    """The machines would have none: refused before anything is lent or dispatched."""
+    on_actions.clone.git("branch", "--quiet", "feat/one", "origin/feat/one")
+    ran = on_actions.invoke("gates", "--pr", "518")
+    assert ran.code == 2, ran.err
+    assert "holds no stack.toml: GitHub Actions would not know its gates" in ran.err
+    assert (runs(on_actions), lent(on_actions)) == ([], [])
 
 
 def test_a_missing_or_older_workflow_is_said(on_actions: Landing) -> None:

@@ -21,6 +21,7 @@ from trunkline.adapters.answers import NotThere
 from trunkline.adapters.github import GitHub, repository_of
 from trunkline.adapters.patience import sleep
 from trunkline.adapters.receipts import read_receipt
+from trunkline.adapters.stacktext import FILE_NAME
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError, UsageError
 from trunkline.domain.names import short
@@ -82,6 +83,24 @@ def _run_of(order: Order) -> _Run:
         tuple(gate for gate in missing if gate.name not in stopped),
         toolchains,
         {name: outcome for name, (outcome, _) in known.items()} | stopped,
+    )
+
+
+def _require_stackfile(order: Order) -> None:
+    """See that the commit brings stack.toml: a machine of GitHub's has no other, and would not know the gates.
+
+    Raises:
+        UsageError: it does not, as where stack.toml is not tracked.
+    """
+    if order.git.fact("ls-tree", "-z", "--name-only", order.commit, "--", FILE_NAME).text:
+        return
+    raise UsageError(
+        f"{short(order.commit)} holds no {FILE_NAME}: GitHub Actions would not know its gates",
+        why='executor = "actions" runs what the stack.toml of the commit says; yours is not in it; nothing was run',
+        next_command=(
+            f"git add --force {FILE_NAME}   # on {order.settings.trunk}; commit, push, rebase the stack",
+            f"${{EDITOR:-vi}} {FILE_NAME}   # or take executor out",
+        ),
     )
 
 
@@ -172,6 +191,7 @@ class _Run:
             order.progress(outcome)
         if not self.gates:
             return
+        _require_stackfile(self.order)
         self.lent = True
         refs.lend(order.git, order.settings.remote, order.commit)
         try:
