@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from invoke.collection import Collection
 from invoke.program import Program
+from invoke.tasks import Task
 
 from trunkline.adapters import lease
 from trunkline.domain.errors import Defect, UsageError
@@ -18,7 +19,6 @@ from trunkline.tasks.command_line import called_as, typed, unknown_short
 from trunkline.tasks.definition import LandingTask
 from trunkline.tasks.flags import FLAGS, from_environment, variable, variables
 from trunkline.tasks.landing import task_names
-from trunkline.tasks.program import LandingProgram
 from trunkline.tasks.telling import Told
 
 SHORT = {"n": "dry-run", "y": "yes", "p": "pr"}
@@ -205,20 +205,48 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
     [
         ("statsu", "there is no task 'statsu'", "trunkline status"),
         ("receipt.verfy --stack x", "there is no task 'receipt.verfy'", "trunkline receipts.verify --stack x"),
+        ("submit", "there is no task 'submit'", "trunkline --list"),
         ("zzzzqqq", "there is no task 'zzzzqqq'", "trunkline --list"),
         ("rebase --skp fmt", "rebase has no flag --skp", "trunkline rebase --skip fmt"),
         ("rebase --pr", "next: trunkline --help rebase", "trunkline --list"),
     ],
 )
 def test_a_command_line_that_cannot_be_read(
-    line: str, told: str, following: str, capsys: pytest.CaptureFixture[str]
+    line: str, told: str, following: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The nearest tasks and flags, exit code 2, and the same command with the nearest."""
+    argv = ["trunkline", *line.split()]
+    monkeypatch.setattr("sys.argv", argv)
     with pytest.raises(SystemExit) as ended:
-        LandingProgram(name="trunkline", binary="trunkline", namespace=namespace).run(["trunkline", *line.split()])
+        Program(name="trunkline", binary="trunkline", namespace=namespace).run(argv)
     shown = capsys.readouterr().err
     assert (ended.value.code, told in shown) == (2, True), shown
     assert shown.splitlines()[-1] == f"next: {following}"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "last"),
+    [
+        ("statsu", 2, "next: invoke stack.status"),
+        ("stack.statsu", 2, "next: invoke stack.status"),
+        ("--help stack.statsu", 2, "next: invoke --help stack.status"),
+        ("deplyo", 2, "next: invoke deploy"),
+        ("submit", 2, "next: invoke --list"),
+        ("stack.rebase --drop-emtied", 2, "next: invoke stack.rebase --drop-emptied"),
+        ("deploy --wher=1", 1, "No idea what '--wher' is!"),
+    ],
+)
+def test_under_invoke_beside_tasks_of_ones_own(
+    line: str, code: int, last: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of `trunkline`; errors about the flags of a task that is not ours are Invoke's own."""
+    root = Collection(Task(lambda _context, where="": where, name="deploy"))
+    root.add_collection(namespace, name="stack")
+    argv = ["invoke", *line.split()]
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit) as ended:
+        Program(name="invoke", namespace=root).run(argv)
+    assert (ended.value.code, capsys.readouterr().err.splitlines()[-1]) == (code, last)
 
 
 @pytest.mark.parametrize(

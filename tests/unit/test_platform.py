@@ -115,3 +115,14 @@ def test_a_clone_of_a_fork_is_pointed_to_the_project(repo: Repo) -> None:
     assert refused.value.next_commands == (
         "invoke init --remote up/stream   # octo/tiny", "gh pr list --repo me/fork",
     )  # fmt: skip
+
+
+def test_a_gate_that_does_not_exist_is_refused_before_any_session(repo: Repo) -> None:
+    """Exit code 2, with the nearest gate."""
+    (repo.path / "noxfile.py").write_text(NOXFILE)
+    argv = [sys.executable, "-m", "nox", "-s", "own", "gates(clipy)"]
+    done = subprocess.run(argv, cwd=repo.path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: there is no gate 'clipy'" in done.stderr
+    assert done.stderr.splitlines()[-1] == "next: nox -s 'gates(clippy)'"
+    assert "ran" not in done.stderr

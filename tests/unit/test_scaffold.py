@@ -61,6 +61,18 @@ def test_yes_and_pr_are_settings_of_the_tasks(written: Path) -> None:
     ]
 
 
+def test_beside_tasks_of_your_own_the_targets_call_ours(repo: Repo) -> None:
+    """They are `stack.NAME` there, as the advice for tasks.py has them."""
+    (repo.path / "tasks.py").write_text("from invoke import task\n")
+    scaffold.write(repo.path)
+    (repo.path / "invoke").write_text('#!/bin/sh\necho "$*" >> called\n')
+    (repo.path / "invoke").chmod(0o755)
+    make(repo.path, "stack-status", "ARGS=--json")
+    _, called = make(repo.path, "stack-steps")
+    assert called[0] == "stack.status --json"
+    assert called[1].split()[-2:] == ["stack.checklist", "stack.next"]
+
+
 def test_a_dry_run_writes_nothing(repo: Repo) -> None:
     """It says what would be written."""
     found = scaffold.write(repo.path, dry_run=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import atexit
 import os
+import re
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -17,7 +19,8 @@ from pathlib import Path
 
 import nox
 
-from trunkline.domain.errors import TrunklineError, UsageError
+from trunkline.domain.choices import nearest
+from trunkline.domain.errors import ExitCode, TrunklineError, UsageError
 from trunkline.domain.stack import DEFAULT_GATES
 from trunkline.gates import request
 from trunkline.report.escape import for_terminal
@@ -82,6 +85,26 @@ def _chosen(argv: Sequence[str]) -> tuple[str, ...]:
     """Return the gates that a command line of nox names one by one; all of them where it names none."""
     named = tuple(name for name in _NAMES if any(f"gates({name})" in word for word in argv[1:]))
     return named or _NAMES
+
+
+def _refuse_unknown(argv: Sequence[str]) -> None:
+    """Refuse a gate that does not exist, before any session runs.
+
+    Raises:
+        SystemExit: with exit code 2; names the nearest one.
+    """
+    for word in argv[1:] if isinstance(_ASKED, request.Request) else ():
+        named = re.fullmatch(r"gates\(([\w.-]+)\)", word)
+        if named is None or named[1] in _NAMES:
+            continue
+        like = nearest(named[1], _NAMES)
+        lines = [f"error: there is no gate {named[1]!r}", f"  Known: {', '.join(_NAMES)}"]
+        lines.append(f"next: nox -s {shlex.quote(f'gates({like})')}" if like else "next: nox --list")
+        sys.stderr.write("\n".join(lines) + "\n")
+        raise SystemExit(int(ExitCode.USAGE))
+
+
+_refuse_unknown(sys.argv)
 
 
 @nox.session(venv_backend="none", allow_parallel=True)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Iterator
 
 from invoke.collection import Collection
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.tasks.definition import landing_task
-from trunkline.tasks.flags import one_of, variables
+from trunkline.tasks.flags import one_of, options_of, variables
 from trunkline.tasks.telling import Told
-from trunkline.workflows.context import Options
 from trunkline.workflows.opening import open_context, open_stack
 
 _TASKS = ("rebase", "restack", "land", "rescue")
@@ -40,11 +39,12 @@ def rehearse(
         from trunkline.report import rehearsal
         from trunkline.workflows import rehearse as rehearse_workflow
     one_of("task", task, _TASKS)
+    options = options_of(skip, accept_unavailable)
     single = task in {"rebase", "rescue"}
     if single:
-        context = open_context(pr, stack=stack, options=Options(), tell=told.terminal)
+        context = open_context(pr, stack=stack, options=options, tell=told.terminal)
     else:
-        context = open_stack(stack=stack, options=Options(), tell=told.terminal)
+        context = open_stack(stack=stack, options=options, tell=told.terminal)
     flags = {"--stack": stack, "--skip": skip, "--accept-unavailable": accept_unavailable, "--require": require}
     arguments = [task, "--yes", *(part for flag, value in flags.items() if value for part in (flag, value))]
     if single or pr:
@@ -69,7 +69,7 @@ def rehearse(
         raise CheckFailed(
             f"the rehearsed task ended with exit code {found.code}",
             why="nothing outside the sandbox was touched",
-            next_command=shlex.join(["invoke", "rehearse", "--keep", "--task", *again]),
+            next_command=task_command("rehearse", "--keep", "--task", *again),
         )
     told.terminal.next(found.command.replace(" --yes", ""))
 

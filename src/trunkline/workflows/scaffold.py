@@ -33,6 +33,8 @@ _FRAGMENT = """\
 # Every task can be repeated: what is done stays done. make stops at the first that fails.
 
 INVOKE ?= invoke
+# Where tasks.py has the collection under a name: STACK_PREFIX = stack.
+STACK_PREFIX ?=
 STACK_STEPS = verify-merged switch fetch onto fmt gates checks push ready note checklist next
 STACK_SETTINGS = $(if $(PR),TRUNKLINE_PR=$(PR) )$(if $(YES),TRUNKLINE_YES=$(YES) )
 
@@ -45,10 +47,10 @@ stack-help:
 	@sed -n 's/^# \\{0,1\\}//p;/^$$/q' '$(STACK_FILE)'
 
 stack-steps:
-	$(STACK_SETTINGS)$(INVOKE) $(STACK_STEPS)
+	$(STACK_SETTINGS)$(INVOKE) $(addprefix $(STACK_PREFIX),$(STACK_STEPS))
 
 stack-%:
-	$(STACK_SETTINGS)$(INVOKE) $* $(ARGS)
+	$(STACK_SETTINGS)$(INVOKE) $(STACK_PREFIX)$* $(ARGS)
 
 .DEFAULT_GOAL := $(STACK_DEFAULT_GOAL)
 """
@@ -119,7 +121,8 @@ def _written(top: Path, file: _File, *, dry_run: bool) -> Written:
     if not path.is_symlink() and not path.exists():
         if dry_run:
             return Written(file.name, wrote=True)
-        replace_bytes(path, file.text.encode())
+        prefix = f"STACK_PREFIX ?= {_prefix(top)}".rstrip()
+        replace_bytes(path, file.text.replace("STACK_PREFIX ?=\n", f"{prefix}\n").encode())
         return Written(file.name, wrote=True)
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -127,6 +130,13 @@ def _written(top: Path, file: _File, *, dry_run: bool) -> Written:
         text = ""
     has = file.line in text
     return Written(file.name, wrote=False, add="" if has else _addition(file, text))
+
+
+def _prefix(top: Path) -> str:
+    """Return the prefix of our tasks: that of the advice for a tasks.py of the user's own, which keeps its names."""
+    path = top / "tasks.py"
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else _TASKS
+    return "" if re.search(r"import namespace( as ns)?\b(?! as)", text) else "stack."
 
 
 def _addition(file: _File, text: str) -> str:
