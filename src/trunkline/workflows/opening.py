@@ -7,12 +7,13 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
-from trunkline.adapters import declared, judged, refs, stackplace, stacktext, trust
+from trunkline.adapters import declared, history, judged, refs, stackplace, stacktext, trust
 from trunkline.adapters.git import Git
 from trunkline.adapters.github import repository_of
 from trunkline.domain.choices import nearest, require_known
+from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused, UsageError, WrongFlag
-from trunkline.domain.names import pr_number
+from trunkline.domain.names import branch_ref, pr_number, short
 from trunkline.domain.stack import Entry, Stack
 from trunkline.gates.catalogue import catalogue
 from trunkline.workflows.ahead import Ahead, ask
@@ -175,12 +176,40 @@ def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
     for entry in stack.entries:
         if entry.branch == here:
             return entry
+    if here and (renamed := _by_upstream(git, stack, here)) is not None:
+        return renamed
     listed = "\n".join(f"#{entry.pr}  {entry.branch}  {entry.title}" for entry in stack.entries)
     raise WrongFlag(
         "which pull request?",
         why=f"{here or 'a detached HEAD'} is no branch of the stack, which has\n{listed}",
         flags={"pr": str(stack.entries[0].pr)},
     )
+
+
+def _by_upstream(git: Git, stack: Stack, here: str) -> Entry | None:
+    """Return the entry whose remote branch is the upstream of the branch checked out: it was renamed here.
+
+    Raises:
+        Refused: it holds commits that were not pushed; the entry's branch would be planned without them.
+    """
+    upstream = git.query("rev-parse", "--symbolic-full-name", "@{upstream}", ok=(0, 128)).text
+    for entry in stack.entries:
+        if upstream != refs.tracking_ref(stack.remote, entry.branch):
+            continue
+        local = branch_ref(entry.branch)
+        held = refs.read_refs(git, local, upstream)
+        head = git.resolve("HEAD")
+        extra = history.reachable(git, [head] if head else [], held.values())
+        if extra:
+            listed = "\n".join(f'{short(commit.oid)} "{commit.subject}"' for commit in extra)
+            move = f"git branch --move {here} {entry.branch}"
+            raise Refused(
+                f"{here} is {entry.branch} of #{entry.pr} under another name, and holds {counted(len(extra))} more",
+                why=f"stack.toml names {entry.branch}; without them it would be pushed:\n{listed}",
+                next_command=move if local not in held else f"git fetch . {here}:{entry.branch}   # adds them",
+            )
+        return entry
+    return None
 
 
 def _refuse_shallow(git: Git, remote: str) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.adapters import history, lockfile, replay
+from trunkline.adapters import history, lockfile, refs, replay
 from trunkline.domain import fork_point
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.fork_point import CommitClass, InvalidForkPointError, Ownership
-from trunkline.domain.names import Oid, oid, short
+from trunkline.domain.names import Oid, branch_ref, oid, short
 from trunkline.domain.snapshot import Snapshot
 from trunkline.domain.stack import Entry
 from trunkline.workflows import question
@@ -112,7 +112,9 @@ def decide(context: Context) -> Work:
         raise OwnCommitsUnknown(context.entry, found)
     _refuse_unreplayable(context, found, base.name)
     local = context.world().local
-    notes = tuple(note for note in (tip.about, *_reverted(context), *_left_out(found)) if note)
+    notes = tuple(
+        note for note in (tip.about, *_reverted(context), *_detached(context, tip.oid), *_left_out(found)) if note
+    )
     hand_merges = tuple(commit.oid for commit in found.of_kind(CommitClass.HAND_MERGE))
     return Work(
         tip.oid, local.local, local.remote, base.oid, found.fork, found.about, found.own, base.name, notes,
@@ -315,6 +317,31 @@ def _without_signatures(context: Context, work: Work, *, sign: bool) -> Work:
 def _with_new_parents(work: Work) -> Iterable[tuple[Commit, Oid]]:
     """Pair each own commit with the parent that it has if everything below it stays as it is."""
     return zip(work.own, (work.base, *(commit.oid for commit in work.own)), strict=False)
+
+
+def _detached(context: Context, tip: Oid) -> tuple[str, ...]:
+    """Name commits that were made on a detached HEAD above the entry, and are on no branch of the stack."""
+    git = context.git
+    if git.fact("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).text:
+        return ()
+    head = git.resolve("HEAD")
+    names = [name for each in context.stack.entries for name in _branches(context, each)]
+    tips = [tip, *(held for held in refs.read_refs(git, *names).values() if held != head)]
+    if head is None or not history.is_ancestor(git, tip, head):
+        return ()
+    between = (held for held in tips if held != tip and history.is_ancestor(git, held, head))
+    if any(history.is_ancestor(git, tip, held) for held in between):
+        return ()  # said of the entry that is nearest to it
+    branch = context.entry.branch
+    return tuple(
+        f'warning: not part of #{context.entry.pr}: {short(commit.oid)} "{commit.subject}" on your detached HEAD; '
+        f"to take it in: git switch {branch} && git cherry-pick {commit.oid}"
+        for commit in history.reachable(git, [head], [*tips, context.world().trunk])
+    )
+
+
+def _branches(context: Context, entry: Entry) -> tuple[str, str]:
+    return branch_ref(entry.branch), refs.tracking_ref(context.stack.remote, entry.branch)
 
 
 def _reverted(context: Context) -> tuple[str, ...]:

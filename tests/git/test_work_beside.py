@@ -1,0 +1,77 @@
+"""Work that is not on the branch that stack.toml names: under another name, or on a detached HEAD."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from support.inprocess import Desk, desk
+from trunkline.domain.errors import Refused
+from trunkline.workflows import restack
+from trunkline.workflows.context import Context, Options
+from trunkline.workflows.opening import open_context
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Return the stack of three entries, opened and cloned."""
+    with desk(monkeypatch) as place:
+        yield place
+
+
+def entry_here(stack: Desk) -> Context:
+    """Return the context of a task without `--pr`."""
+    return open_context(None, stack="", options=Options(), tell=stack.quiet, cwd=stack.clone.path)
+
+
+def rename_two(stack: Desk) -> None:
+    """Rename the second branch here; its upstream is kept."""
+    stack.clone.git("switch", "--quiet", "two")
+    stack.clone.git("branch", "--quiet", "--set-upstream-to=origin/two")
+    stack.clone.git("branch", "--move", "mine")
+
+
+def test_a_renamed_branch_is_found_by_its_upstream(stack: Desk) -> None:
+    """Not "which pull request?", and not the lowest entry."""
+    rename_two(stack)
+    assert entry_here(stack).entry.pr == 2
+
+
+def test_unpushed_commits_of_a_renamed_branch_are_named(stack: Desk) -> None:
+    """The entry's branch would be pushed without them; the command gives it its name again."""
+    rename_two(stack)
+    stack.clone.commit("mine, not pushed", {"mine.txt": "1\n"})
+    with pytest.raises(Refused) as refused:
+        entry_here(stack)
+    assert "mine, not pushed" in refused.value.why
+    stack.clone.git(*shlex.split(refused.value.next_commands[0])[1:])
+    assert entry_here(stack).entry.pr == 2
+    assert stack.clone.subjects("origin/two..two") == ["mine, not pushed"]
+
+
+def test_a_commit_on_a_detached_head_above_an_entry_is_named(stack: Desk) -> None:
+    """Once, of the entry that it sits on; the command takes it in."""
+    stack.clone.git("switch", "--quiet", "--detach", "two")
+    made = stack.clone.commit("on no branch", {"mine.txt": "1\n"})
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    assert stack.restack().error is None, stack.quiet.lines
+    (told,) = (line for line in stack.quiet.lines if "on no branch" in line)
+    assert told.startswith(f'warning: not part of #2: {made[:7]} "on no branch" on your detached HEAD; ')
+    subprocess.run(["sh", "-c", told.partition("to take it in: ")[2]], cwd=stack.clone.path, check=True)
+    assert stack.clone.subjects("origin/two..two") == ["on no branch"]
+
+
+def test_a_branch_checked_out_in_another_work_tree_is_foreseen(stack: Desk) -> None:
+    """The plan ends as the run would: before anything moves."""
+    stack.clone.git("worktree", "add", "--quiet", str(stack.root / "other"), "two")
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    before = stack.tips()
+    with pytest.raises(Refused, match="two is checked out in another work tree") as planned:
+        restack.plan(stack.stack_context())
+    with pytest.raises(Refused) as ran:
+        stack.restack()
+    assert planned.value.what == ran.value.what
+    assert stack.tips() == before
