@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import re
@@ -76,7 +77,7 @@ def examine(tell: Listener, *, offline: bool = False, cwd: Path | None = None) -
     except TrunklineError as error:
         found.append(_trouble("stack.toml", error))
     for stack in stacks:
-        found += completeness.findings(git, stack)
+        found += _asked("history", functools.partial(completeness.findings, git, stack))
     for stack in stacks[:1]:
         found += _remote(git, stack, tell, offline=offline)
     found += _gates(git, stacks[0]) if stacks else ()
