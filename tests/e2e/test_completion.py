@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from support import programs
+from support.repo import Repo
+from trunkline.tasks.completing import values
 
 ROOT = Path(__file__).parents[2]
 # What bash does for `NAME TYPED<TAB>`: argv words before the one typed, then the function that was registered.
@@ -38,3 +40,75 @@ def test_tab_offers_tasks_and_their_flags(name: str, typed: str, offered: str, l
     assert offered in candidates
     assert left_out not in candidates
     assert ran.stderr == ""
+
+
+OWN = """schema = 1
+
+[gates.deny]
+run = ["true"]
+
+[[entry]]
+pr = 518
+branch = "feat/one"
+
+[[entry]]
+pr = 519
+branch = "feat/two"
+
+[[entry.check]]
+name = "evict"
+kind = "manual"
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash completion needs bash")
+@pytest.mark.parametrize(
+    ("name", "typed", "offered", "left_out"),
+    [
+        ("invoke", "rebase --pr ''", "518 519", "feat/one"),
+        ("trunkline", "rebase --skip fmt,ga", "fmt,gates", "fmt"),
+        ("trunkline", "onto --fork-point ''", "main feat/one", "518"),
+    ],
+)
+def test_tab_offers_values_of_flags(repo: Repo, name: str, typed: str, offered: str, left_out: str) -> None:
+    """Pull requests, gates, checks, steps, branches: from stack.toml and git; GitHub is not asked."""
+    repo.commit("start")
+    repo.git("branch", "feat/one")
+    repo.git("remote", "add", "origin", "git@github.com:octo/tiny.git")
+    (repo.path / "tasks.py").write_text("from trunkline.tasks import namespace as ns\n")
+    mark = repo.path / "mark"
+    evil = f"$(touch${{IFS}}{mark})"
+    repo.git("branch", evil)
+    (repo.path / "stack.toml").write_text(OWN.replace("feat/two", evil))
+    ran = subprocess.run(
+        ["bash", "-c", TAB.format(name=name, typed=typed)],
+        cwd=repo.path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PATH": programs.path()},
+    )  # fmt: skip
+    candidates = set(ran.stdout.split())
+    assert set(offered.split()) <= candidates
+    assert not set(left_out.split()) & candidates
+    assert ran.stderr == ""
+    assert not mark.exists()
+
+
+def test_each_flag_has_its_own_values(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a part is typed; of a flag that is not known, none."""
+    repo.git("remote", "add", "up/stream", "git@github.com:octo/tiny.git")
+    (repo.path / "stack.toml").write_text(OWN)
+    monkeypatch.chdir(repo.path)
+    assert values(["trunkline", "rebase", "--pr", "51"]) == ("518", "519")
+    assert set(values(["trunkline", "land", "--accept-unavailable"])) > {"msrv", "deny", "evict"}
+    assert values(["trunkline", "land", "--method"]) == ("squash", "merge", "rebase")
+    assert values(["trunkline", "init", "--remote"]) == ("up/stream",)
+    assert values(["trunkline", "rebase", "--no-push"]) == values(["trunkline"]) == ()
+
+
+def test_where_there_is_no_repository_nothing_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing fails, nor where stack.toml is not TOML."""
+    monkeypatch.chdir(tmp_path)
+    assert values(["trunkline", "rebase", "--pr"]) == ()
+    Repo.create(tmp_path / "repo")
+    monkeypatch.chdir(tmp_path / "repo")
+    Path("stack.toml").write_text("entry = [1]\n")
+    assert values(["trunkline", "rebase", "--pr"]) == ()

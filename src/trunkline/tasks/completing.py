@@ -1,0 +1,130 @@
+"""Values of flags for shell completion: pull requests, gates, steps, branches; nothing is asked, nothing fails."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from invoke.program import Program
+
+from trunkline.domain.errors import TrunklineError
+from trunkline.domain.stack import DEFAULT_GATES
+from trunkline.domain.step import StepName
+from trunkline.tasks import command_line
+
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
+"""bash expands what it is offered (`compgen -W`): a branch may be called `$(command)`."""
+
+
+@dataclass(frozen=True)
+class _Repository:
+    """What is known of the repository without a question to anybody.
+
+    Attributes:
+        data: stack.toml, not judged and not trusted: only names of it are shown.
+        branches: of the repository, local ones.
+        remotes: their names.
+    """
+
+    data: Mapping[str, Any]
+    branches: tuple[str, ...] = ()
+    remotes: tuple[str, ...] = ()
+
+    @property
+    def entries(self) -> list[Mapping[str, Any]]:
+        """Every entry of every stack."""
+        return [entry for stack in self.data.get("stack") or [self.data] for entry in stack.get("entry") or ()]
+
+
+def _repository() -> _Repository:
+    from trunkline.adapters import stackplace
+    from trunkline.adapters.git import Git
+    from trunkline.workflows.opening import top_of
+
+    git = top_of(Git(Path.cwd()))
+    found = stackplace.locate(git, git.cwd)
+    branches = git.query("for-each-ref", "--format=%(refname:short)", "refs/heads").lines
+    return _Repository({} if found is None else found.data, tuple(branches), tuple(git.query("remote").lines))
+
+
+def _numbers(there: _Repository) -> list[str]:
+    return [str(entry["pr"]) for entry in there.entries if "pr" in entry]
+
+
+def _checks(there: _Repository) -> list[str]:
+    return [str(check["name"]) for entry in there.entries for check in entry.get("check") or ()]
+
+
+def _gates(there: _Repository) -> list[str]:
+    own = [name for name, table in (there.data.get("gates") or {}).items() if isinstance(table, dict)]
+    return [*DEFAULT_GATES, *(name for name in own if name != "env"), *_checks(there)]
+
+
+def _steps(_: _Repository) -> list[str]:
+    return [step.value for step in StepName]
+
+
+_VALUES: Mapping[str, Callable[[_Repository], Sequence[str]]] = {
+    "--pr": _numbers,
+    "-p": _numbers,
+    "--skip": _steps,
+    "--accept-unavailable": _gates,
+    "--accept-flaky": _gates,
+    "--tick": _checks,
+    "--stack": lambda there: [str(stack.get("name", "")) for stack in there.data.get("stack") or ()],
+    "--fork-point": lambda there: there.branches,
+    "--trunk": lambda there: there.branches,
+    "--remote": lambda there: there.remotes,
+    "--require": lambda _: ("checks", "gates"),
+    "--method": lambda _: ("squash", "merge", "rebase"),
+}
+_SEVERAL = frozenset({"--skip", "--accept-unavailable", "--accept-flaky"})
+
+
+def complete(own: Callable[[], Collection[str]]) -> None:
+    """Let Invoke's completion offer the values of our flags as well, in every program.
+
+    Invoke has no hook for it.
+
+    Args:
+        own: returns the names of our tasks.
+    """
+    if getattr(Program.parse_cleanup, "completes", False):
+        return
+    before = Program.parse_cleanup
+
+    @functools.wraps(before)
+    def completing(self: Program) -> None:
+        if self.args.complete.value:
+            words = self.core.remainder.split()
+            if any(command_line.own_name(word, own()) for word in words):
+                sys.stdout.writelines(f"{value}\n" for value in values(words))
+        before(self)
+
+    completing.completes = True  # type: ignore[attr-defined]  # a function takes attributes
+    Program.parse_cleanup = completing  # type: ignore[method-assign]
+
+
+def values(words: Sequence[str]) -> tuple[str, ...]:
+    """Return what may stand where the last word is being typed; (): that is no value of a flag that we know.
+
+    Args:
+        words: the command line, the program's name first. Whether a blank follows it is not known: where the last
+            word is a flag its value comes next, else the last word may be a part of the value.
+    """
+    flag, typed = (words[-1:] or ("",))[0], ""
+    if flag not in _VALUES and len(words) > 1:
+        flag, typed = words[-2], words[-1]
+    if flag not in _VALUES:
+        return ()
+    before = typed[: typed.rfind(",") + 1] if flag in _SEVERAL else ""
+    with contextlib.suppress(TrunklineError, OSError, AttributeError, TypeError):
+        found = dict.fromkeys(_VALUES[flag](_repository()))
+        return tuple(f"{before}{each}" for each in found if _SAFE.fullmatch(each))
+    return ()
