@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trunkline.adapters import history, refs
+from trunkline.domain import fork_point
 from trunkline.domain.commits import counted
+from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, short
-from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
+from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry
 from trunkline.domain.status import EntryStatus, Facts, Side, StackStatus, next_command, standings
 from trunkline.gates.run import gate_names
 from trunkline.workflows import misplaced, versions
-from trunkline.workflows.context import Context
+from trunkline.workflows.context import Context, Seen
 from trunkline.workflows.landed import recognised
 from trunkline.workflows.openrun import described, open_run
+from trunkline.workflows.parents import gather
 from trunkline.workflows.proof import Evidence, checks_at, gates_for, subject_at
 
 
@@ -153,7 +156,11 @@ class _View:
         return (*why, f"{counted(lacks)} of {name} not in it")
 
     def own(self, entry: Entry) -> int | None:
-        """Return how many commits are in an entry and in no known head below it; None: that cannot be counted."""
+        """Return how many commits are an entry's own; None: that cannot be counted, or a person must say.
+
+        Object ids decide, by known heads, where nothing below was force-pushed and no merge is among the commits:
+        that is final, and costs no process. Elsewhere the decision is made as for a replay.
+        """
         git, head = self.context.git, self.branches[entry.pr].head
         if head is None or self._merged(entry) or history.missing(git, [head]):
             return None
@@ -168,7 +175,31 @@ class _View:
         present = set(known) - history.missing(git, known)
         # A head that contains the entry belongs to one that changed places with it.
         bounds = {tip for tip in present if not history.is_ancestor(git, head, tip)}
-        return len(history.reachable(git, [head], [*trunks, *bounds]))
+        own = history.reachable(git, [head], [*trunks, *bounds])
+        merges = any(len(commit.parents) > 1 for commit in own)
+        pulls = [pr for each in below if (pr := self.pulls[each.pr]) is not None]
+        contained = not below or any(history.is_ancestor(git, tip, head) for tip in bounds)
+        certain = not merges and contained and not any(pr.force_pushes for pr in pulls)
+        if certain or history.missing(git, [pr.head_oid for pr in pulls]):  # what is not fetched cannot be compared
+            return len(own)
+        return self._decided(entry, head, trunks[0], otherwise=len(own))
+
+    def _decided(self, entry: Entry, head: Oid, trunk: Oid, *, otherwise: int) -> int | None:
+        """Return how many commits a replay would take for the entry's own; None: a person must say."""
+        stack = self.context.stack
+        local = {
+            each.branch: LocalState(each.branch, branch.ours, branch.theirs, checked_out=False)
+            for each in stack.entries
+            for branch in (self.branches[each.pr],)
+        }
+        remote = {branch_ref(name): state.remote for name, state in local.items() if state.remote is not None}
+        seen = Seen(snapshot=Snapshot(self.pulls), remote={**remote, branch_ref(stack.trunk): trunk}, local=local)
+        there = replace(self.context, entry=entry, stacked=True, seen=seen)
+        try:
+            found = fork_point.decide(gather(there, head))
+        except TrunklineError:  # the task that needs the answer says what is wrong
+            return otherwise
+        return None if found.questions else len(found.own)
 
     def gates(self, entry: Entry) -> Evidence:
         """Return every gate with what is known of it on the entry's head."""
