@@ -187,6 +187,7 @@ def test_of_a_stack_all_is_known_before_the_first_gate_runs(bench: Bench) -> Non
     """What stops the upper entry is told before anything of the lower one is compiled."""
     events: list[tuple[str, object]] = []
     good = bench.repo.head()
+    same = bench.repo.commit("nothing")
     bench.repo.commit("no feature", {"Cargo.toml": FILES["Cargo.toml"].replace("cpu", "gpu")})
     gates = tuple(gate for gate in catalogue(bench.settings) if gate.name in {"build", "fmt"})
 
@@ -198,9 +199,10 @@ def test_of_a_stack_all_is_known_before_the_first_gate_runs(bench: Bench) -> Non
             foreseen=lambda stopped: events.append(("foreseen", [each.gate for each in stopped])),
         )  # fmt: skip
 
-    one, two = run_orders([order(good), order(bench.repo.head())])
+    one, again, two = run_orders([order(good), order(same), order(bench.repo.head())])
     assert events[:2] == [("foreseen", []), ("foreseen", ["build"])]
     assert events[2][0] == "began"
+    assert [outcome.reused for outcome in again] == [True, True]
     assert [outcome.verdict for outcome in (*one, *two)] == [
         Verdict.PASSED, Verdict.PASSED, Verdict.FAILED, Verdict.PASSED
     ]  # fmt: skip

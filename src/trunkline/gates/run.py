@@ -153,10 +153,10 @@ def _locally(orders: Sequence[Order]) -> list[Outcomes]:
     prepared: list[_Prepared | None] = [None for _ in orders]
     if len(orders) > 1:
         for number, order in enumerate(orders):
-            with worktrees.slot(order.git, order.commit) as slot:
-                found = _prepare(order, slot, _known(order))
-            # Of two commits with the same tree, the second one is looked at again: the first leaves receipts.
-            prepared[number] = None if order.tree in {each.tree for each in orders[:number]} else found
+            # Of two commits with the same tree, the first one leaves receipts for the second.
+            if order.tree not in {each.tree for each in orders[:number]}:
+                with worktrees.slot(order.git, order.commit) as slot:
+                    prepared[number] = _prepare(order, slot, _known(order))
     return [_here(order, each) for order, each in zip(orders, prepared, strict=True)]
 
 
