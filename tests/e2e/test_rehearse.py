@@ -120,7 +120,7 @@ def test_a_bad_day(stack: YardLanding, fault: str, code: int) -> None:
         assert {p["number"]: p["fields"] for p in ran.json["rehearsal"]["pull_requests"]}[520]["state"]
     if fault == "somebody-pushes":
         assert "1 commit pushed to origin since this run began" in ran.err
-        assert "next: invoke rehearse --keep --task rebase --skip fmt,gates --pr 519" in ran.err
+        assert f"next: invoke rehearse --pr 519 --skip fmt,gates --fault {fault} --json --keep" in ran.err
     assert everything(stack) == before
 
 

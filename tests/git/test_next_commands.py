@@ -270,6 +270,17 @@ def test_a_branch_without_commits(person: Typist) -> None:
     person.follow(refused, "workflows/steps/push.py:_refuse_no_commits", "invoke onto --pr 1")
 
 
+def test_a_finished_task_again(person: Typist) -> None:
+    """Exit code 0: the stack is as it should be; and once all is merged, there is nothing to do."""
+    person.desk.trunk_commits("moves on", {"more.txt": "more\n"})
+    assert (person("invoke restack").code, person("invoke restack").code) == (0, 0)
+    for number in (1, 2, 3):
+        person.desk.merge(number)
+    for task in ("restack", "land"):
+        again = person(f"invoke {task}")
+        assert (again.code, "nothing to do" in again.out) == (0, True), again
+
+
 def test_a_closed_entry(person: Typist) -> None:
     """`rescue` looks at it, and says what GitHub lets nobody do."""
     person.desk.hub.pulls[2].state = PrState.CLOSED

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from invoke.collection import Collection
 
-from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of, options_of, variables
@@ -51,7 +50,6 @@ def rehearse(
         arguments += ["--pr", str(context.entry.pr if single else pr)]
     if no_push:
         arguments.append("--no-push")
-    again = [part for part in arguments if part != "--yes"]
     told.terminal.headline(f"rehearsing: {' '.join(arguments)}")
     found = rehearse_workflow.rehearse(
         context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault, unset=variables()
@@ -69,7 +67,7 @@ def rehearse(
         raise CheckFailed(
             f"the rehearsed task ended with exit code {found.code}",
             why="nothing outside the sandbox was touched",
-            next_command=task_command("rehearse", "--keep", "--task", *again),
+            next_command=told.again({"keep": True}),
         )
     told.terminal.next(found.command.replace(" --yes", ""))
 
