@@ -36,6 +36,7 @@ bench:
 	@.venv/bin/python tests/bench/cluster.py
 	@.venv/bin/python tests/bench/rebase.py
 	@.venv/bin/python tests/bench/restack.py
+	@.venv/bin/python tests/bench/land.py
 	@.venv/bin/python tests/bench/status.py
 	@.venv/bin/python tests/bench/rehearse.py
 
