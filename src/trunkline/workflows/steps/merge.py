@@ -48,6 +48,8 @@ def perform(context: Context, acting: Acting) -> Outcome:
     pr, tip = context.pull_request(), context.local_tip()
     refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
     choice = unchanged.renew(context, acting)
+    pr = context.pull_request()  # gates may have run for minutes
+    refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
     context.tell.require_approval(f"merge #{pr.number} into {context.stack.trunk}")
     _retarget_children(context, acting)
     method = as_is.method_of(context)

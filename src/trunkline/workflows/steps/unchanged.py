@@ -96,6 +96,7 @@ def renew(context: Context, acting: Acting) -> MergeChoice | None:
         The choice that holds now; None: nothing is decided, since every entry is rewritten, or none by name.
 
     Raises:
+        Paused: somebody has pushed to the branch since the run began.
         Refused: trunk or its rules changed so that the entry has to be rewritten.
         CheckFailed: a gate or a check fails on the result.
         OutsideFailed: trunk moved each time.
@@ -103,6 +104,7 @@ def renew(context: Context, acting: Acting) -> MergeChoice | None:
     if not as_is.is_enabled(context) or StepName.ONTO in context.options.skip:
         return None
     for _ in range(_ROUNDS):
+        appeared.refuse(context)
         choice, _foreseen = _chosen(context)
         if choice.reason:
             raise Refused(
