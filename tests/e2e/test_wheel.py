@@ -44,6 +44,13 @@ def test_the_wheel_lands_an_entry(tmp_path: Path) -> None:
         text=True, cwd=tmp_path,
     ).stdout  # fmt: skip
     assert where.startswith(str(programs.parent))
+    building = (
+        "import pathlib, sys; from trunkline.sim.example import EXAMPLES\n"
+        "assert EXAMPLES.is_relative_to(pathlib.Path(sys.prefix)), EXAMPLES\n"
+        "print(*sorted(path.name for path in EXAMPLES.iterdir()))"
+    )
+    example = subprocess.run([programs / "python", "-c", building], check=True, capture_output=True, text=True)
+    assert example.stdout.split() == ["README.md", "kv-pool", "kv-pool-stack"]
     with small_stack(tmp_path / "stack", merged=True) as landing:
         (landing.clone.path / "tasks.py").unlink()
         landing.clone.commit("no tasks.py here")

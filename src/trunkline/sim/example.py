@@ -19,8 +19,9 @@ from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, oid, pr_number
 from trunkline.sim.bare import Bare
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
-"""Where the sources are in a checkout; an installed wheel does not carry them."""
+_PACKAGED = Path(__file__).parents[1] / "examples"
+EXAMPLES = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] / "examples"
+"""Where the sources are: in the installed package (pyproject.toml puts them there), else in the checkout."""
 
 _NOT_COPIED = shutil.ignore_patterns("target", "__pycache__", ".nox")
 
@@ -120,8 +121,8 @@ def _read_history(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
             "the example's sources are not here",
-            why=f"expected {path}; they are in a checkout of trunkline, not in the installed package",
-            next_command="run it from a checkout: pip install --editable .",
+            why=f"expected {path}",
+            next_command="pip install --force-reinstall trunkline",
         ) from None
 
 
