@@ -329,6 +329,7 @@ ELSEWHERE: dict[str, str] = {
     "tasks/evidence.py:checks_task.body": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
     "tasks/reading.py:_write_page": "tests/e2e/test_report.py::test_markdown_json_and_where_it_is_written",
     "tasks/reading.py:report_": "tests/unit/test_asking.py::test_a_report_has_one_form",
+    "tasks/rehearsing.py:rehearse": "tests/e2e/test_rehearse.py::test_a_bad_day",
     "tasks/telling.py:_tell_interrupted": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
     "tasks/telling.py:telling": "tests/e2e/test_pause.py::test_continue_after_a_failed_gate_was_mended",
     "tasks/whole.py:rescue": LOOKS,
