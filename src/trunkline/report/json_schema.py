@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trunkline.domain.step import Mark
+
 _Schema = dict[str, Any]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -40,7 +42,7 @@ _OUTCOME = _object(
     {
         "label": _TEXT,
         "told": _TEXT,
-        "mark": {"enum": ["done", "nothing", "skipped", "warned", "failed", "planned"]},
+        "mark": {"enum": [mark.value for mark in Mark]},
         "details": _TEXTS,
         "data": _ANY,
         "seconds": _NUMBER,
