@@ -51,6 +51,18 @@ def test_a_push_dismisses_stale_approvals(octo: Octo) -> None:
     assert states == [["DISMISSED"], ["APPROVED"]]
 
 
+def test_up_to_date_branches_and_linear_history(octo: Octo) -> None:
+    """BEHIND until the head contains the base's tip; no merge commits (docs, "Available rules for rulesets")."""
+    octo.github.lever("protect", octo.slug, branch="main", name="trunk", up_to_date=True, linear=True)
+    linear = "This branch must not contain merge commits."
+    assert linear in octo.rest("PUT", "pulls/518/merge", {"merge_method": "merge"})[1]["message"]
+    octo.commit_on("main", "trunk moves on", {"trunk": "x\n"})
+    octo.push("main")
+    assert state(octo, 518) == ("MERGEABLE", "BEHIND")
+    answer = octo.rest("PUT", "pulls/518/merge", {"merge_method": "squash"})
+    assert (answer[0], "out of date" in answer[1]["message"]) == (405, True)
+
+
 def test_a_merge_queue(octo: Octo) -> None:
     """merge-async enqueues, the queue merges later or lets go (OpenAPI, merge-async: status enqueued)."""
     octo.github.lever("protect", octo.slug, branch="main", name="trunk", queue=True)
