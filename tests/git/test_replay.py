@@ -174,3 +174,17 @@ def test_without_an_identity_it_says_what_to_type(diverged: Repo, monkeypatch: p
     with pytest.raises(UsageError, match="who you are") as refused:
         replay.committer(diverged.adapter)
     assert "user.email" in refused.value.next_commands[0]
+
+
+def test_a_merge_reads_no_history_below_its_base(repo: Repo) -> None:
+    """However long the history is: a commit far below is gone, and nothing asks for it."""
+    for number in range(6):
+        repo.commit(f"old {number}", {"old.txt": f"{number}\n"})
+    gone = repo.head("HEAD~4")
+    base = repo.commit("base", {"a.txt": "a\n"})
+    ours = repo.commit("ours", {"b.txt": "b\n"})
+    repo.git("switch", "--quiet", "--detach", base)
+    theirs = repo.commit("theirs", {"c.txt": "c\n"})
+    (repo.path / ".git/objects" / gone[:2] / gone[2:]).unlink()
+    merged = replay.three_way(repo.adapter, base=base, ours=ours, theirs=theirs)
+    assert repo.git("ls-tree", "--name-only", merged.tree).split() == ["a.txt", "b.txt", "c.txt", "old.txt"]

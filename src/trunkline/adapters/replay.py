@@ -302,6 +302,8 @@ def commit_of_tree(git: Git, tree: Oid, *parents: Oid) -> Oid:
 
 def _wrapped(git: Git, tree: Oid, *parents: Oid) -> Oid:
     named = "".join(f"parent {parent}\n" for parent in parents)
-    who = "trunkline <trunkline@invalid> 0 +0000"  # always the same object for the same tree: nothing piles up
+    # Always the same object for the same tree: nothing piles up. Newer than all others: git looks for a merge base by
+    # date, newest first, and would walk the whole history before it came to an old one.
+    who = "trunkline <trunkline@invalid> 4102444800 +0000"  # 2100-01-01
     raw = f"tree {tree}\n{named}author {who}\ncommitter {who}\n\nmerge base\n"
     return objects.make(git, b"commit", raw.encode())
