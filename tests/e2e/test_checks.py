@@ -133,10 +133,10 @@ def test_what_fails_is_shown_with_file_line_and_code(landing: Landing, file: Pat
     failed = landing.invoke("checks", "--pr", "519")
     assert failed.code == 1
     told = failed.err
-    assert "5 of 6 checks do not hold" in told
+    assert "5 of 6 checks failed on" in told
     assert "nowhere (nowhere): found, but must not be\n    src/entry.rs:4: pub struct Entry;\n" in told
     assert "gated (gated): 1 of 1 not inside #[cfg(test)]\n    src/entry.rs:4: pub struct Entry;\n" in told
-    assert "not-ours" not in told.partition("checks do not hold")[2], "the base has it, the entry does not add it"
+    assert "not-ours" not in told.partition("checks failed on")[2], "the base has it, the entry does not add it"
     assert "gone (gone): gone/*.rs: no Rust file of the commit matches" in told
     assert "ends (ends): exit code 0, expected 3" in told
     assert "tool (tool): unavailable" in told

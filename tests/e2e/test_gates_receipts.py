@@ -132,8 +132,8 @@ def test_signed_receipts_prove_something_elsewhere(tmp_path: Path, key: Path) ->
     listed = json.loads(invoke(repo, "receipts.verify", "--json").stdout)
     assert {each["signed"] for each in listed["receipts"]} == {"tess@example.invalid"}
     pushed = invoke(repo, "receipts.push")
-    assert "12 receipts, pushed" in pushed.stdout, pushed.stdout + pushed.stderr
-    assert "the remote has them all" in invoke(repo, "receipts.push").stdout
+    assert "12 receipts: pushed" in pushed.stdout, pushed.stdout + pushed.stderr
+    assert "the remote is up to date" in invoke(repo, "receipts.push").stdout
     other = clone(tmp_path, "other")
     pulled = json.loads(invoke(other, "receipts.pull", "--json").stdout)
     assert (pulled["taken"], pulled["untrusted"]) == (12, 0)

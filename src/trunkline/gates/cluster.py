@@ -25,6 +25,7 @@ from trunkline.domain.errors import OutsideFailed, TrunklineError
 from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome, Receipt, Verdict
 from trunkline.domain.stack import GateSettings
+from trunkline.domain.words import count_of
 from trunkline.gates import proof, replies, worker
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.daskclient import DataClient, connect, require_encryption
@@ -237,7 +238,7 @@ def _wait(client: DataClient, waiting: Collection[Any]) -> None:
     if lost:
         raise OutsideFailed(
             "the scheduler is gone",
-            why=f"{len(waiting)} gates had no verdict yet",
+            why=f"{count_of(len(waiting), 'gate')} had no verdict yet",
             next_command=task_command("continue"),
         )
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from trunkline.domain.names import Oid, short
 from trunkline.domain.rehearsal import Rehearsed
+from trunkline.domain.words import count_of
 from trunkline.report.escape import for_terminal
 from trunkline.report.terminal import duration
 
@@ -44,7 +45,7 @@ def descriptions(found: Rehearsed) -> Iterator[str]:
 
 def summary(found: Rehearsed) -> str:
     """Say in a line what came of it."""
-    receipts = f"; {found.receipts} receipts earned, they count here too" if found.receipts else ""
+    receipts = f"; {count_of(found.receipts, 'receipt')} earned, valid here too" if found.receipts else ""
     bad = f"; {found.hits} of {found.faults} failures met" if found.faults else ""
     took = f"sandbox {duration(found.preparing)}, task {duration(found.seconds)}"
     return f"{found.command}: exit code {found.code} ({took}){bad}{receipts}"

@@ -160,7 +160,7 @@ def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool, clean: bool) -
     from trunkline.workflows import gate_stack as stack_workflow
     from trunkline.workflows.steps import gates
 
-    told.terminal.headline(f"gates of {len(stack.entries)} entries, bottom first")
+    told.terminal.headline(f"gates of {count_of(len(stack.entries), 'entry', 'entries')}, bottom first")
     if told.dry_run:
         for entry in stack.entries:
             told.terminal.line(f"  #{entry.pr} {entry.branch}: {', '.join(stack_workflow.names(stack))}")
@@ -185,7 +185,7 @@ def _gate_all(told: Told, git: Git, stack: Stack, *, fresh: bool, clean: bool) -
         first = next(o for o in wrong[0].outcomes.values() if o.verdict.value != "passed")
         alone = f"{first.again} -- --commit {short(wrong[0].commit)}" if wrong[0].commit else ""
         raise CheckFailed(
-            f"{len(wrong)} of {len(rows)} entries did not pass every gate",
+            f"{len(wrong)} of {count_of(len(rows), 'entry', 'entries')} did not pass every gate",
             why=f"#{wrong[0].entry.pr} {first.gate}: {first.diagnosis or first.verdict.value}",
             next_command=tuple(part for part in (first.cure, alone) if part),
         )
@@ -239,7 +239,7 @@ def verify(told: Told, stack: str = "") -> None:
     wrong = [each for each in _told_receipts(told, stack) if each.problem]
     if wrong:
         raise CheckFailed(
-            f"{len(wrong)} receipts are not what they should be; they prove nothing",
+            f"{count_of(len(wrong), 'damaged receipt')}: no proof of anything",
             why="\n".join(f"{each.path}: {each.problem}" for each in wrong),
             next_command=f"rm {wrong[0].path}",
         )
@@ -254,13 +254,17 @@ def push(told: Told, stack: str = "") -> None:
     if told.dry_run:
         count = len(receipts_workflow.sound(git))
         told.account.update(receipts=count, pushed=False)
-        told.terminal.line(f"would push {count} receipts to {chosen.remote} as git notes")
+        told.terminal.line(f"would push {count_of(count, 'receipt')} to {chosen.remote} as git notes")
         return
     if found := receipts_workflow.sound(git):
-        told.approve([f"push {len(found)} receipts to {chosen.remote} as git notes (refs/notes/trunkline)"])
+        told.approve(
+            [f"push {count_of(len(found), 'receipt')} to {chosen.remote} as git notes (refs/notes/trunkline)"]
+        )
     count, moved = receipts_workflow.push(git, chosen)
     told.account.update(receipts=count, pushed=moved)
-    told.terminal.line(f"{count} receipts, " + ("pushed" if moved else "the remote has them all"))
+    told.terminal.line(
+        f"{count_of(count, 'receipt')}: " + ("pushed" if moved else "nothing to push, the remote is up to date")
+    )
 
 
 @landing_task("receipts.pull", mutates=True)

@@ -22,6 +22,7 @@ from trunkline.domain.flags import ENCODED
 from trunkline.domain.health import Finding, Health
 from trunkline.domain.names import oid, short
 from trunkline.domain.stack import Stack
+from trunkline.domain.words import count_of
 from trunkline.gates import diagnosis, execute
 from trunkline.gates.actions import WORKFLOW
 from trunkline.gates.catalogue import Gate, catalogue
@@ -86,7 +87,7 @@ def examine(tell: Listener, *, offline: bool = False, cwd: Path | None = None) -
 
 def _described(stack: Stack) -> str:
     name = f"{stack.name}: " if stack.name else ""
-    return f"{name}{len(stack.entries)} entries on {stack.remote}/{stack.trunk}"
+    return f"{name}{count_of(len(stack.entries), 'entry', 'entries')} on {stack.remote}/{stack.trunk}"
 
 
 def _trouble(about: str, error: TrunklineError) -> Finding:

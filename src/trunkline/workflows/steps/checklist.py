@@ -13,6 +13,7 @@ from trunkline.domain.names import Oid, short
 from trunkline.domain.note import noted_commit
 from trunkline.domain.receipt import Verdict, in_words
 from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.domain.words import count_of
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
 from trunkline.workflows.coverage import coverage_of
@@ -129,7 +130,7 @@ def _rebased(context: Context, tip: Oid) -> Line:
         evidence = f"{short(tip)} does not sit on {context.tracking} ({short(trunk)})"
     else:
         own = len(history.reachable(context.git, [tip], [trunk]))
-        evidence = f"{own} commits on {short(trunk)}" + (f", {how}" if record else "")
+        evidence = f"{count_of(own, 'commit')} on {short(trunk)}" + (f", {how}" if record else "")
     command = f"git log --oneline {context.tracking}..{context.entry.branch}"
     line = Line(f"Clean rebase onto `{context.tracking}`", LineState.OPEN, evidence, command, tip)
     return _line(line, done=on_trunk, skipped=StepName.ONTO in context.options.skip)

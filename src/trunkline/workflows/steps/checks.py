@@ -12,6 +12,7 @@ from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.domain.words import count_of
 from trunkline.engine import Acting
 from trunkline.gates import checks
 from trunkline.workflows.context import Context
@@ -26,7 +27,11 @@ def plan(context: Context) -> Step:
     """Plan the step."""
     own = context.entry.checks
     names = ", ".join(check.name for check in own)
-    told = f"{len(own)} checks of the entry: {names}" if own else f"#{context.entry.pr} has no check in stack.toml"
+    told = (
+        f"{count_of(len(own), 'check')} of the entry: {names}"
+        if own
+        else f"#{context.entry.pr} has no check in stack.toml"
+    )
     return Step(StepName.CHECKS, told, (task_command("checks", "--pr", context.entry.pr),) if own else ())
 
 
@@ -128,7 +133,7 @@ def _failure(context: Context, wrong: list[GateOutcome], tip: Oid, data: Mapping
     flags = waiving(wrong)
     again = same_command(flags, pr=entry.pr) if flags else task_command("continue")
     return CheckFailed(
-        f"{len(wrong)} of {len(entry.checks)} checks do not hold on {short(tip)}; nothing was pushed",
+        f"{len(wrong)} of {count_of(len(entry.checks), 'check')} failed on {short(tip)}; nothing was pushed",
         why="\n".join(lines),
         next_command=tuple(dict.fromkeys(part for part in (first.cure, *ticks, again) if part)),
         data=data,

@@ -8,6 +8,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import Oid, oid, short
 from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.domain.words import count_of
 from trunkline.engine import Acting
 from trunkline.gates import diagnosis
 from trunkline.gates.refusal import Place
@@ -42,7 +43,7 @@ def perform(context: Context, acting: Acting) -> Outcome:
         return Outcome("formatted", "nothing to change", Mark.NOTHING, data={"commit": None, "files": []})
     commit, files = changed
     branch.move(context, acting, new=commit, old=tip, why="cargo fmt")
-    told = f"{len(files)} files, as {short(commit)} style: cargo fmt"
+    told = f"{count_of(len(files), 'file')}, as {short(commit)} style: cargo fmt"
     return Outcome("formatted", told, details=files, data={"commit": commit, "files": list(files)})
 
 

@@ -27,7 +27,7 @@ from trunkline.workflows.proof import accepted, own_base_of, settled, waiving
 def plan(context: Context) -> Step:
     """Plan the step."""
     names, settings = gate_names(context.stack.gates), context.stack.gates
-    does = f"{len(names)} gates on the entry's tree: {', '.join(names)}"
+    does = f"{count_of(len(names), 'gate')} on the entry's tree: {', '.join(names)}"
     return Step(StepName.GATES, does, ("nox -s gates",), publishes=publishes(settings))
 
 

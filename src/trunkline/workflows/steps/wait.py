@@ -10,6 +10,7 @@ from trunkline.domain.errors import CheckFailed, OutsideFailed, Paused, Refused,
 from trunkline.domain.readiness import Readiness, Ready, judge
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Mark, Outcome, Step, StepName
+from trunkline.domain.words import count_of
 from trunkline.engine import Acting
 from trunkline.workflows.context import Context
 from trunkline.workflows.proof import refuse_other_head, require_gates
@@ -66,7 +67,7 @@ def _told(context: Context) -> str:
     if requires_gates(context):
         return "on the receipts of this machine; GitHub's checks were not asked"
     checks = context.pull_request().checks
-    return f"{len(checks)} checks passed" if checks else "there are no checks"
+    return f"{count_of(len(checks), 'check')} passed" if checks else "there are no checks"
 
 
 def _until_decided(context: Context) -> Readiness | None:

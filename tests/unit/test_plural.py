@@ -1,0 +1,33 @@
+"""A number and its noun agree: counts in messages are made by `count_of`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from trunkline.domain.words import count_of
+
+SOURCE = Path(__file__).parents[2] / "src/trunkline"
+NOUNS = "receipts|entries|files|commits|gates|checks|tests|settings|branches|lines|threads|conflicts"
+COUNTED = re.compile(rf"\{{(?:len\([^}}]*\)|count|own|found\.[a-z]+)\}} (?:{NOUNS})\b")
+ALWAYS_SEVERAL = ("if len(", "if count == 1", "raise Defect(")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_count_and_its_noun(count: int) -> None:
+    """One is one."""
+    assert count_of(count, "commit") == f"{count} commit{'' if count == 1 else 's'}"
+    assert count_of(count, "entry", "entries") == f"{count} {'entry' if count == 1 else 'entries'}"
+
+
+def test_no_message_counts_by_itself() -> None:
+    """`{len(x)} gates` says "1 gates" one day."""
+    wrong = [
+        f"{path.relative_to(SOURCE)}: {line.strip()}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if COUNTED.search(line) and not any(allowed in line for allowed in ALWAYS_SEVERAL)
+    ]
+    assert wrong == []
