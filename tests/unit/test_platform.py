@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from support.repo import Repo
+from trunkline.adapters import freshtree
 from trunkline.domain.discover import Found
 from trunkline.domain.errors import UsageError
 from trunkline.gates import jobserver, request
@@ -27,6 +28,13 @@ def test_jobs_are_processors_where_no_affinity_is_known(monkeypatch: pytest.Monk
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert jobserver.jobs() == 1
+
+
+def test_the_umask_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MacOS has no /proc: read by setting it, and put back."""
+    before = freshtree._umask()
+    monkeypatch.setattr(freshtree, "_STATUS", tmp_path / "none")
+    assert freshtree._umask() == before == freshtree._umask()
 
 
 def test_whether_a_process_lives() -> None:

@@ -41,6 +41,7 @@ _ACTS_ON_CHECKOUT = re.compile(
     r"(?:core\.(?:autocrlf|eol|symlinks|filemode|attributesfile|checkroundtripencoding|ignorecase)|filter\..*)"
 )
 _SPECIAL = re.compile(r"[][*?\\!# ]")  # in a pattern of gitignore(5)
+_STATUS = Path("/proc/self/status")
 _UMASK = re.compile(r"^Umask:\s*([0-7]+)$", re.MULTILINE)
 
 
@@ -285,5 +286,13 @@ def _before_now() -> int:
 
 
 def _umask() -> int:
-    found = _UMASK.search(Path("/proc/self/status").read_text(encoding="ascii", errors="replace"))
-    return int(found[1], 8) if found else 0o022
+    """Return the process's umask; without /proc (macOS) it can only be read by setting it."""
+    try:
+        found = _UMASK.search(_STATUS.read_text(encoding="ascii", errors="replace"))
+    except OSError:
+        found = None
+    if found:
+        return int(found[1], 8)
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
