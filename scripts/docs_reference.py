@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.collection import Collection
 from mkdocs.structure.files import File
 
-from trunkline.adapters.schema import json_schema
+from trunkline.config.schema import json_schema
 from trunkline.domain.errors import ExitCode, TrunklineError
 from trunkline.tasks import namespace
 
@@ -96,9 +96,9 @@ def _exit_codes() -> str:
         if "code" in error.__dict__:  # its descendants have the same
             first = inspect.cleandoc(error.__doc__ or "").partition("\n")[0]
             raised.setdefault(error.code, []).append(re.sub(r" \(exit \d+\)", "", first))
-    told = {ExitCode.OK: ["All is as asked for; also when there was nothing to do."],
+    message = {ExitCode.OK: ["All is as asked for; also when there was nothing to do."],
             ExitCode.INTERRUPTED: ["Interrupted (Ctrl-C); nothing is lost."]}  # fmt: skip
-    rows = [f"| {int(code)} | {' '.join(told.get(code) or raised.get(code, []))} |" for code in ExitCode]
+    rows = [f"| {int(code)} | {' '.join(message.get(code) or raised.get(code, []))} |" for code in ExitCode]
     return "\n".join(["# Exit codes", "", "Made from the errors themselves. Makefiles may rely on them.", "",
                       "| code | meaning |", "|---|---|", *rows, ""])  # fmt: skip
 

@@ -8,15 +8,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from trunkline.adapters.journal import Journal
-from trunkline.adapters.lease import Lease
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Declined, Paused, Refused, TrunklineError
 from trunkline.domain.stack import Entry
-from trunkline.domain.step import Mark, Outcome, Plan, Step, StepKey
+from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepStatus
+from trunkline.state.journal import Journal
+from trunkline.state.lock import RepositoryLock
 
 
-class Teller(Protocol):
+class ProgressReporter(Protocol):
     """Who is told as it happens."""
 
     def working(self, step: Step) -> AbstractContextManager[None]:
@@ -27,14 +27,14 @@ class Teller(Protocol):
 
 
 @dataclass(frozen=True)
-class Acting:
+class StepContext:
     """What a step is given: proof that it may mutate, and the journal for intents of its own."""
 
-    lease: Lease
+    lock: RepositoryLock
     journal: Journal
     step: Step
 
-    def intend(self, entry: Entry, **data: Any) -> None:
+    def log_intent(self, entry: Entry, **data: Any) -> None:
         """Journal what is about to change of an entry, durably, before it does: expected and desired values."""
         self.note("intent", entry, **data)
 
@@ -49,10 +49,10 @@ class Acting:
         record of an unnamed one would later be compared with another entry's branch.
         """
         about = {"pr": entry.pr, "branch": entry.branch}
-        self.journal.append(self.lease, kind, step=self.step.name.value, **about, **data)
+        self.journal.append(self.lock, kind, step=self.step.name.value, **about, **data)
 
 
-Performer = Callable[[Acting], Outcome]
+StepFunction = Callable[[StepContext], Outcome]
 
 
 class Pause(Paused):
@@ -64,31 +64,31 @@ class Pause(Paused):
 
 
 @dataclass(frozen=True)
-class Performed:
+class RunResult:
     """What became of a plan: the outcomes so far, in order, and the error that stopped it, if one did."""
 
     outcomes: Mapping[StepKey, Outcome]
     error: TrunklineError | None = None
 
 
-def perform(
+def run_plan(
     plan: Plan,
-    performers: Mapping[StepKey, Performer],
+    step_functions: Mapping[StepKey, StepFunction],
     *,
-    lease: Lease,
+    lock: RepositoryLock,
     journal: Journal,
-    tell: Teller,
+    reporter: ProgressReporter,
     done: Collection[StepKey] = (),
     ends: bool = True,
-) -> Performed:
+) -> RunResult:
     """Perform a plan's steps in order; stop at the first that fails or pauses.
 
     Args:
         plan: what to do.
-        performers: how, by step.
-        lease: proof that this run may mutate the repository.
+        step_functions: how, by step.
+        lock: proof that this run may mutate the repository.
         journal: the run's journal.
-        tell: who is told.
+        reporter: who is told.
         done: steps that an earlier process of this run finished.
         ends: the run is finished with the last of these steps.
     """
@@ -98,40 +98,40 @@ def perform(
             continue
         about: dict[str, Any] = {"step": step.name.value, **plan.about(step)}
         if step.name in plan.skipped:
-            outcome = Outcome(step.name.value, "skipped by name", Mark.SKIPPED)
+            outcome = Outcome(step.name.value, "skipped by name", StepStatus.SKIPPED)
         else:
-            journal.append(lease, "begin", **about)
+            journal.append(lock, "begin", **about)
             try:
-                with tell.working(step):
-                    outcome = _timed(performers[step.key], Acting(lease, journal, step))
+                with reporter.working(step):
+                    outcome = _timed(step_functions[step.key], StepContext(lock, journal, step))
             except Pause as pause:
-                journal.append(lease, "paused", **{**about, **pause.data})
-                return Performed(outcomes, pause)
+                journal.append(lock, "paused", **{**about, **pause.data})
+                return RunResult(outcomes, pause)
             except Declined as declined:
                 refused = Refused(
                     f"{step.label}: nothing more is published: the answer was no",
                     why=declined.why,
                     next_command=(task_command("continue"), task_command("abort")),
                 )
-                journal.append(lease, "failed", **about, what=refused.what, code=int(refused.code))
-                return Performed(outcomes, refused)
+                journal.append(lock, "failed", **about, what=refused.what, code=int(refused.code))
+                return RunResult(outcomes, refused)
             except TrunklineError as error:
-                journal.append(lease, "failed", **about, what=error.what, code=int(error.code))
+                journal.append(lock, "failed", **about, what=error.what, code=int(error.code))
                 if error.data:
-                    outcomes[step.key] = Outcome(step.name.value, error.what, Mark.FAILED, data=error.data)
-                return Performed(outcomes, error)
+                    outcomes[step.key] = Outcome(step.name.value, error.what, StepStatus.FAILED, data=error.data)
+                return RunResult(outcomes, error)
         if step.pr is not None:
-            outcome = replace(outcome, told=f"#{step.pr} {outcome.told}")
+            outcome = replace(outcome, message=f"#{step.pr} {outcome.message}")
         outcomes[step.key] = outcome
-        about |= {"mark": outcome.mark.value, "told": outcome.told, "seconds": round(outcome.seconds, 3)}
-        journal.append(lease, "done", **about, facts=dict(outcome.data))
-        tell.outcome(outcome)
+        about |= {"mark": outcome.mark.value, "message": outcome.message, "seconds": round(outcome.seconds, 3)}
+        journal.append(lock, "done", **about, facts=dict(outcome.data))
+        reporter.outcome(outcome)
     if ends:
-        journal.append(lease, "finished")
-    return Performed(outcomes)
+        journal.append(lock, "finished")
+    return RunResult(outcomes)
 
 
-def _timed(performer: Performer, acting: Acting) -> Outcome:
+def _timed(step_function: StepFunction, step_context: StepContext) -> Outcome:
     started = time.monotonic()
-    outcome = performer(acting)
+    outcome = step_function(step_context)
     return replace(outcome, seconds=time.monotonic() - started)

@@ -38,12 +38,12 @@ from rich.table import Table  # noqa: E402
 
 from support.gating import MSRV, host, stand_in_rustup  # noqa: E402
 from support.repo import Repo  # noqa: E402
-from trunkline.adapters import cargo  # noqa: E402
 from trunkline.domain.names import Oid  # noqa: E402
 from trunkline.domain.receipt import Verdict  # noqa: E402
 from trunkline.domain.stack import GateOverride, GateSettings  # noqa: E402
 from trunkline.gates.catalogue import catalogue  # noqa: E402
 from trunkline.gates.run import gate_commit  # noqa: E402
+from trunkline.rust import cargo  # noqa: E402
 
 CORES = len(os.sched_getaffinity(0))
 _COUNTER = iter(range(1_000_000))
@@ -318,8 +318,8 @@ def _call_it_msrv(toolchain: Path) -> None:
         if path.name not in {"bin", "rustc"}:
             (toolchain / path.relative_to(real)).symlink_to(path)
     rustc = toolchain / "bin" / "rustc"
-    told = f"rustc {MSRV} (stand-in)\\nbinary: rustc\\nhost: {host()}\\nrelease: {MSRV}\\n"
-    rustc.write_text(f'#!/bin/sh\ncase "$*" in -vV) printf "{told}"; exit ;; esac\nexec "{real}/bin/rustc" "$@"\n')
+    message = f"rustc {MSRV} (stand-in)\\nbinary: rustc\\nhost: {host()}\\nrelease: {MSRV}\\n"
+    rustc.write_text(f'#!/bin/sh\ncase "$*" in -vV) printf "{message}"; exit ;; esac\nexec "{real}/bin/rustc" "$@"\n')
     rustc.chmod(0o755)
 
 

@@ -70,14 +70,14 @@ def main() -> None:
         rust = {f"{name}_HOME": os.environ.get(f"{name}_HOME", str(real / d)) for name, d in
                 (("RUSTUP", ".rustup"), ("CARGO", ".cargo"))}  # fmt: skip
         os.environ.update(rust, HOME=home, XDG_STATE_HOME=f"{home}/state", GIT_CONFIG_GLOBAL=f"{home}/gitconfig")
-        ways = {
+        handlers = {
             "by hand": by_hand,
             "rebase, without cargo (--skip fmt,gates)": by_tool("--skip", "fmt,gates"),
             "rebase, fmt and six gates that do nothing": by_tool(),
         }
-        taken: dict[str, list[float]] = {name: [] for name in ways}
+        taken: dict[str, list[float]] = {name: [] for name in handlers}
         for _ in range(pairs):
-            for name, way in ways.items():
+            for name, way in handlers.items():
                 taken[name].append(seconds(way))
     hand = taken["by hand"]
     for name, times in taken.items():

@@ -176,12 +176,12 @@ def main() -> None:
 def measure(template: Path, entries: int, files: int, pairs: int) -> None:
     """Measure one size."""
     build(template, entries, files)
-    ways: dict[str, Callable[[Landing, int], float]] = {"floor": floor, "ours": ours}
+    handlers: dict[str, Callable[[Landing, int], float]] = {"floor": floor, "ours": ours}
     where = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    ways.update({name: peer for name, peer in PEERS.items() if shutil.which(name, path=where)})
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    handlers.update({name: peer for name, peer in PEERS.items() if shutil.which(name, path=where)})
+    taken: dict[str, list[float]] = {name: [] for name in handlers}
     for _ in range(pairs):
-        for name, way in ways.items():
+        for name, way in handlers.items():
             with copied(template) as landing:
                 taken[name].append(way(landing, entries))
                 if not right(landing, entries):

@@ -29,13 +29,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import psutil
 
 from support.repo import Repo
-from trunkline.adapters.git import Git
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.stack import GateOverride, GateSettings
 from trunkline.gates.catalogue import catalogue
-from trunkline.gates.order import Order
+from trunkline.gates.executor import GateJob
 from trunkline.gates.run import gate_names, run_orders
+from trunkline.git.git import Git
 
 TARGET = Path(__file__).with_name("scale.json")
 BRIDGE, NET = "trunkline0", "10.77.0"
@@ -148,7 +148,7 @@ def measured(workers: int, entries: int, sleep: float, *, namespaces: bool) -> d
             def started(_gate: str) -> None:
                 starts.append(time.monotonic())
 
-            orders = [Order(git, tip, gates, settings, True, ended.append, started, print) for tip in tips]
+            orders = [GateJob(git, tip, gates, settings, True, ended.append, started, print) for tip in tips]
             before, own, began = group.cpu(), time.process_time(), time.monotonic()
             run_orders(orders)
             took = time.monotonic() - began
@@ -171,8 +171,8 @@ def main() -> None:
         for shape in SHAPES:
             rows.append(measured(*shape, namespaces=namespaces))
             print(json.dumps(rows[-1]), flush=True)
-    told = {"hosts": "network namespaces" if namespaces else "processes", "cores": os.cpu_count()}
-    TARGET.write_text(json.dumps({**told, "runs": rows}, indent=1) + "\n")
+    message = {"hosts": "network namespaces" if namespaces else "processes", "cores": os.cpu_count()}
+    TARGET.write_text(json.dumps({**message, "runs": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

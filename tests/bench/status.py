@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from restack import SLUG, build, copied  # type: ignore[import-not-found]  # the bench beside this one
 
 from support.landing import Landing
-from trunkline.adapters.nodes import ENTRY, MERGING
+from trunkline.github.pull_request_nodes import ENTRY, MERGING
 
 
 def timed(landing: Landing, *argv: str) -> float:

@@ -58,9 +58,9 @@ def on_actions(landing: Landing) -> Landing:
 
 def outcomes(landing: Landing, *flags: str) -> dict[str, tuple[str, str, str]]:
     """Gate the stack; return #519's (verdict, diagnosis, cure) by gate."""
-    told = landing.invoke("gates", "--stack", *flags, "--json").json
-    (entry,) = [each for each in told["entries"] if each["pr"] == 519]
-    return {each["gate"]: (each["verdict"], each["diagnosis"], each["cure"]) for each in entry["outcomes"]}
+    message = landing.invoke("gates", "--stack", *flags, "--json").json
+    (entry,) = [each for each in message["entries"] if each["pr"] == 519]
+    return {each["gate"]: (each["verdict"], each["diagnosis"], each["fix"]) for each in entry["outcomes"]}
 
 
 def runs(landing: Landing) -> list[dict[str, Any]]:
@@ -191,12 +191,12 @@ def test_jobs_that_never_start_have_no_verdict(on_actions: Landing) -> None:
     """GitHub's annotation says why, gate by gate; nothing passed, nothing is pushed."""
     run = gating(on_actions)
     number = queued(on_actions)
-    told = "The job was not started because recent account payments have failed"
-    pull(on_actions, "end_job", run=number, name="sessions", conclusion="failure", annotations=[told])
+    message = "The job was not started because recent account payments have failed"
+    pull(on_actions, "end_job", run=number, name="sessions", conclusion="failure", annotations=[message])
     pull(on_actions, "finish_run", run=number)
     out, _ = run.communicate(timeout=120)
     assert run.returncode == 1, out
-    assert out.count(told) >= 6
+    assert out.count(message) >= 6
     assert lent(on_actions) == []
 
 

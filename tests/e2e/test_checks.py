@@ -64,8 +64,8 @@ def test_a_landing_waits_for_a_persons_word(landing: Landing) -> None:
     """The gates pass, a manual check stops before the push; ticked, continue lands it; note and checklist have it."""
     stopped = landing.invoke("rebase", "--pr", "519")
     assert stopped.code == 1, stopped.out + stopped.err
-    told = (stopped.out + stopped.err).splitlines()
-    assert told[-2:] == [
+    message = (stopped.out + stopped.err).splitlines()
+    assert message[-2:] == [
         "next: invoke checks --pr 519 --tick read-it --reason WHY",
         "next: invoke continue",
     ]
@@ -89,9 +89,9 @@ def test_a_landing_waits_for_a_persons_word(landing: Landing) -> None:
     assert gates["receipts"] == ["build", "test", "clippy", "fmt", "doc", "msrv"]
     assert (gates["commit"], gates["command"]) == (landing.clone.head("feat/two"), "invoke gates --pr 519")
     assert gates["at"][:2] == "20"
-    told = landing.invoke("checklist", "--pr", "519", "--markdown").out.splitlines()
-    assert told[3].startswith("- [x] There is an `Entry`: found: src/entry.rs:4: pub struct Entry; (20")
-    assert [line[:5] for line in told] == ["- [x]"] * 9
+    message = landing.invoke("checklist", "--pr", "519", "--markdown").out.splitlines()
+    assert message[3].startswith("- [x] There is an `Entry`: found: src/entry.rs:4: pub struct Entry; (20")
+    assert [line[:5] for line in message] == ["- [x]"] * 9
     assert "own checks 3 of 3" in landing.invoke("status").out
     shown = landing.invoke("status", "--json").json["stack"]["entries"][1]["checks"]
     assert shown == {"entry-struct": "passed", "no-todo": "passed", "read-it": "passed"}
@@ -132,15 +132,15 @@ def test_what_fails_is_shown_with_file_line_and_code(landing: Landing, file: Pat
     )
     failed = landing.invoke("checks", "--pr", "519")
     assert failed.code == 1
-    told = failed.err
-    assert "5 of 6 checks failed on" in told
-    assert "nowhere (nowhere): found, but must not be\n    src/entry.rs:4: pub struct Entry;\n" in told
-    assert "gated (gated): 1 of 1 not inside #[cfg(test)]\n    src/entry.rs:4: pub struct Entry;\n" in told
-    assert "not-ours" not in told.partition("checks failed on")[2], "the base has it, the entry does not add it"
-    assert "gone (gone): gone/*.rs: no Rust file of the commit matches" in told
-    assert "ends (ends): exit code 0, expected 3" in told
-    assert "tool (tool): unavailable" in told
-    assert "--accept-unavailable tool" in told.splitlines()[-1]
+    message = failed.err
+    assert "5 of 6 checks failed on" in message
+    assert "nowhere (nowhere): found, but must not be\n    src/entry.rs:4: pub struct Entry;\n" in message
+    assert "gated (gated): 1 of 1 not inside #[cfg(test)]\n    src/entry.rs:4: pub struct Entry;\n" in message
+    assert "not-ours" not in message.partition("checks failed on")[2], "the base has it, the entry does not add it"
+    assert "gone (gone): gone/*.rs: no Rust file of the commit matches" in message
+    assert "ends (ends): exit code 0, expected 3" in message
+    assert "tool (tool): unavailable" in message
+    assert "--accept-unavailable tool" in message.splitlines()[-1]
     shown = json.loads(landing.invoke("receipts", "--json").out)["receipts"]
     assert {each["statement"]["predicate"]["result"] for each in shown if "nowhere" in each["file"]} == {"FAILED"}
 

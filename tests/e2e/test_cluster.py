@@ -17,12 +17,12 @@ import pytest
 from support import programs
 from support.landing import NO_OP_GATES, Landing, small_stack
 from support.repo import Repo
-from trunkline.adapters.git import Git
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.receipt import Verdict
 from trunkline.domain.stack import GateOverride, GateSettings
-from trunkline.gates.fleet import pack
+from trunkline.gates.dask_workers import pack
 from trunkline.gates.run import gate_commit
+from trunkline.git.git import Git
 
 pytestmark = [pytest.mark.gh, pytest.mark.slow]
 
@@ -207,15 +207,15 @@ def test_what_a_gate_prints_is_told_while_it_runs(landing: Landing, cluster: Clu
     script = f"echo '   Compiling core v1.0.0'; cat {word}"
     override = GateOverride(run=("sh", "-c", script), env={}, needs=())
     settings = GateSettings(executor="dask", scheduler=cluster.address, insecure=True, overrides={"build": override})
-    told: list[tuple[str, str]] = []
+    message: list[tuple[str, str]] = []
 
     def printed(gate: str, line: str) -> None:
-        told.append((gate, line))
+        message.append((gate, line))
         word.write_text("go\n")
 
     top, tip = landing.clone.path, landing.heads[519]
     (outcome,) = gate_commit(top, tip, settings, only=["build"], printed=printed)
-    assert (outcome.verdict, told[0]) == (Verdict.PASSED, ("build", "Compiling core v1.0.0"))
+    assert (outcome.verdict, message[0]) == (Verdict.PASSED, ("build", "Compiling core v1.0.0"))
     assert Path(outcome.log).read_text() == "   Compiling core v1.0.0\ngo\n"
 
 

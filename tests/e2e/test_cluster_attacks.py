@@ -19,11 +19,11 @@ import distributed
 import pytest
 from distributed.security import Security
 
-from trunkline.domain.errors import OutsideFailed, Refused, UsageError
+from trunkline.domain.errors import ExternalError, Refused, UsageError
 from trunkline.domain.redaction import is_secret_name
-from trunkline.gates import daskclient, replies, worker
-from trunkline.gates.fleet import answers
-from trunkline.gates.localcluster import LocalCluster, local_cluster, worker_environment
+from trunkline.gates import dask_client, dask_replies, dask_worker
+from trunkline.gates.dask_local import LocalCluster, local_cluster, worker_environment
+from trunkline.gates.dask_workers import answers
 
 pytestmark = pytest.mark.slow
 NOBODY = 65534
@@ -84,10 +84,10 @@ def test_a_scheduler_that_answers_with_an_object(
         subprocess.run([sys.executable, "-c", ask, address], capture_output=True, check=False, timeout=120)
         assert mark.exists(), "the attack itself does not work"
         mark.unlink()
-        client = daskclient.connect(address)
+        client = dask_client.connect(address)
         try:
-            with pytest.raises(OutsideFailed):
-                answers(client, replies.About, worker.about, "key", workers=["w"])
+            with pytest.raises(ExternalError):
+                answers(client, dask_replies.About, dask_worker.about, "key", workers=["w"])
         finally:
             client.close()
     assert not mark.exists()
@@ -106,7 +106,7 @@ class Evil:
 
 def test_every_way_by_which_dask_unpickles(tmp_path: Path) -> None:
     """Whichever of its functions does it: no class is looked up; data is read, and others are not hindered."""
-    daskclient.take_data_alone()
+    dask_client.take_data_alone()
     content = pickle.dumps(Evil(tmp_path / "attacked"))
     for loads in (distributed.client.loads, distributed.protocol.pickle.loads):
         with pytest.raises(pickle.UnpicklingError):
@@ -130,8 +130,8 @@ def test_every_way_by_which_dask_unpickles(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_an_answer_that_is_none(text: object) -> None:
     """Decoded by schema: everything else is an error of the worker's, with exit code 6."""
-    with pytest.raises(OutsideFailed):
-        replies.decoded(replies.About, text, "tcp://w")
+    with pytest.raises(ExternalError):
+        dask_replies.decoded(dask_replies.About, text, "tcp://w")
 
 
 def test_a_scheduler_without_tls() -> None:
@@ -139,14 +139,14 @@ def test_a_scheduler_without_tls() -> None:
     said: list[str] = []
     for address in ("tcp://127.0.0.1:8786", "tcp://10.0.0.1:8786", "ws://localhost:8786", "ucx://h:1"):
         with pytest.raises(Refused, match="neither encrypted nor authenticated"):
-            daskclient.require_encryption(address, insecure=False, say=said.append)
+            dask_client.require_encryption(address, insecure=False, say=said.append)
         assert said == []
         for _ in range(2):
-            daskclient.require_encryption(address, insecure=True, say=said.append)
+            dask_client.require_encryption(address, insecure=True, say=said.append)
         assert len(said) == 2
         said.clear()
     with pytest.raises(UsageError, match="no certificates"):
-        daskclient.require_encryption("tls://h:1", insecure=True, say=said.append)
+        dask_client.require_encryption("tls://h:1", insecure=True, say=said.append)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 def ports(cluster: LocalCluster) -> list[int]:
     """Return the ports of the scheduler and of its worker."""
-    client = daskclient.connect(cluster.address, cluster.security)
+    client = dask_client.connect(cluster.address, cluster.security)
     try:
         client.wait_for_workers(1)
         addresses = [cluster.address, *client.scheduler_info(n_workers=-1)["workers"]]
@@ -211,7 +211,7 @@ def test_another_user_reads_the_key_of_the_local_cluster(cluster: LocalCluster) 
 
 def test_a_gate_reads_a_token_in_the_environment_of_its_worker(cluster: LocalCluster) -> None:
     """Workers that we start have an allowlist of our environment."""
-    client = daskclient.connect(cluster.address, cluster.security)
+    client = dask_client.connect(cluster.address, cluster.security)
     try:
         client.wait_for_workers(1)
         found = {

@@ -133,8 +133,8 @@ def twice(grounds: Yard) -> Iterator[YardLanding]:
 def test_rerere_fills_in_and_says_so(twice: YardLanding) -> None:
     """Opted in: the second time the file is resolved as before, but not staged; the pause says both."""
     _resolved_once(twice)
-    told, tree = _paused(twice)
-    assert "rerere filled in how you resolved src/lib.rs before: look, then git add" in told
+    message, tree = _paused(twice)
+    assert "rerere filled in how you resolved src/lib.rs before: look, then git add" in message
     assert (tree / "src/lib.rs").read_text() == RESOLVED
     refused = twice.invoke("continue")
     assert (refused.code, "not resolved yet, or not added: src/lib.rs" in refused.err) == (3, True)
@@ -149,9 +149,9 @@ def test_without_rerere_the_same_conflict_is_recognised(twice: YardLanding) -> N
     path.write_text(path.read_text().replace("rerere = true\n", ""))
     twice.clone.git("config", "rerere.enabled", "true")
     _resolved_once(twice)
-    told, tree = _paused(twice)
-    assert "rerere" not in told
+    message, tree = _paused(twice)
+    assert "rerere" not in message
     assert "<<<<<<<" in (tree / "src/lib.rs").read_text()
-    (line,) = [line for line in told.splitlines() if "was resolved for #519" in line]
+    (line,) = [line for line in message.splitlines() if "was resolved for #519" in line]
     command = line.partition("#519: ")[2].split()
     assert twice.run(*command).out == RESOLVED

@@ -33,7 +33,7 @@ def test_all_is_well(stack: YardLanding) -> None:
     before = stack.world()
     ran = stack.invoke("doctor", "--json")
     assert ran.code == 0, ran.out
-    assert {each["health"] for each in ran.json["findings"]} == {"well"}
+    assert {each["health"] for each in ran.json["findings"]} == {"ok"}
     about = {each["about"] for each in ran.json["findings"]}
     assert about >= {"git", "gh", "checkout", "stack.toml", "remote", "sign-in", "gate build", "gate msrv"}
     assert "octocat on github.com, ADMIN in octo/tiny" in str(ran.json)
@@ -52,10 +52,10 @@ def test_what_a_hostile_configuration_would_run(stack: YardLanding) -> None:
     ):
         stack.clone.git("config", key, value)
     ran = stack.invoke("doctor", "--offline", "--json")
-    told = " ".join(each["told"] for each in found(ran, "git config"))
+    message = " ".join(each["message"] for each in found(ran, "git config"))
     for key in ("core.fsmonitor", "core.sshcommand", "filter.x.smudge", "alias.st", "insteadof"):
-        assert key in told
-    assert all(each["health"] == "note" for each in found(ran, "git config"))
+        assert key in message
+    assert all(each["health"] == "warning" for each in found(ran, "git config"))
     status = stack.invoke("status", "--offline")
     assert status.code == 0, status.err
     assert not ran_it.exists(), "core.fsmonitor's command ran"
@@ -68,9 +68,9 @@ def test_replaced_commits_and_grafts_are_named(stack: YardLanding) -> None:
     grafts = clone.path / ".git/info/grafts"
     grafts.write_text(f"{stack.heads[520]}\n")
     ran = stack.invoke("doctor", "--offline", "--json")
-    told = {each["told"]: each["cure"] for each in found(ran, "history")}
-    assert [cure for text, cure in told.items() if one[:7] in text] == [f"git replace -d {one}"]
-    assert [cure for text, cure in told.items() if "grafts" in text] == [f"mv {grafts} {grafts}.off"]
+    message = {each["message"]: each["fix"] for each in found(ran, "history")}
+    assert [fix for text, fix in message.items() if one[:7] in text] == [f"git replace -d {one}"]
+    assert [fix for text, fix in message.items() if "grafts" in text] == [f"mv {grafts} {grafts}.off"]
 
 
 def test_a_ref_that_is_not_complete_is_named(stack: YardLanding) -> None:
@@ -81,8 +81,8 @@ def test_a_ref_that_is_not_complete_is_named(stack: YardLanding) -> None:
     place.write_text(f"{'1' * 40}\n")
     ran = stack.invoke("doctor", "--offline", "--json")
     (history,) = found(ran, "history")
-    assert (history["health"], history["cure"]) == ("ill", "git fetch --refetch origin")
-    assert history["told"].startswith(f"{backup} is not complete")
+    assert (history["health"], history["fix"]) == ("error", "git fetch --refetch origin")
+    assert history["message"].startswith(f"{backup} is not complete")
     assert ran.code != 0
 
 
@@ -103,14 +103,14 @@ def test_not_signed_in(stack: YardLanding) -> None:
     """GitHub's own word, and the command."""
     ran = stack.invoke("doctor", "--json", GH_TOKEN="", GITHUB_TOKEN="")
     (finding,) = found(ran, "sign-in")
-    assert (ran.code, finding["health"], finding["cure"]) == (1, "ill", "gh auth login")
+    assert (ran.code, finding["health"], finding["fix"]) == (1, "error", "gh auth login")
 
 
 def test_no_checkout_at_all(stack: Landing, tmp_path: Path) -> None:
     """Outside a repository: said, no traceback."""
     ran = stack.invoke("doctor", "--offline", "--json", cwd=tmp_path)
     (finding,) = found(ran, "checkout")
-    assert (ran.code, finding["health"]) == (1, "ill")
+    assert (ran.code, finding["health"]) == (1, "error")
 
 
 def test_a_git_that_is_too_old(stack: YardLanding, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_git_that_is_too_old(stack: YardLanding, tmp_path: Path) -> None:
     fake.chmod(0o755)
     old: Any = {"PATH": f"{tmp_path}:{real}"}
     ran = stack.invoke("doctor", "--json", **old)
-    assert (ran.code, found(ran, "git")[0]["told"]) == (1, "git version 2.30.2 is too old")
+    assert (ran.code, found(ran, "git")[0]["message"]) == (1, "git version 2.30.2 is too old")
     ran = stack.invoke("rebase", "--pr", "518", "--yes", **old)
     assert (ran.code, "needs git 2.38" in ran.err) == (2, True)
 
@@ -136,8 +136,8 @@ def test_what_stack_toml_asks_for_beyond_trunkline(stack: YardLanding) -> None:
     file.write_text(file.read_text().replace("[gates]\n", '[gates]\nexecutor = "dask"\n', 1) + check)
     ran = stack.invoke("doctor", "--offline", "--json")
     (tool,), (executor,) = found(ran, "checks"), found(ran, "executor")
-    assert (tool["health"], tool["told"].split()[0]) == ("well", "ast-grep")
-    assert (executor["health"], executor["told"].split(", ")[1]) == ("well", "workers of this machine")
+    assert (tool["health"], tool["message"].split()[0]) == ("ok", "ast-grep")
+    assert (executor["health"], executor["message"].split(", ")[1]) == ("ok", "workers of this machine")
 
 
 LFS_FILTER = {"filter.lfs.process": "git-lfs filter-process", "filter.lfs.required": "true"}
@@ -150,8 +150,8 @@ def test_git_lfs_that_is_missing_is_named(stack: YardLanding) -> None:
     for key, value in LFS_FILTER.items():
         stack.clone.git("config", key, value)
     ran = stack.invoke("doctor", "--offline", "--json")
-    (told,) = [each for each in found(ran, "checkout") if "LFS" in each["told"]]
-    assert (told["health"], told["cure"]) == ("ill", "sudo apt-get install git-lfs && git lfs install")
+    (message,) = [each for each in found(ran, "checkout") if "LFS" in each["message"]]
+    assert (message["health"], message["fix"]) == ("error", "sudo apt-get install git-lfs && git lfs install")
     assert found(ran, "git config") == [], "the filter is no intruder"
     gated = stack.invoke("gates", "--pr", "518", "--json", "--yes")
     assert gated.code == 6, gated.out + gated.err
@@ -169,14 +169,14 @@ def test_what_the_gates_leave_out_is_named(stack: YardLanding) -> None:
     with (tree / "Cargo.toml").open("a") as manifest:
         manifest.write('\n[workspace]\nexclude = ["fuzz"]\n')
     stack.clone.git("add", "--intent-to-add", "fuzz/Cargo.toml")
-    told = found(stack.invoke("doctor", "--offline", "--json"), "coverage")
-    assert [(each["health"], each["told"].partition(":")[0]) for each in told] == [
-        ("note", "no gate runs the integration tests (it)"),
-        ("note", "no gate compiles fuzz/Cargo.toml"),
+    message = found(stack.invoke("doctor", "--offline", "--json"), "coverage")
+    assert [(each["health"], each["message"].partition(":")[0]) for each in message] == [
+        ("warning", "no gate runs the integration tests (it)"),
+        ("warning", "no gate compiles fuzz/Cargo.toml"),
     ]
     text = (tree / "stack.toml").read_text()
     (tree / "stack.toml").write_text(re.sub(r"\[gates\.test\]\nrun[^\n]*\nenv[^\n]*\nneeds[^\n]*\n", "", text))
     stack.invoke("trust", "--yes")
     (tree / "src/lib.rs").rename(tree / "src/main.rs")
-    told = found(stack.invoke("doctor", "--offline", "--json"), "coverage")
-    assert ("ill", True) in [(each["health"], "can never pass" in each["told"]) for each in told]
+    message = found(stack.invoke("doctor", "--offline", "--json"), "coverage")
+    assert ("error", True) in [(each["health"], "can never pass" in each["message"]) for each in message]

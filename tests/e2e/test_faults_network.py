@@ -12,10 +12,10 @@ import pytest
 
 from support.killing import Yard, YardLanding, warm
 from support.landing import BODY, SLUG, Landing
-from trunkline.adapters import patience
-from trunkline.domain.errors import OutsideFailed, Refused, Transient
+from trunkline.domain.errors import ExternalError, Refused, TransientError
 from trunkline.domain.note import BEGIN
 from trunkline.sim.faults import FaultKind
+from trunkline.system import retry
 
 pytestmark = [pytest.mark.gh, pytest.mark.slow]
 
@@ -168,13 +168,13 @@ def test_the_waits_grow_or_are_as_asked(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "1")
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
-    errors = [Transient("a"), Transient("b", wait=9), Transient("c"), Transient("d")]
+    errors = [TransientError("a"), TransientError("b", wait=9), TransientError("c"), TransientError("d")]
 
     def call() -> None:
         raise errors[len(slept)]
 
-    with pytest.raises(Transient, match="d"):
-        patience.patiently(call)
+    with pytest.raises(TransientError, match="d"):
+        retry.retrying(call)
     assert slept == [1, 9, 4]
 
 
@@ -187,21 +187,21 @@ def test_many_writes_are_a_second_apart(monkeypatch: pytest.MonkeyPatch) -> None
         clock[0] += seconds
 
     monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "1")
-    monkeypatch.setattr(patience, "_writes", [])
+    monkeypatch.setattr(retry, "_writes", [])
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(time, "sleep", wait)
     for _ in range(5):
-        patience.pace()
+        retry.throttle()
         clock[0] += 0.25
     clock[0] += 5
-    patience.pace()
+    retry.throttle()
     assert slept == [0.75, 0.75]
 
 
 def test_only_what_passes_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal, a plain failure, and a wait of an hour end at once."""
     monkeypatch.setattr("time.sleep", lambda _seconds: pytest.fail("waited"))
-    for error in (Refused("no"), OutsideFailed("gone"), Transient("later", wait=3600)):
+    for error in (Refused("no"), ExternalError("gone"), TransientError("later", wait=3600)):
         calls: list[int] = []
 
         def call(error: Exception = error, calls: list[int] = calls) -> None:
@@ -209,7 +209,7 @@ def test_only_what_passes_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
             raise error
 
         with pytest.raises(type(error)):
-            patience.patiently(call)
+            retry.retrying(call)
         assert calls == [1]
 
 
@@ -228,7 +228,7 @@ def test_only_what_passes_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_git_says_decides(stderr: str, passes: bool) -> None:  # noqa: FBT001 -- the expectation
     """A lost way is told from a refusal by git's own words."""
-    assert patience.passes(stderr) is passes
+    assert retry.passes(stderr) is passes
 
 
 def test_a_branch_that_moves_during_the_replay_is_left(landing: YardLanding) -> None:

@@ -13,12 +13,12 @@ import pytest
 
 from support.gating import FILES, LIB, Bench
 from support.repo import Repo
-from trunkline.adapters import bwrap
 from trunkline.domain.receipt import Verdict
+from trunkline.rust import bubblewrap
 
 pytestmark = pytest.mark.cargo
 needs_bwrap = pytest.mark.skipif(
-    shutil.which("bwrap") is None or bool(bwrap.lacking()),
+    shutil.which("bwrap") is None or bool(bubblewrap.missing_tool()),
     reason="bubblewrap is not installed, or user namespaces are not permitted here",
 )
 MANIFEST = FILES["Cargo.toml"]

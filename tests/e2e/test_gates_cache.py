@@ -15,9 +15,9 @@ import pytest
 from support import programs
 from support.gating import FILES, Bench
 from support.repo import Repo
-from trunkline.adapters import worktrees
-from trunkline.adapters.receipts import Store
 from trunkline.domain.receipt import Receipt, Verdict
+from trunkline.gates import slots
+from trunkline.state.receipt_store import Store
 
 pytestmark = [pytest.mark.cargo, pytest.mark.slow]
 
@@ -38,10 +38,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 def hits() -> int:
     """Return how often the server had what a compiler was asked for."""
-    told = subprocess.run(
+    message = subprocess.run(
         ["sccache", "--show-stats", "--stats-format", "json"], check=True, capture_output=True, text=True
     ).stdout
-    counts: dict[str, Any] = json.loads(told)["stats"]["cache_hits"]["counts"]
+    counts: dict[str, Any] = json.loads(message)["stats"]["cache_hits"]["counts"]
     return sum(counts.values())
 
 
@@ -50,7 +50,7 @@ def test_a_fresh_directory_is_filled_from_the_cache(bench: Bench) -> None:
     for gate in ("build", "clippy", "test"):
         assert bench.one(gate).verdict is Verdict.PASSED, bench.one(gate)
     before = hits()
-    shutil.rmtree(worktrees.state_home())  # the work trees that are elsewhere for their short paths go, too
+    shutil.rmtree(slots.state_home())  # the work trees that are elsewhere for their short paths go, too
     assert bench.one("build", fresh=True).verdict is Verdict.PASSED
     assert hits() > before
     receipts = [
@@ -73,7 +73,7 @@ def test_without_sccache_gates_are_unavailable(bench: Bench, tmp_path: Path, mon
         (tools / name).symlink_to(found)
     monkeypatch.setenv("PATH", str(tools))
     outcome = bench.one("build")
-    assert (outcome.verdict, outcome.cure) == (Verdict.UNAVAILABLE, "cargo install --locked sccache")
+    assert (outcome.verdict, outcome.fix) == (Verdict.UNAVAILABLE, "cargo install --locked sccache")
 
 
 def test_a_receipt_without_the_cache_does_not_stand_for_one_with_it(bench: Bench) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from support.gating import FILES, LIB, Bench
 from support.repo import Repo
-from trunkline.adapters.git import Git
 from trunkline.domain.coverage import NOT_COMPILED, NOT_READ, NOT_RUN
 from trunkline.domain.receipt import GateOutcome, Verdict
-from trunkline.workflows.coverage import coverage_of
+from trunkline.git.git import Git
+from trunkline.planning.coverage import coverage_of
 
 pytestmark = [
     pytest.mark.cargo,
@@ -153,7 +153,7 @@ def test_the_preset_typos_finds_them(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "cure"),
+    ("preset", "fix"),
     [
         ("semver", "cargo install --locked cargo-semver-checks"),
         ("deny", "cargo install --locked cargo-deny"),
@@ -164,7 +164,7 @@ def test_the_preset_typos_finds_them(bench: Bench) -> None:
     ],
 )
 def test_a_preset_that_is_not_installed_says_how(
-    bench: Bench, preset: str, cure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, preset: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked for by name and missing: unavailable, with the command that installs it."""
     folder = tmp_path / "bin"
@@ -176,4 +176,4 @@ def test_a_preset_that_is_not_installed_says_how(
     monkeypatch.setenv("CARGO_HOME", str(tmp_path / "cargo"))  # cargo looks for subcommands in its bin, too
     bench.settings = replace(bench.settings, presets=(preset,))
     outcome = bench.one("test" if preset == "nextest" else preset)
-    assert (outcome.verdict, outcome.cure) == (Verdict.UNAVAILABLE, cure)
+    assert (outcome.verdict, outcome.fix) == (Verdict.UNAVAILABLE, fix)

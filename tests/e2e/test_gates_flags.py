@@ -13,9 +13,9 @@ import pytest
 
 from support.gating import FILES, LIB, Bench
 from support.repo import Repo
-from trunkline.adapters import bwrap
 from trunkline.domain.cause import CauseId
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.rust import bubblewrap
 
 pytestmark = [pytest.mark.cargo, pytest.mark.skipif(shutil.which("cargo") is None, reason="Rust is not installed")]
 CONFIG = '[build]\nrustflags = ["--cfg", "ours"]\nrustdocflags = ["--cfg", "docs"]\n'
@@ -134,11 +134,11 @@ def test_a_configuration_that_cargo_refuses_fails_the_gate(bench: Bench) -> None
     assert "expected a string or array of strings, but found a integer for `build.rustflags`" in outcome.diagnosis
 
 
-@pytest.mark.skipif(bool(bwrap.lacking()), reason="no sandbox on this machine")
+@pytest.mark.skipif(bool(bubblewrap.missing_tool()), reason="no sandbox on this machine")
 def test_inside_the_sandbox(bench: Bench) -> None:
     """Cargo is asked inside the sandbox, where its stand-ins can write down what it says."""
     bench.settings = replace(bench.settings, sandbox=True)
     outcome = bench.one("build")
     assert outcome.verdict is Verdict.PASSED, outcome.diagnosis
     assert outcome.command.startswith("RUSTFLAGS='--cfg ours -D warnings' cargo build")
-    assert outcome.sandbox == bwrap.NAME
+    assert outcome.sandbox == bubblewrap.NAME

@@ -16,7 +16,7 @@ from trunkline.domain.cause import CauseId
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.gates.catalogue import catalogue
-from trunkline.gates.order import Order
+from trunkline.gates.executor import GateJob
 from trunkline.gates.preflight import refused_anywhere
 from trunkline.gates.run import gate_commit, run_orders
 
@@ -60,7 +60,7 @@ def test_no_lock_file_in_the_commit(bench: Bench) -> None:
     assert outcomes["build"].diagnosis.startswith("there is no Cargo.lock in the commit, and --locked demands one")
     assert outcomes["build"].log == ""
     assert "cannot create the lock file" in outcomes["build"].quoted
-    typed(outcomes["build"].cure, bench)
+    typed(outcomes["build"].fix, bench)
     assert causes(bench.gate("build")) == {}
 
 
@@ -78,7 +78,7 @@ def test_a_lock_file_that_is_out_of_date(bench: Bench) -> None:
     bench.repo.commit("version", {"Cargo.toml": FILES["Cargo.toml"].replace("0.1.0", "0.2.0")})
     outcomes = bench.gate("build", "test")
     assert causes(outcomes) == {"lockfile-outdated:Cargo.lock": {"build", "test"}}
-    typed(outcomes["build"].cure, bench)
+    typed(outcomes["build"].fix, bench)
     bench.repo.commit("the lock file")
     assert causes(bench.gate("build")) == {}
 
@@ -125,13 +125,13 @@ def test_whoever_asks_can_refuse_before_anything_runs(bench: Bench) -> None:
     bench.repo.commit("two", {"Cargo.toml": FILES["Cargo.toml"].replace("cpu", "gpu"), "src/lib.rs": LIB + "\n"})
     bench.override("deny", run=("cargo", "not-installed"))
     began: list[str] = []
-    told: list[GateOutcome] = []
+    message: list[GateOutcome] = []
 
     class RefusedError(Exception):
         pass
 
     def refuse(stopped: tuple[GateOutcome, ...]) -> None:
-        told.extend(stopped)
+        message.extend(stopped)
         raise RefusedError
 
     with pytest.raises(RefusedError):
@@ -139,7 +139,7 @@ def test_whoever_asks_can_refuse_before_anything_runs(bench: Bench) -> None:
             bench.repo.path, bench.repo.head(), bench.settings, only=("build", "fmt", "deny"), began=began.append,
             foreseen=refuse,
         )  # fmt: skip
-    assert {(outcome.gate, outcome.verdict) for outcome in told} == {
+    assert {(outcome.gate, outcome.verdict) for outcome in message} == {
         ("build", Verdict.FAILED), ("deny", Verdict.UNAVAILABLE)
     }  # fmt: skip
     assert began == []
@@ -164,7 +164,7 @@ def test_a_path_dependency_in_a_submodule(bench: Bench, tmp_path: Path) -> None:
     assert causes(outcomes) == {"submodule-missing:vendor/low": {"build", "test"}}
     assert "vendor/low is in the submodule vendor/low, which could not be checked out" in outcomes["build"].diagnosis
     clone.git("config", "--global", "protocol.file.allow", "always")
-    typed(outcomes["build"].cure, other)
+    typed(outcomes["build"].fix, other)
     assert causes(other.gate("build")) == {}
 
 
@@ -176,7 +176,7 @@ def test_a_build_script_that_needs_a_variable(bench: Bench) -> None:
     assert outcomes["build"].diagnosis == (
         "the build script of tiny failed: NEEDED names the database: NotPresent (build.rs:1:37)"
     )
-    assert "[gates.env]" in outcomes["build"].cure
+    assert "[gates.env]" in outcomes["build"].fix
     groups = [gate.group for gate in catalogue(bench.settings)]
     bench.settings = replace(bench.settings, env={"NEEDED": "1"})
     assert [gate.group for gate in catalogue(bench.settings)] == groups
@@ -191,8 +191,8 @@ def test_of_a_stack_all_is_known_before_the_first_gate_runs(bench: Bench) -> Non
     bench.repo.commit("no feature", {"Cargo.toml": FILES["Cargo.toml"].replace("cpu", "gpu")})
     gates = tuple(gate for gate in catalogue(bench.settings) if gate.name in {"build", "fmt"})
 
-    def order(commit: Oid) -> Order:
-        return Order(
+    def order(commit: Oid) -> GateJob:
+        return GateJob(
             bench.repo.adapter, commit, gates, bench.settings, fresh=False, say=lambda _: None,
             progress=lambda outcome: events.append((outcome.gate, outcome.verdict)),
             began=lambda name: events.append(("began", name)),

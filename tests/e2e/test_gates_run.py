@@ -71,7 +71,7 @@ def test_a_formatting_difference(bench: Bench) -> None:
     outcome = bench.one("fmt")
     assert outcome.verdict is Verdict.FAILED
     assert outcome.diagnosis == "not formatted: src/lib.rs"
-    assert outcome.cure == "cargo fmt --all"
+    assert outcome.fix == "cargo fmt --all"
 
 
 def test_a_broken_build(bench: Bench) -> None:
@@ -97,7 +97,7 @@ def test_a_missing_toolchain_is_unavailable(bench: Bench, tmp_path: Path) -> Non
     next((tmp_path / "rustup/toolchains").glob("1.89.0-*")).unlink()
     outcomes = bench.gate("msrv", "fmt")
     assert outcomes["msrv"].verdict is Verdict.UNAVAILABLE
-    assert outcomes["msrv"].cure == "rustup toolchain install 1.89.0 --profile minimal"
+    assert outcomes["msrv"].fix == "rustup toolchain install 1.89.0 --profile minimal"
     assert outcomes["fmt"].verdict is Verdict.PASSED
     assert len(bench.receipts()) == 1
 
@@ -168,7 +168,7 @@ def test_an_out_of_date_lock_file(bench: Bench) -> None:
     outcome = bench.one("build")
     assert outcome.verdict is Verdict.FAILED
     assert outcome.diagnosis.startswith("Cargo.lock is out of date")
-    assert outcome.cure == "cargo update --workspace   # then commit Cargo.lock"
+    assert outcome.fix == "cargo update --workspace   # then commit Cargo.lock"
 
 
 def test_a_feature_that_no_member_has(bench: Bench) -> None:
@@ -177,7 +177,7 @@ def test_a_feature_that_no_member_has(bench: Bench) -> None:
     outcome = bench.one("build")
     assert outcome.verdict is Verdict.FAILED
     assert outcome.diagnosis.startswith("the package 'tiny' does not contain this feature: cpu")
-    assert "stack.toml" in outcome.cure
+    assert "stack.toml" in outcome.fix
 
 
 def test_a_dependency_that_cannot_be_fetched(bench: Bench) -> None:
@@ -193,7 +193,7 @@ def test_a_dependency_that_cannot_be_fetched(bench: Bench) -> None:
     outcome = bench.one("build")
     assert outcome.verdict is Verdict.FAILED
     assert outcome.diagnosis.startswith("a dependency is not in cargo's cache and cannot be fetched")
-    assert outcome.cure == "cargo fetch --locked"
+    assert outcome.fix == "cargo fetch --locked"
     assert base != bench.repo.head()
 
 
@@ -369,4 +369,4 @@ def test_a_missing_subcommand_is_unavailable(bench: Bench) -> None:
     bench.override("test", run=("cargo", "not-installed", "run"))
     outcome = bench.one("test")
     assert outcome.verdict is Verdict.UNAVAILABLE
-    assert outcome.cure == "cargo install --locked cargo-not-installed"
+    assert outcome.fix == "cargo install --locked cargo-not-installed"

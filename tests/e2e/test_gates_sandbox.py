@@ -12,12 +12,12 @@ import pytest
 
 from support.gating import FILES, Bench
 from support.repo import Repo
-from trunkline.adapters import bwrap, sources
 from trunkline.domain.receipt import Verdict
+from trunkline.rust import bubblewrap, sources
 
 pytestmark = pytest.mark.cargo
 needs_bwrap = pytest.mark.skipif(
-    shutil.which("bwrap") is None or bool(bwrap.lacking()),
+    shutil.which("bwrap") is None or bool(bubblewrap.missing_tool()),
     reason="bubblewrap is not installed, or user namespaces are not permitted here",
 )
 SCRIPT = """\
@@ -69,8 +69,8 @@ def test_inside_the_sandbox(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
 def test_without_the_sandbox_it_could(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same script unsandboxed: the probe itself works, and the receipt does not claim a sandbox."""
     bench.settings = replace(bench.settings, sandbox=False)
-    told = attempt(bench, monkeypatch)
-    assert told.startswith("net=true home=true wrote=true")
+    message = attempt(bench, monkeypatch)
+    assert message.startswith("net=true home=true wrote=true")
 
 
 @needs_bwrap
@@ -177,5 +177,5 @@ def test_asked_for_but_missing_is_unavailable(bench: Bench, tmp_path: Path, monk
     monkeypatch.setenv("PATH", str(folder))
     outcome = bench.one("fmt")
     assert outcome.verdict is Verdict.UNAVAILABLE
-    assert outcome.cure == "sudo apt-get install bubblewrap"
+    assert outcome.fix == "sudo apt-get install bubblewrap"
     assert bench.receipts() == []

@@ -8,14 +8,14 @@ import pytest
 
 from support.killing import YardLanding
 from support.landing import SLUG, Landing
-from trunkline.adapters import config
+from trunkline.config import validation
 
 pytestmark = pytest.mark.gh
 
 
 def entries(landing: Landing) -> list[tuple[int, str]]:
     """Return stack.toml's entries."""
-    (stack,) = config.load(landing.clone.path / "stack.toml")
+    (stack,) = validation.load(landing.clone.path / "stack.toml")
     return [(entry.pr, entry.branch) for entry in stack.entries]
 
 
@@ -89,7 +89,7 @@ def test_other_tools_and_several_stacks(stack: YardLanding) -> None:
     assert ran.code == 0, ran.err
     assert "sits on side/a by gh-stack; on GitHub it targets main" in ran.out
     assert "sits on side/b by git-spice" in ran.out
-    stacks = config.load(stack.clone.path / "stack.toml")
+    stacks = validation.load(stack.clone.path / "stack.toml")
     assert [[entry.branch for entry in each.entries] for each in stacks] == [
         ["feat/one", "feat/two", "feat/three"],
         ["side/a", "side/b", "side/c"],

@@ -63,12 +63,12 @@ def test_what_would_happen(stack: YardLanding) -> None:
     assert ran.json["conflict"] is None
     (above,) = ran.json["above"]
     assert above["pr"] == 520
-    assert "conflict in" in above["does"]
-    assert "src/evict.rs" in above["does"]
+    assert "conflict in" in above["description"]
+    assert "src/evict.rs" in above["description"]
     assert [(each["pr"], each["as_is"]) for each in ran.json["merges"]] == [(519, True), (520, False)]
-    told = "\n".join(ran.json["effects"])
-    assert "#519: a push dismisses its approval" in told
-    assert "#519: a push starts its checks again, 2 on the present head" in told
+    message = "\n".join(ran.json["effects"])
+    assert "#519: a push dismisses its approval" in message
+    assert "#519: a push starts its checks again, 2 on the present head" in message
     assert stack.world() == before
 
 

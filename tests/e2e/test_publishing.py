@@ -12,11 +12,11 @@ import pytest
 from support.killing import YardLanding
 from support.landing import SLUG, Landing
 from support.repo import Repo
-from trunkline.domain.errors import Defect
+from trunkline.commands import land, rebase, restack, undo
+from trunkline.context.loading import open_context, open_stack
+from trunkline.context.project import Context, Options
+from trunkline.domain.errors import InternalError
 from trunkline.report.terminal import Terminal
-from trunkline.workflows import land, rebase, restack, undo
-from trunkline.workflows.context import Context, Options
-from trunkline.workflows.opening import open_context, open_stack
 
 
 def published(landing: Landing) -> dict[str, Any]:
@@ -173,25 +173,25 @@ def test_no_step_publishes_without_approval(landing: YardLanding, task: str, mon
     monkeypatch.chdir(landing.clone.path)
     before = published(landing)
     nobody = Terminal(io.StringIO())
-    with pytest.raises(Defect, match="nobody was asked about"):
-        perform(task, nobody)
+    with pytest.raises(InternalError, match="nobody was asked about"):
+        run(task, nobody)
     refuse, answered = nobody.approve, iter([True])
     nobody.approve = lambda publishes: None if next(answered, False) else refuse(publishes)
-    done = perform(task, nobody)
-    assert isinstance(done.error, Defect)
+    done = run(task, nobody)
+    assert isinstance(done.error, InternalError)
     assert "nobody was asked about" in done.error.what
     assert published(landing) == before
 
 
-def perform(task: str, tell: Terminal) -> Any:
+def run(task: str, reporter: Terminal) -> Any:
     """Run a workflow as its task does, but without the question."""
     options = Options(require="gates")
     if task == "undo":
-        found = undo.find(tell)
+        found = undo.find(reporter)
         assert found is not None
         return undo.run(found)
     if task == "rebase":
-        context: Context = open_context("519", stack="", options=options, tell=tell)
+        context: Context = open_context("519", stack="", options=options, reporter=reporter)
         return rebase.run(context, "rebase")
-    context = open_stack(stack="", options=options, tell=tell)
+    context = open_stack(stack="", options=options, reporter=reporter)
     return restack.run(context) if task == "restack" else land.run(context)

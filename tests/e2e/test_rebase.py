@@ -112,9 +112,9 @@ def test_the_whole_stack_is_read_in_one_round_trip(landing: Landing) -> None:
 def test_json_is_one_object_on_stdout(landing: Landing) -> None:
     """--json: stdout is one JSON object with every step; progress is on stderr."""
     ran = landing.invoke("rebase", "--pr", "519", "--json", "--no-push")
-    told = ran.json
-    assert told["exit_code"] == ran.code
-    marks = {each["step"]: each["mark"] for each in told["steps"]}
+    message = ran.json
+    assert message["exit_code"] == ran.code
+    marks = {each["step"]: each["mark"] for each in message["steps"]}
     assert (marks["push"], marks["ready"], marks["note"]) == ("skipped", "skipped", "skipped")
     assert marks["onto"] == "done"
     assert "rebased" in ran.err

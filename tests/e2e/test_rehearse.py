@@ -49,7 +49,7 @@ def test_the_same_as_the_run_that_follows(stack: YardLanding) -> None:
     real = stack.invoke("rebase", "--pr", "519", "--yes", "--json")
     assert real.code == 0, real.err
     gates = next(step for step in real.json["steps"] if step["step"] == "gates")
-    assert gates["told"].startswith("6 of 6")
+    assert gates["message"].startswith("6 of 6")
     assert all("receipt" in line for line in real.err.splitlines() if line.strip().startswith("clippy"))
     tree = stack.clone.git("rev-parse", "feat/two^{tree}")
     assert any(path.name.startswith(tree[:12]) for path in (stack.clone.path / ".git/trunkline/receipts").iterdir())
@@ -93,7 +93,7 @@ def test_a_bad_day_of_ones_own(stack: YardLanding) -> None:
     )
     ran = stack.invoke("rehearse", "--pr", "519", "--fault", "day.toml", "--json", *QUICK)
     assert (ran.json["rehearsal"]["faults_met"], ran.json["rehearsal"]["faults"]) == (1, 1), ran.err
-    for text, told in (
+    for text, message in (
         ('[[fault]]\nkind = "locusts"\n', "fault.0.kind"),
         ('[[fault]]\nkind = "drop"\ntime = 2\n', "fault.0.time"),
         ('[[fault]]\nkind = "drop"\nmatch = "$nobody"\n', "$nobody is not known here"),
@@ -102,7 +102,7 @@ def test_a_bad_day_of_ones_own(stack: YardLanding) -> None:
     ):
         mine.write_text(text)
         ran = stack.invoke("rehearse", "--pr", "519", "--fault", "day.toml")
-        assert (ran.code, told in ran.err, "Traceback" in ran.err) == (2, True, False), ran.err
+        assert (ran.code, message in ran.err, "Traceback" in ran.err) == (2, True, False), ran.err
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_served_by_hand(tmp_path: Path) -> None:
         stdout=subprocess.PIPE, text=True, cwd=tmp_path,
     ) as served:  # fmt: skip
         assert served.stdout is not None
-        told = [served.stdout.readline() for _ in range(2)]
-        assert told[1].strip() == f"in another shell: . {root}/environment.sh && cd {root}/checkout"
+        message = [served.stdout.readline() for _ in range(2)]
+        assert message[1].strip() == f"in another shell: . {root}/environment.sh && cd {root}/checkout"
         script = f". {root}/environment.sh && cd {root}/checkout && gh pr view 518 --json state; gh api user"
         seen = subprocess.run(
             ["sh", "-c", script], capture_output=True, text=True, check=False,
@@ -184,8 +184,8 @@ def test_five_pull_requests_and_the_same_plan(tmp_path: Path) -> None:
             [str(kept / "enter"), "-c", "trunkline log --json"], env=env, capture_output=True, text=True, check=True
         )
         in_rehearsal = _without_ids(json.loads(door.stdout)["runs"][0]["records"][0]["data"]["steps"])
-        assert [(step["name"], step["does"], step.get("pr"), step["commands"]) for step in in_rehearsal] == [
-            (step["step"], step["does"], step.get("pr"), step["commands"]) for step in before["steps"]
+        assert [(step["name"], step["description"], step.get("pr"), step["commands"]) for step in in_rehearsal] == [
+            (step["step"], step["description"], step.get("pr"), step["commands"]) for step in before["steps"]
         ]
         asked("land", "--yes", "--skip", "fmt,gates")
         assert _without_ids(asked("log")["runs"][0]["records"][0]["data"]["steps"]) == in_rehearsal

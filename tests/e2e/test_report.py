@@ -152,20 +152,20 @@ def test_markdown_json_and_where_it_is_written(landed: Landing, tmp_path: Path) 
 
 def tells_markdown_and_json(landed: Landing) -> None:
     """Every open entry, what it proved, what it did not."""
-    told = landed.invoke("report", "--markdown").out
-    assert "## #519 Entry" in told
-    assert told.count("- [x] **") == 10
-    assert "- [ ] **clippy** failed" in told
-    assert "  error: <b>no</b>" in told
-    assert "\x1b" not in told
+    message = landed.invoke("report", "--markdown").out
+    assert "## #519 Entry" in message
+    assert message.count("- [x] **") == 10
+    assert "- [ ] **clippy** failed" in message
+    assert "  error: <b>no</b>" in message
+    assert "\x1b" not in message
     assert landed.invoke("report", "--markdown", "--offline").out.count("- [x] **") == 10
     found = landed.invoke("report", "--json").json["report"]
     assert [entry["pr"] for entry in found["evidence"]] == [518, 519, 520]
     assert found["evidence"][2]["gates"][2]["outcome"]["verdict"] == "failed"
     assert found["evidence"][2]["checks"][0]["name"] == "evict"
     last = found["runs"][2]["steps"][-1]
-    assert {name: last[name] for name in ("name", "pr", "mark", "told")} == {
-        "name": "next", "pr": 519, "mark": "done", "told": "#520 Eviction",
+    assert {name: last[name] for name in ("name", "pr", "mark", "message")} == {
+        "name": "next", "pr": 519, "mark": "done", "message": "#520 Eviction",
     }  # fmt: skip
 
 

@@ -57,7 +57,9 @@ def test_dry_run_changes_nothing(stack: YardLanding) -> None:
     ran = stack.invoke("rescue", "--pr", "519", "--dry-run", "--json")
     assert ran.code == 0, ran.err
     (step,) = ran.json["plan"]["steps"]
-    assert step["does"].startswith(f"restore feat/one at {stack.heads[518][:7]}, reopen #519, target main, delete")
+    assert step["description"].startswith(
+        f"restore feat/one at {stack.heads[518][:7]}, reopen #519, target main, delete"
+    )
     assert step["commands"][1] == "gh pr reopen 519"
     assert stack.world() == before
 

@@ -78,8 +78,8 @@ def test_a_stale_local_parent_is_no_boundary(merged: YardLanding) -> None:
 def test_a_remote_that_caps_a_push(open_stack: YardLanding) -> None:
     """Three branches, two a push: learned, in parts bottom first, said; every entry there in the end."""
     open_stack.github.lever("cap_pushes", SLUG, refs=2)
-    told = restack(open_stack)
-    assert "origin takes 2 branches a push: 3 in parts, bottom first" in told
+    message = restack(open_stack)
+    assert "origin takes 2 branches a push: 3 in parts, bottom first" in message
     assert_stacked(open_stack, ONE, TWO, THREE)
 
 

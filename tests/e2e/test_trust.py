@@ -14,7 +14,7 @@ from support import programs
 from support.killing import YardLanding
 from support.landing import NO_OP_GATES, STACK, Ran
 from support.repo import Repo
-from trunkline.workflows.scaffold import _NOXFILE
+from trunkline.commands.init_files import _NOXFILE
 
 pytestmark = pytest.mark.gh
 TRUNKS = STACK.format(gates=f"sandbox = true\n{NO_OP_GATES}")
@@ -124,10 +124,10 @@ ATTACKS: dict[str, tuple[str, str]] = {
 def test_each_kind_of_setting_is_trunks(open_stack: YardLanding, name: str) -> None:
     """What trunk's file says counts; another trunk, which has the same file, does not make it trunk's."""
     track(open_stack, TRUNKS)
-    text, told = ATTACKS[name]
+    text, message = ATTACKS[name]
     attack(open_stack, text)
     ran = open_stack.invoke("status")
-    assert (ran.code, told in ran.err) == (5, True), ran.out + ran.err
+    assert (ran.code, message in ran.err) == (5, True), ran.out + ran.err
 
 
 def test_what_is_harmless_needs_no_word(open_stack: YardLanding) -> None:

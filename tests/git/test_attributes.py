@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import attributes, history, replay
-from trunkline.adapters.git import Git
 from trunkline.domain.names import Oid
+from trunkline.git import attributes, history, replay
+from trunkline.git.git import Git
 
 UNION = "*.txt merge=union\n"
 

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from support.killing import MEMORY
 from support.repo import Repo
-from trunkline.adapters import checkout, lease
-from trunkline.adapters.lease import Lease
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import oid
+from trunkline.git import checkout
+from trunkline.state import lock
+from trunkline.state.lock import RepositoryLock
 
 EXAMPLES = 1500 if "TRUNKLINE_SOAK" in os.environ else 30
 SOME = settings(
@@ -51,7 +52,7 @@ MARKS = st.lists(
 IGNORED = st.sets(st.sampled_from([".env", "b", "f", "x", "z", "l"]))
 
 
-class Ground:
+class GateWorkspace:
     """A repository with two commits, the first of them checked out, and a directory outside of it."""
 
     def __init__(self, root: Path, old: Files, new: Files) -> None:
@@ -110,11 +111,11 @@ def _commit(branch: str, files: Files) -> str:
 
 
 @contextlib.contextmanager
-def ground(old: Files, new: Files) -> Iterator[tuple[Ground, Lease]]:
+def ground(old: Files, new: Files) -> Iterator[tuple[GateWorkspace, RepositoryLock]]:
     """Make a ground, in memory where there is such a place, and remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix="ground-", dir=MEMORY) as root:
-        made = Ground(Path(root), old, new)
-        with lease.hold(made.git.state_dir(), run="r") as held:
+        made = GateWorkspace(Path(root), old, new)
+        with lock.hold(made.git.state_dir(), run="r") as held:
             yield made, held
 
 
@@ -151,7 +152,7 @@ def test_what_is_not_committed_is_never_touched(
         place.repo.git("diff-index", "--cached", "--quiet", place.new)
 
 
-def moved(place: Ground, held: Lease) -> bool:
+def moved(place: GateWorkspace, held: RepositoryLock) -> bool:
     """Move the checkout to the new commit, and return whether it did."""
     try:
         checkout.move(place.git, held, old=place.old, new=place.new, what="it cannot move")
@@ -164,7 +165,7 @@ class Death(Exception):
     """The move ends here, in the middle."""
 
 
-def half_move(place: Ground, old: Files, new: Files, steps: int, partial: int) -> None:
+def half_move(place: GateWorkspace, old: Files, new: Files, steps: int, partial: int) -> None:
     """Do the first steps of what git does: all that goes is removed, then what comes is written, the index last."""
     for path in sorted(old, reverse=True):
         if old[path] != new.get(path):
@@ -328,10 +329,10 @@ SITUATIONS = [
 @pytest.mark.parametrize("case", SITUATIONS, ids=lambda case: case.name)
 def test_a_file_of_the_users_is_named_and_kept(tmp_path: Path, case: Situation) -> None:
     """Refused before anything moved; once what is printed was typed, the checkout moves and the file is kept."""
-    place = Ground(tmp_path, {**BASE, **case.old}, {**BASE, **case.new})
+    place = GateWorkspace(tmp_path, {**BASE, **case.old}, {**BASE, **case.new})
     case.prepare(place.repo.path, place.repo)
     before, index = place.snapshot(), place.index()
-    with lease.hold(place.git.state_dir(), run="r") as held:
+    with lock.hold(place.git.state_dir(), run="r") as held:
         with pytest.raises(Refused, match="it cannot move: 1 file of yours is in the way") as refused:
             checkout.move(place.git, held, old=place.old, new=place.new, what="it cannot move")
         assert (place.snapshot(), place.index()) == (before, index)
@@ -349,10 +350,10 @@ def test_a_file_of_the_users_is_named_and_kept(tmp_path: Path, case: Situation) 
 def test_a_sparse_checkout_moves_and_stays_sparse(tmp_path: Path) -> None:
     """Paths that it leaves out are the index's alone: nothing is written, their flags are kept."""
     old = {**BASE, "in/a": plain("a\n"), "out/b": plain("b\n")}
-    place = Ground(tmp_path, old, {**old, "in/a": plain("A\n"), "out/b": plain("B\n"), "out/c": plain("C\n")})
+    place = GateWorkspace(tmp_path, old, {**old, "in/a": plain("A\n"), "out/b": plain("B\n"), "out/c": plain("C\n")})
     place.repo.git("sparse-checkout", "set", "in")
     before = place.snapshot()
-    with lease.hold(place.git.state_dir(), run="r") as held:
+    with lock.hold(place.git.state_dir(), run="r") as held:
         checkout.move(place.git, held, old=place.old, new=place.new, what="it cannot move")
         assert place.snapshot() == {**before, "in/a": plain("A\n")}
         assert place.repo.git("ls-files", "-t", "out") == "S out/b\nS out/c"
@@ -364,7 +365,7 @@ def test_a_sparse_checkout_moves_and_stays_sparse(tmp_path: Path) -> None:
 
 def test_the_directory_of_a_submodule_is_left_alone(tmp_path: Path) -> None:
     """Its commit moves in the index; what is checked out there is the user's."""
-    place = Ground(tmp_path, BASE, BASE)
+    place = GateWorkspace(tmp_path, BASE, BASE)
     _nested(place.repo.path, "sub")
     inner = Repo(place.repo.path / "sub")
     one, two = inner.commit("one", {"x": "1\n"}), inner.commit("two", {"x": "2\n"})
@@ -375,7 +376,7 @@ def test_the_directory_of_a_submodule_is_left_alone(tmp_path: Path) -> None:
     place.repo.git("update-index", "--cacheinfo", f"160000,{two},sub")
     other = oid(place.repo.git("commit-tree", tree, "-m", "another sub"))
     before = place.snapshot()
-    with lease.hold(place.git.state_dir(), run="r") as held:
+    with lock.hold(place.git.state_dir(), run="r") as held:
         for a, b in ((new, other), (other, place.old), (place.old, new)):
             checkout.move(place.git, held, old=a, new=b, what="it cannot move")
             assert place.snapshot() == before
@@ -386,11 +387,11 @@ def test_modes_and_links_move(tmp_path: Path) -> None:
     """What is tracked and clean becomes what the new commit has, kind and mode included."""
     old = {"a": plain("a\n"), "b": ("100755", "b\n"), "c": ("120000", "a"), "d/e": plain("e\n"), "f": plain("f\n")}
     new = {"a": ("100755", "a\n"), "b": plain("b\n"), "c/g": plain("g\n"), "d": ("120000", "a"), "f/h": plain("h\n")}
-    place = Ground(tmp_path, dict(old), dict(new))
+    place = GateWorkspace(tmp_path, dict(old), dict(new))
     (place.repo.path / "c").unlink()
     place.repo.git("checkout", "--", "c")
     outside = {path: file for path, file in place.snapshot().items() if path.startswith("..")}
-    with lease.hold(place.git.state_dir(), run="r") as held:
+    with lock.hold(place.git.state_dir(), run="r") as held:
         checkout.move(place.git, held, old=place.old, new=place.new, what="it cannot move")
         assert place.snapshot() == {**new, **outside}
         checkout.move(place.git, held, old=place.new, new=place.old, what="it cannot move")
@@ -400,10 +401,10 @@ def test_modes_and_links_move(tmp_path: Path) -> None:
 def test_a_full_disk_in_the_middle_leaves_the_checkout_as_it_was(tmp_path: Path) -> None:
     """Git stops while it writes files, with its index not written: what it wrote is taken back."""
     large = plain("".join(f"{number}\n" for number in range(40_000)))
-    place = Ground(tmp_path, {**BASE, "a": plain("a\n")}, {**BASE, "a": plain("A\n"), "large": large})
+    place = GateWorkspace(tmp_path, {**BASE, "a": plain("a\n")}, {**BASE, "a": plain("A\n"), "large": large})
     before, index = place.snapshot(), place.index()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with lease.hold(place.git.state_dir(), run="r") as held:
+    with lock.hold(place.git.state_dir(), run="r") as held:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
         try:
             with pytest.raises(TrunklineError):

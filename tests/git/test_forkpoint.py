@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import history
 from trunkline.domain.commits import Commit
-from trunkline.domain.fork_point import CommitClass, Evidence, InvalidForkPointError, KnownHead, Parent, decide
 from trunkline.domain.names import Oid
-from trunkline.workflows import parents
+from trunkline.git import history
+from trunkline.planning import evidence as fork_point_evidence
+from trunkline.planning.fork_point import CommitClass, Evidence, InvalidForkPointError, KnownHead, Parent, decide
 
 
 def evidence(
@@ -46,9 +46,9 @@ def evidence(
     commits = history.with_patch_ids(git, history.reachable(git, [current], [before or trunk])) if current else ()
     return Evidence(
         child=tip, merge_base=base, chain=chain, parents=(Parent("#1", heads, commits, rewritten=bool(older)),),
-        clean_merges=frozenset(commit.oid for commit in chain if parents.is_clean_merge(git, commit)),
-        absorbed=lambda commits: parents.absorbed(git, commits, trunk),
-        similar=lambda one, other: parents.similar(git, one, other),
+        clean_merges=frozenset(commit.oid for commit in chain if fork_point_evidence.is_clean_merge(git, commit)),
+        absorbed=lambda commits: fork_point_evidence.absorbed(git, commits, trunk),
+        similar=lambda one, other: fork_point_evidence.similar(git, one, other),
     )  # fmt: skip
 
 

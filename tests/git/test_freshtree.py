@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters.freshtree import FreshTree
 from trunkline.domain.names import Oid
+from trunkline.git.fresh_tree import FreshTree
 
 Facts = dict[str, tuple[int, bytes]]
 

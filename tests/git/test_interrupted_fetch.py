@@ -21,16 +21,17 @@ from typing import Any
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import history, lease, refs
-from trunkline.adapters.git import Git
-from trunkline.adapters.lease import Lease
-from trunkline.adapters.refs import RefUpdate
-from trunkline.domain.errors import OutsideFailed
+from trunkline.context.observation import observe_remote
+from trunkline.domain.errors import ExternalError
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, pr_number
 from trunkline.domain.stack import Entry, Stack
-from trunkline.kernel import children
-from trunkline.workflows import completeness
-from trunkline.workflows.look import look_at_remote
+from trunkline.git import history, refs
+from trunkline.git.git import Git
+from trunkline.git.refs import RefUpdate
+from trunkline.planning import completeness
+from trunkline.state import lock
+from trunkline.state.lock import RepositoryLock
+from trunkline.system import children
 
 SOAK = "TRUNKLINE_SOAK" in os.environ
 MAIN, ONE = branch_name("main"), branch_name("feat/one")
@@ -69,9 +70,9 @@ class Remote:
         """Let the remote answer as ever."""
         self.clone.git("config", "--unset", "remote.origin.uploadpack")
 
-    def assert_healed(self, git: Git, held: Lease) -> None:
+    def assert_healed(self, git: Git, held: RepositoryLock) -> None:
         """Run what a task runs: look, then move the tracking branch; everything is there, and git says so."""
-        seen = look_at_remote(git, STACK, STACK.entries)
+        seen = observe_remote(git, STACK, STACK.entries)
         assert seen[branch_ref(MAIN)] == self.tip
         before = refs.read_refs(git, TRACKING)
         refs.update_tracking_refs(git, held, "origin", {branch_ref(MAIN): TRACKING}, before, seen)
@@ -131,9 +132,9 @@ def remote(tmp_path: Path) -> Remote:
 
 
 @pytest.fixture
-def held(remote: Remote) -> Iterator[Lease]:
+def held(remote: Remote) -> Iterator[RepositoryLock]:
     """Return proof that refs may be moved."""
-    with lease.hold(remote.clone.adapter.state_dir(), run="r") as proof:
+    with lock.hold(remote.clone.adapter.state_dir(), run="r") as proof:
         yield proof
 
 
@@ -141,7 +142,7 @@ CUTS = range(1, 101) if SOAK else (1, 19, 20, 21, 60, 99, 100)
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_killed_while_git_unpacked(remote: Remote, held: Lease, cut: int) -> None:
+def test_killed_while_git_unpacked(remote: Remote, held: RepositoryLock, cut: int) -> None:
     """The tip is there, a part of what it reaches is not: the rest is fetched before the ref moves."""
     assert len(remote.objects) == 100
     remote.unpack(cut)
@@ -159,7 +160,7 @@ def test_short_and_long_fetches(tmp_path: Path, commits: int, limit: str) -> Non
     remote.clone.git("config", "fetch.unpackLimit", limit)
     remote.unpack(len(remote.objects) // 2)
     git = remote.clone.adapter
-    with lease.hold(git.state_dir(), run="r") as held:
+    with lock.hold(git.state_dir(), run="r") as held:
         remote.assert_healed(git, held)
 
 
@@ -174,22 +175,22 @@ def test_the_connection_ends_in_the_middle(tmp_path: Path, after: int, limit: st
     git, before = remote.clone.adapter, remote.clone.refs()
     git.query("config", "fetch.unpackLimit", limit)
     remote.cut_off(after)
-    with contextlib.suppress(OutsideFailed):  # the last cuts are late enough to do no harm
-        look_at_remote(git, STACK, STACK.entries)
+    with contextlib.suppress(ExternalError):  # the last cuts are late enough to do no harm
+        observe_remote(git, STACK, STACK.entries)
     assert remote.clone.refs() == before
     remote.assert_sound()
     remote.restore()
     git = remote.clone.adapter
-    with lease.hold(git.state_dir(), run="r") as held:
+    with lock.hold(git.state_dir(), run="r") as held:
         remote.assert_healed(git, held)
 
 
 LOOKS = """
 import os, sys
 from test_interrupted_fetch import STACK
-from trunkline.adapters.git import Git
-from trunkline.kernel import signals
-from trunkline.workflows.look import look_at_remote
+from trunkline.git.git import Git
+from trunkline.system import signals
+from trunkline.context.observation import observe_remote as look_at_remote
 from pathlib import Path
 try:
     with signals.raising():
@@ -245,7 +246,7 @@ def test_a_signal_while_git_unpacks(tmp_path: Path, number: signal.Signals, limi
     assert remote.clone.git("cat-file", "-t", remote.tip, check=False) == ("commit" if limit == "1000" else "")
     assert history.missing(remote.clone.adapter, [remote.tip]) == {remote.tip}
     remote.restore()
-    with lease.hold(git.state_dir(), run="r") as held:
+    with lock.hold(git.state_dir(), run="r") as held:
         remote.assert_healed(remote.clone.adapter, held)
 
 
@@ -270,38 +271,38 @@ def test_a_full_disk(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(OutsideFailed, match="git fetch failed"):
-            look_at_remote(git, STACK, STACK.entries)
+        with pytest.raises(ExternalError, match="git fetch failed"):
+            observe_remote(git, STACK, STACK.entries)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert remote.clone.refs() == before
     remote.assert_sound()
-    with lease.hold(git.state_dir(), run="r") as held:
+    with lock.hold(git.state_dir(), run="r") as held:
         remote.assert_healed(git, held)
 
 
-def test_tracking_refs_are_fetched_where_a_part_is_missing(remote: Remote, held: Lease) -> None:
+def test_tracking_refs_are_fetched_where_a_part_is_missing(remote: Remote, held: RepositoryLock) -> None:
     """What was seen some time ago may be incomplete: the refs then move by a fetch, which proves it."""
     remote.unpack(30)
     git, spoken = remote.clone.adapter, list[str]()
     seen = {branch_ref(MAIN): remote.tip}
     wanted, before = {branch_ref(MAIN): TRACKING}, refs.read_refs(git, TRACKING)
-    refs.update_tracking_refs(git.telling(spoken.append), held, "origin", wanted, before, seen)
+    refs.update_tracking_refs(git.echoing(spoken.append), held, "origin", wanted, before, seen)
     assert remote.clone.refs()[TRACKING] == remote.tip
     remote.assert_sound()
     assert spoken == [f"git fetch --no-tags origin +refs/heads/main:{TRACKING}"]
 
 
-def test_what_is_echoed_is_what_ran(remote: Remote, held: Lease) -> None:
+def test_what_is_echoed_is_what_ran(remote: Remote, held: RepositoryLock) -> None:
     """Where everything is there already no fetch runs, and none is shown."""
     git, spoken = remote.clone.adapter, list[str]()
-    seen = look_at_remote(git, STACK, STACK.entries)
+    seen = observe_remote(git, STACK, STACK.entries)
     wanted, before = {branch_ref(MAIN): TRACKING}, refs.read_refs(git, TRACKING)
-    refs.update_tracking_refs(git.telling(spoken.append), held, "origin", wanted, before, seen)
+    refs.update_tracking_refs(git.echoing(spoken.append), held, "origin", wanted, before, seen)
     assert spoken == [f"git update-ref {TRACKING} {remote.tip[:7]}"]
 
 
-def test_no_ref_moves_to_a_commit_of_which_a_part_is_missing(remote: Remote, held: Lease) -> None:
+def test_no_ref_moves_to_a_commit_of_which_a_part_is_missing(remote: Remote, held: RepositoryLock) -> None:
     """Branches, tracking branches and backups alike; the error names git's own way to mend it."""
     remote.unpack(30)
     git, before, old = remote.clone.adapter, remote.clone.refs(), remote.clone.head("main")
@@ -313,13 +314,13 @@ def test_no_ref_moves_to_a_commit_of_which_a_part_is_missing(remote: Remote, hel
         lambda: refs.back_up_all(git, held, [(MAIN, remote.tip)]),
     ]
     for move in moves:
-        with pytest.raises(OutsideFailed, match="is missing in this repository") as failed:
+        with pytest.raises(ExternalError, match="is missing in this repository") as failed:
             move()
         assert failed.value.next_commands == ("git fetch --refetch --all",)
     assert remote.clone.refs() == before
 
 
-def test_an_incomplete_commit_is_not_pushed(remote: Remote, held: Lease) -> None:
+def test_an_incomplete_commit_is_not_pushed(remote: Remote, held: RepositoryLock) -> None:
     """Even where our own ref holds it and the remote has what is missing here, so that git itself would push it."""
     git = remote.clone.adapter
     remote.unpack(99)
@@ -327,7 +328,7 @@ def test_an_incomplete_commit_is_not_pushed(remote: Remote, held: Lease) -> None
     (remote.clone.path / ".git/refs/heads/broken").write_text(f"{remote.tip}\n")
     assert refs.read_refs(git, "refs/heads/broken")
     base = remote.clone.head("main")
-    with pytest.raises(OutsideFailed, match="is missing in this repository"):
+    with pytest.raises(ExternalError, match="is missing in this repository"):
         refs.push(git, held, "origin", [RefUpdate(ONE, base, remote.tip)])
     assert remote.origin.refs()[branch_ref(ONE)] == base
 
@@ -345,14 +346,14 @@ def test_doctor_names_refs_that_are_not_complete(remote: Remote, lacks: str) -> 
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(f"{remote.tip}\n")
     found = list(completeness.findings(git, STACK))
-    assert [each.told.split()[0] for each in found] == list(names)
+    assert [each.message.split()[0] for each in found] == list(names)
     for each in found:
-        subprocess.run(shlex.split(each.cure), cwd=remote.clone.path, check=True)
+        subprocess.run(shlex.split(each.fix), cwd=remote.clone.path, check=True)
     assert list(completeness.findings(remote.clone.adapter, STACK)) == []
 
 
 def test_a_branch_that_moves_while_it_is_fetched(
-    remote: Remote, held: Lease, monkeypatch: pytest.MonkeyPatch
+    remote: Remote, held: RepositoryLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The remote names a tip and has another one by the time of the fetch: it is read again."""
     gone = oid("1" * 40)
@@ -369,8 +370,8 @@ def test_a_branch_that_moves_while_it_is_fetched(
 def test_a_remote_that_never_sends_it(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading again is bounded; the error says which commit and what to type."""
     monkeypatch.setattr(refs, "list_remote", lambda *_: {branch_ref(MAIN): oid("1" * 40)})
-    with pytest.raises(OutsideFailed, match="a part of 1111111 is missing") as failed:
-        look_at_remote(remote.clone.adapter, STACK, STACK.entries)
+    with pytest.raises(ExternalError, match="a part of 1111111 is missing") as failed:
+        observe_remote(remote.clone.adapter, STACK, STACK.entries)
     assert failed.value.next_commands == ("git fetch --refetch origin",)
 
 
@@ -408,8 +409,8 @@ def test_a_partial_clone_is_complete_without_its_files(tmp_path: Path) -> None:
     remote.tip = author.commit("more", {"more.txt": "more\n"})
     author.git("push", "--quiet", "origin", "main")
     git = remote.clone.adapter
-    with lease.hold(git.state_dir(), run="r") as held:
-        seen = look_at_remote(git, STACK, STACK.entries)
+    with lock.hold(git.state_dir(), run="r") as held:
+        seen = observe_remote(git, STACK, STACK.entries)
         refs.update_tracking_refs(
             git, held, "origin", {branch_ref(MAIN): TRACKING}, refs.read_refs(git, TRACKING), seen
         )

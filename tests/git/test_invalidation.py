@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters.freshtree import FreshTree
 from trunkline.gates.invalidation import BuildCache, Facts, Reset
+from trunkline.git.fresh_tree import FreshTree
 
 PACKAGE = '[package]\nname = "{name}"\nversion = "0.1.0"\n'
 FILES = {

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from support.inprocess import Desk, desk
+from trunkline.commands import rescue, status
 from trunkline.domain.errors import Refused
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import State
-from trunkline.workflows import rescue, status
 
 
 @pytest.fixture

@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import lease, refs, worktrees
-from trunkline.adapters.git import Git
-from trunkline.adapters.lease import Lease
-from trunkline.domain.errors import OutsideFailed, Refused
+from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref
-from trunkline.kernel import children, proc
+from trunkline.gates import slots
+from trunkline.git import refs
+from trunkline.git.git import Git
+from trunkline.state import lock
+from trunkline.state.lock import RepositoryLock
+from trunkline.system import children, process
 
 MAIN, SIDE = branch_ref(branch_name("main")), branch_ref(branch_name("side"))
 
@@ -33,9 +35,9 @@ def commits(repo: Repo) -> list[Oid]:
 
 
 @pytest.fixture
-def held(repo: Repo) -> Iterator[Lease]:
+def held(repo: Repo) -> Iterator[RepositoryLock]:
     """Return proof that refs may be moved."""
-    with lease.hold(repo.adapter.state_dir(), run="r") as proof:
+    with lock.hold(repo.adapter.state_dir(), run="r") as proof:
         yield proof
 
 
@@ -46,7 +48,7 @@ def git(repo: Repo) -> Git:
 
 
 def test_several_moves_are_one_process(
-    git: Git, repo: Repo, held: Lease, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
+    git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is there when the next begins, and the reflog says whose it is."""
     start, started = children.start, list[str]()
@@ -70,7 +72,7 @@ def test_several_moves_are_one_process(
 
 
 def test_a_ref_that_moved_meanwhile_is_refused_and_the_next_one_moves(
-    git: Git, repo: Repo, held: Lease, commits: list[Oid]
+    git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]
 ) -> None:
     """Each move names what it expects; one that is refused leaves the others alone."""
     with refs.moving_several(git, held, why="restack"):
@@ -81,7 +83,7 @@ def test_a_ref_that_moved_meanwhile_is_refused_and_the_next_one_moves(
     assert (repo.head("main"), repo.head("side")) == (commits[1], commits[0])
 
 
-def test_a_lock_is_told(git: Git, repo: Repo, held: Lease, commits: list[Oid]) -> None:
+def test_a_lock_is_told(git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]) -> None:
     """A lock that another git holds is said, not taken for a move."""
     (repo.path / ".git/refs/heads/main.lock").touch()
     with refs.moving_several(git, held, why="restack"), pytest.raises(Refused, match="refs/heads/main is locked"):
@@ -89,7 +91,9 @@ def test_a_lock_is_told(git: Git, repo: Repo, held: Lease, commits: list[Oid]) -
     assert repo.head("main") == commits[2]
 
 
-def test_a_git_that_was_killed_is_missed_by_nobody(git: Git, repo: Repo, held: Lease, commits: list[Oid]) -> None:
+def test_a_git_that_was_killed_is_missed_by_nobody(
+    git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]
+) -> None:
     """Another one moves what it was to move."""
     with refs.moving_several(git, held, why="restack"):
         refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
@@ -100,27 +104,27 @@ def test_a_git_that_was_killed_is_missed_by_nobody(git: Git, repo: Repo, held: L
 
 
 def test_a_git_that_dies_before_it_says_so_has_moved_it(
-    git: Git, repo: Repo, held: Lease, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
+    git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ref holds what was wanted: nobody else moved it."""
-    tell = proc.Talking.tell
-    monkeypatch.setattr(proc.Talking, "tell", lambda *args: tell(*args)[:2])
+    reporter = process.Coprocess.send
+    monkeypatch.setattr(process.Coprocess, "send", lambda *args: reporter(*args)[:2])
     with refs.moving_several(git, held, why="restack"):
         refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
     assert repo.head("main") == commits[0]
 
 
 def test_a_git_that_does_not_answer_is_ended(
-    git: Git, repo: Repo, held: Lease, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
+    git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its time is bounded, and nothing is left of it."""
-    monkeypatch.setattr("trunkline.adapters.git.LOCAL_SECONDS", 0.1)
+    monkeypatch.setattr("trunkline.git.git.LOCAL_SECONDS", 0.1)
     monkeypatch.setattr(children, "GRACE_SECONDS", 0.1)
     stack = contextlib.ExitStack()
     stack.enter_context(refs.moving_several(git, held, why="restack"))
     child = git.talks[0].child
     os.kill(child.pid, signal.SIGSTOP)
-    with pytest.raises(OutsideFailed, match="did not answer"), stack:
+    with pytest.raises(ExternalError, match="did not answer"), stack:
         refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
     assert child.returncode is not None
     assert git.talks == []
@@ -132,11 +136,11 @@ def test_work_trees_are_registered_one_at_a_time(git: Git, commits: list[Oid]) -
     taken = threading.Event()
 
     def take() -> None:
-        with worktrees.slot(git, commits[0]):
+        with slots.slot(git, commits[0]):
             taken.set()
 
     taking = threading.Thread(target=take)
-    with worktrees.registering(git):
+    with slots.registering(git):
         taking.start()
         assert not taken.wait(0.3)
     taking.join()

@@ -16,15 +16,15 @@ import pytest
 
 from support.inprocess import Desk, desk
 from support.typist import Typist, sites, typist
-from trunkline.adapters import lease
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import ForcePush, PrState
-from trunkline.workflows import proof
-from trunkline.workflows.steps import gates as gates_step
+from trunkline.planning import verification
+from trunkline.state import lock
+from trunkline.steps import gates as gates_step
 
 ROOT = Path(__file__).resolve().parents[2]
 SKIP = "fmt,gates,checks,note,checklist"
-GOING_ON = "workflows/openrun.py:go_on"
+GOING_ON = "context/open_run.py:go_on"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def person(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         yield from typist(made, monkeypatch, capsys, SKIP)
 
 
-def take_back(desk: Desk) -> None:
+def delete_temporary_ref(desk: Desk) -> None:
     """Let #1 have held the first commit of #2 once, by mistake: whose is it?"""
     before, by_mistake = desk.author.head("one"), desk.author.head("two~1")
     desk.hub.pulls[1].pushes.append(ForcePush(by_mistake, before))
@@ -50,7 +50,7 @@ class Gates:
         """Let the one gate end so."""
         outcome = GateOutcome("msrv", verdict)
         self.patch.setattr(gates_step, "gate_commit", lambda *_, **__: (outcome,))
-        self.patch.setattr(proof, "gates_beside_base", lambda *_: (("msrv", outcome),))
+        self.patch.setattr(verification, "gates_beside_base", lambda *_: (("msrv", outcome),))
 
 
 @pytest.fixture
@@ -64,11 +64,11 @@ def test_status_of_a_draft(person: Typist) -> None:
     """The first entry is rebased; then `status` and `plan` lead through the next one."""
     person.follow(person("invoke status"), "domain/status.py:_typed", "invoke rebase --pr 1")
     person.desk.merge(1)
-    done = person.follow(person("invoke plan --pr 2"), "tasks/reading.py:plan", "invoke rebase --pr 2")
+    done = person.follow(person("invoke plan --pr 2"), "tasks/inspection.py:plan", "invoke rebase --pr 2")
     assert done.next[-1] == "invoke rebase --pr 3"
     person.follow(done, "tasks/recovery.py:conclude", code=5)  # #2 is not merged yet, and says so
     person.desk.merge(2)
-    person.follow(done, "workflows/steps/next_entry.py:perform", "invoke rebase --pr 3")
+    person.follow(done, "steps/next_entry.py:perform", "invoke rebase --pr 3")
 
 
 def test_status_of_a_stack_whose_lower_entry_moved(person: Typist) -> None:
@@ -82,13 +82,13 @@ def test_status_of_a_stack_whose_lower_entry_moved(person: Typist) -> None:
 
 def test_an_entry_below_is_a_draft(person: Typist) -> None:
     """It is landed first."""
-    person.follow(person("invoke rebase --pr 2"), "workflows/merged.py:merged_below", "invoke rebase --pr 1")
+    person.follow(person("invoke rebase --pr 2"), "planning/merged.py:merged_below", "invoke rebase --pr 1")
 
 
 def test_an_entry_that_is_merged(person: Typist) -> None:
     """The one above is next."""
     person.desk.merge(1)
-    person.follow(person("invoke rebase --pr 1"), "workflows/context.py:_open", "invoke rebase --pr 2")
+    person.follow(person("invoke rebase --pr 1"), "context/project.py:_open", "invoke rebase --pr 2")
 
 
 @pytest.mark.parametrize("command", ["continue", "skip", "abort"])
@@ -123,7 +123,7 @@ def test_a_gate_that_failed(person: Typist, gates: Gates, mended: str) -> None:
     if mended == "amended":
         person.desk.clone.git("switch", "--quiet", "one")
         person.desk.clone.git("commit", "--quiet", "--amend", "--message=said better")
-    done = person.follow(failed, "workflows/steps/gates.py:_failure", "invoke continue")
+    done = person.follow(failed, "steps/gates.py:_failure", "invoke continue")
     assert "pushed" in done.out
 
 
@@ -135,7 +135,7 @@ def test_a_gate_that_can_be_accepted(person: Typist, gates: Gates, verdict: Verd
     failed = person(f"invoke {task} --pr 1")
     assert f"invoke {task}" in failed.next[-1]
     assert f"--accept-{flag} msrv" in failed.next[-1]
-    person.follow(failed, "workflows/steps/gates.py:_failure", f"invoke {task}")
+    person.follow(failed, "steps/gates.py:_failure", f"invoke {task}")
 
 
 def test_a_run_that_failed(person: Typist, gates: Gates) -> None:
@@ -143,8 +143,8 @@ def test_a_run_that_failed(person: Typist, gates: Gates) -> None:
     gates.come_to(Verdict.FAILED)
     person("invoke rebase --pr 1")
     run = person.desk.newest().id
-    person.follow(person("invoke status"), "workflows/openrun.py:_facts", "invoke continue", code=1)
-    person.follow(person(f"invoke undo --run {run}"), "workflows/undo.py:_decided", "invoke abort")
+    person.follow(person("invoke status"), "context/open_run.py:_facts", "invoke continue", code=1)
+    person.follow(person(f"invoke undo --run {run}"), "commands/undo.py:_decided", "invoke abort")
 
 
 def test_a_branch_that_was_put_back(person: Typist, gates: Gates) -> None:
@@ -155,8 +155,8 @@ def test_a_branch_that_was_put_back(person: Typist, gates: Gates) -> None:
     failed = person("invoke rebase --pr 1")
     person.desk.clone.git("branch", "--quiet", "--force", "one", before)
     gates.come_to(Verdict.PASSED)
-    refused = person.follow(failed, "workflows/steps/gates.py:_failure", "invoke continue", code=5)
-    person.follow(refused, "workflows/resume.py:_Going.refuse_gone", "invoke rebase --pr 1")
+    refused = person.follow(failed, "steps/gates.py:_failure", "invoke continue", code=5)
+    person.follow(refused, "commands/resume.py:_Going.refuse_gone", "invoke rebase --pr 1")
 
 
 def test_a_resolution_that_resolves_nothing(person: Typist) -> None:
@@ -165,52 +165,52 @@ def test_a_resolution_that_resolves_nothing(person: Typist) -> None:
     paused = person("invoke restack")
     person.desk.tree().git("reset", "--quiet", "--hard")
     unresolved = person.follow(paused, GOING_ON, "invoke continue", code=3)
-    person.follow(unresolved, "workflows/conflict.py:_nothing_resolved", "invoke skip")
+    person.follow(unresolved, "operations/conflict.py:_nothing_resolved", "invoke skip")
 
 
 def test_an_open_checklist(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
     """`rebase` does what is open."""
     monkeypatch.setenv("TRUNKLINE_SKIP", SKIP)
-    person.follow(person("invoke checklist --pr 1"), "tasks/evidence.py:checklist_task.body", "invoke rebase --pr 1")
+    person.follow(person("invoke checklist --pr 1"), "tasks/receipts.py:checklist_task.body", "invoke rebase --pr 1")
 
 
 def test_a_question_about_own_commits(person: Typist) -> None:
     """A step alone, of the branch that is checked out: the answer is a flag of that step, with the entry."""
-    take_back(person.desk)
+    delete_temporary_ref(person.desk)
     person.desk.merge(1)
     person.desk.clone.git("switch", "--quiet", "two")
     asked = person("invoke onto")
     assert asked.code == 3, asked
-    done = person.follow(asked, "workflows/question.py:OwnCommitsUnknown.__init__", "invoke onto")
+    done = person.follow(asked, "planning/questions.py:OwnCommitsUnknown.__init__", "invoke onto")
     assert "--pr 2 --fork-point" in asked.err
     assert "rebased" in done.out
 
 
 def test_questions_of_the_whole_stack(person: Typist) -> None:
     """One command answers all."""
-    take_back(person.desk)
-    person.follow(person("invoke restack"), "workflows/question.py:all_unanswered", "invoke restack")
+    delete_temporary_ref(person.desk)
+    person.follow(person("invoke restack"), "planning/questions.py:all_unanswered", "invoke restack")
 
 
 def test_an_answer_without_its_entry(person: Typist) -> None:
     """`restack --fork-point COMMIT` says for which entries it may be."""
     point = person.desk.clone.refs()["refs/heads/one"]
     asked = person(f"invoke restack --fork-point {point}")
-    person.follow(asked, "workflows/context.py:resolve_fork_point", "invoke restack", code=5)
+    person.follow(asked, "context/project.py:resolve_fork_point", "invoke restack", code=5)
 
 
 def test_a_fork_point_that_contradicts_the_evidence(person: Typist) -> None:
     """A dry run without it shows what the evidence says."""
     tip = person.desk.clone.refs()["refs/heads/two"]
     asked = person(f"invoke restack --fork-point 2={tip}")
-    person.follow(asked, "workflows/question.py:invalid", "invoke restack --skip")
+    person.follow(asked, "planning/questions.py:invalid", "invoke restack --skip")
 
 
 def test_commits_that_change_nothing_any_more(person: Typist) -> None:
     """The command that leaves them out is the one that was typed, and it does leave them out."""
     person.desk.trunk_commits("takes it", {"two.txt": "two\n"})
     kept = person("invoke restack")
-    done = person.follow(kept, "workflows/steps/onto.py:conclude", "invoke restack --skip")
+    done = person.follow(kept, "steps/replay.py:conclude", "invoke restack --skip")
     assert "--drop-emptied" in kept.out
     assert "left out: " in done.out
 
@@ -218,12 +218,12 @@ def test_commits_that_change_nothing_any_more(person: Typist) -> None:
 def test_a_push_without_the_gates(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot run here is accepted by a flag of the push itself; what never ran is run."""
     msrv = GateOutcome.unavailable("msrv", "rustup toolchain install 1.70")
-    monkeypatch.setattr(proof, "gates_beside_base", lambda *_: (("msrv", msrv),))
+    monkeypatch.setattr(verification, "gates_beside_base", lambda *_: (("msrv", msrv),))
     person.desk.clone.git("commit", "--quiet", "--allow-empty", "--message=more")
     person.desk.clone.git("branch", "--quiet", "--force", "one", "main")
     refused = person("invoke push --pr 1 --skip checks")
     assert refused.code == 5, refused
-    done = person.follow(refused, "workflows/proof.py:require_gates", "invoke push --pr 1")
+    done = person.follow(refused, "planning/verification.py:require_gates", "invoke push --pr 1")
     assert "pushed" in done.out
     assert "--accept-unavailable msrv" in refused.err
 
@@ -234,9 +234,9 @@ def test_a_push_without_the_gates(person: Typist, monkeypatch: pytest.MonkeyPatc
         ("rebase -d", "tasks/definition.py:LandingTask._refuse_unknown_flags", "invoke --help rebase"),
         ("rebase --pr 9", "domain/stack.py:Stack.entry", "invoke status"),
         ("onto --pr abc", "domain/names.py:pr_number", "invoke status"),
-        ("status --stack x", "tasks/telling.py:Told.again", "invoke status"),
-        ("undo --run zzz", "workflows/undo.py:_named", "invoke log"),
-        ("rebase --pr 1 --skip gats", "tasks/telling.py:Told.again", "invoke rebase --pr 1 --skip gates"),
+        ("status --stack x", "tasks/session.py:Told.again", "invoke status"),
+        ("undo --run zzz", "commands/undo.py:_named", "invoke log"),
+        ("rebase --pr 1 --skip gats", "tasks/session.py:Told.again", "invoke rebase --pr 1 --skip gates"),
     ],
 )
 def test_a_wrong_flag(person: Typist, line: str, site: str, command: str) -> None:
@@ -251,23 +251,23 @@ def test_a_wrong_flag(person: Typist, line: str, site: str, command: str) -> Non
 
 def test_another_run_holds_the_repository(person: Typist) -> None:
     """`log` shows which runs there are."""
-    with lease.hold(person.desk.state, run="x"):
+    with lock.hold(person.desk.state, run="x"):
         refused = person("invoke rebase --pr 1")
-    person.follow(refused, "adapters/lease.py:hold", "invoke log")
+    person.follow(refused, "state/lock.py:hold", "invoke log")
 
 
 def test_no_local_branch(person: Typist) -> None:
     """`switch` makes it."""
     person.desk.clone.git("branch", "--quiet", "-D", "two")
     refused = person("invoke push --pr 2")
-    person.follow(refused, "workflows/context.py:Context.local_tip", "invoke switch --pr 2")
+    person.follow(refused, "context/project.py:Context.local_tip", "invoke switch --pr 2")
 
 
 def test_a_branch_without_commits(person: Typist) -> None:
     """`onto` takes what the remote has, and replays it."""
     person.desk.clone.git("branch", "--quiet", "--force", "one", "main")
     refused = person("invoke push --pr 1")
-    person.follow(refused, "workflows/steps/push.py:_refuse_no_commits", "invoke onto --pr 1")
+    person.follow(refused, "steps/push.py:_refuse_no_commits", "invoke onto --pr 1")
 
 
 def test_a_finished_task_again(person: Typist) -> None:
@@ -294,95 +294,92 @@ AGAIN = "because: something outside failed, and the run goes on where it stopped
 LOOKS = "because: it shows what there is, and any state of the repository is fit for that"
 REMOTE = "because: a machine elsewhere failed, and the run goes on where it stopped: tests/e2e/test_cluster.py"
 ELSEWHERE: dict[str, str] = {
-    "adapters/answers.py:_classified": LOOKS,
-    "adapters/answers.py:_refused_by_graphql": LOOKS,
-    "adapters/git.py:Git.refuse_old": LOOKS,
-    "adapters/github.py:GitHub._merged": AGAIN,
-    "adapters/github.py:GitHub.edit.written": AGAIN,
-    "adapters/journal.py:Journal.append": AGAIN,
-    "adapters/notes.py:push": AGAIN,
-    "adapters/refs.py:PushCapped.__init__": "because: caught by the push itself, which pushes in parts",
-    "adapters/refs.py:_confirmed": AGAIN,
-    "adapters/refs.py:_push_once": AGAIN,
-    "adapters/refs.py:move_ref": AGAIN,
-    "adapters/stacktext.py:read": "tests/e2e/test_init.py::test_a_new_file_holds_the_merged_parent",
-    "adapters/trust.py:_refusal": "tests/e2e/test_trust.py::test_a_person_confirms",
+    "github/responses.py:_classified": LOOKS,
+    "github/responses.py:_refused_by_graphql": LOOKS,
+    "git/git.py:Git.refuse_old": LOOKS,
+    "github/client.py:GitHub._merged": AGAIN,
+    "github/client.py:GitHub.edit.written": AGAIN,
+    "state/journal.py:Journal.append": AGAIN,
+    "git/notes.py:push": AGAIN,
+    "git/refs.py:PushCapped.__init__": "because: caught by the push itself, which pushes in parts",
+    "git/refs.py:_confirmed": AGAIN,
+    "git/refs.py:_push_once": AGAIN,
+    "git/refs.py:move_ref": AGAIN,
+    "config/reading.py:read": "tests/e2e/test_init.py::test_a_new_file_holds_the_merged_parent",
+    "config/trust.py:_refusal": "tests/e2e/test_trust.py::test_a_person_confirms",
     "engine.py:perform": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
     "gates/actions.py:_Run._brought": REMOTE,
     "gates/actions.py:_Run._dispatched": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
     "gates/actions.py:_Run.begin": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
     "gates/actions.py:run_orders": REMOTE,
-    "gates/cluster.py:_wait": "tests/e2e/test_cluster.py::test_the_scheduler_dies",
-    "gates/fleet.py:_surveyed": REMOTE,
-    "gates/fleet.py:answers": REMOTE,
-    "gates/fleet.py:foreseen": REMOTE,
-    "gates/localcluster.py:_address": LOOKS,
-    "gates/replies.py:decoded": REMOTE,
-    "tasks/adopting.py:_compare": "tests/e2e/test_init.py::test_check_and_update_keep_what_people_wrote",
-    "tasks/adopting.py:_tell_branches": "tests/unit/test_discover.py::"
+    "gates/dask_executor.py:_wait": "tests/e2e/test_cluster.py::test_the_scheduler_dies",
+    "gates/dask_workers.py:_surveyed": REMOTE,
+    "gates/dask_workers.py:answers": REMOTE,
+    "gates/dask_workers.py:foreseen": REMOTE,
+    "gates/dask_local.py:_address": LOOKS,
+    "gates/dask_replies.py:decoded": REMOTE,
+    "tasks/setup.py:_compare": "tests/e2e/test_init.py::test_check_and_update_keep_what_people_wrote",
+    "tasks/setup.py:_tell_branches": "tests/unit/test_discover.py::"
     "test_a_stack_that_branches_goes_on_through_its_own_entries",
-    "tasks/adopting.py:_write_tasks": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
-    "tasks/adopting.py:init": "tests/e2e/test_init.py::test_check_and_update_keep_what_people_wrote",
-    "tasks/adopting.py:trust": "tests/e2e/test_trust.py::test_a_person_confirms",
+    "tasks/setup.py:_write_tasks": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
+    "tasks/setup.py:init": "tests/e2e/test_init.py::test_check_and_update_keep_what_people_wrote",
+    "tasks/setup.py:trust": "tests/e2e/test_trust.py::test_a_person_confirms",
     "tasks/asking.py:_refuse_unknown": "tests/unit/test_asking.py::test_what_tasks_print_is_as_their_schema_says",
-    "tasks/evidence.py:_told_receipts": "tests/e2e/test_gates_receipts.py::test_receipts_are_listed_and_verified",
-    "tasks/evidence.py:checks_task.body": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
-    "tasks/reading.py:_write_page": "tests/e2e/test_report.py::test_markdown_json_and_where_it_is_written",
-    "tasks/reading.py:report_": "tests/unit/test_asking.py::test_a_report_has_one_form",
-    "tasks/rehearsing.py:rehearse": "tests/e2e/test_rehearse.py::test_a_bad_day",
-    "tasks/telling.py:_tell_interrupted": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
-    "tasks/telling.py:telling": "tests/e2e/test_pause.py::test_continue_after_a_failed_gate_was_mended",
-    "tasks/whole.py:rescue": LOOKS,
-    "workflows/abort.py:_unfinished": "tests/git/test_paused_run.py::"
+    "tasks/receipts.py:_told_receipts": "tests/e2e/test_gates_receipts.py::test_receipts_are_listed_and_verified",
+    "tasks/receipts.py:checks_task.body": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "tasks/inspection.py:_write_page": "tests/e2e/test_report.py::test_markdown_json_and_where_it_is_written",
+    "tasks/inspection.py:report_": "tests/unit/test_asking.py::test_a_report_has_one_form",
+    "tasks/simulator.py:rehearse": "tests/e2e/test_rehearse.py::test_a_bad_day",
+    "tasks/session.py:_tell_interrupted": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
+    "tasks/session.py:telling": "tests/e2e/test_pause.py::test_continue_after_a_failed_gate_was_mended",
+    "tasks/stack.py:rescue": LOOKS,
+    "commands/abort.py:_unfinished": "tests/git/test_paused_run.py::"
     "test_abort_after_the_push_when_github_is_down_waits_for_it",
-    "workflows/abort.py:abort": LOOKS,
-    "workflows/appeared.py:_paused": "tests/e2e/test_pushed_meanwhile.py::test_on_the_entry_whose_gates_run",
-    "workflows/appeared.py:named": "tests/e2e/test_pushed_meanwhile.py::test_on_an_entry_that_comes_later",
-    "workflows/as_is.py:refuse_rewriting": "tests/e2e/test_land_as_is.py::test_never_refuses_to_rewrite",
-    "workflows/base.py:open_below": "tests/e2e/test_rescue.py::test_it_comes_back",
-    "workflows/changes.py:drift": LOOKS,
-    "workflows/ci.py:check": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
-    "workflows/ci.py:text": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
-    "workflows/discover.py:_refuse_committed": "tests/git/test_stack_file.py::"
-    "test_mending_dirties_no_branch_of_a_stack",
-    "workflows/discover.py:_remote": "tests/e2e/test_init.py::test_other_tools_and_several_stacks",
-    "workflows/discover.py:refuse_second": "tests/e2e/test_init.py::test_it_never_overwrites",
-    "workflows/plan.py:_note": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
-    "workflows/proof.py:refuse_other_head": AGAIN,
-    "workflows/publish.py:require_stacked": "tests/git/test_paused_run.py::"
+    "commands/abort.py:abort": LOOKS,
+    "planning/pushed_commits.py:_paused": "tests/e2e/test_pushed_meanwhile.py::test_on_the_entry_whose_gates_run",
+    "planning/pushed_commits.py:named": "tests/e2e/test_pushed_meanwhile.py::test_on_an_entry_that_comes_later",
+    "planning/merge_as_is.py:refuse_rewriting": "tests/e2e/test_land_as_is.py::test_never_refuses_to_rewrite",
+    "planning/parents.py:open_below": "tests/e2e/test_rescue.py::test_it_comes_back",
+    "planning/run_changes.py:drift": LOOKS,
+    "commands/ci_workflow.py:check": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
+    "commands/ci_workflow.py:text": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
+    "commands/init.py:_refuse_committed": "tests/git/test_stack_file.py::test_mending_dirties_no_branch_of_a_stack",
+    "commands/init.py:_remote": "tests/e2e/test_init.py::test_other_tools_and_several_stacks",
+    "commands/init.py:refuse_second": "tests/e2e/test_init.py::test_it_never_overwrites",
+    "commands/plan.py:_note": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "planning/verification.py:refuse_other_head": AGAIN,
+    "operations/publish.py:require_stacked": "tests/git/test_paused_run.py::"
     "test_a_push_of_several_is_checked_before_it",
-    "workflows/rebase.py:explained": "tests/e2e/test_pause.py::test_abort_after_a_failed_gate_restores_the_branch",
-    "workflows/rehearse.py:_faults": "tests/e2e/test_rehearse.py::test_nonsense",
-    "workflows/rehearse.py:rehearse": "tests/e2e/test_rehearse.py::test_the_same_as_the_run_that_follows",
-    "workflows/rescue.py:_look": LOOKS,
-    "workflows/rescue.py:refuse_too_late": "tests/e2e/test_rescue.py::test_killed_after_each_record",
-    "workflows/restack.py:nothing_to_do": "tests/e2e/test_rescue.py::test_it_comes_back",
-    "workflows/resume.py:find": "tests/git/test_paused_run.py::"
+    "commands/rebase.py:explained": "tests/e2e/test_pause.py::test_abort_after_a_failed_gate_restores_the_branch",
+    "commands/rehearse.py:_faults": "tests/e2e/test_rehearse.py::test_nonsense",
+    "commands/rehearse.py:rehearse": "tests/e2e/test_rehearse.py::test_the_same_as_the_run_that_follows",
+    "commands/rescue.py:_look": LOOKS,
+    "commands/rescue.py:refuse_too_late": "tests/e2e/test_rescue.py::test_killed_after_each_record",
+    "commands/restack.py:nothing_to_do": "tests/e2e/test_rescue.py::test_it_comes_back",
+    "commands/resume.py:find": "tests/git/test_paused_run.py::"
     "test_a_continue_after_it_ends_or_is_refused_with_a_way_on",
-    "workflows/resume.py:resume": LOOKS,
-    "workflows/revert.py:restore_note": AGAIN,
-    "workflows/steps/checklist.py:_checks": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
-    "workflows/steps/checklist.py:_gates": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
-    "workflows/steps/checklist.py:_merged": LOOKS,
-    "workflows/steps/checks.py:_failure": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
-    "workflows/steps/checks.py:_tick_command": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
-    "workflows/steps/checks.py:manual_check": "tests/e2e/test_checks.py::test_a_tick_of_what_cannot_be_ticked",
-    "workflows/steps/checks.py:plan": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
-    "workflows/steps/fmt.py:_formatted": "tests/e2e/test_pause.py::"
-    "test_abort_after_a_failed_gate_restores_the_branch",
-    "workflows/steps/merge.py:_landed": AGAIN,
-    "workflows/steps/merge.py:_queued": "tests/e2e/test_land.py::test_leaving_the_merge_queue_stops_it",
-    "workflows/steps/merge.py:_queued.look": AGAIN,
-    "workflows/steps/merge.py:perform": AGAIN,
-    "workflows/steps/note.py:perform": AGAIN,
-    "workflows/steps/push.py:_refuse_foreign": "tests/git/test_appeared.py::"
-    "test_it_is_asked_before_the_push_of_one_entry",
-    "workflows/steps/ready.py:_caught_up": AGAIN,
-    "workflows/steps/takeup.py:_decide": "tests/e2e/test_pause.py::test_a_resolution_that_leaves_nothing_stops",
-    "workflows/steps/takeup.py:_with_later_commits": "tests/git/test_paused_run.py::"
+    "commands/resume.py:resume": LOOKS,
+    "operations/revert.py:restore_note": AGAIN,
+    "steps/checklist.py:_checks": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "steps/checklist.py:_gates": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "steps/checklist.py:_merged": LOOKS,
+    "steps/checks.py:_failure": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "steps/checks.py:_tick_command": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "steps/checks.py:manual_check": "tests/e2e/test_checks.py::test_a_tick_of_what_cannot_be_ticked",
+    "steps/checks.py:plan": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
+    "steps/fmt.py:_formatted": "tests/e2e/test_pause.py::test_abort_after_a_failed_gate_restores_the_branch",
+    "steps/merge.py:_landed": AGAIN,
+    "steps/merge.py:_queued": "tests/e2e/test_land.py::test_leaving_the_merge_queue_stops_it",
+    "steps/merge.py:_queued.look": AGAIN,
+    "steps/merge.py:perform": AGAIN,
+    "steps/note.py:perform": AGAIN,
+    "steps/push.py:_refuse_foreign": "tests/git/test_appeared.py::test_it_is_asked_before_the_push_of_one_entry",
+    "steps/ready.py:_caught_up": AGAIN,
+    "steps/resume_replay.py:_decide": "tests/e2e/test_pause.py::test_a_resolution_that_leaves_nothing_stops",
+    "steps/resume_replay.py:_with_later_commits": "tests/git/test_paused_run.py::"
     "test_a_branch_that_is_gone_is_named_with_the_command_that_brings_it_back",
-    "workflows/steps/unchanged.py:renew": "tests/e2e/test_land_as_is.py::test_the_world_changes_before_the_merge",
-    "workflows/steps/wait.py:_stop": "tests/e2e/test_land.py::test_a_red_check_stops_it",
+    "steps/unchanged.py:renew": "tests/e2e/test_land_as_is.py::test_the_world_changes_before_the_merge",
+    "steps/wait.py:_stop": "tests/e2e/test_land.py::test_a_red_check_stops_it",
 }
 """Place -> the test of its situation, or `because: ` and why the command needs none."""
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from support.inprocess import NO_CARGO, Desk, desk
+from trunkline.commands import rebase
 from trunkline.domain.step import StepName
-from trunkline.workflows import rebase
-from trunkline.workflows.proof import rebased_since
+from trunkline.planning.verification import rebased_since
 
 UNPUSHED = NO_CARGO | {StepName.PUSH, StepName.READY}
 

@@ -13,7 +13,7 @@ from support.repo import Repo
 from trunkline.domain.errors import UsageError
 from trunkline.domain.note import Template
 from trunkline.domain.stack import NoteSettings
-from trunkline.workflows import note_template
+from trunkline.operations import note_template
 
 NAME = "docs/note.md.j2"
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"

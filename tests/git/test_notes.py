@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import lease, notes
-from trunkline.adapters.lease import Lease
-from trunkline.domain.errors import OutsideFailed
-from trunkline.workflows import receipts
+from trunkline.commands import receipts
+from trunkline.domain.errors import ExternalError
+from trunkline.git import notes
+from trunkline.state import lock
+from trunkline.state.lock import RepositoryLock
 
 
 @pytest.fixture
@@ -26,9 +27,9 @@ def remote(tmp_path: Path, repo: Repo) -> Repo:
 
 
 @pytest.fixture
-def held(repo: Repo) -> Iterator[Lease]:
+def held(repo: Repo) -> Iterator[RepositoryLock]:
     """Return proof that refs may be moved."""
-    with lease.hold(repo.adapter.state_dir(), run="r") as proof:
+    with lock.hold(repo.adapter.state_dir(), run="r") as proof:
         yield proof
 
 
@@ -56,20 +57,22 @@ def _large(bare: Repo) -> str:
 
 
 @pytest.mark.parametrize("make", [_blob, _tag, _link, _large])
-def test_what_is_no_notes_moves_no_ref(repo: Repo, remote: Repo, held: Lease, make: Callable[[Repo], str]) -> None:
+def test_what_is_no_notes_moves_no_ref(
+    repo: Repo, remote: Repo, held: RepositoryLock, make: Callable[[Repo], str]
+) -> None:
     """Exit 6 with the way out; what is here stays readable."""
     git, head = repo.adapter, repo.head()
     notes.add(git, held, {head: ["{}"]})
     before = repo.refs()
     remote.git("update-ref", notes.REF, make(remote))
-    with pytest.raises(OutsideFailed, match="refs/notes/trunkline on origin") as failed:
+    with pytest.raises(ExternalError, match="refs/notes/trunkline on origin") as failed:
         notes.pull(repo.adapter, held, "origin")
     assert "git push origin --delete refs/notes/trunkline" in failed.value.next_commands[0]
     assert repo.refs() == before
     assert notes.read(repo.adapter) == {head: ("{}",)}
 
 
-def test_notes_of_both_sides_are_united(repo: Repo, remote: Repo, held: Lease) -> None:
+def test_notes_of_both_sides_are_united(repo: Repo, remote: Repo, held: RepositoryLock) -> None:
     """First taken as they are, then united line by line; a line that is no JSON keeps no other from being taken."""
     git, head = repo.adapter, repo.head()
     notes.add(git, held, {head: ['{"a": 1}', "[" * 1000]})
@@ -83,7 +86,7 @@ def test_notes_of_both_sides_are_united(repo: Repo, remote: Repo, held: Lease) -
     assert set(notes.read(git)[head]) == {'{"a": 1}', '{"b": 2}', "[" * 1000}
 
 
-def test_a_line_of_many_brackets_keeps_no_receipt_from_being_taken(repo: Repo, held: Lease) -> None:
+def test_a_line_of_many_brackets_keeps_no_receipt_from_being_taken(repo: Repo, held: RepositoryLock) -> None:
     """Lines that cannot be read are left out, however deep they nest."""
     good = '{"name": "n.json", "receipt": "{}", "signature": ""}'
     repo.commit("base", {"a": "0\n"})

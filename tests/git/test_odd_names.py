@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import history, refs
 from trunkline.domain.check import Expect, PatternCheck
-from trunkline.domain.errors import OutsideFailed
+from trunkline.domain.errors import ExternalError
 from trunkline.domain.names import oid
 from trunkline.domain.receipt import Verdict
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import checks
-from trunkline.kernel import children, proc
+from trunkline.git import history, refs
+from trunkline.system import children, process
 
 ODD = (
     b"plain.rs", b"a space.rs", b"a\ttab.rs", b"a\nline.rs", b'a"quote.rs', b"a'single.rs", b"back\\slash.rs",
@@ -68,8 +68,8 @@ def test_a_check_searches_files_of_any_name(repo: Repo, folder: bytes, paths: tu
 
 def test_lines_of_two_files_of_the_same_content(repo: Repo) -> None:
     """Both are searched in the lines that they add, though a patch by blobs cannot tell them apart."""
-    told = search(entry(repo, b"one.rs", b"a\nline.rs"), "sought()")
-    assert sorted(line.partition(":")[0] for line in told.splitlines()[1:]) == ["a\\nline.rs", "one.rs"]
+    message = search(entry(repo, b"one.rs", b"a\nline.rs"), "sought()")
+    assert sorted(line.partition(":")[0] for line in message.splitlines()[1:]) == ["a\\nline.rs", "one.rs"]
 
 
 def test_a_source_cannot_forge_a_patchs_headers(repo: Repo) -> None:
@@ -137,13 +137,13 @@ def test_a_commit_whose_encoding_is_no_text(repo: Repo) -> None:
 )
 def test_what_the_system_does_not_start_is_an_error_of_ours(tmp_path: Path, argv: list[str], why: str) -> None:
     """Said with the system's own words."""
-    with pytest.raises(OutsideFailed, match="could not be started") as caught:
-        proc.run(argv, cwd=tmp_path, env={}, timeout=5)
+    with pytest.raises(ExternalError, match="could not be started") as caught:
+        process.run(argv, cwd=tmp_path, env={}, timeout=5)
     assert why in caught.value.why
 
 
 def test_arguments_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     """As git's names and stack.toml's are; a byte that is no UTF-8 comes back as it came."""
-    done = proc.run(["printf", "%s", "\u2603 \udcff"], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=5)
+    done = process.run(["printf", "%s", "\u2603 \udcff"], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=5)
     assert (done.stdout, done.text) == ("\u2603 ".encode() + b"\xff", "\u2603 \udcff")
     assert children._encoded("\u2603") == "\u2603".encode()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from support.inprocess import Desk, desk
-from trunkline.workflows import status
-from trunkline.workflows.evidence import entry_tip
-from trunkline.workflows.work import own_commits
+from trunkline.commands import status
+from trunkline.planning.heads import entry_tip
+from trunkline.planning.replay_plan import own_commits
 
 
 @pytest.fixture

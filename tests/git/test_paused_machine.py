@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from support.inprocess import ENTRIES, STACK, Desk, desk
 from support.repo import Repo
-from trunkline.domain.errors import Defect, TrunklineError
-from trunkline.engine import Performed
+from trunkline.domain.errors import InternalError, TrunklineError
+from trunkline.engine import RunResult
 
 RUNS = int(os.environ.get("TRUNKLINE_SOAK", "0")) or 10
 STEPS = 8
@@ -146,10 +146,10 @@ class Pausing(RuleBasedStateMachine):
         before = self.stack.remote_tips()
         try:
             done = do()
-            error = done.error if isinstance(done, Performed) else None
+            error = done.error if isinstance(done, RunResult) else None
         except TrunklineError as raised:
             error = raised
-        assert not isinstance(error, Defect), error
+        assert not isinstance(error, InternalError), error
         assert error is None or error.next_commands, error
         if self.stack.remote_tips() != before and do != self.stack.undo and self.declared:
             self.stack.assert_stacked()
@@ -175,7 +175,7 @@ class Pausing(RuleBasedStateMachine):
     @invariant()
     def one_run_at_most_is_paused(self) -> None:
         """And it is the open one."""
-        from trunkline.adapters import journal  # noqa: PLC0415 -- read anew each time
+        from trunkline.state import journal  # noqa: PLC0415 -- read anew each time
 
         held = [run for run in journal.runs(self.stack.state) if run.is_held]
         assert len(held) <= 1
@@ -197,7 +197,8 @@ def test_whatever_happens_to_a_paused_run_nothing_is_lost() -> None:
 
 def test_the_machine_sees_a_stack_that_is_pushed_inconsistent(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the checks before the push off, and entries taken as they are, its oracle speaks."""
-    from trunkline.workflows import publish, resume  # noqa: PLC0415 -- patched here alone
+    from trunkline.commands import resume  # noqa: PLC0415 -- patched here alone
+    from trunkline.operations import publish  # noqa: PLC0415 -- patched here alone
 
     monkeypatch.setattr(publish, "require_stacked", lambda *_: None)
     monkeypatch.setattr(resume._Going, "_stale", lambda _: frozenset())

@@ -11,13 +11,15 @@ import pytest
 
 from support.inprocess import ENTRIES, Desk, desk, fail_at, refusal
 from support.repo import Repo
-from trunkline.adapters import checkout, journal
-from trunkline.domain.errors import NotSignedIn, Refused, Transient, TrunklineError
+from trunkline.commands import land, rebase, restack
+from trunkline.context import open_run
+from trunkline.domain.errors import NotSignedIn, Refused, TransientError, TrunklineError
 from trunkline.domain.snapshot import PrState
-from trunkline.domain.step import Mark, StepName
-from trunkline.engine import Performed
-from trunkline.workflows import land, openrun, rebase, restack
-from trunkline.workflows.proof import rebased_since
+from trunkline.domain.step import StepName, StepStatus
+from trunkline.engine import RunResult
+from trunkline.git import checkout
+from trunkline.planning.verification import rebased_since
+from trunkline.state import journal
 
 GO_ON = ("invoke continue", "invoke skip", "invoke abort")
 
@@ -38,7 +40,7 @@ def paused(stack: Desk) -> Desk:
     return stack
 
 
-def done(performed: Performed | None) -> Performed:
+def done(performed: RunResult | None) -> RunResult:
     """Return a run that came to its end."""
     assert performed is not None
     assert performed.error is None, performed.error
@@ -395,7 +397,7 @@ def test_abort_after_the_push_when_github_is_down_waits_for_it(stack: Desk) -> N
     before = stack.tips()
     _stop_after_push(stack)
     assert stack.remote_tips() != before
-    stack.hub.down = Transient("GitHub does not answer")
+    stack.hub.down = TransientError("GitHub does not answer")
     error = refusal(stack.abort)
     assert int(error.code) == 6
     assert error.next_commands[0] == "invoke abort"
@@ -414,7 +416,7 @@ def test_abort_local_leaves_what_was_pushed(stack: Desk) -> None:
     before = stack.tips()
     _stop_after_push(stack)
     pushed, asked = stack.remote_tips(), stack.hub.asked
-    stack.hub.down = Transient("GitHub does not answer")
+    stack.hub.down = TransientError("GitHub does not answer")
     outcome = stack.abort(local=True)
     assert outcome is not None
     assert (stack.tips(), stack.remote_tips(), stack.hub.asked) == (before, pushed, asked)
@@ -424,13 +426,13 @@ def test_abort_local_leaves_what_was_pushed(stack: Desk) -> None:
 
 def _stop_after_push(stack: Desk) -> None:
     """Let a restack push, and fail at its next step."""
-    from trunkline.workflows.steps import retarget  # noqa: PLC0415 -- patched here alone
+    from trunkline.steps import retarget  # noqa: PLC0415 -- patched here alone
 
     def fails(*_: object) -> None:
         raise Refused("as the test wants")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retarget, "perform", fails)
+        patch.setattr(retarget, "run", fails)
         assert int(refusal(stack.restack).code) == 5
 
 
@@ -536,18 +538,18 @@ def test_commits_on_the_paused_branch_are_replayed_too(paused: Desk) -> None:
 
 def test_a_push_of_several_is_checked_before_it(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A branch that gets a commit between its replay and the push: refused, nothing is pushed, restack mends it."""
-    from trunkline.workflows.steps import push  # noqa: PLC0415 -- patched here alone
+    from trunkline.steps import push  # noqa: PLC0415 -- patched here alone
 
     stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
-    remote, real = stack.remote_tips(), push.perform_stack
+    remote, real = stack.remote_tips(), push.run_stack
 
-    def meanwhile(context: object, acting: object) -> object:
+    def meanwhile(context: object, step_context: object) -> object:
         _commits_on("one")(stack)
-        context.forget()  # type: ignore[attr-defined]  # what a user does in that moment
-        return real(context, acting)  # type: ignore[arg-type]
+        context.invalidate()  # type: ignore[attr-defined]  # what a user does in that moment
+        return real(context, step_context)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(push, "perform_stack", meanwhile)
+        patch.setattr(push, "run_stack", meanwhile)
         error = refusal(stack.restack)
     assert (int(error.code), "#2 two does not contain #1 one" in error.what) == (5, True)
     assert stack.remote_tips() == remote
@@ -581,16 +583,8 @@ def test_undo_of_an_undo_where_one_entry_of_several_moved(stack: Desk) -> None:
 
 def test_an_edit_in_the_browser_is_no_drift(stack: Desk) -> None:
     """A description saved with CRLF line ends is the same note: undo takes it away, the author's words stay."""
-    from trunkline.domain.note import (  # noqa: PLC0415
-        BEGIN,
-        END,
-        put_back,
-    )
-    from trunkline.workflows.changes import (  # noqa: PLC0415
-        Change,
-        drifted,
-        note_of,
-    )
+    from trunkline.domain.note import BEGIN, END, put_back  # noqa: PLC0415
+    from trunkline.planning.run_changes import Change, drifted, note_of  # noqa: PLC0415
 
     note = f"{BEGIN}\nThe note\n- with lines\n{END}"
     context = stack.entry_context(1)
@@ -600,7 +594,7 @@ def test_an_edit_in_the_browser_is_no_drift(stack: Desk) -> None:
     assert drifted(context, (change,)) == ()
     assert put_back(saved, None) == "Words.\r\n"
     stack.hub.pulls[1].body = saved.replace("The note", "My note")
-    context.forget()
+    context.invalidate()
     assert len(drifted(context, (change,))) == 1
 
 
@@ -609,24 +603,24 @@ def test_an_edit_in_the_browser_is_no_drift(stack: Desk) -> None:
 
 def test_the_journal_keeps_real_values(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Values that look like secrets are recorded as they are, else nothing that they are in could be restored."""
-    from trunkline.kernel import proc  # noqa: PLC0415
+    from trunkline.system import process  # noqa: PLC0415
 
     monkeypatch.setenv("APP_SECRET", "two-more.txt.two-more")
-    proc.secrets.cache_clear()
+    process.secrets.cache_clear()
     body = "Use `--api-key=placeholder` and two-more.txt.two-more.\n"
     run_id = journal.new_run_id("x")
-    from trunkline.adapters import lease  # noqa: PLC0415
+    from trunkline.state import lock  # noqa: PLC0415
 
-    with lease.hold(stack.state, run=run_id) as held:
+    with lock.hold(stack.state, run=run_id) as held:
         journal.create(held).append(held, "intent", body=body, worktree="/tmp/two-more.txt.two-more/x")  # noqa: S108
     (record,) = journal.read(stack.state / "runs" / run_id / "journal.jsonl").records
     assert record.data == {"body": body, "worktree": "/tmp/two-more.txt.two-more/x"}  # noqa: S108
-    proc.secrets.cache_clear()
+    process.secrets.cache_clear()
 
 
 def test_status_and_refusals_speak_of_the_same_run(paused: Desk) -> None:
     """One function finds it for everybody; its JSON names the work tree and the ways on."""
-    shown = openrun.look_for_open_run(paused.clone.path)
+    shown = open_run.find_open_run(paused.clone.path)
     assert shown is not None
     assert (shown.id, shown.state, shown.commands) == (paused.newest().id, "paused", GO_ON)
     assert shown.worktree == str(paused.tree().path)
@@ -681,7 +675,7 @@ def test_a_whole_stack_that_is_merged_leaves_nothing_to_do(stack: Desk) -> None:
     two = stack.stack_context().stack.entries[1].pr
     found = restack.nothing_to_do(stack.stack_context(), up_to=two)
     assert found is not None
-    assert (found.told, found.mark) == ("#1, #2 are merged", Mark.NOTHING)
+    assert (found.message, found.mark) == ("#1, #2 are merged", StepStatus.NOTHING)
     stack.hub.pulls[3].state = PrState.CLOSED
     found = restack.nothing_to_do(stack.stack_context())
     assert found is not None
@@ -866,7 +860,7 @@ def test_a_landing_whose_entry_was_merged_on_the_web_is_ended(merged_elsewhere: 
     assert stack.hub.pulls[3].state is PrState.MERGED
     found = restack.nothing_to_do(stack.stack_context())
     assert found is not None
-    assert found.told == "#1, #2, #3 are merged"
+    assert found.message == "#1, #2, #3 are merged"
 
 
 # -- a file of the user's in the way of an abort --------------------------------------------------------------------

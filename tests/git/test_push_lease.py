@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import lease, refs
-from trunkline.adapters.lease import Lease
-from trunkline.adapters.refs import RefUpdate
-from trunkline.domain.errors import OutsideFailed, Refused
+from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref
+from trunkline.git import refs
+from trunkline.git.refs import RefUpdate
+from trunkline.state import lock
+from trunkline.state.lock import RepositoryLock
 
 ONE, TWO = branch_name("one"), branch_name("two")
 
@@ -29,9 +30,9 @@ def remote(tmp_path: Path, repo: Repo) -> Repo:
 
 
 @pytest.fixture
-def held(repo: Repo) -> Iterator[Lease]:
+def held(repo: Repo) -> Iterator[RepositoryLock]:
     """Return proof that refs may be moved."""
-    with lease.hold(repo.adapter.state_dir(), run="r") as proof:
+    with lock.hold(repo.adapter.state_dir(), run="r") as proof:
         yield proof
 
 
@@ -45,7 +46,9 @@ def moved_by_somebody(repo: Repo, branch: str) -> Oid:
     return foreign
 
 
-def test_a_commit_that_was_fetched_since_the_plan_is_not_overwritten(repo: Repo, remote: Repo, held: Lease) -> None:
+def test_a_commit_that_was_fetched_since_the_plan_is_not_overwritten(
+    repo: Repo, remote: Repo, held: RepositoryLock
+) -> None:
     """The lease names the commit of the plan: a lease on the tracking ref would have let the push through."""
     planned = repo.head()
     foreign = moved_by_somebody(repo, "one")
@@ -55,7 +58,7 @@ def test_a_commit_that_was_fetched_since_the_plan_is_not_overwritten(repo: Repo,
     assert remote.head("one") == foreign
 
 
-def test_one_branch_that_moved_keeps_all_others_from_moving(repo: Repo, remote: Repo, held: Lease) -> None:
+def test_one_branch_that_moved_keeps_all_others_from_moving(repo: Repo, remote: Repo, held: RepositoryLock) -> None:
     """A push of several branches is all or none."""
     planned = repo.head()
     foreign = moved_by_somebody(repo, "two")
@@ -65,7 +68,7 @@ def test_one_branch_that_moved_keeps_all_others_from_moving(repo: Repo, remote: 
     assert (remote.head("one"), remote.head("two")) == (planned, foreign)
 
 
-def test_a_branch_that_moved_is_not_deleted(repo: Repo, remote: Repo, held: Lease) -> None:
+def test_a_branch_that_moved_is_not_deleted(repo: Repo, remote: Repo, held: RepositoryLock) -> None:
     """Deleting is a push, under the same lease."""
     planned = repo.head()
     foreign = moved_by_somebody(repo, "one")
@@ -75,7 +78,7 @@ def test_a_branch_that_moved_is_not_deleted(repo: Repo, remote: Repo, held: Leas
 
 
 def test_a_push_that_git_reports_as_done_is_still_verified(
-    repo: Repo, remote: Repo, held: Lease, monkeypatch: pytest.MonkeyPatch
+    repo: Repo, remote: Repo, held: RepositoryLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hook of the remote moves the branch back after the push: what the remote holds decides, not git's reply."""
     planned, ours = repo.head(), repo.commit("ours", {"b": "1\n"})
@@ -88,7 +91,7 @@ def test_a_push_that_git_reports_as_done_is_still_verified(
         refs.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours)])
 
 
-def test_a_local_branch_that_moved_is_not_overwritten(repo: Repo, held: Lease) -> None:
+def test_a_local_branch_that_moved_is_not_overwritten(repo: Repo, held: RepositoryLock) -> None:
     """Each move of a ref names the value that it must still have."""
     first = repo.commit("first", {"a": "1\n"})
     second = repo.commit("second", {"a": "2\n"})
@@ -101,26 +104,26 @@ def test_a_local_branch_that_moved_is_not_overwritten(repo: Repo, held: Lease) -
 
 @pytest.mark.parametrize("lags", [1, 2])
 def test_a_remote_that_shows_a_push_late_is_read_again(
-    repo: Repo, remote: Repo, held: Lease, monkeypatch: pytest.MonkeyPatch, lags: int
+    repo: Repo, remote: Repo, held: RepositoryLock, monkeypatch: pytest.MonkeyPatch, lags: int
 ) -> None:
     """It accepted the push and shows the old tip for a while: one push, no error."""
     planned, ours = repo.head(), repo.commit("ours", {"b": "1\n"})
     listed, stale = refs.list_remote, iter([{branch_ref(ONE): planned}] * lags)
     monkeypatch.setattr(refs, "list_remote", lambda *args: next(stale, None) or listed(*args))
     spoken: list[str] = []
-    git = repo.adapter.telling(spoken.append)
+    git = repo.adapter.echoing(spoken.append)
     assert refs.push(git, held, "origin", [RefUpdate(ONE, planned, ours)]) is refs.Pushed.MOVED
     assert (remote.head("one"), len(spoken)) == (ours, 1)
 
 
 def test_a_push_that_is_never_shown_is_said_to_be_pushed(
-    repo: Repo, remote: Repo, held: Lease, monkeypatch: pytest.MonkeyPatch
+    repo: Repo, remote: Repo, held: RepositoryLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading again is bounded; the error does not claim that the branch is as it was."""
     planned, ours = repo.head(), repo.commit("ours", {"b": "1\n"})
     monkeypatch.setattr(refs, "list_remote", lambda *_: {branch_ref(ONE): planned})
     spoken: list[str] = []
-    with pytest.raises(OutsideFailed, match="pushed; not confirmed yet: origin does not show one at") as failed:
-        refs.push(repo.adapter.telling(spoken.append), held, "origin", [RefUpdate(ONE, planned, ours)])
+    with pytest.raises(ExternalError, match="pushed; not confirmed yet: origin does not show one at") as failed:
+        refs.push(repo.adapter.echoing(spoken.append), held, "origin", [RefUpdate(ONE, planned, ours)])
     assert failed.value.next_commands == ("invoke continue",)
     assert (remote.head("one"), len(spoken)) == (ours, 1)

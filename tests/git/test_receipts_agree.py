@@ -17,9 +17,12 @@ import pytest
 
 from support.gating import FILES
 from support.repo import Repo
-from trunkline.adapters import config, signing
-from trunkline.adapters.git import Git
-from trunkline.adapters.receipts import Store
+from trunkline.commands import receipts as receipts_workflow
+from trunkline.commands import report, status
+from trunkline.config import validation
+from trunkline.context import project as context_module
+from trunkline.context.loading import open_context
+from trunkline.context.project import Context, Options
 from trunkline.domain.checklist import LineState
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber
@@ -29,16 +32,14 @@ from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Stack
 from trunkline.domain.step import Outcome, Step
 from trunkline.gates.run import gate_commit
+from trunkline.git import signing
+from trunkline.git.git import Git
+from trunkline.planning.baseline import with_base
+from trunkline.planning.verification import gates_beside_base, gates_for, require_gates
 from trunkline.report import html
 from trunkline.report.stack import stack_data
-from trunkline.workflows import context as context_module
-from trunkline.workflows import receipts as receipts_workflow
-from trunkline.workflows import report, status
-from trunkline.workflows.baseline import with_base
-from trunkline.workflows.context import Context, Options
-from trunkline.workflows.opening import open_context
-from trunkline.workflows.proof import gates_beside_base, gates_for, require_gates
-from trunkline.workflows.steps import checklist, note, wait
+from trunkline.state.receipt_store import Store
+from trunkline.steps import checklist, note, wait
 
 GATES = ("build", "test", "clippy", "fmt", "doc", "msrv")
 STACK = 'schema = 1\n\n[gates]\nfeatures = []\n{more}\n{gates}\n[[entry]]\npr = 1\nbranch = "feat/one"\n'
@@ -95,7 +96,7 @@ class Hub:
 
 
 @dataclass
-class Ground:
+class GateWorkspace:
     """A repository whose six gates have passed on the entry's tree, and the receipt of `test` to tamper with."""
 
     repo: Repo
@@ -131,7 +132,7 @@ class Ground:
 
     def context(self, **options: Any) -> Context:
         """Return a fresh context: nothing is remembered from an earlier task."""
-        return open_context("1", stack="", options=Options(**options), tell=Quiet(), cwd=self.repo.path)
+        return open_context("1", stack="", options=Options(**options), reporter=Quiet(), cwd=self.repo.path)
 
 
 _TEMPLATE: list[Path] = []
@@ -151,13 +152,13 @@ def _template() -> Path:
         repo.git("push", "--quiet", "origin", "main", "feat/one")
         repo.git("remote", "set-url", "origin", "git@github.com:octo/tiny.git")
         (repo.path / "stack.toml").write_text(STACK.format(more="", gates=NO_OPS))
-        gate_commit(repo.path, tip, config.load(repo.path / "stack.toml")[0].gates)
+        gate_commit(repo.path, tip, validation.load(repo.path / "stack.toml")[0].gates)
         _TEMPLATE.append(root)
     return _TEMPLATE[0]
 
 
 @pytest.fixture
-def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GateWorkspace:
     """Return an entry whose gates have all passed, each with a receipt."""
     shutil.copytree(_template(), tmp_path, dirs_exist_ok=True, symlinks=True)
     repo = Repo(tmp_path / "repo")
@@ -168,29 +169,29 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
     monkeypatch.setenv("GIT_SSH_VARIANT", "simple")
     hub = Hub(repo.head())
     monkeypatch.setattr(context_module, "GitHub", lambda *_: hub)
-    return Ground(repo, hub)
+    return GateWorkspace(repo, hub)
 
 
-def key(ground: Ground, name: str) -> Path:
+def key(ground: GateWorkspace, name: str) -> Path:
     """Make an SSH key beside the repository."""
     path = ground.repo.path / name
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True)
     return path
 
 
-def unsigned(ground: Ground) -> None:
+def unsigned(ground: GateWorkspace) -> None:
     """The receipt has no signature, and stack.toml demands one."""
     _signing(ground)
     signing.signature_path(ground.path).unlink()
 
 
-def foreign(ground: Ground) -> None:
+def foreign(ground: GateWorkspace) -> None:
     """The receipt is signed with a key that nobody trusts."""
     _signing(ground)
     assert signing.sign(ground.path, str(key(ground, "key2"))) == ""
 
 
-def _signing(ground: Ground) -> None:
+def _signing(ground: GateWorkspace) -> None:
     """Let every receipt be signed by somebody who is trusted."""
     own = key(ground, "key")
     signers = ground.repo.path / "key.signers"
@@ -200,47 +201,47 @@ def _signing(ground: Ground) -> None:
         assert signing.sign(path, str(own)) == ""
 
 
-def other_toolchain(ground: Ground) -> None:
+def other_toolchain(ground: GateWorkspace) -> None:
     """Another compiler gave the verdict."""
     ground.instead(toolchain=Toolchain("rustc 1.0.0 (a59de37e9 2015-05-13)", "cargo 1.0.0"))
 
 
-def other_config(ground: Ground) -> None:
+def other_config(ground: GateWorkspace) -> None:
     """Cargo was configured otherwise."""
     ground.instead(config_sha256="0" * 64)
 
 
-def newer_failure(ground: Ground) -> None:
+def newer_failure(ground: GateWorkspace) -> None:
     """The same question failed later on."""
     ground.put(exit_code=1, started=ground.receipt.started.replace("+00:00", "999+00:00"))
 
 
-def older_failure(ground: Ground) -> None:
+def older_failure(ground: GateWorkspace) -> None:
     """The same question failed before."""
     ground.put(exit_code=1, started="2020-01-01T00:00:00+00:00")
 
 
-def only_failure(ground: Ground) -> None:
+def only_failure(ground: GateWorkspace) -> None:
     """It failed."""
     ground.instead(exit_code=1)
 
 
-def from_the_future(ground: Ground) -> None:
+def from_the_future(ground: GateWorkspace) -> None:
     """It says that it has not begun yet."""
     ground.instead(started="2099-01-01T00:00:00+00:00")
 
 
-def corrupt(ground: Ground) -> None:
+def corrupt(ground: GateWorkspace) -> None:
     """A bit of the file has flipped."""
     ground.path.write_bytes(ground.path.read_bytes().replace(b"PASSED", b"PASSEd"))
 
 
-def other_command(ground: Ground) -> None:
+def other_command(ground: GateWorkspace) -> None:
     """stack.toml has another command now."""
     ground.stack(gates=NO_OPS.replace('[gates.test]\nrun = ["true"]', '[gates.test]\nrun = ["true", "now"]'))
 
 
-def other_environment(ground: Ground) -> None:
+def other_environment(ground: GateWorkspace) -> None:
     """stack.toml has another environment now."""
     ground.stack(
         gates=NO_OPS.replace(
@@ -249,12 +250,12 @@ def other_environment(ground: Ground) -> None:
     )
 
 
-def other_tree(ground: Ground) -> None:
+def other_tree(ground: GateWorkspace) -> None:
     """It is of another tree."""
     ground.instead(tree="1" * 40)
 
 
-WRONG: dict[Callable[[Ground], None], str | None] = {
+WRONG: dict[Callable[[GateWorkspace], None], str | None] = {
     unsigned: "stale", foreign: "stale", other_toolchain: "stale", other_config: "stale", newer_failure: "flaky",
     older_failure: "flaky", only_failure: "failed", from_the_future: None, corrupt: None, other_command: "stale",
     other_environment: "stale", other_tree: None,
@@ -262,7 +263,9 @@ WRONG: dict[Callable[[Ground], None], str | None] = {
 
 
 @pytest.mark.parametrize("tamper", WRONG, ids=lambda tamper: str(tamper.__name__))
-def test_no_task_takes_a_bad_receipt_for_a_pass(ground: Ground, tamper: Callable[[Ground], None]) -> None:
+def test_no_task_takes_a_bad_receipt_for_a_pass(
+    ground: GateWorkspace, tamper: Callable[[GateWorkspace], None]
+) -> None:
     """Push, note, checklist, status, land, report, receipts and gates: the same verdict, never a pass."""
     tamper(ground)
     verdict = WRONG[tamper]
@@ -271,7 +274,7 @@ def test_no_task_takes_a_bad_receipt_for_a_pass(ground: Ground, tamper: Callable
     with pytest.raises(Refused, match="the gates have not passed") as refused:
         require_gates(ground.context(), tip)
     with pytest.raises(Refused, match="the gates have not passed"):
-        wait.perform(ground.context(require="gates"))
+        wait.run(ground.context(require="gates"))
     assert [line.split(":")[0] for line in refused.value.why.splitlines()[:-1]] == ["test"]
     assert "test: " + (verdict or "not run") in refused.value.why
 
@@ -287,8 +290,8 @@ def test_no_task_takes_a_bad_receipt_for_a_pass(ground: Ground, tamper: Callable
     assert entry["gates"] == {**dict.fromkeys(GATES, "passed"), "test": verdict}
 
     (reported,) = html.data(report.gather(ground.context(), offline=True))["evidence"]
-    told = {each["name"]: each["outcome"]["verdict"] if each["outcome"] else None for each in reported["gates"]}
-    assert told == entry["gates"]
+    message = {each["name"]: each["outcome"]["verdict"] if each["outcome"] else None for each in reported["gates"]}
+    assert message == entry["gates"]
 
     listed = receipts_workflow.listed(ground.context().git, ground.context().stack)
     proving = {each.receipt.gate for each in listed if each.receipt and each.standing == "passed"}
@@ -300,11 +303,11 @@ def test_no_task_takes_a_bad_receipt_for_a_pass(ground: Ground, tamper: Callable
     assert kept.reused
 
 
-def test_every_task_takes_good_receipts(ground: Ground) -> None:
+def test_every_task_takes_good_receipts(ground: GateWorkspace) -> None:
     """The control of the test above: untouched, the same receipts are a pass everywhere."""
     tip = ground.repo.head()
     require_gates(ground.context(), tip)
-    assert wait.perform(ground.context(require="gates")).label == "ready to land"
+    assert wait.run(ground.context(require="gates")).label == "ready to land"
     assert note.text_of(ground.context()).count("- [x] **") == 6
     line = next(each for each in checklist.evaluate(ground.context()) if "gates" in each.text)
     assert line.state is LineState.DONE
@@ -315,7 +318,7 @@ def test_every_task_takes_good_receipts(ground: Ground) -> None:
     assert all(each.reused for each in gate_commit(ground.repo.path, tip, ground.context().stack.gates))
 
 
-def test_a_flaky_gate_counts_where_it_is_accepted_by_name(ground: Ground) -> None:
+def test_a_flaky_gate_counts_where_it_is_accepted_by_name(ground: GateWorkspace) -> None:
     """`--accept-flaky test` settles it for the push; a gate that only ever failed cannot be accepted so."""
     older_failure(ground)
     require_gates(ground.context(accept_flaky=frozenset({"test"})), ground.repo.head())
@@ -326,7 +329,7 @@ def test_a_flaky_gate_counts_where_it_is_accepted_by_name(ground: Ground) -> Non
         require_gates(ground.context(accept_flaky=frozenset({"test"})), ground.repo.head())
 
 
-def test_verify_names_what_lacks_a_trusted_signature(ground: Ground) -> None:
+def test_verify_names_what_lacks_a_trusted_signature(ground: GateWorkspace) -> None:
     """An unsigned receipt and one that a stranger signed are problems, each by file."""
     unsigned(ground)
     problems = {each.path: each.problem for each in receipts_workflow.listed(*_of(ground)) if each.problem}
@@ -336,7 +339,7 @@ def test_verify_names_what_lacks_a_trusted_signature(ground: Ground) -> None:
     assert problems == {ground.path: UNKNOWN_SIGNER}
 
 
-def test_with_a_key_alone_only_its_own_signatures_count(ground: Ground) -> None:
+def test_with_a_key_alone_only_its_own_signatures_count(ground: GateWorkspace) -> None:
     """`sign` without `signers`: receipts that this key signed count, no others."""
     own = key(ground, "key")
     ground.stack(f'sign = "{own}"')
@@ -348,7 +351,7 @@ def test_with_a_key_alone_only_its_own_signatures_count(ground: Ground) -> None:
         require_gates(ground.context(), ground.repo.head())
 
 
-def test_signers_in_the_repository_are_trunks(ground: Ground) -> None:
+def test_signers_in_the_repository_are_trunks(ground: GateWorkspace) -> None:
     """A relative `signers` is read from trunk: an entry that adds its own key to the file trusts nobody by it."""
     own = key(ground, "key")
     ground.stack(f'sign = "{own}"\nsigners = "signers"')
@@ -367,7 +370,7 @@ def test_signers_in_the_repository_are_trunks(ground: Ground) -> None:
 
 
 @pytest.mark.parametrize("name", ["not-there", "/not/there", "../signers"])
-def test_a_file_of_signers_that_is_missing_is_an_error_of_stack_toml(ground: Ground, name: str) -> None:
+def test_a_file_of_signers_that_is_missing_is_an_error_of_stack_toml(ground: GateWorkspace, name: str) -> None:
     """Exit code 2 in every task that counts receipts: without the file nobody can be trusted."""
     ground.stack(f'signers = "{name}"')
     tip, stack = ground.repo.head(), ground.context().stack
@@ -383,12 +386,12 @@ def test_a_file_of_signers_that_is_missing_is_an_error_of_stack_toml(ground: Gro
         assert refused.value.code == 2
 
 
-def _of(ground: Ground) -> tuple[Git, Stack]:
+def _of(ground: GateWorkspace) -> tuple[Git, Stack]:
     context = ground.context()
     return context.git, context.stack
 
 
-def test_the_toolchain_that_the_tree_names_is_the_one_that_counts(ground: Ground) -> None:
+def test_the_toolchain_that_the_tree_names_is_the_one_that_counts(ground: GateWorkspace) -> None:
     """rust-toolchain.toml in the entry's tree chooses what compiles now, whatever is checked out."""
     tip = ground.repo.commit("pin", {"rust-toolchain.toml": '[toolchain]\nchannel = "no-such-toolchain"\n'})
     tree = Git(ground.repo.path).tree(tip)
@@ -403,7 +406,7 @@ SAME = {"diagnosis": "a lint", "cause": "compile-error", "cause_key": "compile-e
 OTHER = {"diagnosis": "another lint", "cause": "compile-error", "cause_key": "compile-error:src/one.rs:9:9"}
 
 
-def fails_on_both(ground: Ground, on_base: dict[str, str]) -> None:
+def fails_on_both(ground: GateWorkspace, on_base: dict[str, str]) -> None:
     """Let `test` fail on the entry, and on trunk with some cause."""
     trunk = ground.repo.head("main")
     receipt = ground.receipt
@@ -412,24 +415,24 @@ def fails_on_both(ground: Ground, on_base: dict[str, str]) -> None:
     ground.store.write(on_trunk, b"")
 
 
-def test_a_gate_that_fails_on_the_base_too_is_said_to(ground: Ground) -> None:
+def test_a_gate_that_fails_on_the_base_too_is_said_to(ground: GateWorkspace) -> None:
     """By the receipt of the base's tree, without asking: in the refusal, the note and the JSON; it still stops."""
     fails_on_both(ground, SAME)
     tip, trunk = ground.repo.head(), ground.repo.head("main")
-    told = f"also fails on main ({trunk[:7]}), for the same cause"
+    message = f"also fails on main ({trunk[:7]}), for the same cause"
     with pytest.raises(Refused) as refused:
         require_gates(ground.context(), tip)
-    assert told in refused.value.why
+    assert message in refused.value.why
     assert "**test** failed since " in note.text_of(ground.context())
-    assert told in note.text_of(ground.context())
+    assert message in note.text_of(ground.context())
     ((_, outcome),) = [each for each in gates_beside_base(ground.context(), tip) if each[0] == "test"]
     assert outcome is not None
-    assert (outcome.to_json()["inherited"], outcome.to_json()["on_base"]) == (True, told)
+    assert (outcome.to_json()["inherited"], outcome.to_json()["on_base"]) == (True, message)
 
 
 @pytest.mark.parametrize(("on_base", "accepted"), [(SAME, True), (OTHER, False), ({}, False)])
 def test_inherited_failures_are_accepted_where_stack_toml_says_so(
-    ground: Ground,
+    ground: GateWorkspace,
     on_base: dict[str, str],
     accepted: bool,  # noqa: FBT001 -- a column of the table
 ) -> None:
@@ -446,7 +449,7 @@ def test_inherited_failures_are_accepted_where_stack_toml_says_so(
         require_gates(ground.context(), ground.repo.head())
 
 
-def test_a_failing_gate_is_run_on_the_base_on_request(ground: Ground) -> None:
+def test_a_failing_gate_is_run_on_the_base_on_request(ground: GateWorkspace) -> None:
     """Without a receipt of the base's tree nothing is known of it; on request the gate runs there."""
     only_failure(ground)
     tip = ground.repo.head()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import history, replay
 from trunkline.domain.names import Oid
+from trunkline.git import history, replay
 
 
 @pytest.fixture

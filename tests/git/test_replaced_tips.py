@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from support.inprocess import ENTRIES, Desk, desk
+from trunkline.commands import restack
 from trunkline.domain.step import StepName
-from trunkline.workflows import restack
 
 
 @pytest.fixture

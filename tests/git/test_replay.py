@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import history, replay
-from trunkline.domain.errors import Defect, UsageError
+from trunkline.domain.errors import InternalError, UsageError
+from trunkline.git import history, replay
 
 BY = "Tess Tester <tess@example.invalid> 1763600000 +0000"
 
@@ -159,11 +159,11 @@ def test_the_oracle_catches_a_lost_a_doubled_and_a_swapped_commit(diverged: Repo
     independent = (own[0], own[1], own[3])
     for wrong in (independent[:-1], (*independent, own[1]), (own[1], own[0], own[3]), ()):
         done = replay.replay(git, wrong, onto, by=BY)
-        with pytest.raises(Defect):
+        with pytest.raises(InternalError):
             replay.check_replayed(git, independent, base=onto, tip=done.tip)
     altered = replace(own[0], message=b"edit the top!\n")
     done = replay.replay(git, (altered, own[1], own[3]), onto, by=BY)
-    with pytest.raises(Defect):
+    with pytest.raises(InternalError):
         replay.check_replayed(git, independent, base=onto, tip=done.tip)
 
 

@@ -10,15 +10,15 @@ import pytest
 
 from support.inprocess import STACK, desk
 from support.repo import Repo
-from trunkline.adapters import stackplace, trust
-from trunkline.adapters.listing import Listing
+from trunkline.commands import init as discover_workflow
+from trunkline.commands import rehearse, status
+from trunkline.config import location, trust
+from trunkline.context.loading import found_text, load_stacks, top_of
 from trunkline.domain.discover import Found, MergedPullRequest, OpenPullRequest, discover
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import ZERO_OID, PrNumber, branch_name
 from trunkline.domain.stack import Entry
-from trunkline.workflows import discover as discover_workflow
-from trunkline.workflows import rehearse, status
-from trunkline.workflows.opening import found_text, load_stacks, top_of
+from trunkline.github.pull_request_list import Listing
 
 
 def numbers(path: Path) -> list[int]:
@@ -121,7 +121,9 @@ def seen(repo: Repo, *branches: str) -> Any:
     stack = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in pulls)
     found: Found = discover(pulls, "main")
     listing = Listing("main", tuple(pulls), ())
-    return discover_workflow.Seen(top_of(repo.adapter), "origin", branch_name("main"), (stack,), found, listing, ())
+    return discover_workflow.WorldCache(
+        top_of(repo.adapter), "origin", branch_name("main"), (stack,), found, listing, ()
+    )
 
 
 def test_a_new_file_is_on_every_branch_and_in_no_pull_request(repo: Repo) -> None:
@@ -192,7 +194,7 @@ def test_a_file_named_with_glob_characters_is_hidden(repo: Repo, monkeypatch: py
     discover_workflow.write(seen(repo, "one"))
     (repo.path / "my s.toml").touch()
     assert repo.git("status", "--porcelain") == '?? "my s.toml"'
-    assert not stackplace.keep_untracked(repo.adapter, repo.path.parent / "elsewhere.toml", untracked=True)
+    assert not location.keep_untracked(repo.adapter, repo.path.parent / "elsewhere.toml", untracked=True)
 
 
 def test_the_next_stack_after_one_that_has_landed(repo: Repo) -> None:
@@ -205,7 +207,7 @@ def test_the_next_stack_after_one_that_has_landed(repo: Repo) -> None:
     merged = tuple(MergedPullRequest(PrNumber(n), "T", name, ZERO_OID) for n, name in ((1, "one"), (2, "two")))
     now = replace(seen(repo), stacks=(stack,), found=discover(pulls, "main"), listing=Listing("main", pulls, merged))
     (checked,) = discover_workflow.check(now)
-    assert [each.told for each in checked.differences] == ["all of it is merged; next is #8 #9"]
+    assert [each.message for each in checked.differences] == ["all of it is merged; next is #8 #9"]
     discover_workflow.update(now, (checked,))
     assert numbers(repo.path) == [8, 9]
     assert "# ours" in path.read_text()

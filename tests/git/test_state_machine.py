@@ -25,19 +25,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from support.killing import MEMORY
 from support.repo import Repo
-from trunkline.adapters import journal, refs, replay
-from trunkline.adapters.github import Edited
-from trunkline.domain.errors import Defect, Refused
+from trunkline.commands import abort, rebase, resume, undo
+from trunkline.context import project as context_module
+from trunkline.context.loading import open_context
+from trunkline.context.project import Context, Options
+from trunkline.domain.errors import InternalError, Refused
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
-from trunkline.engine import Performed
-from trunkline.kernel import files
-from trunkline.workflows import abort, rebase, resume, undo
-from trunkline.workflows import context as context_module
-from trunkline.workflows.context import Context, Options
-from trunkline.workflows.opening import open_context
-from trunkline.workflows.steps import onto
+from trunkline.engine import RunResult
+from trunkline.git import refs, replay
+from trunkline.github.client import Edited
+from trunkline.state import journal
+from trunkline.steps import replay as replay_step
+from trunkline.system import files
 
 RUNS = int(os.environ.get("TRUNKLINE_SOAK", "0")) or 48
 STEPS = 8
@@ -195,7 +196,7 @@ class Landing(RuleBasedStateMachine):
         self.patched.setattr(journal, "append_line", self._append)
         # The model: the entry's own commits as authored, what each finished run made, and whether one is open.
         self.own = ["own 1"]
-        self.seen = {self.hub.tip("two")}
+        self.cache = {self.hub.tip("two")}
         self.open = False
         self.count = 1
 
@@ -212,7 +213,7 @@ class Landing(RuleBasedStateMachine):
         files.append_line(path, line)
 
     def _context(self) -> Context:
-        return open_context("519", stack="", options=Options(skip=SKIPPED), tell=Quiet(), cwd=self.clone.path)
+        return open_context("519", stack="", options=Options(skip=SKIPPED), reporter=Quiet(), cwd=self.clone.path)
 
     def _push(self, branch: str, *, force: bool = False) -> None:
         self.author.git("push", "--quiet", *(("--force",) if force else ()), "origin", f"HEAD:refs/heads/{branch}")
@@ -230,7 +231,7 @@ class Landing(RuleBasedStateMachine):
         self._push("two")
         tip = self.hub.tip("two")
         self.own.append(f"own {self.count}")
-        self.seen.add(tip)
+        self.cache.add(tip)
 
     @rule()
     def trunk_moves(self) -> None:
@@ -308,7 +309,7 @@ class Landing(RuleBasedStateMachine):
         before = self.hub.bare.refs()
         self.left = crash
         try:
-            done: Performed = do()
+            done: RunResult = do()
         except CrashedError:
             self.open = True
             return
@@ -335,8 +336,8 @@ class Landing(RuleBasedStateMachine):
     @invariant()
     def nothing_is_discarded(self) -> None:
         """Promises 1 and 5: whatever the remote branch ever held is reachable there or from a ref of the user's."""
-        wanted = self.seen | {self.hub.tip("two")}
-        self.seen = wanted
+        wanted = self.cache | {self.hub.tip("two")}
+        self.cache = wanted
         kept = set(self.clone.refs().values())
         tips = sorted(kept | {self.hub.tip("two")})
         self.clone.git("fetch", "--quiet", str(self.root / "bare"), "refs/heads/two")
@@ -377,14 +378,16 @@ class Ready(Landing):
 
 def _drops_a_commit(patch: pytest.MonkeyPatch) -> None:
     real = replay.replay
-    patch.setattr(replay, "replay", lambda git, own, onto, **how: real(git, own[1:] or own, onto, **how))
+    patch.setattr(
+        replay, "replay", lambda git, own, replay_step, **how: real(git, own[1:] or own, replay_step, **how)
+    )
     patch.setattr(replay, "check_replayed", lambda *_, **__: None)
-    patch.setattr(onto, "against_merge", lambda *_: "")
+    patch.setattr(replay_step, "against_merge", lambda *_: "")
 
 
 def _reorders_commits(patch: pytest.MonkeyPatch) -> None:
     real = replay.replay
-    patch.setattr(replay, "replay", lambda git, own, onto, **how: real(git, own[::-1], onto, **how))
+    patch.setattr(replay, "replay", lambda git, own, replay_step, **how: real(git, own[::-1], replay_step, **how))
     patch.setattr(replay, "check_replayed", lambda *_, **__: None)
 
 
@@ -419,7 +422,7 @@ def test_the_product_catches_a_wrong_replay_itself(mutate: Callable[[pytest.Monk
             machine.parent_is_squashed(delete=False)
             before = machine.hub.bare.refs(), machine.clone.refs().get("refs/heads/two", machine.hub.tip("two"))
             done = rebase.run(machine._context(), rebase.WHOLE)
-            assert isinstance(done.error, Defect)
+            assert isinstance(done.error, InternalError)
             after = machine.hub.bare.refs(), machine.clone.refs()["refs/heads/two"]
             assert after == before
         finally:

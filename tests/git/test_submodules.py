@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import submodules, worktrees
+from trunkline.gates import slots
+from trunkline.git import submodules
 
 LOCAL = ("-c", "protocol.file.allow=always")
 
@@ -37,10 +38,10 @@ def repo(tmp_path: Path, library: Repo) -> Repo:
 
 def filled(repo: Repo) -> tuple[dict[str, str], tuple[tuple[str, str], ...], tuple[str, ...]]:
     """Return a slot at HEAD: the texts of its files below vendor, what is missing, what git calls written to."""
-    with worktrees.slot(repo.adapter, repo.head()) as slot:
+    with slots.slot(repo.adapter, repo.head()) as slot:
         files = sorted(path for path in (slot.tree / "vendor").rglob("*") if path.is_file())
         texts = {str(path.relative_to(slot.tree / "vendor")): path.read_text() for path in files}
-        return texts, submodules.missing(slot.tree), worktrees.leftovers(repo.adapter, slot)
+        return texts, submodules.missing(slot.tree), slots.leftovers(repo.adapter, slot)
 
 
 def test_files_come_from_the_users_own_clone(repo: Repo, library: Repo) -> None:

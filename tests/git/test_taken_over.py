@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from support.inprocess import ENTRIES, Desk, desk
+from trunkline.commands import status
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import oid
 from trunkline.domain.snapshot import ForcePush
 from trunkline.domain.status import State
-from trunkline.workflows import status
 
 
 @pytest.fixture
@@ -160,8 +160,8 @@ def test_the_tip_of_the_stack_pushed_to_the_bottom_branch_is_named(stack: Desk) 
     stack.author.git("fetch", "--quiet", "origin")
     force_push(stack, 1, "origin/three")
     errors = [failed(stack), *(failed(stack, pr) for pr in (1, 2, 3))]
-    told = {error.what for error in errors}
-    assert told == {"#1 one holds commits of #2 and #3"}, told
+    message = {error.what for error in errors}
+    assert message == {"#1 one holds commits of #2 and #3"}, message
     looked = status.look(stack.stack_context(), offline=False)
     assert "holds commits of #2 and #3" in " ".join(looked.entries[0].standing.why)
     command = errors[0].next_commands[0]

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.repo import Repo
-from trunkline.adapters import history, objects, replay, trees
-from trunkline.adapters.git import Git
 from trunkline.domain.names import Oid, oid
-from trunkline.kernel import proc
+from trunkline.git import history, objects, replay, trees
+from trunkline.git.git import Git
+from trunkline.system import process
 
 LINES = ("1\n2\n3\n4\n5\n6\n7\n8\n", "one\n2\n3\n4\n5\n6\n7\n8\n", "1\n2\n3\n4\n5\n6\n7\neight\n", "another\n")
 PATHS = ("a", "d", "d.x", "d/x", "d/y", "d/e/z", "f/x")
@@ -65,7 +65,7 @@ def test_what_is_merged_in_memory_is_what_git_merges(
     """Whatever both sides did: the same tree, and clean, or None; git then checks every object that was made."""
     git, blobs = ground(tmp_path_factory)
     names = [tree_of(git, blobs, each) for each in (start, edited(start, ours), edited(start, theirs))]
-    git.forest.clear()
+    git.tree_cache.clear()
     trees.load(git, [(names[0], names[1]), (names[0], names[2])])
     found = trees.merged(git, names[0], names[1], names[2])
     if found is not None:
@@ -106,7 +106,7 @@ def test_entries_that_meet_nowhere_take_no_process_each(chained: Repo, monkeypat
     ran: list[tuple[str, ...]] = []
     query = Git._run
 
-    def watched(self: Git, args: tuple[str, ...], **more: object) -> proc.Completed:
+    def watched(self: Git, args: tuple[str, ...], **more: object) -> process.Completed:
         ran.append(args)
         return query(self, args, **more)  # type: ignore[arg-type]
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from support.inprocess import Desk, desk
+from trunkline.commands import restack
+from trunkline.context.loading import open_context
+from trunkline.context.project import Context, Options
 from trunkline.domain.errors import Refused
-from trunkline.workflows import restack
-from trunkline.workflows.context import Context, Options
-from trunkline.workflows.opening import open_context
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 def entry_here(stack: Desk) -> Context:
     """Return the context of a task without `--pr`."""
-    return open_context(None, stack="", options=Options(), tell=stack.quiet, cwd=stack.clone.path)
+    return open_context(None, stack="", options=Options(), reporter=stack.quiet, cwd=stack.clone.path)
 
 
 def rename_two(stack: Desk) -> None:
@@ -58,9 +58,9 @@ def test_a_commit_on_a_detached_head_above_an_entry_is_named(stack: Desk) -> Non
     made = stack.clone.commit("on no branch", {"mine.txt": "1\n"})
     stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
     assert stack.restack().error is None, stack.quiet.lines
-    (told,) = (line for line in stack.quiet.lines if "on no branch" in line)
-    assert told.startswith(f'warning: not part of #2: {made[:7]} "on no branch" on your detached HEAD; ')
-    subprocess.run(["sh", "-c", told.partition("to take it in: ")[2]], cwd=stack.clone.path, check=True)
+    (message,) = (line for line in stack.quiet.lines if "on no branch" in line)
+    assert message.startswith(f'warning: not part of #2: {made[:7]} "on no branch" on your detached HEAD; ')
+    subprocess.run(["sh", "-c", message.partition("to take it in: ")[2]], cwd=stack.clone.path, check=True)
     assert stack.clone.subjects("origin/two..two") == ["on no branch"]
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import worktrees
 from trunkline.domain.errors import Refused
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import execute
+from trunkline.gates import execute, slots
 from trunkline.gates.run import gate_commit
 
 
@@ -41,8 +40,8 @@ def test_a_session_of_nox_refuses_it_too(repo: Repo, elsewhere: Path) -> None:
     """`nox -s gates` and workers ask nobody before: where gates run is looked at there again."""
     (repo.path / "rust").symlink_to(elsewhere / "rust")
     commit = repo.commit("a link", {"a": "a"})
-    with worktrees.slot(repo.adapter, commit) as slot, pytest.raises(Refused, match="rust is a link"):
-        execute.Ground(repo.adapter, slot, "rust", repo.path)
+    with slots.slot(repo.adapter, commit) as slot, pytest.raises(Refused, match="rust is a link"):
+        execute.GateWorkspace(repo.adapter, slot, "rust", repo.path)
 
 
 def test_a_directory_is_none(repo: Repo) -> None:
@@ -50,4 +49,4 @@ def test_a_directory_is_none(repo: Repo) -> None:
     (repo.path / "other").symlink_to("rust")
     commit = repo.commit("a directory", {"rust/Cargo.toml": "[workspace]\n"})
     for root in ("rust", "."):
-        worktrees.refuse_links(repo.adapter, commit, root)
+        slots.refuse_links(repo.adapter, commit, root)

@@ -24,9 +24,9 @@ NEEDLESS_AT_MOST = 0.01
 
 def assert_right(counts: Counter[Result], odd: list[Judged]) -> None:
     """No stack comes out wrong, and hardly any is refused needlessly."""
-    told = "\n".join(f"{judged.result.value}: {judged.plan}\n  {judged.why}" for judged in odd)
-    assert not counts[Result.WRONG], told
-    assert counts[Result.NEEDLESS] <= NEEDLESS_AT_MOST * counts.total(), told
+    message = "\n".join(f"{judged.result.value}: {judged.plan}\n  {judged.why}" for judged in odd)
+    assert not counts[Result.WRONG], message
+    assert counts[Result.NEEDLESS] <= NEEDLESS_AT_MOST * counts.total(), message
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -56,9 +56,11 @@ def test_answers_are_githubs(octo: Octo, method: str, path: str, body: Any, stat
     """Status and every field are documented for that route."""
     octo.github.add_check_run(octo.slug, octo.clone.head("s1"), "build", conclusion="FAILURE", annotations=("why",))
     octo.github.add_status(octo.slug, octo.clone.head("s1"), "ci/other", "SUCCESS")
-    told = {"slug": octo.slug, "s1": octo.clone.head("s1")}
-    sent = {key: value.format_map(told) if isinstance(value, str) else value for key, value in (body or {}).items()}
-    got, answer = octo.rest(method, path.format_map(told), sent or body)
+    message = {"slug": octo.slug, "s1": octo.clone.head("s1")}
+    sent = {
+        key: value.format_map(message) if isinstance(value, str) else value for key, value in (body or {}).items()
+    }
+    got, answer = octo.rest(method, path.format_map(message), sent or body)
     assert got == status, answer  # Octo.rest has complained already where the answer is not GitHub's
 
 
@@ -95,6 +97,6 @@ def test_the_description_is_held_against_answers(octo: Octo) -> None:
     for key, value in (("invented", 1), ("number", "519"), ("state", "half open")):
         bad = copy.deepcopy(answer)
         bad[key] = value
-        (told,) = openapi.complaints("GET", path, status, bad)
-        assert key in told or str(value) in told
+        (message,) = openapi.complaints("GET", path, status, bad)
+        assert key in message or str(value) in message
     assert openapi.complaints("GET", path, 299, answer) == ["pulls/get: status 299 is not documented"]

@@ -143,7 +143,7 @@ def test_the_combined_status(octo: Octo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "told"),
+    ("method", "path", "body", "message"),
     [
         ("GET", "/repos/octo/x/releases", None, "not simulated: GET /repos/octo/x/releases"),
         ("DELETE", "pulls/519", None, "not simulated: DELETE "),
@@ -152,11 +152,11 @@ def test_the_combined_status(octo: Octo) -> None:
         ("GET", "pulls?q=1", None, "not simulated: query parameter q"),
     ],
 )
-def test_what_is_not_simulated_is_501(octo: Octo, method: str, path: str, body: Any, told: str) -> None:
+def test_what_is_not_simulated_is_501(octo: Octo, method: str, path: str, body: Any, message: str) -> None:
     """A route, field or parameter that is not imitated is refused by name."""
     status, answer = octo.rest(method, path, body)
     assert status == 501
-    assert answer["message"].startswith(told)
+    assert answer["message"].startswith(message)
 
 
 @pytest.mark.parametrize("path", ["pulls/999", "/repos/octo/none", "check-runs/99999/annotations"])

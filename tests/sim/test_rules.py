@@ -94,8 +94,8 @@ def test_a_native_stack_is_merged_only_in_the_background(octo: Octo) -> None:
     place = octo.rest("GET", "pulls/519")[1]["stack"]
     assert (place["position"], place["size"], place["base"]["ref"]) == (2, 3, "main")
     status, answer = octo.rest("PATCH", "pulls/519", {"base": "main", "title": "done all the same"})
-    told = "Cannot change the base branch of a stacked pull request."
-    assert (status, answer["errors"][0]["message"]) == (422, told)
+    message = "Cannot change the base branch of a stacked pull request."
+    assert (status, answer["errors"][0]["message"]) == (422, message)
     assert octo.pull(519)["title"] == "done all the same"
     status, answer = octo.rest("PUT", "pulls/518/merge", {})
     assert (status, "asynchronously" in answer["message"]) == (405, True)
@@ -152,8 +152,8 @@ def test_what_a_push_may_meet(octo: Octo, kind: FaultKind) -> None:
     before = octo.remote_refs()["refs/heads/s4"]
     octo.commit_on("s4", "more", {"more": "x\n"})
     done = octo.run("git", "push", f"--force-with-lease=s4:{before}", "origin", "s4")
-    told = "Connection reset" if kind is FaultKind.PUSH_DROPS else "rejected"
-    assert (done.returncode != 0, told in done.stderr, octo.github.hits()) == (True, True, 1), done.stderr
+    message = "Connection reset" if kind is FaultKind.PUSH_DROPS else "rejected"
+    assert (done.returncode != 0, message in done.stderr, octo.github.hits()) == (True, True, 1), done.stderr
     after = octo.remote_refs()["refs/heads/s4"]
     assert (after == before) == (kind is FaultKind.PUSH_DROPS)
     octo.push("s4", force=True)

@@ -11,13 +11,13 @@ import pytest
 
 from support.repo import Repo
 from support.simulated import Octo
-from trunkline.domain.errors import ExitCode, OutsideFailed, UsageError
-from trunkline.kernel import proc
-from trunkline.kernel.children import end_group
+from trunkline.domain.errors import ExitCode, ExternalError, UsageError
 from trunkline.sim import client, control
 from trunkline.sim.__main__ import main
 from trunkline.sim.client import running
 from trunkline.sim.world import World
+from trunkline.system import process
+from trunkline.system.children import end_group
 
 
 def test_a_world_outlives_its_server(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_world_is_built_without_a_server(tmp_path: Path) -> None:
 
 def test_a_lever_that_is_not_there(octo: Octo) -> None:
     """A wrong lever is an error of the caller, told in words."""
-    with pytest.raises(OutsideFailed, match="no octo/none"):
+    with pytest.raises(ExternalError, match="no octo/none"):
         octo.github.merge("octo/none", 1)
 
 
@@ -76,7 +76,7 @@ def test_serve_says_that_it_is_ready_and_ends_cleanly(tmp_path: Path) -> None:
     socket = Path(tempfile.mkdtemp(prefix="sim-")) / "s"
     log = tmp_path / "log"
     argv = [sys.executable, "-m", "trunkline.sim", "serve", "--root", str(root), "--socket", str(socket)]
-    child = proc.spawn(argv, cwd=tmp_path, env=proc.own_environment(), log=log)
+    child = process.spawn(argv, cwd=tmp_path, env=process.own_environment(), log=log)
     try:
         client._await(str(socket), log, child.poll)
         child.send_signal(signal.SIGTERM)
@@ -97,6 +97,6 @@ def test_a_socket_path_that_is_too_long(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     """The error carries the end of the server's log."""
     (tmp_path / "world.json").write_text("{")
-    with pytest.raises(OutsideFailed, match="did not start") as caught, running(tmp_path):
+    with pytest.raises(ExternalError, match="did not start") as caught, running(tmp_path):
         pass
     assert "Invalid JSON" in caught.value.stderr

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from support.repo import Repo
+from trunkline.commands import init_files
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome
 from trunkline.domain.stack import GateOverride, GateSettings
 from trunkline.gates.run import gate_commit
-from trunkline.workflows import scaffold
 
 MSRV = "1.89.0"
 LIB = """\
@@ -47,7 +47,7 @@ FILES = {
     "src/lib.rs": LIB,
 }
 STACK = 'schema = 1\n\n[gates]\nfeatures = ["cpu"]\n\n[[entry]]\npr = 1\nbranch = "feat/one"\n'
-NOXFILE = scaffold._NOXFILE
+NOXFILE = init_files._NOXFILE
 """What `init --write-tasks` writes."""
 DEADLINE_SECONDS = 30.0
 """How long a test waits for a process to end before it fails; nothing is asserted about how long it took."""
@@ -190,7 +190,7 @@ GATE_HEAD = """\
 import sys
 from pathlib import Path
 from trunkline.domain.stack import GateSettings
-from trunkline.adapters.git import Git
+from trunkline.git.git import Git
 from trunkline.gates.run import gate_commit
 
 top = Path(sys.argv[1])

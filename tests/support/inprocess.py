@@ -20,18 +20,19 @@ import pytest
 
 from support.killing import MEMORY
 from support.repo import Repo
-from trunkline.adapters import journal
-from trunkline.adapters.github import Edited, Repository
-from trunkline.adapters.journal import Run
+from trunkline.commands import abort, land, rebase, restack, resume, undo
+from trunkline.context import open_run
+from trunkline.context import project as context_module
+from trunkline.context.loading import open_context, open_stack
+from trunkline.context.project import Context, Options
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid, pr_number
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
-from trunkline.engine import Performed
-from trunkline.workflows import abort, land, openrun, rebase, restack, resume, undo
-from trunkline.workflows import context as context_module
-from trunkline.workflows.context import Context, Options
-from trunkline.workflows.opening import open_context, open_stack
+from trunkline.engine import RunResult
+from trunkline.github.client import Edited, Repository
+from trunkline.state import journal
+from trunkline.state.journal import Run
 
 ENTRIES = {1: "one", 2: "two", 3: "three"}
 NO_CARGO = frozenset({StepName.FMT, StepName.GATES, StepName.CHECKS, StepName.NOTE, StepName.CHECKLIST})
@@ -54,7 +55,7 @@ class Quiet:
 
     def outcome(self, outcome: Outcome) -> None:
         """Keep an outcome."""
-        self.lines += [f"{outcome.label} {outcome.told}", *outcome.details]
+        self.lines += [f"{outcome.label} {outcome.message}", *outcome.details]
 
     def command(self, typed: str) -> None:
         """Drop a command."""
@@ -181,24 +182,24 @@ class Desk:
 
     # -- what a person types ------------------------------------------------------------------------------------
 
-    def restack(self) -> Performed:
+    def restack(self) -> RunResult:
         """Type `restack`."""
         return restack.run(self.stack_context())
 
-    def rebase(self, pr: int, task: str = rebase.WHOLE) -> Performed:
+    def rebase(self, pr: int, task: str = rebase.WHOLE) -> RunResult:
         """Type `rebase --pr N`, or one of its steps."""
         return rebase.run(self.entry_context(pr), task)
 
-    def land(self) -> Performed:
+    def land(self) -> RunResult:
         """Type `land`, without what asks cargo."""
         return land.run(self.stack_context(skip=NO_CARGO))
 
-    def resume(self, *, skip: bool = False) -> Performed | None:
+    def resume(self, *, skip: bool = False) -> RunResult | None:
         """Type `continue` or `skip`; None: no run is open."""
         begun = abort.find_begun(self.quiet, self.clone.path)
         if begun is not None:
             abort.abort(*begun)
-            return Performed({})
+            return RunResult({})
         found = resume.find(self.quiet, self.clone.path)
         return None if found is None else resume.resume(*found, skip=skip)
 
@@ -207,18 +208,18 @@ class Desk:
         found = abort.find(self.quiet, self.clone.path)
         return None if found is None else abort.abort(*found, local=local)
 
-    def undo(self) -> Performed | None:
+    def undo(self) -> RunResult | None:
         """Type `undo`; None: there is nothing to undo."""
         found = undo.find(self.quiet, cwd=self.clone.path)
         return undo.run(found) if found is not None and found.changes else None
 
     def stack_context(self, **options: Any) -> Context:
         """Return the context of a task of the whole stack."""
-        return open_stack(stack="", options=Options(**options), tell=self.quiet, cwd=self.clone.path)
+        return open_stack(stack="", options=Options(**options), reporter=self.quiet, cwd=self.clone.path)
 
     def entry_context(self, pr: int, skip: frozenset[StepName] = NO_CARGO) -> Context:
         """Return the context of a task of one entry."""
-        return open_context(str(pr), stack="", options=Options(skip=skip), tell=self.quiet, cwd=self.clone.path)
+        return open_context(str(pr), stack="", options=Options(skip=skip), reporter=self.quiet, cwd=self.clone.path)
 
     def refuse_pushes(self) -> None:
         """Let a pre-push hook of the user's refuse every push."""
@@ -275,7 +276,7 @@ class Desk:
 
     def open_run(self) -> Run | None:
         """Return the open run."""
-        return openrun.open_run(self.state)
+        return open_run.open_run(self.state)
 
     def newest(self) -> Run:
         """Return the newest run."""
@@ -380,21 +381,21 @@ def refusal(do: Callable[[], object]) -> TrunklineError:
         done = do()
     except TrunklineError as error:
         return error
-    assert isinstance(done, Performed), done
+    assert isinstance(done, RunResult), done
     assert done.error is not None
     return done.error
 
 
 def fail_at(step: str, stack: Desk, do: Callable[[], object]) -> None:
     """Let a run stop at one of its steps."""
-    from trunkline.workflows.rebase import _WITHIN, _Way  # noqa: PLC0415 -- patched here alone
+    from trunkline.commands.rebase import _IN_REBASE, _StepHandler  # noqa: PLC0415 -- patched here alone
 
     def fails(*_: object) -> Outcome:
         raise Refused("as the test wants", next_command="invoke continue")
 
     name = StepName(step)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(_WITHIN, name, _Way(_WITHIN[name].plan, fails))
+        patch.setitem(_IN_REBASE, name, _StepHandler(_IN_REBASE[name].plan, fails))
         assert refusal(do).what == "as the test wants"
     assert stack.open_run() is not None
 

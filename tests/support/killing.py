@@ -25,10 +25,10 @@ from typing import Any
 
 from support.landing import Landing, Ran, small_stack
 from support.repo import Repo
-from trunkline.domain.errors import OutsideFailed
-from trunkline.kernel import proc as programs
+from trunkline.domain.errors import ExternalError
 from trunkline.sim import client
 from trunkline.sim.client import SimulatedGitHub
+from trunkline.system import process as programs
 
 MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- names below are random
 TESTS = Path(__file__).resolve().parents[1]
@@ -260,8 +260,8 @@ def _arm(kill: Kill) -> None:
 
 
 def _arm_records(kill: Kill) -> None:
-    from trunkline.adapters import journal  # noqa: PLC0415 -- in the child alone
-    from trunkline.kernel import files  # noqa: PLC0415
+    from trunkline.state import journal  # noqa: PLC0415 -- in the child alone
+    from trunkline.system import files  # noqa: PLC0415
 
     numbers = itertools.count()
 
@@ -283,15 +283,15 @@ def _arm_records(kill: Kill) -> None:
 
 
 def _arm_programs(kill: Kill) -> None:
-    from trunkline.kernel import logged, proc  # noqa: PLC0415 -- in the child alone
+    from trunkline.system import logged_process, process  # noqa: PLC0415 -- in the child alone
 
     numbers = itertools.count()
 
     def is_it(argv: Sequence[str]) -> bool:
         return kill.what in {"process", *argv} and next(numbers) == kill.number
 
-    def counting(run: Callable[..., proc.Completed]) -> Callable[..., proc.Completed]:
-        def counted_run(*args: Any, **kwargs: Any) -> proc.Completed:
+    def counting(run: Callable[..., process.Completed]) -> Callable[..., process.Completed]:
+        def counted_run(*args: Any, **kwargs: Any) -> process.Completed:
             here = is_it(args[0])
             _die(here and kill.when == "before")
             if here and kill.when in {"timeout", "wrong"}:
@@ -304,7 +304,7 @@ def _arm_programs(kill: Kill) -> None:
 
         return counted_run
 
-    begin = proc.begin
+    begin = process.begin
 
     @contextlib.contextmanager
     def counted_begin(*args: Any, **kwargs: Any) -> Iterator[_Dying]:
@@ -313,22 +313,22 @@ def _arm_programs(kill: Kill) -> None:
         with begin(*args, **kwargs) as running:
             yield _Dying(running, here, kill.when)
 
-    tell = proc.Talking.tell
+    reporter = process.Coprocess.send
 
-    def counted_tell(talking: proc.Talking, said: bytes, answers: int) -> tuple[bytes, ...]:
-        here = is_it(talking.argv)
+    def counted_tell(coprocess: process.Coprocess, said: bytes, answers: int) -> tuple[bytes, ...]:
+        here = is_it(coprocess.argv)
         _die(here and kill.when == "before")
         if here and kill.when in {"timeout", "wrong"}:
-            return tuple(_odd(kill.when, talking.argv).stdout.splitlines())
-        heard = tell(talking, said, answers)
+            return tuple(_odd(kill.when, coprocess.argv).stdout.splitlines())
+        heard = reporter(coprocess, said, answers)
         if here and kill.when in ODD:
-            return tuple(_odd(kill.when, talking.argv).stdout.splitlines())
+            return tuple(_odd(kill.when, coprocess.argv).stdout.splitlines())
         _die(here)
         return heard
 
-    vars(proc).update({"run": counting(proc.run), "begin": counted_begin})
-    proc.Talking.tell = counted_tell  # type: ignore[assignment,method-assign]  # as above
-    vars(logged)["run_logged"] = counting(logged.run_logged)
+    vars(process).update({"run": counting(process.run), "begin": counted_begin})
+    process.Coprocess.send = counted_tell  # type: ignore[assignment,method-assign]  # as above
+    vars(logged_process)["run_logged"] = counting(logged_process.run_logged)
 
 
 @dataclass(frozen=True)
@@ -354,7 +354,7 @@ def _odd(when: str, argv: Sequence[str]) -> programs.Completed:
     """End a program as no program of its kind should."""
     if when == "wrong":
         return programs.Completed(tuple(argv), 42, b"", b"fatal: injected\n", 0.0)
-    raise OutsideFailed(f"{argv[0]} did not end within 0 s", command=" ".join(argv))
+    raise ExternalError(f"{argv[0]} did not end within 0 s", command=" ".join(argv))
 
 
 def _die(now: bool) -> None:  # noqa: FBT001 -- whether

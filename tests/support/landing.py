@@ -24,7 +24,7 @@ from support.repo import Repo
 from trunkline.domain.names import Oid
 from trunkline.report.json_schema import schema_of
 from trunkline.sim.client import SimulatedGitHub, running
-from trunkline.tasks.telling import SCHEMA
+from trunkline.tasks.session import SCHEMA
 
 SLUG = "octo/tiny"
 BODY = (

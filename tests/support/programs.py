@@ -25,5 +25,5 @@ def use_debian_gh(monkeypatch: pytest.MonkeyPatch) -> None:
     if not (DEBIAN / "gh").exists():
         pytest.skip("no Debian gh: scripts/bootstrap downloads it where apt-get is")
     monkeypatch.setenv(VARIABLE, str(DEBIAN))
-    told = subprocess.run([DEBIAN / "gh", "--version"], capture_output=True, text=True, check=True).stdout
-    assert told.startswith("gh version 2.23."), told
+    message = subprocess.run([DEBIAN / "gh", "--version"], capture_output=True, text=True, check=True).stdout
+    assert message.startswith("gh version 2.23."), message

@@ -17,20 +17,20 @@ from enum import Enum
 from pathlib import Path
 
 from support.inprocess import Quiet
-from trunkline.adapters import history
-from trunkline.adapters.git import Git
-from trunkline.adapters.github import Repository
+from trunkline.context.project import Context, Options, WorldCache
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, pr_number
 from trunkline.domain.snapshot import ForcePush, LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
-from trunkline.workflows import evidence
-from trunkline.workflows.context import Context, Options, Seen
-from trunkline.workflows.evidence import entry_tip
-from trunkline.workflows.question import OwnCommitsUnknown
-from trunkline.workflows.steps import onto
-from trunkline.workflows.work import Foreseen, own_commits
+from trunkline.git import history
+from trunkline.git.git import Git
+from trunkline.github.client import Repository
+from trunkline.planning import heads as entry_heads
+from trunkline.planning.heads import entry_tip
+from trunkline.planning.questions import OwnCommitsUnknown
+from trunkline.planning.replay_plan import Foreseen, own_commits
+from trunkline.steps import replay
 
 METHODS = ("squash", "rebase", "merge")
 VARIANTS = (
@@ -138,16 +138,16 @@ class Workshop:
             raise Unfit
         return done[0]
 
-    def picked(self, commits: Sequence[Commit], onto: Oid) -> Oid:
+    def picked(self, commits: Sequence[Commit], replay: Oid) -> Oid:
         """Return the last of these commits made again on another, by other hands.
 
         Raises:
             Unfit: one conflicts.
         """
         for commit in commits:
-            tree = self.merged(onto, commit.oid, commit.parents[0])
-            onto = self.again(commit, tree=tree, parent=onto)
-        return onto
+            tree = self.merged(replay, commit.oid, commit.parents[0])
+            replay = self.again(commit, tree=tree, parent=replay)
+        return replay
 
     def again(self, commit: Commit, *, tree: str, parent: Oid, message: bytes | None = None) -> Oid:
         """Write a commit again on another parent: author and message stay."""
@@ -417,7 +417,7 @@ def context_of(shop: Workshop, made: Made) -> Context:
         entry.branch: LocalState(entry.branch, tip, tip, checked_out=False)
         for entry, tip in zip(entries, made.tips, strict=True)
     }
-    seen = Seen(
+    cache = WorldCache(
         snapshot=Snapshot({entry.pr: _shown(made, n, entries, trunk) for n, entry in enumerate(entries)}),
         remote={
             branch_ref(trunk): made.trunk,
@@ -426,7 +426,7 @@ def context_of(shop: Workshop, made: Made) -> Context:
         local=local,
     )
     where = Repository("github.com", "octo", "tiny")
-    return Context(Git(shop.path), stack, entries[0], where, Options(), Quiet(), stacked=True, seen=seen)
+    return Context(Git(shop.path), stack, entries[0], where, Options(), Quiet(), stacked=True, cache=cache)
 
 
 def _shown(made: Made, n: int, entries: Sequence[Entry], trunk: str) -> PullRequest:
@@ -457,10 +457,10 @@ def _judge(oracle: Oracle, made: Made, context: Context) -> Judged:
     open_ = [n for n in range(len(made.tips)) if n not in made.merges]
     entries = [context.stack.entries[n] for n in open_]
     try:
-        evidence.load(context)
+        entry_heads.load(context)
         for entry in entries:
-            onto.forecast(context.of(entry))
-        onto.foresee_checks(context, entries)
+            replay.forecast(context.of(entry))
+        replay.foresee_checks(context, entries)
     except OwnCommitsUnknown as question:
         if plan.variant not in ASKED or context.options.fork_point:
             return Judged(plan, Result.NEEDLESS, f"{question}\n{question.why}")
@@ -478,7 +478,7 @@ def _replayed(oracle: Oracle, made: Made, context: Context, entries: Mapping[int
     """Compare the foreseen replays with what git comes to, bottom first."""
     plan, base = made.plan, made.trunk
     for n, entry in entries.items():
-        foreseen = context.seen.foreseen[entry.pr]
+        foreseen = context.cache.foreseen[entry.pr]
         assert isinstance(foreseen, Foreseen)
         tip, conflict = oracle.rebase(made.own[n], base)
         wrong = _difference(context.git, foreseen, made.own[n], oracle.trees(base, tip), conflict)
@@ -495,7 +495,7 @@ def _replayed(oracle: Oracle, made: Made, context: Context, entries: Mapping[int
 def _answers(context: Context, entries: Sequence[Entry], variant: str) -> str:
     """Return the right answer to every question, as `--fork-point` takes it: leave out what a parent dropped."""
     right = -1 if variant == "dropped" else 0
-    context.seen.planned.clear()
+    context.cache.planned.clear()
     found = {entry.pr: own_commits(context.of(entry), entry_tip(context.of(entry)).oid) for entry in entries}
     return ",".join(f"{pr}={each.answers[right].oid}" for pr, each in found.items() if each.questions)
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trunkline.adapters.git import Git
 from trunkline.domain.names import Oid, oid
+from trunkline.git.git import Git
 
 
 @dataclass

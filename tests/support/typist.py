@@ -17,9 +17,9 @@ from invoke.program import Program
 
 from support.inprocess import Desk
 from support.printed import check_printed, is_ours, next_commands
+from trunkline.context import prefetch
 from trunkline.domain.command import Command, argv_of
 from trunkline.tasks import namespace
-from trunkline.workflows import ahead
 
 SOURCE = Path(__file__).resolve().parents[2] / "src/trunkline"
 MAKERS = frozenset({"task_command", "same_command", "exact_command", "program_help", "task_list"})
@@ -47,7 +47,7 @@ class Ran:
 
 @functools.cache
 def sites() -> dict[str, list[tuple[int, int]]]:
-    """Return the functions that build a command of ours, `workflows/abort.py:abort`, with the lines of the calls."""
+    """Return the functions that build a command of ours, `commands/abort.py:abort`, with the lines of the calls."""
     found: dict[str, list[tuple[int, int]]] = {}
 
     def visit(node: ast.AST, path: str, names: tuple[str, ...]) -> None:
@@ -113,7 +113,7 @@ class Typist:
 
         Args:
             ran: what printed it.
-            site: the function that built it: `workflows/abort.py:abort`.
+            site: the function that built it: `commands/abort.py:abort`.
             command: how it begins, where several were printed; "": the first.
             code: the exit code that it must end with.
         """
@@ -138,7 +138,7 @@ def typist(desk: Desk, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture
         return command
 
     patch.setattr(Command, "__new__", recording)
-    patch.setattr(ahead, "GitHub", lambda *_: desk.hub)
+    patch.setattr(prefetch, "GitHub", lambda *_: desk.hub)
     patch.chdir(desk.clone.path)
     patch.setenv("TRUNKLINE_SKIP", skip)
     yield made

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters.github import GitHub, Repository
-from trunkline.adapters.stacktext import StackText
+from trunkline.config.reading import StackText
+from trunkline.context import prefetch
+from trunkline.context.prefetch import Ahead, Question
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, pr_number
 from trunkline.domain.snapshot import Snapshot
-from trunkline.workflows import ahead
-from trunkline.workflows.ahead import Ahead, Question
+from trunkline.github.client import GitHub, Repository
 
 DATA = {"trunk": "trunk", "entry": [{"pr": 1}, {"pr": 2}]}
 QUESTION = Question(Repository("github.com", "o", "r"), (pr_number(1), pr_number(2)), merging=True)
@@ -27,22 +27,24 @@ QUESTION = Question(Repository("github.com", "o", "r"), (pr_number(1), pr_number
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return what becomes of questions: sent, with what; ended."""
-    told: list[str] = []
+    message: list[str] = []
 
     @contextlib.contextmanager
     def reading_stack(self: GitHub, numbers: Any, **more: Any) -> Iterator[Callable[[], Snapshot]]:
-        told.append(f"{self.repository.slug} {numbers} {more}")
+        message.append(f"{self.repository.slug} {numbers} {more}")
         yield lambda: Snapshot({})
-        told.append("ended")
+        message.append("ended")
 
     monkeypatch.setattr(GitHub, "reading_stack", reading_stack)
-    return told
+    return message
 
 
 def ask(repo: Repo, data: dict[str, Any], ends: contextlib.ExitStack, *, with_trunk: bool = False) -> Ahead | None:
     """Ask ahead."""
     text = StackText(Path("stack.toml"), "", data)
-    return ahead.ask(repo.adapter, text, "", merging=True, with_trunk=with_trunk, tell=lambda _: None, ends=ends)
+    return prefetch.ask(
+        repo.adapter, text, "", merging=True, with_trunk=with_trunk, reporter=lambda _: None, ends=ends
+    )
 
 
 def test_it_ends_with_the_task(repo: Repo, asked: list[str]) -> None:

@@ -16,10 +16,10 @@ from support.repo import Repo
 from trunkline.domain.errors import ExitCode
 from trunkline.report.json_schema import _OWN, schema_of
 from trunkline.tasks.asking import help_, schema
+from trunkline.tasks.inspection import report_
 from trunkline.tasks.landing import taken_flags
-from trunkline.tasks.reading import report_
 from trunkline.tasks.recovery import abort, log
-from trunkline.tasks.telling import SCHEMA
+from trunkline.tasks.session import SCHEMA
 
 PAGE = Path(__file__).parents[2] / "src/trunkline/help/agents.md"
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from trunkline.adapters import structure
 from trunkline.domain.check import Expect, PatternCheck, judge
 from trunkline.domain.errors import UsageError
 from trunkline.domain.stack import DEFAULT_GATES, GateSettings
@@ -16,6 +15,7 @@ from trunkline.gates import libtest
 from trunkline.gates.catalogue import catalogue
 from trunkline.gates.checks import _hunks
 from trunkline.report.checklist import age
+from trunkline.rust import structure
 
 UNSAFE: Mapping[str, Any] = {"kind": "function_item", "has": {"kind": "function_modifiers", "regex": "unsafe"}}
 SOURCE = """\

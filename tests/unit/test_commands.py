@@ -15,7 +15,7 @@ from trunkline.domain.command import Caller, argv_of, called_by, task_command
 from trunkline.tasks import namespace
 from trunkline.tasks.command_line import prefix, program
 from trunkline.tasks.landing import task_names
-from trunkline.tasks.telling import Told
+from trunkline.tasks.session import TaskSession
 
 SOURCE = Path(__file__).resolve().parents[2] / "src/trunkline"
 
@@ -94,13 +94,13 @@ def test_a_mounted_collection_says_its_own_names(
 
 def test_the_json_object_has_the_next_commands_as_argv(capsys: pytest.CaptureFixture[str]) -> None:
     """Those that were printed, in order."""
-    told = Told("status", json_wanted=True)
-    told.terminal.next(task_command("rebase", "--pr", 519), about="#519: ")
-    told.terminal.next("git fetch origin")
-    told.close(0)
+    message = TaskSession("status", json_wanted=True)
+    message.terminal.next(task_command("rebase", "--pr", 519), about="#519: ")
+    message.terminal.next("git fetch origin")
+    message.close(0)
     assert '"invoke",\n      "rebase",' in capsys.readouterr().out
-    assert told.account["next"] == [["invoke", "rebase", "--pr", "519"], ["git", "fetch", "origin"]]
-    assert (told.account["schema"], told.account["ok"], told.account["error"]) == (1, True, None)
+    assert message.account["next"] == [["invoke", "rebase", "--pr", "519"], ["git", "fetch", "origin"]]
+    assert (message.account["schema"], message.account["ok"], message.account["error"]) == (1, True, None)
 
 
 def strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -123,9 +123,9 @@ def strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
 def test_no_command_of_ours_is_written_by_hand() -> None:
     """`invoke NAME` in a text is right for one program and one prefix only; `task_command` knows which."""
     allowed = {
-        "workflows/scaffold.py": "files for a repository whose tasks.py comes with them",
+        "commands/init_files.py": "files for a repository whose tasks.py comes with them",
         "tasks/program.py": "the program trunkline itself",
-        "workflows/ci.py": "the first line of a generated file, by which it is recognised",
+        "commands/ci_workflow.py": "the first line of a generated file, by which it is recognised",
     }
     names: set[Any] = {*task_names(), "--list", "--help"}
     found = [

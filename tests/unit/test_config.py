@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.repo import Repo
-from trunkline.adapters import config, declared, judged, schema, stacktext, worktrees
-from trunkline.adapters.stacktext import Glimpse, StackText
+from trunkline.config import conversion, reading, schema, validation, validation_cache
+from trunkline.config.reading import Preview, StackText
 from trunkline.domain import check
 from trunkline.domain.errors import UsageError
 from trunkline.domain.stack import GateOverride
+from trunkline.gates import slots
 
 GOOD = """\
 schema = 1
@@ -45,13 +46,13 @@ def load(tmp_path: Path, text: str) -> object:
     """Load a text as stack.toml."""
     path = tmp_path / "stack.toml"
     path.write_text(text)
-    return config.load(path)
+    return validation.load(path)
 
 
 def test_the_contracts_example(tmp_path: Path) -> None:
     """The contract's file becomes one stack, bottom first."""
     (tmp_path / "stack.toml").write_text(GOOD)
-    (stack,) = config.load(tmp_path / "stack.toml")
+    (stack,) = validation.load(tmp_path / "stack.toml")
     assert [(entry.pr, entry.branch) for entry in stack.entries] == [
         (518, "feat/319-kv-pool-v2"),
         (519, "feat/319-kv-pool-v2-pr2-entry"),
@@ -67,7 +68,7 @@ def test_several_stacks(tmp_path: Path) -> None:
         '[[stack]]\nname = "b"\n[[stack.entry]]\npr = 2\nbranch = "y"\n'
     )
     (tmp_path / "stack.toml").write_text(text)
-    assert [stack.name for stack in config.load(tmp_path / "stack.toml")] == ["a", "b"]
+    assert [stack.name for stack in validation.load(tmp_path / "stack.toml")] == ["a", "b"]
 
 
 def test_gates_are_changed_and_added(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_gates_are_changed_and_added(tmp_path: Path) -> None:
         '\n[gates.test]\nrun = ["cargo", "nextest", "run"]\n[gates.msrv]\ntimeout = 5.0\n[gates.deny]\nrun = ["x"]\n'
     )
     (tmp_path / "stack.toml").write_text(text)
-    (stack,) = config.load(tmp_path / "stack.toml")
+    (stack,) = validation.load(tmp_path / "stack.toml")
     assert stack.gates.overrides["test"] == GateOverride(run=("cargo", "nextest", "run"))
     assert stack.gates.overrides["msrv"] == GateOverride(timeout=5.0)
     assert stack.gates.msrv == "1.89.0"
@@ -124,7 +125,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     """A file that is not UTF-8 is told, with the byte."""
     (tmp_path / "stack.toml").write_bytes(b"schema = 1 # \xff\n")
     with pytest.raises(UsageError, match="not UTF-8"):
-        config.load(tmp_path / "stack.toml")
+        validation.load(tmp_path / "stack.toml")
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
@@ -134,10 +135,10 @@ def test_whatever_the_file_says_it_loads_or_complains(tmp_path: Path, text: str)
     try:
         load(tmp_path, text)
     except UsageError as found:
-        told = found.what
+        message = found.what
     else:
         return
-    assert told.startswith("stack.toml:")
+    assert message.startswith("stack.toml:")
 
 
 EVERYTHING = """\
@@ -219,7 +220,7 @@ def test_every_key_arrives() -> None:
     for text in (EVERYTHING, 'schema = 1\n[[entry]]\npr = 1\nbranch = "one"\n'):
         data = tomli.loads(text)
         model = schema.StackFile.model_validate(data)
-        (stack,) = declared.stacks(data)
+        (stack,) = conversion.stacks(data)
         lists = {key: tuple(value) for key, value in vars(model.gates).items() if isinstance(value, list)}
         gates = {**vars(model.gates), **lists}
         assert gates.items() <= vars(stack.gates).items()
@@ -240,8 +241,8 @@ def test_every_key_arrives() -> None:
 def test_an_array_of_stacks_that_is_empty(tmp_path: Path) -> None:
     """`stack = []` beside entries says nothing: they are the only stack, also at a glimpse."""
     text = GOOD.replace("schema = 1\n", "schema = 1\nstack = []\n")
-    (stack,) = config.load(_written(tmp_path, text))
-    seen = stacktext.read(tmp_path / "stack.toml").glimpse("")
+    (stack,) = validation.load(_written(tmp_path, text))
+    seen = reading.read(tmp_path / "stack.toml").preview("")
     assert seen is not None
     assert seen.numbers == tuple(entry.pr for entry in stack.entries) == (518, 519)
 
@@ -264,10 +265,10 @@ def test_a_glimpse_is_what_a_closer_look_finds(cut: str) -> None:
         data = tomli.loads(cut)
     except tomli.TOMLDecodeError:
         return
-    seen = StackText(Path("stack.toml"), cut, data).glimpse("")
+    seen = StackText(Path("stack.toml"), cut, data).preview("")
     if cut in {EVERYTHING, GOOD}:
-        (stack,) = declared.stacks(data)
-        assert seen == Glimpse(stack.remote, stack.trunk, tuple(entry.pr for entry in stack.entries))
+        (stack,) = conversion.stacks(data)
+        assert seen == Preview(stack.remote, stack.trunk, tuple(entry.pr for entry in stack.entries))
 
 
 SHAPES = st.dictionaries(
@@ -282,7 +283,7 @@ SHAPES = st.dictionaries(
 @given(SHAPES, st.text(max_size=2))
 def test_a_glimpse_of_anything(data: dict[str, object], name: str) -> None:
     """Whatever the tables hold, it is seen or it is not."""
-    seen = StackText(Path("stack.toml"), "", data).glimpse(name)
+    seen = StackText(Path("stack.toml"), "", data).preview(name)
     assert seen is None or all(number > 0 for number in seen.numbers)
 
 
@@ -290,23 +291,23 @@ def test_a_glimpse_of_several_stacks() -> None:
     """The named one; without a name, none."""
     data = {"stack": [{"name": "a", "entry": [{"pr": 1}]}, {"name": "b", "entry": [{"pr": 2}, {"pr": 3}]}]}
     text = StackText(Path("stack.toml"), "", data)
-    seen = text.glimpse("b")
+    seen = text.preview("b")
     assert seen is not None
     assert seen.numbers == (2, 3)
-    assert text.glimpse("") is None
-    assert text.glimpse("c") is None
+    assert text.preview("") is None
+    assert text.preview("c") is None
 
 
 @pytest.fixture
 def judgements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the texts that are judged from now on."""
-    judge, seen = config.judge, list[str]()
+    judge, seen = validation.judge, list[str]()
 
     def noted(found: StackText) -> None:
         seen.append(found.text)
         judge(found)
 
-    monkeypatch.setattr(config, "judge", noted)
+    monkeypatch.setattr(validation, "judge", noted)
     return seen
 
 
@@ -315,12 +316,12 @@ def test_a_text_is_judged_once(repo: Repo, judgements: list[str]) -> None:
     path, bad = repo.path / "stack.toml", GOOD.replace("pr = 519", "pr = 518")
     for text in (GOOD, GOOD, GOOD + "\n", GOOD + "\n", GOOD):
         path.write_text(text)
-        judged.judge_once(repo.adapter, stacktext.read(path))
+        validation_cache.judge_once(repo.adapter, reading.read(path))
     assert judgements == [GOOD, GOOD + "\n", GOOD]
     path.write_text(bad)
     for _ in range(2):
         with pytest.raises(UsageError, match="already used"):
-            judged.judge_once(repo.adapter, stacktext.read(path))
+            validation_cache.judge_once(repo.adapter, reading.read(path))
     assert judgements[3:] == [bad, bad]
 
 
@@ -329,7 +330,7 @@ def test_a_verdict_that_cannot_be_kept(
     what: str, repo: Repo, judgements: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Whatever stands where it is kept: the file is judged, and the task goes on."""
-    kept = worktrees.work_dir(repo.adapter.common_dir()) / "sound"
+    kept = slots.work_dir(repo.adapter.common_dir()) / "sound"
     if what == "a directory":
         kept.mkdir()
     elif what == "no text":
@@ -339,8 +340,8 @@ def test_a_verdict_that_cannot_be_kept(
         monkeypatch.setenv("TRUNKLINE_STATE_DIR", str(tmp_path / "file" / "below"))
     path = repo.path / "stack.toml"
     path.write_text(GOOD)
-    judged.judge_once(repo.adapter, stacktext.read(path))
-    judged.judge_once(repo.adapter, stacktext.read(path))
+    validation_cache.judge_once(repo.adapter, reading.read(path))
+    validation_cache.judge_once(repo.adapter, reading.read(path))
     assert judgements == [GOOD] * (1 if what == "no text" else 2)
 
 
@@ -364,7 +365,7 @@ def test_whatever_the_tables_hold_only_usage_errors(data: dict[str, object]) -> 
 
 def test_the_shipped_schema_is_the_models() -> None:
     """stack.schema.json is what the model exports, and accepts the contract's example."""
-    shipped = json.loads((Path(config.__file__).parent.parent / "stack.schema.json").read_text())
+    shipped = json.loads((Path(validation.__file__).parent.parent / "stack.schema.json").read_text())
     assert shipped == schema.json_schema()
     jsonschema.validate(tomli.loads(GOOD), shipped)
     with pytest.raises(jsonschema.ValidationError):
@@ -390,9 +391,9 @@ def test_a_check_that_is_none(tmp_path: Path, checks: str, below: int, expected:
     with pytest.raises(UsageError) as found:
         load(tmp_path, text)
     header = text.splitlines().index("[[entry.check]]") + 1
-    told = f"{found.value.what}\n{found.value.why}"
-    assert expected in told
-    assert f"stack.toml:{header + below}:" in told
+    message = f"{found.value.what}\n{found.value.why}"
+    assert expected in message
+    assert f"stack.toml:{header + below}:" in message
 
 
 def test_checks_of_each_kind(tmp_path: Path) -> None:
@@ -403,7 +404,7 @@ def test_checks_of_each_kind(tmp_path: Path) -> None:
         '[[entry.check]]\nkind = "test"\nname = "c"\ntests = ["t"]\n'
         '[[entry.check]]\nkind = "manual"\nname = "d"\ntitle = "D"\n'
     )
-    (stack,) = config.load(tmp_path / "stack.toml")
+    (stack,) = validation.load(tmp_path / "stack.toml")
     assert stack.entries[1].checks == (
         check.PatternCheck("a", "", {"kind": "x"}, check.Expect.PRESENT, ("fn f",)),
         check.CommandCheck("b", "", ("true",), 2, {}),

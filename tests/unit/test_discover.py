@@ -128,7 +128,7 @@ def test_each_way_a_stack_changes_is_said() -> None:
         stack, merged=frozenset({PrNumber(1)}), closed=frozenset({PrNumber(5)}), elsewhere={out.number: out}
     )
     found = differences(_declared("a", "b", "c", "d", "e", "f"), github)
-    assert [(each.change, each.told) for each in found] == [
+    assert [(each.change, each.message) for each in found] == [
         (Change.RETARGETED, "#4 d targets release on GitHub: it is not in this stack any more"),
         (Change.CLOSED, "#5 e was closed on GitHub"),
         (Change.GONE, "#6 f is neither open nor merged on GitHub"),

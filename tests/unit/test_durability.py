@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.kernel.files import append_line, replace_bytes
+from trunkline.system.files import append_line, replace_bytes
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from trunkline.domain.errors import UsageError
-from trunkline.domain.step import Mark, Outcome
+from trunkline.domain.step import Outcome, StepStatus
 from trunkline.report.terminal import Terminal
 
 
@@ -15,9 +15,9 @@ def shown(encoding: str, errors: str = "strict") -> bytes:
     """Return what a stream of an encoding gets of marks, a name that it may lack, and an error."""
     raw = io.BytesIO()
     terminal = Terminal(io.TextIOWrapper(raw, encoding=encoding, errors=errors, write_through=True))
-    terminal.outcome(Outcome("push", "done", Mark.DONE))
-    terminal.outcome(Outcome("push", "Zoë ☃ \udcff", Mark.FAILED))
-    terminal.outcome(Outcome("push", "planned", Mark.PLANNED))
+    terminal.outcome(Outcome("push", "done", StepStatus.DONE))
+    terminal.outcome(Outcome("push", "Zoë ☃ \udcff", StepStatus.FAILED))
+    terminal.outcome(Outcome("push", "planned", StepStatus.PLANNED))
     terminal.error(UsageError("no branch ☃", next_command="git switch ☃"))
     return raw.getvalue()
 

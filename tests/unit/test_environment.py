@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.adapters.github import GitHub
-from trunkline.kernel import proc
+from trunkline.github.client import GitHub
+from trunkline.system import process
 
 MISLEADING = {
     "CLICOLOR": "1", "CLICOLOR_FORCE": "1", "GH_FORCE_TTY": "120", "GH_DEBUG": "api", "DEBUG": "1", "GH_REPO": "a/b",
@@ -37,22 +37,22 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, sealed: object) -> None:
 
 def test_a_program_gets_what_is_listed_and_nothing_else() -> None:
     """Nothing that changes its output or where it works; all that finds home, network, keys and identity."""
-    kept = proc.environment()
+    kept = process.environment()
     assert {name: kept.get(name) for name in NEEDED} == NEEDED
     assert not kept.keys() & (MISLEADING.keys() | TOKENS.keys())
-    assert proc.environment(extra={"A": "b"}) == {**kept, "A": "b"}
+    assert process.environment(extra={"A": "b"}) == {**kept, "A": "b"}
 
 
 def test_tokens_go_to_the_network_alone() -> None:
     """And only where they are wanted."""
-    assert proc.environment(tokens=True).keys() - proc.environment().keys() == TOKENS.keys()
+    assert process.environment(tokens=True).keys() - process.environment().keys() == TOKENS.keys()
 
 
 def test_a_person_adds_what_their_credential_helper_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """By name; a token does not go to git's local commands even then."""
     monkeypatch.setenv("TRUNKLINE_KEEP_ENV", "APP_SECRET, GH_TOKEN")
-    assert "APP_SECRET" in proc.environment()
-    assert "GH_TOKEN" not in proc.environment()
+    assert "APP_SECRET" in process.environment()
+    assert "GH_TOKEN" not in process.environment()
 
 
 def test_gh_talks_to_the_host_that_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,6 +66,6 @@ def test_gh_talks_to_the_host_that_it_is_told(monkeypatch: pytest.MonkeyPatch) -
 def test_our_own_processes_get_everything_but_tokens_and_other_repositories(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nox needs the caller's Python; a pre-push hook what its owner set."""
     monkeypatch.setenv("CARGO_REGISTRIES_MINE_TOKEN", "t5")
-    own = proc.own_environment()
+    own = process.own_environment()
     assert (own["PYTHONPATH"], own["APP_SECRET"]) == ("/x", "x")
     assert not own.keys() & {*TOKENS, "CARGO_REGISTRIES_MINE_TOKEN", "GIT_DIR", "GIT_INDEX_FILE", "GIT_TRACE"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters.shownpaths import relative_paths
-from trunkline.adapters.statedir import work_dir
 from trunkline.domain.names import PrNumber, branch_name
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.report import EntryReport, Evidenced, Report, verdict
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.status import EntryStatus, StackStatus, Standing, State
+from trunkline.gates.shown_paths import relative_paths
+from trunkline.git.state_directory import work_dir
 from trunkline.report import exports, html
 
 FAILED = GateOutcome(
@@ -53,10 +53,10 @@ def test_the_first_sentence_says_what_failed() -> None:
 
 def test_a_failure_in_markdown_has_the_end_of_its_log() -> None:
     """In a block that the log cannot end; nothing of it reaches a terminal as it is."""
-    told = html.markdown(FOUND)
-    assert "### #2 test: failed" in told
-    assert "````text\nline\n```\n" in told
-    assert "\x1b" not in told
+    message = html.markdown(FOUND)
+    assert "### #2 test: failed" in message
+    assert "````text\nline\n```\n" in message
+    assert "\x1b" not in message
 
 
 def test_junit_tells_failed_and_skipped_apart() -> None:
@@ -74,14 +74,14 @@ def test_junit_tells_failed_and_skipped_apart() -> None:
 
 def test_mermaid_takes_no_orders_from_a_title() -> None:
     """Whatever it holds, it is a label."""
-    told = exports.mermaid(FOUND)
-    assert told.startswith('flowchart BT\n  trunk["main"]\n')
+    message = exports.mermaid(FOUND)
+    assert message.startswith('flowchart BT\n  trunk["main"]\n')
     assert (
         '  trunk --- pr1["#35;1 a #34;title#34; #93; --#62; evil #60;b#62; #35;1#59;<br/>b1<br/>merged"]:::good\n'
-        in told
+        in message
     )
-    assert "\n  pr1 --- pr2[" in told
-    assert ":::bad\n" in told
+    assert "\n  pr1 --- pr2[" in message
+    assert ":::bad\n" in message
 
 
 def test_paths_of_this_machine_are_taken_out(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,14 +12,14 @@ from invoke.collection import Collection
 from invoke.program import Program
 from invoke.tasks import Task
 
-from trunkline.adapters import lease
-from trunkline.domain.errors import Defect, UsageError
+from trunkline.domain.errors import InternalError, UsageError
+from trunkline.state import lock
 from trunkline.tasks import namespace
 from trunkline.tasks.command_line import called_as, typed, unknown_short
 from trunkline.tasks.definition import LandingTask
 from trunkline.tasks.flags import FLAGS, from_environment, variable, variables
 from trunkline.tasks.landing import task_names
-from trunkline.tasks.telling import Told
+from trunkline.tasks.session import TaskSession
 
 SHORT = {"n": "dry-run", "y": "yes", "p": "pr"}
 
@@ -79,9 +79,9 @@ def test_a_dry_run_cannot_change_the_repository(
     """However it is asked for, the task's body is told, and no lease can be held: without one nothing is mutated."""
     seen: list[object] = []
 
-    def body(told: Told, **_: Any) -> None:
-        seen.append(told.dry_run)
-        with lease.hold(tmp_path / "state", run="r"):
+    def body(message: TaskSession, **_: Any) -> None:
+        seen.append(message.dry_run)
+        with lock.hold(tmp_path / "state", run="r"):
             seen.append("a dry run holds the lease")
 
     monkeypatch.setattr(ALL[name], "body", body)
@@ -96,9 +96,9 @@ def test_a_dry_run_cannot_change_the_repository(
 
 def test_a_run_that_is_not_dry_holds_the_lease(tmp_path: Path) -> None:
     """The refusal ends with the dry run."""
-    with pytest.raises(Defect), lease.refusing(), lease.hold(tmp_path, run="r"):
+    with pytest.raises(InternalError), lock.refusing(), lock.hold(tmp_path, run="r"):
         pass
-    with lease.hold(tmp_path, run="r") as held:
+    with lock.hold(tmp_path, run="r") as held:
         assert held.run == "r"
 
 
@@ -130,7 +130,7 @@ def test_a_flag_on_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> Non
     """The environment is for what was not given."""
     seen = {}
 
-    def body(_: Told, **flags: Any) -> None:
+    def body(_: TaskSession, **flags: Any) -> None:
         seen.update(flags)
 
     monkeypatch.setattr(ALL["rebase"], "body", body)
@@ -201,7 +201,7 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told", "following"),
+    ("line", "message", "following"),
     [
         ("statsu", "there is no task 'statsu'", "trunkline status"),
         ("receipt.verfy --stack x", "there is no task 'receipt.verfy'", "trunkline receipts.verify --stack x"),
@@ -212,7 +212,7 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
     ],
 )
 def test_a_command_line_that_cannot_be_read(
-    line: str, told: str, following: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    line: str, message: str, following: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The nearest tasks and flags, exit code 2, and the same command with the nearest."""
     argv = ["trunkline", *line.split()]
@@ -220,7 +220,7 @@ def test_a_command_line_that_cannot_be_read(
     with pytest.raises(SystemExit) as ended:
         Program(name="trunkline", binary="trunkline", namespace=namespace).run(argv)
     shown = capsys.readouterr().err
-    assert (ended.value.code, told in shown) == (2, True), shown
+    assert (ended.value.code, message in shown) == (2, True), shown
     assert shown.splitlines()[-1] == f"next: {following}"
 
 

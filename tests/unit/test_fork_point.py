@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.domain.commits import Commit
-from trunkline.domain.fork_point import (
+from trunkline.domain.names import Oid, oid
+from trunkline.planning.fork_point import (
     Classified,
     CommitClass,
     Evidence,
@@ -23,7 +24,6 @@ from trunkline.domain.fork_point import (
     decide,
     match,
 )
-from trunkline.domain.names import Oid, oid
 
 
 def name(text: str) -> Oid:

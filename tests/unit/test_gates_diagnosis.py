@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.adapters import cargo, cargo_output
-from trunkline.adapters.cargo_output import CargoOutput
 from trunkline.domain.cause import CauseId
 from trunkline.gates import diagnosis
 from trunkline.gates.refusal import Place
-from trunkline.kernel.logged import Stream
+from trunkline.rust import cargo, cargo_output
+from trunkline.rust.cargo_output import CargoOutput
+from trunkline.system.logged_process import Stream
 
 MEMBER = (
     "failed to load manifest for workspace member `nowhere` referenced by workspace at `Cargo.toml`: "
@@ -267,7 +267,7 @@ def test_a_lock_file_that_is_missing_or_out_of_date(tmp_path: Path) -> None:
     assert outdated.id is CauseId.STALE_LOCK
     assert outdated.text.startswith("Cargo.lock is out of date: cannot update the lock file")
     assert outdated.fix.startswith("cargo update --workspace")
-    assert Place(tmp_path, root="a b").typed("x", "y") == "(cd 'a b' && x && y)"
+    assert Place(tmp_path, root="a b").command_line("x", "y") == "(cd 'a b' && x && y)"
 
 
 def test_what_is_not_recognised_is_quoted() -> None:

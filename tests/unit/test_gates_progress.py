@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters.receipts import Store
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.gates import request
 from trunkline.gates.estimate import Estimate, estimate
+from trunkline.operations.gate_stack import GateProgress
 from trunkline.report.terminal import Terminal
-from trunkline.workflows.gate_stack import Watch
+from trunkline.state.receipt_store import Store
 
 ONE = Receipt(
     "build", Oid("1" * 40), Oid("1" * 40), ("cargo", "build"), {}, (), Toolchain("rustc", "cargo"), "", "none",
@@ -50,8 +50,8 @@ def test_what_is_shown_of_a_gate(repo: Repo) -> None:
     def running(_gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
         shown.append(dict(lines))
 
-    tell: Any = SimpleNamespace(progress=lambda _: None, running=running)
-    watch = Watch(tell, repo.adapter, "#519 ")
+    reporter: Any = SimpleNamespace(progress=lambda _: None, running=running)
+    watch = GateProgress(reporter, repo.adapter, "#519 ")
     watch.began("build")
     watch.compiled("build", 112)
     watch.printed("build", "Compiling core")

@@ -65,8 +65,8 @@ def test_the_running_gates_are_shown_as_time_goes_by() -> None:
     now[0] = 12.0
     assert rendered(running) == ["gates: build 3s  test 8s"]
     assert rendered(Running({}, {}, lambda: 0.0)) == ["gates: none runs"]
-    told = Running({"#519 test": 1.0, "#520 doc": 1.0}, {"#519 test": "Compiling \x1b[31mcore"}, lambda: 2.0)
-    assert rendered(told) == ["gates: #519 test 1s  #520 doc 1s", "#519 test 1s: Compiling \\x1b[31mcore"]
+    message = Running({"#519 test": 1.0, "#520 doc": 1.0}, {"#519 test": "Compiling \x1b[31mcore"}, lambda: 2.0)
+    assert rendered(message) == ["gates: #519 test 1s  #520 doc 1s", "#519 test 1s: Compiling \\x1b[31mcore"]
 
 
 def test_elsewhere_than_on_a_terminal_running_gates_print_nothing() -> None:

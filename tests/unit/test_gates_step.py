@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from trunkline.adapters.git import Git
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.git.git import Git
+from trunkline.operations.gate_stack import GateProgress
 from trunkline.report import html, note
-from trunkline.workflows.gate_stack import Watch
-from trunkline.workflows.steps import gates
+from trunkline.steps import gates
 
 TOOLCHAIN = Cause(
     CauseId.TOOLCHAIN, "the toolchain 1.89.0 is not installed", "1.89.0", "rustup toolchain install 1.89.0"
@@ -33,9 +33,9 @@ def context(*, answer: bool | None = None, accepted: frozenset[str] = frozenset(
         return answer
 
     return SimpleNamespace(
-        tell=SimpleNamespace(ask=ask), entry=SimpleNamespace(pr=519), local_tip=lambda: Oid("a" * 40),
+        reporter=SimpleNamespace(ask=ask), entry=SimpleNamespace(pr=519), verified_commit=lambda: Oid("a" * 40),
         options=SimpleNamespace(accept_unavailable=accepted, accept_flaky=frozenset()),
-        seen=SimpleNamespace(accepted=set()),
+        cache=SimpleNamespace(accepted=set()),
     )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_a_person_may_go_on_without_what_is_unavailable() -> None:
     """Asked once; yes counts for the rest of the task, no refuses; what will fail is not asked about."""
     there = context(answer=True)
     gates._refuse_first(there, (unavailable("msrv"),))
-    assert there.seen.accepted == {"msrv"}
+    assert there.cache.accepted == {"msrv"}
     with pytest.raises(CheckFailed, match="1 gate did not pass on aaaaaaa: msrv; no gate was run"):
         gates._refuse_first(context(answer=False), (unavailable("msrv"),))
     with pytest.raises(CheckFailed):
@@ -93,8 +93,8 @@ def test_gates_with_one_cause_are_one_failure() -> None:
 def test_a_cause_is_told_once_while_gates_run() -> None:
     """The gates after the first one name it instead."""
     lines: list[str] = []
-    tell: Any = SimpleNamespace(progress=lines.append, running=lambda *_: None)
-    watch = Watch(tell, Git(Path("/")))
+    reporter: Any = SimpleNamespace(progress=lines.append, running=lambda *_: None)
+    watch = GateProgress(reporter, Git(Path("/")))
     for outcome in (failed("build"), failed("clippy"), unavailable("msrv")):
         watch.ended(outcome)
     assert lines == [

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trunkline.adapters import journal, lease
 from trunkline.domain.errors import Refused
+from trunkline.state import journal, lock
 
 
 def written(state: Path) -> Path:
     """Write a journal of four records and return its path."""
-    with lease.hold(state, run="20251119T000000-1-aaaa") as held:
+    with lock.hold(state, run="20251119T000000-1-aaaa") as held:
         log = journal.create(held)
         log.append(held, "run", task="rebase")
         log.append(held, "begin", step="onto")
         log.append(held, "intent", step="onto", ref="refs/heads/x", old=None, new="1" * 40)
-        log.append(held, "done", step="onto", told="ünï\n\x1b[31m")
+        log.append(held, "done", step="onto", message="ünï\n\x1b[31m")
         return log.path
 
 
@@ -34,7 +34,7 @@ def test_what_was_appended_is_read(tmp_path: Path) -> None:
         ("intent", "onto"),
         ("done", "onto"),
     ]
-    assert run.records[3].data["told"] == "ünï\n\x1b[31m"
+    assert run.records[3].data["message"] == "ünï\n\x1b[31m"
     assert (run.state, run.damaged) == ("interrupted", "")
 
 
@@ -52,7 +52,7 @@ def test_a_torn_last_line_is_dropped_and_cut_off(tmp_path: Path) -> None:
     path.write_bytes(whole + b'{"v": 1, "seq": 4, "ki')
     run = journal.read(path)
     assert (len(run.records), run.damaged) == (4, "")
-    with lease.hold(tmp_path / "s", run=run.id) as held:
+    with lock.hold(tmp_path / "s", run=run.id) as held:
         journal.reopen(run).append(held, "finished")
     assert path.read_bytes().startswith(whole)
     assert journal.read(path).state == "finished"
@@ -110,21 +110,21 @@ def test_the_state_directory_is_no_link(tmp_path: Path) -> None:
     """A symlink where our state belongs is refused (fault 56)."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "s").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(Refused, match="is not a directory"), lease.hold(tmp_path / "s", run="x"):
+    with pytest.raises(Refused, match="is not a directory"), lock.hold(tmp_path / "s", run="x"):
         pass
 
 
 def test_the_lease_is_exclusive_and_dies_with_its_holder(tmp_path: Path) -> None:
     """A second holder is told who has it; after release it is free, and the file is still there."""
     with (
-        lease.hold(tmp_path / "s", run="one"),
+        lock.hold(tmp_path / "s", run="one"),
         pytest.raises(Refused, match="another trunkline run") as refused,
-        lease.hold(tmp_path / "s", run="two"),
+        lock.hold(tmp_path / "s", run="two"),
     ):
         pass
     assert "run one" in refused.value.why
     inode = (tmp_path / "s/lease.lock").stat().st_ino
-    with lease.hold(tmp_path / "s", run="two") as held:
+    with lock.hold(tmp_path / "s", run="two") as held:
         assert held.run == "two"
     assert (tmp_path / "s/lease.lock").stat().st_ino == inode
 

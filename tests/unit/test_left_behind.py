@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.kernel.logged import run_logged
+from trunkline.system.logged_process import run_logged
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="found by /proc")
 SECONDS = 60.0
@@ -20,8 +20,8 @@ BEGUN = 'until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done'
 OWN_SESSION = """\
 import os, sys
 from pathlib import Path
-from trunkline.kernel import orphans
-from trunkline.kernel.logged import run_logged
+from trunkline.system import orphans
+from trunkline.system.logged_process import run_logged
 orphans.adopt()
 argv = ["sh", "-c", "setsid sleep 1117 & BEGUN; echo printed"]
 done = run_logged(argv, cwd=Path("/"), env={"PATH": os.environ["PATH"]}, timeout=60, log=Path(sys.argv[1]))
@@ -32,8 +32,8 @@ print(done.returncode, done.timed_out, done.left)
 EARLIER = """\
 import os, subprocess, sys
 from pathlib import Path
-from trunkline.kernel import orphans
-from trunkline.kernel.logged import run_logged
+from trunkline.system import orphans
+from trunkline.system.logged_process import run_logged
 orphans.adopt()
 subprocess.run(["sh", "-c", "setsid sleep 1121 >/dev/null 2>&1 & BEGUN; echo $! > " + sys.argv[2]], check=True)
 done = run_logged(["true"], cwd=Path("/"), env={"PATH": os.environ["PATH"]}, timeout=60, log=Path(sys.argv[1]))

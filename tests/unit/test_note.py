@@ -23,11 +23,11 @@ from trunkline.domain.note import (
     worth_writing,
 )
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.operations import note_template
+from trunkline.operations.note_template import written
 from trunkline.report import templates
 from trunkline.report.escape import for_markdown, for_terminal
 from trunkline.report.note import PACKAGED, reviewer_note
-from trunkline.workflows import note_template
-from trunkline.workflows.note_template import written
 
 COMMIT = Oid("91da333" + "0" * 33)
 
@@ -225,16 +225,16 @@ def test_what_reviewers_need_to_look_at_again() -> None:
     ]
     same = reviewer_note(facts(("build", PASSED), since=replace(since, changed=())))
     assert same.split("\n\n")[2] == "**Only rebased** since `1111111`: each patch is what it was."
-    lacking = reviewer_note(facts(("build", PASSED), since=replace(since, changed=(), left_out=("gone @all",))))
-    assert "- left out: gone @\N{ZERO WIDTH NON-JOINER}all\n" in lacking
-    assert "Only rebased" not in lacking
+    missing_tool = reviewer_note(facts(("build", PASSED), since=replace(since, changed=(), left_out=("gone @all",))))
+    assert "- left out: gone @\N{ZERO WIDTH NON-JOINER}all\n" in missing_tool
+    assert "Only rebased" not in missing_tool
 
 
 def test_a_template_of_the_users_own() -> None:
     """It is fed the same facts; the commit, by which the checklist knows the note, is there in any case."""
     own = "{% for gate in gates if gate.passed %}{{ gate.name }} {{ gate.seconds }} {% endfor %}{{ next | md }}"
-    told = facts(("build", PASSED), ("clippy", None), next="<!-- x -->")
-    note = written(told, Template("note.md.j2", own))
+    message = facts(("build", PASSED), ("clippy", None), next="<!-- x -->")
+    note = written(message, Template("note.md.j2", own))
     assert note == f"build 12.3 &lt;!-- x --&gt;\n\n<!-- {COMMIT} -->"
     assert noted_commit(place("", note)) == COMMIT
 
@@ -242,8 +242,8 @@ def test_a_template_of_the_users_own() -> None:
 @pytest.mark.parametrize("since", [None, Rebased(Oid("1" * 40), Oid("2" * 40), 3, ("one", "two"))])
 def test_a_copy_of_our_template_writes_our_note(since: Rebased | None) -> None:
     """In a process of its own or here, a template is given the same."""
-    told = facts(("build", PASSED), since=since, merged=(PrNumber(518),), skipped=("fmt",))
-    assert written(told, Template("copy.md.j2", templates.packaged(PACKAGED))) == reviewer_note(told)
+    message = facts(("build", PASSED), since=since, merged=(PrNumber(518),), skipped=("fmt",))
+    assert written(message, Template("copy.md.j2", templates.packaged(PACKAGED))) == reviewer_note(message)
 
 
 @pytest.mark.parametrize(
@@ -283,15 +283,15 @@ LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% end
 
 def test_a_template_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is ended by the limit on processor time, and by the clock where there is none."""
-    told = facts(("build", PASSED))
+    message = facts(("build", PASSED))
     hurried = "from trunkline.report import bounded; bounded.CPU_SECONDS = 1; bounded.main()"
     monkeypatch.setattr(note_template, "_PROGRAM", hurried)
     with pytest.raises(UsageError, match="takes more time or memory"):
-        written(told, Template("own.j2", LOOP))
+        written(message, Template("own.j2", LOOP))
     monkeypatch.setattr(note_template, "_PROGRAM", "import signal; signal.pause()")
     monkeypatch.setattr(note_template, "SECONDS", 0.2)
     with pytest.raises(UsageError, match=r"not rendered within 0\.2 s"):
-        written(told, Template("own.j2", LOOP))
+        written(message, Template("own.j2", LOOP))
 
 
 def test_no_module_of_the_checkout_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from support.repo import Repo
-from trunkline.adapters import config, declared, stackplace, stacktext, tomllines
+from trunkline.config import conversion, location, reading, toml_lines, validation
 from trunkline.domain import title
 from trunkline.domain.check import PatternCheck
 from trunkline.domain.errors import UsageError
@@ -69,7 +69,7 @@ def load(folder: Path, text: str) -> object:
     """Write and load a stack.toml."""
     path = folder / "stack.toml"
     path.write_text(text, encoding="utf-8")
-    return config.load(path)
+    return validation.load(path)
 
 
 CASES = {
@@ -111,9 +111,9 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, line: int | Non
     """With file, line, key and what was expected; on lines that a screen holds."""
     with pytest.raises(UsageError) as found:
         load(tmp_path, text)
-    told = f"{found.value.what}\n{found.value.why}"
-    assert said in told
-    assert max(map(len, told.splitlines())) < 300
+    message = f"{found.value.what}\n{found.value.why}"
+    assert said in message
+    assert max(map(len, message.splitlines())) < 300
     assert line is None or found.value.what.startswith(f"stack.toml:{line}: ")
     assert found.value.next_commands
 
@@ -154,7 +154,7 @@ KINDS = {
     "a directory": Path.mkdir,
     "a device": lambda path: path.symlink_to("/dev/zero"),
     "No such device or address": listening,
-    "more than 524288 bytes": lambda path: path.write_bytes(b"#" * (stacktext.LONGEST + 1)),
+    "more than 524288 bytes": lambda path: path.write_bytes(b"#" * (reading.LONGEST + 1)),
     "Too many levels of symbolic links": lambda path: path.symlink_to(path.name),
 }
 
@@ -168,7 +168,7 @@ def test_what_is_no_file_is_not_waited_for(repo: Repo, monkeypatch: pytest.Monke
     inner.mkdir()
     make(inner / "stack.toml")
     with pytest.raises(UsageError, match=r"stack\.toml cannot be read") as found:
-        stackplace.locate(repo.adapter, inner)
+        location.locate(repo.adapter, inner)
     assert why in found.value.why
 
 
@@ -176,7 +176,7 @@ def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
     """Where a person keeps it is theirs to say."""
     (tmp_path / "kept.toml").write_text(HEAD + ONE)
     (tmp_path / "stack.toml").symlink_to("kept.toml")
-    assert config.load(tmp_path / "stack.toml")
+    assert validation.load(tmp_path / "stack.toml")
 
 
 def asked_of_tomli(text: str, where: Sequence[str | int]) -> int:
@@ -188,7 +188,7 @@ def asked_of_tomli(text: str, where: Sequence[str | int]) -> int:
                 data = tomli.loads("".join(lines[:count]))
             except tomli.TOMLDecodeError:
                 continue
-            if config._value(data, where[:depth]) is not None:
+            if validation._value(data, where[:depth]) is not None:
                 return count
     return 1
 
@@ -207,7 +207,7 @@ def paths(value: object, where: tuple[str | int, ...] = ()) -> list[tuple[str | 
 def test_lines_are_those_that_tomli_would_tell(text: str) -> None:
     """Of every value, and of the table of every value that is missing."""
     for where in paths(tomli.loads(text)):
-        assert tomllines.line_of(text, where) == asked_of_tomli(text, where), where
+        assert toml_lines.line_of(text, where) == asked_of_tomli(text, where), where
 
 
 PIECES = st.sampled_from([
@@ -230,9 +230,9 @@ def test_a_damaged_file_is_read_or_refused(text: str, cuts: list[tuple[int, int,
     path = Path("stack.toml")
     refused, stacks = "stack.toml:", tuple[Stack, ...]()
     try:
-        found = stacktext.parsed(path, text.encode("utf-8", "surrogatepass"))
-        config.judge(found)
-        stacks = declared.stacks(found.data)
+        found = reading.parsed(path, text.encode("utf-8", "surrogatepass"))
+        validation.judge(found)
+        stacks = conversion.stacks(found.data)
     except UsageError as error:
         refused = error.what
     assert refused.startswith("stack.toml:")

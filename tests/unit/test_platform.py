@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import freshtree
+from trunkline.commands import init, init_files
 from trunkline.domain.discover import Found
 from trunkline.domain.errors import UsageError
 from trunkline.gates import jobserver, request
+from trunkline.git import fresh_tree
 from trunkline.sim import client
-from trunkline.workflows import discover, scaffold
 
 
 def test_jobs_are_processors_where_no_affinity_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,9 +32,9 @@ def test_jobs_are_processors_where_no_affinity_is_known(monkeypatch: pytest.Monk
 
 def test_the_umask_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MacOS has no /proc: read by setting it, and put back."""
-    before = freshtree._umask()
-    monkeypatch.setattr(freshtree, "_STATUS", tmp_path / "none")
-    assert freshtree._umask() == before == freshtree._umask()
+    before = fresh_tree._umask()
+    monkeypatch.setattr(fresh_tree, "_STATUS", tmp_path / "none")
+    assert fresh_tree._umask() == before == fresh_tree._umask()
 
 
 def test_whether_a_process_lives() -> None:
@@ -73,14 +73,14 @@ def test_the_advice_for_a_tasks_py_of_ones_own_works(repo: Repo, own: str) -> No
     """Both theirs and ours are listed and found."""
     path = repo.path / "tasks.py"
     path.write_text(own)
-    advice = next(file.add for file in scaffold.write(repo.path, dry_run=True) if file.name == "tasks.py")
+    advice = next(file.add for file in init_files.write(repo.path, dry_run=True) if file.name == "tasks.py")
     path.write_text(f"{own}\n{advice}")
     done = subprocess.run(
         [sys.executable, "-m", "invoke", "--list"], cwd=repo.path, capture_output=True, text=True, check=True
     )
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
     assert {"mine", "stack.rebase", "stack.status"} <= listed
-    again = next(file for file in scaffold.write(repo.path, dry_run=True) if file.name == "tasks.py")
+    again = next(file for file in init_files.write(repo.path, dry_run=True) if file.name == "tasks.py")
     assert (again.wrote, again.add) == (False, "")
 
 
@@ -118,7 +118,7 @@ def test_a_clone_of_a_fork_is_pointed_to_the_project(repo: Repo) -> None:
     repo.git("remote", "add", "backup", "/somewhere/else")
     seen: Any = SimpleNamespace(git=repo.adapter, remote="origin", trunk="main", stacks=(), found=Found((), {}))
     with pytest.raises(UsageError) as refused:
-        discover.write(seen)
+        init.write(seen)
     assert refused.value.what == "no open pull request of me/fork (remote origin) sits on main"
     assert refused.value.next_commands == (
         "invoke init --remote up/stream   # octo/tiny", "gh pr list --repo me/fork",

@@ -12,7 +12,7 @@ from trunkline.domain.words import count_of
 SOURCE = Path(__file__).parents[2] / "src/trunkline"
 NOUNS = "receipts|entries|files|commits|gates|checks|tests|settings|branches|lines|threads|conflicts"
 COUNTED = re.compile(rf"\{{(?:len\([^}}]*\)|count|own|found\.[a-z]+)\}} (?:{NOUNS})\b")
-ALWAYS_SEVERAL = ("if len(", "if count == 1", "raise Defect(")
+ALWAYS_SEVERAL = ("if len(", "if count == 1", "raise InternalError(")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

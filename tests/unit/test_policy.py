@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import tomli
 
-from trunkline.adapters import schema
+from trunkline.config import schema
 from trunkline.domain import policy
 
 BASE = '[[entry]]\npr = 1\nbranch = "one"\n'

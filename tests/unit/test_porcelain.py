@@ -12,11 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trunkline.adapters import attributes, gitconfig, history, notes, receipts, refs, replay, tracked, trees
-from trunkline.adapters.git import Git
-from trunkline.domain.errors import OutsideFailed, TrunklineError
+from trunkline.config import other_tools
+from trunkline.domain.errors import ExternalError, TrunklineError
 from trunkline.domain.names import Oid
-from trunkline.kernel import proc
+from trunkline.git import attributes, config_audit, history, notes, refs, replay, trees
+from trunkline.git.git import Git
+from trunkline.state import receipt_store
+from trunkline.system import process
 
 OID = Oid("a" * 40)
 # What git's formats are made of, so that parsers get past their first line.
@@ -49,9 +51,9 @@ QUERIES: dict[str, Callable[[Git], Any]] = {
     "committer": replay.committer,
     "resolve": lambda git: git.resolve("x"),
     "tree": lambda git: git.tree(OID),
-    "settings": gitconfig.settings,
+    "settings": config_audit.settings,
     "notes": notes.read,
-    "tracked": tracked.tracked_stacks,
+    "tracked": other_tools.tracked_stacks,
 }
 
 
@@ -63,11 +65,11 @@ def test_any_output_is_read_or_refused(
 ) -> None:
     """Each parser, over several answers in a row."""
 
-    def run(argv: Any, **_: Any) -> proc.Completed:
+    def run(argv: Any, **_: Any) -> process.Completed:
         code = data.draw(st.sampled_from([0, 0, 0, 1, 128]))
-        return proc.Completed(tuple(argv), code, data.draw(OUTPUT), data.draw(st.binary(max_size=20)), 0.0)
+        return process.Completed(tuple(argv), code, data.draw(OUTPUT), data.draw(st.binary(max_size=20)), 0.0)
 
-    monkeypatch.setattr(proc, "run", run)
+    monkeypatch.setattr(process, "run", run)
     monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "0")
     with contextlib.suppress(TrunklineError):
         QUERIES[name](Git(tmp_path))
@@ -76,8 +78,8 @@ def test_any_output_is_read_or_refused(
 def test_a_line_of_git_notes_that_is_no_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by the test above: one word where two are due is an answer that cannot be understood."""
     answers = iter([b"0" * 40, b"\0"])
-    monkeypatch.setattr(proc, "run", lambda argv, **_: proc.Completed(tuple(argv), 0, next(answers), b"", 0.0))
-    with pytest.raises(OutsideFailed, match="cannot be understood"):
+    monkeypatch.setattr(process, "run", lambda argv, **_: process.Completed(tuple(argv), 0, next(answers), b"", 0.0))
+    with pytest.raises(ExternalError, match="cannot be understood"):
         notes.read(Git(tmp_path))
 
 
@@ -85,8 +87,8 @@ def test_a_line_of_git_notes_that_is_no_pair(tmp_path: Path, monkeypatch: pytest
 def test_an_object_that_is_none(kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers as asked for, and content that is no such object: an answer that cannot be understood."""
     answer = f"{OID} {kind} 3\nabc\n".encode()
-    monkeypatch.setattr(proc, "run", lambda argv, **_: proc.Completed(tuple(argv), 0, answer, b"", 0.0))
-    with pytest.raises(OutsideFailed, match="cannot be understood"):
+    monkeypatch.setattr(process, "run", lambda argv, **_: process.Completed(tuple(argv), 0, answer, b"", 0.0))
+    with pytest.raises(ExternalError, match="cannot be understood"):
         QUERIES[name](Git(tmp_path))
 
 
@@ -97,4 +99,4 @@ def test_any_receipt_is_read_or_said_to_be_corrupt(tmp_path: Path, content: byte
     content = b"[" * depth + content
     path = tmp_path / f"x-{hashlib.sha256(content).hexdigest()[:16]}.json"
     path.write_bytes(content)
-    assert isinstance(receipts.read_receipt(path), str)
+    assert isinstance(receipt_store.read_receipt(path), str)

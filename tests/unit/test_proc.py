@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.gating import Held
-from trunkline.kernel import children, logged, proc
+from trunkline.system import children, logged_process, process
 
 
 @pytest.mark.parametrize("when", ["while it is asked to end", "before it is watched"])
@@ -37,9 +37,9 @@ def test_a_second_interrupt_leaves_no_child(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(children, "start", noted)
     monkeypatch.setattr(children, "end_group" if when == "while it is asked to end" else "ending", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        logged.run_logged(
+        logged_process.run_logged(
             [sys.executable, "-c", "import signal; print('looping', flush=True); signal.pause()"],
-            cwd=tmp_path, env=proc.environment(), timeout=60, log=tmp_path / "log", on_line=interrupted,
+            cwd=tmp_path, env=process.environment(), timeout=60, log=tmp_path / "log", on_line=interrupted,
         )  # fmt: skip
     (child,) = begun
     ended = child.ended()
@@ -68,12 +68,12 @@ def test_an_interrupt_right_after_the_start_leaks_nothing(
     def attempted() -> None:
         argv, env = ["sleep", "4243"], {"PATH": os.environ["PATH"]}
         if way == "run":
-            proc.run(argv, cwd=tmp_path, env=env, timeout=60)
+            process.run(argv, cwd=tmp_path, env=env, timeout=60)
         elif way in {"begin", "talk"}:
-            with vars(proc)[way](argv, cwd=tmp_path, env=env, timeout=60):
+            with vars(process)[way](argv, cwd=tmp_path, env=env, timeout=60):
                 pass
         else:
-            logged.run_logged(argv, cwd=tmp_path, env=env, timeout=60, log=tmp_path / "log")
+            logged_process.run_logged(argv, cwd=tmp_path, env=env, timeout=60, log=tmp_path / "log")
 
     monkeypatch.setattr(children, "start", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -26,10 +26,10 @@ FINE = "github_pat_" + "1" * 22
 )
 def test_by_shape_and_name(text: str, hidden: str) -> None:
     """What looks like a secret, or is called one, goes."""
-    told = redacted(text, ())
+    message = redacted(text, ())
 
-    assert hidden not in told
-    assert HIDDEN in told
+    assert hidden not in message
+    assert HIDDEN in message
 
 
 @pytest.mark.parametrize(

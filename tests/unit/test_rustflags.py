@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.adapters import cargo, rustflags
-from trunkline.adapters.rustflags import FlagsUnknown, Probe
 from trunkline.domain import flags as domain
 from trunkline.domain.flags import Flags
+from trunkline.rust import cargo, rustflags
+from trunkline.rust.rustflags import FlagsUnknown, Probe
 
 pytestmark = [pytest.mark.cargo, pytest.mark.skipif(shutil.which("cargo") is None, reason="Rust is not installed")]
 TRIPLE = "x86_64-unknown-linux-gnu"

@@ -11,8 +11,8 @@ import pytest
 
 from support import distribution
 from support.gating import stand_in_rustup
-from trunkline.adapters.cargo import Tools
 from trunkline.domain.cause import Cause, CauseId
+from trunkline.rust.cargo import Tools
 
 pytestmark = [pytest.mark.cargo, pytest.mark.skipif(shutil.which("rustup") is None, reason="rustup is not installed")]
 ABSENT = "1.70.0"

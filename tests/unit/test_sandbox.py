@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.adapters import bwrap, seccomp
+from trunkline.rust import bubblewrap, seccomp
 
 NOBODY = 65534
 PYTHON = "/usr/bin/python3"
-pytestmark = pytest.mark.skipif(bool(bwrap.lacking()), reason=f"no sandbox on this machine: {bwrap.lacking()}")
+pytestmark = pytest.mark.skipif(
+    bool(bubblewrap.missing_tool()), reason=f"no sandbox on this machine: {bubblewrap.missing_tool()}"
+)
 
 
 @dataclass
@@ -48,7 +50,7 @@ class Jail:
         argv: tuple[str, ...] = ("/bin/bash", "-c", script)
         if confined:
             with self.becoming_the_user():
-                argv = bwrap.View(self.tree, (self.target,), network=network).wrap(argv, self.tree)
+                argv = bubblewrap.View(self.tree, (self.target,), network=network).wrap(argv, self.tree)
         return subprocess.run(
             [*self.prefix, *argv], cwd=self.tree, capture_output=True, text=True, check=False, timeout=60,
             stdin=subprocess.DEVNULL, env={**os.environ, "TARGET": str(self.target)},
@@ -260,8 +262,12 @@ def test_outlive_the_gate(jail: Jail) -> None:
 
 def test_a_machine_without_user_namespaces_has_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where bubblewrap would keep root's own namespace it counts as not working, and the cure is told."""
-    monkeypatch.setattr(bwrap, "_works", lambda: False)
-    assert "userns" in bwrap.lacking() or "unshare-user" in bwrap.lacking() or "user_namespaces" in bwrap.lacking()
+    monkeypatch.setattr(bubblewrap, "_works", lambda: False)
+    assert (
+        "userns" in bubblewrap.missing_tool()
+        or "unshare-user" in bubblewrap.missing_tool()
+        or "user_namespaces" in bubblewrap.missing_tool()
+    )
 
 
 def test_the_filter_of_an_unknown_machine_is_none() -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from support.repo import Repo
-from trunkline.workflows import scaffold
+from trunkline.commands import init_files
 
 
 @pytest.fixture
 def written(repo: Repo) -> Path:
     """Return a repository with the files of `init --write-tasks`, whose invoke only writes down its command line."""
-    scaffold.write(repo.path)
+    init_files.write(repo.path)
     program = repo.path / "invoke"
     program.write_text('#!/bin/sh\necho "yes=$TRUNKLINE_YES pr=$TRUNKLINE_PR $*" >> called\n')
     program.chmod(0o755)
@@ -64,7 +64,7 @@ def test_yes_and_pr_are_settings_of_the_tasks(written: Path) -> None:
 def test_beside_tasks_of_your_own_the_targets_call_ours(repo: Repo) -> None:
     """They are `stack.NAME` there, as the advice for tasks.py has them."""
     (repo.path / "tasks.py").write_text("from invoke import task\n")
-    scaffold.write(repo.path)
+    init_files.write(repo.path)
     (repo.path / "invoke").write_text('#!/bin/sh\necho "$*" >> called\n')
     (repo.path / "invoke").chmod(0o755)
     make(repo.path, "stack-status", "ARGS=--json")
@@ -75,6 +75,6 @@ def test_beside_tasks_of_your_own_the_targets_call_ours(repo: Repo) -> None:
 
 def test_a_dry_run_writes_nothing(repo: Repo) -> None:
     """It says what would be written."""
-    found = scaffold.write(repo.path, dry_run=True)
+    found = init_files.write(repo.path, dry_run=True)
     assert [file.name for file in found if file.wrote] == ["tasks.py", "noxfile.py", "trunkline.mk", "Makefile"]
     assert [path.name for path in repo.path.iterdir()] == [".git"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.kernel import signals
-from trunkline.kernel.signals import Interrupted
+from trunkline.system import signals
+from trunkline.system.signals import Interrupted
 
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -39,7 +39,7 @@ def run_to(module: str, number: int, *argv: str, cwd: Path) -> subprocess.Comple
 
 
 @pytest.mark.parametrize("number", ENDING)
-@pytest.mark.parametrize("module", ["trunkline.tasks.landing", "trunkline.workflows.opening", "invoke.program"])
+@pytest.mark.parametrize("module", ["trunkline.tasks.landing", "trunkline.context.loading", "invoke.program"])
 def test_a_signal_while_modules_load_is_one_line(tmp_path: Path, module: str, number: signal.Signals) -> None:
     """No traceback, exit 128 and its number."""
     ran = run_to(module, number, "--list", cwd=tmp_path)
@@ -51,7 +51,7 @@ def test_a_signal_while_modules_load_is_one_line(tmp_path: Path, module: str, nu
 def test_a_signal_within_a_task_is_one_line_and_what_to_type(tmp_path: Path, number: signal.Signals) -> None:
     """The task's own modules load when it runs: as Ctrl-C anywhere in it."""
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
-    ran = run_to("trunkline.workflows.log", number, "log", cwd=tmp_path)
+    ran = run_to("trunkline.commands.log", number, "log", cwd=tmp_path)
     assert ran.returncode == 128 + number, ran.stderr
     first, *rest = ran.stderr.splitlines()
     assert first == f"interrupted by {number.name}: nothing is lost; every child process was ended"
@@ -61,7 +61,7 @@ def test_a_signal_within_a_task_is_one_line_and_what_to_type(tmp_path: Path, num
 def test_a_terminal_that_is_gone_is_no_failure(tmp_path: Path) -> None:
     """SIGHUP comes when nobody can read any more: the exit code stands, nothing else goes wrong."""
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
-    script = AT_IMPORT.format(module="trunkline.workflows.log", number=int(signal.SIGHUP), argv=["log"])
+    script = AT_IMPORT.format(module="trunkline.commands.log", number=int(signal.SIGHUP), argv=["log"])
     gone, theirs = os.openpty()
     os.close(gone)
     ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, stdout=theirs, stderr=theirs, check=False)

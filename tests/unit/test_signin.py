@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.adapters import signin
-from trunkline.adapters.git import _failure
-from trunkline.domain.errors import NotSignedIn, OutsideFailed
-from trunkline.kernel.proc import Completed
+from trunkline.domain import sign_in
+from trunkline.domain.errors import ExternalError, NotSignedIn
+from trunkline.git.git import _failure
+from trunkline.system.process import Completed
 
 OPEN = "python3 -m webbrowser"
 END = "fatal: unable to access 'https://github.com/octo/tiny.git/': The requested URL returned error: 403\n"
@@ -75,5 +75,5 @@ def test_a_server_that_does_not_let_us_is_no_outage(stderr: str, commands: tuple
 @pytest.mark.parametrize("stderr", [END, "ERROR: Repository not found.\n", "fatal: early EOF\n", ""])
 def test_other_failures_are_not_taken_for_it(stderr: str) -> None:
     """A bare 403 may be a proxy's."""
-    assert signin.rejection(stderr) is None
-    assert isinstance(_failure(failed(stderr), network=True), OutsideFailed)
+    assert sign_in.rejection(stderr) is None
+    assert isinstance(_failure(failed(stderr), network=True), ExternalError)

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import units
+from trunkline.commands import ci_workflow
 from trunkline.domain.errors import Refused
 from trunkline.gates import execute
-from trunkline.kernel.files import private_directory, replace_bytes, write_inside
-from trunkline.workflows import ci
+from trunkline.rust import units
+from trunkline.system.files import private_directory, replace_bytes, write_inside
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(
@@ -66,7 +66,7 @@ def test_a_branch_leads_what_we_write_out_of_the_tree(tmp_path: Path) -> None:
     repo = Repo.create(top)
     (top / ".github").symlink_to(elsewhere)
     with pytest.raises(Refused, match="is a link"):
-        ci.write(repo.adapter, "text")
+        ci_workflow.write(repo.adapter, "text")
     assert list((elsewhere / "workflows").iterdir()) == []
     (elsewhere / "mine").write_text("mine")
     (top / "link").symlink_to(elsewhere / "mine")

@@ -92,9 +92,9 @@ def test_blocked_by_the_nearest_below_that_is_not_merged() -> None:
     merged, second, third = _with(state=PrState.MERGED), replace(_FACTS, number=PrNumber(2)), _with(draft=True)
     stack = [merged, second, replace(third, number=PrNumber(3)), replace(_FACTS, number=PrNumber(4))]
 
-    told = [str(standing) for standing in standings(stack, gates_suffice=False)]
+    message = [str(standing) for standing in standings(stack, gates_suffice=False)]
 
-    assert told == ["merged", "ready to land", "draft", "blocked by #3"]
+    assert message == ["merged", "ready to land", "draft", "blocked by #3"]
 
 
 def _stands(*states: State) -> list[Standing]:
@@ -128,7 +128,7 @@ def test_every_state_has_a_next_command(state: State) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({}, ""),
         ({"review": "APPROVED"}, "approved"),
@@ -147,11 +147,11 @@ def test_every_state_has_a_next_command(state: State) -> None:
         ),
     ],
 )
-def test_who_reviews_and_what_they_asked(changes: dict[str, object], told: str) -> None:
+def test_who_reviews_and_what_they_asked(changes: dict[str, object], message: str) -> None:
     """By name; what is open is counted."""
     pr = _with(**changes).pr
     assert pr is not None
-    assert review_told(pr) == told
+    assert review_told(pr) == message
 
 
 def test_a_branch_renamed_on_github_is_said() -> None:

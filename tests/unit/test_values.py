@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, MutableSequence, MutableSet
 import pytest
 
 from support.repo import Repo
-from trunkline.adapters import declared
+from trunkline.config import conversion
 from trunkline.domain import check, names, receipt, stack
 from trunkline.gates import catalogue
+from trunkline.operations import gate_stack
 from trunkline.report.terminal import Terminal
-from trunkline.workflows import gate_stack
 
 _UNHASHABLE = (Mapping, MutableSequence, MutableSet)
 
@@ -57,7 +57,7 @@ def test_everything_that_stack_toml_declares_can_be_a_key() -> None:
             ],
         }],
     }  # fmt: skip
-    (one,), (again,) = declared.stacks(data), declared.stacks(data)
+    (one,), (again,) = conversion.stacks(data), conversion.stacks(data)
     assert {one: 1}[again] == 1
     assert {one.entries[0]: 1}[again.entries[0]] == 1
     assert len({*catalogue.catalogue(one.gates), *catalogue.catalogue(again.gates)}) == 6

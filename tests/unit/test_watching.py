@@ -7,9 +7,9 @@ import io
 import pytest
 from invoke.exceptions import Exit
 
-from trunkline.adapters import patience
-from trunkline.domain.errors import Transient, UsageError
+from trunkline.domain.errors import TransientError, UsageError
 from trunkline.report.terminal import Terminal
+from trunkline.system import retry
 from trunkline.tasks.watching import watch
 
 
@@ -28,7 +28,7 @@ def interrupting(rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
         if next(left, None) is None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(patience, "sleep", sleep)
+    monkeypatch.setattr(retry, "sleep", sleep)
     monkeypatch.setenv("TERM", "xterm")
 
 
@@ -49,7 +49,7 @@ def test_the_scrollback_gets_the_last_picture_alone(monkeypatch: pytest.MonkeyPa
 
 def test_a_failure_that_may_pass_is_shown_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anything else ends it, on a screen that is put back."""
-    stream, rounds = Tty(), iter([Transient("GitHub did not answer"), None, UsageError("no stack.toml")])
+    stream, rounds = Tty(), iter([TransientError("GitHub did not answer"), None, UsageError("no stack.toml")])
     terminal = Terminal(stream)
     interrupting(9, monkeypatch)
 

@@ -10,7 +10,7 @@ from trunkline.domain.names import PrNumber, branch_name, oid
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import DEFAULT_REMOTE, Entry, Stack
 from trunkline.domain.status import EntryStatus, StackStatus, Standing, State
-from trunkline.domain.step import Mark, Outcome
+from trunkline.domain.step import Outcome, StepStatus
 from trunkline.report.stack import stack_tree
 from trunkline.report.terminal import Terminal
 
@@ -52,7 +52,7 @@ def test_what_is_piped_is_not_wrapped(monkeypatch: pytest.MonkeyPatch, columns: 
     stream = io.StringIO()
     there = terminal(monkeypatch, columns, stream)
     there.console.print(stack_tree(picture()), soft_wrap=False)
-    there.outcome(Outcome("rebase", WORDS.strip(), Mark.DONE))
+    there.outcome(Outcome("rebase", WORDS.strip(), StepStatus.DONE))
     assert stream.getvalue().count(WORDS.strip()) == 3
     assert LONG in stream.getvalue()
     assert not any(line.endswith(" ") for line in stream.getvalue().splitlines())
@@ -63,7 +63,7 @@ def test_continuation_lines_hang_below_the_text(monkeypatch: pytest.MonkeyPatch,
     """No line is longer than the terminal is wide, no word is broken; commands are not wrapped: they are copied."""
     stream = Tty()
     there = terminal(monkeypatch, columns, stream, NO_COLOR="1", TERM="dumb")
-    there.outcome(Outcome("rebase", WORDS.strip(), Mark.DONE))
+    there.outcome(Outcome("rebase", WORDS.strip(), StepStatus.DONE))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= columns
     assert {line[:18].strip() for line in lines[1:]} == {""}

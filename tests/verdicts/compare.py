@@ -61,10 +61,10 @@ class Comparison:
         return "by design" if any(each in self.ours.diagnosis for each in _WROTE) else "stale failure"
 
     def __str__(self) -> str:
-        told = self.ours.diagnosis or self.ours.cure
+        message = self.ours.diagnosis or self.ours.fix
         return (
             f"{self.kind}: {self.gate} after {self.before!r}, then {self.change!r}: ours {self.ours.verdict.value} "
-            f"({told}), typed exit code {self.typed}\n{self.output}"
+            f"({message}), typed exit code {self.typed}\n{self.output}"
         )
 
 

@@ -64,6 +64,6 @@ class Cause:
     def to_json(self, gate: str) -> dict[str, str]:
         """Return the cause as the fields that a gate's outcome and its receipt have."""
         return {
-            "diagnosis": self.text, "cure": self.fix, "cause": self.id.value, "cause_key": self.key(gate),
+            "diagnosis": self.text, "fix": self.fix, "cause": self.id.value, "cause_key": self.key(gate),
             "quoted": self.quoted,
         }  # fmt: skip

@@ -150,11 +150,11 @@ def judge(check: PatternCheck, matches: tuple[Match, ...], files: int) -> Judgem
     if not files and check.paths:
         return Judgement(False, f"{', '.join(check.paths)}: no Rust file of the commit matches", ())
     if check.expect is Expect.PRESENT:
-        told = f"found{place}" if within else f"not found{place} in {searched}"
-        return Judgement(bool(within), told, within or outside)
+        message = f"found{place}" if within else f"not found{place} in {searched}"
+        return Judgement(bool(within), message, within or outside)
     if check.expect is Expect.ABSENT:
-        told = f"found{place}, but must not be" if within else f"not found{place} in {searched}, as it must be"
-        return Judgement(not within, told, within)
+        message = f"found{place}, but must not be" if within else f"not found{place} in {searched}, as it must be"
+        return Judgement(not within, message, within)
     if outside:
         return Judgement(False, f"{len(outside)} of {len(matches)} not{place}", outside)
     return Judgement(True, f"{len(matches)} found in {searched}" + (f", all{place}" if matches else ""), matches)

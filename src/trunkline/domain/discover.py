@@ -229,11 +229,11 @@ class Change(Enum):
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference; `told` says it for people."""
+    """One difference; `message` says it for people."""
 
     change: Change
     number: PrNumber
-    told: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -262,11 +262,11 @@ def differences(declared: Sequence[Entry], github: OnGitHub) -> tuple[Difference
     ]
     for index, pr in enumerate(github.stack):
         if pr.number not in known:
-            told = f"#{pr.number} {pr.head} {Change.ADDED.value}, {_place(github.stack, index)}"
-            found.append(Difference(Change.ADDED, pr.number, told))
+            message = f"#{pr.number} {pr.head} {Change.ADDED.value}, {_place(github.stack, index)}"
+            found.append(Difference(Change.ADDED, pr.number, message))
         elif known[pr.number].branch != pr.head:
-            told = f"#{pr.number} has branch {pr.head} on GitHub, {known[pr.number].branch} in the file"
-            found.append(Difference(Change.RENAMED, pr.number, told))
+            message = f"#{pr.number} has branch {pr.head} on GitHub, {known[pr.number].branch} in the file"
+            found.append(Difference(Change.RENAMED, pr.number, message))
     common = [entry.pr for entry in declared if entry.pr in numbers]
     wanted = [number for number in numbers if number in known]
     if common != wanted:
@@ -279,8 +279,8 @@ def differences(declared: Sequence[Entry], github: OnGitHub) -> tuple[Difference
 def _departure(entry: Entry, github: OnGitHub) -> Difference:
     """Return why a declared entry is not in the stack any more."""
     if (now := github.elsewhere.get(entry.pr)) is not None:
-        told = f"#{entry.pr} {entry.branch} targets {now.base} on GitHub: it is not in this stack any more"
-        return Difference(Change.RETARGETED, entry.pr, told)
+        message = f"#{entry.pr} {entry.branch} targets {now.base} on GitHub: it is not in this stack any more"
+        return Difference(Change.RETARGETED, entry.pr, message)
     change = Change.CLOSED if entry.pr in github.closed else Change.GONE
     return Difference(change, entry.pr, f"#{entry.pr} {entry.branch} {change.value}")
 

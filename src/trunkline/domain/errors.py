@@ -107,13 +107,13 @@ class Refused(TrunklineError):
     code = ExitCode.REFUSED
 
 
-class OutsideFailed(TrunklineError):
+class ExternalError(TrunklineError):
     """The outside failed: network, rate limit, 5xx, a tool that died; run again (exit 6)."""
 
     code = ExitCode.OUTSIDE
 
 
-class Transient(OutsideFailed):
+class TransientError(ExternalError):
     """The outside failed in a way that may pass: asked again before it is an error (exit 6).
 
     Args:
@@ -134,7 +134,7 @@ class Transient(OutsideFailed):
         self.wait = wait
 
 
-class Defect(TrunklineError):
+class InternalError(TrunklineError):
     """A contradiction that only a defect of ours explains (exit 70)."""
 
     code = ExitCode.DEFECT

@@ -11,9 +11,9 @@ from trunkline.domain.errors import TrunklineError
 class Health(Enum):
     """How one thing stands."""
 
-    WELL = "well"
-    NOTE = "worth knowing"
-    ILL = "in the way"
+    OK = "well"
+    WARNING = "worth knowing"
+    ERROR = "in the way"
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Finding:
 
     Attributes:
         about: what: `git`, `sign-in`, `gate msrv`.
-        told: what was found.
+        message: what was found.
         health: how it stands.
-        cure: the command that mends it, or "".
+        fix: the command that mends it, or "".
         error: what stands in the way, where that is an error of its own.
     """
 
     about: str
-    told: str
-    health: Health = Health.WELL
-    cure: str = ""
+    message: str
+    health: Health = Health.OK
+    fix: str = ""
     error: TrunklineError | None = None

@@ -125,8 +125,8 @@ def place(body: str, note: str) -> str:
 def _shortened(note: str, room: int) -> str:
     lines = note.split("\n")
     for kept in range(len(lines) - 1, 0, -1):
-        told = f"*{len(lines) - kept} more lines: the description has no room for them.*"
-        short = "\n".join([*lines[:kept], "", told])
+        message = f"*{len(lines) - kept} more lines: the description has no room for them.*"
+        short = "\n".join([*lines[:kept], "", message])
         if len(short) <= room and noted_commit(f"{BEGIN}\n{short}\n{END}"):
             return short
     raise Refused(

@@ -35,7 +35,7 @@ def instant(at: str) -> dt.datetime:
     return found
 
 
-_FAILURE = frozenset({"diagnosis", "cure", "cause", "cause_key", "quoted"})
+_FAILURE = frozenset({"diagnosis", "fix", "cause", "cause_key", "quoted"})
 
 
 def failure_of(values: Mapping[str, Any]) -> dict[str, str]:
@@ -84,7 +84,7 @@ class GateOutcome:
         command: what ran, as a person would type it, set variables in front.
         toolchain: rustc's first line, or "".
         diagnosis: why it failed: the first error, its place, the cause where it was recognised.
-        cure: the command that mends it, where there is one.
+        fix: the command that mends it, where there is one.
         cause: the kind of cause (`CauseId`), or "".
         cause_key: the same for every gate that did not pass for the same cause, or "".
         quoted: the last error line of the tool itself, or "".
@@ -111,7 +111,7 @@ class GateOutcome:
     command: str = ""
     toolchain: str = ""
     diagnosis: str = ""
-    cure: str = ""
+    fix: str = ""
     log: str = ""
     reused: bool = False
     sandbox: str = "none"
@@ -132,9 +132,9 @@ class GateOutcome:
     left: tuple[str, ...] = ()
 
     @classmethod
-    def unavailable(cls, gate: str, cure: str) -> GateOutcome:
+    def unavailable(cls, gate: str, fix: str) -> GateOutcome:
         """Return the outcome of a gate that could not run for want of a tool."""
-        return cls(gate, Verdict.UNAVAILABLE, cure=cure)
+        return cls(gate, Verdict.UNAVAILABLE, fix=fix)
 
     def because(self, cause: Cause) -> GateOutcome:
         """Return the outcome with the cause why the gate did not pass."""

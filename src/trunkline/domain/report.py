@@ -66,7 +66,7 @@ class RunStep:
     name: str
     pr: int | None
     mark: str
-    told: str
+    message: str
     seconds: float | None
 
 
@@ -189,9 +189,9 @@ def verdict(report: Report) -> str:
         count = len(report.entries)
         return "The pull request is merged." if count == 1 else f"All {count} pull requests are merged."
     failed = [(entry.status.entry.pr, [each.name for each in entry.all if each.failed]) for entry in open_]
-    told = [f"#{number}: {', '.join(names)} failed" for number, names in failed if names]
-    if told:
-        return f"{'; '.join(told)}."
+    message = [f"#{number}: {', '.join(names)} failed" for number, names in failed if names]
+    if message:
+        return f"{'; '.join(message)}."
     lowest = open_[0].status
     more = f"; {count_of(len(open_) - 1, 'entry', 'entries')} above it" if len(open_) > 1 else ""
     return f"#{lowest.entry.pr} {lowest.standing}{more}."

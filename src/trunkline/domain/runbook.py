@@ -44,7 +44,7 @@ class Above:
 
     entry: Entry
     pr: PullRequest | None
-    does: str
+    description: str
     here: bool
 
 

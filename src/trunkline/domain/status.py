@@ -190,16 +190,16 @@ def standings(entries: Sequence[Facts], *, gates_suffice: bool) -> tuple[Standin
         entries: what was seen, bottom first.
         gates_suffice: the receipts of this machine stand for GitHub's checks, which are not asked.
     """
-    told: list[Standing] = []
+    message: list[Standing] = []
     below: PrNumber | None = None  # the nearest entry below that is not merged: nothing lands before it
     for facts in entries:
         standing = _alone(facts, gates_suffice=gates_suffice)
         if standing.state is State.READY and below is not None:
             standing = Standing(facts.number, State.BLOCKED, blocker=below)
-        told.append(standing)
+        message.append(standing)
         if standing.state is not State.MERGED:
             below = facts.number
-    return tuple(told)
+    return tuple(message)
 
 
 def _alone(facts: Facts, *, gates_suffice: bool) -> Standing:

@@ -55,7 +55,7 @@ def step_names(text: str) -> frozenset[StepName]:
     return frozenset(known[name] for name in names)
 
 
-class Mark(Enum):
+class StepStatus(Enum):
     """How a step went."""
 
     DONE = "done"
@@ -72,7 +72,7 @@ class Step:
 
     Attributes:
         name: which.
-        does: what it will do, one line.
+        description: what it will do, one line.
         commands: the git, gh or cargo commands that a person would type for it.
         mutates: it changes something that outlives the run.
         pr: the entry that it is for, in a plan of several entries; None: the plan's own, or all of them.
@@ -80,7 +80,7 @@ class Step:
     """
 
     name: StepName
-    does: str
+    description: str
     commands: tuple[str, ...] = ()
     mutates: bool = False
     pr: PrNumber | None = None
@@ -108,7 +108,7 @@ class Outcome:
 
     Attributes:
         label: the past participle that heads its line: "rebased".
-        told: the rest of the line.
+        message: the rest of the line.
         mark: how it went.
         details: further lines.
         data: the facts, for JSON and for the journal: JSON values only.
@@ -116,8 +116,8 @@ class Outcome:
     """
 
     label: str
-    told: str
-    mark: Mark = Mark.DONE
+    message: str
+    mark: StepStatus = StepStatus.DONE
     details: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0

@@ -16,19 +16,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from trunkline.adapters import refs
-from trunkline.adapters.answers import NotThere
-from trunkline.adapters.github import GitHub, repository_of
-from trunkline.adapters.patience import sleep
-from trunkline.adapters.receipts import read_receipt
-from trunkline.adapters.stacktext import FILE_NAME
+from trunkline.config.reading import FILE_NAME
 from trunkline.domain.command import task_command
-from trunkline.domain.errors import OutsideFailed, Refused, TrunklineError, UsageError
+from trunkline.domain.errors import ExternalError, Refused, TrunklineError, UsageError
 from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain
 from trunkline.gates import preflight, proof
 from trunkline.gates.catalogue import Gate
-from trunkline.gates.order import Brought, Order, Outcomes, accepted, not_run
+from trunkline.gates.executor import GateJob, Outcomes, RemoteResult, accepted, not_run
+from trunkline.git import refs
+from trunkline.github.client import GitHub, repository_of
+from trunkline.github.responses import NotFound
+from trunkline.state.receipt_store import read_receipt
+from trunkline.system.retry import sleep
 
 WORKFLOW = "trunkline.yml"
 """The workflow's file name below .github/workflows; its inputs and artifacts are `report/gates.yml.j2`'s."""
@@ -40,13 +40,13 @@ _QUEUE = 3600.0
 """Seconds that a run may take beyond a gate's own: a queue for runners, machines that are made."""
 
 
-def run_orders(orders: Sequence[Order]) -> list[Outcomes]:
+def run_orders(orders: Sequence[GateJob]) -> list[Outcomes]:
     """Gate commits on GitHub Actions, side by side; return the outcomes of each by gate, receipts kept here.
 
     Raises:
         UsageError: the repository on GitHub has no such workflow.
         Refused: the workflow there is another, or Actions is off.
-        OutsideFailed: GitHub failed, or a run takes too long; it goes on, and is joined by the next task.
+        ExternalError: GitHub failed, or a run takes too long; it goes on, and is joined by the next task.
     """
     runs = [_run_of(order) for order in orders]
     try:
@@ -55,7 +55,7 @@ def run_orders(orders: Sequence[Order]) -> list[Outcomes]:
         ends = time.monotonic() + orders[0].settings.timeout + _QUEUE
         while going := [run for run in runs if not run.look()]:
             if time.monotonic() > ends:
-                raise OutsideFailed(
+                raise ExternalError(
                     "GitHub Actions takes too long",
                     why="what runs goes on, and the next task joins it",
                     next_command=(task_command("continue"), f"gh run view {going[0].number} --web"),
@@ -69,7 +69,7 @@ def run_orders(orders: Sequence[Order]) -> list[Outcomes]:
     return [run.found for run in runs]
 
 
-def _run_of(order: Order) -> _Run:
+def _run_of(order: GateJob) -> _Run:
     """Return an order's run: of what no receipt proves, and the commit itself does not keep from passing."""
     known = _known(order)
     missing = tuple(gate for gate in order.gates if gate.name not in known)
@@ -86,7 +86,7 @@ def _run_of(order: Order) -> _Run:
     )
 
 
-def _require_stackfile(order: Order) -> None:
+def _require_stackfile(order: GateJob) -> None:
     """See that the commit brings stack.toml: a machine of GitHub's has no other, and would not know the gates.
 
     Raises:
@@ -104,7 +104,7 @@ def _require_stackfile(order: Order) -> None:
     )
 
 
-def _known(order: Order) -> dict[str, tuple[GateOutcome, Toolchain]]:
+def _known(order: GateJob) -> dict[str, tuple[GateOutcome, Toolchain]]:
     """Return what receipts from Actions prove, if one toolchain compiled them: nobody here knows the one of now."""
     if order.fresh:
         return {}
@@ -174,7 +174,7 @@ class _Run:
         lent: the remote has the commit under a ref of ours.
     """
 
-    order: Order
+    order: GateJob
     github: GitHub
     gates: tuple[Gate, ...]
     toolchains: dict[str, Toolchain]
@@ -193,10 +193,10 @@ class _Run:
             return
         _require_stackfile(self.order)
         self.lent = True
-        refs.lend(order.git, order.settings.remote, order.commit)
+        refs.push_temporary_ref(order.git, order.settings.remote, order.commit)
         try:
             run = self._going() or self._dispatched()
-        except NotThere as missing:
+        except NotFound as missing:
             raise UsageError(
                 f"{self.github.repository.slug} has no workflow {WORKFLOW}",
                 why=f"it is dispatched from {order.settings.trunk}, and must be there",
@@ -219,7 +219,7 @@ class _Run:
             for run in self._runs() if self.lent else ():
                 if run.status != _COMPLETED:
                     self.github.post(f"actions/runs/{run.number}/cancel", {}, arrived=lambda: False)
-        except NotThere:
+        except NotFound:
             pass  # there is no such workflow
         except TrunklineError as error:
             self.order.say(f"the run could not be cancelled: {error.what}")
@@ -227,7 +227,7 @@ class _Run:
 
     def _take_back(self) -> None:
         if self.lent:
-            refs.take_back(self.order.git, self.order.settings.remote, self.order.commit)
+            refs.delete_temporary_ref(self.order.git, self.order.settings.remote, self.order.commit)
         self.lent, self.number = False, 0
 
     @property
@@ -271,7 +271,7 @@ class _Run:
             if run := new():
                 return run
             sleep(pause)
-        raise OutsideFailed("GitHub took the dispatch, and shows no run of it", next_command=task_command("continue"))
+        raise ExternalError("GitHub took the dispatch, and shows no run of it", next_command=task_command("continue"))
 
     def _collect(self, number: int) -> None:
         ended = self.github.rest(f"actions/runs/{number}", _WorkflowRun.of).status == _COMPLETED
@@ -308,7 +308,7 @@ class _Run:
             self.toolchains.setdefault(named, brought.receipt.toolchain)
         return accepted(self.order, gate, brought, self.toolchains.get(named))
 
-    def _brought(self, number: int, gate: Gate) -> Brought | None:
+    def _brought(self, number: int, gate: Gate) -> RemoteResult | None:
         """Return what a gate's job left; None: nothing."""
         name = f"receipt-{gate.name}"
         path = f"actions/runs/{number}/artifacts?name={name}"
@@ -316,7 +316,7 @@ class _Run:
             return None
         with tempfile.TemporaryDirectory(prefix="trunkline-") as folder:
             if not self.github.download(number, name, Path(folder)):
-                raise OutsideFailed(
+                raise ExternalError(
                     f"the artifact {name} could not be fetched",
                     why=f"run {number} has it",
                     next_command=(task_command("continue"), f"gh run download {number} --name {name}"),
@@ -336,13 +336,13 @@ class _Run:
             failures = (each for each in body["annotations"] if each["annotation_level"] == "failure")
             return next((str(each["message"]) for each in failures), "")
 
-        told = ""
+        message = ""
         with contextlib.suppress(TrunklineError):
-            told = self.github.rest(f"check-runs/{job.number}/annotations", read, *filtered)
-        return f"its job {job.name} ended ({job.conclusion}): {told or job.url}"
+            message = self.github.rest(f"check-runs/{job.number}/annotations", read, *filtered)
+        return f"its job {job.name} ended ({job.conclusion}): {message or job.url}"
 
 
-def _read(folder: Path, gate: Gate) -> Brought | None:
+def _read(folder: Path, gate: Gate) -> RemoteResult | None:
     """Return what an artifact holds of a gate; None: no outcome that can be read."""
     files = {path.name: path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()}
     try:
@@ -353,5 +353,5 @@ def _read(folder: Path, gate: Gate) -> Brought | None:
         receipt = read_receipt(path) if path.suffix == ".json" else ""
         if isinstance(receipt, Receipt) and (receipt.gate, receipt.started) == (gate.name, outcome.started):
             log = files.get(receipt.log)
-            return Brought(outcome, receipt, log.read_bytes() if log else b"", receipt.host)
-    return Brought(outcome, None, b"", "GitHub Actions")
+            return RemoteResult(outcome, receipt, log.read_bytes() if log else b"", receipt.host)
+    return RemoteResult(outcome, None, b"", "GitHub Actions")

@@ -66,7 +66,7 @@ class Gate:
         return dict(as_variable(name, flags) for name, flags in given if flags)
 
     @property
-    def typed(self) -> str:
+    def command_line(self) -> str:
         """The command as a person would type it, variables in front."""
         variables = {**self.env, **self.joined}
         shadowed = {name for name, encoded in ENCODED.items() if encoded in variables}

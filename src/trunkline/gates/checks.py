@@ -15,24 +15,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from trunkline.adapters import structure, worktrees
-from trunkline.adapters.git import Git
-from trunkline.adapters.receipts import Store
-from trunkline.domain.check import (
-    Check,
-    CommandCheck,
-    ManualCheck,
-    Match,
-    PatternCheck,
-    TestCheck,
-    judge,
-)
+from trunkline.domain.check import Check, CommandCheck, ManualCheck, Match, PatternCheck, TestCheck, judge
 from trunkline.domain.names import Oid
 from trunkline.domain.proof import ReceiptQuery
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import execute, invalidation, proof, request
+from trunkline.gates import execute, invalidation, proof, request, slots
 from trunkline.gates.catalogue import Gate, catalogue, feature_flags
+from trunkline.git.git import Git
+from trunkline.rust import structure
+from trunkline.state.receipt_store import Store
 
 _SHOWN = 10  # matches that a failed check shows; its log has all
 _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
@@ -147,9 +139,9 @@ def _evaluated(
         return _searched(subject, check, say)
     if isinstance(check, ManualCheck):
         return _unticked(subject, check)
-    with worktrees.slot(subject.git, subject.commit) as slot:
+    with slots.slot(subject.git, subject.commit) as slot:
         place = request.new_run(subject.git.common_dir())
-        ground = execute.Ground(
+        ground = execute.GateWorkspace(
             subject.git, slot, subject.settings.root, place, subject.settings, executor="", least=least
         )
         return execute.execute(ground, _gate(subject, check), fresh=True, toolchain=None, say=say)
@@ -161,13 +153,13 @@ def _unticked(subject: Subject, check: ManualCheck) -> GateOutcome:
         why = "nobody has ticked it"
     else:
         why = f"the tree has changed since {earlier.summary} ({earlier.started[:10]}, tree {earlier.tree[:7]})"
-    return GateOutcome(check.name, Verdict.FAILED, command=_gate(subject, check).typed, diagnosis=why)
+    return GateOutcome(check.name, Verdict.FAILED, command=_gate(subject, check).command_line, diagnosis=why)
 
 
 def _searched(subject: Subject, check: PatternCheck, say: Callable[[str], None]) -> GateOutcome:
     tool, gate = structure.version(), _gate(subject, check)
     if not tool:
-        return GateOutcome(check.name, Verdict.UNAVAILABLE, command=gate.typed, cure=structure.INSTALL)
+        return GateOutcome(check.name, Verdict.UNAVAILABLE, command=gate.command_line, fix=structure.INSTALL)
     began = time.monotonic()
     files = _named_files(subject, check.paths) if check.paths else _added_lines(subject)
     sources, lines = _read(subject, files), {file.path: file.lines for file in files}
@@ -175,7 +167,7 @@ def _searched(subject: Subject, check: PatternCheck, say: Callable[[str], None])
     counted = tuple(match for match in matches if _counts(match, lines[match.path]))
     judgement = judge(check, counted, len(sources))
     shown = [str(match) for match in judgement.shown]
-    log = "\n".join([gate.typed, "", judgement.summary, *shown, ""])
+    log = "\n".join([gate.command_line, "", judgement.summary, *shown, ""])
     seconds, code = time.monotonic() - began, 0 if judgement.holds else 1
     found = f": {shown[0]}" if judgement.holds and len(shown) == 1 else ""
     path = _keep(subject, check, judgement.summary + found, log, Toolchain(tool, ""), seconds, code, say)
@@ -184,7 +176,7 @@ def _searched(subject: Subject, check: PatternCheck, say: Callable[[str], None])
         check.name,
         Verdict.PASSED if judgement.holds else Verdict.FAILED,
         seconds,
-        gate.typed,
+        gate.command_line,
         tool,
         "" if judgement.holds else "\n".join([judgement.summary, *shown[:_SHOWN], *more]),
         log=str(path),

@@ -11,13 +11,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from trunkline.adapters.cargo_output import CargoOutput, CompilerError, subcommand_of
-from trunkline.adapters.rustflags import FlagsUnknown
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.gates import libtest, refusal
 from trunkline.gates.build_script import build_script
 from trunkline.gates.refusal import Place
-from trunkline.kernel.logged import Stream
+from trunkline.rust.cargo_output import CargoOutput, CompilerError, subcommand_of
+from trunkline.rust.rustflags import FlagsUnknown
+from trunkline.system.logged_process import Stream
 
 _SHOWN = 500  # characters of what is said of tests
 _RUNS_PROGRAMS = frozenset({"bench", "run", "test"})
@@ -96,8 +96,8 @@ def is_compiler_crash(output: CargoOutput) -> bool:
 
 def overdue(last_line: str, seconds: float) -> str:
     """Return why a gate did not end in time."""
-    told = f"it did not end within {seconds:g} s"
-    return f"{told}: it waited for another cargo's lock" if re.search(_WAITING, last_line) else told
+    message = f"it did not end within {seconds:g} s"
+    return f"{message}: it waited for another cargo's lock" if re.search(_WAITING, last_line) else message
 
 
 def changed_sources(paths: Sequence[str], place: Place) -> Cause:
@@ -152,7 +152,7 @@ def _unformatted(output: CargoOutput, place: Place) -> Cause:
     for line in output.printed:
         if difference := _DIFFERENCE.match(line):
             path = place.relative(difference[1])
-            return Cause(CauseId.FORMAT, f"not formatted: {path}", path, place.typed("cargo fmt --all"))
+            return Cause(CauseId.FORMAT, f"not formatted: {path}", path, place.command_line("cargo fmt --all"))
     lines = [line.removeprefix(_METADATA) for line in output.own]
     starts = [at for at, line in enumerate(lines) if line.startswith("error: ")]
     if not starts:

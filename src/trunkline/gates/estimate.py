@@ -7,9 +7,9 @@ import itertools
 import statistics
 from dataclasses import dataclass
 
-from trunkline.adapters.git import Git
-from trunkline.adapters.receipts import Store, read_receipt
 from trunkline.domain.receipt import Receipt
+from trunkline.git.git import Git
+from trunkline.state.receipt_store import Store, read_receipt
 
 _NEWEST = 5
 _READ = 50  # of all that may be of the gate: failures, and gates with a longer name, are among them

@@ -12,35 +12,36 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from trunkline.adapters import bwrap, cargo, signing, sources, submodules, targetdir, units
-from trunkline.adapters.cargo import Tools
-from trunkline.adapters.cargo_output import CargoOutput, reporting
-from trunkline.adapters.git import Git
-from trunkline.adapters.receipts import Store, sources_name
-from trunkline.adapters.rustflags import FlagsUnknown
-from trunkline.adapters.worktrees import Slot, refuse_links
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.coverage import Sources
 from trunkline.domain.flags import NO_FLAGS
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import diagnosis, libtest, proof, tests_ran
+from trunkline.gates import diagnosis, libtest, proof, test_counts
 from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.invalidation import Reset
 from trunkline.gates.jobserver import Token, inherited, pool, token
 from trunkline.gates.refusal import Place
+from trunkline.gates.slots import Slot, refuse_links
 from trunkline.gates.workplace import Workplace
-from trunkline.kernel import logged
-from trunkline.kernel.files import private_directory, read_regular
-from trunkline.kernel.proc import Completed
+from trunkline.git import signing, submodules
+from trunkline.git.git import Git
+from trunkline.rust import bubblewrap, cargo, sources, target_directory, units
+from trunkline.rust.cargo import Tools
+from trunkline.rust.cargo_output import CargoOutput, reporting
+from trunkline.rust.rustflags import FlagsUnknown
+from trunkline.state.receipt_store import Store, sources_name
+from trunkline.system import logged_process
+from trunkline.system.files import private_directory, read_regular
+from trunkline.system.process import Completed
 
 _DIAGNOSIS_SECONDS = 600.0
 _LONGEST_LOCK = 1 << 27  # bytes; a link to a device never ends
 
 
 @dataclass(frozen=True)
-class Ground:
+class GateWorkspace:
     """Where gates run: a slot at a commit.
 
     Attributes:
@@ -98,19 +99,19 @@ def tools_for(tree: Path, root: str, *, sandbox: bool) -> Tools:
 def missing(gate: Gate, tools: Tools) -> Cause | None:
     """Return what a gate needs and does not find here, its sandbox included; None: nothing."""
     # The sandbox first: without it, nothing may look at the tree.
-    if gate.sandbox and (fix := bwrap.lacking()):
+    if gate.sandbox and (fix := bubblewrap.missing_tool()):
         return Cause(CauseId.SANDBOX, "the sandbox does not work on this machine", "sandbox", fix)
     return tools.missing(gate.argv, gate.needs)
 
 
 def unavailable(gate: Gate, cause: Cause) -> GateOutcome:
     """Return the outcome of a gate that cannot run here."""
-    return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.typed).because(cause)
+    return GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.command_line).because(cause)
 
 
 def failed(gate: Gate, cause: Cause) -> GateOutcome:
     """Return the outcome of a gate that fails before its command runs."""
-    return GateOutcome(gate.name, Verdict.FAILED, command=gate.typed).because(cause)
+    return GateOutcome(gate.name, Verdict.FAILED, command=gate.command_line).because(cause)
 
 
 def with_flags(gate: Gate, tree: Path, root: str) -> Gate:
@@ -141,7 +142,7 @@ def keep(git: Git, sign: str, receipt: Receipt, log: bytes, say: Callable[[str],
 
 
 def execute(
-    ground: Ground, gate: Gate, *, fresh: bool, toolchain: Toolchain | None, say: Callable[[str], None]
+    ground: GateWorkspace, gate: Gate, *, fresh: bool, toolchain: Toolchain | None, say: Callable[[str], None]
 ) -> GateOutcome:
     """Run one gate, or find it proven already.
 
@@ -203,7 +204,7 @@ class _Attempt:
         return not self.done.timed_out and self.done.returncode >= 0
 
 
-def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:
+def _run(ground: GateWorkspace, gate: Gate, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:
     if gate.env.get("RUSTC_WRAPPER") == SCCACHE:
         cargo.start_cache(ground.cwd)
     started = dt.datetime.now(dt.timezone.utc)
@@ -226,7 +227,7 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
         passed_through=tuple(name for name in cargo.PASSED_THROUGH if name in cargo.environment({})),
         toolchain=toolchain,
         lock_sha256=_sha256(ground.cwd / "Cargo.lock"),
-        sandbox=bwrap.NAME if gate.sandbox else "none",
+        sandbox=bubblewrap.NAME if gate.sandbox else "none",
         started=started.isoformat(timespec="milliseconds"),
         seconds=round(attempt.done.seconds, 3),
         exit_code=attempt.done.returncode,
@@ -242,7 +243,7 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
         host=platform.node(),
         flags=gate.flags,
         failure=cause.to_json(gate.name) if cause else {},
-        tests=tests_ran.tests_run(gate.argv, attempt.output),
+        tests=test_counts.tests_run(gate.argv, attempt.output),
         sources=sources_name(read) if read else "",
         units=attempt.output.units,
     )
@@ -251,7 +252,7 @@ def _run(ground: Ground, gate: Gate, toolchain: Toolchain, say: Callable[[str], 
     return replace(_judged(gate, attempt, receipt, cause), log=str(log))
 
 
-def _written(ground: Ground) -> tuple[str, ...]:
+def _written(ground: GateWorkspace) -> tuple[str, ...]:
     """Return the sources that were written to; a Cargo.lock that the commit does not have is none of them."""
     paths = ground.workplace.written()
     lock = str(PurePosixPath(ground.root, "Cargo.lock"))
@@ -260,9 +261,9 @@ def _written(ground: Ground) -> tuple[str, ...]:
     return paths
 
 
-def _read(ground: Ground, gate: Gate, attempt: _Attempt) -> bytes:
+def _read(ground: GateWorkspace, gate: Gate, attempt: _Attempt) -> bytes:
     """Return what a gate read of its tree, as it is kept; b"": its command does not say."""
-    output, named = attempt.output, tests_ran.units_run(gate.argv, attempt.output)
+    output, named = attempt.output, test_counts.units_run(gate.argv, attempt.output)
     if not (output.artifacts or named):
         return b""
     programs = [name for name, tests in output.tests if tests]
@@ -280,7 +281,8 @@ def _lacked(gate: Gate, attempt: _Attempt, cause: Cause | None) -> str:
 
 def _judged(gate: Gate, attempt: _Attempt, receipt: Receipt, cause: Cause | None) -> GateOutcome:
     outcome = GateOutcome(
-        gate.name, Verdict.PASSED, receipt.seconds, gate.typed, receipt.toolchain.name, sandbox=receipt.sandbox,
+        gate.name, Verdict.PASSED, receipt.seconds, gate.command_line, receipt.toolchain.name,
+        sandbox=receipt.sandbox,
         summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds, tests=receipt.tests,
         sources=receipt.sources, attempts=receipt.attempts, left=attempt.done.left,
     )  # fmt: skip
@@ -292,7 +294,7 @@ def _judged(gate: Gate, attempt: _Attempt, receipt: Receipt, cause: Cause | None
     return replace(outcome, verdict=Verdict.FAILED).because(cause) if cause else outcome
 
 
-def _cause(ground: Ground, gate: Gate, attempt: _Attempt, written: tuple[str, ...]) -> Cause | None:
+def _cause(ground: GateWorkspace, gate: Gate, attempt: _Attempt, written: tuple[str, ...]) -> Cause | None:
     """Return why a gate that came to its end did not pass; None: it did, or came to none."""
     if not attempt.ended:
         return None
@@ -306,9 +308,9 @@ def _cause(ground: Ground, gate: Gate, attempt: _Attempt, written: tuple[str, ..
     return diagnosis.changed_sources(written, ground.place) if written else None
 
 
-def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) -> _Attempt:
+def _attempt(ground: GateWorkspace, gate: Gate, log: Path, extra: Mapping[str, str]) -> _Attempt:
     with pool(ground.run) as own, token(Path(inherited() or own)) as job:
-        against = targetdir.overrides(ground.slot.tree, ground.root)
+        against = target_directory.overrides(ground.slot.tree, ground.root)
         env = cargo.environment({**against, **proof.gate_environment(gate), **gate.joined, **extra})
         if gate.sandbox:
             sources.fetch(gate.argv, tree=ground.slot.tree, cwd=ground.cwd, env=env)
@@ -322,7 +324,9 @@ def _attempt(ground: Ground, gate: Gate, log: Path, extra: Mapping[str, str]) ->
         return _Attempt(done, attempt.log, asked or output)
 
 
-def _done(ground: Ground, gate: Gate, log: Path, env: Mapping[str, str], job: Token) -> tuple[Completed, CargoOutput]:
+def _done(
+    ground: GateWorkspace, gate: Gate, log: Path, env: Mapping[str, str], job: Token
+) -> tuple[Completed, CargoOutput]:
     """Run a gate's command; of tests, first what compiles them, with the job pool, then the tests, without it.
 
     In a sandbox, code that is not part of compiling gets a copy of cargo's directories: what it writes there is gone
@@ -347,7 +351,7 @@ def _done(ground: Ground, gate: Gate, log: Path, env: Mapping[str, str], job: To
 
 
 def _command(
-    ground: Ground,
+    ground: GateWorkspace,
     gate: Gate,
     command: tuple[str, ...],
     log: Path,
@@ -358,25 +362,25 @@ def _command(
     argv = reporting(command)
     output = CargoOutput(structured=argv != command)
 
-    def sort(stream: logged.Stream, line: bytes) -> bytes:
+    def sort(stream: logged_process.Stream, line: bytes) -> bytes:
         before, kept = output.units, output.take(stream, line)
         if output.units != before:
             ground.on_units(output.units)
         return kept
 
-    done = logged.run_logged(
+    done = logged_process.run_logged(
         _as_asked(ground, gate, argv), cwd=ground.cwd, env={**env, **(job.variables if job else {})}, timeout=seconds,
         log=log, on_line=ground.on_line, sort=sort, pass_fds=(job.handle,) if job else (),
     )  # fmt: skip
     return done, output
 
 
-def _as_asked(ground: Ground, gate: Gate, argv: tuple[str, ...]) -> tuple[str, ...]:
+def _as_asked(ground: GateWorkspace, gate: Gate, argv: tuple[str, ...]) -> tuple[str, ...]:
     """Return a command as it is run: inside the sandbox, where that is asked for."""
     if not gate.sandbox:
         return argv
     writable = tuple(private_directory(each) for each in ground.workplace.directories())
-    return bwrap.View(ground.slot.tree, writable=writable).wrap(argv, ground.cwd)
+    return bubblewrap.View(ground.slot.tree, writable=writable).wrap(argv, ground.cwd)
 
 
 def _sha256(path: Path) -> str:

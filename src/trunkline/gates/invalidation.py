@@ -1,7 +1,7 @@
 """Decide what of a target directory may be used for another tree, so that a verdict is that of a clean checkout.
 
 Cargo judges by times and by the files that dep-info names. A work tree in which all files have one time
-(`adapters/freshtree.py`) hides every change from it, so what must be made anew is decided here, from the difference
+(`git/fresh_tree.py`) hides every change from it, so what must be made anew is decided here, from the difference
 between the tree that the directory was used for last and this one:
 
 - only contents of Rust sources changed, and dep-info names each: the packages that read them, and what is compiled
@@ -24,12 +24,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from trunkline.adapters import targetdir
-from trunkline.adapters.git import Git
-from trunkline.adapters.manifests import dependents, run_by_compiler, users
-from trunkline.adapters.targetdir import TargetDirectory, Unit
-from trunkline.adapters.treefacts import TreeFacts
-from trunkline.kernel.files import replace_bytes
+from trunkline.git.git import Git
+from trunkline.rust import target_directory
+from trunkline.rust.manifests import dependents, run_by_compiler, users
+from trunkline.rust.target_directory import TargetDirectory, Unit
+from trunkline.rust.tree_facts import TreeFacts
+from trunkline.system.files import replace_bytes
 
 
 class Reset(enum.IntEnum):
@@ -139,7 +139,11 @@ class BuildCache:
                 directory.remove()
                 continue
             directory.sweep()
-            gone = {unit for unit in directory.units() if targetdir.is_run(unit) and not targetdir.is_finished(unit)}
+            gone = {
+                unit
+                for unit in directory.units()
+                if target_directory.is_run(unit) and not target_directory.is_finished(unit)
+            }
             if reset >= Reset.MEMBERS:
                 gone |= {unit for unit in directory.units() if unit.package in members}
             else:
@@ -173,7 +177,7 @@ class BuildCache:
         """Return how much is made anew, and otherwise the sources whose contents changed."""
         first = state is None or state.run != facts.run
         reset = facts.least if first else Reset.SOME
-        if reset is Reset.ALL or state is None or not targetdir.are_understood(self._directories()):
+        if reset is Reset.ALL or state is None or not target_directory.are_understood(self._directories()):
             return Reset.ALL, frozenset()
         if (
             (state.surroundings, state.common) != (facts.surroundings, facts.common)
@@ -218,13 +222,13 @@ class BuildCache:
         return reset >= Reset.MEMBERS or bool(read & running)
 
     def _directories(self) -> list[TargetDirectory]:
-        return [TargetDirectory(self.top / path) for path in targetdir.locations(self.top, self.root)]
+        return [TargetDirectory(self.top / path) for path in target_directory.locations(self.top, self.root)]
 
     def _readers(self, directory: TargetDirectory, tree: TreeFacts) -> Iterator[tuple[Unit, set[str] | None]]:
         """Yield the compiled units of the tree's packages, each with the files that it read; None: unknown."""
         for profile in directory.profiles():
             units = [unit for unit in directory.units() if unit.profile == profile and unit.package in tree.packages]
-            for unit, names in targetdir.inputs(profile, units).items():
+            for unit, names in target_directory.inputs(profile, units).items():
                 yield unit, None if names is None else {path for name in names for path in tree.within(name)}
 
     def _read(self, tree: TreeFacts) -> set[str]:
@@ -252,7 +256,7 @@ class BuildCache:
             if unit.package in names
             # A compiled build script depends on what it is compiled from, not on its package's sources.
             and not (
-                targetdir.is_script(unit)
+                target_directory.is_script(unit)
                 and unit not in direct
                 and not tree.packages[unit.package].script_needs & names
             )
@@ -268,10 +272,10 @@ class BuildCache:
         changed: Collection[str] = (),
     ) -> set[Unit]:
         """Return the runs of build scripts that may be run again, so that each begins with an empty OUT_DIR."""
-        runs = [unit for unit in directory.units() if targetdir.is_run(unit) and unit.package in tree.packages]
+        runs = [unit for unit in directory.units() if target_directory.is_run(unit) and unit.package in tree.packages]
         names = {unit.package for unit in gone}
         for unit in runs:
-            inputs = targetdir.declared(unit)
+            inputs = target_directory.declared(unit)
             folder = self.top / tree.packages[unit.package].folder
             paths = [Path(os.path.normpath(folder / each)) for each in inputs or ()]
             # Cargo runs a script whose input is missing every time (its fingerprint.rs: "MissingFile").
@@ -295,7 +299,7 @@ class BuildCache:
         for directory in self._directories():
             for profile in directory.profiles():
                 units = [unit for unit in directory.units() if unit.profile == profile and unit.package in members]
-                for names in targetdir.inputs(profile, units).values():
+                for names in target_directory.inputs(profile, units).values():
                     found.update(name for name in names or () if name.startswith("/"))
         top = f"{self.top}/"
         return _stamps(name for name in found if not os.path.normpath(name).startswith(top))

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.kernel.files import private_directory
+from trunkline.system.files import private_directory
 
 _FDS = re.compile(r"--jobserver-(?:auth|fds)=(\d+),(\d+)")
 _FIFO = re.compile(r"--jobserver-auth=fifo:(\S+)")

@@ -10,19 +10,20 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 
-from trunkline.adapters import cargo, submodules, worktrees
-from trunkline.adapters.cargo import Tools
-from trunkline.adapters.cargo_output import subcommand_of, toolchain_argument
-from trunkline.adapters.git import Git
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
-from trunkline.gates import diagnosis, execute, proof
+from trunkline.gates import diagnosis, execute, proof, slots
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.refusal import Place
+from trunkline.git import submodules
+from trunkline.git.git import Git
+from trunkline.rust import cargo
+from trunkline.rust.cargo import Tools
+from trunkline.rust.cargo_output import subcommand_of, toolchain_argument
 
 _COMPILING = frozenset({"bench", "build", "check", "clippy", "doc", "run", "rustc", "rustdoc", "test"})
-_ALONE = frozenset({"--all-features", "--no-default-features"})
+_STANDALONE = frozenset({"--all-features", "--no-default-features"})
 _WITH_VALUE = frozenset({"--config", "--features", "--manifest-path", "-F", "-Z"})
 _LOCKING = frozenset({"--frozen", "--locked"})
 _LOCK = frozenset({CauseId.NO_LOCK, CauseId.STALE_LOCK})
@@ -33,7 +34,7 @@ _CERTAIN = _LOCK | {
 _ANYWHERE = frozenset({*_LOCK, CauseId.FEATURE, CauseId.PATH_DEPENDENCY})
 
 
-def in_slot(gates: Collection[Gate], slot: worktrees.Slot, root: str) -> dict[str, GateOutcome]:
+def in_slot(gates: Collection[Gate], slot: slots.Slot, root: str) -> dict[str, GateOutcome]:
     """Return what `foreseen` does, for gates on the commit of a slot.
 
     Args:
@@ -45,7 +46,7 @@ def in_slot(gates: Collection[Gate], slot: worktrees.Slot, root: str) -> dict[st
     return foreseen(gates, tools, place_of(slot, root))
 
 
-def place_of(slot: worktrees.Slot, root: str) -> Place:
+def place_of(slot: slots.Slot, root: str) -> Place:
     """Return where gates run, for what is said of failures."""
     return Place(slot.tree, root, slot.path / "target", submodules.missing(slot.tree))
 
@@ -64,14 +65,14 @@ def refused_anywhere(git: Git, commit: Oid, gates: Collection[Gate], root: str) 
     asking = [gate for gate in gates if _question(gate)]
     if not asking or shutil.which("cargo") is None:
         return {}
-    with worktrees.slot(git, commit) as slot:
+    with slots.slot(git, commit) as slot:
         found = in_slot(asking, slot, root)
     certain = {cause.value for cause in _ANYWHERE}
     return {name: each for name, each in found.items() if each.verdict is Verdict.FAILED and each.cause in certain}
 
 
 def proven(
-    known: proof.Known, gates: Collection[Gate], tree: Oid, slot: worktrees.Slot, tools: Tools
+    known: proof.Known, gates: Collection[Gate], tree: Oid, slot: slots.Slot, tools: Tools
 ) -> dict[str, GateOutcome]:
     """Return the gates that need not run again with the toolchains of now.
 
@@ -129,7 +130,7 @@ def _question(gate: Gate) -> tuple[str, ...]:
 def _about_features(argv: Sequence[str]) -> Iterator[str]:
     own = list(argv[: argv.index("--")] if "--" in argv else argv)
     for at, part in enumerate(own):
-        if part in _ALONE or part.partition("=")[0] in _WITH_VALUE:
+        if part in _STANDALONE or part.partition("=")[0] in _WITH_VALUE:
             yield part
             if part in _WITH_VALUE:
                 yield from own[at + 1 : at + 2]

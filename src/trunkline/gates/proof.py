@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from trunkline.adapters import bwrap, cargo, signing, sources, worktrees
-from trunkline.adapters.cargo import Tools
-from trunkline.adapters.git import Git
-from trunkline.adapters.receipts import Store
 from trunkline.domain.names import Oid
 from trunkline.domain.proof import KnownReceipt, Proof, ReceiptQuery, concerns, prove
 from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
+from trunkline.gates import slots
 from trunkline.gates.catalogue import Gate
-from trunkline.kernel.files import private_directory
+from trunkline.git import signing
+from trunkline.git.git import Git
+from trunkline.rust import bubblewrap, cargo, sources
+from trunkline.rust.cargo import Tools
+from trunkline.state.receipt_store import Store
+from trunkline.system.files import private_directory
 
 _SKEW = dt.timedelta(minutes=10)
 _TOOLCHAIN_FILES = ("rust-toolchain", "rust-toolchain.toml")
@@ -66,13 +68,13 @@ class Surroundings:
 
     def toolchain(self, gate: Gate, tree: Oid, root: str) -> Toolchain:
         """Return the toolchain that would compile for a gate; empty where it or the sandbox is missing."""
-        if not (shutil.which("rustc") and shutil.which("cargo")) or (self.sandbox and bwrap.lacking()):
+        if not (shutil.which("rustc") and shutil.which("cargo")) or (self.sandbox and bubblewrap.missing_tool()):
             return Toolchain("", "")
         return self.tools(tree, root).toolchain(gate.argv)
 
     def _home(self, blobs: Sequence[tuple[str, str]]) -> Path:
         """Return a directory that holds these files alone, beside the gates' work trees."""
-        base = private_directory(worktrees.work_dir(self.git.common_dir()) / "toolchains")
+        base = private_directory(slots.work_dir(self.git.common_dir()) / "toolchains")
         home = private_directory(base / ("-".join(blob[:12] for _, blob in blobs) or "none"))
         for path, blob in blobs:
             target = home / path
@@ -83,7 +85,7 @@ class Surroundings:
     def config(self) -> str:
         """Return the hash of cargo's configuration outside the tree, as the gates' work trees have it."""
         if not self._config:
-            place = worktrees.work_dir(self.git.common_dir()) / "gates" / "0" / "tree"
+            place = slots.work_dir(self.git.common_dir()) / "gates" / "0" / "tree"
             self._config.append(cargo.outer_config(place))
         return self._config[0]
 
@@ -259,7 +261,7 @@ def outcome_of(gate: Gate, proof: Proof) -> GateOutcome | None:
     if proof.verdict is None or known is None:
         return None
     receipt, log = known.receipt, Path(known.file).with_name(known.receipt.log)
-    command = replace(gate, flags=receipt.flags).typed
+    command = replace(gate, flags=receipt.flags).command_line
     outcome = GateOutcome(
         gate.name, proof.verdict, receipt.seconds, command, receipt.toolchain.name, log=str(log), reused=True,
         sandbox=receipt.sandbox, summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,

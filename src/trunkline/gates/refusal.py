@@ -83,7 +83,7 @@ class Place:
             text = text.replace(f"{path}/", "").replace(path, ".")
         return text
 
-    def typed(self, *commands: str) -> str:
+    def command_line(self, *commands: str) -> str:
         """Return commands as one line to type at the top of the checkout."""
         joined = " && ".join(commands)
         return joined if self.root in {"", "."} else f"(cd {shlex.quote(self.root)} && {joined})"
@@ -140,8 +140,8 @@ def refusal(closing: Sequence[str], before: Sequence[str], place: Place) -> Caus
         if pattern.match(head):
             return Cause(known, text, place.relative(text), fix, head)
     if at := next((match[1] for line in closing if (match := _SNIPPET.match(line))), ""):
-        told = place.relative(f"{head} ({at})").removeprefix("error: ")
-        return Cause(CauseId.MANIFEST, told, told, "", head)
+        message = place.relative(f"{head} ({at})").removeprefix("error: ")
+        return Cause(CauseId.MANIFEST, message, message, "", head)
     return _dependency(closing, text, head, place) if _DEPENDENCY.match(head) else _alias(before, text, head, place)
 
 
@@ -150,7 +150,7 @@ def _alias(before: Sequence[str], text: str, head: str, place: Place) -> Cause |
     if alias is None:
         return None
     why = f"`cargo {alias}` is an alias in .cargo/config.toml, and runs something else: {text}"
-    return Cause(CauseId.ALIAS, why, alias, place.typed("${EDITOR:-vi} .cargo/config.toml   # [alias]"), head)
+    return Cause(CauseId.ALIAS, why, alias, place.command_line("${EDITOR:-vi} .cargo/config.toml   # [alias]"), head)
 
 
 def lock_file(place: Place, head: str) -> Cause:
@@ -162,13 +162,13 @@ def lock_file(place: Place, head: str) -> Cause:
         )  # fmt: skip
         why = "there is no Cargo.lock in the commit, and --locked demands one"
         why = f"{why}: commit it, or set `locked = false` in [gates] of stack.toml"
-        return Cause(CauseId.NO_LOCK, why, "Cargo.lock", place.typed(*commands), head)
+        return Cause(CauseId.NO_LOCK, why, "Cargo.lock", place.command_line(*commands), head)
     return stale_lock(place, f"Cargo.lock is out of date: {head.removeprefix('error: ')}", head)
 
 
 def stale_lock(place: Place, text: str, said: str = "") -> Cause:
     """Return the cause that Cargo.lock is not what the manifests demand."""
-    fix = place.typed("cargo update --workspace")
+    fix = place.command_line("cargo update --workspace")
     return Cause(CauseId.STALE_LOCK, text, "Cargo.lock", f"{fix}   # then commit Cargo.lock", said)
 
 
@@ -186,12 +186,12 @@ def _dependency(closing: Sequence[str], text: str, head: str, place: Place) -> C
         relative = place.relative(str(missing))
         for submodule, why in place.submodules:
             if missing.is_relative_to(place.tree / submodule):
-                told = f"{relative} is in the submodule {submodule}, which could not be checked out: {why}"
+                message = f"{relative} is in the submodule {submodule}, which could not be checked out: {why}"
                 fix = f"git submodule update --init --recursive -- {shlex.quote(submodule)}"
-                return Cause(CauseId.SUBMODULE, told, submodule, fix, head)
-        told = f"the path dependency {relative} is not in the commit: {text}"
-        return Cause(CauseId.PATH_DEPENDENCY, told, relative, "", head)
+                return Cause(CauseId.SUBMODULE, message, submodule, fix, head)
+        message = f"the path dependency {relative} is not in the commit: {text}"
+        return Cause(CauseId.PATH_DEPENDENCY, message, relative, "", head)
     if _UNREACHABLE.search(" ".join(words)):
-        told = f"a dependency is not in cargo's cache and cannot be fetched: {text}"
-        return Cause(CauseId.NETWORK, told, head, place.typed("cargo fetch --locked"), head)
+        message = f"a dependency is not in cargo's cache and cannot be fetched: {text}"
+        return Cause(CauseId.NETWORK, message, head, place.command_line("cargo fetch --locked"), head)
     return Cause(CauseId.MANIFEST, text, text, "", head)

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from trunkline.adapters.worktrees import work_dir
 from trunkline.domain.receipt import Toolchain
 from trunkline.domain.stack import DEFAULT_REMOTE, DEFAULT_TRUNK, GateSettings
 from trunkline.gates.catalogue import Gate
-from trunkline.kernel.files import private_directory, replace_bytes
+from trunkline.git.state_directory import work_dir
+from trunkline.system.files import private_directory, replace_bytes
 
 VARIABLE = "TRUNKLINE_GATES_RUN"
 HEAD_VARIABLE = "TRUNKLINE_GATES_NOX"

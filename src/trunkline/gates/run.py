@@ -12,18 +12,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.adapters import lfs, signing, submodules, worktrees
-from trunkline.adapters.git import Git
-from trunkline.domain.errors import OutsideFailed, UsageError
+from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import execute, preflight, proof, request
+from trunkline.gates import execute, preflight, proof, request, slots
 from trunkline.gates.catalogue import Gate, catalogue
+from trunkline.gates.executor import Executor, GateJob, Outcomes, not_run
 from trunkline.gates.jobserver import inherited, pool
-from trunkline.gates.order import Executor, Order, Outcomes, not_run
-from trunkline.kernel import proc
-from trunkline.kernel.logged import Logged, Stream, begin_logged
+from trunkline.git import lfs, signing, submodules
+from trunkline.git.git import Git
+from trunkline.system import process
+from trunkline.system.logged_process import Logged, Stream, begin_logged
 
 LOCAL = "local"
 """The executor that runs gates in a nox of this machine."""
@@ -76,13 +76,13 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
 
     Raises:
         UsageError: the commit has no Cargo workspace where `[gates] root` says.
-        OutsideFailed: nox itself failed.
+        ExternalError: nox itself failed.
     """
     git = Git(top)
     gates = tuple(gate for gate in catalogue(settings) if not only or gate.name in only)
     (found,) = run_orders(
         [
-            Order(
+            GateJob(
                 git,
                 commit,
                 gates,
@@ -101,7 +101,7 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
     return found
 
 
-def run_orders(orders: Sequence[Order]) -> list[tuple[GateOutcome, ...]]:
+def run_orders(orders: Sequence[GateJob]) -> list[tuple[GateOutcome, ...]]:
     """Run orders by the executor of their settings; return every verdict of each, in the gates' order.
 
     Args:
@@ -111,12 +111,12 @@ def run_orders(orders: Sequence[Order]) -> list[tuple[GateOutcome, ...]]:
         UsageError: a commit has no Cargo workspace where `[gates] root` says, the executor is not installed, or the
             file of signers is missing.
         Refused: in a commit, `[gates] root` leads through a link.
-        OutsideFailed: what runs the gates failed.
+        ExternalError: what runs the gates failed.
     """
     if not orders:
         return []
     for order in orders:
-        worktrees.refuse_links(order.git, order.commit, order.settings.root)
+        slots.refuse_links(order.git, order.commit, order.settings.root)
     if signing.demanded(orders[0].settings):
         signing.allowed_signers(orders[0].git, orders[0].settings)  # an error now, not after minutes of gates
     found = _executor(orders[0].settings)(orders)
@@ -139,23 +139,23 @@ def _executor(settings: GateSettings) -> Executor:
     if settings.executor == LOCAL:
         return _locally
     try:
-        from trunkline.gates import cluster  # noqa: PLC0415 -- optional, and a second of import
+        from trunkline.gates import dask_executor  # noqa: PLC0415 -- optional, and a second of import
     except ModuleNotFoundError as missing:
         raise UsageError(
             'stack.toml: gates.executor = "dask" needs Dask', why=f"{missing.name} is not installed",
             next_command="pip install 'trunkline[cluster]'",
         ) from missing  # fmt: skip
-    return cluster.run_orders
+    return dask_executor.run_orders
 
 
-def _locally(orders: Sequence[Order]) -> list[Outcomes]:
+def _locally(orders: Sequence[GateJob]) -> list[Outcomes]:
     """Gate in sessions of nox on this machine; of several commits, all is looked at before the first one runs."""
     prepared: list[_Prepared | None] = [None for _ in orders]
     if len(orders) > 1:
         for number, order in enumerate(orders):
             # Of two commits with the same tree, the first one leaves receipts for the second.
             if order.tree not in {each.tree for each in orders[:number]}:
-                with worktrees.slot(order.git, order.commit) as slot:
+                with slots.slot(order.git, order.commit) as slot:
                     prepared[number] = _prepare(order, slot, _known(order))
     return [_here(order, each) for order, each in zip(orders, prepared, strict=True)]
 
@@ -175,11 +175,11 @@ class _Prepared:
     toolchains: Mapping[str, Toolchain]
 
 
-def _known(order: Order) -> proof.Known | None:
+def _known(order: GateJob) -> proof.Known | None:
     return None if order.fresh else proof.known_receipts(order.git, order.tree, order.settings, order.say)
 
 
-def _prepare(order: Order, slot: worktrees.Slot, known: proof.Known | None) -> _Prepared:
+def _prepare(order: GateJob, slot: slots.Slot, known: proof.Known | None) -> _Prepared:
     """Look at a commit's gates; `order.foreseen` receives those that will not pass.
 
     Raises:
@@ -201,7 +201,7 @@ def _prepare(order: Order, slot: worktrees.Slot, known: proof.Known | None) -> _
     return _Prepared(found | stopped, tuple(missing), toolchains)
 
 
-def _here(order: Order, prepared: _Prepared | None) -> Outcomes:
+def _here(order: GateJob, prepared: _Prepared | None) -> Outcomes:
     """Gate one commit, looked at before or not."""
     order.starts()
     git, settings = order.git, order.settings
@@ -210,7 +210,7 @@ def _here(order: Order, prepared: _Prepared | None) -> Outcomes:
         if prepared is None:
             known = _known(order)
             head = held.enter_context(_head(git)) if known is None or _something_runs(order, known) else None
-        slot = held.enter_context(worktrees.slot(git, order.commit))
+        slot = held.enter_context(slots.slot(git, order.commit))
         prepared = prepared or _prepare(order, slot, known)
         found = dict(prepared.found)
         for outcome in found.values():
@@ -224,7 +224,7 @@ def _here(order: Order, prepared: _Prepared | None) -> Outcomes:
     return found
 
 
-def _something_runs(order: Order, known: proof.Known) -> bool:
+def _something_runs(order: GateJob, known: proof.Known) -> bool:
     """Return whether a gate is bound to run: no receipt speaks for it, whatever would compile now."""
     return any(proof.reusable(known, proof.query_of(gate, order.tree), gate) is None for gate in order.gates)
 
@@ -255,8 +255,8 @@ class _Head:
 def _head(git: Git) -> Iterator[_Head]:
     run = request.new_run(git.common_dir())
     joined = {"MAKEFLAGS": f"--jobserver-auth=fifo:{inherited()}"} if inherited() else {}
-    env = {**proc.own_environment(), **joined, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
-    argv = [sys.executable, "-m", "trunkline.gates.head", str(run)]
+    env = {**process.own_environment(), **joined, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+    argv = [sys.executable, "-m", "trunkline.gates.forkserver", str(run)]
     # Not in the checkout: Python would import what lies there.
     begun = begin_logged(argv, cwd=run, env=env, log=run / "nox.log", stop=signal.SIGINT)
     with pool(run), begun as logged:
@@ -265,7 +265,7 @@ def _head(git: Git) -> Iterator[_Head]:
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _nox(head: _Head, asked: request.Request, order: Order) -> dict[str, GateOutcome]:
+def _nox(head: _Head, asked: request.Request, order: GateJob) -> dict[str, GateOutcome]:
     """Run the sessions of the gates asked for, all at once, and collect the outcomes that they leave."""
     run = head.run
     request.write(run, asked)
@@ -291,7 +291,7 @@ def _nox(head: _Head, asked: request.Request, order: Order) -> dict[str, GateOut
     collect()
     if not found:
         text = (run / "nox.log").read_text(encoding="utf-8", errors="replace")
-        raise OutsideFailed("nox ran no gate", command=done.typed, stderr=text, next_command="nox -s gates")
+        raise ExternalError("nox ran no gate", command=done.command_line, stderr=text, next_command="nox -s gates")
     if all(outcome.verdict is Verdict.PASSED for outcome in found.values()):
         shutil.rmtree(run, ignore_errors=True)  # logs of what passed are with the receipts
     return found

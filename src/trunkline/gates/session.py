@@ -16,17 +16,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from trunkline.adapters import worktrees
-from trunkline.adapters.git import Git
 from trunkline.domain.errors import TrunklineError, UsageError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
-from trunkline.gates import invalidation, preflight, proof
+from trunkline.gates import invalidation, preflight, proof, slots
 from trunkline.gates.catalogue import Gate
-from trunkline.gates.execute import Ground, execute, tools_for
+from trunkline.gates.execute import GateWorkspace, execute, tools_for
 from trunkline.gates.request import HEAD_VARIABLE, OUTCOMES_VARIABLE, Request, report_units
-from trunkline.kernel import orphans
-from trunkline.kernel.files import replace_bytes
+from trunkline.git.git import Git
+from trunkline.system import orphans
+from trunkline.system.files import replace_bytes
 
 _PR_SET_PDEATHSIG = 1  # prctl(2), linux/prctl.h
 
@@ -60,9 +59,9 @@ def run_session(
         if asked.common_dir:
             git.knows(Path(asked.common_dir), Oid(asked.commit), Oid(asked.tree))
         tip = _named(git, commit) if commit else _agreed(git, run, say)
-        say(f"{name} on {short(tip)}: {asked.gate(name).typed}")
-        with worktrees.slot(git, tip) as slot:
-            ground = Ground(
+        say(f"{name} on {short(tip)}: {asked.gate(name).command_line}")
+        with slots.slot(git, tip) as slot:
+            ground = GateWorkspace(
                 git, slot, asked.root, run, asked.settings, _executor(),
                 least=invalidation.least(fresh=fresh, clean=clean), on_units=report_units(name),
             )  # fmt: skip
@@ -73,7 +72,7 @@ def run_session(
                 ground, asked.gate(name), fresh=fresh or clean, toolchain=toolchain, say=say
             )
     except TrunklineError as error:
-        stopped = GateOutcome(name, Verdict.INTERRUPTED, command=asked.gate(name).typed, diagnosis=str(error))
+        stopped = GateOutcome(name, Verdict.INTERRUPTED, command=asked.gate(name).command_line, diagnosis=str(error))
         _leave(run, stopped)
         return "\n".join([str(error), error.stderr, *(f"next: {command}" for command in error.next_commands)])
     _leave(run, outcome)
@@ -81,7 +80,7 @@ def run_session(
 
 
 def _foreseen(
-    ground: Ground,
+    ground: GateWorkspace,
     asked: Request,
     name: str,
     chosen: Collection[str],
@@ -99,15 +98,17 @@ def _foreseen(
             stopped = _look_ahead(ground, asked, gates, fresh=fresh)
             for outcome in stopped.values():
                 say(f"{outcome.gate} will not pass ({outcome.verdict.value}): {outcome.diagnosis}")
-                if outcome.cure:
-                    say(f"next: {outcome.cure}")
+                if outcome.fix:
+                    say(f"next: {outcome.fix}")
             known["asked"] += [gate.name for gate in gates]
             known["stopped"] |= {each: outcome.to_json() for each, outcome in stopped.items()}
             replace_bytes(record, json.dumps(known).encode())
     return {each: GateOutcome.from_json(values) for each, values in known["stopped"].items()}
 
 
-def _look_ahead(ground: Ground, asked: Request, gates: Sequence[Gate], *, fresh: bool) -> dict[str, GateOutcome]:
+def _look_ahead(
+    ground: GateWorkspace, asked: Request, gates: Sequence[Gate], *, fresh: bool
+) -> dict[str, GateOutcome]:
     """Return the gates that cannot pass, those with a receipt left out."""
     proven: Collection[str] = ()
     if not fresh:
@@ -144,7 +145,7 @@ def _agreed(git: Git, run: Path, say: Callable[[str], None]) -> Oid:
         known = file.read().strip()
         if known:
             return _named(git, known)
-        commit, dirty = worktrees.snapshot(git)
+        commit, dirty = slots.snapshot(git)
         if dirty:
             say(f"the checkout has uncommitted changes: gating its files as they are, {short(commit)}")
         file.write(commit)
@@ -157,7 +158,7 @@ def _told(outcome: GateOutcome, say: Callable[[str], None]) -> str:
         return ""
     lines = [f"{outcome.gate} {outcome.verdict.value}", outcome.diagnosis]
     lines += [f"log: {outcome.log}"] if outcome.log else []
-    lines += [f"next: {command}" for command in (outcome.cure, outcome.again) if command]
+    lines += [f"next: {command}" for command in (outcome.fix, outcome.again) if command]
     return "\n".join(line for line in lines if line)
 
 

@@ -36,21 +36,21 @@ def _request() -> request.Request | str:
     if not _STARTED_HERE:
         return request.read(Path(os.environ[request.VARIABLE]))
     # Only the first process of a run pays for the schema; see gates/request.py.
-    from trunkline.adapters import config, declared, stackplace, trust  # noqa: PLC0415
-    from trunkline.adapters.git import Git  # noqa: PLC0415
+    from trunkline.config import conversion, location, trust, validation  # noqa: PLC0415
     from trunkline.domain.stack import GateSettings  # noqa: PLC0415
     from trunkline.gates.catalogue import catalogue  # noqa: PLC0415
+    from trunkline.git.git import Git  # noqa: PLC0415
 
     settings = GateSettings()
     try:
         here = Git(Path.cwd().resolve())
         here.common_dir()  # raises where this is no repository
         git = here.at(here.query("rev-parse", "--show-toplevel").path)
-        found = stackplace.locate(git, here.cwd)
+        found = location.locate(git, here.cwd)
         if found is not None:
             found = trust.effective(git, found)
-            config.judge(found)
-            settings = declared.stacks(found.data)[0].gates
+            validation.judge(found)
+            settings = conversion.stacks(found.data)[0].gates
         asked = request.Request(
             str(git.cwd), settings.root, catalogue(settings), strict=settings.strict,
             trust=request.trust_of(settings),
@@ -121,7 +121,7 @@ def gates(session: nox.Session, gate: str) -> None:
     parser.add_argument("--clean", action="store_true", default=_ASKED.clean)
     options = parser.parse_args(session.posargs)
     run = Path(os.environ[request.VARIABLE])
-    told = run_session(
+    message = run_session(
         _ASKED,
         gate,
         run,
@@ -131,5 +131,5 @@ def gates(session: nox.Session, gate: str) -> None:
         say=session.log,
         chosen=_chosen(sys.argv),
     )
-    if told:
-        session.error(told)
+    if message:
+        session.error(message)

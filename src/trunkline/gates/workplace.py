@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.adapters import cargo, targetdir
-from trunkline.adapters.git import Git
-from trunkline.adapters.worktrees import Slot
 from trunkline.domain.flags import ENCODED
 from trunkline.domain.receipt import Toolchain
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.invalidation import BuildCache, Facts, Reset
-from trunkline.kernel import proc
-from trunkline.kernel.files import private_directory, remove_tree
+from trunkline.gates.slots import Slot
+from trunkline.git.git import Git
+from trunkline.rust import cargo, target_directory
+from trunkline.system import process
+from trunkline.system.files import private_directory, remove_tree
 
 _COPY_SECONDS = 600.0
 _FLAGS = frozenset({*ENCODED, *ENCODED.values()})
@@ -50,7 +50,7 @@ class Workplace:
             self._cache.record.unlink(missing_ok=True)
         checkout.bring(self.slot.commit)
         inherited = {name: value for name, value in cargo.environment({}).items() if name not in _ON_DEPENDENCIES}
-        acting = {name: value for name, value in cargo.environment({}).items() if name in _ON_DEPENDENCIES}
+        in_force = {name: value for name, value in cargo.environment({}).items() if name in _ON_DEPENDENCIES}
         self._cache.prepare(Facts(
             commit=self.slot.commit,
             run=run,
@@ -58,7 +58,7 @@ class Workplace:
             variables=_hash(gate.env),
             common=_hash({name: value for name, value in gate.env.items() if name not in _FLAGS}),
             toolchain=_hash({"rustc": toolchain.rustc, "cargo": toolchain.cargo}),
-            surroundings=_hash({**acting, "config": cargo.outer_config(self.slot.tree), "box": str(gate.sandbox)}),
+            surroundings=_hash({**in_force, "config": cargo.outer_config(self.slot.tree), "box": str(gate.sandbox)}),
             inherited=_hash(inherited),
             sandbox=gate.sandbox,
             least=least,
@@ -79,7 +79,7 @@ class Workplace:
 
     def directories(self) -> list[Path]:
         """Return the directories that cargo writes to."""
-        return [self.slot.tree / path for path in targetdir.locations(self.slot.tree, self.root)]
+        return [self.slot.tree / path for path in target_directory.locations(self.slot.tree, self.root)]
 
     @contextmanager
     def private_copy(self) -> Iterator[None]:
@@ -109,7 +109,7 @@ class Workplace:
 def _copy(source: Path, to: Path) -> None:
     """Copy a target directory without rustc's incremental files; blocks are shared where the file system can."""
     private_directory(to)
-    profiles = set(targetdir.TargetDirectory(source).profiles())
+    profiles = set(target_directory.TargetDirectory(source).profiles())
     for entry in source.iterdir():
         if entry in profiles:
             (to / entry.name).mkdir()
@@ -121,7 +121,7 @@ def _copy(source: Path, to: Path) -> None:
 def _copy_all(entries: list[Path], to: Path) -> None:
     if entries:
         argv = ["cp", "--archive", "--reflink=auto", "--target-directory", str(to), "--", *map(str, entries)]
-        proc.run(argv, cwd=to, env=proc.environment(), timeout=_COPY_SECONDS)
+        process.run(argv, cwd=to, env=process.environment(), timeout=_COPY_SECONDS)
 
 
 def _hash(values: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ def outcome(value: Outcome) -> dict[str, Any]:
     """Return an outcome as JSON values."""
     return {
         "label": value.label,
-        "told": value.told,
+        "message": value.message,
         "mark": value.mark.value,
         "details": list(value.details),
         "data": dict(value.data),
@@ -30,7 +30,7 @@ def plan(value: Plan) -> dict[str, Any]:
             {
                 "step": step.name.value,
                 **step.about,
-                "does": step.does,
+                "description": step.description,
                 "commands": list(step.commands),
                 "mutates": step.mutates,
                 "skipped": step.name in value.skipped,

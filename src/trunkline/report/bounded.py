@@ -1,6 +1,6 @@
 """Renders a template of the user's own in a process of its own: little time, little memory, a short result.
 
-`workflows/note_template.py` starts it and speaks JSON with it. Jinja2's sandbox keeps a template from Python's
+`operations/note_template.py` starts it and speaks JSON with it. Jinja2's sandbox keeps a template from Python's
 internals; it bounds neither loops nor the size of what an expression makes.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trunkline.domain.step import Mark
+from trunkline.domain.step import StepStatus
 
 _Schema = dict[str, Any]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -41,8 +41,8 @@ _PR: _Schema = {"type": "integer", "minimum": 1}
 _OUTCOME = _object(
     {
         "label": _TEXT,
-        "told": _TEXT,
-        "mark": {"enum": [mark.value for mark in Mark]},
+        "message": _TEXT,
+        "mark": {"enum": [mark.value for mark in StepStatus]},
         "details": _TEXTS,
         "data": _ANY,
         "seconds": _NUMBER,
@@ -100,7 +100,7 @@ _ENTRY = _object(
         "branch": _TEXT,
         "title": _TEXT,
         "state": _TEXT,
-        "told": _TEXT,
+        "message": _TEXT,
         "why": _TEXTS,
         "blocked_by": {"type": ["integer", "null"]},
         "commit": _MAYBE_TEXT,
@@ -141,7 +141,7 @@ _RECEIPTS = _list(
 _OWN: dict[str, dict[str, _Schema]] = {
     "checks": {"ticked": _ANY},
     "ci.workflow": {"path": _TEXT, "text": _TEXT},
-    "doctor": {"findings": _list(_object({"about": _TEXT, "told": _TEXT, "health": _TEXT, "cure": _TEXT}))},
+    "doctor": {"findings": _list(_object({"about": _TEXT, "message": _TEXT, "health": _TEXT, "fix": _TEXT}))},
     "gates": {
         "entries": _list(
             _object({"pr": _PR, "branch": _TEXT, "commit": _MAYBE_TEXT, "seconds": _NUMBER, "outcomes": _list(_GATE)})
@@ -166,7 +166,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
         "own_commits": _list(_object({"commit": _TEXT, "subject": _TEXT})),
         "commits_over_base": _COUNT,
         "conflict": _or_null(_object({"commit": _TEXT, "files": _TEXTS})),
-        "above": _list(_object({"pr": _PR, "branch": _TEXT, "does": _TEXT})),
+        "above": _list(_object({"pr": _PR, "branch": _TEXT, "description": _TEXT})),
         "effects": _TEXTS,
         "merges": _MERGES,
         "ci": _object({"state": _TEXT, "why": _TEXT}),

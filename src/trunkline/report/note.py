@@ -69,7 +69,7 @@ def _line(name: str, title: str, outcome: GateOutcome | None, accepted: frozense
         "facts": [part for part in (took, for_markdown(held.toolchain), _again(held)) if part],
         "seconds": held.seconds,
         "command": held.command,
-        "cure": held.cure if held.verdict is Verdict.UNAVAILABLE else "",
+        "fix": held.fix if held.verdict is Verdict.UNAVAILABLE else "",
         "summary": held.summary,
     }
 
@@ -88,8 +88,8 @@ def _said(outcome: GateOutcome | None, *, accepted: bool) -> str:
     if outcome.verdict is Verdict.STALE:
         return f"stale: {for_markdown(outcome.diagnosis)}"
     if outcome.on_base:
-        told = f"{outcome.words}; {for_markdown(outcome.on_base)}"
-        return f"{told} (accepted as inherited)" if accepted and outcome.inherited else told
+        message = f"{outcome.words}; {for_markdown(outcome.on_base)}"
+        return f"{message} (accepted as inherited)" if accepted and outcome.inherited else message
     return f"{outcome.words} (accepted)" if accepted else outcome.words
 
 

@@ -39,7 +39,7 @@ def _told(pr: PullRequest | None, *, here: bool) -> str:
 
 def forecast_lines(book: Runbook) -> tuple[str, ...]:
     """Return what would follow from the plan, for a terminal."""
-    above = (f"#{each.entry.pr}: {each.does}" for each in book.above)
+    above = (f"#{each.entry.pr}: {each.description}" for each in book.above)
     return (*above, *book.effects, *(_merge_line(number, choice) for number, choice in book.merges))
 
 
@@ -66,7 +66,9 @@ def data(book: Runbook) -> dict[str, Any]:
         "conflict": {"commit": replay.conflict[0].oid, "files": list(replay.conflict[1])}
         if replay.conflict
         else None,
-        "above": [{"pr": each.entry.pr, "branch": each.entry.branch, "does": each.does} for each in book.above],
+        "above": [
+            {"pr": each.entry.pr, "branch": each.entry.branch, "description": each.description} for each in book.above
+        ],
         "effects": list(book.effects),
         "merges": merges_data(book.merges),
         "ci": {"state": book.ci[0].name.lower(), "why": book.ci[1]},

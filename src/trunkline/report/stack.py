@@ -155,7 +155,7 @@ def _entry_data(row: EntryStatus) -> dict[str, Any]:
         "branch": row.entry.branch,
         "title": row.entry.title or (pr.title if pr else ""),
         "state": row.standing.state.name.lower(),
-        "told": str(row.standing),
+        "message": str(row.standing),
         "why": list(row.standing.why),
         "blocked_by": row.standing.blocker,
         "commit": row.head,

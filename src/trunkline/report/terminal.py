@@ -1,6 +1,6 @@
 """A run on the terminal: a list of steps, each one line with a mark, what happened, and how long it took.
 
-rich is loaded with the first line, not before: by then GitHub has been asked (workflows.ahead).
+rich is loaded with the first line, not before: by then GitHub has been asked (`context.prefetch`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
-from trunkline.domain.errors import Defect, TrunklineError
+from trunkline.domain.errors import InternalError, TrunklineError
 from trunkline.domain.status import OpenRun
-from trunkline.domain.step import Mark, Outcome, Plan, Step
+from trunkline.domain.step import Outcome, Plan, Step, StepStatus
 from trunkline.report.encoding import tolerant
 from trunkline.report.escape import for_terminal
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 _MARKS = {
-    Mark.DONE: ("✓", "green"),
-    Mark.NOTHING: ("✓", "green"),
-    Mark.SKIPPED: ("-", "yellow"),
-    Mark.WARNED: ("!", "yellow"),
-    Mark.FAILED: ("✗", "red"),
-    Mark.PLANNED: ("·", "cyan"),
+    StepStatus.DONE: ("✓", "green"),
+    StepStatus.NOTHING: ("✓", "green"),
+    StepStatus.SKIPPED: ("-", "yellow"),
+    StepStatus.WARNED: ("!", "yellow"),
+    StepStatus.FAILED: ("✗", "red"),
+    StepStatus.PLANNED: ("·", "cyan"),
 }
 _LABEL_WIDTH = 15
 _TOLD_FROM_SECONDS = 1.0
@@ -98,7 +98,7 @@ class Terminal:
                 self._status = was
 
     def require_approval(self, *publishes: str) -> None:
-        """See that publishing was approved; see `Listener`."""
+        """See that publishing was approved; see `Reporter`."""
         with self._display_stopped():
             self.approve(publishes)
 
@@ -143,9 +143,9 @@ class Terminal:
         for row in run.why.splitlines():
             self.line("  ", row, indent=2)
 
-    def command(self, typed: str) -> None:
+    def command(self, command_line: str) -> None:
         """Remember a command that the running step gave; it is printed under the step's line."""
-        self._commands.append(typed)
+        self._commands.append(command_line)
 
     @contextlib.contextmanager
     def working(self, step: Step) -> Iterator[None]:
@@ -154,7 +154,7 @@ class Terminal:
         if not self.console.is_terminal:
             yield
             return
-        with self._showing(f"{step.label}: {step.does}"):
+        with self._showing(f"{step.label}: {step.description}"):
             yield
 
     @contextlib.contextmanager
@@ -200,12 +200,12 @@ class Terminal:
         took = f"  {duration(outcome.seconds)}" if outcome.seconds >= _TOLD_FROM_SECONDS else ""
         label = f"{outcome.label:{self._width}}"
         text = 3 + len(label)
-        self.line(" ", (mark, style), " ", (label, "bold"), outcome.told, (took, "dim"), indent=text)
+        self.line(" ", (mark, style), " ", (label, "bold"), outcome.message, (took, "dim"), indent=text)
         for detail in outcome.details:
             for row in detail.splitlines():
                 self.line(" " * 3, row, indent=3)
-        for typed in self._commands:
-            self.line((f"   $ {typed}", "dim"))
+        for command_line in self._commands:
+            self.line((f"   $ {command_line}", "dim"))
         self._commands.clear()
 
     def plan(self, plan: Plan) -> None:
@@ -213,9 +213,9 @@ class Terminal:
         self._width = max([_LABEL_WIDTH, *(len(step.label) + 1 for step in plan.steps)])
         for step in plan.steps:
             skipped = step.name in plan.skipped
-            mark = Mark.SKIPPED if skipped else Mark.PLANNED
+            mark = StepStatus.SKIPPED if skipped else StepStatus.PLANNED
             self._commands = [] if skipped else list(step.commands)
-            self.outcome(Outcome(step.label, "skipped by name" if skipped else step.does, mark))
+            self.outcome(Outcome(step.label, "skipped by name" if skipped else step.description, mark))
 
     def next(self, command: str, *, about: str = "") -> None:
         """Print the last line: the command to type next.
@@ -241,7 +241,7 @@ class Terminal:
 
 
 def _approve_nothing(publishes: Sequence[str]) -> None:
-    raise Defect("something would be published that nobody was asked about", why="\n".join(publishes))
+    raise InternalError("something would be published that nobody was asked about", why="\n".join(publishes))
 
 
 def duration(seconds: float) -> str:

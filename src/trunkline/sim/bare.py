@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from trunkline.domain.errors import OutsideFailed
+from trunkline.domain.errors import ExternalError
 from trunkline.domain.names import ZERO_OID
-from trunkline.kernel import proc
+from trunkline.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,7 +103,7 @@ class Bare:
 
     @cached_property
     def _env(self) -> dict[str, str]:
-        return proc.environment(extra=_SEALED)
+        return process.environment(extra=_SEALED)
 
     @classmethod
     def create(cls, path: Path, default_branch: str) -> Bare:
@@ -129,16 +129,18 @@ class Bare:
         """Run git in the repository and return its standard output, the last newline removed.
 
         Raises:
-            OutsideFailed: the exit code is none of `ok`.
+            ExternalError: the exit code is none of `ok`.
         """
         return self._run(*args, stdin=stdin, env=env, ok=ok).text
 
     def _run(
         self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, ok: Sequence[int] = (0,)
-    ) -> proc.Completed:
-        done = proc.run(["git", *args], cwd=self.path, env={**self._env, **(env or {})}, timeout=SECONDS, stdin=stdin)
+    ) -> process.Completed:
+        done = process.run(
+            ["git", *args], cwd=self.path, env={**self._env, **(env or {})}, timeout=SECONDS, stdin=stdin
+        )
         if done.returncode not in ok:
-            raise OutsideFailed(
+            raise ExternalError(
                 f"the simulator's git failed in {self.path.name}",
                 why=done.error_text,
                 command=shlex.join(done.argv),

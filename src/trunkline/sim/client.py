@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from trunkline.domain.errors import OutsideFailed, UsageError
-from trunkline.kernel import proc
-from trunkline.kernel.children import end_group
+from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.sim.faults import Fault, FaultKind
+from trunkline.system import process
+from trunkline.system.children import end_group
 
 START_SECONDS = 30.0
 ENTERPRISE = "github.example.com"
@@ -271,7 +271,7 @@ class SimulatedGitHub:
     def _pull_lever(self, lever: str, /, **arguments: Any) -> Any:
         status, answer = ask(self.socket, "POST", f"/_sim/{lever}", json.dumps(arguments).encode())
         if status != http.client.OK:
-            raise OutsideFailed(f"the simulator refused {lever}", why=str(answer.get("message")))
+            raise ExternalError(f"the simulator refused {lever}", why=str(answer.get("message")))
         return answer["value"]
 
 
@@ -327,7 +327,7 @@ def running(root: Path) -> Iterator[SimulatedGitHub]:
 
     Raises:
         UsageError: what the server needs is not installed.
-        OutsideFailed: the server did not answer in time; the error holds the end of its log.
+        ExternalError: the server did not answer in time; the error holds the end of its log.
     """
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise UsageError(
@@ -343,7 +343,7 @@ def running(root: Path) -> Iterator[SimulatedGitHub]:
         path, log = scratch / "s", root / "server.log"
         _write_shell_side(root, path)
         argv = [sys.executable, "-m", "trunkline.sim", "serve", "--root", str(root), "--socket", str(path)]
-        child = proc.spawn(argv, cwd=root, env=proc.own_environment(), log=log)
+        child = process.spawn(argv, cwd=root, env=process.own_environment(), log=log)
         try:
             _await(str(path), log, child.poll)
             yield SimulatedGitHub(root, str(path))
@@ -372,4 +372,4 @@ def _await(path: str, log: Path, ended: Any) -> None:
             return
         time.sleep(0.01)
     tail = log.read_text(encoding="utf-8", errors="replace")[-2000:] if log.exists() else ""
-    raise OutsideFailed("the simulated GitHub did not start", stderr=tail, why=tail.strip().rpartition("\n")[2])
+    raise ExternalError("the simulated GitHub did not start", stderr=tail, why=tail.strip().rpartition("\n")[2])

@@ -9,17 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.domain.errors import UsageError
 from trunkline.sim import actions, copying, merging, pushes, rules, running
 from trunkline.sim.faults import OF_PUSHES, Fault, FaultKind
-from trunkline.sim.model import (
-    Annotation,
-    CheckRun,
-    Ci,
-    Deletion,
-    MergeMethod,
-    Repository,
-    Review,
-    Rule,
-    Settings,
-)
+from trunkline.sim.model import Annotation, CheckRun, Ci, Deletion, MergeMethod, Repository, Review, Rule, Settings
 from trunkline.sim.refused import GitHubRefusal
 
 if TYPE_CHECKING:
@@ -180,7 +170,7 @@ class Control:
         found = self._repository(repository)
         for uuid, request in tuple(found.merges.items()):
             if request.number == number and request.status == "enqueued":
-                found.merges[uuid] = replace(request, status="failed", told=reason)
+                found.merges[uuid] = replace(request, status="failed", result_message=reason)
         self.world.touch()
 
     def stack_natively(self, repository: str, numbers: list[int]) -> None:

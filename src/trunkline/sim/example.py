@@ -86,7 +86,7 @@ def build_example(bare: Path, source: Path = EXAMPLES) -> Example:
 
     Raises:
         UsageError: `source` is not the examples of a checkout.
-        OutsideFailed: git failed, for instance because a patch does not apply.
+        ExternalError: git failed, for instance because a patch does not apply.
     """
     workspace, stack = source / "kv-pool", source / "kv-pool-stack"
     history = _read_history(stack / "history.toml")

@@ -73,13 +73,13 @@ def _check(world: World, repository: Repository, pull: PullRequest, method: Merg
 def _check_rules(
     world: World, repository: Repository, pull: PullRequest, method: MergeMethod, *, queued: bool
 ) -> None:
-    lacking = rules.unmet(repository, pull)
+    missing_tool = rules.unmet(repository, pull)
     if rules.is_behind(world, repository, pull):
-        lacking = (*lacking, "Head branch is out of date. Update it with the latest changes of the base.")
+        missing_tool = (*missing_tool, "Head branch is out of date. Update it with the latest changes of the base.")
     if rules.rule_of(repository, pull).linear and method is MergeMethod.MERGE:
-        lacking = (*lacking, "This branch must not contain merge commits.")
-    if lacking:
-        raise GitHubRefusal(No.NOT_ALLOWED, "Repository rule violations found\n\n" + "\n".join(lacking))
+        missing_tool = (*missing_tool, "This branch must not contain merge commits.")
+    if missing_tool:
+        raise GitHubRefusal(No.NOT_ALLOWED, "Repository rule violations found\n\n" + "\n".join(missing_tool))
     if rules.rule_of(repository, pull).queue and not queued:
         raise GitHubRefusal(
             No.NOT_ALLOWED, "Repository rule violations found\n\nChanges must be made through the merge queue"
@@ -178,7 +178,10 @@ def _performed(world: World, repository: Repository, request: MergeRequest) -> M
     queue = rules.rule_of(repository, pull).queue and request.action != "direct_merge"
     if queue and request.status == "pending":
         return replace(
-            request, status="enqueued", age=-repository.queue_requests, told="Pull request is in the merge queue."
+            request,
+            status="enqueued",
+            age=-repository.queue_requests,
+            result_message="Pull request is in the merge queue.",
         )
     try:
         for below in rules.stack_below(repository, pull)[:-1]:
@@ -189,8 +192,8 @@ def _performed(world: World, repository: Repository, request: MergeRequest) -> M
             headline=request.title, body=request.message,
         )  # fmt: skip
     except GitHubRefusal as refusal:
-        return replace(request, status="failed", told=refusal.message)
+        return replace(request, status="failed", result_message=refusal.message)
     for child in repository.open_pulls():
         if any(child.number in members and pull.number in members for members in repository.stacks):
             _followed_trunk(world, repository, done, child)
-    return replace(request, status="merged", told="Pull request was merged.", sha=done.merge_commit)
+    return replace(request, status="merged", result_message="Pull request was merged.", sha=done.merge_commit)

@@ -253,7 +253,7 @@ class MergeRequest:
         sha: what the head must be.
         age: requests that GitHub has answered since; the merge runs at the second, so that polling is needed.
         status: pending, enqueued, merged or failed.
-        told: the message of the result.
+        result_message: the message of the result.
     """
 
     uuid: str
@@ -266,7 +266,7 @@ class MergeRequest:
     message: str | None = None
     age: int = 0
     status: str = "pending"
-    told: str = ""
+    result_message: str = ""
 
 
 @dataclass

@@ -36,15 +36,15 @@ def dispatch(world: World, repository: Repository, file: str, ref: str, inputs: 
         raise GitHubRefusal(No.NOT_FOUND, "Not Found")
     if tip is None:
         raise GitHubRefusal(No.INVALID, f"No ref found for: {ref}", code="")
-    told = _file(world, repository, tip, file) or {}
-    trigger = told.get(True, told.get("on"))  # YAML 1.1 reads a bare `on` as true
+    workflow = _file(world, repository, tip, file) or {}
+    trigger = workflow.get(True, workflow.get("on"))  # YAML 1.1 reads a bare `on` as true
     if not isinstance(trigger, dict) or "workflow_dispatch" not in trigger:
         raise GitHubRefusal(No.INVALID, "Workflow does not have 'workflow_dispatch' trigger", code="")
     declared = (trigger["workflow_dispatch"] or {}).get("inputs", {})
     if unknown := sorted(inputs.keys() - declared.keys()):
         names = ", ".join(f'"{name}"' for name in unknown)
         raise GitHubRefusal(No.INVALID, f"Unexpected inputs provided: [{names}]", code="")
-    title = _title(str(told.get("run-name") or told.get("name") or file), inputs)
+    title = _title(str(workflow.get("run-name") or workflow.get("name") or file), inputs)
     run = WorkflowRun(world.new_id(), file, title, branch, tip, world.now(), dict(inputs))
     repository.workflow_runs[run.id] = run
     return run

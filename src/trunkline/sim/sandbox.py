@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.domain.errors import OutsideFailed
-from trunkline.kernel import proc
+from trunkline.domain.errors import ExternalError
 from trunkline.sim.client import SimulatedGitHub, running
 from trunkline.sim.example import Example, build_example
+from trunkline.system import process
 
 OWNER, NAME = "octo", "kv-pool"
 SLUG = f"{OWNER}/{NAME}"
@@ -40,7 +40,7 @@ class Sandbox:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a shell in the checkout: yours, but git and gh reach the sandbox alone."""
-        return {**proc.own_environment(), **self.variables()}
+        return {**process.own_environment(), **self.variables()}
 
     def variables(self) -> dict[str, str]:
         """Return what of that environment is the sandbox's own."""
@@ -55,11 +55,13 @@ class Sandbox:
         """Run git in the checkout and return its output.
 
         Raises:
-            OutsideFailed: it failed.
+            ExternalError: it failed.
         """
-        done = proc.run(["git", *args], cwd=self.checkout, env=self.environment(), timeout=_SECONDS)
+        done = process.run(["git", *args], cwd=self.checkout, env=self.environment(), timeout=_SECONDS)
         if done.returncode:
-            raise OutsideFailed(f"git {args[0]} failed in the sandbox", command=done.typed, stderr=done.error_text)
+            raise ExternalError(
+                f"git {args[0]} failed in the sandbox", command=done.command_line, stderr=done.error_text
+            )
         return done.text
 
     def description(self, number: int) -> str:
@@ -82,11 +84,11 @@ def sandbox(root: Path) -> Iterator[Sandbox]:
             )  # fmt: skip
         place = Sandbox(root, github, example, root / "checkout")
         url = github.remote(SLUG)
-        done = proc.run(
+        done = process.run(
             ["git", "clone", "--quiet", url, str(place.checkout)], cwd=root, env=place.environment(), timeout=_SECONDS
         )
         if done.returncode:
-            raise OutsideFailed("the sandbox cannot be cloned", command=done.typed, stderr=done.error_text)
+            raise ExternalError("the sandbox cannot be cloned", command=done.command_line, stderr=done.error_text)
         github.merge(SLUG, example.pulls[0].number, method="squash", delete_branch="web")
         for pull in example.pulls[1:]:
             github.add_billing_failure(SLUG, pull.head)

@@ -10,10 +10,10 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from trunkline.domain.errors import UsageError
-from trunkline.kernel import files
 from trunkline.sim.bare import Bare
 from trunkline.sim.faults import Fault
 from trunkline.sim.model import Comment, Event, EventKind, Label, PullRequest, PullState, Repository, User
+from trunkline.system import files
 
 DEFAULT_START = "2025-11-19T09:00:00+00:00"
 """When a simulated world begins; every moment asked for is a second later, so runs repeat to the object id."""

@@ -1,6 +1,6 @@
 """The Invoke task collection: `from trunkline.tasks import namespace as ns` is a whole tasks.py."""
 
-from trunkline.kernel import collector, signals
+from trunkline.system import collector, signals
 
 collector.spare()
 if signals.runs_tasks():

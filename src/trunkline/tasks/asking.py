@@ -13,31 +13,31 @@ from trunkline.domain.choices import nearest
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.tasks.definition import landing_task
-from trunkline.tasks.telling import SCHEMA, Told
+from trunkline.tasks.session import SCHEMA, TaskSession
 
 
 @landing_task("schema", mutates=False, help={"task": "the task whose output is described"})
-def schema(told: Told, task: str) -> None:
+def schema(session: TaskSession, task: str) -> None:
     """Print the JSON Schema of what a task prints with --json: `schema status`."""
     from trunkline.report.json_schema import schema_of
     from trunkline.tasks.landing import taken_flags
 
     _refuse_unknown("schema", task, taken_flags(), "task")
     found = schema_of(task, SCHEMA)
-    told.account.update(of=task, json_schema=found)
-    if not told.json_wanted:
+    session.account.update(of=task, json_schema=found)
+    if not session.json_wanted:
         sys.stdout.write(json.dumps(found, indent=2, sort_keys=True) + "\n")
 
 
 @landing_task("help", mutates=False)
-def help_(told: Told, topic: str) -> None:
+def help_(session: TaskSession, topic: str) -> None:
     """Print a page of help: `help agents` is for programs that call trunkline."""
     folder = resources.files("trunkline").joinpath("help")
     pages = {each.name.removesuffix(".md"): each for each in folder.iterdir() if each.name.endswith(".md")}
     _refuse_unknown("help", topic, pages, "page of help")
     text = pages[topic].read_text(encoding="utf-8")
-    told.account.update(topic=topic, text=text)
-    if not told.json_wanted:
+    session.account.update(topic=topic, text=text)
+    if not session.json_wanted:
         sys.stdout.write(text)
 
 

@@ -43,12 +43,12 @@ class _Repository:
 
 
 def _repository() -> _Repository:
-    from trunkline.adapters import stackplace
-    from trunkline.adapters.git import Git
-    from trunkline.workflows.opening import top_of
+    from trunkline.config import location
+    from trunkline.context.loading import top_of
+    from trunkline.git.git import Git
 
     git = top_of(Git(Path.cwd()))
-    found = stackplace.locate(git, git.cwd)
+    found = location.locate(git, git.cwd)
     branches = git.query("for-each-ref", "--format=%(refname:short)", "refs/heads").lines
     return _Repository({} if found is None else found.data, tuple(branches), tuple(git.query("remote").lines))
 
@@ -118,12 +118,12 @@ def values(words: Sequence[str]) -> tuple[str, ...]:
         words: the command line, the program's name first. Whether a blank follows it is not known: where the last
             word is a flag its value comes next, else the last word may be a part of the value.
     """
-    flag, typed = (words[-1:] or ("",))[0], ""
+    flag, command_line = (words[-1:] or ("",))[0], ""
     if flag not in _VALUES and len(words) > 1:
-        flag, typed = words[-2], words[-1]
+        flag, command_line = words[-2], words[-1]
     if flag not in _VALUES:
         return ()
-    before = typed[: typed.rfind(",") + 1] if flag in _SEVERAL else ""
+    before = command_line[: command_line.rfind(",") + 1] if flag in _SEVERAL else ""
     with contextlib.suppress(TrunklineError, OSError, AttributeError, TypeError):
         found = dict.fromkeys(_VALUES[flag](_repository()))
         return tuple(f"{before}{each}" for each in found if _SAFE.fullmatch(each))

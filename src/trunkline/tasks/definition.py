@@ -10,12 +10,12 @@ from typing import Any
 from invoke.context import Context as InvokeContext
 from invoke.tasks import Task
 
-from trunkline.adapters import lease
 from trunkline.domain.command import Caller, called_by, program_help
 from trunkline.domain.errors import UsageError
+from trunkline.state import lock
 from trunkline.tasks import command_line
 from trunkline.tasks.flags import FLAGS, from_environment, is_set
-from trunkline.tasks.telling import Told, telling
+from trunkline.tasks.session import TaskSession, task_session
 
 Body = Callable[..., None]
 """A task's body: it takes the session, then one parameter for each flag of its own."""
@@ -82,19 +82,19 @@ class LandingTask(Task[Body]):
         """
         if not args or not isinstance(args[0], InvokeContext):
             raise TypeError(f"{self.full_name} expects Invoke's context as its first argument")
-        with telling(self.full_name, json_wanted=bool(kwargs.get("json")) or is_set("json")) as told:
+        with task_session(self.full_name, json_wanted=bool(kwargs.get("json")) or is_set("json")) as session:
             self._called({})
             self._refuse_unknown_flags()
             given = self._given(kwargs)
-            told.given = self._repeated(given, typed_yes=bool(kwargs.get("yes")))
-            self._called(told.given)
+            session.given = self._repeated(given, typed_yes=bool(kwargs.get("yes")))
+            self._called(session.given)
             given.pop("json")
-            told.yes = bool(given.pop("yes", False))
-            told.dry_run = bool(given.pop("dry_run", False)) or (self.mutates and _invoke_is_dry(args[0]))
-            told.terminal.attended = told.interactive
-            told.terminal.asks = self.mutates and told.interactive and not told.yes
-            with lease.refusing() if told.dry_run else contextlib.nullcontext():
-                self.body(told, **given)
+            session.yes = bool(given.pop("yes", False))
+            session.dry_run = bool(given.pop("dry_run", False)) or (self.mutates and _invoke_is_dry(args[0]))
+            session.terminal.attended = session.interactive
+            session.terminal.asks = self.mutates and session.interactive and not session.yes
+            with lock.refusing() if session.dry_run else contextlib.nullcontext():
+                self.body(session, **given)
         self.times_called += 1
 
     def flags(self) -> list[str]:
@@ -202,4 +202,4 @@ def landing_task(
     return lambda body: LandingTask(body, full_name, mutates=mutates, default=default, optional=optional, help=help)
 
 
-__all__ = ["Body", "LandingTask", "Told", "landing_task"]
+__all__ = ["Body", "LandingTask", "TaskSession", "landing_task"]

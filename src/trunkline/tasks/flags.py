@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trunkline.context.project import Options
 from trunkline.domain.choices import listed, require_known
 from trunkline.domain.errors import UsageError
 from trunkline.domain.step import PUBLISHING, step_names
-from trunkline.workflows.context import Options
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,15 @@ import functools
 
 from invoke.collection import Collection
 
+from trunkline.context.loading import open_context
+from trunkline.context.project import Context
 from trunkline.domain.step import REBASE_STEPS, StepName
-from trunkline.tasks import adopting, asking, evidence, reading, recovery, rehearsing, whole
+from trunkline.tasks import asking, inspection, receipts, recovery, setup, simulator
+from trunkline.tasks import stack as stack_tasks
 from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import options_of
 from trunkline.tasks.recovery import conclude
-from trunkline.tasks.telling import Told
-from trunkline.workflows.context import Context
-from trunkline.workflows.opening import open_context
+from trunkline.tasks.session import TaskSession
 
 _DOCS = {
     StepName.VERIFY_MERGED: "Step 1: see that every entry below is merged, how and when; and whether CI works.",
@@ -31,20 +32,20 @@ _DOCS = {
 }
 
 
-def _do(told: Told, context: Context) -> None:
-    from trunkline.workflows import rebase
+def _do(session: TaskSession, context: Context) -> None:
+    from trunkline.commands import rebase
 
-    told.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
-    told.account["pr"] = context.entry.pr
-    if told.dry_run:
-        told.plan(rebase.forecast(context, told.task))
+    session.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
+    session.account["pr"] = context.entry.pr
+    if session.dry_run:
+        session.plan(rebase.forecast(context, session.task))
         return
-    conclude(told, context, rebase.run(context, told.task))
+    conclude(session, context, rebase.run(context, session.task))
 
 
 @landing_task("rebase", mutates=True)
 def rebase_(
-    told: Told,
+    session: TaskSession,
     pr: str | None = None,
     stack: str = "",
     skip: str = "",
@@ -60,13 +61,13 @@ def rebase_(
         skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied,
         accept_flaky=accept_flaky,
     )  # fmt: skip
-    context = open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends)
-    _do(told, context)
+    context = open_context(pr, stack=stack, options=options, reporter=session.terminal, ends=session.ends)
+    _do(session, context)
 
 
 def _step_task(step: StepName) -> LandingTask:
     def body(
-        told: Told,
+        session: TaskSession,
         pr: str | None = None,
         stack: str = "",
         skip: str = "",
@@ -79,7 +80,7 @@ def _step_task(step: StepName) -> LandingTask:
         options = options_of(
             skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky
         )
-        _do(told, open_context(pr, stack=stack, options=options, tell=told.terminal, ends=told.ends))
+        _do(session, open_context(pr, stack=stack, options=options, reporter=session.terminal, ends=session.ends))
 
     body.__doc__ = _DOCS[step]
     return landing_task(step.value, mutates=True)(body)
@@ -90,12 +91,12 @@ namespace = Collection(
     *[_step_task(step) for step in REBASE_STEPS],
 )
 recovery.add_to(namespace)
-evidence.add_to(namespace, _do)
-whole.add_to(namespace)
-reading.add_to(namespace)
-adopting.add_to(namespace)
+receipts.add_to(namespace, _do)
+stack_tasks.add_to(namespace)
+inspection.add_to(namespace)
+setup.add_to(namespace)
 asking.add_to(namespace)
-rehearsing.add_to(namespace)
+simulator.add_to(namespace)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import sys
 from invoke.program import Program
 
 from trunkline import __version__
-from trunkline.kernel import signals
+from trunkline.system import signals
 from trunkline.tasks.landing import namespace
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 from invoke.exceptions import Exit
 
-from trunkline.adapters import patience
-from trunkline.domain.errors import Transient
-from trunkline.kernel import signals
+from trunkline.domain.errors import TransientError
 from trunkline.report.terminal import Terminal
+from trunkline.system import retry, signals
 
 SECONDS = 30.0
 
@@ -43,14 +42,14 @@ def watch(terminal: Terminal, show: Callable[[], None], *, seconds: float = SECO
                 with console.capture() as captured:
                     try:
                         show()
-                    except Transient as error:
+                    except TransientError as error:
                         terminal.error(error)
                     at = time.strftime("%H:%M:%S")
                     terminal.line((f"as of {at}, again every {seconds:.0f} s; Ctrl-C ends it", "dim"))
                 last = Text.from_ansi(captured.get())
                 lines = last.split("\n")
                 screen.update(Text("\n").join(lines[-console.height :]))
-                patience.sleep(seconds)
+                retry.sleep(seconds)
     except KeyboardInterrupt as interrupted:
         console.print(last)
         raise Exit(code=signals.exit_code(interrupted)) from None

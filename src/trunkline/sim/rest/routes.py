@@ -106,8 +106,8 @@ def pull_merge(call: Call) -> Reply:
         call.world, call.repository, call.pull, call.login, method=_method(body.get("merge_method", "merge")),
         expected_head=body.get("sha", ""), headline=body.get("commit_title"), body=body.get("commit_message"),
     )  # fmt: skip
-    told = {"sha": merged.merge_commit, "merged": True, "message": "Pull Request successfully merged"}
-    return Reply(200, told)
+    result_message = {"sha": merged.merge_commit, "merged": True, "message": "Pull Request successfully merged"}
+    return Reply(200, result_message)
 
 
 def merge_async(call: Call) -> Reply:
@@ -122,8 +122,10 @@ def merge_async(call: Call) -> Reply:
         details = {"message": "Pull request is already merged.", "sha": pull.merge_commit}
         return Reply(200, {"status": "merged", "details": details})
     if pull.state is PullState.CLOSED or pull.draft:
-        told = "Pull request is closed." if pull.state is PullState.CLOSED else "Pull request is still a draft."
-        return Reply(400, {"status": "failed", "details": {"message": told}})
+        result_message = (
+            "Pull request is closed." if pull.state is PullState.CLOSED else "Pull request is still a draft."
+        )
+        return Reply(400, {"status": "failed", "details": {"message": result_message}})
     pending = [m for m in where.merges.values() if m.number == pull.number and m.status == "pending"]
     if pending:
         return Reply(409, _merge_json(pending[0], "A merge request already exists for this pull request."))
@@ -157,7 +159,7 @@ def merge_result(call: Call) -> Reply:
 
 
 def _merge_json(request: MergeRequest, pending: str) -> dict[str, Any]:
-    details = {"message": request.told}
+    details = {"message": request.result_message}
     if request.status == "pending":
         details = {
             "message": pending, "uuid": request.uuid, "merge_method": request.method,

@@ -42,9 +42,9 @@ def listed(call: Call) -> Reply:
     if not chosen and not running.known(call.world, call.repository, file):
         raise GitHubRefusal(No.NOT_FOUND, "Not Found")
     chosen = chosen if event == "workflow_dispatch" else []
-    told = [_json(call, run) for run in reversed(chosen)]
-    page = paged(call, told, _path(call, f"workflows/{file}/runs"))
-    return replace(page, body={"total_count": len(told), "workflow_runs": page.body})
+    result_message = [_json(call, run) for run in reversed(chosen)]
+    page = paged(call, result_message, _path(call, f"workflows/{file}/runs"))
+    return replace(page, body={"total_count": len(result_message), "workflow_runs": page.body})
 
 
 def one(call: Call) -> Reply:
@@ -70,9 +70,9 @@ def artifacts(call: Call) -> Reply:
     """GET a run's artifacts."""
     call.options("per_page", "page", "name")
     run = _run(call)
-    told = [_artifact(call, name, number) for name, number in run.artifacts.items()]
-    page = paged(call, told, _path(call, f"runs/{run.id}/artifacts"))
-    return replace(page, body={"total_count": len(told), "artifacts": page.body})
+    result_message = [_artifact(call, name, number) for name, number in run.artifacts.items()]
+    page = paged(call, result_message, _path(call, f"runs/{run.id}/artifacts"))
+    return replace(page, body={"total_count": len(result_message), "artifacts": page.body})
 
 
 def archive(call: Call) -> Reply:

@@ -1,0 +1,1 @@
+"""One module for each command that a task calls: observe, plan, run the plan."""

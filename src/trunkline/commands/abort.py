@@ -1,0 +1,309 @@
+"""abort: end a run that stopped, and go back to before it as far as that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from trunkline.commands import rebase, rescue
+from trunkline.context import open_run
+from trunkline.context.loading import top_of
+from trunkline.context.observation import local_state
+from trunkline.context.project import Context, Reporter, WorldCache
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import NotSignedIn, Refused, TransientError, TrunklineError
+from trunkline.domain.names import PrNumber, branch_ref, oid
+from trunkline.domain.step import Outcome, Plan, Step, StepName, StepStatus
+from trunkline.engine import StepContext
+from trunkline.git import history, refs
+from trunkline.git.git import Git
+from trunkline.operations import conflict, local_branch, revert
+from trunkline.planning import run_changes
+from trunkline.planning.run_changes import Change
+from trunkline.state import journal, lock
+from trunkline.state.journal import Run
+
+_RESTORE: dict[StepName, Callable[[Context, StepContext, Change], Outcome]] = {
+    StepName.READY: revert.restore_state,
+    StepName.NOTE: revert.restore_note,
+}
+
+
+@dataclass
+class _Ending:
+    """What an abort came to so far.
+
+    Attributes:
+        restored: what was put back, one outcome each.
+        left: what was not, with the reason; one or more lines each.
+        unreached: why GitHub or the remote could not be asked; it may be tried again.
+        kept: the backup refs of what was begun in the pause's work tree.
+    """
+
+    restored: list[Outcome] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    unreached: list[TrunklineError] = field(default_factory=list)
+    kept: tuple[str, ...] = ()
+
+
+def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
+    """End a run: branches, remote branches, draft state, base and note as they were; nothing is lost.
+
+    What has changed since and is not the run's any more is left as it is, named, and what it was before the run is
+    kept under `refs/trunkline/backup/`; so is what was begun in the pause's work tree. An abort that was killed is
+    finished by another, or by `continue`.
+
+    Args:
+        context: where the run was started; its journal's own word is enough (`rebase.recorded_context`).
+        run: which.
+        local: leave the remote and GitHub as they are.
+
+    Raises:
+        Refused: another run holds the repository, or the run is over by now.
+        Transient, NotSignedIn: the remote or GitHub could not be asked. Everything here is as before the run; the run
+            stays open, so that the rest can be put back later.
+    """
+    if not local:
+        context.reporter.require_approval(*publishes(context, run))
+    with lock.hold(context.state, run=run.id) as held:
+        run = journal.read(run.path)
+        if run.state in {"finished", "aborted"}:
+            raise Refused(f"run {run.id} is {run.state} by now", next_command=task_command("log"))
+        rebase.settle_last(context, held)
+        log = journal.reopen(run)
+        if run.state != "aborting":
+            log.append(held, "aborting")
+        step_context = StepContext(held, log, Step(StepName.ONTO, "abort", mutates=True))
+        ending = _Ending()
+        _restore(context, run, step_context, ending, local=local)
+        _remove_worktrees(context, run, step_context, ending)
+        if ending.unreached:
+            raise _unfinished(run, ending)
+        log.append(held, "aborted")
+    return _concluded(context, run, ending)
+
+
+def _restore(context: Context, run: Run, step_context: StepContext, ending: _Ending, *, local: bool) -> None:
+    if run.task == rescue.TASK:
+        _give_up_rescue(context, step_context, ending, local=local)
+    try:
+        taken = run_changes.changes_of(context, run, ask=not local)
+    except TrunklineError as error:
+        _not_done(ending, error, "what was merged is not known")
+        taken = run_changes.changes_of(context, run, ask=False)
+    pushed = tuple(change for change in taken if change.step is StepName.PUSH)
+    here = replace(context, cache=WorldCache(remote={}))  # a local branch goes back whatever has become of the remote
+    if local:
+        ending.left += [_described(context, change, "as you asked") for change in taken if _is_outside(change)]
+    else:
+        _push_back(context, step_context, pushed, {each.pr: each for each in taken if not _is_outside(each)}, ending)
+    for change in taken:
+        if not _is_outside(change):
+            _attempt(here, change, ending, lambda there, each: _restore_branch(there, step_context, each))
+        elif change.step is not StepName.PUSH and not local:
+            _attempt(context, change, ending, lambda there, each: _restore_on_github(there, step_context, each))
+
+
+def _is_outside(change: Change) -> bool:
+    return change.step is not StepName.ONTO
+
+
+def _attempt(
+    context: Context, change: Change, ending: _Ending, restore: Callable[[Context, Change], Outcome]
+) -> None:
+    there = run_changes.entry_context(context, change)
+    try:
+        ending.restored.append(restore(there, change))
+    except TrunklineError as error:
+        _not_done(ending, error, _described(context, change, str(error)))
+
+
+def _not_done(ending: _Ending, error: TrunklineError, line: str) -> None:
+    """Note what was not put back: for good, or because nobody could be asked."""
+    if isinstance(error, TransientError | NotSignedIn):
+        ending.unreached.append(error)
+    else:
+        ending.left.append(line)
+
+
+def _described(context: Context, change: Change, why: str) -> str:
+    """Return what stays as it is, what it was before the run, and why."""
+    entry, before = run_changes.entry_context(context, change).entry, change.before
+    name = f"#{entry.pr} {entry.branch}"
+    if change.step is StepName.READY:
+        was = f"{'a draft' if before['draft'] else 'ready'}, targeting {before['base']}"
+        return f"{name}: draft state and base stay: {why}; before the run it was {was}"
+    if change.step is StepName.NOTE:
+        return f"{name}: the reviewer note stays: {why}"
+    where = f"{context.stack.remote}/{entry.branch}" if change.step is StepName.PUSH else entry.branch
+    return f"{name}: {where} stays as it is: {why}; before the run it was at {before['tip']}"
+
+
+def _push_back(
+    context: Context,
+    step_context: StepContext,
+    pushed: tuple[Change, ...],
+    here: Mapping[PrNumber, Change],
+    ending: _Ending,
+) -> None:
+    """Push the old tips of all branches that are still as the run left them, all or none.
+
+    One whose local branch cannot go back, as when a file of the user's is in the way, stays too: both sides agree.
+    """
+    ours = []
+    for change in pushed:
+        _keep_before(run_changes.entry_context(context, change), step_context, change)
+        try:
+            drift = run_changes.drifted(context, (change,))
+            if not drift and change.pr in here:
+                _foresee_branch(context, here[change.pr])
+        except TrunklineError as error:
+            _not_done(ending, error, _described(context, change, str(error)))
+            continue
+        if drift:
+            ending.left.append(_described(context, change, drift[0]))
+        else:
+            ours.append(change)
+    if not ours:
+        return
+    try:
+        ending.restored.append(revert.push_back(context, step_context, tuple(ours)))
+    except TrunklineError as error:
+        for change in ours:
+            _not_done(ending, error, _described(context, change, str(error)))
+
+
+def _foresee_branch(context: Context, change: Change) -> None:
+    """Refuse what moving the local branch back would refuse, before the remote's goes back.
+
+    Raises:
+        Refused: its checkout is not clean, or holds something in the way.
+    """
+    there, before = run_changes.entry_context(context, change), oid(str(change.before["tip"]))
+    held = run_changes.now(there, change)["tip"]
+    if held != before and change.is_ours("tip", held):
+        local_branch.foresee_move(there, before)
+
+
+def _restore_on_github(context: Context, step_context: StepContext, change: Change) -> Outcome:
+    if found := run_changes.drifted(context, (change,)):
+        raise run_changes.drift(context, found)
+    return _RESTORE[change.step](context, step_context, change)
+
+
+def _restore_branch(context: Context, step_context: StepContext, change: Change) -> Outcome:
+    """Move the local branch back; one that the run created is removed, if it is not checked out."""
+    _keep_before(context, step_context, change)
+    name = context.entry.branch
+    held = run_changes.now(context, change)["tip"]
+    if not change.created:
+        if not held:
+            raise Refused(f"{name} was deleted or renamed")
+        return revert.restore_branch(context, step_context, change)
+    if not held:
+        return Outcome("branch", f"{name}, which the run created, is gone", StepStatus.NOTHING)
+    local = local_state(context.git, name)
+    if local.checked_out or local.elsewhere or not change.is_ours("tip", held):
+        return revert.restore_branch(context, step_context, change)
+    refs.back_up(context.git, step_context.lock, name, oid(held))
+    step_context.log_intent(context.entry, ref=branch_ref(name), old=held, new=None)
+    refs.delete(context.git, step_context.lock, name, oid(held))
+    section = f"branch.{name}"
+    context.git.mutate(step_context.lock, "config", "--local", "--remove-section", section, ok=(0, 1, 128))
+    return Outcome("branch", f"{name}, which the run created, is removed")
+
+
+def _keep_before(context: Context, step_context: StepContext, change: Change) -> None:
+    """Keep what a branch was at before the run under a backup ref, whoever moves it next."""
+    tip = oid(str(change.before["tip"]))
+    if history.has_object(context.git, tip):
+        refs.back_up(context.git, step_context.lock, context.entry.branch, tip)
+
+
+def _give_up_rescue(context: Context, step_context: StepContext, ending: _Ending, *, local: bool) -> None:
+    if local:
+        ending.left.append("what the rescue restored on GitHub stays")
+        return
+    try:
+        ending.restored += rescue.delete_temporary_ref(context, step_context)
+    except TrunklineError as error:
+        _not_done(ending, error, f"what the rescue restored on GitHub stays: {error}")
+
+
+def _remove_worktrees(context: Context, run: Run, step_context: StepContext, ending: _Ending) -> None:
+    """Remove the pause's work tree, wherever it was moved to, once what was begun in it is kept."""
+    announced = next((r for r in reversed(run.records) if r.kind == "intent" and "worktree" in r.data), None)
+    if announced is None:
+        return
+    recorded = Path(str(announced.data["worktree"]))
+    path = conflict.current_path(context.git, recorded)
+    begun = run.pause is not None and all(record.kind != "resolved" for record in run.after(run.pause))
+    try:
+        if begun:
+            ending.kept = conflict.keep_work(context, step_context, path, onto=oid(str(announced.data["onto"])))
+        conflict.remove_worktree(context, step_context, path)
+    except (TrunklineError, OSError) as error:
+        ending.left.append(f"the work tree {path} stays: {error}")
+
+
+def _unfinished(run: Run, ending: _Ending) -> TrunklineError:
+    """Return the failure to reach the remote or GitHub, with what was done and how the abort is finished."""
+    error = ending.unreached[0]
+    done = [outcome.message for outcome in ending.restored]
+    why = [error.why, *(f"done: {message}" for message in done), *ending.left, "the rest of the abort waits for it"]
+    error.why = "\n".join(line for line in why if line)
+    error.what = f"the abort of run {run.id} is not finished: {error.what}"
+    commands = (task_command("abort"), task_command("abort", "--local", comment="ends it and leaves what was pushed"))
+    first = ("gh auth login",) if isinstance(error, NotSignedIn) else ()
+    error.next_commands = (*first, *commands)
+    return error
+
+
+def _concluded(context: Context, run: Run, ending: _Ending) -> Outcome:
+    untouched = "nothing that the run changed is left" if run.changed else f"{context.entry.branch} was never moved"
+    message = "; ".join(outcome.message for outcome in reversed(ending.restored)) or untouched
+    if not ending.restored and ending.left:
+        message = "the run is over; what changed since is left as it is"
+    notes = [line for outcome in ending.restored for line in outcome.details]
+    notes += [f"left: {line}" for line in ending.left]
+    notes += [f"what you had resolved is kept: {ref}" for ref in ending.kept]
+    backups = f"{refs.BACKUPS}/{run.id}/"
+    if ending.left and refs.read_refs(context.git, backups):
+        notes.append(f"every tip that the run replaced is kept: git for-each-ref {backups}")
+    mark = StepStatus.WARNED if ending.left else StepStatus.DONE
+    data = {"run": run.id, "kept": next(iter(ending.kept), ""), "backups": list(ending.kept), "left": ending.left}
+    return Outcome("aborted", message, mark, tuple(notes), data)
+
+
+def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | None:
+    """Return the open run and its context, from its journal alone; None: there is none.
+
+    Raises:
+        Refused: its journal is damaged.
+    """
+    run = open_run.open_run(top_of(Git(cwd or Path.cwd())).state_dir())
+    if run is None:
+        return None
+    open_run.refuse_damaged(run)
+    return rebase.recorded_context(run, reporter=reporter, cwd=cwd), run
+
+
+def find_begun(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | None:
+    """Return the open run whose abort was begun and did not come to its end, and its context; None: there is none."""
+    run = open_run.open_run(top_of(Git(cwd or Path.cwd())).state_dir())
+    if run is None or run.damaged or run.state != "aborting":
+        return None
+    return rebase.recorded_context(run, reporter=reporter, cwd=cwd), run
+
+
+def publishes(context: Context, run: Run) -> tuple[str, ...]:
+    """Return what others will see of an abort, as far as the journal says: nothing is asked of GitHub."""
+    taken = run_changes.changes_of(context, run, ask=False)
+    rescued = ("delete what the rescue restored",) if run.task == rescue.TASK else ()
+    return (*rescued, *Plan("abort", context.entry.pr, revert.steps(context, taken)).publishes)
+
+
+def plan(context: Context, run: Run) -> Plan:
+    """Return the steps that restore what a run changed."""
+    return Plan("abort", context.entry.pr, revert.steps(context, run_changes.changes_of(context, run)))

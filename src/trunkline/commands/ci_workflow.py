@@ -1,0 +1,79 @@
+"""ci.workflow: writes the Actions workflow of the gates, or says whether it is still what would be written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from trunkline import __version__
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import CheckFailed, Refused, UsageError
+from trunkline.domain.stack import Stack
+from trunkline.gates.actions import WORKFLOW
+from trunkline.git.git import Git
+from trunkline.report.workflow import workflow
+from trunkline.system.files import write_inside
+
+PATH = f".github/workflows/{WORKFLOW}"
+PYTHON = "3.12"
+RUNNER = "ubuntu-24.04"
+_OURS = "Written by `invoke ci.workflow`"
+_RUNNER = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+def text(git: Git, stack: Stack, *, runner: str) -> str:
+    """Return what the file would hold.
+
+    Raises:
+        UsageError: the repository has no noxfile.py, or the runner is no label.
+    """
+    if not (git.cwd / "noxfile.py").is_file():
+        raise UsageError(
+            "the jobs run nox sessions, and there is no noxfile.py",
+            why=f"expected it at {git.cwd}",
+            next_command=task_command("init", "--write-tasks"),
+        )
+    if not _RUNNER.fullmatch(runner):
+        raise UsageError(f"--runner {runner}: that is no label of a runner", next_command=task_command("ci.workflow"))
+    return workflow(stack.gates, version=__version__, runner=runner, python=PYTHON)
+
+
+def write(git: Git, content: str) -> tuple[Path, bool]:
+    """Write the workflow; return where, and whether anything changed.
+
+    Raises:
+        Refused: there is a file of somebody else's, or a link on the way to it.
+    """
+    path = git.cwd / PATH
+    held = _held(path)
+    if held == content:
+        return path, False
+    if held is not None and _OURS not in held:
+        raise Refused(
+            f"{PATH} is there, and not written by trunkline",
+            why="it is never overwritten",
+            next_command=f"git mv {PATH} .github/workflows/own.yml",
+        )
+    return write_inside(git.cwd, PurePosixPath(PATH), content.encode()), True
+
+
+def check(git: Git, content: str) -> None:
+    """See that the file holds what would be written.
+
+    Raises:
+        CheckFailed: it does not.
+    """
+    held = _held(git.cwd / PATH)
+    if held != content:
+        raise CheckFailed(
+            f"{PATH} "
+            + ("is not there" if held is None else "is not what this trunkline and stack.toml would write"),
+            next_command=task_command("ci.workflow"),
+        )
+
+
+def _held(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None

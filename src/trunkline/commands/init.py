@@ -1,0 +1,379 @@
+"""init: stack.toml from the repository's open pull requests; how it differs from them, and what mends it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path, PurePosixPath
+
+from trunkline.config import location, reading, trust, validation
+from trunkline.config.other_tools import tracked_stacks
+from trunkline.context.loading import found_text, load_stacks, top_of
+from trunkline.context.observation import observe_remote
+from trunkline.context.project import Reporter
+from trunkline.domain.command import task_command
+from trunkline.domain.discover import (
+    Change,
+    Difference,
+    Found,
+    OnGitHub,
+    OpenPullRequest,
+    beside,
+    chain_to,
+    differences,
+    discover,
+    grown,
+    mended_order,
+    merged_below,
+    with_bases,
+)
+from trunkline.domain.errors import Refused, TrunklineError, UsageError
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref, pr_number
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import DEFAULT_REMOTE, Entry, GateSettings, Stack
+from trunkline.domain.workspace import Proposal
+from trunkline.git import refs
+from trunkline.git.git import Git
+from trunkline.github.client import GitHub, repository_of
+from trunkline.github.pull_request_list import Listing, list_pull_requests
+from trunkline.planning.gate_proposals import proposed
+from trunkline.rust import cargo
+from trunkline.system.files import replace_bytes, write_inside
+
+
+@dataclass(frozen=True)
+class WorldCache:
+    """The stacks that a repository's open pull requests form.
+
+    Attributes:
+        git: the checkout.
+        remote: the git remote.
+        trunk: the branch that they land on.
+        stacks: each bottom first, with the merged pull requests that its bottom entry still stands on.
+        found: the same without those, and what is in no stack.
+        listing: what GitHub said.
+        notes: what else a person should know.
+        pulls: the open pull requests, where other tools have some of them on other bases than GitHub.
+    """
+
+    git: Git
+    remote: str
+    trunk: BranchName
+    stacks: tuple[tuple[Entry, ...], ...]
+    found: Found
+    listing: Listing
+    notes: tuple[str, ...]
+    pulls: tuple[OpenPullRequest, ...] = ()
+
+    @property
+    def open(self) -> tuple[OpenPullRequest, ...]:
+        """The open pull requests, each on what it sits on by other tools too."""
+        return self.pulls or self.listing.open
+
+
+def look(
+    reporter: Reporter,
+    *,
+    remote: str = "",
+    trunk: str = "",
+    alone: bool = False,
+    top: str = "",
+    cwd: Path | None = None,
+) -> WorldCache:
+    """Look at the repository's pull requests: one question to GitHub, and what git has to say of merged parents.
+
+    Args:
+        reporter: who is told.
+        remote: the git remote; "": origin, or the only one.
+        trunk: the branch that stacks land on; "": GitHub's default branch.
+        alone: a pull request that sits on trunk alone counts as a stack too.
+        top: the number of a pull request: only the stack that ends in it is meant.
+        cwd: a directory inside the checkout.
+
+    Raises:
+        UsageError: this is no checkout, or it has no such remote, or GitHub shows no such repository.
+        ExternalError: GitHub or the remote did not answer.
+    """
+    git = top_of(Git(cwd or Path.cwd()))
+    remote = remote or _remote(git)
+    listing = list_pull_requests(GitHub(repository_of(refs.remote_url(git, remote)), git.cwd, reporter.progress))
+    onto = branch_name(trunk or listing.trunk)
+    notes = []
+    pulls = listing.open
+    for tracked in tracked_stacks(git):
+        moved = with_bases(pulls, tracked.bases)
+        for before, now in zip(pulls, moved, strict=True):
+            if before.base != now.base:
+                notes.append(
+                    f"#{now.number} sits on {now.base} by {tracked.tool}; on GitHub it targets {before.base}"
+                )
+        pulls = moved
+    found = _ending_in(pulls, onto, top) if top else discover(pulls, onto, alone=alone)
+    stacks = _with_merged(git, remote, onto, found, listing)
+    return WorldCache(git, remote, onto, stacks, found, listing, tuple(notes), pulls)
+
+
+def _ending_in(pulls: Sequence[OpenPullRequest], trunk: BranchName, top: str) -> Found:
+    number = pr_number(top)
+    stack = chain_to(pulls, trunk, number)
+    if not stack:
+        why = discover(pulls, trunk).left_out.get(number)
+        raise UsageError(
+            f"--top {top}: no stack of open pull requests on {trunk} ends in #{number}",
+            why=why.value if why else "it is not open",
+            next_command=f"gh pr view {number}",
+        )
+    return Found((stack,), {})
+
+
+def _remote(git: Git) -> str:
+    names = git.query("remote").lines
+    if DEFAULT_REMOTE in names or not names:
+        return DEFAULT_REMOTE
+    if len(names) == 1:
+        return names[0]
+    raise UsageError(
+        "which remote has the pull requests?",
+        why=f"there are {', '.join(names)}",
+        next_command=task_command("init", "--remote", names[0]),
+    )
+
+
+def _with_merged(
+    git: Git, remote: str, trunk: BranchName, found: Found, listing: Listing
+) -> tuple[tuple[Entry, ...], ...]:
+    if not found.stacks:
+        return ()
+    bottoms = tuple(_entry(stack[0]) for stack in found.stacks)
+    tips = observe_remote(git, Stack(trunk, remote, bottoms), bottoms)
+    upon = tips[branch_ref(trunk)]
+    stacks = []
+    for stack in found.stacks:
+        listed = git.query("rev-list", "--topo-order", "--end-of-options", f"{upon}..{stack[0].head_oid}").text
+        below = merged_below(stack[0], listing.merged, [Oid(line) for line in listed.split()])
+        merged = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in below)
+        stacks.append((*merged, *(_entry(pr) for pr in stack)))
+    return tuple(stacks)
+
+
+def _entry(pr: OpenPullRequest) -> Entry:
+    return Entry(pr.number, branch_name(pr.head), pr.title)
+
+
+def refuse_second(cwd: Path | None = None) -> None:
+    """See that there is no stack.toml yet, wherever tasks would find it.
+
+    Raises:
+        UsageError: there is one, or TRUNKLINE_STACK_FILE names something that is no stack.toml.
+    """
+    git = top_of(Git(cwd or Path.cwd()))
+    if not os.path.lexists(location.new_place(git, track=False)) and os.environ.get(location.VARIABLE):
+        return  # the file that the variable names is the one to write
+    found = location.locate(git, git.cwd)
+    if found is not None:
+        raise UsageError(
+            "there is a stack.toml already",
+            why=found.source or f"{found.path} is yours to edit",
+            next_command=(
+                task_command("init", "--check", comment="how it differs from GitHub"),
+                task_command("init", "--update", comment="mend it"),
+            ),
+        )
+
+
+def write(seen: WorldCache, *, track: bool = False) -> Path:
+    """Write a new stack.toml and the schema that editors complete it by; return its path.
+
+    It is untracked and git does not show it, at the top of the main work tree: there on every branch and for every
+    work tree, part of no pull request.
+
+    Args:
+        seen: the stacks.
+        track: keep it in the repository instead: written at the top of this work tree, to be committed.
+
+    Raises:
+        UsageError: there is one already, or no stack to write.
+    """
+    refuse_second(seen.git.cwd)
+    path = location.new_place(seen.git, track=track)
+    if not seen.stacks:
+        raise UsageError(
+            f"no open pull request of {_slug(seen.git, seen.remote)} (remote {seen.remote}) sits on {seen.trunk}",
+            why="\n".join(f"#{number}: {why.value}" for number, why in sorted(seen.found.left_out.items())),
+            next_command=_elsewhere(seen),
+        )
+    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit: only who writes pays for it
+
+    names = {str(stack[-1].branch): stack for stack in seen.stacks}
+    text = writing.new_file(names, trunk=seen.trunk, remote=seen.remote, gates=_gates(seen.git.cwd))
+    schema = resources.files("trunkline").joinpath("stack.schema.json").read_bytes()
+    write_inside(path.parent, PurePosixPath(writing.SCHEMA_PATH), schema)
+    replace_bytes(path, text.encode())
+    for each in (path, path.parent / writing.SCHEMA_PATH):
+        if not trust.is_tracked(seen.git, each):
+            location.keep_untracked(seen.git, each, untracked=not track)
+    validation.load(path)
+    trust.confirm(seen.git, reading.read(path))
+    return path
+
+
+def _refuse_committed(seen: WorldCache, found: reading.StackText) -> None:
+    """See that mending the file changes no checkout of a branch that a landing moves, and no older copy.
+
+    Raises:
+        Refused: it would; names the branch to mend it on.
+    """
+    why = found.source
+    if not found.of_trunk:
+        if not trust.is_tracked(seen.git, found.path):
+            return
+        holder = seen.git.at(found.path.absolute().parent)
+        branch = holder.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+        edited = holder.query("diff", "--quiet", "HEAD", "--", found.path.name, ok=(0, 1, 128)).returncode
+        if branch == seen.trunk or edited:
+            return
+        why = f"it is tracked: mended here, it would be an uncommitted change on {branch or 'a detached HEAD'}"
+    trunk, upstream = shlex.quote(seen.trunk), shlex.quote(f"{seen.remote}/{seen.trunk}")
+    update = task_command("init", "--update")
+    raise Refused(
+        f"stack.toml is part of {seen.remote}/{seen.trunk}: it is mended there; nothing was changed",
+        why=why,
+        next_command=f"git switch {trunk} && git merge --ff-only {upstream} && {update}",
+    )
+
+
+def _slug(git: Git, remote: str) -> str:
+    return repository_of(refs.remote_url(git, remote)).argument
+
+
+def _elsewhere(seen: WorldCache) -> tuple[str, ...]:
+    """Return where else the pull requests may be: every other remote on GitHub, as in a clone of a fork."""
+    asked, commands = _slug(seen.git, seen.remote), list[str]()
+    for name in seen.git.query("remote").lines:
+        with contextlib.suppress(TrunklineError):
+            if (other := _slug(seen.git, name)) != asked:
+                commands.append(shlex.join(["invoke", "init", "--remote", name]) + f"   # {other}")
+    return (*commands, f"gh pr list --repo {asked}")
+
+
+def proposals(seen: WorldCache) -> tuple[Proposal, ...]:
+    """Return gates that would cover what a new stack.toml's gates leave out of the Cargo workspace."""
+    return proposed(seen.git, _gates(seen.git.cwd))
+
+
+def _gates(top: Path) -> GateSettings:
+    """Return the gates' settings that the Cargo workspace suggests: its features, its rust-version."""
+    found = cargo.workspace(top)
+    if found is None:
+        return replace(GateSettings(), features=())
+    features = tuple(name for name in GateSettings().features if name in found.features)
+    return replace(GateSettings(), features=features, msrv=found.rust_version or GateSettings().msrv)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One declared stack, beside what GitHub has of it.
+
+    Attributes:
+        stack: as stack.toml declares it.
+        entries: what it is to hold; of a stack that has landed: those of the next one, else its own.
+        differences: how the two differ.
+        landed: every declared entry is merged.
+        branches: pull requests beside an entry on the same base, each with that entry.
+    """
+
+    stack: Stack
+    entries: tuple[Entry, ...]
+    differences: tuple[Difference, ...]
+    landed: bool = False
+    branches: tuple[tuple[OpenPullRequest, OpenPullRequest], ...] = ()
+
+
+def check(seen: WorldCache) -> tuple[Checked, ...]:
+    """Say how every stack of stack.toml differs from GitHub.
+
+    Raises:
+        UsageError: stack.toml is missing or wrong.
+        ExternalError: GitHub did not say what became of an entry.
+    """
+    stacks = load_stacks(seen.git)
+    declared = {entry.pr for stack in stacks for entry in stack.entries}
+    pulls = {pr.number: pr for pr in seen.open}
+    merged, closed = _ended(seen, declared - pulls.keys())
+    following = [stack for stack in seen.stacks if not declared & {entry.pr for entry in stack if entry.pr in pulls}]
+    checked = []
+    for stack in stacks:
+        if all(entry.pr in merged for entry in stack.entries):
+            checked.append(_landed(stack, following.pop(0) if following else ()))
+            continue
+        own = grown(seen.open, seen.trunk, stack.entries)
+        elsewhere = {number: pr for number, pr in pulls.items() if number not in {each.number for each in own}}
+        checked.append(_checked(seen, stack, OnGitHub(own, merged, closed, elsewhere)))
+    return tuple(checked)
+
+
+def _landed(stack: Stack, following: Sequence[Entry]) -> Checked:
+    """Return a stack that has landed, and the one that takes its place."""
+    message = f"all of it is merged; next is {' '.join(f'#{entry.pr}' for entry in following)}"
+    found = (Difference(Change.ADDED, following[0].pr, message),) if following else ()
+    return Checked(stack, tuple(following) or stack.entries, found, landed=True)
+
+
+def _ended(seen: WorldCache, numbers: Collection[PrNumber]) -> tuple[frozenset[PrNumber], frozenset[PrNumber]]:
+    """Return which of these that are not open were merged, and which closed; GitHub lists only the newest merged."""
+    merged = {pr.number for pr in seen.listing.merged}
+    unknown = sorted(set(numbers) - merged)
+    if not unknown:
+        return frozenset(merged), frozenset()
+    github = GitHub(repository_of(refs.remote_url(seen.git, seen.remote)), seen.git.cwd)
+    with github.reading_stack(unknown) as answer:
+        pulls = [pr for pr in answer().pull_requests.values() if pr is not None]
+    merged |= {pr.number for pr in pulls if pr.state is PrState.MERGED}
+    return frozenset(merged), frozenset(pr.number for pr in pulls if pr.state is PrState.CLOSED)
+
+
+def _checked(seen: WorldCache, stack: Stack, github: OnGitHub) -> Checked:
+    by_number = {pr.number: pr for pr in github.stack}
+    known = {entry.pr: entry for entry in stack.entries}
+    entries = tuple(
+        replace(known[number], branch=branch_name(by_number[number].head))
+        if number in known and number in by_number
+        else known.get(number) or _entry(by_number[number])
+        for number in mended_order(stack.entries, github.stack, github.merged)
+    )
+    found = differences(stack.entries, github)
+    return Checked(stack, entries, found, branches=beside(seen.open, github.stack))
+
+
+def update(seen: WorldCache, checked: Sequence[Checked]) -> Path:
+    """Mend the stack.toml that counts; comments, order and everything that people wrote stay.
+
+    Raises:
+        Refused: a stack would have no entry left, or the file is part of a branch that a landing moves.
+    """
+    from trunkline.config import writing  # noqa: PLC0415 -- as above
+
+    before = trust.effective(seen.git, found_text(seen.git))
+    path = before.path
+    _refuse_committed(seen, before)
+    text = before.text
+    for each in checked:
+        if not each.differences:
+            continue
+        if not each.entries:
+            raise Refused(
+                f"stack {each.stack.name} would have no entry left".replace("  ", " "),
+                why="\n".join(difference.message for difference in each.differences),
+                next_command="${EDITOR:-vi} stack.toml",
+            )
+        text = writing.mended(text, each.stack.name, each.entries)
+        if each.landed and not each.stack.name:
+            text = writing.without(text, "issue")  # it was that of the stack that has landed
+    replace_bytes(path, text.encode())
+    validation.load(path)
+    trust.carry_over(seen.git, before, reading.read(path))
+    return path

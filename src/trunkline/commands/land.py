@@ -1,0 +1,195 @@
+"""land: the stack lands itself, bottom first: each entry is gated, waited for, merged; rebased where it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from trunkline.commands import rebase
+from trunkline.commands.restack import open_entries
+from trunkline.context.project import Context
+from trunkline.domain.errors import Refused, WrongFlag
+from trunkline.domain.merge_choice import MergeChoice, described
+from trunkline.domain.names import PrNumber
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
+from trunkline.engine import RunResult, StepContext, StepFunction
+from trunkline.planning import heads, merge_as_is
+from trunkline.planning.parents import open_below
+from trunkline.planning.questions import OwnCommitsUnknown
+from trunkline.planning.replay_plan import refuse_unanswered
+from trunkline.steps import cleanup, merge, replay, unchanged, wait
+
+TASK = "land"
+_LEFT_OUT = frozenset({StepName.CHECKLIST, StepName.NEXT})
+_REWRITING = frozenset({StepName.FMT, StepName.PUSH})
+_FIRST = tuple(name for name in REBASE_STEPS if name not in _LEFT_OUT)
+
+
+def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
+    """Decide what landing will do, entry by entry; conflicts are foreseen in memory.
+
+    Args:
+        context: of the whole stack.
+        up_to: the last entry to land; None: all.
+
+    Raises:
+        WrongFlag: what a merge requires is skipped.
+        Refused: no entry is open, or a replay does not come to what git's own merges come to.
+        Paused: which commits are an entry's own is a question for a person.
+    """
+    refuse_contradiction(context)
+    entries = entries_of(context, up_to)
+    heads.load(context)
+    try:
+        steps = [replace(step, pr=entry.pr) for entry in entries for step in _steps(context.of(entry))]
+    except OwnCommitsUnknown:
+        refuse_unanswered(context, entries, task=TASK)  # asks about every entry at once
+        raise
+    replay.foresee_checks(context, [each for each in entries if not unchanged.is_unchanged(context.of(each))])
+    merge_as_is.refuse_rewriting(context, *choices(context, entries))
+    steps.append(cleanup.plan(context))
+    skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in context.options.skip))
+    return Plan(TASK, entries[0].pr, tuple(steps), skipped)
+
+
+def refuse_contradiction(context: Context) -> None:
+    """See that what a merge requires is not skipped: receipts of gates that are not run prove nothing.
+
+    Raises:
+        WrongFlag: the merge requires the gates, and `--skip` names them or the checks.
+    """
+    skipped = context.options.skip & {StepName.GATES, StepName.CHECKS}
+    if not (wait.requires_gates(context) and skipped):
+        return
+    names = ", ".join(sorted(step.value for step in skipped))
+    where = "--require gates" if context.options.require else 'require = "gates" in stack.toml'
+    rest = sorted(step.value for step in context.options.skip - skipped)
+    raise WrongFlag(
+        f"{where} and --skip {names} contradict each other",
+        why="the pull requests would be merged on receipts that are not made; nothing was done",
+        flags={"skip": ",".join(rest)},
+    )
+
+
+def _steps(context: Context) -> tuple[Step, ...]:
+    names = rebase.needed(_FIRST, context.entry)
+    return (*(_step(context, name) for name in names), wait.plan(context), merge.plan(context))
+
+
+def entries_of(context: Context, up_to: PrNumber | None) -> tuple[Entry, ...]:
+    """Return the entries that are landed, in order: the open ones, up to one of them.
+
+    Raises:
+        Refused: there is none.
+    """
+    entries = open_entries(context)
+    if up_to is not None:
+        last = context.stack.entries.index(context.stack.entry(up_to))
+        entries = tuple(entry for entry in entries if context.stack.entries.index(entry) <= last)
+    if not entries:
+        raise Refused(
+            "there is nothing to land",
+            why="no entry of the stack is open" if up_to is None else f"no entry up to #{up_to} is open",
+            next_command="git fetch --prune",
+        )
+    return entries
+
+
+def choices(context: Context, entries: Iterable[Entry]) -> list[tuple[PrNumber, MergeChoice]]:
+    """Return how each entry is merged, as last decided; one that rests on an unresolved conflict is left out."""
+    known = context.cache.merges
+    return [(entry.pr, known[entry.pr]) for entry in entries if entry.pr in known]
+
+
+def _step(context: Context, name: StepName) -> Step:
+    if name is StepName.ONTO and name not in context.options.skip:
+        return _onto(context)
+    if name in _REWRITING and unchanged.is_unchanged(context):
+        return unchanged.plan_step(context, name)
+    return rebase.plan_step(context, name)
+
+
+def _onto(context: Context) -> Step:
+    choice = _choice(context)
+    if choice is not None and not choice.reason:
+        return unchanged.plan_step(context, StepName.ONTO)
+    step, below = replay.forecast(context), open_below(context)
+    if below is not None and context.entry.pr in context.cache.foreseen:
+        step = replace(step, description=replay.foretold(context, below), commands=())
+    return replace(step, description=f"{step.description}; {described(choice)}") if choice is not None else step
+
+
+def _choice(context: Context) -> MergeChoice | None:
+    """Decide how an entry is merged; None: all are rewritten, or it is not known while an entry below conflicts."""
+    if not merge_as_is.is_enabled(context) or replay.blocked_by(context) is not None:
+        return None
+    choice, foreseen = merge_as_is.choose(context)
+    if not choice.reason:
+        replay.remember(context, foreseen)
+    return choice
+
+
+def forecast(context: Context, *, up_to: PrNumber | None = None) -> Plan:
+    """Return the plan that `run` would carry out.
+
+    Raises:
+        Paused: an earlier run waits for a person.
+        WrongFlag, Refused: see `plan`.
+    """
+    rebase.refuse_while_paused(context, (StepName.ONTO,))
+    return plan(context, up_to=up_to)
+
+
+def run(context: Context, *, up_to: PrNumber | None = None) -> RunResult:
+    """Land: hold the lease, open a journal, perform the steps.
+
+    Raises:
+        Paused: an earlier run waits for a person.
+        Refused: another run holds the repository.
+    """
+    intended = forecast(context, up_to=up_to)
+    return rebase.carry_out(context, intended, step_functions(context, intended), label=TASK)
+
+
+def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
+    """Return how each step of the plan is done."""
+    found: dict[StepKey, StepFunction] = {}
+    for number in dict.fromkeys(step.pr for step in intended.steps if step.pr is not None):
+        there = context.of(context.stack.entry(number))
+        found |= {
+            key: rebase.unless_merged(there, key[0], way)
+            for key, way in rebase.step_functions(there, rebase.WHOLE, pr=number).items()
+        }
+        if merge_as_is.is_enabled(there):
+            found |= _merged_as_it_is(there, found, number)
+        found[StepName.WAIT, number] = _bound(there, wait.run)
+        found[StepName.MERGE, number] = _bound(there, merge.run)
+    found[StepName.TIDY, None] = _bound(context, cleanup.run)
+    return found
+
+
+def _merged_as_it_is(
+    context: Context, handlers: Mapping[StepKey, StepFunction], number: PrNumber
+) -> dict[StepKey, StepFunction]:
+    """Return the steps that differ where an entry may be merged as it is."""
+
+    def kept(name: StepName, way: Callable[[Context, StepContext, StepFunction], Outcome]) -> StepFunction:
+        otherwise = handlers[name, number]
+        return unchanged.decided(context, lambda step_context: way(context, step_context, otherwise))
+
+    own = {
+        StepName.ONTO: _bound(context, unchanged.perform_onto),
+        StepName.FMT: kept(StepName.FMT, unchanged.perform_fmt),
+        StepName.PUSH: kept(StepName.PUSH, unchanged.perform_push),
+        **{
+            name: unchanged.decided(context, handlers[name, number])
+            for name in (StepName.GATES, StepName.CHECKS, StepName.NOTE)
+            if (name, number) in handlers
+        },
+    }
+    return {(name, number): rebase.unless_merged(context, name, way) for name, way in own.items()}
+
+
+def _bound(context: Context, way: Callable[[Context, StepContext], Outcome]) -> StepFunction:
+    return lambda step_context: way(context, step_context)

@@ -1,0 +1,131 @@
+"""plan: what `rebase` would do, and what would follow from it, foreseen in memory. Moves nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from trunkline.commands import rebase, restack
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.merge_choice import MergeChoice
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref
+from trunkline.domain.note import NoteFacts
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.runbook import Above, GateLine, Replay, Runbook
+from trunkline.domain.snapshot import PullRequest, ci_state
+from trunkline.domain.stack import Entry
+from trunkline.gates.catalogue import catalogue
+from trunkline.git import history, refs
+from trunkline.operations.note_template import template_of, written
+from trunkline.planning import heads, merge_as_is
+from trunkline.planning.merged import merged_below
+from trunkline.planning.replay_plan import Foreseen
+from trunkline.planning.replay_plan import foresee as foresee_replay
+from trunkline.steps import checklist, replay
+
+REBASED = Oid("REBASED")
+"""Stands where the pushed commit's id will be: it is not known before it is made."""
+
+
+def foresee(context: Context) -> Runbook:
+    """Foresee a landing: the plan that `rebase` would carry out, and what the entries above would meet.
+
+    Raises:
+        TrunklineError: it could not be done; the same refusals as when it is.
+    """
+    plan = rebase.plan(context, rebase.WHOLE)
+    foreseen = context.cache.foreseen.get(context.entry.pr) or foresee_replay(context)
+    assert isinstance(foreseen, Foreseen)  # noqa: S101 -- what the plan foresaw
+    merged = tuple(merged_below(context, entry) for entry in context.stack.below(context.entry))
+    gates = tuple(GateLine(gate.name, gate.command_line) for gate in catalogue(context.stack.gates))
+    stacked = context.over_the_stack()
+    above, moved = _above(context, stacked)
+    return Runbook(
+        stack=context.stack,
+        entry=context.entry,
+        pr=context.pull_request(),
+        plan=plan,
+        merged=merged,
+        ci=ci_state(context.world().snapshot.pull_requests),
+        replay=_replay(context, foreseen),
+        gates=gates,
+        above=above,
+        effects=_effects(moved),
+        note=written(_note(context, foreseen, gates), template_of(context)),
+        lines=checklist.evaluate(context) if context.world().local.local else (),
+        merges=_merges(stacked),
+        made=dt.datetime.now(dt.timezone.utc).date().isoformat(),
+    )
+
+
+def _replay(context: Context, foreseen: Foreseen) -> Replay:
+    work = foreseen.work
+    over = len(history.reachable(context.git, [work.tip], [work.base]))
+    return Replay(
+        work.base, work.base_name, work.fork, work.about, work.own, work.remote, foreseen.done.conflict, over
+    )
+
+
+def _merges(stacked: Context) -> tuple[tuple[PrNumber, MergeChoice], ...]:
+    """Return how `land` would merge each open entry; those that rest on a conflict are left out."""
+    if not merge_as_is.is_enabled(stacked):
+        return ()
+    entries = (stacked.of(entry) for entry in restack.open_entries(stacked))
+    return tuple((each.entry.pr, merge_as_is.choose(each)[0]) for each in entries if replay.blocked_by(each) is None)
+
+
+def _above(context: Context, stacked: Context) -> tuple[tuple[Above, ...], list[PullRequest]]:
+    """Return what the entries above would meet, and every open pull request whose branch would move."""
+    heads.load(stacked)
+    open_ = restack.open_entries(stacked)
+    position = context.stack.entries.index(context.entry)
+    message, moved = [], list[PullRequest]()
+    for entry in open_:
+        step = replay.forecast(stacked.of(entry), moves=False)
+        pr = stacked.known(entry.pr)
+        if step.mutates:
+            moved.append(pr)
+        if context.stack.entries.index(entry) > position:
+            message.append(Above(entry, pr, step.description, here=_is_here(context, entry)))
+    return tuple(message), moved
+
+
+def _is_here(context: Context, entry: Entry) -> bool:
+    return bool(refs.read_refs(context.git, branch_ref(entry.branch)))
+
+
+def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
+    """Say what pushing these branches would set going, from what GitHub showed of their heads."""
+    if not moved:
+        return ()
+    listed = " ".join(f"#{pr.number}" for pr in moved)
+    branches = "1 branch moves" if len(moved) == 1 else f"{len(moved)} branches move"
+    message = [f"{branches}, once the entries above are restacked too: {listed}"]
+    for pr in moved:
+        if pr.checks:
+            message.append(f"#{pr.number}: a push starts its checks again, {len(pr.checks)} on the present head")
+        if pr.review == "APPROVED":
+            message.append(f"#{pr.number}: a push dismisses its approval, where the repository's rules say so")
+    return tuple(message)
+
+
+def _note(context: Context, foreseen: Foreseen, gates: Sequence[GateLine]) -> NoteFacts:
+    passed = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED, command=gate.command)) for gate in gates)
+    shown = task_command("checks", "--pr", context.entry.pr)
+    return NoteFacts(
+        base=BranchName(context.stack.trunk),
+        base_oid=foreseen.work.base,
+        commit=REBASED,
+        own_commits=len(foreseen.work.own),
+        merged=tuple(entry.pr for entry in reversed(context.stack.below(context.entry))),
+        gates=passed,
+        checks=tuple(
+            (check.name, check.text, GateOutcome(check.name, Verdict.PASSED, command=shown))
+            for check in context.entry.checks
+        ),
+        pr=context.entry.pr,
+        stack=tuple(entry.pr for entry in context.stack.entries),
+        issue=context.stack.issue,
+        next=context.entry.next,
+    )

@@ -1,0 +1,343 @@
+"""rebase: the whole landing of one entry, or any of its steps alone."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trunkline.context import open_run
+from trunkline.context.loading import open_context, top_of
+from trunkline.context.project import Context, Options, Reporter
+from trunkline.domain.command import task_command
+from trunkline.domain.names import PrNumber, branch_name, pr_number
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry, Stack
+from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName, StepStatus
+from trunkline.engine import RunResult, StepContext, StepFunction, run_plan
+from trunkline.git.git import Git
+from trunkline.github.client import Repository
+from trunkline.operations import local_branch
+from trunkline.planning import heads, misplaced_commits, pushed_commits
+from trunkline.state import journal, lock
+from trunkline.steps import (
+    checklist,
+    checks,
+    fetch,
+    fmt,
+    gates,
+    next_entry,
+    note,
+    push,
+    ready,
+    replay,
+    switch,
+    verify_merged,
+)
+
+
+@dataclass(frozen=True)
+class _StepHandler:
+    """How a step is planned and done."""
+
+    plan: Callable[[Context], Step]
+    run: Callable[[Context, StepContext], Outcome]
+
+
+_STANDALONE = {
+    StepName.VERIFY_MERGED: _StepHandler(verify_merged.plan, verify_merged.run),
+    StepName.SWITCH: _StepHandler(switch.plan, switch.run),
+    StepName.FETCH: _StepHandler(fetch.plan, fetch.run),
+    StepName.ONTO: _StepHandler(replay.plan, replay.run),
+    StepName.FMT: _StepHandler(fmt.plan, fmt.run),
+    StepName.GATES: _StepHandler(gates.plan, gates.run),
+    StepName.CHECKS: _StepHandler(checks.plan, checks.run),
+    StepName.PUSH: _StepHandler(push.plan, push.run),
+    StepName.READY: _StepHandler(ready.plan, ready.run),
+    StepName.NOTE: _StepHandler(note.plan, note.run),
+    StepName.CHECKLIST: _StepHandler(checklist.plan, checklist.run),
+    StepName.NEXT: _StepHandler(next_entry.plan, next_entry.run),
+}
+
+
+def _push_within_rebase(context: Context, step_context: StepContext) -> Outcome:
+    """Push, once the note that follows is known to be writable: a template that fails must fail before."""
+    note.refuse_unusable(context)
+    return push.run(context, step_context)
+
+
+_IN_REBASE = {
+    **_STANDALONE,
+    StepName.SWITCH: _StepHandler(switch.plan_in_rebase, switch.run_in_rebase),
+    StepName.PUSH: _StepHandler(push.plan, _push_within_rebase),
+}
+WHOLE = "rebase"
+_NEEDS_ITS_OWN = frozenset({StepName.VERIFY_MERGED, StepName.ONTO, StepName.PUSH, StepName.READY})
+"""Steps that come to nothing good where a branch holds the commits of entries above."""
+
+
+def steps_of(task: str, entry: Entry) -> tuple[StepName, ...]:
+    """Return the steps of a task for an entry: all that it needs for `rebase`, else the one of that name."""
+    return needed(REBASE_STEPS, entry) if task == WHOLE else (StepName(task),)
+
+
+def needed(steps: Collection[StepName], entry: Entry) -> tuple[StepName, ...]:
+    """Return those of a landing's steps that an entry needs: one without checks has none to evaluate."""
+    return tuple(step for step in steps if step is not StepName.CHECKS or entry.checks)
+
+
+def plan(context: Context, task: str) -> Plan:
+    """Decide what a task will do, from one look at the world; nothing moves.
+
+    Raises:
+        TrunklineError: it could not be done; the same refusals as when it is.
+    """
+    names = steps_of(task, context.entry)
+    if _NEEDS_ITS_OWN & set(names):
+        misplaced_commits.refuse(context)
+    if StepName.VERIFY_MERGED in names:
+        verify_merged.run(context)
+    if StepName.ONTO in names:
+        heads.load(context)
+    steps = []
+    for name in names:
+        foresee = name is StepName.ONTO and name not in context.options.skip
+        steps.append(replay.forecast(context) if foresee else _handlers(task)[name].plan(context))
+    return Plan(task, context.entry.pr, tuple(steps), _skipped(context, names))
+
+
+def plan_step(context: Context, name: StepName) -> Step:
+    """Plan one step as part of a landing."""
+    return _IN_REBASE[name].plan(context)
+
+
+def forecast(context: Context, task: str) -> Plan:
+    """Return the plan that `run` would carry out.
+
+    Raises:
+        Paused: an earlier run of this entry waits for a person.
+        TrunklineError: see `plan`.
+    """
+    refuse_while_paused(context, steps_of(task, context.entry))
+    return plan(context, task)
+
+
+def run(context: Context, task: str) -> RunResult:
+    """Do a task: hold the lease, open a journal, perform the steps.
+
+    Raises:
+        Paused: an earlier run of this entry waits for a person.
+        Refused: another run holds the repository.
+    """
+    intended = forecast(context, task)
+    return carry_out(context, intended, step_functions(context, task), label=str(context.entry.pr))
+
+
+def carry_out(
+    context: Context,
+    intended: Plan,
+    handlers: Mapping[StepKey, StepFunction],
+    *,
+    label: str,
+    around: Callable[[lock.RepositoryLock], AbstractContextManager[None]] | None = None,
+) -> RunResult:
+    """Hold the lease, open a journal, perform a plan's steps; of one entry or of the whole stack.
+
+    Args:
+        context: where.
+        intended: the plan.
+        handlers: how its steps are done.
+        label: what the run's id ends with.
+        around: entered before the first step, left after the last.
+
+    Raises:
+        Paused: a paused run needs these branches as they are.
+        Refused: another run holds the repository.
+        UsageError, Declined: the plan publishes, and that was not approved; nothing was done.
+    """
+    context.reporter.require_approval(*intended.publishes)
+    context.cache.planned.clear()  # from here on it is what happens
+    bottom = context.of(context.stack.entry(intended.pr))
+    with lock.hold(context.state, run=journal.new_run_id(label)) as held:
+        open_run.refuse_while_paused(context.state, moves_of(bottom, intended))
+        settle_last(bottom, held)
+        log = journal.create(held)
+        begun = started(bottom, intended)
+        log.append(held, "run", **begun)
+        pushed_commits.remember(bottom, begun["heads"])
+        with around(held) if around else contextlib.nullcontext():
+            performed = run_plan(intended, handlers, lock=held, journal=log, reporter=context.reporter)
+    return explained(log.path, performed, intended)
+
+
+def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
+    """Return how a run ended; of one of several entries that stopped, with what it has done of the others so far."""
+    error = performed.error
+    if error is None or all(step.pr is None for step in plan.steps):
+        return performed
+    so_far = open_run.progress(journal.read(path))
+    if so_far:
+        error.why = f"{error.why}\n{so_far}".lstrip()
+        error.next_commands = tuple(dict.fromkeys((*error.next_commands, task_command("abort"))))
+    return performed
+
+
+def unless_merged(context: Context, name: StepName, way: StepFunction) -> StepFunction:
+    """Return a step that does nothing for an entry that somebody has merged meanwhile."""
+
+    def step_function(step_context: StepContext) -> Outcome:
+        pr = context.world().snapshot.pr(context.entry.pr)
+        if name is StepName.MERGE or pr is None or pr.state is not PrState.MERGED:
+            return way(step_context)
+        return Outcome(name.value, f"#{pr.number} is merged already, by somebody else", StepStatus.NOTHING)
+
+    return step_function
+
+
+def settle_last(context: Context, held: lock.RepositoryLock) -> None:
+    """Bring back a checkout that a run left half moved when it was killed (`local_branch.settle`)."""
+    for run in open_run.stopped_runs(context.state):
+        if local_branch.settle(context, held, run):
+            context.reporter.progress(f"brought your checkout back to where run {run.id} had found it")
+
+
+def step_functions(context: Context, task: str, *, pr: PrNumber | None = None) -> dict[StepKey, StepFunction]:
+    """Return how each step is done in this context; with `pr`, as steps of that entry in a plan of several."""
+
+    def bound(way: _StepHandler) -> StepFunction:
+        return lambda step_context: way.run(context, step_context)
+
+    return {(name, pr): bound(way) for name, way in _handlers(task).items()}
+
+
+def options_of(started: Any) -> Options:
+    """Return the options that a run was started with, from its journal."""
+    return Options(
+        skip=frozenset(StepName(name) for name in started["skip"]),
+        accept_unavailable=frozenset(started["accept_unavailable"]),
+        accept_flaky=frozenset(started.get("accept_flaky", ())),
+        baseline=bool(started.get("baseline", False)),
+        fork_point=str(started["fork_point"]),
+        fresh=bool(started["fresh"]),
+        clean=bool(started.get("clean", False)),
+        require=str(started.get("require", "")),
+        method=str(started.get("method", "")),
+        watch=bool(started.get("watch", False)),
+        drop_emptied=bool(started.get("drop_emptied", False)),
+    )
+
+
+def context_of(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None) -> Context:
+    """Return the context that a run was started in."""
+    begun = run.started
+    context = open_context(
+        str(begun["pr"]), stack=str(begun["stack"]), options=options_of(begun), reporter=reporter, cwd=cwd
+    )
+    return context.over_the_stack() if begun.get("stacked") else context
+
+
+def started(context: Context, intended: Plan) -> dict[str, Any]:
+    """Return a run's first record: enough to take it up again."""
+    options = context.options
+    return {
+        "task": intended.task,
+        "pr": intended.pr,
+        "branch": context.entry.branch,
+        "moves": moves_of(context, intended),
+        "stack": context.stack.name,
+        "stacked": context.stacked,
+        **_place(context),
+        "heads": pushed_commits.heads(context),
+        "skip": sorted(step.value for step in options.skip),
+        "accept_unavailable": sorted(options.accept_unavailable),
+        "accept_flaky": sorted(options.accept_flaky),
+        "baseline": options.baseline,
+        "fork_point": options.fork_point,
+        "fresh": options.fresh,
+        "clean": options.clean,
+        "require": options.require,
+        "method": options.method,
+        "watch": options.watch,
+        "drop_emptied": options.drop_emptied,
+        "steps": [step_data(step) for step in intended.steps],
+    }
+
+
+def moves_of(context: Context, intended: Plan) -> list[str]:
+    """Return the branches that a plan sets out to move: of its entries, or of the whole stack where it tidies up."""
+    numbers = {step.pr for step in intended.steps if step.pr is not None}
+    all_ = any(step.name is StepName.TIDY for step in intended.steps)
+    branches = [entry.branch for entry in context.stack.entries if all_ or entry.pr in numbers]
+    return open_run.moved_by(intended, context.entry.branch, branches)
+
+
+def _place(context: Context) -> dict[str, Any]:
+    """Return where a run works, so that it can be taken back whatever has become of stack.toml and of the remote."""
+    stack, repository = context.stack, context.repository
+    return {
+        "trunk": stack.trunk,
+        "remote": stack.remote,
+        "entries": [{"pr": entry.pr, "branch": entry.branch} for entry in stack.entries],
+        "repository": [repository.host, repository.owner, repository.name],
+    }
+
+
+def recorded_context(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None) -> Context:
+    """Return the context that a run was started in from its journal alone; stack.toml is not read.
+
+    That is enough to put back what the run changed, and for nothing else: it knows no gates and no settings.
+    """
+    begun = run.started
+    if "entries" not in begun:  # a run that an older version began
+        return context_of(run, reporter=reporter, cwd=cwd)
+    entries = tuple(Entry(pr_number(str(each["pr"])), branch_name(each["branch"])) for each in begun["entries"])
+    stack = Stack(branch_name(begun["trunk"]), str(begun["remote"]), entries, str(begun["stack"]))
+    git, entry = top_of(Git(cwd or Path.cwd())), stack.entry(pr_number(str(begun["pr"])))
+    context = Context(
+        git.echoing(reporter.command), stack, entry, Repository(*begun["repository"]), Options(), reporter
+    )
+    return context.over_the_stack() if begun.get("stacked") else context
+
+
+def step_data(step: Step) -> dict[str, Any]:
+    """Return a step as a run's first record has it."""
+    return {
+        "name": step.name.value,
+        "description": step.description,
+        "commands": list(step.commands),
+        "publishes": list(step.publishes),
+        **step.about,
+    }
+
+
+def step_of(data: Any) -> Step:
+    """Return the step that `step_data` wrote."""
+    pr = data.get("pr")
+    commands = tuple(str(command) for command in data["commands"])
+    publishes = tuple(str(line) for line in data.get("publishes", ()))
+    return Step(
+        StepName(data["name"]), str(data["description"]), commands, pr=None if pr is None else pr_number(str(pr)),
+        publishes=publishes,
+    )  # fmt: skip
+
+
+def _handlers(task: str) -> dict[StepName, _StepHandler]:
+    return _IN_REBASE if task == WHOLE else _STANDALONE
+
+
+def _skipped(context: Context, names: Collection[StepName]) -> tuple[StepName, ...]:
+    return tuple(name for name in names if name in context.options.skip and len(names) > 1)
+
+
+def refuse_while_paused(context: Context, steps: Collection[StepName]) -> None:
+    """See, before anything is decided, that no paused run needs the branches that these steps would move.
+
+    Raises:
+        Paused: one does; of this entry, or of one of the whole stack.
+    """
+    if open_run.moves_branches(steps):
+        entries = context.stack.entries if context.stacked else (context.entry,)
+        open_run.refuse_while_paused(context.state, [entry.branch for entry in entries])

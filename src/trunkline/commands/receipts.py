@@ -1,0 +1,187 @@
+"""The evidence on its own: listed, verified, shared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trunkline.domain.names import Oid, oid
+from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED, Proof, ReceiptQuery, mismatch
+from trunkline.domain.receipt import Receipt, Verdict
+from trunkline.domain.stack import Stack
+from trunkline.gates import proof
+from trunkline.gates.catalogue import catalogue
+from trunkline.git import notes, signing
+from trunkline.git.git import Git
+from trunkline.state import lock
+from trunkline.state.receipt_store import Store, read_receipt
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A receipt as it was found.
+
+    Attributes:
+        path: its file.
+        receipt: what it says; None: nothing that can be believed.
+        problem: what is wrong with it or its log, or "".
+        signed: "" not signed; else the signer as the allowed-signers file names them, or "unknown".
+        standing: what it counts for now: the verdict that it decides, "superseded" or "stale"; "": not known.
+        why: why it counts for nothing, or how flaky its gate is.
+    """
+
+    path: Path
+    receipt: Receipt | None
+    problem: str = ""
+    signed: str = ""
+    standing: str = ""
+    why: str = ""
+
+
+SUPERSEDED = "superseded"
+
+
+def listed(git: Git, stack: Stack) -> tuple[Listed, ...]:
+    """Return every receipt of the repository, newest first, verified: its own hash, its log's, its signature.
+
+    Raises:
+        UsageError: stack.toml names a file of signers that is not there.
+    """
+    store, demanded = Store(git.state_dir()), signing.demanded(stack.gates)
+    allowed = signing.allowed_signers(git, stack.gates) if demanded else None
+    found = [_verified(path, allowed, demanded=demanded) for path in sorted(store.directory.glob("*.json"))]
+    found.sort(key=lambda each: each.receipt.began.timestamp() if each.receipt else 0.0, reverse=True)
+    answers = _answers(git, stack, found)
+    return tuple(_with_standing(each, answers) for each in found)
+
+
+def _verified(path: Path, allowed: Path | None, *, demanded: bool) -> Listed:
+    receipt = read_receipt(path)
+    if isinstance(receipt, str):
+        return Listed(path, None, receipt)
+    signed = ""
+    if signing.signature_path(path).is_file():
+        signed = (signing.signer(path, allowed) if allowed else "") or "unknown"
+    problem = _log_problem(path.with_name(receipt.log), receipt.log_sha256)
+    if demanded and signed in {"", "unknown"}:
+        problem = problem or (UNKNOWN_SIGNER if signed else UNSIGNED)
+    return Listed(path, receipt, problem, signed)
+
+
+_Answers = Mapping[tuple[str, Oid], tuple[ReceiptQuery, Proof]]
+"""(gate, tree) -> how the gate would run there now, and what the receipts prove of it."""
+
+
+def _answers(git: Git, stack: Stack, found: Sequence[Listed]) -> _Answers:
+    gates = {gate.name: gate for gate in catalogue(stack.gates)}
+    asked = {(each.receipt.gate, each.receipt.tree) for each in found if each.receipt and each.receipt.gate in gates}
+    trees = _trees(git, {tree for _, tree in asked})
+    here = proof.Surroundings(git, stack.gates.sandbox)
+    answers = {}
+    for name, tree in asked:
+        if tree in trees:
+            query = proof.query_on(gates[name], tree, stack.gates, here)
+            answers[name, tree] = query, proof.known_receipts(git, tree, stack.gates).prove(query)
+    return answers
+
+
+def _trees(git: Git, names: Collection[Oid]) -> frozenset[Oid]:
+    """Return those of the trees that the repository has."""
+    asked = "".join(f"{name}\n" for name in names).encode()
+    lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).text.splitlines()
+    return frozenset(oid(line.split()[0]) for line in lines if line.endswith(" tree"))
+
+
+def _with_standing(each: Listed, answers: _Answers) -> Listed:
+    receipt = each.receipt
+    answer = answers.get((receipt.gate, receipt.tree)) if receipt and not each.problem else None
+    if receipt is None or answer is None:
+        return each
+    query, found = answer
+    if why := mismatch(query, receipt):
+        return replace(each, standing=Verdict.STALE.value, why=why)
+    if found.verdict is None or found.known is None or found.known.file != str(each.path):
+        return replace(each, standing=SUPERSEDED, why="a newer run of the same question counts")
+    why = f"{found.passes} of {found.runs} passed" if found.verdict is Verdict.FLAKY else ""
+    return replace(each, standing=found.verdict.value, why=why)
+
+
+def _log_problem(log: Path, digest: str) -> str:
+    try:
+        return "" if hashlib.sha256(log.read_bytes()).hexdigest() == digest else "its log is not what it says"
+    except OSError:
+        return ""  # a receipt that was pulled has no log here; the hash stands for it
+
+
+def push(git: Git, stack: Stack) -> tuple[int, bool]:
+    """Share every sound receipt as git notes; returns how many there are, and whether the remote lacked one.
+
+    Raises:
+        Refused: somebody else pushed notes meanwhile.
+        ExternalError: the remote did not take them.
+    """
+    lines: dict[Oid, list[str]] = {}
+    found = sound(git)
+    for path, receipt in found:
+        lines.setdefault(receipt.commit, []).append(_as_line(path))
+    with lock.hold(git.state_dir(), run="receipts") as held:
+        notes.add(git, held, lines)
+        return len(found), notes.push(git, held, stack.remote)
+
+
+def sound(git: Git) -> tuple[tuple[Path, Receipt], ...]:
+    """Return the receipts whose own hash is right, with their files: those that `push` shares."""
+    paths = sorted(Store(git.state_dir()).directory.glob("*.json"))
+    found = ((path, read_receipt(path)) for path in paths)
+    return tuple((path, receipt) for path, receipt in found if isinstance(receipt, Receipt))
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What came of a pull: receipts taken, those that prove nothing here, and those that were here already."""
+
+    taken: int
+    untrusted: int
+    known: int
+
+
+def pull(git: Git, stack: Stack) -> Pulled:
+    """Fetch others' receipts; only one signed by somebody of `[gates] signers` becomes proof here.
+
+    Anybody who can push can push a note: without a signature that we know, it is a claim.
+
+    Raises:
+        UsageError: stack.toml names a file of signers that is not there.
+    """
+    store = Store(git.state_dir())
+    allowed = signing.allowed_signers(git, stack.gates) if signing.demanded(stack.gates) else None
+    with lock.hold(git.state_dir(), run="receipts") as held:
+        notes.pull(git, held, stack.remote)
+    taken = untrusted = known = 0
+    for name, content, signature in _from_lines(git):
+        if (store.directory / name).is_file():
+            known += 1
+        elif store.take(name, content, signature, lambda path: bool(allowed and signing.signer(path, allowed))):
+            taken += 1
+        else:
+            untrusted += 1
+    return Pulled(taken, untrusted, known)
+
+
+def _as_line(path: Path) -> str:
+    signature = signing.signature_path(path)
+    text = signature.read_text(encoding="ascii") if signature.is_file() else ""
+    return json.dumps({"name": path.name, "receipt": path.read_text(encoding="utf-8"), "signature": text})
+
+
+def _from_lines(git: Git) -> Iterator[tuple[str, bytes, bytes]]:
+    for lines in notes.read(git).values():
+        for line in lines:
+            try:
+                said = json.loads(line)
+                yield str(said["name"]), str(said["receipt"]).encode(), str(said["signature"]).encode()
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue  # somebody else's note

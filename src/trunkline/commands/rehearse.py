@@ -1,0 +1,356 @@
+"""rehearse: the very same task, for real, in a sandbox: a simulated GitHub over a copy of the repository.
+
+Real git, real gh, real cargo, the journal and all; only GitHub is simulated, with the pull requests as the real one
+has them. The remote's copy and the clone's copy borrow the clone's objects, so nothing is copied but refs. Nothing
+outside the sandbox changes, except that receipts earned in it are kept: same tree, same toolchain.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trunkline.config import location, reading, trust
+from trunkline.context.loading import found_text
+from trunkline.context.observation import observe_remote
+from trunkline.context.project import Context
+from trunkline.domain.command import program_help, task_command
+from trunkline.domain.errors import UsageError
+from trunkline.domain.names import Oid, branch_ref, pr_number
+from trunkline.domain.rehearsal import PullChange, RefChange, Rehearsed
+from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
+from trunkline.git import config_audit, history, refs
+from trunkline.git.git import Git
+from trunkline.git.state_directory import work_dir
+from trunkline.sim.client import SimulatedGitHub, exports, running
+from trunkline.sim.faults import DAYS, Fault, days, declared
+from trunkline.system import logged_process, process
+from trunkline.system.files import private_directory
+
+_SECONDS = 4 * 3600.0
+
+
+@dataclass(frozen=True)
+class _Sandbox:
+    """Where a rehearsal happens."""
+
+    github: SimulatedGitHub
+    checkout: Path
+    environment: Mapping[str, str]
+
+
+def rehearse(
+    context: Context,
+    arguments: Sequence[str],
+    *,
+    offline: bool = False,
+    keep: bool = False,
+    fault: str = "",
+    unset: Collection[str] = (),
+) -> Rehearsed:
+    """Rehearse a task and return what it would change.
+
+    Args:
+        context: of the whole stack, really.
+        arguments: the task with its flags, as a person would type them behind `invoke`.
+        offline: GitHub is not asked; the pull requests are as stack.toml and the last fetch have them.
+        keep: leave the sandbox to look into.
+        fault: what goes wrong in it: a bad day's name or a file of faults; "": nothing.
+        unset: environment variables that the task does not see: its flags are the arguments alone.
+
+    Raises:
+        UsageError: there is no such bad day.
+        ExternalError: GitHub or the remote did not answer.
+    """
+    started = time.monotonic()
+    armed = _faults(context, fault) if fault else ()
+    base = private_directory(work_dir(context.git.common_dir()) / "rehearsals")
+    root = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=base))
+    try:
+        with _sandbox(context, root, offline=offline) as box:
+            box.github.arm(armed)
+            before = _seen(context, box)
+            prepared = time.monotonic()
+            code = _perform(context, box, arguments, unset)
+            done = time.monotonic()
+            after = _seen(context, box)
+            found = Rehearsed(
+                command=task_command(*arguments),
+                code=code,
+                refs=_refs_changed(box, before[0], after[0], context),
+                pulls=_pulls_changed(before[1], after[1]),
+                receipts=_keep_receipts(context, box),
+                preparing=prepared - started,
+                seconds=done - prepared,
+                faults=sum(each.times for each in armed),
+                hits=box.github.hits(),
+                place=str(root) if keep else "",
+            )
+        if keep:
+            _leave_door(box, root)
+        return found
+    finally:
+        if not keep:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+@contextmanager
+def _sandbox(context: Context, root: Path, *, offline: bool) -> Iterator[_Sandbox]:
+    remote_refs = _remote_refs(context, offline=offline)
+    snapshot = _offline(context, remote_refs) if offline else _asked(context)
+    with running(root / "github") as github:
+        slug = context.repository.slug
+        github.create_repository(
+            context.repository.owner, context.repository.name, default_branch=context.stack.trunk
+        )
+        github.lever("run_by_the_clock", slug)
+        objects = str(context.git.common_dir() / "objects")
+        github.lever("place", slug, objects=objects, refs=remote_refs, pulls=_pulls(context, snapshot, remote_refs))
+        environment = {
+            **process.own_environment(),
+            **github.environment(),
+            **_stack_elsewhere(context.git, root),
+            "GIT_CONFIG_GLOBAL": str(_global_config(context, root)),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "TRUNKLINE_STATE_DIR": str(private_directory(root / "state")),
+            "XDG_STATE_HOME": str(root / "state"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
+        checkout = _checkout(context, root, github.remote(slug), environment)
+        yield _Sandbox(github, checkout, environment)
+
+
+def _asked(context: Context) -> Snapshot:
+    with context.github.reading_stack([entry.pr for entry in context.stack.entries], merging=True) as answer:
+        return answer()
+
+
+def _remote_refs(context: Context, *, offline: bool) -> dict[str, Oid]:
+    """Return the refs of the remote that the stack stands on; offline as they were last fetched."""
+    stack = context.stack
+    if not offline:
+        return observe_remote(context.git, stack, stack.entries)
+    branches = [stack.trunk, *(entry.branch for entry in stack.entries)]
+    tracked = {refs.tracking_ref(stack.remote, branch): branch_ref(branch) for branch in branches}
+    held = refs.read_refs(context.git, *tracked)
+    return {tracked[name]: tip for name, tip in held.items() if name in tracked}
+
+
+def _offline(context: Context, remote_refs: Mapping[str, Oid]) -> Snapshot:
+    """Return the pull requests that stack.toml declares, all open, each on the entry below."""
+    found, below = {}, str(context.stack.trunk)
+    for entry in context.stack.entries:
+        head = remote_refs.get(branch_ref(entry.branch))
+        if head is not None:
+            found[entry.pr] = PullRequest(
+                number=entry.pr, title=entry.title or str(entry.branch), url="", state=PrState.OPEN, draft=False,
+                body="", base=below, head=str(entry.branch), head_oid=head, head_repository=context.repository.slug,
+            )  # fmt: skip
+            below = str(entry.branch)
+    return Snapshot(found)
+
+
+def _pulls(context: Context, snapshot: Snapshot, remote_refs: Mapping[str, Oid]) -> list[dict[str, Any]]:
+    """Return the pull requests as the simulator takes them; commits that are not here are left out."""
+    pulls = [pr for entry in context.stack.entries if (pr := snapshot.pr(entry.pr)) is not None]
+    named = [commit for pr in pulls for commit in (*pr.historical_heads, pr.head_oid, pr.merge_commit or pr.head_oid)]
+    missing_tool = history.missing(context.git, named)
+    trunk = remote_refs.get(branch_ref(context.stack.trunk))
+
+    def base_of(pr: PullRequest) -> Oid | None:
+        return pr.base_oid or trunk
+
+    return [
+        {
+            "number": pr.number, "title": pr.title, "body": pr.body, "base": pr.base, "head": pr.head,
+            "head_oid": pr.head_oid, "state": pr.state.value, "draft": pr.draft, "merged_at": pr.merged_at,
+            "merge_commit": pr.merge_commit or "", "base_oid": "" if pr.state is PrState.OPEN else base_of(pr) or "",
+            "review": pr.review,
+            "force_pushes": [
+                [each.before, each.after]
+                for each in pr.force_pushes
+                if each.before and each.after and not {each.before, each.after} & missing_tool
+            ],
+            "checks": [
+                {"name": c.name, "status": c.status, "conclusion": c.conclusion, "annotations": list(c.annotations)}
+                for c in pr.checks
+            ],
+        }
+        for pr in pulls
+        if pr.head_oid not in missing_tool
+    ]  # fmt: skip
+
+
+_IDENTITY = ("user.", "gpg.", "commit.gpgsign", "core.autocrlf", "core.eol", "merge.", "diff.")
+
+
+def _global_config(context: Context, root: Path) -> Path:
+    """Write a configuration with who you are and how you sign; nothing that leads git elsewhere (insteadOf)."""
+    path = root / "gitconfig"
+    path.touch()
+    outside = root  # any directory: the file is named
+    for each in config_audit.settings(context.git):
+        if each.key.startswith(_IDENTITY) and ".driver" not in each.key and ".command" not in each.key:
+            Git(outside).query("config", "--file", str(path), "--add", each.key, each.value)
+    return path
+
+
+def _checkout(context: Context, root: Path, url: str, environment: Mapping[str, str]) -> Path:
+    """Make the clone's copy: its refs over its own objects, its reflogs, journals and receipts, its stack.toml."""
+    real, top = context.git, root / "checkout"
+    common = real.common_dir()
+    top.mkdir()
+    git = Git(top)
+    git.query("init", "--quiet", "--template=")
+    inner = top / ".git"
+    (inner / "objects/info/alternates").write_bytes(os.fsencode(common / "objects") + b"\n")
+    held = refs.read_refs(real)
+    created = "".join(f"create {ref} {tip}\n" for ref, tip in held.items())
+    git.query("update-ref", "--stdin", stdin=created.encode("utf-8", "surrogateescape"))
+    if (common / "logs").is_dir():
+        shutil.copytree(common / "logs", inner / "logs", dirs_exist_ok=True)
+    git.query("remote", "add", context.stack.remote, url)
+    (inner / "HEAD").write_bytes((real.query("rev-parse", "--absolute-git-dir").path / "HEAD").read_bytes())
+    done = process.run(["git", "reset", "--hard", "--quiet"], cwd=top, env=environment, timeout=600.0)
+    if done.returncode:
+        raise UsageError("the checkout cannot be copied", command=done.command_line, stderr=done.error_text)
+    if (real.cwd / reading.FILE_NAME).exists():
+        shutil.copyfile(real.cwd / reading.FILE_NAME, top / reading.FILE_NAME)
+    state = real.state_dir()
+    if state.is_dir():
+        shutil.copytree(state, inner / "trunkline", ignore=shutil.ignore_patterns("lease.lock"))
+        (inner / "trunkline").chmod(0o700)
+    if (top / reading.FILE_NAME).exists():
+        trust.confirm(git, reading.read(top / reading.FILE_NAME))  # the task that rehearses has just trusted it
+    return top
+
+
+def _stack_elsewhere(git: Git, root: Path) -> dict[str, str]:
+    """Return the variable that names a copy of stack.toml, where the one that counts is not in the work tree."""
+    found = trust.effective(git, found_text(git))
+    if not found.source:
+        return {}
+    copy = root / reading.FILE_NAME
+    copy.write_text(found.text, encoding="utf-8")
+    return {location.VARIABLE: str(copy)}
+
+
+def _faults(context: Context, day: str) -> tuple[Fault, ...]:
+    """Return the faults of a bad day: one that ships, by its name, or a file of faults.
+
+    Raises:
+        UsageError: there is no such day, or the file is none.
+    """
+    entries, at = context.stack.entries, context.stack.entries.index(context.entry)
+    known = {
+        "repository": context.repository.slug,
+        "pr": str(context.entry.pr),
+        "branch": str(context.entry.branch),
+        "child": str(entries[at + 1].pr if at + 1 < len(entries) else 0),
+        "trunk": str(context.stack.trunk),
+    }
+    if day.endswith(".toml"):
+        return declared(Path(day), known)
+    if day not in days():
+        raise UsageError(
+            f"--fault {day}: there is no such bad day",
+            why=f"it is one of {', '.join(days())}, or a file of your own that ends in .toml",
+            next_command=program_help("rehearse"),
+        )
+    return declared(DAYS / f"{day}.toml", known)
+
+
+def _perform(context: Context, box: _Sandbox, arguments: Sequence[str], unset: Collection[str]) -> int:
+    """Run the task as its user would, in the sandbox; what it prints is told as it comes."""
+    argv = [sys.executable, "-c", "from trunkline.tasks.program import main; main()", *arguments]
+    inherited = {
+        name: value for name, value in box.environment.items() if name not in unset and not name.startswith("INVOKE_")
+    }
+    env = {**inherited, "PYTHONUNBUFFERED": "1"}
+
+    def reporter(line: bytes) -> None:
+        context.reporter.progress("| " + line.decode("utf-8", "replace").rstrip("\n"))
+
+    log = box.checkout.parent / "task.log"
+    return logged_process.run_logged(
+        argv, cwd=box.checkout, env=env, timeout=_SECONDS, log=log, on_line=reporter
+    ).returncode
+
+
+def _seen(context: Context, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, dict[str, Any]]]:
+    slug = context.repository.slug
+    state = box.github.state()["repositories"][slug]
+    return refs.read_refs(Git(box.github.bare(slug)), "refs/heads/"), {
+        int(number): pull for number, pull in state["pulls"].items()
+    }
+
+
+def _refs_changed(
+    box: _Sandbox, before: Mapping[str, Oid], after: Mapping[str, Oid], context: Context
+) -> tuple[RefChange, ...]:
+    git = Git(box.github.bare(context.repository.slug))
+    found = []
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            count = len(history.reachable(git, [new], [old] if old else [])) if new else 0
+            found.append(RefChange(name.removeprefix("refs/heads/"), old, new, count))
+    return tuple(found)
+
+
+def _pulls_changed(before: Mapping[int, Any], after: Mapping[int, Any]) -> tuple[PullChange, ...]:
+    found = []
+    for number, now in sorted(after.items()):
+        then = before.get(number, {})
+        fields = tuple(
+            (name, str(then.get(name, "")), str(now[name]))
+            for name in ("state", "draft", "base")
+            if then.get(name) != now[name]
+        )
+        old, new = str(then.get("body", "")).splitlines(), str(now["body"]).splitlines()
+        body = "\n".join(list(difflib.unified_diff(old, new, lineterm="", n=1))[2:])
+        if fields or body:
+            found.append(PullChange(pr_number(number), fields, body))
+    return tuple(found)
+
+
+def _keep_receipts(context: Context, box: _Sandbox) -> int:
+    """Take receipts that the rehearsal earned: they prove the same of the same tree with the same toolchain."""
+    earned, own = box.checkout / ".git/trunkline/receipts", context.state / "receipts"
+    if not earned.is_dir():
+        return 0
+    private_directory(context.state)
+    private_directory(own)
+    new = [path for path in earned.iterdir() if not (own / path.name).exists()]
+    for path in sorted(new, key=lambda path: path.suffix == ".json"):  # logs first
+        shutil.copy2(path, own / path.name)
+    return sum(path.suffix == ".json" for path in new)
+
+
+def _leave_door(box: _Sandbox, root: Path) -> None:
+    """Write a script that serves the kept sandbox again and opens a shell whose git and gh are in it."""
+    socket = tempfile.mkdtemp(prefix="sim-") + "/s"
+    serve = shlex.join(
+        [sys.executable, "-m", "trunkline.sim", "serve", "--root", str(root / "github"), "--socket", socket]
+    )
+    config_yml = root / "github/gh/config/config.yml"
+    door, log = root / "enter", shlex.quote(str(root / "door.log"))
+    door.write_text(
+        f"#!/bin/sh\n{exports(box.environment)}mkdir -p {shlex.quote(str(Path(socket).parent))}\n"
+        f"printf 'version: \"1\"\\nhttp_unix_socket: {socket}\\n' > {shlex.quote(str(config_yml))}\n"
+        f": > {log}\n{serve} >> {log} 2>&1 & server=$!\ntrap 'kill $server' EXIT\n"
+        f"until grep -q listens {log}; do kill -0 $server 2>/dev/null || {{ cat {log}; exit 1; }}; sleep 0.05; done\n"
+        f'cd {shlex.quote(str(box.checkout))} && "${{SHELL:-sh}}" "$@"\n',
+        encoding="utf-8",
+    )
+    door.chmod(0o700)

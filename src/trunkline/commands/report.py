@@ -1,0 +1,105 @@
+"""report: gathers what a report shows, from the world, the receipts and the journals. Nothing runs, nothing moves."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from trunkline.commands import status as status_workflow
+from trunkline.context.project import Context
+from trunkline.domain.coverage import Coverage
+from trunkline.domain.receipt import instant
+from trunkline.domain.report import EntryReport, Evidenced, Report, RunReport, RunStep
+from trunkline.domain.status import EntryStatus, StackStatus
+from trunkline.gates.shown_paths import relative_paths
+from trunkline.git import history
+from trunkline.planning.coverage import coverage_of
+from trunkline.planning.verification import subject_at
+from trunkline.state import journal
+from trunkline.state.journal import Record, Run
+
+_LOG_LINES = 60
+_RUNS = 10
+
+
+def gather(context: Context, *, offline: bool) -> Report:
+    """Return a report of the whole stack.
+
+    Args:
+        context: of the whole stack.
+        offline: do not ask GitHub.
+
+    Raises:
+        TrunklineError: as of `status`.
+    """
+    seen = status_workflow.look(context, offline=offline)
+    repository = context.repository
+    return Report(
+        made=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        repository=repository.slug,
+        url=f"https://{repository.host}/{repository.slug}",
+        status=seen,
+        entries=tuple(_entry(context, seen, row) for row in seen.entries),
+        runs=tuple(_run(run) for run in list(journal.runs(context.state))[:_RUNS]),
+    )
+
+
+def _entry(context: Context, seen: StackStatus, row: EntryStatus) -> EntryReport:
+    """Return an entry's report; its evidence is what the status has."""
+    relative = relative_paths(context.git)
+    titles = {check.name: check.text for check in row.entry.checks}
+    return EntryReport(
+        row,
+        tuple(_with_log(Evidenced(name, "", outcome), relative) for name, outcome in row.gates),
+        tuple(_with_log(Evidenced(name, titles[name], outcome), relative) for name, outcome in row.checks),
+        _coverage(context, seen, row),
+    )
+
+
+def _coverage(context: Context, seen: StackStatus, row: EntryStatus) -> Coverage:
+    git, proven = context.git, [outcome for _, outcome in row.gates if outcome is not None and outcome.proven]
+    if not proven or row.head is None or seen.trunk is None or history.missing(git, [seen.trunk]):
+        return Coverage(known=False)
+    pulls = {each.entry.pr: each.pr for each in seen.entries}
+    subject = subject_at(git, seen.stack, row.entry, row.head, seen.trunk, pulls.get)
+    return coverage_of(git, subject.base, row.head, proven)
+
+
+def _with_log(evidence: Evidenced, relative: Callable[[str], str]) -> Evidenced:
+    """Return evidence with the end of its log, where it failed; without private directories."""
+    if evidence.outcome is None:
+        return evidence
+    ran = evidence.outcome
+    shown = replace(ran, diagnosis=relative(ran.diagnosis), fix=relative(ran.fix), summary=relative(ran.summary))
+    evidence = replace(evidence, outcome=shown)
+    if not evidence.failed:
+        return evidence
+    try:
+        lines = Path(ran.log).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return evidence
+    return replace(evidence, log=relative("\n".join(lines[-_LOG_LINES:])))
+
+
+def _run(run: Run) -> RunReport:
+    begun: dict[tuple[str, object], Record] = {}
+    steps: dict[tuple[str, object], RunStep] = {}
+    for record in run.records:
+        key = record.step, record.data.get("pr")
+        if record.kind == "begin":
+            begun[key] = record
+            steps[key] = RunStep(record.step, record.data.get("pr"), "begun", "", None)
+        elif record.kind in {"done", "paused", "failed"} and record.step:
+            message = str(record.data.get("message") or record.data.get("what") or "")
+            mark = str(record.data.get("mark") or record.kind)
+            seconds = _between(begun[key].at, record.at) if key in begun else None
+            steps[key] = RunStep(record.step, record.data.get("pr"), mark, message, seconds)
+    at = run.records[0].at if run.records else ""
+    task, pr = str(run.started.get("task", "")), run.started.get("pr")
+    return RunReport(run.id, task, pr, run.state, at, tuple(steps.values()))
+
+
+def _between(one: str, other: str) -> float:
+    return max(0.0, (instant(other) - instant(one)).total_seconds())

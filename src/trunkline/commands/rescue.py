@@ -1,0 +1,248 @@
+"""rescue: a pull request that was closed because its base branch was deleted is brought back.
+
+GitHub reopens it only where its base exists again, and retargets it only where it is open (cli/cli#1168, #14223). So
+the base is restored at its old commit, the pull request reopened and retargeted, and the base removed again.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trunkline.commands import rebase
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import BranchName, Oid, branch_name, branch_ref, oid, short
+from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName, StepStatus
+from trunkline.engine import RunResult, StepContext, StepFunction
+from trunkline.git import refs
+from trunkline.operations import publish
+from trunkline.planning.parents import open_below
+from trunkline.state import journal
+from trunkline.state.journal import Record
+
+TASK = "rescue"
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """What a rescue has to bring back.
+
+    Attributes:
+        gone: branches that the remote lacks, with the commits that they had: the base; the head, where it went too.
+        base: the branch that the pull request targeted.
+        onto: the branch that it belongs on now.
+    """
+
+    gone: tuple[tuple[BranchName, Oid], ...]
+    base: BranchName
+    onto: BranchName
+
+
+def plan(context: Context) -> Plan:
+    """Decide what brings the entry's pull request back.
+
+    Raises:
+        Refused: it is open or merged, it landed, it was closed by hand, or nothing is known of its base.
+    """
+    pr = context.known(context.entry.pr)
+    lost = _look(context, pr)
+    restored = ", ".join(f"{branch} at {short(tip)}" for branch, tip in lost.gone)
+    slug, number = context.repository.slug, pr.number
+    description = [f"restore {restored}"] if lost.gone else []
+    description.append(f"reopen #{number}")
+    commands = [f"gh api repos/{slug}/git/refs -f ref={branch_ref(b)} -f sha={tip}" for b, tip in lost.gone]
+    commands.append(f"gh pr reopen {number}")
+    if lost.onto != lost.base:
+        description.append(f"target {lost.onto}")
+        commands.append(f"gh pr edit {number} --base {lost.onto}")
+        if any(branch == lost.base for branch, _ in lost.gone):
+            description.append(f"delete {lost.base} again")
+            commands.append(f"git push {context.stack.remote} --delete {lost.base}")
+    step = Step(StepName.RESCUE, ", ".join(description), tuple(commands), mutates=True, publishes=tuple(description))
+    return Plan(TASK, number, (step,))
+
+
+def forecast(context: Context) -> Plan:
+    """Return the plan that `run` would carry out.
+
+    Raises:
+        Paused: a paused run needs the branches as they are.
+        Refused: see `plan`.
+    """
+    rebase.refuse_while_paused(context, (StepName.RESCUE,))
+    return plan(context)
+
+
+def run(context: Context) -> RunResult:
+    """Bring the pull request back: hold the lease, open a journal, perform the step.
+
+    Raises:
+        Refused: another run holds the repository; or see `plan`.
+    """
+    intended = forecast(context)
+    return rebase.carry_out(context, intended, step_functions(context, intended), label=str(intended.pr))
+
+
+def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
+    """Return how the plan's step is done."""
+    there = context.of(context.stack.entry(intended.pr))
+    return {(StepName.RESCUE, None): lambda step_context: restore(there, step_context)}
+
+
+def restore(context: Context, step_context: StepContext) -> Outcome:
+    """Restore what is gone, reopen, retarget, remove what was restored; each only where it is not so already.
+
+    Raises:
+        Refused: GitHub does not reopen it; the base is removed again, and the command that replaces it is told.
+    """
+    context.invalidate()
+    pr = context.known(context.entry.pr)
+    lost = _begun(step_context) or _look(context, pr)
+    if pr.state is PrState.CLOSED:
+        context.reporter.require_approval(f"reopen #{pr.number}")
+        step_context.log_intent(context.entry, gone=[list(each) for each in lost.gone], was=lost.base, onto=lost.onto)
+        _restore(context, lost.gone)
+        pr = _reopen(context, step_context, pr, lost)
+    if pr.base != lost.onto:
+        publish.retarget(context, step_context, pr, lost.onto)
+    kept = _remove(context, step_context, lost)
+    context.invalidate()
+    message = f"#{pr.number} is open again and targets {lost.onto}"
+    return Outcome(
+        "rescued", message, StepStatus.WARNED if kept else StepStatus.DONE, kept, {"pr": pr.number, "base": lost.onto}
+    )
+
+
+def refuse_too_late(context: Context) -> None:
+    """See that a rescue can still be given up.
+
+    Raises:
+        Refused: the pull request is open again already: going back would close it for good.
+    """
+    pr = context.known(context.entry.pr)
+    if pr.state is PrState.OPEN:
+        raise Refused(
+            f"#{pr.number} is open again",
+            why="to go back would close it for good",
+            next_command=task_command("continue"),
+        )
+
+
+def delete_temporary_ref(context: Context, step_context: StepContext) -> tuple[Outcome, ...]:
+    """Give up a rescue that did not come to its end: what was restored for it goes again.
+
+    A pull request that is open again stays so: to go back would close it for good.
+    """
+    lost = _begun(step_context)
+    if lost is None:
+        return ()
+    pr = context.known(context.entry.pr)
+    if pr.state is PrState.OPEN:
+        kept = () if pr.base == lost.onto else (f"it targets {pr.base}: gh pr edit {pr.number} --base {lost.onto}",)
+        return (Outcome("rescue", f"#{pr.number} is open again and stays so", StepStatus.WARNED, kept),)
+    _remove(context, step_context, lost)
+    return (Outcome("rescue", f"given up; {lost.base} is as gone as it was"),)
+
+
+def _look(context: Context, pr: PullRequest) -> _Lost:
+    if pr.state is not PrState.CLOSED:
+        landed = pr.state is PrState.MERGED and not pr.merged_at
+        raise Refused(
+            f"#{pr.number} landed: {context.tracking} has its changes since {short(pr.merge_commit or pr.head_oid)}"
+            if landed
+            else f"#{pr.number} is {pr.state.value.lower()}",
+            why="only a pull request that was closed without being merged can be rescued",
+            next_command=task_command("status"),
+        )
+    below = open_below(context)
+    base, head = branch_name(pr.base), context.entry.branch
+    wanted = [branch_ref(base), branch_ref(head)]
+    there = refs.list_remote(context.git, context.stack.remote, wanted)
+    tips = {base: pr.base_oid, head: pr.head_oid}
+    unknown = [branch for branch, tip in tips.items() if tip is None and branch_ref(branch) not in there]
+    if unknown:
+        raise Refused(
+            f"{unknown[0]} is gone, and GitHub does not say where it was",
+            next_command=_replacement(context, pr, below.branch if below else context.stack.trunk),
+        )
+    gone = tuple((branch, tip) for branch, tip in tips.items() if tip and branch_ref(branch) not in there)
+    if not gone:
+        raise Refused(
+            f"#{pr.number} was closed by hand: {base} and {head} are both on {context.stack.remote}",
+            why="only a pull request that was closed because a branch was deleted is rescued; nothing was changed",
+            next_command=f"gh pr reopen {pr.number}",
+        )
+    return _Lost(gone, base, below.branch if below else context.stack.trunk)
+
+
+def _begun(step_context: StepContext) -> _Lost | None:
+    """Return what this run set out to bring back, from its journal, if a process of it began before."""
+    own = [record for record in journal.read(step_context.journal.path).records if _announces(record)]
+    if not own:
+        return None
+    data = own[0].data
+    gone = tuple((branch_name(str(branch)), oid(str(tip))) for branch, tip in data["gone"])
+    return _Lost(gone, branch_name(str(data["was"])), branch_name(str(data["onto"])))
+
+
+def _announces(record: Record) -> bool:
+    return record.kind == "intent" and record.step == StepName.RESCUE.value and "gone" in record.data
+
+
+def _restore(context: Context, gone: Sequence[tuple[BranchName, Oid]]) -> None:
+    there = refs.list_remote(context.git, context.stack.remote, [branch_ref(branch) for branch, _ in gone])
+    for branch, tip in gone:
+        if branch_ref(branch) not in there:
+            context.reporter.command(
+                f"gh api repos/{context.repository.slug}/git/refs -f ref={branch_ref(branch)} ..."
+            )
+            context.github.create_branch(branch, tip)
+
+
+def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: _Lost) -> PullRequest:
+    context.reporter.command(f"gh pr reopen {pr.number}")
+    try:
+        context.github.edit(pr.number, state="open")
+    except Refused as refused:
+        _remove(context, step_context, lost)
+        raise Refused(
+            f"GitHub does not reopen #{pr.number}",
+            why=f"{refused.why}\n{lost.base} is removed again; this makes a new pull request of the same branch",
+            next_command=_replacement(context, pr, lost.onto),
+        ) from refused
+    context.invalidate_remote()
+    return context.known(pr.number)
+
+
+def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[str, ...]:
+    """Delete the base that was restored, unless the entry stays on it or somebody else uses it by now."""
+    restored = dict(lost.gone).get(lost.base)
+    if restored is None or lost.base == lost.onto:
+        return ()
+    remote, ref = context.stack.remote, branch_ref(lost.base)
+    context.invalidate_remote()
+    held = refs.list_remote(context.git, remote, [ref]).get(ref)
+    users = [pr.number for pr in context.open_pulls() if pr.base == lost.base]
+    if held is None:
+        return ()
+    if held != restored or users:
+        why = f"it is at {short(held)}" if held != restored else f"#{users[0]} targets it"
+        return (f"{lost.base} stays on {remote}: {why}",)
+    context.reporter.require_approval(f"delete {lost.base} on {remote} again")
+    step_context.note("removing", context.entry, base=lost.base, tip=restored)
+    refs.delete_remote(context.git, step_context.lock, remote, lost.base, restored)
+    return ()
+
+
+def _replacement(context: Context, pr: PullRequest, base: str) -> str:
+    """Return the command that makes a new pull request of what the closed one held."""
+    repository = context.repository.argument
+    create = ["gh", "pr", "create", "--repo", repository, "--base", base, "--head", str(pr.head), "--title", pr.title]
+    draft = ["--draft"] if pr.draft else []
+    body = ["gh", "pr", "view", str(pr.number), "--repo", repository, "--json", "body"]
+    body += ["--template", "{{.body}}"]  # --jq would add a line
+    return f"{shlex.join(body)} | {shlex.join([*create, *draft, '--body-file', '-'])}"

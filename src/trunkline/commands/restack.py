@@ -1,0 +1,156 @@
+"""restack: every open entry sits on its base again, in one pass; what moved is pushed at once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from trunkline.commands import rebase
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import BranchName, Oid, PrNumber
+from trunkline.domain.note import BEGIN
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName, StepStatus
+from trunkline.engine import RunResult, StepContext, StepFunction
+from trunkline.git import refs
+from trunkline.planning import heads
+from trunkline.planning.questions import OwnCommitsUnknown
+from trunkline.planning.replay_plan import refuse_unanswered
+from trunkline.state import lock
+from trunkline.steps import fetch, note, push, replay, retarget, switch
+
+TASK = "restack"
+
+
+def open_entries(context: Context) -> tuple[Entry, ...]:
+    """Return the entries whose pull requests are open, bottom first."""
+    return tuple(context.stack.entry(pr.number) for pr in context.open_pulls())
+
+
+def nothing_to_do(context: Context, *, up_to: PrNumber | None = None) -> Outcome | None:
+    """Return what a task of the whole stack says where no entry is open; None: one is.
+
+    Args:
+        context: of the stack.
+        up_to: the last entry that matters; None: all do.
+    """
+    entries, numbers = context.stack.entries, {entry.pr for entry in open_entries(context)}
+    last = entries.index(context.stack.entry(up_to)) if up_to is not None else len(entries) - 1
+    of_it = entries[: last + 1]
+    if any(entry.pr in numbers for entry in of_it):
+        return None
+    merged = [f"#{entry.pr}" for entry in of_it if context.known(entry.pr).state is PrState.MERGED]
+    closed = [entry.pr for entry in of_it if f"#{entry.pr}" not in merged]
+    message = [f"{', '.join(merged)} {'is' if len(merged) == 1 else 'are'} merged"] if merged else []
+    message += [f"#{number} is closed without a merge" for number in closed]
+    details = tuple(f"to bring #{number} back: {task_command('rescue', '--pr', number)}" for number in closed)
+    return Outcome("nothing to do", ", ".join(message), StepStatus.NOTHING, details)
+
+
+def plan(context: Context) -> Plan:
+    """Decide what a restack will do, every replay done in memory; no ref moves.
+
+    Raises:
+        Refused: no entry is open, or a replay does not come to what git's own merges come to.
+        Paused: which commits are an entry's own is a question for a person.
+    """
+    entries = open_entries(context)
+    if not entries:
+        raise Refused(
+            "no entry of the stack is open",
+            why="all are merged or closed: there is nothing to restack",
+            next_command="git fetch --prune",
+        )
+    heads.load(context)
+    steps = [fetch.plan(context)]
+    try:
+        steps += [replace(replay.forecast(context.of(entry)), pr=entry.pr) for entry in entries]
+    except OwnCommitsUnknown:
+        refuse_unanswered(context, entries, task=TASK)  # asks about every entry at once
+        raise
+    replay.foresee_checks(context, entries)
+    steps += [push.plan_stack(context, entries), retarget.plan(context)]
+    steps += [replace(note.plan(context.of(entry)), pr=entry.pr) for entry in entries if _is_noted(context, entry)]
+    skipped = tuple(step.name for step in steps if step.name in context.options.skip)
+    return Plan(TASK, entries[0].pr, tuple(steps), tuple(dict.fromkeys(skipped)))
+
+
+def _is_noted(context: Context, entry: Entry) -> bool:
+    """Say whether an entry has readers: it is out of draft, or carries our note already."""
+    pr = context.world().snapshot.pr(entry.pr)
+    return pr is not None and (not pr.draft or BEGIN in pr.body)
+
+
+def forecast(context: Context) -> Plan:
+    """Return the plan that `run` would carry out.
+
+    Raises:
+        Paused: an earlier run waits for a person.
+        Refused: see `plan`.
+    """
+    rebase.refuse_while_paused(context, (StepName.ONTO,))
+    return plan(context)
+
+
+def run(context: Context) -> RunResult:
+    """Restack: hold the lease, open a journal, perform the steps.
+
+    Raises:
+        Paused: an earlier run waits for a person.
+        Refused: another run holds the repository.
+    """
+    intended = forecast(context)
+
+    @contextlib.contextmanager
+    def around(held: lock.RepositoryLock) -> Iterator[None]:
+        refs.back_up_all(context.git, held, _tips(context, intended))
+        with refs.moving_several(context.git, held, why=TASK):
+            yield
+
+    return rebase.carry_out(context, intended, step_functions(context, intended), label=TASK, around=around)
+
+
+def _tips(context: Context, intended: Plan) -> list[tuple[BranchName, Oid]]:
+    """Return the tips that the plan will move, for their backups."""
+    entries = [context.stack.entry(step.pr) for step in intended.steps if step.name is StepName.ONTO and step.pr]
+    held = [(entry.branch, context.of(entry).world().local) for entry in entries]
+    return [(branch, tip) for branch, local in held if (tip := local.local or local.remote)]
+
+
+def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
+    """Return how each step of the plan is done."""
+
+    def on_entry(way: Callable[[Context, StepContext], Outcome], step: Step) -> StepFunction:
+        assert step.pr is not None  # noqa: S101 -- the plan's own shape
+        there = context.of(context.stack.entry(step.pr))
+        return rebase.unless_merged(there, step.name, lambda step_context: way(there, step_context))
+
+    def on_stack(way: Callable[[Context, StepContext], Outcome]) -> StepFunction:
+        return lambda step_context: way(context, step_context)
+
+    def push_all(context: Context, step_context: StepContext) -> Outcome:
+        # A template that fails must fail before anything is published.
+        for step in intended.steps:
+            if step.name is StepName.NOTE and step.pr is not None:
+                note.refuse_unusable(context.of(context.stack.entry(step.pr)))
+        return push.run_stack(context, step_context)
+
+    each = {StepName.ONTO: _onto, StepName.NOTE: note.run}
+    whole = {
+        StepName.FETCH: fetch.run,
+        StepName.PUSH: push_all,
+        StepName.RETARGET: retarget.run,
+    }
+    return {
+        step.key: on_stack(whole[step.name]) if step.name in whole else on_entry(each[step.name], step)
+        for step in intended.steps
+    }
+
+
+def _onto(context: Context, step_context: StepContext) -> Outcome:
+    switch.ensure_branch(context, step_context)
+    return replay.run(context, step_context)

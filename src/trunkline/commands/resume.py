@@ -1,0 +1,329 @@
+"""continue and skip: take up the run that stopped, and do the remainder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trunkline.commands import land, rebase, rescue, restack, undo
+from trunkline.context import open_run
+from trunkline.context.loading import top_of
+from trunkline.context.project import Context, Reporter
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, pr_number, short
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
+from trunkline.engine import RunResult, StepContext, StepFunction, run_plan
+from trunkline.git import history, refs
+from trunkline.git.git import Git
+from trunkline.operations import revert
+from trunkline.planning import pushed_commits
+from trunkline.planning.run_changes import Change
+from trunkline.state import journal, lock
+from trunkline.state.journal import Record, Run
+from trunkline.steps import resume_replay
+
+_AFTER_ONTO = frozenset({
+    StepName.FMT, StepName.GATES, StepName.CHECKS, StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET,
+    StepName.CHECKLIST, StepName.WAIT,
+})  # fmt: skip
+"""What is to be done again of an entry, or of a stack, whose branch is not what it was when that was done."""
+
+
+def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | None:
+    """Return the open run and the context to go on in; None: there is none.
+
+    Raises:
+        Refused: its journal is damaged.
+        UsageError: stack.toml no longer has what the run is about.
+    """
+    run = open_run.open_run(top_of(Git(cwd or Path.cwd())).state_dir())
+    if run is None:
+        return None
+    open_run.refuse_damaged(run)
+    try:
+        context = rebase.context_of(run, reporter=reporter, cwd=cwd)
+        for entry in _entries(run):
+            context.stack.entry(pr_number(str(entry["pr"])))
+    except UsageError as error:
+        why = f"run {run.id} was begun with another stack.toml\n{error.why}".strip()
+        commands = (*error.next_commands, task_command("continue"), task_command("abort"))
+        raise UsageError(error.what, why=why, next_command=tuple(dict.fromkeys(commands))) from error
+    return context, run
+
+
+def _entries(run: Run) -> list[Mapping[str, object]]:
+    """Return the entries that a run moves, as its journal has them."""
+    return [each for each in run.started.get("entries", ()) if each["branch"] in run.moves]
+
+
+def resume(context: Context, run: Run, *, skip: bool = False, include: str = "") -> RunResult:
+    """Go on with a run: the steps that are done stay done, the one that stopped is taken up, the rest follow.
+
+    Where the user has moved a branch since, what rests on it is done again.
+
+    Args:
+        context: see `find`.
+        run: which.
+        skip: leave the commit out that the run stopped at.
+        include: take in what was pushed to a branch since the run began, up to this commit; "": nothing.
+
+    Raises:
+        Refused: another run holds the repository, the run is over meanwhile, it is not paused at a commit that could
+            be left out, or a branch is gone.
+    """
+    context.reporter.require_approval(*plan(context, run).publishes)
+    with lock.hold(context.state, run=run.id) as held:
+        run = journal.read(run.path)  # again, now that nobody else can write: two may have been told to continue
+        if run.state in {"finished", "aborted", "aborting"}:
+            raise Refused(f"run {run.id} is {run.state} by now", next_command=task_command("log"))
+        pause = run.pause
+        if skip and (pause is None or pause.step != StepName.ONTO.value):
+            raise Refused(
+                f"run {run.id} did not stop at a commit",
+                why="there is nothing to leave out",
+                next_command=(task_command("continue"), task_command("abort")),
+            )
+        rebase.settle_last(context, held)
+        log = journal.reopen(run)
+        going = _Going(context, run, held, log)
+        if run.task == undo.TASK:
+            return going.undo()
+        going.refuse_gone()
+        log.append(held, "resumed")
+        pushed_commits.remember(context, run.started.get("heads", {}), run)
+        if include:
+            going.include(include)
+        first = going.take_up(pause, skip=skip) if pause is not None else RunResult({})
+        return first if first.error is not None else rebase.explained(run.path, going.rest(first), going.plan)
+
+
+def plan(context: Context, run: Run) -> Plan:
+    """Return what is left to do of a run: its plan without the steps that are done."""
+    whole = _plan_of(context, run)
+    done = _done(whole, run)
+    return replace(whole, steps=tuple(step for step in whole.steps if step.key not in done))
+
+
+def _plan_of(context: Context, run: Run) -> Plan:
+    """Return a run's plan, from its journal."""
+    steps = tuple(rebase.step_of(each) for each in run.started["steps"])
+    skipped = tuple(step.name for step in steps if step.name in context.options.skip and len(steps) > 1)
+    return Plan(run.task, context.entry.pr, steps, skipped)
+
+
+def _done(plan: Plan, run: Run) -> frozenset[StepKey]:
+    """Return the steps that are done; what was done of an entry before its branch got a new tip is not."""
+    found: set[StepKey] = set()
+    for record in run.records:
+        if record.kind not in {"done", "adopted"}:
+            continue
+        name, pr = _key(plan, record)
+        if name is StepName.ONTO:
+            found -= _resting_on(plan, pr)
+        if record.kind == "done":
+            found.add((name, pr))
+    return frozenset(found)
+
+
+def _resting_on(plan: Plan, pr: PrNumber | None) -> set[StepKey]:
+    """Return the steps that rest on what the branch of an entry holds: its own, and those of the whole stack."""
+    return {step.key for step in plan.steps if step.name in _AFTER_ONTO and step.pr in {None, pr}}
+
+
+@dataclass(frozen=True)
+class _Going:
+    """A run that is being gone on with."""
+
+    context: Context
+    run: Run
+    held: lock.RepositoryLock
+    log: journal.Journal
+
+    @property
+    def plan(self) -> Plan:
+        """The run's plan."""
+        return _plan_of(self.context, self.run)
+
+    def done(self) -> frozenset[StepKey]:
+        """Return the plan's steps that are done by now."""
+        return _done(self.plan, journal.read(self.run.path))
+
+    def undo(self) -> RunResult:
+        """Go on with an undo."""
+        recorded = tuple(Change.of_data(data) for data in self.run.started["changes"])
+        self.log.append(self.held, "resumed")
+        return self._perform(self.plan, revert.step_functions(self.context, recorded), self.done())
+
+    def take_up(self, pause: Record, *, skip: bool) -> RunResult:
+        """Perform the step that paused, and nothing else: what a person resolved is in the branch afterwards."""
+        there = self.context.of(self.context.stack.entry(pr_number(str(pause.data["pr"]))))
+        key = self.plan.key(StepName(pause.step), there.entry.pr)
+        step = next(step for step in self.plan.steps if step.key == key)
+        stopped = resume_replay.stopped_at(pause, self.run.after(pause))
+
+        def step_function(step_context: StepContext) -> Outcome:
+            return resume_replay.run(there, step_context, stopped, skip=skip)
+
+        one = replace(self.plan, steps=(step,))
+        return rebase.explained(
+            self.run.path, self._perform(one, {key: step_function}, frozenset(), ends=False), self.plan
+        )
+
+    def include(self, name: str) -> None:
+        """Take in what was pushed to a branch since the run began, up to a commit.
+
+        Raises:
+            Refused: nothing of that name has appeared.
+        """
+        entry, tip = pushed_commits.named(self.context, name)
+        step_context = StepContext(self.held, self.log, Step(StepName.ONTO, "include"))
+        pushed_commits.include(self.context.of(entry), step_context, tip)
+
+    def _included(self) -> frozenset[StepKey]:
+        """Return the steps that are done again because of what was taken in: the replay, and all that rests on it."""
+        records = journal.read(self.run.path).records
+        found: set[StepKey] = set()
+        for number, record in enumerate(records):
+            if record.kind != "included":
+                continue
+            entry = self.context.stack.entry(pr_number(str(record.data["pr"])))
+            for each in (entry, *self.context.stack.entries[self.context.stack.entries.index(entry) + 1 :]):
+                key = self.plan.key(StepName.ONTO, each.pr)
+                again = any(r.kind == "done" and _key(self.plan, r) == key for r in records[number:])
+                if not again:
+                    found |= {key, *_resting_on(self.plan, key[1])}
+        return frozenset(found)
+
+    def rest(self, first: RunResult) -> RunResult:
+        """Perform what is left of the plan."""
+        stale = self._stale() | self._included()
+        performed = self._perform(self.plan, self._performers(), self.done() - stale)
+        return replace(performed, outcomes={**first.outcomes, **performed.outcomes})
+
+    def _perform(
+        self, plan: Plan, handlers: Mapping[StepKey, StepFunction], done: frozenset[StepKey], *, ends: bool = True
+    ) -> RunResult:
+        return run_plan(
+            plan, handlers, lock=self.held, journal=self.log, reporter=self.context.reporter, done=done, ends=ends
+        )
+
+    def _performers(self) -> dict[StepKey, StepFunction]:
+        context, plan = self.context, self.plan
+        if plan.task == rescue.TASK:
+            return rescue.step_functions(context, plan)
+        if plan.task == restack.TASK:
+            return restack.step_functions(context, plan)
+        if plan.task == land.TASK:
+            return land.step_functions(context, plan)
+        return {
+            key: rebase.unless_merged(context, key[0], way)
+            for key, way in rebase.step_functions(context, plan.task).items()
+        }
+
+    def refuse_gone(self) -> None:
+        """See that the branches that the run has moved are still there, on what it has moved them to.
+
+        Raises:
+            Refused: one was deleted, renamed, or moved to commits without its base.
+        """
+        for entry, facts in self._moved():
+            tip, new = _tip(self.context, entry), str(facts["new"])
+            on_base = tip is not None and history.is_ancestor(self.context.git, oid(str(facts["base"])), tip)
+            if on_base or self._is_merged(entry):
+                continue
+            if tip is None:
+                raise Refused(
+                    f"#{entry.pr}: there is no local branch {entry.branch} any more",
+                    why=f"run {self.run.id} left it at {new}; nothing was changed",
+                    next_command=(f"git branch {entry.branch} {new}", task_command("abort")),
+                )
+            again = self.run.task if self.run.task in {restack.TASK, land.TASK} else f"rebase --pr {entry.pr}"
+            raise Refused(
+                f"#{entry.pr} {entry.branch} is not where run {self.run.id} left it",
+                why=f"it was rebased to {new} and is at {tip}, without its base; nothing was changed",
+                next_command=(task_command("abort"),)
+                if self.run.is_held
+                else (task_command(*again.split()), task_command("abort")),
+            )
+
+    def _moved(self) -> list[tuple[Entry, Mapping[str, object]]]:
+        """Return the entries whose replay is done, bottom first, each with the facts of the newest replay."""
+        found: dict[int, Mapping[str, object]] = {}
+        for record in journal.read(self.run.path).records:
+            facts = record.data.get("facts")
+            replayed = record.kind in {"done", "adopted"} and record.step == StepName.ONTO.value
+            if replayed and isinstance(facts, Mapping) and facts.get("new"):
+                found[pr_number(str(record.data.get("pr", self.context.entry.pr)))] = facts
+        return [(entry, found[entry.pr]) for entry in self.context.stack.entries if entry.pr in found]
+
+    def _is_merged(self, entry: Entry) -> bool:
+        pr = self.context.world().snapshot.pr(entry.pr)
+        return pr is not None and pr.state is PrState.MERGED
+
+    def _stale(self) -> frozenset[StepKey]:
+        """Return the steps that are done and have to be done again, since a branch is not as the run left it.
+
+        Of a restack, an entry that lacks commits which the one below has got since is replayed again, and all above
+        it. Of an entry that the user has moved, what follows the replay is; its tip is taken over as its new head.
+        """
+        found: set[StepKey] = set()
+        below: Oid | None = None
+        again = False
+        for entry, facts in self._moved():
+            tip = _tip(self.context, entry)
+            if tip is None or self._is_merged(entry):
+                continue
+            if below is not None and self.plan.task == restack.TASK:
+                again = again or not history.is_ancestor(self.context.git, below, tip)
+            if again:
+                found.add(self.plan.key(StepName.ONTO, entry.pr))
+            if again or tip not in self._given(entry, facts):
+                self._name(entry, facts, tip, again=again)
+                found |= _resting_on(self.plan, self.plan.key(StepName.ONTO, entry.pr)[1])
+            below = tip
+        return frozenset(found)
+
+    def _given(self, entry: Entry, facts: Mapping[str, object]) -> set[str]:
+        """Return the tips that the run itself gave a local branch, or took over."""
+        own = (r for r in journal.read(self.run.path).records if r.data.get("branch") == entry.branch)
+        moves = (r for r in own if r.kind == "intent" and "ref" in r.data and "remote" not in r.data)
+        return {str(facts["new"]), *(str(record.data["new"]) for record in moves)}
+
+    def _pushed(self, entry: Entry) -> str:
+        """Return the tip that the run itself has pushed of an entry, "" where it has pushed none."""
+        own = (r for r in reversed(self.run.records) if r.data.get("branch") == entry.branch)
+        pushed = next((r for r in own if r.kind == "intent" and r.data.get("remote") and r.data.get("ref")), None)
+        remote = self.context.of(entry).world().local.remote
+        return str(remote) if pushed is not None and remote == pushed.data["new"] else ""
+
+    def _name(self, entry: Entry, facts: Mapping[str, object], tip: Oid, *, again: bool) -> None:
+        """Say what becomes of a branch that the user has moved, and take it over as the entry's head."""
+        if again:
+            self.context.reporter.progress(
+                f"#{entry.pr} {entry.branch} no longer holds its base: it is replayed again"
+            )
+            return
+        self.context.reporter.progress(
+            f"#{entry.pr} {entry.branch} is at {short(tip)}, moved since: taken as it is, verified again"
+        )
+        # What was amended away stays known: entries above still hold it, and must not take it for their own.
+        refs.back_up(self.context.git, self.held, entry.branch, oid(str(facts["new"])))
+        # Of an amended branch it is no longer known which commit came of which.
+        grown = history.is_ancestor(self.context.git, oid(str(facts["new"])), tip)
+        adopted = {**facts, "new": tip, "mapped": facts.get("mapped", []) if grown else []}
+        adopted["remote"] = self._pushed(entry) or facts.get("remote")
+        StepContext(self.held, self.log, Step(StepName.ONTO, "take over")).note("adopted", entry, facts=adopted)
+
+
+def _tip(context: Context, entry: Entry) -> Oid | None:
+    ref = branch_ref(entry.branch)
+    return refs.read_refs(context.git, ref).get(ref)
+
+
+def _key(plan: Plan, record: Record) -> StepKey:
+    pr = record.data.get("pr")
+    return plan.key(StepName(record.step), None if pr is None else pr_number(str(pr)))

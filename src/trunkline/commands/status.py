@@ -1,0 +1,271 @@
+"""status: where every entry stands, from one question to GitHub and a handful of git processes. Moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from trunkline.context.landed import recognised
+from trunkline.context.open_run import described, open_run
+from trunkline.context.project import Context, WorldCache
+from trunkline.domain.commits import counted
+from trunkline.domain.errors import TrunklineError
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, short
+from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
+from trunkline.domain.stack import Entry
+from trunkline.domain.status import EntryStatus, Facts, Side, StackStatus, next_command, standings
+from trunkline.gates.run import gate_names
+from trunkline.git import history, refs
+from trunkline.planning import branch_versions, fork_point, misplaced_commits
+from trunkline.planning.evidence import gather
+from trunkline.planning.verification import Evidence, checks_at, gates_for, subject_at
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """One entry's branch, here and where others see it.
+
+    Attributes:
+        ours: the local branch's tip.
+        theirs: GitHub's head or, where GitHub was not asked, the tracking ref of the last fetch.
+        side: how the two stand to each other.
+    """
+
+    ours: Oid | None
+    theirs: Oid | None
+    side: Side
+
+    @property
+    def head(self) -> Oid | None:
+        """What a landing would take: the side that holds the other's commits."""
+        return self.theirs if self.side in {Side.BEHIND, Side.ONLY_THERE} else self.ours
+
+
+def look(context: Context, *, offline: bool) -> StackStatus:
+    """Look at a stack.
+
+    Args:
+        context: of the whole stack.
+        offline: GitHub is not asked; the remote is as it was last fetched.
+
+    Raises:
+        NotSignedIn, OutsideFailed: GitHub did not answer.
+    """
+    stack = context.stack
+    if offline:
+        here = _refs(context)
+        return _picture(context, None, here)
+    with context.asking(merging=True, trunk=stack.trunk) as answer:
+        here = _refs(context)
+        return _picture(context, answer(), here)
+
+
+def _refs(context: Context) -> dict[str, Oid]:
+    """Return the refs that matter, by full name, in one process."""
+    stack = context.stack
+    branches: list[BranchName] = [stack.trunk, *(entry.branch for entry in stack.entries)]
+    names = [name for b in branches for name in (branch_ref(b), refs.tracking_ref(stack.remote, b))]
+    return refs.read_refs(context.git, *names, f"{refs.BACKUPS}/")
+
+
+def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid]) -> StackStatus:
+    stack = context.stack
+    fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
+    if snapshot is not None and fetched is not None:
+        known = (
+            fetched if snapshot.trunk is None or history.missing(context.git, [snapshot.trunk]) else snapshot.trunk
+        )
+        snapshot = recognised(context.git, stack, snapshot, known)
+    pulls = {entry.pr: snapshot.pr(entry.pr) if snapshot else None for entry in stack.entries}
+    tips = [*_branches_of(here), *(head for pr in pulls.values() if pr for head in (pr.head_oid, pr.merge_commit))]
+    history.load(context.git, [tip for tip in tips if tip is not None])
+    view = _View(
+        context,
+        snapshot.trunk if snapshot else fetched,
+        fetched,
+        pulls,
+        {entry.pr: _branch(context, entry, pulls, here) for entry in stack.entries},
+    )
+    astray = misplaced_commits.find(context.git, stack, pulls.get)
+    facts = [
+        Facts(
+            entry.pr,
+            pulls[entry.pr],
+            snapshot is not None,
+            entry.branch,
+            view.branches[entry.pr].side,
+            view.off_base(entry),
+            holds=astray.what if astray is not None and astray.entry == entry else "",
+        )
+        for entry in stack.entries
+    ]
+    message = standings(facts, gates_suffice=stack.land.require == "gates")
+    current = context.git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+    rows = tuple(
+        EntryStatus(
+            entry, pulls[entry.pr], standing, view.branches[entry.pr].head, view.own(entry), view.gates(entry),
+            current=entry.branch == current, checks=view.checks(entry),
+        )
+        for entry, standing in zip(stack.entries, message, strict=True)
+    )  # fmt: skip
+    run = open_run(context.state)
+    stands = described(run) if run is not None else None
+    moved = f"{context.tracking} moved on since it was fetched" if view.trunk != fetched else ""
+    unasked = "" if snapshot else f"GitHub was not asked; {stack.remote} is as it was last fetched"
+    command = stands.commands[0] if stands else astray.command if astray else next_command(message, stack.remote)
+    notes = tuple(filter(None, (context.cache.stack_source, moved, unasked)))
+    return StackStatus(stack, view.trunk, rows, command, notes, stands)
+
+
+def _branches_of(here: Mapping[str, Oid]) -> list[Oid]:
+    return [tip for ref, tip in here.items() if not ref.startswith(f"{refs.BACKUPS}/")]
+
+
+@dataclass(frozen=True)
+class _View:
+    """What was seen of the whole stack.
+
+    Attributes:
+        trunk: its tip on the remote, as far as known.
+        fetched: its tip when it was last fetched.
+        pulls: entry -> its pull request.
+        branches: entry -> its branch.
+    """
+
+    context: Context
+    trunk: Oid | None
+    fetched: Oid | None
+    pulls: Mapping[PrNumber, PullRequest | None]
+    branches: Mapping[PrNumber, _Branch]
+
+    def off_base(self, entry: Entry) -> tuple[str, ...]:
+        """Say why an entry does not sit where it belongs: trunk, or the nearest entry below that is not merged."""
+        git, pr, head = self.context.git, self.pulls[entry.pr], self.branches[entry.pr].head
+        below = next((each for each in reversed(self.context.stack.below(entry)) if not self._merged(each)), None)
+        base = self.branches[below.pr].head if below else self.trunk
+        named = self.pulls[below.pr] if below else None
+        name = (named.head if named else below.branch) if below else self.context.stack.trunk
+        elsewhere = pr is not None and pr.base != name
+        why = (f"its pull request targets {pr.base}, and it belongs on {name}",) if pr and elsewhere else ()
+        if head is None or base is None or history.is_ancestor(git, base, head):
+            return why
+        if history.missing(git, [base]):
+            return (*why, f"{name} moved on to {short(base)}")
+        lacks = len(history.reachable(git, [base], [head]))
+        return (*why, f"{counted(lacks)} of {name} not in it")
+
+    def own(self, entry: Entry) -> int | None:
+        """Return how many commits are an entry's own; None: that cannot be counted, or a person must say.
+
+        Object ids decide, by known heads, where nothing below was force-pushed and no merge is among the commits:
+        that is final, and costs no process. Elsewhere the decision is made as for a replay.
+        """
+        git, head = self.context.git, self.branches[entry.pr].head
+        if head is None or self._merged(entry) or history.missing(git, [head]):
+            return None
+        # Trunk may have moved on without being fetched: then its last fetched tip bounds the count.
+        trunks = [tip for tip in (self.trunk, self.fetched) if tip is not None and not history.missing(git, [tip])]
+        if not trunks:
+            return None
+        below = self.context.stack.below(entry)
+        tips = [tip for each in below for tip in (self.branches[each.pr].ours, self.branches[each.pr].theirs)]
+        heads = [old for each in below if (pr := self.pulls[each.pr]) for old in (pr.head_oid, *pr.historical_heads)]
+        known = [tip for tip in (*tips, *heads) if tip is not None]
+        present = set(known) - history.missing(git, known)
+        # A head that contains the entry belongs to one that changed places with it.
+        bounds = {tip for tip in present if not history.is_ancestor(git, head, tip)}
+        own = history.reachable(git, [head], [*trunks, *bounds])
+        merges = any(len(commit.parents) > 1 for commit in own)
+        pulls = [pr for each in below if (pr := self.pulls[each.pr]) is not None]
+        contained = not below or any(history.is_ancestor(git, tip, head) for tip in bounds)
+        certain = not merges and contained and not any(pr.force_pushes for pr in pulls)
+        if certain or history.missing(git, [pr.head_oid for pr in pulls]):  # what is not fetched cannot be compared
+            return len(own)
+        return self._decided(entry, head, trunks[0], otherwise=len(own))
+
+    def _decided(self, entry: Entry, head: Oid, trunk: Oid, *, otherwise: int) -> int | None:
+        """Return how many commits a replay would take for the entry's own; None: a person must say."""
+        stack = self.context.stack
+        local = {
+            each.branch: LocalState(each.branch, branch.ours, branch.theirs, checked_out=False)
+            for each in stack.entries
+            for branch in (self.branches[each.pr],)
+        }
+        remote = {branch_ref(name): state.remote for name, state in local.items() if state.remote is not None}
+        cache = WorldCache(
+            snapshot=Snapshot(self.pulls), remote={**remote, branch_ref(stack.trunk): trunk}, local=local
+        )
+        there = replace(self.context, entry=entry, stacked=True, cache=cache)
+        try:
+            found = fork_point.decide(gather(there, head))
+        except TrunklineError:  # the task that needs the answer says what is wrong
+            return otherwise
+        return None if found.questions else len(found.own)
+
+    def gates(self, entry: Entry) -> Evidence:
+        """Return every gate with what is known of it on the entry's head."""
+        context, head = self.context, self.branches[entry.pr].head
+        if head is None or self._merged(entry) or history.missing(context.git, [head]):
+            return tuple((name, None) for name in gate_names(context.stack.gates))
+        return gates_for(context, head)
+
+    def checks(self, entry: Entry) -> Evidence:
+        """Return every check of the entry with what is known of it on its head."""
+        context, head, trunk = self.context, self.branches[entry.pr].head, self.trunk
+        if head is None or trunk is None or self._merged(entry) or history.missing(context.git, [head, trunk]):
+            return tuple((check.name, None) for check in entry.checks)
+        subject = subject_at(context.git, context.stack, entry, head, trunk, self.pulls.get)
+        return checks_at(context, subject, entry.checks)
+
+    def _merged(self, entry: Entry) -> bool:
+        pr = self.pulls[entry.pr]
+        return pr is not None and pr.state is PrState.MERGED
+
+
+def _branch(
+    context: Context, entry: Entry, pulls: Mapping[PrNumber, PullRequest | None], here: Mapping[str, Oid]
+) -> _Branch:
+    git, pr = context.git, pulls[entry.pr]
+    ours = here.get(branch_ref(entry.branch))
+    theirs = pr.head_oid if pr else here.get(refs.tracking_ref(context.stack.remote, entry.branch))
+    if theirs is None:
+        side = Side.AHEAD if ours else Side.NOWHERE
+    elif ours == theirs:
+        side = Side.SAME
+    elif history.missing(git, [theirs]):
+        side = Side.NOT_FETCHED
+    elif ours is None:
+        side = Side.ONLY_THERE
+    elif history.is_ancestor(git, theirs, ours):
+        side = Side.AHEAD
+    elif history.is_ancestor(git, ours, theirs):
+        side = Side.BEHIND
+    else:
+        side = _apart(context, entry, pulls, here, ours=ours, theirs=theirs)
+    return _Branch(ours, theirs, side)
+
+
+def _apart(
+    context: Context, entry: Entry, pulls: Mapping[PrNumber, PullRequest | None], here: Mapping[str, Oid], *,
+    ours: Oid, theirs: Oid,
+) -> Side:  # fmt: skip
+    """Say how two sides of a branch stand to each other that both hold what the other lacks (`entry_tip`)."""
+    if not _foreign(context, entry, ours, theirs, here):
+        return Side.REWRITTEN
+    stack = context.stack
+    fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
+    trunk = [fetched] if fetched is not None else []
+    found = branch_versions.compare(context.git, stack, entry, pulls, ours=ours, theirs=theirs, trunk=trunk)
+    return Side.DIVERGED if found.missing_tool else Side.BEHIND
+
+
+def _foreign(context: Context, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:
+    """Say whether the other side holds commits that were never here; the reflog is asked where backups do not do.
+
+    The rule of `evidence.foreign_commits`, without a process for each entry.
+    """
+    kept = refs.backups_among(here, entry.branch)
+    history.missing(context.git, kept)  # known at once; one by one each is a process
+    return bool(refs.foreign_commits(context.git, theirs, [ours, *kept])) and bool(
+        refs.foreign_commits(context.git, theirs, [ours, *kept, *history.reflog(context.git, entry.branch)])
+    )

@@ -1,0 +1,141 @@
+"""undo: take a finished run back, as a run of its own; only what is still as that run left it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trunkline.commands import rebase
+from trunkline.context import open_run
+from trunkline.context.loading import top_of
+from trunkline.context.project import Context, Reporter
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import Paused, Refused, UsageError
+from trunkline.domain.names import oid
+from trunkline.domain.step import Plan, StepName
+from trunkline.engine import RunResult, run_plan
+from trunkline.git.git import Git
+from trunkline.operations import local_branch, revert
+from trunkline.planning import run_changes as changed
+from trunkline.planning.run_changes import Change
+from trunkline.state import journal, lock
+from trunkline.state.journal import Run
+
+TASK = "undo"
+
+
+@dataclass(frozen=True)
+class Undo:
+    """A run to take back, where, and what that means."""
+
+    context: Context
+    run: Run
+    changes: tuple[Change, ...]
+
+    @property
+    def plan(self) -> Plan:
+        """The steps that put everything back."""
+        return Plan(TASK, self.context.entry.pr, revert.steps(self.context, self.changes))
+
+
+def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo | None:
+    """Return what to take back: the named run, or the newest finished one that changed something; None: none did.
+
+    Raises:
+        Paused: the run waits for a person.
+        Refused: the run is not finished, its journal is damaged, or what it changed has moved since.
+        UsageError: there is no such run.
+    """
+    state = top_of(Git(cwd or Path.cwd())).state_dir()
+    if run:
+        chosen = _named(tuple(journal.runs(state)), run)
+        return _decided(chosen, reporter, cwd)
+    for each in journal.runs(state):
+        if not each.started or each.state == "aborted":
+            continue
+        found = _decided(each, reporter, cwd) if each.state == "finished" or _announced(each) else None
+        if found is not None and found.changes:
+            return found
+    return None
+
+
+def _announced(run: Run) -> bool:
+    return any(record.kind == "intent" for record in run.records)
+
+
+def _named(runs: tuple[Run, ...], name: str) -> Run:
+    found = [run for run in runs if run.id.startswith(name) and run.started]
+    if len(found) != 1:
+        what = f"{len(found)} runs begin with {name}" if found else f"there is no run {name}"
+        raise UsageError(what, next_command=task_command("log"))
+    return found[0]
+
+
+def _decided(run: Run, reporter: Reporter, cwd: Path | None) -> Undo:
+    if run.damaged:
+        raise Refused(f"the journal of run {run.id} is damaged", why=run.damaged, next_command=f"less {run.path}")
+    if run.is_held:
+        found = open_run.described(run)
+        raise Paused(found.what, why=found.why, next_command=found.commands)
+    if run.state != "finished":
+        raise Refused(
+            f"run {run.id} is not finished: {run.state}",
+            why="only a finished run is taken back",
+            next_command=task_command("log")
+            if run.state == "aborted"
+            else (task_command("continue"), task_command("abort")),
+        )
+    context = rebase.recorded_context(run, reporter=reporter, cwd=cwd)
+    # A branch that the run created and never moved stays: the checkout that was to be had is no change to take back.
+    moved = tuple(change for change in changed.changes_of(context, run) if change.before != change.left)
+    return Undo(context, run, moved)
+
+
+def forecast(undo: Undo) -> Plan:
+    """Return the steps that would put everything back.
+
+    Raises:
+        Refused: it could not be done; the same refusals as when it is.
+        Paused: a paused run needs these branches as they are.
+    """
+    _refuse(undo)
+    open_run.refuse_while_paused(undo.context.state, rebase.moves_of(undo.context, undo.plan))
+    return undo.plan
+
+
+def run(undo: Undo) -> RunResult:
+    """Take a run back: the remote branch, draft state, base, note, and the local branch.
+
+    Raises:
+        Refused: something moved since; it is named, and nothing is changed.
+    """
+    context = undo.context
+    _refuse(undo)  # before the question: what cannot be taken back need not be answered
+    context.reporter.require_approval(*undo.plan.publishes)
+    with lock.hold(context.state, run=journal.new_run_id(str(context.entry.pr))) as held:
+        open_run.refuse_while_paused(context.state, rebase.moves_of(context, undo.plan))
+        _refuse(undo)
+        rebase.settle_last(context, held)
+        log = journal.create(held)
+        log.append(held, "run", **_started(undo))
+        handlers = revert.step_functions(context, undo.changes)
+        return run_plan(undo.plan, handlers, lock=held, journal=log, reporter=context.reporter)
+
+
+def _refuse(undo: Undo) -> None:
+    context = undo.context
+    found = changed.drifted(context, undo.changes)
+    if found:
+        raise changed.drift(context, found)
+    for change in undo.changes:
+        if change.step is StepName.ONTO:
+            local_branch.foresee_move(context.of(context.stack.entry(change.pr)), oid(str(change.before["tip"])))
+
+
+def _started(undo: Undo) -> dict[str, Any]:
+    return {
+        **rebase.started(undo.context, undo.plan),
+        "undoes": undo.run.id,
+        "changes": [change.as_data() for change in undo.changes],
+    }

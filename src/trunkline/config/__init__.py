@@ -1,0 +1,1 @@
+"""stack.toml: find, read, validate, trust and write it; import stacks from other tools."""

@@ -1,0 +1,260 @@
+"""Whether the stack.toml that was found may decide what runs: it is trunk's, the user's own, or was confirmed.
+
+A stack.toml that git tracks comes with whatever branch is checked out, also with one that somebody else pushed. Its
+policy keys (`domain/policy.py`) count only where trunk's tracked file has the same, or where a person has confirmed
+them by `trust`. A file that git does not track came with no branch: it is the user's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trunkline.config import reading
+from trunkline.config.reading import StackText
+from trunkline.domain import policy
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.policy import Difference
+from trunkline.git.git import Git
+from trunkline.system.files import private_directory, replace_bytes
+
+VARIABLE = "TRUNKLINE_TRUST"
+"""`checkout`: whatever is checked out is trusted. For CI, whose machine runs the pull request anyway."""
+_REMOTE = "origin"
+_TRUNKS = ("main", "master")
+_FILE = "trust.json"
+_MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a stack.toml comes from.
+
+    Attributes:
+        tracked: git tracks it: it comes with the branch that is checked out.
+        trunk: trunk's own, as last fetched; None: trunk has none, or which branch is trunk is not known.
+        ref: the ref that trunk's file is read from; "": which branch is trunk is not known.
+    """
+
+    tracked: bool
+    trunk: StackText | None = None
+    ref: str = ""
+
+    @property
+    def named(self) -> str:
+        """Trunk as people write it: `origin/main`."""
+        return self.ref.removeprefix("refs/remotes/").removeprefix("refs/heads/")
+
+
+def effective(git: Git, found: StackText) -> StackText:
+    """Return the stack.toml that counts: the one that was found, or trunk's where that one is merely older.
+
+    Args:
+        git: the checkout.
+        found: the file that was found.
+
+    Raises:
+        Refused: its policy is neither trunk's nor confirmed; names every difference.
+    """
+    if os.environ.get(VARIABLE) == "checkout" or found.of_trunk:
+        return found
+    origin = origin_of(git, found)
+    if not origin.tracked or (origin.trunk is not None and origin.trunk.text == found.text):
+        return found
+    if origin.trunk is not None and _is_older(git, found, origin):
+        older = f"stack.toml is that of {origin.named}: the one that is checked out is an older version of it"
+        return replace(origin.trunk, path=found.path, source=older, of_trunk=True)
+    changed = changes(found, origin)
+    if changed and policy.digest(policy.policy_of(found.data)) not in confirmed(git):
+        raise _refusal(found, origin, changed)
+    return found
+
+
+def changes(found: StackText, origin: Origin) -> tuple[Difference, ...]:
+    """Return what the found file's policy changes of trunk's."""
+    trusted = policy.policy_of(origin.trunk.data) if origin.trunk is not None else {}
+    try:
+        return policy.differences(policy.policy_of(found.data), trusted, policy.entry_names(found.data))
+    except RecursionError:
+        raise UsageError(f"{found.path.name} is nested too deeply", next_command="${EDITOR:-vi} stack.toml") from None
+
+
+def lines_of(changed: Sequence[Difference], named: str) -> tuple[str, ...]:
+    """Return differences as people read them, one a line."""
+    where = named or "trunk"
+    return tuple(
+        f"{each.key}: {each.own or 'not set'} here, {each.trusted or 'not set'} on {where}" for each in changed
+    )
+
+
+def _refusal(found: StackText, origin: Origin, changed: Sequence[Difference]) -> Refused:
+    what = f"{found.path.name} of this branch is not trusted: it changes what runs; nothing of it was used"
+    lines = list(lines_of(changed, origin.named))
+    commands: list[str] = [task_command("trust")]
+    if not origin.named:
+        lines.append("which branch is trunk is not known here: the remote's default branch was never fetched")
+        commands.insert(0, f"git remote set-head {_REMOTE} --auto")
+    return Refused(what, why="\n".join(lines), next_command=tuple(commands))
+
+
+def origin_of(git: Git, found: StackText) -> Origin:
+    """Return where a stack.toml comes from, by the repository that holds it."""
+    holder = _holder(git, found)
+    if holder is None:
+        return Origin(tracked=False)
+    default = f"refs/remotes/{_REMOTE}/HEAD:"
+    called = found.trunk()
+    named = "refs/remotes/{}/{}:".format(*called) if called else default
+    in_index, in_head, in_default, in_named = holder.contents(":", "HEAD:", default, named)
+    if in_index is None and in_head is None:
+        return Origin(tracked=False)
+    if found.text.encode() == in_default and in_named in {in_default, None}:
+        return Origin(tracked=True, trunk=found, ref=f"refs/remotes/{_REMOTE}/HEAD")
+    return _trunk(holder)
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """A file of a directory, in any revision of the repository that holds the directory."""
+
+    git: Git
+    name: str
+
+    def contents(self, *revisions: str) -> tuple[bytes | None, ...]:
+        """Return the file's content in each revision, ":" being the index; None: there is none."""
+        asked = "".join(f"{revision}./{self.name}\0" for revision in revisions)
+        output = self.git.query("cat-file", "--batch", "-z", stdin=os.fsencode(asked)).stdout
+        found: list[bytes | None] = []
+        for revision in revisions:
+            missing = os.fsencode(f"{revision}./{self.name} missing\n")
+            if output.startswith(missing):
+                found.append(None)
+                output = output[len(missing) :]
+                continue
+            header, _, rest = output.partition(b"\n")
+            size = int(header.split()[-1])
+            found.append(rest[:size])
+            output = rest[size + 1 :]
+        return tuple(found)
+
+    def toml(self, ref: str) -> StackText | None:
+        """Return the file in a commit; None: there is none, or it is no TOML."""
+        (content,) = self.contents(f"{ref}:")
+        if content is None:
+            return None
+        try:
+            return reading.parsed(Path(self.name), content)
+        except UsageError:
+            return None
+
+
+def _holder(git: Git, found: StackText) -> _Holder | None:
+    """Return the repository that holds a file; None: none does, somebody named it by TRUNKLINE_STACK_FILE.
+
+    The directory counts, not where a link leads: a branch could link to a file that git does not track.
+    """
+    folder = Path(os.path.abspath(found.path)).parent  # noqa: PTH100 -- resolve would follow links
+    inside = folder.is_relative_to(git.cwd)
+    if not inside:
+        done = git.at(folder).query("rev-parse", "--is-inside-work-tree", ok=(0, 128))
+        if done.returncode != 0 and "not a git repository" in done.error_text:
+            return None
+    elif not folder.resolve().is_relative_to(git.cwd.resolve()):
+        raise Refused(
+            f"{found.path} is not in the checkout: a directory of its path is a link",
+            why="a branch could lead it anywhere",
+            next_command="unset TRUNKLINE_STACK_FILE",
+        )
+    return _Holder(git.at(folder), found.path.name)
+
+
+def _trunk(holder: _Holder) -> Origin:
+    """Return trunk's file: that of the remote's default branch, or of the branch that this file calls trunk."""
+    ref = _default_branch(holder.git)
+    if not ref:
+        return Origin(tracked=True)
+    file = holder.toml(ref)
+    if file is not None and (called := file.trunk()) is not None:
+        named = "refs/remotes/{}/{}".format(*called)
+        if named != ref and (other := holder.toml(named)) is not None:
+            ref, file = named, other
+    return Origin(tracked=True, trunk=file, ref=ref)
+
+
+def trunks_own(git: Git) -> StackText | None:
+    """Return trunk's tracked stack.toml; None: it has none, or which branch is trunk is not known."""
+    origin = _trunk(_Holder(git, reading.FILE_NAME))
+    if origin.trunk is None:
+        return None
+    source = f"stack.toml is that of {origin.named}: there is none in the work tree"
+    return replace(origin.trunk, path=git.cwd / reading.FILE_NAME, source=source, of_trunk=True)
+
+
+def is_tracked(git: Git, path: Path) -> bool:
+    """Return whether git tracks a file in the work tree that holds it; False where none does."""
+    folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 -- resolve would follow links
+    done = git.at(folder).query("ls-files", "--error-unmatch", "--", path.name, ok=(0, 1, 128))
+    return done.returncode == 0
+
+
+def _default_branch(git: Git) -> str:
+    """Return the tracking ref of the remote's default branch, without any remote our own; "": it is not known."""
+    remotes = git.fact("remote").lines
+    if _REMOTE not in remotes and len(remotes) > 1:
+        return ""  # which of them the repository was cloned from cannot be told
+    prefix = "refs/heads"
+    if remotes:
+        prefix = f"refs/remotes/{_REMOTE if _REMOTE in remotes else remotes[0]}"
+        done = git.query("symbolic-ref", "--quiet", f"{prefix}/HEAD", ok=(0, 1, 128))
+        if done.returncode == 0:
+            return done.text
+    known = [ref for name in _TRUNKS if git.resolve(ref := f"{prefix}/{name}") is not None]
+    return known[0] if len(known) == 1 else ""
+
+
+def _is_older(git: Git, found: StackText, origin: Origin) -> bool:
+    """Say whether the found file is one that trunk had before: then trunk's own counts."""
+    holder = git.at(Path(os.path.abspath(found.path)).parent)  # noqa: PTH100 -- as above
+    text = found.text.replace("\r\n", "\n")  # as git keeps it
+    blob = holder.query("hash-object", "--stdin", stdin=text.encode()).text
+    listed = holder.query(
+        "log", "--format=", "--raw", "--no-abbrev", "--no-renames", origin.ref, "--",
+        f"./{found.path.name}",
+    ).text  # fmt: skip
+    return any(blob == line.split()[3] for line in listed.splitlines() if line.startswith(":"))
+
+
+def confirm(git: Git, found: StackText) -> None:
+    """Remember that a person trusts the policy of a stack.toml: the hash of its keys, in the state directory."""
+    kept = {**_kept(git), policy.digest(policy.policy_of(found.data)): dt.datetime.now(dt.timezone.utc).isoformat()}
+    text = json.dumps({"schema": 1, "policies": kept}, indent=2)
+    replace_bytes(private_directory(git.state_dir()) / _FILE, text.encode())
+
+
+def carry_over(git: Git, before: StackText, after: StackText) -> None:
+    """Confirm what we made of a confirmed file ourselves."""
+    if policy.digest(policy.policy_of(before.data)) in confirmed(git):
+        confirm(git, after)
+
+
+def confirmed(git: Git) -> frozenset[str]:
+    """Return the hashes of the policies that a person has confirmed."""
+    return frozenset(_kept(git))
+
+
+def _kept(git: Git) -> Mapping[str, str]:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        handle = os.open(git.state_dir() / _FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as stream:
+            info = os.fstat(stream.fileno())
+            if stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid() and info.st_size <= _MOST_BYTES:
+                policies = json.loads(stream.read())["policies"]
+                return {str(digest): str(when) for digest, when in policies.items()}
+    return {}

@@ -1,0 +1,111 @@
+"""Writes stack.toml: new from a discovered stack, or mended in place; comments and order stay (tomlkit)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tomlkit
+from tomlkit.items import AoT, Table, Whitespace
+
+from trunkline.config.validation import SCHEMA_VERSION
+from trunkline.domain.names import PrNumber
+from trunkline.domain.stack import Entry, GateSettings
+
+SCHEMA_PATH = ".trunkline/stack.schema.json"
+
+
+def new_file(
+    stacks: Mapping[str, Sequence[Entry]], *, trunk: str, remote: str, gates: GateSettings, issue: int | None = None
+) -> str:
+    """Return the text of a new stack.toml.
+
+    Args:
+        stacks: name -> entries, bottom first; one stack is written without its name.
+        trunk: the branch that they land on.
+        remote: the git remote.
+        gates: what is known of the Cargo workspace.
+        issue: the issue that they resolve.
+    """
+    doc = tomlkit.parse(f"#:schema {SCHEMA_PATH}\n")  # tomlkit.comment would put a space behind the #
+    doc.add("schema", tomlkit.item(SCHEMA_VERSION))
+    doc.add("trunk", tomlkit.item(trunk))
+    doc.add("remote", tomlkit.item(remote))
+    if issue is not None:
+        doc.add("issue", tomlkit.item(issue))
+    table = tomlkit.table()
+    if gates.root != GateSettings().root:
+        table.add("root", gates.root)
+    table.add("features", list(gates.features))
+    listed = ",".join(gates.features)
+    table["features"].comment(f"--no-default-features --features {listed}" if listed else "cargo's default features")
+    table.add("msrv", gates.msrv)
+    doc.add("gates", table)
+    if len(stacks) == 1:
+        doc.add("entry", _entries(next(iter(stacks.values()))))
+    else:
+        outer = tomlkit.aot()
+        for name, entries in stacks.items():
+            stack = tomlkit.table()
+            stack.add("name", name)
+            stack.add("entry", _entries(entries))
+            outer.append(stack)
+        doc.add("stack", outer)
+    return tomlkit.dumps(doc)
+
+
+def mended(text: str, name: str, entries: Sequence[Entry]) -> str:
+    """Return stack.toml with one stack's entries as given; tables of entries that stay keep all that is theirs.
+
+    Args:
+        text: the file as it is.
+        name: the stack; "" where there is one.
+        entries: what it is to hold, bottom first; only number, branch and the title of a new one count.
+    """
+    doc = tomlkit.parse(text)
+    holder: Any = next(table for table in doc["stack"] if table["name"] == name) if name else doc
+    held: dict[PrNumber, Table] = {PrNumber(int(table["pr"])): table for table in holder["entry"]}
+    followed = any(isinstance(item, Whitespace) for _, item in holder["entry"][-1].value.body[-1:])
+    aot = tomlkit.aot()
+    for entry in entries:
+        table = held.get(entry.pr)
+        if table is None:
+            table = _table(entry)
+        elif table["branch"] != entry.branch:
+            table["branch"] = entry.branch
+        aot.append(_trimmed(table))
+    if followed:
+        aot[-1].add(tomlkit.nl())
+    holder["entry"] = aot
+    return tomlkit.dumps(doc)
+
+
+def without(text: str, key: str) -> str:
+    """Return stack.toml without a key at its top; where it has none, as it is."""
+    doc = tomlkit.parse(text)
+    doc.pop(key, None)
+    return tomlkit.dumps(doc)
+
+
+def _trimmed(table: Table) -> Table:
+    """Return a table without blank lines at its end: appending puts one between two tables."""
+    body = table.value.body
+    while body and isinstance(body[-1][1], Whitespace):
+        body.pop()
+    return table
+
+
+def _entries(entries: Sequence[Entry]) -> AoT:
+    aot = tomlkit.aot()
+    for entry in entries:
+        aot.append(_table(entry))
+    return aot
+
+
+def _table(entry: Entry) -> Table:
+    table = tomlkit.table()
+    table.add("pr", int(entry.pr))
+    table.add("branch", str(entry.branch))
+    if entry.title:
+        table.add("title", entry.title)
+    return table

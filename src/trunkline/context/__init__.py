@@ -1,0 +1,1 @@
+"""Load the project from the working directory, and observe the world."""

@@ -1,0 +1,57 @@
+"""Recognise a pull request that was closed by hand and whose changes trunk has: it landed by another way.
+
+A release branch that holds it was merged, or somebody applied it to trunk. GitHub calls that closed. The proof is
+that merging its head into trunk changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trunkline.domain.names import Oid
+from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
+from trunkline.domain.stack import Stack
+from trunkline.git import history, replay
+from trunkline.git.git import Git
+
+
+def recognised(git: Git, stack: Stack, snapshot: Snapshot, trunk: Oid) -> Snapshot:
+    """Return a snapshot in which closed pull requests that landed count as merged; they have no date of a merge.
+
+    Args:
+        git: the repository; pull requests whose head is not here stay closed.
+        stack: the stack.
+        snapshot: what GitHub said.
+        trunk: trunk's tip, present here.
+    """
+    found = {
+        pr.number: replace(pr, state=PrState.MERGED, base=stack.trunk, merge_commit=commit)
+        for pr in snapshot.pull_requests.values()
+        if pr is not None and pr.state is PrState.CLOSED and (commit := _landed_with(git, pr, trunk)) is not None
+    }
+    if not found:
+        return snapshot
+    return replace(snapshot, pull_requests={**snapshot.pull_requests, **found})
+
+
+def _landed_with(git: Git, pr: PullRequest, trunk: Oid) -> Oid | None:
+    """Return the commit of trunk since which it has all of a pull request's changes; None: it has not."""
+    if history.missing(git, [pr.head_oid, trunk]):
+        return None
+    base = history.merge_base(git, trunk, pr.head_oid)
+    if base is None or not _holds(git, trunk, pr.head_oid, base):
+        return None
+    line = git.fact("rev-list", "--first-parent", "--reverse", "--end-of-options", f"{base}..{trunk}").text.split()
+    line = line or [trunk]
+    low, high = 0, len(line) - 1
+    while low < high:  # trunk holds it from some commit on: the first of these, in a few merges
+        middle = (low + high) // 2
+        low, high = (low, middle) if _holds(git, Oid(line[middle]), pr.head_oid, base) else (middle + 1, high)
+    return Oid(line[low])
+
+
+def _holds(git: Git, trunk: Oid, head: Oid, base: Oid) -> bool:
+    if base == head:
+        return history.is_ancestor(git, head, trunk)
+    merge = replay.three_way(git, base=base, ours=trunk, theirs=head)
+    return not merge.conflicts and merge.tree == git.tree(trunk)

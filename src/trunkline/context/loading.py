@@ -1,0 +1,228 @@
+"""Where a task finds its place to stand: the checkout, its stack.toml, the stack, the entry, the repository."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from contextlib import ExitStack
+from pathlib import Path
+
+from trunkline.config import conversion, location, reading, trust, validation_cache
+from trunkline.context.prefetch import Ahead, ask
+from trunkline.context.project import Context, Options, Reporter
+from trunkline.domain.choices import nearest, require_known
+from trunkline.domain.commits import counted
+from trunkline.domain.errors import Refused, UsageError, WrongFlag
+from trunkline.domain.names import branch_ref, pr_number, short
+from trunkline.domain.stack import Entry, Stack
+from trunkline.gates.catalogue import catalogue
+from trunkline.git import history, refs
+from trunkline.git.git import Git
+from trunkline.github.client import repository_of
+
+
+def open_context(
+    pr: str | None,
+    *,
+    stack: str,
+    options: Options,
+    reporter: Reporter,
+    cwd: Path | None = None,
+    ends: ExitStack | None = None,
+) -> Context:
+    """Find the checkout, its stack.toml, the entry and the repository on GitHub.
+
+    Args:
+        pr: `--pr`; None: TRUNKLINE_PR, else the pull request of the branch checked out.
+        stack: `--stack`; "" where stack.toml has one.
+        options: the rest of what was asked for.
+        reporter: who is told.
+        cwd: a directory inside the checkout; default: the current one.
+        ends: GitHub is asked ahead, and with it that ends; default: it is asked when its answer is needed.
+
+    Raises:
+        UsageError: one of them is not to be found; says which and how to mend it.
+        Refused: the repository is shallow, or its stack.toml comes with a branch and changes what runs.
+    """
+    git, chosen, asked, _ = _found(stack, reporter, cwd, ends, merging=False)
+    context = _opened(git, chosen, _entry(git, chosen, pr), options, reporter)
+    context.cache.ahead = asked
+    return context
+
+
+def open_stack(
+    *,
+    stack: str,
+    options: Options,
+    reporter: Reporter,
+    cwd: Path | None = None,
+    ends: ExitStack | None = None,
+    with_trunk: bool = False,
+) -> Context:
+    """Find the checkout, its stack.toml and the repository on GitHub, for a task of the whole stack.
+
+    Args and errors as of `open_context`; the entry is the bottom one. With trunk: its tip is what GitHub is asked for
+    ahead, too.
+    """
+    git, chosen, asked, source = _found(stack, reporter, cwd, ends, merging=True, with_trunk=with_trunk)
+    context = _opened(git, chosen, chosen.entries[0], options, reporter).over_the_stack()
+    context.cache.ahead, context.cache.stack_source = asked, source
+    return context
+
+
+def _found(
+    name: str,
+    reporter: Reporter,
+    cwd: Path | None,
+    ends: ExitStack | None,
+    *,
+    merging: bool,
+    with_trunk: bool = False,
+) -> tuple[Git, Stack, Ahead | None, str]:
+    git = top_of(Git(cwd or Path.cwd()))
+    found = trust.effective(git, found_text(git))
+    asked = None
+    if ends is not None:
+        asked = ask(git, found, name, merging=merging, with_trunk=with_trunk, reporter=reporter.progress, ends=ends)
+    return git, choose_stack(_judged(git, found), name), asked, found.source
+
+
+def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, reporter: Reporter) -> Context:
+    git.refuse_old()
+    _refuse_shallow(git, chosen.remote)
+    repository = repository_of(refs.remote_url(git, chosen.remote))
+    pushes = repository_of(refs.remote_url(git, chosen.remote, push=True))
+    if pushes != repository:
+        raise Refused(
+            f"{chosen.remote} fetches from {repository.slug} but pushes to {pushes.slug}",
+            why="a push would not reach the pull request's repository",
+            next_command=f"git remote set-url --push {chosen.remote} {refs.remote_url(git, chosen.remote)}",
+        )
+    _refuse_unknown_gates(chosen, options)
+    return Context(git.echoing(reporter.command), chosen, entry, repository, options, reporter)
+
+
+def _refuse_unknown_gates(stack: Stack, options: Options) -> None:
+    """See that the gates and checks that are accepted by name exist, before anything runs.
+
+    Raises:
+        UsageError: one does not; names the nearest that does.
+    """
+    known = [
+        *(gate.name for gate in catalogue(stack.gates)),
+        *(check.name for entry in stack.entries for check in entry.checks),
+    ]
+    require_known("accept-unavailable", sorted(options.accept_unavailable), known, "gate or check")
+    require_known("accept-flaky", sorted(options.accept_flaky), known, "gate or check")
+
+
+def top_of(git: Git) -> Git:
+    """Return the repository seen from the top of its work tree.
+
+    Raises:
+        UsageError: this is no repository, or one without a work tree.
+    """
+    git.common_dir()
+    done = git.fact("rev-parse", "--show-toplevel", ok=(0, 128))
+    if done.returncode != 0 or not done.text:
+        raise UsageError("this is a bare repository", why="trunkline needs a checkout that holds stack.toml")
+    return git.at(done.path)
+
+
+def load_stacks(git: Git) -> tuple[Stack, ...]:
+    """Read the stack.toml at the top of a checkout, or the file that TRUNKLINE_STACK_FILE names.
+
+    Raises:
+        UsageError: there is none, or it is not what it should be.
+        Refused: it comes with a branch, and changes what runs (`config/trust.py`).
+    """
+    return _judged(git, trust.effective(git, found_text(git)))
+
+
+def found_text(git: Git) -> reading.StackText:
+    """Return the stack.toml of a checkout, not trusted yet: only `trust` may look at it so.
+
+    Raises:
+        UsageError: there is none, or it is not TOML.
+    """
+    found = location.locate(git, git.cwd)
+    return reading.read(git.cwd / reading.FILE_NAME) if found is None else found
+
+
+def _judged(git: Git, found: reading.StackText) -> tuple[Stack, ...]:
+    validation_cache.judge_once(git, found)
+    return conversion.stacks(found.data)
+
+
+def choose_stack(stacks: Collection[Stack], name: str) -> Stack:
+    """Return the stack of a name, or the only one.
+
+    Raises:
+        UsageError: there are several and none was named, or none has the name.
+    """
+    listed = ", ".join(stack.name for stack in stacks)
+    if not name and len(stacks) == 1:
+        return next(iter(stacks))
+    for stack in stacks:
+        if name and stack.name == name:
+            return stack
+    what = f"stack.toml has no stack {name!r}" if name else "stack.toml has several stacks"
+    first = next(iter(stacks)).name
+    if not first:
+        raise WrongFlag(what, why="it has one, without a name", flags={"stack": ""})
+    raise WrongFlag(
+        what, why=f"it has {listed}", flags={"stack": nearest(name, [stack.name for stack in stacks]) or first}
+    )
+
+
+def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
+    asked = pr if pr is not None else os.environ.get("TRUNKLINE_PR")
+    if asked:
+        return stack.entry(pr_number(asked))
+    here = git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+    for entry in stack.entries:
+        if entry.branch == here:
+            return entry
+    if here and (renamed := _by_upstream(git, stack, here)) is not None:
+        return renamed
+    listed = "\n".join(f"#{entry.pr}  {entry.branch}  {entry.title}" for entry in stack.entries)
+    raise WrongFlag(
+        "which pull request?",
+        why=f"{here or 'a detached HEAD'} is no branch of the stack, which has\n{listed}",
+        flags={"pr": str(stack.entries[0].pr)},
+    )
+
+
+def _by_upstream(git: Git, stack: Stack, here: str) -> Entry | None:
+    """Return the entry whose remote branch is the upstream of the branch checked out: it was renamed here.
+
+    Raises:
+        Refused: it holds commits that were not pushed; the entry's branch would be planned without them.
+    """
+    upstream = git.query("rev-parse", "--symbolic-full-name", "@{upstream}", ok=(0, 128)).text
+    for entry in stack.entries:
+        if upstream != refs.tracking_ref(stack.remote, entry.branch):
+            continue
+        local = branch_ref(entry.branch)
+        held = refs.read_refs(git, local, upstream)
+        head = git.resolve("HEAD")
+        extra = history.reachable(git, [head] if head else [], held.values())
+        if extra:
+            listed = "\n".join(f'{short(commit.oid)} "{commit.subject}"' for commit in extra)
+            move = f"git branch --move {here} {entry.branch}"
+            raise Refused(
+                f"{here} is {entry.branch} of #{entry.pr} under another name, and holds {counted(len(extra))} more",
+                why=f"stack.toml names {entry.branch}; without them it would be pushed:\n{listed}",
+                next_command=move if local not in held else f"git fetch . {here}:{entry.branch}   # adds them",
+            )
+        return entry
+    return None
+
+
+def _refuse_shallow(git: Git, remote: str) -> None:
+    if git.query("rev-parse", "--is-shallow-repository").text == "true":
+        raise Refused(
+            "this is a shallow clone",
+            why="where an entry's own commits begin cannot be proven without its history",
+            next_command=f"git fetch --unshallow {remote}",
+        )

@@ -1,0 +1,92 @@
+"""Looks at the world: GitHub's pull requests, the remote's refs, the local branch. Moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trunkline.domain.errors import UsageError
+from trunkline.domain.names import BranchName, Oid, branch_ref
+from trunkline.domain.snapshot import LocalState, Snapshot
+from trunkline.domain.stack import Entry, Stack
+from trunkline.git import history, refs
+from trunkline.git.git import Git
+
+
+@dataclass(frozen=True)
+class World:
+    """What was seen at one instant: GitHub's pull requests, the remote's refs, the local branch.
+
+    Attributes:
+        snapshot: the stack's pull requests.
+        trunk: M, the remote's trunk tip.
+        remote_refs: full ref name -> tip, for trunk, the entry's branch and the pull requests' heads.
+        local: the local branch.
+    """
+
+    snapshot: Snapshot
+    trunk: Oid
+    remote_refs: Mapping[str, Oid]
+    local: LocalState
+
+
+def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str, Oid]:
+    """Read the remote's refs of trunk, these entries and the heads below, in one ls-remote; fetch what is missing.
+
+    What is returned is complete here: every commit with everything that it reaches.
+
+    Raises:
+        UsageError: the remote has no trunk.
+        ExternalError: the remote did not answer, or does not send all of it.
+    """
+    heads = [refs.pull_head(each.pr) for each in (*stack.below(entries[-1]), entries[-1])]
+    branches = [branch_ref(each.branch) for each in entries]
+    names = [branch_ref(stack.trunk), *branches, *heads]
+    missing_tool: frozenset[Oid] = frozenset()
+    for _ in range(_LOOKS):
+        found = refs.list_remote(git, stack.remote, names)
+        if branch_ref(stack.trunk) not in found:
+            raise UsageError(
+                f"{stack.remote} has no branch {stack.trunk}",
+                why="stack.toml names it as the trunk",
+                next_command=f"git ls-remote --heads {stack.remote}",
+            )
+        missing_tool = history.missing(git, found.values())
+        if missing_tool:
+            refs.fetch_objects(git, stack.remote, [name for name, tip in found.items() if tip in missing_tool])
+            missing_tool = history.missing(git, found.values())
+        if not missing_tool:
+            return found
+        # A branch was pushed between the two requests: what it holds now was fetched.
+    raise refs.incomplete(git, stack.remote, missing_tool)
+
+
+_LOOKS = 3
+"""Times that the remote is read while its branches move."""
+
+
+def local_state(git: Git, branch: BranchName) -> LocalState:
+    """Look at one local branch, before it moves; see `local_states`."""
+    return local_states(git, [branch], changes=False)[branch]
+
+
+def local_states(git: Git, branches: Sequence[BranchName], *, changes: bool = True) -> dict[BranchName, LocalState]:
+    """Look at local branches: tips, who has them checked out, what is uncommitted there; not at the remote.
+
+    Args:
+        git: the user's checkout.
+        branches: which.
+        changes: look for uncommitted changes also where none of these branches is checked out.
+    """
+    tips = refs.read_refs(git, *(branch_ref(branch) for branch in branches))
+    here = git.fact("rev-parse", "--show-toplevel").text
+    trees = refs.work_trees(git)
+    holders = {tree.branch: str(tree.path) for tree in trees if str(tree.path) != here}
+    current = next((tree.branch for tree in trees if str(tree.path) == here), "")
+    changed = refs.changed_paths(git) if changes or current in branches else ()
+
+    def state(branch: BranchName) -> LocalState:
+        tip, elsewhere = tips.get(branch_ref(branch)), holders.get(branch, "")
+        return LocalState(branch, tip, None, branch == current, elsewhere, changed)
+
+    return {branch: state(branch) for branch in branches}

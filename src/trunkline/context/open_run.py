@@ -1,0 +1,193 @@
+"""The open run: the one that `continue`, `skip`, `abort`, `status` and every refusal speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from trunkline.context.loading import top_of
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import Paused, Refused
+from trunkline.domain.names import short
+from trunkline.domain.status import OpenRun
+from trunkline.domain.step import Plan, StepName, StepStatus
+from trunkline.git.git import Git
+from trunkline.state import journal
+from trunkline.state.journal import Run
+
+_MOVING = frozenset(
+    {StepName.ONTO, StepName.FMT, StepName.PUSH, StepName.MERGE, StepName.TIDY, StepName.RESCUE}
+)  # fmt: skip
+"""Steps that move a branch, here or on the remote."""
+
+
+def go_on() -> tuple[str, ...]:
+    """Return what can be typed while a run is paused at a commit."""
+    return tuple(task_command(name) for name in ("continue", "skip", "abort"))
+
+
+def open_run(state: Path) -> Run | None:
+    """Return the repository's open run; None: there is none.
+
+    A paused run, or one whose abort was begun, stays open whatever ran since, until it is finished or aborted.
+    Without one: the newest run that stopped (failed, killed) and whose branches no later run has moved. A single step
+    that failed before it changed anything is open only until anything else runs; so is a run whose journal is
+    damaged, from which nothing can be concluded.
+
+    Args:
+        state: the repository's state directory.
+    """
+    paths = journal.paths(state)
+    unfinished = [path for path in paths if not journal.ending(path)]
+    stopped = []
+    for run in map(journal.read, unfinished):
+        if run.is_held and not run.damaged:
+            return run
+        if (run.started or run.damaged) and run.state in {"failed", "interrupted"}:
+            stopped.append(run)
+    worth = (run for run in stopped if (run.changed or len(run.started.get("steps", ())) > 1) and not run.damaged)
+    found = next((run for run in worth if not _is_superseded(run, paths)), None)
+    if found is not None or not stopped:
+        return found
+    last = max(paths, key=lambda path: path.stat().st_mtime_ns)  # written last: a run may end after a later one
+    return next((run for run in stopped if run.path == last), None)
+
+
+def stopped_runs(state: Path) -> tuple[Run, ...]:
+    """Return the runs that may have left the checkout half moved: the open one, and the one that was written last.
+
+    Args:
+        state: the repository's state directory.
+    """
+    run, newest = open_run(state), max(journal.paths(state), key=lambda path: path.stat().st_mtime_ns, default=None)
+    found = [run] if run is not None else []
+    if newest is not None and not journal.ending(newest) and (run is None or newest != run.path):
+        found.append(journal.read(newest))
+    return tuple(each for each in found if not each.damaged)
+
+
+def find_open_run(cwd: Path | None = None) -> OpenRun | None:
+    """Return the open run of the repository of a directory, for people; None: there is none.
+
+    Raises:
+        UsageError: the directory is in no repository, or in a bare one.
+    """
+    run = open_run(top_of(Git(cwd or Path.cwd())).state_dir())
+    return described(run) if run is not None else None
+
+
+def paused_run(state: Path) -> Run | None:
+    """Return the run that waits for a person; None: there is none."""
+    run = open_run(state)
+    return run if run is not None and run.is_held else None
+
+
+def _is_superseded(run: Run, paths: Collection[Path]) -> bool:
+    """Return whether a later run moved, or found in place, a branch that this one set out to move."""
+    later = (path for path in paths if path.parent.name > run.id)
+    return any(
+        journal.moved_branches(journal.first_record(path)) & run.moves and _took_effect(path) for path in later
+    )
+
+
+def _took_effect(path: Path) -> bool:
+    """Return whether a run finished, or stopped after it had announced a change; an aborted one left no trace."""
+    kind = journal.ending(path)
+    return kind == "finished" or (not kind and journal.read(path).changed)
+
+
+def progress(run: Run) -> str:
+    """Return what a run has done so far of each entry it has moved, for people; "" where it has moved none."""
+    stages = {
+        StepName.ONTO.value: "rebased here",
+        StepName.PUSH.value: "pushed",
+        StepName.MERGE.value: "merged",
+    }
+    found: dict[object, str] = {}
+    for record in run.records:
+        if record.kind == "done" and record.step in stages and record.data.get("mark") != StepStatus.NOTHING.value:
+            # A step of the whole stack speaks of every entry that was moved before it.
+            of = [record.data["pr"]] if "pr" in record.data else list(found)
+            found |= dict.fromkeys(of, stages[record.step])
+    branches = {each["pr"]: each["branch"] for each in run.started.get("entries", ())}
+    listed = [f"#{pr} {branches.get(pr, '')} {stage}" for pr, stage in found.items()]
+    return f"this run so far: {', '.join(listed)}" if listed else ""
+
+
+def refuse_damaged(run: Run) -> None:
+    """See that a run's journal can be gone by.
+
+    Raises:
+        Refused: it is damaged.
+    """
+    if run.damaged:
+        raise Refused(f"the journal of run {run.id} is damaged", why=run.damaged, next_command=f"less {run.path}")
+
+
+def moved_by(plan: Plan, branch: str, branches: Collection[str]) -> list[str]:
+    """Return the branches that a plan sets out to move.
+
+    Args:
+        plan: what is to be done.
+        branch: the branch of a plan of one entry.
+        branches: those of all entries that a plan of several concerns.
+    """
+    moving = [step for step in plan.steps if step.name in _MOVING and step.name not in plan.skipped]
+    if not moving:
+        return []
+    return sorted(branches) if any(step.pr is not None for step in plan.steps) else [branch]
+
+
+def moves_branches(steps: Collection[StepName]) -> bool:
+    """Return whether one of these steps moves a branch."""
+    return bool(_MOVING.intersection(steps))
+
+
+def described(run: Run) -> OpenRun:
+    """Return what stopped an open run, where it stands and how it goes on."""
+    return OpenRun(run.id, run.task, "paused" if run.pause and run.state != "aborting" else run.state, *_facts(run))
+
+
+def _facts(run: Run) -> tuple[str, str, tuple[str, ...], str]:
+    """Return what stopped a run, why, what can be typed, and the work tree that waits."""
+    name = f"{run.task} of {_entries(run)}"
+    if run.damaged:
+        return f"the journal of run {run.id} is damaged", run.damaged, (f"less {run.path}", task_command("abort")), ""
+    if run.state == "aborting":
+        return f"the abort of {name} is not finished", "it stopped half way", (task_command("abort"),), ""
+    pause = run.pause
+    if pause is None:
+        how = "failed" if run.state == "failed" else "was interrupted"
+        failed = run.last("failed")
+        why = str(failed.data.get("what", "")) if failed is not None and run.state == "failed" else ""
+        return f"{name} {how}", why, (task_command("continue"), task_command("abort")), ""
+    data = pause.data
+    files, tree = ", ".join(data.get("files", ())), str(data.get("worktree", ""))
+    stopped = next((f" at commit {short(str(commit))}" for commit in data.get("rest", ())), "")
+    what = f"{name} is paused{stopped} of #{data.get('pr')} {data.get('branch', '')}"
+    return what, f"a conflict in {files}\nresolve it in {tree}" if files else "", go_on(), tree
+
+
+def _entries(run: Run) -> str:
+    branches = run.moves or {str(run.started.get("branch", ""))}
+    numbers = {each["branch"]: each["pr"] for each in run.started.get("entries", ())}
+    if len(branches) == 1:
+        return f"#{run.started.get('pr')} {next(iter(branches))}"
+    return ", ".join(f"#{number}" for branch, number in numbers.items() if branch in branches)
+
+
+def refuse_while_paused(state: Path, branches: Collection[str]) -> None:
+    """See that no paused run needs these branches as they are.
+
+    Args:
+        state: the repository's state directory.
+        branches: those that are about to move, here or on the remote.
+
+    Raises:
+        Paused: one does; names it, where it stopped and what can be typed.
+    """
+    run = paused_run(state)
+    if run is None or not run.moves.intersection(branches):
+        return
+    found = described(run)
+    raise Paused(found.what, why=f"{found.why}\nnothing was begun".lstrip(), next_command=found.commands)

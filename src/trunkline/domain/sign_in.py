@@ -1,0 +1,60 @@
+"""Tells from what git prints on the network that the server does not know us, or does not let us, and what helps."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+SSO_SETTINGS = "https://github.com/settings/tokens"
+"""Where a token is authorized for an organization with SAML single sign-on, whichever it is."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why the server did not let git in.
+
+    Attributes:
+        what: in one line.
+        commands: what can be typed about it.
+    """
+
+    what: str
+    commands: tuple[str, ...]
+
+
+# GitHub's words over HTTPS (after "remote: ") and SSH, and git's and OpenSSH's own (LC_ALL=C).
+_SSO = re.compile(r"The ['`]([\w.-]+)['`] organization has enabled or enforced SAML SSO")
+_ADDRESS = re.compile(r"https://[^\s'\"]*/sso\b[^\s'\"]*")
+_HOST = re.compile(r"unable to access 'https://(?:[^/@']*@)?([\w.:-]+)/")
+_PERMISSION = re.compile(r"Permission to (\S+?)(?:\.git)? denied to ([\w-]+)")
+_UNKNOWN = re.compile(
+    r"Authentication failed for|could not read (?:Username|Password) for|Permission denied \([\w,-]*publickey"
+)
+
+
+def rejection(stderr: str) -> Rejection | None:
+    """Return why the server did not let git in; None: nothing says that it did not."""
+    message = " ".join(line.strip().removeprefix("remote:").strip() for line in stderr.splitlines())
+    if found := _SSO.search(message):
+        what = f"GitHub wants your credentials authorized for the organization {found[1]} (SAML single sign-on)"
+        return Rejection(what, _authorize(message, found[1]))
+    if found := _PERMISSION.search(message):
+        return Rejection(f"GitHub does not let {found[2]} push to {found[1]}", ("gh auth status", "gh auth login"))
+    if "(publickey" in message and _UNKNOWN.search(message):
+        return Rejection("the server knows none of your SSH keys", ("ssh-add -l", "gh auth login"))
+    if _UNKNOWN.search(message):
+        return Rejection("git is not signed in to the server", ("gh auth login", "gh auth setup-git"))
+    return None
+
+
+def _authorize(message: str, organization: str) -> tuple[str, ...]:
+    """Return the commands that authorize what git signs in with: the address that GitHub names comes first."""
+    host = found[1] if (found := _HOST.search(message)) else "github.com"
+    by_ssh = "with an SSH key" in message and not _HOST.search(message)
+    named = _ADDRESS.search(message)
+    address = named[0].rstrip(".,") if named else f"https://{host}/orgs/{organization}/sso"
+    browser = "python3 -m webbrowser"
+    if by_ssh and not named:
+        return f"{browser} https://{host}/settings/keys   # Configure SSO", f"{browser} {address}"
+    return f"{browser} {shlex.quote(address)}", f"gh auth refresh --hostname {host}"

@@ -1,0 +1,196 @@
+"""Work trees of our own, outside the user's checkout.
+
+Outside, because cargo and rustup look for `.cargo/config.toml` and `rust-toolchain.toml` in every parent directory:
+a tree below the checkout would be built with the checkout's uncommitted configuration (promises, fault 40).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from trunkline.domain.errors import ExternalError, Refused, TrunklineError
+from trunkline.domain.names import Oid, oid, short
+from trunkline.git.fresh_tree import FreshTree
+from trunkline.git.git import Git
+from trunkline.git.state_directory import registering, state_home, work_dir
+from trunkline.rust import target_directory
+from trunkline.system.files import private_directory, remove_tree
+
+__all__ = ["Slot", "leftovers", "registering", "slot", "snapshot", "state_home", "work_dir"]
+
+_SLOTS = 16
+_LONGEST = 80  # bytes: leaves 27 of a socket's 107 for `/target/tmp/NAME`
+_SNAPSHOT_IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "trunkline"), ("EMAIL", "trunkline@invalid"), ("DATE", "@0 +0000"))
+}  # the same files give the same commit
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A persistent place for one commit, shared by everybody who works on that commit.
+
+    Each group of gates has a work tree of its own in it: a gate that writes into its sources disturbs no other, and
+    cargo's target directory is where it is in any checkout, so nothing has to be set that code under test could see.
+
+    Attributes:
+        path: the slot's directory.
+        commit: what is checked out.
+        group: the group of gates whose work tree is meant; "": the one in which no gate runs.
+    """
+
+    path: Path
+    commit: Oid
+    group: str = ""
+
+    @property
+    def tree(self) -> Path:
+        """The work tree."""
+        return self._trees() / self.group if self.group else self.path / "tree"
+
+    def of(self, group: str) -> Slot:
+        """Return the work tree of a group of gates in the same slot."""
+        return replace(self, group=group)
+
+    def _trees(self) -> Path:
+        """Return where the work trees of groups are: a short path, since sockets have 107 bytes (unix(7))."""
+        near = self.path / "t"
+        if len(os.fsencode(near)) <= _LONGEST:
+            return private_directory(near)
+        far = private_directory(far_base()) / hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
+        if not near.is_symlink():
+            # Whoever removed the state directory wanted these gone as well.
+            remove_tree(far)
+            with contextlib.suppress(FileExistsError):
+                near.symlink_to(far)
+        return private_directory(far)
+
+    def checkout(self, git: Git, root: str) -> FreshTree:
+        """Return the checkout in which gates run.
+
+        Args:
+            git: the repository.
+            root: the Cargo workspace's directory in it, relative.
+        """
+        return FreshTree(
+            git, self.tree, partial(target_directory.locations, self.tree, root) if self.group else tuple
+        )
+
+
+def far_base() -> Path:
+    """Return where work trees of groups are whose place in the state directory has too long a path."""
+    return Path(os.environ.get("TRUNKLINE_GATES_DIR") or f"/var/tmp/trunkline-{os.geteuid()}")  # noqa: S108 -- ours
+
+
+def refuse_links(git: Git, commit: Oid, root: str) -> None:
+    """See that the directory of a commit in which gates run is one of its own.
+
+    A link leads out of the tree: gates would judge, and write to, what is somewhere else on this machine, and the
+    receipt would say that the tree passed.
+
+    Raises:
+        Refused: a part of its path is a link.
+    """
+    parts = [PurePosixPath(root), *PurePosixPath(root).parents]
+    names = [str(part) for part in parts if str(part) != "."]
+    listed = git.fact("ls-tree", "-z", commit, "--", *names).text.split("\0") if names else []
+    links = [line.partition("\t")[2] for line in listed if line.startswith("120000 ")]
+    if links:
+        raise Refused(
+            f"the commit's {links[0]} is a link: no gate runs behind it",
+            why=f"[gates] root = {root!r} leads through it, out of what would be judged; nothing was run",
+            next_command=f"git ls-tree {short(commit)} -- {shlex.quote(links[0])}",
+        )
+
+
+@contextlib.contextmanager
+def slot(git: Git, commit: Oid) -> Iterator[Slot]:
+    """Hold a work tree at `commit`, clean, for as long as the context lasts.
+
+    The first free slot is brought to the commit; one that is there already is shared; a run on another commit keeps
+    its own.
+
+    Raises:
+        ExternalError: every slot is busy with another commit.
+    """
+    here = work_dir(git.common_dir())
+    base = private_directory(here / "gates")
+    with (here / "choosing").open("a+") as choosing:
+        for number in range(_SLOTS):
+            path = private_directory(base / str(number))
+            with (path / "lock").open("a+") as lock:
+                if _taken(lock.fileno(), choosing.fileno(), path, commit, git):
+                    yield Slot(path, commit)
+                    return
+    raise ExternalError("every gate work tree is busy", why=f"{_SLOTS} runs at once, in {base}")
+
+
+def _taken(lock: int, choosing: int, path: Path, commit: Oid, git: Git) -> bool:
+    """Hold the slot's lock shared, with the slot at `commit`; False: it is busy with another.
+
+    Slots are chosen one at a time (`choosing`), so that whoever finds one busy can read what for; and a slot is never
+    between exclusive and shared (flock(2) gives the lock up in between) while somebody chooses.
+    """
+    wanted = path / "commit"
+    fcntl.flock(choosing, fcntl.LOCK_EX)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wanted.is_file() or wanted.read_text() != commit:
+                return False
+            fcntl.flock(choosing, fcntl.LOCK_UN)
+            fcntl.flock(lock, fcntl.LOCK_SH)  # whoever switches it to our commit is nearly done
+            return wanted.read_text() == commit and _is_at(path / "tree", commit, git)
+        wanted.write_text(commit)
+        fcntl.flock(choosing, fcntl.LOCK_UN)
+        FreshTree(git, path / "tree").bring(commit)
+        fcntl.flock(choosing, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        return True
+    finally:
+        fcntl.flock(choosing, fcntl.LOCK_UN)
+
+
+def _is_at(tree: Path, commit: Oid, git: Git) -> bool:
+    try:
+        return git.at(tree).resolve("HEAD") == commit
+    except TrunklineError:
+        return False
+
+
+def leftovers(git: Git, slot_: Slot, root: str = ".") -> tuple[str, ...]:
+    """Return the paths of a slot that are not as committed: what was written into its sources."""
+    return slot_.checkout(git, root).written()
+
+
+def snapshot(git: Git) -> tuple[Oid, bool]:
+    """Return the commit that is exactly the checkout's files as they are, and whether that is not HEAD.
+
+    Tracked and untracked files, ignored ones left out. The user's index, refs and stash stay as they are.
+    """
+    head = git.resolve("HEAD")
+    dirty = git.query("status", "--porcelain=v1", "-z", "--untracked-files=normal").stdout
+    if head is not None and not dirty:
+        return head, False
+    index = work_dir(git.common_dir()) / f"index-{os.getpid()}"
+    env = {"GIT_INDEX_FILE": str(index)}
+    try:
+        if head is not None:
+            git.query("read-tree", head, env=env)
+        git.query("add", "--all", env=env)
+        tree = git.query("write-tree", env=env).text
+    finally:
+        index.unlink(missing_ok=True)
+    parents = ("-p", head) if head is not None else ()
+    made = git.query("commit-tree", tree, *parents, stdin=b"the checkout as it is\n", env=_SNAPSHOT_IDENTITY)
+    return oid(made.text), True

@@ -1,0 +1,222 @@
+"""Moves the user's checkout from one commit to another, and back after a kill; edits and other files are kept.
+
+Before a move everything that it would touch is looked up (`git/obstacles.py`). After a kill in the middle only
+the paths that differ between the two commits are brought back, never the whole work tree: `git read-tree --reset`
+would also revert files marked `--assume-unchanged`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from trunkline.domain.errors import Refused, TrunklineError, UsageError
+from trunkline.domain.names import Oid, oid
+from trunkline.git import obstacles, trees
+from trunkline.git.git import Git
+from trunkline.git.obstacles import SUBMODULE, Changes, kept_below, marked_paths, mode_of, not_a_directory
+from trunkline.git.trees import Entry
+from trunkline.state.lock import RepositoryLock
+
+_EXECUTABLE, _LINK = b"100755", b"120000"
+
+
+def move(git: Git, lock: RepositoryLock, *, old: Oid, new: Oid, what: str) -> None:
+    """Bring the checkout and its index from one commit to another.
+
+    Raises:
+        Refused: something of the user's is in the way, or git holds a lock; nothing was changed.
+        ExternalError: git died, as for want of space; what it had written is taken back.
+    """
+    obstacles.refuse(git, old, new, what=what)
+    try:
+        git.mutate(lock, "read-tree", "-m", "-u", "--end-of-options", old, new)
+    except TrunklineError as error:
+        with contextlib.suppress(TrunklineError):  # a full disk stops git in the middle; the next run tries again
+            put_back(git, lock, old=old, new=new)
+        if not isinstance(error, UsageError):
+            raise
+        locked = ".lock': File exists" in error.stderr
+        why = "another git, or one that died, holds a lock" if locked else "git refuses"
+        raise Refused(
+            what,
+            why=f"{why}; nothing was changed",
+            command=error.command,
+            stderr=error.stderr,
+            next_command="git status",
+        ) from error
+
+
+def put_back(git: Git, lock: RepositoryLock, *, old: Oid, new: Oid) -> bool:
+    """Bring a checkout back that `move` had begun to move, and return whether there was anything to bring back.
+
+    Only paths that differ between the two commits are touched, and only where each of them is, byte for byte, as one
+    of the two has it, missing, or the beginning of what git was writing. Anything else is the user's: then nothing is
+    touched at all.
+    """
+    half = _half_moved(git, old, new)
+    if half is None:
+        return False
+    changes, marked = half.changes, half.marked
+    _restore_entries(git, lock, {path: changes[path][0] for path in half.entries}, marked)
+    for path in reversed(half.files):
+        if changes[path][0] is None:
+            _remove(git.cwd, path)
+    restored = b"".join(path + b"\0" for path in half.files if changes[path][0] is not None)
+    git.mutate(lock, "checkout-index", "-f", "-q", "-z", "--stdin", stdin=restored)
+    git.mutate(lock, "update-index", "-q", "--refresh", ok=(0, 1, 128))  # 128: a git that died left its lock
+    return True
+
+
+def is_half_moved(git: Git, *, old: Oid, new: Oid) -> bool:
+    """Return whether there is anything that `put_back` would bring back."""
+    return _half_moved(git, old, new) is not None
+
+
+@dataclass(frozen=True)
+class _HalfMoved:
+    """What a move that stopped in the middle has changed.
+
+    Attributes:
+        changes: what it was to change.
+        marked: the flags of these paths.
+        files: paths of the work tree that are no longer as the old commit has them.
+        entries: paths of the index likewise.
+    """
+
+    changes: Changes
+    marked: Mapping[bytes, str]
+    files: Sequence[bytes]
+    entries: Sequence[bytes]
+
+
+def _half_moved(git: Git, old: Oid, new: Oid) -> _HalfMoved | None:
+    """Return what a move has changed so far; None: nothing, or something is neither commit's."""
+    changes = trees.changed(git, git.tree(old), git.tree(new))
+    marked = {path: flag for path, flag in marked_paths(git).items() if path in changes}
+    in_index, sides = _index_sides(git, changes), _file_sides(git, changes, marked)
+    if _Side.OTHER in {*in_index.values(), *sides.values()}:
+        return None
+    files = sorted(path for path, side in sides.items() if side is _Side.NEW)
+    entries = [path for path, side in in_index.items() if side is _Side.NEW]
+    return _HalfMoved(changes, marked, files, entries) if files or entries else None
+
+
+class _Side(Enum):
+    """Which of two commits something is like: the old one, the new one (or on the way to it), or neither."""
+
+    OLD = "old"
+    NEW = "new"
+    OTHER = "other"
+
+
+def _index_sides(git: Git, changes: Changes) -> dict[bytes, _Side]:
+    """Return which commit the index is like at each path that differs."""
+    entries: dict[bytes, Entry | None] = dict.fromkeys(changes)
+    unmerged = set()
+    for line in git.query("ls-files", "--stage", "-z").stdout.split(b"\0"):
+        about, _, path = line.partition(b"\t")
+        if path in changes:
+            mode, name, stage = about.split()
+            entries[path] = mode, oid(name.decode())
+            unmerged |= {path} if stage != b"0" else set()
+    return {
+        path: _Side.OTHER if path in unmerged else _side_of(entry, changes[path]) for path, entry in entries.items()
+    }
+
+
+def _side_of(entry: Entry | None, sides: tuple[Entry | None, Entry | None]) -> _Side:
+    return _Side.OLD if entry == sides[0] else _Side.NEW if entry == sides[1] else _Side.OTHER
+
+
+def _file_sides(git: Git, changes: Changes, marked: Mapping[bytes, str]) -> dict[bytes, _Side]:
+    """Return which commit the work tree is like at each path that differs."""
+    top = git.cwd
+    found, files = {}, []
+    for path, (before, after) in changes.items():
+        above, submodule = not_a_directory(top, path), SUBMODULE in {each[0] for each in (before, after) if each}
+        mode = mode_of(top, path) if above is None else None
+        if above is not None and above not in changes:
+            found[path] = _Side.OTHER
+        elif mode is not None and stat.S_ISREG(mode):
+            files.append(path)
+        elif mode is not None and stat.S_ISLNK(mode):
+            found[path] = _side_of(_link(git, top, path), (before, after))
+        elif mode is not None and (not stat.S_ISDIR(mode) or _is_users(top, path, changes, submodule=submodule)):
+            found[path] = _Side.OTHER
+        else:  # missing, or a directory that only this move has made
+            stays = before is None or submodule or marked.get(path) == "skip-worktree"
+            found[path] = _Side.OLD if stays else _Side.NEW
+    names = _hashed(git, files)
+    for path in files:
+        found[path] = _content_side(git, path, names[path], changes[path])
+    return found
+
+
+def _is_users(top: Path, path: bytes, changes: Changes, *, submodule: bool) -> bool:
+    return not submodule and any(kept_below(top, path, changes))
+
+
+def _link(git: Git, top: Path, path: bytes) -> Entry:
+    target = os.fsencode((top / os.fsdecode(path)).readlink())
+    return _LINK, oid(git.query("hash-object", "--no-filters", "--stdin", stdin=target).text)
+
+
+def _hashed(git: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
+    """Return the object ids that files of the work tree would have, filters applied."""
+    # One a line, and what begins with a quote is unquoted (git's hash_stdin_paths): others are hashed one by one.
+    plain = [path for path in paths if b"\n" not in path and not path.startswith(b'"')]
+    names = git.query("hash-object", "--stdin-paths", stdin=b"".join(path + b"\n" for path in plain)).lines
+    found = dict(zip(plain, names, strict=True))
+    return found | {
+        path: git.query("hash-object", "--", os.fsdecode(path)).text for path in paths if path not in found
+    }
+
+
+def _content_side(git: Git, path: bytes, name: str, sides: tuple[Entry | None, Entry | None]) -> _Side:
+    """Return which commit a regular file is like, mode included; one that is half written is on the way."""
+    full = git.cwd / os.fsdecode(path)
+    before, after = (each if each and each[0] not in {_LINK, SUBMODULE} else None for each in sides)
+    executable = bool(full.stat().st_mode & stat.S_IXUSR)
+    if before and before[1] == name and (executable == (before[0] == _EXECUTABLE) or not _has_modes(git)):
+        return _Side.OLD
+    known = [each for each in (before, after) if each is not None]
+    if any(each[1] == name for each in known):
+        return _Side.NEW
+    content = full.read_bytes()
+    written = (git.query("cat-file", "--filters", f"--path={os.fsdecode(path)}", each[1]).stdout for each in known)
+    return _Side.NEW if any(whole.startswith(content) for whole in written) else _Side.OTHER
+
+
+def _has_modes(git: Git) -> bool:
+    return git.fact("config", "--type=bool", "--default=true", "--get", "core.fileMode").text == "true"
+
+
+def _restore_entries(
+    git: Git, lock: RepositoryLock, entries: Mapping[bytes, Entry | None], marked: Mapping[bytes, str]
+) -> None:
+    """Let the index have these entries again; None: none. Paths that a sparse checkout leaves out stay so."""
+    if not entries:
+        return
+    none = b"0 " + b"0" * {"sha1": 40, "sha256": 64}[git.object_format()]
+    lines = [none + b"\t" + path for path, entry in entries.items() if entry is None]
+    lines += [b"%s %s\t%s" % (entry[0], entry[1].encode(), path) for path, entry in entries.items() if entry]
+    git.mutate(lock, "update-index", "-z", "--index-info", stdin=b"".join(line + b"\0" for line in lines))
+    sparse = [path for path, entry in entries.items() if entry and marked.get(path) == "skip-worktree"]
+    if sparse:
+        stdin = b"".join(path + b"\0" for path in sparse)
+        git.mutate(lock, "update-index", "-z", "--skip-worktree", "--stdin", stdin=stdin)
+
+
+def _remove(top: Path, path: bytes) -> None:
+    """Remove a file that the move had made, and the directories that are empty then."""
+    place = top / os.fsdecode(path)
+    place.unlink()
+    with contextlib.suppress(OSError):
+        while (place := place.parent) != top:
+            place.rmdir()

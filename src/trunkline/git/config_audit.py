@@ -1,0 +1,77 @@
+"""Audits git's configuration: keys of a repository that name commands, and what in its surroundings would surprise.
+
+A clone never brings configuration with it, but an unpacked archive, a shared disk or a script may leave a .git/config
+whose keys run commands at the next `git status` (git-config(1); promises, fault 55).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from trunkline.git.git import Git
+
+# git-config(1): every variable whose value git gives to a shell or executes. Wildcards stand for a subsection.
+_COMMANDS = re.compile(
+    r"core\.(fsmonitor|sshcommand|editor|pager|askpass|gitproxy|alternaterefscommand)"
+    r"|sequence\.editor|diff\.external|diff\..+\.(command|textconv)|merge\..+\.driver|mergetool\..+\.cmd"
+    r"|difftool\..+\.cmd|filter\..+\.(clean|smudge|process)|credential(\..+)?\.helper|gpg(\..+)?\.program"
+    r"|gpg\.ssh\.defaultkeycommand|uploadpack\.packobjectshook|remote\..+\.(uploadpack|receivepack|vcs|proxy)"
+    r"|protocol\.(ext|allow)(\.allow)?|interactive\.difffilter|trailer\..+\.(command|cmd)|pager\..+|web\..+\.cmd"
+    r"|browser\..+\.cmd|man\..+\.cmd|guitool\..+\.cmd|tar\..+\.command|hook\..+\.command|submodule\..+\.update"
+)
+_PLACES = re.compile(r"core\.(hookspath|worktree)|include(if\..+)?\.path|url\..+\.(insteadof|pushinsteadof)")
+_HARMLESS = {"core.fsmonitor": {"true", "false", "0", "1", ""}, "protocol.ext.allow": {"never"}}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value of git's configuration; `scope` as git names it: system, global, local, worktree, command."""
+
+    scope: str
+    origin: str
+    key: str
+    value: str
+
+    @property
+    def unset(self) -> str:
+        """The command that takes it away."""
+        return shlex.join(["git", "config", f"--{self.scope}", "--unset-all", self.key])
+
+
+def settings(git: Git) -> tuple[Setting, ...]:
+    """Return every value that git would use here, in its order: later ones win."""
+    output = git.query("config", "--list", "--show-scope", "--show-origin", "-z").text
+    parts = output.split("\0")
+    found = []
+    for scope, origin, entry in zip(parts[0::3], parts[1::3], parts[2::3], strict=False):
+        key, _, value = entry.partition("\n")
+        found.append(Setting(scope, origin, key, value))
+    return tuple(found)
+
+
+def commands_of_the_repository(held: tuple[Setting, ...]) -> tuple[Setting, ...]:
+    """Return the values of the repository's own configuration that run commands, or lead git elsewhere."""
+    own = (each for each in held if each.scope in {"local", "worktree"})
+    return tuple(
+        each
+        for each in own
+        if (_COMMANDS.fullmatch(each.key) or _PLACES.fullmatch(each.key) or _is_alias(each))
+        and each.value not in _HARMLESS.get(each.key, ())
+        and not _is_lfs(each)
+    )
+
+
+def _is_lfs(setting: Setting) -> bool:
+    """Return whether this is what `git lfs install --local` sets: without it, files of Git LFS are not fetched."""
+    return setting.key.startswith("filter.lfs.") and setting.value.startswith("git-lfs ")
+
+
+def _is_alias(setting: Setting) -> bool:
+    return setting.key.startswith("alias.") and setting.value.startswith("!")
+
+
+def value_of(held: tuple[Setting, ...], key: str) -> str:
+    """Return the value that wins, or ""."""
+    return next((each.value for each in reversed(held) if each.key == key), "")

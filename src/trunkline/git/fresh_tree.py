@@ -1,0 +1,298 @@
+"""Keep a work tree byte for byte what a fresh checkout of a commit gives, without checking everything out anew.
+
+`git checkout` rewrites the paths whose blobs differ between two commits. A fresh checkout would also differ where
+attributes, filters or line-end settings changed, and it has no leftovers, no changed modes and no old times. So:
+
+- where attributes, filters or settings that act on a checkout changed, all files are written anew;
+- untracked and ignored files are removed, except cargo's own directories;
+- all files have one time of modification. That is how a quick fresh checkout looks to code that compares times, and
+  cargo never rebuilds or keeps anything because of the order in which commits were checked out
+  (`gates/invalidation.py` says what is rebuilt);
+- "written to" is judged by git against what git itself reported right after the checkout: a file that git calls
+  modified in a fresh clone (`*.md text` over a CRLF blob) was not written to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from trunkline.domain.errors import TrunklineError
+from trunkline.domain.names import Oid
+from trunkline.git import submodules
+from trunkline.git.git import Git
+from trunkline.git.state_directory import registering
+from trunkline.system.files import open_up, remove_tree, replace_bytes
+
+WHOLE = ("-c", "core.sparseCheckout=false")
+"""A new work tree takes over a sparse checkout's patterns (git-worktree(1)); gates need the whole tree."""
+_CACHE_TAG = "CACHEDIR.TAG"  # bford.info/cachedir: cargo marks every target directory with it
+_SUBMODULE = "160000"
+# Settings that change the bytes or modes which a checkout writes (git-config(1)).
+_ACTS_ON_CHECKOUT = re.compile(
+    r"(?:core\.(?:autocrlf|eol|symlinks|filemode|attributesfile|checkroundtripencoding|ignorecase)|filter\..*)"
+)
+_SPECIAL = re.compile(r"[][*?\\!# ]")  # in a pattern of gitignore(5)
+_STATUS = Path("/proc/self/status")
+_UMASK = re.compile(r"^Umask:\s*([0-7]+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Facts about a checkout, kept beside it.
+
+    Attributes:
+        commit: the commit checked out.
+        instant: the time of modification of every file, in nanoseconds.
+        settings: hash of the settings and attribute files outside the tree that act on a checkout.
+        differing: paths that git reported as modified right after a fresh checkout -> hash of their bytes.
+    """
+
+    commit: str
+    instant: int
+    settings: str
+    differing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FreshTree:
+    """A linked work tree of a repository at a path of its own.
+
+    Attributes:
+        git: the repository.
+        path: the work tree.
+        outputs: returns the directories below it, relative, that are not sources and stay: cargo's target directories
+            as the files that are checked out at the moment place them.
+    """
+
+    git: Git
+    path: Path
+    outputs: Callable[[], tuple[str, ...]] = tuple
+
+    def is_known(self) -> bool:
+        """Say whether there is a checkout of ours; where there is none, nothing beside it is of use either."""
+        return self._record() is not None
+
+    def bring(self, commit: Oid) -> None:
+        """Bring the work tree to a commit, exactly as a fresh checkout; made anew where it is missing or damaged.
+
+        Raises:
+            TrunklineError: git cannot check the commit out.
+        """
+        record, settings = self._record(), self._settings()
+        with contextlib.suppress(TrunklineError, OSError):
+            if record is not None and record.settings == settings and self._updated(record, commit):
+                return
+        self._anew(commit, settings, record.instant if record else _before_now())
+
+    def written(self) -> tuple[str, ...]:
+        """Return the paths that were written to since the checkout: tracked files that changed, and new files.
+
+        Ignored files and directories that are tagged as caches are no sources.
+        """
+        record = self._record()
+        differing = record.differing if record else {}
+        return tuple(path for path in self._reported() if differing.get(path) != _digest(self.path / path))
+
+    def _updated(self, record: Record, commit: Oid) -> bool:
+        """Update the existing checkout; False: only a fresh one will do."""
+        git = self.git.at(self.path)
+        if not (self.path / ".git").is_file() or git.query("rev-parse", "HEAD").text != record.commit:
+            return False
+        if record.commit != commit:
+            if self._filters_act() or not self._is_simple(record.commit, commit):
+                return False
+            git.query(*WHOLE, "checkout", "--quiet", "--detach", "--force", "--no-recurse-submodules", commit)
+        self._clean()
+        self._fill(commit)
+        self._normalise(record.instant)
+        if self.written() or (record.commit != commit and record.differing):
+            return False
+        self._keep(Record(commit, record.instant, record.settings, record.differing))
+        return True
+
+    def _is_simple(self, old: str, new: str) -> bool:
+        """Say whether a checkout of `new` over `old` writes what a fresh one would: no attributes, no submodules."""
+        raw = self.git.query("diff-tree", "-r", "-z", "--raw", "--no-renames", "--end-of-options", old, new).stdout
+        fields = raw.decode("utf-8", "surrogateescape").split("\0")
+        entries = zip(fields[::2], fields[1::2], strict=False)
+        return not any(
+            _SUBMODULE in facts.split() or f":{_SUBMODULE}" in facts or Path(path).name == ".gitattributes"
+            for facts, path in entries
+        )
+
+    def _anew(self, commit: Oid, settings: str, instant: int) -> None:
+        """Check everything out, into a tree that holds nothing but the kept directories."""
+        self._record_path.unlink(missing_ok=True)
+        try:
+            self._written_anew(commit)
+        except (TrunklineError, OSError):
+            remove_tree(self.path)
+            with registering(self.git):
+                self.git.query("worktree", "prune")
+                self.git.query(
+                    *WHOLE, "worktree", "add", "--quiet", "--detach", "--force", "--end-of-options",
+                    str(self.path), commit,
+                )  # fmt: skip
+        self._clean()
+        self._fill(commit)
+        self._normalise(instant)
+        differing = {path: _digest(self.path / path) for path in self._reported()}
+        self._keep(Record(commit, instant, settings, differing))
+
+    def _written_anew(self, commit: Oid) -> None:
+        if not (self.path / ".git").is_file():
+            raise FileNotFoundError(self.path / ".git")
+        git = self.git.at(self.path)
+        index = Path(git.query("rev-parse", "--path-format=absolute", "--git-path", "index").text)
+        for entry in list(_entries(self.path, self._kept_paths(), top=True)):
+            remove_tree(entry)
+        index.unlink(missing_ok=True)  # without an index every file is written
+        git.query(*WHOLE, "checkout", "--quiet", "--detach", "--force", "--no-recurse-submodules", commit)
+
+    def _clean(self) -> None:
+        """Remove what the commit does not have; a directory that a test made unreadable too."""
+        git = self.git.at(self.path)
+        patterns = [_SPECIAL.sub(r"\\\g<0>", path) for path in self.outputs()]
+        argv = ["clean", "--quiet", "-ffdx", *(part for each in patterns for part in ("-e", f"/{each}"))]
+        if git.query(*argv, ok=(0, 1)).returncode:
+            open_up(self.path, frozenset(self._kept_paths()))
+            git.query(*argv)
+
+    def _fill(self, commit: Oid) -> None:
+        """Fill the submodules anew: git does not look into them, so nobody knows what was written there."""
+        if (self.path / ".gitmodules").is_file():
+            submodules.fill(self.git, self.path, commit, anew=True)
+
+    def _normalise(self, instant: int) -> None:
+        """Give every file the same time and the modes that git gives."""
+        umask = _umask()
+        _normalise(self.path, self._kept_paths(), instant, (0o666 & ~umask, 0o777 & ~umask))
+        # Their times are in git's index; exit code 1: git calls some modified, which is judged elsewhere.
+        self.git.at(self.path).query("update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
+
+    def _reported(self) -> list[str]:
+        """Return the paths that git reports as modified or new.
+
+        Submodules are left alone: code of the tree could have written their settings, which name programs to run.
+        """
+        excluded = [f":(top,exclude,literal){path}" for path in self.outputs()]
+        output = self.git.at(self.path).query(
+            "status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames", "--ignore-submodules=all",
+            "--", ":(top)", *excluded,
+        )  # fmt: skip
+        paths = [entry[3:] for entry in output.text.split("\0") if entry]
+        return [path for path in paths if not (self.path / path / _CACHE_TAG).is_file()]
+
+    def _filters_act(self) -> bool:
+        """Say whether a filter of the user's writes files: it may write others each time."""
+        configured = self.git.query("config", "--get-regexp", "--name-only", r"^filter\.", ok=(0, 1)).text
+        if not configured:
+            return False
+        named = self.git.at(self.path).query(
+            "grep", "--quiet", "--fixed-strings", "filter=", "--", ":(glob)**/.gitattributes", ok=(0, 1)
+        )
+        return named.returncode == 0 or any("filter=" in text for text in self._outer_attributes())
+
+    def _settings(self) -> str:
+        """Return a hash of what acts on a checkout and is not part of the commit."""
+        listed = self.git.query("config", "--list", "--null").text.split("\0")
+        in_force = [each for each in listed if _ACTS_ON_CHECKOUT.fullmatch(each.partition("\n")[0].lower())]
+        parts = json.dumps([in_force, *self._outer_attributes(), _umask()])
+        return hashlib.sha256(parts.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def _outer_attributes(self) -> Iterator[str]:
+        """Yield the texts of the attribute files outside the tree (gitattributes(5))."""
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        named = self.git.query("config", "--type=path", "--get", "core.attributesFile", ok=(0, 1)).text
+        for path in (self.git.common_dir() / "info/attributes", Path(named or base / "git/attributes"),
+                     Path("/etc/gitattributes")):  # fmt: skip
+            with contextlib.suppress(OSError):
+                yield path.read_text(encoding="utf-8", errors="surrogateescape")
+
+    def _kept_paths(self) -> frozenset[str]:
+        return frozenset(str(self.path / each) for each in self.outputs())
+
+    @property
+    def _record_path(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.checkout.json")
+
+    def _record(self) -> Record | None:
+        try:
+            return Record(**json.loads(self._record_path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _keep(self, record: Record) -> None:
+        if record != self._record():
+            replace_bytes(self._record_path, json.dumps(asdict(record)).encode())
+
+
+def _entries(folder: Path, kept: frozenset[str], *, top: bool = False) -> Iterator[Path]:
+    """Yield what a directory holds, as few paths as possible, without git's own file and the kept directories."""
+    for entry in os.scandir(folder):
+        if entry.path in kept or (top and entry.name == ".git"):
+            continue
+        if any(each.startswith(f"{entry.path}/") for each in kept) and entry.is_dir(follow_symlinks=False):
+            yield from _entries(Path(entry.path), kept)
+        else:
+            yield Path(entry.path)
+
+
+def _normalise(folder: Path, kept: frozenset[str], instant: int, modes: tuple[int, int], *, top: bool = True) -> None:
+    """Set time and mode of everything below a directory, and of the directory."""
+    plain, executable = modes
+    for entry in os.scandir(folder):
+        if entry.path in kept or (top and entry.name == ".git"):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            _normalise(Path(entry.path), kept, instant, modes, top=False)
+            continue
+        facts = entry.stat(follow_symlinks=False)
+        mode = stat.S_IMODE(facts.st_mode)
+        if stat.S_ISREG(facts.st_mode) and mode not in modes:
+            Path(entry.path).chmod(executable if mode & 0o100 else plain)
+        if facts.st_mtime_ns != instant:
+            os.utime(entry.path, ns=(instant, instant), follow_symlinks=False)
+    if top:
+        return
+    facts = folder.stat()
+    if stat.S_IMODE(facts.st_mode) != executable:
+        folder.chmod(executable)
+    if facts.st_mtime_ns != instant:
+        os.utime(folder, ns=(instant, instant))
+
+
+def _digest(path: Path) -> str:
+    """Return the hash of a file's bytes, or of a link's target; "": it is neither."""
+    try:
+        content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+    except OSError:
+        return ""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _before_now() -> int:
+    """Return a whole second before now: whatever is compiled from now on is newer, on every file system."""
+    return (int(time.time()) - 2) * 1_000_000_000
+
+
+def _umask() -> int:
+    """Return the process's umask; without /proc (macOS) it can only be read by setting it."""
+    try:
+        found = _UMASK.search(_STATUS.read_text(encoding="ascii", errors="replace"))
+    except OSError:
+        found = None
+    if found:
+        return int(found[1], 8)
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

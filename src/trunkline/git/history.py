@@ -1,0 +1,225 @@
+"""Reads history: commits byte for byte, chains, patch ids, ancestry. Queries only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from trunkline.domain.commits import Commit
+from trunkline.domain.names import BranchName, Oid, branch_ref, oid
+from trunkline.git import objects
+from trunkline.git.commit_graph import Graph
+from trunkline.git.git import Git
+from trunkline.system.process import Completed
+
+
+def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
+    """Return commits as stored, in the order asked for.
+
+    Raises:
+        InternalError: one is not a commit.
+        ExternalError: one is missing, or what git answers is no such list.
+    """
+    unread = [name for name in dict.fromkeys(oids) if name not in git.commits]
+    for name, commit in objects.read(git, unread, b"commit", _commit):
+        git.commits[name] = commit
+        git.trees[name] = commit.tree
+        git.existing.add(name)
+    return tuple(git.commits[name] for name in oids)
+
+
+def load(git: Git, tips: Iterable[Oid]) -> None:
+    """Read all commits between these tips and what they have in common; later questions are cheap.
+
+    Nothing is loaded where they have nothing in common, or where that lies very far back.
+
+    Args:
+        git: the repository.
+        tips: those that are not here are left out.
+    """
+    asked = set(tips)
+    wanted = sorted(asked - missing(git, asked))
+    done = git.query("merge-base", "--octopus", "--end-of-options", *wanted, ok=(0, 1)) if wanted else None
+    if done is None or done.returncode != 0 or not done.text.split():
+        return
+    root = oid(done.text.split()[0])
+    revisions = "".join(f"{tip}\n" for tip in wanted) + f"^{root}\n"
+    limit = f"--max-count={_LOADED + 1}"
+    listed = git.query("rev-list", "--topo-order", limit, "--stdin", stdin=revisions.encode()).text.split()
+    if len(listed) > _LOADED:
+        return
+    graph = Graph(root)
+    git.graphs[:] = [graph]
+    found = [oid(line) for line in reversed(listed)]
+    git.complete.update(found)  # the tips are, and reach them
+    for commit in read_commits(git, found):
+        graph.add(commit.oid, commit.parents)
+
+
+_LOADED = 2000
+"""Commits that are worth reading at once; a trunk that moved on further is asked about one question at a time."""
+
+
+def chain(git: Git, base: Oid, tip: Oid, *, patch_ids: bool = False) -> tuple[Commit, ...]:
+    """Return the commits of base..tip, oldest first, every commit after its parents."""
+    found = _known(git, [tip], [base])
+    if found is None:
+        listed = git.fact("rev-list", "--topo-order", "--reverse", "--end-of-options", f"{base}..{tip}").text.split()
+        found = tuple(oid(line) for line in listed)
+    _prove(git, [tip], found)
+    commits = read_commits(git, found)
+    return with_patch_ids(git, commits) if patch_ids else commits
+
+
+def reachable(git: Git, tips: Iterable[Oid], excluding: Iterable[Oid]) -> tuple[Commit, ...]:
+    """Return the commits reachable from `tips` and from none of `excluding`."""
+    wanted, excluding = list(dict.fromkeys(tips)), tuple(excluding)
+    if not wanted:
+        return ()
+    found = _known(git, wanted, excluding)
+    if found is None:
+        revisions = "".join(f"{name}\n" for name in wanted) + "".join(f"^{name}\n" for name in excluding)
+        listed = git.fact("rev-list", "--topo-order", "--reverse", "--stdin", stdin=revisions.encode()).text.split()
+        found = tuple(oid(line) for line in listed)
+    _prove(git, wanted, found)
+    return read_commits(git, found)
+
+
+def _prove(git: Git, tips: Sequence[Oid], reached: Sequence[Oid]) -> None:
+    """Take what complete commits reach as complete."""
+    if all(tip in git.complete or tip in git.referenced for tip in tips):
+        git.complete.update(reached)
+
+
+def _known(git: Git, tips: Sequence[Oid], excluding: Sequence[Oid]) -> tuple[Oid, ...] | None:
+    return next((found for graph in git.graphs if (found := graph.between(tips, excluding)) is not None), None)
+
+
+def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
+    """Return the commits with their `git patch-id --stable`; merges and empty commits have none."""
+    single = [c.oid for c in commits if len(c.parents) <= 1 and c.oid not in git.patched]
+    if single:
+        # Rename detection and diff drivers are the user's to configure; a patch id must not depend on them.
+        patches = git.query(
+            "diff-tree", "--stdin", "--patch", "--root", "--no-renames", "--no-ext-diff", "--no-textconv",
+            "--full-index", stdin="".join(f"{name}\n" for name in single).encode(),
+        ).stdout  # fmt: skip
+        lines = git.query("patch-id", "--stable", stdin=patches).lines
+        found = {line.split()[1]: line.split()[0] for line in lines}
+        for name in single:
+            git.commits[name] = replace(git.commits[name], patch_id=found.get(name, ""))
+        git.patched.update(single)
+    return tuple(git.commits[commit.oid] for commit in commits)
+
+
+def differing(git: Git, one: Oid, other: Oid) -> tuple[str, ...]:
+    """Return the paths in which two trees differ."""
+    done = git.query("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--end-of-options", one, other)
+    return tuple(path for path in done.text.split("\0") if path)
+
+
+def merge_base(git: Git, one: Oid, other: Oid) -> Oid | None:
+    """Return the best common ancestor, or None where the two share no history."""
+    for graph in git.graphs:
+        if (known := graph.merge_base(one, other)) is not None:
+            return known
+    done = git.fact("merge-base", "--end-of-options", one, other, ok=(0, 1))
+    found = done.text.split()[:1] if done.returncode == 0 else []
+    return oid(found[0]) if found else None
+
+
+def is_ancestor(git: Git, ancestor: Oid, descendant: Oid) -> bool:
+    """Say whether `descendant` contains `ancestor` (a commit contains itself); False where one is not here."""
+    if ancestor == descendant:
+        return True
+    for graph in git.graphs:
+        if (found := graph.is_ancestor(ancestor, descendant)) is not None:
+            return found
+    if missing(git, [ancestor, descendant]):
+        return False
+    done = git.fact("merge-base", "--is-ancestor", "--end-of-options", ancestor, descendant, ok=(0, 1))
+    return done.returncode == 0
+
+
+def reflog(git: Git, branch: BranchName) -> tuple[Oid, ...]:
+    """Return what a local branch pointed at, newest first; empty where nothing is remembered."""
+    return reflog_of(git, branch_ref(branch))
+
+
+def reflog_of(git: Git, ref: str) -> tuple[Oid, ...]:
+    """Return what a ref pointed at, newest first, at most 50 values; empty where nothing is remembered."""
+    done = git.query("rev-list", "--walk-reflogs", "--max-count=50", ref, "--", ok=(0, 128))
+    return tuple(dict.fromkeys(oid(line) for line in done.text.split())) if done.returncode == 0 else ()
+
+
+def has_object(git: Git, name: Oid) -> bool:
+    """Return whether the repository has this commit and everything that it reaches."""
+    return not missing(git, [name])
+
+
+def missing(git: Git, names: Iterable[Oid]) -> frozenset[Oid]:
+    """Return those of the commits that the repository lacks, or of which it lacks a commit, a tree or a file.
+
+    A fetch that was interrupted leaves the newest commits without what they are made of: git writes the commits of a
+    pack first. That a commit exists therefore proves nothing about what it reaches; see `_incomplete`.
+    """
+    unknown = [name for name in dict.fromkeys(names) if name not in git.complete]
+    unread = [name for name in unknown if name not in git.existing]
+    if unread:
+        asked = "".join(f"{name}\n" for name in unread).encode()
+        lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).lines
+        git.existing.update(oid(line.split()[0]) for line in lines if line.endswith(" commit"))
+    existing = [name for name in unknown if name in git.existing]
+    git.complete.update(set(existing) - _incomplete(git, existing))
+    return frozenset(name for name in unknown if name not in git.complete)
+
+
+def _incomplete(git: Git, names: Sequence[Oid]) -> frozenset[Oid]:
+    """Return those of these existing commits that reach something which the repository lacks.
+
+    The check of `git fetch` before it moves a ref (git's connected.c): everything that is reached from the commits
+    and from no ref is looked up. What refs reach is complete, so a commit that a ref holds costs nothing, and another
+    one as much as it has that is new.
+    """
+    unproven = [name for name in names if name not in git.referenced]
+    if not unproven or connectivity(git, unproven).returncode == 0:
+        return frozenset()
+    return frozenset(name for name in unproven if connectivity(git, [name]).returncode)
+
+
+def connectivity(git: Git, names: Iterable[Oid], *, excluding: Sequence[str] = ("--all",)) -> Completed:
+    """Look up everything that commits reach and others do not; the exit code is 0 where all of it exists.
+
+    Args:
+        git: the repository.
+        names: the commits.
+        excluding: revisions or options of git-rev-list(1); what they reach is not looked up.
+    """
+    objects_too = () if _is_partial(git) else ("--objects",)
+    revisions = "".join(f"{name}\n" for name in names).encode()
+    return git.query(
+        "rev-list", "--quiet", *objects_too, "--stdin", "--not", *excluding, ok=(0, 1, 128), stdin=revisions
+    )
+
+
+def _is_partial(git: Git) -> bool:
+    """Return whether this is a partial clone: its trees and files are fetched when they are read."""
+    found = git.fact("config", "--type=bool", "--get-regexp", r"^remote\..*\.promisor$", ok=(0, 1)).text
+    return any(line.endswith(" true") for line in found.splitlines())
+
+
+def _commit(name: Oid, raw: bytes) -> Commit:
+    head, _, message = raw.partition(b"\n\n")
+    fields: dict[bytes, list[bytes]] = {}
+    for line in head.split(b"\n"):
+        key, _, value = line.partition(b" ")
+        fields.setdefault(key, []).append(value)  # continuation lines of gpgsig begin with a space: key b""
+    return Commit(
+        oid=name,
+        parents=tuple(oid(parent.decode()) for parent in fields.get(b"parent", [])),
+        tree=oid(fields[b"tree"][0].decode()),
+        author=fields[b"author"][0],
+        message=message,
+        signed=b"gpgsig" in fields or b"gpgsig-sha256" in fields,
+        encoding=fields.get(b"encoding", [b""])[0].decode("utf-8", "surrogateescape"),
+    )

@@ -1,0 +1,23 @@
+"""Git LFS: whether a tree keeps files in it, and whether the program that fetches them is here."""
+
+from __future__ import annotations
+
+import shutil
+
+from trunkline.domain.names import Oid
+from trunkline.git.git import LFS_INSTALL as INSTALL
+from trunkline.git.git import Git
+
+__all__ = ["INSTALL", "is_missing", "is_used"]
+
+
+def is_used(git: Git, tree: Oid | str) -> bool:
+    """Return whether an attributes file of a tree sends files through the filter `lfs`."""
+    specs = (":(top,glob)**/.gitattributes",)
+    arguments = ("grep", "--quiet", "--fixed-strings", "-e", "filter=lfs", tree, "--", *specs)
+    return git.query(*arguments, ok=(0, 1)).returncode == 0
+
+
+def is_missing(git: Git, tree: Oid | str) -> bool:
+    """Return whether a tree needs git-lfs, and it is not installed."""
+    return shutil.which("git-lfs") is None and is_used(git, tree)

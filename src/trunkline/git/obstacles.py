@@ -1,0 +1,201 @@
+"""Finds what is in the way of moving the user's checkout from one commit to another; queries only.
+
+`git read-tree -m -u` refuses tracked files that were edited, and untracked ones in its way. It overwrites ignored
+files, and files marked `--assume-unchanged` or `--skip-worktree`, without a word (git-read-tree(1), git 2.34 and
+newer). So everything that a move would touch is looked up first, and what is the user's refuses it by name.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid
+from trunkline.git import trees
+from trunkline.git.git import Git
+from trunkline.git.trees import Entry
+
+SUBMODULE = b"160000"
+_SHOWN = 5
+Changes = Mapping[bytes, tuple[Entry | None, Entry | None]]
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Something of the user's that a move of the checkout would overwrite, remove or write into.
+
+    Attributes:
+        path: relative to the top of the work tree.
+        kind: what it is; "": not known yet.
+        replaced: the path that comes in its place, where that is another.
+    """
+
+    path: bytes
+    kind: str = ""
+    replaced: bytes = b""
+
+    def __str__(self) -> str:
+        """Return the path with what it is, for people."""
+        return f"{_text(self.path)} ({self.kind})"
+
+    @property
+    def way_out(self) -> str:
+        """The command that takes it out of the way."""
+        name = shlex.quote(_text(self.path))
+        if self.kind.startswith("marked "):
+            return f"git update-index --no-{self.kind.removeprefix('marked ')} {name}"
+        inner = self.path[len(self.replaced) :].replace(b"/", b".") if self.replaced else b""
+        return f"mv -n {name} {shlex.quote(_text((self.replaced or self.path) + inner + b'.mine'))}"
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+def obstacles(git: Git, old: Oid, new: Oid) -> tuple[Obstacle, ...]:
+    """Return what is in the way of moving this clean checkout between two commits.
+
+    Untracked and ignored files where the new commit has one, in directories that it replaces by a file, and where it
+    needs a directory; files marked `--assume-unchanged` or, where they exist, `--skip-worktree`; links and other
+    repositories of the user's on the way to a path. Tracked files that were edited are git's to refuse.
+    """
+    changes = trees.changed(git, git.tree(old), git.tree(new))
+    if not changes:
+        return ()
+    marked = marked_paths(git)
+    found: dict[bytes, Obstacle] = {}
+    for path, (before, after) in sorted(changes.items()):
+        for each in _in_the_way(git.cwd, path, before, after, changes, marked):
+            found.setdefault(each.path, each)
+    return _with_kinds(git, tuple(found.values()))
+
+
+def marked_paths(git: Git) -> dict[bytes, str]:
+    """Return the index's paths that git does not look at, with the flag that says so."""
+    found = {}
+    for line in git.query("ls-files", "-v", "-z").stdout.split(b"\0"):
+        tag, _, path = line.partition(b" ")
+        if tag.islower():
+            found[path] = "assume-unchanged"
+        elif tag == b"S":
+            found[path] = "skip-worktree"
+    return found
+
+
+def _in_the_way(
+    top: Path, path: bytes, before: Entry | None, after: Entry | None, changes: Changes, marked: Mapping[bytes, str]
+) -> Iterator[Obstacle]:
+    above = not_a_directory(top, path)
+    if above is not None and above not in changes:
+        yield Obstacle(above, "a link" if (top / os.fsdecode(above)).is_symlink() else "")
+        return
+    repository = _repository_above(top, path) if before is None else None
+    if repository is not None:
+        yield Obstacle(repository, "another repository")
+        return
+    mode, flag = mode_of(top, path) if above is None else None, marked.get(path)
+    if flag == "assume-unchanged" or (flag and mode is not None):
+        yield Obstacle(path, f"marked {flag}")
+    elif mode is None or (after is not None and after[0] == SUBMODULE and stat.S_ISDIR(mode)):
+        pass  # git leaves the directory of a submodule alone
+    elif stat.S_ISDIR(mode):
+        if after is not None:
+            gone = {other for other, sides in changes.items() if sides[0] is not None and sides[1] is None}
+            yield from kept_below(top, path, gone)
+    elif before is None and not _differs_in_case(top, path, changes):
+        yield Obstacle(path)
+
+
+def mode_of(top: Path, path: bytes) -> int | None:
+    """Return the mode of what is at a path of the work tree; None: nothing."""
+    try:
+        return (top / os.fsdecode(path)).lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def not_a_directory(top: Path, path: bytes) -> bytes | None:
+    """Return the first of the paths above a path that is a file or a link; None: each is a directory, or missing."""
+    for parent in _parents(path):
+        mode = mode_of(top, parent)
+        if mode is None:
+            return None
+        if not stat.S_ISDIR(mode):
+            return parent
+    return None
+
+
+def _repository_above(top: Path, path: bytes) -> bytes | None:
+    return next((parent for parent in _parents(path) if mode_of(top, parent + b"/.git") is not None), None)
+
+
+def _parents(path: bytes) -> list[bytes]:
+    parts = path.split(b"/")
+    return [b"/".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def kept_below(top: Path, path: bytes, gone: Collection[bytes]) -> Iterator[Obstacle]:
+    """Return what is in a directory and not among the paths that go."""
+    if mode_of(top, path + b"/.git") is not None:
+        yield Obstacle(path, "another repository")
+        return
+    for entry in (top / os.fsdecode(path)).iterdir():
+        inner = path + b"/" + os.fsencode(entry.name)
+        if entry.is_dir() and not entry.is_symlink():
+            yield from (replace(each, replaced=path) for each in kept_below(top, inner, gone))
+        elif inner not in gone:
+            yield Obstacle(inner, replaced=path)
+
+
+def _differs_in_case(top: Path, path: bytes, changes: Changes) -> bool:
+    """Return whether a path that comes is, on a file system without case, a tracked one that goes."""
+    for other, (before, _) in changes.items():
+        if other != path and before is not None and other.lower() == path.lower():
+            full, its = top / os.fsdecode(path), top / os.fsdecode(other)
+            return mode_of(top, other) is not None and os.path.samestat(full.lstat(), its.lstat())
+    return False
+
+
+def _with_kinds(git: Git, found: tuple[Obstacle, ...]) -> tuple[Obstacle, ...]:
+    """Say of each file of which nothing is known yet whether it is ignored."""
+    unknown = b"".join(each.path + b"\0" for each in found if not each.kind)
+    if not unknown:
+        return found
+    ignored = git.query("check-ignore", "-z", "--stdin", ok=(0, 1, 128), stdin=unknown).stdout.split(b"\0")
+    return tuple(
+        replace(each, kind=each.kind or ("ignored" if each.path in ignored else "untracked")) for each in found
+    )
+
+
+def refuse(git: Git, old: Oid, new: Oid, *, what: str) -> None:
+    """Refuse a move that would touch something of the user's.
+
+    Args:
+        git: the repository, seen from the checkout.
+        old: the commit that is checked out, without an edit.
+        new: the commit that would be.
+        what: what cannot be done, as the error says it.
+
+    Raises:
+        Refused: something is in the way; it is named, and nothing was changed.
+    """
+    try:
+        found = obstacles(git, old, new)
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}; nothing was changed"
+        raise Refused(what, why=why, next_command=f"ls -ld {shlex.quote(str(error.filename))}") from error
+    if not found:
+        return
+    files = "1 file of yours is" if len(found) == 1 else f"{len(found)} files of yours are"
+    listed = "\n".join(f"  {each}" for each in found[:_SHOWN])
+    more = f"\n  and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    raise Refused(
+        f"{what}: {files} in the way",
+        why=f"{listed}{more}\nnothing was changed",
+        next_command=tuple(each.way_out for each in found[:_SHOWN]),
+    )

@@ -1,0 +1,155 @@
+"""Merges trees in memory, where whole entries decide and no file has to be looked into.
+
+`git merge-tree` takes 4 ms and two throw-away commits; a restack of 20 entries of two commits spent a third of its
+time on 40 of them (measured, tests/bench/restack.py). Git's merge (merge-ort) decides path by path, and takes what
+only one side changed. The one thing that looks beyond a path is its rename detection, and a rename needs a path that
+is gone (gitdiffcore(7), "diffcore-rename": pairs of a deleted and an added file). So where neither side lacks a path
+of the base, entries that one side left alone are the other's. All else is git's to merge: `merged` says None.
+
+That both come to the same trees is a property in tests/git/test_trees.py; and the tip of every replay is held against
+git's own three-way merge before a ref moves (`replay.three_way`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from trunkline.domain.names import Oid, oid
+from trunkline.git import objects
+from trunkline.git.git import Git
+
+_DIRECTORY, _SUBMODULE = b"40000", b"160000"
+_NONE: tuple[bytes, Oid] = (b"", Oid(""))
+_EMPTY: Mapping[bytes, tuple[bytes, Oid]] = {}
+
+
+def load(git: Git, pairs: Iterable[tuple[Oid, Oid]]) -> None:
+    """Read the trees in which pairs of trees differ, one level of directories after the other."""
+    level = {pair for pair in pairs if pair[0] != pair[1]}
+    while level:
+        _read(git, {tree for pair in level for tree in pair})
+        level = {below for one, other in level for below in _differing(git.tree_cache[one], git.tree_cache[other])}
+
+
+def _differing(
+    one: Mapping[bytes, tuple[bytes, Oid]], other: Mapping[bytes, tuple[bytes, Oid]]
+) -> list[tuple[Oid, Oid]]:
+    """Return the pairs of directories of one name that differ."""
+    found = []
+    for name, (mode, tree) in one.items() - other.items():
+        its_mode, its_tree = other.get(name, _NONE)
+        if mode == its_mode == _DIRECTORY:
+            found.append((tree, its_tree))
+    return found
+
+
+def _read(git: Git, trees: Iterable[Oid]) -> None:
+    unread = [tree for tree in dict.fromkeys(trees) if tree not in git.tree_cache]
+    git.tree_cache.update(objects.read(git, unread, b"tree", _parsed))
+
+
+Entry = tuple[bytes, Oid]
+"""The mode and the object id of a file, a link or a submodule."""
+
+
+def changed(git: Git, old: Oid, new: Oid) -> dict[bytes, tuple[Entry | None, Entry | None]]:
+    """Return the paths of files, links and submodules that differ between two trees, with both entries.
+
+    A directory that becomes a file, or the reverse, is both: each of its paths goes, and the file comes.
+    """
+    found: dict[bytes, tuple[Entry | None, Entry | None]] = {}
+    level: list[tuple[bytes, Oid | None, Oid | None]] = [(b"", old, new)] if old != new else []
+    while level:
+        _read(git, {tree for _, *sides in level for tree in sides if tree is not None})
+        deeper = []
+        for above, *sides in level:
+            one, other = (git.tree_cache[tree] if tree is not None else _EMPTY for tree in sides)
+            for name in {name for name, _ in one.items() ^ other.items()}:
+                pair = one.get(name), other.get(name)
+                files = tuple(None if each is None or each[0] == _DIRECTORY else each for each in pair)
+                below = tuple(each[1] if each is not None and each[0] == _DIRECTORY else None for each in pair)
+                if files[0] != files[1]:
+                    found[above + name] = files[0], files[1]
+                if below[0] != below[1]:
+                    deeper.append((above + name + b"/", below[0], below[1]))
+        level = deeper
+    return found
+
+
+def _parsed(tree: Oid, raw: bytes) -> dict[bytes, tuple[bytes, Oid]]:
+    """Return name -> (mode, object id) of a tree: "mode name NUL id", one after the other (git's fsck docs)."""
+    entries, start, width = {}, 0, len(tree) // 2
+    while start < len(raw):
+        end = raw.index(b"\0", start)
+        mode, _, name = raw[start:end].partition(b" ")
+        start = end + 1 + width
+        entries[name] = mode, oid(raw[end + 1 : start].hex())
+    return entries
+
+
+def merged(git: Git, base: Oid, ours: Oid, theirs: Oid) -> Oid | None:
+    """Return the tree that git's merge comes to, written; None: git has to be asked, or a tree is not read."""
+    try:
+        if not (_keeps(git, base, ours) and _keeps(git, base, theirs)):
+            return None
+        return _merged(git, base, ours, theirs)
+    except _Undecided:
+        return None
+
+
+class _Undecided(Exception):
+    """Both sides changed an entry, or a tree was not read."""
+
+
+def _tree(git: Git, name: Oid) -> Mapping[bytes, tuple[bytes, Oid]]:
+    if not name:
+        return _EMPTY
+    if name not in git.tree_cache:
+        raise _Undecided
+    return git.tree_cache[name]
+
+
+def _keeps(git: Git, base: Oid, side: Oid) -> bool:
+    """Say whether a side has every path of the base, files as files and directories as directories."""
+    if base == side:
+        return True
+    if (base, side) not in git.keeping:
+        now = _tree(git, side)
+        git.keeping[base, side] = all(
+            _alike(mode, now.get(name, _NONE)[0]) and (mode != _DIRECTORY or _keeps(git, tree, now[name][1]))
+            for name, (mode, tree) in _tree(git, base).items() - now.items()
+        )
+    return git.keeping[base, side]
+
+
+def _alike(mode: bytes, other: bytes) -> bool:
+    return bool(other) and all((mode == kind) == (other == kind) for kind in (_DIRECTORY, _SUBMODULE))
+
+
+def _merged(git: Git, base: Oid, ours: Oid, theirs: Oid) -> Oid:
+    if theirs in {base, ours}:
+        return ours
+    if ours == base:
+        return theirs
+    before, mine, other = _tree(git, base), _tree(git, ours), _tree(git, theirs)
+    entries = dict(mine)
+    for name, its in other.items() - before.items():
+        was, my = before.get(name, _NONE), mine.get(name, _NONE)
+        if my == its:
+            continue
+        if my == was:
+            entries[name] = its
+        elif my[0] == its[0] == _DIRECTORY:
+            entries[name] = _DIRECTORY, _merged(git, was[1], my[1], its[1])
+        else:
+            raise _Undecided
+    return _written(git, entries)
+
+
+def _written(git: Git, entries: dict[bytes, tuple[bytes, Oid]]) -> Oid:
+    # Git sorts a directory as if its name ended with a slash.
+    ordered = sorted(entries.items(), key=lambda item: item[0] + b"/" * (item[1][0] == _DIRECTORY))
+    raw = b"".join(b"%s %s\0" % (mode, name) + bytes.fromhex(tree) for name, (mode, tree) in ordered)
+    tree = objects.make(git, b"tree", raw)
+    git.tree_cache[tree] = entries
+    return tree

@@ -1,0 +1,1 @@
+"""Everything that calls `gh`. `client.py` is the only module that starts it."""

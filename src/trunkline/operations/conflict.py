@@ -1,0 +1,232 @@
+"""A conflict's work tree: made for the pause, read when a person has resolved it, removed afterwards."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trunkline.context.open_run import go_on
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.commits import Commit
+from trunkline.domain.conflicts import digests
+from trunkline.domain.errors import Paused, UsageError
+from trunkline.domain.names import Oid, branch_name, oid, short
+from trunkline.engine import Pause, StepContext
+from trunkline.gates import slots
+from trunkline.git import history, refs
+from trunkline.git.git import Git
+from trunkline.state import journal
+from trunkline.system.files import private_directory
+
+
+def worktree_path(context: Context, step_context: StepContext) -> Path:
+    """Return where the work tree of this run's conflict is, if it has one, or would be."""
+    return current_path(context.git, _own_path(context, step_context))
+
+
+def _own_path(context: Context, step_context: StepContext) -> Path:
+    return slots.work_dir(context.git.common_dir()) / "replay" / step_context.lock.run
+
+
+def open_worktree(
+    context: Context, step_context: StepContext, *, onto: Oid, commit: Commit
+) -> tuple[Path, tuple[str, ...]]:
+    """Make the disposable linked work tree of a conflict, with the conflict in it as git itself shows it.
+
+    Returns:
+        Where it is, and the files that git-rerere filled in where stack.toml asks for it; none of them is staged, so
+        nobody goes on without having looked (promises, fault 11).
+    """
+    remove_worktree(context, step_context, worktree_path(context, step_context))
+    path = _own_path(context, step_context)
+    step_context.log_intent(context.entry, worktree=str(path), onto=onto, commit=commit.oid)
+    remove_worktree(context, step_context, path)
+    private_directory(path.parent)
+    with slots.registering(context.git):
+        context.git.mutate(
+            step_context.lock, "worktree", "add", "--quiet", "--detach", "--force", "--force", "--end-of-options",
+            str(path), onto,
+        )  # fmt: skip
+    rerere = ("-c", "rerere.enabled=true", "-c", "rerere.autoUpdate=false") if context.stack.rerere else ()
+    done = context.git.at(path).mutate(
+        step_context.lock, *rerere, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty",
+        "--keep-redundant-commits", commit.oid, ok=(0, 1),
+    )  # fmt: skip
+    return path, tuple(_FILLED_IN.findall(done.error_text))
+
+
+_FILLED_IN = re.compile(r"^Resolved '(.+)' using previous resolution\.$", re.MULTILINE)  # git's rerere.c, LC_ALL=C
+
+
+def met(path: Path, files: Sequence[str]) -> dict[str, list[str]]:
+    """Return which conflicts stand in a work tree: file -> digests (`domain.conflicts`)."""
+    texts = {name: path / name for name in files if (path / name).is_file() and not (path / name).is_symlink()}
+    found = {name: sorted(digests(place.read_bytes())) for name, place in texts.items()}
+    return {name: each for name, each in found.items() if each}
+
+
+def remember(context: Context, step_context: StepContext, path: Path) -> None:
+    """Let git-rerere record how a person resolved a pause's conflict, where stack.toml asks for it."""
+    if context.stack.rerere:
+        context.git.at(path).mutate(step_context.lock, "-c", "rerere.enabled=true", "rerere", ok=(0, 1, 128))
+
+
+def known(context: Context, conflicts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Say where the same conflicts were resolved before, by this run's journal and older ones."""
+    message: dict[str, str] = {}
+    for run in journal.runs(context.state):
+        for paused in (record for record in run.records if record.kind == "paused"):
+            earlier = {name: set(each) for name, each in dict(paused.data.get("conflicts", {})).items()}
+            resolved = next((r.data["new"] for r in run.after(paused) if r.kind == "resolved"), "")
+            for name, each in conflicts.items():
+                if resolved and earlier.get(name, set()) & set(each):
+                    seen = f"the same conflict in {name} was resolved for #{paused.data.get('pr')}"
+                    message.setdefault(name, f"{seen}: git show {resolved}:{name}")
+    return tuple(message.values())
+
+
+def current_path(git: Git, recorded: Path) -> Path:
+    """Return where a pause's work tree is now: `git worktree move` may have taken it elsewhere.
+
+    Git keeps a linked work tree's place under the name that it was added by, whatever its path is now.
+    """
+    try:
+        moved = Path((git.common_dir() / "worktrees" / recorded.name / "gitdir").read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError):
+        return recorded
+    return moved.parent if moved.is_file() else recorded
+
+
+def keep_work(context: Context, step_context: StepContext, path: Path, *, onto: Oid) -> tuple[str, ...]:
+    """Commit what stands in a pause's work tree to backup refs; also what was committed there since.
+
+    Args:
+        context: whose conflict it is.
+        step_context: proof.
+        path: the work tree; it may be gone.
+        onto: the commit that it was made at.
+
+    Raises:
+        UsageError: it is no work tree any more, or git cannot commit there; it must not be removed.
+    """
+    if not path.is_dir() or not any(path.iterdir()):
+        return ()
+    git = context.git.at(path)
+    if not (path / ".git").is_file():
+        raise UsageError("it is no work tree of git any more")
+    head, kept = git.resolve("HEAD"), []
+    if head is not None and git.query("status", "--porcelain", "-z").stdout:
+        git.mutate(step_context.lock, "add", "--all")
+        tree = git.query("write-tree").text
+        made = git.query("commit-tree", tree, "-p", head, stdin=b"a resolution begun, kept by abort\n").text
+        kept.append(oid(made))
+    seen = git.query("reflog", "--format=%H", "HEAD", ok=(0, 128)).text.split()
+    kept += [commit for commit in dict.fromkeys(map(oid, seen)) if not history.is_ancestor(git, commit, onto)]
+    # What a commit kept already contains needs no ref of its own.
+    tips = [each for each in kept if not any(each != one and history.is_ancestor(git, each, one) for one in kept)]
+    return tuple(
+        refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(commit)}"), commit) for commit in tips
+    )
+
+
+def remove_worktree(context: Context, step_context: StepContext, path: Path) -> None:
+    """Remove a pause's work tree; it holds nothing that is not committed elsewhere.
+
+    What a kill left half made or half removed is removed too: it may lack its `.git`, or be locked as initializing.
+    """
+    if not path.is_dir() and not (context.git.common_dir() / "worktrees" / path.name).is_dir():
+        return
+    done = context.git.mutate(
+        step_context.lock, "worktree", "remove", "--force", "--force", "--", str(path), ok=tuple(range(256))
+    )
+    if done.returncode != 0 and path.is_dir():
+        shutil.rmtree(path)
+        with slots.registering(context.git):
+            context.git.mutate(step_context.lock, "worktree", "prune")
+
+
+def resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) -> Oid:
+    """Return the tree that a person resolved the conflict to; never that of the commit below.
+
+    They may have staged it, or have committed it (`git commit`, `git cherry-pick --continue`).
+
+    Raises:
+        Pause: it is not resolved yet; says what is left.
+    """
+    tree_git = context.git.at(path)
+    head = tree_git.resolve("HEAD")
+    unmerged = tree_git.query("diff", "--name-only", "--diff-filter=U", "-z").text.split("\0")
+    if left := [name for name in unmerged if name]:
+        raise _unresolved(path, paused, f"not resolved yet, or not added: {', '.join(left)}")
+    if marked := [name for name in paused["files"] if _has_new_markers(tree_git, path, name, paused)]:
+        raise _unresolved(path, paused, f"conflict markers are left in {', '.join(marked)}")
+    loose = tree_git.query("diff", "--name-only", "-z").text.split("\0")
+    loose += tree_git.query("ls-files", "--others", "--exclude-standard", "-z").text.split("\0")
+    if left := [name for name in loose if name]:
+        raise _unresolved(path, paused, f"changed but not added: {', '.join(left)}")
+    if head != onto and (head is None or tree_git.resolve(f"{head}^") != onto or tree_git.resolve(f"{head}^2")):
+        raise _unresolved(path, paused, f"HEAD is at {head}, neither {onto} nor one commit on top of it")
+    tree = oid(tree_git.query("write-tree").text)
+    if tree == context.git.tree(onto) and not _drops_on_request(context, tree_git, head == onto):
+        raise _nothing_resolved(path, paused)
+    return tree
+
+
+def _drops_on_request(context: Context, tree_git: Git, is_staged: bool) -> bool:  # noqa: FBT001 -- the caller's fact
+    """Return whether an empty resolution leaves the commit out, as --drop-emptied asks.
+
+    Only while the pick is under way: `git cherry-pick --abort`, `--skip` and `git reset --hard` end it, and what they
+    leave is no resolution.
+    """
+    return context.options.drop_emptied and is_staged and tree_git.resolve("CHERRY_PICK_HEAD") is not None
+
+
+def _unresolved(path: Path, paused: dict[str, Any], why: str) -> Pause:
+    where = f"#{paused['pr']} {paused['branch']}, in {path}"
+    return Pause(Paused("the conflict is not resolved", why=f"{why}\n{where}", next_command=go_on()), **paused)
+
+
+def _nothing_resolved(path: Path, paused: dict[str, Any]) -> Pause:
+    commit, git = paused["rest"][0], f"git -C {shlex.quote(str(path))}"
+    again = f"{git} reset --quiet --hard {paused['onto']} && {git} cherry-pick {commit}"
+    error = Paused(
+        f"nothing was resolved: {path} holds nothing of commit {short(commit)}",
+        why=f"the commit of #{paused['pr']} {paused['branch']} would be pushed empty.\n"
+        f"To resolve it: pick it again, resolve, `git add`, then {task_command('continue')}.\n"
+        f"To leave it out, because what it does is there already or is not wanted: {task_command('skip')}.\n"
+        f"To go back to before the run: {task_command('abort')}.",
+        next_command=(again, task_command("skip"), task_command("abort")),
+    )
+    return Pause(error, **paused)
+
+
+_MARKERS = (b"<<<<<<< ", b">>>>>>> ")
+
+
+def _has_new_markers(git: Git, top: Path, name: str, paused: dict[str, Any]) -> bool:
+    """Return whether a file has a conflict's first and last line, beyond those that either side rightly holds.
+
+    Documentation and test data may hold such lines; both versions that are merged say which.
+    """
+    path = top / name
+    if path.is_symlink() or not path.is_file():
+        return False
+    own = [_marker_lines(_version(git, commit, name)) for commit in (paused["rest"][0], paused["onto"])]
+    found = _marker_lines(path.read_bytes())
+    return all(any(line.startswith(kind) for line in found - (own[0] | own[1])) for kind in _MARKERS)
+
+
+def _marker_lines(content: bytes) -> Counter[bytes]:
+    return Counter(line for line in content.splitlines() if line.startswith(_MARKERS))
+
+
+def _version(git: Git, commit: str, name: str) -> bytes:
+    """Return a file as a commit has it; b"": it has none."""
+    done = git.query("cat-file", "blob", f"{commit}:{name}", ok=(0, 128))
+    return done.stdout if done.returncode == 0 else b""

@@ -1,0 +1,219 @@
+"""Gates every entry of a stack: here bottom first, each handing its caches to the next; elsewhere side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from trunkline.context.project import Reporter
+from trunkline.domain.names import Oid, branch_ref, short
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.stack import Entry, Stack
+from trunkline.gates.catalogue import catalogue
+from trunkline.gates.estimate import Estimate, estimate
+from trunkline.gates.executor import GateJob
+from trunkline.gates.run import LOCAL, gate_names, run_orders
+from trunkline.git import refs
+from trunkline.git.git import Git
+
+
+@dataclass(frozen=True)
+class GatedEntry:
+    """One row of the table.
+
+    Attributes:
+        entry: the entry.
+        commit: its tip, the local branch's before the remote's; None: the branch is neither here nor fetched.
+        outcomes: gate name -> what became of it.
+        seconds: how long the entry took.
+    """
+
+    entry: Entry
+    commit: Oid | None
+    outcomes: Mapping[str, GateOutcome]
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Every gate passed; an entry that is not here has nothing to pass."""
+        return all(outcome.verdict is Verdict.PASSED for outcome in self.outcomes.values())
+
+
+def gate_stack(
+    git: Git, stack: Stack, reporter: Reporter, *, fresh: bool = False, clean: bool = False
+) -> tuple[GatedEntry, ...]:
+    """Gate each entry's tip; a failure stops nothing, since the table is what is asked for.
+
+    Args:
+        git: the user's checkout.
+        stack: the stack.
+        reporter: who is told.
+        fresh: run every gate, whatever the receipts say, the repository's own packages compiled anew.
+        clean: the same, with nothing that was compiled before.
+    """
+    rows, orders = [], []
+    board = RunningGates()
+    side_by_side = stack.gates.executor != LOCAL
+    for entry in stack.entries:
+        row = GatedEntry(entry, _tip(git, stack, entry), {})
+        rows.append(row)
+        if row.commit is None:
+            reporter.progress(f"#{entry.pr} {entry.branch} is not here")
+        else:
+            orders.append(
+                _Gated(row, GateProgress(reporter, git, f"#{entry.pr} " if side_by_side else "", board), reporter)
+            )
+    started = time.monotonic()
+    found = run_orders([each.order(git, stack, fresh=fresh or clean, clean=clean) for each in orders])
+    reporter.gates_ended(time.monotonic() - started)
+    done = {each.row.entry.pr: each.row_of(outcomes) for each, outcomes in zip(orders, found, strict=True)}
+    return tuple(done.get(row.entry.pr, row) for row in rows)
+
+
+@dataclass
+class _Gated:
+    """One entry while its gates run, alone or beside others."""
+
+    row: GatedEntry
+    watch: GateProgress
+    reporter: Reporter
+    started: float = 0.0
+    ended: float = 0.0
+
+    def order(self, git: Git, stack: Stack, *, fresh: bool, clean: bool) -> GateJob:
+        """Return what is asked of the executor."""
+        assert self.row.commit is not None  # noqa: S101 -- who has none has no order
+        return GateJob(
+            git, self.row.commit, catalogue(stack.gates), stack.gates, fresh, self._progress, self.watch.began,
+            self.reporter.progress, self._starts, clean, self.watch.printed, foreseen=self._foreseen,
+            compiled=self.watch.compiled,
+        )  # fmt: skip
+
+    def row_of(self, outcomes: Collection[GateOutcome]) -> GatedEntry:
+        """Return the row as it is in the end."""
+        found = {outcome.gate: outcome for outcome in outcomes}
+        return replace(self.row, outcomes=found, seconds=max(self.ended - self.started, 0.0))
+
+    def _foreseen(self, stopped: tuple[GateOutcome, ...]) -> None:
+        for outcome in stopped:
+            fix = f"; to fix it: {outcome.fix}" if outcome.fix else ""
+            will = "cannot run" if outcome.verdict is Verdict.UNAVAILABLE else "will fail"
+            self.reporter.progress(f"#{self.row.entry.pr} {outcome.gate} {will}: {outcome.diagnosis}{fix}")
+
+    def _starts(self) -> None:
+        self.started = self.ended = time.monotonic()
+        assert self.row.commit is not None  # noqa: S101 -- as above
+        self.reporter.progress(f"#{self.row.entry.pr} {self.row.entry.branch} at {short(self.row.commit)}")
+
+    def _progress(self, outcome: GateOutcome) -> None:
+        self.ended = time.monotonic()
+        self.watch.ended(outcome)
+
+
+@dataclass
+class RunningGates:
+    """What runs.
+
+    Attributes:
+        gates: name -> since when, by the monotonic clock.
+        lines: name -> what it printed last.
+        estimates: name -> what it is likely to take.
+        units: name -> how many units are compiled.
+    """
+
+    gates: dict[str, float] = field(default_factory=dict)
+    lines: dict[str, str] = field(default_factory=dict)
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+    units: dict[str, int] = field(default_factory=dict)
+
+    def remove(self, name: str) -> None:
+        """Remove a gate that has ended."""
+        for facts in (self.gates, self.lines, self.estimates, self.units):
+            facts.pop(name, None)
+
+    def details(self) -> dict[str, str]:
+        """Return for each gate what is known of it: units, estimate, last line; gates without any are left out."""
+        return {name: text for name in self.gates if (text := self._details(name))}
+
+    def _details(self, name: str) -> str:
+        expected, compiled = self.estimates.get(name, Estimate()), self.units.get(name, 0)
+        parts = []
+        if compiled:
+            # The tree may have more units than the one before.
+            parts.append(f"{compiled}/{expected.units}" if expected.units >= compiled else f"{compiled} compiled")
+        if expected.seconds >= 1:
+            parts.append(f"about {_about(expected.seconds)}")
+        return "; ".join(part for part in (", ".join(parts), self.lines.get(name, "")) if part)
+
+
+class GateProgress:
+    """Tells a listener which gates run and what became of each.
+
+    Args:
+        reporter: who is told.
+        git: the repository, whose receipts give estimates.
+        whose: before each gate's name: whose it is, where gates of several entries run side by side.
+        board: what runs, shared with them.
+    """
+
+    def __init__(self, reporter: Reporter, git: Git, whose: str = "", board: RunningGates | None = None) -> None:
+        self._tell = reporter
+        self._git = git
+        self._whose = whose
+        self._board = board or RunningGates()
+        self._causes: dict[str, str] = {}  # the key of a cause -> the gate that met it first
+
+    def began(self, name: str) -> None:
+        """A gate's session began."""
+        self._board.gates[f"{self._whose}{name}"] = time.monotonic()
+        self._board.estimates[f"{self._whose}{name}"] = estimate(self._git, name)
+        self._show()
+
+    def printed(self, name: str, line: str) -> None:
+        """A gate that runs elsewhere has printed this last."""
+        if f"{self._whose}{name}" in self._board.gates:
+            self._board.lines[f"{self._whose}{name}"] = line
+            self._show()
+
+    def compiled(self, name: str, units: int) -> None:
+        """So many units of a gate are compiled."""
+        if f"{self._whose}{name}" in self._board.gates:
+            self._board.units[f"{self._whose}{name}"] = units
+            self._show()
+
+    def _show(self) -> None:
+        self._tell.running(self._board.gates, self._board.details())
+
+    def ended(self, outcome: GateOutcome) -> None:
+        """A gate has its verdict."""
+        self._board.remove(f"{self._whose}{outcome.gate}")
+        self._show()
+        how = "receipt" if outcome.reused else f"{outcome.seconds:.1f}s"
+        first = self._causes.setdefault(outcome.cause_key, outcome.gate) if outcome.cause_key else outcome.gate
+        why = outcome.diagnosis or outcome.fix if first == outcome.gate else f"for the same cause as {first}"
+        why = f": {why}" if outcome.verdict is not Verdict.PASSED else ""
+        self._tell.progress(f"{self._whose}{outcome.gate:7} {outcome.words} ({how}){why}")
+        for name in outcome.left:
+            self._tell.progress(f"{self._whose}{outcome.gate:7} left a process running, which was ended: {name}")
+
+
+def _about(seconds: float) -> str:
+    """Return seconds without more precision than an estimate has: `7 s`, `40 s`, `3 min`."""
+    if seconds < 10:  # noqa: PLR2004 -- as they are below ten
+        return f"{seconds:.0f} s"
+    if seconds < 90:  # noqa: PLR2004 -- tens of seconds up to a minute and a half
+        return f"{round(seconds / 10) * 10:.0f} s"
+    return f"{seconds / 60:.0f} min"
+
+
+def names(stack: Stack) -> tuple[str, ...]:
+    """Return the table's columns."""
+    return gate_names(stack.gates)
+
+
+def _tip(git: Git, stack: Stack, entry: Entry) -> Oid | None:
+    for ref in (branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch)):
+        if found := refs.read_refs(git, ref).get(ref):
+            return found
+    return None

@@ -1,0 +1,93 @@
+"""The note's template of the user's own: read from trunk, rendered within bounds (`report/bounded.py`)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path, PurePosixPath
+
+from trunkline.context.project import Context
+from trunkline.domain.errors import ExternalError, UsageError
+from trunkline.domain.note import NoteFacts, Template
+from trunkline.report import note
+from trunkline.system import process
+from trunkline.system.files import read_inside
+
+SECONDS = 20.0
+"""Wall time; the process itself is ended after a few seconds of processor time."""
+LONGEST = 2**18
+_LITERAL = "--literal-pathspecs"
+_PROGRAM = "from trunkline.report import bounded; bounded.main()"
+
+
+def template_of(context: Context) -> Template | None:
+    """Return the template that stack.toml names; None: it names none.
+
+    As trunk has it, where trunk has it: a pull request does not decide what trunkline renders. Else a file of the
+    checkout that git does not track.
+
+    Raises:
+        UsageError: it cannot be read, a link leads to it, or only a branch has it.
+    """
+    name = context.stack.note.template
+    if not name:
+        return None
+    try:
+        content = _of_trunk(context, name)
+        if content is None:
+            _refuse_tracked(context, name)
+            content = read_inside(context.git.cwd, PurePosixPath(name), LONGEST)
+        return Template(name, content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _unreadable(name, f"it is not UTF-8: {error.reason} at byte {error.start}") from None
+    except OSError as error:
+        raise _unreadable(name, error.strerror or str(error)) from None
+
+
+def _of_trunk(context: Context, name: str) -> bytes | None:
+    trunk = context.world().trunk
+    listed = context.git.query(_LITERAL, "ls-tree", "-z", "--full-tree", "-l", trunk, "--", name).text
+    if not listed:
+        return None
+    about = listed.partition("\t")[0]
+    mode, _, blob, size = about.split()
+    if mode not in {"100644", "100755"}:
+        raise _unreadable(name, f"{context.tracking} has no file there, but a link, a directory or a submodule")
+    if int(size) > LONGEST:
+        raise _unreadable(name, f"it has more than {LONGEST} bytes")
+    return context.git.query("cat-file", "blob", blob).stdout
+
+
+def _refuse_tracked(context: Context, name: str) -> None:
+    if context.git.query(_LITERAL, "ls-files", "-z", "--", name).stdout:
+        raise _unreadable(name, f"{context.tracking} has no such file; a branch's own template is not used")
+
+
+def _unreadable(name: str, why: str) -> UsageError:
+    return UsageError(
+        f"stack.toml: note.template: {name} cannot be read", why=why, next_command="${EDITOR:-vi} stack.toml"
+    )
+
+
+def written(facts: NoteFacts, own: Template | None) -> str:
+    """Return the note, without its markers, by a template of the user's own or by ours.
+
+    Raises:
+        UsageError: the template cannot be used: its file, the line where it is known, and why.
+    """
+    if own is None:
+        return note.reviewer_note(facts)
+    asked = json.dumps({"text": own.text, "view": note.view(facts)}).encode()
+    argv = [sys.executable, "-c", _PROGRAM]
+    try:
+        # Not in the checkout: Python would import modules from there.
+        done = process.run(argv, cwd=Path("/"), env=process.own_environment(), timeout=SECONDS, stdin=asked)
+    except ExternalError as error:
+        raise note.problem(f"{own.name}: it was not rendered within {SECONDS:g} s", own.name) from error
+    if done.returncode != 0:
+        raise note.problem(f"{own.name}: it takes more time or memory than a note may", own.name)
+    answer = json.loads(done.stdout)
+    if "error" in answer:
+        at = f":{answer['line']}" if answer["line"] else ""
+        raise note.problem(f"{own.name}{at}: {answer['error']}", own.name, answer["line"])
+    return note.finished(facts, str(answer["rendered"]), own.name)

@@ -1,0 +1,190 @@
+"""How each change of a run is put back, if it is still the run's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import ExternalError, Refused
+from trunkline.domain.names import Oid, branch_name, branch_ref, oid, short
+from trunkline.domain.note import put_back
+from trunkline.domain.step import Outcome, Step, StepKey, StepName, StepStatus
+from trunkline.engine import StepContext, StepFunction
+from trunkline.git import history, refs
+from trunkline.operations import local_branch
+from trunkline.operations.publish import Update, push_all, set_base
+from trunkline.planning.run_changes import Change, drift, entry_context, note_of, now
+
+
+def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, StepFunction]:
+    """Return how the changes are put back, in order: all branches in one push, each other change as its own step."""
+    handlers = {StepName.READY: restore_state, StepName.NOTE: restore_note, StepName.ONTO: restore_branch}
+
+    def bound(change: Change) -> StepFunction:
+        return lambda step_context: handlers[change.step](entry_context(context, change), step_context, change)
+
+    pushed = tuple(change for change in changes if change.step is StepName.PUSH)
+    found: dict[StepKey, StepFunction] = {}
+    if pushed:
+        found[StepName.PUSH, None] = lambda step_context: push_back(context, step_context, pushed)
+    for change in changes:
+        if change.step is not StepName.PUSH:
+            found[change.step, change.pr] = bound(change)
+    return found
+
+
+def steps(context: Context, changes: tuple[Change, ...]) -> tuple[Step, ...]:
+    """Return the steps that put changes back, with the commands that a person would type."""
+    pushed = tuple(change for change in changes if change.step is StepName.PUSH)
+    first = (_push_step(context, pushed),) if pushed else ()
+    others = (change for change in changes if change.step is not StepName.PUSH)
+    return (*first, *(replace(_step(entry_context(context, c), c), pr=c.pr) for c in others))
+
+
+def _push_step(context: Context, pushed: tuple[Change, ...]) -> Step:
+    remote = context.stack.remote
+    parts = [(branch_ref(entry_context(context, c).entry.branch), c.left["tip"], c.before["tip"]) for c in pushed]
+    leases = " ".join(f"--force-with-lease={ref}:{new}" for ref, new, _ in parts)
+    command = f"git push --atomic {leases} {remote} " + " ".join(f"{old}:{ref}" for ref, _, old in parts)
+    message = ", ".join(short(old) for _, _, old in parts)
+    held = ", ".join(short(new) for _, new, _ in parts)
+    description = f"push {message} back, if {remote} still has {held}"
+    lines = (
+        f"push {entry_context(context, c).entry.branch} back: {short(c.left['tip'])}..{short(c.before['tip'])}"
+        for c in pushed
+    )
+    return Step(StepName.PUSH, description, (command,), mutates=True, publishes=tuple(lines))
+
+
+def _step(context: Context, change: Change) -> Step:
+    entry = context.entry
+    if change.step is StepName.READY:
+        state, base = "draft" if change.before["draft"] else "ready", change.before["base"]
+        undo = " --undo" if change.before["draft"] else ""
+        commands = (f"gh pr ready {entry.pr}{undo}", f"gh pr edit {entry.pr} --base {base}")
+        description = f"#{entry.pr} is {state} again and targets {base}"
+        return Step(change.step, description, commands, mutates=True, publishes=(description,))
+    if change.step is StepName.NOTE:
+        command = f"gh pr edit {entry.pr} --body-file DESCRIPTION"
+        description = f"the note of #{entry.pr} as it was"
+        return Step(change.step, description, (command,), mutates=True, publishes=(description,))
+    old = change.before["tip"]
+    command = f"git branch -f {entry.branch} {old}"
+    return Step(change.step, f"{entry.branch} is at {short(old)} again", (command,), mutates=True)
+
+
+def push_back(context: Context, step_context: StepContext, changes: tuple[Change, ...]) -> Outcome:
+    """Push the old tips, leased on ours, all or none.
+
+    Raises:
+        Refused: the remote holds neither, or the push would leave a pull request without commits.
+    """
+    context.invalidate()
+    updates, remote = [], context.stack.remote
+    for change in changes:
+        there, old = entry_context(context, change), oid(str(change.before["tip"]))
+        held = now(there, change)["tip"]
+        if held == old:
+            refs.track(context.git, step_context.lock, remote, there.entry.branch, old)
+            continue
+        if not change.is_ours("tip", held):
+            raise drift(there, (f"{remote}/{there.entry.branch} is at {short(held) or 'nothing'}",))
+        _refuse_closing(there, old, changes)
+        updates.append(Update(there.entry, oid(held), old))
+    if not updates:
+        tips = ", ".join(short(oid(str(change.before["tip"]))) for change in changes)
+        return Outcome("pushed", f"{remote} has {tips} already", StepStatus.NOTHING)
+    message = push_all(context, step_context, updates, restoring=True)
+    moved = ", ".join(f"{short(update.old)}..{short(update.new)}" for update in updates)
+    return Outcome("pushed", f"{moved}, back as it was, lease held", details=message)
+
+
+def _refuse_closing(context: Context, tip: Oid, changes: tuple[Change, ...]) -> None:
+    """A head that the base contains closes the pull request for good (promises, fault 48)."""
+    base = context.pull_request().base
+    if any(entry_context(context, change).entry.branch == base for change in changes):
+        return  # its base goes back with it: push_all sees to it
+    held = refs.list_remote(context.git, context.stack.remote, [f"refs/heads/{base}"]).get(f"refs/heads/{base}")
+    if held is not None and history.is_ancestor(context.git, tip, held):
+        raise Refused(
+            f"{short(tip)} has no commits over {base}",
+            why=f"a push that leaves the pull request none closes #{context.entry.pr} for good; nothing was pushed",
+            next_command=f"gh pr view {context.entry.pr} --web",
+        )
+
+
+def restore_state(context: Context, step_context: StepContext, change: Change) -> Outcome:
+    """Give the pull request its draft state and base back; a base that is no more is left, and said."""
+    context.invalidate_github()
+    pr, before = context.pull_request(), change.before
+    kept = _base_obstacle(context, pr.base, str(before["base"]), pr.head_oid)
+    base = pr.base if kept else str(before["base"])
+    if (pr.draft, pr.base) == (before["draft"], base):
+        return _readied(pr.draft, pr.base, kept, StepStatus.NOTHING)
+    state = "a draft" if before["draft"] else "ready"
+    context.reporter.require_approval(f"#{pr.number} is {state} again and targets {base}")
+    step_context.log_intent(context.entry, base=pr.base, draft=pr.draft, base_after=base, draft_after=before["draft"])
+    if pr.draft != before["draft"]:
+        context.reporter.command(f"gh pr ready {pr.number}{' --undo' if before['draft'] else ''}")
+        context.github.set_draft(pr, draft=bool(before["draft"]))
+    if pr.base != base:
+        set_base(context, pr.number, base)
+    context.invalidate_github()
+    return _readied(bool(before["draft"]), base, kept, StepStatus.DONE)
+
+
+def _readied(draft: bool, base: str, kept: str, mark: StepStatus) -> Outcome:  # noqa: FBT001 -- what is told
+    message = f"{'a draft' if draft else 'ready'} again, targets {base}"
+    return Outcome("ready", message, StepStatus.WARNED if kept else mark, (kept,) if kept else ())
+
+
+def _base_obstacle(context: Context, base: str, wanted: str, head: Oid) -> str:
+    """Say why a pull request cannot go back to a base, or "" where it can."""
+    if base == wanted:
+        return ""
+    ref = branch_ref(branch_name(wanted))
+    tip = refs.list_remote(context.git, context.stack.remote, [ref]).get(ref)
+    if tip is None:
+        return f"it still targets {base}: {wanted} is no more on {context.stack.remote}"
+    if history.has_object(context.git, tip) and history.is_ancestor(context.git, head, tip):
+        return f"it still targets {base}: it has no commits over {wanted}"
+    return ""
+
+
+def restore_note(context: Context, step_context: StepContext, change: Change) -> Outcome:
+    """Give the description the note back that it had, or none; everything else byte for byte."""
+    context.invalidate_github()
+    pr, wanted = context.pull_request(), change.before["block"]
+    held = note_of(pr.body)
+    if held == wanted:
+        return Outcome("note", "is as it was", StepStatus.NOTHING)
+    if held != change.left["block"]:
+        raise drift(context, (f"#{pr.number}'s reviewer note was edited since",))
+    body = put_back(pr.body, wanted)
+    context.reporter.require_approval(f"the note of #{pr.number} as it was")
+    step_context.log_intent(context.entry, body=pr.body, body_after=body)
+    context.reporter.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
+    if context.github.edit(pr.number, seen_body=pr.body, body=body).body != body:
+        raise ExternalError(
+            f"#{pr.number}'s description did not come back as written",
+            why="somebody may have edited it at the same moment",
+            next_command=task_command("continue"),
+        )
+    context.invalidate_github()
+    return Outcome("note", "removed" if wanted is None else "as it was")
+
+
+def restore_branch(context: Context, step_context: StepContext, change: Change) -> Outcome:
+    """Move the local branch back to where it was; of a branch that the run created: to where it was created.
+
+    Raises:
+        Refused: it is at a commit that is not the run's, or its checkout is not clean.
+    """
+    held, old = now(context, change)["tip"], oid(str(change.before["tip"]))
+    if held == old:
+        return Outcome("branch", f"{context.entry.branch} is at {short(old)}", StepStatus.NOTHING)
+    if not change.is_ours("tip", held):
+        raise drift(context, (f"{context.entry.branch} is at {short(held) or 'nothing'}",))
+    local_branch.move(context, step_context, new=old, old=oid(held), why="taken back")
+    return Outcome("branch", f"{context.entry.branch} is back at {short(old)}")

@@ -1,0 +1,68 @@
+"""Whether a gate that fails on an entry fails on what the entry sits on, too: then it is not the entry's fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from trunkline.context.project import Context
+from trunkline.domain.names import short
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.gates.catalogue import catalogue
+from trunkline.gates.proof import of_commit
+from trunkline.gates.run import gate_commit
+from trunkline.planning.parents import Base, base_of
+
+_FAILED = frozenset({Verdict.FAILED, Verdict.TIMED_OUT})
+
+
+def with_base(
+    context: Context,
+    outcomes: Iterable[GateOutcome],
+    *,
+    run: bool = False,
+    progress: Callable[[GateOutcome], None] = lambda _: None,
+) -> tuple[GateOutcome, ...]:
+    """Return outcomes, those that failed with what is known of the same gate on the base's tree.
+
+    Args:
+        context: of the entry.
+        outcomes: of its gates.
+        run: run the gates that failed on the base too, where no receipt answers.
+        progress: receives each outcome on the base.
+
+    Raises:
+        UsageError, OutsideFailed: as of `gate_commit`, where gates run.
+    """
+    outcomes = tuple(outcomes)
+    failed = [outcome.gate for outcome in outcomes if outcome.verdict in _FAILED]
+    if not failed:
+        return outcomes
+    base = base_of(context)
+    known = _known(context, base, failed)
+    missing = [name for name in failed if name not in known]
+    if run and missing:
+        context.reporter.progress(f"running {', '.join(missing)} on {base.name} ({short(base.oid)})")
+        ran = gate_commit(context.git.cwd, base.oid, context.stack.gates, only=missing, progress=progress)
+        known |= {outcome.gate: outcome for outcome in ran}
+    return tuple(_compared(outcome, base, known) if outcome.gate in failed else outcome for outcome in outcomes)
+
+
+def _known(context: Context, base: Base, names: Iterable[str]) -> dict[str, GateOutcome]:
+    """Return what receipts say of gates on the base's tree, as the gates would run now."""
+    settings = context.stack.gates
+    gates = [gate for gate in catalogue(settings) if gate.name in set(names)]
+    found = of_commit(context.git, base.oid, settings, gates, context.surroundings())
+    return {name: outcome for name, outcome in found.items() if outcome.verdict is not Verdict.STALE}
+
+
+def _compared(outcome: GateOutcome, base: Base, known: Mapping[str, GateOutcome]) -> GateOutcome:
+    there = known.get(outcome.gate)
+    if there is None:
+        return outcome
+    at = f"{base.branch} ({short(base.oid)})"
+    if there.verdict not in _FAILED:
+        return replace(outcome, on_base=f"{there.words} on {at}")
+    same = bool(outcome.cause_key) and outcome.cause_key == there.cause_key
+    how = "for the same cause" if same else f"for another cause: {there.diagnosis}"
+    return replace(outcome, on_base=f"also fails on {at}, {how}", inherited=same)

@@ -1,0 +1,46 @@
+"""Looks up whether everything that the stack's refs reach is here, and names what brings back what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from trunkline.domain.health import Finding, Health
+from trunkline.domain.names import Oid, branch_ref
+from trunkline.domain.stack import Stack
+from trunkline.git import history, refs
+from trunkline.git.git import Git
+
+_SHOWN = 5
+
+
+def broken_refs(git: Git, stack: Stack) -> tuple[tuple[str, Oid], ...]:
+    """Return the refs of a stack that reach something which the repository lacks, with what they hold.
+
+    Its branches, here and as the remote was last seen to have them, trunk, the heads of its pull requests, backups
+    and notes. Everything that they reach is looked up, by one process where nothing is missing.
+    """
+    branches = (stack.trunk, *(entry.branch for entry in stack.entries))
+    names = [ref for branch in branches for ref in (branch_ref(branch), refs.tracking_ref(stack.remote, branch))]
+    held = refs.read_refs(git, *names, f"{refs.EVIDENCE}/", f"{refs.BACKUPS}/", "refs/notes/trunkline")
+    if not held or history.connectivity(git, held.values(), excluding=()).returncode == 0:
+        return ()
+    return tuple((ref, tip) for ref, tip in held.items() if history.connectivity(git, [tip], excluding=()).returncode)
+
+
+def findings(git: Git, stack: Stack) -> Iterator[Finding]:
+    """Name the refs of a stack that are not complete, each with the command that fetches what is missing."""
+    broken = broken_refs(git, stack)
+    for ref, _ in broken[:_SHOWN]:
+        message = f"{ref} is not complete: a part of what it reaches is missing here"
+        yield Finding("history", message, Health.ERROR, _cure(stack, ref))
+    if len(broken) > _SHOWN:
+        yield Finding("history", f"{len(broken) - _SHOWN} more refs are not complete", Health.ERROR, "git fsck")
+
+
+def _cure(stack: Stack, ref: str) -> str:
+    """Return the command that fetches what a ref lacks, as far as the remote has it."""
+    if ref.startswith(f"{refs.EVIDENCE}/"):
+        number = PurePosixPath(ref).parts[-2]
+        return f"git fetch --refetch {stack.remote} +refs/pull/{number}/head:{ref}"
+    return f"git fetch --refetch {stack.remote}"

@@ -1,0 +1,68 @@
+"""Gathers which files of an entry's change no gate verified; `domain.coverage` decides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from functools import reduce
+from operator import or_
+
+from trunkline.domain.coverage import ChangedFile, Coverage, Sources, unverified
+from trunkline.domain.names import Oid
+from trunkline.domain.receipt import GateOutcome
+from trunkline.git.git import Git
+from trunkline.state.receipt_store import Store
+
+_TEST = re.compile(rb"#\s*\[\s*(?:\w+\s*::\s*)*(?:test|rstest|test_case|wasm_bindgen_test|quickcheck)\b")
+
+
+def coverage_of(git: Git, base: Oid, tip: Oid, outcomes: Iterable[GateOutcome | None]) -> Coverage:
+    """Return which files that an entry changes no gate verified.
+
+    Args:
+        git: the repository.
+        base: what the entry's own commits follow.
+        tip: its head.
+        outcomes: of its gates on exactly that head; only those that prove something count.
+    """
+    sources = _sources(Store(git.state_dir()), outcomes)
+    if sources is None:
+        return Coverage(known=False)
+    paths = _changed(git, base, tip)
+    tests = _holding_tests(git, tip, [path for path in paths if path.endswith(".rs")])
+    return Coverage(known=True, unverified=unverified((ChangedFile(each, each in tests) for each in paths), sources))
+
+
+def _sources(store: Store, outcomes: Iterable[GateOutcome | None]) -> Sources | None:
+    """Return what the gates that prove something read; None: not known, since they ran elsewhere or long ago."""
+    named = {outcome.sources for outcome in outcomes if outcome is not None and outcome.proven and outcome.sources}
+    found = [store.read_sources(name) for name in sorted(named)]
+    known = [sources for sources in found if sources is not None]
+    return reduce(or_, known) if known and len(known) == len(found) else None
+
+
+def _changed(git: Git, base: Oid, tip: Oid) -> tuple[str, ...]:
+    """Return the files that differ from the base and are there, without renames: what is new at its path."""
+    arguments = ("-r", "-z", "--no-renames", "--diff-filter=AMT", "--name-only", base, tip)
+    output = git.query("diff-tree", *arguments).stdout.decode("utf-8", "surrogateescape")
+    return tuple(path for path in output.split("\0") if path)
+
+
+def _holding_tests(git: Git, tip: Oid, paths: Collection[str]) -> frozenset[str]:
+    """Return those of the Rust files that have test functions."""
+    asked = "".join(f"{tip}:{path}\n" for path in paths if "\n" not in path)
+    if not asked:
+        return frozenset()
+    output = git.query("cat-file", "--batch", stdin=asked.encode("utf-8", "surrogateescape")).stdout
+    named = [path for path in paths if "\n" not in path]
+    return frozenset(path for path, text in zip(named, _blobs(output), strict=True) if _TEST.search(text))
+
+
+def _blobs(output: bytes) -> Iterator[bytes]:
+    """Yield the contents in what `git cat-file --batch` printed."""
+    start = 0
+    while start < len(output):
+        end = output.index(b"\n", start)
+        size = int(output[start:end].split()[-1])
+        start = end + 1 + size + 1
+        yield output[end + 1 : start - 1]

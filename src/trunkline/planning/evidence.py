@@ -1,0 +1,264 @@
+"""Gather the evidence for a fork point: the parents of an entry, their known heads, and trunk's earlier tips."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from trunkline.context.project import Context
+from trunkline.domain.commits import Commit
+from trunkline.domain.errors import Refused, TrunklineError
+from trunkline.domain.names import Oid, branch_name, branch_ref, short
+from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.stack import Entry
+from trunkline.git import history, refs, replay
+from trunkline.git.git import Git
+from trunkline.planning.fork_point import Evidence, KnownHead, Parent
+from trunkline.planning.heads import entry_tip
+from trunkline.planning.merged import merged_below
+from trunkline.planning.parents import base_of
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """The branch whose commits are classified.
+
+    Attributes:
+        child: its head.
+        base: its merge base with trunk.
+        names: its commits that trunk does not hold.
+    """
+
+    child: Oid
+    base: Oid
+    names: frozenset[Oid]
+
+
+def gather(context: Context, child: Oid) -> Evidence:
+    """Gather the evidence that `domain.fork_point.decide` needs for an entry's head over the fetched trunk.
+
+    Raises:
+        Refused: an entry below is not merged where it must be, the branch shares no history with trunk, or another
+            entry's branch has the same head.
+    """
+    git, trunk = context.git, context.world().trunk
+    base = history.merge_base(git, trunk, child)
+    if base is None:
+        raise Refused(f"{context.entry.branch} shares no history with {context.tracking}")
+    chain = history.with_patch_ids(git, history.reachable(git, [child], [trunk]))
+    onto = base_of(context).oid
+    return Evidence(
+        child=child,
+        merge_base=base,
+        chain=chain,
+        parents=tuple(_parents(context, _Branch(child, base, frozenset(commit.oid for commit in chain)))),
+        clean_merges=frozenset(commit.oid for commit in chain if is_clean_merge(git, commit)),
+        absorbed=lambda commits: absorbed(git, commits, onto),
+        similar=lambda one, other: similar(git, one, other),
+    )
+
+
+def _parents(context: Context, branch: _Branch) -> Iterator[Parent]:
+    """Yield the parents, nearest first: entries below, entries that the branch contains, its base branch, trunk."""
+    below = tuple(reversed(context.stack.below(context.entry)))
+    if not context.stacked:
+        for entry in below:
+            merged_below(context, entry)
+    beside = [entry for entry in context.stack.entries if entry not in below and entry != context.entry]
+    found = [_of_entry(context, entry, branch) for entry in below]
+    found += [parent for entry in beside if (parent := _contained(context, entry, branch)) is not None]
+    found += _of_base_branch(context, branch)
+    if below and not any(head.current and _contains(context, branch, head.oid) for head in found[0].heads):
+        held = any(head.holds for parent in found for head in parent.heads)
+        found = [_with_reflog(context, parent, branch, replaced_only=held) for parent in found]
+    yield from found
+    yield _trunk(context, branch)
+
+
+def _contained(context: Context, entry: Entry, branch: _Branch) -> Parent | None:
+    """Return an entry that stack.toml does not put below, where the branch contains one of its heads: they moved.
+
+    Other heads of it say nothing: an entry above holds the commits of those below.
+    """
+    parent = _of_entry(context, entry, branch)
+    heads = tuple(head for head in parent.heads if head.oid in branch.names)
+    return replace(parent, heads=heads) if heads else None
+
+
+def _of_entry(context: Context, entry: Entry, branch: _Branch) -> Parent:
+    pr = context.known(entry.pr)
+    older = [*refs.backups_of(context.git, entry.branch), *pr.historical_heads]
+    if pr.state is PrState.MERGED:
+        current, upon = [pr.head_oid], _merged_upon(context, pr)
+    else:
+        current, more = _open_heads(context, entry, pr)
+        older += more
+        upon = context.world().trunk
+    return _parent(
+        context, f"#{pr.number}", current, older, upon=upon, branch=branch, rewritten=bool(pr.force_pushes)
+    )
+
+
+def _open_heads(context: Context, entry: Entry, pr: PullRequest) -> tuple[list[Oid], list[Oid]]:
+    """Return the head that an open entry is planned with, and its other heads: here, on the remote, on GitHub."""
+    under = context.of(entry)
+    local = under.world().local
+    known = [tip for tip in (local.local, local.remote, pr.head_oid) if tip is not None]
+    try:
+        planned = [entry_tip(under).oid]
+    except TrunklineError:  # both sides hold commits of their own: said when this entry itself is planned
+        planned = known
+    return planned, known
+
+
+def _merged_upon(context: Context, pr: PullRequest) -> Oid:
+    """Return the commit that a merged pull request's own commits sat on: its base right before the merge."""
+    git, merge = context.git, pr.merge_commit
+    if pr.base_oid is not None and history.is_ancestor(git, pr.base_oid, context.world().trunk):
+        return pr.base_oid
+    if merge is not None and history.has_object(git, merge):
+        return history.read_commits(git, [merge])[0].parents[0]
+    return context.world().trunk
+
+
+def _of_base_branch(context: Context, branch: _Branch) -> list[Parent]:
+    """Return the branch that the pull request targets as a parent, where no entry has it: one was taken out."""
+    pr = context.world().snapshot.pr(context.entry.pr)
+    known = {context.stack.trunk, *(entry.branch for entry in context.stack.entries)}
+    if pr is None or pr.base in known:
+        return []
+    base = branch_name(pr.base)
+    names = branch_ref(base), refs.tracking_ref(context.stack.remote, base)
+    held = refs.read_refs(context.git, *names)
+    tips = [held[name] for name in names if name in held]
+    if not tips:
+        return []
+    upon = context.world().trunk
+    return [_parent(context, str(base), tips, [], upon=upon, branch=branch, rewritten=True)]
+
+
+def _parent(
+    context: Context, name: str, current: Sequence[Oid], older: Sequence[Oid], *, upon: Oid, branch: _Branch,
+    rewritten: bool,
+) -> Parent:  # fmt: skip
+    git, child = context.git, branch.child
+    heads = dict.fromkeys((*current, *older))
+    present = [head for head in heads if head not in history.missing(git, heads)]
+    for head in present:
+        if head == child and head in current and name != f"#{context.entry.pr}":
+            raise _same_head(context, name, child)
+    # A head above the child belongs to an entry that changed places with it: it gives nothing to a parent.
+    beside = [head for head in present if head == child or not history.is_ancestor(git, child, head)]
+    known = tuple(KnownHead(head, head in current, _held(context, head, branch)) for head in beside if head != child)
+    tips = [head for head in current if head in present]
+    # What the branch holds below its merge base with trunk it holds by object id: it is no version of anything.
+    excluded = [upon, branch.base, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
+    commits = history.with_patch_ids(git, history.reachable(git, tips, excluded))
+    return Parent(name, known, commits, rewritten)
+
+
+def _held(context: Context, head: Oid, branch: _Branch) -> frozenset[Oid]:
+    reached = history.reachable(context.git, [head], [context.world().trunk])
+    return frozenset(commit.oid for commit in reached) & branch.names
+
+
+def _same_head(context: Context, name: str, tip: Oid) -> Refused:
+    return Refused(
+        f"{name} and #{context.entry.pr} have the same head, {short(tip)}",
+        why=f"{name}'s branch holds the commits of #{context.entry.pr} too, so nothing tells them apart",
+        next_command=f"git log --oneline {context.tracking}..{short(tip)}",
+    )
+
+
+def _contains(context: Context, branch: _Branch, head: Oid) -> bool:
+    return head in branch.names or history.is_ancestor(context.git, head, branch.base)
+
+
+def _with_reflog(context: Context, parent: Parent, branch: _Branch, *, replaced_only: bool) -> Parent:
+    """Add what only this repository remembers: the reflog of the parent's local branch.
+
+    Read only where the branch does not sit on the head that the nearest parent has now: then that one may have been
+    moved and amended here before anybody else saw it. A reflog also holds what was begun on the wrong branch and
+    taken back: where another head is contained, a tip that the branch went back from proves nothing by itself.
+
+    Args:
+        context: the entry.
+        parent: the parent; one that is no entry of the stack is returned as it is.
+        branch: the branch.
+        replaced_only: leave out tips that the parent went back from.
+    """
+    entry = next((entry for entry in context.stack.entries if f"#{entry.pr}" == parent.name), None)
+    if entry is None:
+        return parent
+    git, child = context.git, branch.child
+    tips = history.reflog(git, entry.branch)
+    absent = history.missing(git, tips)
+    replaced = {old for new, old in itertools.pairwise(tips) if not history.is_ancestor(git, new, old)}
+    known = {child, *(head.oid for head in parent.heads)}
+    heads = [
+        KnownHead(tip, False, _held(context, tip, branch))
+        for tip in tips
+        if tip not in absent | known and not history.is_ancestor(git, child, tip)
+    ]
+    older = tuple(head for head in heads if head.oid in replaced or not replaced_only)
+    rewritten = parent.rewritten or not replaced_only or any(head.holds for head in heads)
+    return Parent(parent.name, (*parent.heads, *older), parent.commits, rewritten, parent.trunk)
+
+
+def _trunk(context: Context, branch: _Branch) -> Parent:
+    """Return trunk as a parent: what its tracking branch once held and trunk no longer has was removed from it."""
+    git, trunk = context.git, context.world().trunk
+    ref = refs.tracking_ref(context.stack.remote, context.stack.trunk)
+    tips = history.reflog_of(git, ref)
+    present = [tip for tip in tips if tip not in history.missing(git, tips)]
+    removed = frozenset(commit.oid for commit in history.reachable(git, present, [trunk]))
+    heads = (
+        KnownHead(tip, False, removed & branch.names) for tip in present if removed & branch.names and tip in removed
+    )
+    return Parent(str(context.stack.trunk), tuple(heads), trunk=True)
+
+
+def is_clean_merge(git: Git, commit: Commit) -> bool:
+    """Say whether a merge's tree is what git makes of its two parents by itself."""
+    if len(commit.parents) != 2:  # noqa: PLR2004 -- an octopus merge is never ours to redo
+        return False
+    merge = replay.automatic_merge(git, *commit.parents)
+    return not merge.conflicts and merge.tree == commit.tree
+
+
+def absorbed(git: Git, commits: Sequence[Commit], onto: Oid) -> int:
+    """Return how many leading commits change nothing when merged into a base as one change."""
+    for count in range(len(commits), 0, -1):
+        first, last = commits[0], commits[count - 1]
+        if not first.parents:
+            return 0
+        merge = replay.three_way(git, base=first.parents[0], ours=onto, theirs=last.oid)
+        if not merge.conflicts and merge.tree == git.tree(onto):
+            return count
+    return 0
+
+
+_PAIR = re.compile(r"^\s*\d+:\s+([0-9a-f]{7,64})\s+[=!]\s+\d+:\s+([0-9a-f]{7,64})\b")
+
+
+def similar(git: Git, one: Sequence[Commit], other: Sequence[Commit]) -> Mapping[Oid, Oid]:
+    """Pair commits by their diffs, as `git range-diff` does; it prints abbreviated ids, whatever it is asked for."""
+    spans = [_span(commits) for commits in (one, other)]
+    if not all(spans):
+        return {}
+    done = git.query("range-diff", "--no-color", "--no-patch", "--no-renames", *spans)
+    pairs = (found for line in done.text.splitlines() if (found := _PAIR.match(line)))
+    named = ((_named(one, found[1]), _named(other, found[2])) for found in pairs)
+    return {mine: theirs for mine, theirs in named if mine is not None and theirs is not None}
+
+
+def _named(commits: Sequence[Commit], prefix: str) -> Oid | None:
+    found = [commit.oid for commit in commits if commit.oid.startswith(prefix)]
+    return found[0] if len(found) == 1 else None
+
+
+def _span(commits: Iterable[Commit]) -> str:
+    listed = tuple(commits)
+    return f"{listed[0].parents[0]}..{listed[-1].oid}" if listed and listed[0].parents else ""

@@ -1,0 +1,134 @@
+"""Decide whether an entry is merged as it is: its approved head, without a push, so that checks and approvals stay.
+
+Merging the head into trunk must come to the same tree as replaying the entry's own commits on trunk. Both are
+computed in memory; nothing moves.
+"""
+
+from __future__ import annotations
+
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import Refused
+from trunkline.domain.merge_choice import (
+    ALWAYS,
+    NEVER,
+    MergeChoice,
+    MergeFacts,
+    MergeRules,
+    described,
+    reason_to_rewrite,
+)
+from trunkline.domain.names import Oid, short
+from trunkline.git import history, replay
+from trunkline.github import branch_rules
+from trunkline.planning.parents import open_below
+from trunkline.planning.replay_plan import Foreseen, foresee
+
+
+def rules_of(context: Context) -> MergeRules:
+    """Return what the repository demands of a merge into trunk, asked once a task.
+
+    Raises:
+        ExternalError: GitHub did not answer.
+    """
+    if context.cache.rules is None:
+        context.cache.rules = branch_rules.merge_rules(context.github, context.stack.trunk)
+    return context.cache.rules
+
+
+def method_of(context: Context) -> str:
+    """Return how to merge: as asked, as stack.toml says, else by squash where the repository's settings allow it."""
+    chosen = context.options.method or context.stack.land.method
+    if chosen:
+        return chosen
+    allowed = rules_of(context).methods
+    return "squash" if "squash" in allowed or not allowed else allowed[0]
+
+
+def is_enabled(context: Context) -> bool:
+    """Return whether entries may be merged as they are."""
+    return context.stack.land.rewrite != ALWAYS
+
+
+def choose(context: Context) -> tuple[MergeChoice, Foreseen]:
+    """Decide how an entry is merged, as the world is now or, while a plan is made, as it will be by then.
+
+    Returns:
+        The choice, also kept for the steps that follow, and the replay that it was compared with.
+
+    Raises:
+        Refused: see `work.foresee`.
+        ExternalError: GitHub did not say what the repository demands.
+    """
+    foreseen = foresee(context, trial=True)
+    choice = _choice(context, foreseen)
+    context.cache.merges[context.entry.pr] = choice
+    return choice, foreseen
+
+
+def _choice(context: Context, foreseen: Foreseen) -> MergeChoice:
+    git, work, done = context.git, foreseen.work, foreseen.done
+    trunk = _trunk_by_then(context, work.base)
+    on_trunk = foreseen.nothing and open_below(context) is None
+    own = {commit.oid for commit in work.own}
+    foreign = sum(commit.oid not in own for commit in history.reachable(git, [work.tip], _excluded(context)))
+    merged = replay.automatic_merge(git, trunk, work.tip)
+    facts = MergeFacts(
+        method=method_of(context),
+        trunk=context.tracking,
+        published=work.tip == work.remote,
+        on_trunk=on_trunk,
+        foreign=foreign,
+        conflicts=merged.conflicts,
+        merged_tree=merged.tree,
+        replayed_tree=None if done.conflict else git.tree(done.tip),
+    )
+    reason = reason_to_rewrite(facts, rules_of(context))
+    result = work.tip if on_trunk or reason else replay.commit_of_tree(git, merged.tree, trunk)
+    return MergeChoice(work.tip, trunk, result, reason, foreign, work.own)
+
+
+def _trunk_by_then(context: Context, base: Oid) -> Oid:
+    """Return trunk as it will be when the entry is merged: with the tree of its base, and the history that gives."""
+    if open_below(context) is None:
+        return context.world().trunk
+    return replay.commit_of_tree(context.git, context.git.tree(base), *_excluded(context))
+
+
+def _excluded(context: Context) -> tuple[Oid, ...]:
+    """Return what trunk's history will hold by then: itself and, merged by merge commits, the heads below."""
+    trunk, below = context.world().trunk, open_below(context)
+    if below is None or method_of(context) != "merge":
+        return (trunk,)
+    choice = context.cache.merges.get(below.pr)
+    as_is = choice is not None and not choice.reason
+    head = choice.head if choice is not None and as_is else context.cache.planned.get(below.pr)
+    return (trunk, head) if head is not None else (trunk,)
+
+
+def refuse_rewriting(context: Context, *choices: tuple[int, MergeChoice]) -> None:
+    """See that nothing has to be rewritten where stack.toml has `rewrite = "never"`.
+
+    Args:
+        context: of the stack.
+        choices: (pull request, how it is merged).
+
+    Raises:
+        Refused: an entry has to be.
+    """
+    rewritten = [(number, choice) for number, choice in choices if choice.reason]
+    if context.stack.land.rewrite != NEVER or not rewritten:
+        return
+    listed = ", ".join(f"#{number}" for number, _ in rewritten)
+    raise Refused(
+        f"{listed} cannot be merged as {'it is' if len(rewritten) == 1 else 'they are'}",
+        why="\n".join(f"#{number} would be {described(choice)}" for number, choice in rewritten)
+        + '\nstack.toml has [land] rewrite = "never"; nothing was rewritten',
+        next_command=task_command("rebase", "--pr", rewritten[0][0]),
+    )
+
+
+def message(context: Context, choice: MergeChoice) -> str:
+    """Return an entry that is merged as it is, for people."""
+    where = f"{short(choice.head)} on {context.tracking}"
+    return f"nothing to rewrite: {where} comes to the same result as its own commits"

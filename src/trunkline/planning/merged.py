@@ -1,0 +1,65 @@
+"""Decide whether an entry below was really merged into trunk, and by which method."""
+
+from __future__ import annotations
+
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid, short
+from trunkline.domain.snapshot import MergeMethod, PrState, PullRequest
+from trunkline.domain.stack import Entry
+from trunkline.git import history
+from trunkline.git.git import Git
+
+
+def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMethod]:
+    """Return an entry's merged pull request and how it was merged.
+
+    "Merged" is believed when GitHub says MERGED, into trunk, with a merge commit that trunk's fetched tip contains.
+
+    Raises:
+        Refused: it is open or closed, or its merge is not in trunk.
+        UsageError: GitHub has no such pull request.
+    """
+    pr = context.known(entry.pr)
+    if pr.state is PrState.OPEN:
+        raise Refused(
+            f"#{entry.pr} below is not merged yet",
+            why=f"it is {'a draft' if pr.draft else 'open'}: {pr.url}",
+            next_command=task_command("rebase", "--pr", entry.pr) if pr.draft else f"gh pr view {entry.pr} --web",
+        )
+    if pr.state is PrState.CLOSED:
+        raise Refused(
+            f"#{entry.pr} below was closed without being merged",
+            why=f"so {context.stack.trunk} does not hold what #{context.entry.pr} builds on: {pr.url}",
+            next_command=task_command("rescue", "--pr", entry.pr),
+        )
+    merge = pr.merge_commit
+    if merge is None or pr.base != context.stack.trunk:
+        raise Refused(
+            f"#{entry.pr} below was not merged into {context.stack.trunk}",
+            why=f"GitHub says it went into {pr.base}" if merge else "GitHub names no merge commit",
+            next_command=f"gh pr view {entry.pr} --web",
+        )
+    if not history.is_ancestor(context.git, merge, context.world().trunk):
+        raise Refused(
+            f"#{entry.pr} is merged as {short(merge)}, but {context.tracking} does not contain that commit",
+            why=f"{context.tracking} is at {short(context.world().trunk)}: it was rewound, or lags behind",
+            next_command=f"git log --oneline {context.tracking}",
+        )
+    return pr, merge_method(context.git, pr, merge)
+
+
+def merge_method(git: Git, pr: PullRequest, merge: Oid) -> MergeMethod:
+    """Say how a pull request was merged; GitHub records it nowhere, so the commits themselves tell.
+
+    Two parents: a merge commit. The last commit's own author and message: a rebase. Else a squash, whose message
+    GitHub writes anew, with `(#N)`.
+    """
+    if len(pr.merge_parents) > 1:
+        return MergeMethod.MERGE
+    if not history.has_object(git, pr.head_oid):
+        return MergeMethod.SQUASH
+    head, merged = history.read_commits(git, [pr.head_oid, merge])
+    kept = (head.author, head.message.strip()) == (merged.author, merged.message.strip())
+    return MergeMethod.REBASE if kept else MergeMethod.SQUASH

@@ -1,0 +1,115 @@
+"""Find an entry whose branch was pushed with the commits of entries above it: landing it would land them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from trunkline.context.project import Context
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid, PrNumber, branch_ref, short
+from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.stack import Entry, Stack
+from trunkline.domain.words import listing
+from trunkline.git import history, refs
+from trunkline.git.git import Git
+
+
+@dataclass(frozen=True)
+class Misplaced:
+    """An entry whose branch on the remote holds commits of entries above it.
+
+    Attributes:
+        entry: the entry.
+        head: what its branch holds.
+        above: the entries whose commits it holds, bottom first.
+        before: its newest head without them, as far as known here.
+        remote: the remote's name.
+    """
+
+    entry: Entry
+    head: Oid
+    above: tuple[Entry, ...]
+    before: Oid
+    remote: str
+
+    @property
+    def what(self) -> str:
+        """What is wrong, in a sentence."""
+        return (
+            f"#{self.entry.pr} {self.entry.branch} holds commits of {listing(f'#{each.pr}' for each in self.above)}"
+        )
+
+    @property
+    def command(self) -> str:
+        """The command that puts the branch back."""
+        ref = branch_ref(self.entry.branch)
+        return f"git push --force-with-lease={ref}:{self.head} {self.remote} {self.before}:{ref}"
+
+
+def find(git: Git, stack: Stack, pull: Callable[[PrNumber], PullRequest | None]) -> Misplaced | None:
+    """Return the lowest open entry that holds commits of entries above it; None: there is none.
+
+    Entries that changed places look alike: one contains the other's head. But there the upper one never sat on an
+    earlier head of the lower one.
+
+    Args:
+        git: the repository.
+        stack: the stack.
+        pull: returns what GitHub says of an entry's pull request.
+    """
+    for index, entry in enumerate(stack.entries):
+        pr = pull(entry.pr)
+        if pr is None or pr.state is not PrState.OPEN:
+            continue
+        held = []
+        for upper in stack.entries[index + 1 :]:
+            other = pull(upper.pr)
+            if other is not None and _is_unlanded(other, stack) and _contains(git, pr.head_oid, other.head_oid):
+                held.append((upper, other.head_oid))
+        if not held:
+            continue
+        before = next(_heads_below(git, stack, entry, pr, held[0][1]), None)
+        if before is not None:
+            return Misplaced(entry, pr.head_oid, tuple(upper for upper, _ in held), before, stack.remote)
+    return None
+
+
+def _is_unlanded(pr: PullRequest, stack: Stack) -> bool:
+    """Say whether a pull request is open, or counts as merged only because its base branch contains it."""
+    return pr.state is PrState.OPEN or (pr.state is PrState.MERGED and pr.base != stack.trunk)
+
+
+def _contains(git: Git, head: Oid, other: Oid) -> bool:
+    return not history.missing(git, [head, other]) and history.is_ancestor(git, other, head)
+
+
+def _heads_below(git: Git, stack: Stack, entry: Entry, pr: PullRequest, upper: Oid) -> Iterator[Oid]:
+    """Yield the earlier heads of an entry that the one above sits on and adds to, newest first."""
+    local, tracking = branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch)
+    known = [*pr.historical_heads, *refs.read_refs(git, local, tracking).values()]
+    known += [*history.reflog_of(git, local), *history.reflog_of(git, tracking), *refs.backups_of(git, entry.branch)]
+    trunk = refs.read_refs(git, refs.tracking_ref(stack.remote, stack.trunk)).values()
+    absent = history.missing(git, known)
+    for head in dict.fromkeys(known):
+        if head in absent or head in {pr.head_oid, upper} or not history.is_ancestor(git, head, upper):
+            continue
+        if not any(history.is_ancestor(git, head, tip) for tip in trunk):
+            yield head
+
+
+def refuse(context: Context) -> None:
+    """See that no open entry holds commits of entries above it.
+
+    Raises:
+        Refused: one does; it is named, with the command that puts its branch back.
+    """
+    found = find(context.git, context.stack, context.world().snapshot.pr)
+    if found is None:
+        return
+    raise Refused(
+        found.what,
+        why=f"{context.stack.remote}/{found.entry.branch} was at {short(found.before)}, it was pushed to "
+        f"{short(found.head)}. Landing #{found.entry.pr} would land them too; nothing was changed",
+        next_command=found.command,
+    )

@@ -1,0 +1,361 @@
+"""What is replayed onto what: decided from one look at the world, as object ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from trunkline.context.project import Context, resolve_fork_point
+from trunkline.domain.commits import Commit, counted
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid, branch_ref, oid, short
+from trunkline.domain.snapshot import Snapshot
+from trunkline.domain.stack import Entry
+from trunkline.git import history, refs, replay
+from trunkline.planning import fork_point, questions
+from trunkline.planning.evidence import gather
+from trunkline.planning.fork_point import CommitClass, InvalidForkPointError, Ownership
+from trunkline.planning.heads import entry_tip
+from trunkline.planning.merged import merged_below
+from trunkline.planning.parents import base_of, open_below
+from trunkline.planning.questions import OwnCommitsUnknown
+from trunkline.rust import lock_file
+
+
+@dataclass(frozen=True)
+class Work:
+    """A replay decided on: all as object ids, so that it can be taken up again from the journal.
+
+    Attributes:
+        tip: the entry's head as planned.
+        local: the local branch's tip; None: there is none.
+        remote: the remote branch's tip; None: there is none.
+        base: what the own commits are replayed onto.
+        fork: the fork point.
+        about: where the fork point comes from, for people.
+        own: the entry's own commits, oldest first.
+        base_name: the base as people write it.
+        notes: what else is to be told.
+        unsigned: own commits whose signature is dropped.
+        hand_merges: merges of the branch that were resolved by hand; they are not replayed.
+    """
+
+    tip: Oid
+    local: Oid | None
+    remote: Oid | None
+    base: Oid
+    fork: Oid
+    about: str
+    own: tuple[Commit, ...]
+    base_name: str
+    notes: tuple[str, ...] = field(default=())
+    unsigned: tuple[Oid, ...] = ()
+    hand_merges: tuple[Oid, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """Return the work as journal values."""
+        return {
+            "tip": self.tip,
+            "local": self.local,
+            "remote": self.remote,
+            "base": self.base,
+            "fork": self.fork,
+            "about": self.about,
+            "own": [commit.oid for commit in self.own],
+            "base_name": self.base_name,
+            "notes": list(self.notes),
+            "unsigned": list(self.unsigned),
+        }
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """A replay that was done in memory for the plan; nothing refers to its commits yet."""
+
+    work: Work
+    done: replay.Replay
+    snapshot: Snapshot
+
+    @property
+    def nothing(self) -> bool:
+        """The commits are where they belong, and all of them stay."""
+        return self.work.fork == self.work.base and not self.done.mapped
+
+    def still_holds(self, context: Context) -> bool:
+        """Say whether all that the decision was made from is as it was: GitHub's word, the tips, the base.
+
+        What git holds of these commits cannot change; so the same facts would be decided the same again.
+        """
+        work, world = self.work, context.world()
+        base = base_of(context)
+        return (
+            self.snapshot == world.snapshot
+            and (work.tip, work.remote) == (entry_tip(context).oid, world.local.remote)
+            and (work.base, work.base_name) == (base.oid, base.name)
+        )
+
+
+def decide(context: Context) -> Work:
+    """Decide what is replayed onto what.
+
+    Raises:
+        Refused: the fork point is not certain, the entry has no commits of its own, or it holds merges.
+    """
+    tip = entry_tip(context)
+    base = base_of(context)
+    found = own_commits(context, tip.oid)
+    if found.questions:
+        raise OwnCommitsUnknown(context.entry, found)
+    _refuse_unreplayable(context, found, base.name)
+    local = context.world().local
+    notes = tuple(
+        note for note in (tip.about, *_reverted(context), *_detached(context, tip.oid), *_left_out(found)) if note
+    )
+    hand_merges = tuple(commit.oid for commit in found.of_kind(CommitClass.HAND_MERGE))
+    return Work(
+        tip.oid, local.local, local.remote, base.oid, found.fork, found.about, found.own, base.name, notes,
+        hand_merges=hand_merges,
+    )  # fmt: skip
+
+
+def own_commits(context: Context, tip: Oid) -> Ownership:
+    """Decide which commits of a head are the entry's own.
+
+    Raises:
+        Refused: see `gather`; or `--fork-point` contradicts the evidence.
+        UsageError: `--fork-point` names no commit.
+    """
+    evidence, given = gather(context, tip), resolve_fork_point(context)
+    try:
+        return fork_point.decide(evidence, given=given)
+    except InvalidForkPointError as error:
+        raise questions.invalid(context.entry, given or tip, error) from error
+
+
+def _left_out(found: Ownership) -> tuple[str, ...]:
+    """Name the commits of the branch that are neither own nor a parent's by object id."""
+    reasons = {
+        CommitClass.COPY: "a copy of a commit of {parent}; the base holds it already",
+        CommitClass.MERGE: "a merge without changes of its own",
+        CommitClass.HAND_MERGE: "a merge resolved by hand; the result is compared with a merge of the whole branch",
+        CommitClass.VANISHED: "left out as asked: {parent} no longer has it",
+        CommitClass.LIKENESS: "left out as asked: similar to a commit of {parent}",
+        CommitClass.REMOVED_FROM_TRUNK: "left out as asked: removed from {parent}",
+    }
+    return tuple(
+        f'not replayed: {short(each.commit.oid)} "{each.commit.subject}", '
+        + reasons[each.kind].format(parent=each.parent)
+        for each in found.classes
+        if each.kind in reasons
+    )
+
+
+def refuse_unanswered(context: Context, entries: Iterable[Entry], *, task: str) -> None:
+    """See that it is certain for every entry which commits are its own; ask about all that are not at once.
+
+    Args:
+        context: of the whole stack.
+        entries: those that will move.
+        task: the task to type again.
+
+    Raises:
+        Paused: it is not certain for some.
+    """
+    unknown = []
+    for entry in entries:
+        there = context.of(entry)
+        found = own_commits(there, entry_tip(there).oid)
+        if found.questions:
+            unknown.append(OwnCommitsUnknown(entry, found))
+    if unknown:
+        raise questions.all_unanswered(unknown, task=task)
+
+
+def foresee(context: Context, *, trial: bool = False) -> Foreseen:
+    """Decide, and replay in memory.
+
+    Args:
+        context: the entry.
+        trial: only the resulting tree matters: nothing is signed, and no signature can be lost.
+
+    Raises:
+        Refused: see `decide`; or a signature would be lost that stack.toml requires.
+    """
+    work, drop = decide(context), context.options.drop_emptied
+    if work.fork == work.base and not (drop and replay.empty(context.git, work.own)):
+        done = replay.Replay(work.tip, ())
+    else:
+        sign = signing(context) and not trial
+        work = work if trial else _without_signatures(context, work, sign=sign)
+        by = replay.committer(context.git)
+        done = replay.replay(
+            context.git, work.own, work.base, by=by, sign=sign, resolve=resolver(context), drop_empty=drop
+        )
+        refuse_nothing_left(context, work, done)
+    return Foreseen(work, done, context.world().snapshot)
+
+
+def against_merge(context: Context, work: Work, done: replay.Replay) -> str:
+    """Check that a replay comes to the tree of one three-way merge, or else to what git's own merges come to.
+
+    The two differ where a later own commit changes lines again that trunk has taken meanwhile: there the replay is
+    right, as `git rebase` is. Files that were made again are excepted: a merge knows nothing of them.
+
+    Returns:
+        One sentence where the two differ; "" where they agree.
+
+    Raises:
+        Refused: git's own merges, commit by commit, come to another tree; or a merge of the branch that was resolved
+            by hand holds more than its own commits do.
+    """
+    git, tip = context.git, done.tip
+    merged = replay.three_way(git, base=work.fork, ours=work.base, theirs=work.tip)
+    excepted = {path for _, path in done.regenerated}
+    differing = () if merged.tree == git.tree(tip) else history.differing(git, merged.tree, git.tree(tip))
+    others = [path for path in dict.fromkeys((*merged.conflicts, *differing)) if path not in excepted]
+    if not others:
+        return ""
+    listed = ", ".join(others)
+    if not work.hand_merges and replay.picked_by_git(git, work.own, work.base) == git.tree(tip):
+        return f"{listed}: replayed commit by commit, as git rebase does; one merge of the whole would differ there"
+    if work.hand_merges:
+        names = ", ".join(short(name) for name in work.hand_merges)
+        raise Refused(
+            f"#{context.entry.pr} {context.entry.branch}: merge {names} was resolved by hand, and its own commits"
+            f" alone come to another result in {listed}; nothing was changed",
+            why="a replay would lose what was changed in the merge itself",
+            next_command=f"git show --stat {work.hand_merges[0]}   # commit by itself what it changed by hand",
+        )
+    ranges = f"{work.fork}..{work.tip} {work.base}..{tip}"
+    raise Refused(
+        f"#{context.entry.pr} {context.entry.branch}: the replay and git's own merges of the same commits disagree"
+        f" in {listed}; nothing was changed",
+        why="trunkline's merge of trees and git's come to different trees: please report it",
+        command=f"git range-diff {ranges}",
+        stderr=git.query("range-diff", "--no-color", *ranges.split()).text,
+        next_command=f"git diff {merged.tree} {tip}",
+    )
+
+
+def refuse_nothing_left(context: Context, work: Work, done: replay.Replay, *, first: tuple[str, ...] = ()) -> None:
+    """Refuse a replay that leaves all of the entry's commits out.
+
+    Args:
+        context: whose entry it is.
+        work: what was to be replayed.
+        done: what became of it.
+        first: what is to be typed before anything else.
+
+    Raises:
+        Refused: see above.
+    """
+    if len(done.dropped) == len(work.own):
+        raise Refused(
+            f"nothing would be left of #{context.entry.pr}: all of its commits are in {work.base_name}",
+            why="pushing that would close it for good; close it yourself, and take it out of stack.toml",
+            next_command=(*first, f"gh pr close {context.entry.pr}", "${EDITOR:-vi} stack.toml"),
+        )
+
+
+def resolver(context: Context) -> replay.Resolver | None:
+    """Return what makes a tree of a conflict without a person, as far as stack.toml lets it."""
+    if context.stack.lockfile != "regenerate":
+        return None
+    return functools.partial(lock_file.regenerated, context.git, sandbox=context.stack.gates.sandbox)
+
+
+def _refuse_unreplayable(context: Context, fork: Ownership, base: str) -> None:
+    merges = [commit for commit in fork.own if len(commit.parents) != 1]
+    if merges:
+        raise Refused(
+            f"{context.entry.branch} holds merge commits of its own",
+            why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + "\nthey cannot be replayed one by one",
+            next_command=f"git rebase --onto {fork.fork} {fork.fork} {context.entry.branch}   # makes it linear",
+        )
+    if not fork.own:
+        raise Refused(
+            f"{context.entry.branch} has no commits of its own",
+            why=f"all of it is in {base}; pushing that would close #{context.entry.pr} for good",
+            next_command=f"gh pr view {context.entry.pr} --web",
+        )
+
+
+def signing(context: Context) -> bool:
+    """Return whether replayed commits are signed: as git's configuration or `[rebase] sign` asks for."""
+    return context.stack.rebase.sign or replay.signs(context.git)
+
+
+def _without_signatures(context: Context, work: Work, *, sign: bool) -> Work:
+    """Return the work with a note for each own commit that loses its signature.
+
+    Raises:
+        Refused: one would, and `[rebase] signatures = "require"`.
+    """
+    # A commit that stays where it is keeps its object id, and with it its signature.
+    moved = itertools.dropwhile(lambda pair: pair[0].parents == (pair[1],), _with_new_parents(work))
+    signed = [commit for commit, _ in moved if commit.signed]
+    if sign or not signed:
+        return work
+    if context.stack.rebase.signatures == "require":
+        raise Refused(
+            f"#{context.entry.pr} {context.entry.branch}: {counted(len(signed))} would lose the signature",
+            why="\n".join(f'{short(commit.oid)} "{commit.subject}" by {commit.author_name}' for commit in signed)
+            + '\nstack.toml has [rebase] signatures = "require", and your git does not sign; nothing was changed',
+            next_command="git config commit.gpgSign true",
+        )
+    notes = tuple(
+        f'signature dropped: {short(commit.oid)} "{commit.subject}" by {commit.author_name}; your git does not sign'
+        for commit in signed
+    )
+    return dataclasses.replace(work, notes=(*work.notes, *notes), unsigned=tuple(commit.oid for commit in signed))
+
+
+def _with_new_parents(work: Work) -> Iterable[tuple[Commit, Oid]]:
+    """Pair each own commit with the parent that it has if everything below it stays as it is."""
+    return zip(work.own, (work.base, *(commit.oid for commit in work.own)), strict=False)
+
+
+def _detached(context: Context, tip: Oid) -> tuple[str, ...]:
+    """Name commits that were made on a detached HEAD above the entry, and are on no branch of the stack."""
+    git = context.git
+    if git.fact("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).text:
+        return ()
+    head = git.resolve("HEAD")
+    names = [name for each in context.stack.entries for name in _branches(context, each)]
+    tips = [tip, *(held for held in refs.read_refs(git, *names).values() if held != head)]
+    if head is None or not history.is_ancestor(git, tip, head):
+        return ()
+    between = (held for held in tips if held != tip and history.is_ancestor(git, held, head))
+    if any(history.is_ancestor(git, tip, held) for held in between):
+        return ()  # said of the entry that is nearest to it
+    branch = context.entry.branch
+    return tuple(
+        f'warning: not part of #{context.entry.pr}: {short(commit.oid)} "{commit.subject}" on your detached HEAD; '
+        f"to take it in: git switch {branch} && git cherry-pick {commit.oid}"
+        for commit in history.reachable(git, [head], [*tips, context.world().trunk])
+    )
+
+
+def _branches(context: Context, entry: Entry) -> tuple[str, str]:
+    return branch_ref(entry.branch), refs.tracking_ref(context.stack.remote, entry.branch)
+
+
+def _reverted(context: Context) -> tuple[str, ...]:
+    """Warn where trunk took a merged entry back: the entry may lack what it needs (promises, fault 5)."""
+    if open_below(context) is not None:
+        return ()  # said of the entry at the bottom
+    found = []
+    for entry in context.stack.below(context.entry):
+        merge = merged_below(context, entry)[0].merge_commit
+        text = f"This reverts commit {merge}"
+        trunk = context.world().trunk
+        by = context.git.fact(
+            "rev-list", "--fixed-strings", f"--grep={text}", "--end-of-options", f"{merge}..{trunk}"
+        ).text
+        if by:
+            found.append(f"warning: {context.tracking} reverted #{entry.pr} in {short(oid(by.split()[0]))}")
+    return tuple(found)

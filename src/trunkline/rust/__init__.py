@@ -1,0 +1,1 @@
+"""cargo, rustc, rustup, their files, and the sandbox that they run in."""

@@ -1,0 +1,236 @@
+"""The only module that spells bwrap: run a command that sees system files, the sources and nothing else.
+
+Everything that reads the tree of a pull request under `[gates] sandbox = true` runs in here. The view is an
+allowlist: directories of the system, the Rust toolchains, cargo's downloads, the sources. No capability, no other
+process, no network unless it is asked for, nothing writable but what the caller names.
+
+bubblewrap is not part of every system, and not every system lets it work: then nothing runs (promises, fault 54).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.domain.errors import TrunklineError
+from trunkline.git.state_directory import state_home
+from trunkline.rust import sandbox_homes, seccomp
+from trunkline.system import process
+from trunkline.system.files import private_directory, replace_bytes
+
+NAME = "bwrap"
+"""What receipts say."""
+_TRIAL_SECONDS = 30.0
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/etc")
+_PROCESSORS = "/sys/devices/system/cpu"  # how many there are
+_EMPTY = ("/tmp", "/var/tmp", "/run")  # noqa: S108 -- empty directories of the sandbox's own
+_PROXIES = tuple(f"{scheme}_proxy" for scheme in ("http", "https", "all", "ftp", "no"))  # may hold a password
+_BESIDE_PROGRAMS = ("lib", "lib64", "libexec", "share", "include")
+_WITH_FILTER = 'exec 3<"$1"; shift; exec "$@"'  # bwrap reads the filter from a descriptor
+# Files of /proc belong to root of the machine, also inside a user namespace that maps root to itself: without these,
+# bubblewrap 0.8 leaves every kernel setting writable there (measured). This list is that of the OCI runtimes.
+_PROC_HIDDEN = ("acpi", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list", "timer_stats")
+_LIMITS = (  # kernel settings that forbid user namespaces, where they exist: path, forbidding value, what permits
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", "kernel.apparmor_restrict_unprivileged_userns=0"),
+    ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
+    ("user/max_user_namespaces", "0", "user.max_user_namespaces=15000"),
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """What a sandboxed command sees beside the system, the toolchains and cargo's downloads.
+
+    Attributes:
+        tree: the sources, read-only.
+        writable: what it may write.
+        network: it reaches the network; then cargo's downloads are writable too. For `cargo fetch` alone.
+    """
+
+    tree: Path
+    writable: tuple[Path, ...] = ()
+    network: bool = False
+
+    def wrap(self, argv: Sequence[str], cwd: Path) -> tuple[str, ...]:
+        """Return the command that runs `argv` in `cwd` inside the sandbox."""
+        return (*_bwrap(network=self.network), *_mounts(self), "--chdir", str(cwd), "--", *argv)
+
+
+def missing_tool() -> str:
+    """Return what makes the sandbox possible on this machine, or "" where it works."""
+    if shutil.which("bwrap") is None:
+        return "sudo apt-get install bubblewrap"
+    return "" if _works() else _permission()
+
+
+@functools.cache
+def _works() -> bool:
+    """Try the very flags that gates run with; a flag that fails there would fail here."""
+    view = View(Path("/usr"))
+    try:
+        done = process.run(view.wrap(["true"], Path("/")), cwd=Path("/"), env={"PATH": os.environ.get("PATH", "")},
+                        timeout=_TRIAL_SECONDS)  # fmt: skip
+    except TrunklineError:
+        return False
+    return done.returncode == 0
+
+
+def _permission() -> str:
+    """Return what permits user namespaces: without one, root would keep its rights over the machine."""
+    for name, forbids, permits in _LIMITS:
+        try:
+            if Path("/proc/sys", name).read_text(encoding="ascii").strip() == forbids:
+                return f"sudo sysctl -w {permits}"
+        except OSError:
+            continue
+    return (
+        "bwrap --unshare-user --ro-bind / / --proc /proc true"
+        "   # must work: a container needs `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`"
+    )
+
+
+def _bwrap(*, network: bool) -> Iterator[str]:
+    """Yield bwrap with the flags that take rights away."""
+    if not network:
+        # Not `--unsetenv`: bubblewrap itself is process 1 in there, and its environment can be read.
+        yield "env"
+        for name in _PROXIES:
+            yield from ("-u", name, "-u", name.upper())
+    if seccomp.program():
+        yield from ("/bin/sh", "-c", _WITH_FILTER, "sh", str(_filter_file()), "bwrap", "--seccomp", "3")
+    else:
+        yield "bwrap"
+    yield from ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+    yield from () if network else ("--unshare-net",)
+    yield from ("--disable-userns",) if _can_disable_user_namespaces() else ()
+    yield from ("--cap-drop", "ALL", "--die-with-parent", "--new-session")
+    yield from ("--setenv", "TMPDIR", _EMPTY[0])
+
+
+@functools.cache
+def _can_disable_user_namespaces() -> bool:
+    done = process.run(["bwrap", "--help"], cwd=Path("/"), env=process.own_environment(), timeout=_TRIAL_SECONDS)
+    return b"--disable-userns" in done.stdout + done.stderr  # since bubblewrap 0.8
+
+
+def _filter_file() -> Path:
+    path = private_directory(private_directory(state_home()) / "sandbox") / "seccomp.bpf"
+    wanted = seccomp.program()
+    if not path.is_file() or path.read_bytes() != wanted:
+        replace_bytes(path, wanted)
+    return path
+
+
+def _mounts(view: View) -> Iterator[str]:
+    """Yield the file system: empty but for what is named here; what comes later covers what came before."""
+    yield from _system()
+    yield from ("--dev", "/dev", "--proc", "/proc", "--ro-bind-try", _PROCESSORS, _PROCESSORS)
+    for path in _machine_settings():
+        yield from _read_only(path)
+    yield from _masked(Path("/proc", name) for name in _PROC_HIDDEN)
+    hidden = [Path(path) for path in (*_EMPTY, os.environ.get("HOME") or Path.home(), sandbox_homes.cargo_home())]
+    for path in dict.fromkeys(path for path in hidden if path != Path("/")):
+        yield from ("--tmpfs", str(path))
+    for path in sandbox_homes.toolchains():
+        yield from _read_only(path)
+    for path in sandbox_homes.downloads():
+        yield from ("--bind", str(path), str(path)) if view.network else _read_only(path)
+    for path, shown in sandbox_homes.configuration(network=view.network):
+        yield from ("--ro-bind", str(shown), str(path))
+    if view.network:
+        yield from _network_files()
+    yield from _read_only(view.tree)
+    for path in view.writable:
+        yield from ("--bind", str(path), str(path))
+    yield from _masked([view.tree / ".git"])  # remotes' addresses, which may hold a password
+
+
+def _system() -> Iterator[str]:
+    for name in _SYSTEM:
+        path = Path(name)
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), name)
+        elif path.exists():
+            yield from _read_only(path)
+    yield from _masked(_not_for_everybody())
+    for path in _programs():
+        yield from _read_only(path)
+
+
+def _masked(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield what hides directories and keeps files from being written."""
+    for path in paths:
+        if path.is_symlink() or not _exists(path):
+            continue
+        if path.is_dir():
+            yield from ("--tmpfs", str(path))
+        elif path.name == ".git":
+            yield from _read_only(path)
+        else:
+            yield from ("--ro-bind", "/dev/null", str(path))
+
+
+@functools.cache
+def _machine_settings() -> tuple[Path, ...]:
+    """Return what of /proc is the machine's, no process's, and could be written."""
+    with os.scandir("/proc") as entries:
+        found = [entry for entry in entries if not entry.name.isdigit() and not entry.is_symlink()]
+    return tuple(Path(each.path) for each in found if each.is_dir() or each.stat().st_mode & 0o222)
+
+
+@functools.cache
+def _not_for_everybody() -> tuple[Path, ...]:
+    """Return what of /etc not every user may read: root could, and so could a build script that root runs."""
+    found: list[Path] = []
+    open_folders = [Path("/etc")]
+    while open_folders:
+        with os.scandir(open_folders.pop()) as entries:
+            for entry in entries:
+                mode = entry.stat(follow_symlinks=False).st_mode
+                needed = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
+                if not stat.S_ISLNK(mode) and mode & needed != needed:
+                    found.append(Path(entry.path))
+                elif stat.S_ISDIR(mode):
+                    open_folders.append(Path(entry.path))
+    return tuple(found)
+
+
+def _programs() -> Iterator[Path]:
+    """Yield the directories of PATH outside the system and your home, and what lies beside for their programs."""
+    covered = [Path(name) for name in (*_SYSTEM, *_EMPTY)]
+    covered += [Path.home(), sandbox_homes.cargo_home()]
+    for name in dict.fromkeys(os.environ.get("PATH", "").split(os.pathsep)):
+        path = Path(name)
+        if not path.is_absolute() or any(path.is_relative_to(each) for each in covered) or path.parent == Path("/"):
+            continue
+        yield path
+        if path.name in {"bin", "sbin"}:
+            yield from (path.parent / each for each in _BESIDE_PROGRAMS)
+
+
+def _network_files() -> Iterator[str]:
+    """Yield what names are resolved and servers are known by, where it lies in a hidden directory."""
+    for path in (Path("/etc/resolv.conf"), *_named_files("SSL_CERT_FILE", "SSL_CERT_DIR")):
+        yield from _read_only(path.resolve())
+
+
+def _named_files(*variables: str) -> Iterator[Path]:
+    for name in variables:
+        if value := os.environ.get(name):
+            yield Path(value)
+
+
+def _read_only(path: Path) -> tuple[str, ...]:
+    return ("--ro-bind", str(path), str(path)) if _exists(path) else ()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a directory that is not for us
+        return False

@@ -1,0 +1,290 @@
+"""The only module that knows how cargo lays out a target directory (The Cargo Book, "Build Cache").
+
+`PROFILE/.fingerprint/PACKAGE-HASH` says that a unit is up to date. `PROFILE/build/PACKAGE-HASH` holds a compiled
+build script, or the output and the OUT_DIR of its run. `PROFILE/deps/CRATE-HASH.d` names the files that the compiler
+read (rustc's dep-info, in make's format). `PROFILE/incremental` is rustc's own. Cargo makes what has no fingerprint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomli
+
+from trunkline.system.files import remove_tree
+
+_UNIT = re.compile(r"(.+)-([0-9a-f]{16})")
+_ARTIFACT_HASH = re.compile(r"-([0-9a-f]{16})(?:\.|$)")
+_DECLARES = re.compile(rb"^cargo::?rerun-if-", re.MULTILINE)
+_CHANGED = re.compile(rb"^cargo::?rerun-if-changed=(.*)$", re.MULTILINE)
+_OF_PROFILE = frozenset({".fingerprint", "build", "deps", "incremental"})
+_OF_TARGET = frozenset({".rustc_info.json", ".rustdoc_fingerprint.json", "CACHEDIR.TAG", "doc"})
+_CONFIGURATIONS = (".cargo/config", ".cargo/config.toml")
+
+
+def workspace_root(top: Path, cwd: Path) -> Path:
+    """Return the directory of the workspace that a directory belongs to, as cargo finds it, within a work tree."""
+    named = _toml(cwd / "Cargo.toml").get("package", {})
+    if isinstance(named, dict) and isinstance(named.get("workspace"), str):
+        return Path(os.path.normpath(cwd / named["workspace"]))
+    for folder in (cwd, *cwd.parents):
+        if "workspace" in _toml(folder / "Cargo.toml"):
+            return folder
+        if folder == top:
+            break
+    return cwd
+
+
+def locations(top: Path, root: str) -> tuple[str, ...]:
+    """Return the directories that cargo writes to, relative to a work tree: its target and build directories.
+
+    Args:
+        top: the work tree.
+        root: the Cargo workspace's directory in it, relative.
+    """
+    top = Path(os.path.normpath(top))
+    cwd = Path(os.path.normpath(top / root))
+    workspace = workspace_root(top, cwd)
+    found = [workspace / "target"]
+    for folder in (cwd, *cwd.parents):
+        for name in _CONFIGURATIONS:
+            build = _build(folder / name)
+            for key in ("target-dir", "build-dir"):
+                value = build.get(key)
+                if isinstance(value, str) and value:
+                    found.append(folder / value.replace("{workspace-root}", str(workspace)))
+        if folder == top:
+            break
+    inside = [Path(os.path.normpath(path)) for path in found if "{" not in str(path)]
+    return tuple(dict.fromkeys(str(path.relative_to(top)) for path in inside if top in path.parents))
+
+
+def overrides(top: Path, root: str) -> dict[str, str]:
+    """Return the variables that keep settings outside a work tree from moving its builds or wrapping its compilers.
+
+    Without such settings, which is the rule, nothing has to be set.
+    """
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    outer = [_build(parent / name) for parent in top.parents for name in _CONFIGURATIONS]
+    outer += [_build(home / Path(name).name) for name in _CONFIGURATIONS]
+    cwd = Path(os.path.normpath(top / root))
+    folders = [folder for folder in (cwd, *cwd.parents) if folder == top or top in folder.parents]
+    inner = [_build(folder / name) for folder in folders for name in _CONFIGURATIONS]
+    found: dict[str, str] = {}
+    for key, variable in (("target-dir", "CARGO_TARGET_DIR"), ("build-dir", "CARGO_BUILD_BUILD_DIR")):
+        if any(key in each for each in outer) and not any(key in each for each in inner):
+            found[variable] = str(workspace_root(top, cwd) / "target")
+    if any("rustc-wrapper" in each for each in outer) and not any("rustc-wrapper" in each for each in inner):
+        found["RUSTC_WRAPPER"] = ""
+    return found
+
+
+def _build(path: Path) -> dict[str, object]:
+    build = _toml(path).get("build", {})
+    return build if isinstance(build, dict) else {}
+
+
+def _toml(path: Path) -> dict[str, object]:
+    try:
+        return tomli.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One thing that cargo keeps apart: a target of a package, compiled in one way.
+
+    Attributes:
+        profile: the profile's directory.
+        package: the package's name.
+        hash: cargo's hash of the unit.
+    """
+
+    profile: Path
+    package: str
+    hash: str
+
+    @property
+    def fingerprint(self) -> Path:
+        """The directory that says whether the unit is up to date."""
+        return self.profile / ".fingerprint" / f"{self.package}-{self.hash}"
+
+    @property
+    def build(self) -> Path:
+        """The directory of a build script or of its run."""
+        return self.profile / "build" / f"{self.package}-{self.hash}"
+
+
+@dataclass(frozen=True)
+class TargetDirectory:
+    """One target or build directory.
+
+    Attributes:
+        path: the directory; it need not exist.
+    """
+
+    path: Path
+
+    def profiles(self) -> list[Path]:
+        """Return the directories of profiles: `debug`, or `TRIPLE/debug` for a named target."""
+        return [folder.parent for depth in ("*", "*/*") for folder in self.path.glob(f"{depth}/.fingerprint")]
+
+    def units(self) -> list[Unit]:
+        """Return every unit with a fingerprint or with a directory of a build script."""
+        found = {
+            Unit(profile, match[1], match[2])
+            for profile in self.profiles()
+            for folder in (".fingerprint", "build")
+            for entry in _listed(profile / folder)
+            if (match := _UNIT.fullmatch(entry))
+        }
+        return sorted(found, key=lambda unit: (str(unit.profile), unit.package, unit.hash))
+
+    def remove(self) -> None:
+        """Remove the whole directory's content; the directory itself may be mounted."""
+        for entry in _listed(self.path):
+            remove_tree(self.path / entry)
+
+    def remove_units(self, units: Collection[Unit]) -> None:
+        """Remove units with all that was made for them, so that cargo makes them anew; rustc's own files stay."""
+        gone: dict[Path, set[str]] = {}
+        for unit in units:
+            remove_tree(unit.fingerprint)
+            remove_tree(unit.build)
+            gone.setdefault(unit.profile, set()).add(unit.hash)
+        for profile, hashes in gone.items():
+            for name in _listed(profile / "deps"):
+                if (match := _ARTIFACT_HASH.search(name)) and match[1] in hashes:
+                    remove_tree(profile / "deps" / name)
+
+    def sweep(self) -> None:
+        """Remove what a clean target directory does not have before a build: only cargo's own cache stays.
+
+        Programs that were linked for another tree, and what tests left (`CARGO_TARGET_TMPDIR` is in it), would be
+        found by tests. Cargo links again what it finds up to date.
+        """
+        profiles = set(self.profiles())
+        above = {profile.parent for profile in profiles} - {self.path}
+        for name in _listed(self.path):
+            entry = self.path / name
+            if entry not in profiles and entry not in above and name not in _OF_TARGET:
+                remove_tree(entry)
+        for folder in above:
+            for name in _listed(folder):
+                if folder / name not in profiles:
+                    remove_tree(folder / name)
+        for profile in profiles:
+            for name in _listed(profile):
+                if name not in _OF_PROFILE and not name.startswith("."):
+                    remove_tree(profile / name)
+
+    def remove_documentation(self) -> None:
+        """Remove what rustdoc wrote: links to crates that are gone would be found in it."""
+        remove_tree(self.path / "doc")
+
+    def remove_incremental(self) -> None:
+        """Remove rustc's incremental files."""
+        for profile in self.profiles():
+            remove_tree(profile / "incremental")
+
+    def is_empty(self) -> bool:
+        """Say whether nothing was built in it."""
+        return not set(_listed(self.path)) - _OF_TARGET
+
+    def newest(self) -> int:
+        """Return the latest time of modification of what cargo compares, in nanoseconds; 0: there is nothing."""
+        times = [0]
+        for profile in self.profiles():
+            for folder in (profile / ".fingerprint", profile / "build", profile / "deps"):
+                times += _times(folder, 1 if folder.name == "deps" else 2)
+        return max(times)
+
+
+def are_understood(directories: Collection[TargetDirectory]) -> bool:
+    """Say whether what is in the directories of one work tree is laid out as this module expects.
+
+    Where a build directory is set, the target directory has programs only.
+    """
+    return all(each.is_empty() for each in directories) or any(each.profiles() for each in directories)
+
+
+def _times(folder: Path, depth: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            with contextlib.suppress(OSError):
+                yield entry.stat(follow_symlinks=False).st_mtime_ns
+            if depth > 1 and entry.is_dir(follow_symlinks=False):
+                yield from _times(Path(entry.path), depth - 1)
+
+
+def is_run(unit: Unit) -> bool:
+    """Say whether a unit is the run of a build script."""
+    return any(name.startswith("run-build-script-") for name in _listed(unit.fingerprint)) or (
+        (unit.build / "out").is_dir() or (unit.build / "output").exists()
+    )
+
+
+def is_script(unit: Unit) -> bool:
+    """Say whether a unit is a compiled build script."""
+    return any(name.endswith(".d") for name in _listed(unit.build))
+
+
+def is_finished(unit: Unit) -> bool:
+    """Say whether the run of a build script came to its end, so that cargo will not begin it again by itself."""
+    return (unit.build / "output").is_file() and any(
+        name.startswith("run-build-script-") and not name.endswith(".json") for name in _listed(unit.fingerprint)
+    )
+
+
+def declared(unit: Unit) -> list[str] | None:
+    """Return the paths that a build script named as its inputs; None: it named none, so anything may be one."""
+    try:
+        output = (unit.build / "output").read_bytes()
+    except OSError:
+        return None
+    if not _DECLARES.search(output):
+        return None
+    return [os.fsdecode(path.rstrip(b"\r")) for path in _CHANGED.findall(output)]
+
+
+def inputs(profile: Path, units: Collection[Unit]) -> dict[Unit, list[str] | None]:
+    """Return the files that the compiler read for each unit of a profile, as dep-info names them.
+
+    Returns:
+        Unit -> paths, relative ones to where cargo started the compiler; None: there is no dep-info, so that what
+        was read is not known. Units without dep-info of cargo's own are left out.
+    """
+    files: dict[str, Path] = {}
+    for name in _listed(profile / "deps"):
+        if name.endswith(".d") and (match := _ARTIFACT_HASH.search(name)):
+            files[match[1]] = profile / "deps" / name
+    found: dict[Unit, list[str] | None] = {}
+    for unit in units:
+        if not any(name.startswith("dep-") for name in _listed(unit.fingerprint)):
+            continue  # a run of a build script, documentation, or a unit that failed
+        named = files.get(unit.hash) or next((unit.build / n for n in _listed(unit.build) if n.endswith(".d")), None)
+        found[unit] = _dep_info(named) if named else None
+    return found
+
+
+def _dep_info(path: Path) -> list[str] | None:
+    """Return the inputs in a file of dep-info: each has a line of its own, `PATH:`, with spaces escaped."""
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError:
+        return None
+    lines = (line for line in text.split("\n") if line.endswith(":") and not line.startswith("#"))
+    return [line[:-1].replace("\\ ", " ") for line in lines]
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(folder)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,0 +1,195 @@
+"""Facts about a tree that is checked out for gates: its packages, who owns a file, in what two commits differ."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from trunkline.domain.errors import TrunklineError
+from trunkline.git.git import Git
+from trunkline.rust import cargo, target_directory
+from trunkline.rust.manifests import Package, packages
+
+_REGULAR = frozenset({"100644", "100755"})
+_SUBMODULE = "160000"
+# By words, since nobody says what code reads: too often rather than never.
+_READS_FILES = re.compile(rb"\b(?:fs|File|Command|read_dir|[Ww]alk[Dd]ir|glob)\b")
+_ROAMS = re.compile(
+    rb"\.\./|\.parent\(|\.ancestors\(|\bcurrent_dir\b|\bCommand\b|\bcargo_metadata\b|\binclude!|\bmod\s+\w+\s*;"
+)
+_INCLUDES = re.compile(rb"include|\\\\")  # a key may be written with escapes
+_NOT_INCLUDED = frozenset(
+    {"Cargo.toml", "clippy.toml", ".clippy.toml", "rustfmt.toml", ".rustfmt.toml", "stack.toml"}
+)
+_TOOLCHAINS = frozenset({"rust-toolchain", "rust-toolchain.toml"})
+
+
+@dataclass(frozen=True)
+class Change:
+    """A path in which two commits differ.
+
+    Attributes:
+        path: the path.
+        is_source: a Rust source whose contents changed, and nothing else about it.
+        acts_on_dependencies: code from outside the tree may be compiled in another way.
+    """
+
+    path: str
+    is_source: bool
+    acts_on_dependencies: bool
+
+
+@dataclass(frozen=True)
+class TreeFacts:
+    """A checked-out tree.
+
+    Attributes:
+        git: the repository, seen from the work tree.
+        top: the work tree.
+        root: the Cargo workspace's directory in it, relative.
+    """
+
+    git: Git
+    top: Path
+    root: str
+
+    @cached_property
+    def packages(self) -> dict[str, Package]:
+        """The packages of the tree by name; vendored ones too."""
+        listed = self.git.query("ls-files", "-z", "--", ":(top,glob)**/Cargo.toml").stdout
+        return packages(self.top, [path for path in os.fsdecode(listed).split("\0") if path])
+
+    @cached_property
+    def reading_macros(self) -> set[str]:
+        """The macro packages whose code, or that of packages of the tree which they consist of, may read files."""
+        consists = {name: self._with_needs(name) for name, each in self.packages.items() if each.macro}
+        code = {name for names in consists.values() for name in names}
+        reading = {name for name in code if self._says(self._sources(name), _READS_FILES)}
+        return {name for name, names in consists.items() if names & reading}
+
+    @cached_property
+    def roaming_scripts(self) -> set[str]:
+        """The packages whose build scripts may read files of other packages, whatever they declare."""
+        return {
+            name
+            for name, each in self.packages.items()
+            if each.script and (each.script_needs & set(self.packages) or self._says([each.script_path], _ROAMS))
+        }
+
+    def _with_needs(self, name: str) -> set[str]:
+        found, waiting = {name}, [name]
+        while waiting:
+            more = (self.packages[waiting.pop()].needs & set(self.packages)) - found
+            found |= more
+            waiting += more
+        return found
+
+    def _sources(self, name: str) -> list[str]:
+        folder = self.packages[name].folder
+        where = f":(top,glob){folder}/**/*.rs" if folder else ":(top,glob)**/*.rs"
+        listed = self.git.query("ls-files", "-z", "--", where).stdout
+        return [path for path in os.fsdecode(listed).split("\0") if path]
+
+    def _says(self, paths: Iterable[str], pattern: re.Pattern[bytes]) -> bool:
+        """Say whether a file has a match, or cannot be read."""
+        for path in paths:
+            try:
+                if pattern.search((self.top / path).read_bytes()):
+                    return True
+            except OSError:
+                return True
+        return False
+
+    @cached_property
+    def _bases(self) -> tuple[str, ...]:
+        """The directories that relative paths in dep-info may start from: where cargo starts the compiler."""
+        cwd = Path(os.path.normpath(self.top / self.root))
+        return tuple(dict.fromkeys((f"{target_directory.workspace_root(self.top, cwd)}", f"{cwd}", f"{self.top}")))
+
+    @cached_property
+    def _folders(self) -> dict[str, str]:
+        """Real paths of the directories that dep-info named so far."""
+        return {}
+
+    @cached_property
+    def _real_top(self) -> str:
+        return f"{os.path.realpath(self.top)}/"
+
+    def within(self, name: str) -> list[str]:
+        """Return the paths of the tree that a name in dep-info may mean, links followed; []: it is outside."""
+        names = [os.path.join(base, name) for base in self._bases]  # noqa: PTH118 -- an absolute one stays
+        real = (self._real(each) for each in names)
+        return [path.removeprefix(self._real_top) for path in real if path and path.startswith(self._real_top)]
+
+    def _real(self, path: str) -> str:
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        real = os.path.join(self._folders[folder], name)  # noqa: PTH118 -- thousands of them
+        if os.path.islink(real):  # noqa: PTH114
+            return os.path.realpath(real)
+        return real if os.path.lexists(real) else ""
+
+    def owner(self, path: str) -> str | None:
+        """Return the package in whose directory a file is: the innermost; None: it is in none."""
+        folders = {package.folder: package.name for package in self.packages.values()}
+        for parent in PurePosixPath(path).parents:
+            if (folder := "" if str(parent) == "." else str(parent)) in folders:
+                return folders[folder]
+        return None
+
+    def changes(self, old: str, new: str) -> list[Change] | None:
+        """Return in what two commits differ; None: the old one is not here any more."""
+        if old == new:
+            return []
+        try:
+            raw = self.git.query("diff-tree", "-r", "-z", "--raw", "--no-renames", "--end-of-options", old, new)
+        except TrunklineError:
+            return None
+        fields = os.fsdecode(raw.stdout).split("\0")
+        found = [_change(facts, path) for facts, path in zip(fields[::2], fields[1::2], strict=False)]
+        if not self._configuration_includes:
+            return found
+        # Any TOML file may be one that cargo's configuration includes; cargo's own are not.
+        return [
+            replace(each, acts_on_dependencies=True)
+            if each.path.endswith(".toml") and PurePosixPath(each.path).name not in _NOT_INCLUDED
+            else each
+            for each in found
+        ]
+
+    @cached_property
+    def _configuration_includes(self) -> bool:
+        """The tree has a configuration of cargo that includes other files."""
+        listed = self.git.query("ls-files", "-z", "--", ":(top,glob)**/.cargo/config*").stdout
+        return self._says([path for path in os.fsdecode(listed).split("\0") if path], _INCLUDES)
+
+    def locked(self) -> set[tuple[str, str]]:
+        """Return the packages from outside the tree that its lock files name, as (name, version)."""
+        found: set[tuple[str, str]] = set()
+        for base in self._bases:
+            try:
+                found |= cargo.lock_packages((Path(base) / "Cargo.lock").read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+        return found
+
+    def runs_code(self) -> bool:
+        """Say whether code of the tree or of its dependencies may run while it compiles."""
+        configured = self.git.query("ls-files", "-z", "--", ":(top,glob)**/.cargo/**").stdout
+        running = any(package.script or package.macro for package in self.packages.values())
+        return running or bool(configured)
+
+
+def _change(facts: str, path: str) -> Change:
+    old, new, _, _, status = facts.removeprefix(":").split(" ")
+    pure = PurePosixPath(path)
+    return Change(
+        path,
+        is_source=status == "M" and old == new and old in _REGULAR and pure.suffix == ".rs",
+        acts_on_dependencies=_SUBMODULE in {old, new} or ".cargo" in pure.parts or pure.name in _TOOLCHAINS,
+    )

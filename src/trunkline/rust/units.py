@@ -1,0 +1,173 @@
+"""Which files the units of a cargo command read: by cargo's own records of them, and the dep-info of their compilers.
+
+Records: The Cargo Book, "External tools" (`compiler-artifact`, `build-script-executed`); they name fresh units too.
+Dep-info: a make rule that rustc writes beside what it compiles; The rustc book, `--emit=dep-info`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from trunkline.domain.coverage import Sources
+from trunkline.system.files import read_regular
+
+_RERUN = re.compile(r"^cargo::?rerun-if-changed=(.+)$", re.MULTILINE)
+_BETWEEN = re.compile(r"(?<!\\)\s+")
+_OF_PACKAGE = "path+file://"
+_LONGEST = 1 << 25
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One unit of a package of the repository, compiled or found fresh.
+
+    Attributes:
+        unit: its name, see `domain.coverage`.
+        source: its crate's root file.
+        files: what the compiler wrote.
+        program: the test program or binary, or "".
+    """
+
+    unit: str
+    source: str
+    files: tuple[str, ...]
+    program: str
+
+
+@dataclass(frozen=True)
+class BuildScript:
+    """A build script of a package of the repository that ran, now or before.
+
+    Attributes:
+        unit: its unit's name.
+        package: the package's directory: what the paths that it names are relative to.
+        output: the file that holds what it printed.
+    """
+
+    unit: str
+    package: str
+    output: str
+
+
+def artifact_of(record: Mapping[str, Any]) -> Artifact | None:
+    """Return a `compiler-artifact` record as an artifact; None: it is of a dependency from elsewhere, or is none."""
+    try:
+        name, _ = _package(str(record["package_id"]))
+        target = record["target"]
+        unit = _unit(name, str(target["kind"][0]), str(target["name"]))
+        files = tuple(str(name) for name in record["filenames"])
+        return Artifact(unit, str(target["src_path"]), files, str(record.get("executable") or "")) if name else None
+    except (KeyError, TypeError, IndexError):
+        return None
+
+
+def build_script_of(record: Mapping[str, Any]) -> BuildScript | None:
+    """Return a `build-script-executed` record as a build script; None: as for artifacts."""
+    try:
+        name, folder = _package(str(record["package_id"]))
+        output = Path(str(record["out_dir"])).with_name("output")
+    except (KeyError, TypeError):
+        return None
+    return BuildScript(_unit(name, "custom-build", ""), folder, str(output)) if name else None
+
+
+def _package(spec: str) -> tuple[str, str]:
+    """Return the name and the directory of a package of this machine (Package ID Specification); else "" twice."""
+    where, _, fragment = spec.partition("#")
+    if not where.startswith(_OF_PACKAGE):
+        return "", ""
+    folder = unquote(where.removeprefix(_OF_PACKAGE))
+    name = fragment.partition("@")[0] if "@" in fragment else Path(folder).name
+    return name, folder
+
+
+def _unit(package: str, kind: str, name: str) -> str:
+    if kind == "test":
+        return f"{package}::{name}"
+    if kind in {"bin", "example", "bench"}:
+        return f"{package}::{kind}/{name}"
+    return f"{package}::build/script" if kind == "custom-build" else package
+
+
+def sources_of(
+    artifacts: Iterable[Artifact], scripts: Iterable[BuildScript], ran: Iterable[str], tree: Path, cwd: Path
+) -> Sources:
+    """Return what units read of a tree, and in which of them tests ran.
+
+    Args:
+        artifacts: the units of one command.
+        scripts: its build scripts.
+        ran: test programs in which at least one test ran, as cargo names them.
+        tree: the work tree.
+        cwd: the Cargo workspace's directory: what dep-info is relative to.
+    """
+    units: dict[str, set[str]] = {}
+    programs = {}
+    top = tree.resolve()
+    for artifact in artifacts:
+        if artifact.program:
+            programs[Path(artifact.program).name] = artifact.unit
+        named = {artifact.source, *_read_by(artifact)}
+        units.setdefault(artifact.unit, set()).update(_inside(name, top, cwd) for name in named)
+    for script in scripts:
+        units.setdefault(script.unit, set()).update(_inside(name, top, cwd) for name in _rerun_files(script, top))
+    tested = frozenset(programs[name] for path in ran if (name := Path(path).name) in programs)
+    return Sources({unit: frozenset(files - {""}) for unit, files in units.items()}, tested)
+
+
+def _inside(name: str, top: Path, cwd: Path) -> str:
+    """Return a file's path from the repository's top, links resolved; "" where it is elsewhere or generated."""
+    path = (cwd / name).resolve()
+    return str(path.relative_to(top)) if path.is_relative_to(top) and path.is_file() else ""
+
+
+def _read_by(artifact: Artifact) -> Iterator[str]:
+    for written in dict.fromkeys(path for name in artifact.files for path in _dep_info(Path(name), artifact.source)):
+        yield from dependencies(written)
+
+
+def _dep_info(written: Path, source: str) -> Iterator[Path]:
+    """Yield the dep-info of a file that a compiler wrote: beside it; of a binary, the newest with its root file."""
+    folder, stem = written.parent, written.stem if written.suffix in {".rlib", ".rmeta", ".so"} else written.name
+    if folder.name == "deps":
+        yield from (path for name in (stem, stem.removeprefix("lib")) if (path := folder / f"{name}.d").is_file())
+    elif folder.parent.name == "build":
+        yield from folder.glob("*.d")
+    elif written.suffix == "":
+        crate = written.name.replace("-", "_")
+        found = [path for name in {crate, written.name} for path in (folder / "deps").glob(f"{name}-*.d")]
+        own = [path for path in found if _root_of(path, source)]
+        yield from sorted(own, key=lambda path: path.stat().st_mtime_ns)[-1:]
+
+
+def _root_of(path: Path, source: str) -> bool:
+    first = next(dependencies(path), "")
+    return bool(first) and Path(source).as_posix().endswith(Path(first).as_posix().removeprefix("/"))
+
+
+def dependencies(path: Path) -> Iterator[str]:
+    """Yield the files that a dep-info file names in its first rule, the crate's root first."""
+    with contextlib.suppress(OSError):  # code of the tree can write here: a FIFO is not waited for
+        rule = read_regular(path, _LONGEST).decode("utf-8", "surrogateescape").partition("\n")[0]
+        yield from (part.replace("\\ ", " ") for part in _BETWEEN.split(rule.partition(": ")[2]) if part)
+
+
+def _rerun_files(script: BuildScript, top: Path) -> Iterator[str]:
+    """Yield the files by which a build script is to run again, as it said when it ran: it reads them."""
+    try:
+        text = read_regular(Path(script.output), _LONGEST).decode("utf-8", "replace")
+    except OSError:
+        return
+    for name in _RERUN.findall(text):
+        path = Path(script.package, name.strip())
+        # A directory elsewhere may be the whole machine, and what is in it is none of the tree's.
+        if path.is_dir() and path.resolve().is_relative_to(top):
+            yield from (str(each) for each in path.rglob("*"))
+        elif path.is_file():
+            yield str(path)

@@ -1,0 +1,1 @@
+"""What trunkline remembers of a repository: journal, lock, receipts."""

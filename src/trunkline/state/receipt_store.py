@@ -1,0 +1,120 @@
+"""The receipts of a repository: written beside and renamed; a corrupt one is ignored and said."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.domain.coverage import Sources
+from trunkline.domain.receipt import Receipt
+from trunkline.system.files import private_directory, replace_bytes
+
+
+@dataclass(frozen=True)
+class Store:
+    """The receipts under one repository's state directory.
+
+    Attributes:
+        state: `<git-common-dir>/trunkline`.
+    """
+
+    state: Path
+
+    @property
+    def directory(self) -> Path:
+        """Where the receipts and their logs are."""
+        return self.state / "receipts"
+
+    def write(self, receipt: Receipt, log: bytes, sources: bytes = b"") -> Path:
+        """Keep a receipt, its log and its sources; the receipt last, so that it never points at nothing."""
+        private_directory(self.state)
+        private_directory(self.directory)
+        replace_bytes(self.directory / receipt.log, log)
+        if receipt.sources and not (self.directory / receipt.sources).is_file():
+            replace_bytes(self.directory / receipt.sources, sources)
+        content = json.dumps(receipt.to_statement(), indent=1, sort_keys=True).encode() + b"\n"
+        digest = hashlib.sha256(content).hexdigest()
+        path = self.directory / f"{receipt.tree[:12]}-{receipt.gate}-{receipt.key[:16]}-{digest[:16]}.json"
+        replace_bytes(path, content)
+        return path
+
+    def read(self, tree: str) -> Iterator[tuple[Path, Receipt | str]]:
+        """Yield the receipts of a tree, newest first, each with its path; a corrupt one as what is wrong with it.
+
+        A receipt's name holds its own hash, so that a flipped bit is seen.
+        """
+        found: list[tuple[str, Path, Receipt | str]] = []
+        for path in self.directory.glob(f"{tree[:12]}-*.json"):
+            value = read_receipt(path)
+            found.append(("" if isinstance(value, str) else value.started, path, value))
+        for _, path, value in sorted(found, key=lambda each: each[0], reverse=True):
+            if isinstance(value, str) or value.tree == tree:
+                yield path, value
+
+    def read_sources(self, name: str) -> Sources | None:
+        """Return what a gate read of its tree, by the name in its receipt; None: the file is gone, or is another."""
+        try:
+            content = (self.directory / name).read_bytes()
+            if sources_name(content) != name:
+                return None
+            return Sources.from_json(json.loads(content))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def of_gate(self, name: str) -> Iterator[Receipt]:
+        """Yield the sound receipts of one gate or check on whatever tree, in no order."""
+        for path in self.directory.glob(f"*-{name}-*.json"):
+            value = read_receipt(path)
+            if isinstance(value, Receipt) and value.gate == name:
+                yield value
+
+    def take(self, name: str, content: bytes, signature: bytes, trusted: Callable[[Path], bool]) -> bool:
+        """Keep somebody else's receipt, if it is whole and `trusted` says so of the file; False: it is not kept.
+
+        Args:
+            name: its file name; it holds the receipt's hash.
+            content: the receipt.
+            signature: its signature, or b"".
+            trusted: asked with a copy of the receipt, its signature beside it, outside the store.
+        """
+        if not _NAME.fullmatch(name):
+            return False
+        private_directory(self.state)
+        private_directory(self.directory)
+        with tempfile.TemporaryDirectory(dir=self.state, prefix="incoming-") as folder:
+            path = Path(folder) / name
+            path.write_bytes(content)
+            signed = path.with_name(f"{name}.sig")
+            signed.write_bytes(signature)
+            if isinstance(read_receipt(path), str) or not trusted(path):
+                return False
+            replace_bytes(self.directory / signed.name, signature)
+            replace_bytes(self.directory / name, content)
+        return True
+
+
+def sources_name(content: bytes) -> str:
+    """Return the file name under which sources are kept: by their hash, since many gates read the same."""
+    return f"{hashlib.sha256(content).hexdigest()[:32]}.sources"
+
+
+# TREE-GATE-KEY-HASH.json, as `write` names them; nothing that could be a path elsewhere.
+_NAME = re.compile(r"[0-9a-f]{12}-[\w.-]{1,100}-[0-9a-f]{16}-[0-9a-f]{16}\.json", re.ASCII)
+
+
+def read_receipt(path: Path) -> Receipt | str:
+    """Return a receipt, or what is wrong with it: unreadable, not a receipt, not what its name says."""
+    try:
+        content = path.read_bytes()
+        if not path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):
+            return "its content is not what its name says"
+        return Receipt.from_statement(json.loads(content))
+    except RecursionError:
+        return "brackets without end"
+    except (OSError, ValueError) as error:
+        return str(error)

@@ -1,0 +1,67 @@
+"""tidy: branches of merged entries go, here and on the remote, where nothing of them would be lost."""
+
+from __future__ import annotations
+
+from trunkline.context.project import Context
+from trunkline.domain.names import Oid, branch_ref, short
+from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.engine import StepContext
+from trunkline.git import refs
+from trunkline.steps.merge import children
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    remote = context.stack.remote
+    commands = tuple(f"git push {remote} --delete {entry.branch}" for entry in context.stack.entries)
+    description = "delete the branches that are merged whole and hold nothing else"
+    return Step(
+        StepName.TIDY, description, commands, mutates=True, publishes=(f"delete merged branches on {remote}",)
+    )
+
+
+def run(context: Context, step_context: StepContext) -> Outcome:
+    """Delete each merged entry's branch whose tip is what was merged and that no open pull request is based on."""
+    context.invalidate()
+    gone, kept = [], []
+    for entry in context.stack.entries:
+        there = context.of(entry)
+        pr = context.world().snapshot.pr(entry.pr)
+        if pr is None or pr.state is not PrState.MERGED or not pr.merged_at:
+            continue  # one that was closed by hand is not ours to tidy, although trunk has its changes
+        reason = _reason_to_keep(there, pr)
+        if reason:
+            kept.append(f"{entry.branch} stays: {reason}")
+        elif _delete(there, step_context, pr.head_oid):
+            gone.append(str(entry.branch))
+    message = f"deleted {', '.join(gone)}" if gone else "nothing to delete"
+    return Outcome("tidied", message, StepStatus.DONE if gone else StepStatus.NOTHING, tuple(kept), {"deleted": gone})
+
+
+def _reason_to_keep(context: Context, pr: PullRequest) -> str:
+    """Say what would be lost, or who would be closed, if the branch went (git-spice#1107, cli/cli#14223)."""
+    local = context.world().local
+    for where, tip in (("here", local.local), (f"on {context.stack.remote}", local.remote)):
+        if tip not in {None, pr.head_oid}:
+            return f"it holds {short(tip or pr.head_oid)} {where}, which is not what was merged"
+    based = ", ".join(f"#{child.number}" for child in children(context))
+    if based:
+        return f"{based} is based on it, and would be closed"
+    return "it is checked out" if local.checked_out or local.elsewhere else ""
+
+
+def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:
+    local, entry = context.world().local, context.entry
+    if local.remote is None and local.local is None:
+        return False
+    if local.remote is not None:
+        context.reporter.require_approval(f"delete {entry.branch} on {context.stack.remote}")
+        step_context.log_intent(entry, remote=context.stack.remote, ref=branch_ref(entry.branch), old=tip, new=None)
+        refs.delete_remote(context.git, step_context.lock, context.stack.remote, entry.branch, tip)
+    if local.local is not None:
+        refs.back_up(context.git, step_context.lock, entry.branch, tip)
+        step_context.log_intent(entry, ref=branch_ref(entry.branch), old=tip, new=None)
+        refs.delete(context.git, step_context.lock, entry.branch, tip)
+    context.invalidate()
+    return True

@@ -1,0 +1,80 @@
+"""fetch: remote-tracking refs and our evidence refs show what was looked at."""
+
+from __future__ import annotations
+
+from trunkline.context.project import Context
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import branch_ref, short
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.engine import StepContext
+from trunkline.git import refs
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    return Step(
+        StepName.FETCH,
+        f"bring {context.tracking} and the entry's branch up to date",
+        (f"git fetch {context.stack.remote}",),
+        mutates=True,
+    )
+
+
+def run(context: Context, step_context: StepContext) -> Outcome:
+    """Bring refs to where the remote is: trunk, the entry's branch, the heads of the pull requests below.
+
+    Looking has brought the objects already. The heads of pull requests outlive their branches.
+
+    Raises:
+        Refused: the entry's branch is gone from the remote; it is not created again (promises, fault 20).
+    """
+    world, remote = context.world(), context.stack.remote
+    wanted = _wanted(context)
+    trunk = refs.tracking_ref(remote, context.stack.trunk)
+    before = refs.read_refs(context.git, *wanted.values())
+    stale = {theirs: ours for theirs, ours in wanted.items() if before.get(ours) != world.remote_refs[theirs]}
+    if stale:
+        refs.update_tracking_refs(context.git, step_context.lock, remote, stale, before, world.remote_refs)
+    old, new = before.get(trunk), refs.read_refs(context.git, trunk)[trunk]
+    if new != world.trunk:
+        context.invalidate()  # trunk moved between look and fetch: what follows looks again
+    moved = f"{short(old) if old else 'new'}..{short(new)}" if old != new else f"is at {short(new)}"
+    return Outcome(
+        "fetched",
+        f"{context.tracking} {moved}",
+        StepStatus.DONE if stale else StepStatus.NOTHING,
+        data={"trunk": {"before": old, "after": new}, "moved": sorted(stale.values())},
+    )
+
+
+def _wanted(context: Context) -> dict[str, str]:
+    """Return remote ref -> local ref of trunk, the branches asked for, and the heads of what is merged below them."""
+    world, remote = context.world(), context.stack.remote
+    entries = context.stack.entries if context.stacked else (context.entry,)
+    wanted = {branch_ref(context.stack.trunk): refs.tracking_ref(remote, context.stack.trunk)}
+    for entry in (*context.stack.below(entries[-1]), *entries):
+        branch, head = branch_ref(entry.branch), refs.pull_head(entry.pr)
+        if entry in entries and branch in world.remote_refs:
+            wanted[branch] = refs.tracking_ref(remote, entry.branch)
+        elif entry in entries and _is_open(context, entry):
+            raise _deleted(context.of(entry))
+        elif head in world.remote_refs:
+            wanted[head] = refs.evidence_ref(entry.pr)
+    return wanted
+
+
+def _is_open(context: Context, entry: Entry) -> bool:
+    """Say whether a missing branch is missed: of the entry asked for always, of a stack's while it is open."""
+    pr = context.world().snapshot.pr(entry.pr)
+    return not context.stacked or (pr is not None and pr.state is PrState.OPEN)
+
+
+def _deleted(context: Context) -> Refused:
+    remote, head = context.stack.remote, context.pull_request().head_oid
+    return Refused(
+        f"{remote} has no branch {context.entry.branch} any more",
+        why=f"it is the head of #{context.entry.pr}; pushing it again by itself could hide why it was deleted",
+        next_command=f"git push {remote} {head}:{branch_ref(context.entry.branch)}",
+    )

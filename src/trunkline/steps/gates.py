@@ -1,0 +1,188 @@
+"""gates: every gate on exactly the entry's tree, by the nox sessions; receipts that still prove it are reused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from trunkline.context.project import Context
+from trunkline.domain.command import same_command, task_command
+from trunkline.domain.coverage import Coverage
+from trunkline.domain.errors import CheckFailed
+from trunkline.domain.names import Oid, short
+from trunkline.domain.receipt import GateOutcome, Verdict, by_cause
+from trunkline.domain.stack import GateSettings
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.domain.words import count_of
+from trunkline.engine import StepContext
+from trunkline.gates.run import gate_commit, gate_names
+from trunkline.operations.gate_stack import GateProgress
+from trunkline.planning.baseline import with_base
+from trunkline.planning.coverage import coverage_of
+from trunkline.planning.verification import accepted, own_base_of, settled, waiving
+from trunkline.rust import cargo
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    names, settings = gate_names(context.stack.gates), context.stack.gates
+    description = f"{count_of(len(names), 'gate')} on the entry's tree: {', '.join(names)}"
+    return Step(StepName.GATES, description, ("nox -s gates",), publishes=publishes(settings))
+
+
+def publishes(settings: GateSettings) -> tuple[str, ...]:
+    """Return what others see of the gates: nothing, unless GitHub Actions runs them."""
+    if settings.executor != "actions":
+        return ()
+    return (f"push the commit to {settings.remote} as a temporary branch, for GitHub Actions to run the gates",)
+
+
+def run(context: Context, step_context: StepContext) -> Outcome:
+    """Run the gates on the commit whose tree is to land; nothing of the user's checkout takes part.
+
+    Raises:
+        CheckFailed: a gate failed, or could not run and was not accepted as unavailable.
+    """
+    tip = context.verified_commit()
+    started, watch = time.monotonic(), GateProgress(context.reporter, context.git)
+    outcomes = gate_commit(
+        context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh, clean=context.options.clean,
+        progress=watch.ended, began=watch.began, say=context.reporter.progress, printed=watch.printed,
+        compiled=watch.compiled, foreseen=lambda stopped: _refuse_first(context, stopped),
+    )  # fmt: skip
+    context.reporter.gates_ended(time.monotonic() - started)
+    context.invalidate()  # minutes have passed: what follows looks again
+    compare = context.options.baseline or context.stack.gates.inherited == "allow"
+    outcomes = with_base(context, outcomes, run=compare, progress=watch.ended)
+    note_verdicts(context, step_context, "gated", tip, outcomes)
+    coverage = coverage_of(context.git, own_base_of(context, tip), tip, outcomes)
+    data = {
+        "outcomes": [outcome.to_json() for outcome in outcomes],
+        "new_dependencies": list(_new_dependencies(context, tip)),
+        "coverage": coverage.to_json(),
+    }
+    wrong = [outcome for outcome in outcomes if not settled(context, outcome.gate, outcome)]
+    if wrong:
+        raise _failure(context, wrong, data=data)
+    return _passed(outcomes, short(tip), data, coverage, time.monotonic() - started)
+
+
+def note_verdicts(
+    context: Context, step_context: StepContext, kind: str, tip: Oid, outcomes: Collection[GateOutcome]
+) -> None:
+    """Journal what receipts do not say: what could not run on this commit, and which verdicts were accepted by name.
+
+    Args:
+        context: where.
+        step_context: proof.
+        kind: `gated` for gates, `checked` for checks.
+        tip: the commit.
+        outcomes: of all of them.
+    """
+    fixes = {outcome.gate: outcome.fix for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
+    waived = sorted(outcome.gate for outcome in outcomes if accepted(context, outcome.gate, outcome))
+    step_context.note(kind, context.entry, commit=tip, unavailable=fixes, accepted=waived)
+
+
+def _new_dependencies(context: Context, tip: Oid) -> tuple[str, ...]:
+    """Return the packages of the entry's Cargo.lock that its base's has not, as `name version`."""
+    git, path = context.git, f"{context.stack.gates.root}/Cargo.lock".removeprefix("./")
+    base = git.query("merge-base", tip, context.tracking, ok=(0, 1, 128)).text
+    try:
+        now, then = (
+            cargo.lock_packages(git.query("show", f"{commit}:{path}", ok=(0, 128)).text) if commit else frozenset()
+            for commit in (tip, base)
+        )
+    except ValueError:
+        return ()  # cargo itself has said so
+    return tuple(f"{name} {version}" for name, version in sorted(now - then))
+
+
+def _passed(
+    outcomes: tuple[GateOutcome, ...], tip: str, data: Mapping[str, Any], coverage: Coverage, seconds: float
+) -> Outcome:
+    passed = [outcome for outcome in outcomes if outcome.verdict is Verdict.PASSED]
+    reused = sum(outcome.reused for outcome in passed)
+    remarks = tuple(line for outcome in outcomes if (line := _remark(outcome)))
+    new = data["new_dependencies"]
+    message = f"{len(passed)} of {len(outcomes)} on {tip}"
+    return Outcome(
+        "gates",
+        message + (f" ({reused} from receipts)" if reused else ""),
+        StepStatus.WARNED if remarks or coverage.code else StepStatus.DONE,
+        (
+            *([f"new dependencies since the base: {', '.join(new)}"] if new else []),
+            *remarks,
+            *([coverage.sentence()] if coverage.unverified else []),
+        ),
+        data,
+        seconds,
+    )
+
+
+def _remark(outcome: GateOutcome) -> str:
+    """Return what a person should know of a gate that stopped nothing, or ""."""
+    if outcome.verdict is Verdict.UNAVAILABLE:
+        return f"{outcome.gate} skipped (accepted as unavailable); to run it: {outcome.fix}"
+    if outcome.verdict is Verdict.FLAKY:
+        return f"{outcome.gate} {outcome.words} (accepted): {outcome.diagnosis}"
+    if outcome.inherited:
+        return f"{outcome.gate} {outcome.words}, {outcome.on_base} (accepted as inherited)"
+    return "" if outcome.proven else f"{outcome.gate} {outcome.words}: it verified nothing"
+
+
+def _refuse_first(context: Context, stopped: tuple[GateOutcome, ...]) -> None:
+    """Stop before the first gate runs where some are known not to pass; a person may go on without those unavailable.
+
+    Raises:
+        CheckFailed: a gate will fail, or cannot run and was not accepted as unavailable.
+    """
+    wrong = [outcome for outcome in stopped if not settled(context, outcome.gate, outcome)]
+    if not wrong:
+        return
+    if all(outcome.verdict is Verdict.UNAVAILABLE for outcome in wrong):
+        names = ", ".join(outcome.gate for outcome in wrong)
+        reasons = "; ".join(dict.fromkeys(outcome.diagnosis for outcome in wrong))
+        if context.reporter.ask(
+            f"{names} cannot run here ({reasons}). Run the other gates, and land without {names}?"
+        ):
+            context.cache.accepted.update(outcome.gate for outcome in wrong)
+            return
+    data = {"outcomes": [outcome.to_json() for outcome in stopped]}
+    raise _failure(context, wrong, "no gate was run, nothing was pushed", data)
+
+
+def _failure(
+    context: Context,
+    wrong: list[GateOutcome],
+    then: str = "nothing was pushed",
+    data: Mapping[str, Any] | None = None,
+) -> CheckFailed:
+    """Return the error for gates that did not pass, those with one cause together."""
+    tip = short(context.verified_commit())
+    groups = by_cause(wrong)
+    firsts = [group[0] for group in groups]
+    ran = [outcome for outcome in firsts if outcome.log]
+    alone = [f"{outcome.again} -- --commit {tip}" for outcome in ran[:1]]
+    flags = waiving(wrong)
+    again = same_command(flags, pr=context.entry.pr) if flags else task_command("continue")
+    names = ", ".join(outcome.gate for outcome in wrong)
+    return CheckFailed(
+        f"{count_of(len(wrong), 'gate')} did not pass on {tip}: {names}; {then}",
+        why="\n".join(_explained(group) for group in groups),
+        next_command=tuple(dict.fromkeys([*(each.fix for each in firsts if each.fix), *alone, again])),
+        data=data,
+    )
+
+
+def _explained(group: tuple[GateOutcome, ...]) -> str:
+    """Return what is wrong with gates that have one cause: their names, the cause, the tool's own words, the logs."""
+    first = group[0]
+    head = f"{', '.join(outcome.gate for outcome in group)} {first.words if len(group) == 1 else first.verdict.value}"
+    lines = [f"{head}: {first.diagnosis}" if first.diagnosis else head]
+    if first.quoted and first.quoted.removeprefix("error: ") not in first.diagnosis:
+        lines.append(f"  {first.quoted}")
+    lines += [f"  {outcome.gate} {outcome.on_base}" for outcome in group if outcome.on_base]
+    lines += [f"  log: {outcome.log}" for outcome in group[:1] if outcome.log]
+    return "\n".join(lines)

@@ -1,0 +1,207 @@
+"""merge: the pull request lands on trunk, pinned to the head that was verified; the entry above is safe before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trunkline.context.project import Context
+from trunkline.domain import title
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import ExternalError, Refused, TrunklineError
+from trunkline.domain.merge_choice import MergeChoice, squash_message
+from trunkline.domain.names import Oid, branch_ref, short
+from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.engine import StepContext
+from trunkline.git import history, refs
+from trunkline.github import branch_rules
+from trunkline.operations.publish import retarget
+from trunkline.planning import merge_as_is
+from trunkline.planning.verification import refuse_other_head
+from trunkline.steps import unchanged
+from trunkline.steps.wait import VERIFIED_ONLY, limit, waited
+from trunkline.system import retry
+
+TRUNK_SECONDS = 120.0
+"""How long trunk may take to show a merge that GitHub says is done."""
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    pr, trunk = context.entry.pr, context.stack.trunk
+    method = context.options.method or context.stack.land.method or "squash"
+    before = tuple(f"gh pr edit {child.number} --base {trunk}" for child in children(context))
+    command = f"gh pr merge {pr} --{method} --match-head-commit VERIFIED"
+    description = f"merge #{pr} into {trunk}, if its head is what was verified"
+    return Step(
+        StepName.MERGE, description, (*before, command), mutates=True, publishes=(f"merge #{pr} into {trunk}",)
+    )
+
+
+def run(context: Context, step_context: StepContext) -> Outcome:
+    """Retarget what is based on the entry's branch, merge it, and wait until trunk has it.
+
+    Raises:
+        Refused: the head is not what was verified, it has to be rewritten by now, or GitHub does not merge it.
+        CheckFailed: trunk moved, and a gate fails on what the merge gives now.
+        ExternalError: trunk does not show the merge in time.
+    """
+    pr = context.world().snapshot.pr(context.entry.pr)
+    if pr is not None and pr.state is PrState.MERGED:
+        return _landed(context, step_context, pr, StepStatus.NOTHING)
+    pr, tip = context.pull_request(), context.local_tip()
+    refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
+    choice = unchanged.renew(context, step_context)
+    pr = context.pull_request()  # gates may have run for minutes
+    refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
+    context.reporter.require_approval(f"merge #{pr.number} into {context.stack.trunk}")
+    _retarget_children(context, step_context)
+    method = merge_as_is.method_of(context)
+    step_context.log_intent(context.entry, merge=str(tip), method=method)
+    context.reporter.command(f"gh pr merge {pr.number} --{method} --match-head-commit {tip}")
+    if not _merge(context, pr, tip, method, choice):
+        _queued(context)
+    context.invalidate_remote()
+    merged = context.world().snapshot.pr(pr.number)
+    if merged is None or merged.state is not PrState.MERGED:
+        raise ExternalError(
+            f"GitHub took the merge of #{pr.number} but does not show it yet", next_command=task_command("continue")
+        )
+    return _compared(context, choice, _landed(context, step_context, merged, StepStatus.DONE))
+
+
+def _compared(context: Context, choice: MergeChoice | None, done: Outcome) -> Outcome:
+    """Compare what landed with what was verified: GitHub pins the head of a merge, not the trunk that it goes to."""
+    merge = done.data["merge_commit"]
+    if choice is None or context.git.tree(merge) == context.git.tree(choice.result):
+        return done
+    names = ", ".join(history.differing(context.git, context.git.tree(choice.result), context.git.tree(merge)))
+    message = f"{context.tracking} moved in the moment of the merge: {short(merge)} also holds changes to {names}, "
+    again = "which no gate has seen together with it"
+    return replace(done, mark=StepStatus.WARNED, details=(message + again, *done.details))
+
+
+def _merge(context: Context, pr: PullRequest, tip: Oid, method: str, choice: MergeChoice | None) -> bool:
+    """Merge; after a failure, look whether it arrived all the same: a lost reply is no failure.
+
+    Returns:
+        Whether it is merged; else the merge queue has it.
+    """
+    title, message = _worded(context, pr, choice) if method == "squash" else ("", None)
+    try:
+        return bool(context.github.merge(pr.number, head=tip, method=method, title=title, message=message))
+    except TrunklineError:
+        context.invalidate_remote()
+        held = context.world().snapshot.pr(pr.number)
+        if held is None or held.state is not PrState.MERGED:
+            raise
+        return True
+
+
+def _queued(context: Context) -> None:
+    """Wait until the merge queue has merged it.
+
+    Raises:
+        Refused: it left the queue unmerged.
+        ExternalError: the time is up.
+    """
+    # Imported here: it brings asyncio with it, which other tasks can do without.
+    from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
+
+    number = context.entry.pr
+    message: list[int] = []
+
+    def look() -> bool:
+        # The queue first: what leaves it merged between the two looks is seen as merged.
+        place = branch_rules.ruled(context.github, number).queued
+        context.invalidate_remote()
+        if context.known(number).state is PrState.MERGED:
+            return True
+        if not place:
+            raise Refused(
+                f"#{number} left the merge queue without being merged",
+                why="its checks failed there, or somebody took it out",
+                next_command=(f"gh pr view {number} --web", task_command("continue")),
+            )
+        if place not in message[-1:]:
+            message.append(place)
+            context.reporter.progress(f"#{number} is number {place} in the merge queue")
+        return False
+
+    try:
+        Retrying(
+            retry=retry_if_result(lambda merged: not merged), wait=wait_exponential(multiplier=2, max=60),
+            stop=waited(limit(context)), sleep=retry.sleep,
+        )(look)  # fmt: skip
+    except RetryError:
+        raise ExternalError(
+            f"#{number} is still in the merge queue",
+            why=f"waited {limit(context):g} s",
+            next_command=(task_command("continue"), f"gh pr view {number} --web"),
+        ) from None
+
+
+def _retarget_children(context: Context, step_context: StepContext) -> None:
+    """Let trunk be the base of what sits on this branch, before the branch can go and close it (cli/cli#1168).
+
+    Of a native stack GitHub moves the bases itself, and lets nobody else.
+    """
+    trunk = context.stack.trunk
+    for child in children(context):
+        if stack := context.github.native_stack(child.number):
+            context.reporter.progress(f"#{child.number} is in GitHub's native stack {stack}: GitHub retargets it")
+            continue
+        retarget(context, step_context, child, trunk)
+        context.invalidate_github()
+
+
+def children(context: Context) -> tuple[PullRequest, ...]:
+    """Return the open pull requests of the stack that are based on the entry's branch."""
+    return tuple(pr for pr in context.open_pulls() if pr.base == context.entry.branch)
+
+
+def _worded(context: Context, pr: PullRequest, choice: MergeChoice | None) -> tuple[str, str | None]:
+    """Return title and body of the squash commit; ("", None): GitHub's own, which list what is the entry's only."""
+    title = _title(context, pr)
+    if choice is None or not choice.foreign:
+        return title, None
+    own, message = squash_message(pr.number, pr.title, choice.own, merge_as_is.rules_of(context))
+    return title or own, message
+
+
+def _title(context: Context, pr: PullRequest) -> str:
+    template, entries = context.stack.land.title, context.stack.entries
+    if not template:
+        return ""
+    position = entries.index(context.entry) + 1
+    values = {"title": pr.title, "number": pr.number, "position": position, "count": len(entries)}
+    return title.fill(template, values)
+
+
+def _landed(context: Context, step_context: StepContext, pr: PullRequest, mark: StepStatus) -> Outcome:
+    """Wait until trunk's own ref has the merge commit: what GitHub says and what git gives may differ for seconds."""
+    # Imported here: it brings asyncio with it, which other tasks can do without.
+    from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
+
+    merge = pr.merge_commit
+
+    def trunk_has_it() -> bool:
+        context.invalidate_remote()
+        return merge is not None and history.is_ancestor(context.git, merge, context.world().trunk)
+
+    try:
+        Retrying(
+            retry=retry_if_result(lambda has: not has), wait=wait_exponential(multiplier=1, max=8),
+            stop=waited(TRUNK_SECONDS), sleep=retry.sleep,
+        )(trunk_has_it)  # fmt: skip
+    except RetryError:
+        raise ExternalError(
+            f"{context.tracking} does not show the merge of #{pr.number} yet",
+            why=f"waited {TRUNK_SECONDS:g} s for {short(merge) if merge else 'its merge commit'}",
+            next_command=task_command("continue"),
+        ) from None
+    trunk = context.stack.trunk
+    wanted = {branch_ref(trunk): refs.tracking_ref(context.stack.remote, trunk)}
+    refs.fetch(context.git, step_context.lock, context.stack.remote, wanted)
+    message = f"{context.stack.trunk} has it as {short(merge) if merge else '?'}"
+    return Outcome("merged", message, mark, data={"pr": pr.number, "merge_commit": merge})

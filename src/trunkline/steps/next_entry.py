@@ -1,0 +1,53 @@
+"""next: the entry above, what it needs, and its command."""
+
+from __future__ import annotations
+
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.names import branch_ref
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.engine import StepContext
+from trunkline.git import refs
+
+
+def plan(_context: Context) -> Step:
+    """Plan the step."""
+    return Step(StepName.NEXT, "name the entry above and its command")
+
+
+def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
+    """Say what comes after this entry in the stack."""
+    above = context.stack.above(context.entry)
+    if above is None:
+        return Outcome(
+            "next", f"nothing: #{context.entry.pr} is the top of the stack", StepStatus.NOTHING, data={"pr": None}
+        )
+    pr = context.world().snapshot.pr(above.pr)
+    state = "GitHub has no such pull request" if pr is None else _told(pr.state, draft=pr.draft)
+    here = branch_ref(above.branch) in refs.read_refs(context.git, branch_ref(above.branch))
+    where = "is here" if here else "is not here yet: the command makes it"
+    command = task_command("rebase", "--pr", above.pr)
+    return Outcome(
+        "next",
+        f"#{above.pr} {above.title}".rstrip(),
+        details=(
+            *((context.entry.next,) if context.entry.next else ()),
+            f"{state}; branch {above.branch} {where}",
+            *(f"to be shown: {check.text}" for check in above.checks),
+            f"once #{context.entry.pr} is merged: {command}",
+        ),
+        data={
+            "pr": above.pr,
+            "branch": above.branch,
+            "title": above.title,
+            "notes": context.entry.next,
+            "command": command,
+            "branch_is_here": here,
+            "checks": [check.name for check in above.checks],
+        },
+    )
+
+
+def _told(state: PrState, *, draft: bool) -> str:
+    return "a draft" if state is PrState.OPEN and draft else state.value.lower()

@@ -1,0 +1,169 @@
+"""note: the reviewer note in the pull request's description, from what really ran."""
+
+from __future__ import annotations
+
+import contextlib
+
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import ExternalError, TrunklineError
+from trunkline.domain.names import ZERO_OID, short
+from trunkline.domain.note import BEGIN, END, NoteFacts, Rebased, place, worth_writing
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.engine import StepContext
+from trunkline.gates.catalogue import catalogue
+from trunkline.operations import commit_statuses
+from trunkline.operations.note_template import template_of, written
+from trunkline.planning.coverage import coverage_of
+from trunkline.planning.parents import base_of
+from trunkline.planning.verification import (
+    accepted,
+    accepted_names,
+    checks_for,
+    gates_beside_base,
+    merged_numbers,
+    own_base_of,
+    own_commit_count,
+    rebased_since,
+    refuse_other_head,
+    skipped_by_name,
+)
+
+
+def plan(context: Context) -> Step:
+    """Plan the step.
+
+    Raises:
+        UsageError: stack.toml's template cannot be read or used: said before anything moves.
+    """
+    if own := template_of(context):
+        written(_sample(context), own)
+    command = f"gh pr edit {context.entry.pr} --body-file DESCRIPTION"
+    description = f"write the reviewer note into #{context.entry.pr}'s description"
+    return Step(
+        StepName.NOTE, description, (command,), mutates=True, publishes=() if _is_written(context) else (description,)
+    )
+
+
+def _is_written(context: Context) -> bool:
+    """Return whether the step has nothing to write, as far as that is known before the branch moves."""
+    pr, local = context.known(context.entry.pr), context.world().local
+    moves = context.cache.planned.get(pr.number, local.local) != pr.head_oid or local.local != pr.head_oid
+    if moves or context.stack.publish.statuses:
+        return False
+    with contextlib.suppress(TrunklineError):  # performing the step raises it again
+        facts = facts_of(context)
+        return not worth_writing(facts, pr.body) or place(pr.body, written(facts, template_of(context))) == pr.body
+    return False
+
+
+def run(context: Context, step_context: StepContext) -> Outcome:
+    """Write the note between its markers; the author's text stays byte for byte.
+
+    Raises:
+        Refused: the pull request is closed, or shows another head than ours, or the markers are damaged.
+    """
+    pr, tip = context.pull_request(), context.local_tip()
+    refuse_other_head(context, pr, why="the note speaks of the pushed commit only", task="push")
+    facts = facts_of(context)
+    body = place(pr.body, written(facts, template_of(context)))
+    if not worth_writing(facts, pr.body) or body == pr.body:
+        published = commit_statuses.publish(context, step_context, tip)
+        message = _unchanged(facts, pr.body, body)
+        return Outcome("note", message, StepStatus.NOTHING, published, data={"commit": tip, "changed": False})
+    context.reporter.require_approval(f"write the reviewer note into #{pr.number}'s description")
+    step_context.log_intent(context.entry, body=pr.body, body_after=body)
+    context.reporter.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
+    held = context.github.edit(pr.number, seen_body=pr.body, body=body).body
+    if held != body:
+        raise ExternalError(
+            f"#{pr.number}'s description did not come back as written",
+            why="somebody may have edited it at the same moment",
+            next_command=task_command("note", "--pr", pr.number),
+        )
+    context.invalidate_github()
+    message = "updated" if BEGIN in pr.body and END in pr.body else "added"
+    published = commit_statuses.publish(context, step_context, tip)
+    return Outcome("note", message, details=published, data={"commit": tip, "changed": True})
+
+
+def _unchanged(facts: NoteFacts, before: str, after: str) -> str:
+    if before == after:
+        return "already up to date"
+    if BEGIN in before:
+        return f"left as it is: it describes {short(facts.commit)}, and nothing ran here"
+    return "none: nothing was verified here, and nothing changed for readers"
+
+
+def text_of(context: Context) -> str:
+    """Return the note, by stack.toml's template where it names one.
+
+    Raises:
+        UsageError: the template cannot be read, or cannot be used.
+    """
+    return written(facts_of(context), template_of(context))
+
+
+def refuse_unusable(context: Context) -> None:
+    """See that the note of an entry can be written for its tip, before anything is published.
+
+    Raises:
+        UsageError: its template cannot be read, or cannot be used.
+    """
+    own = template_of(context) if StepName.NOTE not in context.options.skip else None
+    if own is not None:
+        written(facts_of(context), own)
+
+
+def facts_of(context: Context) -> NoteFacts:
+    """Gather what the note may state: receipts for exactly this commit, and what was skipped."""
+    tip = context.local_tip()
+    base, since = base_of(context), rebased_since(context, tip)
+    verified = context.verified_commit()
+    gates = gates_beside_base(context, verified)
+    waived = {name for name, outcome in gates if accepted(context, name, outcome)}
+    url = f"https://{context.repository.host}/{context.repository.slug}"
+    return NoteFacts(
+        base=base.branch,
+        base_oid=base.oid,
+        commit=tip,
+        own_commits=own_commit_count(context, tip),
+        merged=merged_numbers(context),
+        gates=gates,
+        checks=tuple((check.name, check.text, outcome) for check, outcome in checks_for(context, verified)),
+        skipped=skipped_by_name(context),
+        next=context.entry.next,
+        since=since,
+        pr=context.entry.pr,
+        stack=tuple(entry.pr for entry in context.stack.entries),
+        issue=context.stack.issue,
+        compare=f"{url}/compare/{since.old}..{tip}" if since else "",
+        coverage=coverage_of(
+            context.git, own_base_of(context, verified), verified, [outcome for _, outcome in gates]
+        ),
+        accepted=accepted_names(context, verified) | waived,
+        result=verified if verified != tip else None,
+    )
+
+
+def _sample(context: Context) -> NoteFacts:
+    """Return facts of the shape that a landing's are, to try a template with before there is anything to state."""
+    outcomes = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED)) for gate in catalogue(context.stack.gates))
+    checks = tuple(
+        (check.name, check.text, GateOutcome(check.name, Verdict.PASSED)) for check in context.entry.checks
+    )
+    return NoteFacts(
+        base=context.stack.trunk,
+        base_oid=ZERO_OID,
+        commit=ZERO_OID,
+        own_commits=1,
+        merged=(),
+        gates=outcomes,
+        checks=checks,
+        next=context.entry.next,
+        since=Rebased(ZERO_OID, ZERO_OID, 1, ()),
+        pr=context.entry.pr,
+        stack=tuple(entry.pr for entry in context.stack.entries),
+        issue=context.stack.issue,
+    )

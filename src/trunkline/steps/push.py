@@ -1,0 +1,165 @@
+"""push: the remote branch becomes the local one, under a lease on the tip seen. The only step that pushes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import Oid, branch_ref, short
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.engine import StepContext
+from trunkline.git import history, refs
+from trunkline.git.refs import Pushed, RefUpdate
+from trunkline.operations.publish import Update, described, push_all
+from trunkline.planning import pushed_commits
+from trunkline.planning.heads import diverged, foreign_commits
+from trunkline.planning.journal_queries import planned_remote
+from trunkline.planning.parents import open_below
+from trunkline.planning.replay_plan import Foreseen
+from trunkline.planning.verification import require_gates
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    ref, remote = branch_ref(context.entry.branch), context.stack.remote
+    command = f"git push --atomic --force-with-lease={ref}:EXPECTED {remote} REBASED:{ref}"
+    description = f"push {context.entry.branch}, if {remote} still has what was seen"
+    return Step(StepName.PUSH, description, (command,), mutates=True, publishes=_publishes(context))
+
+
+def _publishes(context: Context) -> tuple[str, ...]:
+    """Return what a push will show others, as far as it is known while the plan is made."""
+    local, foreseen = context.world().local, context.cache.foreseen.get(context.entry.pr)
+    new = context.cache.planned.get(context.entry.pr) or local.local
+    if local.remote is None or new is None:
+        return ()
+    unknown = isinstance(foreseen, Foreseen) and (foreseen.done.conflict or open_below(context))
+    if not unknown and new == local.remote:
+        return ()
+    message = "the rebased commits" if unknown else short(new)
+    return (f"push {context.entry.branch} to {context.stack.remote}: {short(local.remote)}..{message}",)
+
+
+def run(context: Context, step_context: StepContext) -> Outcome:
+    """Push the entry's branch.
+
+    Raises:
+        Refused: the gates have not passed on its tip, it is not on trunk, the pull request is closed, the remote
+            branch moved, or holds commits that we did not plan for.
+        ExternalError: the remote did not answer.
+    """
+    context.pull_request()
+    tip, seen = context.local_tip(), context.world().local.remote
+    if seen is None:
+        raise _gone(context)
+    require_gates(context, tip)
+    _refuse_no_commits(context, tip)
+    if seen == tip:
+        # A push that was killed may have left it behind.
+        refs.track(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
+        return Outcome(
+            "pushed",
+            f"{context.stack.remote} has {short(tip)} already",
+            StepStatus.NOTHING,
+            data=_facts(context, seen, tip),
+        )
+    pushed_commits.refuse(context)
+    _refuse_foreign(context, seen, tip)
+    context.reporter.require_approval(f"push {context.entry.branch}: {short(seen)}..{short(tip)}")
+    step_context.log_intent(
+        context.entry, remote=context.stack.remote, ref=branch_ref(context.entry.branch), old=seen, new=tip
+    )
+    try:
+        done = refs.push(
+            context.git, step_context.lock, context.stack.remote, [RefUpdate(context.entry.branch, seen, tip)]
+        )
+    except Refused:
+        context.invalidate_remote()
+        pushed_commits.refuse(context)  # the lease held because somebody pushed in that very moment
+        raise
+    refs.track(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
+    context.invalidate_remote()
+    message = (
+        f"{short(seen)}..{short(tip)}, lease held" if done is Pushed.MOVED else f"{short(tip)} was there already"
+    )
+    return Outcome("pushed", message, data=_facts(context, seen, tip))
+
+
+def plan_stack(context: Context, entries: Sequence[Entry]) -> Step:
+    """Plan the step for every open entry: one push, all or none."""
+    refs_ = [branch_ref(entry.branch) for entry in entries]
+    leases = " ".join(f"--force-with-lease={ref}:EXPECTED" for ref in refs_)
+    command = f"git push --atomic {leases} {context.stack.remote} " + " ".join(f"REBASED:{ref}" for ref in refs_)
+    description = f"push what moved, all or none, if {context.stack.remote} still has what was seen"
+    publishes = tuple(line for entry in entries for line in _publishes(context.of(entry)))
+    return Step(StepName.PUSH, description, (command,), mutates=True, publishes=publishes)
+
+
+def run_stack(context: Context, step_context: StepContext) -> Outcome:
+    """Push every open entry that moved, all or none.
+
+    Raises:
+        Refused: one pull request is closed, one remote branch moved, is gone, or holds commits that we did not plan
+            for, or a push would close one for good.
+        ExternalError: the remote did not answer.
+    """
+    updates = []
+    for pr in context.open_pulls():
+        entry = context.stack.entry(pr.number)
+        there = context.of(entry)
+        local = there.world().local
+        if local.local is None:
+            continue
+        there.pull_request()
+        if local.remote is None:
+            raise _gone(there)
+        if local.remote == local.local:
+            refs.track(context.git, step_context.lock, context.stack.remote, entry.branch, local.local)
+            continue
+        pushed_commits.refuse(there)
+        _refuse_foreign(there, local.remote, local.local)
+        updates.append(Update(entry, local.remote, local.local))
+    if not updates:
+        return Outcome("pushed", f"{context.stack.remote} has every branch already", StepStatus.NOTHING)
+    message = push_all(context, step_context, updates)
+    moved = ", ".join(described(update) for update in updates)
+    return Outcome("pushed", f"{moved}; all or none, leases held", details=message)
+
+
+def _gone(context: Context) -> Refused:
+    return Refused(
+        f"{context.stack.remote} has no branch {context.entry.branch} any more",
+        why="it is not created again: somebody deleted it",
+        next_command=f"gh pr view {context.entry.pr}",
+    )
+
+
+def _facts(context: Context, old: Oid, new: Oid) -> dict[str, str]:
+    return {"remote": context.stack.remote, "branch": context.entry.branch, "old": old, "new": new}
+
+
+def _refuse_no_commits(context: Context, tip: Oid) -> None:
+    trunk = context.world().trunk
+    if history.is_ancestor(context.git, tip, trunk):
+        raise Refused(
+            f"{context.entry.branch} has no commits over {context.tracking}",
+            why=f"a push that leaves the pull request none closes #{context.entry.pr} for good",
+            next_command=task_command("onto", "--pr", context.entry.pr),
+        )
+
+
+def _refuse_foreign(context: Context, seen: Oid, tip: Oid) -> None:
+    git, branch = context.git, context.entry.branch
+    foreign = foreign_commits(context, seen, tip)
+    if foreign:
+        raise diverged(context, foreign)
+    planned = planned_remote(context, tip)
+    if planned is not None and seen != planned and not history.is_ancestor(git, seen, tip):
+        raise Refused(
+            f"{context.stack.remote}/{branch} moved since the rebase was planned",
+            why=f"it was at {planned}, it is at {seen}",
+            next_command=task_command("onto", "--pr", context.entry.pr),
+        )

@@ -1,0 +1,94 @@
+"""ready: the pull request targets trunk and is no draft."""
+
+from __future__ import annotations
+
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import ExternalError
+from trunkline.domain.snapshot import PullRequest
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.engine import StepContext
+from trunkline.operations.publish import set_base
+from trunkline.planning.verification import refuse_other_head
+from trunkline.steps.wait import waited
+from trunkline.system import retry
+
+LAG_SECONDS = 60.0
+"""GitHub shows a pushed head only after a while: "up to tens of seconds" (reference: behaviour after a push)."""
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    commands = (f"gh pr edit {context.entry.pr} --base {context.stack.trunk}", f"gh pr ready {context.entry.pr}")
+    return Step(
+        StepName.READY,
+        f"#{context.entry.pr} targets {context.stack.trunk} and is ready for review",
+        commands,
+        mutates=True,
+        publishes=_publishes(context, context.known(context.entry.pr)),
+    )
+
+
+def _publishes(context: Context, pr: PullRequest) -> tuple[str, ...]:
+    base = f"#{pr.number} targets {context.stack.trunk} instead of {pr.base}"
+    ready = f"#{pr.number} is marked ready for review"
+    return (*([base] if pr.base != context.stack.trunk else []), *([ready] if pr.draft else []))
+
+
+def run(context: Context, step_context: StepContext) -> Outcome:
+    """Retarget the pull request to trunk where it still targets a merged entry, and mark it ready.
+
+    Raises:
+        Refused: it is closed, or its head is not what is here.
+        ExternalError: GitHub did not catch up with the push in time.
+    """
+    pr = _caught_up(context)
+    retargeted = pr.base != context.stack.trunk
+    if publishes := _publishes(context, pr):
+        context.reporter.require_approval(*publishes)
+    step_context.log_intent(
+        context.entry, base=pr.base, draft=pr.draft, base_after=context.stack.trunk, draft_after=False
+    )
+    if retargeted:
+        set_base(context, pr.number, context.stack.trunk)
+    if pr.draft:
+        context.reporter.command(f"gh pr ready {pr.number}")
+        context.record_pull_request(context.github.set_draft(pr, draft=False))
+    elif retargeted:
+        context.invalidate_github()
+    moved = f", retargeted from {pr.base} to {context.stack.trunk}" if retargeted else ""
+    return Outcome(
+        "ready",
+        ("was draft" if pr.draft else "was ready already") + moved,
+        StepStatus.DONE if pr.draft or retargeted else StepStatus.NOTHING,
+        data={"was_draft": pr.draft, "base_before": pr.base, "base": context.stack.trunk},
+    )
+
+
+def _caught_up(context: Context) -> PullRequest:
+    """Wait, bounded, until GitHub's idea of the head is the remote branch's (promises, fault 46)."""
+    # Imported here: it brings asyncio with it, which every other task can do without.
+    from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
+
+    def look() -> PullRequest:
+        pr = context.pull_request()
+        if pr.head_oid != context.world().local.remote:
+            context.invalidate_remote()
+        return pr
+
+    attempts = Retrying(
+        retry=retry_if_result(lambda pr: pr.head_oid != context.world().local.remote),
+        wait=wait_exponential(multiplier=0.5, max=8),
+        stop=waited(LAG_SECONDS),
+        sleep=retry.sleep,
+    )
+    try:
+        pr: PullRequest = attempts(look)
+    except RetryError:
+        raise ExternalError(
+            f"GitHub does not show the pushed head of #{context.entry.pr} yet",
+            why=f"waited {LAG_SECONDS:g} s",
+            next_command=task_command("ready", "--pr", context.entry.pr),
+        ) from None
+    refuse_other_head(context, pr, why="what is marked ready must be what was verified here", task="push")
+    return pr

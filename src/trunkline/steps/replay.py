@@ -1,0 +1,268 @@
+"""onto: the entry's own commits, and nothing else, on top of its base."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from trunkline.context.open_run import go_on
+from trunkline.context.project import Context
+from trunkline.domain.command import same_command, task_command
+from trunkline.domain.commits import counted
+from trunkline.domain.errors import Paused
+from trunkline.domain.names import oid, short
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.engine import Pause, StepContext
+from trunkline.git import history, refs, replay
+from trunkline.operations import conflict, local_branch
+from trunkline.operations.local_branch import refuse_unmovable
+from trunkline.planning import pushed_commits
+from trunkline.planning.replay_plan import Foreseen, Work, against_merge, foresee, refuse_nothing_left
+
+
+def plan(context: Context) -> Step:
+    """Plan the step; the fork point is decided, and a conflict foreseen, where the history is already here."""
+    command = f"git rebase --onto {context.tracking} FORK_POINT {context.entry.branch}"
+    return Step(StepName.ONTO, f"replay the entry's own commits onto {context.tracking}", (command,), mutates=True)
+
+
+def forecast(context: Context, *, moves: bool = True) -> Step:
+    """Plan the step with its facts: the same decision and the same replay, in memory; no ref moves.
+
+    What sits above a conflict that was foreseen cannot be: it is planned without facts.
+
+    Args:
+        context: the entry.
+        moves: the step is part of the plan, so the branch has to be free to move.
+
+    Raises:
+        Refused: see `foresee`; or the branch cannot be moved, as when it is done.
+    """
+    if (blocking := blocked_by(context)) is not None:
+        description = f"replay its own commits, once the conflict of #{blocking.pr} is resolved"
+        return Step(StepName.ONTO, description, mutates=True)
+    foreseen = foresee(context)
+    work, done = foreseen.work, foreseen.done
+    if not (context.stacked or foreseen.nothing or done.conflict):
+        against_merge(context, work, done)  # of a whole stack: all entries at once, see `foresee_checks`
+    if moves:
+        # Where a conflict stops it, nothing is known yet of where the branch will be.
+        local_branch.foresee_move(context, work.local or work.tip if done.conflict else done.tip)
+    remember(context, foreseen)
+    command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"
+    if foreseen.nothing:
+        return Step(StepName.ONTO, f"nothing: {counted(len(work.own))} on {work.base_name} already", ())
+    description = (
+        f"replay {counted(len(work.own))} onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
+    )
+    return Step(StepName.ONTO, description + _expected(done), (command,), mutates=True)
+
+
+def blocked_by(context: Context) -> Entry | None:
+    """Return the lowest entry below that was foreseen to conflict; None: there is none."""
+    below = context.stack.below(context.entry)
+    return next((entry for entry in below if _conflicts(context.of(entry))), None)
+
+
+def remember(context: Context, foreseen: Foreseen) -> None:
+    """Keep a replay for the plans of what sits above, and for the step itself."""
+    context.cache.foreseen[context.entry.pr] = foreseen
+    context.cache.planned[context.entry.pr] = foreseen.done.tip
+
+
+def foresee_checks(context: Context, entries: Sequence[Entry]) -> None:
+    """Check every foreseen replay against git's own merges, all by one process, before anything moves.
+
+    Raises:
+        Refused: see `against_merge`.
+    """
+    planned = [context.cache.foreseen.get(entry.pr) for entry in entries]
+    whole = [each for each in planned if isinstance(each, Foreseen) and not each.nothing and not each.done.conflict]
+    replay.three_ways(context.git, [(each.work.fork, each.work.base, each.work.tip) for each in whole])
+    history.read_commits(context.git, [new for each in whole for _, new in each.done.mapped])
+    for entry in entries:
+        foreseen = context.cache.foreseen.get(entry.pr)
+        if isinstance(foreseen, Foreseen) and foreseen in whole:
+            against_merge(context.of(entry), foreseen.work, foreseen.done)
+
+
+def foretold(context: Context, below: Entry) -> str:
+    """Say what the replay comes to once the open entry below has landed: trunk will then hold the same tree."""
+    foreseen = context.cache.foreseen[context.entry.pr]
+    assert isinstance(foreseen, Foreseen)  # noqa: S101 -- forecast was called for it
+    own = counted(len(foreseen.work.own))
+    return f"replay {own} onto {context.tracking}, once #{below.pr} is in it; {_expected(foreseen.done)}"
+
+
+def _expected(done: replay.Replay) -> str:
+    if done.conflict is None:
+        made = sorted({path for _, path in done.regenerated})
+        message = f"no conflict but in {', '.join(made)}, which cargo makes again" if made else "no conflict"
+        message += f"; {counted(len(done.emptied))} will change nothing any more" if done.emptied else ""
+        return message + (f"; {counted(len(done.dropped))} left out, which change nothing" if done.dropped else "")
+    return f"conflict in {short(done.conflict[0].oid)}: {', '.join(done.conflict[1])}"
+
+
+def _conflicts(context: Context) -> bool:
+    foreseen = context.cache.foreseen.get(context.entry.pr)
+    return isinstance(foreseen, Foreseen) and foreseen.done.conflict is not None
+
+
+def run(context: Context, step_context: StepContext) -> Outcome:
+    """Replay the entry's own commits onto its base, check the result, and only then move the branch.
+
+    Raises:
+        Refused: see `decide`; or the branch cannot be moved.
+        Paused: somebody has pushed to the branch since the run began.
+        Pause: a commit conflicts; a work tree waits for a person.
+    """
+    refuse_unmovable(context.world().local)
+    pushed_commits.settle(context, step_context)
+    foreseen = _as_planned(context)
+    if foreseen.nothing:
+        return _nothing(context, step_context, foreseen.work)
+    if _left_out(context, foreseen):
+        dropping = dataclasses.replace(context.options, drop_emptied=True)
+        foreseen = foresee(dataclasses.replace(context, options=dropping))
+    return conclude(context, step_context, foreseen.work, foreseen.done)
+
+
+def _left_out(context: Context, foreseen: Foreseen) -> bool:
+    """Ask whether commits that change nothing any more are left out, where that leaves something."""
+    done, own = foreseen.done, foreseen.work.own
+    if done.conflict or not 0 < len(done.emptied) < len(own):
+        return False
+    subjects = {new: commit.subject for commit, (_, new) in zip(own, done.mapped, strict=True)}
+    for name in done.emptied:
+        message = f'"{subjects[name]}" changes nothing any more: {foreseen.work.base_name} has it'
+        context.reporter.progress(f"{short(name)} {message}")
+    return context.reporter.ask(f"Leave {'it' if len(done.emptied) == 1 else 'them'} out?")
+
+
+def _as_planned(context: Context) -> Foreseen:
+    """Look again; where the world is still what the plan was made from, its replay is taken, else decide anew."""
+    planned = context.cache.foreseen.get(context.entry.pr)
+    if isinstance(planned, Foreseen) and planned.still_holds(context):
+        work = dataclasses.replace(planned.work, local=context.world().local.local)
+        return dataclasses.replace(planned, work=work)
+    return foresee(context)
+
+
+@dataclasses.dataclass(frozen=True)
+class ByHand:
+    """What a person decided of a replay's conflicts: the commits they resolved, and those they left out by `skip`."""
+
+    resolved: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+NOBODY = ByHand()
+
+
+def conclude(
+    context: Context, step_context: StepContext, work: Work, done: replay.Replay, by_hand: ByHand = NOBODY
+) -> Outcome:
+    """Check a replay and move the branch to it; where it ended at a conflict, pause.
+
+    Raises:
+        Refused: nothing would be left of the entry, the replay is not what it should be, or the branch moved.
+        Pause: a commit conflicts; a work tree waits for a person.
+    """
+    if done.conflict:
+        raise pause(context, step_context, work, done, by_hand)
+    resolved, skipped = by_hand.resolved, by_hand.skipped
+    out_of_it = dataclasses.replace(done, dropped=(*done.dropped, *map(oid, skipped)))
+    refuse_nothing_left(context, work, out_of_it, first=(task_command("abort"),))
+    git = context.git
+    kept = [commit for commit in work.own if commit.oid not in out_of_it.dropped]
+    replay.check_replayed(git, kept, base=work.base, tip=done.tip)
+    differs = against_merge(context, work, done) if by_hand == NOBODY else ""
+    refs.back_up(git, step_context.lock, context.entry.branch, work.tip)
+    local_branch.move(context, step_context, new=done.tip, old=work.local, why=f"rebased onto {work.base_name}")
+    conflict.remove_worktree(context, step_context, conflict.worktree_path(context, step_context))
+    met = _met(by_hand)
+    made = [f"{path} of {short(name)} was made again by cargo: the gates judge it" for name, path in done.regenerated]
+    empty = [
+        f"{short(name)} changes nothing any more: it is kept, empty; "
+        f"to leave it out: {same_command({'drop-emptied': True}, pr=context.entry.pr)}"
+        for name in done.emptied
+    ]
+    if empty and len(empty) == len(kept):
+        all_of_it = f"nothing is left of #{context.entry.pr}: {work.base_name} has all of it"
+        empty = [f"{all_of_it}; to close it: gh pr close {context.entry.pr}"]
+    subjects = {commit.oid: commit.subject for commit in work.own}
+    out = [f'left out: {short(name)} "{subjects[name]}", which changes nothing any more' for name in done.dropped]
+    out += [f'left out: {short(name)} "{subjects[oid(name)]}", skipped by hand' for name in skipped]
+    notes = (*work.notes, *made, *empty, *out, *([differs] if differs else []))
+    facts = {
+        **work.facts(),
+        "branch": context.entry.branch,
+        "new": done.tip,
+        "mapped": [list(pair) for pair in done.mapped],
+    }
+    return Outcome(
+        "rebased",
+        f"{counted(len(kept))}, fork point {short(work.fork)} ({work.about}), {met}",
+        StepStatus.WARNED if empty or skipped else StepStatus.DONE,
+        notes,
+        {
+            **facts,
+            "resolved": list(resolved),
+            "skipped": list(skipped),
+            "emptied": list(done.emptied),
+            "dropped": list(done.dropped),
+            "regenerated": [list(each) for each in done.regenerated],
+        },
+    )
+
+
+def _met(by_hand: ByHand) -> str:
+    """Return how many conflicts there were, and what became of them, for people."""
+    counts = ((len(by_hand.resolved), "resolved by hand"), (len(by_hand.skipped), "left out by hand"))
+    met = [f"{number} conflict{'s' * (number > 1)} {how}" for number, how in counts if number]
+    return ", ".join(met) or "no conflict"
+
+
+def _nothing(context: Context, step_context: StepContext, work: Work) -> Outcome:
+    local_branch.move(
+        context, step_context, new=work.tip, old=work.local, why=f"caught up with {context.stack.remote}"
+    )
+    facts = {**work.facts(), "branch": context.entry.branch, "new": work.tip, "mapped": [], "resolved": []}
+    message = f"nothing: {counted(len(work.own))} on {work.base_name} already"
+    return Outcome("rebased", message, StepStatus.NOTHING, work.notes, facts)
+
+
+def pause(context: Context, step_context: StepContext, work: Work, done: replay.Replay, by_hand: ByHand) -> Pause:
+    """Make the work tree of a conflict, and return the pause that says what to do there."""
+    assert done.conflict  # noqa: S101 -- the caller's condition
+    commit, paths = done.conflict
+    path, filled_in = conflict.open_worktree(context, step_context, onto=done.tip, commit=commit)
+    met = conflict.met(path, paths)
+    listed = "\n".join(f"  {name}" for name in paths)
+    before = f"\nrerere filled in how you resolved {', '.join(filled_in)} before: look, then git add"
+    known = (before if filled_in else "") + "".join(f"\n{line}" for line in conflict.known(context, met))
+    entry, own = context.entry, counted(len(work.own))
+    error = Paused(
+        f'conflict in #{entry.pr} {entry.branch}: {short(commit.oid)} "{commit.subject}" does not apply to '
+        f"{work.base_name}",
+        why=f"{len(done.mapped)} of {own} replayed; {entry.branch} itself has not moved. In conflict:\n"
+        f"{listed}{known}\n"
+        f"resolve them in {path} and `git add` them there, then go on; or leave this commit out, or go back:",
+        next_command=go_on(),
+    )
+    return Pause(
+        error,
+        **work.facts(),
+        branch=context.entry.branch,
+        pr=context.entry.pr,
+        worktree=str(path),
+        onto=done.tip,
+        rest=[each.oid for each in done.rest],
+        mapped=[list(pair) for pair in done.mapped],
+        dropped=list(done.dropped),
+        resolved=list(by_hand.resolved),
+        skipped=list(by_hand.skipped),
+        files=list(paths),
+        conflicts=met,
+    )

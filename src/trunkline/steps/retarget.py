@@ -1,0 +1,46 @@
+"""retarget: every open pull request of the stack targets the branch that its entry sits on."""
+
+from __future__ import annotations
+
+from trunkline.context.project import Context
+from trunkline.domain.snapshot import PullRequest
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.engine import StepContext
+from trunkline.git import history
+from trunkline.operations import publish
+from trunkline.planning.parents import Base, base_of
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    wrong = _wrong(context)
+    commands = tuple(f"gh pr edit {pr.number} --base {base.branch}" for pr, base in wrong)
+    publishes = tuple(f"#{pr.number} targets {base.branch} instead of {pr.base}" for pr, base in wrong)
+    description = "each pull request targets what its entry sits on"
+    return Step(StepName.RETARGET, description, commands, mutates=True, publishes=publishes)
+
+
+def run(context: Context, step_context: StepContext) -> Outcome:
+    """Let each open pull request target its base, after the push: before, it might have had no commits over it.
+
+    Raises:
+        Refused: GitHub does not take one.
+    """
+    message, kept = [], []
+    for pr, base in _wrong(context):
+        context.of(context.stack.entry(pr.number)).pull_request()
+        if history.is_ancestor(context.git, pr.head_oid, base.oid):
+            kept.append(f"#{pr.number} still targets {pr.base}: it has no commits over {base.branch}")
+            continue
+        publish.retarget(context, step_context, pr, base.branch)
+        message.append(f"#{pr.number} {pr.base} -> {base.branch}")
+    if message:
+        context.invalidate_github()
+    mark = StepStatus.WARNED if kept else StepStatus.DONE if message else StepStatus.NOTHING
+    return Outcome("retargeted", ", ".join(message) or "every base is right", mark, tuple(kept))
+
+
+def _wrong(context: Context) -> tuple[tuple[PullRequest, Base], ...]:
+    """Return each open pull request that targets another branch than it sits on, with what it sits on."""
+    bases = ((pr, base_of(context.of(context.stack.entry(pr.number)))) for pr in context.open_pulls())
+    return tuple((pr, base) for pr, base in bases if pr.base != base.branch)

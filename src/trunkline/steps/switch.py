@@ -1,0 +1,106 @@
+"""switch: the entry's branch exists here; alone, it is also checked out."""
+
+from __future__ import annotations
+
+from trunkline.context.project import Context
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import branch_ref, short
+from trunkline.domain.snapshot import LocalState
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.engine import StepContext
+from trunkline.git import obstacles, refs
+from trunkline.operations import local_branch
+from trunkline.operations.local_branch import dirty, refuse_elsewhere, refuse_unmovable
+from trunkline.planning import pushed_commits
+
+
+def plan(context: Context) -> Step:
+    """Plan the step as a task of its own.
+
+    Raises:
+        Refused: it could not be done.
+    """
+    _refuse_switch(context)
+    command = f"git switch {context.entry.branch}"
+    return Step(StepName.SWITCH, f"check out {context.entry.branch}", (command,), mutates=True)
+
+
+def plan_in_rebase(context: Context) -> Step:
+    """Plan the step as part of a rebase, which works elsewhere and leaves the checkout alone."""
+    command = f"git branch --track {context.entry.branch} {context.stack.remote}/{context.entry.branch}"
+    return Step(StepName.SWITCH, "see that the branch is here and free to move", (command,), mutates=True)
+
+
+def run(context: Context, step_context: StepContext) -> Outcome:
+    """Check out the entry's branch; uncommitted work is never carried along.
+
+    Raises:
+        Refused: the checkout has uncommitted changes, or another work tree has the branch.
+    """
+    local = context.world().local
+    if local.checked_out:
+        return Outcome("on branch", str(context.entry.branch), StepStatus.NOTHING)
+    _refuse_switch(context)
+    head, tip = context.git.resolve("HEAD"), ensure_branch(context, step_context).local
+    local_branch.switch(context, step_context, old=head, new=tip)
+    return Outcome("switched", f"to {context.entry.branch}")
+
+
+def _refuse_switch(context: Context) -> None:
+    """Refuse to switch where that would carry edits along, or touch files of the user's."""
+    local = context.world().local
+    if local.checked_out:
+        return
+    refuse_elsewhere(local)
+    head, tip = context.git.resolve("HEAD"), local.local or local.remote
+    try:
+        if local.changes:
+            raise dirty(local, "switching would carry them to another branch")
+        if head is not None and tip is not None:
+            what = f"your checkout cannot switch to {context.entry.branch} of #{context.entry.pr}"
+            obstacles.refuse(context.git, head, tip, what=what)
+    except Refused:
+        if not local_branch.is_half_moved(context):
+            raise
+
+
+def run_in_rebase(context: Context, step_context: StepContext) -> Outcome:
+    """See that the local branch exists and may be moved; the checkout stays as it is.
+
+    Raises:
+        Refused: the branch is checked out with uncommitted changes, here or in another work tree.
+    """
+    local = ensure_branch(context, step_context)
+    refuse_unmovable(local)
+    stays = (
+        f"{context.entry.branch} is checked out and clean: it moves along"
+        if local.checked_out
+        else (f"{context.entry.branch} is here; your checkout stays as it is")
+    )
+    return Outcome("branch", stays, StepStatus.NOTHING)
+
+
+def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
+    """Return the local branch, made from the remote's where there was none.
+
+    Raises:
+        Refused: the remote has none either.
+    """
+    local = context.world().local
+    if local.local is not None:
+        return local
+    if local.remote is None:
+        raise context.no_branch()
+    pushed_commits.settle(context, step_context)
+    remote, ref = context.stack.remote, branch_ref(local.branch)
+    step_context.log_intent(context.entry, ref=ref, old=None, new=local.remote)
+    tracking = refs.tracking_ref(remote, local.branch)
+    if refs.read_refs(context.git, tracking).get(tracking) != local.remote:
+        refs.fetch(context.git, step_context.lock, remote, {ref: tracking})
+    refs.move_ref(context.git, step_context.lock, ref, new=local.remote, old=None, why=f"from {remote}")
+    context.git.say(f"git update-ref {ref} {short(local.remote)}")
+    upstream = f"--set-upstream-to={remote}/{local.branch}"
+    command = f"git branch {upstream} {local.branch}"
+    context.git.mutate(step_context.lock, "branch", "--quiet", upstream, "--", local.branch, display=command)
+    context.invalidate_local()
+    return context.world().local

@@ -1,0 +1,57 @@
+"""verify-merged: every entry below is merged, really; and whether CI works at all."""
+
+from __future__ import annotations
+
+from trunkline.context.project import Context
+from trunkline.domain.names import short
+from trunkline.domain.snapshot import CiState, MergeMethod, PullRequest, ci_state
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.engine import StepContext
+from trunkline.planning.merged import merged_below
+
+
+def plan(context: Context) -> Step:
+    """Plan the step."""
+    below = context.stack.below(context.entry)
+    fields = "state,mergedAt,mergeCommit,baseRefName"
+    listed = " ".join(f"#{entry.pr}" for entry in below) or "nothing below"
+    commands = tuple(f"gh pr view {entry.pr} --json {fields}" for entry in below)
+    return Step(StepName.VERIFY_MERGED, f"see that every entry below is merged: {listed}", commands)
+
+
+def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
+    """See that every entry below is merged into trunk, and how.
+
+    "Merged" is believed when GitHub says MERGED, into trunk, with a merge commit that trunk's fetched tip contains
+    (promises, fault 47).
+
+    Raises:
+        Refused: one below is open or closed, or its merge is not in trunk.
+        UsageError: GitHub has no such pull request.
+    """
+    context.pull_request()
+    world = context.world()
+    merges = [merged_below(context, entry) for entry in context.stack.below(context.entry)]
+    state, why = ci_state(world.snapshot.pull_requests)
+    facts = [
+        {"pr": pr.number, "method": method.value, "merged_at": pr.merged_at, "merge_commit": pr.merge_commit}
+        for pr, method in merges
+    ]
+    message = ", ".join(_merged(pr, method) for pr, method in merges)
+    return Outcome(
+        "merged below",
+        message or f"nothing below: #{context.entry.pr} sits on {context.stack.trunk}",
+        StepStatus.WARNED if state is CiState.BILLING else StepStatus.DONE,
+        (f"CI is {state.value}: {why}",) if state is CiState.BILLING else (),
+        {"below": facts, "ci": {"state": state.name.lower(), "why": why}},
+    )
+
+
+def _merged(pr: PullRequest, method: MergeMethod) -> str:
+    commit = short(pr.merge_commit or "")
+    if not pr.merged_at:
+        return f"#{pr.number} was closed, and trunk has its changes since {commit}"
+    return f"#{pr.number} {_PAST[method]} {pr.merged_at[:10]} as {commit}"
+
+
+_PAST = {MergeMethod.SQUASH: "squash-merged", MergeMethod.REBASE: "rebase-merged", MergeMethod.MERGE: "merged"}

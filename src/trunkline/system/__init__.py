@@ -1,0 +1,1 @@
+"""Processes, files, signals, retry: nothing here knows git, GitHub or cargo."""

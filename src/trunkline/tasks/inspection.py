@@ -1,0 +1,169 @@
+"""The tasks that only look: the stack as a picture, a landing foreseen."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from contextlib import ExitStack
+from pathlib import Path
+
+from invoke.collection import Collection
+
+from trunkline.context.loading import open_context, open_stack
+from trunkline.context.open_run import find_open_run
+from trunkline.context.project import Options
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import UsageError
+from trunkline.domain.report import Report
+from trunkline.report import as_json
+from trunkline.system import process
+from trunkline.system.files import private_directory, replace_bytes
+from trunkline.tasks.definition import landing_task
+from trunkline.tasks.flags import options_of
+from trunkline.tasks.session import TaskSession
+
+
+@landing_task("status", mutates=False, help={"watch": "show it again every 30 seconds, until Ctrl-C"})
+def status(session: TaskSession, stack: str = "", offline: bool = False, watch: bool = False) -> None:
+    """Show the stack: what sits on what, pull requests, CI, receipts, and the one command to type next."""
+    if watch and not session.json_wanted:
+        from trunkline.tasks.watching import watch as watch_screen
+
+        watch_screen(session.terminal, lambda: _show_status(session, stack, offline=offline, ends=None))
+        return
+    _show_status(session, stack, offline=offline, ends=None if offline else session.ends)
+
+
+def _show_status(session: TaskSession, stack: str, *, offline: bool, ends: ExitStack | None) -> None:
+    run = find_open_run()  # first: it is shown whatever is wrong with stack.toml or GitHub
+    session.account["run"] = None if run is None else as_json.open_run(run)
+    if run is not None:
+        session.terminal.open_run(run)
+    context = open_stack(stack=stack, options=Options(), reporter=session.terminal, ends=ends, with_trunk=True)
+    from trunkline.commands import status as status_workflow
+    from trunkline.report.stack import stack_data, stack_tree  # while GitHub answers
+
+    seen = status_workflow.look(context, offline=offline)
+    session.account["stack"] = stack_data(seen)
+    session.terminal.console.print(stack_tree(seen), soft_wrap=False)
+    for note in seen.notes:
+        session.terminal.line(("note: ", "yellow"), note, indent=2)
+    for command in run.commands if run is not None else (seen.next,):
+        session.terminal.next(command)
+
+
+@landing_task("plan", mutates=False, help={"markdown": "print the runbook that people used to write by hand"})
+def plan(
+    session: TaskSession,
+    pr: str | None = None,
+    stack: str = "",
+    skip: str = "",
+    accept_unavailable: str = "",
+    fork_point: str = "",
+    no_push: bool = False,
+    markdown: bool = False,
+) -> None:
+    """Foresee a landing: steps, commands, conflicts, what a push sets going; --markdown writes the runbook."""
+    options = options_of(skip, accept_unavailable, fork_point, no_push=no_push)
+    context = open_context(pr, stack=stack, options=options, reporter=session.terminal, ends=session.ends)
+    from trunkline.commands import plan as plan_workflow
+    from trunkline.domain.redaction import redacted  # while GitHub answers
+    from trunkline.report import runbook
+
+    book = plan_workflow.foresee(context)
+    session.account.update(pr=context.entry.pr, **runbook.data(book))
+    if markdown and not session.json_wanted:
+        sys.stdout.write(redacted(runbook.markdown(book), process.secrets()))
+        return
+    session.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
+    session.terminal.plan(book.plan)
+    for line in runbook.forecast_lines(book):
+        session.terminal.line(("   then ", "dim"), line)
+    session.terminal.next(task_command("rebase", "--pr", context.entry.pr))
+
+
+@landing_task(
+    "report", mutates=True, help={"markdown": "print the validation summary that people used to write by hand"}
+)
+def report_(
+    session: TaskSession,
+    stack: str = "",
+    offline: bool = False,
+    output: str = "",
+    open: bool = False,  # noqa: A002 -- the flag's name
+    markdown: bool = False,
+    junit: bool = False,
+    mermaid: bool = False,
+) -> None:
+    """Write the stack, its gates, failures, receipts and runs into one HTML file, or print them in another form."""
+    one = [name for name, given in (("markdown", markdown), ("junit", junit), ("mermaid", mermaid)) if given]
+    if len(one) > 1:
+        raise UsageError(
+            f"--{' and --'.join(one)} are different forms", next_command=task_command("report", f"--{one[0]}")
+        )
+    from trunkline.commands import report as report_workflow
+    from trunkline.domain.redaction import redacted
+    from trunkline.report import html
+
+    context = open_stack(stack=stack, options=Options(), reporter=session.terminal)
+    found = report_workflow.gather(context, offline=offline)
+    if session.json_wanted:
+        session.account["report"] = html.data(found)
+        return
+    if one:
+        sys.stdout.write(redacted(_form(found, one[0]), process.secrets()))
+        return
+    page = redacted(html.html(found), process.secrets()).encode("utf-8", "backslashreplace")
+    path = Path(output).resolve() if output else context.state / "report.html"
+    if session.dry_run:
+        session.terminal.line(f"would write {path}")
+        return
+    _write_page(path if output else private_directory(context.state) / "report.html", page, output)
+    session.terminal.line(("✓ ", "green"), str(path))
+    if open and not webbrowser.open(path.as_uri()):
+        session.terminal.line(
+            ("! ", "yellow"), "no browser could be opened here: set BROWSER, or open the file yourself"
+        )
+
+
+def _form(found: Report, form: str) -> str:
+    """Return a report in one of its forms that are printed.
+
+    Raises:
+        UsageError: the form needs a package that is not installed.
+    """
+    from trunkline.report import exports, html
+
+    if form == "markdown":
+        return html.markdown(found)
+    if form == "mermaid":
+        return exports.mermaid(found)
+    try:
+        return exports.junit(found)
+    except ModuleNotFoundError as missing:
+        raise UsageError(
+            "--junit needs junitparser", why=f"{missing.name} is not installed",
+            next_command="pip install 'trunkline[junit]'",
+        ) from missing  # fmt: skip
+
+
+def _write_page(path: Path, page: bytes, output: str) -> None:
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"--output {output}: there is no directory {path.parent}", next_command=f"mkdir -p {path.parent}"
+        )
+    try:
+        replace_bytes(path, page)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written",
+            why=error.strerror or "",
+            next_command=task_command("report", "--output", "report.html"),
+        ) from error
+
+
+def add_to(namespace: Collection) -> None:
+    """Add these tasks to the collection."""
+    namespace.add_task(status)
+    namespace.add_task(plan)
+    namespace.add_task(report_)

@@ -1,0 +1,297 @@
+"""The tasks of the evidence: gates over a whole stack, and the receipts on their own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.collection import Collection
+
+from trunkline.context.loading import choose_stack, load_stacks, open_context, top_of
+from trunkline.context.project import Context, Options
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.domain.names import short
+from trunkline.domain.receipt import Verdict
+from trunkline.domain.redaction import redacted
+from trunkline.domain.stack import Stack
+from trunkline.domain.step import StepStatus
+from trunkline.domain.words import count_of
+from trunkline.git.git import Git
+from trunkline.report import as_json
+from trunkline.system import process
+from trunkline.tasks.definition import LandingTask, landing_task
+from trunkline.tasks.flags import FLAGS, options_of
+from trunkline.tasks.session import TaskSession
+
+if TYPE_CHECKING:
+    from trunkline.commands import receipts as receipts_workflow
+
+
+def _place(stack: str, session: TaskSession) -> tuple[Git, Stack]:
+    git = top_of(Git(Path.cwd()))
+    return Git(git.cwd, session.terminal.command), choose_stack(load_stacks(git), stack)
+
+
+def gates_task(single: LandingTask, run: Callable[[TaskSession, Context], None]) -> LandingTask:
+    """Return the task `gates`: of one entry as the other steps are, or with a bare `--stack` of all of them.
+
+    Args:
+        single: the step's own task.
+        run: does the step in a context.
+    """
+
+    def body(
+        session: TaskSession,
+        pr: str | None = None,
+        stack: Any = "",
+        all_: bool = False,
+        skip: str = "",
+        accept_unavailable: str = "",
+        accept_flaky: str = "",
+        fork_point: str = "",
+        fresh: bool = False,
+        clean: bool = False,
+        baseline: bool = False,
+    ) -> None:
+        if all_ or stack is True:
+            _gate_all(session, *_place("" if stack is True else stack, session), fresh=fresh, clean=clean)
+            return
+        options = options_of(
+            skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky,
+            baseline=baseline,
+        )  # fmt: skip
+        run(session, open_context(pr, stack=stack, options=options, reporter=session.terminal, ends=session.ends))
+
+    body.__doc__ = f"{single.__doc__} With --stack alone: of every entry, bottom first."
+    help_ = {"stack": f"{FLAGS['stack'].help}; without a value: gate every entry"}
+    return landing_task("gates", mutates=True, help=help_, optional=("stack",))(body)
+
+
+def checks_task(single: LandingTask) -> LandingTask:
+    """Return the task `checks`: as the other steps are, or with `--tick` a person's word for one of them."""
+
+    def body(
+        session: TaskSession,
+        pr: str | None = None,
+        stack: str = "",
+        tick: str = "",
+        reason: str = "",
+        skip: str = "",
+        accept_unavailable: str = "",
+        accept_flaky: str = "",
+        fork_point: str = "",
+        fresh: bool = False,
+        clean: bool = False,
+    ) -> None:
+        if not (tick or reason):
+            single.body(
+                session, pr=pr, stack=stack, skip=skip, accept_unavailable=accept_unavailable,
+                accept_flaky=accept_flaky, fork_point=fork_point, fresh=fresh, clean=clean,
+            )  # fmt: skip
+            return
+        if not tick:
+            raise UsageError("--reason belongs to --tick NAME", next_command=task_command("checks"))
+        _tick(session, open_context(pr, stack=stack, options=Options(), reporter=session.terminal), tick, reason)
+
+    body.__doc__ = f"{single.__doc__} --tick NAME --reason WHY: you looked."
+    return landing_task("checks", mutates=True)(body)
+
+
+def _tick(session: TaskSession, context: Context, name: str, reason: str) -> None:
+    from trunkline.steps import checks
+
+    session.account["pr"] = context.entry.pr
+    if session.dry_run:
+        checks.manual_check(context, name, reason)
+        session.terminal.line(f"would confirm {name} on {short(context.local_tip())}")
+        return
+    outcome = checks.tick(context, name, reason)
+    session.account["ticked"] = outcome.to_json()
+    session.terminal.line(("✓ ", "green"), f"{name} on {short(context.local_tip())}: {outcome.summary}")
+
+
+def checklist_task(single: LandingTask) -> LandingTask:
+    """Return the task `checklist`: a look at the world, as a table or as Markdown; nothing is journaled."""
+
+    def body(
+        session: TaskSession,
+        pr: str | None = None,
+        stack: str = "",
+        skip: str = "",
+        accept_unavailable: str = "",
+        accept_flaky: str = "",
+        markdown: bool = False,
+    ) -> None:
+        if session.dry_run:
+            single.body(session, pr=pr, stack=stack, skip=skip)
+            return
+        options = options_of(skip, accept_unavailable, accept_flaky=accept_flaky)
+        here = open_context(pr, stack=stack, options=options, reporter=session.terminal, ends=session.ends)
+        from trunkline.report import checklist as checklist_report
+        from trunkline.steps import checklist
+
+        lines = checklist.evaluate(here)
+        outcome = checklist.outcome(lines)
+        session.account["pr"] = here.entry.pr
+        session.account["steps"] = [{"step": "checklist", **as_json.outcome(outcome)}]
+        if markdown and not session.json_wanted:
+            sys.stdout.write(redacted(checklist_report.markdown(lines), process.secrets()))
+        else:
+            session.terminal.headline(f"#{here.entry.pr} {here.entry.branch}: {outcome.message}")
+            now = dt.datetime.now(dt.timezone.utc)
+            session.terminal.console.print(checklist_report.table(lines, now))
+        if outcome.mark is StepStatus.FAILED:
+            raise CheckFailed(
+                "the checklist has open lines", next_command=task_command("rebase", "--pr", here.entry.pr)
+            )
+
+    body.__doc__ = single.__doc__
+    help_ = {"markdown": "print a task list for a pull request"}
+    return landing_task("checklist", mutates=True, help=help_)(body)
+
+
+def _gate_all(session: TaskSession, git: Git, stack: Stack, *, fresh: bool, clean: bool) -> None:
+    from trunkline.operations import gate_stack as stack_workflow
+    from trunkline.report.gates import stack_table
+    from trunkline.steps import gates
+
+    session.terminal.headline(f"gates of {count_of(len(stack.entries), 'entry', 'entries')}, bottom first")
+    if session.dry_run:
+        for entry in stack.entries:
+            session.terminal.line(f"  #{entry.pr} {entry.branch}: {', '.join(stack_workflow.names(stack))}")
+        return
+    session.approve(gates.publishes(stack.gates))
+    with session.terminal.gating():
+        rows = stack_workflow.gate_stack(git, stack, session.terminal, fresh=fresh, clean=clean)
+    session.account["entries"] = [
+        {
+            "pr": row.entry.pr,
+            "branch": row.entry.branch,
+            "commit": row.commit,
+            "seconds": round(row.seconds, 3),
+            "outcomes": [outcome.to_json() for outcome in row.outcomes.values()],
+        }
+        for row in rows
+    ]
+    heads = [(f"#{r.entry.pr} {short(r.commit) if r.commit else 'not here'}", r.outcomes) for r in rows]
+    session.terminal.console.print(stack_table(stack_workflow.names(stack), heads))
+    wrong = [row for row in rows if not row.passed]
+    if wrong:
+        first = next(o for o in wrong[0].outcomes.values() if o.verdict.value != "passed")
+        alone = f"{first.again} -- --commit {short(wrong[0].commit)}" if wrong[0].commit else ""
+        raise CheckFailed(
+            f"{len(wrong)} of {count_of(len(rows), 'entry', 'entries')} did not pass every gate",
+            why=f"#{wrong[0].entry.pr} {first.gate}: {first.diagnosis or first.verdict.value}",
+            next_command=tuple(part for part in (first.fix, alone) if part),
+        )
+
+
+def _told_receipts(session: TaskSession, stack: str) -> tuple[receipts_workflow.Listed, ...]:
+    from trunkline.commands import receipts as receipts_workflow
+    from trunkline.report.gates import receipts_table
+
+    found = receipts_workflow.listed(*_place(stack, session))
+    session.account["receipts"] = [
+        {
+            "file": each.path.name,
+            "statement": each.receipt.to_statement() if each.receipt else None,
+            "problem": each.problem,
+            "signed": each.signed,
+            "standing": each.standing,
+            "why": each.why,
+        }
+        for each in found
+    ]
+    if not found:
+        session.terminal.line(f"no receipt yet: {task_command('gates')}")
+        return found
+    sound = [(each.receipt, _standing(each), each.signed) for each in found if each.receipt]
+    session.terminal.console.print(receipts_table(sound))
+    for (standing, why), count in Counter((each.standing, each.why) for each in found if each.why).items():
+        session.terminal.line(f"{count_of(count, 'receipt')} {standing}: {why}")
+    for each in found:
+        if each.problem:
+            session.terminal.line(("! ", "yellow"), f"{each.path.name}: {each.problem}")
+    return found
+
+
+def _standing(each: receipts_workflow.Listed) -> str:
+    """Return what a receipt counts for, or its own verdict where that is not known; a damaged one failed."""
+    if each.problem or each.receipt is None:
+        return Verdict.FAILED.value
+    return each.standing or (Verdict.PASSED if each.receipt.passed else Verdict.FAILED).value
+
+
+@landing_task("receipts.list", mutates=False, default=True)
+def list_(session: TaskSession, stack: str = "") -> None:
+    """List the receipts: what passed or failed, on which tree, which toolchain and sandbox, signed by whom."""
+    _told_receipts(session, stack)
+
+
+@landing_task("receipts.verify", mutates=False)
+def verify(session: TaskSession, stack: str = "") -> None:
+    """Check every receipt: its own hash, its log's hash, its signature."""
+    wrong = [each for each in _told_receipts(session, stack) if each.problem]
+    if wrong:
+        raise CheckFailed(
+            f"{count_of(len(wrong), 'damaged receipt')}: no proof of anything",
+            why="\n".join(f"{each.path}: {each.problem}" for each in wrong),
+            next_command=f"rm {wrong[0].path}",
+        )
+
+
+@landing_task("receipts.push", mutates=True)
+def push(session: TaskSession, stack: str = "") -> None:
+    """Share the receipts as git notes (refs/notes/trunkline); their logs stay here."""
+    from trunkline.commands import receipts as receipts_workflow
+
+    git, chosen = _place(stack, session)
+    if session.dry_run:
+        count = len(receipts_workflow.sound(git))
+        session.account.update(receipts=count, pushed=False)
+        session.terminal.line(f"would push {count_of(count, 'receipt')} to {chosen.remote} as git notes")
+        return
+    if found := receipts_workflow.sound(git):
+        session.approve(
+            [f"push {count_of(len(found), 'receipt')} to {chosen.remote} as git notes (refs/notes/trunkline)"]
+        )
+    count, moved = receipts_workflow.push(git, chosen)
+    session.account.update(receipts=count, pushed=moved)
+    session.terminal.line(
+        f"{count_of(count, 'receipt')}: " + ("pushed" if moved else "nothing to push, the remote is up to date")
+    )
+
+
+@landing_task("receipts.pull", mutates=True)
+def pull(session: TaskSession, stack: str = "") -> None:
+    """Fetch others' receipts; only those signed by somebody in `[gates] signers` prove anything here."""
+    from trunkline.commands import receipts as receipts_workflow
+
+    git, chosen = _place(stack, session)
+    if session.dry_run:
+        session.terminal.line(f"would fetch the receipts of {chosen.remote}")
+        return
+    came = receipts_workflow.pull(git, chosen)
+    session.account.update(taken=came.taken, untrusted=came.untrusted, known=came.known)
+    session.terminal.line(
+        f"{came.taken} taken, {came.known} known already, {came.untrusted} not signed by anybody known"
+    )
+
+
+def add_to(namespace: Collection, run: Callable[[TaskSession, Context], None]) -> None:
+    """Add these tasks to the collection, some in place of the single steps of their names.
+
+    Args:
+        namespace: the collection.
+        run: does a step in a context.
+    """
+    steps = {name: task for name, task in namespace.tasks.items() if isinstance(task, LandingTask)}
+    namespace.add_task(gates_task(steps["gates"], run))
+    namespace.add_task(checks_task(steps["checks"]))
+    namespace.add_task(checklist_task(steps["checklist"]))
+    namespace.add_collection(Collection("receipts", list_, verify, push, pull))

@@ -1,0 +1,235 @@
+"""What every task shares: one teller, one way out. Errors become exit codes here, and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+import textwrap
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from invoke.exceptions import Exit
+
+from trunkline.context.loading import top_of
+from trunkline.domain.command import argv_of, caller, exact_command, task_command
+from trunkline.domain.errors import Declined, ExitCode, TrunklineError, UsageError, WrongFlag
+from trunkline.domain.redaction import redacted, redacted_data
+from trunkline.domain.step import Outcome, Plan, StepStatus
+from trunkline.git.git import Git
+from trunkline.report import as_json
+from trunkline.report.terminal import Terminal
+from trunkline.system import process, signals
+from trunkline.system.files import append_line, private_directory
+from trunkline.tasks import command_line
+
+if TYPE_CHECKING:
+    from trunkline.engine import RunResult
+
+
+def _terminal(stream: IO[str]) -> Terminal:
+    return Terminal(stream, clean=lambda text: redacted(text, process.secrets()))
+
+
+SCHEMA = 1
+"""The version of the JSON object."""
+
+
+class TaskSession:
+    """One task's account: to the terminal as it happens, and, with `--json`, as one object at the end."""
+
+    def __init__(self, task: str, *, json_wanted: bool) -> None:
+        self.task = task
+        self.json_wanted = json_wanted
+        self.terminal = _terminal(sys.stderr if json_wanted else sys.stdout)
+        self.account: dict[str, Any] = {"task": task}
+        self.yes = False
+        """`--yes`: publish without asking."""
+        self.dry_run = False
+        """`--dry-run`, or Invoke's own: print the plan, change nothing."""
+        self.given: Mapping[str, str | bool] = {}
+        """The flags of this command without dashes, those of the environment too."""
+        self.summary: tuple[str, ...] = ()
+        """What the whole comes to, as last shown."""
+        self._approved = False
+        self.terminal.approve = self.approve
+        self.ends = contextlib.ExitStack()
+        """What ends with the task, however it ends."""
+
+    def approve(self, publishes: Sequence[str]) -> None:
+        """Ask once for the whole command whether these things may be published; `--yes` is the answer.
+
+        Args:
+            publishes: what others will see, one line each; empty: nothing, and nobody is asked.
+
+        Raises:
+            UsageError: nobody can be asked, and `--yes` was not given.
+            Declined: the answer was no, which is the default.
+        """
+        if not publishes or self.yes or self._approved:
+            return
+        self.account["publishes"] = list(publishes)
+        listed = "\n".join(publishes)
+        if not self.interactive:
+            raise UsageError(
+                f"{self.task} publishes, and there is no terminal to ask on",
+                why=f"it would\n{textwrap.indent(listed, '  ')}\nnothing was done; to publish without being asked:",
+                next_command=self._with_yes(),
+            )
+        self.terminal.line("This publishes:")
+        for line in publishes:
+            self.terminal.line(f"  {line}")
+        self.summarise(self.summary)
+        if self.terminal.answer("Publish? [y/N] ") not in {"y", "yes"}:
+            raise Declined("nothing was published", why=listed)
+        self._approved = True
+
+    def summarise(self, lines: Sequence[str]) -> None:
+        """Show what the whole comes to, and again with the question; of a long plan, before and behind it."""
+        self.summary = tuple(lines)
+        for line in lines:
+            self.terminal.line(line)
+
+    @property
+    def interactive(self) -> bool:
+        """A person reads the output and can answer."""
+        return sys.stdin is not None and sys.stdin.isatty() and self.terminal.stream.isatty()
+
+    def _with_yes(self) -> str:
+        """Return the command line with the approval: as a flag, or for all tasks of a chain as a variable."""
+        if len(command_line.typed()) > 1:
+            return f"TRUNKLINE_YES=1 {shlex.join((*caller().program, *sys.argv[1:]))}"
+        return self.again({"yes": True})
+
+    def again(self, flags: Mapping[str, str | bool]) -> str:
+        """Return this command with other flags.
+
+        Args:
+            flags: flag without dashes -> its value; True: a switch; "": the flag is left out.
+        """
+        values = {name: value for name, value in {**self.given, **flags}.items() if value != ""}
+        return exact_command(self.task, values)
+
+    def plan(self, plan: Plan) -> None:
+        """Tell what would be done."""
+        self.account["plan"] = as_json.plan(plan)
+        self.terminal.plan(plan)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Tell what was done by a task that is no chain of steps."""
+        self.account["outcome"] = as_json.outcome(outcome)
+        self.terminal.outcome(outcome)
+
+    def performed(self, performed: RunResult) -> None:
+        """Tell how a run ended; what stopped it leaves as the error that it is.
+
+        Raises:
+            TrunklineError: what stopped the run.
+        """
+        self.account["steps"] = [
+            {"step": name.value, **({"pr": pr} if pr else {}), **as_json.outcome(outcome)}
+            for (name, pr), outcome in performed.outcomes.items()
+        ]
+        if performed.error is not None:
+            raise performed.error
+
+    def failed_outcomes(self, performed: RunResult) -> bool:
+        """Say whether a step that never stops a run (the checklist) found something open."""
+        return any(outcome.mark is StepStatus.FAILED for outcome in performed.outcomes.values())
+
+    def close(self, code: int) -> None:
+        """Print the JSON object, where it was asked for."""
+        error: Mapping[str, Any] | None = self.account.setdefault("error", None)
+        commands = [*self.terminal.commands_next, *((error or {}).get("next") or [])]
+        self.account |= {
+            "schema": SCHEMA,
+            "ok": int(code) == ExitCode.OK,
+            "exit_code": int(code),
+            "outcomes": self.account.get("steps") or [each for each in [self.account.get("outcome")] if each],
+            "next": [list(argv_of(command)) for command in commands],
+        }
+        if self.json_wanted:
+            account = redacted_data(self.account, process.secrets())
+            sys.stdout.write(json.dumps(account, indent=2, sort_keys=True) + "\n")
+            sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
+    """Give a task its teller, and turn what it raises into the contract's exit codes.
+
+    Raises:
+        Exit: always with the code of the contract, and never with a traceback.
+    """
+    session = TaskSession(task, json_wanted=json_wanted)
+    code: int
+    try:
+        with signals.raising(), session.ends:
+            yield session
+    except Declined as declined:
+        session.account["declined"] = True
+        session.terminal.line(declined.what)
+        session.close(ExitCode.OK)
+        raise Exit(code=int(ExitCode.OK)) from None  # the next task of a chain does not run either
+    except TrunklineError as error:
+        if isinstance(error, WrongFlag):
+            error.next_commands = (session.again(error.flags),)
+        error.next_commands = error.next_commands or (task_command("continue" if _is_open() else "doctor"),)
+        session.account["error"] = as_json.error(error)
+        _terminal(sys.stderr).error(error)
+        code = error.code
+    except KeyboardInterrupt as error:
+        session.account["error"] = {"what": f"interrupted by {error}" if str(error) else "interrupted"}
+        _tell_interrupted(error)
+        code = signals.exit_code(error)
+    except Exit:
+        raise
+    except Exception as error:  # noqa: BLE001 -- the border: a defect of ours must not look like yours
+        session.account["error"] = {"what": "a defect of trunkline", "log": _tell_defect(task, error)}
+        code = ExitCode.DEFECT
+    else:
+        code = ExitCode.OK
+    session.close(code)
+    if code != ExitCode.OK:
+        raise Exit(code=int(code))
+
+
+def _is_open() -> bool:
+    """Return whether there is a run to go on with."""
+    from trunkline.context import open_run
+
+    with contextlib.suppress(TrunklineError):
+        return open_run.open_run(top_of(Git(Path.cwd())).state_dir()) is not None
+    return False
+
+
+def _tell_interrupted(error: KeyboardInterrupt) -> None:
+    """Say that a signal ended the task, and how to go on; a terminal that is gone (SIGHUP) is no failure."""
+    by = f" by {error}" if str(error) else ""
+    commands = [task_command(name) for name in (("continue", "abort") if _is_open() else ("status",))]
+    try:
+        terminal = _terminal(sys.stderr)
+        terminal.line((f"interrupted{by}: ", "bold yellow"), "nothing is lost; every child process was ended")
+        for command in commands:
+            terminal.next(command)
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+
+
+def _tell_defect(task: str, error: Exception) -> str:
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    log = private_directory(Path(state) / "trunkline") / "defect.log"
+    text = f"task {task}\n{''.join(traceback.format_exception(error))}"
+    append_line(log, redacted(text, process.secrets()).encode("utf-8", "backslashreplace"))
+    terminal = _terminal(sys.stderr)
+    terminal.line(("defect: ", "bold red"), f"{type(error).__name__}: {error}")
+    terminal.line("  this is a fault of trunkline, not of your repository; nothing was pushed by the failing step")
+    terminal.next(f"less {log}")
+    return str(log)

@@ -1,0 +1,255 @@
+"""The tasks that bring trunkline into a repository: init and doctor."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.collection import Collection
+
+from trunkline.config import location
+from trunkline.domain.command import task_command, task_list
+from trunkline.domain.discover import OpenPullRequest, beside
+from trunkline.domain.errors import CheckFailed, Refused, UsageError
+from trunkline.domain.health import Health
+from trunkline.tasks.definition import landing_task
+from trunkline.tasks.session import TaskSession
+
+if TYPE_CHECKING:
+    from trunkline.commands import init as discover_workflow
+
+
+def _tell_seen(session: TaskSession, seen: discover_workflow.WorldCache) -> None:
+    session.account["stacks"] = [
+        [{"pr": entry.pr, "branch": entry.branch, "title": entry.title} for entry in stack] for stack in seen.stacks
+    ]
+    left_out = sorted(seen.found.left_out.items())
+    session.account["left_out"] = {str(number): why.value for number, why in left_out}
+    for stack in seen.stacks:
+        session.terminal.headline(f"{' '.join(f'#{entry.pr}' for entry in stack)} -> {seen.trunk}")
+        for entry in stack:
+            session.terminal.line(f"  #{entry.pr} {entry.branch}  {entry.title}")
+    for number, why in left_out:
+        session.terminal.line(("  left out: ", "yellow"), f"#{number}: {why.value}")
+    for note in seen.notes:
+        session.terminal.line(("note: ", "yellow"), note)
+
+
+def _tell_differences(session: TaskSession, checked: tuple[discover_workflow.Checked, ...]) -> list[str]:
+    lines = [
+        f"{each.stack.name}: {one.message}" if each.stack.name else one.message
+        for each in checked
+        for one in each.differences
+    ]
+    session.account["differences"] = lines
+    return lines
+
+
+def _write_tasks(session: TaskSession, *, alone: bool) -> None:
+    from trunkline.commands import init_files
+
+    if alone:
+        raise UsageError(
+            "--write-tasks is a thing of its own",
+            why="it writes the files that are not there, and says of the others what they lack",
+            next_command=task_command("init", "--write-tasks"),
+        )
+    files = init_files.write(dry_run=session.dry_run)
+    session.account["files"] = [{"name": file.name, "wrote": file.wrote, "add": file.add} for file in files]
+    new = "would write" if session.dry_run else "wrote"
+    for file in files:
+        if file.add:
+            session.terminal.line(("! ", "yellow"), f"{file.name} is yours and stays; add at its end:")
+            for line in file.add.splitlines():
+                session.terminal.line(f"    {line}")
+        else:
+            session.terminal.line(("✓ ", "green"), f"{new if file.wrote else 'has it already:'} {file.name}")
+    if not session.dry_run:
+        session.terminal.next(task_list())
+
+
+@landing_task("init", mutates=True, help={"check": "say how stack.toml differs from GitHub; exit code 1 if it does"})
+def init(
+    session: TaskSession,
+    check: bool = False,
+    update: bool = False,
+    remote: str = "",
+    trunk: str = "",
+    alone: bool = False,
+    write_tasks: bool = False,
+    track: bool = False,
+    top: str = "",
+) -> None:
+    """Write stack.toml from the repository's open pull requests; or say how it differs from them, and mend it."""
+    from trunkline.commands import init as discover_workflow
+
+    if check and update:
+        raise UsageError("--check and --update are two things", next_command=task_command("init", "--check"))
+    if write_tasks:
+        _write_tasks(session, alone=check or update)
+        return
+    if not (check or update or session.dry_run):
+        discover_workflow.refuse_second()
+    seen = discover_workflow.look(session.terminal, remote=remote, trunk=trunk, alone=alone, top=top)
+    if check or update:
+        _compare(session, seen, check=check)
+        return
+    _tell_seen(session, seen)
+    if not session.dry_run:
+        _tell_written(session, discover_workflow.write(seen, track=track), track=track)
+    _tell_branches(session, [each for stack in seen.found.stacks for each in beside(seen.open, stack)])
+    _tell_proposals(session, seen)
+    if not session.dry_run:
+        session.terminal.next(task_command("status"))
+
+
+def _tell_written(session: TaskSession, path: Path, *, track: bool) -> None:
+    session.account.update(path=str(path), tracked=track)
+    session.terminal.line(f"wrote {path}")
+    if track:
+        session.terminal.line(f"  to be committed: git add {path.name} .trunkline")
+    else:
+        session.terminal.line(
+            "  untracked, and hidden from git status: it is there on every branch; --track keeps it in git"
+        )
+
+
+def _tell_branches(session: TaskSession, branches: Sequence[tuple[OpenPullRequest, OpenPullRequest]]) -> None:
+    """Name each pull request beside an entry on the same base, and the command that makes it a stack of its own."""
+    session.account["branches"] = [
+        {"pr": pr.number, "beside": other.number, "base": pr.base} for pr, other in branches
+    ]
+    for pr, other in branches:
+        session.terminal.line(
+            ("! ", "yellow"),
+            f"#{pr.number} {pr.head} sits on {pr.base}, as #{other.number} does: a stack does not branch;"
+            " as a second stack, in a file of its own:",
+            indent=2,
+        )
+        own = f"{location.VARIABLE}=stack-{pr.number}.toml"
+        session.terminal.line((f"    {own} {task_command('init', '--top', pr.number)}", "dim"))
+
+
+def _tell_proposals(session: TaskSession, seen: discover_workflow.WorldCache) -> None:
+    """Print the gates that a person could add, and why; stack.toml keeps the six defaults."""
+    from trunkline.commands import init as discover_workflow
+
+    found = discover_workflow.proposals(seen)
+    session.account["proposals"] = [{"why": each.why, "table": each.table, "needed": each.needed} for each in found]
+    for each in found:
+        session.terminal.line(("! ", "yellow"), f"{each.why}; a gate for it, in stack.toml:")
+        for line in each.table.splitlines():
+            session.terminal.line((f"    {line}", "dim"))
+
+
+def _compare(session: TaskSession, seen: discover_workflow.WorldCache, *, check: bool) -> None:
+    from trunkline.commands import init as discover_workflow
+
+    checked = discover_workflow.check(seen)
+    lines = _tell_differences(session, checked)
+    _tell_branches(session, [branch for each in checked for branch in each.branches])
+    if not lines:
+        landed = all(each.landed for each in checked)
+        session.terminal.line(
+            "all is merged, and no other stack is open" if landed else "stack.toml says what GitHub has"
+        )
+        return
+    if check:
+        raise CheckFailed(
+            f"stack.toml differs from GitHub in {len(lines)} {'place' if len(lines) == 1 else 'places'}",
+            why="\n".join(lines),
+            next_command=task_command("init", "--update"),
+        )
+    for line in lines:
+        session.terminal.line(f"  {line}")
+    if not session.dry_run:
+        session.terminal.line(f"mended {discover_workflow.update(seen, checked)}")
+
+
+@landing_task("trust", mutates=True)
+def trust(session: TaskSession) -> None:
+    """Confirm what the branch's stack.toml changes of trunk's: which commands run, where, and whose word counts."""
+    from trunkline.commands import trust as trust_workflow
+
+    question = trust_workflow.look()
+    session.account.update(differences=list(question.lines), trusted=bool(question.why) or not session.dry_run)
+    if question.why:
+        session.terminal.line(("✓ ", "green"), f"{question.found.path.name} is trusted: {question.why}")
+        return
+    for line in question.lines:
+        session.terminal.line(f"  {line}")
+    count = f"{len(question.lines)} {'setting' if len(question.lines) == 1 else 'settings'}"
+    if session.dry_run:
+        session.terminal.line(f"would trust {count} of {question.found.path.name}; nothing was confirmed")
+        return
+    trust_workflow.confirm(question)
+    session.terminal.line(
+        ("✓ ", "green"), f"trusted {count} of {question.found.path.name}, until one of them changes"
+    )
+    session.terminal.next(task_command("status"))
+
+
+_MARKS = {Health.OK: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.ERROR: ("✗", "red")}
+
+
+@landing_task("doctor", mutates=False, help={"offline": "do not query GitHub or the remote"})
+def doctor(session: TaskSession, offline: bool = False) -> None:
+    """Look at tools, sign-in, toolchains, settings that would surprise; each with the command that mends it."""
+    from trunkline.commands import doctor as doctor_workflow
+
+    found = doctor_workflow.examine(session.terminal, offline=offline)
+    session.account["findings"] = [
+        {"about": each.about, "message": each.message, "health": each.health.name.lower(), "fix": each.fix}
+        for each in found
+    ]
+    for each in found:
+        session.terminal.line(" ", _MARKS[each.health], " ", (f"{each.about:13}", "bold"), each.message)
+        if each.fix:
+            session.terminal.line((f"   $ {each.fix}", "dim"))
+    for each in found:
+        if each.about == "stack.toml" and isinstance(each.error, Refused):
+            raise each.error
+    ill = [each for each in found if each.health is Health.ERROR]
+    if ill:
+        raise CheckFailed(
+            f"{len(ill)} {'thing is' if len(ill) == 1 else 'things are'} in the way",
+            next_command=next((each.fix for each in ill if each.fix), ()),
+        )
+
+
+@landing_task(
+    "ci.workflow",
+    mutates=True,
+    help={"check": "compare the file with what would be written; exit code 1 if it differs"},
+)
+def workflow(session: TaskSession, check: bool = False, runner: str = "", stack: str = "") -> None:
+    """Write .github/workflows/trunkline.yml: a job for each gate, which runs the very same nox session."""
+    from trunkline.commands import ci_workflow
+    from trunkline.context.loading import choose_stack, load_stacks, top_of
+    from trunkline.git.git import Git
+
+    git = top_of(Git(Path.cwd()))
+    text = ci_workflow.text(git, choose_stack(load_stacks(git), stack), runner=runner or ci_workflow.RUNNER)
+    session.account.update(path=ci_workflow.PATH, text=text)
+    if check:
+        ci_workflow.check(git, text)
+        session.terminal.line(("✓ ", "green"), f"{ci_workflow.PATH} is what would be written")
+    elif session.dry_run:
+        if not session.json_wanted:
+            sys.stdout.write(text)  # a file's text, as it is: no escapes, no wrapping
+    else:
+        path, changed = ci_workflow.write(git, text)
+        session.terminal.line(
+            ("✓ ", "green"), f"{'wrote' if changed else 'has it already:'} {path.relative_to(git.cwd)}"
+        )
+        session.terminal.next(f"git add {ci_workflow.PATH}")
+
+
+def add_to(namespace: Collection) -> None:
+    """Add these tasks to the collection."""
+    namespace.add_task(init)
+    namespace.add_task(doctor)
+    namespace.add_task(trust)
+    namespace.add_collection(Collection("ci", workflow))

@@ -1,0 +1,103 @@
+"""The tasks of the simulated GitHub: rehearse another task in it, or serve it by hand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from invoke.collection import Collection
+
+from trunkline.context.loading import open_context, open_stack
+from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.tasks.definition import landing_task
+from trunkline.tasks.flags import one_of, options_of, variables
+from trunkline.tasks.session import TaskSession
+
+_TASKS = ("rebase", "restack", "land", "rescue")
+
+
+@landing_task("rehearse", mutates=False, help={
+    "task": f"the task to rehearse: {', '.join(_TASKS)}; default: rebase",
+    "offline": "do not query GitHub: the pull requests are as stack.toml and the last fetch have them",
+})  # fmt: skip
+def rehearse(
+    session: TaskSession,
+    pr: str | None = None,
+    task: str = "rebase",
+    stack: str = "",
+    skip: str = "",
+    accept_unavailable: str = "",
+    no_push: bool = False,
+    require: str = "",
+    offline: bool = False,
+    keep: bool = False,
+    fault: str = "",
+) -> None:
+    """Do a task for real in a sandbox, against a simulated GitHub, and show what it would change; else nothing."""
+    with simulator():
+        from trunkline.commands import rehearse as rehearse_workflow
+        from trunkline.report import rehearsal
+    one_of("task", task, _TASKS)
+    options = options_of(skip, accept_unavailable)
+    single = task in {"rebase", "rescue"}
+    if single:
+        context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
+    else:
+        context = open_stack(stack=stack, options=options, reporter=session.terminal)
+    flags = {"--stack": stack, "--skip": skip, "--accept-unavailable": accept_unavailable, "--require": require}
+    arguments = [task, "--yes", *(part for flag, value in flags.items() if value for part in (flag, value))]
+    if single or pr:
+        arguments += ["--pr", str(context.entry.pr if single else pr)]
+    if no_push:
+        arguments.append("--no-push")
+    session.terminal.headline(f"rehearsing: {' '.join(arguments)}")
+    found = rehearse_workflow.rehearse(
+        context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault, unset=variables()
+    )
+    session.account["rehearsal"] = rehearsal.data(found)
+    for table, rows in ((rehearsal.refs_table, found.refs), (rehearsal.pulls_table, found.pulls)):
+        if rows:
+            session.terminal.console.print(table(found), soft_wrap=False)
+    for line in rehearsal.descriptions(found):
+        session.terminal.line(line)
+    session.terminal.line(rehearsal.summary(found))
+    if found.place:
+        session.terminal.line(f"the sandbox is in {found.place}; to go in: {found.place}/enter")
+    if found.code:
+        raise CheckFailed(
+            f"the rehearsed task ended with exit code {found.code}",
+            why="nothing outside the sandbox was touched",
+            next_command=session.again({"keep": True}),
+        )
+    session.terminal.next(found.command.replace(" --yes", ""))
+
+
+@landing_task("sim.serve", mutates=False)
+def serve(session: TaskSession, root: str = "", example: bool = False, faults: str = "") -> None:
+    """Serve a simulated GitHub by hand, until Ctrl-C, for a shell whose git and gh talk to it alone."""
+    with simulator():
+        from trunkline.commands import serve as serve_workflow
+    serve_workflow.serve(root, session.terminal, example=example, faults=faults)
+
+
+@contextlib.contextmanager
+def simulator() -> Iterator[None]:
+    """Say how to install the simulator where it is not.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        raise UsageError(
+            "rehearsals need the simulator",
+            why=f"{missing.name} is not installed",
+            next_command="pip install 'trunkline[sim]'",
+        ) from missing
+
+
+def add_to(namespace: Collection) -> None:
+    """Add these tasks to the collection."""
+    namespace.add_task(rehearse)
+    namespace.add_collection(Collection("sim", serve))

@@ -1,0 +1,134 @@
+"""The tasks of a whole stack: restack and land."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from invoke.collection import Collection
+
+from trunkline.context.loading import open_context, open_stack
+from trunkline.context.open_run import find_open_run
+from trunkline.context.project import Context, Options
+from trunkline.domain.command import task_command
+from trunkline.domain.merge_choice import described
+from trunkline.domain.names import pr_number
+from trunkline.domain.step import Outcome
+from trunkline.domain.words import count_of
+from trunkline.tasks.definition import landing_task
+from trunkline.tasks.flags import one_of, options_of
+from trunkline.tasks.session import TaskSession
+
+
+def _headline(session: TaskSession, context: Context) -> None:
+    listed = " ".join(f"#{entry.pr}" for entry in context.stack.entries)
+    session.terminal.headline(f"{context.stack.name or 'stack'} {listed} -> {context.stack.trunk}")
+
+
+def _nothing_to_do(session: TaskSession, nothing: Outcome) -> None:
+    """Say that there is nothing to do, and which run is still to be ended, if there is one."""
+    session.outcome(nothing)
+    run = find_open_run()
+    if run is not None:
+        session.terminal.open_run(run)
+        for command in run.commands:
+            session.terminal.next(command)
+
+
+@landing_task("restack", mutates=True)
+def restack(
+    session: TaskSession,
+    stack: str = "",
+    skip: str = "",
+    fork_point: str = "",
+    no_push: bool = False,
+    drop_emptied: bool = False,
+) -> None:
+    """Bring every open entry onto its base again, in one pass, and push what moved, all or none."""
+    options = options_of(skip, fork_point=fork_point, no_push=no_push, drop_emptied=drop_emptied)
+    context = open_stack(stack=stack, options=options, reporter=session.terminal, ends=session.ends)
+    from trunkline.commands import restack as restack_workflow  # while GitHub answers
+
+    _headline(session, context)
+    if (nothing := restack_workflow.nothing_to_do(context)) is not None:
+        _nothing_to_do(session, nothing)
+        return
+    if session.dry_run:
+        session.plan(restack_workflow.forecast(context))
+        return
+    session.performed(restack_workflow.run(context))
+
+
+@landing_task(
+    "land", mutates=True, help={"pr": "the last entry to land; default: TRUNKLINE_PR, else the whole stack"}
+)
+def land(
+    session: TaskSession,
+    pr: str = "",
+    stack: str = "",
+    skip: str = "",
+    accept_unavailable: str = "",
+    accept_flaky: str = "",
+    fork_point: str = "",
+    require: str = "",
+    method: str = "",
+    fresh: bool = False,
+    watch: bool = False,
+    drop_emptied: bool = False,
+) -> None:
+    """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge; then the next entry."""
+    options = replace(
+        options_of(
+            skip, accept_unavailable, fork_point, fresh=fresh, drop_emptied=drop_emptied, accept_flaky=accept_flaky
+        ),
+        require=one_of("require", require, ("checks", "gates")),
+        method=one_of("method", method, ("squash", "merge", "rebase")),
+        watch=watch,
+    )
+    context = open_stack(stack=stack, options=options, reporter=session.terminal, ends=session.ends)
+    from trunkline.commands import land as land_workflow  # while GitHub answers
+    from trunkline.commands import restack as restack_workflow
+
+    land_workflow.refuse_contradiction(context)
+    up_to = pr_number(pr) if pr else None
+    _headline(session, context)
+    if (nothing := restack_workflow.nothing_to_do(context, up_to=up_to)) is not None:
+        _nothing_to_do(session, nothing)
+        return
+    entries = land_workflow.entries_of(context, up_to)
+    session.account["lands"] = [entry.pr for entry in entries]
+    order = tuple(f"  {n}. #{entry.pr} {entry.branch}  {entry.title}" for n, entry in enumerate(entries, 1))
+    where = f"{count_of(len(entries), 'pull request')} on {context.tracking}, in this order:"
+    session.summarise((f"lands {where}", *order))
+    if session.dry_run:
+        session.plan(land_workflow.forecast(context, up_to=up_to))
+        from trunkline.report import runbook
+
+        choices = dict(land_workflow.choices(context, entries))
+        session.account["merges"] = runbook.merges_data(choices.items())
+        known = [f": {described(choices[entry.pr])}" if entry.pr in choices else "" for entry in entries]
+        session.summarise((f"would land {where}", *map(str.__add__, order, known)))
+    else:
+        session.performed(land_workflow.run(context, up_to=up_to))
+        session.summarise((f"landed {where}", *order))
+
+
+@landing_task("rescue", mutates=True)
+def rescue(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
+    """Bring back a pull request that was closed because its base branch was deleted; its number stays."""
+    from trunkline.commands import rescue as rescue_workflow
+
+    context = open_context(pr, stack=stack, options=Options(), reporter=session.terminal).over_the_stack()
+    session.terminal.headline(f"#{context.entry.pr} {context.entry.branch}")
+    session.account["pr"] = context.entry.pr
+    if session.dry_run:
+        session.plan(rescue_workflow.forecast(context))
+        return
+    session.performed(rescue_workflow.run(context))
+    session.terminal.next(task_command("status"))
+
+
+def add_to(namespace: Collection) -> None:
+    """Add these tasks to the collection."""
+    namespace.add_task(restack)
+    namespace.add_task(land)
+    namespace.add_task(rescue)

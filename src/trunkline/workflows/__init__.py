@@ -1,1 +1,0 @@
-"""One workflow a module: what a task calls. They look, decide and act; they format nothing."""

@@ -1,1 +1,0 @@
-"""The steps of a rebase, one module each: what the step will do (`plan`) and how it is done (`perform`)."""
