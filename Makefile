@@ -1,5 +1,5 @@
 # make demo: see the main job done, in a sandbox of its own. make test: everything that CI runs.
-.PHONY: demo test lowest soak mutants bench docs clean
+.PHONY: demo test coverage lowest constraints soak mutants bench docs clean
 
 demo:
 	@scripts/bootstrap demo
@@ -12,6 +12,18 @@ test:
 # The unit tests with the oldest dependencies that pyproject.toml allows; needs uv.
 lowest:
 	@scripts/lowest
+
+# Which lines the unit, git and simulator tests run, in this process and in those that they start.
+coverage:
+	@scripts/bootstrap test
+	@.venv/bin/python -m coverage erase
+	@.venv/bin/python -m coverage run -m pytest -q tests/unit tests/git tests/sim
+	@.venv/bin/python -m coverage combine --quiet
+	@.venv/bin/python -m coverage report
+
+# The locked development environment, made again from pyproject.toml; needs uv.
+constraints:
+	@uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.10 --upgrade --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o constraints.txt
 
 docs:
 	@scripts/bootstrap test
