@@ -277,6 +277,26 @@ def test_the_note_says_what_reviewers_need_to_see(open_stack: YardLanding) -> No
     assert open_stack.pr(519)["body"] == BODY
 
 
+def test_all_notes_are_written_in_one_request(open_stack: YardLanding) -> None:
+    """Requests do not grow with the entries that have readers: as many for three as for one."""
+
+    def asked() -> int:
+        before = len(open_stack.github.requests())
+        restack(open_stack)
+        return len(open_stack.github.requests()) - before
+
+    one = asked()
+    for number in (519, 520):
+        assert open_stack.run("gh", "pr", "ready", str(number), "--repo", SLUG).code == 0
+    open_stack.author.git("switch", "--quiet", "main")
+    open_stack.author.git("pull", "--quiet", "origin", "main", env=open_stack.environment())
+    open_stack.author.commit("trunk goes on", {"src/trunk.rs": "//! More.\n"}, author="Mallory")
+    open_stack.push_as_author("main")
+    assert asked() == one
+    for number in (518, 519, 520):
+        assert "**Only rebased** since" in open_stack.pr(number)["body"]
+
+
 def test_undo_and_redo(merged: YardLanding) -> None:
     """Everything as before, in one push; undone again: as restacked."""
     before = refs(merged)

@@ -139,7 +139,9 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
                 note.refuse_unusable(context.of(context.stack.entry(step.pr)))
         return push.run_stack(context, step_context)
 
-    each = {StepName.ONTO: _onto, StepName.NOTE: note.run}
+    noted = [step.pr for step in intended.steps if step.name is StepName.NOTE and step.pr is not None]
+    notes = note.Notes([context.of(context.stack.entry(number)) for number in noted])
+    each = {StepName.ONTO: _onto, StepName.NOTE: notes.run}
     whole = {
         StepName.FETCH: fetch.run,
         StepName.PUSH: push_all,

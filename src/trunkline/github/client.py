@@ -96,6 +96,31 @@ class Edited:
         return cls(body or "", str(held["base"]["ref"]), str(held["state"]))
 
 
+_EDITS = 20
+"""How many descriptions one request changes: GitHub ends a request that takes more than 10 s (docs.github.com,
+"Rate limits and query limits for the GraphQL API")."""
+
+
+def _update_bodies(edits: Sequence[tuple[PullRequest, str]]) -> bytes:
+    """Return the GraphQL request that changes descriptions, an alias for each pull request."""
+    declared = ", ".join(f"$id{pr.number}: ID!, $body{pr.number}: String!" for pr, _ in edits)
+    fields = "\n".join(
+        f"pr{pr.number}: updatePullRequest(input: {{pullRequestId: $id{pr.number}, body: $body{pr.number}}})"
+        " { pullRequest { body } }"
+        for pr, _ in edits
+    )
+    variables = {f"id{pr.number}": pr.node_id for pr, _ in edits} | {f"body{pr.number}": body for pr, body in edits}
+    return json.dumps({"query": f"mutation({declared}) {{ {fields} }}", "variables": variables}).encode()
+
+
+def _edited_meanwhile(number: PrNumber) -> Refused:
+    return Refused(
+        f"the description of #{number} was edited at the same moment",
+        why="a write of ours failed, and what stands there now is neither what we saw nor what we wrote",
+        next_command=task_command("continue"),
+    )
+
+
 _MERGE_STATES = frozenset({"pending", "merged", "enqueued", "failed"})
 
 
@@ -289,14 +314,55 @@ class GitHub:
             if all(getattr(held, name) == value for name, value in fields.items()):
                 return held
             if seen_body is not None and held.body != seen_body:
-                raise Refused(
-                    f"the description of #{number} was edited at the same moment",
-                    why="a write of ours failed, and what stands there now is neither what we saw nor what we wrote",
-                    next_command=task_command("continue"),
-                )
+                raise _edited_meanwhile(number)
             return None
 
         return self._insist(write, written)
+
+    def edit_bodies(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
+        """Change the descriptions of several pull requests and return them as GitHub now has them.
+
+        One is changed by REST, several by one GraphQL request for each `_EDITS` of them: aliases of one mutation,
+        which GitHub runs in order.
+
+        Args:
+            edits: each pull request as it was seen, and its new description.
+
+        Raises:
+            Refused: GitHub does not take a change, or a description was edited at the same moment.
+        """
+        if len(edits) == 1:
+            ((pr, body),) = edits
+            return {pr.number: self.edit(pr.number, seen_body=pr.body, body=body).body}
+        held: dict[PrNumber, str] = {}
+        for start in range(0, len(edits), _EDITS):
+            held |= self._edit_together(edits[start : start + _EDITS])
+        return held
+
+    def _edit_together(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
+        left = list(edits)
+        held: dict[PrNumber, str] = {}
+
+        def write() -> dict[PrNumber, str]:
+            throttle()
+            answer = responses.graphql(self._run(*_GRAPHQL, stdin=_update_bodies(left)))
+            with understood(answer):
+                data = answer.body["data"]
+                return held | {pr.number: str(data[f"pr{pr.number}"]["pullRequest"]["body"]) for pr, _ in left}
+
+        def arrived() -> dict[PrNumber, str] | None:
+            with self.reading_stack([pr.number for pr, _ in left]) as answer:
+                now = answer()
+            for pr, body in tuple(left):
+                found = now.pr(pr.number)
+                if found is not None and found.body == body:
+                    held[pr.number] = body
+                    left.remove((pr, body))
+                elif found is not None and found.body != pr.body:
+                    raise _edited_meanwhile(pr.number)
+            return None if left else held
+
+        return self._insist(write, arrived)
 
     def create_branch(self, branch: BranchName, tip: Oid) -> None:
         """Create a branch at a commit that the repository on GitHub has; one that is there by now is an error.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from trunkline.context.project import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, TrunklineError
-from trunkline.domain.names import ZERO_OID, short
+from trunkline.domain.names import ZERO_OID, PrNumber, short
 from trunkline.domain.note import BEGIN, END, NoteFacts, Rebased, place, worth_writing
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.gates.catalogue import catalogue
@@ -64,28 +67,95 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     Raises:
         Refused: the pull request is closed, or shows another head than ours, or the markers are damaged.
     """
-    pr, tip = context.pull_request(), context.local_tip()
+    return Notes((context,)).run(context, step_context)
+
+
+@dataclass
+class Notes:
+    """The notes of several entries, written together by the first of their steps.
+
+    GitHub takes several changes in one GraphQL request and limits how many requests may write, so the number of
+    requests must not grow with the number of entries.
+
+    Attributes:
+        contexts: of the entries, bottom first.
+    """
+
+    contexts: Sequence[Context]
+    _results: dict[PrNumber, Outcome | TrunklineError] = field(default_factory=dict, repr=False)
+
+    def run(self, context: Context, step_context: StepContext) -> Outcome:
+        """Return how the note of one entry was written; the first call writes all of them.
+
+        Raises:
+            Refused: see the function `run`.
+            ExternalError: GitHub took the description but shows another one.
+        """
+        if not self._results:
+            self._results = self._write(step_context)
+        result = self._results[context.entry.pr]
+        if isinstance(result, TrunklineError):
+            raise result
+        return replace(result, details=commit_statuses.publish(context, step_context, context.local_tip()))
+
+    def _write(self, step_context: StepContext) -> dict[PrNumber, Outcome | TrunklineError]:
+        results: dict[PrNumber, Outcome | TrunklineError] = {}
+        edits: list[tuple[Context, PullRequest, str]] = []
+        for context in self.contexts:
+            try:
+                pr, facts = _checked(context), facts_of(context)
+                body = place(pr.body, written(facts, template_of(context)))
+            except TrunklineError as error:
+                results[context.entry.pr] = error  # raised by the step of that entry
+                continue
+            if worth_writing(facts, pr.body) and body != pr.body:
+                edits.append((context, pr, body))
+            else:
+                results[pr.number] = _outcome(context, _unchanged(facts, pr.body, body), StepStatus.NOTHING)
+        return results | (_publish(edits, step_context) if edits else {})
+
+
+def _publish(
+    edits: Sequence[tuple[Context, PullRequest, str]], step_context: StepContext
+) -> dict[PrNumber, Outcome | TrunklineError]:
+    """Ask for approval, log every intent, and write the descriptions."""
+    first, numbers = edits[0][0], [pr.number for _, pr, _ in edits]
+    first.reporter.require_approval(*(f"write the reviewer note into #{number}'s description" for number in numbers))
+    for context, pr, body in edits:
+        step_context.log_intent(context.entry, body=pr.body, body_after=body)
+    first.reporter.command(_command(first, numbers))
+    shown = first.github.edit_bodies([(pr, body) for _, pr, body in edits])
+    for _, pr, _ in edits:
+        first.record_pull_request(replace(pr, body=shown[pr.number]))
+    return {pr.number: _confirmed(context, pr, body, shown[pr.number]) for context, pr, body in edits}
+
+
+def _checked(context: Context) -> PullRequest:
+    pr = context.pull_request()
     refuse_other_head(context, pr, why="the note speaks of the pushed commit only", task="push")
-    facts = facts_of(context)
-    body = place(pr.body, written(facts, template_of(context)))
-    if not worth_writing(facts, pr.body) or body == pr.body:
-        published = commit_statuses.publish(context, step_context, tip)
-        message = _unchanged(facts, pr.body, body)
-        return Outcome("note", message, StepStatus.NOTHING, published, data={"commit": tip, "changed": False})
-    context.reporter.require_approval(f"write the reviewer note into #{pr.number}'s description")
-    step_context.log_intent(context.entry, body=pr.body, body_after=body)
-    context.reporter.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
-    held = context.github.edit(pr.number, seen_body=pr.body, body=body).body
-    if held != body:
-        raise ExternalError(
-            f"#{pr.number}'s description did not come back as written",
-            why="somebody may have edited it at the same moment",
-            next_command=task_command("note", "--pr", pr.number),
-        )
-    context.invalidate_github()
-    message = "updated" if BEGIN in pr.body and END in pr.body else "added"
-    published = commit_statuses.publish(context, step_context, tip)
-    return Outcome("note", message, details=published, data={"commit": tip, "changed": True})
+    return pr
+
+
+def _confirmed(context: Context, pr: PullRequest, body: str, shown: str) -> Outcome | TrunklineError:
+    if shown == body:
+        return _outcome(context, "updated" if BEGIN in pr.body and END in pr.body else "added", StepStatus.DONE)
+    return ExternalError(
+        f"#{pr.number}'s description did not come back as written",
+        why="somebody may have edited it at the same moment",
+        next_command=task_command("note", "--pr", pr.number),
+    )
+
+
+def _outcome(context: Context, message: str, status: StepStatus) -> Outcome:
+    data = {"commit": context.local_tip(), "changed": status is StepStatus.DONE}
+    return Outcome("note", message, status, data=data)
+
+
+def _command(context: Context, numbers: Sequence[PrNumber]) -> str:
+    """Return the command that writes the notes, as a person would type it."""
+    if len(numbers) == 1:
+        return f"gh api -X PATCH repos/{context.repository.slug}/pulls/{numbers[0]} --input DESCRIPTION"
+    return f"gh api graphql --input DESCRIPTIONS   # of {', '.join(f'#{number}' for number in numbers)}"
 
 
 def _unchanged(facts: NoteFacts, before: str, after: str) -> str:
