@@ -10,6 +10,8 @@ from support.killing import Kill, Yard, YardLanding, records
 from support.landing import BODY, SLUG, Landing
 from support.repo import Repo
 from support.stacking import OWN, assert_stacked, write_stack
+from trunkline.domain.note import BEGIN
+from trunkline.sim.faults import FaultKind
 
 pytestmark = pytest.mark.gh
 
@@ -295,6 +297,20 @@ def test_all_notes_are_written_in_one_request(open_stack: YardLanding) -> None:
     assert asked() == one
     for number in (518, 519, 520):
         assert "**Only rebased** since" in open_stack.pr(number)["body"]
+
+
+@pytest.mark.parametrize("kind", [FaultKind.DROP, FaultKind.LOSE_REPLY])
+def test_notes_whose_request_fails_are_written_once(open_stack: YardLanding, kind: FaultKind) -> None:
+    """What arrived is not written again, what did not arrive is: GitHub is asked which before the second attempt."""
+    for number in (519, 520):
+        assert open_stack.run("gh", "pr", "ready", str(number), "--repo", SLUG).code == 0
+    open_stack.github.inject(kind, match="ReviewerNotes")
+    ran = open_stack.invoke("restack", TRUNKLINE_WAIT_FACTOR="0")
+    assert ran.code == 0, ran.out + ran.err
+    written = [each for each in open_stack.github.requests() if each.operation == "ReviewerNotes"]
+    assert len(written) == (2 if kind is FaultKind.DROP else 1)
+    for number in (518, 519, 520):
+        assert open_stack.pr(number)["body"].count(BEGIN) == 1
 
 
 def test_undo_and_redo(merged: YardLanding) -> None:

@@ -139,6 +139,10 @@ class Hub:
         pull.base, pull.body = fields.get("base", pull.base), fields.get("body", pull.body)
         return Edited(pull.body, pull.base, "open")
 
+    def edit_bodies(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
+        """Change the descriptions of several pull requests."""
+        return {pr.number: self.edit(pr.number, body=body).body for pr, body in edits}
+
     def native_stack(self, _number: PrNumber) -> str:
         """Say that there is none."""
         return ""

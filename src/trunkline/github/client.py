@@ -110,7 +110,9 @@ def _update_bodies(edits: Sequence[tuple[PullRequest, str]]) -> bytes:
         for pr, _ in edits
     )
     variables = {f"id{pr.number}": pr.node_id for pr, _ in edits} | {f"body{pr.number}": body for pr, body in edits}
-    return json.dumps({"query": f"mutation({declared}) {{ {fields} }}", "variables": variables}).encode()
+    return json.dumps(
+        {"query": f"mutation ReviewerNotes({declared}) {{ {fields} }}", "variables": variables}
+    ).encode()
 
 
 def _edited_meanwhile(number: PrNumber) -> Refused:
