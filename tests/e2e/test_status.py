@@ -116,22 +116,13 @@ def test_what_a_task_loads(stack: YardLanding) -> None:
     [("restack", "--dry-run"), ("rebase", "--pr", "519", "--dry-run"), ("checklist", "--pr", "519")],
     ids=lambda task: task[0],
 )
-def test_what_is_asked_ahead_is_not_asked_again(stack: YardLanding, task: tuple[str, ...]) -> None:
-    """A task that looks is one question, though that is sent before stack.toml is judged."""
+def test_a_task_sends_one_query_for_the_stack(stack: YardLanding, task: tuple[str, ...]) -> None:
+    """A task that plans sends the query for the pull requests once."""
     stack.run("gh", "api", "rate_limit")
     before = len(stack.github.requests())
     stack.invoke(*task)
     asked = stack.github.requests()[before:]
     assert [request.operation for request in asked if request.operation == "Stack"] == ["Stack"]
-
-
-def test_asked_ahead_of_a_file_that_is_not_sound(stack: YardLanding) -> None:
-    """What is wrong is said; the question is nobody's concern."""
-    path = stack.clone.path / "stack.toml"
-    path.write_text(path.read_text().replace("pr = 520", "pr = 519"))
-    ran = stack.invoke("status")
-    assert ran.code == 2
-    assert "519 is already used" in ran.err
 
 
 def test_a_pull_request_that_base_deletion_closed(stack: YardLanding) -> None:

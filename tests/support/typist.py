@@ -17,7 +17,6 @@ from invoke.program import Program
 
 from support.inprocess import Desk
 from support.printed import check_printed, is_ours, next_commands
-from trunkline.context import prefetch
 from trunkline.domain.command import Command, argv_of
 from trunkline.tasks import namespace
 
@@ -138,7 +137,6 @@ def typist(desk: Desk, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture
         return command
 
     patch.setattr(Command, "__new__", recording)
-    patch.setattr(prefetch, "GitHub", lambda *_: desk.hub)
     patch.chdir(desk.clone.path)
     patch.setenv("TRUNKLINE_SKIP", skip)
     yield made

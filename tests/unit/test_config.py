@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from support.repo import Repo
 from trunkline.config import conversion, reading, schema, validation, validation_cache
-from trunkline.config.reading import Preview, StackText
+from trunkline.config.reading import StackText
 from trunkline.domain import check
 from trunkline.domain.errors import UsageError
 from trunkline.domain.stack import GateOverride
@@ -239,12 +239,10 @@ def test_every_key_arrives() -> None:
 
 
 def test_an_array_of_stacks_that_is_empty(tmp_path: Path) -> None:
-    """`stack = []` beside entries says nothing: they are the only stack, also at a glimpse."""
+    """`stack = []` beside entries says nothing: they are the only stack."""
     text = GOOD.replace("schema = 1\n", "schema = 1\nstack = []\n")
     (stack,) = validation.load(_written(tmp_path, text))
-    seen = reading.read(tmp_path / "stack.toml").preview("")
-    assert seen is not None
-    assert seen.numbers == tuple(entry.pr for entry in stack.entries) == (518, 519)
+    assert [entry.pr for entry in stack.entries] == [518, 519]
 
 
 def _written(directory: Path, text: str) -> Path:
@@ -256,46 +254,6 @@ def listed(values: dict[str, object]) -> dict[str, object]:
     """Return values as TOML has them: arrays and names, where the domain has tuples and enumerations."""
     plain = {key: value.value if isinstance(value, Enum) else value for key, value in values.items()}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
-
-
-@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=40) | st.sampled_from([EVERYTHING, GOOD]))
-def test_a_glimpse_is_what_a_closer_look_finds(cut: str) -> None:
-    """Of what is sound it sees remote, trunk and numbers; of what is not, it never fails."""
-    try:
-        data = tomli.loads(cut)
-    except tomli.TOMLDecodeError:
-        return
-    seen = StackText(Path("stack.toml"), cut, data).preview("")
-    if cut in {EVERYTHING, GOOD}:
-        (stack,) = conversion.stacks(data)
-        assert seen == Preview(stack.remote, stack.trunk, tuple(entry.pr for entry in stack.entries))
-
-
-SHAPES = st.dictionaries(
-    st.sampled_from(["schema", "trunk", "remote", "entry", "stack"]),
-    st.recursive(
-        st.none() | st.booleans() | st.integers(-5, 600) | st.text(max_size=6),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["pr", "name", "entry"]), inner),
-    ),
-)
-
-
-@given(SHAPES, st.text(max_size=2))
-def test_a_glimpse_of_anything(data: dict[str, object], name: str) -> None:
-    """Whatever the tables hold, it is seen or it is not."""
-    seen = StackText(Path("stack.toml"), "", data).preview(name)
-    assert seen is None or all(number > 0 for number in seen.numbers)
-
-
-def test_a_glimpse_of_several_stacks() -> None:
-    """The named one; without a name, none."""
-    data = {"stack": [{"name": "a", "entry": [{"pr": 1}]}, {"name": "b", "entry": [{"pr": 2}, {"pr": 3}]}]}
-    text = StackText(Path("stack.toml"), "", data)
-    seen = text.preview("b")
-    assert seen is not None
-    assert seen.numbers == (2, 3)
-    assert text.preview("") is None
-    assert text.preview("c") is None
 
 
 @pytest.fixture

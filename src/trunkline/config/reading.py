@@ -18,7 +18,7 @@ import tomli
 from trunkline.config import toml_lines
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
-from trunkline.domain.names import BranchName, PrNumber, branch_name, branch_problem, pr_number
+from trunkline.domain.names import branch_problem
 from trunkline.domain.stack import DEFAULT_REMOTE, DEFAULT_TRUNK
 from trunkline.system.files import read_regular
 
@@ -28,21 +28,6 @@ LONGEST = 2**19
 _DEEPEST = 64
 _SHOWN = 80
 _LONG_NUMBER = re.compile(r"[0-9][0-9_]{999,}|0[xob][0-9a-fA-F_]{999,}")
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What a stack.toml that nobody has judged yet seems to say.
-
-    Attributes:
-        remote: the git remote.
-        trunk: the branch that the stack lands on.
-        numbers: the pull requests of the stack, bottom first.
-    """
-
-    remote: str
-    trunk: BranchName
-    numbers: tuple[PrNumber, ...]
 
 
 @dataclass(frozen=True)
@@ -68,16 +53,6 @@ class StackText:
         remote, trunk = self.data.get("remote", DEFAULT_REMOTE), self.data.get("trunk", DEFAULT_TRUNK)
         named = isinstance(remote, str) and isinstance(trunk, str)
         return None if not named or branch_problem(remote) or branch_problem(trunk) else (remote, trunk)
-
-    def preview(self, name: str) -> Preview | None:
-        """Return what the stack of a name, or the only one, seems to be; None: it takes a closer look."""
-        stacks = self.data.get("stack") or [self.data]
-        try:
-            (stack,) = (each for each in stacks if not name or each["name"] == name)
-            remote, trunk = self.data.get("remote", DEFAULT_REMOTE), self.data.get("trunk", DEFAULT_TRUNK)
-            return Preview(str(remote), branch_name(trunk), tuple(pr_number(str(e["pr"])) for e in stack["entry"]))
-        except (KeyError, TypeError, ValueError, AttributeError, UsageError):
-            return None
 
 
 def read(path: Path) -> StackText:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from contextlib import ExitStack
 from pathlib import Path
 
 from trunkline.config import conversion, location, reading, trust, validation_cache
-from trunkline.context.prefetch import Ahead, ask
 from trunkline.context.project import Context, Options, Reporter
 from trunkline.domain.choices import nearest, require_known
 from trunkline.domain.commits import counted
@@ -28,7 +26,6 @@ def open_context(
     options: Options,
     reporter: Reporter,
     cwd: Path | None = None,
-    ends: ExitStack | None = None,
 ) -> Context:
     """Find the checkout, its stack.toml, the entry and the repository on GitHub.
 
@@ -38,16 +35,13 @@ def open_context(
         options: the rest of what was asked for.
         reporter: who is told.
         cwd: a directory inside the checkout; default: the current one.
-        ends: GitHub is asked ahead, and with it that ends; default: it is asked when its answer is needed.
 
     Raises:
         UsageError: one of them is not to be found; says which and how to mend it.
         Refused: the repository is shallow, or its stack.toml comes with a branch and changes what runs.
     """
-    git, chosen, asked, _ = _found(stack, reporter, cwd, ends, merging=False)
-    context = _opened(git, chosen, _entry(git, chosen, pr), options, reporter)
-    context.cache.ahead = asked
-    return context
+    git, chosen, _ = _found(stack, cwd)
+    return _opened(git, chosen, _entry(git, chosen, pr), options, reporter)
 
 
 def open_stack(
@@ -56,35 +50,21 @@ def open_stack(
     options: Options,
     reporter: Reporter,
     cwd: Path | None = None,
-    ends: ExitStack | None = None,
-    with_trunk: bool = False,
 ) -> Context:
     """Find the checkout, its stack.toml and the repository on GitHub, for a task of the whole stack.
 
-    Args and errors as of `open_context`; the entry is the bottom one. With trunk: its tip is what GitHub is asked for
-    ahead, too.
+    Args and errors as of `open_context`; the entry is the bottom one.
     """
-    git, chosen, asked, source = _found(stack, reporter, cwd, ends, merging=True, with_trunk=with_trunk)
+    git, chosen, source = _found(stack, cwd)
     context = _opened(git, chosen, chosen.entries[0], options, reporter).over_the_stack()
-    context.cache.ahead, context.cache.stack_source = asked, source
+    context.cache.stack_source = source
     return context
 
 
-def _found(
-    name: str,
-    reporter: Reporter,
-    cwd: Path | None,
-    ends: ExitStack | None,
-    *,
-    merging: bool,
-    with_trunk: bool = False,
-) -> tuple[Git, Stack, Ahead | None, str]:
+def _found(name: str, cwd: Path | None) -> tuple[Git, Stack, str]:
     git = top_of(Git(cwd or Path.cwd()))
     found = trust.effective(git, found_text(git))
-    asked = None
-    if ends is not None:
-        asked = ask(git, found, name, merging=merging, with_trunk=with_trunk, reporter=reporter.progress, ends=ends)
-    return git, choose_stack(_judged(git, found), name), asked, found.source
+    return git, choose_stack(_judged(git, found), name), found.source
 
 
 def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, reporter: Reporter) -> Context:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from trunkline.context.landed import recognised
 from trunkline.context.observation import World, local_states, observe_remote
-from trunkline.context.prefetch import Ahead, Question
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.merge_choice import MergeChoice, MergeRules
@@ -107,7 +106,6 @@ class WorldCache:
         looked: when that was, by the monotonic clock.
         planned: while a plan is made: the tips that entries will have by then.
         foreseen: what a plan came to, by entry; taken only where the world is still the same.
-        ahead: a question that was sent to GitHub already.
         surroundings: the toolchains and cargo's configuration on this machine.
         began: where the branches were when the run began (`appeared.Began`); empty while a plan is made.
         accepted: gates that a person, asked while the task ran, accepted as unavailable.
@@ -122,7 +120,6 @@ class WorldCache:
     looked: float = float("-inf")
     planned: dict[PrNumber, Oid] = field(default_factory=dict)
     foreseen: dict[PrNumber, object] = field(default_factory=dict)
-    ahead: Ahead | None = None
     surroundings: Surroundings | None = None
     began: dict[PrNumber, object] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
@@ -194,17 +191,11 @@ class Context:
     def asking(
         self, *, merging: bool, trunk: BranchName | None = None
     ) -> AbstractContextManager[Callable[[], Snapshot]]:
-        """Ask GitHub about the stack, unless that was asked ahead; what the context gives is called for the answer.
+        """Send the query for the stack's pull requests; the context's value waits for the response.
 
         Args and errors as of `GitHub.reading_stack`.
         """
-        question = Question(self.repository, tuple(each.pr for each in self.stack.entries), merging, trunk)
-        ahead, self.cache.ahead = self.cache.ahead, None
-        if ahead is not None:
-            if ahead.answers(question):
-                return ahead.taken()
-            ahead.ends.close()
-        return self.github.reading_stack(question.numbers, merging=merging, trunk=trunk)
+        return self.github.reading_stack([each.pr for each in self.stack.entries], merging=merging, trunk=trunk)
 
     def _look(self) -> tuple[Mapping[str, Oid], LocalState]:
         heads = self.stack.entries if self.stacked else (self.entry,)

@@ -1,6 +1,6 @@
 """A run on the terminal: a list of steps, each one line with a mark, what happened, and how long it took.
 
-rich is loaded with the first line, not before: by then GitHub has been asked (`context.prefetch`).
+rich is imported with the first line: tasks that print JSON or fail early do without its 50 ms.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import webbrowser
-from contextlib import ExitStack
 from pathlib import Path
 
 from invoke.collection import Collection
@@ -29,19 +28,19 @@ def status(session: TaskSession, stack: str = "", offline: bool = False, watch: 
     if watch and not session.json_wanted:
         from trunkline.tasks.watching import watch as watch_screen
 
-        watch_screen(session.terminal, lambda: _show_status(session, stack, offline=offline, ends=None))
+        watch_screen(session.terminal, lambda: _show_status(session, stack, offline=offline))
         return
-    _show_status(session, stack, offline=offline, ends=None if offline else session.ends)
+    _show_status(session, stack, offline=offline)
 
 
-def _show_status(session: TaskSession, stack: str, *, offline: bool, ends: ExitStack | None) -> None:
+def _show_status(session: TaskSession, stack: str, *, offline: bool) -> None:
     run = find_open_run()  # first: it is shown whatever is wrong with stack.toml or GitHub
     session.account["run"] = None if run is None else as_json.open_run(run)
     if run is not None:
         session.terminal.open_run(run)
-    context = open_stack(stack=stack, options=Options(), reporter=session.terminal, ends=ends, with_trunk=True)
+    context = open_stack(stack=stack, options=Options(), reporter=session.terminal)
     from trunkline.commands import status as status_workflow
-    from trunkline.report.stack import stack_data, stack_tree  # while GitHub answers
+    from trunkline.report.stack import stack_data, stack_tree
 
     seen = status_workflow.look(context, offline=offline)
     session.account["stack"] = stack_data(seen)
@@ -65,9 +64,9 @@ def plan(
 ) -> None:
     """Foresee a landing: steps, commands, conflicts, what a push sets going; --markdown writes the runbook."""
     options = options_of(skip, accept_unavailable, fork_point, no_push=no_push)
-    context = open_context(pr, stack=stack, options=options, reporter=session.terminal, ends=session.ends)
+    context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
     from trunkline.commands import plan as plan_workflow
-    from trunkline.domain.redaction import redacted  # while GitHub answers
+    from trunkline.domain.redaction import redacted
     from trunkline.report import runbook
 
     book = plan_workflow.foresee(context)

@@ -61,7 +61,7 @@ def rebase_(
         skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied,
         accept_flaky=accept_flaky,
     )  # fmt: skip
-    context = open_context(pr, stack=stack, options=options, reporter=session.terminal, ends=session.ends)
+    context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
     _do(session, context)
 
 
@@ -80,7 +80,7 @@ def _step_task(step: StepName) -> LandingTask:
         options = options_of(
             skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky
         )
-        _do(session, open_context(pr, stack=stack, options=options, reporter=session.terminal, ends=session.ends))
+        _do(session, open_context(pr, stack=stack, options=options, reporter=session.terminal))
 
     body.__doc__ = _DOCS[step]
     return landing_task(step.value, mutates=True)(body)

@@ -65,7 +65,7 @@ def gates_task(single: LandingTask, run: Callable[[TaskSession, Context], None])
             skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky,
             baseline=baseline,
         )  # fmt: skip
-        run(session, open_context(pr, stack=stack, options=options, reporter=session.terminal, ends=session.ends))
+        run(session, open_context(pr, stack=stack, options=options, reporter=session.terminal))
 
     body.__doc__ = f"{single.__doc__} With --stack alone: of every entry, bottom first."
     help_ = {"stack": f"{FLAGS['stack'].help}; without a value: gate every entry"}
@@ -131,7 +131,7 @@ def checklist_task(single: LandingTask) -> LandingTask:
             single.body(session, pr=pr, stack=stack, skip=skip)
             return
         options = options_of(skip, accept_unavailable, accept_flaky=accept_flaky)
-        here = open_context(pr, stack=stack, options=options, reporter=session.terminal, ends=session.ends)
+        here = open_context(pr, stack=stack, options=options, reporter=session.terminal)
         from trunkline.report import checklist as checklist_report
         from trunkline.steps import checklist
 

@@ -57,8 +57,6 @@ class TaskSession:
         """What the whole comes to, as last shown."""
         self._approved = False
         self.terminal.approve = self.approve
-        self.ends = contextlib.ExitStack()
-        """What ends with the task, however it ends."""
 
     def approve(self, publishes: Sequence[str]) -> None:
         """Ask once for the whole command whether these things may be published; `--yes` is the answer.
@@ -168,7 +166,7 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
     session = TaskSession(task, json_wanted=json_wanted)
     code: int
     try:
-        with signals.raising(), session.ends:
+        with signals.raising():
             yield session
     except Declined as declined:
         session.account["declined"] = True

@@ -45,8 +45,8 @@ def restack(
 ) -> None:
     """Bring every open entry onto its base again, in one pass, and push what moved, all or none."""
     options = options_of(skip, fork_point=fork_point, no_push=no_push, drop_emptied=drop_emptied)
-    context = open_stack(stack=stack, options=options, reporter=session.terminal, ends=session.ends)
-    from trunkline.commands import restack as restack_workflow  # while GitHub answers
+    context = open_stack(stack=stack, options=options, reporter=session.terminal)
+    from trunkline.commands import restack as restack_workflow
 
     _headline(session, context)
     if (nothing := restack_workflow.nothing_to_do(context)) is not None:
@@ -84,8 +84,8 @@ def land(
         method=one_of("method", method, ("squash", "merge", "rebase")),
         watch=watch,
     )
-    context = open_stack(stack=stack, options=options, reporter=session.terminal, ends=session.ends)
-    from trunkline.commands import land as land_workflow  # while GitHub answers
+    context = open_stack(stack=stack, options=options, reporter=session.terminal)
+    from trunkline.commands import land as land_workflow
     from trunkline.commands import restack as restack_workflow
 
     land_workflow.refuse_contradiction(context)
