@@ -78,7 +78,7 @@ def test_a_link_is_no_attribute_file(repo: Repo) -> None:
     repo.commit("start", {"x": "1\n"})
     (repo.path / ".gitattributes").symlink_to("/etc/hosts")
     linked = repo.commit("linked")
-    assert attributes.in_tree(repo.adapter, repo.adapter.tree(linked)) == {}
+    assert attributes.files_in_tree(repo.adapter, repo.adapter.tree(linked)) == {}
 
 
 def test_the_attribute_files_of_one_tree_from_those_of_another(repo: Repo) -> None:
@@ -91,6 +91,6 @@ def test_the_attribute_files_of_one_tree_from_those_of_another(repo: Repo) -> No
     step_by_step = repo.adapter
     for commit in commits:
         fresh = repo.adapter
-        expected = attributes.in_tree(fresh, fresh.tree(commit))
-        assert attributes.in_tree(step_by_step, step_by_step.tree(commit)) == expected
+        expected = attributes.files_in_tree(fresh, fresh.tree(commit))
+        assert attributes.files_in_tree(step_by_step, step_by_step.tree(commit)) == expected
     assert [len(files) for files in step_by_step.attributes.values()] == [0, 2, 1]

@@ -41,7 +41,7 @@ def tree(repo: Repo, tmp_path: Path) -> FreshTree:
     repo.commit("one", {"a.txt": "one\ntwo\n", "b/c.rs": "fn c() {}\n", ".gitignore": "/target\n*.ignored\n"})
     (tmp_path / "trees").mkdir()
     made = FreshTree(repo.adapter, tmp_path / "trees/code", lambda: ("target",))
-    made.bring(repo.head())
+    made.check_out(repo.head())
     return made
 
 
@@ -49,23 +49,23 @@ def test_attributes_change_and_nothing_else(repo: Repo, tree: FreshTree, tmp_pat
     """Blobs stay the same, and yet a fresh checkout writes other bytes: with attributes, and without them again."""
     plain = repo.head()
     repo.commit("attributes", {"b/.gitattributes": "*.rs eol=crlf\n", ".gitattributes": "*.txt text eol=crlf\n"})
-    tree.bring(repo.head())
+    tree.check_out(repo.head())
     assert facts(tree.path) == fresh(repo, repo.head(), tmp_path / "fresh")
     assert (tree.path / "a.txt").read_bytes() == b"one\r\ntwo\r\n"
-    assert tree.written() == ()
-    tree.bring(plain)
+    assert tree.modified_paths() == ()
+    tree.check_out(plain)
     assert facts(tree.path) == fresh(repo, plain, tmp_path / "again")
 
 
 def test_settings_change_and_nothing_else(repo: Repo, tree: FreshTree) -> None:
     """The user's own settings and attribute files act on a checkout, too."""
     repo.git("config", "core.autocrlf", "true")
-    tree.bring(repo.head())
+    tree.check_out(repo.head())
     assert (tree.path / "a.txt").read_bytes() == b"one\r\ntwo\r\n"
     repo.git("config", "--unset", "core.autocrlf")
     (repo.path / ".git/info").mkdir(exist_ok=True)
     (repo.path / ".git/info/attributes").write_text("b/c.rs text eol=crlf\n")
-    tree.bring(repo.head())
+    tree.check_out(repo.head())
     assert (tree.path / "a.txt").read_bytes() == b"one\ntwo\n"
     assert (tree.path / "b/c.rs").read_bytes() == b"fn c() {}\r\n"
 
@@ -77,10 +77,10 @@ def test_a_filter_is_run_for_every_commit(repo: Repo, tree: FreshTree, tmp_path:
     repo.git("config", "filter.said.smudge", f"cat {said}")
     repo.git("config", "filter.said.clean", "echo one; echo two")
     repo.commit("filter", {".gitattributes": "a.txt filter=said\n"})
-    tree.bring(repo.head())
+    tree.check_out(repo.head())
     said.write_text("second\n")
     repo.commit("other", {"b/c.rs": "fn d() {}\n"})
-    tree.bring(repo.head())
+    tree.check_out(repo.head())
     assert (tree.path / "a.txt").read_bytes() == b"second\n"
 
 
@@ -98,7 +98,7 @@ def test_leftovers_modes_and_times(repo: Repo, tree: FreshTree, tmp_path: Path) 
     (tree.path / "b/c.rs").chmod(0o755)
     (tree.path / "new/deep").chmod(0)
     (tree.path / "b").chmod(0o500)
-    tree.bring(repo.head())
+    tree.check_out(repo.head())
     assert facts(tree.path, "target") == fresh(repo, repo.head(), tmp_path / "fresh")
     assert (tree.path / "target/debug/kept").exists(), "cargo's directory stays"
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -120,7 +120,7 @@ def test_every_kind_of_change(repo: Repo, tree: FreshTree, tmp_path: Path) -> No
     (repo.path / "a.txt").mkdir()
     third = repo.commit("directories", {"a.txt/inner": "x", "d": "a file now"})
     for number, commit in enumerate((second, third, first, third, second, first)):
-        tree.bring(commit)
+        tree.check_out(commit)
         assert facts(tree.path) == fresh(repo, commit, tmp_path / f"fresh{number}")
 
 
@@ -132,15 +132,15 @@ def test_line_ends_that_git_calls_modified_are_no_change(repo: Repo, tree: Fresh
     blob = repo.git("hash-object", "-w", "--stdin", stdin="*.md text\n")
     repo.git("update-index", "--add", "--cacheinfo", f"100644,{blob},.gitattributes")
     repo.git("commit", "--quiet", "-m", "attribute")  # the other file's blob keeps its CRLF
-    tree.bring(repo.head())
+    tree.check_out(repo.head())
     status = subprocess.run(["git", "status", "--short"], cwd=tree.path, capture_output=True, text=True, check=True)
     assert "notes.md" in status.stdout, "git itself does so"
-    assert tree.written() == ()
+    assert tree.modified_paths() == ()
     (tree.path / "notes.md").write_bytes(b"one\r\ntwo\r\nthree\r\n")
     (tree.path / "a.txt").write_text("other\n")
-    assert sorted(tree.written()) == ["a.txt", "notes.md"]
-    tree.bring(repo.head())
-    assert tree.written() == ()
+    assert sorted(tree.modified_paths()) == ["a.txt", "notes.md"]
+    tree.check_out(repo.head())
+    assert tree.modified_paths() == ()
 
 
 def test_what_counts_as_written(repo: Repo, tree: FreshTree) -> None:
@@ -151,23 +151,23 @@ def test_what_counts_as_written(repo: Repo, tree: FreshTree) -> None:
     (tree.path / "target/x").write_text("x")
     (tree.path / "fixture/target").mkdir(parents=True)
     (tree.path / "fixture/target/CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
-    assert tree.written() == ("fixture/",)
+    assert tree.modified_paths() == ("fixture/",)
     (tree.path / "fixture/target").rename(tree.path / "cache")
     (tree.path / "fixture").rmdir()
-    assert tree.written() == ()
+    assert tree.modified_paths() == ()
     (tree.path / "b/new.rs").write_text("x")
-    assert tree.written() == ("b/new.rs",)
+    assert tree.modified_paths() == ("b/new.rs",)
 
 
 def test_a_damaged_work_tree_is_made_anew(repo: Repo, tree: FreshTree, tmp_path: Path) -> None:
     """Without git's own file, with another HEAD, or without our record, everything is checked out."""
     other = repo.commit("other", {"a.txt": "other\n"})
     (tree.path / ".git").unlink()
-    tree.bring(other)
+    tree.check_out(other)
     assert facts(tree.path) == fresh(repo, other, tmp_path / "one")
     subprocess.run(["git", "reset", "--quiet", "--soft", "HEAD~1"], cwd=tree.path, check=True)
-    tree.bring(other)
+    tree.check_out(other)
     tree.path.with_name("code.checkout.json").unlink()
     (tree.path / "a.txt").write_text("damaged\n")
-    tree.bring(other)
+    tree.check_out(other)
     assert facts(tree.path) == fresh(repo, other, tmp_path / "two")

@@ -287,7 +287,7 @@ def test_tracking_refs_are_fetched_where_a_part_is_missing(remote: Remote, held:
     git, spoken = remote.clone.adapter, list[str]()
     seen = {branch_ref(MAIN): remote.tip}
     wanted, before = {branch_ref(MAIN): TRACKING}, refs.read_refs(git, TRACKING)
-    refs.update_tracking_refs(git.echoing(spoken.append), held, "origin", wanted, before, seen)
+    refs.update_tracking_refs(git.with_echo(spoken.append), held, "origin", wanted, before, seen)
     assert remote.clone.refs()[TRACKING] == remote.tip
     remote.assert_sound()
     assert spoken == [f"git fetch --no-tags origin +refs/heads/main:{TRACKING}"]
@@ -298,7 +298,7 @@ def test_what_is_echoed_is_what_ran(remote: Remote, held: RepositoryLock) -> Non
     git, spoken = remote.clone.adapter, list[str]()
     seen = observe_remote(git, STACK, STACK.entries)
     wanted, before = {branch_ref(MAIN): TRACKING}, refs.read_refs(git, TRACKING)
-    refs.update_tracking_refs(git.echoing(spoken.append), held, "origin", wanted, before, seen)
+    refs.update_tracking_refs(git.with_echo(spoken.append), held, "origin", wanted, before, seen)
     assert spoken == [f"git update-ref {TRACKING} {remote.tip[:7]}"]
 
 
@@ -309,7 +309,7 @@ def test_no_ref_moves_to_a_commit_of_which_a_part_is_missing(remote: Remote, hel
     moves: list[Callable[[], object]] = [
         lambda: refs.move_ref(git, held, branch_ref(MAIN), new=remote.tip, old=old, why="a test"),
         lambda: refs.move_ref(git, held, "refs/heads/new", new=remote.tip, old=None, why="a test"),
-        lambda: refs.track(git, held, "origin", MAIN, remote.tip),
+        lambda: refs.update_tracking_ref(git, held, "origin", MAIN, remote.tip),
         lambda: refs.back_up(git, held, MAIN, remote.tip),
         lambda: refs.back_up_all(git, held, [(MAIN, remote.tip)]),
     ]

@@ -95,7 +95,7 @@ class Place:
     def gate(self, finished: object = True, **changes: object) -> set[str]:  # noqa: FBT002 -- beside fields by name
         """Prepare for a gate on HEAD and return what is left; then all is built again."""
         commit = self.repo.head()
-        self.tree.bring(commit)
+        self.tree.check_out(commit)
         self.cache.prepare(replace(self.facts, commit=commit, **changes))  # type: ignore[arg-type]  # tests name fields
         left = self.left()
         self.built()

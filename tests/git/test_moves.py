@@ -58,7 +58,7 @@ def test_several_moves_are_one_process(
         return start(argv, **more)
 
     monkeypatch.setattr(children, "start", noted)
-    with refs.moving_several(git, held, why="restack"):
+    with refs.update_ref_session(git, held, why="restack"):
         refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
         assert repo.head("main") == commits[0]
         refs.move_ref(git, held, SIDE, new=commits[1], old=commits[2], why="two")
@@ -75,7 +75,7 @@ def test_a_ref_that_moved_meanwhile_is_refused_and_the_next_one_moves(
     git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]
 ) -> None:
     """Each move names what it expects; one that is refused leaves the others alone."""
-    with refs.moving_several(git, held, why="restack"):
+    with refs.update_ref_session(git, held, why="restack"):
         repo.git("update-ref", MAIN, commits[1])
         with pytest.raises(Refused, match="refs/heads/main moved while we worked"):
             refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
@@ -86,7 +86,7 @@ def test_a_ref_that_moved_meanwhile_is_refused_and_the_next_one_moves(
 def test_a_lock_is_told(git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]) -> None:
     """A lock that another git holds is said, not taken for a move."""
     (repo.path / ".git/refs/heads/main.lock").touch()
-    with refs.moving_several(git, held, why="restack"), pytest.raises(Refused, match="refs/heads/main is locked"):
+    with refs.update_ref_session(git, held, why="restack"), pytest.raises(Refused, match="refs/heads/main is locked"):
         refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
     assert repo.head("main") == commits[2]
 
@@ -95,9 +95,9 @@ def test_a_git_that_was_killed_is_missed_by_nobody(
     git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]
 ) -> None:
     """Another one moves what it was to move."""
-    with refs.moving_several(git, held, why="restack"):
+    with refs.update_ref_session(git, held, why="restack"):
         refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
-        os.killpg(git.talks[0].child.pid, signal.SIGKILL)
+        os.killpg(git.sessions[0].child.pid, signal.SIGKILL)
         refs.move_ref(git, held, SIDE, new=commits[0], old=commits[2], why="two")
         refs.move_ref(git, held, MAIN, new=commits[1], old=commits[0], why="three")
     assert (repo.head("main"), repo.head("side")) == (commits[1], commits[0])
@@ -109,7 +109,7 @@ def test_a_git_that_dies_before_it_says_so_has_moved_it(
     """The ref holds what was wanted: nobody else moved it."""
     reporter = process.Coprocess.send
     monkeypatch.setattr(process.Coprocess, "send", lambda *args: reporter(*args)[:2])
-    with refs.moving_several(git, held, why="restack"):
+    with refs.update_ref_session(git, held, why="restack"):
         refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
     assert repo.head("main") == commits[0]
 
@@ -121,13 +121,13 @@ def test_a_git_that_does_not_answer_is_ended(
     monkeypatch.setattr("trunkline.git.git.LOCAL_SECONDS", 0.1)
     monkeypatch.setattr(children, "GRACE_SECONDS", 0.1)
     stack = contextlib.ExitStack()
-    stack.enter_context(refs.moving_several(git, held, why="restack"))
-    child = git.talks[0].child
+    stack.enter_context(refs.update_ref_session(git, held, why="restack"))
+    child = git.sessions[0].child
     os.kill(child.pid, signal.SIGSTOP)
     with pytest.raises(ExternalError, match="did not answer"), stack:
         refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
     assert child.returncode is not None
-    assert git.talks == []
+    assert git.sessions == []
     assert repo.head("main") == commits[2]
 
 
@@ -140,7 +140,7 @@ def test_work_trees_are_registered_one_at_a_time(git: Git, commits: list[Oid]) -
             taken.set()
 
     taking = threading.Thread(target=take)
-    with slots.registering(git):
+    with slots.registration_lock(git):
         taking.start()
         assert not taken.wait(0.3)
     taking.join()

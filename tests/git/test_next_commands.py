@@ -296,7 +296,7 @@ REMOTE = "because: a machine elsewhere failed, and the run goes on where it stop
 ELSEWHERE: dict[str, str] = {
     "github/responses.py:_classified": LOOKS,
     "github/responses.py:_refused_by_graphql": LOOKS,
-    "git/git.py:Git.refuse_old": LOOKS,
+    "git/git.py:Git.require_minimum_version": LOOKS,
     "github/client.py:GitHub._merged": AGAIN,
     "github/client.py:GitHub.edit.written": AGAIN,
     "state/journal.py:Journal.append": AGAIN,

@@ -111,7 +111,7 @@ def test_a_remote_that_shows_a_push_late_is_read_again(
     listed, stale = refs.list_remote, iter([{branch_ref(ONE): planned}] * lags)
     monkeypatch.setattr(refs, "list_remote", lambda *args: next(stale, None) or listed(*args))
     spoken: list[str] = []
-    git = repo.adapter.echoing(spoken.append)
+    git = repo.adapter.with_echo(spoken.append)
     assert refs.push(git, held, "origin", [RefUpdate(ONE, planned, ours)]) is refs.Pushed.MOVED
     assert (remote.head("one"), len(spoken)) == (ours, 1)
 
@@ -124,6 +124,6 @@ def test_a_push_that_is_never_shown_is_said_to_be_pushed(
     monkeypatch.setattr(refs, "list_remote", lambda *_: {branch_ref(ONE): planned})
     spoken: list[str] = []
     with pytest.raises(ExternalError, match="pushed; not confirmed yet: origin does not show one at") as failed:
-        refs.push(repo.adapter.echoing(spoken.append), held, "origin", [RefUpdate(ONE, planned, ours)])
+        refs.push(repo.adapter.with_echo(spoken.append), held, "origin", [RefUpdate(ONE, planned, ours)])
     assert failed.value.next_commands == ("invoke continue",)
     assert (remote.head("one"), len(spoken)) == (ours, 1)

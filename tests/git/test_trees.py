@@ -69,8 +69,8 @@ def test_what_is_merged_in_memory_is_what_git_merges(
     trees.load(git, [(names[0], names[1]), (names[0], names[2])])
     found = trees.merged(git, names[0], names[1], names[2])
     if found is not None:
-        commits = [replay._wrapped(git, names[0])]
-        commits += [replay._wrapped(git, tree, commits[0]) for tree in names[1:]]
+        commits = [replay._synthetic_commit(git, names[0])]
+        commits += [replay._synthetic_commit(git, tree, commits[0]) for tree in names[1:]]
         assert replay.automatic_merge(git, commits[1], commits[2]) == replay.Merge(found, ())
 
 

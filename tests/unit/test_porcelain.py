@@ -46,7 +46,7 @@ QUERIES: dict[str, Callable[[Git], Any]] = {
     "differing": lambda git: history.differing(git, OID, OID),
     "three_way": lambda git: replay._single(git.query("merge-tree")),
     "three_ways": lambda git: replay._several(git.query("merge-tree"), 2),
-    "attributes": lambda git: attributes.in_tree(git, OID),
+    "attributes": lambda git: attributes.files_in_tree(git, OID),
     "trees": lambda git: trees._read(git, [OID]),
     "committer": replay.committer,
     "resolve": lambda git: git.resolve("x"),

@@ -178,7 +178,7 @@ def _large_files(git: Git) -> Iterator[Finding]:
 
 
 def _configuration(held: tuple[config_audit.Setting, ...]) -> Iterator[Finding]:
-    for each in config_audit.commands_of_the_repository(held):
+    for each in config_audit.command_settings(held):
         message = f"{each.key} = {each.value} in {each.origin.removeprefix('file:')}: git runs or follows it"
         yield Finding("git config", message, Health.WARNING, f"{each.unset}   # unless you set it")
     for key in ("user.name", "user.email"):

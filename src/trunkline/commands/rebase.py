@@ -297,7 +297,7 @@ def recorded_context(run: journal.Run, *, reporter: Reporter, cwd: Path | None =
     stack = Stack(branch_name(begun["trunk"]), str(begun["remote"]), entries, str(begun["stack"]))
     git, entry = top_of(Git(cwd or Path.cwd())), stack.entry(pr_number(str(begun["pr"])))
     context = Context(
-        git.echoing(reporter.command), stack, entry, Repository(*begun["repository"]), Options(), reporter
+        git.with_echo(reporter.command), stack, entry, Repository(*begun["repository"]), Options(), reporter
     )
     return context.over_the_stack() if begun.get("stacked") else context
 

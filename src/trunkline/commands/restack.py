@@ -108,7 +108,7 @@ def run(context: Context) -> RunResult:
     @contextlib.contextmanager
     def around(held: lock.RepositoryLock) -> Iterator[None]:
         refs.back_up_all(context.git, held, _tips(context, intended))
-        with refs.moving_several(context.git, held, why=TASK):
+        with refs.update_ref_session(context.git, held, why=TASK):
             yield
 
     return rebase.carry_out(context, intended, step_functions(context, intended), label=TASK, around=around)

@@ -206,7 +206,7 @@ def is_tracked(git: Git, path: Path) -> bool:
 
 def _default_branch(git: Git) -> str:
     """Return the tracking ref of the remote's default branch, without any remote our own; "": it is not known."""
-    remotes = git.fact("remote").lines
+    remotes = git.cached_query("remote").lines
     if _REMOTE not in remotes and len(remotes) > 1:
         return ""  # which of them the repository was cloned from cannot be told
     prefix = "refs/heads"

@@ -41,7 +41,9 @@ def _landed_with(git: Git, pr: PullRequest, trunk: Oid) -> Oid | None:
     base = history.merge_base(git, trunk, pr.head_oid)
     if base is None or not _holds(git, trunk, pr.head_oid, base):
         return None
-    line = git.fact("rev-list", "--first-parent", "--reverse", "--end-of-options", f"{base}..{trunk}").text.split()
+    line = git.cached_query(
+        "rev-list", "--first-parent", "--reverse", "--end-of-options", f"{base}..{trunk}"
+    ).text.split()
     line = line or [trunk]
     low, high = 0, len(line) - 1
     while low < high:  # trunk holds it from some commit on: the first of these, in a few merges

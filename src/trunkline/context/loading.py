@@ -68,7 +68,7 @@ def _found(name: str, cwd: Path | None) -> tuple[Git, Stack, str]:
 
 
 def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, reporter: Reporter) -> Context:
-    git.refuse_old()
+    git.require_minimum_version()
     _refuse_shallow(git, chosen.remote)
     repository = repository_of(refs.remote_url(git, chosen.remote))
     pushes = repository_of(refs.remote_url(git, chosen.remote, push=True))
@@ -79,7 +79,7 @@ def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, reporter: R
             next_command=f"git remote set-url --push {chosen.remote} {refs.remote_url(git, chosen.remote)}",
         )
     _refuse_unknown_gates(chosen, options)
-    return Context(git.echoing(reporter.command), chosen, entry, repository, options, reporter)
+    return Context(git.with_echo(reporter.command), chosen, entry, repository, options, reporter)
 
 
 def _refuse_unknown_gates(stack: Stack, options: Options) -> None:
@@ -103,7 +103,7 @@ def top_of(git: Git) -> Git:
         UsageError: this is no repository, or one without a work tree.
     """
     git.common_dir()
-    done = git.fact("rev-parse", "--show-toplevel", ok=(0, 128))
+    done = git.cached_query("rev-parse", "--show-toplevel", ok=(0, 128))
     if done.returncode != 0 or not done.text:
         raise UsageError("this is a bare repository", why="trunkline needs a checkout that holds stack.toml")
     return git.at(done.path)

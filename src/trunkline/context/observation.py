@@ -79,7 +79,7 @@ def local_states(git: Git, branches: Sequence[BranchName], *, changes: bool = Tr
         changes: look for uncommitted changes also where none of these branches is checked out.
     """
     tips = refs.read_refs(git, *(branch_ref(branch) for branch in branches))
-    here = git.fact("rev-parse", "--show-toplevel").text
+    here = git.cached_query("rev-parse", "--show-toplevel").text
     trees = refs.work_trees(git)
     holders = {tree.branch: str(tree.path) for tree in trees if str(tree.path) != here}
     current = next((tree.branch for tree in trees if str(tree.path) == here), "")

@@ -92,7 +92,7 @@ def _require_stackfile(order: GateJob) -> None:
     Raises:
         UsageError: it does not, as where stack.toml is not tracked.
     """
-    if order.git.fact("ls-tree", "-z", "--name-only", order.commit, "--", FILE_NAME).text:
+    if order.git.cached_query("ls-tree", "-z", "--name-only", order.commit, "--", FILE_NAME).text:
         return
     raise UsageError(
         f"{short(order.commit)} holds no {FILE_NAME}: GitHub Actions would not know its gates",

@@ -211,7 +211,9 @@ class _File:
 
 def _named_files(subject: Subject, paths: Collection[str]) -> tuple[_File, ...]:
     git = subject.git
-    nothing = git.fact("hash-object", "-t", "tree", "/dev/null").text  # the empty tree, in the repository's hash
+    nothing = git.cached_query(
+        "hash-object", "-t", "tree", "/dev/null"
+    ).text  # the empty tree, in the repository's hash
     specs = [f":(top,glob){path}" for path in paths]
     changes = git.query("diff-tree", "-r", "-z", "--raw", "--no-renames", nothing, subject.commit, "--", *specs)
     return tuple(_File(path, blob) for path, _, blob in _raw(changes.text) if path.endswith(".rs"))
@@ -274,7 +276,7 @@ def _read(subject: Subject, files: Collection[_File]) -> dict[str, str]:
 
 
 def _source(subject: Subject, path: str) -> str | None:
-    done = subject.git.fact("cat-file", "blob", f"{subject.commit}:{path}", ok=(0, 128))
+    done = subject.git.cached_query("cat-file", "blob", f"{subject.commit}:{path}", ok=(0, 128))
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
 
 

@@ -256,7 +256,7 @@ def _written(ground: GateWorkspace) -> tuple[str, ...]:
     """Return the sources that were written to; a Cargo.lock that the commit does not have is none of them."""
     paths = ground.workplace.written()
     lock = str(PurePosixPath(ground.root, "Cargo.lock"))
-    if lock in paths and not ground.git.fact("ls-tree", ground.tree, "--", lock).text:
+    if lock in paths and not ground.git.cached_query("ls-tree", ground.tree, "--", lock).text:
         return tuple(path for path in paths if path != lock)
     return paths
 

@@ -56,7 +56,7 @@ class Surroundings:
         """
         folders = {"": "", **({} if root == "." else {f"{root}/": f"{root}/"})}
         names = [f"{folder}{name}" for folder in folders for name in _TOOLCHAIN_FILES]
-        listed = self.git.fact("ls-tree", "-z", tree, "--", *names).text.split("\0")
+        listed = self.git.cached_query("ls-tree", "-z", tree, "--", *names).text.split("\0")
         blobs = tuple(
             sorted((path, line.split()[2]) for line in listed if line for path in [line.partition("\t")[2]])
         )
@@ -79,7 +79,7 @@ class Surroundings:
         for path, blob in blobs:
             target = home / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.git.fact("cat-file", "blob", blob).stdout)
+            target.write_bytes(self.git.cached_query("cat-file", "blob", blob).stdout)
         return home
 
     def config(self) -> str:

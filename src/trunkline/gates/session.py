@@ -57,7 +57,7 @@ def run_session(
     try:
         git = Git(Path(asked.top))
         if asked.common_dir:
-            git.knows(Path(asked.common_dir), Oid(asked.commit), Oid(asked.tree))
+            git.prime_cache(Path(asked.common_dir), Oid(asked.commit), Oid(asked.tree))
         tip = _named(git, commit) if commit else _agreed(git, run, say)
         say(f"{name} on {short(tip)}: {asked.gate(name).command_line}")
         with slots.slot(git, tip) as slot:

@@ -20,11 +20,11 @@ from trunkline.domain.errors import ExternalError, Refused, TrunklineError
 from trunkline.domain.names import Oid, oid, short
 from trunkline.git.fresh_tree import FreshTree
 from trunkline.git.git import Git
-from trunkline.git.state_directory import registering, state_home, work_dir
+from trunkline.git.state_directory import registration_lock, state_home, work_dir
 from trunkline.rust import target_directory
 from trunkline.system.files import private_directory, remove_tree
 
-__all__ = ["Slot", "leftovers", "registering", "slot", "snapshot", "state_home", "work_dir"]
+__all__ = ["Slot", "leftovers", "registration_lock", "slot", "snapshot", "state_home", "work_dir"]
 
 _SLOTS = 16
 _LONGEST = 80  # bytes: leaves 27 of a socket's 107 for `/target/tmp/NAME`
@@ -102,7 +102,7 @@ def refuse_links(git: Git, commit: Oid, root: str) -> None:
     """
     parts = [PurePosixPath(root), *PurePosixPath(root).parents]
     names = [str(part) for part in parts if str(part) != "."]
-    listed = git.fact("ls-tree", "-z", commit, "--", *names).text.split("\0") if names else []
+    listed = git.cached_query("ls-tree", "-z", commit, "--", *names).text.split("\0") if names else []
     links = [line.partition("\t")[2] for line in listed if line.startswith("120000 ")]
     if links:
         raise Refused(
@@ -153,7 +153,7 @@ def _taken(lock: int, choosing: int, path: Path, commit: Oid, git: Git) -> bool:
             return wanted.read_text() == commit and _is_at(path / "tree", commit, git)
         wanted.write_text(commit)
         fcntl.flock(choosing, fcntl.LOCK_UN)
-        FreshTree(git, path / "tree").bring(commit)
+        FreshTree(git, path / "tree").check_out(commit)
         fcntl.flock(choosing, fcntl.LOCK_EX)
         fcntl.flock(lock, fcntl.LOCK_SH)
         return True
@@ -170,7 +170,7 @@ def _is_at(tree: Path, commit: Oid, git: Git) -> bool:
 
 def leftovers(git: Git, slot_: Slot, root: str = ".") -> tuple[str, ...]:
     """Return the paths of a slot that are not as committed: what was written into its sources."""
-    return slot_.checkout(git, root).written()
+    return slot_.checkout(git, root).modified_paths()
 
 
 def snapshot(git: Git) -> tuple[Oid, bool]:

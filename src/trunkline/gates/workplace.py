@@ -48,7 +48,7 @@ class Workplace:
                 aside.rename(directory)
         if not checkout.is_known():
             self._cache.record.unlink(missing_ok=True)
-        checkout.bring(self.slot.commit)
+        checkout.check_out(self.slot.commit)
         inherited = {name: value for name, value in cargo.environment({}).items() if name not in _ON_DEPENDENCIES}
         in_force = {name: value for name, value in cargo.environment({}).items() if name in _ON_DEPENDENCIES}
         self._cache.prepare(Facts(
@@ -75,7 +75,7 @@ class Workplace:
 
     def written(self) -> tuple[str, ...]:
         """Return the sources that the gate wrote to."""
-        return self.slot.checkout(self.git, self.root).written()
+        return self.slot.checkout(self.git, self.root).modified_paths()
 
     def directories(self) -> list[Path]:
         """Return the directories that cargo writes to."""

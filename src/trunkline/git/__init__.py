@@ -1,1 +1,1 @@
-"""Everything that calls git. `git.py` is the only module that starts it."""
+"""Every call of git. `git.py` is the only module that starts the process."""

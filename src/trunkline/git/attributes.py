@@ -1,9 +1,11 @@
-"""Let merges see the `.gitattributes` of the commit that is merged onto, whatever happens to be checked out.
+"""Give each merge the `.gitattributes` of the commit that is merged onto.
 
-`git merge-tree` reads attributes from the work tree and the index (git 2.39), `git rebase` from the commit it rebases
-onto, since that is checked out meanwhile. A branch that sets `*.rs merge=union` must not decide how another entry is
-merged. So each merge runs in a scratch work tree that holds the attribute files of one tree and nothing else.
-`--attr-source` does the same from git 2.41 on; one way for every version is simpler.
+`git merge-tree` reads attributes from the work tree and the index (git 2.39). `git rebase` reads
+them from the commit that it rebases onto, because that commit is checked out meanwhile. The
+attributes of the checkout are wrong: a branch that sets `*.rs merge=union` must not decide how
+another entry is merged. So each merge runs in a scratch work tree that holds the attribute files of
+one tree and nothing else. `--attr-source` does the same from git 2.41 on; one implementation for
+every version is simpler.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ _PATHSPEC = ":(glob)**/.gitattributes"
 _REGULAR = (b"100644", b"100755")
 
 
-def in_tree(git: Git, tree: Oid) -> Mapping[bytes, Oid]:
-    """Return the attribute files of a tree: path -> blob. Links are none, as git treats them.
+def files_in_tree(git: Git, tree: Oid) -> Mapping[bytes, Oid]:
+    """Return the attribute files of a tree: path -> blob.
+
+    Symbolic links are skipped, as git skips them.
 
     Raises:
         ExternalError: git's output cannot be parsed.
@@ -51,7 +55,7 @@ def _listed(git: Git, tree: Oid) -> dict[bytes, Oid]:
 
 
 def _changed_since(git: Git, before: Oid, files: Mapping[bytes, Oid], tree: Oid) -> dict[bytes, Oid]:
-    """Return a tree's attribute files from those of another tree: only what differs is read."""
+    """Return a tree's attribute files, given those of another tree, by reading the difference."""
     found = dict(files)
     done = git.query("diff-tree", "-r", "-z", "--no-renames", "--end-of-options", before, tree, "--", _PATHSPEC)
     fields = iter(done.stdout.split(b"\0"))
@@ -63,18 +67,18 @@ def _changed_since(git: Git, before: Oid, files: Mapping[bytes, Oid], tree: Oid)
     return found
 
 
-def seen_from(git: Git, tree: Oid) -> tuple[Git, dict[str, str]]:
-    """Return the repository seen from a scratch work tree with a tree's attribute files, and its environment.
+def scratch_repository(git: Git, tree: Oid) -> tuple[Git, dict[str, str]]:
+    """Return the repository with a scratch work tree of attribute files, and the environment.
 
     The scratch work trees are kept in the state directory, one for each set of attribute files.
     """
-    files = in_tree(git, tree)
+    files = files_in_tree(git, tree)
     place = _scratch(git, files)
-    git_dir = git.fact("rev-parse", "--path-format=absolute", "--git-dir").path
+    git_dir = git.cached_query("rev-parse", "--path-format=absolute", "--git-dir").path
     environment = {
         "GIT_DIR": str(git_dir),
         "GIT_WORK_TREE": str(place),
-        "GIT_INDEX_FILE": str(place / ".git-index-of-no-tree"),  # absent: attributes are read from an index too
+        "GIT_INDEX_FILE": str(place / ".git-index-of-no-tree"),  # missing: no attributes come from an index
     }
     return git.at(place), environment
 
@@ -93,7 +97,7 @@ def _scratch(git: Git, files: Mapping[bytes, Oid]) -> Path:
             target = made / os.fsdecode(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(git.query("cat-file", "blob", blob).stdout)
-        with contextlib.suppress(FileExistsError, OSError):  # another process was faster: the same content
+        with contextlib.suppress(FileExistsError, OSError):  # another process created it first, with the same content
             made.rename(place)
     finally:
         shutil.rmtree(made, ignore_errors=True)

@@ -1,8 +1,9 @@
-"""Moves the user's checkout from one commit to another, and back after a kill; edits and other files are kept.
+"""Move the user's checkout from one commit to another, and restore it after a kill.
 
-Before a move everything that it would touch is looked up (`git/obstacles.py`). After a kill in the middle only
-the paths that differ between the two commits are brought back, never the whole work tree: `git read-tree --reset`
-would also revert files marked `--assume-unchanged`.
+Uncommitted edits and untracked files are kept: `git/obstacles.py` checks every path that a move
+would touch before it starts. After a kill during a move, only the paths that differ between the two
+commits are restored. `git read-tree --reset` would restore the whole work tree, and would also
+revert files marked `--assume-unchanged`.
 """
 
 from __future__ import annotations
@@ -27,17 +28,18 @@ _EXECUTABLE, _LINK = b"100755", b"120000"
 
 
 def move(git: Git, lock: RepositoryLock, *, old: Oid, new: Oid, what: str) -> None:
-    """Bring the checkout and its index from one commit to another.
+    """Move the checkout and its index from one commit to another.
 
     Raises:
-        Refused: something of the user's is in the way, or git holds a lock; nothing was changed.
-        ExternalError: git died, as for want of space; what it had written is taken back.
+        Refused: a file of the user's is in the way, or git holds a lock; nothing was changed.
+        ExternalError: git died, for example because the disk is full; what it had written is
+            reverted.
     """
     obstacles.refuse(git, old, new, what=what)
     try:
         git.mutate(lock, "read-tree", "-m", "-u", "--end-of-options", old, new)
     except TrunklineError as error:
-        with contextlib.suppress(TrunklineError):  # a full disk stops git in the middle; the next run tries again
+        with contextlib.suppress(TrunklineError):  # a full disk stops git halfway; the next run restores again
             put_back(git, lock, old=old, new=new)
         if not isinstance(error, UsageError):
             raise
@@ -53,11 +55,11 @@ def move(git: Git, lock: RepositoryLock, *, old: Oid, new: Oid, what: str) -> No
 
 
 def put_back(git: Git, lock: RepositoryLock, *, old: Oid, new: Oid) -> bool:
-    """Bring a checkout back that `move` had begun to move, and return whether there was anything to bring back.
+    """Restore a checkout that `move` left half moved; return whether anything was restored.
 
-    Only paths that differ between the two commits are touched, and only where each of them is, byte for byte, as one
-    of the two has it, missing, or the beginning of what git was writing. Anything else is the user's: then nothing is
-    touched at all.
+    Only paths that differ between the two commits are restored, and only if each of them is in a
+    state that the move can have produced: identical to one of the commits, missing, or a prefix of
+    the new content. Any other content belongs to the user; then nothing is restored.
     """
     half = _half_moved(git, old, new)
     if half is None:
@@ -69,24 +71,24 @@ def put_back(git: Git, lock: RepositoryLock, *, old: Oid, new: Oid) -> bool:
             _remove(git.cwd, path)
     restored = b"".join(path + b"\0" for path in half.files if changes[path][0] is not None)
     git.mutate(lock, "checkout-index", "-f", "-q", "-z", "--stdin", stdin=restored)
-    git.mutate(lock, "update-index", "-q", "--refresh", ok=(0, 1, 128))  # 128: a git that died left its lock
+    git.mutate(lock, "update-index", "-q", "--refresh", ok=(0, 1, 128))  # 128: a git process that died left its lock
     return True
 
 
 def is_half_moved(git: Git, *, old: Oid, new: Oid) -> bool:
-    """Return whether there is anything that `put_back` would bring back."""
+    """Return whether `put_back` would restore anything."""
     return _half_moved(git, old, new) is not None
 
 
 @dataclass(frozen=True)
 class _HalfMoved:
-    """What a move that stopped in the middle has changed.
+    """Changes made by a move that stopped halfway.
 
     Attributes:
-        changes: what it was to change.
-        marked: the flags of these paths.
-        files: paths of the work tree that are no longer as the old commit has them.
-        entries: paths of the index likewise.
+        changes: the paths that the move was to change.
+        marked: the index flags of these paths.
+        files: work tree paths that no longer match the old commit.
+        entries: index paths that no longer match the old commit.
     """
 
     changes: Changes
@@ -96,7 +98,7 @@ class _HalfMoved:
 
 
 def _half_moved(git: Git, old: Oid, new: Oid) -> _HalfMoved | None:
-    """Return what a move has changed so far; None: nothing, or something is neither commit's."""
+    """Return what a move has changed so far; None: nothing, or a path matches neither commit."""
     changes = trees.changed(git, git.tree(old), git.tree(new))
     marked = {path: flag for path, flag in marked_paths(git).items() if path in changes}
     in_index, sides = _index_sides(git, changes), _file_sides(git, changes, marked)
@@ -108,7 +110,7 @@ def _half_moved(git: Git, old: Oid, new: Oid) -> _HalfMoved | None:
 
 
 class _Side(Enum):
-    """Which of two commits something is like: the old one, the new one (or on the way to it), or neither."""
+    """Which of two commits a path matches; a half-written file counts as new."""
 
     OLD = "old"
     NEW = "new"
@@ -116,7 +118,7 @@ class _Side(Enum):
 
 
 def _index_sides(git: Git, changes: Changes) -> dict[bytes, _Side]:
-    """Return which commit the index is like at each path that differs."""
+    """Return which commit the index matches at each path that differs."""
     entries: dict[bytes, Entry | None] = dict.fromkeys(changes)
     unmerged = set()
     for line in git.query("ls-files", "--stage", "-z").stdout.split(b"\0"):
@@ -135,7 +137,7 @@ def _side_of(entry: Entry | None, sides: tuple[Entry | None, Entry | None]) -> _
 
 
 def _file_sides(git: Git, changes: Changes, marked: Mapping[bytes, str]) -> dict[bytes, _Side]:
-    """Return which commit the work tree is like at each path that differs."""
+    """Return which commit the work tree matches at each path that differs."""
     top = git.cwd
     found, files = {}, []
     for path, (before, after) in changes.items():
@@ -149,7 +151,7 @@ def _file_sides(git: Git, changes: Changes, marked: Mapping[bytes, str]) -> dict
             found[path] = _side_of(_link(git, top, path), (before, after))
         elif mode is not None and (not stat.S_ISDIR(mode) or _is_users(top, path, changes, submodule=submodule)):
             found[path] = _Side.OTHER
-        else:  # missing, or a directory that only this move has made
+        else:  # missing, or a directory that only this move has created
             stays = before is None or submodule or marked.get(path) == "skip-worktree"
             found[path] = _Side.OLD if stays else _Side.NEW
     names = _hashed(git, files)
@@ -169,7 +171,8 @@ def _link(git: Git, top: Path, path: bytes) -> Entry:
 
 def _hashed(git: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
     """Return the object ids that files of the work tree would have, filters applied."""
-    # One a line, and what begins with a quote is unquoted (git's hash_stdin_paths): others are hashed one by one.
+    # `--stdin-paths` reads one path per line and unquotes lines that begin with a quote (git's
+    # hash_stdin_paths), so other paths are hashed one by one.
     plain = [path for path in paths if b"\n" not in path and not path.startswith(b'"')]
     names = git.query("hash-object", "--stdin-paths", stdin=b"".join(path + b"\n" for path in plain)).lines
     found = dict(zip(plain, names, strict=True))
@@ -179,7 +182,10 @@ def _hashed(git: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
 
 
 def _content_side(git: Git, path: bytes, name: str, sides: tuple[Entry | None, Entry | None]) -> _Side:
-    """Return which commit a regular file is like, mode included; one that is half written is on the way."""
+    """Return which commit a regular file matches, mode included.
+
+    A file whose content is a prefix of a known version is half written and counts as new.
+    """
     full = git.cwd / os.fsdecode(path)
     before, after = (each if each and each[0] not in {_LINK, SUBMODULE} else None for each in sides)
     executable = bool(full.stat().st_mode & stat.S_IXUSR)
@@ -194,13 +200,13 @@ def _content_side(git: Git, path: bytes, name: str, sides: tuple[Entry | None, E
 
 
 def _has_modes(git: Git) -> bool:
-    return git.fact("config", "--type=bool", "--default=true", "--get", "core.fileMode").text == "true"
+    return git.cached_query("config", "--type=bool", "--default=true", "--get", "core.fileMode").text == "true"
 
 
 def _restore_entries(
     git: Git, lock: RepositoryLock, entries: Mapping[bytes, Entry | None], marked: Mapping[bytes, str]
 ) -> None:
-    """Let the index have these entries again; None: none. Paths that a sparse checkout leaves out stay so."""
+    """Restore index entries; None removes the entry. Sparse-checkout paths keep their flag."""
     if not entries:
         return
     none = b"0 " + b"0" * {"sha1": 40, "sha256": 64}[git.object_format()]
@@ -214,7 +220,7 @@ def _restore_entries(
 
 
 def _remove(top: Path, path: bytes) -> None:
-    """Remove a file that the move had made, and the directories that are empty then."""
+    """Remove a file that the move created, and the directories that this leaves empty."""
     place = top / os.fsdecode(path)
     place.unlink()
     with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
-"""The commits of a stack in memory: ancestry, ranges and merge bases without a process for each question.
+"""Keep the commits of a stack in memory, to answer ancestry queries excluded a process for each.
 
-A stack of N entries asks about N times N pairs of heads; `git merge-base --is-ancestor` took 1.7 s of the 5.7 s that
-a restack of 20 entries took (measured, tests/bench/restack.py). What the graph cannot answer exactly it leaves to
-git, by None.
+A stack of N entries compares about N times N pairs of heads. `git merge-base --is-ancestor` took
+1.7 s of the 5.7 s of a restack of 20 entries (measured, tests/bench/restack.py). A query that the
+graph cannot answer exactly returns None, and the caller asks git.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from trunkline.domain.names import Oid
 
 @dataclass
 class Graph:
-    """Every commit reachable from some tips and not from `root`, which every tip contains.
+    """The commits reachable from some tips and not from `root`, which every tip contains.
 
-    Nothing outside descends from anything inside: whatever is reachable from `root` lacks all that is not. So a walk
-    that stays inside finds every inside ancestor.
+    No commit outside the graph descends from a commit inside it, because everything reachable from
+    `root` is outside. So a walk that stays inside finds every ancestor inside.
 
     Attributes:
         root: a commit that all tips contain.
-        order: the commits inside -> a number; parents before children.
+        order: commit -> number; parents have lower numbers than their children.
     """
 
     root: Oid
@@ -31,7 +31,7 @@ class Graph:
     _ancestors: dict[Oid, frozenset[Oid]] = field(default_factory=dict)
 
     def add(self, commit: Oid, parents: tuple[Oid, ...]) -> None:
-        """Take in a commit after its parents; ignored where one of them is unknown here."""
+        """Add a commit, after its parents; ignore it if no parent is in the graph."""
         if commit not in self.order and any(parent in self for parent in parents):
             self.order[commit] = len(self.order)
             self._parents[commit] = parents
@@ -40,7 +40,7 @@ class Graph:
         return commit == self.root or commit in self.order
 
     def is_ancestor(self, ancestor: Oid, descendant: Oid) -> bool | None:
-        """Say whether `descendant` contains `ancestor`; None: ask git."""
+        """Return whether `descendant` contains `ancestor`; None: unknown here."""
         if ancestor not in self or descendant not in self:
             return None
         if descendant == self.root:
@@ -48,20 +48,21 @@ class Graph:
         return ancestor in self._reached(descendant)
 
     def between(self, tips: Iterable[Oid], excluding: Iterable[Oid]) -> tuple[Oid, ...] | None:
-        """Return what is reachable from `tips` and from none of `excluding`, parents first; None: ask git.
+        """Return the commits reachable from `tips` and not from `excluding`; None: unknown here.
 
-        Exact where one of the excluded contains the root: then all that is outside is excluded.
+        Parents come before children. The answer is exact if one of the excluded commits contains
+        the root: then everything outside the graph is excluded.
         """
-        wanted, without = list(tips), list(excluding)
-        if not all(commit in self for commit in (*wanted, *without)):
+        included, excluded = list(tips), list(excluding)
+        if not all(commit in self for commit in (*included, *excluded)):
             return None
-        if not any(self.root in self._reached(commit) for commit in without):
+        if not any(self.root in self._reached(commit) for commit in excluded):
             return None
-        found = self._all(wanted) - self._all(without)
+        found = self._all(included) - self._all(excluded)
         return tuple(sorted((commit for commit in found if commit in self.order), key=self.order.__getitem__))
 
     def merge_base(self, one: Oid, other: Oid) -> Oid | None:
-        """Return the best common ancestor where it is the only one; None: ask git."""
+        """Return the best common ancestor if there is exactly one; None: unknown here."""
         if one not in self or other not in self:
             return None
         common = self._reached(one) & self._reached(other)
@@ -72,7 +73,7 @@ class Graph:
         return frozenset[Oid]().union(*(self._reached(tip) for tip in tips))
 
     def _reached(self, commit: Oid) -> frozenset[Oid]:
-        """Return a commit, its ancestors inside, and where the walk leaves."""
+        """Return a commit, its ancestors in the graph, and the first commits outside it."""
         known = self._ancestors.get(commit)
         if known is not None:
             return known

@@ -1,7 +1,7 @@
-"""Audits git's configuration: keys of a repository that name commands, and what in its surroundings would surprise.
+"""Find settings of a repository's own git configuration that run commands.
 
-A clone never brings configuration with it, but an unpacked archive, a shared disk or a script may leave a .git/config
-whose keys run commands at the next `git status` (git-config(1); promises, fault 55).
+A clone never copies configuration. But an unpacked archive, a shared disk or a script can leave a
+`.git/config` whose keys run commands at the next `git status` (git-config(1)).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from trunkline.git.git import Git
 
-# git-config(1): every variable whose value git gives to a shell or executes. Wildcards stand for a subsection.
+# git-config(1): every variable whose value git gives to a shell or executes. Wildcards stand for a
+# subsection.
 _COMMANDS = re.compile(
     r"core\.(fsmonitor|sshcommand|editor|pager|askpass|gitproxy|alternaterefscommand)"
     r"|sequence\.editor|diff\.external|diff\..+\.(command|textconv)|merge\..+\.driver|mergetool\..+\.cmd"
@@ -27,7 +28,7 @@ _HARMLESS = {"core.fsmonitor": {"true", "false", "0", "1", ""}, "protocol.ext.al
 
 @dataclass(frozen=True)
 class Setting:
-    """One value of git's configuration; `scope` as git names it: system, global, local, worktree, command."""
+    """One configuration value; `scope` is git's: system, global, local, worktree or command."""
 
     scope: str
     origin: str
@@ -36,12 +37,12 @@ class Setting:
 
     @property
     def unset(self) -> str:
-        """The command that takes it away."""
+        """The command that removes the setting."""
         return shlex.join(["git", "config", f"--{self.scope}", "--unset-all", self.key])
 
 
 def settings(git: Git) -> tuple[Setting, ...]:
-    """Return every value that git would use here, in its order: later ones win."""
+    """Return every configuration value in force here, in git's order: later values win."""
     output = git.query("config", "--list", "--show-scope", "--show-origin", "-z").text
     parts = output.split("\0")
     found = []
@@ -51,9 +52,9 @@ def settings(git: Git) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-def commands_of_the_repository(held: tuple[Setting, ...]) -> tuple[Setting, ...]:
-    """Return the values of the repository's own configuration that run commands, or lead git elsewhere."""
-    own = (each for each in held if each.scope in {"local", "worktree"})
+def command_settings(values: tuple[Setting, ...]) -> tuple[Setting, ...]:
+    """Return the repository's own settings that run commands or redirect git to other paths."""
+    own = (each for each in values if each.scope in {"local", "worktree"})
     return tuple(
         each
         for each in own
@@ -64,7 +65,7 @@ def commands_of_the_repository(held: tuple[Setting, ...]) -> tuple[Setting, ...]
 
 
 def _is_lfs(setting: Setting) -> bool:
-    """Return whether this is what `git lfs install --local` sets: without it, files of Git LFS are not fetched."""
+    """Return whether `git lfs install --local` made this setting, which git-lfs needs."""
     return setting.key.startswith("filter.lfs.") and setting.value.startswith("git-lfs ")
 
 
@@ -72,6 +73,6 @@ def _is_alias(setting: Setting) -> bool:
     return setting.key.startswith("alias.") and setting.value.startswith("!")
 
 
-def value_of(held: tuple[Setting, ...], key: str) -> str:
+def value_of(values: tuple[Setting, ...], key: str) -> str:
     """Return the value that wins, or ""."""
-    return next((each.value for each in reversed(held) if each.key == key), "")
+    return next((each.value for each in reversed(values) if each.key == key), "")

@@ -1,15 +1,16 @@
-"""Keep a work tree byte for byte what a fresh checkout of a commit gives, without checking everything out anew.
+"""Keep a work tree identical to a fresh checkout of a commit, without rewriting every file.
 
-`git checkout` rewrites the paths whose blobs differ between two commits. A fresh checkout would also differ where
-attributes, filters or line-end settings changed, and it has no leftovers, no changed modes and no old times. So:
+`git checkout` rewrites the paths whose blobs differ between two commits. A fresh checkout would
+also differ where attributes, filters or line-end settings changed, and it has no leftovers, no
+changed modes and no old times. So:
 
-- where attributes, filters or settings that act on a checkout changed, all files are written anew;
+- if attributes, filters or settings that affect a checkout changed, all files are rewritten;
 - untracked and ignored files are removed, except cargo's own directories;
-- all files have one time of modification. That is how a quick fresh checkout looks to code that compares times, and
-  cargo never rebuilds or keeps anything because of the order in which commits were checked out
-  (`gates/invalidation.py` says what is rebuilt);
-- "written to" is judged by git against what git itself reported right after the checkout: a file that git calls
-  modified in a fresh clone (`*.md text` over a CRLF blob) was not written to.
+- all files have the same modification time, as after a quick fresh checkout. So cargo never
+  rebuilds or keeps anything because of the order of checkouts (`gates/invalidation.py` decides what
+  is rebuilt);
+- a file counts as modified only if git reports it now and did not report it right after the
+  checkout: git calls some files modified in a fresh clone too (`*.md text` over a CRLF blob).
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid
 from trunkline.git import submodules
 from trunkline.git.git import Git
-from trunkline.git.state_directory import registering
+from trunkline.git.state_directory import registration_lock
 from trunkline.system.files import open_up, remove_tree, replace_bytes
 
 WHOLE = ("-c", "core.sparseCheckout=false")
-"""A new work tree takes over a sparse checkout's patterns (git-worktree(1)); gates need the whole tree."""
+"""Disable sparse checkout: a new work tree inherits its patterns, and gates need all files."""
 _CACHE_TAG = "CACHEDIR.TAG"  # bford.info/cachedir: cargo marks every target directory with it
 _SUBMODULE = "160000"
 # Settings that change the bytes or modes which a checkout writes (git-config(1)).
@@ -47,13 +48,14 @@ _UMASK = re.compile(r"^Umask:\s*([0-7]+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Record:
-    """Facts about a checkout, kept beside it.
+    """State of a checkout right after it was made; stored in a file beside the work tree.
 
     Attributes:
         commit: the commit checked out.
-        instant: the time of modification of every file, in nanoseconds.
-        settings: hash of the settings and attribute files outside the tree that act on a checkout.
-        differing: paths that git reported as modified right after a fresh checkout -> hash of their bytes.
+        instant: the modification time of every file, in nanoseconds.
+        settings: hash of the settings and attribute files outside the tree that affect a checkout.
+        differing: paths that git reported as modified right after a fresh checkout -> hash of their
+            bytes.
     """
 
     commit: str
@@ -64,13 +66,13 @@ class Record:
 
 @dataclass(frozen=True)
 class FreshTree:
-    """A linked work tree of a repository at a path of its own.
+    """A linked work tree of a repository, at its own path.
 
     Attributes:
         git: the repository.
         path: the work tree.
-        outputs: returns the directories below it, relative, that are not sources and stay: cargo's target directories
-            as the files that are checked out at the moment place them.
+        outputs: returns the directories (relative paths) that are not sources and are kept: cargo's
+            target directories as the checked-out files configure them.
     """
 
     git: Git
@@ -78,11 +80,11 @@ class FreshTree:
     outputs: Callable[[], tuple[str, ...]] = tuple
 
     def is_known(self) -> bool:
-        """Say whether there is a checkout of ours; where there is none, nothing beside it is of use either."""
+        """Return whether the record of an earlier checkout exists."""
         return self._record() is not None
 
-    def bring(self, commit: Oid) -> None:
-        """Bring the work tree to a commit, exactly as a fresh checkout; made anew where it is missing or damaged.
+    def check_out(self, commit: Oid) -> None:
+        """Check a commit out exactly as a fresh checkout; rebuild a missing or damaged work tree.
 
         Raises:
             TrunklineError: git cannot check the commit out.
@@ -91,19 +93,19 @@ class FreshTree:
         with contextlib.suppress(TrunklineError, OSError):
             if record is not None and record.settings == settings and self._updated(record, commit):
                 return
-        self._anew(commit, settings, record.instant if record else _before_now())
+        self._rebuild(commit, settings, record.instant if record else _before_now())
 
-    def written(self) -> tuple[str, ...]:
-        """Return the paths that were written to since the checkout: tracked files that changed, and new files.
+    def modified_paths(self) -> tuple[str, ...]:
+        """Return the paths modified since the checkout: changed tracked files and new files.
 
-        Ignored files and directories that are tagged as caches are no sources.
+        Ignored files and directories tagged as caches do not count.
         """
         record = self._record()
         differing = record.differing if record else {}
         return tuple(path for path in self._reported() if differing.get(path) != _digest(self.path / path))
 
     def _updated(self, record: Record, commit: Oid) -> bool:
-        """Update the existing checkout; False: only a fresh one will do."""
+        """Update the existing checkout; return False if only a fresh one is safe."""
         git = self.git.at(self.path)
         if not (self.path / ".git").is_file() or git.query("rev-parse", "HEAD").text != record.commit:
             return False
@@ -114,13 +116,16 @@ class FreshTree:
         self._clean()
         self._fill(commit)
         self._normalise(record.instant)
-        if self.written() or (record.commit != commit and record.differing):
+        if self.modified_paths() or (record.commit != commit and record.differing):
             return False
-        self._keep(Record(commit, record.instant, record.settings, record.differing))
+        self._store(Record(commit, record.instant, record.settings, record.differing))
         return True
 
     def _is_simple(self, old: str, new: str) -> bool:
-        """Say whether a checkout of `new` over `old` writes what a fresh one would: no attributes, no submodules."""
+        """Return whether checking out `new` over `old` equals a fresh checkout.
+
+        It does unless the commits differ in attribute files or submodules.
+        """
         raw = self.git.query("diff-tree", "-r", "-z", "--raw", "--no-renames", "--end-of-options", old, new).stdout
         fields = raw.decode("utf-8", "surrogateescape").split("\0")
         entries = zip(fields[::2], fields[1::2], strict=False)
@@ -129,14 +134,14 @@ class FreshTree:
             for facts, path in entries
         )
 
-    def _anew(self, commit: Oid, settings: str, instant: int) -> None:
-        """Check everything out, into a tree that holds nothing but the kept directories."""
+    def _rebuild(self, commit: Oid, settings: str, instant: int) -> None:
+        """Check all files out, into a work tree that holds only the kept directories."""
         self._record_path.unlink(missing_ok=True)
         try:
-            self._written_anew(commit)
+            self._rewrite_files(commit)
         except (TrunklineError, OSError):
             remove_tree(self.path)
-            with registering(self.git):
+            with registration_lock(self.git):
                 self.git.query("worktree", "prune")
                 self.git.query(
                     *WHOLE, "worktree", "add", "--quiet", "--detach", "--force", "--end-of-options",
@@ -146,9 +151,9 @@ class FreshTree:
         self._fill(commit)
         self._normalise(instant)
         differing = {path: _digest(self.path / path) for path in self._reported()}
-        self._keep(Record(commit, instant, settings, differing))
+        self._store(Record(commit, instant, settings, differing))
 
-    def _written_anew(self, commit: Oid) -> None:
+    def _rewrite_files(self, commit: Oid) -> None:
         if not (self.path / ".git").is_file():
             raise FileNotFoundError(self.path / ".git")
         git = self.git.at(self.path)
@@ -159,7 +164,7 @@ class FreshTree:
         git.query(*WHOLE, "checkout", "--quiet", "--detach", "--force", "--no-recurse-submodules", commit)
 
     def _clean(self) -> None:
-        """Remove what the commit does not have; a directory that a test made unreadable too."""
+        """Remove files that the commit does not have, also in unreadable directories."""
         git = self.git.at(self.path)
         patterns = [_SPECIAL.sub(r"\\\g<0>", path) for path in self.outputs()]
         argv = ["clean", "--quiet", "-ffdx", *(part for each in patterns for part in ("-e", f"/{each}"))]
@@ -168,21 +173,23 @@ class FreshTree:
             git.query(*argv)
 
     def _fill(self, commit: Oid) -> None:
-        """Fill the submodules anew: git does not look into them, so nobody knows what was written there."""
+        """Rewrite the submodules: git does not detect modifications inside them."""
         if (self.path / ".gitmodules").is_file():
             submodules.fill(self.git, self.path, commit, anew=True)
 
     def _normalise(self, instant: int) -> None:
-        """Give every file the same time and the modes that git gives."""
+        """Set the same time on every file, and the modes that git sets."""
         umask = _umask()
         _normalise(self.path, self._kept_paths(), instant, (0o666 & ~umask, 0o777 & ~umask))
-        # Their times are in git's index; exit code 1: git calls some modified, which is judged elsewhere.
+        # The times are in git's index. Exit code 1 means that git calls some files modified, which
+        # `modified_paths` evaluates.
         self.git.at(self.path).query("update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
 
     def _reported(self) -> list[str]:
         """Return the paths that git reports as modified or new.
 
-        Submodules are left alone: code of the tree could have written their settings, which name programs to run.
+        Submodules are skipped: code of the tree could have written their settings, which name
+        programs to run.
         """
         excluded = [f":(top,exclude,literal){path}" for path in self.outputs()]
         output = self.git.at(self.path).query(
@@ -193,7 +200,7 @@ class FreshTree:
         return [path for path in paths if not (self.path / path / _CACHE_TAG).is_file()]
 
     def _filters_act(self) -> bool:
-        """Say whether a filter of the user's writes files: it may write others each time."""
+        """Return whether a filter of the user's writes files: its output may differ each time."""
         configured = self.git.query("config", "--get-regexp", "--name-only", r"^filter\.", ok=(0, 1)).text
         if not configured:
             return False
@@ -203,7 +210,7 @@ class FreshTree:
         return named.returncode == 0 or any("filter=" in text for text in self._outer_attributes())
 
     def _settings(self) -> str:
-        """Return a hash of what acts on a checkout and is not part of the commit."""
+        """Return a hash of everything that affects a checkout and is not part of the commit."""
         listed = self.git.query("config", "--list", "--null").text.split("\0")
         in_force = [each for each in listed if _ACTS_ON_CHECKOUT.fullmatch(each.partition("\n")[0].lower())]
         parts = json.dumps([in_force, *self._outer_attributes(), _umask()])
@@ -231,13 +238,13 @@ class FreshTree:
         except (OSError, ValueError, TypeError):
             return None
 
-    def _keep(self, record: Record) -> None:
+    def _store(self, record: Record) -> None:
         if record != self._record():
             replace_bytes(self._record_path, json.dumps(asdict(record)).encode())
 
 
 def _entries(folder: Path, kept: frozenset[str], *, top: bool = False) -> Iterator[Path]:
-    """Yield what a directory holds, as few paths as possible, without git's own file and the kept directories."""
+    """Yield the fewest paths that cover a directory, except `.git` and the kept directories."""
     for entry in os.scandir(folder):
         if entry.path in kept or (top and entry.name == ".git"):
             continue
@@ -248,7 +255,7 @@ def _entries(folder: Path, kept: frozenset[str], *, top: bool = False) -> Iterat
 
 
 def _normalise(folder: Path, kept: frozenset[str], instant: int, modes: tuple[int, int], *, top: bool = True) -> None:
-    """Set time and mode of everything below a directory, and of the directory."""
+    """Set time and mode of a directory and everything below it."""
     plain, executable = modes
     for entry in os.scandir(folder):
         if entry.path in kept or (top and entry.name == ".git"):
@@ -272,7 +279,7 @@ def _normalise(folder: Path, kept: frozenset[str], instant: int, modes: tuple[in
 
 
 def _digest(path: Path) -> str:
-    """Return the hash of a file's bytes, or of a link's target; "": it is neither."""
+    """Return the hash of a file's bytes or of a link's target; "" for anything else."""
     try:
         content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
     except OSError:
@@ -281,7 +288,7 @@ def _digest(path: Path) -> str:
 
 
 def _before_now() -> int:
-    """Return a whole second before now: whatever is compiled from now on is newer, on every file system."""
+    """Return a time two seconds ago: later build output is newer on every file system."""
     return (int(time.time()) - 2) * 1_000_000_000
 
 

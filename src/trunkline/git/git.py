@@ -1,7 +1,7 @@
-"""The only module that spells `git`: queries that look, mutations that take the lease.
+"""Run git: queries without the lock, mutations only with it. No other module starts git.
 
-Minimum version 2.38: `merge-tree --write-tree`. Every call: `LC_ALL=C`, prompts off, no pager, no hooks but
-pre-push, no configuration of the user's that would change a result (faults 12, 37, 38).
+The minimum version is 2.38, for `merge-tree --write-tree`. Every call sets `LC_ALL=C` and disables
+prompts, the pager, every hook except pre-push, and user configuration that would change a result.
 """
 
 from __future__ import annotations
@@ -26,47 +26,50 @@ from trunkline.system import process
 from trunkline.system.retry import passes
 
 MINIMUM = (2, 38)
-"""`merge-tree --write-tree` came with it (git's release notes)."""
+"""The first version with `merge-tree --write-tree` (git's release notes)."""
 LOCAL_SECONDS = 120.0
 NETWORK_SECONDS = 600.0
 
 _SEALED = (
     "--no-pager",
     "-c", "core.hooksPath=/dev/null",
-    "-c", "core.fsmonitor=false",  # a repository's own configuration could name a command (promises, fault 55)
-    "-c", "core.fsync=all",  # git's default makes no fsync call for refs and objects (promises, finding 5)
+    "-c", "core.fsmonitor=false",  # a repository's own configuration could name a command here
+    "-c", "core.fsync=all",  # by default git makes no fsync call for refs and objects
     "-c", "rerere.enabled=false",
     "-c", "advice.detachedHead=false",
-    "-c", "gc.auto=0",  # nothing of ours may be collected, or wait on a collector, while we run
+    "-c", "gc.auto=0",  # no garbage collection during a run: it could delete our objects, or block on its lock
     "-c", "maintenance.auto=false",
 )  # fmt: skip
 _ENV = {
     "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_EDITOR": "true",
-    # Replacements and grafts are this clone's alone (git-replace(1)): a replay would publish them.
+    # Replacements and grafts exist in this clone only (git-replace(1)): a replay would publish
+    # them.
     "GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Git:
-    """One repository, seen from one directory.
+    """One repository, used from one directory, with caches of immutable facts about its objects.
 
     Attributes:
         cwd: a directory inside a work tree, or a git directory.
-        echo: told each mutation, as a person would type it.
-        existing: commits known to exist, whatever they reach (nothing of ours removes any).
-        complete: commits proven to exist with everything that they reach.
+        echo: receives each mutation as a command line that a person could type.
+        existing: commits known to exist; what they reach may be missing.
+        complete: commits known to exist with everything that they reach.
         referenced: object ids that refs held when they were read; git keeps what a ref reaches.
-        trees: commit -> its tree, as far as read or written.
-        commits: the commits read so far; those that are `patched` with their patch ids.
+        trees: commit -> its tree.
+        commits: the commits read so far.
+        patch_ids_known: the commits in `commits` whose patch ids have been computed.
         backups: run -> the backup refs that it made.
-        pending: objects that we made and no git has seen yet.
-        graphs: the commits of the stack, where they were loaded (`history.load`).
-        tree_cache: the trees read so far: name -> (mode, object id) (`trees.load`).
-        keeping: (tree, another) -> whether the other has every path of the first.
-        talks: the git that is told one thing after the other, while there is one (`coprocess`).
-        merges: the three-way merges that git has done: (base, ours, theirs) -> its tree, the paths in conflict.
-        attributes: the attribute files of trees: tree -> path -> blob (see `attributes`).
+        object_buffer: objects made here that git does not have yet.
+        graphs: the commits of the stack, once loaded (`history.load`).
+        tree_cache: tree -> its entries: name -> (mode, object id) (`trees.load`).
+        superset_cache: (tree, another) -> whether the other has every path of the first.
+        sessions: the open coprocess, if any (`coprocess`).
+        merges: (base, ours, theirs) -> the tree of git's three-way merge, and the paths in
+            conflict.
+        attributes: tree -> its attribute files: path -> blob (see `attributes`).
     """
 
     cwd: Path
@@ -76,36 +79,37 @@ class Git:
     referenced: set[Oid] = field(default_factory=set, repr=False, compare=False)
     trees: dict[Oid, Oid] = field(default_factory=dict, repr=False, compare=False)
     commits: dict[Oid, Commit] = field(default_factory=dict, repr=False, compare=False)
-    patched: set[Oid] = field(default_factory=set, repr=False, compare=False)
+    patch_ids_known: set[Oid] = field(default_factory=set, repr=False, compare=False)
     backups: dict[str, dict[str, Oid]] = field(default_factory=dict, repr=False, compare=False)
-    pending: ObjectBuffer = field(default_factory=ObjectBuffer, repr=False, compare=False)
+    object_buffer: ObjectBuffer = field(default_factory=ObjectBuffer, repr=False, compare=False)
     graphs: list[Graph] = field(default_factory=list, repr=False, compare=False)
     tree_cache: dict[Oid, dict[bytes, tuple[bytes, Oid]]] = field(default_factory=dict, repr=False, compare=False)
-    keeping: dict[tuple[Oid, Oid], bool] = field(default_factory=dict, repr=False, compare=False)
+    superset_cache: dict[tuple[Oid, Oid], bool] = field(default_factory=dict, repr=False, compare=False)
     merges: dict[tuple[Oid, Oid, Oid], tuple[Oid, tuple[str, ...]]] = field(
         default_factory=dict, repr=False, compare=False
     )
-    talks: list[process.Coprocess] = field(default_factory=list, repr=False, compare=False)
+    sessions: list[process.Coprocess] = field(default_factory=list, repr=False, compare=False)
     attributes: dict[Oid, Mapping[bytes, Oid]] = field(default_factory=dict, repr=False, compare=False)
-    _facts: dict[tuple[object, ...], process.Completed] = field(default_factory=dict, repr=False, compare=False)
+    _cached: dict[tuple[object, ...], process.Completed] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, cwd: Path) -> Git:
-        """Return the same repository seen from another work tree; what is known of its objects stays known."""
+        """Return the same repository with another work tree; the caches are shared."""
         return replace(self, cwd=cwd)
 
-    def echoing(self, echo: Callable[[str], None]) -> Git:
-        """Return the same with somebody who is told each mutation."""
+    def with_echo(self, echo: Callable[[str], None]) -> Git:
+        """Return the same repository with another receiver of mutations."""
         return replace(self, echo=echo)
 
-    def fact(self, *args: str, ok: Sequence[int] = (0,), stdin: bytes = b"") -> process.Completed:
-        """Run a query whose answer does not change under us, once: about full object ids, or about where we are.
+    def cached_query(self, *args: str, ok: Sequence[int] = (0,), stdin: bytes = b"") -> process.Completed:
+        """Run a query once and cache it; only for results that cannot change during a run.
 
-        A landing asks such things over and over; each costs a process of 3 ms.
+        Such results are properties of full object ids, or of the repository's location. A landing
+        needs them many times, and each process costs 3 ms.
         """
         key = (self.cwd, args, stdin)
-        if key not in self._facts:
-            self._facts[key] = self.query(*args, ok=ok, stdin=stdin)
-        return self._facts[key]
+        if key not in self._cached:
+            self._cached[key] = self.query(*args, ok=ok, stdin=stdin)
+        return self._cached[key]
 
     def query(
         self,
@@ -115,13 +119,13 @@ class Git:
         network: bool = False,
         env: dict[str, str] | None = None,
     ) -> process.Completed:
-        """Run a git command that changes nothing but may write objects.
+        """Run a git command that moves no ref; it may write objects.
 
         Raises:
             TrunklineError: its exit code is not one of `ok`.
         """
-        if self.pending.named_by(args, stdin):
-            self._hand_over(settled=False)
+        if self.object_buffer.is_referenced_by(args, stdin):
+            self._flush_buffer(durable=False)
         return self._run(args, ok=ok, stdin=stdin, network=network, env=env)
 
     def mutate(
@@ -134,52 +138,52 @@ class Git:
         hooks: bool = False,
         display: str = "",
     ) -> process.Completed:
-        """Run a git command that moves a ref, a work tree or the remote.
+        """Run a git command that changes a ref, a work tree or the remote.
 
         Args:
-            lock: proof that this run may.
+            lock: proof that the caller holds the repository lock.
             *args: the command.
-            ok: exit codes that are no failure.
-            stdin: what it reads.
-            network: it talks to the remote: longer timeout, tokens passed on.
-            hooks: pre-push may run.
-            display: the command as a person would type it, echoed; "": housekeeping, not echoed.
+            ok: exit codes that are not failures.
+            stdin: its standard input.
+            network: the command contacts the remote: longer timeout, tokens passed on.
+            hooks: run the pre-push hook.
+            display: the command line to echo; "": housekeeping, not echoed.
 
         Raises:
             TrunklineError: its exit code is not one of `ok`.
         """
         assert lock.run, "a mutation needs a run that holds the lease"  # noqa: S101 -- a proof, not input
         if display:
-            self.say(display)
-        self._hand_over(settled=True)
+            self.report_command(display)
+        self._flush_buffer(durable=True)
         return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
 
-    def say(self, command: str) -> None:
+    def report_command(self, command: str) -> None:
         """Report a command that ran, as a person would type it."""
         if self.echo is not None:
             self.echo(command)
 
     @contextlib.contextmanager
     def coprocess(self, lock: RepositoryLock, *args: str) -> Iterator[None]:
-        """Let `send` have a git command that moves what it is told, one thing after the other."""
+        """Start a git command that reads mutations from its standard input; `send` writes to it."""
         assert lock.run, "a mutation needs a run that holds the lease"  # noqa: S101 -- a proof, not input
         argv, env = ["git", *_SEALED, *args], process.environment(extra=_ENV)
         with process.talk(argv, cwd=self.cwd, env=env, timeout=LOCAL_SECONDS) as coprocess:
-            self.talks.append(coprocess)
+            self.sessions.append(coprocess)
             try:
                 yield
             finally:
-                self.talks.clear()
+                self.sessions.clear()
 
-    def send(self, said: str, answers: int) -> tuple[bytes, ...] | None:
-        """Tell the command of `coprocess` something and return what it answers; None: there is none (any more)."""
-        if not self.talks:
+    def send(self, text: str, lines_expected: int) -> tuple[bytes, ...] | None:
+        """Write to the coprocess and return its response lines; None: no coprocess is running."""
+        if not self.sessions:
             return None
-        self._hand_over(settled=True)
-        heard = self.talks[-1].send(said.encode(), answers)
-        if len(heard) < answers:
-            self.talks.clear()  # it refused, or died: what is told next is told another
-        return heard
+        self._flush_buffer(durable=True)
+        lines = self.sessions[-1].send(text.encode(), lines_expected)
+        if len(lines) < lines_expected:
+            self.sessions.clear()  # it refused or died: later mutations start their own process
+        return lines
 
     def _run(
         self,
@@ -194,7 +198,7 @@ class Git:
         sealed = [part for part in _SEALED if not hooks or part != "core.hooksPath=/dev/null"]
         if hooks:
             sealed.remove("-c")
-        # A pre-push hook is the user's own program: it gets what they set for it.
+        # A pre-push hook is the user's own program: it gets their environment.
         kept = process.own_environment(tokens=network) if hooks else process.environment(tokens=network)
         done = process.run(
             ["git", *sealed, *args],
@@ -203,23 +207,26 @@ class Git:
             timeout=NETWORK_SECONDS if network else LOCAL_SECONDS,
             stdin=stdin,
         )
-        # What a person reads is what they would type: without our seals.
+        # Errors show the command without the options of _SEALED.
         display = process.Completed(("git", *args), done.returncode, done.stdout, done.stderr, done.seconds)
         if done.returncode not in ok:
             raise _failure(display, network=network)
         return display
 
-    def _hand_over(self, *, settled: bool) -> None:
-        """Let git have the objects that wait; settled: durably, since a ref may hold them next.
+    def _flush_buffer(self, *, durable: bool) -> None:
+        """Write the buffered objects to the repository.
+
+        Args:
+            durable: also fsync them, because a ref may point to them next.
 
         Raises:
-            ExternalError: the disk is full, or does not take them.
+            ExternalError: the disk is full or fails.
         """
         try:
-            if self.pending.objects:
-                self.pending.write(self.common_dir() / "objects", self.object_format(), self._index_pack)
-            if settled:
-                self.pending.settle()
+            if self.object_buffer.objects:
+                self.object_buffer.write(self.common_dir() / "objects", self.object_format(), self._index_pack)
+            if durable:
+                self.object_buffer.fsync()
         except (OSError, TrunklineError) as error:
             why = error.stderr if isinstance(error, TrunklineError) else str(error)
             raise ExternalError("objects could not be written", why=why, next_command="df .") from error
@@ -228,11 +235,11 @@ class Git:
         self._run(("index-pack", "--stdin"), ok=(0,), stdin=pack)
 
     def object_format(self) -> str:
-        """Return sha1 or sha256: git's names are hashlib's."""
-        return self.fact("rev-parse", "--show-object-format=storage").text
+        """Return sha1 or sha256; hashlib uses the same names."""
+        return self.cached_query("rev-parse", "--show-object-format=storage").text
 
     def resolve(self, revision: str) -> Oid | None:
-        """Return the commit that `revision` names, or None when it names none here."""
+        """Return the commit that `revision` names; None: this repository has no such commit."""
         if revision in self.existing:
             return oid(revision)
         done = self.query(
@@ -257,7 +264,7 @@ class Git:
         Raises:
             UsageError: this is not a git repository.
         """
-        done = self.fact("rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128))
+        done = self.cached_query("rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128))
         if done.returncode != 0:
             raise UsageError(
                 f"{self.cwd} is not in a git repository",
@@ -266,21 +273,21 @@ class Git:
             )
         return done.path
 
-    def knows(self, common_dir: Path, commit: Oid, tree: Oid) -> None:
-        """Take what whoever started us has asked git already, instead of three processes more."""
-        asked = ("rev-parse", "--path-format=absolute", "--git-common-dir")
-        self._facts[self.cwd, asked, b""] = process.Completed(asked, 0, os.fsencode(common_dir), b"", 0.0)
+    def prime_cache(self, common_dir: Path, commit: Oid, tree: Oid) -> None:
+        """Fill the cache with facts that the caller has queried already."""
+        arguments = ("rev-parse", "--path-format=absolute", "--git-common-dir")
+        self._cached[self.cwd, arguments, b""] = process.Completed(arguments, 0, os.fsencode(common_dir), b"", 0.0)
         self.existing.add(commit)
         self.complete.add(commit)
         self.trees[commit] = tree
 
-    def refuse_old(self) -> None:
-        """See that git is new enough (promises, fault 39).
+    def require_minimum_version(self) -> None:
+        """Refuse a git version below the minimum.
 
         Raises:
-            UsageError: it is not.
+            UsageError: git is too old.
         """
-        display = self.fact("version").text
+        display = self.cached_query("version").text
         if is_old(display):
             least = ".".join(map(str, MINIMUM))
             raise UsageError(
@@ -288,12 +295,12 @@ class Git:
             )
 
     def state_dir(self) -> Path:
-        """Return where journals and the lease live: inside the git common dir, so that all work trees share it."""
+        """Return the directory of journals and the lock, below `common_dir`."""
         return self.common_dir() / "trunkline"
 
 
 def is_old(version: str, least: tuple[int, int] = MINIMUM) -> bool:
-    """Say whether `git version` tells of one below a release; what it does not tell is not held against it."""
+    """Return whether the output of `git version` names an older release; unknown formats pass."""
     match = re.search(r"(\d+)\.(\d+)", version)
     return match is not None and (int(match[1]), int(match[2])) < least
 
@@ -314,7 +321,7 @@ def _failure(done: process.Completed, *, network: bool) -> TrunklineError:
         return NotSignedIn(
             rejected.what, why=what, command=done.command_line, stderr=done.error_text, next_command=rejected.commands
         )
-    # git's own complaints exit with 1, 128 or 129 (git(1)); anything else is a tool that died.
+    # git's own errors exit with 1, 128 or 129 (git(1)); any other code means that it crashed.
     kind: type[TrunklineError] = UsageError if done.returncode in {1, 128, 129} and not network else ExternalError
     if network and passes(done.error_text):
         kind = TransientError

@@ -1,4 +1,4 @@
-"""Reads history: commits byte for byte, chains, patch ids, ancestry. Queries only."""
+"""Read history: commits byte for byte, ranges, patch ids and ancestry. Queries only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from trunkline.system.process import Completed
 
 
 def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
-    """Return commits as stored, in the order asked for.
+    """Return commits as stored, in the given order.
 
     Raises:
         InternalError: one is not a commit.
-        ExternalError: one is missing, or what git answers is no such list.
+        ExternalError: one is missing, or git's output cannot be parsed.
     """
     unread = [name for name in dict.fromkeys(oids) if name not in git.commits]
     for name, commit in objects.read(git, unread, b"commit", _commit):
@@ -29,21 +29,21 @@ def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
 
 
 def load(git: Git, tips: Iterable[Oid]) -> None:
-    """Read all commits between these tips and what they have in common; later questions are cheap.
+    """Load all commits between these tips and their merge base, so that later queries are cheap.
 
-    Nothing is loaded where they have nothing in common, or where that lies very far back.
+    Nothing is loaded if the tips share no history, or if the merge base is too far back.
 
     Args:
         git: the repository.
-        tips: those that are not here are left out.
+        tips: the commits; those that the repository lacks are ignored.
     """
-    asked = set(tips)
-    wanted = sorted(asked - missing(git, asked))
-    done = git.query("merge-base", "--octopus", "--end-of-options", *wanted, ok=(0, 1)) if wanted else None
+    given = set(tips)
+    present = sorted(given - missing(git, given))
+    done = git.query("merge-base", "--octopus", "--end-of-options", *present, ok=(0, 1)) if present else None
     if done is None or done.returncode != 0 or not done.text.split():
         return
     root = oid(done.text.split()[0])
-    revisions = "".join(f"{tip}\n" for tip in wanted) + f"^{root}\n"
+    revisions = "".join(f"{tip}\n" for tip in present) + f"^{root}\n"
     limit = f"--max-count={_LOADED + 1}"
     listed = git.query("rev-list", "--topo-order", limit, "--stdin", stdin=revisions.encode()).text.split()
     if len(listed) > _LOADED:
@@ -51,20 +51,22 @@ def load(git: Git, tips: Iterable[Oid]) -> None:
     graph = Graph(root)
     git.graphs[:] = [graph]
     found = [oid(line) for line in reversed(listed)]
-    git.complete.update(found)  # the tips are, and reach them
+    git.complete.update(found)  # the tips are complete, so everything that they reach is
     for commit in read_commits(git, found):
         graph.add(commit.oid, commit.parents)
 
 
 _LOADED = 2000
-"""Commits that are worth reading at once; a trunk that moved on further is asked about one question at a time."""
+"""The most commits to load at once; for a longer history git answers each query."""
 
 
 def chain(git: Git, base: Oid, tip: Oid, *, patch_ids: bool = False) -> tuple[Commit, ...]:
     """Return the commits of base..tip, oldest first, every commit after its parents."""
     found = _known(git, [tip], [base])
     if found is None:
-        listed = git.fact("rev-list", "--topo-order", "--reverse", "--end-of-options", f"{base}..{tip}").text.split()
+        listed = git.cached_query(
+            "rev-list", "--topo-order", "--reverse", "--end-of-options", f"{base}..{tip}"
+        ).text.split()
         found = tuple(oid(line) for line in listed)
     _prove(git, [tip], found)
     commits = read_commits(git, found)
@@ -73,20 +75,22 @@ def chain(git: Git, base: Oid, tip: Oid, *, patch_ids: bool = False) -> tuple[Co
 
 def reachable(git: Git, tips: Iterable[Oid], excluding: Iterable[Oid]) -> tuple[Commit, ...]:
     """Return the commits reachable from `tips` and from none of `excluding`."""
-    wanted, excluding = list(dict.fromkeys(tips)), tuple(excluding)
-    if not wanted:
+    starts, excluding = list(dict.fromkeys(tips)), tuple(excluding)
+    if not starts:
         return ()
-    found = _known(git, wanted, excluding)
+    found = _known(git, starts, excluding)
     if found is None:
-        revisions = "".join(f"{name}\n" for name in wanted) + "".join(f"^{name}\n" for name in excluding)
-        listed = git.fact("rev-list", "--topo-order", "--reverse", "--stdin", stdin=revisions.encode()).text.split()
+        revisions = "".join(f"{name}\n" for name in starts) + "".join(f"^{name}\n" for name in excluding)
+        listed = git.cached_query(
+            "rev-list", "--topo-order", "--reverse", "--stdin", stdin=revisions.encode()
+        ).text.split()
         found = tuple(oid(line) for line in listed)
-    _prove(git, wanted, found)
+    _prove(git, starts, found)
     return read_commits(git, found)
 
 
 def _prove(git: Git, tips: Sequence[Oid], reached: Sequence[Oid]) -> None:
-    """Take what complete commits reach as complete."""
+    """Mark everything that complete commits reach as complete."""
     if all(tip in git.complete or tip in git.referenced for tip in tips):
         git.complete.update(reached)
 
@@ -97,9 +101,9 @@ def _known(git: Git, tips: Sequence[Oid], excluding: Sequence[Oid]) -> tuple[Oid
 
 def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
     """Return the commits with their `git patch-id --stable`; merges and empty commits have none."""
-    single = [c.oid for c in commits if len(c.parents) <= 1 and c.oid not in git.patched]
+    single = [c.oid for c in commits if len(c.parents) <= 1 and c.oid not in git.patch_ids_known]
     if single:
-        # Rename detection and diff drivers are the user's to configure; a patch id must not depend on them.
+        # Users configure rename detection and diff drivers; a patch id must not depend on them.
         patches = git.query(
             "diff-tree", "--stdin", "--patch", "--root", "--no-renames", "--no-ext-diff", "--no-textconv",
             "--full-index", stdin="".join(f"{name}\n" for name in single).encode(),
@@ -108,7 +112,7 @@ def with_patch_ids(git: Git, commits: Sequence[Commit]) -> tuple[Commit, ...]:
         found = {line.split()[1]: line.split()[0] for line in lines}
         for name in single:
             git.commits[name] = replace(git.commits[name], patch_id=found.get(name, ""))
-        git.patched.update(single)
+        git.patch_ids_known.update(single)
     return tuple(git.commits[commit.oid] for commit in commits)
 
 
@@ -119,17 +123,17 @@ def differing(git: Git, one: Oid, other: Oid) -> tuple[str, ...]:
 
 
 def merge_base(git: Git, one: Oid, other: Oid) -> Oid | None:
-    """Return the best common ancestor, or None where the two share no history."""
+    """Return the best common ancestor, or None if the two share no history."""
     for graph in git.graphs:
         if (known := graph.merge_base(one, other)) is not None:
             return known
-    done = git.fact("merge-base", "--end-of-options", one, other, ok=(0, 1))
+    done = git.cached_query("merge-base", "--end-of-options", one, other, ok=(0, 1))
     found = done.text.split()[:1] if done.returncode == 0 else []
     return oid(found[0]) if found else None
 
 
 def is_ancestor(git: Git, ancestor: Oid, descendant: Oid) -> bool:
-    """Say whether `descendant` contains `ancestor` (a commit contains itself); False where one is not here."""
+    """Return whether `descendant` contains `ancestor` (or is it); False if either is missing."""
     if ancestor == descendant:
         return True
     for graph in git.graphs:
@@ -137,17 +141,17 @@ def is_ancestor(git: Git, ancestor: Oid, descendant: Oid) -> bool:
             return found
     if missing(git, [ancestor, descendant]):
         return False
-    done = git.fact("merge-base", "--is-ancestor", "--end-of-options", ancestor, descendant, ok=(0, 1))
+    done = git.cached_query("merge-base", "--is-ancestor", "--end-of-options", ancestor, descendant, ok=(0, 1))
     return done.returncode == 0
 
 
 def reflog(git: Git, branch: BranchName) -> tuple[Oid, ...]:
-    """Return what a local branch pointed at, newest first; empty where nothing is remembered."""
+    """Return the values of a local branch from its reflog, newest first."""
     return reflog_of(git, branch_ref(branch))
 
 
 def reflog_of(git: Git, ref: str) -> tuple[Oid, ...]:
-    """Return what a ref pointed at, newest first, at most 50 values; empty where nothing is remembered."""
+    """Return at most 50 values of a ref from its reflog, newest first."""
     done = git.query("rev-list", "--walk-reflogs", "--max-count=50", ref, "--", ok=(0, 128))
     return tuple(dict.fromkeys(oid(line) for line in done.text.split())) if done.returncode == 0 else ()
 
@@ -158,16 +162,17 @@ def has_object(git: Git, name: Oid) -> bool:
 
 
 def missing(git: Git, names: Iterable[Oid]) -> frozenset[Oid]:
-    """Return those of the commits that the repository lacks, or of which it lacks a commit, a tree or a file.
+    """Return the commits that are missing, or that reach a missing commit, tree or file.
 
-    A fetch that was interrupted leaves the newest commits without what they are made of: git writes the commits of a
-    pack first. That a commit exists therefore proves nothing about what it reaches; see `_incomplete`.
+    An interrupted fetch can leave the newest commits without their trees: git writes the commits of
+    a pack first. So the existence of a commit proves nothing about what it reaches; see
+    `_incomplete`.
     """
     unknown = [name for name in dict.fromkeys(names) if name not in git.complete]
     unread = [name for name in unknown if name not in git.existing]
     if unread:
-        asked = "".join(f"{name}\n" for name in unread).encode()
-        lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).lines
+        request = "".join(f"{name}\n" for name in unread).encode()
+        lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=request).lines
         git.existing.update(oid(line.split()[0]) for line in lines if line.endswith(" commit"))
     existing = [name for name in unknown if name in git.existing]
     git.complete.update(set(existing) - _incomplete(git, existing))
@@ -175,11 +180,11 @@ def missing(git: Git, names: Iterable[Oid]) -> frozenset[Oid]:
 
 
 def _incomplete(git: Git, names: Sequence[Oid]) -> frozenset[Oid]:
-    """Return those of these existing commits that reach something which the repository lacks.
+    """Return those of these existing commits that reach a missing object.
 
-    The check of `git fetch` before it moves a ref (git's connected.c): everything that is reached from the commits
-    and from no ref is looked up. What refs reach is complete, so a commit that a ref holds costs nothing, and another
-    one as much as it has that is new.
+    This is the check of `git fetch` before it moves a ref (git's connected.c): everything that the
+    commits reach, and no ref reaches, must exist. Whatever refs reach is complete, so the cost of a
+    commit is proportional to its new objects, and a commit that a ref holds costs nothing.
     """
     unproven = [name for name in names if name not in git.referenced]
     if not unproven or connectivity(git, unproven).returncode == 0:
@@ -188,12 +193,12 @@ def _incomplete(git: Git, names: Sequence[Oid]) -> frozenset[Oid]:
 
 
 def connectivity(git: Git, names: Iterable[Oid], *, excluding: Sequence[str] = ("--all",)) -> Completed:
-    """Look up everything that commits reach and others do not; the exit code is 0 where all of it exists.
+    """Check that everything reachable from commits exists; then the exit code is 0.
 
     Args:
         git: the repository.
         names: the commits.
-        excluding: revisions or options of git-rev-list(1); what they reach is not looked up.
+        excluding: revisions or options of git-rev-list(1); whatever they reach is not checked.
     """
     objects_too = () if _is_partial(git) else ("--objects",)
     revisions = "".join(f"{name}\n" for name in names).encode()
@@ -203,8 +208,8 @@ def connectivity(git: Git, names: Iterable[Oid], *, excluding: Sequence[str] = (
 
 
 def _is_partial(git: Git) -> bool:
-    """Return whether this is a partial clone: its trees and files are fetched when they are read."""
-    found = git.fact("config", "--type=bool", "--get-regexp", r"^remote\..*\.promisor$", ok=(0, 1)).text
+    """Return whether this is a partial clone, which fetches trees and files when they are read."""
+    found = git.cached_query("config", "--type=bool", "--get-regexp", r"^remote\..*\.promisor$", ok=(0, 1)).text
     return any(line.endswith(" true") for line in found.splitlines())
 
 

@@ -1,7 +1,8 @@
-"""Receipts as git notes, shared through `refs/notes/trunkline`: one JSON object a line, on the commit gated.
+"""Share receipts as git notes in `refs/notes/trunkline`.
 
-Lines of both sides are united, never overwritten (`cat_sort_uniq`). The push names the value that the remote must
-still hold, as every push of ours does.
+A note belongs to the commit whose gates ran, and holds one JSON object per line. Lines of both
+sides are merged and never overwritten (`cat_sort_uniq`). The push names the value that the remote
+must still hold, like every push of trunkline.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ REF = "refs/notes/trunkline"
 
 
 def _copy_of(remote: str) -> str:
-    # `git notes merge` takes refs below refs/notes/ alone.
+    # `git notes merge` accepts only refs below refs/notes/.
     return f"refs/notes/trunkline-of/{remote}"
 
 
 def read(git: Git) -> Mapping[Oid, tuple[str, ...]]:
-    """Return the lines of every note here, by the commit that it is on.
+    """Return the lines of every local note, by the commit that it belongs to.
 
     Raises:
-        ExternalError: git's answer cannot be understood.
+        ExternalError: git's output cannot be parsed.
     """
     if not refs.read_refs(git, REF):
         return {}
@@ -42,19 +43,20 @@ def read(git: Git) -> Mapping[Oid, tuple[str, ...]]:
 
 
 def add(git: Git, lock: RepositoryLock, lines: Mapping[Oid, Sequence[str]]) -> None:
-    """Unite lines with what the commits' notes hold already; a commit that is not here is left out."""
-    held = read(git)
+    """Add lines to the notes of commits; commits that the repository lacks are skipped."""
+    existing = read(git)
     for commit, ours in lines.items():
-        united = sorted({*held.get(commit, ()), *ours})
-        if united != sorted(held.get(commit, ())) and has_object(git, commit):
+        united = sorted({*existing.get(commit, ()), *ours})
+        if united != sorted(existing.get(commit, ())) and has_object(git, commit):
             content = "".join(f"{line}\n" for line in united).encode()
             git.mutate(lock, "notes", f"--ref={REF}", "add", "-f", "-F", "-", commit, stdin=content)
 
 
 def pull(git: Git, lock: RepositoryLock, remote: str) -> Oid | None:
-    """Fetch the remote's notes and unite them with ours; return what the remote has, None: no notes at all.
+    """Fetch the remote's notes and merge them into ours; return the remote's value, if any.
 
-    No ref moves before what was fetched is known to be notes: anybody who may push can put anything there.
+    Anybody who can push can write to this ref. So no local ref moves before the fetched objects are
+    checked to be notes.
 
     Raises:
         ExternalError: the remote's ref holds something else, or notes that are too large.
@@ -64,10 +66,10 @@ def pull(git: Git, lock: RepositoryLock, remote: str) -> Oid | None:
         return None
     refs.fetch_objects(git, remote, [REF])
     _refuse_other_than_notes(git, remote, theirs)
-    copy, held = _copy_of(remote), refs.read_refs(git, REF, _copy_of(remote))
-    if held.get(copy) != theirs:
-        refs.move_ref(git, lock, copy, new=theirs, old=held.get(copy), why=f"notes of {remote}")
-    if REF not in held:
+    copy, existing = _copy_of(remote), refs.read_refs(git, REF, _copy_of(remote))
+    if existing.get(copy) != theirs:
+        refs.move_ref(git, lock, copy, new=theirs, old=existing.get(copy), why=f"notes of {remote}")
+    if REF not in existing:
         refs.move_ref(git, lock, REF, new=theirs, old=None, why=f"notes of {remote}")
     else:
         git.mutate(lock, "notes", f"--ref={REF}", "merge", "--quiet", "-s", "cat_sort_uniq", copy)
@@ -75,13 +77,13 @@ def pull(git: Git, lock: RepositoryLock, remote: str) -> Oid | None:
 
 
 _LARGEST = 4 * 2**20
-"""Bytes of one commit's notes; a receipt takes about 1 KiB."""
+"""Most bytes of one commit's notes; a receipt takes about 1 KiB."""
 _MOST = 50_000
-"""Commits with notes."""
+"""Most commits with notes."""
 
 
 def _refuse_other_than_notes(git: Git, remote: str, theirs: Oid) -> None:
-    """Refuse what is no commit of plain files of bearable size."""
+    """Refuse a ref that is not a commit of plain files of limited size."""
     kind = git.query("cat-file", "-t", theirs, ok=(0, 128)).text
     problem = "" if kind == "commit" else f"is {kind or 'missing here'}, not a commit"
     if not problem:
@@ -102,11 +104,11 @@ def _refuse_other_than_notes(git: Git, remote: str, theirs: Oid) -> None:
 
 
 def push(git: Git, lock: RepositoryLock, remote: str) -> bool:
-    """Unite our notes with the remote's and push them; False: the remote had them all.
+    """Merge our notes with the remote's and push the result; return False if nothing is new.
 
     Raises:
         Refused: somebody else pushed notes meanwhile; nothing was overwritten.
-        ExternalError: the remote did not take them.
+        ExternalError: the remote did not accept them.
     """
     old = pull(git, lock, remote)
     new = refs.read_refs(git, REF).get(REF)

@@ -1,7 +1,8 @@
-"""Objects that we made and no git has seen yet: kept in memory until a git command names one, or something moves.
+"""Buffer new git objects in memory until a git command needs them or a ref moves.
 
-Nothing on disk can refer to them: so only a command that is given one of their names can miss them. A replay that is
-only looked at (`--dry-run`, `plan`) writes nothing; one that is carried out writes all of it at once.
+Nothing on disk can refer to buffered objects, so only a command with one of their names in its
+arguments can miss them. A replay for `--dry-run` or `plan` writes nothing; a replay that is carried
+out writes all its objects at once.
 """
 
 from __future__ import annotations
@@ -22,54 +23,57 @@ from trunkline.system.files import sync
 _KINDS = {b"commit": 1, b"tree": 2}
 _NAMES, _NAMES_READ = re.compile("[0-9a-f]{40,64}"), re.compile(rb"[0-9a-f]{40,64}")
 _LOOSE = 48
-"""Objects up to which files of their own are cheaper than a pack, whose `git index-pack` takes 8 ms. Creating a file
-takes 0.1 to 1 ms, and twice that in a directory that is new (measured, tests/bench/restack.py)."""
+"""The most objects to write as loose files; more of them are cheaper as a pack.
+
+`git index-pack` takes 8 ms. Creating a file takes 0.1 to 1 ms, and twice that in a new directory
+(measured, tests/bench/restack.py).
+"""
 
 
 @dataclass
 class ObjectBuffer:
-    """The objects of one repository that wait.
+    """New objects of one repository that git does not have yet.
 
     Attributes:
         objects: name -> (kind, content).
-        unsynced: files that we wrote and that are not durable yet.
+        unsynced: loose object files that were written but not fsynced.
     """
 
     objects: dict[Oid, tuple[bytes, bytes]] = field(default_factory=dict)
     unsynced: list[Path] = field(default_factory=list)
 
     def add(self, kind: bytes, content: bytes, algorithm: str) -> Oid:
-        """Take in a commit or a tree and return its name.
+        """Buffer a commit or a tree and return its name.
 
         Args:
             kind: commit or tree.
             content: the object's content.
-            algorithm: sha1 or sha256, as the repository has it.
+            algorithm: the repository's hash, sha1 or sha256.
         """
         name = oid(hashlib.new(algorithm, _stored(kind, content), usedforsecurity=False).hexdigest())
         self.objects[name] = kind, content
         return name
 
-    def named_by(self, args: Sequence[str], stdin: bytes) -> bool:
-        """Say whether a command names one of the objects."""
+    def is_referenced_by(self, args: Sequence[str], stdin: bytes) -> bool:
+        """Return whether a command line or its input names a buffered object."""
         if not self.objects:
             return False
         named = (*_NAMES.findall("\0".join(args)), *(each.decode() for each in _NAMES_READ.findall(stdin)))
         return any(name in self.objects for name in named)
 
     def write(self, directory: Path, algorithm: str, index_pack: Callable[[bytes], object]) -> None:
-        """Let git have them all: a few as files, more as one pack.
+        """Write all buffered objects to the repository: a few as loose files, more as one pack.
 
-        Nothing refers to them before `settle`: until then a power failure may leave a file empty, as one of git's
-        own, and the next write mends that.
+        No ref may point to them before `fsync`. Until then a power failure can leave a file empty,
+        as with git's own loose objects; the next write repairs it.
 
         Args:
             directory: the repository's object directory.
-            algorithm: the repository's.
-            index_pack: stores a pack, durably.
+            algorithm: the repository's hash.
+            index_pack: stores a pack durably.
 
         Raises:
-            OSError: the disk is full, or does not take it.
+            OSError: the disk is full or fails.
         """
         if len(self.objects) > _LOOSE:
             index_pack(_pack(self.objects, algorithm))
@@ -79,10 +83,10 @@ class ObjectBuffer:
         self.objects.clear()
 
     def _write_loose(self, path: Path, stored: bytes) -> None:
-        """Write an object as git stores it (gitformat-loose(5)), where no sound one is."""
+        """Write a loose object (gitformat-loose(5)), unless an intact one exists."""
         if not _is_sound(path, stored):
             path.parent.mkdir(exist_ok=True)
-            # git-gc(1) prunes what is called tmp_obj_*, should we be killed here.
+            # git-gc(1) prunes files named tmp_obj_*, so a kill here leaves nothing behind.
             handle, temporary = tempfile.mkstemp(prefix="tmp_obj_", dir=path.parent)
             with os.fdopen(handle, "wb") as stream:
                 stream.write(zlib.compress(stored, 1))
@@ -90,16 +94,17 @@ class ObjectBuffer:
             Path(temporary).replace(path)
         self.unsynced.append(path)
 
-    def settle(self) -> None:
-        """Make the files durable, before anything may refer to them.
+    def fsync(self) -> None:
+        """Make the written files durable, before any ref may point to them.
 
-        Together, not each as it is written: what follows an fsync waits for the file system's journal.
+        All files are synced together: each write after an fsync waits for the file system's
+        journal.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: the disk fails.
         """
         while self.unsynced:
-            with contextlib.suppress(FileNotFoundError):  # somebody's gc has it in a pack
+            with contextlib.suppress(FileNotFoundError):  # a concurrent gc has packed it
                 sync(self.unsynced[-1])
             self.unsynced.pop()
 
@@ -125,7 +130,7 @@ def _pack(objects: Mapping[Oid, tuple[bytes, bytes]], algorithm: str) -> bytes:
 
 
 def _header(kind: int, size: int) -> Iterator[int]:
-    """Yield an entry's header: the kind in three bits, the size in four and then seven a byte, least first."""
+    """Yield a pack entry's header: 3 bits of type, then the size in groups of 4 and 7 bits."""
     byte, size = kind << 4 | size & 0b1111, size >> 4
     while size:
         yield byte | 0x80

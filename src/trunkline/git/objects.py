@@ -1,7 +1,8 @@
-"""Reads objects, and makes new ones, many at once: a process for each takes 4 ms, as `git hash-object` or `cat-file`.
+"""Read and create many git objects at once.
 
-A restack of 20 entries makes 100 objects (measured, 2026-11-27). All is read back by git itself before a ref moves
-(`replay.check_replayed`).
+A process for each object (`git hash-object`, `git cat-file`) takes 4 ms, and a restack of 20
+entries creates 100 objects (measured, 2026-11-27). Git itself reads every new commit back before a
+ref moves (`replay.check_replayed`).
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ T = TypeVar("T")
 
 
 def read(git: Git, names: Sequence[Oid], kind: bytes, parse: Callable[[Oid, bytes], T]) -> tuple[tuple[Oid, T], ...]:
-    """Return objects of one kind, parsed, in the order asked for, by one process.
+    """Return objects of one kind, parsed, in the given order, with one process.
 
     Args:
         git: the repository.
-        names: which.
+        names: the objects.
         kind: commit or tree.
-        parse: makes something of a name and a content; a ValueError or LookupError: it is no such object.
+        parse: parses a name and a content; raises ValueError or LookupError for invalid content.
 
     Raises:
         InternalError: one is of another kind.
-        ExternalError: one is missing, or what git answers is no such list.
+        ExternalError: one is missing, or git's output cannot be parsed.
     """
     if not names:
         return ()
@@ -61,9 +62,9 @@ def _split(output: bytes, names: Sequence[Oid], kind: bytes) -> Iterator[tuple[O
 
 
 def make(git: Git, kind: bytes, content: bytes) -> Oid:
-    """Make a commit or a tree and return its name; git gets it when it is asked about it (`git/object_buffer.py`)."""
-    name = git.pending.add(kind, content, git.object_format())
+    """Buffer a new commit or tree and return its name; see `git/object_buffer.py`."""
+    name = git.object_buffer.add(kind, content, git.object_format())
     if kind == b"commit":
         git.existing.add(name)
-        git.complete.add(name)  # its parents and trees are
+        git.complete.add(name)  # its parents and its tree are complete
     return name

@@ -1,8 +1,9 @@
-"""Finds what is in the way of moving the user's checkout from one commit to another; queries only.
+"""Find files of the user's that block a move of the checkout between two commits. Queries only.
 
-`git read-tree -m -u` refuses tracked files that were edited, and untracked ones in its way. It overwrites ignored
-files, and files marked `--assume-unchanged` or `--skip-worktree`, without a word (git-read-tree(1), git 2.34 and
-newer). So everything that a move would touch is looked up first, and what is the user's refuses it by name.
+`git read-tree -m -u` refuses to overwrite edited tracked files and untracked files. But it silently
+overwrites ignored files, and files marked `--assume-unchanged` or `--skip-worktree`
+(git-read-tree(1), git 2.34 and newer). So every path that a move would touch is checked first, and
+a file of the user's refuses the move.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ Changes = Mapping[bytes, tuple[Entry | None, Entry | None]]
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Something of the user's that a move of the checkout would overwrite, remove or write into.
+    """A file of the user's that a move of the checkout would overwrite, remove or write into.
 
     Attributes:
         path: relative to the top of the work tree.
-        kind: what it is; "": not known yet.
-        replaced: the path that comes in its place, where that is another.
+        kind: a description for people; "": not determined yet.
+        replaced: the path that would replace it, if that is a different one.
     """
 
     path: bytes
@@ -40,12 +41,12 @@ class Obstacle:
     replaced: bytes = b""
 
     def __str__(self) -> str:
-        """Return the path with what it is, for people."""
+        """Return the path and its kind, for people."""
         return f"{_text(self.path)} ({self.kind})"
 
     @property
-    def way_out(self) -> str:
-        """The command that takes it out of the way."""
+    def fix_command(self) -> str:
+        """The command that moves the file away."""
         name = shlex.quote(_text(self.path))
         if self.kind.startswith("marked "):
             return f"git update-index --no-{self.kind.removeprefix('marked ')} {name}"
@@ -58,11 +59,12 @@ def _text(path: bytes) -> str:
 
 
 def obstacles(git: Git, old: Oid, new: Oid) -> tuple[Obstacle, ...]:
-    """Return what is in the way of moving this clean checkout between two commits.
+    """Return the files that block moving this clean checkout between two commits.
 
-    Untracked and ignored files where the new commit has one, in directories that it replaces by a file, and where it
-    needs a directory; files marked `--assume-unchanged` or, where they exist, `--skip-worktree`; links and other
-    repositories of the user's on the way to a path. Tracked files that were edited are git's to refuse.
+    These are: untracked and ignored files at paths of the new commit, in directories that it
+    replaces by a file, and where it needs a directory; files marked `--assume-unchanged` or
+    existing ones marked `--skip-worktree`; symbolic links and nested repositories above a changed
+    path. Edited tracked files are left to git, which refuses them.
     """
     changes = trees.changed(git, git.tree(old), git.tree(new))
     if not changes:
@@ -76,7 +78,7 @@ def obstacles(git: Git, old: Oid, new: Oid) -> tuple[Obstacle, ...]:
 
 
 def marked_paths(git: Git) -> dict[bytes, str]:
-    """Return the index's paths that git does not look at, with the flag that says so."""
+    """Return the index paths that git does not compare with the work tree, with their flag."""
     found = {}
     for line in git.query("ls-files", "-v", "-z").stdout.split(b"\0"):
         tag, _, path = line.partition(b" ")
@@ -112,7 +114,7 @@ def _in_the_way(
 
 
 def mode_of(top: Path, path: bytes) -> int | None:
-    """Return the mode of what is at a path of the work tree; None: nothing."""
+    """Return the mode of a path in the work tree; None: it does not exist."""
     try:
         return (top / os.fsdecode(path)).lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -120,7 +122,7 @@ def mode_of(top: Path, path: bytes) -> int | None:
 
 
 def not_a_directory(top: Path, path: bytes) -> bytes | None:
-    """Return the first of the paths above a path that is a file or a link; None: each is a directory, or missing."""
+    """Return the topmost file or symbolic link above a path; None: only directories, or missing."""
     for parent in _parents(path):
         mode = mode_of(top, parent)
         if mode is None:
@@ -140,7 +142,7 @@ def _parents(path: bytes) -> list[bytes]:
 
 
 def kept_below(top: Path, path: bytes, gone: Collection[bytes]) -> Iterator[Obstacle]:
-    """Return what is in a directory and not among the paths that go."""
+    """Yield everything in a directory that is not among the paths to be removed."""
     if mode_of(top, path + b"/.git") is not None:
         yield Obstacle(path, "another repository")
         return
@@ -153,7 +155,7 @@ def kept_below(top: Path, path: bytes, gone: Collection[bytes]) -> Iterator[Obst
 
 
 def _differs_in_case(top: Path, path: bytes, changes: Changes) -> bool:
-    """Return whether a path that comes is, on a file system without case, a tracked one that goes."""
+    """Return whether a new path is an old tracked path, on a case-insensitive file system."""
     for other, (before, _) in changes.items():
         if other != path and before is not None and other.lower() == path.lower():
             full, its = top / os.fsdecode(path), top / os.fsdecode(other)
@@ -162,7 +164,7 @@ def _differs_in_case(top: Path, path: bytes, changes: Changes) -> bool:
 
 
 def _with_kinds(git: Git, found: tuple[Obstacle, ...]) -> tuple[Obstacle, ...]:
-    """Say of each file of which nothing is known yet whether it is ignored."""
+    """Set the kind of each file that has none: ignored or untracked."""
     unknown = b"".join(each.path + b"\0" for each in found if not each.kind)
     if not unknown:
         return found
@@ -173,16 +175,16 @@ def _with_kinds(git: Git, found: tuple[Obstacle, ...]) -> tuple[Obstacle, ...]:
 
 
 def refuse(git: Git, old: Oid, new: Oid, *, what: str) -> None:
-    """Refuse a move that would touch something of the user's.
+    """Refuse a move that would touch a file of the user's.
 
     Args:
-        git: the repository, seen from the checkout.
-        old: the commit that is checked out, without an edit.
-        new: the commit that would be.
-        what: what cannot be done, as the error says it.
+        git: the repository, used from the checkout.
+        old: the commit that is checked out, without edits.
+        new: the commit to check out.
+        what: the first line of the error.
 
     Raises:
-        Refused: something is in the way; it is named, and nothing was changed.
+        Refused: a file is in the way; the error names it, and nothing was changed.
     """
     try:
         found = obstacles(git, old, new)
@@ -197,5 +199,5 @@ def refuse(git: Git, old: Oid, new: Oid, *, what: str) -> None:
     raise Refused(
         f"{what}: {files} in the way",
         why=f"{listed}{more}\nnothing was changed",
-        next_command=tuple(each.way_out for each in found[:_SHOWN]),
+        next_command=tuple(each.fix_command for each in found[:_SHOWN]),
     )

@@ -1,4 +1,7 @@
-"""Moves refs, here and on the remote; every move names the object id it expects. The only place that pushes."""
+"""Move local and remote refs; every move names the object id that the ref must still hold.
+
+No other module pushes a branch.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,12 @@ EVIDENCE = "refs/trunkline/evidence"
 
 
 def pull_head(pr: PrNumber) -> str:
-    """Return GitHub's read-only ref of a pull request's head; it stays when the branch is deleted."""
+    """Return GitHub's read-only ref of a pull request's head; it outlives the branch."""
     return f"refs/pull/{pr}/head"
 
 
 def evidence_ref(pr: PrNumber) -> str:
-    """Return where we keep our copy of a pull request's head."""
+    """Return the local ref that keeps a copy of a pull request's head."""
     return f"{EVIDENCE}/{pr}/head"
 
 
@@ -49,13 +52,13 @@ def read_refs(git: Git, *prefixes: str) -> dict[str, Oid]:
 
 
 def remote_url(git: Git, remote: str, *, push: bool = False) -> str:
-    """Return where a remote is, after insteadOf and pushInsteadOf; asked once.
+    """Return a remote's URL after insteadOf and pushInsteadOf; cached.
 
     Raises:
         UsageError: the repository has no such remote.
     """
     flag = ("--push",) if push else ()
-    done = git.fact("remote", "get-url", *flag, "--", remote, ok=(0, 2, 128))
+    done = git.cached_query("remote", "get-url", *flag, "--", remote, ok=(0, 2, 128))
     if done.returncode != 0:
         names = git.query("remote").lines
         raise UsageError(
@@ -67,10 +70,10 @@ def remote_url(git: Git, remote: str, *, push: bool = False) -> str:
 
 
 def list_remote(git: Git, remote: str, names: Sequence[str]) -> dict[str, Oid]:
-    """Ask the remote itself which of these full ref names it has, in one round trip.
+    """Return the values of these full ref names on the remote, in one round trip.
 
     Raises:
-        ExternalError: the remote did not answer.
+        ExternalError: the remote did not respond.
     """
     lines = retrying(
         lambda: git.query("ls-remote", "--quiet", "--end-of-options", remote, *names, network=True)
@@ -84,34 +87,34 @@ _FETCH = (
 )  # fmt: skip
 
 
-def fetch(git: Git, lock: RepositoryLock, remote: str, wanted: Mapping[str, str]) -> None:
-    """Fetch remote refs into local refs of ours or remote-tracking refs, in one round trip.
+def fetch(git: Git, lock: RepositoryLock, remote: str, specs: Mapping[str, str]) -> None:
+    """Fetch remote refs into local refs, in one round trip.
 
-    Git itself moves the refs only once everything that they reach is there.
+    Git moves the refs only after everything that they reach has arrived.
 
     Args:
         git: the repository.
-        lock: proof.
+        lock: proof that the caller holds the repository lock.
         remote: the remote's name.
-        wanted: full remote ref -> full local ref; every remote ref must exist.
+        specs: full remote ref -> full local ref; every remote ref must exist.
     """
-    specs = [f"+{theirs}:{ours}" for theirs, ours in wanted.items()]
-    display = shlex.join(["git", "fetch", "--no-tags", remote, *specs])
-    arguments = (*_FETCH, "--end-of-options", remote, *specs)
+    refspecs = [f"+{theirs}:{ours}" for theirs, ours in specs.items()]
+    display = shlex.join(["git", "fetch", "--no-tags", remote, *refspecs])
+    arguments = (*_FETCH, "--end-of-options", remote, *refspecs)
     retrying(lambda: git.mutate(lock, *arguments, network=True, display=display))
-    read_refs(git, *wanted.values())
+    read_refs(git, *specs.values())
 
 
 def fetch_objects(git: Git, remote: str, names: Sequence[str]) -> None:
-    """Fetch what remote refs hold, and no ref: looking moves nothing.
+    """Fetch the objects of remote refs without moving any ref.
 
-    A fetch that was interrupted is done again in full: git takes only what a ref reaches as there already.
+    An interrupted fetch is repeated in full: git only trusts objects that a ref reaches.
     """
     retrying(lambda: git.query(*_FETCH, "--refmap=", "--end-of-options", remote, *names, network=True))
 
 
 def incomplete(git: Git, remote: str, names: Collection[Oid]) -> ExternalError:
-    """Return the error for commits of which something is missing, though the remote has sent them."""
+    """Return the error for incomplete commits that the remote had sent."""
     return _incomplete(connectivity(git, sorted(names)), remote, names)
 
 
@@ -127,59 +130,59 @@ def _incomplete(done: process.Completed, remote: str, names: Collection[Oid]) ->
 
 
 def _require_complete(git: Git, tips: Iterable[Oid]) -> None:
-    """Refuse commits of which anything is missing: no ref may hold them.
+    """Refuse commits that reach a missing object: no ref may point to them.
 
     Raises:
-        ExternalError: something is.
+        ExternalError: an object is missing.
     """
-    missing_tool = missing(git, tips)
-    if missing_tool:
-        raise incomplete(git, "--all", missing_tool)
+    absent = missing(git, tips)
+    if absent:
+        raise incomplete(git, "--all", absent)
 
 
 def update_tracking_refs(
     git: Git,
     lock: RepositoryLock,
     remote: str,
-    wanted: Mapping[str, str],
-    held: Mapping[str, Oid],
-    seen: Mapping[str, Oid],
+    specs: Mapping[str, str],
+    local: Mapping[str, Oid],
+    listed: Mapping[str, Oid],
 ) -> None:
-    """Let local refs hold what the remote was just seen to hold, as a fetch does, where all of it is here already.
+    """Set local refs to the values just listed from the remote, without another round trip.
 
-    No second round trip to the remote. Where a ref moved meanwhile (an editor that fetches), or where something of it
-    is missing, it is fetched.
+    Falls back to a fetch if a ref moved meanwhile (an editor that fetches), or if objects are
+    missing.
 
     Args:
         git: the repository.
-        lock: proof.
+        lock: proof that the caller holds the repository lock.
         remote: the remote's name.
-        wanted: full remote ref -> full local ref.
-        held: local ref -> what it holds; absent: nothing.
-        seen: remote ref -> what the remote holds.
+        specs: full remote ref -> full local ref.
+        local: local ref -> its value; absent: no such ref.
+        listed: remote ref -> its value on the remote.
     """
-    if missing(git, [seen[theirs] for theirs in wanted]):
-        fetch(git, lock, remote, wanted)
+    if missing(git, [listed[theirs] for theirs in specs]):
+        fetch(git, lock, remote, specs)
         return
-    moves = "".join(f"update {ours} {seen[theirs]} {held.get(ours, ZERO_OID)}\n" for theirs, ours in wanted.items())
+    moves = "".join(f"update {ours} {listed[theirs]} {local.get(ours, ZERO_OID)}\n" for theirs, ours in specs.items())
     done = git.mutate(lock, "update-ref", *_message(lock, "fetch"), "--stdin", ok=(0, 128), stdin=moves.encode())
     if done.returncode != 0:
-        fetch(git, lock, remote, wanted)
+        fetch(git, lock, remote, specs)
         return
-    for theirs, ours in wanted.items():
-        git.say(f"git update-ref {ours} {short(seen[theirs])}")
+    for theirs, ours in specs.items():
+        git.report_command(f"git update-ref {ours} {short(listed[theirs])}")
 
 
 def _message(lock: RepositoryLock, why: str) -> tuple[str, str]:
-    """Return what the reflog says of a move."""
+    """Return the reflog message of a move."""
     return "-m", f"trunkline {lock.run}: {why}"
 
 
 @contextlib.contextmanager
-def moving_several(git: Git, lock: RepositoryLock, *, why: str) -> Iterator[None]:
-    """Let the moves within the context be told to one git, each a transaction of its own as ever.
+def update_ref_session(git: Git, lock: RepositoryLock, *, why: str) -> Iterator[None]:
+    """Run all ref moves within the context in one git process, each in its own transaction.
 
-    A process a move costs 2 ms, a line 0.5 (tests/bench/restack.py).
+    A process for each move takes 2 ms, a line of input 0.5 ms (tests/bench/restack.py).
     """
     with git.coprocess(lock, "update-ref", *_message(lock, why), "--create-reflog", "--no-deref", "--stdin"):
         yield
@@ -194,7 +197,7 @@ def move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | N
 
     Raises:
         Refused: it no longer holds `old`.
-        ExternalError: something that `new` reaches is missing here.
+        ExternalError: an object that `new` reaches is missing.
     """
     _require_complete(git, [new])
     expected = old or ZERO_OID
@@ -205,10 +208,10 @@ def move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | N
         ref, new, expected, ok=(0, 1, 128),
     )  # fmt: skip
     if done.returncode != 0:
-        held = read_refs(git, ref).get(ref)
-        if held == new:
-            return  # as wanted: by the git that was told first, which died before it said so
-        if held == old and ".lock': File exists" in done.error_text:
+        current = read_refs(git, ref).get(ref)
+        if current == new:
+            return  # done by the coprocess, which died before it confirmed
+        if current == old and ".lock': File exists" in done.error_text:
             raise Refused(
                 f"{ref} is locked",
                 why="another git works on it, or one that died left its lock; nothing was changed",
@@ -221,74 +224,74 @@ def move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | N
             )
         raise Refused(
             f"{ref} moved while we worked",
-            why=f"expected {expected}, found {held or 'nothing'}; nothing was changed",
+            why=f"expected {expected}, found {current or 'nothing'}; nothing was changed",
             command=done.command_line,
             stderr=done.error_text,
             next_command=task_command("log"),
         )
 
 
-def track(git: Git, lock: RepositoryLock, remote: str, branch: BranchName, tip: Oid) -> None:
-    """Let the remote-tracking ref say what the remote holds.
+def update_tracking_ref(git: Git, lock: RepositoryLock, remote: str, branch: BranchName, tip: Oid) -> None:
+    """Set the remote-tracking ref of a branch after a push.
 
-    Git moves it only for a push by remote name with a matching refspec; a killed push leaves it behind.
+    Git does so only for a push by remote name with a matching refspec, and not if it is killed.
     """
     ref = tracking_ref(remote, branch)
-    held = read_refs(git, ref).get(ref)
-    if held != tip:
-        move_ref(git, lock, ref, new=tip, old=held, why="pushed")
+    current = read_refs(git, ref).get(ref)
+    if current != tip:
+        move_ref(git, lock, ref, new=tip, old=current, why="pushed")
 
 
 def back_up(git: Git, lock: RepositoryLock, branch: BranchName, tip: Oid) -> str:
-    """Keep an old tip under a ref of this run and return the ref's name; the same tip twice is one backup.
+    """Keep an old tip under a backup ref of this run and return the ref; one ref for each tip.
 
-    `refs/trunkline/backup/RUN/0/BRANCH` is the tip before the run; later numbers are tips in between.
+    `refs/trunkline/backup/RUN/0/BRANCH` is the tip before the run; higher numbers are later tips.
     """
-    held = _backups_of_run(git, lock.run)
-    for ref, kept in held.items():
+    backups = _backups_of_run(git, lock.run)
+    for ref, kept in backups.items():
         if kept == tip and ref.split("/", 5)[5] == branch:
             return ref
-    ref = f"{BACKUPS}/{lock.run}/{len(held)}/{branch}"
+    ref = f"{BACKUPS}/{lock.run}/{len(backups)}/{branch}"
     move_ref(git, lock, ref, new=tip, old=None, why=f"backup of {branch}")
-    held[ref] = tip
+    backups[ref] = tip
     return ref
 
 
 def back_up_all(git: Git, lock: RepositoryLock, tips: Sequence[tuple[BranchName, Oid]]) -> None:
-    """Keep old tips of several branches under refs of this run, all in one transaction; see `back_up`."""
-    held = _backups_of_run(git, lock.run)
-    start = len(held)
+    """Keep old tips of several branches under backup refs, in one transaction; see `back_up`."""
+    backups = _backups_of_run(git, lock.run)
+    start = len(backups)
     made = {f"{BACKUPS}/{lock.run}/{start + index}/{branch}": tip for index, (branch, tip) in enumerate(tips)}
-    if made and not held:
+    if made and not backups:
         _require_complete(git, made.values())
         lines = "".join(f"create {ref} {tip}\n" for ref, tip in made.items())
         git.mutate(
             lock, "update-ref", *_message(lock, "backup"), "--stdin", stdin=lines.encode()
         )  # fmt: skip
-        held.update(made)
+        backups.update(made)
 
 
 def _backups_of_run(git: Git, run: str) -> dict[str, Oid]:
-    """Return the backups that a run made so far; nobody else writes there."""
+    """Return the backups that a run has made so far; cached, since only this run writes there."""
     if run not in git.backups:
         git.backups[run] = read_refs(git, f"{BACKUPS}/{run}/")
     return git.backups[run]
 
 
 def backups_of(git: Git, branch: BranchName) -> tuple[Oid, ...]:
-    """Return every old tip of a branch that we kept."""
+    """Return every old tip of a branch that a backup ref holds."""
     return backups_among(read_refs(git, f"{BACKUPS}/"), branch)
 
 
-def backups_among(held: Mapping[str, Oid], branch: BranchName) -> tuple[Oid, ...]:
-    """Return the old tips of a branch that are among refs read before."""
-    kept = {ref: tip for ref, tip in held.items() if ref.startswith(f"{BACKUPS}/")}
+def backups_among(known_refs: Mapping[str, Oid], branch: BranchName) -> tuple[Oid, ...]:
+    """Return the old tips of a branch, given refs that were read before."""
+    kept = {ref: tip for ref, tip in known_refs.items() if ref.startswith(f"{BACKUPS}/")}
     return tuple(dict.fromkeys(tip for ref, tip in kept.items() if ref.split("/", 5)[5] == branch))
 
 
 @dataclass(frozen=True)
 class WorkTree:
-    """One of the repository's work trees: its path and the branch it has checked out, if any."""
+    """One of the repository's work trees: its path and the branch checked out in it, if any."""
 
     path: Path
     branch: str
@@ -319,18 +322,18 @@ def changed_paths(git: Git) -> tuple[str, ...]:
 
 
 def foreign_commits(git: Git, remote_tip: Oid, ours: Sequence[Oid]) -> tuple[Commit, ...]:
-    """Return commits of the remote branch that none of our tips contains: what a push would discard.
+    """Return commits of the remote branch that none of our tips contains.
 
-    The remote's commit must have been fetched.
+    A push would discard them. The remote's commit must have been fetched.
     """
     return reachable(git, [remote_tip], [tip for tip in dict.fromkeys(ours) if has_object(git, tip)])
 
 
 class PushCapped(Refused):
-    """The remote takes only so many refs a push; it took none of these.
+    """The remote limits the number of refs in one push, and rejected this push.
 
     Args:
-        cap: how many it takes.
+        cap: the limit.
     """
 
     def __init__(self, remote: str, cap: int) -> None:
@@ -338,12 +341,12 @@ class PushCapped(Refused):
         self.cap = cap
 
 
-# What some organisations answer (ejoffe/spr#422, aviator-co/av#638).
+# The message of some organisations' limit (ejoffe/spr#422, aviator-co/av#638).
 _CAPPED = re.compile(r"Pushes can not update more than (\d+) branches")
 
 
 class Pushed(Enum):
-    """What a push did."""
+    """Result of a push that succeeded."""
 
     MOVED = "moved"
     ALREADY = "already there"
@@ -351,7 +354,7 @@ class Pushed(Enum):
 
 @dataclass(frozen=True)
 class RefUpdate:
-    """One branch of the remote: the tip it must still have, and the tip it gets; None: it goes."""
+    """An update of one remote branch: the expected tip and the new tip; None deletes the branch."""
 
     branch: BranchName
     old: Oid
@@ -359,10 +362,11 @@ class RefUpdate:
 
 
 def push_arguments(remote: str, updates: Sequence[RefUpdate]) -> tuple[str, ...]:
-    """Build the arguments of every push that trunkline makes; an unconditional force cannot be written here.
+    """Build the arguments of every push of a branch; an unconditional force is not possible.
 
-    No `--force` and no `+`: either silently overrides an explicit lease (measured: promises, finding 4). Each ref
-    names the tip that it must still have; all move or none (`--atomic`).
+    There is no `--force` and no `+`: either silently overrides an explicit lease (measured with git
+    2.39, tests/git/test_push_lease.py). Each ref names the tip that it must still have; all refs
+    move or none (`--atomic`).
     """
     leases = [f"--force-with-lease={branch_ref(u.branch)}:{u.old}" for u in updates]
     specs = [f"{u.new or ''}:{branch_ref(u.branch)}" for u in updates]
@@ -382,35 +386,35 @@ _UNTYPED = {
 
 
 def push_temporary_ref(git: Git, remote: str, commit: Oid) -> None:
-    """Let the remote have a commit under a ref of ours, no branch: nothing on GitHub follows it.
+    """Push a commit to a temporary ref that is not a branch, so GitHub triggers nothing.
 
-    No lease is needed: the ref is named by its commit, so whoever writes it writes the same.
+    It needs no lease: the ref's name contains the commit, so every writer writes the same value.
 
     Raises:
-        ExternalError: the remote did not take it.
+        ExternalError: the remote did not accept it.
     """
-    _lent(git, remote, f"{commit}:{_LENT}/{commit}")
+    _push_temporary(git, remote, f"{commit}:{_TEMPORARY_REFS}/{commit}")
 
 
 def delete_temporary_ref(git: Git, remote: str, commit: Oid) -> None:
-    """Delete what `push_temporary_ref` made, as far as it is there."""
-    _lent(git, remote, f":{_LENT}/{commit}", ok=(0, 1))
+    """Delete the ref of `push_temporary_ref`, if it exists."""
+    _push_temporary(git, remote, f":{_TEMPORARY_REFS}/{commit}", ok=(0, 1))
 
 
-_LENT = "refs/trunkline/gates"
+_TEMPORARY_REFS = "refs/trunkline/gates"
 
 
-def _lent(git: Git, remote: str, spec: str, ok: tuple[int, ...] = (0,)) -> None:
+def _push_temporary(git: Git, remote: str, spec: str, ok: tuple[int, ...] = (0,)) -> None:
     quiet = ("--quiet", "--no-follow-tags", "--recurse-submodules=no", "--end-of-options")
     retrying(lambda: git.query("push", *quiet, remote, spec, ok=ok, network=True))
 
 
 def delete_remote(git: Git, lock: RepositoryLock, remote: str, branch: BranchName, tip: Oid) -> None:
-    """Delete a branch of the remote, if it still holds `tip`, and our tracking ref of it.
+    """Delete a branch of the remote if it still holds `tip`, and its tracking ref.
 
     Raises:
-        Refused: it holds something else, or the remote does not delete it.
-        ExternalError: the remote did not answer.
+        Refused: it holds another commit, or the remote refuses to delete it.
+        ExternalError: the remote did not respond.
     """
     push(git, lock, remote, [RefUpdate(branch, tip, None)])
     ref = tracking_ref(remote, branch)
@@ -419,34 +423,35 @@ def delete_remote(git: Git, lock: RepositoryLock, remote: str, branch: BranchNam
 
 
 def delete(git: Git, lock: RepositoryLock, branch: BranchName, tip: Oid) -> None:
-    """Delete a local branch, if it still holds `tip`; whoever calls has kept the tip.
+    """Delete a local branch if it still holds `tip`; the caller has made a backup.
 
     Raises:
-        UsageError: it holds something else.
+        UsageError: it holds another commit.
     """
     git.mutate(lock, "update-ref", "--no-deref", "-d", branch_ref(branch), tip, display=f"git branch -D {branch}")
 
 
 def push(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
-    """Push branches, each under its lease, all or none, and verify by asking the remote.
+    """Push branches, each under its lease, all or none, and verify by listing the remote's refs.
 
-    Whatever the push itself says, the remote's refs decide (faults 17 and 18): all new: done; all old: refused or
-    failed, safe to run again; anything else: somebody else pushed.
-
-    A connection that failed is tried again with the identical command, bounded, after the remote was asked.
+    The remote's refs decide, not the exit code of the push: a connection can fail after the remote
+    accepted it, and a proxy can report success for nothing. All new: done. All old: refused or
+    failed, safe to run again. Anything else: somebody else pushed. After a failed connection the
+    same command is retried, a limited number of times, after the remote's refs are listed again.
 
     Raises:
-        Refused: the remote rejected it (protection, hook, lease); it holds what it held.
-        ExternalError: the remote did not answer; it may be run again. Or something of what is pushed is missing here.
+        Refused: the remote rejected it (protection, hook, lease); its refs are unchanged.
+        ExternalError: the remote did not respond, and the push may be run again; or an object to be
+            pushed is missing.
     """
     _refuse_incomplete_push(git, remote, updates)
     return retrying(lambda: _push_once(git, lock, remote, updates))
 
 
 def _refuse_incomplete_push(git: Git, remote: str, updates: Sequence[RefUpdate]) -> None:
-    """Look up everything that a push would publish, whatever our own refs hold.
+    """Check that everything a push would publish exists, whatever our own refs hold.
 
-    The remote would take a commit whose parts it has, though they are missing here.
+    The remote would accept an incomplete commit if it has the missing objects itself.
     """
     tips = [update.new for update in updates if update.new is not None]
     theirs = [update.old for update in updates if update.old in git.complete]
@@ -457,16 +462,16 @@ def _refuse_incomplete_push(git: Git, remote: str, updates: Sequence[RefUpdate])
 
 
 def _holds_old(found: Mapping[str, Oid], updates: Sequence[RefUpdate]) -> bool:
-    """Return whether a remote shows each branch as it was, or as it was to be, and one as it was."""
+    """Return whether a remote branch is unchanged, and all others unchanged or updated."""
     held = [(found.get(branch_ref(update.branch)), update) for update in updates]
     return all(tip in {u.old, u.new} for tip, u in held) and any(tip != u.new for tip, u in held)
 
 
 def _confirmed(git: Git, remote: str, updates: Sequence[RefUpdate]) -> dict[str, Oid]:
-    """Read the remote again until it shows a push that it has accepted: GitHub's replicas may lag behind.
+    """List the remote's refs until they show an accepted push: GitHub's replicas may lag.
 
     Raises:
-        ExternalError: it does not show it within the attempts; the push is not repeated.
+        ExternalError: they do not show it within the attempts; the push is not repeated.
     """
     names = [branch_ref(update.branch) for update in updates]
 
@@ -515,7 +520,8 @@ def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[Re
             next_command=(*rejected.commands, task_command("continue")),
         )
     reasons = [line.partition("\t")[2] for line in done.lines if line.startswith("!")]
-    # Without a reason: 128 is git's own death (the connection); 1 a refusal, as by a pre-push hook (kept: fault 37).
+    # Without a reason, exit code 128 means that git died (the connection). 1 is a refusal, for
+    # example by a pre-push hook, which is the user's own check and is always run.
     refused = bool(reasons) or done.returncode == 1
     guess = "a pre-push hook, or the remote, refused it" if refused else "the connection failed"
     kind: type[TrunklineError] = Refused if refused else ExternalError

@@ -1,9 +1,10 @@
-"""Replays commits onto another base in memory: objects are written, no ref, index or work tree is touched.
+"""Replay commits onto another base in memory: this writes objects, but no ref, index or work tree.
 
-Why not `git rebase`: killed at a mutating system call, `rebase --continue` then exited 0 with a commit missing in
-42 of 212 measured cases. Here every pick is one three-way merge of trees, so the user's rebase configuration
-(autoSquash, updateRefs, autoStash, rebaseMerges, backend, forkPoint: fault 12), rerere (11), message clean-up
-(13) and patch-id dropping (7) cannot take part, and a kill leaves unreachable objects only.
+`git rebase` is not used: when it was killed during a mutating system call, `rebase --continue` then
+exited 0 with a commit missing in 42 of 212 measured cases. Here every pick is one three-way merge
+of trees. So the user's rebase configuration (autoSquash, updateRefs, autoStash, rebaseMerges,
+backend, forkPoint), rerere, message clean-up and the dropping of commits by patch id have no
+effect, and a kill leaves only unreachable objects.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ from trunkline.git.history import chain, read_commits
 from trunkline.system import process
 
 _MERGED = (0, 1)  # git-merge-tree(1): 0 clean, 1 conflicts, anything else an error
-_MANY = (2, 39)  # `merge-tree --stdin` came with it (git's release notes)
+_MANY = (2, 39)  # the first version with `merge-tree --stdin` (git's release notes)
 _WORTH_READING = 3
-"""Commits from which on reading their trees, a process a level of directories, beats a `merge-tree` for each."""
+"""The least number of commits for which reading their trees beats a `merge-tree` for each.
+
+Reading takes one process per level of directories.
+"""
 
 
 @dataclass(frozen=True)
 class Merge:
-    """A three-way merge of trees: the resulting tree, and the paths in conflict (none: clean)."""
+    """Result of a three-way merge: the tree, and the paths in conflict (empty: clean)."""
 
     tree: Oid
     conflicts: tuple[str, ...]
@@ -39,16 +43,18 @@ class Merge:
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of a replay.
+    """Result of a replay.
 
     Attributes:
-        tip: the last commit written, or the base where none was.
+        tip: the last commit written, or the base if there was none.
         mapped: (old, new) of every commit replayed, in order.
         conflict: the commit that could not be merged, with the paths in conflict.
         rest: the commits from the conflicting one on, in order.
-        emptied: the new commits that change nothing any more; kept, and told; none that was made empty.
-        dropped: the old commits that change nothing any more and were left out, as asked.
-        regenerated: (new commit, path) of every file in conflict that was made again instead of being merged.
+        emptied: the new commits that no longer change anything; kept and reported. Commits that
+            were empty before do not count.
+        dropped: the old commits that no longer change anything and were left out, as requested.
+        regenerated: (new commit, path) of every conflicting file that was generated again instead
+            of merged.
     """
 
     tip: Oid
@@ -61,16 +67,16 @@ class Replay:
 
 
 Resolver = Callable[[Oid, Oid, "tuple[str, ...]"], "Oid | None"]
-"""Makes a tree of a merge in conflict, where a machine can: (tree replayed onto, merged tree, paths) -> tree."""
+"""Resolves a conflict by machine: (tree replayed onto, merged tree, paths) -> tree, if it can."""
 
 
 def committer(git: Git) -> str:
-    """Return the committer line for the commits of one replay: identity and the time now.
+    """Return the committer line for the commits of one replay: identity and current time.
 
     Raises:
-        UsageError: git does not know who the user is.
+        UsageError: git has no identity for the user.
     """
-    done = git.fact("var", "GIT_COMMITTER_IDENT", ok=(0, 128))
+    done = git.cached_query("var", "GIT_COMMITTER_IDENT", ok=(0, 128))
     if done.returncode != 0:
         raise UsageError(
             "git does not know who you are",
@@ -80,12 +86,12 @@ def committer(git: Git) -> str:
     if "GIT_COMMITTER_DATE" in os.environ:
         return done.text
     who, _, zone = done.text.rpartition(" ")
-    return f"{who.rpartition(' ')[0]} {int(time.time())} {zone}"  # who is a fact, when is now
+    return f"{who.rpartition(' ')[0]} {int(time.time())} {zone}"  # the identity is cached, the time is not
 
 
 def signs(git: Git) -> bool:
-    """Say whether the user's configuration has commits signed."""
-    return git.fact("config", "--type=bool", "--get", "commit.gpgSign", ok=(0, 1)).text == "true"
+    """Return whether the user's configuration signs commits."""
+    return git.cached_query("config", "--type=bool", "--get", "commit.gpgSign", ok=(0, 1)).text == "true"
 
 
 def replay(
@@ -98,16 +104,17 @@ def replay(
     resolve: Resolver | None = None,
     drop_empty: bool = False,
 ) -> Replay:
-    """Replay `commits`, oldest first, onto `onto`; what sits there already is taken as it is.
+    """Replay `commits`, oldest first, onto `onto`; commits already in place are kept as they are.
 
     Args:
         git: the repository.
         commits: each with exactly one parent.
-        onto: the commit that the first one lands on.
+        onto: the new parent of the first commit.
         by: the committer line (see `committer`).
         sign: sign the new commits, as the user's configuration asks.
-        resolve: asked about a merge in conflict; None: every conflict is a person's.
-        drop_empty: leave out what changes nothing, what was made so too: after an earlier replay the two are alike.
+        resolve: resolves conflicts; None: every conflict stops the replay.
+        drop_empty: leave out commits that change nothing, also those that were empty before: after
+            an earlier replay the two cannot be distinguished.
     """
     tip, tree = onto, git.tree(onto)
     if len(commits) >= _WORTH_READING:
@@ -121,8 +128,8 @@ def replay(
         resolved = resolve(tree, merged.tree, merged.conflicts) if merged.conflicts and resolve else None
         if merged.conflicts and resolved is None:
             rest = tuple(commits[index:])
-            met = (commit, merged.conflicts)
-            return Replay(tip, tuple(mapped), met, rest, tuple(emptied), tuple(dropped), tuple(made))
+            conflict = (commit, merged.conflicts)
+            return Replay(tip, tuple(mapped), conflict, rest, tuple(emptied), tuple(dropped), tuple(made))
         after = resolved or merged.tree
         if after == tree and drop_empty:
             dropped.append(commit.oid)
@@ -149,22 +156,22 @@ def pick(git: Git, commit: Commit, onto_tree: Oid) -> Merge:
     known = commit.tree if before == onto_tree else trees.merged(git, before, onto_tree, commit.tree)
     if known is not None:
         return Merge(known, ())
-    # A commit of `onto`'s tree on the commit's own parent: the merge base of the two is that parent.
-    return _merged(git, onto_tree, _wrapped(git, onto_tree, parent), commit.oid)
+    # A commit of `onto`'s tree on the commit's own parent: their merge base is that parent.
+    return _merged(git, onto_tree, _synthetic_commit(git, onto_tree, parent), commit.oid)
 
 
-def picked_by_git(git: Git, commits: Sequence[Commit], onto: Oid) -> Oid | None:
-    """Return the tree that git's own merges come to, commit by commit, as `git rebase` does; None: one conflicts.
+def merged_by_git(git: Git, commits: Sequence[Commit], onto: Oid) -> Oid | None:
+    """Return the tree of git's own merges, commit by commit, as in `git rebase`; None: a conflict.
 
     Args:
         git: the repository.
         commits: each with exactly one parent, oldest first.
-        onto: the commit that the first one lands on.
+        onto: the new parent of the first commit.
     """
     tree: Oid = git.tree(onto)
     for commit in commits:
         (parent,) = commit.parents
-        merge = _merged(git, tree, _wrapped(git, tree, parent), commit.oid)
+        merge = _merged(git, tree, _synthetic_commit(git, tree, parent), commit.oid)
         if merge.conflicts:
             return None
         tree = merge.tree
@@ -172,27 +179,27 @@ def picked_by_git(git: Git, commits: Sequence[Commit], onto: Oid) -> Oid | None:
 
 
 def load(git: Git, commits: Iterable[Commit], onto_tree: Oid) -> None:
-    """Read the trees that replaying commits onto a tree will look into, so that `pick` needs no process for them."""
+    """Load the trees that a replay will compare, so that `pick` needs no process for them."""
     before = [(git.tree(commit.parents[0]), commit.tree) for commit in commits if len(commit.parents) == 1]
     trees.load(git, [*before, *((parent, onto_tree) for parent, _ in before)])
 
 
 def three_way(git: Git, *, base: Oid, ours: Oid, theirs: Oid) -> Merge:
-    """Merge the trees of two commits over a base that `theirs` descends from in one line; git does it, not we."""
+    """Merge two commits with `git merge-tree` over a base that is an ancestor of `theirs`."""
     three_ways(git, [(base, ours, theirs)])
     return Merge(*git.merges[base, ours, theirs])
 
 
-def three_ways(git: Git, wanted: Iterable[tuple[Oid, Oid, Oid]]) -> None:
-    """Do several such merges at once, by one process where git can; `three_way` then knows them.
+def three_ways(git: Git, merges: Iterable[tuple[Oid, Oid, Oid]]) -> None:
+    """Run several such merges, in one process if git can; `three_way` then returns cached results.
 
-    `merge-tree --merge-base` came with git 2.40; a commit made for this merge alone, of our side's tree on the base,
-    gives any git from 2.38 on the same base.
+    `merge-tree --merge-base` needs git 2.40. A temporary commit of our side's tree on the base
+    gives every git from 2.38 on the same merge base.
     """
-    missing = [each for each in dict.fromkeys(wanted) if each not in git.merges]
-    sides = [(git.tree(ours), _wrapped(git, git.tree(ours), base), theirs) for base, ours, theirs in missing]
-    alike = len({frozenset(attributes.in_tree(git, tree).items()) for tree, _, _ in sides}) == 1
-    if len(missing) > 1 and alike and not is_old(git.fact("version").text, _MANY):
+    missing = [each for each in dict.fromkeys(merges) if each not in git.merges]
+    sides = [(git.tree(ours), _synthetic_commit(git, git.tree(ours), base), theirs) for base, ours, theirs in missing]
+    alike = len({frozenset(attributes.files_in_tree(git, tree).items()) for tree, _, _ in sides}) == 1
+    if len(missing) > 1 and alike and not is_old(git.cached_query("version").text, _MANY):
         found = _merged_at_once(git, sides)
     else:
         found = [_merged(git, *each) for each in sides]
@@ -200,28 +207,29 @@ def three_ways(git: Git, wanted: Iterable[tuple[Oid, Oid, Oid]]) -> None:
 
 
 def automatic_merge(git: Git, one: Oid, other: Oid) -> Merge:
-    """Merge two commits over their own merge bases, as `git merge` does without a person."""
+    """Merge two commits over their own merge bases, as `git merge` does."""
     return _merged(git, git.tree(one), one, other)
 
 
 def _merged_at_once(git: Git, sides: Sequence[tuple[Oid, Oid, Oid]]) -> list[Merge]:
-    """Return the merges that one `git merge-tree --stdin` does: status, tree, paths, and an empty field for each.
+    """Run several merges with one `git merge-tree --stdin`.
 
     Args:
         git: the repository.
-        sides: (tree whose attributes count, ours, theirs); all trees have the same attribute files.
+        sides: (tree that provides the attributes, ours, theirs); all trees have the same attribute
+            files.
     """
-    asked = "".join(f"{ours} {theirs}\n" for _, ours, theirs in sides).encode()
-    scratch, environment = attributes.seen_from(git, sides[0][0])
-    done = scratch.query("merge-tree", *_PLAIN, "--stdin", stdin=asked, env=environment)
+    request = "".join(f"{ours} {theirs}\n" for _, ours, theirs in sides).encode()
+    scratch, environment = attributes.scratch_repository(git, sides[0][0])
+    done = scratch.query("merge-tree", *_PLAIN, "--stdin", stdin=request, env=environment)
     return _several(done, len(sides))
 
 
 def _several(done: process.Completed, count: int) -> list[Merge]:
-    """Parse the output of `merge-tree --stdin`: status, tree, paths, and an empty field for each merge.
+    """Parse the output of `merge-tree --stdin`: status, tree, paths, and an empty field per merge.
 
     Raises:
-        ExternalError: it is not of that shape.
+        ExternalError: it has another format.
     """
     fields = iter(done.text.split("\0"))
     found = []
@@ -239,8 +247,8 @@ _PLAIN = ("--write-tree", "--name-only", "--no-messages")
 
 
 def _merged(git: Git, tree: Oid, ours: Oid, theirs: Oid) -> Merge:
-    """Merge two commits; the attributes are those of `tree`, the one that is merged onto."""
-    scratch, environment = attributes.seen_from(git, tree)
+    """Merge two commits with the attributes of `tree`, the one that is merged onto."""
+    scratch, environment = attributes.scratch_repository(git, tree)
     done = scratch.query("merge-tree", *_PLAIN, "-z", "--end-of-options", ours, theirs, ok=_MERGED, env=environment)
     return _single(done)
 
@@ -252,7 +260,7 @@ def _single(done: process.Completed) -> Merge:
 
 
 def write_commit(git: Git, commit: Commit, *, tree: Oid, parent: Oid, by: str, sign: bool = False) -> Oid:
-    """Write `commit` again with another tree and parent: author line and message byte for byte."""
+    """Write `commit` with another tree and parent; keep author line and message."""
     if sign:
         name, _, rest = commit.author.partition(b" <")
         mail, _, date = rest.partition(b"> ")
@@ -274,10 +282,10 @@ def write_commit(git: Git, commit: Commit, *, tree: Oid, parent: Oid, by: str, s
 
 
 def check_replayed(git: Git, own: Sequence[Commit], *, base: Oid, tip: Oid) -> None:
-    """Ask the repository itself that `tip` holds exactly `own`, each once, in order, over `base`.
+    """Read `tip` from the repository and check that it holds exactly `own`, in order, over `base`.
 
     Raises:
-        InternalError: it does not; no ref may move (promise 3).
+        InternalError: it does not; a ref move would lose or change a commit.
     """
     new = chain(git, base, tip)
     for old, now in zip(own, new, strict=False):
@@ -292,21 +300,22 @@ def check_replayed(git: Git, own: Sequence[Commit], *, base: Oid, tip: Oid) -> N
 
 
 def reread(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
-    """Return commits of an interrupted replay again, from their recorded object ids."""
+    """Return the commits of an interrupted replay, by their recorded object ids."""
     return read_commits(git, oids)
 
 
 def commit_of_tree(git: Git, tree: Oid, *parents: Oid) -> Oid:
-    """Make a commit that stands for a merge that does not exist yet; the same arguments give the same commit."""
-    made = _wrapped(git, tree, *parents)
+    """Make a commit for a merge that does not exist yet; equal arguments give an equal commit."""
+    made = _synthetic_commit(git, tree, *parents)
     git.trees[made] = tree
     return made
 
 
-def _wrapped(git: Git, tree: Oid, *parents: Oid) -> Oid:
+def _synthetic_commit(git: Git, tree: Oid, *parents: Oid) -> Oid:
     named = "".join(f"parent {parent}\n" for parent in parents)
-    # Always the same object for the same tree: nothing piles up. Newer than all others: git looks for a merge base by
-    # date, newest first, and would walk the whole history before it came to an old one.
+    # The same tree always gives the same object, so that they do not pile up. The date is newer
+    # than all others: git looks for a merge base by date, newest first, and would walk the whole
+    # history before it reached an old commit.
     who = "trunkline <trunkline@invalid> 4102444800 +0000"  # 2100-01-01
     raw = f"tree {tree}\n{named}author {who}\ncommitter {who}\n\nmerge base\n"
     return objects.make(git, b"commit", raw.encode())

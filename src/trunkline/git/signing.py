@@ -1,7 +1,7 @@
-"""The only module that spells ssh-keygen: receipts signed with an SSH key, and whose signatures count.
+"""Sign receipts with an SSH key, and verify signatures with ssh-keygen.
 
-`ssh-keygen -Y` (OpenSSH 8.2, ssh-keygen(1)). The namespace keeps a signature made here from being taken for one made
-for another purpose, git's for example.
+`ssh-keygen -Y` came with OpenSSH 8.2 (ssh-keygen(1)). The namespace prevents the reuse of a
+signature that was made for another purpose, for example for git.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _SECONDS = 60.0
 
 
 def signature_path(receipt: Path) -> Path:
-    """Return where a receipt's signature is: beside it."""
+    """Return the path of a receipt's signature: beside the receipt."""
     return receipt.with_name(f"{receipt.name}.sig")
 
 
 def sign(receipt: Path, key: str) -> str:
-    """Sign a receipt and return what went wrong, or "".
+    """Sign a receipt; return the error message, or "".
 
     Args:
         receipt: its file; the signature is written beside it.
-        key: the private key, or the public one of a key that the agent holds; `~` is the home directory.
+        key: the private key, or the public half of a key in the agent; `~` is the home directory.
     """
     argv = ["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(Path(key).expanduser())]
     try:
@@ -49,26 +49,26 @@ def sign(receipt: Path, key: str) -> str:
 
 
 def signer(receipt: Path, allowed: Path) -> str:
-    """Return who signed a receipt, or "" where the allowed-signers file names nobody who did.
+    """Return who signed a receipt; "": nobody whom the allowed-signers file names.
 
     Args:
-        receipt: its file, its signature beside it.
+        receipt: its file, with the signature beside it.
         allowed: the allowed-signers file.
     """
     signature = signature_path(receipt)
     if not signature.is_file():
         return ""
     arguments = ["-f", str(allowed), "-s", str(signature)]
-    here, env = receipt.parent, process.environment()
+    folder, env = receipt.parent, process.environment()
     try:
         found = process.run(
-            ["ssh-keygen", "-Y", "find-principals", *arguments], cwd=here, env=env, timeout=_SECONDS
+            ["ssh-keygen", "-Y", "find-principals", *arguments], cwd=folder, env=env, timeout=_SECONDS
         ).text.splitlines()
         if not found:
             return ""
         done = process.run(
             ["ssh-keygen", "-Y", "verify", "-n", NAMESPACE, "-I", found[0], *arguments],
-            cwd=here, env=env, timeout=_SECONDS, stdin=receipt.read_bytes(),
+            cwd=folder, env=env, timeout=_SECONDS, stdin=receipt.read_bytes(),
         )  # fmt: skip
     except (ExternalError, UsageError):
         return ""
@@ -76,17 +76,18 @@ def signer(receipt: Path, allowed: Path) -> str:
 
 
 def demanded(settings: GateSettings) -> bool:
-    """Return whether stack.toml demands signatures: it names a key that signs, or whose signatures count."""
+    """Return whether stack.toml requires signatures: it names a signing key or allowed signers."""
     return bool(settings.sign or settings.signers)
 
 
 def allowed_signers(git: Git, settings: GateSettings) -> Path | None:
-    """Return the allowed-signers file in force: `signers`, else the public half of `sign`; None: nobody's counts.
+    """Return the allowed-signers file in force; None: no signature counts.
 
-    A relative `signers` is a path in the repository, read from trunk: a branch under review cannot add a signer.
+    It is `signers`, else the public half of `sign`. A relative `signers` is a path in the
+    repository, read from trunk: a branch under review cannot add a signer.
 
     Raises:
-        UsageError: the file that `signers` names is not there.
+        UsageError: the file that `signers` names does not exist.
     """
     if settings.signers:
         named = Path(settings.signers).expanduser()
@@ -124,7 +125,7 @@ def _missing(name: str, why: str, first: str = "") -> UsageError:
 
 
 def _kept(git: Git, content: bytes) -> Path:
-    """Write the content to a private file named by its hash, since ssh-keygen reads a file; return it."""
+    """Write the content to a private file named by its hash, because ssh-keygen needs a file."""
     state = private_directory(git.state_dir())
     path = state / f"signers-{hashlib.sha256(content).hexdigest()[:16]}"
     if not path.is_file() or path.read_bytes() != content:

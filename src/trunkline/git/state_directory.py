@@ -1,4 +1,4 @@
-"""Our directories outside the user's checkout, and the lock under which work trees are registered."""
+"""Locate trunkline's directories outside the checkout, and lock the registration of work trees."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trunkline.system.files import private_directory
 
 
 def state_home() -> Path:
-    """Return where our work trees are: TRUNKLINE_STATE_DIR, else under XDG_STATE_HOME."""
+    """Return TRUNKLINE_STATE_DIR, else a directory under XDG_STATE_HOME."""
     named = os.environ.get("TRUNKLINE_STATE_DIR")
     if named:
         return Path(named)
@@ -23,18 +23,18 @@ def state_home() -> Path:
 
 
 def work_dir(common_dir: Path) -> Path:
-    """Return the directory of one repository's work trees; stable, since caches are keyed by absolute paths."""
+    """Return the directory of one repository's work trees; stable, because caches hold its path."""
     name = common_dir.parent.name if common_dir.name == ".git" else common_dir.name
     digest = hashlib.sha256(os.fsencode(common_dir.resolve())).hexdigest()[:12]
     return private_directory(private_directory(state_home()) / f"{name}-{digest}")
 
 
 @contextlib.contextmanager
-def registering(git: Git) -> Iterator[None]:
-    """Add and prune the repository's work trees alone.
+def registration_lock(git: Git) -> Iterator[None]:
+    """Hold the lock under which work trees of the repository are added and pruned.
 
-    A prune takes away what another process has just begun to add, before that has locked it (git's
-    builtin/worktree.c, add_worktree; seen with runs side by side, 1 of 72).
+    A prune removes what another process has just begun to add and not yet locked (git's
+    builtin/worktree.c, add_worktree; seen in 1 of 72 parallel runs).
     """
     with (work_dir(git.common_dir()) / "registering").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

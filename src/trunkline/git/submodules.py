@@ -1,8 +1,9 @@
-"""Fills the submodules of a work tree of ours with the files of their commits: cargo finds path dependencies there.
+"""Fill the submodules of a work tree, because cargo finds path dependencies in them.
 
-From the user's own clones of them (`.git/modules`) where those have the commit, else fetched into a cache of ours.
-Not by `git submodule`: that writes to the repository's configuration, and a linked work tree would clone all of them
-anew. The files are there without a `.git`, so git calls the superproject's work tree clean.
+The files come from the user's own clones of the submodules (`.git/modules`) if those have the
+commit; else they are fetched into a cache. `git submodule` is not used: it writes to the
+repository's configuration, and a linked work tree would clone every submodule again. The files have
+no `.git`, so git calls the superproject's work tree clean.
 """
 
 from __future__ import annotations
@@ -25,20 +26,21 @@ from trunkline.system.files import private_directory, replace_bytes
 _GITLINK = "160000"
 _DEEPEST = 10
 _RELATIVE = re.compile(r"^\.\.?/")
-# What a pull request names is fetched as `git submodule update` would (git-config(1), protocol.allow): no local
-# paths, no helper programs. What the user has registered (`git submodule init`) may be a local path.
+# A pull request chooses these URLs. So they are fetched as `git submodule update` would
+# (git-config(1), protocol.allow): no local paths, no helper programs. Only a URL that the user
+# registered (`git submodule init`) may be a local path.
 _NETWORK = ("protocol.allow=never", *(f"protocol.{each}.allow=always" for each in ("https", "http", "ssh", "git")))
 
 
 @dataclass(frozen=True)
 class _Link:
-    """A submodule as a commit names it.
+    """A submodule as recorded in a commit.
 
     Attributes:
-        path: where it is, from the top of its superproject.
-        commit: what is to be there.
-        name: what `.gitmodules` calls it; "": it does not.
-        url: where it is fetched, as `.gitmodules` says.
+        path: relative to the top of its superproject.
+        commit: the recorded commit.
+        name: its name in `.gitmodules`; "": it has none.
+        url: its URL in `.gitmodules`.
     """
 
     path: str
@@ -48,13 +50,13 @@ class _Link:
 
 
 def fill(git: Git, tree: Path, commit: Oid, *, anew: bool = False) -> None:
-    """Fill the submodules of a commit's work tree; `missing` says which could not be filled.
+    """Fill the submodules of a commit's work tree; `missing` returns those that failed.
 
     Args:
         git: the repository.
         tree: a work tree of ours, at the commit.
-        commit: what is checked out there.
-        anew: also those that hold the same commit's files: they may have been written to.
+        commit: the commit checked out in it.
+        anew: also rewrite submodules at the right commit, since their files may have been modified.
     """
     record = _record(tree)
     links = list(_links(git, commit))
@@ -101,7 +103,7 @@ def _links(git: Git, commit: Oid) -> Iterator[_Link]:
 
 
 def _settings(git: Git, commit: Oid) -> dict[str, dict[str, str]]:
-    """Return what `.gitmodules` of a commit says: name -> its values."""
+    """Return the submodule settings of a commit's `.gitmodules`: name -> key -> value."""
     done = git.query(
         "config", "--blob", f"{commit}:.gitmodules", "--null", "--get-regexp", r"^submodule\..*\.(path|url)$",
         ok=(0, 1, 128),
@@ -118,14 +120,14 @@ def _settings(git: Git, commit: Oid) -> dict[str, dict[str, str]]:
 
 @dataclass(frozen=True)
 class _Superproject:
-    """Whose submodules are filled.
+    """A repository whose submodules are filled.
 
     Attributes:
-        git: its repository.
-        modules: where its clones of them are, each below its name.
-        url: its address.
-        cache: where ours are.
-        trusted: its configuration is the user's.
+        git: the repository.
+        modules: the directory of the user's clones of its submodules, by name.
+        url: its URL.
+        cache: the directory of our own clones.
+        trusted: its configuration belongs to the user.
     """
 
     git: Git
@@ -136,7 +138,7 @@ class _Superproject:
 
 
 def _filled(own: _Superproject, links: list[_Link], tree: Path, *, depth: int) -> Iterator[tuple[str, str]]:
-    """Fill submodules, and theirs; yield those that could not be filled, with the reason."""
+    """Fill submodules recursively; yield those that failed, with the reason."""
     for link in links:
         place = tree / link.path
         try:
@@ -152,10 +154,10 @@ def _filled(own: _Superproject, links: list[_Link], tree: Path, *, depth: int) -
 
 
 def _store(own: _Superproject, link: _Link) -> tuple[Git, str]:
-    """Return a git directory that has a submodule's commit, and the submodule's address.
+    """Return a git directory that has a submodule's commit, and the submodule's URL.
 
     Raises:
-        TrunklineError: none has it, and it cannot be fetched.
+        TrunklineError: no repository has the commit, and it cannot be fetched.
     """
     registered = ""
     if own.trusted and link.name:
@@ -181,7 +183,7 @@ def _has(store: Git, commit: Oid) -> bool:
 
 
 def _fetch(store: Git, url: str, commit: Oid, *, local: bool) -> None:
-    """Fetch one commit, or where a server gives no commit by its name, all branches and tags."""
+    """Fetch one commit, or all branches and tags if the server does not serve single commits."""
     allowed = [
         part for each in (*_NETWORK, *(["protocol.file.allow=always"] if local else [])) for part in ("-c", each)
     ]
@@ -195,7 +197,7 @@ def _fetch(store: Git, url: str, commit: Oid, *, local: bool) -> None:
 
 
 def _write(store: Git, place: Path, commit: Oid) -> None:
-    """Write a commit's files into a directory that is empty then."""
+    """Write a commit's files into a directory, replacing its content."""
     if place.is_symlink():
         raise TrunklineError(f"{place.name} is a symbolic link")
     shutil.rmtree(place, ignore_errors=True)
@@ -216,14 +218,14 @@ def _is_name(name: str) -> bool:
 
 
 def _remote(git: Git) -> str:
-    """Return the address that addresses relative to the superproject are meant from."""
+    """Return the URL that relative URLs of submodules start from."""
     names = git.query("remote").text.splitlines()
     name = "origin" if "origin" in names else next(iter(names), "")
     return git.query("config", "--get", f"remote.{name}.url", ok=(0, 1)).text if name else ""
 
 
 def _resolved(url: str, base: str) -> str:
-    """Return a submodule's address; `./` and `../` are relative to the superproject's (git-submodule(1))."""
+    """Return a submodule's URL; `./` and `../` start from its superproject's (git-submodule(1))."""
     if not _RELATIVE.match(url):
         return url
     base = base.rstrip("/")

@@ -1,13 +1,14 @@
-"""Merges trees in memory, where whole entries decide and no file has to be looked into.
+"""Merge trees in memory in the cases where no file content has to be merged.
 
-`git merge-tree` takes 4 ms and two throw-away commits; a restack of 20 entries of two commits spent a third of its
-time on 40 of them (measured, tests/bench/restack.py). Git's merge (merge-ort) decides path by path, and takes what
-only one side changed. The one thing that looks beyond a path is its rename detection, and a rename needs a path that
-is gone (gitdiffcore(7), "diffcore-rename": pairs of a deleted and an added file). So where neither side lacks a path
-of the base, entries that one side left alone are the other's. All else is git's to merge: `merged` says None.
+`git merge-tree` takes 4 ms and two temporary commits; a restack of 20 entries of two commits spent
+a third of its time on 40 of them (measured, tests/bench/restack.py). Git's merge (merge-ort)
+decides path by path, and takes a change that only one side made. Only its rename detection looks
+beyond a path, and a rename needs a deleted path (gitdiffcore(7), "diffcore-rename": pairs of a
+deleted and an added file). So if neither side lacks a path of the base, an entry that one side did
+not change is taken from the other. In every other case `merged` returns None and git merges.
 
-That both come to the same trees is a property in tests/git/test_trees.py; and the tip of every replay is held against
-git's own three-way merge before a ref moves (`replay.three_way`).
+tests/git/test_trees.py tests as a property that both give equal trees. The tip of every replay is
+also compared with git's own three-way merge before a ref moves (`replay.three_way`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _EMPTY: Mapping[bytes, tuple[bytes, Oid]] = {}
 
 
 def load(git: Git, pairs: Iterable[tuple[Oid, Oid]]) -> None:
-    """Read the trees in which pairs of trees differ, one level of directories after the other."""
+    """Load the trees in which pairs of trees differ, one level of directories after the other."""
     level = {pair for pair in pairs if pair[0] != pair[1]}
     while level:
         _read(git, {tree for pair in level for tree in pair})
@@ -34,7 +35,7 @@ def load(git: Git, pairs: Iterable[tuple[Oid, Oid]]) -> None:
 def _differing(
     one: Mapping[bytes, tuple[bytes, Oid]], other: Mapping[bytes, tuple[bytes, Oid]]
 ) -> list[tuple[Oid, Oid]]:
-    """Return the pairs of directories of one name that differ."""
+    """Return the pairs of directories with the same name that differ."""
     found = []
     for name, (mode, tree) in one.items() - other.items():
         its_mode, its_tree = other.get(name, _NONE)
@@ -49,13 +50,14 @@ def _read(git: Git, trees: Iterable[Oid]) -> None:
 
 
 Entry = tuple[bytes, Oid]
-"""The mode and the object id of a file, a link or a submodule."""
+"""Mode and object id of a file, a link or a submodule."""
 
 
 def changed(git: Git, old: Oid, new: Oid) -> dict[bytes, tuple[Entry | None, Entry | None]]:
-    """Return the paths of files, links and submodules that differ between two trees, with both entries.
+    """Return the paths of files, links and submodules that differ, with both entries.
 
-    A directory that becomes a file, or the reverse, is both: each of its paths goes, and the file comes.
+    If a directory becomes a file or the reverse, the result has each path of the directory as
+    removed, and the file as added.
     """
     found: dict[bytes, tuple[Entry | None, Entry | None]] = {}
     level: list[tuple[bytes, Oid | None, Oid | None]] = [(b"", old, new)] if old != new else []
@@ -77,7 +79,7 @@ def changed(git: Git, old: Oid, new: Oid) -> dict[bytes, tuple[Entry | None, Ent
 
 
 def _parsed(tree: Oid, raw: bytes) -> dict[bytes, tuple[bytes, Oid]]:
-    """Return name -> (mode, object id) of a tree: "mode name NUL id", one after the other (git's fsck docs)."""
+    """Parse a tree into name -> (mode, object id): repeated "mode name NUL id" (gitformat docs)."""
     entries, start, width = {}, 0, len(tree) // 2
     while start < len(raw):
         end = raw.index(b"\0", start)
@@ -88,7 +90,7 @@ def _parsed(tree: Oid, raw: bytes) -> dict[bytes, tuple[bytes, Oid]]:
 
 
 def merged(git: Git, base: Oid, ours: Oid, theirs: Oid) -> Oid | None:
-    """Return the tree that git's merge comes to, written; None: git has to be asked, or a tree is not read."""
+    """Return the written tree of a merge; None: git has to merge, or a tree is not loaded."""
     try:
         if not (_keeps(git, base, ours) and _keeps(git, base, theirs)):
             return None
@@ -98,7 +100,7 @@ def merged(git: Git, base: Oid, ours: Oid, theirs: Oid) -> Oid | None:
 
 
 class _Undecided(Exception):
-    """Both sides changed an entry, or a tree was not read."""
+    """Both sides changed an entry, or a tree is not loaded."""
 
 
 def _tree(git: Git, name: Oid) -> Mapping[bytes, tuple[bytes, Oid]]:
@@ -110,16 +112,16 @@ def _tree(git: Git, name: Oid) -> Mapping[bytes, tuple[bytes, Oid]]:
 
 
 def _keeps(git: Git, base: Oid, side: Oid) -> bool:
-    """Say whether a side has every path of the base, files as files and directories as directories."""
+    """Return whether a side has every path of the base, each of the same kind."""
     if base == side:
         return True
-    if (base, side) not in git.keeping:
+    if (base, side) not in git.superset_cache:
         now = _tree(git, side)
-        git.keeping[base, side] = all(
+        git.superset_cache[base, side] = all(
             _alike(mode, now.get(name, _NONE)[0]) and (mode != _DIRECTORY or _keeps(git, tree, now[name][1]))
             for name, (mode, tree) in _tree(git, base).items() - now.items()
         )
-    return git.keeping[base, side]
+    return git.superset_cache[base, side]
 
 
 def _alike(mode: bytes, other: bytes) -> bool:

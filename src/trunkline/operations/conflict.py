@@ -48,7 +48,7 @@ def open_worktree(
     step_context.log_intent(context.entry, worktree=str(path), onto=onto, commit=commit.oid)
     remove_worktree(context, step_context, path)
     private_directory(path.parent)
-    with slots.registering(context.git):
+    with slots.registration_lock(context.git):
         context.git.mutate(
             step_context.lock, "worktree", "add", "--quiet", "--detach", "--force", "--force", "--end-of-options",
             str(path), onto,
@@ -147,7 +147,7 @@ def remove_worktree(context: Context, step_context: StepContext, path: Path) -> 
     )
     if done.returncode != 0 and path.is_dir():
         shutil.rmtree(path)
-        with slots.registering(context.git):
+        with slots.registration_lock(context.git):
             context.git.mutate(step_context.lock, "worktree", "prune")
 
 

@@ -60,7 +60,7 @@ def push_all(
         for start in range(0, len(moves), capped.cap):
             refs.push(context.git, step_context.lock, remote, moves[start : start + capped.cap])
     for update in updates:
-        refs.track(context.git, step_context.lock, remote, update.entry.branch, update.new)
+        refs.update_tracking_ref(context.git, step_context.lock, remote, update.entry.branch, update.new)
     context.invalidate_remote()
     return message
 

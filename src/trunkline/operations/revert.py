@@ -86,7 +86,7 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Change
         there, old = entry_context(context, change), oid(str(change.before["tip"]))
         held = now(there, change)["tip"]
         if held == old:
-            refs.track(context.git, step_context.lock, remote, there.entry.branch, old)
+            refs.update_tracking_ref(context.git, step_context.lock, remote, there.entry.branch, old)
             continue
         if not change.is_ours("tip", held):
             raise drift(there, (f"{remote}/{there.entry.branch} is at {short(held) or 'nothing'}",))

@@ -220,7 +220,7 @@ def against_merge(context: Context, work: Work, done: replay.Replay) -> str:
     if not others:
         return ""
     listed = ", ".join(others)
-    if not work.hand_merges and replay.picked_by_git(git, work.own, work.base) == git.tree(tip):
+    if not work.hand_merges and replay.merged_by_git(git, work.own, work.base) == git.tree(tip):
         return f"{listed}: replayed commit by commit, as git rebase does; one merge of the whole would differ there"
     if work.hand_merges:
         names = ", ".join(short(name) for name in work.hand_merges)
@@ -322,7 +322,7 @@ def _with_new_parents(work: Work) -> Iterable[tuple[Commit, Oid]]:
 def _detached(context: Context, tip: Oid) -> tuple[str, ...]:
     """Name commits that were made on a detached HEAD above the entry, and are on no branch of the stack."""
     git = context.git
-    if git.fact("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).text:
+    if git.cached_query("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).text:
         return ()
     head = git.resolve("HEAD")
     names = [name for each in context.stack.entries for name in _branches(context, each)]
@@ -353,7 +353,7 @@ def _reverted(context: Context) -> tuple[str, ...]:
         merge = merged_below(context, entry)[0].merge_commit
         text = f"This reverts commit {merge}"
         trunk = context.world().trunk
-        by = context.git.fact(
+        by = context.git.cached_query(
             "rev-list", "--fixed-strings", f"--grep={text}", "--end-of-options", f"{merge}..{trunk}"
         ).text
         if by:

@@ -59,7 +59,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     _refuse_no_commits(context, tip)
     if seen == tip:
         # A push that was killed may have left it behind.
-        refs.track(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
+        refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
         return Outcome(
             "pushed",
             f"{context.stack.remote} has {short(tip)} already",
@@ -80,7 +80,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         context.invalidate_remote()
         pushed_commits.refuse(context)  # the lease held because somebody pushed in that very moment
         raise
-    refs.track(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
+    refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
     context.invalidate_remote()
     message = (
         f"{short(seen)}..{short(tip)}, lease held" if done is Pushed.MOVED else f"{short(tip)} was there already"
@@ -117,7 +117,7 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
         if local.remote is None:
             raise _gone(there)
         if local.remote == local.local:
-            refs.track(context.git, step_context.lock, context.stack.remote, entry.branch, local.local)
+            refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, entry.branch, local.local)
             continue
         pushed_commits.refuse(there)
         _refuse_foreign(there, local.remote, local.local)

@@ -98,7 +98,7 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
     if refs.read_refs(context.git, tracking).get(tracking) != local.remote:
         refs.fetch(context.git, step_context.lock, remote, {ref: tracking})
     refs.move_ref(context.git, step_context.lock, ref, new=local.remote, old=None, why=f"from {remote}")
-    context.git.say(f"git update-ref {ref} {short(local.remote)}")
+    context.git.report_command(f"git update-ref {ref} {short(local.remote)}")
     upstream = f"--set-upstream-to={remote}/{local.branch}"
     command = f"git branch {upstream} {local.branch}"
     context.git.mutate(step_context.lock, "branch", "--quiet", upstream, "--", local.branch, display=command)
