@@ -1,1 +1,1 @@
-"""Decisions: parents, fork points, replay plans, verification. Nothing here changes a ref or GitHub."""
+"""Decisions: parents, fork points, replay plans, verification. Nothing here writes anything."""

@@ -1,4 +1,4 @@
-"""Whether a gate that fails on an entry fails on what the entry sits on, too: then it is not the entry's fault."""
+"""Compare failed gates with the same gates on the base, to detect failures that were inherited."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def with_base(
     run: bool = False,
     progress: Callable[[GateOutcome], None] = lambda _: None,
 ) -> tuple[GateOutcome, ...]:
-    """Return outcomes, those that failed with what is known of the same gate on the base's tree.
+    """Return the outcomes, each failure compared with the same gate's outcome on the base.
 
     Args:
-        context: of the entry.
-        outcomes: of its gates.
-        run: run the gates that failed on the base too, where no receipt answers.
-        progress: receives each outcome on the base.
+        context: the entry's context.
+        outcomes: the outcomes of its gates.
+        run: also run the failed gates on the base if there is no receipt for it.
+        progress: called with each outcome on the base.
 
     Raises:
-        UsageError, OutsideFailed: as of `gate_commit`, where gates run.
+        UsageError, ExternalError: see `gate_commit`, if gates run.
     """
     outcomes = tuple(outcomes)
     failed = [outcome.gate for outcome in outcomes if outcome.verdict in _FAILED]
@@ -49,7 +49,7 @@ def with_base(
 
 
 def _known(context: Context, base: Base, names: Iterable[str]) -> dict[str, GateOutcome]:
-    """Return what receipts say of gates on the base's tree, as the gates would run now."""
+    """Return the receipts of gates on the base's tree, without stale ones."""
     settings = context.stack.gates
     gates = [gate for gate in catalogue(settings) if gate.name in set(names)]
     found = of_commit(context.git, base.oid, settings, gates, context.surroundings())

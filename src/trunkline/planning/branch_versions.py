@@ -1,7 +1,7 @@
-"""Compare the local commits of a branch with the remote's one by one, where each side has some that the other lacks.
+"""Compare the commits of a local branch with those of a diverged remote branch, one by one.
 
-Others rewrite branches too: "Update with rebase" and the server-side rebase of a stack on GitHub, or a colleague's
-restack. The remote then holds the same commits with other ids.
+The remote branch may hold the same commits with other ids: a colleague restacked the branch, or
+GitHub rebased it ("Update with rebase", or the server-side rebase of a stack).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from trunkline.planning.fork_point import match
 
 @dataclass(frozen=True)
 class Versions:
-    """How the local commits of a branch relate to the remote's.
+    """The relation of a branch's local commits to those of the remote branch.
 
     Attributes:
-        missing_tool: the local commits of which the remote has no version, oldest first.
-        above: the commit that the first of these sits on; None: there is none, or a merge is among them.
-        pushed: everything local was on the remote once.
+        local_only: local commits without a version on the remote, oldest first.
+        parent: the parent of the first of these; None if there is none, or if one is a merge.
+        pushed: every local commit was on the remote at some time.
     """
 
     missing_tool: tuple[Commit, ...]
@@ -43,19 +43,20 @@ def compare(
     theirs: Oid,
     trunk: Sequence[Oid],
 ) -> Versions:
-    """Compare the two sides of an entry's branch.
+    """Compare the local and the remote side of an entry's branch.
 
-    A commit that was pushed once may have another content on the remote: whoever rebased it resolved a conflict, or
-    amended it. One that was never pushed has a version there only with the same change, author and message.
+    A commit that was pushed before may have another content on the remote: somebody resolved a
+    conflict or amended it. A commit that was never pushed counts as present on the remote only with
+    the same change, author and message.
 
     Args:
         git: the repository.
         stack: the stack.
         entry: the entry.
-        pulls: what GitHub says of the stack's pull requests.
+        pulls: the stack's pull requests as GitHub shows them.
         ours: the local tip.
-        theirs: the remote's.
-        trunk: trunk's tips, as far as known.
+        theirs: the remote tip.
+        trunk: the known tips of trunk.
     """
     upon = [*trunk]
     upon += [head for below in stack.below(entry) for head in _heads(git, stack, below, pulls.get(below.pr))]
@@ -84,14 +85,14 @@ def compare(
 
 
 def _heads(git: Git, stack: Stack, entry: Entry, pr: PullRequest | None) -> list[Oid]:
-    """Return the heads of an entry below, here, on GitHub and in our backups."""
+    """Return the heads of an entry: local, remote, on GitHub, and in backup refs."""
     here = refs.read_refs(git, branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch))
     seen = (pr.head_oid, *pr.historical_heads) if pr else ()
     return [*here.values(), *seen, *refs.backups_of(git, entry.branch)]
 
 
 def _present(git: Git, names: Iterable[Oid], theirs: Oid) -> list[Oid]:
-    """Return those of the commits that are here and do not contain the remote's side."""
+    """Return the commits that exist in this repository and do not contain the remote tip."""
     wanted = list(dict.fromkeys(names))
     absent = history.missing(git, wanted)
     return [name for name in wanted if name not in absent and not history.is_ancestor(git, theirs, name)]

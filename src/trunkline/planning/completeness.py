@@ -1,4 +1,4 @@
-"""Looks up whether everything that the stack's refs reach is here, and names what brings back what is missing."""
+"""Find refs whose history is incomplete in this repository, and the command that repairs each."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SHOWN = 5
 
 
 def broken_refs(git: Git, stack: Stack) -> tuple[tuple[str, Oid], ...]:
-    """Return the refs of a stack that reach something which the repository lacks, with what they hold.
+    """Return the refs of a stack with missing objects, each with its tip.
 
-    Its branches, here and as the remote was last seen to have them, trunk, the heads of its pull requests, backups
-    and notes. Everything that they reach is looked up, by one process where nothing is missing.
+    Checked refs: local and tracking branches, trunk, pull request heads, backups and notes. One
+    `git rev-list` process checks all of them if nothing is missing.
     """
     branches = (stack.trunk, *(entry.branch for entry in stack.entries))
     names = [ref for branch in branches for ref in (branch_ref(branch), refs.tracking_ref(stack.remote, branch))]
@@ -29,7 +29,7 @@ def broken_refs(git: Git, stack: Stack) -> tuple[tuple[str, Oid], ...]:
 
 
 def findings(git: Git, stack: Stack) -> Iterator[Finding]:
-    """Name the refs of a stack that are not complete, each with the command that fetches what is missing."""
+    """Yield a finding for each incomplete ref of a stack, with the command that fetches the rest."""
     broken = broken_refs(git, stack)
     for ref, _ in broken[:_SHOWN]:
         message = f"{ref} is not complete: a part of what it reaches is missing here"
@@ -39,7 +39,7 @@ def findings(git: Git, stack: Stack) -> Iterator[Finding]:
 
 
 def _cure(stack: Stack, ref: str) -> str:
-    """Return the command that fetches what a ref lacks, as far as the remote has it."""
+    """Return the command that fetches the missing objects of a ref."""
     if ref.startswith(f"{refs.EVIDENCE}/"):
         number = PurePosixPath(ref).parts[-2]
         return f"git fetch --refetch {stack.remote} +refs/pull/{number}/head:{ref}"

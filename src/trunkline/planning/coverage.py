@@ -1,4 +1,4 @@
-"""Gathers which files of an entry's change no gate verified; `domain.coverage` decides."""
+"""Find the changed files of an entry that no gate verified; `domain.coverage` holds the rules."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _TEST = re.compile(rb"#\s*\[\s*(?:\w+\s*::\s*)*(?:test|rstest|test_case|wasm_bin
 
 
 def coverage_of(git: Git, base: Oid, tip: Oid, outcomes: Iterable[GateOutcome | None]) -> Coverage:
-    """Return which files that an entry changes no gate verified.
+    """Return the changed files of an entry that no gate verified.
 
     Args:
         git: the repository.
-        base: what the entry's own commits follow.
+        base: the parent of the entry's own commits.
         tip: its head.
-        outcomes: of its gates on exactly that head; only those that prove something count.
+        outcomes: the outcomes of its gates on exactly that head; only proven passes count.
     """
     sources = _sources(Store(git.state_dir()), outcomes)
     if sources is None:
@@ -34,7 +34,7 @@ def coverage_of(git: Git, base: Oid, tip: Oid, outcomes: Iterable[GateOutcome | 
 
 
 def _sources(store: Store, outcomes: Iterable[GateOutcome | None]) -> Sources | None:
-    """Return what the gates that prove something read; None: not known, since they ran elsewhere or long ago."""
+    """Return the files that the proven gates read; None if a gate recorded no list of files."""
     named = {outcome.sources for outcome in outcomes if outcome is not None and outcome.proven and outcome.sources}
     found = [store.read_sources(name) for name in sorted(named)]
     known = [sources for sources in found if sources is not None]
@@ -42,14 +42,14 @@ def _sources(store: Store, outcomes: Iterable[GateOutcome | None]) -> Sources | 
 
 
 def _changed(git: Git, base: Oid, tip: Oid) -> tuple[str, ...]:
-    """Return the files that differ from the base and are there, without renames: what is new at its path."""
+    """Return the files that were added or modified since the base, without rename detection."""
     arguments = ("-r", "-z", "--no-renames", "--diff-filter=AMT", "--name-only", base, tip)
     output = git.query("diff-tree", *arguments).stdout.decode("utf-8", "surrogateescape")
     return tuple(path for path in output.split("\0") if path)
 
 
 def _holding_tests(git: Git, tip: Oid, paths: Collection[str]) -> frozenset[str]:
-    """Return those of the Rust files that have test functions."""
+    """Return the Rust files that contain test functions."""
     asked = "".join(f"{tip}:{path}\n" for path in paths if "\n" not in path)
     if not asked:
         return frozenset()
@@ -59,7 +59,7 @@ def _holding_tests(git: Git, tip: Oid, paths: Collection[str]) -> frozenset[str]
 
 
 def _blobs(output: bytes) -> Iterator[bytes]:
-    """Yield the contents in what `git cat-file --batch` printed."""
+    """Yield the contents of the blobs in the output of `git cat-file --batch`."""
     start = 0
     while start < len(output):
         end = output.index(b"\n", start)

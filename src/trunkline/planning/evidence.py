@@ -1,4 +1,4 @@
-"""Gather the evidence for a fork point: the parents of an entry, their known heads, and trunk's earlier tips."""
+"""Gather the evidence for a fork point: an entry's parents, their heads, and trunk's earlier tips."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Branch:
     Attributes:
         child: its head.
         base: its merge base with trunk.
-        names: its commits that trunk does not hold.
+        names: its commits that are not in trunk.
     """
 
     child: Oid
@@ -37,11 +37,11 @@ class _Branch:
 
 
 def gather(context: Context, child: Oid) -> Evidence:
-    """Gather the evidence that `domain.fork_point.decide` needs for an entry's head over the fetched trunk.
+    """Gather the evidence for `fork_point.decide` on an entry's head.
 
     Raises:
-        Refused: an entry below is not merged where it must be, the branch shares no history with trunk, or another
-            entry's branch has the same head.
+        Refused: an entry below is not merged although it must be, the branch shares no history with
+            trunk, or another entry's branch has the same head.
     """
     git, trunk = context.git, context.world().trunk
     base = history.merge_base(git, trunk, child)
@@ -61,7 +61,10 @@ def gather(context: Context, child: Oid) -> Evidence:
 
 
 def _parents(context: Context, branch: _Branch) -> Iterator[Parent]:
-    """Yield the parents, nearest first: entries below, entries that the branch contains, its base branch, trunk."""
+    """Yield the parents, nearest first.
+
+    They are the entries below, other entries that the branch contains, its base branch, and trunk.
+    """
     below = tuple(reversed(context.stack.below(context.entry)))
     if not context.stacked:
         for entry in below:
@@ -78,9 +81,9 @@ def _parents(context: Context, branch: _Branch) -> Iterator[Parent]:
 
 
 def _contained(context: Context, entry: Entry, branch: _Branch) -> Parent | None:
-    """Return an entry that stack.toml does not put below, where the branch contains one of its heads: they moved.
+    """Return an entry that was moved: contained in the branch, but not below in stack.toml.
 
-    Other heads of it say nothing: an entry above holds the commits of those below.
+    Only contained heads count: the branch of an entry above holds the commits of those below too.
     """
     parent = _of_entry(context, entry, branch)
     heads = tuple(head for head in parent.heads if head.oid in branch.names)
@@ -102,19 +105,19 @@ def _of_entry(context: Context, entry: Entry, branch: _Branch) -> Parent:
 
 
 def _open_heads(context: Context, entry: Entry, pr: PullRequest) -> tuple[list[Oid], list[Oid]]:
-    """Return the head that an open entry is planned with, and its other heads: here, on the remote, on GitHub."""
+    """Return the planned head of an open entry, and its other heads: local, remote, on GitHub."""
     under = context.of(entry)
     local = under.world().local
     known = [tip for tip in (local.local, local.remote, pr.head_oid) if tip is not None]
     try:
         planned = [entry_tip(under).oid]
-    except TrunklineError:  # both sides hold commits of their own: said when this entry itself is planned
+    except TrunklineError:  # diverged: reported when this entry itself is planned
         planned = known
     return planned, known
 
 
 def _merged_upon(context: Context, pr: PullRequest) -> Oid:
-    """Return the commit that a merged pull request's own commits sat on: its base right before the merge."""
+    """Return the base of a merged pull request's own commits right before the merge."""
     git, merge = context.git, pr.merge_commit
     if pr.base_oid is not None and history.is_ancestor(git, pr.base_oid, context.world().trunk):
         return pr.base_oid
@@ -124,7 +127,7 @@ def _merged_upon(context: Context, pr: PullRequest) -> Oid:
 
 
 def _of_base_branch(context: Context, branch: _Branch) -> list[Parent]:
-    """Return the branch that the pull request targets as a parent, where no entry has it: one was taken out."""
+    """Return the pull request's base branch as a parent if its entry was removed."""
     pr = context.world().snapshot.pr(context.entry.pr)
     known = {context.stack.trunk, *(entry.branch for entry in context.stack.entries)}
     if pr is None or pr.base in known:
@@ -149,11 +152,12 @@ def _parent(
     for head in present:
         if head == child and head in current and name != f"#{context.entry.pr}":
             raise _same_head(context, name, child)
-    # A head above the child belongs to an entry that changed places with it: it gives nothing to a parent.
+    # A head that contains the child belongs to an entry that swapped places with it: not a
+    # parent's.
     beside = [head for head in present if head == child or not history.is_ancestor(git, child, head)]
     known = tuple(KnownHead(head, head in current, _held(context, head, branch)) for head in beside if head != child)
     tips = [head for head in current if head in present]
-    # What the branch holds below its merge base with trunk it holds by object id: it is no version of anything.
+    # Commits below the merge base with trunk are matched by object id, never as similar commits.
     excluded = [upon, branch.base, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
     commits = history.with_patch_ids(git, history.reachable(git, tips, excluded))
     return Parent(name, known, commits, rewritten)
@@ -177,17 +181,18 @@ def _contains(context: Context, branch: _Branch, head: Oid) -> bool:
 
 
 def _with_reflog(context: Context, parent: Parent, branch: _Branch, *, replaced_only: bool) -> Parent:
-    """Add what only this repository remembers: the reflog of the parent's local branch.
+    """Add the heads in the reflog of the parent's local branch.
 
-    Read only where the branch does not sit on the head that the nearest parent has now: then that one may have been
-    moved and amended here before anybody else saw it. A reflog also holds what was begun on the wrong branch and
-    taken back: where another head is contained, a tip that the branch went back from proves nothing by itself.
+    The reflog is read only if the branch does not sit on the nearest parent's current head: that
+    parent may have been amended here before it was pushed. A reflog also holds commits that were
+    made on the wrong branch and taken back. So if the branch contains another head, a tip that was
+    reset away proves nothing by itself.
 
     Args:
-        context: the entry.
-        parent: the parent; one that is no entry of the stack is returned as it is.
+        context: the entry's context.
+        parent: the parent; one that is no entry of the stack is returned unchanged.
         branch: the branch.
-        replaced_only: leave out tips that the parent went back from.
+        replaced_only: leave out tips that the parent was reset away from.
     """
     entry = next((entry for entry in context.stack.entries if f"#{entry.pr}" == parent.name), None)
     if entry is None:
@@ -208,7 +213,7 @@ def _with_reflog(context: Context, parent: Parent, branch: _Branch, *, replaced_
 
 
 def _trunk(context: Context, branch: _Branch) -> Parent:
-    """Return trunk as a parent: what its tracking branch once held and trunk no longer has was removed from it."""
+    """Return trunk as a parent whose heads are the former tips that were force-pushed away."""
     git, trunk = context.git, context.world().trunk
     ref = refs.tracking_ref(context.stack.remote, context.stack.trunk)
     tips = history.reflog_of(git, ref)
@@ -221,8 +226,8 @@ def _trunk(context: Context, branch: _Branch) -> Parent:
 
 
 def is_clean_merge(git: Git, commit: Commit) -> bool:
-    """Say whether a merge's tree is what git makes of its two parents by itself."""
-    if len(commit.parents) != 2:  # noqa: PLR2004 -- an octopus merge is never ours to redo
+    """Return whether a merge's tree equals git's automatic merge of its two parents."""
+    if len(commit.parents) != 2:  # noqa: PLR2004 -- an octopus merge is never replayed
         return False
     merge = replay.automatic_merge(git, *commit.parents)
     return not merge.conflicts and merge.tree == commit.tree
@@ -244,7 +249,10 @@ _PAIR = re.compile(r"^\s*\d+:\s+([0-9a-f]{7,64})\s+[=!]\s+\d+:\s+([0-9a-f]{7,64}
 
 
 def similar(git: Git, one: Sequence[Commit], other: Sequence[Commit]) -> Mapping[Oid, Oid]:
-    """Pair commits by their diffs, as `git range-diff` does; it prints abbreviated ids, whatever it is asked for."""
+    """Pair commits by their diffs, with `git range-diff`.
+
+    Its output has abbreviated ids only, so they are matched as prefixes.
+    """
     spans = [_span(commits) for commits in (one, other)]
     if not all(spans):
         return {}

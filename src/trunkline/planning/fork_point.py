@@ -1,7 +1,8 @@
 """Decide which commits of a branch are an entry's own.
 
-This is the only place where fork points are decided. `decide` is a pure function of one `Evidence` value; the rules
-are those of docs/fork-points.md. Identity (object ids) always wins over likeness (patch id, author, date, subject).
+This is the only module that decides fork points. `decide` is a pure function of one `Evidence`
+value; its rules are those of docs/fork-points.md. A match by object id always takes precedence over
+a match by similarity (patch id, author, date, subject).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from trunkline.domain.names import Oid
 
 
 class CommitClass(Enum):
-    """What a commit of the branch is; every commit has exactly one class."""
+    """The class of a commit of the branch; every commit has exactly one."""
 
     OWN = "own"
     PARENT = "a parent's, by object id"
@@ -28,7 +29,7 @@ class CommitClass(Enum):
 
 
 class Likeness(IntEnum):
-    """How two commits were matched, strongest first."""
+    """The criterion by which two commits were matched, strongest first."""
 
     SAME = 0
     PATCH_AND_SUBJECT = 1
@@ -57,11 +58,12 @@ class Parent:
     """A branch whose commits the entry may contain without owning them.
 
     Attributes:
-        name: `#518`, or the branch's name where no entry has it.
+        name: `#518`, or the branch's name if it belongs to no entry.
         heads: the known heads.
-        commits: its own commits as they are now, or as they were merged, oldest first, with patch ids.
-        rewritten: it was force-pushed at some time, or its history is not known.
-        trunk: it is trunk.
+        commits: its own commits as they are now, or as they were merged, oldest first, with patch
+            ids.
+        rewritten: it was force-pushed at some time, or its history is unknown.
+        trunk: this is trunk.
     """
 
     name: str
@@ -72,27 +74,30 @@ class Parent:
 
 
 def nothing_absorbed(_commits: Sequence[Commit]) -> int:
-    """Return 0: the default of `Evidence.absorbed`, for evidence without a repository."""
+    """Return 0: the default of `Evidence.absorbed` without a repository."""
     return 0
 
 
 def nothing_similar(_one: Sequence[Commit], _other: Sequence[Commit]) -> Mapping[Oid, Oid]:
-    """Return no pairs: the default of `Evidence.similar`, for evidence without a repository."""
+    """Return no pairs: the default of `Evidence.similar` without a repository."""
     return {}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the decision is made from.
+    """All input of a decision.
 
     Attributes:
         child: the entry's head as planned.
         merge_base: the merge base of trunk and `child`.
-        chain: the commits reachable from `child` and not from trunk, oldest first, each after its parents, with
-            patch ids.
-        parents: the entries below, nearest first, the pull requests whose branches were its base, and trunk.
-        clean_merges: the merge commits of the chain whose tree is the automatic merge of their parents.
-        absorbed: return how many leading commits of a list change nothing when merged into the base, as one change.
+        chain: the commits reachable from `child` and not from trunk, oldest first, each after its
+            parents, with patch ids.
+        parents: the entries below, nearest first, the pull requests whose branches were its base,
+            and trunk.
+        clean_merges: the merge commits of the chain whose tree is the automatic merge of their
+            parents.
+        absorbed: return how many leading commits of a list change nothing when merged into the
+            base, as one change.
         similar: pair commits of two lists by their diffs, as `git range-diff` does.
     """
 
@@ -109,7 +114,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Classified:
-    """The class of one commit, and the parent and head that decide it (empty for an own commit)."""
+    """The class of one commit, with the parent and head that decide it (empty for an own commit)."""
 
     commit: Commit
     kind: CommitClass
@@ -138,7 +143,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """A fork point that `--fork-point` accepts, and what it keeps."""
+    """A fork point that `--fork-point` accepts, and the commits that it keeps."""
 
     oid: Oid
     own: tuple[Commit, ...]
@@ -147,15 +152,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Ownership:
-    """The decision.
+    """The result of a decision: an entry's own commits and its fork point.
 
     Attributes:
-        own: the entry's own commits, oldest first; with open questions, without the commits in question.
+        own: the entry's own commits, oldest first; with open questions, without the commits in
+            question.
         fork: the commit below the first own commit.
-        about: where the fork point comes from, for people: "head of #518".
+        about: the origin of the fork point in words: "head of #518".
         classes: the class of every commit of the chain, oldest first.
         questions: what a person must decide; empty when the decision is certain.
-        answers: the fork points that `--fork-point` accepts, the lowest first; empty without questions.
+        answers: the fork points that `--fork-point` accepts, the lowest first; empty without
+            questions.
     """
 
     own: tuple[Commit, ...]
@@ -171,7 +178,7 @@ class Ownership:
 
 
 class InvalidForkPointError(Exception):
-    """A given fork point contradicts what object ids prove.
+    """The fork point given by the user contradicts what object ids prove.
 
     Attributes:
         drops: own commits that it would leave out.
@@ -189,7 +196,7 @@ def match(
     other: Sequence[Commit],
     similar: Callable[[Sequence[Commit], Sequence[Commit]], Mapping[Oid, Oid]] = nothing_similar,
 ) -> dict[Oid, tuple[Oid, Likeness]]:
-    """Pair the commits of two lists one to one: a commit that is paired is used up.
+    """Pair the commits of two lists one to one; each commit is used at most once.
 
     Args:
         one: commits, oldest first.
@@ -197,7 +204,7 @@ def match(
         similar: pairs what is left by diff.
 
     Returns:
-        For each paired commit of `one` its partner in `other` and how they were paired.
+        For each paired commit of `one`, its partner in `other` and the criterion.
     """
     pairs: dict[Oid, tuple[Oid, Likeness]] = {}
     left, free = list(one), list(other)
@@ -237,8 +244,9 @@ def decide(evidence: Evidence, *, given: Oid | None = None) -> Ownership:
     """Classify every commit of the chain.
 
     Args:
-        evidence: what was observed.
-        given: the fork point that a person chose; it settles questions and never overrules object ids.
+        evidence: the input.
+        given: the fork point that a person chose; it settles questions and never overrules object
+            ids.
 
     Raises:
         InvalidForkPointError: `given` would leave out own commits, or make a parent's commits own.
@@ -247,7 +255,7 @@ def decide(evidence: Evidence, *, given: Oid | None = None) -> Ownership:
 
 
 class _Decision:
-    """One decision: the classes so far, by object id."""
+    """The state of one decision: the class of each commit so far, by object id."""
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
@@ -261,7 +269,7 @@ class _Decision:
             self.found.setdefault(commit.oid, Classified(commit, CommitClass.OWN))
 
     def _by_identity(self) -> None:
-        """Rules 1 and 5: a parent's known heads hold its commits; trunk's earlier commits were removed."""
+        """Apply rules 1 and 5: commits in a parent's known heads, and commits removed from trunk."""
         ordered = [
             (parent, head)
             for current in (True, False)
@@ -269,14 +277,14 @@ class _Decision:
             for head in parent.heads
             if head.current is current
         ]
-        # An entry's claim comes before trunk's: a branch that was once pushed to trunk by mistake stays its own.
+        # Parents come before trunk, because a branch may once have been pushed to trunk by mistake.
         for parent, head in sorted(ordered, key=lambda pair: pair[0].trunk):
             kind = CommitClass.REMOVED_FROM_TRUNK if parent.trunk else CommitClass.PARENT
             for name in head.holds & self.by_oid.keys():
                 self.found.setdefault(name, Classified(self.by_oid[name], kind, parent.name, head.oid))
 
     def _merges(self) -> None:
-        """Rule 6: a merge that brings no own commit from a second side is no commit of the entry's."""
+        """Apply rule 6: a merge without own commits on a second side is not an own commit."""
         for commit in self.evidence.chain:
             if commit.oid in self.found or len(commit.parents) < 2:  # noqa: PLR2004 -- a merge
                 continue
@@ -303,7 +311,10 @@ class _Decision:
         return frozenset(found)
 
     def _vanished(self) -> None:
-        """Rule 2: of what only an earlier head gives to a parent, the topmost run that the parent no longer has."""
+        """Apply rule 2: commits that only an earlier head of a parent holds.
+
+        The topmost such commits that the parent no longer has are classified as vanished.
+        """
         for parent in self.evidence.parents:
             if parent.trunk:
                 continue
@@ -314,19 +325,20 @@ class _Decision:
                 for each in self._classified()
                 if each.kind is CommitClass.PARENT and each.parent == parent.name and each.commit.oid not in current
             ]
-            # With those that it still has by object id: each of its commits accounts for one commit only.
+            # Commits that the parent still has by object id take part, so that each matches only
+            # once.
             known = [commit for commit in self.evidence.chain if commit.oid in held]
             pairs = match(known, parent.commits, self.evidence.similar)
             for commit in reversed(old):
                 if commit.oid in pairs:
                     break
-                if len(commit.parents) < 2:  # noqa: PLR2004 -- a merge has no counterpart to be matched with
+                if len(commit.parents) < 2:  # noqa: PLR2004 -- a merge has no counterpart to match
                     head = self.found[commit.oid].head
                     self.found[commit.oid] = Classified(commit, CommitClass.VANISHED, parent.name, head)
         self._below_a_parent()
 
     def _below_a_parent(self) -> None:
-        """Give a vanished commit back to its parent where a commit above it is certainly a parent's."""
+        """Give a vanished commit back to its parent if a parent certainly owns a commit above."""
         certain = [each.commit.oid for each in self._classified() if each.kind is CommitClass.PARENT]
         below = frozenset[Oid]().union(*(self.below(name) for name in certain))
         for each in tuple(self._classified()):
@@ -334,9 +346,9 @@ class _Decision:
                 self.found[each.commit.oid] = Classified(each.commit, CommitClass.PARENT, each.parent, each.head)
 
     def _likeness(self) -> None:
-        """Rules 3 and 4: copies of a parent's commits at the bottom of the own commits."""
+        """Apply rules 3 and 4: copies of a parent's commits at the bottom of the own commits."""
         own = [commit for commit in self.evidence.chain if commit.oid not in self.found]
-        bottom = own[:-1]  # an entry keeps at least one commit, whatever it looks like
+        bottom = own[:-1]  # an entry keeps at least one commit
         for parent in self.evidence.parents:
             if parent.trunk or not bottom:
                 continue
@@ -353,13 +365,13 @@ class _Decision:
     def _matched_run(self, parent: Parent, bottom: Sequence[Commit]) -> tuple[Commit, ...]:
         """Return the lowest own commits that are versions of the parent's commits.
 
-        What a parent holds by object id is compared too, whichever parent that is: an entry between holds the
-        commits of those below it, and each version accounts for one commit only.
+        Commits that any parent holds by object id take part in the matching: an entry in between
+        holds the commits of those below it, and each version may account for one commit only.
         """
         claimed = [each.commit for each in self._classified() if each.parent]
         pairs = match([*claimed, *bottom], parent.commits, self.evidence.similar)
-        # Author and date alone say nothing of a branch that was never force-pushed: one person, or one tool, may
-        # commit to two branches within a second.
+        # Author and date alone are no evidence for a branch that was never force-pushed: one
+        # person, or one tool, can commit to two branches within a second.
         limit = Likeness.SIMILAR_DIFF if parent.rewritten else Likeness.AUTHOR_DATE_SUBJECT
         run = []
         for commit in bottom:
@@ -372,7 +384,7 @@ class _Decision:
         return (self.found[commit.oid] for commit in self.evidence.chain if commit.oid in self.found)
 
     def result(self, given: Oid | None) -> Ownership:
-        """Return the decision, or what must be asked."""
+        """Return the decision, with open questions if it is not certain."""
         classes = tuple(self.found[commit.oid] for commit in self.evidence.chain)
         own = tuple(each.commit for each in classes if each.kind is CommitClass.OWN)
         questions = tuple(self._questions())
@@ -424,7 +436,7 @@ class _Decision:
         return tuple(sorted(found.values(), key=lambda answer: len(answer.own), reverse=True))
 
     def _kept(self, cut: Oid) -> tuple[Commit, ...] | None:
-        """Return the own commits that a fork point leaves; None: it does not lie on the branch."""
+        """Return the own commits above a fork point; None if it is not on the branch."""
         if cut not in self.by_oid and cut != self.evidence.merge_base and cut not in self._roots():
             return None
         below = self.below(cut)
@@ -447,7 +459,8 @@ class _Decision:
         takes = tuple(
             each.commit for each in classes if each.kind is CommitClass.PARENT and each.commit.oid not in below
         )
-        # A parent's commits above the cut are no takeover where the cut lies beside them, as after a merge.
+        # A parent's commits above the cut are not taken over if the cut is beside them, as after a
+        # merge.
         takes = tuple(commit for commit in takes if given in self.below_or_roots(commit))
         if drops or takes:
             raise InvalidForkPointError(drops, takes)
@@ -458,6 +471,6 @@ class _Decision:
         return Ownership(kept, given, "given by --fork-point", settled)
 
     def below_or_roots(self, commit: Commit) -> frozenset[Oid]:
-        """Return the commits below one, and the commits outside the chain that those sit on."""
+        """Return the commits below one, and their parents outside the chain."""
         below = self.below(commit.oid)
         return below | {parent for name in below for parent in self.by_oid[name].parents}

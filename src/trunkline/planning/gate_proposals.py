@@ -1,4 +1,4 @@
-"""Proposes gates for what the stack's gates leave out of the Cargo workspace; `domain.workspace` decides."""
+"""Propose gates for the parts of the Cargo workspace that no gate covers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from trunkline.rust import cargo
 
 
 def proposed(git: Git, settings: GateSettings) -> tuple[Proposal, ...]:
-    """Return gates that would cover what no gate covers; (): there is nothing, or no Cargo workspace.
+    """Return gates that would cover the rest; () if nothing is uncovered or there is no workspace.
 
     Args:
-        git: the checkout, at its top.
+        git: the repository at the top of the checkout.
         settings: the `[gates]` table.
     """
     workspace = cargo.workspace(git.cwd / settings.root)

@@ -1,4 +1,4 @@
-"""Read the commits of a stack at once, choose an entry's head, and name commits that a push would discard."""
+"""Read a stack's commits, choose an entry's head, and find commits that a push would discard."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from trunkline.planning.branch_versions import Versions
 
 @dataclass(frozen=True)
 class Tip:
-    """The entry's head as planned, and how it was chosen between the local branch and the remote's."""
+    """The planned head of an entry, and why the local or the remote branch was chosen."""
 
     oid: Oid
     about: str = ""
 
 
 def load(context: Context) -> None:
-    """Read the commits in question at once: every question to come is answered from memory.
+    """Prefetch the commits of the stack, so that later queries need no git process.
 
-    Of a whole stack, where every entry's evidence asks about every other's, their trees and patch ids too; of one
-    entry as far as they are asked for. What trunk has is compared only where something below was merged.
+    For a whole stack, also prefetch trees and patch ids: every entry is compared with every other.
+    For a single entry they are read on demand. Trunk's commits are read only where an entry below
+    was merged.
     """
     misplaced_commits.refuse(context)
     git, trunk = context.git, context.world().trunk
@@ -44,12 +45,12 @@ def load(context: Context) -> None:
 
 
 def entry_tip(context: Context) -> Tip:
-    """Choose the entry's head: the side that holds the other's commits.
+    """Choose the entry's head: the side, local or remote, that contains the other.
 
-    A remote tip that is one of our backups is what we rebased before: the local branch replaces it.
+    A remote tip found in our backups was rebased by an earlier run: the local branch replaces it.
 
     Raises:
-        Refused: both sides hold commits that the other lacks; they are named.
+        Refused: both sides hold commits that the other lacks; the error lists them.
     """
     git, local = context.git, context.world().local
     ours, theirs = local.local, local.remote
@@ -79,7 +80,7 @@ def entry_tip(context: Context) -> Tip:
 
 
 def _on_top(context: Context, found: Versions, theirs: Oid) -> tuple[str, ...]:
-    """Return the commands that bring a local branch and one that others rewrote together."""
+    """Return the commands that combine a local branch with a remote branch that others rewrote."""
     branch = context.entry.branch
     if found.above is None:
         return ()
@@ -89,10 +90,10 @@ def _on_top(context: Context, found: Versions, theirs: Oid) -> tuple[str, ...]:
 
 
 def foreign_commits(context: Context, remote: Oid, ours: Oid) -> tuple[Commit, ...]:
-    """Return the commits of the remote branch that a push of ours would discard unseen.
+    """Return the commits of the remote branch that a push of ours would discard.
 
-    Not foreign: what trunk holds, what we rebased (backups), and what the local branch pointed at before it was
-    amended or reset, by its reflog: the rule of `git push --force-if-includes` (git-push(1)).
+    Commits in trunk, in backups and in the local branch's reflog do not count. The reflog rule is
+    that of `git push --force-if-includes` (git-push(1)).
     """
     git, branch = context.git, context.entry.branch
     kept = [context.world().trunk, *refs.backups_of(git, branch), *history.reflog(git, branch)]
@@ -100,12 +101,12 @@ def foreign_commits(context: Context, remote: Oid, ours: Oid) -> tuple[Commit, .
 
 
 def diverged(context: Context, foreign: tuple[Commit, ...], commands: tuple[str, ...] = ()) -> Refused:
-    """Return the refusal over commits on the remote branch that the local branch does not hold.
+    """Return the error for commits on the remote branch that the local branch does not hold.
 
     Args:
-        context: whose branch it is.
+        context: the entry's context.
         foreign: the commits.
-        commands: what brings the two sides together; (): a command that shows them.
+        commands: the commands that combine both sides; (): one that shows them.
     """
     branch, remote = context.entry.branch, context.stack.remote
     listed = "\n".join(f'{short(c.oid)} {c.author_name}: "{c.subject}"' for c in foreign)

@@ -1,7 +1,7 @@
-"""Decide whether an entry is merged as it is: its approved head, without a push, so that checks and approvals stay.
+"""Decide whether a pull request can be merged without a push, which keeps its checks and approvals.
 
-Merging the head into trunk must come to the same tree as replaying the entry's own commits on trunk. Both are
-computed in memory; nothing moves.
+This is possible if merging the approved head into trunk gives the same tree as replaying the
+entry's own commits on trunk. Both are computed in memory.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from trunkline.planning.replay_plan import Foreseen, foresee
 
 
 def rules_of(context: Context) -> MergeRules:
-    """Return what the repository demands of a merge into trunk, asked once a task.
+    """Return the repository's rules for a merge into trunk; cached for the session.
 
     Raises:
-        ExternalError: GitHub did not answer.
+        ExternalError: the request to GitHub failed.
     """
     if context.cache.rules is None:
         context.cache.rules = branch_rules.merge_rules(context.github, context.stack.trunk)
@@ -37,7 +37,7 @@ def rules_of(context: Context) -> MergeRules:
 
 
 def method_of(context: Context) -> str:
-    """Return how to merge: as asked, as stack.toml says, else by squash where the repository's settings allow it."""
+    """Return the merge method: from the flag, from stack.toml, else squash if it is allowed."""
     chosen = context.options.method or context.stack.land.method
     if chosen:
         return chosen
@@ -46,19 +46,19 @@ def method_of(context: Context) -> str:
 
 
 def is_enabled(context: Context) -> bool:
-    """Return whether entries may be merged as they are."""
+    """Return whether stack.toml allows entries to be merged without a rewrite."""
     return context.stack.land.rewrite != ALWAYS
 
 
 def choose(context: Context) -> tuple[MergeChoice, Foreseen]:
-    """Decide how an entry is merged, as the world is now or, while a plan is made, as it will be by then.
+    """Decide how an entry is merged, on the current trunk or on the planned one.
 
     Returns:
-        The choice, also kept for the steps that follow, and the replay that it was compared with.
+        The choice, which is also cached for later steps, and the replay it was compared with.
 
     Raises:
-        Refused: see `work.foresee`.
-        ExternalError: GitHub did not say what the repository demands.
+        Refused: see `foresee`.
+        ExternalError: the request to GitHub failed.
     """
     foreseen = foresee(context, trial=True)
     choice = _choice(context, foreseen)
@@ -89,14 +89,17 @@ def _choice(context: Context, foreseen: Foreseen) -> MergeChoice:
 
 
 def _trunk_by_then(context: Context, base: Oid) -> Oid:
-    """Return trunk as it will be when the entry is merged: with the tree of its base, and the history that gives."""
+    """Return trunk as it will be when the entry is merged, as a commit with the base's tree."""
     if open_below(context) is None:
         return context.world().trunk
     return replay.commit_of_tree(context.git, context.git.tree(base), *_excluded(context))
 
 
 def _excluded(context: Context) -> tuple[Oid, ...]:
-    """Return what trunk's history will hold by then: itself and, merged by merge commits, the heads below."""
+    """Return the commits that trunk will hold when the entry is merged.
+
+    They are trunk itself and, with merge commits, the head of the entry below.
+    """
     trunk, below = context.world().trunk, open_below(context)
     if below is None or method_of(context) != "merge":
         return (trunk,)
@@ -107,14 +110,14 @@ def _excluded(context: Context) -> tuple[Oid, ...]:
 
 
 def refuse_rewriting(context: Context, *choices: tuple[int, MergeChoice]) -> None:
-    """See that nothing has to be rewritten where stack.toml has `rewrite = "never"`.
+    """Refuse to continue if an entry must be rewritten and stack.toml has `rewrite = "never"`.
 
     Args:
-        context: of the stack.
-        choices: (pull request, how it is merged).
+        context: the stack's context.
+        choices: pairs of a pull request number and its merge choice.
 
     Raises:
-        Refused: an entry has to be.
+        Refused: an entry must be rewritten.
     """
     rewritten = [(number, choice) for number, choice in choices if choice.reason]
     if context.stack.land.rewrite != NEVER or not rewritten:
@@ -129,6 +132,6 @@ def refuse_rewriting(context: Context, *choices: tuple[int, MergeChoice]) -> Non
 
 
 def message(context: Context, choice: MergeChoice) -> str:
-    """Return an entry that is merged as it is, for people."""
+    """Return the message for an entry that is merged without a rewrite."""
     where = f"{short(choice.head)} on {context.tracking}"
     return f"nothing to rewrite: {where} comes to the same result as its own commits"

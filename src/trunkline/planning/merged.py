@@ -1,4 +1,4 @@
-"""Decide whether an entry below was really merged into trunk, and by which method."""
+"""Decide whether an entry below was merged into trunk, and by which method."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from trunkline.git.git import Git
 
 
 def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMethod]:
-    """Return an entry's merged pull request and how it was merged.
+    """Return an entry's merged pull request and its merge method.
 
-    "Merged" is believed when GitHub says MERGED, into trunk, with a merge commit that trunk's fetched tip contains.
+    GitHub must show it as MERGED into trunk, and the fetched trunk must contain the merge commit.
 
     Raises:
-        Refused: it is open or closed, or its merge is not in trunk.
+        Refused: it is open or closed, or its merge commit is not in trunk.
         UsageError: GitHub has no such pull request.
     """
     pr = context.known(entry.pr)
@@ -51,10 +51,10 @@ def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMeth
 
 
 def merge_method(git: Git, pr: PullRequest, merge: Oid) -> MergeMethod:
-    """Say how a pull request was merged; GitHub records it nowhere, so the commits themselves tell.
+    """Derive the merge method of a pull request from its commits: GitHub does not record it.
 
-    Two parents: a merge commit. The last commit's own author and message: a rebase. Else a squash, whose message
-    GitHub writes anew, with `(#N)`.
+    Two parents: a merge commit. The last commit's own author and message: a rebase. Otherwise a
+    squash, for which GitHub writes a new message with `(#N)`.
     """
     if len(pr.merge_parents) > 1:
         return MergeMethod.MERGE

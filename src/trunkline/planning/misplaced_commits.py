@@ -1,4 +1,4 @@
-"""Find an entry whose branch was pushed with the commits of entries above it: landing it would land them all."""
+"""Find an entry whose branch was pushed with commits of entries above: landing it would land them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Misplaced:
 
     Attributes:
         entry: the entry.
-        head: what its branch holds.
+        head: the tip of its branch.
         above: the entries whose commits it holds, bottom first.
-        before: its newest head without them, as far as known here.
+        before: its newest known head without them.
         remote: the remote's name.
     """
 
@@ -35,28 +35,28 @@ class Misplaced:
 
     @property
     def what(self) -> str:
-        """What is wrong, in a sentence."""
+        """The problem, as a sentence."""
         return (
             f"#{self.entry.pr} {self.entry.branch} holds commits of {listing(f'#{each.pr}' for each in self.above)}"
         )
 
     @property
     def command(self) -> str:
-        """The command that puts the branch back."""
+        """The command that moves the branch back."""
         ref = branch_ref(self.entry.branch)
         return f"git push --force-with-lease={ref}:{self.head} {self.remote} {self.before}:{ref}"
 
 
 def find(git: Git, stack: Stack, pull: Callable[[PrNumber], PullRequest | None]) -> Misplaced | None:
-    """Return the lowest open entry that holds commits of entries above it; None: there is none.
+    """Return the lowest open entry that holds commits of entries above it; None if there is none.
 
-    Entries that changed places look alike: one contains the other's head. But there the upper one never sat on an
-    earlier head of the lower one.
+    After two entries swapped places, one also contains the other's head. The upper one then never
+    sat on an earlier head of the lower one, so they are not reported.
 
     Args:
         git: the repository.
         stack: the stack.
-        pull: returns what GitHub says of an entry's pull request.
+        pull: returns the pull request with a number as GitHub shows it.
     """
     for index, entry in enumerate(stack.entries):
         pr = pull(entry.pr)
@@ -76,7 +76,7 @@ def find(git: Git, stack: Stack, pull: Callable[[PrNumber], PullRequest | None])
 
 
 def _is_unlanded(pr: PullRequest, stack: Stack) -> bool:
-    """Say whether a pull request is open, or counts as merged only because its base branch contains it."""
+    """Return whether a pull request is open, or shown as merged into a base other than trunk."""
     return pr.state is PrState.OPEN or (pr.state is PrState.MERGED and pr.base != stack.trunk)
 
 
@@ -85,7 +85,7 @@ def _contains(git: Git, head: Oid, other: Oid) -> bool:
 
 
 def _heads_below(git: Git, stack: Stack, entry: Entry, pr: PullRequest, upper: Oid) -> Iterator[Oid]:
-    """Yield the earlier heads of an entry that the one above sits on and adds to, newest first."""
+    """Yield earlier heads of an entry, newest first, that the entry above builds on."""
     local, tracking = branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch)
     known = [*pr.historical_heads, *refs.read_refs(git, local, tracking).values()]
     known += [*history.reflog_of(git, local), *history.reflog_of(git, tracking), *refs.backups_of(git, entry.branch)]
@@ -99,10 +99,10 @@ def _heads_below(git: Git, stack: Stack, entry: Entry, pr: PullRequest, upper: O
 
 
 def refuse(context: Context) -> None:
-    """See that no open entry holds commits of entries above it.
+    """Check that no open entry holds commits of entries above it.
 
     Raises:
-        Refused: one does; it is named, with the command that puts its branch back.
+        Refused: one does; the error names it and the command that moves its branch back.
     """
     found = find(context.git, context.stack, context.world().snapshot.pr)
     if found is None:

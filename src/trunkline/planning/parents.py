@@ -1,4 +1,4 @@
-"""What an entry sits on: trunk, or the nearest open entry below."""
+"""Find the base of an entry: trunk, or the branch of the nearest open entry below."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from trunkline.domain.stack import Entry
 
 @dataclass(frozen=True)
 class Base:
-    """Where an entry belongs.
+    """The base of an entry.
 
     Attributes:
-        name: as people write it: `origin/main`, `feat/one`.
-        branch: what the pull request targets.
-        oid: its tip: what the entry's own commits follow.
-        entry: the open entry below; None: it is trunk.
+        name: the name as a user writes it: `origin/main`, `feat/one`.
+        branch: the branch that the pull request targets.
+        oid: its tip, the parent of the entry's own commits.
+        entry: the open entry below; None for trunk.
     """
 
     name: str
@@ -30,10 +30,10 @@ class Base:
 
 
 def open_below(context: Context) -> Entry | None:
-    """Return the nearest entry below that is not merged, where entries below may be open; None: it sits on trunk.
+    """Return the nearest unmerged entry below; None if the entry is based on trunk.
 
     Raises:
-        Refused: one below was closed without being merged.
+        Refused: an entry below was closed without being merged.
         UsageError: GitHub has no such pull request.
     """
     if not context.stacked:
@@ -55,7 +55,7 @@ def open_below(context: Context) -> Entry | None:
 
 
 def base_of(context: Context) -> Base:
-    """Return what the entry belongs on, as it is now or, while a plan is made, as it will be by then."""
+    """Return the base of the entry, current or, while a plan is made, as planned."""
     below = open_below(context)
     world = context.world()
     if below is None:

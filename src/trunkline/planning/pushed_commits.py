@@ -1,7 +1,7 @@
-"""Commits that somebody pushed to an entry's branch since the run began: named, asked about, never taken unseen.
+"""Detect commits that somebody pushed to an entry's branch after the run began.
 
-The run's first record holds where each branch was, here and on the remote, when its plan was made. What is on the
-remote beyond that is not what the person who began the run has seen, so `--yes` does not cover it.
+The run's first record holds the local and remote tip of every branch at planning time. The user has
+not seen anything that was pushed later, so `--yes` does not include it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ _SHOWN_DIGITS, _LEAST_DIGITS = 12, 7
 
 @dataclass(frozen=True)
 class Began:
-    """Where an entry's branch was when the run began.
+    """The tips of an entry's branch when the run began.
 
     Attributes:
-        local: the local branch's tip; None: there was none.
-        known: tips that whoever began the run knows of: here, on the remote, and what the run itself made since.
-        included: tips that a person has said to take in since.
+        local: the local tip; None if there was no local branch.
+        known: tips that need no confirmation: the local and remote tips at the start, and tips that
+            the run itself made.
+        included: later tips that the user has included.
     """
 
     local: Oid | None
@@ -40,14 +41,14 @@ class Began:
 
 
 def heads(context: Context) -> dict[str, dict[str, Oid | None]]:
-    """Return where the branches are as last looked at, as a run's first record has it."""
+    """Return the last observed tips of all branches, in the form of a run's first record."""
     entries = context.stack.entries if context.stacked else (context.entry,)
     states = {entry.pr: context.of(entry).world().local for entry in entries}
     return {str(pr): {"local": state.local, "remote": state.remote} for pr, state in states.items()}
 
 
 def remember(context: Context, recorded: Mapping[str, Any], run: Run | None = None) -> None:
-    """Take over from a run's first record where its branches were, and from the rest what it made of them."""
+    """Restore the initial tips from a run's first record, and later tips from the rest."""
     for number, tips in recorded.items():
         pr = pr_number(number)
         made, included = _made(context.stack.entry(pr), run) if run is not None else (frozenset(), frozenset())
@@ -57,9 +58,9 @@ def remember(context: Context, recorded: Mapping[str, Any], run: Run | None = No
 
 
 def _made(entry: Entry, run: Run) -> tuple[frozenset[Oid], frozenset[Oid]]:
-    """Return the tips that a run gave an entry's branch, and those that a person has included."""
+    """Return the tips that a run gave an entry's branch, and those that the user included."""
     own = [record for record in run.records if record.data.get("branch") == entry.branch and record.data.get("new")]
-    # A branch that the run created is what the remote had at that moment, not what the run made.
+    # A branch that the run created has the remote's tip: not a commit that the run made.
     made = (record for record in own if record.kind == "intent" and record.data.get("old"))
     included = (record for record in own if record.kind == "included")
     return (
@@ -69,7 +70,7 @@ def _made(entry: Entry, run: Run) -> tuple[frozenset[Oid], frozenset[Oid]]:
 
 
 def commits(context: Context) -> tuple[Commit, ...]:
-    """Return what is on the remote branch of the entry and was not there, nor here, when the run began."""
+    """Return the commits on the entry's remote branch that appeared after the run began."""
     began, world = _began(context), context.world()
     local = world.local
     if began is None or local.remote is None or local.remote in began.known:
@@ -80,20 +81,20 @@ def commits(context: Context) -> tuple[Commit, ...]:
 
 
 def refuse(context: Context) -> None:
-    """See that nothing was pushed to the entry's branch since the run began.
+    """Check that nothing was pushed to the entry's branch since the run began.
 
     Raises:
-        Paused: something was; it is named, with the command that takes it in.
+        Paused: commits were pushed; the error lists them and the command that includes them.
     """
     if found := commits(context):
         raise _paused(context, found)
 
 
 def settle(context: Context, step_context: StepContext) -> None:
-    """As `refuse`, before the branch is replayed: a person who can be asked may take it in at once.
+    """Check as `refuse` does, but prompt an interactive user to include the commits.
 
     Raises:
-        Paused: something was pushed, and nobody has said that it is to be taken in.
+        Paused: commits were pushed, and the user did not include them.
     """
     found = commits(context)
     if not found:
@@ -107,7 +108,7 @@ def settle(context: Context, step_context: StepContext) -> None:
 
 
 def include(context: Context, step_context: StepContext, tip: Oid) -> None:
-    """Record that a person takes in what was pushed to the entry's branch, up to a commit."""
+    """Record that the user includes the commits pushed to the entry's branch, up to a tip."""
     step_context.note("included", context.entry, new=tip)
     began = _began(context)
     if began is not None:
@@ -116,14 +117,14 @@ def include(context: Context, step_context: StepContext, tip: Oid) -> None:
 
 
 def named(context: Context, name: str) -> tuple[Entry, Oid]:
-    """Return the entry on whose branch a commit has appeared, and the commit.
+    """Return the entry whose branch received a commit after the run began, and the commit.
 
     Args:
-        context: of the run.
-        name: what `--include` says.
+        context: the run's context.
+        name: the value of `--include`, an abbreviated object id.
 
     Raises:
-        Refused: nothing of that name has appeared on a branch of the run.
+        Refused: no branch of the run received such a commit.
     """
     for entry in context.stack.entries if context.stacked else (context.entry,):
         for commit in commits(context.of(entry)):
@@ -137,9 +138,9 @@ def named(context: Context, name: str) -> tuple[Entry, Oid]:
 
 
 def is_included(context: Context, local: Oid, remote: Oid) -> bool:
-    """Return whether the remote branch holds all that was here when the run began, and the rest was taken in.
+    """Return whether the remote branch extends the initial local tip by included commits.
 
-    The local branch is then what the run made of it; it is made again of what the remote has.
+    The local branch then holds the run's own replay, which is made again from the remote tip.
     """
     began = _began(context)
     if began is None or remote not in began.included or local not in began.known:

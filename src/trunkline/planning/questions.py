@@ -1,4 +1,4 @@
-"""Turn open questions about an entry's own commits into one error with the commits and a command per answer."""
+"""Turn open questions about an entry's own commits into one error with a command per answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REASONS = {
 
 
 class OwnCommitsUnknown(Paused):
-    """A person must say which commits are an entry's own; nothing has moved (exit 3).
+    """The user must decide which commits are an entry's own; nothing was changed (exit code 3).
 
     Attributes:
         entry: the entry.
@@ -27,7 +27,7 @@ class OwnCommitsUnknown(Paused):
     """
 
     def __init__(self, entry: Entry, found: Ownership) -> None:
-        """Make the error.
+        """Create the error.
 
         Args:
             entry: the entry.
@@ -48,7 +48,7 @@ class OwnCommitsUnknown(Paused):
 def all_unanswered(unknown: Sequence[OwnCommitsUnknown], *, task: str) -> Paused:
     """Return one error for the questions of several entries.
 
-    Each command answers all of them: the first one keeps every commit in question, the last one leaves all out.
+    Each command answers all of them: the first keeps every commit in question, the last keeps none.
 
     Args:
         unknown: the questions, bottom first; at least one.
@@ -95,7 +95,7 @@ def _line(commit: Commit) -> str:
 
 
 def invalid(entry: Entry, given: Oid, error: InvalidForkPointError) -> Refused:
-    """Return the refusal of a `--fork-point` that contradicts what object ids prove."""
+    """Return the error for a `--fork-point` that contradicts what object ids prove."""
     lines = []
     if error.drops:
         lines += [f"it would leave out {counted(len(error.drops))} of its own:", *map(_line, error.drops)]

@@ -1,4 +1,7 @@
-"""What is replayed onto what: decided from one look at the world, as object ids."""
+"""Plan a replay: which commits are replayed onto which base, as object ids.
+
+The commits are replayed in memory; no ref moves.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +31,18 @@ from trunkline.rust import lock_file
 
 @dataclass(frozen=True)
 class Work:
-    """A replay decided on: all as object ids, so that it can be taken up again from the journal.
+    """A planned replay; it holds object ids only, so that it can be resumed from the journal.
 
     Attributes:
         tip: the entry's head as planned.
-        local: the local branch's tip; None: there is none.
-        remote: the remote branch's tip; None: there is none.
-        base: what the own commits are replayed onto.
+        local: the local branch's tip; None if there is none.
+        remote: the remote branch's tip; None if there is none.
+        base: the new base.
         fork: the fork point.
-        about: where the fork point comes from, for people.
+        about: the origin of the fork point, in words.
         own: the entry's own commits, oldest first.
-        base_name: the base as people write it.
-        notes: what else is to be told.
+        base_name: the name of the base, as a user writes it.
+        notes: further messages for the user.
         unsigned: own commits whose signature is dropped.
         hand_merges: merges of the branch that were resolved by hand; they are not replayed.
     """
@@ -57,7 +60,7 @@ class Work:
     hand_merges: tuple[Oid, ...] = ()
 
     def facts(self) -> dict[str, Any]:
-        """Return the work as journal values."""
+        """Return the plan as journal values."""
         return {
             "tip": self.tip,
             "local": self.local,
@@ -74,7 +77,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Foreseen:
-    """A replay that was done in memory for the plan; nothing refers to its commits yet."""
+    """A replay that was computed in memory for the plan; no ref points to its commits yet."""
 
     work: Work
     done: replay.Replay
@@ -82,13 +85,13 @@ class Foreseen:
 
     @property
     def nothing(self) -> bool:
-        """The commits are where they belong, and all of them stay."""
+        """The commits are already on the base, and none is dropped."""
         return self.work.fork == self.work.base and not self.done.mapped
 
     def still_holds(self, context: Context) -> bool:
-        """Say whether all that the decision was made from is as it was: GitHub's word, the tips, the base.
+        """Return whether the inputs of the decision are unchanged: pull requests, tips and base.
 
-        What git holds of these commits cannot change; so the same facts would be decided the same again.
+        Everything else is derived from immutable git objects.
         """
         work, world = self.work, context.world()
         base = base_of(context)
@@ -100,10 +103,11 @@ class Foreseen:
 
 
 def decide(context: Context) -> Work:
-    """Decide what is replayed onto what.
+    """Decide which commits are replayed onto which base.
 
     Raises:
-        Refused: the fork point is not certain, the entry has no commits of its own, or it holds merges.
+        Refused: the fork point is not certain, the entry has no commits of its own, or it holds
+            merges.
     """
     tip = entry_tip(context)
     base = base_of(context)
@@ -137,7 +141,7 @@ def own_commits(context: Context, tip: Oid) -> Ownership:
 
 
 def _left_out(found: Ownership) -> tuple[str, ...]:
-    """Name the commits of the branch that are neither own nor a parent's by object id."""
+    """Return messages about commits of the branch that are not replayed."""
     reasons = {
         CommitClass.COPY: "a copy of a commit of {parent}; the base holds it already",
         CommitClass.MERGE: "a merge without changes of its own",
@@ -155,15 +159,15 @@ def _left_out(found: Ownership) -> tuple[str, ...]:
 
 
 def refuse_unanswered(context: Context, entries: Iterable[Entry], *, task: str) -> None:
-    """See that it is certain for every entry which commits are its own; ask about all that are not at once.
+    """Check that the own commits of every entry are certain; raise all open questions as one error.
 
     Args:
-        context: of the whole stack.
-        entries: those that will move.
+        context: the stack's context.
+        entries: the entries that will be replayed.
         task: the task to type again.
 
     Raises:
-        Paused: it is not certain for some.
+        Paused: the user must answer a question.
     """
     unknown = []
     for entry in entries:
@@ -176,11 +180,11 @@ def refuse_unanswered(context: Context, entries: Iterable[Entry], *, task: str) 
 
 
 def foresee(context: Context, *, trial: bool = False) -> Foreseen:
-    """Decide, and replay in memory.
+    """Plan a replay, and compute it in memory.
 
     Args:
-        context: the entry.
-        trial: only the resulting tree matters: nothing is signed, and no signature can be lost.
+        context: the entry's context.
+        trial: only the resulting tree matters; do not sign, and ignore lost signatures.
 
     Raises:
         Refused: see `decide`; or a signature would be lost that stack.toml requires.
@@ -200,17 +204,18 @@ def foresee(context: Context, *, trial: bool = False) -> Foreseen:
 
 
 def against_merge(context: Context, work: Work, done: replay.Replay) -> str:
-    """Check that a replay comes to the tree of one three-way merge, or else to what git's own merges come to.
+    """Check the result of a replay against one three-way merge, and then against git's own merges.
 
-    The two differ where a later own commit changes lines again that trunk has taken meanwhile: there the replay is
-    right, as `git rebase` is. Files that were made again are excepted: a merge knows nothing of them.
+    A three-way merge gives another tree if a later own commit changes lines again that trunk
+    contains already. The replay is then right, as `git rebase` is. Regenerated files are not
+    compared.
 
     Returns:
-        One sentence where the two differ; "" where they agree.
+        One sentence if the trees differ; "" if they are equal.
 
     Raises:
-        Refused: git's own merges, commit by commit, come to another tree; or a merge of the branch that was resolved
-            by hand holds more than its own commits do.
+        Refused: git's own merges, commit by commit, give another tree; or a merge on the branch
+            that was resolved by hand holds changes that its own commits lack.
     """
     git, tip = context.git, done.tip
     merged = replay.three_way(git, base=work.fork, ours=work.base, theirs=work.tip)
@@ -242,16 +247,16 @@ def against_merge(context: Context, work: Work, done: replay.Replay) -> str:
 
 
 def refuse_nothing_left(context: Context, work: Work, done: replay.Replay, *, first: tuple[str, ...] = ()) -> None:
-    """Refuse a replay that leaves all of the entry's commits out.
+    """Refuse a replay that drops all commits of the entry.
 
     Args:
-        context: whose entry it is.
-        work: what was to be replayed.
-        done: what became of it.
-        first: what is to be typed before anything else.
+        context: the entry's context.
+        work: the plan.
+        done: its result.
+        first: commands to show before the others.
 
     Raises:
-        Refused: see above.
+        Refused: no commit would be left.
     """
     if len(done.dropped) == len(work.own):
         raise Refused(
@@ -262,7 +267,7 @@ def refuse_nothing_left(context: Context, work: Work, done: replay.Replay, *, fi
 
 
 def resolver(context: Context) -> replay.Resolver | None:
-    """Return what makes a tree of a conflict without a person, as far as stack.toml lets it."""
+    """Return the function that resolves conflicts in generated files, if stack.toml allows it."""
     if context.stack.lockfile != "regenerate":
         return None
     return functools.partial(lock_file.regenerated, context.git, sandbox=context.stack.gates.sandbox)
@@ -285,17 +290,17 @@ def _refuse_unreplayable(context: Context, fork: Ownership, base: str) -> None:
 
 
 def signing(context: Context) -> bool:
-    """Return whether replayed commits are signed: as git's configuration or `[rebase] sign` asks for."""
+    """Return whether replayed commits are signed, from git's configuration or `[rebase] sign`."""
     return context.stack.rebase.sign or replay.signs(context.git)
 
 
 def _without_signatures(context: Context, work: Work, *, sign: bool) -> Work:
-    """Return the work with a note for each own commit that loses its signature.
+    """Return the plan with a message for each own commit that loses its signature.
 
     Raises:
-        Refused: one would, and `[rebase] signatures = "require"`.
+        Refused: a signature would be lost, and stack.toml has `[rebase] signatures = "require"`.
     """
-    # A commit that stays where it is keeps its object id, and with it its signature.
+    # A commit whose parent is unchanged keeps its object id and its signature.
     moved = itertools.dropwhile(lambda pair: pair[0].parents == (pair[1],), _with_new_parents(work))
     signed = [commit for commit, _ in moved if commit.signed]
     if sign or not signed:
@@ -315,12 +320,12 @@ def _without_signatures(context: Context, work: Work, *, sign: bool) -> Work:
 
 
 def _with_new_parents(work: Work) -> Iterable[tuple[Commit, Oid]]:
-    """Pair each own commit with the parent that it has if everything below it stays as it is."""
+    """Pair each own commit with its parent after the replay, if nothing below it changes."""
     return zip(work.own, (work.base, *(commit.oid for commit in work.own)), strict=False)
 
 
 def _detached(context: Context, tip: Oid) -> tuple[str, ...]:
-    """Name commits that were made on a detached HEAD above the entry, and are on no branch of the stack."""
+    """Return warnings about commits on a detached HEAD above the entry that are on no branch."""
     git = context.git
     if git.cached_query("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).text:
         return ()
@@ -331,7 +336,7 @@ def _detached(context: Context, tip: Oid) -> tuple[str, ...]:
         return ()
     between = (held for held in tips if held != tip and history.is_ancestor(git, held, head))
     if any(history.is_ancestor(git, tip, held) for held in between):
-        return ()  # said of the entry that is nearest to it
+        return ()  # reported for the nearest entry
     branch = context.entry.branch
     return tuple(
         f'warning: not part of #{context.entry.pr}: {short(commit.oid)} "{commit.subject}" on your detached HEAD; '
@@ -345,9 +350,9 @@ def _branches(context: Context, entry: Entry) -> tuple[str, str]:
 
 
 def _reverted(context: Context) -> tuple[str, ...]:
-    """Warn where trunk took a merged entry back: the entry may lack what it needs (promises, fault 5)."""
+    """Warn if trunk reverted a merged entry below: the entry may need its changes."""
     if open_below(context) is not None:
-        return ()  # said of the entry at the bottom
+        return ()  # reported for the bottom entry
     found = []
     for entry in context.stack.below(context.entry):
         merge = merged_below(context, entry)[0].merge_commit

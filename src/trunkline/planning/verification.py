@@ -1,4 +1,7 @@
-"""What is proven of a commit: gates by receipts, the rest by the journal. Nothing here runs a gate."""
+"""Look up what is proven about a commit: gates by their receipts, other steps by the journal.
+
+Nothing here runs a gate.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,16 @@ from trunkline.planning.journal_queries import unavailable
 from trunkline.planning.parents import base_of, open_below
 
 Evidence = tuple[tuple[str, GateOutcome | None], ...]
-"""Each gate or check by name, with what is known of it; None: it never ran on this tree."""
+"""The name of each gate or check with its outcome; None if it never ran on this tree."""
 
 
 def gates_for(context: Context, tip: Oid) -> Evidence:
-    """Return every gate of the stack with what is known of it on exactly this commit's tree.
+    """Return every gate of the stack with its outcome on this commit's tree.
 
-    A gate that was unavailable leaves no receipt; the journal remembers that it was tried on this commit.
+    An unavailable gate leaves no receipt; the journal records that it was tried on this commit.
 
     Raises:
-        UsageError: stack.toml names a file of signers that is not there.
+        UsageError: the file of allowed signers in stack.toml does not exist.
     """
     settings = context.stack.gates
     receipts = evidenced(context.git, tip, settings, context.surroundings())
@@ -41,7 +44,7 @@ def gates_for(context: Context, tip: Oid) -> Evidence:
 
 
 def gates_beside_base(context: Context, tip: Oid) -> Evidence:
-    """Return `gates_for`; a failure with what receipts say of the same gate on the base."""
+    """Return `gates_for`, with each failure compared with the same gate on the base."""
     known = gates_for(context, tip)
     compared = {each.gate: each for each in with_base(context, [outcome for _, outcome in known if outcome])}
     return tuple((name, compared.get(name)) for name, _ in known)
@@ -50,9 +53,9 @@ def gates_beside_base(context: Context, tip: Oid) -> Evidence:
 def _with_tried(
     context: Context, tip: Oid, kind: str, names: Sequence[str], receipts: Mapping[str, GateOutcome]
 ) -> Evidence:
-    """Return the receipts' verdicts; a gate that could not run when it was tried is unavailable, not stale.
+    """Return the receipts' outcomes; a gate that could not run is unavailable, not stale.
 
-    The journals are read only where a receipt leaves something open.
+    The journals are read only for gates without a valid receipt.
     """
     found = dict(receipts)
     undecided = [name for name in names if name not in found or found[name].verdict is Verdict.STALE]
@@ -63,48 +66,49 @@ def _with_tried(
 
 
 def subject_of(context: Context, tip: Oid) -> checks.Subject:
-    """Return what the entry's checks are asked about: a tip, and where its own commits begin."""
+    """Return the subject of the entry's checks: a tip and the parent of its own commits."""
     world = context.world()
     return subject_at(context.git, context.stack, context.entry, tip, world.trunk, world.snapshot.pr)
 
 
 def own_base_of(context: Context, tip: Oid) -> Oid:
-    """Return the commit that the entry's own commits follow on a tip."""
+    """Return the parent of the entry's own commits below a tip."""
     return subject_of(context, tip).base
 
 
 def subject_at(
     git: Git, stack: Stack, entry: Entry, tip: Oid, trunk: Oid, pull: Callable[[PrNumber], PullRequest | None]
 ) -> checks.Subject:
-    """Return what an entry's checks are asked about, from what is known already.
+    """Return the subject of an entry's checks, from known values.
 
     Args:
         git: the repository.
         stack: the stack.
-        entry: which entry.
+        entry: the entry.
         tip: its head.
-        trunk: trunk's.
-        pull: returns what GitHub said of an entry below; None: it was not asked, or has none.
+        trunk: trunk's tip.
+        pull: returns the pull request of an entry below; None if it is unknown.
     """
     below = (heads_of(git, stack.remote, each, pull(each.pr)) for each in reversed(stack.below(entry)))
     return checks.Subject(git, tip, own_base(git, tip, trunk, below), stack.gates)
 
 
 def heads_of(git: Git, remote: str, entry: Entry, pr: PullRequest | None) -> tuple[Oid, ...]:
-    """Return the heads that an entry has and had, as far as known: here, on the remote, on GitHub, in our backups."""
+    """Return the known current and former heads of an entry: local, remote, on GitHub, backups."""
     named = refs.read_refs(git, branch_ref(entry.branch), refs.tracking_ref(remote, entry.branch))
     seen = (pr.head_oid, *pr.historical_heads) if pr else ()
     return tuple(dict.fromkeys((*named.values(), *seen, *refs.backups_of(git, entry.branch))))
 
 
 def own_base(git: Git, tip: Oid, trunk: Oid, below: Iterable[Iterable[Oid]]) -> Oid:
-    """Return the commit that an entry's own commits follow as its tip is now, rebased already or not.
+    """Return the parent of an entry's own commits, whether or not it has been rebased.
 
     Args:
         git: the repository.
-        tip: the entry's.
-        trunk: trunk's.
-        below: the heads of each entry below (`heads_of`), nearest first; those that are not here are passed over.
+        tip: the entry's tip.
+        trunk: trunk's tip.
+        below: the heads of each entry below (`heads_of`), nearest first; missing commits are
+            ignored.
     """
     heads = [head for heads in below for head in heads if head != tip]
     absent = history.missing(git, heads)
@@ -115,7 +119,7 @@ def own_base(git: Git, tip: Oid, trunk: Oid, below: Iterable[Iterable[Oid]]) -> 
 
 
 def checks_for(context: Context, tip: Oid) -> tuple[tuple[Check, GateOutcome | None], ...]:
-    """Return every check of the entry with what is known of it on exactly this commit's tree; errors as of gates."""
+    """Return every check of the entry with its outcome on this tree; errors as `gates_for`."""
     own = context.entry.checks
     if not own:
         return ()
@@ -124,21 +128,21 @@ def checks_for(context: Context, tip: Oid) -> tuple[tuple[Check, GateOutcome | N
 
 
 def checks_at(context: Context, subject: checks.Subject, own: Sequence[Check]) -> Evidence:
-    """Return checks by name with what is known of them on a subject; errors as of gates."""
+    """Return the named checks with their outcomes on a subject; errors as `gates_for`."""
     receipts = checks.evidenced(subject, own, context.surroundings())
     return _with_tried(context, subject.commit, "checked", [check.name for check in own], receipts)
 
 
 def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None:
-    """See that every gate and check has passed on this commit's tree, is accepted by name, or is skipped.
+    """Check that every gate and check has passed on this tree, or is waived or skipped by name.
 
     Args:
-        context: where.
+        context: the entry's context.
         tip: the commit.
-        skippable: a step that was skipped by name is not asked for.
+        skippable: accept steps that were skipped by name.
 
     Raises:
-        Refused: one has not.
+        Refused: one has not passed.
     """
     for step, missing in _lacking(context, tip, skippable=skippable):
         flags = waiving(each for _, each in missing if each)
@@ -152,14 +156,14 @@ def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None
 
 
 def missing_tool(context: Context, tip: Oid) -> bool:
-    """Return whether a gate or a check that is not skipped has not passed on this commit's tree."""
+    """Return whether a gate or check that is not skipped has not passed on this commit's tree."""
     return next(_lacking(context, tip, skippable=True), None) is not None
 
 
 def _lacking(
     context: Context, tip: Oid, *, skippable: bool
 ) -> Iterator[tuple[StepName, list[tuple[str, GateOutcome | None]]]]:
-    """Yield each of the two steps with what has not passed of it."""
+    """Yield the steps `gates` and `checks`, each with the names and outcomes that have not passed."""
     own = ((check.name, outcome) for check, outcome in checks_for(context, tip))
     for step, known in ((StepName.GATES, gates_beside_base(context, tip)), (StepName.CHECKS, own)):
         if skippable and step in context.options.skip:
@@ -173,7 +177,7 @@ _WAIVABLE = {"accept-unavailable": Verdict.UNAVAILABLE, "accept-flaky": Verdict.
 
 
 def waiving(wrong: Iterable[GateOutcome]) -> dict[str, str]:
-    """Return the flags that accept those verdicts that can be accepted, with the names; {}: none can be."""
+    """Return the flags that waive these verdicts, with the names; {} if none can be waived."""
     wrong = tuple(wrong)
     named = {
         flag: [outcome.gate for outcome in wrong if outcome.verdict is verdict] for flag, verdict in _WAIVABLE.items()
@@ -182,17 +186,17 @@ def waiving(wrong: Iterable[GateOutcome]) -> dict[str, str]:
 
 
 def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str) -> None:
-    """See that GitHub shows the commit that is here: what is said of it, or done with it, was found out here.
+    """Check that the pull request's head is the local tip, which the following step relies on.
 
     Args:
-        context: where.
-        pr: the entry's pull request as GitHub has it.
-        why: why it must.
-        task: what brings the two together.
+        context: the entry's context.
+        pr: the entry's pull request as GitHub shows it.
+        why: the reason in the error.
+        task: the task that synchronises the two.
 
     Raises:
-        Paused: somebody has pushed to the branch since the run began.
-        Refused: it shows another.
+        Paused: somebody pushed to the branch after the run began.
+        Refused: GitHub shows another head.
     """
     tip = context.local_tip()
     if pr.head_oid != tip:
@@ -205,15 +209,15 @@ def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str)
 
 
 def settled(context: Context, name: str, outcome: GateOutcome | None) -> bool:
-    """Return whether a gate or a check has passed, or its verdict was accepted by name."""
+    """Return whether a gate or check has passed, or its verdict is waived."""
     return (outcome is not None and outcome.verdict is Verdict.PASSED) or accepted(context, name, outcome)
 
 
 def accepted(context: Context, name: str, outcome: GateOutcome | None) -> bool:
-    """Return whether a verdict other than a pass was accepted by name: unavailable, or flaky.
+    """Return whether a verdict other than a pass is waived by name: unavailable or flaky.
 
-    A gate that failed whenever it ran is waived only where it fails on the base for the same cause, and stack.toml
-    has `inherited = "allow"`.
+    A failed gate is waived only if it fails on the base for the same cause and stack.toml has
+    `inherited = "allow"`.
     """
     if outcome is not None and outcome.inherited and context.stack.gates.inherited == "allow":
         return True
@@ -225,36 +229,36 @@ def accepted(context: Context, name: str, outcome: GateOutcome | None) -> bool:
 
 
 def accepted_names(context: Context, tip: Oid) -> frozenset[str]:
-    """Return the gates and checks whose verdict was accepted by name for a commit, now or when they ran."""
+    """Return the gates and checks that were waived by name for a commit, now or when they ran."""
     now = context.options.accept_unavailable | context.options.accept_flaky | context.cache.accepted
     return now | journal_queries.accepted(context, tip)
 
 
 def described(outcome: GateOutcome | None) -> str:
-    """Return a verdict in words, with its reason."""
+    """Return an outcome in words, with its reason."""
     if outcome is None:
         return "not run on this tree"
     return outcome.words + "".join(f": {part}" for part in (outcome.diagnosis, outcome.on_base) if part)
 
 
 def merged_numbers(context: Context) -> tuple[PrNumber, ...]:
-    """Return the merged entries right below, nearest first; none where an open one is between."""
+    """Return the merged entries right below, nearest first; none if an open entry is in between."""
     if open_below(context) is not None:
         return ()
     return tuple(entry.pr for entry in reversed(context.stack.below(context.entry)))
 
 
 def own_commit_count(context: Context, tip: Oid) -> int:
-    """Return how many commits a tip has over its base."""
+    """Return the number of commits between a tip and its base."""
     excluded = [base_of(context).oid, own_base_of(context, tip)]
     return len(history.reachable(context.git, [tip], list(dict.fromkeys(excluded))))
 
 
 def rebased_since(context: Context, tip: Oid) -> Rebased | None:
-    """Return what rebases of ours made of what the pull request showed; None: the journal has none for this tip.
+    """Return how our rebases changed the published commits; None without a journal record.
 
-    A commit is only rebased when its patch, by `git patch-id --stable`, is what it was when it was pushed last,
-    however often it was rebased here since.
+    A commit counts as unchanged if its patch id (`git patch-id --stable`) equals that of the commit
+    that was pushed last, after any number of rebases.
     """
     replays = journal_queries.replays(context, tip)
     if not replays or not replays[-1].get("remote"):
@@ -277,12 +281,12 @@ def rebased_since(context: Context, tip: Oid) -> Rebased | None:
 
 
 def _traced(name: str, mapped: Sequence[Mapping[str, str]]) -> Oid:
-    """Return the commit that one was before rebases, newest first: each maps its new commits to the old ones."""
+    """Return the original of a commit; `mapped` holds new to old ids per rebase, newest first."""
     for pairs in mapped:
         name = pairs.get(name, name)
     return oid(name)
 
 
 def skipped_by_name(context: Context) -> tuple[str, ...]:
-    """Return the steps left out by name, in a run's order."""
+    """Return the skipped steps, in a run's order."""
     return tuple(step.value for step in StepName if step in context.options.skip)
