@@ -29,7 +29,7 @@ from trunkline.github.client import Repository
 from trunkline.planning import heads as entry_heads
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.questions import OwnCommitsUnknown
-from trunkline.planning.replay_plan import Foreseen, own_commits
+from trunkline.planning.replay_plan import ReplayPreview, own_commits
 from trunkline.steps import replay
 
 METHODS = ("squash", "rebase", "merge")
@@ -479,7 +479,7 @@ def _replayed(oracle: Oracle, made: Made, context: Context, entries: Mapping[int
     plan, base = made.plan, made.trunk
     for n, entry in entries.items():
         foreseen = context.cache.foreseen[entry.pr]
-        assert isinstance(foreseen, Foreseen)
+        assert isinstance(foreseen, ReplayPreview)
         tip, conflict = oracle.rebase(made.own[n], base)
         wrong = _difference(context.git, foreseen, made.own[n], oracle.trees(base, tip), conflict)
         if wrong:
@@ -501,7 +501,7 @@ def _answers(context: Context, entries: Sequence[Entry], variant: str) -> str:
 
 
 def _difference(
-    git: Git, foreseen: Foreseen, own: Sequence[Commit], trees: Sequence[str], conflict: Oid | None
+    git: Git, foreseen: ReplayPreview, own: Sequence[Commit], trees: Sequence[str], conflict: Oid | None
 ) -> str:
     """Return how one entry's replay differs from git's, or ""."""
     work, done = foreseen.work, foreseen.done

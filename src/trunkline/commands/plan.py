@@ -20,15 +20,15 @@ from trunkline.git import history, refs
 from trunkline.operations.note_template import template_of, written
 from trunkline.planning import heads, merge_as_is
 from trunkline.planning.merged import merged_below
-from trunkline.planning.replay_plan import Foreseen
-from trunkline.planning.replay_plan import foresee as foresee_replay
+from trunkline.planning.replay_plan import ReplayPreview
+from trunkline.planning.replay_plan import preview_replay as foresee_replay
 from trunkline.steps import checklist, replay
 
 REBASED = Oid("REBASED")
 """Stands where the pushed commit's id will be: it is not known before it is made."""
 
 
-def foresee(context: Context) -> Runbook:
+def preview_replay(context: Context) -> Runbook:
     """Foresee a landing: the plan that `rebase` would carry out, and what the entries above would meet.
 
     Raises:
@@ -36,7 +36,7 @@ def foresee(context: Context) -> Runbook:
     """
     plan = rebase.plan(context, rebase.WHOLE)
     foreseen = context.cache.foreseen.get(context.entry.pr) or foresee_replay(context)
-    assert isinstance(foreseen, Foreseen)  # noqa: S101 -- what the plan foresaw
+    assert isinstance(foreseen, ReplayPreview)  # noqa: S101 -- what the plan foresaw
     merged = tuple(merged_below(context, entry) for entry in context.stack.below(context.entry))
     gates = tuple(GateLine(gate.name, gate.command_line) for gate in catalogue(context.stack.gates))
     stacked = context.over_the_stack()
@@ -59,7 +59,7 @@ def foresee(context: Context) -> Runbook:
     )
 
 
-def _replay(context: Context, foreseen: Foreseen) -> Replay:
+def _replay(context: Context, foreseen: ReplayPreview) -> Replay:
     work = foreseen.work
     over = len(history.reachable(context.git, [work.tip], [work.base]))
     return Replay(
@@ -110,7 +110,7 @@ def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
     return tuple(message)
 
 
-def _note(context: Context, foreseen: Foreseen, gates: Sequence[GateLine]) -> NoteFacts:
+def _note(context: Context, foreseen: ReplayPreview, gates: Sequence[GateLine]) -> NoteFacts:
     passed = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED, command=gate.command)) for gate in gates)
     shown = task_command("checks", "--pr", context.entry.pr)
     return NoteFacts(

@@ -104,8 +104,8 @@ def plan(context: Context, task: str) -> Plan:
         heads.load(context)
     steps = []
     for name in names:
-        foresee = name is StepName.ONTO and name not in context.options.skip
-        steps.append(replay.forecast(context) if foresee else _handlers(task)[name].plan(context))
+        preview_replay = name is StepName.ONTO and name not in context.options.skip
+        steps.append(replay.forecast(context) if preview_replay else _handlers(task)[name].plan(context))
     return Plan(task, context.entry.pr, tuple(steps), _skipped(context, names))
 
 

@@ -164,7 +164,7 @@ def _pulls(context: Context, snapshot: Snapshot, remote_refs: Mapping[str, Oid])
     """Return the pull requests as the simulator takes them; commits that are not here are left out."""
     pulls = [pr for entry in context.stack.entries if (pr := snapshot.pr(entry.pr)) is not None]
     named = [commit for pr in pulls for commit in (*pr.historical_heads, pr.head_oid, pr.merge_commit or pr.head_oid)]
-    missing_tool = history.missing(context.git, named)
+    missing_objects = history.missing(context.git, named)
     trunk = remote_refs.get(branch_ref(context.stack.trunk))
 
     def base_of(pr: PullRequest) -> Oid | None:
@@ -179,7 +179,7 @@ def _pulls(context: Context, snapshot: Snapshot, remote_refs: Mapping[str, Oid])
             "force_pushes": [
                 [each.before, each.after]
                 for each in pr.force_pushes
-                if each.before and each.after and not {each.before, each.after} & missing_tool
+                if each.before and each.after and not {each.before, each.after} & missing_objects
             ],
             "checks": [
                 {"name": c.name, "status": c.status, "conclusion": c.conclusion, "annotations": list(c.annotations)}
@@ -187,7 +187,7 @@ def _pulls(context: Context, snapshot: Snapshot, remote_refs: Mapping[str, Oid])
             ],
         }
         for pr in pulls
-        if pr.head_oid not in missing_tool
+        if pr.head_oid not in missing_objects
     ]  # fmt: skip
 
 

@@ -256,7 +256,7 @@ def _apart(
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
     trunk = [fetched] if fetched is not None else []
     found = branch_versions.compare(context.git, stack, entry, pulls, ours=ours, theirs=theirs, trunk=trunk)
-    return Side.DIVERGED if found.missing_tool else Side.BEHIND
+    return Side.DIVERGED if found.local_only else Side.BEHIND
 
 
 def _foreign(context: Context, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:

@@ -42,7 +42,7 @@ def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
     heads = [refs.pull_head(each.pr) for each in (*stack.below(entries[-1]), entries[-1])]
     branches = [branch_ref(each.branch) for each in entries]
     names = [branch_ref(stack.trunk), *branches, *heads]
-    missing_tool: frozenset[Oid] = frozenset()
+    absent: frozenset[Oid] = frozenset()
     for _ in range(_LOOKS):
         found = refs.list_remote(git, stack.remote, names)
         if branch_ref(stack.trunk) not in found:
@@ -51,14 +51,14 @@ def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
                 why="stack.toml names it as the trunk",
                 next_command=f"git ls-remote --heads {stack.remote}",
             )
-        missing_tool = history.missing(git, found.values())
-        if missing_tool:
-            refs.fetch_objects(git, stack.remote, [name for name, tip in found.items() if tip in missing_tool])
-            missing_tool = history.missing(git, found.values())
-        if not missing_tool:
+        absent = history.missing(git, found.values())
+        if absent:
+            refs.fetch_objects(git, stack.remote, [name for name, tip in found.items() if tip in absent])
+            absent = history.missing(git, found.values())
+        if not absent:
             return found
         # A branch was pushed between the two requests: what it holds now was fetched.
-    raise refs.incomplete(git, stack.remote, missing_tool)
+    raise refs.incomplete(git, stack.remote, absent)
 
 
 _LOOKS = 3

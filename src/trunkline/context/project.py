@@ -107,7 +107,7 @@ class WorldCache:
         planned: while a plan is made: the tips that entries will have by then.
         foreseen: what a plan came to, by entry; taken only where the world is still the same.
         surroundings: the toolchains and cargo's configuration on this machine.
-        began: where the branches were when the run began (`appeared.Began`); empty while a plan is made.
+        began: where the branches were when the run began (`appeared.InitialTips`); empty while a plan is made.
         accepted: gates that a person, asked while the task ran, accepted as unavailable.
         stack_source: which stack.toml was read, where that is not the one at the top of the work tree.
         merges: how each entry is merged, as a landing last decided it (`as_is.choose`).

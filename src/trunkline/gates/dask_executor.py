@@ -50,7 +50,7 @@ class _Watch:
     def __call__(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """Take one event; what is none of ours is left out."""
         try:
-            message = dask_replies.Began.model_validate(event[1])
+            message = dask_replies.InitialTips.model_validate(event[1])
         except (ValidationError, TypeError, IndexError):
             return
         order = self.orders.get(message.number)

@@ -45,7 +45,7 @@ class Survey(_Answer):
     config: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
-class Foreseen(_Answer):
+class ReplayPreview(_Answer):
     """The outcomes of gates that cannot pass on a worker, found before anything is compiled."""
 
     stopped: dict[str, dict[str, Any]]
@@ -71,7 +71,7 @@ class Ended(_Answer):
     count: int
 
 
-class Began(_Answer):
+class InitialTips(_Answer):
     """A gate of a run: it began, printed a line, compiled units, or failed in a way that Dask tries again."""
 
     gate: _Text

@@ -87,7 +87,7 @@ def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) ->
 
 
 @answering
-def foresee(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def preview_replay(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the outcomes of the gates that cannot pass here on a commit, which is here."""
     with slots.slot(_mirror(key), Oid(commit)) as slot:
         stopped = preflight.in_slot([Gate.from_json(each) for each in gates], slot, root)

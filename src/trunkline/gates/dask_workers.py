@@ -182,8 +182,8 @@ def foreseen(fleet: Fleet, gates: Collection[Gate]) -> dict[str, GateOutcome]:
     first = fleet.workers[:1]
     (answer,) = answers(
         fleet.client,
-        dask_replies.Foreseen,
-        dask_worker.foresee,
+        dask_replies.ReplayPreview,
+        dask_worker.preview_replay,
         fleet.key,
         fleet.order.commit,
         root,

@@ -57,12 +57,12 @@ def _known(context: Context, base: Base, names: Iterable[str]) -> dict[str, Gate
 
 
 def _compared(outcome: GateOutcome, base: Base, known: Mapping[str, GateOutcome]) -> GateOutcome:
-    there = known.get(outcome.gate)
-    if there is None:
+    on_base = known.get(outcome.gate)
+    if on_base is None:
         return outcome
     at = f"{base.branch} ({short(base.oid)})"
-    if there.verdict not in _FAILED:
-        return replace(outcome, on_base=f"{there.words} on {at}")
-    same = bool(outcome.cause_key) and outcome.cause_key == there.cause_key
-    how = "for the same cause" if same else f"for another cause: {there.diagnosis}"
+    if on_base.verdict not in _FAILED:
+        return replace(outcome, on_base=f"{on_base.words} on {at}")
+    same = bool(outcome.cause_key) and outcome.cause_key == on_base.cause_key
+    how = "for the same cause" if same else f"for another cause: {on_base.diagnosis}"
     return replace(outcome, on_base=f"also fails on {at}, {how}", inherited=same)

@@ -28,8 +28,8 @@ class Versions:
         pushed: every local commit was on the remote at some time.
     """
 
-    missing_tool: tuple[Commit, ...]
-    above: Oid | None
+    local_only: tuple[Commit, ...]
+    parent: Oid | None
     pushed: bool
 
 
@@ -58,15 +58,15 @@ def compare(
         theirs: the remote tip.
         trunk: the known tips of trunk.
     """
-    upon = [*trunk]
-    upon += [head for below in stack.below(entry) for head in _heads(git, stack, below, pulls.get(below.pr))]
-    upon = _present(git, upon, theirs)
-    mine = history.with_patch_ids(git, history.reachable(git, [ours], [theirs, *upon]))
-    others = history.with_patch_ids(git, history.reachable(git, [theirs], [ours, *upon]))
+    excluded = [*trunk]
+    excluded += [head for below in stack.below(entry) for head in _heads(git, stack, below, pulls.get(below.pr))]
+    excluded = _present(git, excluded, theirs)
+    mine = history.with_patch_ids(git, history.reachable(git, [ours], [theirs, *excluded]))
+    others = history.with_patch_ids(git, history.reachable(git, [theirs], [ours, *excluded]))
     tracking = refs.tracking_ref(stack.remote, entry.branch)
     pr = pulls.get(entry.pr)
     once = [*(pr.historical_heads if pr else ()), *history.reflog_of(git, tracking)]
-    pushed = {commit.oid for commit in history.reachable(git, _present(git, once, theirs), [theirs, *upon])}
+    pushed = {commit.oid for commit in history.reachable(git, _present(git, once, theirs), [theirs, *excluded])}
     pairs = match(mine, others)
     known = {commit.oid: commit for commit in others}
 
@@ -78,21 +78,21 @@ def compare(
         other = known[pairs[commit.oid][0]]
         return commit.oid in pushed or (commit.same_as(other) and commit.patch_id == other.patch_id)
 
-    missing_tool = tuple(commit for commit in mine if not has_version(commit))
-    rest = mine[mine.index(missing_tool[0]) :] if missing_tool else ()
+    local_only = tuple(commit for commit in mine if not has_version(commit))
+    rest = mine[mine.index(local_only[0]) :] if local_only else ()
     linear = bool(rest) and all(len(commit.parents) == 1 for commit in rest)
-    return Versions(missing_tool, rest[0].parents[0] if linear else None, all(each.oid in pushed for each in mine))
+    return Versions(local_only, rest[0].parents[0] if linear else None, all(each.oid in pushed for each in mine))
 
 
 def _heads(git: Git, stack: Stack, entry: Entry, pr: PullRequest | None) -> list[Oid]:
     """Return the heads of an entry: local, remote, on GitHub, and in backup refs."""
-    here = refs.read_refs(git, branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch))
+    named = refs.read_refs(git, branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch))
     seen = (pr.head_oid, *pr.historical_heads) if pr else ()
-    return [*here.values(), *seen, *refs.backups_of(git, entry.branch)]
+    return [*named.values(), *seen, *refs.backups_of(git, entry.branch)]
 
 
 def _present(git: Git, names: Iterable[Oid], theirs: Oid) -> list[Oid]:
     """Return the commits that exist in this repository and do not contain the remote tip."""
-    wanted = list(dict.fromkeys(names))
-    absent = history.missing(git, wanted)
-    return [name for name in wanted if name not in absent and not history.is_ancestor(git, theirs, name)]
+    distinct = list(dict.fromkeys(names))
+    absent = history.missing(git, distinct)
+    return [name for name in distinct if name not in absent and not history.is_ancestor(git, theirs, name)]

@@ -22,10 +22,10 @@ def broken_refs(git: Git, stack: Stack) -> tuple[tuple[str, Oid], ...]:
     """
     branches = (stack.trunk, *(entry.branch for entry in stack.entries))
     names = [ref for branch in branches for ref in (branch_ref(branch), refs.tracking_ref(stack.remote, branch))]
-    held = refs.read_refs(git, *names, f"{refs.EVIDENCE}/", f"{refs.BACKUPS}/", "refs/notes/trunkline")
-    if not held or history.connectivity(git, held.values(), excluding=()).returncode == 0:
+    tips = refs.read_refs(git, *names, f"{refs.EVIDENCE}/", f"{refs.BACKUPS}/", "refs/notes/trunkline")
+    if not tips or history.connectivity(git, tips.values(), excluding=()).returncode == 0:
         return ()
-    return tuple((ref, tip) for ref, tip in held.items() if history.connectivity(git, [tip], excluding=()).returncode)
+    return tuple((ref, tip) for ref, tip in tips.items() if history.connectivity(git, [tip], excluding=()).returncode)
 
 
 def findings(git: Git, stack: Stack) -> Iterator[Finding]:
@@ -33,12 +33,12 @@ def findings(git: Git, stack: Stack) -> Iterator[Finding]:
     broken = broken_refs(git, stack)
     for ref, _ in broken[:_SHOWN]:
         message = f"{ref} is not complete: a part of what it reaches is missing here"
-        yield Finding("history", message, Health.ERROR, _cure(stack, ref))
+        yield Finding("history", message, Health.ERROR, _fix(stack, ref))
     if len(broken) > _SHOWN:
         yield Finding("history", f"{len(broken) - _SHOWN} more refs are not complete", Health.ERROR, "git fsck")
 
 
-def _cure(stack: Stack, ref: str) -> str:
+def _fix(stack: Stack, ref: str) -> str:
     """Return the command that fetches the missing objects of a ref."""
     if ref.startswith(f"{refs.EVIDENCE}/"):
         number = PurePosixPath(ref).parts[-2]

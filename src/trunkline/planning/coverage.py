@@ -50,10 +50,10 @@ def _changed(git: Git, base: Oid, tip: Oid) -> tuple[str, ...]:
 
 def _holding_tests(git: Git, tip: Oid, paths: Collection[str]) -> frozenset[str]:
     """Return the Rust files that contain test functions."""
-    asked = "".join(f"{tip}:{path}\n" for path in paths if "\n" not in path)
-    if not asked:
+    request = "".join(f"{tip}:{path}\n" for path in paths if "\n" not in path)
+    if not request:
         return frozenset()
-    output = git.query("cat-file", "--batch", stdin=asked.encode("utf-8", "surrogateescape")).stdout
+    output = git.query("cat-file", "--batch", stdin=request.encode("utf-8", "surrogateescape")).stdout
     named = [path for path in paths if "\n" not in path]
     return frozenset(path for path, text in zip(named, _blobs(output), strict=True) if _TEST.search(text))
 

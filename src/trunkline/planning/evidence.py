@@ -74,8 +74,8 @@ def _parents(context: Context, branch: _Branch) -> Iterator[Parent]:
     found += [parent for entry in beside if (parent := _contained(context, entry, branch)) is not None]
     found += _of_base_branch(context, branch)
     if below and not any(head.current and _contains(context, branch, head.oid) for head in found[0].heads):
-        held = any(head.holds for parent in found for head in parent.heads)
-        found = [_with_reflog(context, parent, branch, replaced_only=held) for parent in found]
+        contained = any(head.holds for parent in found for head in parent.heads)
+        found = [_with_reflog(context, parent, branch, replaced_only=contained) for parent in found]
     yield from found
     yield _trunk(context, branch)
 
@@ -94,13 +94,13 @@ def _of_entry(context: Context, entry: Entry, branch: _Branch) -> Parent:
     pr = context.known(entry.pr)
     older = [*refs.backups_of(context.git, entry.branch), *pr.historical_heads]
     if pr.state is PrState.MERGED:
-        current, upon = [pr.head_oid], _merged_upon(context, pr)
+        current, base = [pr.head_oid], _merged_base(context, pr)
     else:
         current, more = _open_heads(context, entry, pr)
         older += more
-        upon = context.world().trunk
+        base = context.world().trunk
     return _parent(
-        context, f"#{pr.number}", current, older, upon=upon, branch=branch, rewritten=bool(pr.force_pushes)
+        context, f"#{pr.number}", current, older, base=base, branch=branch, rewritten=bool(pr.force_pushes)
     )
 
 
@@ -116,7 +116,7 @@ def _open_heads(context: Context, entry: Entry, pr: PullRequest) -> tuple[list[O
     return planned, known
 
 
-def _merged_upon(context: Context, pr: PullRequest) -> Oid:
+def _merged_base(context: Context, pr: PullRequest) -> Oid:
     """Return the base of a merged pull request's own commits right before the merge."""
     git, merge = context.git, pr.merge_commit
     if pr.base_oid is not None and history.is_ancestor(git, pr.base_oid, context.world().trunk):
@@ -132,18 +132,18 @@ def _of_base_branch(context: Context, branch: _Branch) -> list[Parent]:
     known = {context.stack.trunk, *(entry.branch for entry in context.stack.entries)}
     if pr is None or pr.base in known:
         return []
-    base = branch_name(pr.base)
-    names = branch_ref(base), refs.tracking_ref(context.stack.remote, base)
-    held = refs.read_refs(context.git, *names)
-    tips = [held[name] for name in names if name in held]
+    name = branch_name(pr.base)
+    names = branch_ref(name), refs.tracking_ref(context.stack.remote, name)
+    tip_of = refs.read_refs(context.git, *names)
+    tips = [tip_of[ref] for ref in names if ref in tip_of]
     if not tips:
         return []
-    upon = context.world().trunk
-    return [_parent(context, str(base), tips, [], upon=upon, branch=branch, rewritten=True)]
+    trunk = context.world().trunk
+    return [_parent(context, str(name), tips, [], base=trunk, branch=branch, rewritten=True)]
 
 
 def _parent(
-    context: Context, name: str, current: Sequence[Oid], older: Sequence[Oid], *, upon: Oid, branch: _Branch,
+    context: Context, name: str, current: Sequence[Oid], older: Sequence[Oid], *, base: Oid, branch: _Branch,
     rewritten: bool,
 ) -> Parent:  # fmt: skip
     git, child = context.git, branch.child
@@ -158,7 +158,7 @@ def _parent(
     known = tuple(KnownHead(head, head in current, _held(context, head, branch)) for head in beside if head != child)
     tips = [head for head in current if head in present]
     # Commits below the merge base with trunk are matched by object id, never as similar commits.
-    excluded = [upon, branch.base, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
+    excluded = [base, branch.base, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
     commits = history.with_patch_ids(git, history.reachable(git, tips, excluded))
     return Parent(name, known, commits, rewritten)
 

@@ -319,7 +319,7 @@ class _Decision:
             if parent.trunk:
                 continue
             current = frozenset[Oid]().union(*(head.holds for head in parent.heads if head.current))
-            held = current.union(*(head.holds for head in parent.heads))
+            current_commits = current.union(*(head.holds for head in parent.heads))
             old = [
                 each.commit
                 for each in self._classified()
@@ -327,7 +327,7 @@ class _Decision:
             ]
             # Commits that the parent still has by object id take part, so that each matches only
             # once.
-            known = [commit for commit in self.evidence.chain if commit.oid in held]
+            known = [commit for commit in self.evidence.chain if commit.oid in current_commits]
             pairs = match(known, parent.commits, self.evidence.similar)
             for commit in reversed(old):
                 if commit.oid in pairs:

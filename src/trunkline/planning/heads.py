@@ -18,7 +18,7 @@ class Tip:
     """The planned head of an entry, and why the local or the remote branch was chosen."""
 
     oid: Oid
-    about: str = ""
+    reason: str = ""
 
 
 def load(context: Context) -> None:
@@ -73,7 +73,7 @@ def entry_tip(context: Context) -> Tip:
             git, context.stack, context.entry, world.snapshot.pull_requests,
             ours=ours, theirs=theirs, trunk=[world.trunk],
         )  # fmt: skip
-        if found.missing_tool:
+        if found.local_only:
             raise diverged(context, foreign, _on_top(context, found, theirs))
         return Tip(theirs, f"{context.stack.remote} holds the same commits, rebased by others")
     return Tip(ours)
@@ -82,10 +82,10 @@ def entry_tip(context: Context) -> Tip:
 def _on_top(context: Context, found: Versions, theirs: Oid) -> tuple[str, ...]:
     """Return the commands that combine a local branch with a remote branch that others rewrote."""
     branch = context.entry.branch
-    if found.above is None:
+    if found.parent is None:
         return ()
-    adds = f"puts {counted(len(found.missing_tool))} of yours on top of it"
-    commands = (f"git rebase --onto {theirs} {found.above} {branch}   # {adds}",)
+    adds = f"puts {counted(len(found.local_only))} of yours on top of it"
+    commands = (f"git rebase --onto {theirs} {found.parent} {branch}   # {adds}",)
     return (*commands, f"git switch -C {branch} {theirs}   # takes it as it is") if found.pushed else commands
 
 

@@ -22,7 +22,7 @@ from trunkline.domain.names import Oid, short
 from trunkline.git import history, replay
 from trunkline.github import branch_rules
 from trunkline.planning.parents import open_below
-from trunkline.planning.replay_plan import Foreseen, foresee
+from trunkline.planning.replay_plan import ReplayPreview, preview_replay
 
 
 def rules_of(context: Context) -> MergeRules:
@@ -50,23 +50,23 @@ def is_enabled(context: Context) -> bool:
     return context.stack.land.rewrite != ALWAYS
 
 
-def choose(context: Context) -> tuple[MergeChoice, Foreseen]:
+def choose(context: Context) -> tuple[MergeChoice, ReplayPreview]:
     """Decide how an entry is merged, on the current trunk or on the planned one.
 
     Returns:
         The choice, which is also cached for later steps, and the replay it was compared with.
 
     Raises:
-        Refused: see `foresee`.
+        Refused: see `preview_replay`.
         ExternalError: the request to GitHub failed.
     """
-    foreseen = foresee(context, trial=True)
+    foreseen = preview_replay(context, trial=True)
     choice = _choice(context, foreseen)
     context.cache.merges[context.entry.pr] = choice
     return choice, foreseen
 
 
-def _choice(context: Context, foreseen: Foreseen) -> MergeChoice:
+def _choice(context: Context, foreseen: ReplayPreview) -> MergeChoice:
     git, work, done = context.git, foreseen.work, foreseen.done
     trunk = _trunk_by_then(context, work.base)
     on_trunk = foreseen.nothing and open_below(context) is None

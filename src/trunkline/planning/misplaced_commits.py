@@ -62,16 +62,16 @@ def find(git: Git, stack: Stack, pull: Callable[[PrNumber], PullRequest | None])
         pr = pull(entry.pr)
         if pr is None or pr.state is not PrState.OPEN:
             continue
-        held = []
+        containing = []
         for upper in stack.entries[index + 1 :]:
             other = pull(upper.pr)
             if other is not None and _is_unlanded(other, stack) and _contains(git, pr.head_oid, other.head_oid):
-                held.append((upper, other.head_oid))
-        if not held:
+                containing.append((upper, other.head_oid))
+        if not containing:
             continue
-        before = next(_heads_below(git, stack, entry, pr, held[0][1]), None)
+        before = next(_heads_below(git, stack, entry, pr, containing[0][1]), None)
         if before is not None:
-            return Misplaced(entry, pr.head_oid, tuple(upper for upper, _ in held), before, stack.remote)
+            return Misplaced(entry, pr.head_oid, tuple(upper for upper, _ in containing), before, stack.remote)
     return None
 
 

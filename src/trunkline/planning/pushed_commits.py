@@ -25,7 +25,7 @@ _SHOWN_DIGITS, _LEAST_DIGITS = 12, 7
 
 
 @dataclass(frozen=True)
-class Began:
+class InitialTips:
     """The tips of an entry's branch when the run began.
 
     Attributes:
@@ -54,7 +54,7 @@ def remember(context: Context, recorded: Mapping[str, Any], run: Run | None = No
         made, included = _made(context.stack.entry(pr), run) if run is not None else (frozenset(), frozenset())
         start = frozenset(oid(str(tip)) for tip in tips.values() if tip)
         local = oid(str(tips["local"])) if tips["local"] else None
-        context.cache.began[pr] = Began(local, start | made | included, included)
+        context.cache.began[pr] = InitialTips(local, start | made | included, included)
 
 
 def _made(entry: Entry, run: Run) -> tuple[frozenset[Oid], frozenset[Oid]]:
@@ -148,9 +148,9 @@ def is_included(context: Context, local: Oid, remote: Oid) -> bool:
     return began.local is None or history.is_ancestor(context.git, began.local, remote)
 
 
-def _began(context: Context) -> Began | None:
+def _began(context: Context) -> InitialTips | None:
     found = context.cache.began.get(context.entry.pr)
-    return found if isinstance(found, Began) else None
+    return found if isinstance(found, InitialTips) else None
 
 
 def _listed(found: tuple[Commit, ...]) -> list[str]:

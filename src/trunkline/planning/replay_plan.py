@@ -30,7 +30,7 @@ from trunkline.rust import lock_file
 
 
 @dataclass(frozen=True)
-class Work:
+class ReplayPlan:
     """A planned replay; it holds object ids only, so that it can be resumed from the journal.
 
     Attributes:
@@ -76,10 +76,10 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class ReplayPreview:
     """A replay that was computed in memory for the plan; no ref points to its commits yet."""
 
-    work: Work
+    work: ReplayPlan
     done: replay.Replay
     snapshot: Snapshot
 
@@ -102,7 +102,7 @@ class Foreseen:
         )
 
 
-def decide(context: Context) -> Work:
+def decide(context: Context) -> ReplayPlan:
     """Decide which commits are replayed onto which base.
 
     Raises:
@@ -117,10 +117,10 @@ def decide(context: Context) -> Work:
     _refuse_unreplayable(context, found, base.name)
     local = context.world().local
     notes = tuple(
-        note for note in (tip.about, *_reverted(context), *_detached(context, tip.oid), *_left_out(found)) if note
+        note for note in (tip.reason, *_reverted(context), *_detached(context, tip.oid), *_left_out(found)) if note
     )
     hand_merges = tuple(commit.oid for commit in found.of_kind(CommitClass.HAND_MERGE))
-    return Work(
+    return ReplayPlan(
         tip.oid, local.local, local.remote, base.oid, found.fork, found.about, found.own, base.name, notes,
         hand_merges=hand_merges,
     )  # fmt: skip
@@ -171,15 +171,15 @@ def refuse_unanswered(context: Context, entries: Iterable[Entry], *, task: str) 
     """
     unknown = []
     for entry in entries:
-        there = context.of(entry)
-        found = own_commits(there, entry_tip(there).oid)
+        entry_context = context.of(entry)
+        found = own_commits(entry_context, entry_tip(entry_context).oid)
         if found.questions:
             unknown.append(OwnCommitsUnknown(entry, found))
     if unknown:
         raise questions.all_unanswered(unknown, task=task)
 
 
-def foresee(context: Context, *, trial: bool = False) -> Foreseen:
+def preview_replay(context: Context, *, trial: bool = False) -> ReplayPreview:
     """Plan a replay, and compute it in memory.
 
     Args:
@@ -200,10 +200,10 @@ def foresee(context: Context, *, trial: bool = False) -> Foreseen:
             context.git, work.own, work.base, by=by, sign=sign, resolve=resolver(context), drop_empty=drop
         )
         refuse_nothing_left(context, work, done)
-    return Foreseen(work, done, context.world().snapshot)
+    return ReplayPreview(work, done, context.world().snapshot)
 
 
-def against_merge(context: Context, work: Work, done: replay.Replay) -> str:
+def against_merge(context: Context, work: ReplayPlan, done: replay.Replay) -> str:
     """Check the result of a replay against one three-way merge, and then against git's own merges.
 
     A three-way merge gives another tree if a later own commit changes lines again that trunk
@@ -246,7 +246,9 @@ def against_merge(context: Context, work: Work, done: replay.Replay) -> str:
     )
 
 
-def refuse_nothing_left(context: Context, work: Work, done: replay.Replay, *, first: tuple[str, ...] = ()) -> None:
+def refuse_nothing_left(
+    context: Context, work: ReplayPlan, done: replay.Replay, *, first: tuple[str, ...] = ()
+) -> None:
     """Refuse a replay that drops all commits of the entry.
 
     Args:
@@ -294,7 +296,7 @@ def signing(context: Context) -> bool:
     return context.stack.rebase.sign or replay.signs(context.git)
 
 
-def _without_signatures(context: Context, work: Work, *, sign: bool) -> Work:
+def _without_signatures(context: Context, work: ReplayPlan, *, sign: bool) -> ReplayPlan:
     """Return the plan with a message for each own commit that loses its signature.
 
     Raises:
@@ -319,7 +321,7 @@ def _without_signatures(context: Context, work: Work, *, sign: bool) -> Work:
     return dataclasses.replace(work, notes=(*work.notes, *notes), unsigned=tuple(commit.oid for commit in signed))
 
 
-def _with_new_parents(work: Work) -> Iterable[tuple[Commit, Oid]]:
+def _with_new_parents(work: ReplayPlan) -> Iterable[tuple[Commit, Oid]]:
     """Pair each own commit with its parent after the replay, if nothing below it changes."""
     return zip(work.own, (work.base, *(commit.oid for commit in work.own)), strict=False)
 
@@ -331,11 +333,11 @@ def _detached(context: Context, tip: Oid) -> tuple[str, ...]:
         return ()
     head = git.resolve("HEAD")
     names = [name for each in context.stack.entries for name in _branches(context, each)]
-    tips = [tip, *(held for held in refs.read_refs(git, *names).values() if held != head)]
+    tips = [tip, *(other for other in refs.read_refs(git, *names).values() if other != head)]
     if head is None or not history.is_ancestor(git, tip, head):
         return ()
-    between = (held for held in tips if held != tip and history.is_ancestor(git, held, head))
-    if any(history.is_ancestor(git, tip, held) for held in between):
+    between = (other for other in tips if other != tip and history.is_ancestor(git, other, head))
+    if any(history.is_ancestor(git, tip, other) for other in between):
         return ()  # reported for the nearest entry
     branch = context.entry.branch
     return tuple(

@@ -144,23 +144,23 @@ def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None
     Raises:
         Refused: one has not passed.
     """
-    for step, missing in _lacking(context, tip, skippable=skippable):
-        flags = waiving(each for _, each in missing if each)
+    for step, missing in _unverified(context, tip, skippable=skippable):
+        flags = waiver_flags(each for _, each in missing if each)
         is_waivable = all(each and each.verdict in _WAIVABLE.values() for _, each in missing)
         alone = task_command(step.value, "--pr", context.entry.pr)
         raise Refused(
             f"the {step.value} have not passed on {short(tip)}",
-            why="\n".join(f"{name}: {described(each)}" for name, each in missing) + "\nnothing was pushed",
+            why="\n".join(f"{name}: {describe(each)}" for name, each in missing) + "\nnothing was pushed",
             next_command=same_command(flags, pr=context.entry.pr) if is_waivable else alone,
         )
 
 
-def missing_tool(context: Context, tip: Oid) -> bool:
+def is_unverified(context: Context, tip: Oid) -> bool:
     """Return whether a gate or check that is not skipped has not passed on this commit's tree."""
-    return next(_lacking(context, tip, skippable=True), None) is not None
+    return next(_unverified(context, tip, skippable=True), None) is not None
 
 
-def _lacking(
+def _unverified(
     context: Context, tip: Oid, *, skippable: bool
 ) -> Iterator[tuple[StepName, list[tuple[str, GateOutcome | None]]]]:
     """Yield the steps `gates` and `checks`, each with the names and outcomes that have not passed."""
@@ -168,7 +168,7 @@ def _lacking(
     for step, known in ((StepName.GATES, gates_beside_base(context, tip)), (StepName.CHECKS, own)):
         if skippable and step in context.options.skip:
             continue
-        missing = [(name, outcome) for name, outcome in known if not settled(context, name, outcome)]
+        missing = [(name, outcome) for name, outcome in known if not passes(context, name, outcome)]
         if missing:
             yield step, missing
 
@@ -176,7 +176,7 @@ def _lacking(
 _WAIVABLE = {"accept-unavailable": Verdict.UNAVAILABLE, "accept-flaky": Verdict.FLAKY}
 
 
-def waiving(wrong: Iterable[GateOutcome]) -> dict[str, str]:
+def waiver_flags(wrong: Iterable[GateOutcome]) -> dict[str, str]:
     """Return the flags that waive these verdicts, with the names; {} if none can be waived."""
     wrong = tuple(wrong)
     named = {
@@ -208,12 +208,12 @@ def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str)
         )
 
 
-def settled(context: Context, name: str, outcome: GateOutcome | None) -> bool:
+def passes(context: Context, name: str, outcome: GateOutcome | None) -> bool:
     """Return whether a gate or check has passed, or its verdict is waived."""
-    return (outcome is not None and outcome.verdict is Verdict.PASSED) or accepted(context, name, outcome)
+    return (outcome is not None and outcome.verdict is Verdict.PASSED) or is_waived(context, name, outcome)
 
 
-def accepted(context: Context, name: str, outcome: GateOutcome | None) -> bool:
+def is_waived(context: Context, name: str, outcome: GateOutcome | None) -> bool:
     """Return whether a verdict other than a pass is waived by name: unavailable or flaky.
 
     A failed gate is waived only if it fails on the base for the same cause and stack.toml has
@@ -234,7 +234,7 @@ def accepted_names(context: Context, tip: Oid) -> frozenset[str]:
     return now | journal_queries.accepted(context, tip)
 
 
-def described(outcome: GateOutcome | None) -> str:
+def describe(outcome: GateOutcome | None) -> str:
     """Return an outcome in words, with its reason."""
     if outcome is None:
         return "not run on this tree"

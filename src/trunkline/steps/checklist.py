@@ -19,7 +19,7 @@ from trunkline.git import history
 from trunkline.planning.coverage import coverage_of
 from trunkline.planning.journal_queries import last_onto
 from trunkline.planning.merged import merged_below
-from trunkline.planning.verification import accepted, checks_for, gates_beside_base, own_base_of
+from trunkline.planning.verification import checks_for, gates_beside_base, is_waived, own_base_of
 
 _RUNBOOKS = 6
 """The lines of the runbook's checklist."""
@@ -139,14 +139,14 @@ def _rebased(context: Context, tip: Oid) -> Line:
 def _gates(context: Context, tip: Oid) -> Line:
     gates = gates_beside_base(context, tip)
     passed = {name: outcome for name, outcome in gates if outcome and outcome.verdict is Verdict.PASSED}
-    missing_tool = [
+    unproven = [
         f"{name} {in_words(outcome)}" + (f", {outcome.on_base}" if outcome and outcome.on_base else "")
         for name, outcome in gates
         if name not in passed
     ]
     empty = [f"{name} {outcome.words}" for name, outcome in passed.items() if not outcome.proven]
     coverage = coverage_of(context.git, own_base_of(context, tip), tip, passed.values())
-    message = [f"{len(passed)} passed on {short(tip)}", ", ".join([*missing_tool, *empty]), coverage.sentence()]
+    message = [f"{len(passed)} passed on {short(tip)}", ", ".join([*unproven, *empty]), coverage.sentence()]
     line = Line(
         f"All {len(gates)} core CI gates pass locally",
         LineState.OPEN,
@@ -156,8 +156,8 @@ def _gates(context: Context, tip: Oid) -> Line:
         tuple(passed),
         min((outcome.started for outcome in passed.values()), default=""),
     )
-    waived = all(accepted(context, name, outcome) for name, outcome in gates if name not in passed)
-    line = _line(line, done=not missing_tool, skipped=waived or StepName.GATES in context.options.skip)
+    waived = all(is_waived(context, name, outcome) for name, outcome in gates if name not in passed)
+    line = _line(line, done=not unproven, skipped=waived or StepName.GATES in context.options.skip)
     warned = line.state is LineState.DONE and (empty or coverage.code)
     return replace(line, state=LineState.WARNED) if warned else line
 
@@ -177,4 +177,4 @@ def _checks(context: Context, tip: Oid) -> Iterator[Line]:
             line = replace(
                 line, evidence=outcome.summary or outcome.command, receipts=(check.name,), at=outcome.started
             )
-        yield _line(line, done=passed, skipped=skip or accepted(context, check.name, outcome))
+        yield _line(line, done=passed, skipped=skip or is_waived(context, check.name, outcome))

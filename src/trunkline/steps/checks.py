@@ -17,7 +17,7 @@ from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.gates import checks
 from trunkline.operations.gate_stack import GateProgress
-from trunkline.planning.verification import settled, subject_of, waiving
+from trunkline.planning.verification import passes, subject_of, waiver_flags
 from trunkline.steps.gates import note_verdicts
 
 _MARKS = {Verdict.PASSED: "ok", Verdict.UNAVAILABLE: "could not run"}
@@ -56,7 +56,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         say=context.reporter.progress,
     )
     note_verdicts(context, step_context, "checked", tip, outcomes)
-    wrong = [outcome for outcome in outcomes if not settled(context, outcome.gate, outcome)]
+    wrong = [outcome for outcome in outcomes if not passes(context, outcome.gate, outcome)]
     if wrong:
         raise _failure(context, wrong, tip, {"outcomes": [outcome.to_json() for outcome in outcomes]})
     waived = [outcome for outcome in outcomes if outcome.verdict is not Verdict.PASSED]
@@ -130,7 +130,7 @@ def _failure(context: Context, wrong: list[GateOutcome], tip: Oid, data: Mapping
         lines += [f"  log: {outcome.log}"] if outcome.log else []
     first = wrong[0]
     ticks = [_tick_command(entry.pr, each.gate) for each in wrong if isinstance(named[each.gate], ManualCheck)]
-    flags = waiving(wrong)
+    flags = waiver_flags(wrong)
     again = same_command(flags, pr=entry.pr) if flags else task_command("continue")
     return CheckFailed(
         f"{len(wrong)} of {count_of(len(entry.checks), 'check')} failed on {short(tip)}; nothing was pushed",

@@ -20,7 +20,7 @@ from trunkline.gates.run import gate_commit, gate_names
 from trunkline.operations.gate_stack import GateProgress
 from trunkline.planning.baseline import with_base
 from trunkline.planning.coverage import coverage_of
-from trunkline.planning.verification import accepted, own_base_of, settled, waiving
+from trunkline.planning.verification import is_waived, own_base_of, passes, waiver_flags
 from trunkline.rust import cargo
 
 
@@ -62,7 +62,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         "new_dependencies": list(_new_dependencies(context, tip)),
         "coverage": coverage.to_json(),
     }
-    wrong = [outcome for outcome in outcomes if not settled(context, outcome.gate, outcome)]
+    wrong = [outcome for outcome in outcomes if not passes(context, outcome.gate, outcome)]
     if wrong:
         raise _failure(context, wrong, data=data)
     return _passed(outcomes, short(tip), data, coverage, time.monotonic() - started)
@@ -81,7 +81,7 @@ def note_verdicts(
         outcomes: of all of them.
     """
     fixes = {outcome.gate: outcome.fix for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
-    waived = sorted(outcome.gate for outcome in outcomes if accepted(context, outcome.gate, outcome))
+    waived = sorted(outcome.gate for outcome in outcomes if is_waived(context, outcome.gate, outcome))
     step_context.note(kind, context.entry, commit=tip, unavailable=fixes, accepted=waived)
 
 
@@ -138,7 +138,7 @@ def _refuse_first(context: Context, stopped: tuple[GateOutcome, ...]) -> None:
     Raises:
         CheckFailed: a gate will fail, or cannot run and was not accepted as unavailable.
     """
-    wrong = [outcome for outcome in stopped if not settled(context, outcome.gate, outcome)]
+    wrong = [outcome for outcome in stopped if not passes(context, outcome.gate, outcome)]
     if not wrong:
         return
     if all(outcome.verdict is Verdict.UNAVAILABLE for outcome in wrong):
@@ -165,7 +165,7 @@ def _failure(
     firsts = [group[0] for group in groups]
     ran = [outcome for outcome in firsts if outcome.log]
     alone = [f"{outcome.again} -- --commit {tip}" for outcome in ran[:1]]
-    flags = waiving(wrong)
+    flags = waiver_flags(wrong)
     again = same_command(flags, pr=context.entry.pr) if flags else task_command("continue")
     names = ", ".join(outcome.gate for outcome in wrong)
     return CheckFailed(

@@ -21,10 +21,10 @@ from trunkline.operations.note_template import template_of, written
 from trunkline.planning.coverage import coverage_of
 from trunkline.planning.parents import base_of
 from trunkline.planning.verification import (
-    accepted,
     accepted_names,
     checks_for,
     gates_beside_base,
+    is_waived,
     merged_numbers,
     own_base_of,
     own_commit_count,
@@ -192,7 +192,7 @@ def facts_of(context: Context) -> NoteFacts:
     base, since = base_of(context), rebased_since(context, tip)
     verified = context.verified_commit()
     gates = gates_beside_base(context, verified)
-    waived = {name for name, outcome in gates if accepted(context, name, outcome)}
+    waived = {name for name, outcome in gates if is_waived(context, name, outcome)}
     url = f"https://{context.repository.host}/{context.repository.slug}"
     return NoteFacts(
         base=base.branch,

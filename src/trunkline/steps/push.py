@@ -18,7 +18,7 @@ from trunkline.planning import pushed_commits
 from trunkline.planning.heads import diverged, foreign_commits
 from trunkline.planning.journal_queries import planned_remote
 from trunkline.planning.parents import open_below
-from trunkline.planning.replay_plan import Foreseen
+from trunkline.planning.replay_plan import ReplayPreview
 from trunkline.planning.verification import require_gates
 
 
@@ -36,7 +36,7 @@ def _publishes(context: Context) -> tuple[str, ...]:
     new = context.cache.planned.get(context.entry.pr) or local.local
     if local.remote is None or new is None:
         return ()
-    unknown = isinstance(foreseen, Foreseen) and (foreseen.done.conflict or open_below(context))
+    unknown = isinstance(foreseen, ReplayPreview) and (foreseen.done.conflict or open_below(context))
     if not unknown and new == local.remote:
         return ()
     message = "the rebased commits" if unknown else short(new)

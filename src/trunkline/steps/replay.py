@@ -18,7 +18,13 @@ from trunkline.git import history, refs, replay
 from trunkline.operations import conflict, local_branch
 from trunkline.operations.local_branch import refuse_unmovable
 from trunkline.planning import pushed_commits
-from trunkline.planning.replay_plan import Foreseen, Work, against_merge, foresee, refuse_nothing_left
+from trunkline.planning.replay_plan import (
+    ReplayPlan,
+    ReplayPreview,
+    against_merge,
+    preview_replay,
+    refuse_nothing_left,
+)
 
 
 def plan(context: Context) -> Step:
@@ -37,12 +43,12 @@ def forecast(context: Context, *, moves: bool = True) -> Step:
         moves: the step is part of the plan, so the branch has to be free to move.
 
     Raises:
-        Refused: see `foresee`; or the branch cannot be moved, as when it is done.
+        Refused: see `preview_replay`; or the branch cannot be moved, as when it is done.
     """
     if (blocking := blocked_by(context)) is not None:
         description = f"replay its own commits, once the conflict of #{blocking.pr} is resolved"
         return Step(StepName.ONTO, description, mutates=True)
-    foreseen = foresee(context)
+    foreseen = preview_replay(context)
     work, done = foreseen.work, foreseen.done
     if not (context.stacked or foreseen.nothing or done.conflict):
         against_merge(context, work, done)  # of a whole stack: all entries at once, see `foresee_checks`
@@ -65,7 +71,7 @@ def blocked_by(context: Context) -> Entry | None:
     return next((entry for entry in below if _conflicts(context.of(entry))), None)
 
 
-def remember(context: Context, foreseen: Foreseen) -> None:
+def remember(context: Context, foreseen: ReplayPreview) -> None:
     """Keep a replay for the plans of what sits above, and for the step itself."""
     context.cache.foreseen[context.entry.pr] = foreseen
     context.cache.planned[context.entry.pr] = foreseen.done.tip
@@ -78,19 +84,21 @@ def foresee_checks(context: Context, entries: Sequence[Entry]) -> None:
         Refused: see `against_merge`.
     """
     planned = [context.cache.foreseen.get(entry.pr) for entry in entries]
-    whole = [each for each in planned if isinstance(each, Foreseen) and not each.nothing and not each.done.conflict]
+    whole = [
+        each for each in planned if isinstance(each, ReplayPreview) and not each.nothing and not each.done.conflict
+    ]
     replay.three_ways(context.git, [(each.work.fork, each.work.base, each.work.tip) for each in whole])
     history.read_commits(context.git, [new for each in whole for _, new in each.done.mapped])
     for entry in entries:
         foreseen = context.cache.foreseen.get(entry.pr)
-        if isinstance(foreseen, Foreseen) and foreseen in whole:
+        if isinstance(foreseen, ReplayPreview) and foreseen in whole:
             against_merge(context.of(entry), foreseen.work, foreseen.done)
 
 
 def foretold(context: Context, below: Entry) -> str:
     """Say what the replay comes to once the open entry below has landed: trunk will then hold the same tree."""
     foreseen = context.cache.foreseen[context.entry.pr]
-    assert isinstance(foreseen, Foreseen)  # noqa: S101 -- forecast was called for it
+    assert isinstance(foreseen, ReplayPreview)  # noqa: S101 -- forecast was called for it
     own = counted(len(foreseen.work.own))
     return f"replay {own} onto {context.tracking}, once #{below.pr} is in it; {_expected(foreseen.done)}"
 
@@ -106,7 +114,7 @@ def _expected(done: replay.Replay) -> str:
 
 def _conflicts(context: Context) -> bool:
     foreseen = context.cache.foreseen.get(context.entry.pr)
-    return isinstance(foreseen, Foreseen) and foreseen.done.conflict is not None
+    return isinstance(foreseen, ReplayPreview) and foreseen.done.conflict is not None
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -124,11 +132,11 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         return _nothing(context, step_context, foreseen.work)
     if _left_out(context, foreseen):
         dropping = dataclasses.replace(context.options, drop_emptied=True)
-        foreseen = foresee(dataclasses.replace(context, options=dropping))
+        foreseen = preview_replay(dataclasses.replace(context, options=dropping))
     return conclude(context, step_context, foreseen.work, foreseen.done)
 
 
-def _left_out(context: Context, foreseen: Foreseen) -> bool:
+def _left_out(context: Context, foreseen: ReplayPreview) -> bool:
     """Ask whether commits that change nothing any more are left out, where that leaves something."""
     done, own = foreseen.done, foreseen.work.own
     if done.conflict or not 0 < len(done.emptied) < len(own):
@@ -140,13 +148,13 @@ def _left_out(context: Context, foreseen: Foreseen) -> bool:
     return context.reporter.ask(f"Leave {'it' if len(done.emptied) == 1 else 'them'} out?")
 
 
-def _as_planned(context: Context) -> Foreseen:
+def _as_planned(context: Context) -> ReplayPreview:
     """Look again; where the world is still what the plan was made from, its replay is taken, else decide anew."""
     planned = context.cache.foreseen.get(context.entry.pr)
-    if isinstance(planned, Foreseen) and planned.still_holds(context):
+    if isinstance(planned, ReplayPreview) and planned.still_holds(context):
         work = dataclasses.replace(planned.work, local=context.world().local.local)
         return dataclasses.replace(planned, work=work)
-    return foresee(context)
+    return preview_replay(context)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +169,7 @@ NOBODY = ByHand()
 
 
 def conclude(
-    context: Context, step_context: StepContext, work: Work, done: replay.Replay, by_hand: ByHand = NOBODY
+    context: Context, step_context: StepContext, work: ReplayPlan, done: replay.Replay, by_hand: ByHand = NOBODY
 ) -> Outcome:
     """Check a replay and move the branch to it; where it ended at a conflict, pause.
 
@@ -224,7 +232,7 @@ def _met(by_hand: ByHand) -> str:
     return ", ".join(met) or "no conflict"
 
 
-def _nothing(context: Context, step_context: StepContext, work: Work) -> Outcome:
+def _nothing(context: Context, step_context: StepContext, work: ReplayPlan) -> Outcome:
     local_branch.move(
         context, step_context, new=work.tip, old=work.local, why=f"caught up with {context.stack.remote}"
     )
@@ -233,7 +241,9 @@ def _nothing(context: Context, step_context: StepContext, work: Work) -> Outcome
     return Outcome("rebased", message, StepStatus.NOTHING, work.notes, facts)
 
 
-def pause(context: Context, step_context: StepContext, work: Work, done: replay.Replay, by_hand: ByHand) -> Pause:
+def pause(
+    context: Context, step_context: StepContext, work: ReplayPlan, done: replay.Replay, by_hand: ByHand
+) -> Pause:
     """Make the work tree of a conflict, and return the pause that says what to do there."""
     assert done.conflict  # noqa: S101 -- the caller's condition
     commit, paths = done.conflict

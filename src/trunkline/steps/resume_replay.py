@@ -16,7 +16,7 @@ from trunkline.domain.step import Outcome
 from trunkline.engine import StepContext
 from trunkline.git import history, refs, replay
 from trunkline.operations import conflict
-from trunkline.planning.replay_plan import Work, resolver, signing
+from trunkline.planning.replay_plan import ReplayPlan, resolver, signing
 from trunkline.state.journal import Record
 from trunkline.steps import replay as replay_step
 from trunkline.steps.replay import ByHand
@@ -73,8 +73,8 @@ def run(context: Context, step_context: StepContext, stopped: Stopped, *, skip: 
     return _replay_rest(context, step_context, paused, work, rest, decided)
 
 
-def _work_of(context: Context, paused: dict[str, Any]) -> Work:
-    return Work(
+def _work_of(context: Context, paused: dict[str, Any]) -> ReplayPlan:
+    return ReplayPlan(
         tip=oid(paused["tip"]),
         local=oid(paused["local"]) if paused["local"] else None,
         remote=oid(paused["remote"]) if paused["remote"] else None,
@@ -94,7 +94,9 @@ def _took_place(context: Context, moved: Record) -> bool:
     return held is not None and history.has_object(context.git, new) and history.is_ancestor(context.git, new, held)
 
 
-def _with_later_commits(context: Context, work: Work, held: Oid | None) -> tuple[Work, tuple[Commit, ...]]:
+def _with_later_commits(
+    context: Context, work: ReplayPlan, held: Oid | None
+) -> tuple[ReplayPlan, tuple[Commit, ...]]:
     """Return the work with the commits that the user put on the branch since the pause; they are replayed too.
 
     Raises:
@@ -122,7 +124,7 @@ def _with_later_commits(context: Context, work: Work, held: Oid | None) -> tuple
 
 
 def _decide(
-    context: Context, step_context: StepContext, stopped: Stopped, work: Work, commit: Commit
+    context: Context, step_context: StepContext, stopped: Stopped, work: ReplayPlan, commit: Commit
 ) -> tuple[Oid, str]:
     """Return the commit to go on from where no work tree is needed: skipped now, or decided by an earlier process."""
     if stopped.decided is not None:
@@ -149,7 +151,7 @@ def _keep(context: Context, step_context: StepContext, paused: dict[str, Any]) -
 
 
 def _resolve(
-    context: Context, step_context: StepContext, paused: dict[str, Any], work: Work, rest: Sequence[Commit]
+    context: Context, step_context: StepContext, paused: dict[str, Any], work: ReplayPlan, rest: Sequence[Commit]
 ) -> tuple[Oid, str]:
     """Return the commit that a person's resolution makes, kept and journaled; and whether it was left out."""
     git, onto_ = context.git, oid(paused["onto"])
@@ -177,7 +179,7 @@ def _replay_rest(
     context: Context,
     step_context: StepContext,
     paused: dict[str, Any],
-    work: Work,
+    work: ReplayPlan,
     rest: Sequence[Commit],
     decided: tuple[Oid, str],
 ) -> Outcome:
@@ -216,7 +218,7 @@ def _oids(paused: dict[str, Any], key: str) -> tuple[Oid, ...]:
 
 
 def _conclude_moved(
-    context: Context, step_context: StepContext, stopped: Stopped, work: Work, commit: Commit
+    context: Context, step_context: StepContext, stopped: Stopped, work: ReplayPlan, commit: Commit
 ) -> Outcome:
     """Conclude a replay whose branch an earlier process had moved already when it was killed."""
     left_out = str(stopped.decided.data.get("left_out", "")) if stopped.decided is not None else ""

@@ -14,8 +14,8 @@ from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.operations import local_branch
 from trunkline.planning import merge_as_is, pushed_commits
-from trunkline.planning.replay_plan import Foreseen
-from trunkline.planning.verification import missing_tool
+from trunkline.planning.replay_plan import ReplayPreview
+from trunkline.planning.verification import is_unverified
 from trunkline.steps import checks, gates, note, replay
 
 _ROUNDS = 5
@@ -87,7 +87,7 @@ def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable
     return step_function
 
 
-def _chosen(context: Context) -> tuple[MergeChoice, Foreseen]:
+def _chosen(context: Context) -> tuple[MergeChoice, ReplayPreview]:
     """Decide, and store the commit that gates run on: other processes read it."""
     choice, foreseen = merge_as_is.choose(context)
     context.git.query("cat-file", "-e", choice.result)
@@ -117,7 +117,7 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
                 why=f"it is to be {described(choice)}; it was not merged",
                 next_command=task_command("land"),
             )
-        if not missing_tool(context, choice.result):
+        if not is_unverified(context, choice.result):
             return choice
         at = f"{context.tracking} is at {short(choice.trunk)}"
         context.reporter.progress(f"{at}: the gates run on what merging #{context.entry.pr} gives")
