@@ -276,6 +276,7 @@ def test_the_note_says_what_reviewers_need_to_see(open_stack: YardLanding) -> No
     body = open_stack.pr(518)["body"]
     assert body.startswith(BODY)
     assert f"**Only rebased** since `{open_stack.heads[518][:7]}`" in body
+    assert f": [`{open_stack.heads[518][:7]}..{open_stack.remote_head('feat/one')[:7]}`](https://github.com/" in body
     assert open_stack.pr(519)["body"] == BODY
 
 

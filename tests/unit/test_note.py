@@ -20,6 +20,7 @@ from trunkline.domain.note import (
     Template,
     noted_commit,
     place,
+    revisions,
     worth_writing,
 )
 from trunkline.domain.receipt import GateOutcome, Verdict
@@ -312,3 +313,41 @@ def test_a_description_that_has_no_room() -> None:
     assert place(placed, note) == placed
     with pytest.raises(Refused, match="no room"):
         place("x" * (LONGEST - 50), note)
+
+
+def a_head(number: int) -> Oid:
+    """Return the head after so many pushes."""
+    return Oid(f"{number:040x}"[::-1])
+
+
+def test_the_history_of_revisions() -> None:
+    """One line for each pushed head, newest last, ten at most; the same note again changes nothing."""
+    body = ""
+    lines: tuple[str, ...] = ()
+    for number in range(1, 13):
+        old, new = a_head(number - 1), a_head(number)
+        changed = ("Add a field",) if number % 2 else ()
+        since = Rebased(old, old, 1, changed)
+        page = f"https://github.com/octo/tiny/compare/{old}..{new}"
+        date = f"2026-01-{number:02}"
+        lines = revisions(body, since, new, date=date, compare=page)
+        assert lines[-1] == f"- {date}: [`{old[:7]}..{new[:7]}`]({page}) {'content' if changed else 'rebase only'}"
+        body = place(body, reviewer_note(facts(commit=new, since=since, revisions=lines)))
+        assert revisions(body, since, new, date="2030-01-01", compare=page) == lines
+        assert revisions(body.replace("\n", "\r\n"), None, new, date="2030-01-01", compare="") == lines
+        assert noted_commit(body) == new
+    assert [line[2:12] for line in lines] == [f"2026-01-{number:02}" for number in range(3, 13)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "- 2026-01-01: [`0000000..1111111`](https://evil.example/x) rebase only",
+        "- 2026-01-01: [`0000000..1111111`](javascript:alert(1)) rebase only",
+        "- 2026-01-01: anything that somebody wrote",
+    ],
+)
+def test_a_line_that_somebody_wrote_is_no_revision(line: str) -> None:
+    """A description is edited by many: only lines of the form that we write are kept."""
+    body = place("", f"Text\n{line}")
+    assert revisions(body, None, a_head(1), date="2026-01-01", compare="") == ()

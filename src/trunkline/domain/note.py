@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from trunkline.domain.coverage import Coverage
@@ -33,6 +34,43 @@ class Rebased:
     changed: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
+    @property
+    def only(self) -> bool:
+        """Whether every patch is what it was."""
+        return not self.changed and not self.left_out
+
+
+REVISIONS = 10
+"""How many revisions a note lists: the newest."""
+
+_REVISION = re.compile(
+    r"- \d{4}-\d\d-\d\d: \[`[0-9a-f]{7}\.\.(?P<new>[0-9a-f]{7})`\]"
+    r"\(https://[\w.-]+/[\w.-]+/[\w.-]+/compare/[0-9a-f]{40,64}\.\.[0-9a-f]{40,64}\) (?:rebase only|content)"
+)
+
+
+def revisions(body: str, since: Rebased | None, commit: Oid, *, date: str, compare: str) -> tuple[str, ...]:
+    """Return the lines of the note's revision history, oldest first, `REVISIONS` at most.
+
+    Lines of the present note are kept as they are, so that writing the same note again changes nothing. Anything else
+    that somebody wrote there is left out.
+
+    Args:
+        body: the description with the present note, if there is one.
+        since: what became of the commits that reviewers saw; None: nothing was rebased.
+        commit: the head that the note describes.
+        date: today, ISO 8601.
+        compare: the page that compares the two heads.
+    """
+    lines = [line for line in (block_of(body) or "").splitlines() if _REVISION.fullmatch(line)]
+    if since is None:
+        return tuple(lines)
+    line = f"- {date}: [`{since.old[:7]}..{commit[:7]}`]({compare}) {'rebase only' if since.only else 'content'}"
+    last = _REVISION.fullmatch(lines[-1]) if lines else None
+    if _REVISION.fullmatch(line) and (last is None or last["new"] != commit[:7]):
+        lines.append(line)
+    return tuple(lines[-REVISIONS:])
+
 
 @dataclass(frozen=True)
 class Template:
@@ -63,6 +101,7 @@ class NoteFacts:
         issue: the issue that the stack resolves.
         coverage: which of the files that the entry changes no gate verified.
         accepted: gates and checks whose verdict, unavailable or flaky, was accepted by name for this commit.
+        revisions: the lines of the revision history, oldest first; see `revisions`.
         result: a commit with the tree that merging `commit` into the base gives, where that is what was verified.
     """
 
@@ -82,6 +121,7 @@ class NoteFacts:
     issue: int | None = None
     coverage: Coverage = field(default_factory=lambda: Coverage(known=False))
     accepted: frozenset[str] = frozenset()
+    revisions: tuple[str, ...] = ()
     result: Oid | None = None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +11,7 @@ from trunkline.context.project import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, TrunklineError
 from trunkline.domain.names import ZERO_OID, PrNumber, short
-from trunkline.domain.note import BEGIN, END, NoteFacts, Rebased, place, worth_writing
+from trunkline.domain.note import BEGIN, END, NoteFacts, Rebased, place, revisions, worth_writing
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
@@ -193,7 +194,10 @@ def facts_of(context: Context) -> NoteFacts:
     verified = context.verified_commit()
     gates = gates_beside_base(context, verified)
     waived = {name for name, outcome in gates if is_waived(context, name, outcome)}
+    pr = context.known(context.entry.pr)
     url = f"https://{context.repository.host}/{context.repository.slug}"
+    compare = f"{url}/compare/{since.old}..{tip}" if since else ""
+    today = dt.datetime.now(dt.timezone.utc).date().isoformat()
     return NoteFacts(
         base=base.branch,
         base_oid=base.oid,
@@ -208,12 +212,13 @@ def facts_of(context: Context) -> NoteFacts:
         pr=context.entry.pr,
         stack=tuple(entry.pr for entry in context.stack.entries),
         issue=context.stack.issue,
-        compare=f"{url}/compare/{since.old}..{tip}" if since else "",
+        compare=compare,
         coverage=coverage_of(
             context.git, own_base_of(context, verified), verified, [outcome for _, outcome in gates]
         ),
         accepted=accepted_names(context, verified) | waived,
         result=verified if verified != tip else None,
+        revisions=revisions(pr.body, since, tip, date=today, compare=compare),
     )
 
 
