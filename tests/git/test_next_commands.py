@@ -68,7 +68,7 @@ def test_status_of_a_draft(person: Typist) -> None:
     assert done.next[-1] == "invoke rebase --pr 3"
     person.follow(done, "tasks/recovery.py:conclude", code=5)  # #2 is not merged yet, and says so
     person.desk.merge(2)
-    person.follow(done, "steps/next_entry.py:perform", "invoke rebase --pr 3")
+    person.follow(done, "steps/next_entry.py:run", "invoke rebase --pr 3")
 
 
 def test_status_of_a_stack_whose_lower_entry_moved(person: Typist) -> None:
@@ -234,9 +234,9 @@ def test_a_push_without_the_gates(person: Typist, monkeypatch: pytest.MonkeyPatc
         ("rebase -d", "tasks/definition.py:LandingTask._refuse_unknown_flags", "invoke --help rebase"),
         ("rebase --pr 9", "domain/stack.py:Stack.entry", "invoke status"),
         ("onto --pr abc", "domain/names.py:pr_number", "invoke status"),
-        ("status --stack x", "tasks/session.py:Told.again", "invoke status"),
+        ("status --stack x", "tasks/session.py:TaskSession.again", "invoke status"),
         ("undo --run zzz", "commands/undo.py:_named", "invoke log"),
-        ("rebase --pr 1 --skip gats", "tasks/session.py:Told.again", "invoke rebase --pr 1 --skip gates"),
+        ("rebase --pr 1 --skip gats", "tasks/session.py:TaskSession.again", "invoke rebase --pr 1 --skip gates"),
     ],
 )
 def test_a_wrong_flag(person: Typist, line: str, site: str, command: str) -> None:
@@ -298,7 +298,7 @@ ELSEWHERE: dict[str, str] = {
     "github/responses.py:_refused_by_graphql": LOOKS,
     "git/git.py:Git.require_minimum_version": LOOKS,
     "github/client.py:GitHub._merged": AGAIN,
-    "github/client.py:GitHub.edit.written": AGAIN,
+    "github/client.py:_edited_meanwhile": AGAIN,
     "state/journal.py:Journal.append": AGAIN,
     "git/notes.py:push": AGAIN,
     "git/refs.py:PushCapped.__init__": "because: caught by the push itself, which pushes in parts",
@@ -307,7 +307,7 @@ ELSEWHERE: dict[str, str] = {
     "git/refs.py:move_ref": AGAIN,
     "config/reading.py:read": "tests/e2e/test_init.py::test_a_new_file_holds_the_merged_parent",
     "config/trust.py:_refusal": "tests/e2e/test_trust.py::test_a_person_confirms",
-    "engine.py:perform": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
+    "engine.py:run_plan": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
     "gates/actions.py:_Run._brought": REMOTE,
     "gates/actions.py:_Run._dispatched": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
     "gates/actions.py:_Run.begin": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
@@ -329,9 +329,8 @@ ELSEWHERE: dict[str, str] = {
     "tasks/receipts.py:checks_task.body": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
     "tasks/inspection.py:_write_page": "tests/e2e/test_report.py::test_markdown_json_and_where_it_is_written",
     "tasks/inspection.py:report_": "tests/unit/test_asking.py::test_a_report_has_one_form",
-    "tasks/simulator.py:rehearse": "tests/e2e/test_rehearse.py::test_a_bad_day",
     "tasks/session.py:_tell_interrupted": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
-    "tasks/session.py:telling": "tests/e2e/test_pause.py::test_continue_after_a_failed_gate_was_mended",
+    "tasks/session.py:task_session": "tests/e2e/test_pause.py::test_continue_after_a_failed_gate_was_mended",
     "tasks/stack.py:rescue": LOOKS,
     "commands/abort.py:_unfinished": "tests/git/test_paused_run.py::"
     "test_abort_after_the_push_when_github_is_down_waits_for_it",
@@ -371,8 +370,8 @@ ELSEWHERE: dict[str, str] = {
     "steps/merge.py:_landed": AGAIN,
     "steps/merge.py:_queued": "tests/e2e/test_land.py::test_leaving_the_merge_queue_stops_it",
     "steps/merge.py:_queued.look": AGAIN,
-    "steps/merge.py:perform": AGAIN,
-    "steps/note.py:perform": AGAIN,
+    "steps/merge.py:run": AGAIN,
+    "steps/note.py:_confirmed": AGAIN,
     "steps/push.py:_refuse_foreign": "tests/git/test_appeared.py::test_it_is_asked_before_the_push_of_one_entry",
     "steps/ready.py:_caught_up": AGAIN,
     "steps/resume_replay.py:_decide": "tests/e2e/test_pause.py::test_a_resolution_that_leaves_nothing_stops",
