@@ -1,1 +1,1 @@
-"""What several steps do to the world: move a branch, push several, pause on a conflict, revert a change."""
+"""Changes that several steps make: move a branch, push, pause on a conflict, revert a run."""

@@ -1,4 +1,4 @@
-"""Commit statuses per gate, on opt-in: what receipts prove, where reviewers look while Actions is down."""
+"""Publish gate results as GitHub commit statuses, if stack.toml enables it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _LONGEST = 140  # docs.github.com, "Create a commit status"
 
 
 def publish(context: Context, step_context: StepContext, tip: Oid) -> tuple[str, ...]:
-    """Write a status for every gate that a receipt proves for exactly this commit; what is there already stays.
+    """Write a commit status for each gate with a receipt for this commit; keep equal statuses.
 
-    A gate without a fresh pass is not claimed, whatever was claimed before.
+    A gate without a fresh pass gets no status, whatever was published before.
 
     Args:
-        context: where.
-        step_context: proof.
+        context: the entry's context.
+        step_context: the step's arguments.
         tip: the pushed commit.
 
     Returns:
-        What is to be told.
+        The messages for the user.
     """
     if not context.stack.publish.statuses:
         return ()

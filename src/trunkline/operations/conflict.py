@@ -1,4 +1,4 @@
-"""A conflict's work tree: made for the pause, read when a person has resolved it, removed afterwards."""
+"""The temporary work tree of a conflict: create it for a pause, read its resolution, remove it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from trunkline.system.files import private_directory
 
 
 def worktree_path(context: Context, step_context: StepContext) -> Path:
-    """Return where the work tree of this run's conflict is, if it has one, or would be."""
+    """Return the path of the work tree for this run's conflict; it need not exist."""
     return current_path(context.git, _own_path(context, step_context))
 
 
@@ -37,11 +37,11 @@ def _own_path(context: Context, step_context: StepContext) -> Path:
 def open_worktree(
     context: Context, step_context: StepContext, *, onto: Oid, commit: Commit
 ) -> tuple[Path, tuple[str, ...]]:
-    """Make the disposable linked work tree of a conflict, with the conflict in it as git itself shows it.
+    """Create the linked work tree of a conflict, with the conflict as git itself shows it.
 
     Returns:
-        Where it is, and the files that git-rerere filled in where stack.toml asks for it; none of them is staged, so
-        nobody goes on without having looked (promises, fault 11).
+        Its path, and the files that git-rerere filled in if stack.toml enables it. They are not
+        staged, because the user must review a reused resolution before the run continues.
     """
     remove_worktree(context, step_context, worktree_path(context, step_context))
     path = _own_path(context, step_context)
@@ -65,20 +65,20 @@ _FILLED_IN = re.compile(r"^Resolved '(.+)' using previous resolution\.$", re.MUL
 
 
 def met(path: Path, files: Sequence[str]) -> dict[str, list[str]]:
-    """Return which conflicts stand in a work tree: file -> digests (`domain.conflicts`)."""
+    """Return the conflicts in a work tree as a mapping of files to digests (`domain.conflicts`)."""
     texts = {name: path / name for name in files if (path / name).is_file() and not (path / name).is_symlink()}
     found = {name: sorted(digests(place.read_bytes())) for name, place in texts.items()}
     return {name: each for name, each in found.items() if each}
 
 
 def remember(context: Context, step_context: StepContext, path: Path) -> None:
-    """Let git-rerere record how a person resolved a pause's conflict, where stack.toml asks for it."""
+    """Record the user's resolution of a conflict with git-rerere, if stack.toml enables it."""
     if context.stack.rerere:
         context.git.at(path).mutate(step_context.lock, "-c", "rerere.enabled=true", "rerere", ok=(0, 1, 128))
 
 
 def known(context: Context, conflicts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Say where the same conflicts were resolved before, by this run's journal and older ones."""
+    """Return messages about earlier resolutions of the same conflicts, from all journals."""
     message: dict[str, str] = {}
     for run in journal.runs(context.state):
         for paused in (record for record in run.records if record.kind == "paused"):
@@ -92,9 +92,9 @@ def known(context: Context, conflicts: Mapping[str, Sequence[str]]) -> tuple[str
 
 
 def current_path(git: Git, recorded: Path) -> Path:
-    """Return where a pause's work tree is now: `git worktree move` may have taken it elsewhere.
+    """Return the current path of a pause's work tree, which `git worktree move` may have changed.
 
-    Git keeps a linked work tree's place under the name that it was added by, whatever its path is now.
+    Git keeps a linked work tree's metadata under its original name.
     """
     try:
         moved = Path((git.common_dir() / "worktrees" / recorded.name / "gitdir").read_text(encoding="utf-8").strip())
@@ -104,16 +104,16 @@ def current_path(git: Git, recorded: Path) -> Path:
 
 
 def keep_work(context: Context, step_context: StepContext, path: Path, *, onto: Oid) -> tuple[str, ...]:
-    """Commit what stands in a pause's work tree to backup refs; also what was committed there since.
+    """Commit the contents of a pause's work tree to backup refs, with any commits made there.
 
     Args:
-        context: whose conflict it is.
-        step_context: proof.
-        path: the work tree; it may be gone.
-        onto: the commit that it was made at.
+        context: the entry's context.
+        step_context: the step's arguments.
+        path: the work tree; it may be missing.
+        onto: the commit that it was created from.
 
     Raises:
-        UsageError: it is no work tree any more, or git cannot commit there; it must not be removed.
+        UsageError: it is no longer a work tree, or git cannot commit there; it must not be removed.
     """
     if not path.is_dir() or not any(path.iterdir()):
         return ()
@@ -128,7 +128,7 @@ def keep_work(context: Context, step_context: StepContext, path: Path, *, onto: 
         kept.append(oid(made))
     seen = git.query("reflog", "--format=%H", "HEAD", ok=(0, 128)).text.split()
     kept += [commit for commit in dict.fromkeys(map(oid, seen)) if not history.is_ancestor(git, commit, onto)]
-    # What a commit kept already contains needs no ref of its own.
+    # Commits that another backup contains need no ref of their own.
     tips = [each for each in kept if not any(each != one and history.is_ancestor(git, each, one) for one in kept)]
     return tuple(
         refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(commit)}"), commit) for commit in tips
@@ -136,9 +136,10 @@ def keep_work(context: Context, step_context: StepContext, path: Path, *, onto: 
 
 
 def remove_worktree(context: Context, step_context: StepContext, path: Path) -> None:
-    """Remove a pause's work tree; it holds nothing that is not committed elsewhere.
+    """Remove a pause's work tree, whose contents must be committed elsewhere.
 
-    What a kill left half made or half removed is removed too: it may lack its `.git`, or be locked as initializing.
+    This includes one that a killed process left incomplete: without its `.git`, or locked as
+    initializing.
     """
     if not path.is_dir() and not (context.git.common_dir() / "worktrees" / path.name).is_dir():
         return
@@ -152,12 +153,12 @@ def remove_worktree(context: Context, step_context: StepContext, path: Path) -> 
 
 
 def resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) -> Oid:
-    """Return the tree that a person resolved the conflict to; never that of the commit below.
+    """Return the tree of the user's resolution; never the tree of the commit below.
 
-    They may have staged it, or have committed it (`git commit`, `git cherry-pick --continue`).
+    The resolution may be staged or committed (`git commit`, `git cherry-pick --continue`).
 
     Raises:
-        Pause: it is not resolved yet; says what is left.
+        Pause: the conflict is not resolved yet; the error lists what is left.
     """
     tree_git = context.git.at(path)
     head = tree_git.resolve("HEAD")
@@ -178,11 +179,11 @@ def resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) 
     return tree
 
 
-def _drops_on_request(context: Context, tree_git: Git, is_staged: bool) -> bool:  # noqa: FBT001 -- the caller's fact
-    """Return whether an empty resolution leaves the commit out, as --drop-emptied asks.
+def _drops_on_request(context: Context, tree_git: Git, is_staged: bool) -> bool:  # noqa: FBT001 -- computed by the caller
+    """Return whether an empty resolution drops the commit, as --drop-emptied requests.
 
-    Only while the pick is under way: `git cherry-pick --abort`, `--skip` and `git reset --hard` end it, and what they
-    leave is no resolution.
+    This holds only while the cherry-pick is in progress: the state after `git cherry-pick --abort`,
+    `--skip` or `git reset --hard` is not a resolution.
     """
     return context.options.drop_emptied and is_staged and tree_git.resolve("CHERRY_PICK_HEAD") is not None
 
@@ -210,9 +211,9 @@ _MARKERS = (b"<<<<<<< ", b">>>>>>> ")
 
 
 def _has_new_markers(git: Git, top: Path, name: str, paused: dict[str, Any]) -> bool:
-    """Return whether a file has a conflict's first and last line, beyond those that either side rightly holds.
+    """Return whether a file contains conflict markers that neither merged version contains.
 
-    Documentation and test data may hold such lines; both versions that are merged say which.
+    Documentation and test data may contain such lines, so both versions are compared.
     """
     path = top / name
     if path.is_symlink() or not path.is_file():
@@ -227,6 +228,6 @@ def _marker_lines(content: bytes) -> Counter[bytes]:
 
 
 def _version(git: Git, commit: str, name: str) -> bytes:
-    """Return a file as a commit has it; b"": it has none."""
+    """Return the contents of a file at a commit; b"" if it does not exist."""
     done = git.query("cat-file", "blob", f"{commit}:{name}", ok=(0, 128))
     return done.stdout if done.returncode == 0 else b""

@@ -1,4 +1,7 @@
-"""Gates every entry of a stack: here bottom first, each handing its caches to the next; elsewhere side by side."""
+"""Run the gates of every entry of a stack.
+
+Local gates run bottom first and reuse each other's caches; remote gates run in parallel.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ from trunkline.git.git import Git
 
 @dataclass(frozen=True)
 class GatedEntry:
-    """One row of the table.
+    """One row of the result table.
 
     Attributes:
         entry: the entry.
-        commit: its tip, the local branch's before the remote's; None: the branch is neither here nor fetched.
-        outcomes: gate name -> what became of it.
-        seconds: how long the entry took.
+        commit: the tip of the local branch, else of the remote branch; None if neither is known.
+        outcomes: outcomes by gate name.
+        seconds: the duration of all gates.
     """
 
     entry: Entry
@@ -36,21 +39,21 @@ class GatedEntry:
 
     @property
     def passed(self) -> bool:
-        """Every gate passed; an entry that is not here has nothing to pass."""
+        """Every gate passed; also true for an entry without a known branch."""
         return all(outcome.verdict is Verdict.PASSED for outcome in self.outcomes.values())
 
 
 def gate_stack(
     git: Git, stack: Stack, reporter: Reporter, *, fresh: bool = False, clean: bool = False
 ) -> tuple[GatedEntry, ...]:
-    """Gate each entry's tip; a failure stops nothing, since the table is what is asked for.
+    """Run the gates on each entry's tip, and continue after failures.
 
     Args:
         git: the user's checkout.
         stack: the stack.
-        reporter: who is told.
-        fresh: run every gate, whatever the receipts say, the repository's own packages compiled anew.
-        clean: the same, with nothing that was compiled before.
+        reporter: receives progress events.
+        fresh: ignore receipts, and rebuild the repository's own packages.
+        clean: as `fresh`, but with an empty build cache.
     """
     rows, orders = [], []
     board = RunningGates()
@@ -73,7 +76,7 @@ def gate_stack(
 
 @dataclass
 class _Gated:
-    """One entry while its gates run, alone or beside others."""
+    """One entry whose gates are running."""
 
     row: GatedEntry
     watch: GateProgress
@@ -82,8 +85,8 @@ class _Gated:
     ended: float = 0.0
 
     def order(self, git: Git, stack: Stack, *, fresh: bool, clean: bool) -> GateJob:
-        """Return what is asked of the executor."""
-        assert self.row.commit is not None  # noqa: S101 -- who has none has no order
+        """Return the job for the executor."""
+        assert self.row.commit is not None  # noqa: S101 -- only entries with a commit get a job
         return GateJob(
             git, self.row.commit, catalogue(stack.gates), stack.gates, fresh, self._progress, self.watch.began,
             self.reporter.progress, self._starts, clean, self.watch.printed, foreseen=self._foreseen,
@@ -91,7 +94,7 @@ class _Gated:
         )  # fmt: skip
 
     def row_of(self, outcomes: Collection[GateOutcome]) -> GatedEntry:
-        """Return the row as it is in the end."""
+        """Return the finished row."""
         found = {outcome.gate: outcome for outcome in outcomes}
         return replace(self.row, outcomes=found, seconds=max(self.ended - self.started, 0.0))
 
@@ -103,7 +106,7 @@ class _Gated:
 
     def _starts(self) -> None:
         self.started = self.ended = time.monotonic()
-        assert self.row.commit is not None  # noqa: S101 -- as above
+        assert self.row.commit is not None  # noqa: S101 -- only entries with a commit get a job
         self.reporter.progress(f"#{self.row.entry.pr} {self.row.entry.branch} at {short(self.row.commit)}")
 
     def _progress(self, outcome: GateOutcome) -> None:
@@ -113,13 +116,13 @@ class _Gated:
 
 @dataclass
 class RunningGates:
-    """What runs.
+    """The gates that are running.
 
     Attributes:
-        gates: name -> since when, by the monotonic clock.
-        lines: name -> what it printed last.
-        estimates: name -> what it is likely to take.
-        units: name -> how many units are compiled.
+        gates: start times by name, from the monotonic clock.
+        lines: the last output line by name.
+        estimates: estimated durations by name.
+        units: the number of compiled units by name.
     """
 
     gates: dict[str, float] = field(default_factory=dict)
@@ -128,19 +131,19 @@ class RunningGates:
     units: dict[str, int] = field(default_factory=dict)
 
     def remove(self, name: str) -> None:
-        """Remove a gate that has ended."""
+        """Remove a finished gate."""
         for facts in (self.gates, self.lines, self.estimates, self.units):
             facts.pop(name, None)
 
     def details(self) -> dict[str, str]:
-        """Return for each gate what is known of it: units, estimate, last line; gates without any are left out."""
+        """Return progress details by gate: units, estimate, last line; without empty ones."""
         return {name: text for name in self.gates if (text := self._details(name))}
 
     def _details(self, name: str) -> str:
         expected, compiled = self.estimates.get(name, Estimate()), self.units.get(name, 0)
         parts = []
         if compiled:
-            # The tree may have more units than the one before.
+            # The tree may have more units than the previous one.
             parts.append(f"{compiled}/{expected.units}" if expected.units >= compiled else f"{compiled} compiled")
         if expected.seconds >= 1:
             parts.append(f"about {_about(expected.seconds)}")
@@ -148,13 +151,13 @@ class RunningGates:
 
 
 class GateProgress:
-    """Tells a listener which gates run and what became of each.
+    """Reports the progress and the outcome of gates to a reporter.
 
     Args:
-        reporter: who is told.
-        git: the repository, whose receipts give estimates.
-        whose: before each gate's name: whose it is, where gates of several entries run side by side.
-        board: what runs, shared with them.
+        reporter: receives progress events.
+        git: the repository, its receipts give the estimates.
+        whose: a prefix for gate names when gates of several entries run in parallel.
+        board: the running gates, shared between the entries.
     """
 
     def __init__(self, reporter: Reporter, git: Git, whose: str = "", board: RunningGates | None = None) -> None:
@@ -162,22 +165,22 @@ class GateProgress:
         self._git = git
         self._whose = whose
         self._board = board or RunningGates()
-        self._causes: dict[str, str] = {}  # the key of a cause -> the gate that met it first
+        self._causes: dict[str, str] = {}  # cause key -> the first gate that failed with it
 
     def began(self, name: str) -> None:
-        """A gate's session began."""
+        """Handle the start of a gate."""
         self._board.gates[f"{self._whose}{name}"] = time.monotonic()
         self._board.estimates[f"{self._whose}{name}"] = estimate(self._git, name)
         self._show()
 
     def printed(self, name: str, line: str) -> None:
-        """A gate that runs elsewhere has printed this last."""
+        """Handle an output line of a remote gate."""
         if f"{self._whose}{name}" in self._board.gates:
             self._board.lines[f"{self._whose}{name}"] = line
             self._show()
 
     def compiled(self, name: str, units: int) -> None:
-        """So many units of a gate are compiled."""
+        """Handle the number of units that a gate has compiled."""
         if f"{self._whose}{name}" in self._board.gates:
             self._board.units[f"{self._whose}{name}"] = units
             self._show()
@@ -186,7 +189,7 @@ class GateProgress:
         self._tell.running(self._board.gates, self._board.details())
 
     def ended(self, outcome: GateOutcome) -> None:
-        """A gate has its verdict."""
+        """Handle the outcome of a gate."""
         self._board.remove(f"{self._whose}{outcome.gate}")
         self._show()
         how = "receipt" if outcome.reused else f"{outcome.seconds:.1f}s"
@@ -199,16 +202,16 @@ class GateProgress:
 
 
 def _about(seconds: float) -> str:
-    """Return seconds without more precision than an estimate has: `7 s`, `40 s`, `3 min`."""
-    if seconds < 10:  # noqa: PLR2004 -- as they are below ten
+    """Return seconds rounded to the precision of an estimate: `7 s`, `40 s`, `3 min`."""
+    if seconds < 10:  # noqa: PLR2004 -- exact below ten seconds
         return f"{seconds:.0f} s"
-    if seconds < 90:  # noqa: PLR2004 -- tens of seconds up to a minute and a half
+    if seconds < 90:  # noqa: PLR2004 -- tens of seconds up to 90 s
         return f"{round(seconds / 10) * 10:.0f} s"
     return f"{seconds / 60:.0f} min"
 
 
 def names(stack: Stack) -> tuple[str, ...]:
-    """Return the table's columns."""
+    """Return the columns of the table."""
     return gate_names(stack.gates)
 
 

@@ -1,4 +1,4 @@
-"""Moves the entry's local branch; a clean checkout of it moves along, nothing else of the user's does."""
+"""Move an entry's local branch, and its checkout if that is clean."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from trunkline.state.lock import RepositoryLock
 
 
 def refuse_unmovable(local: LocalState) -> None:
-    """Refuse to move a branch under somebody's feet (promises, fault 33)."""
+    """Refuse to move a branch whose checkout the user is working in.
+
+    Uncommitted changes and other work trees would otherwise show a branch that moved beneath them.
+    """
     refuse_elsewhere(local)
     if local.checked_out and local.changes:
         raise dirty(local, "they would be mixed with the rebased branch")
 
 
 def dirty(local: LocalState, why: str) -> Refused:
-    """Return the refusal over uncommitted changes."""
-    listed = ", ".join(local.changes[:5]) + (" ..." if len(local.changes) > 5 else "")  # noqa: PLR2004 -- a line
+    """Return the error for uncommitted changes."""
+    listed = ", ".join(local.changes[:5]) + (" ..." if len(local.changes) > 5 else "")  # noqa: PLR2004 -- one line of file names
     return Refused(
         "your checkout has uncommitted changes",
         why=f"{listed}: {why}; nothing was changed",
@@ -34,7 +37,7 @@ def dirty(local: LocalState, why: str) -> Refused:
 
 
 def refuse_elsewhere(local: LocalState) -> None:
-    """Refuse to move a branch that another work tree has checked out."""
+    """Refuse to move a branch that is checked out in another work tree."""
     if local.elsewhere:
         raise Refused(
             f"{local.branch} is checked out in another work tree",
@@ -44,12 +47,13 @@ def refuse_elsewhere(local: LocalState) -> None:
 
 
 def foresee_move(context: Context, new: Oid) -> None:
-    """Refuse what `move` would refuse, before anything moves.
+    """Raise the errors of `move` before anything changes.
 
-    A checkout that a killed run left half moved is no reason: it is brought back before anything else is done.
+    A checkout that a killed run left half moved is accepted, because it is restored first.
 
     Raises:
-        Refused: the branch is checked out elsewhere, or its checkout is not clean, or holds something in the way.
+        Refused: the branch is checked out elsewhere, its checkout is not clean, or a file is in the
+            way.
     """
     local = context.world().local
     try:
@@ -62,25 +66,25 @@ def foresee_move(context: Context, new: Oid) -> None:
 
 
 def is_half_moved(context: Context) -> bool:
-    """Return whether a killed run left the checkout half moved, with its branch or to another.
+    """Return whether a killed run left the checkout in the middle of a move.
 
-    It is brought back before anything else is done (`settle`), so it is no reason to refuse.
+    It is restored before anything else (`settle`), so it is no reason to refuse.
     """
     halves = (_half_moved(context, run) for run in open_run.stopped_runs(context.state))
     return any(half and checkout.is_half_moved(context.git, old=half[0], new=half[1]) for half in halves)
 
 
 def switch(context: Context, step_context: StepContext, *, old: Oid | None, new: Oid | None) -> None:
-    """Let the checkout be one of the entry's branch; what a git that dies had written is taken back.
+    """Check out the entry's branch; if git fails, undo its partial changes.
 
     Args:
-        context: whose entry it is.
-        step_context: proof.
-        old: what is checked out; None: nothing yet.
+        context: the entry's context.
+        step_context: the step's arguments.
+        old: the commit that is checked out; None for none.
         new: the branch's tip.
 
     Raises:
-        OutsideFailed, UsageError: git failed.
+        ExternalError, UsageError: git failed.
     """
     git, arguments = context.git, ("switch", "--no-guess", "--no-overwrite-ignore", context.entry.branch)
     step_context.note("switching", context.entry, old=old, new=new, checkout=True)
@@ -88,7 +92,7 @@ def switch(context: Context, step_context: StepContext, *, old: Oid | None, new:
         git.mutate(step_context.lock, *arguments, "--quiet", display="git " + " ".join(arguments))
     except TrunklineError:
         if old and new and git.resolve("HEAD") == old:
-            with contextlib.suppress(TrunklineError):  # as for want of space: the next run tries again
+            with contextlib.suppress(TrunklineError):  # best effort (the disk may be full): the next run tries again
                 checkout.put_back(git, step_context.lock, old=old, new=new)
         raise
     context.invalidate_local()
@@ -99,7 +103,7 @@ def _what(context: Context) -> str:
 
 
 def move(context: Context, step_context: StepContext, *, new: Oid, old: Oid | None, why: str) -> None:
-    """Move the entry's branch from `old` to `new`, backup first, under compare-and-swap.
+    """Move the entry's branch from `old` to `new` with compare-and-swap, after a backup.
 
     Raises:
         Refused: it no longer holds `old`, or its checkout is no longer clean.
@@ -107,7 +111,7 @@ def move(context: Context, step_context: StepContext, *, new: Oid, old: Oid | No
     if new == old:
         return
     git, branch = context.git, context.entry.branch
-    # Look again: the user may have edited or switched since (promises, fault 31).
+    # Observe again: the user may have edited files or switched branches in the meantime.
     local = context.refresh_local()
     refuse_unmovable(local)
     along = local.checked_out and old is not None
@@ -130,10 +134,10 @@ def move(context: Context, step_context: StepContext, *, new: Oid, old: Oid | No
 
 
 def settle(context: Context, lock: RepositoryLock, run: Run) -> bool:
-    """Bring back a checkout that a killed run had begun to move, and return whether there was one.
+    """Restore a checkout that a killed run had begun to move; return whether there was one.
 
-    See `checkout.put_back`: where anything of the user's is among it, nothing is touched, and the refusal that
-    follows names it.
+    If it contains changes of the user, nothing is touched and the following check reports them
+    (`checkout.put_back`).
     """
     half = _half_moved(context, run)
     if half is None:
@@ -145,7 +149,7 @@ def settle(context: Context, lock: RepositoryLock, run: Run) -> bool:
 
 
 def _half_moved(context: Context, run: Run) -> tuple[Oid, Oid] | None:
-    """Return the two commits between which a run may have left the checkout; None: it did not move it."""
+    """Return the two commits of a checkout that a run began to move; None if it did not."""
     intent = run.moving_checkout
     if intent is None or not intent.data["old"]:
         return None

@@ -1,4 +1,4 @@
-"""The note's template of the user's own: read from trunk, rendered within bounds (`report/bounded.py`)."""
+"""Load a custom template of the reviewer note from trunk and render it with resource limits."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from trunkline.system import process
 from trunkline.system.files import read_inside
 
 SECONDS = 20.0
-"""Wall time; the process itself is ended after a few seconds of processor time."""
+"""The limit on wall time; the rendering process has a limit of a few seconds of CPU time."""
 LONGEST = 2**18
 _LITERAL = "--literal-pathspecs"
 _PROGRAM = "from trunkline.report import bounded; bounded.main()"
 
 
 def template_of(context: Context) -> Template | None:
-    """Return the template that stack.toml names; None: it names none.
+    """Return the template that stack.toml names; None if it names none.
 
-    As trunk has it, where trunk has it: a pull request does not decide what trunkline renders. Else a file of the
-    checkout that git does not track.
+    The version in trunk is used if there is one, so that a pull request cannot change what is
+    rendered. Otherwise an untracked file of the checkout is read.
 
     Raises:
-        UsageError: it cannot be read, a link leads to it, or only a branch has it.
+        UsageError: it cannot be read, is a symbolic link, or exists on a branch only.
     """
     name = context.stack.note.template
     if not name:
@@ -70,17 +70,18 @@ def _unreadable(name: str, why: str) -> UsageError:
 
 
 def written(facts: NoteFacts, own: Template | None) -> str:
-    """Return the note, without its markers, by a template of the user's own or by ours.
+    """Return the note without its markers, rendered with a custom or the built-in template.
 
     Raises:
-        UsageError: the template cannot be used: its file, the line where it is known, and why.
+        UsageError: the template is invalid; the error has its file, the line if known, and the
+            reason.
     """
     if own is None:
         return note.reviewer_note(facts)
     asked = json.dumps({"text": own.text, "view": note.view(facts)}).encode()
     argv = [sys.executable, "-c", _PROGRAM]
     try:
-        # Not in the checkout: Python would import modules from there.
+        # Not in the checkout, because Python would import modules from there.
         done = process.run(argv, cwd=Path("/"), env=process.own_environment(), timeout=SECONDS, stdin=asked)
     except ExternalError as error:
         raise note.problem(f"{own.name}: it was not rendered within {SECONDS:g} s", own.name) from error

@@ -1,4 +1,7 @@
-"""Pushes the branches of several entries at once: all or none, each under its lease, no pull request closed by it."""
+"""Push the branches of several entries in one atomic push, each with a lease.
+
+Pull requests that the push would close are retargeted first.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from trunkline.git.refs import PushCapped, RefUpdate
 
 @dataclass(frozen=True)
 class Update:
-    """One entry's branch on the remote: the tip it must still have, and the tip it gets."""
+    """The branch of one entry on the remote, with its expected tip and its new tip."""
 
     entry: Entry
     old: Oid
@@ -29,20 +32,21 @@ class Update:
 def push_all(
     context: Context, step_context: StepContext, updates: Sequence[Update], *, restoring: bool = False
 ) -> tuple[str, ...]:
-    """Push every update, bottom first, and return what is worth telling beside it.
+    """Push all updates, bottom first, and return messages for the user.
 
-    A remote that takes only so many refs a push gets them in that many pushes, bottom first; it is said.
+    If the remote limits the number of refs per push, several pushes are made, bottom first, and a
+    message says so.
 
     Args:
-        context: of the stack.
-        step_context: proof.
-        updates: what is pushed.
-        restoring: the branches get back tips that they had; how those sat on each other was not this run's doing.
+        context: the stack's context.
+        step_context: the step's arguments.
+        updates: the branches to push.
+        restoring: earlier tips are restored; do not check how the entries are stacked.
 
     Raises:
-        Refused: after the push, an entry would not contain the one below; a push would close a pull request for good;
-            or the remote rejected it.
-        ExternalError: the remote did not answer.
+        Refused: after the push an entry would not contain the one below, the push would close a
+            pull request for good, or the remote rejected it.
+        ExternalError: the request to the remote failed.
     """
     remote = context.stack.remote
     if not restoring:
@@ -66,13 +70,13 @@ def push_all(
 
 
 def require_stacked(context: Context, updates: Sequence[Update]) -> None:
-    """See that after a push each open entry that it touches contains the open entry below it.
+    """Check that each open entry in a push still contains the open entry below it.
 
-    A branch may have got commits while a run was paused, or between its replay and the push: what sits above would
-    then be pushed without them.
+    A branch may have received commits during a pause, or between its replay and the push. The
+    entries above would then be pushed without them.
 
     Raises:
-        Refused: one would not; nothing is pushed.
+        Refused: an entry would not contain the one below; nothing is pushed.
     """
     pushed = {update.entry.pr: update.new for update in updates}
     remote = context.world().remote_refs
@@ -92,13 +96,13 @@ def require_stacked(context: Context, updates: Sequence[Update]) -> None:
 
 
 def retarget_endangered(context: Context, step_context: StepContext, updates: Sequence[Update]) -> tuple[str, ...]:
-    """Move pull requests to trunk whose base, after the push, would hold all their commits.
+    """Retarget pull requests to trunk if the push would put all their commits into their base.
 
-    GitHub closes such a pull request for good, or calls it merged (reference: behaviour after a push). They get the
-    base that they belong on once everything is pushed.
+    GitHub closes such a pull request for good or marks it as merged. Its proper base is restored
+    after the push.
 
     Raises:
-        Refused: trunk itself would hold all of one's commits.
+        Refused: trunk itself would contain all commits of a pull request.
     """
     trunk = context.stack.trunk
     message = []
@@ -129,7 +133,7 @@ def _endangered(context: Context, updates: Sequence[Update]) -> Iterator[PullReq
 
 
 def retarget(context: Context, step_context: StepContext, pr: PullRequest, base: str) -> None:
-    """Announce, and let a pull request target another branch; whoever calls forgets what GitHub said.
+    """Log the intent, and change a pull request's base; the caller invalidates its cache.
 
     Raises:
         Refused: see `set_base`.
@@ -141,10 +145,10 @@ def retarget(context: Context, step_context: StepContext, pr: PullRequest, base:
 
 
 def set_base(context: Context, number: PrNumber, base: str) -> None:
-    """Let a pull request target another branch.
+    """Change the base of a pull request.
 
     Raises:
-        Refused: GitHub does not take it, or does not show it.
+        Refused: GitHub rejects the change, or does not show it.
     """
     context.reporter.command(f"gh pr edit {number} --base {base}")
     try:
@@ -163,5 +167,5 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
 
 
 def described(update: Update) -> str:
-    """Return an update for people: `#519 1b29d66..2bb6ec5`."""
+    """Return an update in words: `#519 1b29d66..2bb6ec5`."""
     return f"#{update.entry.pr} {short(update.old)}..{short(update.new)}"

@@ -1,4 +1,4 @@
-"""How each change of a run is put back, if it is still the run's."""
+"""Revert the changes of a run, where they are still as the run left them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trunkline.planning.run_changes import Change, drift, entry_context, note_of
 
 
 def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, StepFunction]:
-    """Return how the changes are put back, in order: all branches in one push, each other change as its own step."""
+    """Return the step functions that revert changes: one push of all branches, then the rest."""
     handlers = {StepName.READY: restore_state, StepName.NOTE: restore_note, StepName.ONTO: restore_branch}
 
     def bound(change: Change) -> StepFunction:
@@ -35,7 +35,7 @@ def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKe
 
 
 def steps(context: Context, changes: tuple[Change, ...]) -> tuple[Step, ...]:
-    """Return the steps that put changes back, with the commands that a person would type."""
+    """Return the steps that revert changes, with the equivalent commands."""
     pushed = tuple(change for change in changes if change.step is StepName.PUSH)
     first = (_push_step(context, pushed),) if pushed else ()
     others = (change for change in changes if change.step is not StepName.PUSH)
@@ -75,10 +75,11 @@ def _step(context: Context, change: Change) -> Step:
 
 
 def push_back(context: Context, step_context: StepContext, changes: tuple[Change, ...]) -> Outcome:
-    """Push the old tips, leased on ours, all or none.
+    """Push the old tips in one atomic push, with leases on the tips of the run.
 
     Raises:
-        Refused: the remote holds neither, or the push would leave a pull request without commits.
+        Refused: a remote branch has neither tip, or the push would leave a pull request without
+            commits.
     """
     context.invalidate()
     updates, remote = [], context.stack.remote
@@ -101,10 +102,10 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Change
 
 
 def _refuse_closing(context: Context, tip: Oid, changes: tuple[Change, ...]) -> None:
-    """A head that the base contains closes the pull request for good (promises, fault 48)."""
+    """Refuse a tip that the base contains: GitHub would close the pull request for good."""
     base = context.pull_request().base
     if any(entry_context(context, change).entry.branch == base for change in changes):
-        return  # its base goes back with it: push_all sees to it
+        return  # the base is reverted in the same push, which checks this
     held = refs.list_remote(context.git, context.stack.remote, [f"refs/heads/{base}"]).get(f"refs/heads/{base}")
     if held is not None and history.is_ancestor(context.git, tip, held):
         raise Refused(
@@ -115,7 +116,7 @@ def _refuse_closing(context: Context, tip: Oid, changes: tuple[Change, ...]) -> 
 
 
 def restore_state(context: Context, step_context: StepContext, change: Change) -> Outcome:
-    """Give the pull request its draft state and base back; a base that is no more is left, and said."""
+    """Restore a pull request's draft state and base; a deleted base is left and reported."""
     context.invalidate_github()
     pr, before = context.pull_request(), change.before
     kept = _base_obstacle(context, pr.base, str(before["base"]), pr.head_oid)
@@ -134,13 +135,13 @@ def restore_state(context: Context, step_context: StepContext, change: Change) -
     return _readied(bool(before["draft"]), base, kept, StepStatus.DONE)
 
 
-def _readied(draft: bool, base: str, kept: str, mark: StepStatus) -> Outcome:  # noqa: FBT001 -- what is told
+def _readied(draft: bool, base: str, kept: str, mark: StepStatus) -> Outcome:  # noqa: FBT001 -- values of the message
     message = f"{'a draft' if draft else 'ready'} again, targets {base}"
     return Outcome("ready", message, StepStatus.WARNED if kept else mark, (kept,) if kept else ())
 
 
 def _base_obstacle(context: Context, base: str, wanted: str, head: Oid) -> str:
-    """Say why a pull request cannot go back to a base, or "" where it can."""
+    """Return why a pull request's base cannot be restored, or ""."""
     if base == wanted:
         return ""
     ref = branch_ref(branch_name(wanted))
@@ -153,7 +154,7 @@ def _base_obstacle(context: Context, base: str, wanted: str, head: Oid) -> str:
 
 
 def restore_note(context: Context, step_context: StepContext, change: Change) -> Outcome:
-    """Give the description the note back that it had, or none; everything else byte for byte."""
+    """Restore the note in the description, and keep everything else byte for byte."""
     context.invalidate_github()
     pr, wanted = context.pull_request(), change.before["block"]
     held = note_of(pr.body)
@@ -176,10 +177,10 @@ def restore_note(context: Context, step_context: StepContext, change: Change) ->
 
 
 def restore_branch(context: Context, step_context: StepContext, change: Change) -> Outcome:
-    """Move the local branch back to where it was; of a branch that the run created: to where it was created.
+    """Move the local branch back to its old tip, or to the tip at which the run created it.
 
     Raises:
-        Refused: it is at a commit that is not the run's, or its checkout is not clean.
+        Refused: it is at a commit that the run did not make, or its checkout is not clean.
     """
     held, old = now(context, change)["tip"], oid(str(change.before["tip"]))
     if held == old:

@@ -1,1 +1,1 @@
-"""One module for each step of a plan: what it will do (`plan`) and how it does it (`run`)."""
+"""One module for each step of a plan: `plan` describes the step, `run` performs it."""

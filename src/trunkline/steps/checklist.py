@@ -1,4 +1,4 @@
-"""checklist: the runbook's six lines, each evaluated against the world now, with its evidence."""
+"""Step `checklist`: evaluate the six lines of the runbook's checklist, with their evidence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trunkline.planning.merged import merged_below
 from trunkline.planning.verification import checks_for, gates_beside_base, is_waived, own_base_of
 
 _RUNBOOKS = 6
-"""The lines of the runbook's checklist."""
+"""The number of lines in the runbook's checklist."""
 
 
 def plan(context: Context) -> Step:
@@ -32,13 +32,13 @@ def plan(context: Context) -> Step:
 
 
 def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
-    """Evaluate every line now; what was skipped by name counts as skipped, not as done."""
+    """Evaluate every line; a step that was skipped by name counts as skipped, not as done."""
     context.invalidate()
     return outcome(evaluate(context))
 
 
 def outcome(lines: Sequence[Line]) -> Outcome:
-    """Return what the lines come to."""
+    """Return the outcome of the evaluated lines."""
     still_open = [line for line in lines if line.state is LineState.OPEN]
     skipped = [line for line in lines if line.state is LineState.SKIPPED]
     warned = [line for line in lines if line.state is LineState.WARNED]
@@ -56,7 +56,7 @@ _BOX = {LineState.DONE: "x", LineState.WARNED: "!", LineState.OPEN: " ", LineSta
 
 
 def evaluate(context: Context) -> tuple[Line, ...]:
-    """Return the six lines of the runbook's checklist, in its order; the entry's checks stand after the gates."""
+    """Return the six lines of the checklist in order; the entry's checks follow the gates."""
     pr, tip = context.pull_request(), context.local_tip()
     remote, skip, number = context.world().local.remote, context.options.skip, context.entry.pr
     noted = noted_commit(pr.body)

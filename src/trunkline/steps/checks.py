@@ -1,4 +1,4 @@
-"""checks: what the entry's `[[entry.check]]` tables say must hold of its tree, each with a receipt."""
+"""Step `checks`: evaluate the entry's `[[entry.check]]` tables, and write a receipt for each."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def plan(context: Context) -> Step:
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Evaluate every check on the commit whose tree is to land.
+    """Evaluate every check on the commit whose tree will land.
 
     Raises:
-        CheckFailed: one does not hold, or could not run and was not accepted as unavailable.
-        UsageError: a pattern is none.
+        CheckFailed: a check failed, or could not run and was not accepted as unavailable.
+        UsageError: a pattern is not a valid regular expression.
     """
     own = context.entry.checks
     if not own:
@@ -74,7 +74,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 
 def manual_check(context: Context, name: str, reason: str) -> ManualCheck:
-    """Return the manual check that a person confirms.
+    """Return the manual check that the user confirms.
 
     Raises:
         UsageError: the entry has no such check, a machine can decide it, or there is no reason.
@@ -99,7 +99,7 @@ def manual_check(context: Context, name: str, reason: str) -> ManualCheck:
 
 
 def tick(context: Context, name: str, reason: str) -> GateOutcome:
-    """Record that a person confirms a manual check on the tip of the local branch.
+    """Record the user's confirmation of a manual check on the tip of the local branch.
 
     Raises:
         UsageError: see `manual_check`.

@@ -1,4 +1,4 @@
-"""tidy: branches of merged entries go, here and on the remote, where nothing of them would be lost."""
+"""Step `cleanup`: delete branches of merged entries, locally and on the remote."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ def plan(context: Context) -> Step:
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Delete each merged entry's branch whose tip is what was merged and that no open pull request is based on."""
+    """Delete the branches of merged entries.
+
+    A branch is kept if its tip is not the merged commit, or if an open pull request is based on it.
+    """
     context.invalidate()
     gone, kept = [], []
     for entry in context.stack.entries:
         there = context.of(entry)
         pr = context.world().snapshot.pr(entry.pr)
         if pr is None or pr.state is not PrState.MERGED or not pr.merged_at:
-            continue  # one that was closed by hand is not ours to tidy, although trunk has its changes
+            continue  # branches of pull requests that were closed by hand are kept, even if trunk has their changes
         reason = _reason_to_keep(there, pr)
         if reason:
             kept.append(f"{entry.branch} stays: {reason}")
@@ -40,7 +43,11 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 
 def _reason_to_keep(context: Context, pr: PullRequest) -> str:
-    """Say what would be lost, or who would be closed, if the branch went (git-spice#1107, cli/cli#14223)."""
+    """Return why a branch must be kept, or "".
+
+    Deleting it could lose commits, or close the pull requests based on it (git-spice#1107,
+    cli/cli#14223).
+    """
     local = context.world().local
     for where, tip in (("here", local.local), (f"on {context.stack.remote}", local.remote)):
         if tip not in {None, pr.head_oid}:

@@ -1,4 +1,4 @@
-"""fetch: remote-tracking refs and our evidence refs show what was looked at."""
+"""Step `fetch`: update tracking refs and evidence refs to what was observed on the remote."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ def plan(context: Context) -> Step:
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Bring refs to where the remote is: trunk, the entry's branch, the heads of the pull requests below.
+    """Update trunk, the branch of the entry, and the heads of the pull requests below.
 
-    Looking has brought the objects already. The heads of pull requests outlive their branches.
+    The objects were fetched when the remote was observed. Heads of pull requests are fetched by
+    number, because they outlive their branches.
 
     Raises:
-        Refused: the entry's branch is gone from the remote; it is not created again (promises, fault 20).
+        Refused: the entry's branch was deleted on the remote; it is not created again, since
+            somebody may have deleted it on purpose.
     """
     world, remote = context.world(), context.stack.remote
     wanted = _wanted(context)
@@ -39,7 +41,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         refs.update_tracking_refs(context.git, step_context.lock, remote, stale, before, world.remote_refs)
     old, new = before.get(trunk), refs.read_refs(context.git, trunk)[trunk]
     if new != world.trunk:
-        context.invalidate()  # trunk moved between look and fetch: what follows looks again
+        context.invalidate()  # trunk moved since it was observed: observe again
     moved = f"{short(old) if old else 'new'}..{short(new)}" if old != new else f"is at {short(new)}"
     return Outcome(
         "fetched",
@@ -50,7 +52,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 
 def _wanted(context: Context) -> dict[str, str]:
-    """Return remote ref -> local ref of trunk, the branches asked for, and the heads of what is merged below them."""
+    """Return local refs by remote ref: trunk, the entries' branches, and merged heads below them."""
     world, remote = context.world(), context.stack.remote
     entries = context.stack.entries if context.stacked else (context.entry,)
     wanted = {branch_ref(context.stack.trunk): refs.tracking_ref(remote, context.stack.trunk)}
@@ -66,7 +68,7 @@ def _wanted(context: Context) -> dict[str, str]:
 
 
 def _is_open(context: Context, entry: Entry) -> bool:
-    """Say whether a missing branch is missed: of the entry asked for always, of a stack's while it is open."""
+    """Return whether a branch must exist: always for a single entry, for a stack while it is open."""
     pr = context.world().snapshot.pr(entry.pr)
     return not context.stacked or (pr is not None and pr.state is PrState.OPEN)
 

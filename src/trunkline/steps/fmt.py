@@ -1,4 +1,4 @@
-"""fmt: cargo fmt --all; what it changes becomes a commit of its own, after the replay's checks (fault 41)."""
+"""Step `fmt`: run `cargo fmt --all`, and commit its changes after the replay was verified."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def plan(_context: Context) -> Step:
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Format the entry's tip in a work tree of ours and commit what changed.
+    """Format the entry's tip in a separate work tree, and commit the changes.
 
     Raises:
         CheckFailed: rustfmt is missing, or cannot parse the code.
@@ -66,16 +66,17 @@ def _formatted(context: Context, slot: slots.Slot, root: str, tip: Oid) -> tuple
             next_command=tuple(command for command in (cause.fix, task_command("abort")) if command),
         )
     tree_git = context.git.at(slot.tree)
-    # Submodules are left alone: code of the tree could have written their settings, which name programs to run.
+    # Submodules are skipped: code in the tree could have written their settings, which name
+    # programs to run.
     changed = tree_git.query("diff-files", "-z", "--name-only", "--ignore-submodules=all").text.split("\0")
-    written = frozenset(slots.leftovers(context.git, slot))  # git calls others changed that nobody wrote to
+    written = frozenset(slots.leftovers(context.git, slot))  # git reports these as changed, but nobody wrote to them
     files = tuple(path for path in changed if path.endswith(".rs") and path in written)
     if not files:
         return None
     tree_git.query("add", "--", *files)
     tree = oid(tree_git.query("write-tree").text)
-    # The slot is at `tip` for whoever shares it.
+    # The next user of this slot expects it at `tip`.
     tree_git.query("-c", "submodule.recurse=false", "reset", "--quiet", "--hard", tip)
-    if tree == context.git.tree(tip):  # other bytes in the work tree, the same in git: line ends
+    if tree == context.git.tree(tip):  # only line endings in the work tree differ
         return None
     return oid(context.git.query("commit-tree", tree, "-p", tip, stdin=MESSAGE).text), files

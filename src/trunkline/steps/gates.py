@@ -1,4 +1,4 @@
-"""gates: every gate on exactly the entry's tree, by the nox sessions; receipts that still prove it are reused."""
+"""Step `gates`: run every gate on the entry's tree as a nox session, and reuse valid receipts."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def plan(context: Context) -> Step:
 
 
 def publishes(settings: GateSettings) -> tuple[str, ...]:
-    """Return what others see of the gates: nothing, unless GitHub Actions runs them."""
+    """Return what others will see of the gates: nothing, unless GitHub Actions runs them."""
     if settings.executor != "actions":
         return ()
     return (f"push the commit to {settings.remote} as a temporary branch, for GitHub Actions to run the gates",)
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Run the gates on the commit whose tree is to land; nothing of the user's checkout takes part.
+    """Run the gates on the commit whose tree will land, outside the user's checkout.
 
     Raises:
         CheckFailed: a gate failed, or could not run and was not accepted as unavailable.
@@ -52,7 +52,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         compiled=watch.compiled, foreseen=lambda stopped: _refuse_first(context, stopped),
     )  # fmt: skip
     context.reporter.gates_ended(time.monotonic() - started)
-    context.invalidate()  # minutes have passed: what follows looks again
+    context.invalidate()  # gates can run for minutes: observe again
     compare = context.options.baseline or context.stack.gates.inherited == "allow"
     outcomes = with_base(context, outcomes, run=compare, progress=watch.ended)
     note_verdicts(context, step_context, "gated", tip, outcomes)
@@ -71,14 +71,14 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 def note_verdicts(
     context: Context, step_context: StepContext, kind: str, tip: Oid, outcomes: Collection[GateOutcome]
 ) -> None:
-    """Journal what receipts do not say: what could not run on this commit, and which verdicts were accepted by name.
+    """Record in the journal what receipts do not hold: unavailable gates and waived verdicts.
 
     Args:
-        context: where.
-        step_context: proof.
+        context: the entry's context.
+        step_context: the step's arguments.
         kind: `gated` for gates, `checked` for checks.
         tip: the commit.
-        outcomes: of all of them.
+        outcomes: all outcomes.
     """
     fixes = {outcome.gate: outcome.fix for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
     waived = sorted(outcome.gate for outcome in outcomes if is_waived(context, outcome.gate, outcome))
@@ -86,7 +86,7 @@ def note_verdicts(
 
 
 def _new_dependencies(context: Context, tip: Oid) -> tuple[str, ...]:
-    """Return the packages of the entry's Cargo.lock that its base's has not, as `name version`."""
+    """Return the packages that the entry adds to its base's Cargo.lock, as `name version`."""
     git, path = context.git, f"{context.stack.gates.root}/Cargo.lock".removeprefix("./")
     base = git.query("merge-base", tip, context.tracking, ok=(0, 1, 128)).text
     try:
@@ -95,7 +95,7 @@ def _new_dependencies(context: Context, tip: Oid) -> tuple[str, ...]:
             for commit in (tip, base)
         )
     except ValueError:
-        return ()  # cargo itself has said so
+        return ()  # cargo has reported it
     return tuple(f"{name} {version}" for name, version in sorted(now - then))
 
 
@@ -122,7 +122,7 @@ def _passed(
 
 
 def _remark(outcome: GateOutcome) -> str:
-    """Return what a person should know of a gate that stopped nothing, or ""."""
+    """Return a remark about a gate that was waived, or ""."""
     if outcome.verdict is Verdict.UNAVAILABLE:
         return f"{outcome.gate} skipped (accepted as unavailable); to run it: {outcome.fix}"
     if outcome.verdict is Verdict.FLAKY:
@@ -133,7 +133,9 @@ def _remark(outcome: GateOutcome) -> str:
 
 
 def _refuse_first(context: Context, stopped: tuple[GateOutcome, ...]) -> None:
-    """Stop before the first gate runs where some are known not to pass; a person may go on without those unavailable.
+    """Stop before the first gate if some gates are known to fail.
+
+    An interactive user may continue without gates that are unavailable.
 
     Raises:
         CheckFailed: a gate will fail, or cannot run and was not accepted as unavailable.
@@ -159,7 +161,7 @@ def _failure(
     then: str = "nothing was pushed",
     data: Mapping[str, Any] | None = None,
 ) -> CheckFailed:
-    """Return the error for gates that did not pass, those with one cause together."""
+    """Return the error for gates that did not pass, grouped by cause."""
     tip = short(context.verified_commit())
     groups = by_cause(wrong)
     firsts = [group[0] for group in groups]
@@ -177,7 +179,7 @@ def _failure(
 
 
 def _explained(group: tuple[GateOutcome, ...]) -> str:
-    """Return what is wrong with gates that have one cause: their names, the cause, the tool's own words, the logs."""
+    """Return the description of gates with one cause: names, cause, the tool's message, logs."""
     first = group[0]
     head = f"{', '.join(outcome.gate for outcome in group)} {first.words if len(group) == 1 else first.verdict.value}"
     lines = [f"{head}: {first.diagnosis}" if first.diagnosis else head]

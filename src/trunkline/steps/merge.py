@@ -1,4 +1,7 @@
-"""merge: the pull request lands on trunk, pinned to the head that was verified; the entry above is safe before."""
+"""Step `merge`: merge the pull request into trunk, at exactly the verified head.
+
+The entry above is retargeted first.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from trunkline.steps.wait import VERIFIED_ONLY, limit, waited
 from trunkline.system import retry
 
 TRUNK_SECONDS = 120.0
-"""How long trunk may take to show a merge that GitHub says is done."""
+"""Seconds to wait until the trunk ref contains a merge that GitHub reports."""
 
 
 def plan(context: Context) -> Step:
@@ -39,12 +42,13 @@ def plan(context: Context) -> Step:
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Retarget what is based on the entry's branch, merge it, and wait until trunk has it.
+    """Retarget the pull requests based on the entry's branch, merge it, and wait for trunk.
 
     Raises:
-        Refused: the head is not what was verified, it has to be rewritten by now, or GitHub does not merge it.
-        CheckFailed: trunk moved, and a gate fails on what the merge gives now.
-        ExternalError: trunk does not show the merge in time.
+        Refused: the head is not the verified one, the entry must be rewritten by now, or GitHub
+            rejects the merge.
+        CheckFailed: trunk moved, and a gate fails on the new result of the merge.
+        ExternalError: trunk does not contain the merge in time.
     """
     pr = context.world().snapshot.pr(context.entry.pr)
     if pr is not None and pr.state is PrState.MERGED:
@@ -71,7 +75,10 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 
 def _compared(context: Context, choice: MergeChoice | None, done: Outcome) -> Outcome:
-    """Compare what landed with what was verified: GitHub pins the head of a merge, not the trunk that it goes to."""
+    """Compare what landed with what was verified.
+
+    GitHub pins the head of a merge, but not the trunk commit that it is merged into.
+    """
     merge = done.data["merge_commit"]
     if choice is None or context.git.tree(merge) == context.git.tree(choice.result):
         return done
@@ -82,10 +89,10 @@ def _compared(context: Context, choice: MergeChoice | None, done: Outcome) -> Ou
 
 
 def _merge(context: Context, pr: PullRequest, tip: Oid, method: str, choice: MergeChoice | None) -> bool:
-    """Merge; after a failure, look whether it arrived all the same: a lost reply is no failure.
+    """Merge the pull request; after an error, check whether the merge happened all the same.
 
     Returns:
-        Whether it is merged; else the merge queue has it.
+        Whether it is merged; if not, it is in the merge queue.
     """
     title, message = _worded(context, pr, choice) if method == "squash" else ("", None)
     try:
@@ -105,14 +112,14 @@ def _queued(context: Context) -> None:
         Refused: it left the queue unmerged.
         ExternalError: the time is up.
     """
-    # Imported here: it brings asyncio with it, which other tasks can do without.
+    # Imported here, because it imports asyncio, which other tasks do not need.
     from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
 
     number = context.entry.pr
     message: list[int] = []
 
     def look() -> bool:
-        # The queue first: what leaves it merged between the two looks is seen as merged.
+        # Query the queue first: a merge between the two requests is then seen as merged.
         place = branch_rules.ruled(context.github, number).queued
         context.invalidate_remote()
         if context.known(number).state is PrState.MERGED:
@@ -142,9 +149,10 @@ def _queued(context: Context) -> None:
 
 
 def _retarget_children(context: Context, step_context: StepContext) -> None:
-    """Let trunk be the base of what sits on this branch, before the branch can go and close it (cli/cli#1168).
+    """Retarget pull requests that are based on this branch to trunk.
 
-    Of a native stack GitHub moves the bases itself, and lets nobody else.
+    GitHub closes them if the branch is deleted first (cli/cli#1168). For a native stack GitHub
+    changes the bases itself and rejects other changes.
     """
     trunk = context.stack.trunk
     for child in children(context):
@@ -161,7 +169,10 @@ def children(context: Context) -> tuple[PullRequest, ...]:
 
 
 def _worded(context: Context, pr: PullRequest, choice: MergeChoice | None) -> tuple[str, str | None]:
-    """Return title and body of the squash commit; ("", None): GitHub's own, which list what is the entry's only."""
+    """Return title and body of the squash commit; ("", None) for GitHub's default.
+
+    GitHub's default lists the commits, which is right only if all of them are the entry's own.
+    """
     title = _title(context, pr)
     if choice is None or not choice.foreign:
         return title, None
@@ -179,8 +190,11 @@ def _title(context: Context, pr: PullRequest) -> str:
 
 
 def _landed(context: Context, step_context: StepContext, pr: PullRequest, mark: StepStatus) -> Outcome:
-    """Wait until trunk's own ref has the merge commit: what GitHub says and what git gives may differ for seconds."""
-    # Imported here: it brings asyncio with it, which other tasks can do without.
+    """Wait until the trunk ref contains the merge commit.
+
+    GitHub's API and its git server may differ for seconds.
+    """
+    # Imported here, because it imports asyncio, which other tasks do not need.
     from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
 
     merge = pr.merge_commit

@@ -1,4 +1,4 @@
-"""next: the entry above, what it needs, and its command."""
+"""Step `next`: show the entry above, its state and the next command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def plan(_context: Context) -> Step:
 
 
 def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
-    """Say what comes after this entry in the stack."""
+    """Return what comes after this entry in the stack."""
     above = context.stack.above(context.entry)
     if above is None:
         return Outcome(

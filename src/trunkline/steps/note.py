@@ -1,4 +1,4 @@
-"""note: the reviewer note in the pull request's description, from what really ran."""
+"""Step `note`: write the reviewer note into the pull request's description, from recorded results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def plan(context: Context) -> Step:
     """Plan the step.
 
     Raises:
-        UsageError: stack.toml's template cannot be read or used: said before anything moves.
+        UsageError: the template in stack.toml cannot be read or is invalid; raised before anything
+            changes.
     """
     if own := template_of(context):
         written(_sample(context), own)
@@ -51,32 +52,33 @@ def plan(context: Context) -> Step:
 
 
 def _is_written(context: Context) -> bool:
-    """Return whether the step has nothing to write, as far as that is known before the branch moves."""
+    """Return whether the note is up to date, as far as this is known before the branch moves."""
     pr, local = context.known(context.entry.pr), context.world().local
     moves = context.cache.planned.get(pr.number, local.local) != pr.head_oid or local.local != pr.head_oid
     if moves or context.stack.publish.statuses:
         return False
-    with contextlib.suppress(TrunklineError):  # performing the step raises it again
+    with contextlib.suppress(TrunklineError):  # the step itself raises it again
         facts = facts_of(context)
         return not worth_writing(facts, pr.body) or place(pr.body, written(facts, template_of(context))) == pr.body
     return False
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Write the note between its markers; the author's text stays byte for byte.
+    """Write the note between its markers, and keep the author's text byte for byte.
 
     Raises:
-        Refused: the pull request is closed, or shows another head than ours, or the markers are damaged.
+        Refused: the pull request is closed, or has another head than the local branch, or the
+            markers are damaged.
     """
     return Notes((context,)).run(context, step_context)
 
 
 @dataclass
 class Notes:
-    """The notes of several entries, written together by the first of their steps.
+    """The notes of several entries, which the first of their steps writes together.
 
-    GitHub takes several changes in one GraphQL request and limits how many requests may write, so the number of
-    requests must not grow with the number of entries.
+    GitHub takes several changes in one GraphQL request and limits how many requests may write, so
+    the number of requests must not grow with the number of entries.
 
     Attributes:
         contexts: of the entries, bottom first.
@@ -86,11 +88,11 @@ class Notes:
     _results: dict[PrNumber, Outcome | TrunklineError] = field(default_factory=dict, repr=False)
 
     def run(self, context: Context, step_context: StepContext) -> Outcome:
-        """Return how the note of one entry was written; the first call writes all of them.
+        """Return the outcome for the note of one entry; the first call writes all notes.
 
         Raises:
             Refused: see the function `run`.
-            ExternalError: GitHub took the description but shows another one.
+            ExternalError: GitHub accepted the description but shows another one.
         """
         if not self._results:
             self._results = self._write(step_context)
@@ -153,7 +155,7 @@ def _outcome(context: Context, message: str, status: StepStatus) -> Outcome:
 
 
 def _command(context: Context, numbers: Sequence[PrNumber]) -> str:
-    """Return the command that writes the notes, as a person would type it."""
+    """Return the equivalent command line that writes the notes."""
     if len(numbers) == 1:
         return f"gh api -X PATCH repos/{context.repository.slug}/pulls/{numbers[0]} --input DESCRIPTION"
     return f"gh api graphql --input DESCRIPTIONS   # of {', '.join(f'#{number}' for number in numbers)}"
@@ -168,19 +170,19 @@ def _unchanged(facts: NoteFacts, before: str, after: str) -> str:
 
 
 def text_of(context: Context) -> str:
-    """Return the note, by stack.toml's template where it names one.
+    """Return the note, rendered with the template of stack.toml if there is one.
 
     Raises:
-        UsageError: the template cannot be read, or cannot be used.
+        UsageError: the template cannot be read, or is invalid.
     """
     return written(facts_of(context), template_of(context))
 
 
 def refuse_unusable(context: Context) -> None:
-    """See that the note of an entry can be written for its tip, before anything is published.
+    """Check that the note can be rendered, before anything is published.
 
     Raises:
-        UsageError: its template cannot be read, or cannot be used.
+        UsageError: its template cannot be read, or is invalid.
     """
     own = template_of(context) if StepName.NOTE not in context.options.skip else None
     if own is not None:
@@ -188,7 +190,7 @@ def refuse_unusable(context: Context) -> None:
 
 
 def facts_of(context: Context) -> NoteFacts:
-    """Gather what the note may state: receipts for exactly this commit, and what was skipped."""
+    """Gather the facts of the note: receipts for exactly this commit, and skipped steps."""
     tip = context.local_tip()
     base, since = base_of(context), rebased_since(context, tip)
     verified = context.verified_commit()
@@ -223,7 +225,7 @@ def facts_of(context: Context) -> NoteFacts:
 
 
 def _sample(context: Context) -> NoteFacts:
-    """Return facts of the shape that a landing's are, to try a template with before there is anything to state."""
+    """Return sample facts, to validate a template before there are results."""
     outcomes = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED)) for gate in catalogue(context.stack.gates))
     checks = tuple(
         (check.name, check.text, GateOutcome(check.name, Verdict.PASSED)) for check in context.entry.checks

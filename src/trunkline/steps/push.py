@@ -1,4 +1,4 @@
-"""push: the remote branch becomes the local one, under a lease on the tip seen. The only step that pushes."""
+"""Step `push`: push the local branch, with a lease on the observed remote tip."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plan(context: Context) -> Step:
 
 
 def _publishes(context: Context) -> tuple[str, ...]:
-    """Return what a push will show others, as far as it is known while the plan is made."""
+    """Return what a push will show to others, as far as it is known at planning time."""
     local, foreseen = context.world().local, context.cache.foreseen.get(context.entry.pr)
     new = context.cache.planned.get(context.entry.pr) or local.local
     if local.remote is None or new is None:
@@ -47,9 +47,9 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     """Push the entry's branch.
 
     Raises:
-        Refused: the gates have not passed on its tip, it is not on trunk, the pull request is closed, the remote
-            branch moved, or holds commits that we did not plan for.
-        ExternalError: the remote did not answer.
+        Refused: the gates have not passed on its tip, it is not based on trunk, the pull request is
+            closed, or the remote branch moved or holds foreign commits.
+        ExternalError: the request to the remote failed.
     """
     context.pull_request()
     tip, seen = context.local_tip(), context.world().local.remote
@@ -58,7 +58,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     require_gates(context, tip)
     _refuse_no_commits(context, tip)
     if seen == tip:
-        # A push that was killed may have left it behind.
+        # A killed push may have left it behind.
         refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
         return Outcome(
             "pushed",
@@ -78,7 +78,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         )
     except Refused:
         context.invalidate_remote()
-        pushed_commits.refuse(context)  # the lease held because somebody pushed in that very moment
+        pushed_commits.refuse(context)  # the lease failed because somebody pushed at that moment
         raise
     refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
     context.invalidate_remote()
@@ -89,7 +89,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 
 def plan_stack(context: Context, entries: Sequence[Entry]) -> Step:
-    """Plan the step for every open entry: one push, all or none."""
+    """Plan one atomic push for all open entries."""
     refs_ = [branch_ref(entry.branch) for entry in entries]
     leases = " ".join(f"--force-with-lease={ref}:EXPECTED" for ref in refs_)
     command = f"git push --atomic {leases} {context.stack.remote} " + " ".join(f"REBASED:{ref}" for ref in refs_)
@@ -99,12 +99,12 @@ def plan_stack(context: Context, entries: Sequence[Entry]) -> Step:
 
 
 def run_stack(context: Context, step_context: StepContext) -> Outcome:
-    """Push every open entry that moved, all or none.
+    """Push every open entry whose branch moved, in one atomic push.
 
     Raises:
-        Refused: one pull request is closed, one remote branch moved, is gone, or holds commits that we did not plan
-            for, or a push would close one for good.
-        ExternalError: the remote did not answer.
+        Refused: a pull request is closed, a remote branch moved, is gone or holds foreign commits,
+            or the push would close a pull request for good.
+        ExternalError: the request to the remote failed.
     """
     updates = []
     for pr in context.open_pulls():

@@ -1,4 +1,4 @@
-"""ready: the pull request targets trunk and is no draft."""
+"""Step `ready`: retarget the pull request to trunk, and mark it as ready for review."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trunkline.steps.wait import waited
 from trunkline.system import retry
 
 LAG_SECONDS = 60.0
-"""GitHub shows a pushed head only after a while: "up to tens of seconds" (reference: behaviour after a push)."""
+"""Seconds until GitHub shows a pushed head; delays of tens of seconds are documented."""
 
 
 def plan(context: Context) -> Step:
@@ -36,11 +36,11 @@ def _publishes(context: Context, pr: PullRequest) -> tuple[str, ...]:
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Retarget the pull request to trunk where it still targets a merged entry, and mark it ready.
+    """Retarget the pull request to trunk if it targets a merged entry, and mark it as ready.
 
     Raises:
-        Refused: it is closed, or its head is not what is here.
-        ExternalError: GitHub did not catch up with the push in time.
+        Refused: it is closed, or its head is not the local tip.
+        ExternalError: GitHub did not show the push in time.
     """
     pr = _caught_up(context)
     retargeted = pr.base != context.stack.trunk
@@ -66,8 +66,8 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 
 def _caught_up(context: Context) -> PullRequest:
-    """Wait, bounded, until GitHub's idea of the head is the remote branch's (promises, fault 46)."""
-    # Imported here: it brings asyncio with it, which every other task can do without.
+    """Poll, with a time limit, until GitHub shows the pushed head, which lags behind the remote."""
+    # Imported here, because it imports asyncio, which other tasks do not need.
     from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
 
     def look() -> PullRequest:

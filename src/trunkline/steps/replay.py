@@ -1,4 +1,4 @@
-"""onto: the entry's own commits, and nothing else, on top of its base."""
+"""Step `onto`, shown as replay: replay the entry's own commits onto its base."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from trunkline.planning.replay_plan import (
 
 
 def plan(context: Context) -> Step:
-    """Plan the step; the fork point is decided, and a conflict foreseen, where the history is already here."""
+    """Plan the step, with fork point and predicted conflicts if the history is local."""
     command = f"git rebase --onto {context.tracking} FORK_POINT {context.entry.branch}"
     return Step(StepName.ONTO, f"replay the entry's own commits onto {context.tracking}", (command,), mutates=True)
 
 
 def forecast(context: Context, *, moves: bool = True) -> Step:
-    """Plan the step with its facts: the same decision and the same replay, in memory; no ref moves.
+    """Plan the step in detail by computing the same replay in memory; no ref moves.
 
-    What sits above a conflict that was foreseen cannot be: it is planned without facts.
+    An entry above a predicted conflict cannot be computed: it is planned without details.
 
     Args:
-        context: the entry.
-        moves: the step is part of the plan, so the branch has to be free to move.
+        context: the entry's context.
+        moves: the step is part of the plan, so the branch must be movable.
 
     Raises:
-        Refused: see `preview_replay`; or the branch cannot be moved, as when it is done.
+        Refused: see `preview_replay`; or the branch cannot be moved.
     """
     if (blocking := blocked_by(context)) is not None:
         description = f"replay its own commits, once the conflict of #{blocking.pr} is resolved"
@@ -51,9 +51,9 @@ def forecast(context: Context, *, moves: bool = True) -> Step:
     foreseen = preview_replay(context)
     work, done = foreseen.work, foreseen.done
     if not (context.stacked or foreseen.nothing or done.conflict):
-        against_merge(context, work, done)  # of a whole stack: all entries at once, see `foresee_checks`
+        against_merge(context, work, done)  # for a whole stack, `foresee_checks` checks all entries at once
     if moves:
-        # Where a conflict stops it, nothing is known yet of where the branch will be.
+        # After a conflict, the new tip of the branch is not known yet.
         local_branch.foresee_move(context, work.local or work.tip if done.conflict else done.tip)
     remember(context, foreseen)
     command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"
@@ -66,19 +66,19 @@ def forecast(context: Context, *, moves: bool = True) -> Step:
 
 
 def blocked_by(context: Context) -> Entry | None:
-    """Return the lowest entry below that was foreseen to conflict; None: there is none."""
+    """Return the lowest entry below with a predicted conflict; None if there is none."""
     below = context.stack.below(context.entry)
     return next((entry for entry in below if _conflicts(context.of(entry))), None)
 
 
 def remember(context: Context, foreseen: ReplayPreview) -> None:
-    """Keep a replay for the plans of what sits above, and for the step itself."""
+    """Cache a replay for the plans of the entries above, and for the step itself."""
     context.cache.foreseen[context.entry.pr] = foreseen
     context.cache.planned[context.entry.pr] = foreseen.done.tip
 
 
 def foresee_checks(context: Context, entries: Sequence[Entry]) -> None:
-    """Check every foreseen replay against git's own merges, all by one process, before anything moves.
+    """Check every predicted replay against git's own merges, in one process, before anything moves.
 
     Raises:
         Refused: see `against_merge`.
@@ -96,9 +96,9 @@ def foresee_checks(context: Context, entries: Sequence[Entry]) -> None:
 
 
 def foretold(context: Context, below: Entry) -> str:
-    """Say what the replay comes to once the open entry below has landed: trunk will then hold the same tree."""
+    """Describe the replay for the time after the open entry below has landed with the same tree."""
     foreseen = context.cache.foreseen[context.entry.pr]
-    assert isinstance(foreseen, ReplayPreview)  # noqa: S101 -- forecast was called for it
+    assert isinstance(foreseen, ReplayPreview)  # noqa: S101 -- the caller ran forecast
     own = counted(len(foreseen.work.own))
     return f"replay {own} onto {context.tracking}, once #{below.pr} is in it; {_expected(foreseen.done)}"
 
@@ -118,12 +118,12 @@ def _conflicts(context: Context) -> bool:
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Replay the entry's own commits onto its base, check the result, and only then move the branch.
+    """Replay the entry's own commits onto its base, verify the result, then move the branch.
 
     Raises:
         Refused: see `decide`; or the branch cannot be moved.
-        Paused: somebody has pushed to the branch since the run began.
-        Pause: a commit conflicts; a work tree waits for a person.
+        Paused: somebody pushed to the branch after the run began.
+        Pause: a commit conflicts; its work tree waits for the user.
     """
     refuse_unmovable(context.world().local)
     pushed_commits.settle(context, step_context)
@@ -137,7 +137,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 
 def _left_out(context: Context, foreseen: ReplayPreview) -> bool:
-    """Ask whether commits that change nothing any more are left out, where that leaves something."""
+    """Return whether to drop commits that became empty: prompt, unless all would be dropped."""
     done, own = foreseen.done, foreseen.work.own
     if done.conflict or not 0 < len(done.emptied) < len(own):
         return False
@@ -149,7 +149,7 @@ def _left_out(context: Context, foreseen: ReplayPreview) -> bool:
 
 
 def _as_planned(context: Context) -> ReplayPreview:
-    """Look again; where the world is still what the plan was made from, its replay is taken, else decide anew."""
+    """Observe again; reuse the planned replay if nothing changed, else plan anew."""
     planned = context.cache.foreseen.get(context.entry.pr)
     if isinstance(planned, ReplayPreview) and planned.still_holds(context):
         work = dataclasses.replace(planned.work, local=context.world().local.local)
@@ -159,7 +159,7 @@ def _as_planned(context: Context) -> ReplayPreview:
 
 @dataclasses.dataclass(frozen=True)
 class ByHand:
-    """What a person decided of a replay's conflicts: the commits they resolved, and those they left out by `skip`."""
+    """Commits that the user resolved by hand, and commits that the user skipped."""
 
     resolved: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
@@ -171,11 +171,11 @@ NOBODY = ByHand()
 def conclude(
     context: Context, step_context: StepContext, work: ReplayPlan, done: replay.Replay, by_hand: ByHand = NOBODY
 ) -> Outcome:
-    """Check a replay and move the branch to it; where it ended at a conflict, pause.
+    """Verify a replay and move the branch to it; pause if it ended at a conflict.
 
     Raises:
-        Refused: nothing would be left of the entry, the replay is not what it should be, or the branch moved.
-        Pause: a commit conflicts; a work tree waits for a person.
+        Refused: no commit of the entry would be left, the result is wrong, or the branch moved.
+        Pause: a commit conflicts; its work tree waits for the user.
     """
     if done.conflict:
         raise pause(context, step_context, work, done, by_hand)
@@ -226,7 +226,7 @@ def conclude(
 
 
 def _met(by_hand: ByHand) -> str:
-    """Return how many conflicts there were, and what became of them, for people."""
+    """Return the number of conflicts and how they were resolved, in words."""
     counts = ((len(by_hand.resolved), "resolved by hand"), (len(by_hand.skipped), "left out by hand"))
     met = [f"{number} conflict{'s' * (number > 1)} {how}" for number, how in counts if number]
     return ", ".join(met) or "no conflict"
@@ -244,8 +244,8 @@ def _nothing(context: Context, step_context: StepContext, work: ReplayPlan) -> O
 def pause(
     context: Context, step_context: StepContext, work: ReplayPlan, done: replay.Replay, by_hand: ByHand
 ) -> Pause:
-    """Make the work tree of a conflict, and return the pause that says what to do there."""
-    assert done.conflict  # noqa: S101 -- the caller's condition
+    """Create the work tree of a conflict, and return the pause with instructions."""
+    assert done.conflict  # noqa: S101 -- checked by the caller
     commit, paths = done.conflict
     path, filled_in = conflict.open_worktree(context, step_context, onto=done.tip, commit=commit)
     met = conflict.met(path, paths)

@@ -1,4 +1,7 @@
-"""Takes up a replay that paused at a conflict: the stopped commit, resolved or left out, and those that follow."""
+"""Resume a replay that paused at a conflict.
+
+The stopped commit is taken as resolved, or skipped; then the following commits are replayed.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,12 @@ from trunkline.steps.replay import ByHand
 
 @dataclasses.dataclass(frozen=True)
 class Stopped:
-    """Where a replay stopped, from the journal.
+    """The state of a paused replay, from the journal.
 
     Attributes:
         paused: the journal's values of the pause.
-        decided: what an earlier process noted of the stopped commit, killed since; None: nothing.
-        moved: the intent of an earlier process to move the branch; None: it did not come so far.
+        decided: the decision that a killed process recorded for the stopped commit, or None.
+        moved: the intent of a killed process to move the branch, or None.
     """
 
     paused: dict[str, Any]
@@ -38,24 +41,24 @@ class Stopped:
 
 
 def stopped_at(pause: Record, since: Sequence[Record]) -> Stopped:
-    """Return where a replay stopped, from its pause and the records that follow it."""
+    """Return the state of a paused replay, from its pause and the later records."""
     decided = next((record for record in since if record.kind == "resolved"), None)
     moved = next((record for record in reversed(since) if record.kind == "intent" and "ref" in record.data), None)
     return Stopped(dict(pause.data), decided, moved)
 
 
 def run(context: Context, step_context: StepContext, stopped: Stopped, *, skip: bool = False) -> Outcome:
-    """Go on with a replay: take the stopped commit as it was resolved, or leave it out, and replay the rest.
+    """Resume a replay: take or skip the stopped commit, and replay the rest.
 
     Args:
-        context: whose entry it is.
-        step_context: proof.
-        stopped: where it stopped.
-        skip: leave the stopped commit out.
+        context: the entry's context.
+        step_context: the step's arguments.
+        stopped: the state of the replay.
+        skip: skip the stopped commit.
 
     Raises:
         Pause: the conflict is not resolved yet, or a later commit conflicts too.
-        Refused: the branch is not where the run left it, or nothing would be left of the entry.
+        Refused: the branch is not as the run left it, or no commit of the entry would be left.
     """
     paused = stopped.paused
     work = _work_of(context, paused)
@@ -88,7 +91,7 @@ def _work_of(context: Context, paused: dict[str, Any]) -> ReplayPlan:
 
 
 def _took_place(context: Context, moved: Record) -> bool:
-    """Return whether the branch holds what an earlier process was about to move it to."""
+    """Return whether a killed process had completed its intended move of the branch."""
     ref, new = branch_ref(context.entry.branch), oid(str(moved.data["new"]))
     held = refs.read_refs(context.git, ref).get(ref)
     return held is not None and history.has_object(context.git, new) and history.is_ancestor(context.git, new, held)
@@ -97,10 +100,10 @@ def _took_place(context: Context, moved: Record) -> bool:
 def _with_later_commits(
     context: Context, work: ReplayPlan, held: Oid | None
 ) -> tuple[ReplayPlan, tuple[Commit, ...]]:
-    """Return the work with the commits that the user put on the branch since the pause; they are replayed too.
+    """Return the plan with the commits that the user added to the branch during the pause.
 
     Raises:
-        Refused: the branch is gone, or is at something else than the commits of the pause and some on top of them.
+        Refused: the branch was deleted, or does not extend the paused commits.
     """
     entry = context.entry
     if held == work.local:
@@ -126,7 +129,10 @@ def _with_later_commits(
 def _decide(
     context: Context, step_context: StepContext, stopped: Stopped, work: ReplayPlan, commit: Commit
 ) -> tuple[Oid, str]:
-    """Return the commit to go on from where no work tree is needed: skipped now, or decided by an earlier process."""
+    """Return the commit to continue from, if no work tree is needed.
+
+    The stopped commit is skipped now, or a killed process had recorded its decision.
+    """
     if stopped.decided is not None:
         return oid(str(stopped.decided.data["new"])), str(stopped.decided.data.get("left_out", ""))
     out_of_it = {*stopped.paused.get("dropped", ()), *stopped.paused.get("skipped", ()), commit.oid}
@@ -143,7 +149,7 @@ def _decide(
 
 
 def _keep(context: Context, step_context: StepContext, paused: dict[str, Any]) -> None:
-    """Keep what was begun in the work tree before it goes with the commit that is left out."""
+    """Back up the contents of the work tree before a skip removes it."""
     path = conflict.current_path(context.git, Path(paused["worktree"]))
     if path.is_dir():
         for ref in conflict.keep_work(context, step_context, path, onto=oid(paused["onto"])):
@@ -153,7 +159,7 @@ def _keep(context: Context, step_context: StepContext, paused: dict[str, Any]) -
 def _resolve(
     context: Context, step_context: StepContext, paused: dict[str, Any], work: ReplayPlan, rest: Sequence[Commit]
 ) -> tuple[Oid, str]:
-    """Return the commit that a person's resolution makes, kept and journaled; and whether it was left out."""
+    """Record the user's resolution as a commit; return it, and why a commit was dropped."""
     git, onto_ = context.git, oid(paused["onto"])
     path = conflict.current_path(git, Path(paused["worktree"]))
     if not (path / ".git").is_file():
@@ -169,7 +175,8 @@ def _resolve(
         by, sign = replay.committer(git), signing(context)
         new = replay.write_commit(git, rest[0], tree=tree, parent=onto_, by=by, sign=sign)
     conflict.remember(context, step_context, path)
-    # A person made this: kept and journaled before the work tree may go, so that a kill cannot lose it.
+    # Back up and journal the user's work before the work tree may be removed, so that a kill cannot
+    # lose it.
     refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(new)}"), new)
     step_context.note("resolved", context.entry, new=new, commit=rest[0].oid, left_out=left_out)
     return new, left_out
@@ -183,9 +190,10 @@ def _replay_rest(
     rest: Sequence[Commit],
     decided: tuple[Oid, str],
 ) -> Outcome:
-    """Replay the commits that follow the stopped one, and conclude.
+    """Replay the commits after the stopped one, and finish.
 
-    `decided` is the commit to go on from, and why the stopped one was left out ("": it was not).
+    `decided` is the commit to continue from, and why the stopped one was dropped ("" if it was
+    kept).
     """
     git, drop, stopped, (new, left_out) = context.git, context.options.drop_emptied, rest[0], decided
     done = "left out" if left_out else "resolved"
@@ -203,7 +211,7 @@ def _replay_rest(
 
 
 def _by_hand(paused: dict[str, Any], commit: str = "", left_out: str = "") -> ByHand:
-    """Return what a person decided so far, with a commit that was just decided, if there is one."""
+    """Return the user's decisions so far, with the latest one if there is one."""
     skipped = left_out == "skipped"
     resolved = (*paused["resolved"], *((commit,) if commit and not skipped else ()))
     return ByHand(resolved, (*paused.get("skipped", ()), *((commit,) if skipped else ())))
@@ -220,10 +228,10 @@ def _oids(paused: dict[str, Any], key: str) -> tuple[Oid, ...]:
 def _conclude_moved(
     context: Context, step_context: StepContext, stopped: Stopped, work: ReplayPlan, commit: Commit
 ) -> Outcome:
-    """Conclude a replay whose branch an earlier process had moved already when it was killed."""
+    """Finish a replay whose branch a killed process had already moved."""
     left_out = str(stopped.decided.data.get("left_out", "")) if stopped.decided is not None else ""
     by_hand = _by_hand(stopped.paused, commit.oid, left_out)
-    assert stopped.moved is not None  # noqa: S101 -- the caller's condition
+    assert stopped.moved is not None  # noqa: S101 -- checked by the caller
     tip = oid(str(stopped.moved.data["new"]))
     new = history.chain(context.git, work.base, tip)
     left, kept = list(new), [old for old in work.own if old.oid not in by_hand.skipped]

@@ -1,4 +1,4 @@
-"""retarget: every open pull request of the stack targets the branch that its entry sits on."""
+"""Step `retarget`: set the base of every open pull request to the branch that it builds on."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ def plan(context: Context) -> Step:
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Let each open pull request target its base, after the push: before, it might have had no commits over it.
+    """Set the base of each open pull request, after the push.
+
+    Before the push, a pull request might have no commits over its new base.
 
     Raises:
-        Refused: GitHub does not take one.
+        Refused: GitHub rejects a change.
     """
     message, kept = [], []
     for pr, base in _wrong(context):
@@ -41,6 +43,6 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 
 def _wrong(context: Context) -> tuple[tuple[PullRequest, Base], ...]:
-    """Return each open pull request that targets another branch than it sits on, with what it sits on."""
+    """Return the open pull requests with a wrong base, each with its proper base."""
     bases = ((pr, base_of(context.of(context.stack.entry(pr.number)))) for pr in context.open_pulls())
     return tuple((pr, base) for pr, base in bases if pr.base != base.branch)

@@ -1,4 +1,4 @@
-"""switch: the entry's branch exists here; alone, it is also checked out."""
+"""Step `switch`: create the entry's local branch; as a task of its own, also check it out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def plan(context: Context) -> Step:
     """Plan the step as a task of its own.
 
     Raises:
-        Refused: it could not be done.
+        Refused: the switch would fail.
     """
     _refuse_switch(context)
     command = f"git switch {context.entry.branch}"
@@ -26,13 +26,13 @@ def plan(context: Context) -> Step:
 
 
 def plan_in_rebase(context: Context) -> Step:
-    """Plan the step as part of a rebase, which works elsewhere and leaves the checkout alone."""
+    """Plan the step as part of a rebase, which does not use the user's checkout."""
     command = f"git branch --track {context.entry.branch} {context.stack.remote}/{context.entry.branch}"
     return Step(StepName.SWITCH, "see that the branch is here and free to move", (command,), mutates=True)
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Check out the entry's branch; uncommitted work is never carried along.
+    """Check out the entry's branch; never with uncommitted changes.
 
     Raises:
         Refused: the checkout has uncommitted changes, or another work tree has the branch.
@@ -47,7 +47,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 
 def _refuse_switch(context: Context) -> None:
-    """Refuse to switch where that would carry edits along, or touch files of the user's."""
+    """Refuse a switch that would carry edits along or overwrite files of the user."""
     local = context.world().local
     if local.checked_out:
         return
@@ -65,7 +65,7 @@ def _refuse_switch(context: Context) -> None:
 
 
 def run_in_rebase(context: Context, step_context: StepContext) -> Outcome:
-    """See that the local branch exists and may be moved; the checkout stays as it is.
+    """Check that the local branch exists and can be moved; keep the checkout as it is.
 
     Raises:
         Refused: the branch is checked out with uncommitted changes, here or in another work tree.
@@ -81,10 +81,10 @@ def run_in_rebase(context: Context, step_context: StepContext) -> Outcome:
 
 
 def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
-    """Return the local branch, made from the remote's where there was none.
+    """Return the local branch; create it from the remote branch if it does not exist.
 
     Raises:
-        Refused: the remote has none either.
+        Refused: the remote branch does not exist either.
     """
     local = context.world().local
     if local.local is not None:

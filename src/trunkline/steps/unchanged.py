@@ -1,4 +1,4 @@
-"""The steps of a landing for an entry that is merged as it is; those that rewrite are left out."""
+"""Steps of a landing for an entry that is merged without a rewrite."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from trunkline.planning.verification import is_unverified
 from trunkline.steps import checks, gates, note, replay
 
 _ROUNDS = 5
-"""How often gates run again because trunk moved while they ran."""
+"""The maximum number of gate runs that are repeated because trunk moved in the meantime."""
 
 
 def is_unchanged(context: Context) -> bool:
-    """Return whether the entry is merged as it is, as last decided."""
+    """Return whether the last decision was to merge the entry without a rewrite."""
     choice = context.cache.merges.get(context.entry.pr)
     return choice is not None and not choice.reason
 
 
 def plan_step(context: Context, name: StepName) -> Step:
-    """Plan a step that rewrites, for an entry that is merged as it is."""
+    """Plan a rewriting step for an entry that is merged without a rewrite."""
     choice = context.cache.merges[context.entry.pr]
     if name is StepName.ONTO:
         return Step(name, f"{described(choice)}: {merge_as_is.message(context, choice)}")
@@ -37,11 +37,11 @@ def plan_step(context: Context, name: StepName) -> Step:
 
 
 def perform_onto(context: Context, step_context: StepContext) -> Outcome:
-    """Decide how the entry is merged; replay its own commits where it has to be rewritten.
+    """Decide how the entry is merged, and replay its own commits if it must be rewritten.
 
     Raises:
-        Refused: it has to be rewritten, and stack.toml forbids that; else as of `replay.run`.
-        Paused, Pause: as of `replay.run`.
+        Refused: it must be rewritten, and stack.toml forbids that; else see `replay.run`.
+        Paused, Pause: see `replay.run`.
     """
     pushed_commits.settle(context, step_context)
     choice, foreseen = _chosen(context)
@@ -59,14 +59,14 @@ def perform_onto(context: Context, step_context: StepContext) -> Outcome:
 
 
 def perform_fmt(context: Context, step_context: StepContext, otherwise: Callable[[StepContext], Outcome]) -> Outcome:
-    """Leave formatting to the gates where the head stays."""
+    """Skip formatting if the head is merged as it is."""
     if not is_unchanged(context):
         return otherwise(step_context)
     return Outcome("formatted", "nothing: merged as it is; the gates judge its format", StepStatus.NOTHING)
 
 
 def perform_push(context: Context, step_context: StepContext, otherwise: Callable[[StepContext], Outcome]) -> Outcome:
-    """Push nothing where the head stays."""
+    """Skip the push if the head is merged as it is."""
     if not is_unchanged(context):
         return otherwise(step_context)
     note.refuse_unusable(context)
@@ -77,7 +77,7 @@ def perform_push(context: Context, step_context: StepContext, otherwise: Callabl
 
 
 def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable[[StepContext], Outcome]:
-    """Return a step that knows how its entry is merged, also where an earlier process had decided it."""
+    """Wrap a step so that the choice of an earlier process is restored first."""
 
     def step_function(step_context: StepContext) -> Outcome:
         if context.entry.pr not in context.cache.merges:
@@ -88,23 +88,23 @@ def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable
 
 
 def _chosen(context: Context) -> tuple[MergeChoice, ReplayPreview]:
-    """Decide, and store the commit that gates run on: other processes read it."""
+    """Decide, and store the commit for the gates, which run in other processes."""
     choice, foreseen = merge_as_is.choose(context)
     context.git.query("cat-file", "-e", choice.result)
     return choice, foreseen
 
 
 def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
-    """See that the gates ran on exactly what merging the head into trunk gives now; run them where trunk moved.
+    """Ensure that the gates ran on the current result of the merge; run them again if trunk moved.
 
     Returns:
-        The choice that holds now; None: nothing is decided, since every entry is rewritten, or none by name.
+        The current choice; None if every entry is rewritten, or none is by request.
 
     Raises:
-        Paused: somebody has pushed to the branch since the run began.
-        Refused: trunk or its rules changed so that the entry has to be rewritten.
+        Paused: somebody pushed to the branch after the run began.
+        Refused: trunk or its rules changed, and the entry must be rewritten.
         CheckFailed: a gate or a check fails on the result.
-        ExternalError: trunk moved each time.
+        ExternalError: trunk moved during every round.
     """
     if not merge_as_is.is_enabled(context) or StepName.ONTO in context.options.skip:
         return None

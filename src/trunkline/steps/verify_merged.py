@@ -1,4 +1,4 @@
-"""verify-merged: every entry below is merged, really; and whether CI works at all."""
+"""Step `verify-merged`: verify that every entry below is merged, and whether CI works."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def plan(context: Context) -> Step:
 
 
 def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
-    """See that every entry below is merged into trunk, and how.
+    """Verify that every entry below is merged into trunk, and determine how.
 
-    "Merged" is believed when GitHub says MERGED, into trunk, with a merge commit that trunk's fetched tip contains
-    (promises, fault 47).
+    GitHub must show it as MERGED into trunk, and the fetched trunk must contain the merge commit:
+    GitHub also marks a pull request as merged if its commits reached another base branch.
 
     Raises:
-        Refused: one below is open or closed, or its merge is not in trunk.
+        Refused: an entry below is open or closed, or its merge commit is not in trunk.
         UsageError: GitHub has no such pull request.
     """
     context.pull_request()

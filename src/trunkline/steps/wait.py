@@ -1,4 +1,4 @@
-"""wait: until the pull request can be merged, as far as GitHub and its reviewers decide it; bounded."""
+"""Step `wait`: poll until the pull request can be merged, with a time limit."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from trunkline.steps import unchanged
 from trunkline.system import retry
 
 WATCH_SECONDS = 24 * 3600.0
-"""How long `--watch` waits."""
+"""The time limit with `--watch`, in seconds."""
 VERIFIED_ONLY = "only what was verified here is merged"
 _FIRST, _LONGEST = 2.0, 60.0
-"""Seconds between two looks; GitHub asks to poll seldom (docs.github.com, best practices of the REST API)."""
+"""The shortest and longest poll interval in seconds; GitHub's best practices ask for few requests."""
 
 
 def plan(context: Context) -> Step:
@@ -36,25 +36,25 @@ def plan(context: Context) -> Step:
 
 
 def requires_gates(context: Context) -> bool:
-    """Say whether the receipts of this machine stand for GitHub's checks."""
+    """Return whether the receipts of this machine replace GitHub's checks."""
     return (context.options.require or context.stack.land.require) == "gates"
 
 
 def run(context: Context, step_context: StepContext | None = None) -> Outcome:
-    """Look until the pull request can be merged, a person is needed, or the time is up.
+    """Poll until the pull request can be merged, the user must act, or the time limit is reached.
 
     Raises:
         CheckFailed: a check failed.
-        Paused: a person has to review, or to decide about a CI that does not run.
-        Refused: it is closed, a draft, conflicts, or is at another head than what was verified here; or the receipts
-            that must suffice do not prove every gate.
-        ExternalError: the time is up.
+        Paused: a review is missing, or CI does not run and the user must decide.
+        Refused: it is closed, a draft, in conflict, or at another head than the verified one; or
+            the required receipts do not prove every gate.
+        ExternalError: the time limit was reached.
     """
     found = _until_decided(context)
     if found is None:
         return Outcome("merged", "already, by somebody else", StepStatus.NOTHING)
     if requires_gates(context):
-        # Hours may have passed since the gates ran; what was skipped by name is proven by nothing.
+        # Hours may have passed since the gates ran; skipped gates are not proven at all.
         context.cache.surroundings = None
         if step_context is not None:
             unchanged.renew(context, step_context)
@@ -72,8 +72,8 @@ def _told(context: Context) -> str:
 
 
 def _until_decided(context: Context) -> Readiness | None:
-    """Return what GitHub says once that will not change by waiting; None: it is merged."""
-    # Imported here: it brings asyncio with it, which a task that waits for nothing can do without.
+    """Return the readiness once waiting cannot change it; None if it is merged."""
+    # Imported here, because it imports asyncio, which other tasks do not need.
     from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
 
     message: list[Readiness] = []
@@ -107,30 +107,33 @@ def _until_decided(context: Context) -> Readiness | None:
 
 
 def limit(context: Context) -> float:
-    """Return how long GitHub is waited for, in seconds."""
+    """Return the time limit in seconds."""
     return WATCH_SECONDS if context.options.watch else context.stack.land.wait
 
 
 def waited(seconds: float) -> Callable[..., bool]:
-    """Return a tenacity stop: the waits asked for sum up to so many seconds, however long they really took."""
+    """Return a tenacity stop condition on the sum of the requested waits.
+
+    The requested waits count, however long they really took.
+    """
     return lambda state: bool(state.idle_for >= seconds)
 
 
 def _waited_for(context: Context) -> frozenset[Ready]:
-    """What waiting can change; approvals take hours, so only `--watch` waits for them."""
+    """Return the states that waiting can change; only `--watch` waits for approvals."""
     soon = {Ready.SOON, Ready.CHECKS}
     return frozenset(soon | {Ready.REVIEW, Ready.BLOCKED} if context.options.watch else soon)
 
 
 def _named(context: Context) -> tuple[str, ...]:
-    """Return the rules of the base by name: they may be what blocks it, and are never gone around."""
+    """Return messages with the names of the base branch's rules, which may block the merge."""
     return tuple(
         f"{context.stack.trunk} has {rule}" for rule in branch_rules.ruled(context.github, context.entry.pr).rules
     )
 
 
 def _lagging(context: Context, pr: PullRequest) -> Readiness | None:
-    """Say whether GitHub shows an older head than was pushed; a head that is neither is somebody else's."""
+    """Return a readiness if GitHub shows an older head than was pushed; other heads are foreign."""
     tip, remote = context.local_tip(), context.world().local.remote
     if remote == tip != pr.head_oid:
         return Readiness(Ready.SOON, ("GitHub does not show the pushed head yet",))
