@@ -18,7 +18,7 @@ from trunkline.domain.discover import Found, MergedPullRequest, OpenPullRequest,
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import ZERO_OID, PrNumber, branch_name
 from trunkline.domain.stack import Entry
-from trunkline.github.pull_request_list import Listing
+from trunkline.github.pull_request_list import PullRequestList
 
 
 def numbers(path: Path) -> list[int]:
@@ -120,7 +120,7 @@ def seen(repo: Repo, *branches: str) -> Any:
     pulls = [OpenPullRequest(PrNumber(n), f"T{n}", bases[n - 1], bases[n]) for n in range(1, len(bases))]
     stack = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in pulls)
     found: Found = discover(pulls, "main")
-    listing = Listing("main", tuple(pulls), ())
+    listing = PullRequestList("main", tuple(pulls), ())
     return discover_workflow.WorldCache(
         top_of(repo.adapter), "origin", branch_name("main"), (stack,), found, listing, ()
     )
@@ -205,14 +205,16 @@ def test_the_next_stack_after_one_that_has_landed(repo: Repo) -> None:
     pulls = (OpenPullRequest(PrNumber(8), "T", "main", "next"), OpenPullRequest(PrNumber(9), "T", "next", "more"))
     stack = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in pulls)
     merged = tuple(MergedPullRequest(PrNumber(n), "T", name, ZERO_OID) for n, name in ((1, "one"), (2, "two")))
-    now = replace(seen(repo), stacks=(stack,), found=discover(pulls, "main"), listing=Listing("main", pulls, merged))
+    now = replace(
+        seen(repo), stacks=(stack,), found=discover(pulls, "main"), listing=PullRequestList("main", pulls, merged)
+    )
     (checked,) = discover_workflow.check(now)
     assert [each.message for each in checked.differences] == ["all of it is merged; next is #8 #9"]
     discover_workflow.update(now, (checked,))
     assert numbers(repo.path) == [8, 9]
     assert "# ours" in path.read_text()
     assert "issue" not in path.read_text()
-    (none,) = discover_workflow.check(replace(now, stacks=(), listing=Listing("main", (), (*merged, *(
+    (none,) = discover_workflow.check(replace(now, stacks=(), listing=PullRequestList("main", (), (*merged, *(
         MergedPullRequest(pr.number, "T", pr.head, ZERO_OID) for pr in pulls
     )))))  # fmt: skip
     assert (none.landed, none.differences) == (True, ())

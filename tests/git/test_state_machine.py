@@ -35,7 +35,7 @@ from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import RunResult
 from trunkline.git import refs, replay
-from trunkline.github.client import Edited
+from trunkline.github.client import EditedPullRequest
 from trunkline.state import journal
 from trunkline.steps import replay as replay_step
 from trunkline.system import files
@@ -125,10 +125,10 @@ class Hub:
         self.draft = draft
         return self._pull(pr.number)
 
-    def edit(self, _number: PrNumber, *, seen_body: str | None = None, **fields: str) -> Edited:  # noqa: ARG002
+    def edit(self, _number: PrNumber, *, seen_body: str | None = None, **fields: str) -> EditedPullRequest:  # noqa: ARG002
         """Change the base."""
         self.base = fields["base"]
-        return Edited("", self.base, "open")
+        return EditedPullRequest("", self.base, "open")
 
     def tip(self, branch: str) -> Oid:
         """Return a branch's tip."""

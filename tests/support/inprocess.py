@@ -30,7 +30,7 @@ from trunkline.domain.names import BranchName, Oid, PrNumber, oid, pr_number
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import RunResult
-from trunkline.github.client import Edited, Repository
+from trunkline.github.client import EditedPullRequest, Repository
 from trunkline.state import journal
 from trunkline.state.journal import Run
 
@@ -132,12 +132,12 @@ class Hub:
         self.pulls[pr.number].draft = draft
         return self._shown(pr.number)
 
-    def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> Edited:  # noqa: ARG002
+    def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> EditedPullRequest:  # noqa: ARG002
         """Change base or body."""
         self._answer()
         pull = self.pulls[number]
         pull.base, pull.body = fields.get("base", pull.base), fields.get("body", pull.body)
-        return Edited(pull.body, pull.base, "open")
+        return EditedPullRequest(pull.body, pull.base, "open")
 
     def edit_bodies(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
         """Change the descriptions of several pull requests."""

@@ -16,8 +16,8 @@ from trunkline.domain.errors import ExternalError, NotSignedIn, TransientError, 
 from trunkline.domain.names import pr_number
 from trunkline.gates.actions import _Job, _WorkflowRun
 from trunkline.github import branch_rules, pull_request_list, pull_request_nodes, responses
-from trunkline.github.client import Edited, GitHub, Repository, _Merging
-from trunkline.github.responses import judged, understood
+from trunkline.github.client import EditedPullRequest, GitHub, Repository, _MergeState
+from trunkline.github.responses import parsing, rest_response
 from trunkline.system.process import Completed
 
 KEYS = st.sampled_from(
@@ -39,7 +39,7 @@ def printed(body: bytes, *, status: int = 200, code: int = 0, headers: str = "")
 def read(tmp_path_factory: pytest.TempPathFactory, done: Completed) -> object:
     """Judge it, and read the stack's pull requests from it."""
     hub = GitHub(Repository("github.com", "octo", "tiny"), tmp_path_factory.getbasetemp())
-    return hub._snapshot(responses.graphql(done, absent=True), [pr_number(519)])
+    return hub._snapshot(responses.graphql_response(done, absent=True), [pr_number(519)])
 
 
 @given(body=JSON, status=st.sampled_from([200, 202, 403, 409, 422, 502]), code=st.sampled_from([0, 1]))
@@ -111,7 +111,7 @@ def test_a_broken_answer_says_nothing_of_absence(
 def test_a_status_without_githubs_own_words_is_not_githubs(status: int, body: bytes) -> None:
     """A proxy that answers 404 knows nothing of repositories, one that answers 403 nothing of permissions."""
     with pytest.raises(TransientError) as caught:
-        judged(printed(body, status=status, code=1))
+        rest_response(printed(body, status=status, code=1))
     assert "GitHub" in caught.value.what
 
 
@@ -139,7 +139,7 @@ SAML = {
 def test_single_sign_on_is_told_with_its_address(status: int, headers: str, body: object, url: str) -> None:
     """Exit 4, whatever else the answer looks like; the next command opens the page."""
     done = printed(json.dumps(body).encode(), status=status, code=1, headers=headers)
-    for judge in (judged, responses.graphql):
+    for judge in (rest_response, responses.graphql_response):
         with pytest.raises(NotSignedIn, match="SAML") as caught:
             judge(done)
         assert caught.value.next_commands == (f"python3 -m webbrowser {shlex.quote(url)}",)
@@ -150,12 +150,12 @@ def test_any_json_is_read_by_every_reader(body: Any) -> None:
     """Pull requests, lists, rules, merges, edits: the value, or a failure of GitHub's."""
     readers: tuple[Callable[[Any], object], ...] = (
         lambda data: pull_request_list._page(data, "octo/tiny"), branch_rules._read,
-        pull_request_nodes.pull_request, Edited.of, _Merging.of,
+        pull_request_nodes.pull_request, EditedPullRequest.of, _MergeState.of,
         _WorkflowRun.of, _Job.of,
     )  # fmt: skip
-    answer = responses._answer(printed(json.dumps(body).encode()))
+    answer = responses._response(printed(json.dumps(body).encode()))
     for reader in readers:
-        with contextlib.suppress(TransientError), understood(answer):
+        with contextlib.suppress(TransientError), parsing(answer):
             reader(body)
 
 
@@ -169,8 +169,8 @@ def test_any_json_is_read_by_every_reader(body: Any) -> None:
 )  # fmt: skip
 def test_an_answer_to_a_merge_that_is_none(message: dict[str, object]) -> None:
     """No status, no commit, a request that is a path: GitHub's failure, and asked again."""
-    with pytest.raises(TransientError), understood(responses._answer(printed(b"{}"))):
-        _Merging.of(message)
+    with pytest.raises(TransientError), parsing(responses._response(printed(b"{}"))):
+        _MergeState.of(message)
 
 
 @pytest.mark.parametrize("repository", ["a string", {"pr519": "a string"}, {"pr519": {"number": "x"}}])
@@ -185,11 +185,11 @@ def test_a_shape_that_is_not_the_schemas_is_the_outsides_fault(
 def test_brackets_without_end_are_no_json() -> None:
     """A body nested deeper than the parser goes is a failure that may pass."""
     with pytest.raises(TransientError):
-        judged(printed(b"[" * 100_000))
+        rest_response(printed(b"[" * 100_000))
 
 
 def test_a_wait_that_is_no_number_is_a_minute() -> None:
     """A digit of another script in Retry-After asks for nothing."""
     with pytest.raises(TransientError) as caught:
-        judged(printed(b"{}", status=429, code=1, headers="Retry-After: \u00b2\r\n"))
+        rest_response(printed(b"{}", status=429, code=1, headers="Retry-After: \u00b2\r\n"))
     assert caught.value.wait == 60

@@ -39,7 +39,7 @@ from trunkline.domain.workspace import Proposal
 from trunkline.git import refs
 from trunkline.git.git import Git
 from trunkline.github.client import GitHub, repository_of
-from trunkline.github.pull_request_list import Listing, list_pull_requests
+from trunkline.github.pull_request_list import PullRequestList, list_pull_requests
 from trunkline.planning.gate_proposals import proposed
 from trunkline.rust import cargo
 from trunkline.system.files import replace_bytes, write_inside
@@ -65,7 +65,7 @@ class WorldCache:
     trunk: BranchName
     stacks: tuple[tuple[Entry, ...], ...]
     found: Found
-    listing: Listing
+    listing: PullRequestList
     notes: tuple[str, ...]
     pulls: tuple[OpenPullRequest, ...] = ()
 
@@ -144,7 +144,7 @@ def _remote(git: Git) -> str:
 
 
 def _with_merged(
-    git: Git, remote: str, trunk: BranchName, found: Found, listing: Listing
+    git: Git, remote: str, trunk: BranchName, found: Found, listing: PullRequestList
 ) -> tuple[tuple[Entry, ...], ...]:
     if not found.stacks:
         return ()

@@ -1,1 +1,1 @@
-"""Everything that calls `gh`. `client.py` is the only module that starts it."""
+"""Every call of GitHub. `client.py` is the only module that starts gh."""

@@ -1,4 +1,4 @@
-"""What a repository's rules have to say of one pull request: its merge queue, the rules of its base by name."""
+"""Read the rules of a pull request: merge queue, rulesets, branch protection."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ _METHODS = {"merge": "mergeCommitAllowed", "squash": "squashMergeAllowed", "reba
 
 @dataclass(frozen=True)
 class BranchRules:
-    """How a pull request stands to its base's rules.
+    """Merge queue and base branch rules of one pull request.
 
     Attributes:
-        queued: where it is in the merge queue, 1 is next; 0: it is not in it.
+        queued: its position in the merge queue, 1 is next; 0: it is not in the queue.
         queue: its base has a merge queue.
         rules: the base's rules, for people: `ruleset "main": approvals`.
     """
@@ -61,7 +61,7 @@ class BranchRules:
     rules: tuple[str, ...]
 
 
-_CALLED = {
+_RULE_NAMES = {
     "PULL_REQUEST": "approvals",
     "REQUIRED_STATUS_CHECKS": "checks",
     "MERGE_QUEUE": "a merge queue",
@@ -73,11 +73,12 @@ _CALLED = {
 }
 
 
-def ruled(github: GitHub, number: PrNumber) -> BranchRules:
-    """Ask how a pull request stands to its base's rules.
+def read_rules(github: GitHub, number: PrNumber) -> BranchRules:
+    """Return the rules that apply to a pull request, with one GraphQL query.
 
     Raises:
-        ExternalError: GitHub or the network failed, after retries, or its answer cannot be understood.
+        ExternalError: GitHub or the network failed, after retries, or the response cannot be
+            parsed.
     """
     slug = github.repository
     variables = {"owner": slug.owner, "name": slug.name, "number": int(number)}
@@ -85,12 +86,14 @@ def ruled(github: GitHub, number: PrNumber) -> BranchRules:
 
 
 def merge_rules(github: GitHub, trunk: BranchName) -> MergeRules:
-    """Ask what the repository demands of a merge into trunk, by rulesets and by branch protection.
+    """Return what the repository requires of a merge into trunk, by rulesets and branch protection.
 
-    Branch protection is shown to those only who may change it; GitHub then says BEHIND of the pull request.
+    GitHub shows branch protection only to users who may change it. To others, only the merge state
+    BEHIND of a pull request reveals it.
 
     Raises:
-        ExternalError: GitHub or the network failed, after retries, or its answer cannot be understood.
+        ExternalError: GitHub or the network failed, after retries, or the response cannot be
+            parsed.
     """
     slug = github.repository
     variables = {"owner": slug.owner, "name": slug.name, "trunk": branch_ref(trunk)}
@@ -119,7 +122,7 @@ def _read(data: Mapping[str, Any]) -> BranchRules:
     found: dict[str, list[str]] = {}
     for node in (base.get("rules") or {}).get("nodes") or ():
         name = (node["repositoryRuleset"] or {}).get("name", "")
-        found.setdefault(f'ruleset "{name}"', []).append(_CALLED.get(node["type"], node["type"].lower()))
+        found.setdefault(f'ruleset "{name}"', []).append(_RULE_NAMES.get(node["type"], node["type"].lower()))
     if base.get("branchProtectionRule"):
         found[f"branch protection of {base['branchProtectionRule']['pattern']}"] = []
     entry = pull["mergeQueueEntry"]

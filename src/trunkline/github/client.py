@@ -1,4 +1,7 @@
-"""The only module that spells `gh`: one GraphQL read for a whole stack, and the few writes that we make."""
+"""Call GitHub through gh: one GraphQL query for a whole stack, and a few mutations.
+
+No other module starts gh.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid
 from trunkline.domain.snapshot import PullRequest, Snapshot
 from trunkline.github import responses
 from trunkline.github.pull_request_nodes import ENTRY, MERGING, TRUNK, pull_request
-from trunkline.github.responses import Answer, NotFound, command_line, judged, messages, understood
+from trunkline.github.responses import NotFound, Response, command_line, messages, parsing, rest_response
 from trunkline.system import process
 from trunkline.system.retry import retrying, sleep, throttle
 
 T = TypeVar("T")
 _POLLS = (0.5, 1.0, 2.0, 4.0, *[5.0] * 20)
-"""Seconds between the questions whether a merge has ended: under two minutes in all."""
+"""Seconds between polls of an asynchronous merge: under two minutes in all."""
 SECONDS = 60.0
 _GRAPHQL = ("graphql", "--input", "-")
 _ENV = {
@@ -36,7 +39,8 @@ _ENV = {
     "NO_COLOR": "1",
     "LC_ALL": "C",
 }
-# host:owner/name in the three shapes that git accepts for a GitHub remote (gitprotocol and gh's own parser).
+# host:owner/name in the three forms that git accepts for a GitHub remote (git's documentation of
+# URLs, and gh's own parser).
 _REMOTE = re.compile(
     r"(?:(?:https?|ssh|git)://(?:[^@/]+@)?(?P<host>[^/:]+)(?::\d+)?/|(?:[^@/]+@)?(?P<scp>[^/:]+):)"
     r"(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/?"
@@ -58,7 +62,7 @@ class Repository:
 
     @property
     def argument(self) -> str:
-        """What gh's `--repo` takes; the host only where it is not the default one."""
+        """The argument of gh's `--repo`; with the host unless it is github.com."""
         return self.slug if self.host == "github.com" else f"{self.host}/{self.slug}"
 
 
@@ -80,29 +84,31 @@ def repository_of(url: str) -> Repository:
 
 
 @dataclass(frozen=True)
-class Edited:
-    """A pull request's description, base and state, as GitHub has them after a change."""
+class EditedPullRequest:
+    """Description, base and state of a pull request, as returned by GitHub after an edit."""
 
     body: str
     base: str
     state: str
 
     @classmethod
-    def of(cls, held: Mapping[str, Any]) -> Edited:
-        """Return them from REST's pull request."""
-        body = held["body"]
+    def of(cls, current: Mapping[str, Any]) -> EditedPullRequest:
+        """Parse REST's pull request."""
+        body = current["body"]
         if body is not None and not isinstance(body, str):
             raise TypeError("the description is no text")
-        return cls(body or "", str(held["base"]["ref"]), str(held["state"]))
+        return cls(body or "", str(current["base"]["ref"]), str(current["state"]))
 
 
 _EDITS = 20
-"""How many descriptions one request changes: GitHub ends a request that takes more than 10 s (docs.github.com,
-"Rate limits and query limits for the GraphQL API")."""
+"""Most descriptions to edit in one request: GitHub aborts a request after 10 s.
+
+Source: docs.github.com, "Rate limits and query limits for the GraphQL API".
+"""
 
 
 def _update_bodies(edits: Sequence[tuple[PullRequest, str]]) -> bytes:
-    """Return the GraphQL request that changes descriptions, an alias for each pull request."""
+    """Return the GraphQL request that edits descriptions, with an alias for each pull request."""
     declared = ", ".join(f"$id{pr.number}: ID!, $body{pr.number}: String!" for pr, _ in edits)
     fields = "\n".join(
         f"pr{pr.number}: updatePullRequest(input: {{pullRequestId: $id{pr.number}, body: $body{pr.number}}})"
@@ -127,8 +133,8 @@ _MERGE_STATES = frozenset({"pending", "merged", "enqueued", "failed"})
 
 
 @dataclass(frozen=True)
-class _Merging:
-    """An answer of merge-async: a state, and what belongs to it (OpenAPI description, merge-async)."""
+class _MergeState:
+    """A response of merge-async: the state and its details (OpenAPI description, merge-async)."""
 
     status: str
     commit: str = ""
@@ -136,8 +142,8 @@ class _Merging:
     request: str = ""
 
     @classmethod
-    def of(cls, result: Mapping[str, Any]) -> _Merging:
-        """Return it from REST's answer."""
+    def of(cls, result: Mapping[str, Any]) -> _MergeState:
+        """Parse REST's response."""
         status, details = str(result["status"]), dict(result.get("details") or {})
         if status not in _MERGE_STATES:
             raise ValueError(f"a merge that is {status!r}")
@@ -153,44 +159,46 @@ _UUID = re.compile(r"[0-9A-Za-z_-]{1,100}")
 
 @dataclass(frozen=True)
 class GitHub:
-    """One repository on GitHub, asked through gh.
+    """One repository on GitHub, used through gh.
 
     Attributes:
-        repository: which.
-        cwd: where gh runs; it needs no checkout, since every call names the repository.
-        waiting: told when GitHub is asked again after a failure.
+        repository: the repository.
+        cwd: the working directory of gh; it needs no checkout, since every call names the
+            repository.
+        reporter: receives a message before each retry.
     """
 
     repository: Repository
     cwd: Path
-    waiting: Callable[[str], None] | None = None
+    reporter: Callable[[str], None] | None = None
 
     @contextlib.contextmanager
     def reading_stack(
         self, numbers: Sequence[PrNumber], *, merging: bool = False, trunk: BranchName | None = None
     ) -> Iterator[Callable[[], Snapshot]]:
-        """Read every pull request of a stack, its checks and its force-push history, in one round trip.
+        """Query every pull request of a stack with its checks and force pushes, in one round trip.
 
-        One query with an alias a PR: 12 PRs took 243 ms against 1,377 ms for 12 `gh pr view` (measured). The
-        question is sent on entering; what the context gives is called for the answer. In between, git can work.
+        One query with an alias for each pull request takes 243 ms for 12 of them; 12 calls of `gh
+        pr view` take 1,377 ms (measured). The request is sent on entering the context; the function
+        that the context yields waits for the response. Meanwhile git can work.
 
         Args:
-            numbers: of the pull requests.
-            merging: ask also what a merge needs to know: review and mergeability.
-            trunk: ask also for the tip of this branch.
+            numbers: the pull requests.
+            merging: also query what a merge needs: reviews and mergeability.
+            trunk: also query the tip of this branch.
 
         Raises:
-            NotSignedIn: no credentials, or they are not accepted.
-            UsageError: GitHub has no such repository for us.
+            NotSignedIn: there are no credentials, or GitHub rejects them.
+            UsageError: the repository does not exist or is not visible.
             ExternalError: GitHub or the network failed.
         """
         fields = "...entry ...merging" if merging else "...entry"
         aliases = "\n".join(f"pr{number}: pullRequest(number: {number}) {{ {fields} }}" for number in numbers)
-        declared, wanted = (", $trunk: String!", TRUNK) if trunk else ("", "")
+        declared, trunk_field = (", $trunk: String!", TRUNK) if trunk else ("", "")
         query = (
             f"query Stack($owner: String!, $name: String!{declared}) {{ viewer {{ login }}"
             " rateLimit { remaining resetAt }"
-            f" repository(owner: $owner, name: $name) {{ nameWithOwner {wanted} {aliases} }} }}"
+            f" repository(owner: $owner, name: $name) {{ nameWithOwner {trunk_field} {aliases} }} }}"
             + ENTRY
             + (MERGING if merging else "")
         )
@@ -199,79 +207,81 @@ class GitHub:
             variables["trunk"] = branch_ref(trunk)
         payload = json.dumps({"query": query, "variables": variables}).encode()
         with self._begin(*_GRAPHQL, stdin=payload) as child:
-            begun = [child]
+            started = [child]
 
-            def ask() -> Snapshot:
-                done = begun.pop().finish() if begun else self._run(*_GRAPHQL, stdin=payload)
-                return self._snapshot(responses.graphql(done, absent=True), numbers)
+            def request() -> Snapshot:
+                done = started.pop().finish() if started else self._run(*_GRAPHQL, stdin=payload)
+                return self._snapshot(responses.graphql_response(done, absent=True), numbers)
 
-            yield lambda: retrying(ask, reporter=self.waiting)
+            yield lambda: retrying(request, reporter=self.reporter)
 
     def rest(self, path: str, read: Callable[[Mapping[str, Any]], T], *more: str) -> T:
-        """Read below `repos/OWNER/NAME/` and return what `read` makes of the answer, a JSON object.
+        """GET a path below `repos/OWNER/NAME/` and return the parsed response, a JSON object.
 
         Args:
-            path: what follows.
-            read: takes what it needs; what it raises for another shape is GitHub's failure, and read again.
+            path: the path.
+            read: parses the object; an exception counts as a failure of GitHub and is retried.
             *more: further arguments of `gh api`.
 
         Raises:
-            NotFound: there is no such thing.
-            ExternalError: GitHub or the network failed, after retries, or the answer cannot be read.
+            NotFound: GitHub has no such object.
+            ExternalError: GitHub or the network failed, after retries, or the response cannot be
+                parsed.
         """
-        return retrying(lambda: self._read(path, read, *more), reporter=self.waiting)
+        return retrying(lambda: self._read(path, read, *more), reporter=self.reporter)
 
     def post(self, path: str, fields: Mapping[str, Any], *, arrived: Callable[[], bool]) -> None:
-        """Write below `repos/OWNER/NAME/`.
+        """POST to a path below `repos/OWNER/NAME/`.
 
         Args:
-            path: what follows.
+            path: the path.
             fields: the body.
-            arrived: says whether a write that failed did arrive; asked before it is repeated.
+            arrived: returns whether a failed request took effect; called before a retry.
 
         Raises:
-            NotFound: there is no such thing.
-            Refused: GitHub does not take it.
+            NotFound: GitHub has no such object.
+            Refused: GitHub rejects the request.
         """
         stdin = json.dumps(fields).encode()
         write = ("-X", "POST", self._path(path), "--input", "-")
-        self._insist(lambda: bool(self._api(*write, stdin=stdin)), lambda: arrived() or None)
+        self._send_mutation(lambda: bool(self._api(*write, stdin=stdin)), lambda: arrived() or None)
 
     def download(self, run: int, artifact: str, into: Path) -> bool:
-        """Unpack an artifact of a workflow run into a directory; False: gh could not, and it may not be there."""
+        """Unpack an artifact of a workflow run into a directory; return whether gh succeeded."""
         argv = ["gh", "run", "download", str(run), "--name", artifact, "--dir", str(into)]
         argv += ["--repo", self.repository.argument]
         with process.begin(argv, cwd=self.cwd, env=self._environment(), timeout=SECONDS) as child:
             return child.finish().returncode == 0
 
     def graphql(self, query: str, variables: Mapping[str, Any], read: Callable[[Mapping[str, Any]], T]) -> T:
-        """Ask one GraphQL query and return what `read` makes of its `data`.
+        """Run one GraphQL query and return its parsed `data`.
 
         Raises:
-            NotSignedIn: no credentials, or they are not accepted.
-            ExternalError: GitHub or the network failed, after retries, or the answer cannot be read.
-            TrunklineError: GitHub answered with errors.
+            NotSignedIn: there are no credentials, or GitHub rejects them.
+            ExternalError: GitHub or the network failed, after retries, or the response cannot be
+                parsed.
+            TrunklineError: GitHub responded with errors.
         """
         payload = json.dumps({"query": query, "variables": dict(variables)}).encode()
 
-        def ask() -> T:
-            answer = responses.graphql(self._run(*_GRAPHQL, stdin=payload))
-            with understood(answer):
-                return read(answer.body["data"])
+        def request() -> T:
+            response = responses.graphql_response(self._run(*_GRAPHQL, stdin=payload))
+            with parsing(response):
+                return read(response.body["data"])
 
-        return retrying(ask, reporter=self.waiting)
+        return retrying(request, reporter=self.reporter)
 
     def set_draft(self, pr: PullRequest, *, draft: bool) -> PullRequest:
-        """Mark a pull request ready for review, or a draft again, and return it as GitHub now has it.
+        """Mark a pull request ready for review, or as a draft, and return it as GitHub now has it.
 
-        What `gh pr ready` does (REST cannot), in one request instead of its two, and the answer is the fresh look
-        that whoever writes the description next needs.
+        This is `gh pr ready` (REST cannot do it) with one request instead of two. The response
+        contains the current description, which the step that edits it next needs.
 
         Raises:
-            Refused: GitHub does not take the change.
+            Refused: GitHub rejects the change.
         """
         name = "convertPullRequestToDraft" if draft else "markPullRequestReadyForReview"
-        operation = "ConvertPullRequestToDraft" if draft else "PullRequestReadyForReview"  # as gh calls them
+        operation = "ConvertPullRequestToDraft" if draft else "PullRequestReadyForReview"  # as gh names them
         mutation = (
             f"mutation {operation}($id: ID!)"
             f" {{ {name}(input: {{pullRequestId: $id}}) {{ pullRequest {{ ...entry }} }} }}"
@@ -280,111 +290,113 @@ class GitHub:
 
         def write() -> PullRequest:
             throttle()
-            answer = responses.graphql(self._run(*_GRAPHQL, stdin=payload))
-            with understood(answer):
-                return pull_request(answer.body["data"][name]["pullRequest"])
+            response = responses.graphql_response(self._run(*_GRAPHQL, stdin=payload))
+            with parsing(response):
+                return pull_request(response.body["data"][name]["pullRequest"])
 
-        def written() -> PullRequest | None:
-            with self.reading_stack([pr.number]) as answer:
-                held = answer().pr(pr.number)
-            return held if held is not None and held.draft is draft else None
+        def read_back() -> PullRequest | None:
+            with self.reading_stack([pr.number]) as response:
+                current = response().pr(pr.number)
+            return current if current is not None and current.draft is draft else None
 
-        return self._insist(write, written)
+        return self._send_mutation(write, read_back)
 
-    def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> Edited:
-        """Change `body`, `base` or `state` of a pull request and return these as GitHub now has them.
+    def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> EditedPullRequest:
+        """Edit `body`, `base` or `state` of a pull request; return them as GitHub now has them.
 
-        REST: one request instead of gh pr edit's three, and gh before 2.82 fails there on classic projects.
+        REST needs one request; gh pr edit needs three, and before gh 2.82 it fails in repositories
+        with classic projects.
 
         Args:
-            number: of the pull request.
-            seen_body: the description that a new one was made from: where a failed write is repeated, it must be
-                that still.
-            **fields: what changes.
+            number: the pull request.
+            seen_body: the description that a new one was derived from; before a retry, the current
+                description must still equal it.
+            **fields: the new values.
 
         Raises:
-            Refused: GitHub does not take the change (422): a closed pull request, a base that is not there.
+            Refused: GitHub rejects the change (422): the pull request is closed, or the base does
+                not exist.
         """
         path = f"pulls/{number}"
 
-        def write() -> Edited:
+        def write() -> EditedPullRequest:
             stdin = json.dumps(fields).encode()
-            return self._read(path, Edited.of, "-X", "PATCH", "--input", "-", stdin=stdin)
+            return self._read(path, EditedPullRequest.of, "-X", "PATCH", "--input", "-", stdin=stdin)
 
-        def written() -> Edited | None:
-            held = self._read(path, Edited.of)
-            if all(getattr(held, name) == value for name, value in fields.items()):
-                return held
-            if seen_body is not None and held.body != seen_body:
+        def read_back() -> EditedPullRequest | None:
+            current = self._read(path, EditedPullRequest.of)
+            if all(getattr(current, name) == value for name, value in fields.items()):
+                return current
+            if seen_body is not None and current.body != seen_body:
                 raise _edited_meanwhile(number)
             return None
 
-        return self._insist(write, written)
+        return self._send_mutation(write, read_back)
 
     def edit_bodies(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
-        """Change the descriptions of several pull requests and return them as GitHub now has them.
+        """Edit the descriptions of several pull requests; return them as GitHub now has them.
 
-        One is changed by REST, several by one GraphQL request for each `_EDITS` of them: aliases of one mutation,
-        which GitHub runs in order.
+        A single one is edited by REST. Several are edited by one GraphQL mutation for each `_EDITS`
+        of them; GitHub runs its aliased fields in order.
 
         Args:
-            edits: each pull request as it was seen, and its new description.
+            edits: each pull request as last read, and its new description.
 
         Raises:
-            Refused: GitHub does not take a change, or a description was edited at the same moment.
+            Refused: GitHub rejects a change, or a description was edited at the same moment.
         """
         if len(edits) == 1:
             ((pr, body),) = edits
             return {pr.number: self.edit(pr.number, seen_body=pr.body, body=body).body}
-        held: dict[PrNumber, str] = {}
+        current: dict[PrNumber, str] = {}
         for start in range(0, len(edits), _EDITS):
-            held |= self._edit_together(edits[start : start + _EDITS])
-        return held
+            current |= self._edit_together(edits[start : start + _EDITS])
+        return current
 
     def _edit_together(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
         left = list(edits)
-        held: dict[PrNumber, str] = {}
+        current: dict[PrNumber, str] = {}
 
         def write() -> dict[PrNumber, str]:
             throttle()
-            answer = responses.graphql(self._run(*_GRAPHQL, stdin=_update_bodies(left)))
-            with understood(answer):
-                data = answer.body["data"]
-                return held | {pr.number: str(data[f"pr{pr.number}"]["pullRequest"]["body"]) for pr, _ in left}
+            response = responses.graphql_response(self._run(*_GRAPHQL, stdin=_update_bodies(left)))
+            with parsing(response):
+                data = response.body["data"]
+                return current | {pr.number: str(data[f"pr{pr.number}"]["pullRequest"]["body"]) for pr, _ in left}
 
         def arrived() -> dict[PrNumber, str] | None:
-            with self.reading_stack([pr.number for pr, _ in left]) as answer:
-                now = answer()
+            with self.reading_stack([pr.number for pr, _ in left]) as response:
+                now = response()
             for pr, body in tuple(left):
                 found = now.pr(pr.number)
                 if found is not None and found.body == body:
-                    held[pr.number] = body
+                    current[pr.number] = body
                     left.remove((pr, body))
                 elif found is not None and found.body != pr.body:
                     raise _edited_meanwhile(pr.number)
-            return None if left else held
+            return None if left else current
 
-        return self._insist(write, arrived)
+        return self._send_mutation(write, arrived)
 
     def create_branch(self, branch: BranchName, tip: Oid) -> None:
-        """Create a branch at a commit that the repository on GitHub has; one that is there by now is an error.
+        """Create a branch at a commit that the repository on GitHub has.
 
-        REST, not a push: the commit need not be here.
+        REST is used instead of a push, because the local repository may lack the commit.
 
         Raises:
-            Refused: there is such a branch, or no such commit.
+            Refused: the branch exists, or the commit does not.
         """
         path = self._path("git/refs")
         stdin = json.dumps({"ref": branch_ref(branch), "sha": tip}).encode()
 
-        def written() -> bool | None:
+        def read_back() -> bool | None:
             try:
-                held = self._read(f"git/ref/heads/{branch}", lambda body: str(body["object"]["sha"]))
+                current = self._read(f"git/ref/heads/{branch}", lambda body: str(body["object"]["sha"]))
             except NotFound:
                 return None
-            return True if held == tip else None
+            return True if current == tip else None
 
-        self._insist(lambda: bool(self._api("-X", "POST", path, "--input", "-", stdin=stdin).body), written)
+        self._send_mutation(lambda: bool(self._api("-X", "POST", path, "--input", "-", stdin=stdin).body), read_back)
 
     def statuses(self, commit: Oid) -> dict[str, tuple[str, str]]:
         """Return the newest status of each context of a commit: (state, description)."""
@@ -398,20 +410,20 @@ class GitHub:
         return self.rest(f"commits/{commit}/status", read)
 
     def set_status(self, commit: Oid, name: str, result: str) -> None:
-        """Write a commit status that says success; the same twice is one, for whoever looks.
+        """Set a commit status to success; setting the same status twice has the effect of one.
 
         Raises:
-            Refused: there is no such commit.
+            Refused: the commit does not exist.
         """
         fields = {"state": "success", "context": name, "description": result}
         path = self._path(f"statuses/{commit}")
         stdin = json.dumps(fields).encode()
-        retrying(lambda: self._api("-X", "POST", path, "--input", "-", stdin=stdin), reporter=self.waiting)
+        retrying(lambda: self._api("-X", "POST", path, "--input", "-", stdin=stdin), reporter=self.reporter)
 
     def native_stack(self, number: PrNumber) -> str:
         """Return the number of GitHub's native stack that a pull request is in, or "".
 
-        Only REST tells (preview since 2026-07-30; OpenAPI description, pull-request-stack).
+        Only REST returns it (preview since 2026-07-30; OpenAPI description, pull-request-stack).
         """
 
         def read(body: Mapping[str, Any]) -> str:
@@ -421,21 +433,22 @@ class GitHub:
         return self.rest(f"pulls/{number}", read)
 
     def merge(self, number: PrNumber, *, head: Oid, method: str, title: str = "", message: str | None = None) -> str:
-        """Merge a pull request, if its head is still `head`, and return its merge commit; "": a merge queue has it.
+        """Merge a pull request if its head is still `head`; return its merge commit, "" if queued.
 
-        By merge-async, GitHub's recommended way, then polled; where the host has none, by the synchronous call, to
-        which `gh pr merge --match-head-commit` comes down too.
+        This uses merge-async, which GitHub recommends, and polls it. A host without merge-async
+        gets the synchronous call, which `gh pr merge --match-head-commit` uses too.
 
         Args:
             number: the pull request.
-            head: what its head must be.
+            head: the expected head.
             method: merge, squash or rebase.
             title: the title of the merge commit; "": GitHub's default.
             message: its body; None: GitHub's default.
 
         Raises:
-            Refused: GitHub does not merge it: the head moved, a rule blocks it, it conflicts; its words are told.
-            TransientError: it did not end in time; whether it merged must be looked at.
+            Refused: GitHub does not merge it (the head moved, a rule blocks it, it conflicts); the
+                error quotes GitHub.
+            TransientError: it did not finish in time; the caller must check whether it merged.
         """
         fields = {"sha": str(head), "merge_method": method, **({"commit_title": title} if title else {})}
         fields |= {} if message is None else {"commit_message": message}
@@ -443,18 +456,19 @@ class GitHub:
         put = ("-X", "PUT", "--input", "-")
         stdin = json.dumps(fields).encode()
 
-        def ask() -> _Merging:
-            # Pinned to a head, asking again is safe: 409 says that our first request still runs.
-            return self._read(f"{path}-async", _Merging.of, *put, stdin=stdin, also=frozenset({400, 409}))
+        def request() -> _MergeState:
+            # The request names the head, so a retry is safe: 409 means that the first request is
+            # still running.
+            return self._read(f"{path}-async", _MergeState.of, *put, stdin=stdin, also=frozenset({400, 409}))
 
         try:
-            result = retrying(ask, reporter=self.waiting)
+            result = retrying(request, reporter=self.reporter)
         except NotFound:
             return self._read(path, lambda body: oid(body["sha"]), *put, stdin=stdin)
         return self._merged(path, number, result)
 
-    def _merged(self, path: str, number: PrNumber, result: _Merging) -> str:
-        """Poll an asynchronous merge until it has ended."""
+    def _merged(self, path: str, number: PrNumber, result: _MergeState) -> str:
+        """Poll an asynchronous merge until it has finished."""
         for pause in _POLLS:
             if result.status == "merged":
                 return result.commit
@@ -467,34 +481,37 @@ class GitHub:
                     next_command=(task_command("continue"), f"gh pr view {number} --web"),
                 )
             sleep(pause)
-            result = self.rest(f"{path}-async/{result.request}", _Merging.of)
+            result = self.rest(f"{path}-async/{result.request}", _MergeState.of)
         raise TransientError(f"the merge of #{number} did not end in time", next_command=task_command("continue"))
 
-    def _insist(self, write: Callable[[], T], written: Callable[[], T | None]) -> T:
-        """Write; after a failure that may pass, read first whether the write arrived, and only then repeat it."""
+    def _send_mutation(self, write: Callable[[], T], read_back: Callable[[], T | None]) -> T:
+        """Send a mutation; before a retry, read back whether the failed attempt took effect."""
         failed = False
 
         def attempt() -> T:
             nonlocal failed
-            if failed and (found := written()) is not None:
+            if failed and (found := read_back()) is not None:
                 return found
             failed = True
             return write()
 
-        return retrying(attempt, reporter=self.waiting)
+        return retrying(attempt, reporter=self.reporter)
 
-    def _snapshot(self, answer: Answer, numbers: Sequence[PrNumber]) -> Snapshot:
-        """Return the pull requests of an answer; only what GitHub says does not exist is absent."""
-        with understood(answer):
-            data = answer.body["data"]
+    def _snapshot(self, response: Response, numbers: Sequence[PrNumber]) -> Snapshot:
+        """Parse a response into pull requests.
+
+        Only those that GitHub reports as not found are None.
+        """
+        with parsing(response):
+            data = response.body["data"]
             repository = data["repository"]
-        if repository is None and answer.absent("repository"):
-            raise self._no_repository(answer)
-        with understood(answer):
+        if repository is None and response.is_absent("repository"):
+            raise self._no_repository(response)
+        with parsing(response):
             pulls: dict[PrNumber, PullRequest | None] = {}
             for number in numbers:
                 node = repository[f"pr{number}"]
-                if node is None and not answer.absent("repository", f"pr{number}"):
+                if node is None and not response.is_absent("repository", f"pr{number}"):
                     raise ValueError(f"pull request {number} is null, without a reason")
                 pulls[number] = None if node is None else pull_request(node)
             viewer = str((data.get("viewer") or {}).get("login", ""))
@@ -502,16 +519,16 @@ class GitHub:
             trunk = oid(tip["oid"]) if tip else None
             return Snapshot(pulls, viewer, str(repository["nameWithOwner"]), trunk)
 
-    def _no_repository(self, answer: Answer) -> TrunklineError:
+    def _no_repository(self, response: Response) -> TrunklineError:
         return UsageError(
             f"GitHub shows you no repository {self.repository.slug}",
-            why=messages(answer.errors) or "it does not exist, or is private",
-            command=command_line(answer.done),
+            why=messages(response.errors) or "it does not exist, or is private",
+            command=command_line(response.done),
             next_command="gh auth status",
         )
 
-    def _api(self, *args: str, stdin: bytes) -> Answer:
-        return judged(self._run(*args, stdin=stdin))
+    def _api(self, *args: str, stdin: bytes) -> Response:
+        return rest_response(self._run(*args, stdin=stdin))
 
     def _read(
         self,
@@ -521,10 +538,10 @@ class GitHub:
         stdin: bytes = b"",
         also: frozenset[int] = frozenset(),
     ) -> T:
-        """Return what `read` makes of one answer below `repos/OWNER/NAME/`."""
-        answer = judged(self._run(self._path(path), *more, stdin=stdin), also=also)
-        with understood(answer):
-            return read(answer.body)
+        """Return the parsed response of one request below `repos/OWNER/NAME/`."""
+        response = rest_response(self._run(self._path(path), *more, stdin=stdin), also=also)
+        with parsing(response):
+            return read(response.body)
 
     def _run(self, *args: str, stdin: bytes) -> process.Completed:
         with self._begin(*args, stdin=stdin) as child:
@@ -540,7 +557,7 @@ class GitHub:
     @staticmethod
     def _environment() -> dict[str, str]:
         env = process.environment(tokens=True, extra=_ENV)
-        env.pop("GH_HOST", None)  # it would send a call elsewhere than where the remote is
+        env.pop("GH_HOST", None)  # it would send the request to another host than the remote's
         return env
 
     def _path(self, tail: str) -> str:

@@ -1,4 +1,4 @@
-"""Which pull requests a repository has: the open ones, and those merged lately that they may still stand on."""
+"""List a repository's pull requests: all open ones, and recently merged ones."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _PAGES = 50  # 5,000 open pull requests
 
 
 @dataclass(frozen=True)
-class Listing:
-    """A repository's pull requests.
+class PullRequestList:
+    """Pull requests of a repository.
 
     Attributes:
         trunk: its default branch.
-        open: every open one.
-        merged: the hundred that were merged or touched last.
+        open: every open pull request.
+        merged: the hundred merged ones that were updated last.
     """
 
     trunk: str
@@ -50,12 +50,13 @@ class Listing:
     merged: tuple[MergedPullRequest, ...]
 
 
-def list_pull_requests(github: GitHub) -> Listing:
-    """Read them: one query up to 100 open pull requests, one more for each further hundred.
+def list_pull_requests(github: GitHub) -> PullRequestList:
+    """Return the repository's pull requests, with one query per hundred open ones.
 
     Raises:
-        UsageError: GitHub has no such repository for us, or it is empty.
-        ExternalError: GitHub or the network failed, after retries, or what it says cannot be understood.
+        UsageError: the repository does not exist, is not visible, or is empty.
+        ExternalError: GitHub or the network failed, after retries, or the response cannot be
+            parsed.
     """
     slug = github.repository
     after, found = "", list[OpenPullRequest]()
@@ -71,18 +72,18 @@ def list_pull_requests(github: GitHub) -> Listing:
         trunk, merged = listing.trunk, merged or listing.merged
         if not after:
             break
-    return Listing(trunk, tuple(found), merged)
+    return PullRequestList(trunk, tuple(found), merged)
 
 
-def _page(data: Mapping[str, Any], slug: str) -> tuple[Listing, str]:
-    """Return what one page holds, and where the next one begins; "": there is none."""
+def _page(data: Mapping[str, Any], slug: str) -> tuple[PullRequestList, str]:
+    """Parse one page; return it and the cursor of the next page, "" after the last."""
     repository = data["repository"]
     if repository["defaultBranchRef"] is None:
-        return Listing("", (), ()), ""
+        return PullRequestList("", (), ()), ""
     nodes = repository["pullRequests"]
     merged = tuple(_merged(node) for node in (repository.get("merged") or {"nodes": ()})["nodes"])
     trunk = str(repository["defaultBranchRef"]["name"])
-    listing = Listing(trunk, tuple(_open(node, slug) for node in nodes["nodes"]), merged)
+    listing = PullRequestList(trunk, tuple(_open(node, slug) for node in nodes["nodes"]), merged)
     return listing, str(nodes["pageInfo"]["endCursor"]) if nodes["pageInfo"]["hasNextPage"] else ""
 
 

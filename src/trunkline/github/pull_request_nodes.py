@@ -1,4 +1,4 @@
-"""Pull requests as GraphQL gives them: the fragment that is asked for, and the facts that it becomes."""
+"""Define the GraphQL fragments of a pull request, and parse their nodes."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ fragment merging on PullRequest {
   reviewThreads(first: 100) { nodes { isResolved } }
 }
 """
-"""What only a merge needs: GitHub computes a merge of every pull request that it is asked about.
+"""Fields that only a merge needs: GitHub computes a test merge for each pull request queried.
 
-A team's name is not asked for: it needs the scope `read:org`, and without it GitHub refuses the whole query
-(cli/cli#812).
+The name of a team is not queried: it needs the scope `read:org`, and without that GitHub rejects
+the whole query (cli/cli#812).
 """
 
 
 TRUNK = "trunk: ref(qualifiedName: $trunk) { target { oid } }"
-"""Beside the pull requests: what they land on."""
+"""Field with the tip of trunk, queried beside the pull requests."""
 
 
 def pull_request(node: Mapping[str, Any]) -> PullRequest:
-    """Return the pull request of a node that was asked for with `ENTRY`."""
+    """Parse a node that was queried with `ENTRY`."""
     merge = node["mergeCommit"]
     last = node["commits"]["nodes"]
     rollup = last[0]["commit"]["statusCheckRollup"] if last else None
@@ -53,7 +53,7 @@ def pull_request(node: Mapping[str, Any]) -> PullRequest:
         base_oid=oid(node["baseRefOid"]) if node.get("baseRefOid") else None,
         review=node.get("reviewDecision") or "",
         opinions=_opinions(node),
-        asked=_asked(node),
+        asked=_requested_reviewers(node),
         open_threads=sum(not thread["isResolved"] for thread in _nodes(node, "reviewThreads")),
         mergeable=node.get("mergeable", "UNKNOWN"),
         merge_state=node.get("mergeStateStatus", "UNKNOWN"),
@@ -85,7 +85,7 @@ def pull_request(node: Mapping[str, Any]) -> PullRequest:
 
 
 def _nodes(node: Mapping[str, Any], connection: str) -> list[Mapping[str, Any]]:
-    """Return a connection's nodes that we may see; [] where it was not asked for."""
+    """Return the visible nodes of a connection; [] if it was not queried."""
     return [each for each in (node.get(connection) or {}).get("nodes") or () if each]
 
 
@@ -94,7 +94,7 @@ def _opinions(node: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((str((review["author"] or {}).get("login", "ghost")), str(review["state"])) for review in reviews)
 
 
-def _asked(node: Mapping[str, Any]) -> tuple[str, ...]:
+def _requested_reviewers(node: Mapping[str, Any]) -> tuple[str, ...]:
     people = (request["requestedReviewer"] or {} for request in _nodes(node, "reviewRequests"))
     return tuple(str(each.get("login") or A_TEAM) for each in people)
 

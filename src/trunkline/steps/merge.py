@@ -120,7 +120,7 @@ def _queued(context: Context) -> None:
 
     def look() -> bool:
         # Query the queue first: a merge between the two requests is then seen as merged.
-        place = branch_rules.ruled(context.github, number).queued
+        place = branch_rules.read_rules(context.github, number).queued
         context.invalidate_remote()
         if context.known(number).state is PrState.MERGED:
             return True

@@ -128,7 +128,8 @@ def _waited_for(context: Context) -> frozenset[Ready]:
 def _named(context: Context) -> tuple[str, ...]:
     """Return messages with the names of the base branch's rules, which may block the merge."""
     return tuple(
-        f"{context.stack.trunk} has {rule}" for rule in branch_rules.ruled(context.github, context.entry.pr).rules
+        f"{context.stack.trunk} has {rule}"
+        for rule in branch_rules.read_rules(context.github, context.entry.pr).rules
     )
 
 
