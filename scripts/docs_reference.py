@@ -1,10 +1,12 @@
-"""A hook of mkdocs: the reference pages, made from the tasks, stack.toml's schema and the exit codes themselves."""
+"""A hook of mkdocs: reference pages made from the code, and the pages that are kept at the repository's top."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
@@ -12,19 +14,41 @@ from mkdocs.structure.files import File
 
 from trunkline.config.schema import json_schema
 from trunkline.domain.errors import ExitCode, TrunklineError
+from trunkline.report.json_schema import schema_of
 from trunkline.tasks import namespace
+from trunkline.tasks.landing import taken_flags
+from trunkline.tasks.session import SCHEMA
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
 
 
+ROOT = Path(__file__).resolve().parents[1]
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
-    pages = {"tasks": _tasks(), "stack-toml": _stack_toml(), "exit-codes": _exit_codes()}
+    pages = {
+        "reference/tasks": _tasks(),
+        "reference/stack-toml": _stack_toml(),
+        "reference/exit-codes": _exit_codes(),
+        "reference/json": _json(),
+        "agents": (ROOT / "src/trunkline/help/agents.md").read_text(encoding="utf-8"),
+        "changelog": _top("CHANGELOG.md"),
+        "security": _top("SECURITY.md"),
+        "contributing": _top("CONTRIBUTING.md"),
+    }
     for name, text in pages.items():
-        files.append(File.generated(config, f"reference/{name}.md", content=text))
+        files.append(File.generated(config, f"{name}.md", content=text))
     return files
+
+
+def _top(name: str) -> str:
+    """Return a page of the repository's top, its links as they are from docs/."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    text = re.sub(r"\]\(docs/", "](", text)
+    return re.sub(r"\]\((?!https?:|#|[\w/-]+\.md)([^)]+)\)", r"](../src/\1)", text)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -88,6 +112,49 @@ def _toml(value: Any) -> str:
     if value == "":
         return '""'
     return "none" if value is None else "a table" if isinstance(value, dict) else str(value).replace("'", '"')
+
+
+def _json() -> str:
+    """Return the page on `--json`: the common keys, and the schema of each task."""
+    parts = [
+        "# JSON output",
+        "",
+        f"Made from the schemas themselves (`trunkline schema TASK`), version {SCHEMA} (the key `schema`).",
+        "With `--json` a task prints one object on stdout and its progress on stderr.",
+        "[For agents and scripts](../agents.md) says which exit code asks for which action.",
+        "",
+    ]
+    schemas = {task: schema_of(task, SCHEMA) for task in sorted(taken_flags())}
+    common = set.intersection(*(set(schema["properties"]) for schema in schemas.values()))
+    parts += ["## Every task", "", "| key | type | always |", "|---|---|---|"]
+    one = schemas["status"]
+    for key in sorted(common):
+        parts.append(f"| `{key}` | {_kind(one['properties'][key])} | {'yes' if key in one['required'] else ''} |")
+    for task, schema in schemas.items():
+        own = {key: value for key, value in schema["properties"].items() if key not in common}
+        if own:
+            parts += ["", f"## {task}", "", "| key | type |", "|---|---|"]
+            parts += [f"| `{key}` | {_kind(value)} |" for key, value in own.items()]
+            text = json.dumps(own, indent=2)
+            parts += ["", '??? note "Schema of these keys"', "", "    ```json"]
+            parts += [f"    {line}" for line in text.splitlines()] + ["    ```"]
+    return "\n".join([*parts, ""])
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """Return a schema's type in words."""
+    kind = schema.get("type", "any")
+    if "anyOf" in schema:
+        kind = [_kind(each) for each in schema["anyOf"]]
+    elif "const" in schema:
+        kind = f"`{json.dumps(schema['const'])}`"
+    elif "enum" in schema:
+        kind = [f"`{each}`" for each in schema["enum"]]
+    elif kind == "array":
+        kind = f"array of {_kind(schema['items'])}"
+    elif kind == "object" and schema.get("properties"):
+        kind = "object: " + ", ".join(f"`{key}`" for key in schema["properties"])
+    return " or ".join([kind] if isinstance(kind, str) else kind)
 
 
 def _exit_codes() -> str:

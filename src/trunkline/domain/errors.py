@@ -1,4 +1,4 @@
-"""Expected failures: what, why, and the command to type next. One exit code each (README.md, "exit code")."""
+"""Expected failures: what, why, and the command to type next. Each class has one exit code (docs/usage.md)."""
 
 from __future__ import annotations
 

@@ -256,6 +256,7 @@ def _head(git: Git) -> Iterator[_Head]:
     run = request.new_run(git.common_dir())
     joined = {"MAKEFLAGS": f"--jobserver-auth=fifo:{inherited()}"} if inherited() else {}
     env = {**process.own_environment(), **joined, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+    env.pop("FORCE_COLOR", None)  # nox refuses to start with both
     argv = [sys.executable, "-m", "trunkline.gates.forkserver", str(run)]
     # Not in the checkout: Python would import what lies there.
     begun = begin_logged(argv, cwd=run, env=env, log=run / "nox.log", stop=signal.SIGINT)
