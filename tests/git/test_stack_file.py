@@ -121,7 +121,7 @@ def seen(repo: Repo, *branches: str) -> Any:
     stack = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in pulls)
     found: Found = discover(pulls, "main")
     listing = PullRequestList("main", tuple(pulls), ())
-    return discover_workflow.WorldCache(
+    return discover_workflow.PullRequestStacks(
         top_of(repo.adapter), "origin", branch_name("main"), (stack,), found, listing, ()
     )
 

@@ -1,4 +1,4 @@
-"""abort: end a run that stopped, and go back to before it as far as that is possible."""
+"""Command `abort`: end a stopped run, and restore the state before it as far as possible."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _RESTORE: dict[StepName, Callable[[Context, StepContext, Change], Outcome]] = {
 
 @dataclass
 class _Ending:
-    """What an abort came to so far.
+    """The result of an abort so far.
 
     Attributes:
-        restored: what was put back, one outcome each.
-        left: what was not, with the reason; one or more lines each.
-        unreached: why GitHub or the remote could not be asked; it may be tried again.
-        kept: the backup refs of what was begun in the pause's work tree.
+        restored: one outcome for each restored change.
+        left: messages about changes that were not restored, with the reason.
+        unreached: the errors of requests to GitHub or the remote, which may be retried.
+        kept: backup refs of the work in the pause's work tree.
     """
 
     restored: list[Outcome] = field(default_factory=list)
@@ -48,21 +48,21 @@ class _Ending:
 
 
 def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
-    """End a run: branches, remote branches, draft state, base and note as they were; nothing is lost.
+    """End a run: restore local and remote branches, draft state, base and note, and lose nothing.
 
-    What has changed since and is not the run's any more is left as it is, named, and what it was before the run is
-    kept under `refs/trunkline/backup/`; so is what was begun in the pause's work tree. An abort that was killed is
-    finished by another, or by `continue`.
+    Anything that changed since, and is no longer as the run left it, is kept and reported. Its
+    value before the run is kept under `refs/trunkline/backup/`, and so is the work in the pause's
+    work tree. Another abort, or `continue`, finishes an abort that was killed.
 
     Args:
-        context: where the run was started; its journal's own word is enough (`rebase.recorded_context`).
-        run: which.
-        local: leave the remote and GitHub as they are.
+        context: the context of the run; the journal alone is enough (`rebase.recorded_context`).
+        run: the run.
+        local: leave the remote and GitHub unchanged.
 
     Raises:
-        Refused: another run holds the repository, or the run is over by now.
-        Transient, NotSignedIn: the remote or GitHub could not be asked. Everything here is as before the run; the run
-            stays open, so that the rest can be put back later.
+        Refused: another run holds the lock, or the run has ended.
+        TransientError, NotSignedIn: a request to the remote or GitHub failed. Local changes are
+            restored; the run stays open, so that the rest can be restored later.
     """
     if not local:
         context.reporter.require_approval(*publishes(context, run))
@@ -93,7 +93,7 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
         _not_done(ending, error, "what was merged is not known")
         taken = run_changes.changes_of(context, run, ask=False)
     pushed = tuple(change for change in taken if change.step is StepName.PUSH)
-    here = replace(context, cache=WorldCache(remote={}))  # a local branch goes back whatever has become of the remote
+    here = replace(context, cache=WorldCache(remote={}))  # a local branch is restored whatever happened to the remote
     if local:
         ending.left += [_described(context, change, "as you asked") for change in taken if _is_outside(change)]
     else:
@@ -120,7 +120,7 @@ def _attempt(
 
 
 def _not_done(ending: _Ending, error: TrunklineError, line: str) -> None:
-    """Note what was not put back: for good, or because nobody could be asked."""
+    """Record a change that was not restored, or an error that may be retried."""
     if isinstance(error, TransientError | NotSignedIn):
         ending.unreached.append(error)
     else:
@@ -128,7 +128,7 @@ def _not_done(ending: _Ending, error: TrunklineError, line: str) -> None:
 
 
 def _described(context: Context, change: Change, why: str) -> str:
-    """Return what stays as it is, what it was before the run, and why."""
+    """Return a message about a change that stays: its current and its old value, and the reason."""
     entry, before = run_changes.entry_context(context, change).entry, change.before
     name = f"#{entry.pr} {entry.branch}"
     if change.step is StepName.READY:
@@ -147,9 +147,10 @@ def _push_back(
     here: Mapping[PrNumber, Change],
     ending: _Ending,
 ) -> None:
-    """Push the old tips of all branches that are still as the run left them, all or none.
+    """Push the old tips of all branches that are still as the run left them, in one atomic push.
 
-    One whose local branch cannot go back, as when a file of the user's is in the way, stays too: both sides agree.
+    If a local branch cannot be restored, for example because a file is in the way, its remote
+    branch stays too, so that both sides agree.
     """
     ours = []
     for change in pushed:
@@ -175,10 +176,10 @@ def _push_back(
 
 
 def _foresee_branch(context: Context, change: Change) -> None:
-    """Refuse what moving the local branch back would refuse, before the remote's goes back.
+    """Raise the errors of restoring the local branch before the remote branch is restored.
 
     Raises:
-        Refused: its checkout is not clean, or holds something in the way.
+        Refused: its checkout is not clean, or a file is in the way.
     """
     there, before = run_changes.entry_context(context, change), oid(str(change.before["tip"]))
     held = run_changes.now(there, change)["tip"]
@@ -193,7 +194,7 @@ def _restore_on_github(context: Context, step_context: StepContext, change: Chan
 
 
 def _restore_branch(context: Context, step_context: StepContext, change: Change) -> Outcome:
-    """Move the local branch back; one that the run created is removed, if it is not checked out."""
+    """Restore the local branch; delete one that the run created, unless it is checked out."""
     _keep_before(context, step_context, change)
     name = context.entry.branch
     held = run_changes.now(context, change)["tip"]
@@ -215,7 +216,7 @@ def _restore_branch(context: Context, step_context: StepContext, change: Change)
 
 
 def _keep_before(context: Context, step_context: StepContext, change: Change) -> None:
-    """Keep what a branch was at before the run under a backup ref, whoever moves it next."""
+    """Keep the old tip of a branch under a backup ref, even if somebody moves the branch later."""
     tip = oid(str(change.before["tip"]))
     if history.has_object(context.git, tip):
         refs.back_up(context.git, step_context.lock, context.entry.branch, tip)
@@ -232,7 +233,7 @@ def _give_up_rescue(context: Context, step_context: StepContext, ending: _Ending
 
 
 def _remove_worktrees(context: Context, run: Run, step_context: StepContext, ending: _Ending) -> None:
-    """Remove the pause's work tree, wherever it was moved to, once what was begun in it is kept."""
+    """Back up the work in the pause's work tree, and remove the work tree."""
     announced = next((r for r in reversed(run.records) if r.kind == "intent" and "worktree" in r.data), None)
     if announced is None:
         return
@@ -248,7 +249,10 @@ def _remove_worktrees(context: Context, run: Run, step_context: StepContext, end
 
 
 def _unfinished(run: Run, ending: _Ending) -> TrunklineError:
-    """Return the failure to reach the remote or GitHub, with what was done and how the abort is finished."""
+    """Return the error for an incomplete abort.
+
+    It names what was done and the command that finishes the abort.
+    """
     error = ending.unreached[0]
     done = [outcome.message for outcome in ending.restored]
     why = [error.why, *(f"done: {message}" for message in done), *ending.left, "the rest of the abort waits for it"]
@@ -277,7 +281,7 @@ def _concluded(context: Context, run: Run, ending: _Ending) -> Outcome:
 
 
 def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | None:
-    """Return the open run and its context, from its journal alone; None: there is none.
+    """Return the open run and its context, from its journal alone; None if there is none.
 
     Raises:
         Refused: its journal is damaged.
@@ -290,7 +294,7 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
 
 
 def find_begun(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | None:
-    """Return the open run whose abort was begun and did not come to its end, and its context; None: there is none."""
+    """Return the open run with an unfinished abort, and its context; None if there is none."""
     run = open_run.open_run(top_of(Git(cwd or Path.cwd())).state_dir())
     if run is None or run.damaged or run.state != "aborting":
         return None
@@ -298,12 +302,12 @@ def find_begun(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Ru
 
 
 def publishes(context: Context, run: Run) -> tuple[str, ...]:
-    """Return what others will see of an abort, as far as the journal says: nothing is asked of GitHub."""
+    """Return what others will see of an abort, from the journal alone, without a request to GitHub."""
     taken = run_changes.changes_of(context, run, ask=False)
     rescued = ("delete what the rescue restored",) if run.task == rescue.TASK else ()
     return (*rescued, *Plan("abort", context.entry.pr, revert.steps(context, taken)).publishes)
 
 
 def plan(context: Context, run: Run) -> Plan:
-    """Return the steps that restore what a run changed."""
+    """Return the steps that restore a run's changes."""
     return Plan("abort", context.entry.pr, revert.steps(context, run_changes.changes_of(context, run)))

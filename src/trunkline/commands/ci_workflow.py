@@ -1,4 +1,4 @@
-"""ci.workflow: writes the Actions workflow of the gates, or says whether it is still what would be written."""
+"""Task `ci.workflow`: write the Actions workflow of the gates, or check that it is up to date."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _RUNNER = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 def text(git: Git, stack: Stack, *, runner: str) -> str:
-    """Return what the file would hold.
+    """Return the content of the workflow file.
 
     Raises:
-        UsageError: the repository has no noxfile.py, or the runner is no label.
+        UsageError: the repository has no noxfile.py, or the runner is not a valid label.
     """
     if not (git.cwd / "noxfile.py").is_file():
         raise UsageError(
@@ -39,10 +39,10 @@ def text(git: Git, stack: Stack, *, runner: str) -> str:
 
 
 def write(git: Git, content: str) -> tuple[Path, bool]:
-    """Write the workflow; return where, and whether anything changed.
+    """Write the workflow; return its path and whether it changed.
 
     Raises:
-        Refused: there is a file of somebody else's, or a link on the way to it.
+        Refused: the file was not written by trunkline, or its path contains a symbolic link.
     """
     path = git.cwd / PATH
     held = _held(path)
@@ -58,10 +58,10 @@ def write(git: Git, content: str) -> tuple[Path, bool]:
 
 
 def check(git: Git, content: str) -> None:
-    """See that the file holds what would be written.
+    """Check that the workflow file is up to date.
 
     Raises:
-        CheckFailed: it does not.
+        CheckFailed: it is not.
     """
     held = _held(git.cwd / PATH)
     if held != content:

@@ -1,4 +1,4 @@
-"""doctor: tools, sign-in, toolchains, settings, surroundings, each with the command that mends it. Moves nothing."""
+"""Command `doctor`: check tools, sign-in, toolchains and settings, and name a fix for each problem."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from trunkline.rust.rustflags import FlagsUnknown
 from trunkline.system import process
 
 _SECONDS = 30.0
-_LITTLE = 5 * 2**30  # bytes: a cold build of a larger workspace takes several GiB
+_LITTLE = 5 * 2**30  # bytes; a cold build of a larger workspace takes several GiB
 _ACCOUNT = """
 query Account($owner: String!, $name: String!) {
   viewer { login }
@@ -54,11 +54,11 @@ _NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.ssh
 
 
 def examine(reporter: Reporter, *, offline: bool = False, cwd: Path | None = None) -> tuple[Finding, ...]:
-    """Look at everything that a landing stands on.
+    """Check everything that a landing depends on.
 
     Args:
-        reporter: who is told.
-        offline: GitHub and the remote are not asked.
+        reporter: receives progress events.
+        offline: make no requests to GitHub or the remote.
         cwd: a directory inside the checkout.
     """
     here = cwd or Path.cwd()
@@ -152,11 +152,11 @@ def _checkout(git: Git, held: tuple[config_audit.Setting, ...]) -> Iterator[Find
 
 
 def _replacements(git: Git) -> Iterator[Finding]:
-    """Name replaced commits and grafts: git shows another history here than the one that is pushed."""
+    """Report replace refs and grafts: with them git shows another history than it pushes."""
     real = "trunkline, and everybody else, reads the real history"
     replaced = [ref.removeprefix("refs/replace/") for ref in refs.read_refs(git, "refs/replace/")]
     if replaced:
-        listed = ", ".join(short(oid(name)) for name in replaced[:5]) + (", ..." if len(replaced) > 5 else "")  # noqa: PLR2004 -- a line
+        listed = ", ".join(short(oid(name)) for name in replaced[:5]) + (", ..." if len(replaced) > 5 else "")  # noqa: PLR2004 -- one line of ids
         message = f"git replace shows other objects for {listed}; {real}"
         yield Finding("history", message, Health.WARNING, f"git replace -d {' '.join(replaced[:5])}")
     grafts = git.common_dir() / "info/grafts"
@@ -211,7 +211,7 @@ def _state(git: Git) -> Iterator[Finding]:
 
 
 def _filesystem(path: Path) -> str:
-    """Return the type of the file system that holds a path, by /proc/mounts; "" where that cannot be told."""
+    """Return the type of the file system that contains a path, from /proc/mounts; "" if unknown."""
     try:
         lines = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -279,7 +279,10 @@ def _account(github: GitHub) -> Iterator[Finding]:
 
 
 def _gates(git: Git, stack: Stack) -> Iterator[Finding]:
-    """Say of each gate what it would run with; asked in the checkout, whose rust-toolchain.toml has its say."""
+    """Report the toolchain and flags of each gate.
+
+    They are determined in the checkout, because its rust-toolchain.toml applies.
+    """
     root = git.cwd / stack.gates.root
     if not (root / "Cargo.toml").is_file():
         message = f"there is no {stack.gates.root}/Cargo.toml in this checkout".replace("./", "")
@@ -298,7 +301,7 @@ def _gates(git: Git, stack: Stack) -> Iterator[Finding]:
 
 
 def _ready(git: Git, stack: Stack, gate: Gate, tools: Tools) -> Finding:
-    """Return what a gate would run with: its compiler, and the flags that are in force."""
+    """Return the compiler and the flags that a gate would run with."""
     about, compiler = f"gate {gate.name}", tools.toolchain(gate.argv).name or gate.argv[0]
     try:
         flags = execute.with_flags(gate, git.cwd, stack.gates.root).flags
@@ -309,7 +312,7 @@ def _ready(git: Git, stack: Stack, gate: Gate, tools: Tools) -> Finding:
 
 
 def _extras(stack: Stack) -> Iterator[Finding]:
-    """Say what stack.toml asks for beyond trunkline itself, and whether it is here."""
+    """Report whether the optional tools that stack.toml requires are available."""
     if any(isinstance(check, PatternCheck) for entry in stack.entries for check in entry.checks):
         tool = structure.version()
         message = tool or "not installed: checks of kind pattern cannot run"

@@ -1,4 +1,4 @@
-"""init: stack.toml from the repository's open pull requests; how it differs from them, and what mends it."""
+"""Command `init`: write stack.toml from the open pull requests, or compare and update it."""
 
 from __future__ import annotations
 
@@ -46,18 +46,19 @@ from trunkline.system.files import replace_bytes, write_inside
 
 
 @dataclass(frozen=True)
-class WorldCache:
+class PullRequestStacks:
     """The stacks that a repository's open pull requests form.
 
     Attributes:
         git: the checkout.
         remote: the git remote.
-        trunk: the branch that they land on.
-        stacks: each bottom first, with the merged pull requests that its bottom entry still stands on.
-        found: the same without those, and what is in no stack.
-        listing: what GitHub said.
-        notes: what else a person should know.
-        pulls: the open pull requests, where other tools have some of them on other bases than GitHub.
+        trunk: the branch that stacks are merged into.
+        stacks: the stacks, each bottom first, with merged pull requests that the bottom entry still
+            builds on.
+        found: the stacks without those, and pull requests in no stack.
+        listing: the response of GitHub.
+        notes: further messages for the user.
+        pulls: the open pull requests, if other tools record other bases than GitHub.
     """
 
     git: Git
@@ -71,7 +72,7 @@ class WorldCache:
 
     @property
     def open(self) -> tuple[OpenPullRequest, ...]:
-        """The open pull requests, each on what it sits on by other tools too."""
+        """The open pull requests, each with the base that other tools record."""
         return self.pulls or self.listing.open
 
 
@@ -83,20 +84,20 @@ def look(
     alone: bool = False,
     top: str = "",
     cwd: Path | None = None,
-) -> WorldCache:
-    """Look at the repository's pull requests: one question to GitHub, and what git has to say of merged parents.
+) -> PullRequestStacks:
+    """Find the repository's stacks: one request to GitHub, and git's evidence for merged parents.
 
     Args:
-        reporter: who is told.
+        reporter: receives progress events.
         remote: the git remote; "": origin, or the only one.
-        trunk: the branch that stacks land on; "": GitHub's default branch.
-        alone: a pull request that sits on trunk alone counts as a stack too.
-        top: the number of a pull request: only the stack that ends in it is meant.
+        trunk: the branch that stacks are merged into; "": GitHub's default branch.
+        alone: a single pull request based on trunk counts as a stack too.
+        top: the number of a pull request; only the stack with this top is used.
         cwd: a directory inside the checkout.
 
     Raises:
-        UsageError: this is no checkout, or it has no such remote, or GitHub shows no such repository.
-        ExternalError: GitHub or the remote did not answer.
+        UsageError: this is not a checkout, it has no such remote, or GitHub has no such repository.
+        ExternalError: the request to GitHub or the remote failed.
     """
     git = top_of(Git(cwd or Path.cwd()))
     remote = remote or _remote(git)
@@ -114,7 +115,7 @@ def look(
         pulls = moved
     found = _ending_in(pulls, onto, top) if top else discover(pulls, onto, alone=alone)
     stacks = _with_merged(git, remote, onto, found, listing)
-    return WorldCache(git, remote, onto, stacks, found, listing, tuple(notes), pulls)
+    return PullRequestStacks(git, remote, onto, stacks, found, listing, tuple(notes), pulls)
 
 
 def _ending_in(pulls: Sequence[OpenPullRequest], trunk: BranchName, top: str) -> Found:
@@ -165,14 +166,14 @@ def _entry(pr: OpenPullRequest) -> Entry:
 
 
 def refuse_second(cwd: Path | None = None) -> None:
-    """See that there is no stack.toml yet, wherever tasks would find it.
+    """Check that no stack.toml exists in any place where tasks look for it.
 
     Raises:
-        UsageError: there is one, or TRUNKLINE_STACK_FILE names something that is no stack.toml.
+        UsageError: there is one, or TRUNKLINE_STACK_FILE names another kind of file.
     """
     git = top_of(Git(cwd or Path.cwd()))
     if not os.path.lexists(location.new_place(git, track=False)) and os.environ.get(location.VARIABLE):
-        return  # the file that the variable names is the one to write
+        return  # the file that the variable names is written
     found = location.locate(git, git.cwd)
     if found is not None:
         raise UsageError(
@@ -185,18 +186,18 @@ def refuse_second(cwd: Path | None = None) -> None:
         )
 
 
-def write(seen: WorldCache, *, track: bool = False) -> Path:
-    """Write a new stack.toml and the schema that editors complete it by; return its path.
+def write(seen: PullRequestStacks, *, track: bool = False) -> Path:
+    """Write a new stack.toml, and the schema that editors use to complete it; return its path.
 
-    It is untracked and git does not show it, at the top of the main work tree: there on every branch and for every
-    work tree, part of no pull request.
+    It is written at the top of the main work tree, excluded from git: every branch and every work
+    tree sees it, and it is part of no pull request.
 
     Args:
         seen: the stacks.
-        track: keep it in the repository instead: written at the top of this work tree, to be committed.
+        track: write it at the top of this work tree instead, to be committed.
 
     Raises:
-        UsageError: there is one already, or no stack to write.
+        UsageError: the file exists already, or there is no stack.
     """
     refuse_second(seen.git.cwd)
     path = location.new_place(seen.git, track=track)
@@ -206,7 +207,7 @@ def write(seen: WorldCache, *, track: bool = False) -> Path:
             why="\n".join(f"#{number}: {why.value}" for number, why in sorted(seen.found.left_out.items())),
             next_command=_elsewhere(seen),
         )
-    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit: only who writes pays for it
+    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
 
     names = {str(stack[-1].branch): stack for stack in seen.stacks}
     text = writing.new_file(names, trunk=seen.trunk, remote=seen.remote, gates=_gates(seen.git.cwd))
@@ -221,11 +222,11 @@ def write(seen: WorldCache, *, track: bool = False) -> Path:
     return path
 
 
-def _refuse_committed(seen: WorldCache, found: reading.StackText) -> None:
-    """See that mending the file changes no checkout of a branch that a landing moves, and no older copy.
+def _refuse_committed(seen: PullRequestStacks, found: reading.StackText) -> None:
+    """Check that an update does not change a file on a branch that a landing moves, or an old copy.
 
     Raises:
-        Refused: it would; names the branch to mend it on.
+        Refused: it would; the error names the branch on which to update the file.
     """
     why = found.source
     if not found.of_trunk:
@@ -250,8 +251,8 @@ def _slug(git: Git, remote: str) -> str:
     return repository_of(refs.remote_url(git, remote)).argument
 
 
-def _elsewhere(seen: WorldCache) -> tuple[str, ...]:
-    """Return where else the pull requests may be: every other remote on GitHub, as in a clone of a fork."""
+def _elsewhere(seen: PullRequestStacks) -> tuple[str, ...]:
+    """Return the other remotes on GitHub that may have the pull requests, as in a clone of a fork."""
     asked, commands = _slug(seen.git, seen.remote), list[str]()
     for name in seen.git.query("remote").lines:
         with contextlib.suppress(TrunklineError):
@@ -260,13 +261,13 @@ def _elsewhere(seen: WorldCache) -> tuple[str, ...]:
     return (*commands, f"gh pr list --repo {asked}")
 
 
-def proposals(seen: WorldCache) -> tuple[Proposal, ...]:
-    """Return gates that would cover what a new stack.toml's gates leave out of the Cargo workspace."""
+def proposals(seen: PullRequestStacks) -> tuple[Proposal, ...]:
+    """Return gates that would cover the parts of the workspace that a new stack.toml leaves out."""
     return proposed(seen.git, _gates(seen.git.cwd))
 
 
 def _gates(top: Path) -> GateSettings:
-    """Return the gates' settings that the Cargo workspace suggests: its features, its rust-version."""
+    """Return gate settings derived from the Cargo workspace: its features and its rust-version."""
     found = cargo.workspace(top)
     if found is None:
         return replace(GateSettings(), features=())
@@ -276,14 +277,14 @@ def _gates(top: Path) -> GateSettings:
 
 @dataclass(frozen=True)
 class Checked:
-    """One declared stack, beside what GitHub has of it.
+    """A declared stack, compared with GitHub.
 
     Attributes:
         stack: as stack.toml declares it.
-        entries: what it is to hold; of a stack that has landed: those of the next one, else its own.
-        differences: how the two differ.
+        entries: the expected entries; for a landed stack those of its successor.
+        differences: the differences between the two.
         landed: every declared entry is merged.
-        branches: pull requests beside an entry on the same base, each with that entry.
+        branches: pull requests with the same base as an entry, each with that entry.
     """
 
     stack: Stack
@@ -293,12 +294,12 @@ class Checked:
     branches: tuple[tuple[OpenPullRequest, OpenPullRequest], ...] = ()
 
 
-def check(seen: WorldCache) -> tuple[Checked, ...]:
-    """Say how every stack of stack.toml differs from GitHub.
+def check(seen: PullRequestStacks) -> tuple[Checked, ...]:
+    """Compare every stack of stack.toml with GitHub.
 
     Raises:
-        UsageError: stack.toml is missing or wrong.
-        ExternalError: GitHub did not say what became of an entry.
+        UsageError: stack.toml is missing or invalid.
+        ExternalError: the request for an entry's state failed.
     """
     stacks = load_stacks(seen.git)
     declared = {entry.pr for stack in stacks for entry in stack.entries}
@@ -317,14 +318,17 @@ def check(seen: WorldCache) -> tuple[Checked, ...]:
 
 
 def _landed(stack: Stack, following: Sequence[Entry]) -> Checked:
-    """Return a stack that has landed, and the one that takes its place."""
+    """Return the comparison of a landed stack with its successor."""
     message = f"all of it is merged; next is {' '.join(f'#{entry.pr}' for entry in following)}"
     found = (Difference(Change.ADDED, following[0].pr, message),) if following else ()
     return Checked(stack, tuple(following) or stack.entries, found, landed=True)
 
 
-def _ended(seen: WorldCache, numbers: Collection[PrNumber]) -> tuple[frozenset[PrNumber], frozenset[PrNumber]]:
-    """Return which of these that are not open were merged, and which closed; GitHub lists only the newest merged."""
+def _ended(seen: PullRequestStacks, numbers: Collection[PrNumber]) -> tuple[frozenset[PrNumber], frozenset[PrNumber]]:
+    """Return which of these closed pull requests were merged, and which were not.
+
+    GitHub's list has only the newest merged ones, so the others are requested by number.
+    """
     merged = {pr.number for pr in seen.listing.merged}
     unknown = sorted(set(numbers) - merged)
     if not unknown:
@@ -336,7 +340,7 @@ def _ended(seen: WorldCache, numbers: Collection[PrNumber]) -> tuple[frozenset[P
     return frozenset(merged), frozenset(pr.number for pr in pulls if pr.state is PrState.CLOSED)
 
 
-def _checked(seen: WorldCache, stack: Stack, github: OnGitHub) -> Checked:
+def _checked(seen: PullRequestStacks, stack: Stack, github: OnGitHub) -> Checked:
     by_number = {pr.number: pr for pr in github.stack}
     known = {entry.pr: entry for entry in stack.entries}
     entries = tuple(
@@ -349,13 +353,9 @@ def _checked(seen: WorldCache, stack: Stack, github: OnGitHub) -> Checked:
     return Checked(stack, entries, found, branches=beside(seen.open, github.stack))
 
 
-def update(seen: WorldCache, checked: Sequence[Checked]) -> Path:
-    """Mend the stack.toml that counts; comments, order and everything that people wrote stay.
-
-    Raises:
-        Refused: a stack would have no entry left, or the file is part of a branch that a landing moves.
-    """
-    from trunkline.config import writing  # noqa: PLC0415 -- as above
+def update(seen: PullRequestStacks, checked: Sequence[Checked]) -> Path:
+    """Update the active stack.toml; keep comments, order and everything that was written by hand."""
+    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
 
     before = trust.effective(seen.git, found_text(seen.git))
     path = before.path
@@ -372,7 +372,7 @@ def update(seen: WorldCache, checked: Sequence[Checked]) -> Path:
             )
         text = writing.mended(text, each.stack.name, each.entries)
         if each.landed and not each.stack.name:
-            text = writing.without(text, "issue")  # it was that of the stack that has landed
+            text = writing.without(text, "issue")  # the issue of the stack that has landed
     replace_bytes(path, text.encode())
     validation.load(path)
     trust.carry_over(seen.git, before, reading.read(path))

@@ -1,4 +1,4 @@
-"""init --write-tasks: the files by which a Rust repository uses trunkline. What is there is never overwritten."""
+"""Option `init --write-tasks`: write the files for using trunkline; never overwrite existing ones."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ from trunkline.tasks import namespace as stack
 ns = invoke.Collection.from_module(sys.modules[__name__])
 ns.add_collection(stack, "stack")
 """
-"""For the end of a tasks.py of the user's own: theirs keep their names, ours are `stack.NAME`."""
+"""Lines for an existing tasks.py: its own tasks keep their names, ours become `stack.NAME`."""
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file, and the line by which one of the user's own is known to do as well."""
+    """A file, and a line that shows that an existing file already does the same."""
 
     name: str
     text: str
@@ -89,12 +89,12 @@ _FILES = (
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a file.
+    """The result for one file.
 
     Attributes:
-        name: which, from the repository's top.
-        wrote: it is new; in a dry run: it would be.
-        add: the lines that a person has to add at the end of their own; "": none, it has them.
+        name: its path from the top of the repository.
+        wrote: the file was written; in a dry run: it would be.
+        add: lines that the user must append to an existing file; "" if it has them.
     """
 
     name: str
@@ -103,14 +103,14 @@ class Written:
 
 
 def write(cwd: Path | None = None, *, dry_run: bool = False) -> tuple[Written, ...]:
-    """Write the missing files at the top of the repository; of the others, return which line they lack.
+    """Write the missing files at the top of the repository; return the lines that others lack.
 
     Args:
         cwd: a directory of the checkout; default: the current one.
-        dry_run: write nothing, return what would be written.
+        dry_run: only return what would be written.
 
     Raises:
-        UsageError: this is no checkout.
+        UsageError: this is not a checkout.
     """
     top = top_of(Git(cwd or Path.cwd())).cwd
     return tuple(_written(top, file, dry_run=dry_run) for file in _FILES)
@@ -133,14 +133,14 @@ def _written(top: Path, file: _File, *, dry_run: bool) -> Written:
 
 
 def _prefix(top: Path) -> str:
-    """Return the prefix of our tasks: that of the advice for a tasks.py of the user's own, which keeps its names."""
+    """Return the prefix of our task names, `stack.` if the user's own tasks.py keeps its names."""
     path = top / "tasks.py"
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else _TASKS
     return "" if re.search(r"import namespace( as ns)?\b(?! as)", text) else "stack."
 
 
 def _addition(file: _File, text: str) -> str:
-    """Return the lines that a file of the user's own lacks; a collection that it has stays the one."""
+    """Return the lines that an existing file lacks; an existing task collection is extended."""
     if file.name != "tasks.py":
         return file.line
     held = re.search(r"^(ns|namespace)\b.*=", text, re.MULTILINE)

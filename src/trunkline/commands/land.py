@@ -1,4 +1,4 @@
-"""land: the stack lands itself, bottom first: each entry is gated, waited for, merged; rebased where it must be."""
+"""Command `land`: rebase, verify and merge the entries of a stack, bottom first."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _FIRST = tuple(name for name in REBASE_STEPS if name not in _LEFT_OUT)
 
 
 def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
-    """Decide what landing will do, entry by entry; conflicts are foreseen in memory.
+    """Plan the landing of each entry, with conflicts predicted in memory.
 
     Args:
-        context: of the whole stack.
+        context: the stack's context.
         up_to: the last entry to land; None: all.
 
     Raises:
-        WrongFlag: what a merge requires is skipped.
-        Refused: no entry is open, or a replay does not come to what git's own merges come to.
-        Paused: which commits are an entry's own is a question for a person.
+        WrongFlag: a condition of the merge is skipped.
+        Refused: no entry is open, or a replay differs from git's own merges.
+        Paused: the user must decide which commits are an entry's own.
     """
     refuse_contradiction(context)
     entries = entries_of(context, up_to)
@@ -44,7 +44,7 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
     try:
         steps = [replace(step, pr=entry.pr) for entry in entries for step in _steps(context.of(entry))]
     except OwnCommitsUnknown:
-        refuse_unanswered(context, entries, task=TASK)  # asks about every entry at once
+        refuse_unanswered(context, entries, task=TASK)  # collects the questions of all entries
         raise
     replay.foresee_checks(context, [each for each in entries if not unchanged.is_unchanged(context.of(each))])
     merge_as_is.refuse_rewriting(context, *choices(context, entries))
@@ -54,11 +54,7 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
 
 
 def refuse_contradiction(context: Context) -> None:
-    """See that what a merge requires is not skipped: receipts of gates that are not run prove nothing.
-
-    Raises:
-        WrongFlag: the merge requires the gates, and `--skip` names them or the checks.
-    """
+    """Check that conditions of the merge are not skipped: there are no receipts of skipped gates."""
     skipped = context.options.skip & {StepName.GATES, StepName.CHECKS}
     if not (wait.requires_gates(context) and skipped):
         return
@@ -78,7 +74,7 @@ def _steps(context: Context) -> tuple[Step, ...]:
 
 
 def entries_of(context: Context, up_to: PrNumber | None) -> tuple[Entry, ...]:
-    """Return the entries that are landed, in order: the open ones, up to one of them.
+    """Return the entries to land in order: the open ones, up to a given one.
 
     Raises:
         Refused: there is none.
@@ -97,7 +93,7 @@ def entries_of(context: Context, up_to: PrNumber | None) -> tuple[Entry, ...]:
 
 
 def choices(context: Context, entries: Iterable[Entry]) -> list[tuple[PrNumber, MergeChoice]]:
-    """Return how each entry is merged, as last decided; one that rests on an unresolved conflict is left out."""
+    """Return the last merge choice of each entry; entries above an unresolved conflict have none."""
     known = context.cache.merges
     return [(entry.pr, known[entry.pr]) for entry in entries if entry.pr in known]
 
@@ -121,7 +117,10 @@ def _onto(context: Context) -> Step:
 
 
 def _choice(context: Context) -> MergeChoice | None:
-    """Decide how an entry is merged; None: all are rewritten, or it is not known while an entry below conflicts."""
+    """Decide how an entry is merged.
+
+    None means that all entries are rewritten, or that a conflict below leaves it undecided.
+    """
     if not merge_as_is.is_enabled(context) or replay.blocked_by(context) is not None:
         return None
     choice, foreseen = merge_as_is.choose(context)
@@ -131,10 +130,10 @@ def _choice(context: Context) -> MergeChoice | None:
 
 
 def forecast(context: Context, *, up_to: PrNumber | None = None) -> Plan:
-    """Return the plan that `run` would carry out.
+    """Return the plan that `run` would execute.
 
     Raises:
-        Paused: an earlier run waits for a person.
+        Paused: an earlier run is paused.
         WrongFlag, Refused: see `plan`.
     """
     rebase.refuse_while_paused(context, (StepName.ONTO,))
@@ -142,18 +141,18 @@ def forecast(context: Context, *, up_to: PrNumber | None = None) -> Plan:
 
 
 def run(context: Context, *, up_to: PrNumber | None = None) -> RunResult:
-    """Land: hold the lease, open a journal, perform the steps.
+    """Land the stack: take the lock, open a journal, run the steps.
 
     Raises:
-        Paused: an earlier run waits for a person.
-        Refused: another run holds the repository.
+        Paused: an earlier run is paused.
+        Refused: another run holds the lock.
     """
     intended = forecast(context, up_to=up_to)
     return rebase.carry_out(context, intended, step_functions(context, intended), label=TASK)
 
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
-    """Return how each step of the plan is done."""
+    """Return the function of each step in the plan."""
     found: dict[StepKey, StepFunction] = {}
     for number in dict.fromkeys(step.pr for step in intended.steps if step.pr is not None):
         there = context.of(context.stack.entry(number))
@@ -172,7 +171,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
 def _merged_as_it_is(
     context: Context, handlers: Mapping[StepKey, StepFunction], number: PrNumber
 ) -> dict[StepKey, StepFunction]:
-    """Return the steps that differ where an entry may be merged as it is."""
+    """Return the step functions that differ if an entry may be merged without a rewrite."""
 
     def kept(name: StepName, way: Callable[[Context, StepContext, StepFunction], Outcome]) -> StepFunction:
         otherwise = handlers[name, number]

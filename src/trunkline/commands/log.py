@@ -1,4 +1,4 @@
-"""log: what was done, from the journals."""
+"""Command `log`: list runs from the journals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def runs(cwd: Path | None = None) -> tuple[Run, ...]:
 
 
 def rows(run: Run) -> Iterator[str]:
-    """Yield a line for each step that ended, paused or failed."""
+    """Yield a line for each step that finished, paused or failed."""
     for record in run.records:
         if record.kind == "done":
             yield f"{record.step:14} {record.data.get('mark')}: {record.data.get('message')}"

@@ -1,4 +1,4 @@
-"""plan: what `rebase` would do, and what would follow from it, foreseen in memory. Moves nothing."""
+"""Command `plan`: predict what `rebase` would do, and its consequences; change nothing."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from trunkline.planning.replay_plan import preview_replay as foresee_replay
 from trunkline.steps import checklist, replay
 
 REBASED = Oid("REBASED")
-"""Stands where the pushed commit's id will be: it is not known before it is made."""
+"""A placeholder for the id of the pushed commit, which is not known before it is created."""
 
 
 def preview_replay(context: Context) -> Runbook:
-    """Foresee a landing: the plan that `rebase` would carry out, and what the entries above would meet.
+    """Predict a landing: the plan of `rebase`, and the replays of the entries above.
 
     Raises:
-        TrunklineError: it could not be done; the same refusals as when it is.
+        TrunklineError: the landing would fail with the same error.
     """
     plan = rebase.plan(context, rebase.WHOLE)
     foreseen = context.cache.foreseen.get(context.entry.pr) or foresee_replay(context)
-    assert isinstance(foreseen, ReplayPreview)  # noqa: S101 -- what the plan foresaw
+    assert isinstance(foreseen, ReplayPreview)  # noqa: S101 -- set by the plan
     merged = tuple(merged_below(context, entry) for entry in context.stack.below(context.entry))
     gates = tuple(GateLine(gate.name, gate.command_line) for gate in catalogue(context.stack.gates))
     stacked = context.over_the_stack()
@@ -68,7 +68,7 @@ def _replay(context: Context, foreseen: ReplayPreview) -> Replay:
 
 
 def _merges(stacked: Context) -> tuple[tuple[PrNumber, MergeChoice], ...]:
-    """Return how `land` would merge each open entry; those that rest on a conflict are left out."""
+    """Return how `land` would merge each open entry, without those above a conflict."""
     if not merge_as_is.is_enabled(stacked):
         return ()
     entries = (stacked.of(entry) for entry in restack.open_entries(stacked))
@@ -76,7 +76,7 @@ def _merges(stacked: Context) -> tuple[tuple[PrNumber, MergeChoice], ...]:
 
 
 def _above(context: Context, stacked: Context) -> tuple[tuple[Above, ...], list[PullRequest]]:
-    """Return what the entries above would meet, and every open pull request whose branch would move."""
+    """Return predictions for the entries above, and the open pull requests whose branch would move."""
     heads.load(stacked)
     open_ = restack.open_entries(stacked)
     position = context.stack.entries.index(context.entry)
@@ -96,7 +96,7 @@ def _is_here(context: Context, entry: Entry) -> bool:
 
 
 def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
-    """Say what pushing these branches would set going, from what GitHub showed of their heads."""
+    """Return what a push of these branches would trigger, from what GitHub shows of their heads."""
     if not moved:
         return ()
     listed = " ".join(f"#{pr.number}" for pr in moved)

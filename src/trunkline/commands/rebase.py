@@ -1,4 +1,4 @@
-"""rebase: the whole landing of one entry, or any of its steps alone."""
+"""Command `rebase`: the complete landing of one entry, or a single step of it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from trunkline.steps import (
 
 @dataclass(frozen=True)
 class _StepHandler:
-    """How a step is planned and done."""
+    """The functions that plan and run a step."""
 
     plan: Callable[[Context], Step]
     run: Callable[[Context, StepContext], Outcome]
@@ -64,7 +64,10 @@ _STANDALONE = {
 
 
 def _push_within_rebase(context: Context, step_context: StepContext) -> Outcome:
-    """Push, once the note that follows is known to be writable: a template that fails must fail before."""
+    """Push, after checking that the note can be rendered.
+
+    An invalid template must fail before anything is published.
+    """
     note.refuse_unusable(context)
     return push.run(context, step_context)
 
@@ -76,24 +79,24 @@ _IN_REBASE = {
 }
 WHOLE = "rebase"
 _NEEDS_ITS_OWN = frozenset({StepName.VERIFY_MERGED, StepName.ONTO, StepName.PUSH, StepName.READY})
-"""Steps that come to nothing good where a branch holds the commits of entries above."""
+"""Steps that are refused if the branch holds commits of entries above it."""
 
 
 def steps_of(task: str, entry: Entry) -> tuple[StepName, ...]:
-    """Return the steps of a task for an entry: all that it needs for `rebase`, else the one of that name."""
+    """Return the steps of a task: all necessary ones for `rebase`, else the step of that name."""
     return needed(REBASE_STEPS, entry) if task == WHOLE else (StepName(task),)
 
 
 def needed(steps: Collection[StepName], entry: Entry) -> tuple[StepName, ...]:
-    """Return those of a landing's steps that an entry needs: one without checks has none to evaluate."""
+    """Return the steps that an entry needs: without checks, the step `checks` is left out."""
     return tuple(step for step in steps if step is not StepName.CHECKS or entry.checks)
 
 
 def plan(context: Context, task: str) -> Plan:
-    """Decide what a task will do, from one look at the world; nothing moves.
+    """Plan a task from one observation; nothing changes.
 
     Raises:
-        TrunklineError: it could not be done; the same refusals as when it is.
+        TrunklineError: the task would fail with the same error.
     """
     names = steps_of(task, context.entry)
     if _NEEDS_ITS_OWN & set(names):
@@ -115,10 +118,10 @@ def plan_step(context: Context, name: StepName) -> Step:
 
 
 def forecast(context: Context, task: str) -> Plan:
-    """Return the plan that `run` would carry out.
+    """Return the plan that `run` would execute.
 
     Raises:
-        Paused: an earlier run of this entry waits for a person.
+        Paused: an earlier run of this entry is paused.
         TrunklineError: see `plan`.
     """
     refuse_while_paused(context, steps_of(task, context.entry))
@@ -126,11 +129,11 @@ def forecast(context: Context, task: str) -> Plan:
 
 
 def run(context: Context, task: str) -> RunResult:
-    """Do a task: hold the lease, open a journal, perform the steps.
+    """Run a task: take the lock, open a journal, run the steps.
 
     Raises:
-        Paused: an earlier run of this entry waits for a person.
-        Refused: another run holds the repository.
+        Paused: an earlier run of this entry is paused.
+        Refused: another run holds the lock.
     """
     intended = forecast(context, task)
     return carry_out(context, intended, step_functions(context, task), label=str(context.entry.pr))
@@ -144,22 +147,22 @@ def carry_out(
     label: str,
     around: Callable[[lock.RepositoryLock], AbstractContextManager[None]] | None = None,
 ) -> RunResult:
-    """Hold the lease, open a journal, perform a plan's steps; of one entry or of the whole stack.
+    """Take the lock, open a journal, and run the steps of a plan.
 
     Args:
-        context: where.
+        context: the context of the entry, or of the stack.
         intended: the plan.
-        handlers: how its steps are done.
-        label: what the run's id ends with.
-        around: entered before the first step, left after the last.
+        handlers: the functions of its steps.
+        label: the suffix of the run's id.
+        around: a context manager around all steps.
 
     Raises:
         Paused: a paused run needs these branches as they are.
-        Refused: another run holds the repository.
-        UsageError, Declined: the plan publishes, and that was not approved; nothing was done.
+        Refused: another run holds the lock.
+        UsageError, Declined: publishing was not approved; nothing was changed.
     """
     context.reporter.require_approval(*intended.publishes)
-    context.cache.planned.clear()  # from here on it is what happens
+    context.cache.planned.clear()  # predictions end here
     bottom = context.of(context.stack.entry(intended.pr))
     with lock.hold(context.state, run=journal.new_run_id(label)) as held:
         open_run.refuse_while_paused(context.state, moves_of(bottom, intended))
@@ -174,7 +177,7 @@ def carry_out(
 
 
 def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
-    """Return how a run ended; of one of several entries that stopped, with what it has done of the others so far."""
+    """Return how a run ended, with the state of the other entries if one of several stopped."""
     error = performed.error
     if error is None or all(step.pr is None for step in plan.steps):
         return performed
@@ -186,7 +189,7 @@ def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
 
 
 def unless_merged(context: Context, name: StepName, way: StepFunction) -> StepFunction:
-    """Return a step that does nothing for an entry that somebody has merged meanwhile."""
+    """Wrap a step so that it does nothing if the entry was merged in the meantime."""
 
     def step_function(step_context: StepContext) -> Outcome:
         pr = context.world().snapshot.pr(context.entry.pr)
@@ -198,14 +201,17 @@ def unless_merged(context: Context, name: StepName, way: StepFunction) -> StepFu
 
 
 def settle_last(context: Context, held: lock.RepositoryLock) -> None:
-    """Bring back a checkout that a run left half moved when it was killed (`local_branch.settle`)."""
+    """Restore a checkout that a killed run left half moved (`local_branch.settle`)."""
     for run in open_run.stopped_runs(context.state):
         if local_branch.settle(context, held, run):
             context.reporter.progress(f"brought your checkout back to where run {run.id} had found it")
 
 
 def step_functions(context: Context, task: str, *, pr: PrNumber | None = None) -> dict[StepKey, StepFunction]:
-    """Return how each step is done in this context; with `pr`, as steps of that entry in a plan of several."""
+    """Return the function of each step in this context.
+
+    With `pr`, the steps belong to that entry in a plan for several entries.
+    """
 
     def bound(way: _StepHandler) -> StepFunction:
         return lambda step_context: way.run(context, step_context)
@@ -214,7 +220,7 @@ def step_functions(context: Context, task: str, *, pr: PrNumber | None = None) -
 
 
 def options_of(started: Any) -> Options:
-    """Return the options that a run was started with, from its journal."""
+    """Return the options of a run, from its journal."""
     return Options(
         skip=frozenset(StepName(name) for name in started["skip"]),
         accept_unavailable=frozenset(started["accept_unavailable"]),
@@ -231,7 +237,7 @@ def options_of(started: Any) -> Options:
 
 
 def context_of(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None) -> Context:
-    """Return the context that a run was started in."""
+    """Return the context in which a run was started."""
     begun = run.started
     context = open_context(
         str(begun["pr"]), stack=str(begun["stack"]), options=options_of(begun), reporter=reporter, cwd=cwd
@@ -240,7 +246,7 @@ def context_of(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None)
 
 
 def started(context: Context, intended: Plan) -> dict[str, Any]:
-    """Return a run's first record: enough to take it up again."""
+    """Return a run's first record, which holds everything that resuming needs."""
     options = context.options
     return {
         "task": intended.task,
@@ -267,7 +273,10 @@ def started(context: Context, intended: Plan) -> dict[str, Any]:
 
 
 def moves_of(context: Context, intended: Plan) -> list[str]:
-    """Return the branches that a plan sets out to move: of its entries, or of the whole stack where it tidies up."""
+    """Return the branches that a plan will move.
+
+    They are those of its entries, or of the whole stack if merged branches are deleted.
+    """
     numbers = {step.pr for step in intended.steps if step.pr is not None}
     all_ = any(step.name is StepName.TIDY for step in intended.steps)
     branches = [entry.branch for entry in context.stack.entries if all_ or entry.pr in numbers]
@@ -275,7 +284,10 @@ def moves_of(context: Context, intended: Plan) -> list[str]:
 
 
 def _place(context: Context) -> dict[str, Any]:
-    """Return where a run works, so that it can be taken back whatever has become of stack.toml and of the remote."""
+    """Return the paths, the remote and the stack of a run.
+
+    With them, a run can be reverted whatever happened to stack.toml and the remote.
+    """
     stack, repository = context.stack, context.repository
     return {
         "trunk": stack.trunk,
@@ -286,12 +298,12 @@ def _place(context: Context) -> dict[str, Any]:
 
 
 def recorded_context(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None) -> Context:
-    """Return the context that a run was started in from its journal alone; stack.toml is not read.
+    """Return the context of a run from its journal alone, without stack.toml.
 
-    That is enough to put back what the run changed, and for nothing else: it knows no gates and no settings.
+    It suffices to restore what the run changed, but it has no gates and no settings.
     """
     begun = run.started
-    if "entries" not in begun:  # a run that an older version began
+    if "entries" not in begun:  # a run of an older version
         return context_of(run, reporter=reporter, cwd=cwd)
     entries = tuple(Entry(pr_number(str(each["pr"])), branch_name(each["branch"])) for each in begun["entries"])
     stack = Stack(branch_name(begun["trunk"]), str(begun["remote"]), entries, str(begun["stack"]))
@@ -303,7 +315,7 @@ def recorded_context(run: journal.Run, *, reporter: Reporter, cwd: Path | None =
 
 
 def step_data(step: Step) -> dict[str, Any]:
-    """Return a step as a run's first record has it."""
+    """Return a step as it is written to a run's first record."""
     return {
         "name": step.name.value,
         "description": step.description,
@@ -333,10 +345,10 @@ def _skipped(context: Context, names: Collection[StepName]) -> tuple[StepName, .
 
 
 def refuse_while_paused(context: Context, steps: Collection[StepName]) -> None:
-    """See, before anything is decided, that no paused run needs the branches that these steps would move.
+    """Check, before planning, that no paused run needs the branches that these steps would move.
 
     Raises:
-        Paused: one does; of this entry, or of one of the whole stack.
+        Paused: a paused run needs one.
     """
     if open_run.moves_branches(steps):
         entries = context.stack.entries if context.stacked else (context.entry,)

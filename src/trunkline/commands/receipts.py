@@ -1,4 +1,4 @@
-"""The evidence on its own: listed, verified, shared."""
+"""List, verify and share receipts."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from trunkline.state.receipt_store import Store, read_receipt
 
 @dataclass(frozen=True)
 class Listed:
-    """A receipt as it was found.
+    """A receipt file, with the result of its verification.
 
     Attributes:
         path: its file.
-        receipt: what it says; None: nothing that can be believed.
-        problem: what is wrong with it or its log, or "".
-        signed: "" not signed; else the signer as the allowed-signers file names them, or "unknown".
-        standing: what it counts for now: the verdict that it decides, "superseded" or "stale"; "": not known.
-        why: why it counts for nothing, or how flaky its gate is.
+        receipt: its content; None if it is invalid.
+        problem: the problem with it or its log, or "".
+        signed: "" if not signed; else the signer's name in the allowed-signers file, or "unknown".
+        standing: its current validity: the verdict that it decides, "superseded" or "stale"; "" if
+            unknown.
+        why: why it is not valid, or how flaky its gate is.
     """
 
     path: Path
@@ -45,10 +46,10 @@ SUPERSEDED = "superseded"
 
 
 def listed(git: Git, stack: Stack) -> tuple[Listed, ...]:
-    """Return every receipt of the repository, newest first, verified: its own hash, its log's, its signature.
+    """Return every receipt, newest first, with its hash, its log's hash and its signature verified.
 
     Raises:
-        UsageError: stack.toml names a file of signers that is not there.
+        UsageError: stack.toml names a file of signers that does not exist.
     """
     store, demanded = Store(git.state_dir()), signing.demanded(stack.gates)
     allowed = signing.allowed_signers(git, stack.gates) if demanded else None
@@ -72,7 +73,7 @@ def _verified(path: Path, allowed: Path | None, *, demanded: bool) -> Listed:
 
 
 _Answers = Mapping[tuple[str, Oid], tuple[ReceiptQuery, Proof]]
-"""(gate, tree) -> how the gate would run there now, and what the receipts prove of it."""
+"""How a gate would run on a tree now, and what the receipts prove, by gate and tree."""
 
 
 def _answers(git: Git, stack: Stack, found: Sequence[Listed]) -> _Answers:
@@ -89,7 +90,7 @@ def _answers(git: Git, stack: Stack, found: Sequence[Listed]) -> _Answers:
 
 
 def _trees(git: Git, names: Collection[Oid]) -> frozenset[Oid]:
-    """Return those of the trees that the repository has."""
+    """Return the trees that exist in the repository."""
     asked = "".join(f"{name}\n" for name in names).encode()
     lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).text.splitlines()
     return frozenset(oid(line.split()[0]) for line in lines if line.endswith(" tree"))
@@ -113,15 +114,15 @@ def _log_problem(log: Path, digest: str) -> str:
     try:
         return "" if hashlib.sha256(log.read_bytes()).hexdigest() == digest else "its log is not what it says"
     except OSError:
-        return ""  # a receipt that was pulled has no log here; the hash stands for it
+        return ""  # a receipt from another machine has no log here; its hash was checked there
 
 
 def push(git: Git, stack: Stack) -> tuple[int, bool]:
-    """Share every sound receipt as git notes; returns how many there are, and whether the remote lacked one.
+    """Share every valid receipt as git notes; return their number, and whether any was new.
 
     Raises:
-        Refused: somebody else pushed notes meanwhile.
-        ExternalError: the remote did not take them.
+        Refused: somebody else pushed notes in the meantime.
+        ExternalError: the remote rejected them.
     """
     lines: dict[Oid, list[str]] = {}
     found = sound(git)
@@ -133,7 +134,7 @@ def push(git: Git, stack: Stack) -> tuple[int, bool]:
 
 
 def sound(git: Git) -> tuple[tuple[Path, Receipt], ...]:
-    """Return the receipts whose own hash is right, with their files: those that `push` shares."""
+    """Return the receipts with a valid hash, with their files: those that `push` shares."""
     paths = sorted(Store(git.state_dir()).directory.glob("*.json"))
     found = ((path, read_receipt(path)) for path in paths)
     return tuple((path, receipt) for path, receipt in found if isinstance(receipt, Receipt))
@@ -141,7 +142,7 @@ def sound(git: Git) -> tuple[tuple[Path, Receipt], ...]:
 
 @dataclass(frozen=True)
 class Pulled:
-    """What came of a pull: receipts taken, those that prove nothing here, and those that were here already."""
+    """The result of a pull: accepted receipts, receipts that prove nothing here, and known ones."""
 
     taken: int
     untrusted: int
@@ -149,12 +150,12 @@ class Pulled:
 
 
 def pull(git: Git, stack: Stack) -> Pulled:
-    """Fetch others' receipts; only one signed by somebody of `[gates] signers` becomes proof here.
+    """Fetch the receipts of others; accept those that are signed by one of `[gates] signers`.
 
-    Anybody who can push can push a note: without a signature that we know, it is a claim.
+    Anybody with push access can push a note, so a receipt without a known signature proves nothing.
 
     Raises:
-        UsageError: stack.toml names a file of signers that is not there.
+        UsageError: stack.toml names a file of signers that does not exist.
     """
     store = Store(git.state_dir())
     allowed = signing.allowed_signers(git, stack.gates) if signing.demanded(stack.gates) else None
@@ -184,4 +185,4 @@ def _from_lines(git: Git) -> Iterator[tuple[str, bytes, bytes]]:
                 said = json.loads(line)
                 yield str(said["name"]), str(said["receipt"]).encode(), str(said["signature"]).encode()
             except (ValueError, KeyError, TypeError, RecursionError):
-                continue  # somebody else's note
+                continue  # a note that trunkline did not write

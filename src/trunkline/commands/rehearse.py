@@ -1,8 +1,9 @@
-"""rehearse: the very same task, for real, in a sandbox: a simulated GitHub over a copy of the repository.
+"""Command `rehearse`: run a task on a copy of the repository, with a simulated GitHub.
 
-Real git, real gh, real cargo, the journal and all; only GitHub is simulated, with the pull requests as the real one
-has them. The remote's copy and the clone's copy borrow the clone's objects, so nothing is copied but refs. Nothing
-outside the sandbox changes, except that receipts earned in it are kept: same tree, same toolchain.
+git, gh, cargo and the journal are real; only GitHub is simulated, with the current pull requests.
+The copies of remote and clone share the clone's objects, so only refs are copied. Nothing outside
+the sandbox changes, except that receipts from the rehearsal are kept: they hold for the same tree
+and toolchain.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _SECONDS = 4 * 3600.0
 
 @dataclass(frozen=True)
 class _Sandbox:
-    """Where a rehearsal happens."""
+    """The directories and addresses of a rehearsal."""
 
     github: SimulatedGitHub
     checkout: Path
@@ -61,16 +62,16 @@ def rehearse(
     """Rehearse a task and return what it would change.
 
     Args:
-        context: of the whole stack, really.
-        arguments: the task with its flags, as a person would type them behind `invoke`.
-        offline: GitHub is not asked; the pull requests are as stack.toml and the last fetch have them.
-        keep: leave the sandbox to look into.
-        fault: what goes wrong in it: a bad day's name or a file of faults; "": nothing.
-        unset: environment variables that the task does not see: its flags are the arguments alone.
+        context: the real context of the stack.
+        arguments: the task with its flags, as typed after `invoke`.
+        offline: make no requests to GitHub; use stack.toml and the last fetch.
+        keep: keep the sandbox for inspection.
+        fault: faults to inject: the name of a scenario, or a file; "" for none.
+        unset: environment variables to remove for the task.
 
     Raises:
-        UsageError: there is no such bad day.
-        ExternalError: GitHub or the remote did not answer.
+        UsageError: there is no such scenario.
+        ExternalError: the request to GitHub or the remote failed.
     """
     started = time.monotonic()
     armed = _faults(context, fault) if fault else ()
@@ -136,7 +137,7 @@ def _asked(context: Context) -> Snapshot:
 
 
 def _remote_refs(context: Context, *, offline: bool) -> dict[str, Oid]:
-    """Return the refs of the remote that the stack stands on; offline as they were last fetched."""
+    """Return the remote refs that the stack needs; offline, as of the last fetch."""
     stack = context.stack
     if not offline:
         return observe_remote(context.git, stack, stack.entries)
@@ -147,7 +148,7 @@ def _remote_refs(context: Context, *, offline: bool) -> dict[str, Oid]:
 
 
 def _offline(context: Context, remote_refs: Mapping[str, Oid]) -> Snapshot:
-    """Return the pull requests that stack.toml declares, all open, each on the entry below."""
+    """Return the pull requests of stack.toml, all open, each based on the entry below."""
     found, below = {}, str(context.stack.trunk)
     for entry in context.stack.entries:
         head = remote_refs.get(branch_ref(entry.branch))
@@ -161,7 +162,7 @@ def _offline(context: Context, remote_refs: Mapping[str, Oid]) -> Snapshot:
 
 
 def _pulls(context: Context, snapshot: Snapshot, remote_refs: Mapping[str, Oid]) -> list[dict[str, Any]]:
-    """Return the pull requests as the simulator takes them; commits that are not here are left out."""
+    """Return the pull requests in the simulator's format, without missing commits."""
     pulls = [pr for entry in context.stack.entries if (pr := snapshot.pr(entry.pr)) is not None]
     named = [commit for pr in pulls for commit in (*pr.historical_heads, pr.head_oid, pr.merge_commit or pr.head_oid)]
     missing_objects = history.missing(context.git, named)
@@ -195,7 +196,10 @@ _IDENTITY = ("user.", "gpg.", "commit.gpgsign", "core.autocrlf", "core.eol", "me
 
 
 def _global_config(context: Context, root: Path) -> Path:
-    """Write a configuration with who you are and how you sign; nothing that leads git elsewhere (insteadOf)."""
+    """Write a git configuration with the user's identity and signing settings only.
+
+    Settings such as insteadOf could redirect git to the real remote.
+    """
     path = root / "gitconfig"
     path.touch()
     outside = root  # any directory: the file is named
@@ -206,7 +210,10 @@ def _global_config(context: Context, root: Path) -> Path:
 
 
 def _checkout(context: Context, root: Path, url: str, environment: Mapping[str, str]) -> Path:
-    """Make the clone's copy: its refs over its own objects, its reflogs, journals and receipts, its stack.toml."""
+    """Create the copy of the clone.
+
+    It shares the clone's objects and has its refs, reflogs, journals, receipts and stack.toml.
+    """
     real, top = context.git, root / "checkout"
     common = real.common_dir()
     top.mkdir()
@@ -231,12 +238,12 @@ def _checkout(context: Context, root: Path, url: str, environment: Mapping[str, 
         shutil.copytree(state, inner / "trunkline", ignore=shutil.ignore_patterns("lease.lock"))
         (inner / "trunkline").chmod(0o700)
     if (top / reading.FILE_NAME).exists():
-        trust.confirm(git, reading.read(top / reading.FILE_NAME))  # the task that rehearses has just trusted it
+        trust.confirm(git, reading.read(top / reading.FILE_NAME))  # the rehearsing task has checked its trust
     return top
 
 
 def _stack_elsewhere(git: Git, root: Path) -> dict[str, str]:
-    """Return the variable that names a copy of stack.toml, where the one that counts is not in the work tree."""
+    """Return the variable that names a copy of stack.toml, if that is not in the work tree."""
     found = trust.effective(git, found_text(git))
     if not found.source:
         return {}
@@ -246,10 +253,10 @@ def _stack_elsewhere(git: Git, root: Path) -> dict[str, str]:
 
 
 def _faults(context: Context, day: str) -> tuple[Fault, ...]:
-    """Return the faults of a bad day: one that ships, by its name, or a file of faults.
+    """Return the faults of a scenario: a bundled one by name, or those in a file.
 
     Raises:
-        UsageError: there is no such day, or the file is none.
+        UsageError: there is no such scenario, or the file is invalid.
     """
     entries, at = context.stack.entries, context.stack.entries.index(context.entry)
     known = {
@@ -271,7 +278,7 @@ def _faults(context: Context, day: str) -> tuple[Fault, ...]:
 
 
 def _perform(context: Context, box: _Sandbox, arguments: Sequence[str], unset: Collection[str]) -> int:
-    """Run the task as its user would, in the sandbox; what it prints is told as it comes."""
+    """Run the task in the sandbox as a user would, and pass its output on."""
     argv = [sys.executable, "-c", "from trunkline.tasks.program import main; main()", *arguments]
     inherited = {
         name: value for name, value in box.environment.items() if name not in unset and not name.startswith("INVOKE_")
@@ -325,7 +332,7 @@ def _pulls_changed(before: Mapping[int, Any], after: Mapping[int, Any]) -> tuple
 
 
 def _keep_receipts(context: Context, box: _Sandbox) -> int:
-    """Take receipts that the rehearsal earned: they prove the same of the same tree with the same toolchain."""
+    """Keep the receipts of the rehearsal: they prove the same for the same tree and toolchain."""
     earned, own = box.checkout / ".git/trunkline/receipts", context.state / "receipts"
     if not earned.is_dir():
         return 0
@@ -338,7 +345,7 @@ def _keep_receipts(context: Context, box: _Sandbox) -> int:
 
 
 def _leave_door(box: _Sandbox, root: Path) -> None:
-    """Write a script that serves the kept sandbox again and opens a shell whose git and gh are in it."""
+    """Write a script that serves the kept sandbox again and opens a shell in it."""
     socket = tempfile.mkdtemp(prefix="sim-") + "/s"
     serve = shlex.join(
         [sys.executable, "-m", "trunkline.sim", "serve", "--root", str(root / "github"), "--socket", socket]

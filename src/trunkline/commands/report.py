@@ -1,4 +1,4 @@
-"""report: gathers what a report shows, from the world, the receipts and the journals. Nothing runs, nothing moves."""
+"""Command `report`: gather the data of a report from GitHub, the receipts and the journals."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _RUNS = 10
 
 
 def gather(context: Context, *, offline: bool) -> Report:
-    """Return a report of the whole stack.
+    """Return a report the stack's context.
 
     Args:
         context: of the whole stack.
-        offline: do not ask GitHub.
+        offline: make no requests to GitHub.
 
     Raises:
-        TrunklineError: as of `status`.
+        TrunklineError: see `status`.
     """
     seen = status_workflow.look(context, offline=offline)
     repository = context.repository
@@ -47,7 +47,7 @@ def gather(context: Context, *, offline: bool) -> Report:
 
 
 def _entry(context: Context, seen: StackStatus, row: EntryStatus) -> EntryReport:
-    """Return an entry's report; its evidence is what the status has."""
+    """Return an entry's report, with the evidence of its status."""
     relative = relative_paths(context.git)
     titles = {check.name: check.text for check in row.entry.checks}
     return EntryReport(
@@ -68,7 +68,7 @@ def _coverage(context: Context, seen: StackStatus, row: EntryStatus) -> Coverage
 
 
 def _with_log(evidence: Evidenced, relative: Callable[[str], str]) -> Evidenced:
-    """Return evidence with the end of its log, where it failed; without private directories."""
+    """Return evidence with the end of its log if it failed, without private directories."""
     if evidence.outcome is None:
         return evidence
     ran = evidence.outcome

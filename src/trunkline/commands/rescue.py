@@ -1,7 +1,8 @@
-"""rescue: a pull request that was closed because its base branch was deleted is brought back.
+"""Command `rescue`: reopen a pull request that was closed because its base branch was deleted.
 
-GitHub reopens it only where its base exists again, and retargets it only where it is open (cli/cli#1168, #14223). So
-the base is restored at its old commit, the pull request reopened and retargeted, and the base removed again.
+GitHub reopens it only if its base exists, and retargets it only if it is open (cli/cli#1168,
+#14223). So the base is restored at its old commit, the pull request reopened and retargeted, and
+the base deleted again.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ TASK = "rescue"
 
 @dataclass(frozen=True)
 class _Lost:
-    """What a rescue has to bring back.
+    """The branches to restore and the base to set.
 
     Attributes:
-        gone: branches that the remote lacks, with the commits that they had: the base; the head, where it went too.
+        gone: deleted remote branches with their commits: the base, and the head if it was deleted
+            too.
         base: the branch that the pull request targeted.
-        onto: the branch that it belongs on now.
+        onto: its new base.
     """
 
     gone: tuple[tuple[BranchName, Oid], ...]
@@ -43,10 +45,10 @@ class _Lost:
 
 
 def plan(context: Context) -> Plan:
-    """Decide what brings the entry's pull request back.
+    """Plan how to reopen the entry's pull request.
 
     Raises:
-        Refused: it is open or merged, it landed, it was closed by hand, or nothing is known of its base.
+        Refused: it is open or merged, it landed, it was closed by hand, or its base is unknown.
     """
     pr = context.known(context.entry.pr)
     lost = _look(context, pr)
@@ -67,7 +69,7 @@ def plan(context: Context) -> Plan:
 
 
 def forecast(context: Context) -> Plan:
-    """Return the plan that `run` would carry out.
+    """Return the plan that `run` would execute.
 
     Raises:
         Paused: a paused run needs the branches as they are.
@@ -78,26 +80,29 @@ def forecast(context: Context) -> Plan:
 
 
 def run(context: Context) -> RunResult:
-    """Bring the pull request back: hold the lease, open a journal, perform the step.
+    """Reopen the pull request: take the lock, open a journal, run the step.
 
     Raises:
-        Refused: another run holds the repository; or see `plan`.
+        Refused: another run holds the lock; or see `plan`.
     """
     intended = forecast(context)
     return rebase.carry_out(context, intended, step_functions(context, intended), label=str(intended.pr))
 
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
-    """Return how the plan's step is done."""
+    """Return the function of the plan's step."""
     there = context.of(context.stack.entry(intended.pr))
     return {(StepName.RESCUE, None): lambda step_context: restore(there, step_context)}
 
 
 def restore(context: Context, step_context: StepContext) -> Outcome:
-    """Restore what is gone, reopen, retarget, remove what was restored; each only where it is not so already.
+    """Restore the deleted branches, reopen, retarget, and delete the restored base.
+
+    Each action is skipped if it has already happened.
 
     Raises:
-        Refused: GitHub does not reopen it; the base is removed again, and the command that replaces it is told.
+        Refused: GitHub does not reopen it; the base is deleted again, and the error names a command
+            that creates a new pull request.
     """
     context.invalidate()
     pr = context.known(context.entry.pr)
@@ -118,10 +123,10 @@ def restore(context: Context, step_context: StepContext) -> Outcome:
 
 
 def refuse_too_late(context: Context) -> None:
-    """See that a rescue can still be given up.
+    """Check that a rescue can still be aborted.
 
     Raises:
-        Refused: the pull request is open again already: going back would close it for good.
+        Refused: the pull request is open again; aborting would close it for good.
     """
     pr = context.known(context.entry.pr)
     if pr.state is PrState.OPEN:
@@ -133,9 +138,9 @@ def refuse_too_late(context: Context) -> None:
 
 
 def delete_temporary_ref(context: Context, step_context: StepContext) -> tuple[Outcome, ...]:
-    """Give up a rescue that did not come to its end: what was restored for it goes again.
+    """Abort an incomplete rescue by deleting the branches that it restored.
 
-    A pull request that is open again stays so: to go back would close it for good.
+    A pull request that is open again stays open: closing it would be for good.
     """
     lost = _begun(step_context)
     if lost is None:
@@ -180,7 +185,7 @@ def _look(context: Context, pr: PullRequest) -> _Lost:
 
 
 def _begun(step_context: StepContext) -> _Lost | None:
-    """Return what this run set out to bring back, from its journal, if a process of it began before."""
+    """Return what an earlier process of this run began to restore, from the journal, or None."""
     own = [record for record in journal.read(step_context.journal.path).records if _announces(record)]
     if not own:
         return None
@@ -219,7 +224,7 @@ def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: 
 
 
 def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[str, ...]:
-    """Delete the base that was restored, unless the entry stays on it or somebody else uses it by now."""
+    """Delete the restored base, unless the entry or another pull request is based on it."""
     restored = dict(lost.gone).get(lost.base)
     if restored is None or lost.base == lost.onto:
         return ()
@@ -239,7 +244,7 @@ def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[s
 
 
 def _replacement(context: Context, pr: PullRequest, base: str) -> str:
-    """Return the command that makes a new pull request of what the closed one held."""
+    """Return the command that creates a new pull request from the closed one."""
     repository = context.repository.argument
     create = ["gh", "pr", "create", "--repo", repository, "--base", base, "--head", str(pr.head), "--title", pr.title]
     draft = ["--draft"] if pr.draft else []

@@ -1,4 +1,4 @@
-"""restack: every open entry sits on its base again, in one pass; what moved is pushed at once."""
+"""Command `restack`: replay every open entry onto its base, and push what moved."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def open_entries(context: Context) -> tuple[Entry, ...]:
 
 
 def nothing_to_do(context: Context, *, up_to: PrNumber | None = None) -> Outcome | None:
-    """Return what a task of the whole stack says where no entry is open; None: one is.
+    """Return the outcome for a stack without open entries; None if one is open.
 
     Args:
-        context: of the stack.
-        up_to: the last entry that matters; None: all do.
+        context: the stack's context.
+        up_to: the last entry that matters; None: all.
     """
     entries, numbers = context.stack.entries, {entry.pr for entry in open_entries(context)}
     last = entries.index(context.stack.entry(up_to)) if up_to is not None else len(entries) - 1
@@ -52,11 +52,11 @@ def nothing_to_do(context: Context, *, up_to: PrNumber | None = None) -> Outcome
 
 
 def plan(context: Context) -> Plan:
-    """Decide what a restack will do, every replay done in memory; no ref moves.
+    """Plan a restack, with every replay computed in memory; no ref moves.
 
     Raises:
-        Refused: no entry is open, or a replay does not come to what git's own merges come to.
-        Paused: which commits are an entry's own is a question for a person.
+        Refused: no entry is open, or a replay differs from git's own merges.
+        Paused: the user must decide which commits are an entry's own.
     """
     entries = open_entries(context)
     if not entries:
@@ -70,7 +70,7 @@ def plan(context: Context) -> Plan:
     try:
         steps += [replace(replay.forecast(context.of(entry)), pr=entry.pr) for entry in entries]
     except OwnCommitsUnknown:
-        refuse_unanswered(context, entries, task=TASK)  # asks about every entry at once
+        refuse_unanswered(context, entries, task=TASK)  # collects the questions of all entries
         raise
     replay.foresee_checks(context, entries)
     steps += [push.plan_stack(context, entries), retarget.plan(context)]
@@ -80,16 +80,16 @@ def plan(context: Context) -> Plan:
 
 
 def _is_noted(context: Context, entry: Entry) -> bool:
-    """Say whether an entry has readers: it is out of draft, or carries our note already."""
+    """Return whether an entry has readers: it is not a draft, or it has our note."""
     pr = context.world().snapshot.pr(entry.pr)
     return pr is not None and (not pr.draft or BEGIN in pr.body)
 
 
 def forecast(context: Context) -> Plan:
-    """Return the plan that `run` would carry out.
+    """Return the plan that `run` would execute.
 
     Raises:
-        Paused: an earlier run waits for a person.
+        Paused: an earlier run is paused.
         Refused: see `plan`.
     """
     rebase.refuse_while_paused(context, (StepName.ONTO,))
@@ -97,11 +97,11 @@ def forecast(context: Context) -> Plan:
 
 
 def run(context: Context) -> RunResult:
-    """Restack: hold the lease, open a journal, perform the steps.
+    """Restack: take the lock, open a journal, run the steps.
 
     Raises:
-        Paused: an earlier run waits for a person.
-        Refused: another run holds the repository.
+        Paused: an earlier run is paused.
+        Refused: another run holds the lock.
     """
     intended = forecast(context)
 
@@ -122,10 +122,10 @@ def _tips(context: Context, intended: Plan) -> list[tuple[BranchName, Oid]]:
 
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
-    """Return how each step of the plan is done."""
+    """Return the function of each step in the plan."""
 
     def on_entry(way: Callable[[Context, StepContext], Outcome], step: Step) -> StepFunction:
-        assert step.pr is not None  # noqa: S101 -- the plan's own shape
+        assert step.pr is not None  # noqa: S101 -- true for every plan of a stack
         there = context.of(context.stack.entry(step.pr))
         return rebase.unless_merged(there, step.name, lambda step_context: way(there, step_context))
 
@@ -133,7 +133,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         return lambda step_context: way(context, step_context)
 
     def push_all(context: Context, step_context: StepContext) -> Outcome:
-        # A template that fails must fail before anything is published.
+        # An invalid template must fail before anything is published.
         for step in intended.steps:
             if step.name is StepName.NOTE and step.pr is not None:
                 note.refuse_unusable(context.of(context.stack.entry(step.pr)))

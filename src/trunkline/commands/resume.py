@@ -1,4 +1,4 @@
-"""continue and skip: take up the run that stopped, and do the remainder."""
+"""Commands `continue` and `skip`: resume the stopped run."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _AFTER_ONTO = frozenset({
     StepName.FMT, StepName.GATES, StepName.CHECKS, StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET,
     StepName.CHECKLIST, StepName.WAIT,
 })  # fmt: skip
-"""What is to be done again of an entry, or of a stack, whose branch is not what it was when that was done."""
+"""Steps to repeat for an entry, or a stack, whose branch changed after they were done."""
 
 
 def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | None:
-    """Return the open run and the context to go on in; None: there is none.
+    """Return the open run and the context for resuming it; None if there is none.
 
     Raises:
         Refused: its journal is damaged.
-        UsageError: stack.toml no longer has what the run is about.
+        UsageError: stack.toml no longer has the entries of the run.
     """
     run = open_run.open_run(top_of(Git(cwd or Path.cwd())).state_dir())
     if run is None:
@@ -56,28 +56,28 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
 
 
 def _entries(run: Run) -> list[Mapping[str, object]]:
-    """Return the entries that a run moves, as its journal has them."""
+    """Return the entries that a run moves, from its journal."""
     return [each for each in run.started.get("entries", ()) if each["branch"] in run.moves]
 
 
 def resume(context: Context, run: Run, *, skip: bool = False, include: str = "") -> RunResult:
-    """Go on with a run: the steps that are done stay done, the one that stopped is taken up, the rest follow.
+    """Resume a run: repeat the step that stopped, and run those that follow.
 
-    Where the user has moved a branch since, what rests on it is done again.
+    Steps that are done stay done, unless the user has moved a branch that they depend on.
 
     Args:
         context: see `find`.
-        run: which.
-        skip: leave the commit out that the run stopped at.
-        include: take in what was pushed to a branch since the run began, up to this commit; "": nothing.
+        run: the run.
+        skip: skip the commit at which the run stopped.
+        include: include commits that were pushed since the run began, up to this one; "" for none.
 
     Raises:
-        Refused: another run holds the repository, the run is over meanwhile, it is not paused at a commit that could
-            be left out, or a branch is gone.
+        Refused: another run holds the lock, the run has ended, it is not paused at a commit that
+            can be skipped, or a branch is gone.
     """
     context.reporter.require_approval(*plan(context, run).publishes)
     with lock.hold(context.state, run=run.id) as held:
-        run = journal.read(run.path)  # again, now that nobody else can write: two may have been told to continue
+        run = journal.read(run.path)  # read again under the lock: two processes may try to continue
         if run.state in {"finished", "aborted", "aborting"}:
             raise Refused(f"run {run.id} is {run.state} by now", next_command=task_command("log"))
         pause = run.pause
@@ -102,7 +102,7 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
 
 
 def plan(context: Context, run: Run) -> Plan:
-    """Return what is left to do of a run: its plan without the steps that are done."""
+    """Return the remaining steps of a run."""
     whole = _plan_of(context, run)
     done = _done(whole, run)
     return replace(whole, steps=tuple(step for step in whole.steps if step.key not in done))
@@ -116,7 +116,7 @@ def _plan_of(context: Context, run: Run) -> Plan:
 
 
 def _done(plan: Plan, run: Run) -> frozenset[StepKey]:
-    """Return the steps that are done; what was done of an entry before its branch got a new tip is not."""
+    """Return the steps that are done, except those that a later replay of the entry invalidated."""
     found: set[StepKey] = set()
     for record in run.records:
         if record.kind not in {"done", "adopted"}:
@@ -130,13 +130,13 @@ def _done(plan: Plan, run: Run) -> frozenset[StepKey]:
 
 
 def _resting_on(plan: Plan, pr: PrNumber | None) -> set[StepKey]:
-    """Return the steps that rest on what the branch of an entry holds: its own, and those of the whole stack."""
+    """Return the steps that depend on an entry's branch: its own, and those of the whole stack."""
     return {step.key for step in plan.steps if step.name in _AFTER_ONTO and step.pr in {None, pr}}
 
 
 @dataclass(frozen=True)
 class _Going:
-    """A run that is being gone on with."""
+    """A run that is being resumed."""
 
     context: Context
     run: Run
@@ -149,17 +149,17 @@ class _Going:
         return _plan_of(self.context, self.run)
 
     def done(self) -> frozenset[StepKey]:
-        """Return the plan's steps that are done by now."""
+        """Return the steps that are done by now."""
         return _done(self.plan, journal.read(self.run.path))
 
     def undo(self) -> RunResult:
-        """Go on with an undo."""
+        """Resume an undo."""
         recorded = tuple(Change.of_data(data) for data in self.run.started["changes"])
         self.log.append(self.held, "resumed")
         return self._perform(self.plan, revert.step_functions(self.context, recorded), self.done())
 
     def take_up(self, pause: Record, *, skip: bool) -> RunResult:
-        """Perform the step that paused, and nothing else: what a person resolved is in the branch afterwards."""
+        """Run only the step that paused; the user's resolution is then in the branch."""
         there = self.context.of(self.context.stack.entry(pr_number(str(pause.data["pr"]))))
         key = self.plan.key(StepName(pause.step), there.entry.pr)
         step = next(step for step in self.plan.steps if step.key == key)
@@ -174,17 +174,17 @@ class _Going:
         )
 
     def include(self, name: str) -> None:
-        """Take in what was pushed to a branch since the run began, up to a commit.
+        """Include commits that were pushed to a branch since the run began, up to one.
 
         Raises:
-            Refused: nothing of that name has appeared.
+            Refused: no such commit was pushed.
         """
         entry, tip = pushed_commits.named(self.context, name)
         step_context = StepContext(self.held, self.log, Step(StepName.ONTO, "include"))
         pushed_commits.include(self.context.of(entry), step_context, tip)
 
     def _included(self) -> frozenset[StepKey]:
-        """Return the steps that are done again because of what was taken in: the replay, and all that rests on it."""
+        """Return the steps to repeat after an include: the replay, and all that depend on it."""
         records = journal.read(self.run.path).records
         found: set[StepKey] = set()
         for number, record in enumerate(records):
@@ -199,7 +199,7 @@ class _Going:
         return frozenset(found)
 
     def rest(self, first: RunResult) -> RunResult:
-        """Perform what is left of the plan."""
+        """Run the remaining steps of the plan."""
         stale = self._stale() | self._included()
         performed = self._perform(self.plan, self._performers(), self.done() - stale)
         return replace(performed, outcomes={**first.outcomes, **performed.outcomes})
@@ -225,7 +225,7 @@ class _Going:
         }
 
     def refuse_gone(self) -> None:
-        """See that the branches that the run has moved are still there, on what it has moved them to.
+        """Check that the branches that the run moved still exist and contain their new base.
 
         Raises:
             Refused: one was deleted, renamed, or moved to commits without its base.
@@ -251,7 +251,7 @@ class _Going:
             )
 
     def _moved(self) -> list[tuple[Entry, Mapping[str, object]]]:
-        """Return the entries whose replay is done, bottom first, each with the facts of the newest replay."""
+        """Return the replayed entries, bottom first, each with the data of its newest replay."""
         found: dict[int, Mapping[str, object]] = {}
         for record in journal.read(self.run.path).records:
             facts = record.data.get("facts")
@@ -265,10 +265,11 @@ class _Going:
         return pr is not None and pr.state is PrState.MERGED
 
     def _stale(self) -> frozenset[StepKey]:
-        """Return the steps that are done and have to be done again, since a branch is not as the run left it.
+        """Return finished steps that must be repeated because a branch is not as the run left it.
 
-        Of a restack, an entry that lacks commits which the one below has got since is replayed again, and all above
-        it. Of an entry that the user has moved, what follows the replay is; its tip is taken over as its new head.
+        In a restack, an entry that lacks new commits of the entry below is replayed again, and so
+        are all entries above it. If the user moved an entry's branch, the steps after its replay
+        are repeated with its new tip.
         """
         found: set[StepKey] = set()
         below: Oid | None = None
@@ -288,20 +289,20 @@ class _Going:
         return frozenset(found)
 
     def _given(self, entry: Entry, facts: Mapping[str, object]) -> set[str]:
-        """Return the tips that the run itself gave a local branch, or took over."""
+        """Return the tips of a local branch that the run made or accepted."""
         own = (r for r in journal.read(self.run.path).records if r.data.get("branch") == entry.branch)
         moves = (r for r in own if r.kind == "intent" and "ref" in r.data and "remote" not in r.data)
         return {str(facts["new"]), *(str(record.data["new"]) for record in moves)}
 
     def _pushed(self, entry: Entry) -> str:
-        """Return the tip that the run itself has pushed of an entry, "" where it has pushed none."""
+        """Return the tip of an entry that the run has pushed, "" if there is none."""
         own = (r for r in reversed(self.run.records) if r.data.get("branch") == entry.branch)
         pushed = next((r for r in own if r.kind == "intent" and r.data.get("remote") and r.data.get("ref")), None)
         remote = self.context.of(entry).world().local.remote
         return str(remote) if pushed is not None and remote == pushed.data["new"] else ""
 
     def _name(self, entry: Entry, facts: Mapping[str, object], tip: Oid, *, again: bool) -> None:
-        """Say what becomes of a branch that the user has moved, and take it over as the entry's head."""
+        """Report a branch that the user has moved, and accept its tip as the entry's head."""
         if again:
             self.context.reporter.progress(
                 f"#{entry.pr} {entry.branch} no longer holds its base: it is replayed again"
@@ -310,9 +311,9 @@ class _Going:
         self.context.reporter.progress(
             f"#{entry.pr} {entry.branch} is at {short(tip)}, moved since: taken as it is, verified again"
         )
-        # What was amended away stays known: entries above still hold it, and must not take it for their own.
+        # Keep the amended commits as known heads: entries above still contain them.
         refs.back_up(self.context.git, self.held, entry.branch, oid(str(facts["new"])))
-        # Of an amended branch it is no longer known which commit came of which.
+        # After an amend, the mapping from old to new commits is unknown.
         grown = history.is_ancestor(self.context.git, oid(str(facts["new"])), tip)
         adopted = {**facts, "new": tip, "mapped": facts.get("mapped", []) if grown else []}
         adopted["remote"] = self._pushed(entry) or facts.get("remote")

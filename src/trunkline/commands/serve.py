@@ -1,4 +1,4 @@
-"""serve: a simulated GitHub by hand, with the bundled example in it if asked for, until it is interrupted."""
+"""Command `serve`: run the simulated GitHub in the foreground, with the example on request."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from trunkline.sim.sandbox import sandbox
 
 
 def serve(root: str, reporter: Reporter, *, example: bool = False, faults: str = "") -> None:
-    """Serve until SIGINT or SIGTERM; what a shell needs is written to a file and told.
+    """Serve until SIGINT or SIGTERM, and write the settings for a shell to a file.
 
     Args:
-        root: the world's directory; "": one that goes with it.
-        reporter: says where to go in.
+        root: the directory for its data; "": a temporary one.
+        reporter: shows how to use the server.
         example: build the bundled example first.
-        faults: a file of faults to arm; "": none.
+        faults: a file of faults to inject; "" for none.
 
     Raises:
-        UsageError: the directory cannot be made, or holds something where the example is to be built; the file of
-            faults is none.
+        UsageError: the directory cannot be created or is not empty, or the file of faults is
+            invalid.
         ExternalError: the simulator did not start.
     """
     with contextlib.ExitStack() as stack:

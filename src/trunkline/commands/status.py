@@ -1,4 +1,7 @@
-"""status: where every entry stands, from one question to GitHub and a handful of git processes. Moves nothing."""
+"""Command `status`: show the state of every entry.
+
+It takes one request to GitHub and a few git processes, and changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,12 @@ from trunkline.planning.verification import Evidence, checks_at, gates_for, subj
 
 @dataclass(frozen=True)
 class _Branch:
-    """One entry's branch, here and where others see it.
+    """The local and the remote side of an entry's branch.
 
     Attributes:
         ours: the local branch's tip.
-        theirs: GitHub's head or, where GitHub was not asked, the tracking ref of the last fetch.
-        side: how the two stand to each other.
+        theirs: GitHub's head or, offline, the tracking ref.
+        side: the relation of the two.
     """
 
     ours: Oid | None
@@ -37,19 +40,19 @@ class _Branch:
 
     @property
     def head(self) -> Oid | None:
-        """What a landing would take: the side that holds the other's commits."""
+        """The head that a landing would use: the side that contains the other."""
         return self.theirs if self.side in {Side.BEHIND, Side.ONLY_THERE} else self.ours
 
 
 def look(context: Context, *, offline: bool) -> StackStatus:
-    """Look at a stack.
+    """Return the status of a stack.
 
     Args:
-        context: of the whole stack.
-        offline: GitHub is not asked; the remote is as it was last fetched.
+        context: the stack's context.
+        offline: make no requests; use the tracking refs of the last fetch.
 
     Raises:
-        NotSignedIn, OutsideFailed: GitHub did not answer.
+        NotSignedIn, ExternalError: the request to GitHub failed.
     """
     stack = context.stack
     if offline:
@@ -61,7 +64,7 @@ def look(context: Context, *, offline: bool) -> StackStatus:
 
 
 def _refs(context: Context) -> dict[str, Oid]:
-    """Return the refs that matter, by full name, in one process."""
+    """Return the relevant refs by full name, from one git process."""
     stack = context.stack
     branches: list[BranchName] = [stack.trunk, *(entry.branch for entry in stack.entries)]
     names = [name for b in branches for name in (branch_ref(b), refs.tracking_ref(stack.remote, b))]
@@ -123,13 +126,13 @@ def _branches_of(here: Mapping[str, Oid]) -> list[Oid]:
 
 @dataclass(frozen=True)
 class _View:
-    """What was seen of the whole stack.
+    """The observed state of the whole stack.
 
     Attributes:
-        trunk: its tip on the remote, as far as known.
-        fetched: its tip when it was last fetched.
-        pulls: entry -> its pull request.
-        branches: entry -> its branch.
+        trunk: its tip on the remote, if known.
+        fetched: its tip at the last fetch.
+        pulls: the pull request of each entry.
+        branches: the branch of each entry.
     """
 
     context: Context
@@ -139,7 +142,7 @@ class _View:
     branches: Mapping[PrNumber, _Branch]
 
     def off_base(self, entry: Entry) -> tuple[str, ...]:
-        """Say why an entry does not sit where it belongs: trunk, or the nearest entry below that is not merged."""
+        """Return why an entry is not on its base: trunk, or the nearest unmerged entry below."""
         git, pr, head = self.context.git, self.pulls[entry.pr], self.branches[entry.pr].head
         below = next((each for each in reversed(self.context.stack.below(entry)) if not self._merged(each)), None)
         base = self.branches[below.pr].head if below else self.trunk
@@ -155,15 +158,15 @@ class _View:
         return (*why, f"{counted(lacks)} of {name} not in it")
 
     def own(self, entry: Entry) -> int | None:
-        """Return how many commits are an entry's own; None: that cannot be counted, or a person must say.
+        """Return the number of own commits; None if it is unknown or the user must decide.
 
-        Object ids decide, by known heads, where nothing below was force-pushed and no merge is among the commits:
-        that is final, and costs no process. Elsewhere the decision is made as for a replay.
+        If nothing below was force-pushed and there is no merge, object ids of known heads decide,
+        without a git process. Otherwise the decision is made as for a replay.
         """
         git, head = self.context.git, self.branches[entry.pr].head
         if head is None or self._merged(entry) or history.missing(git, [head]):
             return None
-        # Trunk may have moved on without being fetched: then its last fetched tip bounds the count.
+        # Trunk may have moved without being fetched: then its last fetched tip bounds the count.
         trunks = [tip for tip in (self.trunk, self.fetched) if tip is not None and not history.missing(git, [tip])]
         if not trunks:
             return None
@@ -172,19 +175,19 @@ class _View:
         heads = [old for each in below if (pr := self.pulls[each.pr]) for old in (pr.head_oid, *pr.historical_heads)]
         known = [tip for tip in (*tips, *heads) if tip is not None]
         present = set(known) - history.missing(git, known)
-        # A head that contains the entry belongs to one that changed places with it.
+        # A head that contains the entry belongs to an entry that swapped places with it.
         bounds = {tip for tip in present if not history.is_ancestor(git, head, tip)}
         own = history.reachable(git, [head], [*trunks, *bounds])
         merges = any(len(commit.parents) > 1 for commit in own)
         pulls = [pr for each in below if (pr := self.pulls[each.pr]) is not None]
         contained = not below or any(history.is_ancestor(git, tip, head) for tip in bounds)
         certain = not merges and contained and not any(pr.force_pushes for pr in pulls)
-        if certain or history.missing(git, [pr.head_oid for pr in pulls]):  # what is not fetched cannot be compared
+        if certain or history.missing(git, [pr.head_oid for pr in pulls]):  # not fetched
             return len(own)
         return self._decided(entry, head, trunks[0], otherwise=len(own))
 
     def _decided(self, entry: Entry, head: Oid, trunk: Oid, *, otherwise: int) -> int | None:
-        """Return how many commits a replay would take for the entry's own; None: a person must say."""
+        """Return the number of own commits in a replay; None if the user must decide."""
         stack = self.context.stack
         local = {
             each.branch: LocalState(each.branch, branch.ours, branch.theirs, checked_out=False)
@@ -198,19 +201,19 @@ class _View:
         there = replace(self.context, entry=entry, stacked=True, cache=cache)
         try:
             found = fork_point.decide(gather(there, head))
-        except TrunklineError:  # the task that needs the answer says what is wrong
+        except TrunklineError:  # the task that needs the answer reports the error
             return otherwise
         return None if found.questions else len(found.own)
 
     def gates(self, entry: Entry) -> Evidence:
-        """Return every gate with what is known of it on the entry's head."""
+        """Return every gate with its outcome on the entry's head."""
         context, head = self.context, self.branches[entry.pr].head
         if head is None or self._merged(entry) or history.missing(context.git, [head]):
             return tuple((name, None) for name in gate_names(context.stack.gates))
         return gates_for(context, head)
 
     def checks(self, entry: Entry) -> Evidence:
-        """Return every check of the entry with what is known of it on its head."""
+        """Return every check of the entry with its outcome on its head."""
         context, head, trunk = self.context, self.branches[entry.pr].head, self.trunk
         if head is None or trunk is None or self._merged(entry) or history.missing(context.git, [head, trunk]):
             return tuple((check.name, None) for check in entry.checks)
@@ -249,7 +252,7 @@ def _apart(
     context: Context, entry: Entry, pulls: Mapping[PrNumber, PullRequest | None], here: Mapping[str, Oid], *,
     ours: Oid, theirs: Oid,
 ) -> Side:  # fmt: skip
-    """Say how two sides of a branch stand to each other that both hold what the other lacks (`entry_tip`)."""
+    """Return the relation of two diverged sides of a branch (`entry_tip`)."""
     if not _foreign(context, entry, ours, theirs, here):
         return Side.REWRITTEN
     stack = context.stack
@@ -260,12 +263,13 @@ def _apart(
 
 
 def _foreign(context: Context, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:
-    """Say whether the other side holds commits that were never here; the reflog is asked where backups do not do.
+    """Return whether the remote side holds commits that were never in this repository.
 
-    The rule of `evidence.foreign_commits`, without a process for each entry.
+    The rule is that of `heads.foreign_commits`, without a process for each entry; the reflog is
+    read only if the backups do not suffice.
     """
     kept = refs.backups_among(here, entry.branch)
-    history.missing(context.git, kept)  # known at once; one by one each is a process
+    history.missing(context.git, kept)  # one process for all instead of one each
     return bool(refs.foreign_commits(context.git, theirs, [ours, *kept])) and bool(
         refs.foreign_commits(context.git, theirs, [ours, *kept, *history.reflog(context.git, entry.branch)])
     )

@@ -1,4 +1,4 @@
-"""trust: confirm the settings of a branch's stack.toml that decide what runs, where they are not trunk's."""
+"""Command `trust`: confirm settings of a branch's stack.toml that decide which programs run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from trunkline.git.git import Git
 
 @dataclass(frozen=True)
 class Question:
-    """What a person is to confirm.
+    """The settings that the user must confirm.
 
     Attributes:
         git: the checkout.
         found: the stack.toml that was found.
-        lines: how it differs from trunk's, one line a key; empty: there is nothing to confirm.
-        why: why there is nothing to confirm; "" where there is.
+        lines: the differences from trunk's version, one line per key; empty if there are none.
+        why: why there is nothing to confirm, or "".
     """
 
     git: Git
@@ -29,10 +29,10 @@ class Question:
 
 
 def look(cwd: Path | None = None) -> Question:
-    """Compare the checkout's stack.toml with trunk's; nothing that it says is used.
+    """Compare the checkout's stack.toml with trunk's, without applying its settings.
 
     Raises:
-        UsageError: there is none, or it is not TOML.
+        UsageError: it does not exist, or it is not TOML.
     """
     git = top_of(Git(cwd or Path.cwd()))
     found = found_text(git)
@@ -46,5 +46,5 @@ def look(cwd: Path | None = None) -> Question:
 
 
 def confirm(question: Question) -> None:
-    """Remember the hash of the settings; it holds until one of them changes."""
+    """Store the hash of the settings; it is valid until one of them changes."""
     trust.confirm(question.git, question.found)

@@ -1,4 +1,7 @@
-"""undo: take a finished run back, as a run of its own; only what is still as that run left it."""
+"""Command `undo`: revert a finished run, as a run of its own.
+
+Only changes that are still as that run left them are reverted.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ TASK = "undo"
 
 @dataclass(frozen=True)
 class Undo:
-    """A run to take back, where, and what that means."""
+    """A run to revert, its context, and its changes."""
 
     context: Context
     run: Run
@@ -35,16 +38,17 @@ class Undo:
 
     @property
     def plan(self) -> Plan:
-        """The steps that put everything back."""
+        """The steps that revert everything."""
         return Plan(TASK, self.context.entry.pr, revert.steps(self.context, self.changes))
 
 
 def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo | None:
-    """Return what to take back: the named run, or the newest finished one that changed something; None: none did.
+    """Return the run to revert: the named one, or the newest finished one with changes; or None.
 
     Raises:
-        Paused: the run waits for a person.
-        Refused: the run is not finished, its journal is damaged, or what it changed has moved since.
+        Paused: the run is paused.
+        Refused: the run is not finished, its journal is damaged, or its changes have been changed
+            since.
         UsageError: there is no such run.
     """
     state = top_of(Git(cwd or Path.cwd())).state_dir()
@@ -87,16 +91,16 @@ def _decided(run: Run, reporter: Reporter, cwd: Path | None) -> Undo:
             else (task_command("continue"), task_command("abort")),
         )
     context = rebase.recorded_context(run, reporter=reporter, cwd=cwd)
-    # A branch that the run created and never moved stays: the checkout that was to be had is no change to take back.
+    # A branch that the run only created stays: creating it is not a change to revert.
     moved = tuple(change for change in changed.changes_of(context, run) if change.before != change.left)
     return Undo(context, run, moved)
 
 
 def forecast(undo: Undo) -> Plan:
-    """Return the steps that would put everything back.
+    """Return the steps that would revert everything.
 
     Raises:
-        Refused: it could not be done; the same refusals as when it is.
+        Refused: the undo would fail with the same error.
         Paused: a paused run needs these branches as they are.
     """
     _refuse(undo)
@@ -105,13 +109,13 @@ def forecast(undo: Undo) -> Plan:
 
 
 def run(undo: Undo) -> RunResult:
-    """Take a run back: the remote branch, draft state, base, note, and the local branch.
+    """Revert a run: the remote branch, draft state, base, note, and the local branch.
 
     Raises:
-        Refused: something moved since; it is named, and nothing is changed.
+        Refused: something was changed since; the error names it, and nothing is changed.
     """
     context = undo.context
-    _refuse(undo)  # before the question: what cannot be taken back need not be answered
+    _refuse(undo)  # before prompting: an undo that is impossible needs no answer
     context.reporter.require_approval(*undo.plan.publishes)
     with lock.hold(context.state, run=journal.new_run_id(str(context.entry.pr))) as held:
         open_run.refuse_while_paused(context.state, rebase.moves_of(context, undo.plan))

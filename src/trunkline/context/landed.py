@@ -1,7 +1,8 @@
-"""Recognise a pull request that was closed by hand and whose changes trunk has: it landed by another way.
+"""Detect closed pull requests whose changes are in trunk all the same.
 
-A release branch that holds it was merged, or somebody applied it to trunk. GitHub calls that closed. The proof is
-that merging its head into trunk changes nothing.
+Somebody may have applied the changes to trunk, or merged another branch that contains them. GitHub
+shows the pull request as closed. It counts as landed if merging its head into trunk changes
+nothing.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from trunkline.git.git import Git
 
 
 def recognised(git: Git, stack: Stack, snapshot: Snapshot, trunk: Oid) -> Snapshot:
-    """Return a snapshot in which closed pull requests that landed count as merged; they have no date of a merge.
+    """Return a snapshot in which closed pull requests that landed are merged, without a date.
 
     Args:
-        git: the repository; pull requests whose head is not here stay closed.
+        git: the repository; pull requests whose head is missing stay closed.
         stack: the stack.
-        snapshot: what GitHub said.
+        snapshot: the response of GitHub.
         trunk: trunk's tip, present here.
     """
     found = {
@@ -35,7 +36,7 @@ def recognised(git: Git, stack: Stack, snapshot: Snapshot, trunk: Oid) -> Snapsh
 
 
 def _landed_with(git: Git, pr: PullRequest, trunk: Oid) -> Oid | None:
-    """Return the commit of trunk since which it has all of a pull request's changes; None: it has not."""
+    """Return the first commit of trunk with all changes of a pull request; None if there is none."""
     if history.missing(git, [pr.head_oid, trunk]):
         return None
     base = history.merge_base(git, trunk, pr.head_oid)
@@ -46,7 +47,7 @@ def _landed_with(git: Git, pr: PullRequest, trunk: Oid) -> Oid | None:
     ).text.split()
     line = line or [trunk]
     low, high = 0, len(line) - 1
-    while low < high:  # trunk holds it from some commit on: the first of these, in a few merges
+    while low < high:  # binary search for the first commit of trunk that contains the changes
         middle = (low + high) // 2
         low, high = (low, middle) if _holds(git, Oid(line[middle]), pr.head_oid, base) else (middle + 1, high)
     return Oid(line[low])

@@ -1,4 +1,4 @@
-"""Where a task finds its place to stand: the checkout, its stack.toml, the stack, the entry, the repository."""
+"""Load what a task works on: the checkout, its stack.toml, the entry and the GitHub repository."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ def open_context(
     """Find the checkout, its stack.toml, the entry and the repository on GitHub.
 
     Args:
-        pr: `--pr`; None: TRUNKLINE_PR, else the pull request of the branch checked out.
-        stack: `--stack`; "" where stack.toml has one.
-        options: the rest of what was asked for.
-        reporter: who is told.
+        pr: `--pr`; None: TRUNKLINE_PR, else the pull request of the current branch.
+        stack: `--stack`; "" if stack.toml has only one.
+        options: the other options.
+        reporter: receives progress events.
         cwd: a directory inside the checkout; default: the current one.
 
     Raises:
-        UsageError: one of them is not to be found; says which and how to mend it.
-        Refused: the repository is shallow, or its stack.toml comes with a branch and changes what runs.
+        UsageError: one of them does not exist; the error says how to fix it.
+        Refused: the repository is shallow, or its stack.toml is part of a branch and changes which
+            programs run.
     """
     git, chosen, _ = _found(stack, cwd)
     return _opened(git, chosen, _entry(git, chosen, pr), options, reporter)
@@ -51,9 +52,9 @@ def open_stack(
     reporter: Reporter,
     cwd: Path | None = None,
 ) -> Context:
-    """Find the checkout, its stack.toml and the repository on GitHub, for a task of the whole stack.
+    """Find the checkout, its stack.toml and the repository, for a task of the whole stack.
 
-    Args and errors as of `open_context`; the entry is the bottom one.
+    Args and errors are those of `open_context`; the entry is the bottom one.
     """
     git, chosen, source = _found(stack, cwd)
     context = _opened(git, chosen, chosen.entries[0], options, reporter).over_the_stack()
@@ -83,10 +84,10 @@ def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, reporter: R
 
 
 def _refuse_unknown_gates(stack: Stack, options: Options) -> None:
-    """See that the gates and checks that are accepted by name exist, before anything runs.
+    """Check that gates and checks that are waived by name exist, before anything runs.
 
     Raises:
-        UsageError: one does not; names the nearest that does.
+        UsageError: one does not exist; the error suggests a similar name.
     """
     known = [
         *(gate.name for gate in catalogue(stack.gates)),
@@ -97,10 +98,10 @@ def _refuse_unknown_gates(stack: Stack, options: Options) -> None:
 
 
 def top_of(git: Git) -> Git:
-    """Return the repository seen from the top of its work tree.
+    """Return the repository with the top of its work tree as the working directory.
 
     Raises:
-        UsageError: this is no repository, or one without a work tree.
+        UsageError: this is not a repository, or it has no work tree.
     """
     git.common_dir()
     done = git.cached_query("rev-parse", "--show-toplevel", ok=(0, 128))
@@ -110,20 +111,20 @@ def top_of(git: Git) -> Git:
 
 
 def load_stacks(git: Git) -> tuple[Stack, ...]:
-    """Read the stack.toml at the top of a checkout, or the file that TRUNKLINE_STACK_FILE names.
+    """Read the stack.toml at the top of a checkout, or the file in TRUNKLINE_STACK_FILE.
 
     Raises:
-        UsageError: there is none, or it is not what it should be.
-        Refused: it comes with a branch, and changes what runs (`config/trust.py`).
+        UsageError: it does not exist, or it is invalid.
+        Refused: it is part of a branch and changes which programs run (`config/trust.py`).
     """
     return _judged(git, trust.effective(git, found_text(git)))
 
 
 def found_text(git: Git) -> reading.StackText:
-    """Return the stack.toml of a checkout, not trusted yet: only `trust` may look at it so.
+    """Return the stack.toml of a checkout before it is trusted; only the task `trust` uses it.
 
     Raises:
-        UsageError: there is none, or it is not TOML.
+        UsageError: it does not exist, or it is not TOML.
     """
     found = location.locate(git, git.cwd)
     return reading.read(git.cwd / reading.FILE_NAME) if found is None else found
@@ -135,10 +136,10 @@ def _judged(git: Git, found: reading.StackText) -> tuple[Stack, ...]:
 
 
 def choose_stack(stacks: Collection[Stack], name: str) -> Stack:
-    """Return the stack of a name, or the only one.
+    """Return the stack with a name, or the only stack.
 
     Raises:
-        UsageError: there are several and none was named, or none has the name.
+        UsageError: there are several and no name was given, or none has the name.
     """
     listed = ", ".join(stack.name for stack in stacks)
     if not name and len(stacks) == 1:
@@ -174,10 +175,10 @@ def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
 
 
 def _by_upstream(git: Git, stack: Stack, here: str) -> Entry | None:
-    """Return the entry whose remote branch is the upstream of the branch checked out: it was renamed here.
+    """Return the entry whose remote branch is the upstream of a renamed local branch.
 
     Raises:
-        Refused: it holds commits that were not pushed; the entry's branch would be planned without them.
+        Refused: it has unpushed commits, which a plan for the entry's branch would miss.
     """
     upstream = git.query("rev-parse", "--symbolic-full-name", "@{upstream}", ok=(0, 128)).text
     for entry in stack.entries:

@@ -1,4 +1,4 @@
-"""Looks at the world: GitHub's pull requests, the remote's refs, the local branch. Moves nothing."""
+"""Observe pull requests on GitHub, refs on the remote, and local branches. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from trunkline.git.git import Git
 
 @dataclass(frozen=True)
 class World:
-    """What was seen at one instant: GitHub's pull requests, the remote's refs, the local branch.
+    """One observation: pull requests on GitHub, refs on the remote, and the local branch.
 
     Attributes:
         snapshot: the stack's pull requests.
-        trunk: M, the remote's trunk tip.
-        remote_refs: full ref name -> tip, for trunk, the entry's branch and the pull requests' heads.
+        trunk: the remote's trunk tip.
+        remote_refs: tips by full ref name, of trunk, the entry's branch and the pull requests'
+            heads.
         local: the local branch.
     """
 
@@ -31,13 +32,14 @@ class World:
 
 
 def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str, Oid]:
-    """Read the remote's refs of trunk, these entries and the heads below, in one ls-remote; fetch what is missing.
+    """Read the remote's refs for these entries with one `git ls-remote`; fetch missing objects.
 
-    What is returned is complete here: every commit with everything that it reaches.
+    The refs are those of trunk, the entries, and the heads below them. All their objects are in
+    this repository afterwards.
 
     Raises:
         UsageError: the remote has no trunk.
-        ExternalError: the remote did not answer, or does not send all of it.
+        ExternalError: the request to the remote failed, or objects are missing.
     """
     heads = [refs.pull_head(each.pr) for each in (*stack.below(entries[-1]), entries[-1])]
     branches = [branch_ref(each.branch) for each in entries]
@@ -57,26 +59,26 @@ def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
             absent = history.missing(git, found.values())
         if not absent:
             return found
-        # A branch was pushed between the two requests: what it holds now was fetched.
+        # A branch was pushed between the two requests: its new commits were fetched.
     raise refs.incomplete(git, stack.remote, absent)
 
 
 _LOOKS = 3
-"""Times that the remote is read while its branches move."""
+"""How often the remote is read while its branches move."""
 
 
 def local_state(git: Git, branch: BranchName) -> LocalState:
-    """Look at one local branch, before it moves; see `local_states`."""
+    """Return the state of one local branch, before it moves; see `local_states`."""
     return local_states(git, [branch], changes=False)[branch]
 
 
 def local_states(git: Git, branches: Sequence[BranchName], *, changes: bool = True) -> dict[BranchName, LocalState]:
-    """Look at local branches: tips, who has them checked out, what is uncommitted there; not at the remote.
+    """Return the state of local branches: tips, checkouts and uncommitted changes.
 
     Args:
         git: the user's checkout.
-        branches: which.
-        changes: look for uncommitted changes also where none of these branches is checked out.
+        branches: the branches.
+        changes: also report uncommitted changes if none of these branches is checked out.
     """
     tips = refs.read_refs(git, *(branch_ref(branch) for branch in branches))
     here = git.cached_query("rev-parse", "--show-toplevel").text

@@ -1,4 +1,4 @@
-"""The open run: the one that `continue`, `skip`, `abort`, `status` and every refusal speak of."""
+"""Find the open run: the one that `continue`, `skip` and `abort` act on."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from trunkline.state.journal import Run
 _MOVING = frozenset(
     {StepName.ONTO, StepName.FMT, StepName.PUSH, StepName.MERGE, StepName.TIDY, StepName.RESCUE}
 )  # fmt: skip
-"""Steps that move a branch, here or on the remote."""
+"""Steps that move a local or a remote branch."""
 
 
 def go_on() -> tuple[str, ...]:
-    """Return what can be typed while a run is paused at a commit."""
+    """Return the commands for a run that is paused at a commit."""
     return tuple(task_command(name) for name in ("continue", "skip", "abort"))
 
 
 def open_run(state: Path) -> Run | None:
-    """Return the repository's open run; None: there is none.
+    """Return the repository's open run; None if there is none.
 
-    A paused run, or one whose abort was begun, stays open whatever ran since, until it is finished or aborted.
-    Without one: the newest run that stopped (failed, killed) and whose branches no later run has moved. A single step
-    that failed before it changed anything is open only until anything else runs; so is a run whose journal is
-    damaged, from which nothing can be concluded.
+    A paused run, or one with an unfinished abort, stays open until it is finished or aborted.
+    Otherwise the open run is the newest one that failed or was killed, unless a later run moved its
+    branches. A single step that failed before it changed anything is open only until another run
+    starts. The same holds for a run with a damaged journal.
 
     Args:
         state: the repository's state directory.
@@ -49,12 +49,12 @@ def open_run(state: Path) -> Run | None:
     found = next((run for run in worth if not _is_superseded(run, paths)), None)
     if found is not None or not stopped:
         return found
-    last = max(paths, key=lambda path: path.stat().st_mtime_ns)  # written last: a run may end after a later one
+    last = max(paths, key=lambda path: path.stat().st_mtime_ns)  # a run may end after a later one
     return next((run for run in stopped if run.path == last), None)
 
 
 def stopped_runs(state: Path) -> tuple[Run, ...]:
-    """Return the runs that may have left the checkout half moved: the open one, and the one that was written last.
+    """Return runs that may have left the checkout half moved: the open and the newest one.
 
     Args:
         state: the repository's state directory.
@@ -67,23 +67,23 @@ def stopped_runs(state: Path) -> tuple[Run, ...]:
 
 
 def find_open_run(cwd: Path | None = None) -> OpenRun | None:
-    """Return the open run of the repository of a directory, for people; None: there is none.
+    """Return a description of the open run of a directory's repository; None if there is none.
 
     Raises:
-        UsageError: the directory is in no repository, or in a bare one.
+        UsageError: the directory is not in a repository, or in a bare one.
     """
     run = open_run(top_of(Git(cwd or Path.cwd())).state_dir())
     return described(run) if run is not None else None
 
 
 def paused_run(state: Path) -> Run | None:
-    """Return the run that waits for a person; None: there is none."""
+    """Return the paused run; None if there is none."""
     run = open_run(state)
     return run if run is not None and run.is_held else None
 
 
 def _is_superseded(run: Run, paths: Collection[Path]) -> bool:
-    """Return whether a later run moved, or found in place, a branch that this one set out to move."""
+    """Return whether a later run handled a branch that this run was going to move."""
     later = (path for path in paths if path.parent.name > run.id)
     return any(
         journal.moved_branches(journal.first_record(path)) & run.moves and _took_effect(path) for path in later
@@ -91,13 +91,13 @@ def _is_superseded(run: Run, paths: Collection[Path]) -> bool:
 
 
 def _took_effect(path: Path) -> bool:
-    """Return whether a run finished, or stopped after it had announced a change; an aborted one left no trace."""
+    """Return whether a run changed anything that was not aborted."""
     kind = journal.ending(path)
     return kind == "finished" or (not kind and journal.read(path).changed)
 
 
 def progress(run: Run) -> str:
-    """Return what a run has done so far of each entry it has moved, for people; "" where it has moved none."""
+    """Return what a run has done for each entry that it moved, in words; "" if it moved none."""
     stages = {
         StepName.ONTO.value: "rebased here",
         StepName.PUSH.value: "pushed",
@@ -106,7 +106,7 @@ def progress(run: Run) -> str:
     found: dict[object, str] = {}
     for record in run.records:
         if record.kind == "done" and record.step in stages and record.data.get("mark") != StepStatus.NOTHING.value:
-            # A step of the whole stack speaks of every entry that was moved before it.
+            # A step of the whole stack applies to every entry that was moved before it.
             of = [record.data["pr"]] if "pr" in record.data else list(found)
             found |= dict.fromkeys(of, stages[record.step])
     branches = {each["pr"]: each["branch"] for each in run.started.get("entries", ())}
@@ -115,7 +115,7 @@ def progress(run: Run) -> str:
 
 
 def refuse_damaged(run: Run) -> None:
-    """See that a run's journal can be gone by.
+    """Check that a run's journal is intact.
 
     Raises:
         Refused: it is damaged.
@@ -125,12 +125,12 @@ def refuse_damaged(run: Run) -> None:
 
 
 def moved_by(plan: Plan, branch: str, branches: Collection[str]) -> list[str]:
-    """Return the branches that a plan sets out to move.
+    """Return the branches that a plan will move.
 
     Args:
-        plan: what is to be done.
-        branch: the branch of a plan of one entry.
-        branches: those of all entries that a plan of several concerns.
+        plan: the plan.
+        branch: the branch of a plan for one entry.
+        branches: the branches of all entries in a plan for several.
     """
     moving = [step for step in plan.steps if step.name in _MOVING and step.name not in plan.skipped]
     if not moving:
@@ -144,12 +144,12 @@ def moves_branches(steps: Collection[StepName]) -> bool:
 
 
 def described(run: Run) -> OpenRun:
-    """Return what stopped an open run, where it stands and how it goes on."""
+    """Return why an open run stopped, its state, and how to resume it."""
     return OpenRun(run.id, run.task, "paused" if run.pause and run.state != "aborting" else run.state, *_facts(run))
 
 
 def _facts(run: Run) -> tuple[str, str, tuple[str, ...], str]:
-    """Return what stopped a run, why, what can be typed, and the work tree that waits."""
+    """Return why a run stopped, the details, the next commands, and the work tree of its conflict."""
     name = f"{run.task} of {_entries(run)}"
     if run.damaged:
         return f"the journal of run {run.id} is damaged", run.damaged, (f"less {run.path}", task_command("abort")), ""
@@ -177,14 +177,14 @@ def _entries(run: Run) -> str:
 
 
 def refuse_while_paused(state: Path, branches: Collection[str]) -> None:
-    """See that no paused run needs these branches as they are.
+    """Check that no paused run needs these branches.
 
     Args:
         state: the repository's state directory.
-        branches: those that are about to move, here or on the remote.
+        branches: the local or remote branches that will move.
 
     Raises:
-        Paused: one does; names it, where it stopped and what can be typed.
+        Paused: one does; the error names it, its state and the next commands.
     """
     run = paused_run(state)
     if run is None or not run.moves.intersection(branches):

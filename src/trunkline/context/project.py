@@ -1,4 +1,4 @@
-"""Where a task stands: the checkout, the stack, the entry, the options; and the world as last looked at."""
+"""The context of a task: checkout, stack, entry, options, and the cached observation."""
 
 from __future__ import annotations
 
@@ -28,54 +28,54 @@ if TYPE_CHECKING:
 
 
 class Reporter(ProgressReporter, Protocol):
-    """Who is told as it happens; commands and progress too."""
+    """Receives progress events while a task runs, and prompts the user."""
 
     def command(self, command_line: str) -> None:
-        """A mutation is given, as a person would type it."""
+        """Report a mutation as the command that a user would have typed."""
 
     def progress(self, text: str) -> None:
-        """A line of progress within a step."""
+        """Report a line of progress within a step."""
 
     def ask(self, question: str, /) -> bool:
-        """Ask a person, where one can answer and was not told to be left alone; elsewhere the answer is no."""
+        """Prompt the user; return False without an interactive user, or with `--yes`."""
 
     def ask_person(self, question: str, /) -> bool:
-        """Ask a person, where one can answer, `--yes` or not; elsewhere the answer is no."""
+        """Prompt the user, even with `--yes`; return False without an interactive user."""
 
     def require_approval(self, *publishes: str) -> None:
-        """See that publishing was approved, by `--yes` or by a person; called before anything is published.
+        """Require approval before publishing: by `--yes` or by the user.
 
         Args:
-            publishes: what others will see, one line each.
+            publishes: lines that describe what others will see.
 
         Raises:
-            UsageError: nobody can be asked, and `--yes` was not given.
+            UsageError: there is no interactive user, and `--yes` was not given.
             Declined: the answer was no.
         """
 
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
-        """These gates run, each since a time of the monotonic clock; this is what is known of some."""
+        """Report the running gates, with start times (monotonic clock) and their details."""
 
     def gates_ended(self, seconds: float) -> None:
-        """All gates that were asked for have a verdict, after so many seconds."""
+        """Report that all gates have finished, after some seconds."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for beside the entry.
+    """The options of a task, besides the entry.
 
     Attributes:
-        skip: steps left out by name.
-        accept_unavailable: gates that may be impossible here.
-        fork_point: what `--fork-point` says; "": nothing.
-        fresh: receipts do not count, and the repository's own packages are compiled anew.
-        clean: nothing that was compiled before is used.
-        require: what a merge requires, checks or gates; "": as stack.toml says.
-        method: how to merge; "": as stack.toml says.
-        watch: wait for hours, for reviewers too.
-        drop_emptied: commits that change nothing any more are left out.
-        baseline: gates that fail are run on the base, too.
-        accept_flaky: gates that count although receipts of the same question say both passed and failed.
+        skip: skipped steps.
+        accept_unavailable: gates that may be unavailable.
+        fork_point: the value of `--fork-point`, or "".
+        fresh: ignore receipts, and rebuild the repository's own packages.
+        clean: use an empty build cache.
+        require: the condition of a merge, `checks` or `gates`; "": as in stack.toml.
+        method: the merge method; "": as in stack.toml.
+        watch: wait for reviewers too, for hours.
+        drop_emptied: drop commits that became empty.
+        baseline: run failed gates on the base too.
+        accept_flaky: gates that are accepted although they both passed and failed on the same tree.
     """
 
     skip: frozenset[StepName] = frozenset()
@@ -92,26 +92,27 @@ class Options:
 
 
 _LOOK_HOLDS = 0.25
-"""Seconds that a look at the local branches of a stack is as good as a new one."""
+"""How long, in seconds, an observation of a stack's local branches is reused."""
 
 
 @dataclass
 class WorldCache:
-    """The world as last looked at, shared by all contexts of one task; None, or absent: to be looked at.
+    """The cached observation, shared by all contexts of a task; None or absent: to be observed.
 
     Attributes:
-        snapshot: GitHub's pull requests.
+        snapshot: the pull requests on GitHub.
         remote: the remote's refs.
         local: the local branches.
-        looked: when that was, by the monotonic clock.
-        planned: while a plan is made: the tips that entries will have by then.
-        foreseen: what a plan came to, by entry; taken only where the world is still the same.
+        looked: the time of that observation, by the monotonic clock.
+        planned: the planned tips of entries, while a plan is made.
+        foreseen: the replays of the plan, by entry; reused only if the observation is unchanged.
         surroundings: the toolchains and cargo's configuration on this machine.
-        began: where the branches were when the run began (`appeared.InitialTips`); empty while a plan is made.
-        accepted: gates that a person, asked while the task ran, accepted as unavailable.
-        stack_source: which stack.toml was read, where that is not the one at the top of the work tree.
-        merges: how each entry is merged, as a landing last decided it (`as_is.choose`).
-        rules: what the repository demands of a merge into trunk.
+        began: the tips of the branches when the run began (`pushed_commits.InitialTips`); empty
+            while a plan is made.
+        accepted: gates that the user accepted as unavailable when prompted.
+        stack_source: the stack.toml that was read, if it is not at the top of the work tree.
+        merges: the last merge choice of each entry (`merge_as_is.choose`).
+        rules: the repository's rules for a merge into trunk.
     """
 
     snapshot: Snapshot | None = None
@@ -130,17 +131,18 @@ class WorldCache:
 
 @dataclass(frozen=True)
 class Context:
-    """One task's place to stand.
+    """The context of a task for one entry.
 
     Attributes:
         git: the user's checkout.
         stack: the stack.
-        entry: the entry asked for.
-        repository: where its pull requests are.
-        options: what was asked for beside the entry.
+        entry: the entry.
+        repository: the repository on GitHub.
+        options: the other options.
         reporter: who is told.
-        stacked: entries below may be open: the entry sits on the nearest of them; else all below must be merged.
-        cache: the world as last looked at.
+        stacked: entries below may be open, and the nearest of them is the base; otherwise all must
+            be merged.
+        cache: the cached observation.
     """
 
     git: Git
@@ -153,11 +155,11 @@ class Context:
     cache: WorldCache = field(default_factory=WorldCache, repr=False)
 
     def of(self, entry: Entry) -> Context:
-        """Return the same place for another entry of the stack."""
+        """Return the context of another entry of the stack."""
         return replace(self, entry=entry)
 
     def over_the_stack(self) -> Context:
-        """Return the same place for tasks of the whole stack."""
+        """Return the context for tasks of the whole stack."""
         return replace(self, stacked=True, cache=WorldCache())
 
     @property
@@ -167,18 +169,18 @@ class Context:
 
     @property
     def state(self) -> Path:
-        """Where the journals and the lease of this repository are."""
+        """The directory of this repository's journals and lock."""
         return self.git.state_dir()
 
     @property
     def tracking(self) -> str:
-        """Trunk as people write it: `origin/main`."""
+        """The name of trunk's tracking branch: `origin/main`."""
         return f"{self.stack.remote}/{self.stack.trunk}"
 
     def world(self) -> World:
-        """Return the world, each part looked at once until something changes it (`invalidate`)."""
+        """Return the observation; each part is cached until a change invalidates it (`invalidate`)."""
         if self.cache.snapshot is None:
-            # GitHub answers while git looks: each waits for another server.
+            # The requests to GitHub and to the remote run in parallel.
             with self.asking(merging=self.stacked) as answer:
                 remote, local = self._look()
                 snapshot = answer()
@@ -210,14 +212,14 @@ class Context:
         return remote, local[self.entry.branch]
 
     def invalidate(self) -> None:
-        """Nothing that was seen is still true."""
+        """Invalidate all cached state."""
         self.invalidate_remote()
         self.invalidate_local()
         self.cache.surroundings = None
 
     def surroundings(self) -> Surroundings:
-        """Return the toolchains and cargo's configuration on this machine, looked at once until `invalidate`."""
-        # Imported here: most tasks count no receipts, and `--list` runs none.
+        """Return this machine's toolchains and cargo configuration, cached until `invalidate`."""
+        # Imported here, because most tasks and `--list` do not need it.
         from trunkline.gates.proof import Surroundings  # noqa: PLC0415
 
         if self.cache.surroundings is None:
@@ -225,37 +227,38 @@ class Context:
         return self.cache.surroundings
 
     def invalidate_remote(self) -> None:
-        """What GitHub and the remote said is no longer true."""
+        """Invalidate what was observed on GitHub and the remote."""
         self.cache.snapshot = self.cache.remote = None
 
     def invalidate_github(self) -> None:
-        """What GitHub said of the pull requests is no longer true."""
+        """Invalidate the pull requests."""
         self.cache.snapshot = None
 
     def record_pull_request(self, pr: PullRequest) -> None:
-        """Take a pull request as GitHub has just answered with it."""
+        """Update the cache with a pull request from GitHub's response to a change."""
         if self.cache.snapshot is not None:
             known = self.cache.snapshot.pull_requests
             self.cache.snapshot = replace(self.cache.snapshot, pull_requests={**known, pr.number: pr})
 
     def invalidate_local(self) -> None:
-        """What was seen of the local branches is no longer true."""
+        """Invalidate the local branches."""
         self.cache.local.clear()
 
     def refresh_local(self) -> LocalState:
-        """Look again at the entry's local branch, right before it moves (promises, fault 31).
+        """Observe the entry's local branch again, right before it moves.
 
-        Of a whole stack, one look at all branches holds for a moment: each costs 5 ms, and 20 entries move in 100.
-        The ref itself is protected by the value that its move names, whatever was seen.
+        The user may have edited files or switched branches since. For a whole stack, one
+        observation of all branches is reused for a moment: it costs 5 ms, and 20 entries move in
+        100 ms. The ref itself is protected by compare-and-swap, whatever was observed.
         """
         if not self.stacked or time.monotonic() - self.cache.looked > _LOOK_HOLDS:
             self.invalidate_local()
         return self._look()[1]
 
     def record_local_tip(self, tip: Oid) -> None:
-        """Take it that the entry's local branch is at a commit now, as a move of ours has just shown.
+        """Update the cache with the new tip of the entry's branch after our own move.
 
-        Of a whole stack, each entry would else look at all branches again for each that moved.
+        Otherwise each entry of a stack would have to observe all branches again.
         """
         held = self.cache.local.get(self.entry.branch)
         if self.stacked and held is not None:
@@ -264,7 +267,7 @@ class Context:
             self.invalidate_local()
 
     def local_tip(self) -> Oid:
-        """Return the local branch's tip, as last looked at.
+        """Return the local branch's tip, as last observed.
 
         Raises:
             UsageError: there is no local branch yet.
@@ -282,7 +285,8 @@ class Context:
     def verified_commit(self) -> Oid:
         """Return the commit that gates and checks run on.
 
-        Of an entry that is merged as it is: a commit with the tree that the merge gives, else the local branch's tip.
+        For an entry that is merged without a rewrite it is a commit with the tree of the merge,
+        else the local branch's tip.
 
         Raises:
             UsageError: there is no local branch yet.
@@ -292,10 +296,10 @@ class Context:
         return choice.result if choice is not None and as_is else tip
 
     def known(self, number: PrNumber) -> PullRequest:
-        """Return a pull request that stack.toml lists, whatever its state.
+        """Return a pull request of stack.toml, in any state.
 
         Raises:
-            UsageError: GitHub has none of that number.
+            UsageError: GitHub has no such pull request.
         """
         pr = self.world().snapshot.pr(number)
         if pr is None:
@@ -312,7 +316,7 @@ class Context:
         return tuple(pr for pr in pulls if pr is not None and pr.state is PrState.OPEN)
 
     def no_branch(self) -> Refused:
-        """Return the refusal to work on a branch that nobody has."""
+        """Return the error for a branch that exists neither locally nor on the remote."""
         return Refused(
             f"there is no branch {self.entry.branch}, neither here nor on {self.stack.remote}",
             next_command=f"gh pr view {self.entry.pr}",
@@ -322,8 +326,8 @@ class Context:
         """Return the entry's pull request.
 
         Raises:
-            Refused: it is closed, or its head lives in another repository.
-            UsageError: GitHub has none of that number, or its branch is not the one in stack.toml.
+            Refused: it is closed, or its head is in another repository.
+            UsageError: GitHub has no such pull request, or its branch is not the one in stack.toml.
         """
         return _open(self, self.entry)
 
@@ -363,12 +367,12 @@ def _open(context: Context, entry: Entry) -> PullRequest:
 
 
 def resolve_fork_point(context: Context) -> Oid | None:
-    """Return the commit that `--fork-point` gives for the entry; None: it gives none.
+    """Return the commit that `--fork-point` gives for the entry; None if it gives none.
 
-    `COMMIT` is for a task of one entry, `PR=COMMIT`, several separated by commas, for any.
+    `COMMIT` is valid for a task of one entry; `PR=COMMIT`, separated by commas, for any task.
 
     Raises:
-        UsageError: it names no commit here, or no entry.
+        UsageError: it names a missing commit, or no entry.
     """
     for answer in filter(None, context.options.fork_point.split(",")):
         number, equals, commit = answer.partition("=")

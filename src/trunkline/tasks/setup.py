@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trunkline.commands import init as discover_workflow
 
 
-def _tell_seen(session: TaskSession, seen: discover_workflow.WorldCache) -> None:
+def _tell_seen(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
     session.account["stacks"] = [
         [{"pr": entry.pr, "branch": entry.branch, "title": entry.title} for entry in stack] for stack in seen.stacks
     ]
@@ -132,7 +132,7 @@ def _tell_branches(session: TaskSession, branches: Sequence[tuple[OpenPullReques
         session.terminal.line((f"    {own} {task_command('init', '--top', pr.number)}", "dim"))
 
 
-def _tell_proposals(session: TaskSession, seen: discover_workflow.WorldCache) -> None:
+def _tell_proposals(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
     """Print the gates that a person could add, and why; stack.toml keeps the six defaults."""
     from trunkline.commands import init as discover_workflow
 
@@ -144,7 +144,7 @@ def _tell_proposals(session: TaskSession, seen: discover_workflow.WorldCache) ->
             session.terminal.line((f"    {line}", "dim"))
 
 
-def _compare(session: TaskSession, seen: discover_workflow.WorldCache, *, check: bool) -> None:
+def _compare(session: TaskSession, seen: discover_workflow.PullRequestStacks, *, check: bool) -> None:
     from trunkline.commands import init as discover_workflow
 
     checked = discover_workflow.check(seen)
