@@ -27,7 +27,7 @@ constraints:
 
 docs:
 	@scripts/bootstrap test
-	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 	@echo "site/index.html"
 
 # Each patch of tests/mutants removes one safety mechanism; a test must fail for every one.

@@ -48,6 +48,7 @@ def _top(name: str) -> str:
     """Return a page of the repository's top, its links as they are from docs/."""
     text = (ROOT / name).read_text(encoding="utf-8")
     text = re.sub(r"\]\(docs/", "](", text)
+    text = re.sub(r"\]\((SECURITY|CHANGELOG|CONTRIBUTING)\.md", lambda found: f"]({found[1].lower()}.md", text)
     return re.sub(r"\]\((?!https?:|#|[\w/-]+\.md)([^)]+)\)", r"](../src/\1)", text)
 
 
