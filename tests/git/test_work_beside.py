@@ -1,4 +1,4 @@
-"""Work that is not on the branch that stack.toml names: under another name, or on a detached HEAD."""
+"""Work that is not on the branch that stack.toml names: under another name, on a detached HEAD, being rebased."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.inprocess import Desk, desk
+from support.repo import Repo
 from trunkline.commands import restack
 from trunkline.context.loading import open_context
 from trunkline.context.project import Context, Options
@@ -75,3 +76,33 @@ def test_a_branch_checked_out_in_another_work_tree_is_foreseen(stack: Desk) -> N
         stack.restack()
     assert planned.value.what == ran.value.what
     assert stack.tips() == before
+
+
+@pytest.mark.parametrize(
+    ("rebase", "linked"), [(("two", "HEAD~2"), True), (("three", "--update-refs", "HEAD~4"), False)]
+)
+def test_a_branch_that_the_user_is_rebasing_is_left_alone(
+    stack: Desk, rebase: tuple[str, ...], *, linked: bool
+) -> None:
+    """Its rebase could not end: refused as a plan and as a run, with the commands that end it; then all works."""
+    place = Repo(stack.root / "a place") if linked else stack.clone
+    if linked:
+        stack.clone.git("worktree", "add", "--quiet", "--detach", str(place.path))
+    place.git("switch", "--quiet", rebase[0])
+    place.git("rebase", "--quiet", "--interactive", *rebase[1:], env={"GIT_SEQUENCE_EDITOR": "sed -i 1s/pick/edit/"})
+    place.git("commit", "--quiet", "--amend", "--message=two 1, edited")
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    before, remote = stack.tips(), stack.remote_tips()
+    with pytest.raises(Refused, match="two is being rebased by you") as planned:
+        restack.plan(stack.stack_context())
+    with pytest.raises(Refused) as ran:
+        stack.restack()
+    assert planned.value.what == ran.value.what
+    assert (stack.tips(), stack.remote_tips()) == (before, remote)
+    go_on = shlex.split(ran.value.next_commands[0])
+    subprocess.run(go_on, cwd=stack.clone.path, check=True, capture_output=True)
+    assert stack.clone.subjects("one..two") == ["two 1, edited", "two 2"]
+    place.git("switch", "--quiet", "--detach")
+    assert stack.restack().error is None
+    stack.assert_stacked()
+    assert stack.clone.subjects("one..two") == ["two 1, edited", "two 2"]

@@ -205,7 +205,7 @@ def _restore_branch(context: Context, step_context: StepContext, change: Change)
     if not held:
         return Outcome("branch", f"{name}, which the run created, is gone", StepStatus.NOTHING)
     local = local_state(context.git, name)
-    if local.checked_out or local.elsewhere or not change.is_ours("tip", held):
+    if local.checked_out or local.elsewhere or local.rebasing or not change.is_ours("tip", held):
         return revert.restore_branch(context, step_context, change)
     refs.back_up(context.git, step_context.lock, name, oid(held))
     step_context.log_intent(context.entry, ref=branch_ref(name), old=held, new=None)

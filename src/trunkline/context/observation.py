@@ -11,6 +11,7 @@ from trunkline.domain.snapshot import LocalState, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs
 from trunkline.git.git import Git
+from trunkline.git.user_rebases import branches_in_rebase
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,12 @@ def local_states(git: Git, branches: Sequence[BranchName], *, changes: bool = Tr
     trees = refs.work_trees(git)
     holders = {tree.branch: str(tree.path) for tree in trees if str(tree.path) != here}
     current = next((tree.branch for tree in trees if str(tree.path) == here), "")
+    rebases = branches_in_rebase(git)
     changed = refs.changed_paths(git) if changes or current in branches else ()
 
     def state(branch: BranchName) -> LocalState:
         tip, elsewhere = tips.get(branch_ref(branch)), holders.get(branch, "")
-        return LocalState(branch, tip, None, branch == current, elsewhere, changed)
+        rebasing = str(rebases.get(branch, ""))
+        return LocalState(branch, tip, None, branch == current, elsewhere, changed, rebasing)
 
     return {branch: state(branch) for branch in branches}

@@ -162,6 +162,7 @@ class LocalState:
         checked_out: it is the branch of the user's work tree.
         elsewhere: another work tree has it checked out: its path.
         changes: paths with uncommitted changes to tracked files in the user's work tree.
+        rebasing: a `git rebase` of the user's, begun and not ended, will move it: the path of its work tree.
     """
 
     branch: BranchName
@@ -170,3 +171,4 @@ class LocalState:
     checked_out: bool
     elsewhere: str = ""
     changes: tuple[str, ...] = ()
+    rebasing: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 
 from trunkline.context import open_run
 from trunkline.context.observation import local_state
@@ -22,6 +23,14 @@ def refuse_unmovable(local: LocalState) -> None:
     Uncommitted changes and other work trees would otherwise show a branch that moved beneath them.
     """
     refuse_elsewhere(local)
+    if local.rebasing:
+        command = f"git -C {shlex.quote(local.rebasing)} rebase"
+        raise Refused(
+            f"{local.branch} is being rebased by you",
+            why=f"git rebase is in progress in {local.rebasing}, and could not end if the branch moved; "
+            "nothing was changed",
+            next_command=(f"{command} --continue", f"{command} --abort"),
+        )
     if local.checked_out and local.changes:
         raise dirty(local, "they would be mixed with the rebased branch")
 
@@ -42,7 +51,7 @@ def refuse_elsewhere(local: LocalState) -> None:
         raise Refused(
             f"{local.branch} is checked out in another work tree",
             why=local.elsewhere,
-            next_command=f"git -C {local.elsewhere} switch --detach",
+            next_command=f"git -C {shlex.quote(local.elsewhere)} switch --detach",
         )
 
 

@@ -55,6 +55,8 @@ def _reason_to_keep(context: Context, pr: PullRequest) -> str:
     based = ", ".join(f"#{child.number}" for child in children(context))
     if based:
         return f"{based} is based on it, and would be closed"
+    if local.rebasing:
+        return f"it is being rebased in {local.rebasing}"
     return "it is checked out" if local.checked_out or local.elsewhere else ""
 
 
