@@ -75,7 +75,7 @@ def test_retry_after_is_told(landing: YardLanding) -> None:
     landing.github.inject(FaultKind.SECONDARY_LIMIT, match="Stack", status=429, headers={"Retry-After": "7"})
     ran = landing.invoke("rebase", "--pr", "519", **NO_WAIT)
     assert ran.code == 0, ran.err
-    assert "asked again in 7 s" in ran.out + ran.err
+    assert "retrying in 7 s" in ran.out + ran.err
 
 
 @pytest.mark.parametrize("match", ["Stack", READY, PATCH])
@@ -228,7 +228,7 @@ def test_only_what_passes_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_git_says_decides(stderr: str, passes: bool) -> None:  # noqa: FBT001 -- the expectation
     """A lost way is told from a refusal by git's own words."""
-    assert retry.passes(stderr) is passes
+    assert retry.is_transient(stderr) is passes
 
 
 def test_a_branch_that_moves_during_the_replay_is_left(landing: YardLanding) -> None:

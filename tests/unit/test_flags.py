@@ -96,7 +96,7 @@ def test_a_dry_run_cannot_change_the_repository(
 
 def test_a_run_that_is_not_dry_holds_the_lease(tmp_path: Path) -> None:
     """The refusal ends with the dry run."""
-    with pytest.raises(InternalError), lock.refusing(), lock.hold(tmp_path, run="r"):
+    with pytest.raises(InternalError), lock.prevent_locking(), lock.hold(tmp_path, run="r"):
         pass
     with lock.hold(tmp_path, run="r") as held:
         assert held.run == "r"

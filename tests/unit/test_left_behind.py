@@ -22,7 +22,7 @@ import os, sys
 from pathlib import Path
 from trunkline.system import orphans
 from trunkline.system.logged_process import run_logged
-orphans.adopt()
+orphans.become_subreaper()
 argv = ["sh", "-c", "setsid sleep 1117 & BEGUN; echo printed"]
 done = run_logged(argv, cwd=Path("/"), env={"PATH": os.environ["PATH"]}, timeout=60, log=Path(sys.argv[1]))
 print(done.returncode, done.timed_out, done.left)
@@ -34,7 +34,7 @@ import os, subprocess, sys
 from pathlib import Path
 from trunkline.system import orphans
 from trunkline.system.logged_process import run_logged
-orphans.adopt()
+orphans.become_subreaper()
 subprocess.run(["sh", "-c", "setsid sleep 1121 >/dev/null 2>&1 & BEGUN; echo $! > " + sys.argv[2]], check=True)
 done = run_logged(["true"], cwd=Path("/"), env={"PATH": os.environ["PATH"]}, timeout=60, log=Path(sys.argv[1]))
 print(done.returncode, done.left)

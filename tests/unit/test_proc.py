@@ -52,7 +52,7 @@ def test_a_second_interrupt_leaves_no_child(tmp_path: Path, monkeypatch: pytest.
     assert ended
 
 
-@pytest.mark.parametrize("way", ["run", "begin", "talk", "run_logged"])
+@pytest.mark.parametrize("way", ["run", "begin", "coprocess", "run_logged"])
 def test_an_interrupt_right_after_the_start_leaks_nothing(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,7 +69,7 @@ def test_an_interrupt_right_after_the_start_leaks_nothing(
         argv, env = ["sleep", "4243"], {"PATH": os.environ["PATH"]}
         if way == "run":
             process.run(argv, cwd=tmp_path, env=env, timeout=60)
-        elif way in {"begin", "talk"}:
+        elif way in {"begin", "coprocess"}:
             with vars(process)[way](argv, cwd=tmp_path, env=env, timeout=60):
                 pass
         else:

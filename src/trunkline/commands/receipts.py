@@ -165,7 +165,9 @@ def pull(git: Git, stack: Stack) -> Pulled:
     for name, content, signature in _from_lines(git):
         if (store.directory / name).is_file():
             known += 1
-        elif store.take(name, content, signature, lambda path: bool(allowed and signing.signer(path, allowed))):
+        elif store.import_receipt(
+            name, content, signature, lambda path: bool(allowed and signing.signer(path, allowed))
+        ):
             taken += 1
         else:
             untrusted += 1

@@ -128,7 +128,11 @@ def tick(subject: Subject, check: ManualCheck, *, who: str, reason: str, say: Ca
 def stale_tick(subject: Subject, check: ManualCheck) -> Receipt | None:
     """Return the newest tick of a check on another tree; None: nobody ever ticked it."""
     gate = _gate(subject, check)
-    ticks = (receipt for receipt in Store(subject.git.state_dir()).of_gate(check.name) if receipt.argv == gate.argv)
+    ticks = (
+        receipt
+        for receipt in Store(subject.git.state_dir()).receipts_of_gate(check.name)
+        if receipt.argv == gate.argv
+    )
     return max(ticks, key=lambda receipt: receipt.started, default=None)
 
 

@@ -71,7 +71,7 @@ def local_cluster(workers: int, resource: str) -> Iterator[LocalCluster]:
 
         def begin(program: str, *arguments: str) -> None:
             argv = [sys.executable, "-m", f"distributed.cli.dask_{program}", *arguments, *flags]
-            ends.enter_context(process.beside(argv, cwd=folder, env=environment, log=folder / "log"))
+            ends.enter_context(process.background(argv, cwd=folder, env=environment, log=folder / "log"))
 
         begin("scheduler", "--protocol", "tls", "--host", _HOST, "--port", "0", "--no-dashboard", "--no-show",
               "--scheduler-file", str(file))  # fmt: skip

@@ -175,7 +175,7 @@ def _end_with_parent(head: int) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
-    orphans.adopt()
+    orphans.become_subreaper()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     elif sys.platform == "darwin":

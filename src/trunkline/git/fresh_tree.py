@@ -31,7 +31,7 @@ from trunkline.domain.names import Oid
 from trunkline.git import submodules
 from trunkline.git.git import Git
 from trunkline.git.state_directory import registration_lock
-from trunkline.system.files import open_up, remove_tree, replace_bytes
+from trunkline.system.files import make_accessible, remove_tree, replace_bytes
 
 WHOLE = ("-c", "core.sparseCheckout=false")
 """Disable sparse checkout: a new work tree inherits its patterns, and gates need all files."""
@@ -169,7 +169,7 @@ class FreshTree:
         patterns = [_SPECIAL.sub(r"\\\g<0>", path) for path in self.outputs()]
         argv = ["clean", "--quiet", "-ffdx", *(part for each in patterns for part in ("-e", f"/{each}"))]
         if git.query(*argv, ok=(0, 1)).returncode:
-            open_up(self.path, frozenset(self._kept_paths()))
+            make_accessible(self.path, frozenset(self._kept_paths()))
             git.query(*argv)
 
     def _fill(self, commit: Oid) -> None:

@@ -23,7 +23,7 @@ from trunkline.git.commit_graph import Graph
 from trunkline.git.object_buffer import ObjectBuffer
 from trunkline.state.lock import RepositoryLock
 from trunkline.system import process
-from trunkline.system.retry import passes
+from trunkline.system.retry import is_transient
 
 MINIMUM = (2, 38)
 """The first version with `merge-tree --write-tree` (git's release notes)."""
@@ -168,7 +168,7 @@ class Git:
         """Start a git command that reads mutations from its standard input; `send` writes to it."""
         assert lock.run, "a mutation needs a run that holds the lease"  # noqa: S101 -- a proof, not input
         argv, env = ["git", *_SEALED, *args], process.environment(extra=_ENV)
-        with process.talk(argv, cwd=self.cwd, env=env, timeout=LOCAL_SECONDS) as coprocess:
+        with process.coprocess(argv, cwd=self.cwd, env=env, timeout=LOCAL_SECONDS) as coprocess:
             self.sessions.append(coprocess)
             try:
                 yield
@@ -323,7 +323,7 @@ def _failure(done: process.Completed, *, network: bool) -> TrunklineError:
         )
     # git's own errors exit with 1, 128 or 129 (git(1)); any other code means that it crashed.
     kind: type[TrunklineError] = UsageError if done.returncode in {1, 128, 129} and not network else ExternalError
-    if network and passes(done.error_text):
+    if network and is_transient(done.error_text):
         kind = TransientError
     why, full = f"exit code {done.returncode}", "No space left on device" in done.error_text
     return kind(what, why=why, command=done.command_line, stderr=done.error_text, next_command="df ." if full else ())

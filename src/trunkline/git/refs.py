@@ -22,7 +22,7 @@ from trunkline.git.git import Git
 from trunkline.git.history import connectivity, has_object, missing, reachable
 from trunkline.state.lock import RepositoryLock
 from trunkline.system import process
-from trunkline.system.retry import passes, retrying
+from trunkline.system.retry import is_transient, retrying
 
 BACKUPS = "refs/trunkline/backup"
 EVIDENCE = "refs/trunkline/evidence"
@@ -525,7 +525,7 @@ def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[Re
     refused = bool(reasons) or done.returncode == 1
     guess = "a pre-push hook, or the remote, refused it" if refused else "the connection failed"
     kind: type[TrunklineError] = Refused if refused else ExternalError
-    if not refused and passes(done.error_text):
+    if not refused and is_transient(done.error_text):
         kind = TransientError
     raise kind(
         f"{remote} did not take the push",

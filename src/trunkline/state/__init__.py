@@ -1,1 +1,1 @@
-"""What trunkline remembers of a repository: journal, lock, receipts."""
+"""Files below `.git/trunkline`: the journal, the lock and the receipts."""

@@ -1,7 +1,8 @@
-"""The lease: the exclusive right to mutate one repository.
+"""Lock a repository: only one run at a time may mutate it.
 
-A flock on a file under the git common dir that is never unlinked (fault 32), so a dead holder blocks nobody and
-two runs can never hold two different files of the same name. The text inside is information only.
+The lock is a flock on a file below the git common directory. The kernel releases it when its holder
+dies. The file is never deleted: otherwise two runs could lock two different files of the same name.
+Its content is information only.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from trunkline.system.files import private_directory
 
 @dataclass(frozen=True)
 class RepositoryLock:
-    """Proof that we hold the repository: every mutation takes it as an argument.
+    """Proof that the repository is locked by this run; every mutation takes it as an argument.
 
     Attributes:
-        state: the state directory that the lease guards (`<git-common-dir>/trunkline`).
-        run: the id of the run that holds it.
+        state: the state directory that the lock protects (`<git-common-dir>/trunkline`).
+        run: the id of the run that holds the lock.
     """
 
     state: Path
@@ -40,8 +41,8 @@ _dry_run: ContextVar[bool] = ContextVar("dry_run", default=False)
 
 
 @contextlib.contextmanager
-def refusing() -> Iterator[None]:
-    """Refuse every lease while the context lasts: whatever a dry run calls, it cannot mutate the repository."""
+def prevent_locking() -> Iterator[None]:
+    """Make every attempt to lock fail within the context: a dry run must not mutate."""
     token = _dry_run.set(True)
     try:
         yield
@@ -51,27 +52,29 @@ def refusing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def hold(state: Path, *, run: str) -> Iterator[RepositoryLock]:
-    """Hold the lease of the repository whose state directory is `state`.
+    """Lock the repository whose state directory is `state`.
 
     Raises:
-        Refused: another run holds it; says which process, since when, doing what.
+        Refused: another run holds the lock; the error names its process and start time.
         InternalError: this is a dry run.
     """
     if _dry_run.get():
-        raise InternalError("a dry run was about to change the repository", why="nothing was changed")
-    about = state / "lease.json"
+        raise InternalError("a dry run was info_file to change the repository", why="nothing was changed")
+    info_file = state / "lease.json"
     with _opened(state) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Refused(
                 "another trunkline run holds this repository",
-                why=_holder(about),
+                why=_holder(info_file),
                 next_command=task_command("log"),
             ) from None
         since = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
-        with contextlib.suppress(OSError):  # information only; the lock is what counts
-            about.write_text(json.dumps({"pid": os.getpid(), "since": since, "run": run}) + "\n", encoding="utf-8")
+        with contextlib.suppress(OSError):  # information only; the flock is what counts
+            info_file.write_text(
+                json.dumps({"pid": os.getpid(), "since": since, "run": run}) + "\n", encoding="utf-8"
+            )
         yield RepositoryLock(state=state, run=run)
 
 
@@ -91,9 +94,9 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
-def _holder(about: Path) -> str:
+def _holder(info_file: Path) -> str:
     try:
-        held = json.loads(about.read_text(encoding="utf-8"))
-        return f"run {held['run']}, process {held['pid']}, since {held['since']}"
+        holder = json.loads(info_file.read_text(encoding="utf-8"))
+        return f"run {holder['run']}, process {holder['pid']}, since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "it has not said who it is"

@@ -1,4 +1,7 @@
-"""The receipts of a repository: written beside and renamed; a corrupt one is ignored and said."""
+"""Store the receipts of a repository.
+
+Each file is replaced atomically, and corrupt ones are ignored.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from trunkline.system.files import private_directory, replace_bytes
 
 @dataclass(frozen=True)
 class Store:
-    """The receipts under one repository's state directory.
+    """Receipts below one repository's state directory.
 
     Attributes:
         state: `<git-common-dir>/trunkline`.
@@ -27,11 +30,14 @@ class Store:
 
     @property
     def directory(self) -> Path:
-        """Where the receipts and their logs are."""
+        """The directory of the receipts and their logs."""
         return self.state / "receipts"
 
     def write(self, receipt: Receipt, log: bytes, sources: bytes = b"") -> Path:
-        """Keep a receipt, its log and its sources; the receipt last, so that it never points at nothing."""
+        """Store a receipt, its log and its sources.
+
+        The receipt is written last, so that it never refers to a missing file.
+        """
         private_directory(self.state)
         private_directory(self.directory)
         replace_bytes(self.directory / receipt.log, log)
@@ -44,9 +50,10 @@ class Store:
         return path
 
     def read(self, tree: str) -> Iterator[tuple[Path, Receipt | str]]:
-        """Yield the receipts of a tree, newest first, each with its path; a corrupt one as what is wrong with it.
+        """Yield the receipts of a tree with their paths, newest first.
 
-        A receipt's name holds its own hash, so that a flipped bit is seen.
+        A corrupt receipt is yielded as an error message. The file name contains the hash of the
+        content, so a flipped bit is detected.
         """
         found: list[tuple[str, Path, Receipt | str]] = []
         for path in self.directory.glob(f"{tree[:12]}-*.json"):
@@ -57,7 +64,10 @@ class Store:
                 yield path, value
 
     def read_sources(self, name: str) -> Sources | None:
-        """Return what a gate read of its tree, by the name in its receipt; None: the file is gone, or is another."""
+        """Return the inputs that a gate read, by their name in its receipt.
+
+        None: missing or corrupt.
+        """
         try:
             content = (self.directory / name).read_bytes()
             if sources_name(content) != name:
@@ -66,21 +76,24 @@ class Store:
         except (OSError, ValueError, RecursionError):
             return None
 
-    def of_gate(self, name: str) -> Iterator[Receipt]:
-        """Yield the sound receipts of one gate or check on whatever tree, in no order."""
+    def receipts_of_gate(self, name: str) -> Iterator[Receipt]:
+        """Yield the valid receipts of one gate or check for all trees, in no order."""
         for path in self.directory.glob(f"*-{name}-*.json"):
             value = read_receipt(path)
             if isinstance(value, Receipt) and value.gate == name:
                 yield value
 
-    def take(self, name: str, content: bytes, signature: bytes, trusted: Callable[[Path], bool]) -> bool:
-        """Keep somebody else's receipt, if it is whole and `trusted` says so of the file; False: it is not kept.
+    def import_receipt(self, name: str, content: bytes, signature: bytes, trusted: Callable[[Path], bool]) -> bool:
+        """Store a receipt of another machine if it is valid and trusted.
+
+        Return whether it was stored.
 
         Args:
-            name: its file name; it holds the receipt's hash.
+            name: its file name, which contains the receipt's hash.
             content: the receipt.
             signature: its signature, or b"".
-            trusted: asked with a copy of the receipt, its signature beside it, outside the store.
+            trusted: decides about a copy of the receipt outside the store, with the signature
+                beside it.
         """
         if not _NAME.fullmatch(name):
             return False
@@ -99,16 +112,16 @@ class Store:
 
 
 def sources_name(content: bytes) -> str:
-    """Return the file name under which sources are kept: by their hash, since many gates read the same."""
+    """Return the file name of stored sources: their hash, because many gates share them."""
     return f"{hashlib.sha256(content).hexdigest()[:32]}.sources"
 
 
-# TREE-GATE-KEY-HASH.json, as `write` names them; nothing that could be a path elsewhere.
+# TREE-GATE-KEY-HASH.json, as `write` names them; a name cannot be a path to another directory.
 _NAME = re.compile(r"[0-9a-f]{12}-[\w.-]{1,100}-[0-9a-f]{16}-[0-9a-f]{16}\.json", re.ASCII)
 
 
 def read_receipt(path: Path) -> Receipt | str:
-    """Return a receipt, or what is wrong with it: unreadable, not a receipt, not what its name says."""
+    """Return a receipt, or the reason why it is invalid."""
     try:
         content = path.read_bytes()
         if not path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):

@@ -1,1 +1,1 @@
-"""Processes, files, signals, retry: nothing here knows git, GitHub or cargo."""
+"""The operating system: processes, files, signals, environment variables, retries."""

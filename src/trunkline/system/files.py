@@ -1,4 +1,4 @@
-"""Files that survive a kill: replaced whole, appended durably, owned by us."""
+"""Read and write files safely: atomic replacement, durable appends, no links."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from trunkline.domain.errors import Refused
 
 
 def private_directory(path: Path) -> Path:
-    """Create `path` (and what is missing above it) with mode 0700 and return it.
+    """Create a directory (and its parents) with mode 0700 and return it.
 
     Raises:
-        Refused: it is a symlink, not a directory, belongs to another user, or lies where everybody could replace it
-            (promises, fault 56).
+        Refused: it is a symbolic link, not a directory, belongs to another user, or every user
+            could replace it.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     _refuse_open_parents(path)
@@ -34,7 +34,7 @@ def private_directory(path: Path) -> Path:
 
 
 def _refuse_open_parents(path: Path) -> None:
-    """See that not every user can replace a directory above one of ours; in a sticky one (/tmp) nobody else can."""
+    """Refuse a path below a world-writable directory, unless that is sticky, as /tmp is."""
     for parent in path.absolute().parents:
         mode = parent.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
@@ -46,10 +46,10 @@ def _refuse_open_parents(path: Path) -> None:
 
 
 def write_inside(top: Path, name: PurePosixPath, content: bytes) -> Path:
-    """Write a file below a directory, whose directories are made, and return its path; see `replace_bytes`.
+    """Atomically write a file below a directory, creating directories, and return its path.
 
     Raises:
-        Refused: a directory on the way is a link: a branch could lead it anywhere.
+        Refused: a directory on the path is a symbolic link; a branch could point it anywhere.
     """
     folder = top
     for part in name.parts[:-1]:
@@ -66,7 +66,10 @@ def write_inside(top: Path, name: PurePosixPath, content: bytes) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Make a file's content, or a directory's entries, durable (rename and create need the latter, fsync(2))."""
+    """Make a file's content or a directory's entries durable.
+
+    A rename or a new file needs an fsync of its directory (fsync(2)).
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -81,28 +84,28 @@ _ODD_KINDS = (
 
 
 def read_regular(path: Path, limit: int) -> bytes:
-    """Return the content of a regular file; a link to one is followed. Nothing else is waited for or read.
+    """Return the content of a regular file, following links; never block on a FIFO or a device.
 
     Args:
         path: the file.
-        limit: bytes that it may have.
+        limit: the most bytes to accept.
 
     Raises:
-        OSError: it cannot be read, is no regular file, or is longer.
+        OSError: it cannot be read, is no regular file, or is too large.
     """
     return _content(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), limit)
 
 
 def read_inside(top: Path, name: PurePosixPath, limit: int) -> bytes:
-    """Return the content of a regular file below a directory, without following a link on the way there.
+    """Return the content of a regular file below a directory, following no links.
 
     Args:
         top: the directory.
         name: the path below it, without `..`.
-        limit: bytes that the file may have.
+        limit: the most bytes to accept.
 
     Raises:
-        OSError: see `read_regular`; or a link is on the way.
+        OSError: see `read_regular`; or the path contains a link.
     """
     assert not name.is_absolute(), "the path is below top"  # noqa: S101 -- the callers' schema says so
     assert ".." not in name.parts, "the path is below top"  # noqa: S101 -- as above
@@ -134,7 +137,7 @@ def _content(handle: int, limit: int) -> bytes:
 
 
 def replace_bytes(path: Path, content: bytes) -> None:
-    """Write `content` beside `path`, make it durable, then rename it over `path`."""
+    """Replace a file atomically: write a temporary file, fsync it, rename it."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -150,10 +153,10 @@ def replace_bytes(path: Path, content: bytes) -> None:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Append one line with one write and one fsync; the file is created 0600 and never followed as a link.
+    """Append one line with one write and one fsync; create the file with mode 0600, follow no link.
 
     Raises:
-        OSError: the line did not become durable; nothing that depends on it may happen.
+        OSError: the line may not be durable; the caller must not go on.
     """
     created = not path.exists()
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -169,10 +172,10 @@ def append_line(path: Path, line: bytes) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a file, a link or a directory with all it holds, read-only directories too; nothing there is no error.
+    """Remove a file, a link or a directory tree with read-only directories; missing is no error.
 
     Raises:
-        OSError: something is left.
+        OSError: something could not be removed.
     """
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
@@ -180,18 +183,18 @@ def remove_tree(path: Path) -> None:
     try:
         shutil.rmtree(path)
     except OSError:
-        open_up(path)
+        make_accessible(path)
         shutil.rmtree(path)
 
 
-def open_up(path: Path, kept: frozenset[str] = frozenset()) -> None:
-    """Make every directory below a path ours to list and to change; links are not followed.
+def make_accessible(path: Path, kept: frozenset[str] = frozenset()) -> None:
+    """Set mode 0700 on a directory and every directory below it; links are not followed.
 
     Args:
         path: a directory.
-        kept: paths of directories that are left as they are.
+        kept: paths of directories to leave as they are.
     """
     path.chmod(0o700)
     for entry in os.scandir(path):
         if entry.is_dir(follow_symlinks=False) and entry.path not in kept:
-            open_up(Path(entry.path), kept)
+            make_accessible(Path(entry.path), kept)

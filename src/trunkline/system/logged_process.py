@@ -1,4 +1,4 @@
-"""Programs whose output goes to a log, line by line, and whose time may run out: gates, and tasks in a sandbox."""
+"""Run programs with their output in a log file and a timeout: gates, and tasks in a sandbox."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from trunkline.system.process import Completed
 
 
 class Stream(enum.IntEnum):
-    """Which of a program's two output streams a line came from."""
+    """The output stream of a program that a line came from."""
 
     STDOUT = 1
     STDERR = 2
 
 
-_END = 0  # beside the streams: the program's end
+_END = 0  # not a stream: the end of the program
 _CHUNK = 65536
 _REST = 1 << 20  # more than a pipe holds (pipe(7))
 
 Sort = Callable[[Stream, bytes], bytes]
-"""Reads one line of a stream and returns what the log gets in its place; b"": nothing."""
+"""Maps a line of a stream to the text for the log; b"" leaves the line out."""
 
 
 def run_logged(  # noqa: PLR0913 -- keyword-only options of a door
@@ -46,22 +46,22 @@ def run_logged(  # noqa: PLR0913 -- keyword-only options of a door
     stop: signal.Signals = signal.SIGTERM,
     pass_fds: Sequence[int] = (),
 ) -> Completed:
-    """Run a program whose output, both streams as they come, is added to a log and goes line by line to `on_line`.
+    """Run a program; append its output to a log, and pass each line to `on_line`.
 
-    A timeout is an outcome here (`timed_out`), not an error: a gate that hangs has a verdict. The program's group is
-    leashed: it ends with us even when we are killed.
+    A timeout is a result here (`timed_out`) and not an error, because a gate that hangs has a
+    verdict. The program's process group is killed when this process exits or is killed.
 
     Args:
         argv: the program and its arguments.
-        cwd: where it runs.
+        cwd: its working directory.
         env: its whole environment.
-        timeout: seconds before its process group is ended.
-        log: where its output goes.
-        on_line: told each line.
-        sort: reads each line with the stream that it came from, and says what the log gets; the streams are then
-            pipes of their own, so lines of one and the other may come a moment apart.
-        stop: how it is asked to end; nox ends its children on SIGINT only.
-        pass_fds: file descriptors it inherits.
+        timeout: seconds before its process group is terminated.
+        log: the file for its output.
+        on_line: receives each line.
+        sort: maps each line, with its stream, to the text for the log. The streams are then
+            separate pipes, so the order of lines of different streams may vary.
+        stop: the signal that terminates it; nox terminates its children only on SIGINT.
+        pass_fds: file descriptors to inherit.
 
     Raises:
         UsageError: the program is not installed.
@@ -69,21 +69,21 @@ def run_logged(  # noqa: PLR0913 -- keyword-only options of a door
     stderr = subprocess.STDOUT if sort is None else subprocess.PIPE
     with begin_logged(
         argv, cwd=cwd, env=env, log=log, stop=stop, stdin=subprocess.DEVNULL, stderr=stderr, pass_fds=pass_fds
-    ) as begun:
-        return begun.finish(timeout, on_line=on_line, sort=sort)
+    ) as partial:
+        return partial.finish(timeout, on_line=on_line, sort=sort)
 
 
 @dataclass
 class Logged:
-    """A program whose output goes to a log, and that was begun; `finish` waits for its end.
+    """A running program with its output in a log; `finish` waits for it.
 
     Attributes:
         argv: the program and its arguments.
-        child: it.
-        log: where its output goes.
-        stop: how it is asked to end.
-        started: when, by the monotonic clock.
-        cpu_before: seconds of processor time of the children that had ended by then.
+        child: the process.
+        log: the file for its output.
+        stop: the signal that terminates it.
+        started: start time of the monotonic clock.
+        cpu_before: CPU seconds of the children that had exited by then.
     """
 
     argv: tuple[str, ...]
@@ -101,12 +101,12 @@ class Logged:
         on_line: Callable[[bytes], None] | None = None,
         sort: Sort | None = None,
     ) -> Completed:
-        """Wait for the program's end and return what it left; see `run_logged`.
+        """Wait for the program and return its result; see `run_logged`.
 
         Args:
-            timeout: seconds from now before its process group is ended.
-            stdin: what it is told to go on with, where it waits for that.
-            on_line: told each line.
+            timeout: seconds from now before its process group is terminated.
+            stdin: input for a program that waits for it.
+            on_line: receives each line.
             sort: see `run_logged`.
         """
         timed_out = threading.Event()
@@ -143,13 +143,16 @@ class Logged:
                     on_line(kept)
 
     def _lines(self) -> Iterator[tuple[Stream, bytes]]:
-        """Yield the lines of both streams as they come; the last of a stream may lack its newline.
+        """Yield the lines of both streams as they arrive; the last line may lack its newline.
 
-        They end with the program. What it started may live on with the streams open: nobody waits for that.
+        The lines end when the program exits. Its children may keep the streams open, and are not
+        waited for.
         """
         pipes = {Stream.STDOUT: self.child.stdout, Stream.STDERR: self.child.stderr}
-        begun: dict[Stream, list[bytes]] = {stream: [] for stream in pipes}  # parts of a line: copied once
-        with selectors.DefaultSelector() as selector, children.end_of(self.child) as end:
+        partial: dict[Stream, list[bytes]] = {
+            stream: [] for stream in pipes
+        }  # parts of an incomplete line, joined once
+        with selectors.DefaultSelector() as selector, children.exit_descriptor(self.child) as end:
             selector.register(end, selectors.EVENT_READ, _END)
             still_open = {stream: pipe for stream, pipe in pipes.items() if pipe is not None}
             for stream, pipe in still_open.items():
@@ -157,23 +160,24 @@ class Logged:
                 selector.register(pipe, selectors.EVENT_READ, stream)
             ended = False
             while still_open and not ended:
-                # Of two that wait, stderr first: cargo says there what it runs before that prints anything. The end
-                # comes last: what was printed before it is read.
+                # If both streams are ready, stderr is read first: cargo writes the command there
+                # before the command prints anything. The end is handled last, so that all output is
+                # read.
                 for key, _ in sorted(selector.select(), key=lambda ready: -ready[0].data):
                     if key.data == _END:
                         ended = True
                         continue
                     chunk = os.read(key.fd, _CHUNK)
-                    yield from ((key.data, line) for line in _whole_lines(begun[key.data], chunk))
+                    yield from ((key.data, line) for line in _whole_lines(partial[key.data], chunk))
                     if not chunk:
                         selector.unregister(still_open.pop(key.data))
             for stream, pipe in sorted(still_open.items(), reverse=True):
-                rest = _whole_lines(begun[stream], _waiting(pipe.fileno()))
-                yield from ((stream, line) for line in (*rest, *_whole_lines(begun[stream], b"")))
+                rest = _whole_lines(partial[stream], _waiting(pipe.fileno()))
+                yield from ((stream, line) for line in (*rest, *_whole_lines(partial[stream], b"")))
 
 
 def _waiting(handle: int) -> bytes:
-    """Return what waits in a pipe; who still writes to it is not waited for."""
+    """Return the bytes in a pipe without blocking on processes that still write to it."""
     found = b""
     with contextlib.suppress(BlockingIOError):
         while len(found) < _REST and (chunk := os.read(handle, _CHUNK)):
@@ -181,22 +185,22 @@ def _waiting(handle: int) -> bytes:
     return found
 
 
-def _whole_lines(begun: list[bytes], chunk: bytes) -> Iterator[bytes]:
-    """Yield the lines that a chunk completes; `begun` holds the parts of the one that it does not.
+def _whole_lines(partial: list[bytes], chunk: bytes) -> Iterator[bytes]:
+    """Yield the lines that a chunk completes.
 
     Args:
-        begun: parts of the line so far.
-        chunk: what came; empty at the end, which completes what was begun.
+        partial: parts of the incomplete line; updated.
+        chunk: new bytes; empty at the end of the stream, which completes the last line.
     """
     head, newline, rest = chunk.partition(b"\n")
-    begun.append(head)
+    partial.append(head)
     if not newline and chunk:
         return
-    if line := b"".join(begun) + newline:
+    if line := b"".join(partial) + newline:
         yield line
     *lines, last = rest.split(b"\n")
     yield from (each + b"\n" for each in lines)
-    begun[:] = [last]
+    partial[:] = [last]
 
 
 @contextlib.contextmanager
@@ -211,16 +215,17 @@ def begin_logged(
     stderr: int = subprocess.STDOUT,
     pass_fds: Sequence[int] = (),
 ) -> Iterator[Logged]:
-    """Begin a logged program and go on; it is ended when the context is left before it was finished.
+    """Start a logged program without waiting; terminate it if the context ends before `finish`.
 
-    Args and errors as of `run_logged`; it may wait on its stdin for what `finish` tells it.
+    Arguments and errors are those of `run_logged`; the program may wait on stdin for the input of
+    `finish`.
     """
     started, before = time.monotonic(), _cpu_of_children()
-    begun = children.begun(
-        argv, cwd=cwd, env=env, leashed=True, stop=stop, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
+    partial = children.started(
+        argv, cwd=cwd, env=env, watched=True, stop=stop, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
         pass_fds=pass_fds,
     )  # fmt: skip
-    with begun as child:
+    with partial as child:
         _LOGGED[child.pid] = child, log, stop
         try:
             yield Logged(tuple(argv), child, log, stop, started, before)
@@ -235,7 +240,7 @@ _LOGGED: dict[int, tuple[subprocess.Popen[bytes], Path, signal.Signals]] = {}
 
 
 def end_logged(under: Path) -> int:
-    """End the programs that other threads of ours run with a log below a directory; return how many there were."""
+    """Terminate the programs of other threads that log below a directory; return their number."""
     ours = [(child, stop) for child, log, stop in list(_LOGGED.values()) if log.is_relative_to(under)]
     for child, stop in ours:
         children.end_group(child, stop)
@@ -243,5 +248,5 @@ def end_logged(under: Path) -> int:
 
 
 def _cpu_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of those that were waited for, and of theirs
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of children that were waited for, and their descendants
     return used.ru_utime + used.ru_stime

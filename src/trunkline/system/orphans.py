@@ -1,4 +1,7 @@
-"""Processes that a program leaves behind when it ends: named, then ended. Linux only; elsewhere none is found."""
+"""Find and kill processes that a program leaves behind when it exits. Linux only.
+
+No-op elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2), linux/prctl.h
-_ROUNDS = 20  # each ends the children of those that ended in the one before
+_ROUNDS = 20  # each round kills the children of those killed in the round before
 _SHOWN = 100
 _DEAD = frozenset({"Z", "X", "x"})  # proc_pid_stat(5)
-_OURS: set[int] = set()
-_ADOPTERS: set[int] = set()  # a process that is forked off one is none
+_REGISTERED: set[int] = set()
+_SUBREAPERS: set[int] = set()  # process ids; a forked child of a subreaper is none
 
 
 class _Process(NamedTuple):
-    """A line of /proc/PID/stat.
+    """Fields of /proc/PID/stat.
 
     Attributes:
-        pid: its number.
+        pid: process id.
         state: a letter.
-        parent: its parent's number.
-        group: its process group.
+        parent: process id of the parent.
+        group: process group.
     """
 
     pid: int
@@ -35,29 +38,32 @@ class _Process(NamedTuple):
     group: int
 
 
-def adopt() -> None:
-    """Become the parent of whatever our children leave behind, so that `end_orphans` finds what left its group."""
+def become_subreaper() -> None:
+    """Make this process the subreaper of its descendants; `end_orphans` needs that."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        _ADOPTERS.add(os.getpid())
+        _SUBREAPERS.add(os.getpid())
 
 
-def spare_children() -> None:
-    """Register the children that this process has now: what begins next did not leave them (a cache server, say)."""
-    if os.getpid() in _ADOPTERS:
-        _OURS.update(each.pid for each in _processes() if each.parent == os.getpid())
+def register_children() -> None:
+    """Register the current children, so that they are not taken for orphans of the next program.
+
+    A compiler cache server is an example.
+    """
+    if os.getpid() in _SUBREAPERS:
+        _REGISTERED.update(each.pid for each in _processes() if each.parent == os.getpid())
 
 
-def ours(pid: int) -> None:
-    """Register a process that we started ourselves: it is left alone."""
-    _OURS.add(pid)
+def register(pid: int) -> None:
+    """Register a process that we started: it is not killed."""
+    _REGISTERED.add(pid)
 
 
 def end_orphans(leader: int | None) -> tuple[str, ...]:
-    """End what a child left behind; return the command lines.
+    """Kill the processes that a child left behind; return their command lines.
 
     Args:
-        leader: the number of the child's process group; None: it may be another's by now.
+        leader: the child's process group; None: the number may already belong to another group.
     """
     names: dict[int, str] = {}
     for _ in range(_ROUNDS):
@@ -76,8 +82,8 @@ def end_orphans(leader: int | None) -> tuple[str, ...]:
 def _is_left(process: _Process, leader: int | None) -> bool:
     if process.pid in {leader, os.getpid()} or process.state in _DEAD:
         return False
-    # A process that adopts nobody may have children that other code started.
-    adopted = process.parent == os.getpid() and os.getpid() in _ADOPTERS and process.pid not in _OURS
+    # A process that is no subreaper may have children that other code started.
+    adopted = process.parent == os.getpid() and os.getpid() in _SUBREAPERS and process.pid not in _REGISTERED
     return process.group == leader or adopted
 
 
@@ -87,7 +93,8 @@ def _processes() -> Iterator[_Process]:
     for name in os.listdir("/proc"):  # noqa: PTH208 -- hundreds, and only their names
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                # The second field is the program's name in parentheses, and may hold anything.
+                # The second field is the program's name in parentheses, and may contain any
+                # character.
                 fields = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")[2].split()
                 yield _Process(int(name), fields[0], int(fields[1]), int(fields[2]))
 

@@ -1,7 +1,8 @@
-"""The only door to other programs.
+"""Run other programs. Only `system/` imports subprocess.
 
-argv lists, never a shell. stdout and stderr apart, as bytes. A process group of its own for each child, so that
-a timeout or Ctrl-C ends what the child started too: terminate, wait, kill. Always a timeout.
+Commands are argv lists, never shell strings. stdout and stderr are separate and in bytes. Each
+child has its own process group, so that a timeout or Ctrl-C also terminates its descendants:
+terminate, wait, kill. Every call has a timeout.
 """
 
 from __future__ import annotations
@@ -29,18 +30,19 @@ own_environment = environments.own_environment
 
 @dataclass(frozen=True)
 class Completed:
-    """What a finished program left behind.
+    """Result of a finished program.
 
     Attributes:
-        argv: what was run.
-        returncode: its exit code; negative: ended by that signal.
-        stdout: its whole standard output (empty where it went to a log file).
-        stderr: its whole standard error (empty where it went to a log file).
+        argv: the command.
+        returncode: its exit code; negative: the number of the signal that killed it.
+        stdout: its whole standard output (empty if it went to a log file).
+        stderr: its whole standard error (empty if it went to a log file).
         seconds: wall time.
-        timed_out: it was ended by us because its time was up.
-        cpu_seconds: CPU time of it and its descendants, where its output went to a log file; of whatever else of
-            ours ended meanwhile too.
-        left: command lines of what it left running, where its output went to a log file; that was ended.
+        timed_out: it was terminated after its timeout.
+        cpu_seconds: CPU time of it and its descendants, if its output went to a log file; includes
+            other children of this process that exited meanwhile.
+        left: command lines of processes that it left running and that were killed, if its output
+            went to a log file.
     """
 
     argv: tuple[str, ...]
@@ -54,17 +56,17 @@ class Completed:
 
     @property
     def text(self) -> str:
-        """Standard output as text, undecodable bytes kept as surrogates, the last newline removed."""
+        """Standard output as text without the last newline; undecodable bytes are surrogates."""
         return self.stdout.decode("utf-8", "surrogateescape").removesuffix("\n")
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Lines of `text`, ended by line feeds alone: names may hold other characters that end a line in Unicode."""
+        """Lines of `text`, split at line feeds only: names may contain other Unicode line ends."""
         return tuple(self.text.split("\n")) if self.text else ()
 
     @property
     def path(self) -> Path:
-        """Standard output as the one path that it is, whatever its bytes."""
+        """Standard output as one path, with any bytes."""
         return path_of(self.text)
 
     @property
@@ -79,13 +81,16 @@ class Completed:
 
 
 def path_of(text: str) -> Path:
-    """Return a path that another program printed, decoded as `Completed.text` is, for any locale of ours."""
+    """Return a path from a program's output, decoded like `Completed.text`, in any locale."""
     return Path(os.fsdecode(text.encode("utf-8", "surrogateescape")))
 
 
 @functools.cache
 def secrets() -> tuple[str, ...]:
-    """Return the secrets that this process's environment holds; asked for with every line that is told."""
+    """Return the secrets in this process's environment.
+
+    Cached, since every output line is checked.
+    """
     return secret_values(os.environ)
 
 
@@ -98,22 +103,22 @@ def run(
     stdin: bytes = b"",
     pass_fds: Sequence[int] = (),
 ) -> Completed:
-    """Run a program to its end and return what it left; its exit code is the caller's to judge.
+    """Run a program and return its result; the caller checks the exit code.
 
     Args:
         argv: the program and its arguments.
-        cwd: where it runs.
+        cwd: its working directory.
         env: its whole environment (see `environment`).
-        timeout: seconds before its process group is ended.
-        stdin: what it reads; empty means end of file at once, so nothing can wait for a keyboard.
-        pass_fds: file descriptors it inherits.
+        timeout: seconds before its process group is terminated.
+        stdin: its input; empty means end of file, so that nothing waits for a keyboard.
+        pass_fds: file descriptors to inherit.
 
     Raises:
         UsageError: the program is not installed.
-        ExternalError: its time was up.
+        ExternalError: the timeout expired.
     """
     started = time.monotonic()
-    with children.begun(
+    with children.started(
         argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds
     ) as child:
         return Running(tuple(argv), child, timeout, started).finish(stdin)
@@ -121,7 +126,7 @@ def run(
 
 @dataclass(frozen=True)
 class Running:
-    """A program that was begun; `finish` waits for its end."""
+    """A running program; `finish` waits for it."""
 
     argv: tuple[str, ...]
     child: subprocess.Popen[bytes]
@@ -129,7 +134,7 @@ class Running:
     started: float
 
     def finish(self, stdin: bytes | None = None) -> Completed:
-        """Wait for the program's end and return what it left; see `run`."""
+        """Wait for the program and return its result; see `run`."""
         try:
             stdout, stderr = self.child.communicate(stdin, self.timeout)
         except subprocess.TimeoutExpired:
@@ -147,14 +152,17 @@ class Running:
 def begin(
     argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float, stdin: bytes = b""
 ) -> Iterator[Running]:
-    """Begin a program and go on; it is ended when the context is left before it was finished.
+    """Start a program without waiting; terminate it if the context ends before `finish`.
 
-    Args and errors as of `run`; the time counts from `finish`. Output beyond a pipe's 64 KiB waits for `finish`.
+    Arguments and errors are those of `run`; the timeout starts with `finish`. Output beyond a
+    pipe's 64 KiB blocks the program until `finish`.
     """
-    with tempfile.TemporaryFile() as given:  # a file: a pipe would make us wait until the program reads
-        given.write(stdin)
-        given.seek(0)
-        with children.begun(argv, cwd=cwd, env=env, stdin=given, stdout=subprocess.PIPE) as child:
+    with (
+        tempfile.TemporaryFile() as input_file
+    ):  # a file, because writing to a pipe would block until the program reads
+        input_file.write(stdin)
+        input_file.seek(0)
+        with children.started(argv, cwd=cwd, env=env, stdin=input_file, stdout=subprocess.PIPE) as child:
             yield Running(tuple(argv), child, timeout, time.monotonic())
         if child.returncode is None:
             children.end_group(child)
@@ -163,43 +171,44 @@ def begin(
 
 @dataclass(frozen=True)
 class Coprocess:
-    """A program that answers what it is told, a line a line; see `talk`."""
+    """A running program that responds to requests line by line; see `coprocess`."""
 
     argv: tuple[str, ...]
     child: subprocess.Popen[bytes]
     timeout: float
 
-    def send(self, said: bytes, answers: int) -> tuple[bytes, ...]:
-        """Tell it something and return the lines that it answers with: fewer where it ended instead.
+    def send(self, request: bytes, lines: int) -> tuple[bytes, ...]:
+        """Send a request and return the response lines; fewer if the program exited.
 
         Raises:
-            ExternalError: its time was up.
+            ExternalError: the timeout expired.
         """
-        assert self.child.stdin is not None  # noqa: S101 -- PIPE where it was begun
+        assert self.child.stdin is not None  # noqa: S101 -- PIPE in `coprocess`
         assert self.child.stdout is not None  # noqa: S101 -- as above
         with contextlib.suppress(BrokenPipeError):
-            self.child.stdin.write(said)
+            self.child.stdin.write(request)
             self.child.stdin.flush()
-        heard, until = b"", time.monotonic() + self.timeout
-        while heard.count(b"\n") < answers:
+        response, until = b"", time.monotonic() + self.timeout
+        while response.count(b"\n") < lines:
             if not select.select([self.child.stdout], [], [], max(0.0, until - time.monotonic()))[0]:
                 raise ExternalError(
-                    f"{self.argv[0]} did not answer within {self.timeout:g} s", command=shlex.join(self.argv)
+                    f"{self.argv[0]} did not respond within {self.timeout:g} s", command=shlex.join(self.argv)
                 )
             more = os.read(self.child.stdout.fileno(), 4096)
             if not more:
                 break
-            heard += more
-        return tuple(heard.removesuffix(b"\n").split(b"\n")) if heard else ()
+            response += more
+        return tuple(response.removesuffix(b"\n").split(b"\n")) if response else ()
 
 
 @contextlib.contextmanager
-def talk(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> Iterator[Coprocess]:
-    """Begin a program that is told one thing after the other; with the context it ends.
+def coprocess(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> Iterator[Coprocess]:
+    """Start a program that responds to requests; terminate it when the context ends.
 
-    Args and errors as of `run`; the time is that of one answer. What it complains of is not kept.
+    Arguments and errors are those of `run`; the timeout applies to each response. Its stderr is
+    discarded.
     """
-    with children.begun(
+    with children.started(
         argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as child:
         try:
@@ -210,12 +219,14 @@ def talk(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: flo
 
 
 @contextlib.contextmanager
-def beside(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server beside us; its group ends with the context, and with us, however we end."""
+def background(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server in the background; terminate its group when the context or this process ends."""
     with (
         log.open("ab") as sink,
-        children.begun(
-            argv, cwd=cwd, env=env, leashed=True, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
+        children.started(
+            argv, cwd=cwd, env=env, watched=True, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
         ) as child,
     ):
         yield child
@@ -223,6 +234,6 @@ def beside(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path)
 
 
 def spawn(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a server that runs beside us; end it with `end_group`."""
+    """Start a server in the background; the caller terminates it with `end_group`."""
     with log.open("ab") as sink:
         return children.start(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)

@@ -1,6 +1,6 @@
-"""Signals that end a process of ours: Ctrl-C, SIGTERM and SIGHUP, all alike.
+"""Handle the signals that terminate the program: Ctrl-C, SIGTERM and SIGHUP, all alike.
 
-Loaded before anything else of the program, so it imports next to nothing.
+This module is loaded before all others, so it imports very little.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LAST = 3
-"""This many signals end the process at once, whatever it is about."""
+"""The signal with this number terminates the process at once, even during clean-up."""
 _PROGRAMS = frozenset({"trunkline", "invoke", "inv"})
 _Handler = Callable[[int, "FrameType | None"], None]
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked the process to end."""
+    """The process received a terminating signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -28,24 +28,24 @@ class Interrupted(KeyboardInterrupt):
 
 
 def exit_code(error: KeyboardInterrupt) -> int:
-    """Return the exit code of a process that an interrupt ended: 128 and the signal's number."""
+    """Return the exit code after an interrupt: 128 plus the signal number."""
     return 128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)
 
 
 def runs_tasks() -> bool:
-    """Return whether this process is a program that runs tasks, and not one that imports them."""
+    """Return whether this process runs tasks, as opposed to importing them."""
     name = sys.argv[0] if sys.argv else ""
     return os.path.basename(name) in _PROGRAMS or os.path.basename(os.path.dirname(name)) == "invoke"  # noqa: PTH119, PTH120 -- pathlib takes 10 ms to load
 
 
 def end_at_once() -> None:
-    """Let a signal end the process with one line where no task runs: while modules load, between tasks."""
+    """Make a signal exit with a one-line message while no task runs."""
     _install(_exit)
 
 
 @contextlib.contextmanager
 def raising() -> Iterator[None]:
-    """Let the first signal raise `Interrupted` while the context lasts; a second does not disturb what that ends."""
+    """Make the first signal raise `Interrupted`; ignore the second, so that clean-up can finish."""
     count = 0
 
     def first(number: int, _frame: FrameType | None) -> None:
@@ -57,7 +57,7 @@ def raising() -> Iterator[None]:
             _exit(number, None)
 
     before = _install(first)
-    hook, sys.unraisablehook = sys.unraisablehook, _raised_again(sys.unraisablehook)
+    hook, sys.unraisablehook = sys.unraisablehook, _raising_hook(sys.unraisablehook)
     try:
         yield
     finally:
@@ -66,11 +66,11 @@ def raising() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _raised_again(hook: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:
-    """Return a hook that raises an interrupt again which came where exceptions are ignored.
+def _raising_hook(hook: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:
+    """Return a hook that raises an interrupt again if it came where Python ignores exceptions.
 
-    Python calls back in such places (weak references of importlib's locks, `__del__`), prints the exception and goes
-    on.
+    Such places are weak reference callbacks of importlib's locks and `__del__`: Python prints the
+    exception and goes on.
     """
 
     def unraisable(ignored: sys.UnraisableHookArgs) -> object:
@@ -89,16 +89,17 @@ def _raised_again(hook: Callable[[sys.UnraisableHookArgs], object]) -> Callable[
 
 
 def _install(handler: _Handler) -> dict[int, _Handler]:
-    """Install a handler for the signals that end us, where they are as Python or we left them; return what was there.
+    """Install a handler for the terminating signals; return the handlers that it replaced.
 
-    One that is ignored stays so: `nohup` and a shell's background jobs rely on it. Another's handler stays, too.
+    Ignored signals stay ignored, because `nohup` and background jobs of a shell rely on that.
+    Handlers of other code stay too.
     """
     before: dict[int, _Handler] = {}
     for number in ENDING:
-        held = signal.getsignal(number)
-        ours = callable(held) and getattr(held, "__module__", "") == __name__
-        if held is signal.default_int_handler or held == signal.SIG_DFL or ours:
-            with contextlib.suppress(ValueError):  # not in the main thread, where no signal arrives
+        current = signal.getsignal(number)
+        ours = callable(current) and getattr(current, "__module__", "") == __name__
+        if current is signal.default_int_handler or current == signal.SIG_DFL or ours:
+            with contextlib.suppress(ValueError):  # not in the main thread, which alone handles signals
                 before[number] = signal.signal(number, handler)  # type: ignore[assignment]  # int values, too
     return before
 

@@ -93,7 +93,7 @@ class LandingTask(Task[Body]):
             session.dry_run = bool(given.pop("dry_run", False)) or (self.mutates and _invoke_is_dry(args[0]))
             session.terminal.attended = session.interactive
             session.terminal.asks = self.mutates and session.interactive and not session.yes
-            with lock.refusing() if session.dry_run else contextlib.nullcontext():
+            with lock.prevent_locking() if session.dry_run else contextlib.nullcontext():
                 self.body(session, **given)
         self.times_called += 1
 
