@@ -7,11 +7,12 @@ import io
 import sys
 import typing
 from collections.abc import Iterator, Mapping, MutableSequence, MutableSet
+from pathlib import Path
 
 import pytest
 
 from support.repo import Repo
-from trunkline.config import conversion
+from trunkline.config import reading, validation
 from trunkline.domain import check, names, receipt, stack
 from trunkline.gates import catalogue
 from trunkline.operations import gate_stack
@@ -57,7 +58,8 @@ def test_everything_that_stack_toml_declares_can_be_a_key() -> None:
             ],
         }],
     }  # fmt: skip
-    (one,), (again,) = conversion.stacks(data), conversion.stacks(data)
+    found = reading.StackText(Path("stack.toml"), "", data)
+    (one,), (again,) = validation.stacks_of(found), validation.stacks_of(found)
     assert {one: 1}[again] == 1
     assert {one.entries[0]: 1}[again.entries[0]] == 1
     assert len({*catalogue.catalogue(one.gates), *catalogue.catalogue(again.gates)}) == 6

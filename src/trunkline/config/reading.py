@@ -1,7 +1,4 @@
-"""stack.toml as text: where it is, and what tomli reads in it; what that means, `config` judges.
-
-Apart from it, since pydantic takes 0.06 s to load: what is only glimpsed here is enough to ask GitHub meanwhile.
-"""
+"""Reads stack.toml as text with tomli, within bounds; `validation.py` validates what was read."""
 
 from __future__ import annotations
 

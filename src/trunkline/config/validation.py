@@ -1,207 +1,345 @@
-"""Judges stack.toml: pydantic finds, and every complaint names file, line, key and what was expected."""
+"""Validates stack.toml and makes the domain's values of it; a problem names file, line, key and what was expected."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import re
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, get_args
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+import msgspec
 
-from trunkline.config import conversion, reading
+from trunkline.config import reading
 from trunkline.config.reading import StackText, dotted, problem, shortened
 from trunkline.config.schema import (
+    SCHEMA_VERSION,
     SHORT_NAME,
-    TABLE,
-    TOOLCHAIN,
+    CheckTable,
     CommandTable,
     EntryTable,
-    GatesTable,
     GateTable,
-    LandTable,
     ManualTable,
-    NoteTable,
     PatternTable,
-    PublishTable,
     StackFile,
-    StackTable,
     TestTable,
+    gate_tables,
     json_schema,
 )
 from trunkline.config.toml_lines import line_of
+from trunkline.domain import title
+from trunkline.domain.check import Check, CommandCheck, ManualCheck, PatternCheck, TestCheck
 from trunkline.domain.errors import UsageError
-from trunkline.domain.stack import DEFAULT_GATES, Stack
+from trunkline.domain.names import branch_name, branch_problem, pr_number
+from trunkline.domain.stack import (
+    DEFAULT_GATES,
+    Entry,
+    GateOverride,
+    GateSettings,
+    LandSettings,
+    NoteSettings,
+    PublishSettings,
+    RebaseSettings,
+    Stack,
+)
 
-SCHEMA_VERSION = 1
-_SHOWN_PROBLEMS = 5
+_Where = tuple[str | int, ...]
+_Table = TypeVar("_Table", bound=msgspec.Struct)
 
 
 def load(path: Path) -> tuple[Stack, ...]:
-    """Read and judge a stack.toml, and return its stacks; errors as of `reading.read` and `judge`."""
-    found = reading.read(path)
-    judge(found)
-    return conversion.stacks(found.data)
+    """Read and validate a stack.toml, and return its stacks; errors as of `reading.read` and `stacks_of`."""
+    return stacks_of(reading.read(path))
 
 
-def judge(found: StackText) -> None:
-    """See that a stack.toml is as `conversion.stacks` needs it.
+def stacks_of(found: StackText) -> tuple[Stack, ...]:
+    """Return the stacks of a stack.toml; at least one, each with at least one entry.
 
     Raises:
-        UsageError: it is not what the schema says: file, line, key, expectation.
+        UsageError: the file does not follow the schema: file, line, key, expectation.
     """
-    path, text, data = found.path, found.text, found.data
-    _refuse_newer(path, text, data)
+    _refuse_newer(found)
+    gates = found.data.get("gates", {})
+    tables = gate_tables(gates) if isinstance(gates, dict) else {}
+    settings = {key: value for key, value in gates.items() if key not in tables} if tables else gates
+    data = {**found.data, "gates": settings}
+    file = _converted(found, data, (), StackFile)
+    _refuse_values(found, file)
+    _refuse_twice(found, file)
+    _refuse_check_names(found, file, tables)
+    overrides = {name: _gate(found, name) for name in tables}
+    return _domain(file, overrides)
+
+
+def _converted(found: StackText, data: Any, where: _Where, kind: type[_Table]) -> _Table:
+    """Return the struct of the table at a path of what was read."""
     try:
-        file = StackFile.model_validate(data)
-    except ValidationError as error:
-        raise _schema_error(path, text, data, error) from None
-    _refuse_twice(path, text, file)
-    _refuse_gates(path, text, file)
-    _refuse_check_names(path, text, file)
+        return msgspec.convert(_value(data, where), kind)
+    except msgspec.ValidationError as error:
+        where, text = _explained(data, where, str(error))
+        raise _problem(found, where, text) from None
 
 
-def _refuse_newer(path: Path, text: str, data: dict[str, Any]) -> None:
-    version = data.get("schema")
+def _gate(found: StackText, name: str) -> GateTable:
+    where = ("gates", name)
+    if not re.fullmatch(SHORT_NAME, name):
+        raise _problem(found, where, "expected a short name of letters, digits, dots, dashes and underscores")
+    gate = _converted(found, found.data, where, GateTable)
+    if name not in DEFAULT_GATES and gate.run is msgspec.UNSET:
+        nearest = difflib.get_close_matches(name, DEFAULT_GATES, n=1)
+        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        example = 'run = ["cargo", "deny", "check"]'
+        raise _problem(found, where, f"{hint}A gate of your own needs `run`, like {example}")
+    return gate
+
+
+def _problem(found: StackText, where: _Where, text: str) -> UsageError:
+    return problem(found.path, line_of(found.text, where), f"{dotted(where) or 'the file'}: {text}")
+
+
+def _refuse_newer(found: StackText) -> None:
+    version = found.data.get("schema")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise UsageError(
-            f"{path.name}:{line_of(text, ('schema',))}: schema {version} is newer than this trunkline",
+            f"{found.path.name}:{line_of(found.text, ('schema',))}: schema {version} is newer than this trunkline",
             why=f"this trunkline knows schema {SCHEMA_VERSION}",
             next_command="pip install --upgrade trunkline",
         )
 
 
-def _refuse_twice(path: Path, text: str, file: StackFile) -> None:
+def _branch(text: str) -> str:
+    wrong = branch_problem(text)
+    return f"not a branch name git accepts: {wrong}" if wrong else ""
+
+
+def _remote(text: str) -> str:
+    # A remote is written on git command lines, where a leading dash would be an option.
+    return "expected the name of a git remote, like origin" if branch_problem(text) else ""
+
+
+def _inside(text: str) -> str:
+    path = PurePosixPath(text)
+    outside = path.is_absolute() or ".." in path.parts or not text
+    return 'expected a path inside the repository, relative to its top, like "." or "rust"' if outside else ""
+
+
+def _toolchain(text: str) -> str:
+    sound = text and all(part.isalnum() or part in ".-_" for part in text) and not text.startswith("-")
+    return "" if sound else 'expected a toolchain name, like "1.89.0"'
+
+
+def _feature(text: str) -> str:
+    wrong = not text or text.startswith("-") or any(part.isspace() or part == "," for part in text)
+    return 'expected a cargo feature, like "cpu"' if wrong else ""
+
+
+def _scheduler(text: str) -> str:
+    sound = not text or re.fullmatch(r"(tcp|tls|ws|wss|ucx)://[^\s/]+:\d+", text)
+    return "" if sound else 'expected an address, like "tcp://10.0.0.1:8786" or "tls://scheduler:8786"'
+
+
+def _title(text: str) -> str:
+    try:
+        title.fill(text, dict.fromkeys(title.NAMES, ""))
+    except ValueError as error:
+        return f"expected a title with names in braces: {error}"
+    return ""
+
+
+def _pattern(rule: Any) -> str:
+    return "" if _is_json(rule) else "expected an ast-grep rule of strings, numbers, arrays and tables"
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, dict | list):
+        return all(map(_is_json, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str | int | float)
+
+
+def _values_with_rules(file: StackFile) -> Iterator[tuple[_Where, Any, Callable[[Any], str]]]:
+    """Yield each value with a rule that no type expresses: path, value, and the function that returns the problem."""
+    yield ("trunk",), file.trunk, _branch
+    yield ("remote",), file.remote, _remote
+    for index, feature in enumerate(file.gates.features):
+        yield ("gates", "features", index), feature, _feature
+    yield ("gates", "msrv"), file.gates.msrv, _toolchain
+    yield ("gates", "root"), file.gates.root, _inside
+    yield ("gates", "scheduler"), file.gates.scheduler, _scheduler
+    yield ("land", "title"), file.land.title, _title
+    if file.note.template:
+        yield ("note", "template"), file.note.template, _inside
+    for where, entry in file.entries():
+        yield (*where, "branch"), entry.branch, _branch
+        for index, check in enumerate(entry.check):
+            if isinstance(check, PatternTable):
+                yield (*where, "check", index, "pattern"), check.pattern, _pattern
+
+
+def _refuse_values(found: StackText, file: StackFile) -> None:
+    for where, value, problem_of in _values_with_rules(file):
+        if wrong := problem_of(value):
+            raise _problem(found, where, wrong + _shown(value))
+
+
+def _refuse_twice(found: StackText, file: StackFile) -> None:
     for key in ("pr", "branch"):
-        seen: dict[object, tuple[str | int, ...]] = {}
+        seen: dict[object, _Where] = {}
         for where, entry in file.entries():
             value = getattr(entry, key)
             if value in seen:
-                first = line_of(text, (*seen[value], key))
-                raise problem(
-                    path,
-                    line_of(text, (*where, key)),
-                    f"{dotted((*where, key))}: {value!r} is already used in line {first}",
-                )
+                first = line_of(found.text, (*seen[value], key))
+                raise _problem(found, (*where, key), f"{value!r} is already used in line {first}")
             seen[value] = where
             if value == file.trunk:
-                raise problem(
-                    path,
-                    line_of(text, (*where, key)),
-                    f"{dotted((*where, key))}: {value!r} is the trunk itself",
-                )
+                raise _problem(found, (*where, key), f"{value!r} is the trunk itself")
     names = [table.name for table in file.stack]
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise problem(
-                path,
-                line_of(text, ("stack", index, "name")),
-                f"stack[{index}].name: {name!r} is already used",
-            )
+            raise _problem(found, ("stack", index, "name"), f"{name!r} is already used")
 
 
-def _refuse_gates(path: Path, text: str, file: StackFile) -> None:
-    for name, gate in file.gates.__pydantic_extra__.items():
-        key = ("gates", name)
-        if not re.fullmatch(SHORT_NAME, name):
-            said = "expected a short name of letters, digits, dots, dashes and underscores"
-            raise problem(path, line_of(text, key), f"{dotted(key)}: {said}")
-        if name not in DEFAULT_GATES and gate.run is None:
-            nearest = difflib.get_close_matches(name, DEFAULT_GATES, n=1)
-            said = f"did you mean {nearest[0]!r}? " if nearest else ""
-            raise problem(
-                path,
-                line_of(text, key),
-                f'{dotted(key)}: {said}A gate of your own needs `run`, like run = ["cargo", "deny", "check"]',
-            )
-
-
-def _refuse_check_names(path: Path, text: str, file: StackFile) -> None:
-    gates = {*DEFAULT_GATES, *file.gates.__pydantic_extra__}
+def _refuse_check_names(found: StackText, file: StackFile, gate_names: Mapping[str, object]) -> None:
+    gates = {*DEFAULT_GATES, *gate_names}
     for where, entry in file.entries():
         taken: set[str] = set()
         for index, check in enumerate(entry.check):
             key = (*where, "check", index, "name")
             if check.name in gates:
-                raise problem(path, line_of(text, key), f"{dotted(key)}: {check.name!r} is the name of a gate")
+                raise _problem(found, key, f"{check.name!r} is the name of a gate")
             if check.name in taken:
-                raise problem(path, line_of(text, key), f"{dotted(key)}: {check.name!r} is already used")
+                raise _problem(found, key, f"{check.name!r} is already used")
             taken.add(check.name)
 
 
-def _schema_error(path: Path, text: str, data: dict[str, Any], error: ValidationError) -> UsageError:
-    problems = []
-    for found in error.errors(include_url=False, include_context=False, include_input=False)[:_SHOWN_PROBLEMS]:
-        where = _without_tags(found["loc"])
-        problems.append((line_of(text, where), _complaint(where, found["type"], found["msg"], data)))
-    return problem(path, problems[0][0], *(f"{path.name}:{line}: {what}" for line, what in problems))
+def _domain(file: StackFile, overrides: Mapping[str, GateTable]) -> tuple[Stack, ...]:
+    """Return the domain's values; what a table leaves out, the schema's defaults say."""
+    trunk = branch_name(file.trunk)
+    gates = _values(file.gates) | {"root": str(PurePosixPath(file.gates.root))}
+    own = {name: GateOverride(**_values(table)) for name, table in overrides.items()}
+    template = file.note.template and str(PurePosixPath(file.note.template))
+    shared: dict[str, Any] = {
+        "gates": GateSettings(**gates, remote=file.remote, trunk=trunk, overrides=own),
+        "land": LandSettings(**_values(file.land)),
+        "publish": PublishSettings(**_values(file.publish)),
+        "rebase": RebaseSettings(**_values(file.rebase)),
+        "note": NoteSettings(template),
+        "rerere": file.rerere,
+        "lockfile": file.lockfile,
+    }
+    issue = None if file.issue is msgspec.UNSET else file.issue
+    if file.entry:
+        return (Stack(trunk, file.remote, tuple(map(_entry, file.entry)), issue=issue, **shared),)
+    return tuple(
+        Stack(
+            trunk, file.remote, tuple(map(_entry, table.entry)), table.name,
+            issue if table.issue is msgspec.UNSET else table.issue, **shared,
+        )
+        for table in file.stack
+    )  # fmt: skip
 
 
-def _without_tags(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Return where pydantic found something as the file has it: without the names of its unions' members."""
-    keys = tuple(part for part in loc if part not in {"__pydantic_extra__", TOOLCHAIN, TABLE, "str", "dict[str,any]"})
-    for at, (part, kind) in enumerate(zip(keys, keys[2:], strict=False)):
-        if part == "check" and kind in _CHECKS:
-            return (*keys[: at + 2], *keys[at + 3 :])
-    return keys
+def _values(table: msgspec.Struct) -> dict[str, Any]:
+    return {key: value for key, value in msgspec.structs.asdict(table).items() if value is not msgspec.UNSET}
 
 
-def _complaint(where: tuple[str | int, ...], kind: str, message: str, data: dict[str, Any]) -> str:
-    message = message.removeprefix("Value error, ")
-    if kind == "missing":
-        return f"{dotted(where)}: missing; expected {_expected(where, data)}"
-    nearest = _nearest(where, data)
-    if kind == "extra_forbidden" or (kind in {"model_type", "model_attributes_type"} and nearest):
-        return f"{dotted(where)}: unknown key" + (f"; did you mean {nearest!r}?" if nearest else "")
-    value = _value(data, where)
-    shown = shortened(json.dumps(value, default=str)) if value is not None and not isinstance(value, dict) else ""
-    seen = f"; found {shown}" if shown else ""
-    return f"{dotted(where) or 'the file'}: {message[:1].lower()}{message[1:]}{seen}"
+def _entry(table: EntryTable) -> Entry:
+    checks = tuple(_CHECKS[type(check)](**_values(check)) for check in table.check)
+    return Entry(pr_number(table.pr), branch_name(table.branch), table.title, table.next, checks)
 
 
-_CHECKS: dict[object, type[BaseModel]] = {
-    "pattern": PatternTable,
-    "command": CommandTable,
-    "test": TestTable,
-    "manual": ManualTable,
+_CHECKS: Mapping[type[CheckTable], Callable[..., Check]] = {
+    PatternTable: PatternCheck,
+    CommandTable: CommandCheck,
+    TestTable: TestCheck,
+    ManualTable: ManualCheck,
 }
-_TABLES: dict[object, type[BaseModel]] = {"land": LandTable, "publish": PublishTable, "note": NoteTable}
-_GATES_KEYS = GatesTable.model_fields.keys() - {"msrv"}
+
+_AT = re.compile(r" - at `\$((?:\.\w+|\[\d+\]|\[\.\.\.\])*)`\Z")
+_PART = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
+_MISSING = re.compile(r"Object missing required field `(\w+)`\Z")
+_TYPE = re.compile(r"Expected `([^`]*)`(.*?)(?:, got `\w+`)?\Z", re.DOTALL)
+_NAMES = {
+    "int": "an integer", "float": "a number", "str": "a string", "bool": "true or false", "array": "an array",
+    "object": "a table",
+}  # fmt: skip
+"""Name of a type in msgspec's messages -> name for people who write TOML."""
 
 
-def _model_at(where: Sequence[str | int], data: Any) -> type[BaseModel]:
-    model: type[BaseModel] = StackFile
-    for depth, part in enumerate(where):
-        if part == "check" and model is EntryTable:
-            model = _CHECKS.get(_value(data, (*where[: depth + 2], "kind")), PatternTable)
-        elif part == "gates":
-            model = GatesTable
-        elif part == "entry":
-            model = EntryTable
-        elif part in _TABLES:
-            model = _TABLES[part]
-        elif part == "stack":
-            model = StackTable
-        elif model is GatesTable and isinstance(part, str) and part not in _GATES_KEYS:
-            model = GateTable
-    return model
+def _explained(data: Any, above: _Where, message: str) -> tuple[_Where, str]:
+    """Return the path and the text of a problem that msgspec found.
+
+    Args:
+        data: what was read.
+        above: the path of the table that was converted.
+        message: msgspec's message; it ends with a path below the table.
+    """
+    at = _AT.search(message)
+    if at is not None:
+        message = message[: at.start()]
+    where = _path(data, above, at[1] if at is not None else "")
+    node = _node(where, data)
+    known = node.get("properties", {})
+    if missing := _MISSING.match(message):
+        return (*where, missing[1]), f"missing; {_expected(known.get(missing[1], {}))}"
+    value = _value(data, where)
+    if message.startswith("Object contains unknown field"):
+        key = next((name for name in value if name not in known), "") if isinstance(value, dict) else ""
+        close = difflib.get_close_matches(shortened(key), known, n=1)
+        return (*where, key), "unknown key" + (f"; did you mean {close[0]!r}?" if close else "")
+    if message.startswith("Invalid"):
+        message = f"expected one of {', '.join(map(json.dumps, node.get('enum', ())))}"
+    elif "matching regex" in message:
+        message = _expected(node)
+    elif typed := _TYPE.match(message):
+        message = f"expected {' or '.join(_NAMES.get(name, name) for name in typed[1].split(' | '))}{typed[2]}"
+    return where, message + _shown(value)
 
 
-def _keys(model: type[BaseModel]) -> dict[str, str]:
-    return {field.alias or name: field.description or "" for name, field in model.model_fields.items()}
+def _expected(node: Mapping[str, Any]) -> str:
+    """Return what the JSON Schema expects of a key, in the words of its description."""
+    about = node.get("description", "a value")
+    return f"expected {about[:1].lower()}{about[1:].rstrip('.')}"
 
 
-def _nearest(where: tuple[str | int, ...], data: Any) -> str | None:
-    known = _keys(_model_at(where[:-1], data))
-    close = difflib.get_close_matches(shortened(str(where[-1])), known, n=1) if where else []
-    return close[0] if close else None
+def _path(data: Any, above: _Where, text: str) -> _Where:
+    """Return the path that msgspec names; for `[...]`, the key of the first value that is not a string."""
+    where = above
+    for key, index in _PART.findall(text):
+        table = _value(data, where)
+        if index == "..." and isinstance(table, dict):
+            where = (*where, next((name for name, value in table.items() if not isinstance(value, str)), "..."))
+        else:
+            where = (*where, key or int(index))
+    return where
 
 
-def _expected(where: tuple[str | int, ...], data: Any) -> str:
-    about = _keys(_model_at(where[:-1], data)).get(str(where[-1]), "")
-    return about[:1].lower() + about[1:].rstrip(".") if about else "a value"
+def _shown(value: Any) -> str:
+    return "" if value is None or isinstance(value, dict) else f"; found {shortened(json.dumps(value, default=str))}"
+
+
+def _node(where: Sequence[str | int], data: Any) -> Mapping[str, Any]:
+    """Return what the JSON Schema says of a path; {}: nothing."""
+    root = json_schema()
+    node: Mapping[str, Any] = root
+    for depth in range(len(where) + 1):
+        value = _value(data, where[:depth])
+        if "discriminator" in node:
+            kinds: dict[str, str] = node["discriminator"]["mapping"]
+            kind = value.get("kind") if isinstance(value, dict) else None
+            if isinstance(kind, str) and kind in kinds:
+                node = {"$ref": kinds[kind]}
+            else:
+                node = {"properties": {"kind": {"enum": list(kinds), "description": f"one of {', '.join(kinds)}"}}}
+        elif isinstance(value, dict):  # a value of several types is a text, or a table
+            node = next((each for each in node.get("anyOf", ()) if "$ref" in each), node)
+        if "$ref" in node:
+            node = root["$defs"][node["$ref"].rpartition("/")[2]]
+        if depth < len(where):
+            part = where[depth]
+            inner = node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)
+            node = inner or node.get("additionalProperties") or {}
+    return node
 
 
 def _value(data: Any, where: Sequence[str | int]) -> Any:
@@ -214,5 +352,4 @@ def _value(data: Any, where: Sequence[str | int]) -> Any:
 
 
 if __name__ == "__main__":  # python -m trunkline.config.validation > src/trunkline/stack.schema.json
-    assert get_args(StackFile.model_fields["schema_"].annotation) == (SCHEMA_VERSION,)  # noqa: S101 -- one version
     print(json.dumps(json_schema(), indent=2))  # noqa: T201 -- a program's output

@@ -8,7 +8,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import AoT, Table, Whitespace
 
-from trunkline.config.validation import SCHEMA_VERSION
+from trunkline.config.schema import SCHEMA_VERSION
 from trunkline.domain.names import PrNumber
 from trunkline.domain.stack import Entry, GateSettings
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from trunkline.config import conversion, location, reading, trust, validation_cache
+from trunkline.config import location, reading, trust, validation
 from trunkline.context.project import Context, Options, Reporter
 from trunkline.domain.choices import nearest, require_known
 from trunkline.domain.commits import counted
@@ -65,7 +65,7 @@ def open_stack(
 def _found(name: str, cwd: Path | None) -> tuple[Git, Stack, str]:
     git = top_of(Git(cwd or Path.cwd()))
     found = trust.effective(git, found_text(git))
-    return git, choose_stack(_judged(git, found), name), found.source
+    return git, choose_stack(validation.stacks_of(found), name), found.source
 
 
 def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, reporter: Reporter) -> Context:
@@ -117,7 +117,7 @@ def load_stacks(git: Git) -> tuple[Stack, ...]:
         UsageError: it does not exist, or it is invalid.
         Refused: it is part of a branch and changes which programs run (`config/trust.py`).
     """
-    return _judged(git, trust.effective(git, found_text(git)))
+    return validation.stacks_of(trust.effective(git, found_text(git)))
 
 
 def found_text(git: Git) -> reading.StackText:
@@ -128,11 +128,6 @@ def found_text(git: Git) -> reading.StackText:
     """
     found = location.locate(git, git.cwd)
     return reading.read(git.cwd / reading.FILE_NAME) if found is None else found
-
-
-def _judged(git: Git, found: reading.StackText) -> tuple[Stack, ...]:
-    validation_cache.judge_once(git, found)
-    return conversion.stacks(found.data)
 
 
 def choose_stack(stacks: Collection[Stack], name: str) -> Stack:

@@ -36,7 +36,7 @@ def _request() -> request.Request | str:
     if not _STARTED_HERE:
         return request.read(Path(os.environ[request.VARIABLE]))
     # Only the first process of a run pays for the schema; see gates/request.py.
-    from trunkline.config import conversion, location, trust, validation  # noqa: PLC0415
+    from trunkline.config import location, trust, validation  # noqa: PLC0415
     from trunkline.domain.stack import GateSettings  # noqa: PLC0415
     from trunkline.gates.catalogue import catalogue  # noqa: PLC0415
     from trunkline.git.git import Git  # noqa: PLC0415
@@ -49,8 +49,7 @@ def _request() -> request.Request | str:
         found = location.locate(git, here.cwd)
         if found is not None:
             found = trust.effective(git, found)
-            validation.judge(found)
-            settings = conversion.stacks(found.data)[0].gates
+            settings = validation.stacks_of(found)[0].gates
         asked = request.Request(
             str(git.cwd), settings.root, catalogue(settings), strict=settings.strict,
             trust=request.trust_of(settings),
