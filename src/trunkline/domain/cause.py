@@ -1,4 +1,4 @@
-"""The cause of a gate's failure: what is wrong, which failures share it, what fixes it."""
+"""The cause of a gate's failure, shared by all failures with the same cause, and its fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class CauseId(Enum):
-    """Kinds of causes, as JSON names them."""
+    """The kinds of causes; the values are used in JSON."""
 
     COMPILE = "compile-error"
     CRASH = "compiler-crash"
@@ -37,13 +37,14 @@ class CauseId(Enum):
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a gate did not pass.
+    """The reason why a gate did not pass.
 
     Attributes:
         id: the kind.
-        text: one line for people, the tool's own words included.
-        subject: what is wrong, independent of the gate that met it: a place, a package, a file; "": only this gate.
-        fix: the command that mends it, or "".
+        text: one line, with the tool's own message.
+        subject: the object of the failure, independent of the gate: a source location, a package, a
+            file; "" if it concerns only this gate.
+        fix: the command that fixes it, or "".
         quoted: the last error line of the tool itself, or "".
     """
 
@@ -54,15 +55,15 @@ class Cause:
     quoted: str = ""
 
     def key(self, gate: str) -> str:
-        """Return a key that failures with the same cause share.
+        """Return a key that is equal for failures with the same cause.
 
         Args:
-            gate: whose failure it is; failures of two gates without a subject are two.
+            gate: the gate; without a subject, failures of two gates have different keys.
         """
         return f"{self.id.value}:{self.subject or gate}"
 
     def to_json(self, gate: str) -> dict[str, str]:
-        """Return the cause as the fields that a gate's outcome and its receipt have."""
+        """Return the cause as fields of a gate's outcome and receipt."""
         return {
             "diagnosis": self.text, "fix": self.fix, "cause": self.id.value, "cause_key": self.key(gate),
             "quoted": self.quoted,

@@ -1,4 +1,4 @@
-"""The checks of an entry: what must hold of its tree beyond the gates, as stack.toml declares it."""
+"""The checks of an entry, declared in stack.toml: conditions on its tree beyond the gates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AnyPattern = str | Mapping[str, Any]
 
 
 class Expect(Enum):
-    """What a pattern must do in the sources that are searched."""
+    """The expected result of a pattern search."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -22,11 +22,11 @@ class Expect(Enum):
 
 @dataclass(frozen=True)
 class Named:
-    """What every check has.
+    """The fields of every check.
 
     Attributes:
-        name: short and unique within its entry; not a gate's.
-        title: what it says, for people; a line of the checklist.
+        name: a short name, unique within its entry, different from all gates.
+        title: its text in the checklist.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Named:
 
     @property
     def text(self) -> str:
-        """What it says, or its name."""
+        """The title, or the name if there is none."""
         return self.title or self.name
 
 
@@ -43,10 +43,13 @@ class PatternCheck(Named):
     """A structural search of the Rust sources.
 
     Attributes:
-        pattern: what is searched.
-        expect: present: at least once; absent: never; inside: wherever it is, it lies in one of `inside`.
-        inside: `#[attribute]`, `fn NAME`, `mod NAME`, `impl TYPE`, `trait NAME`, or an ast-grep pattern.
-        paths: git pathspecs with globs, from the repository's top; empty: the lines that the entry itself adds.
+        pattern: the pattern to search for.
+        expect: present: at least once; absent: never; inside: wherever it is, it lies in one of
+            `inside`.
+        inside: `#[attribute]`, `fn NAME`, `mod NAME`, `impl TYPE`, `trait NAME`, or an ast-grep
+            pattern.
+        paths: git pathspecs with globs, from the repository's top; empty: the lines that the entry
+            itself adds.
     """
 
     pattern: AnyPattern = field(hash=False)
@@ -56,13 +59,13 @@ class PatternCheck(Named):
 
     @property
     def sought(self) -> str:
-        """The pattern as one line."""
+        """The pattern on one line."""
         return self.pattern if isinstance(self.pattern, str) else json.dumps(self.pattern, sort_keys=True)
 
 
 @dataclass(frozen=True)
 class CommandCheck(Named):
-    """A command that must end with an exit code, at the Cargo workspace's directory."""
+    """A command with an expected exit code, run in the directory of the Cargo workspace."""
 
     run: tuple[str, ...]
     exit: int = 0
@@ -71,11 +74,11 @@ class CommandCheck(Named):
 
 @dataclass(frozen=True)
 class TestCheck(Named):
-    """Tests that must pass: for each filter at least one must have run.
+    """Tests that must pass; at least one test must run for each filter.
 
     Attributes:
         tests: filters, as `cargo test` takes them.
-        args: what `cargo test` is given instead of the test gate's selection; None: that.
+        args: arguments for `cargo test` instead of the test gate's selection; None: that selection.
     """
 
     tests: tuple[str, ...]
@@ -84,7 +87,7 @@ class TestCheck(Named):
 
 @dataclass(frozen=True)
 class ManualCheck(Named):
-    """Something that a person has looked at, and ticks with a reason; on exactly this tree."""
+    """A condition that a person confirms with a reason, for exactly this tree."""
 
 
 Check = PatternCheck | CommandCheck | TestCheck | ManualCheck
@@ -92,14 +95,14 @@ Check = PatternCheck | CommandCheck | TestCheck | ManualCheck
 
 @dataclass(frozen=True)
 class Match:
-    """Where a pattern was found.
+    """A match of a pattern.
 
     Attributes:
         path: the file, from the repository's top.
-        line: of its beginning, from 1.
-        end: the line of its end.
+        line: its first line number, from 1.
+        end: its last line number.
         code: its first line.
-        inside: it lies in one of the check's `inside`, or there is none.
+        inside: it is in one of the check's `inside` items, or the check has none.
     """
 
     path: str
@@ -114,19 +117,19 @@ class Match:
 
 
 def _printable(path: str) -> str:
-    r"""Return a path on one line, escaped where it cannot be printed (`a\nb.rs`, `\xff` for a stray byte)."""
+    r"""Return a path on one line, with escapes (`a\nb.rs`, `\xff` for a stray byte)."""
     text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a search comes to.
+    """The result of a pattern check.
 
     Attributes:
         holds: the check holds.
-        summary: why, in one line.
-        shown: the matches that a person should look at.
+        summary: the reason, in one line.
+        shown: the matches to show.
     """
 
     holds: bool
@@ -135,13 +138,13 @@ class Judgement:
 
 
 def judge(check: PatternCheck, matches: tuple[Match, ...], files: int) -> Judgement:
-    """Decide whether what was found is what was expected.
+    """Return whether the matches are as expected.
 
     Args:
         check: the check.
-        matches: everything found in the sources that count.
-        files: how many files were searched. None at all holds for nothing that names its paths: a check over a
-            path that was renamed must not pass for want of something to search.
+        matches: all matches in the searched sources.
+        files: the number of searched files; a check with paths fails without files, so that it does
+            not pass after its path was renamed.
     """
     within = tuple(match for match in matches if match.inside)
     outside = tuple(match for match in matches if not match.inside)

@@ -1,4 +1,4 @@
-"""A checklist's line: what must be true, whether it is, and what shows it."""
+"""A line of a checklist: a condition, its state and its evidence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class LineState(Enum):
-    """How a line stands."""
+    """The state of a line."""
 
     DONE = "done"
     WARNED = "done, with a warning"
@@ -18,16 +18,16 @@ class LineState(Enum):
 
 @dataclass(frozen=True)
 class Line:
-    """One line with its evidence.
+    """A condition with its state and evidence.
 
     Attributes:
-        text: what must be true.
-        state: whether it is.
-        evidence: what shows it, for people.
-        command: what looks again.
-        commit: the commit that it is about, or "".
-        receipts: the receipts that prove it, by what they were written for.
-        at: when that became true, ISO 8601 in UTC; of several receipts the oldest; "": it was looked at just now.
+        text: the condition.
+        state: whether it is met.
+        evidence: the evidence, in words.
+        command: the command that checks it again.
+        commit: the commit that it refers to, or "".
+        receipts: the receipts that prove it, by gate or check.
+        at: when it became true, ISO 8601 in UTC (of several receipts the oldest); "" for just now.
     """
 
     text: str

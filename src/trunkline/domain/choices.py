@@ -1,4 +1,4 @@
-"""Names that a person gives by flag: each is one of those that are known, or an error that says the nearest."""
+"""Validate names in flags; an unknown name is an error that suggests the nearest known one."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from trunkline.domain.errors import WrongFlag
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """Return the names of a list separated by commas."""
+    """Return the names in a comma-separated list."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is most like one, or "" if none is like it."""
+    """Return the known name that is most similar, or ""."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
 def require_known(flag: str, given: Collection[str], known: Collection[str], noun: str) -> None:
-    """See that every name given to a flag is known.
+    """Check that every name in a flag's value is known.
 
     Args:
         flag: its name without dashes.
         given: the names.
-        known: those that it takes, in the order in which they are listed.
-        noun: what they name: `step`, `gate or check`.
+        known: the allowed names, in the order of the message.
+        noun: the kind of name: `step`, `gate or check`.
 
     Raises:
-        WrongFlag: one is not; the same command with the nearest name is what to type next.
+        WrongFlag: a name is unknown; the next command has the nearest name instead.
     """
     for name in given:
         if name in known:

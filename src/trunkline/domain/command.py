@@ -1,4 +1,4 @@
-"""Commands for a person to type: text and argv, for the program and prefix that were really called."""
+"""Build commands for the user, as text and argv, for the program and prefix of this call."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass, field
 from typing_extensions import Self
 
 _SHELL = frozenset("|&;<>$`(){}*?~\n")
-"""Characters that only a shell interprets: no argv expresses such a line."""
+"""Characters that only a shell interprets; such a line has no argv."""
 
 
 _OF_STACK = frozenset({"restack", "land"})
-"""Tasks of the whole stack: `--pr` is none of theirs, or another thing."""
+"""Tasks of the whole stack, which have no `--pr` or use it differently."""
 _LISTS = frozenset({"accept-unavailable", "accept-flaky"})
 _SEVERAL = frozenset({"fork-point"})
 
 
 @dataclass(frozen=True)
 class Caller:
-    """How the running process was called.
+    """The program and task of the running process, as called.
 
     Attributes:
-        program: the words that start it, the flags that select a collection among them: `invoke -c mine`.
-        prefix: the namespace of each task: `stack.` where the collection is mounted as `stack`.
-        repeated: task -> the flags of this command that it needs as well, without dashes: `stack` -> NAME.
-        task: the task that was called, where it is one that changes anything; "" otherwise.
-        given: the flags that it was given, without dashes.
-        takes: task -> the flags that it takes, without dashes.
+        program: the words that start it, with flags that select a collection: `invoke -c mine`.
+        prefix: the prefix of task names: `stack.` if the collection is mounted as `stack`.
+        repeated: the flags of this command that other tasks need too, by task, without dashes.
+        task: the task that was called, if it is one that changes anything; else "".
+        given: its flags, without dashes.
+        takes: the flags that each task accepts, without dashes.
     """
 
     program: tuple[str, ...] = ("invoke",)
@@ -43,24 +43,24 @@ _caller = Caller()
 
 
 def called_by(caller: Caller) -> None:
-    """Build every following command for this caller; called once for each task of the command line."""
-    global _caller  # noqa: PLW0603 -- how a process was called is a fact of the whole process, like sys.argv
+    """Set the caller for all following commands; called once for each task."""
+    global _caller  # noqa: PLW0603 -- how a process was called is global, like sys.argv
     _caller = caller
 
 
 def caller() -> Caller:
-    """Return how the running process was called."""
+    """Return the program and task of the running process."""
     return _caller
 
 
 class Command(str):
-    """A command as a person types it, with a comment where one is needed; its argv is in `argv`."""
+    """A command as text, with an optional comment; its argv is in `argv`."""
 
     __slots__ = ("argv",)
     argv: tuple[str, ...]
 
     def __new__(cls, argv: tuple[str, ...], comment: str = "") -> Self:
-        """Make the text of an argv."""
+        """Create the text of an argv."""
         text = shlex.join(argv)
         made = super().__new__(cls, f"{text}   # {comment}" if comment else text)
         made.argv = argv
@@ -68,12 +68,12 @@ class Command(str):
 
 
 def task_command(name: str, *words: object, comment: str = "") -> Command:
-    """Return the command that calls a task of ours as this process was called.
+    """Return the command that calls one of our tasks with the program and prefix of this call.
 
     Args:
         name: the task: `rebase`, `receipts.push`.
         *words: its flags and their values.
-        comment: what it does, for people.
+        comment: its purpose.
     """
     given = [str(word) for word in words]
     for flag, value in _caller.repeated.get(name, {}).items():
@@ -87,21 +87,21 @@ def _command(name: str, words: Sequence[str], comment: str = "") -> Command:
 
 
 def exact_command(name: str, flags: Mapping[str, str | bool]) -> Command:
-    """Return the command that calls a task of ours with these flags and no others, without dashes."""
+    """Return the command that calls one of our tasks with exactly these flags, without dashes."""
     return _command(name, flag_words(flags))
 
 
 def same_command(
     flags: Mapping[str, str | bool], *, pr: int, otherwise: str = "rebase", comment: str = ""
 ) -> Command:
-    """Return the command that was called, with more flags; another one where its task does not take them.
+    """Return the current command with more flags, or another task if it does not accept them.
 
     Args:
-        flags: flag without dashes -> its value; True: a switch; "": the flag is left out. Names that the call accepts
-            already stay accepted.
-        pr: the entry that they are about; a task of one entry names it.
-        otherwise: the task that takes them.
-        comment: what it does, for people.
+        flags: values by flag, without dashes; True for a switch; "" to leave the flag out. Names
+            that are waived already stay waived.
+        pr: the entry, for a task of one entry.
+        otherwise: the task to use if the current one does not accept them.
+        comment: its purpose.
     """
     is_again = bool(_caller.task) and all(flag in _caller.takes.get(_caller.task, ()) for flag in flags)
     task, given = (_caller.task, _caller.given) if is_again else (otherwise, {})
@@ -117,7 +117,7 @@ def same_command(
 
 
 def flag_words(values: Mapping[str, str | bool]) -> list[str]:
-    """Return flags as words: `--fresh --pr 519`; a flag that may be given several times is, for each value."""
+    """Return flags as words: `--fresh --pr 519`; a repeatable flag appears once for each value."""
     words = []
     for flag, value in values.items():
         each = value.split(",") if flag in _SEVERAL and isinstance(value, str) else [value]
@@ -136,7 +136,7 @@ def task_list() -> Command:
 
 
 def argv_of(command: str) -> tuple[str, ...]:
-    """Return the argv of a command; of one that only a shell understands, that of the shell."""
+    """Return the argv of a command, or that of a shell if the command needs one."""
     if isinstance(command, Command):
         return command.argv
     text = command.partition("   #")[0].strip()

@@ -1,4 +1,4 @@
-"""Commits as facts, and the question whether two of them are the same change."""
+"""Commits as data, and the comparison of two versions of a commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def counted(commits: int) -> str:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit, as bytes where bytes matter.
+    """One commit, with byte strings where encoding matters.
 
     Attributes:
         oid: its object id.
@@ -24,8 +24,9 @@ class Commit:
         tree: its tree.
         author: the author line as stored: `Name <mail> seconds zone`; amend and rebase keep it.
         message: the message as stored, byte for byte.
-        patch_id: `git patch-id --stable` of its diff, or "" where it has none or none was asked for.
-        signed: it carries a signature.
+        patch_id: `git patch-id --stable` of its diff, or "" if there is none or it was not
+            computed.
+        signed: it is signed.
         encoding: the `encoding` header, or "" (UTF-8).
     """
 
@@ -40,17 +41,17 @@ class Commit:
 
     @property
     def subject(self) -> str:
-        """The first line of the message, for people."""
+        """The first line of the message."""
         return self.message.lstrip(b"\n").split(b"\n", 1)[0].decode("utf-8", "replace")
 
     @property
     def author_name(self) -> str:
-        """The author's name, for people."""
+        """The author's name."""
         return self.author.split(b" <", 1)[0].decode("utf-8", "replace")
 
     @property
     def author_date(self) -> str:
-        """The author date in ISO 8601, in the author's own time zone; "" where the line holds none."""
+        """The author date in ISO 8601, in the author's time zone; "" if the line has none."""
         _, _, when = self.author.rpartition(b"> ")
         seconds, _, zone = when.decode("ascii", "replace").partition(" ")
         try:
@@ -62,17 +63,21 @@ class Commit:
 
     @property
     def identity(self) -> tuple[bytes, bytes]:
-        """Author, author date and message: what a rebase keeps."""
+        """Author, author date and message, which a rebase keeps."""
         return self.author, self.message
 
     def same_as(self, other: Commit) -> bool:
-        """Say whether the other is the same change carried elsewhere: by identity, bytewise (promises, fault 13)."""
+        """Return whether the other commit is the same change with another parent.
+
+        They are compared by identity, byte for byte: a commit whose message or author was changed
+        is another one.
+        """
         return self.identity == other.identity
 
 
 @dataclass(frozen=True)
 class CommitSet:
-    """Commits that a commit can be recognised in, also after an amend, a reword or a rebase."""
+    """A set of commits that also recognises amended, reworded and rebased versions."""
 
     oids: frozenset[Oid] = frozenset()
     identities: frozenset[tuple[bytes, bytes]] = frozenset()
@@ -91,9 +96,12 @@ class CommitSet:
         )
 
     def holds(self, commit: Commit) -> bool:
-        """Say whether the commit is in here: itself, with the same identity, or with the same patch."""
+        """Return whether the set holds the commit, its identity, or its patch."""
         return commit.oid in self.oids or commit.identity in self.identities or commit.patch_id in self.patch_ids
 
     def holds_version_of(self, commit: Commit) -> bool:
-        """Say whether it, or a version with another message and content but the same author and time, is in here."""
+        """Return whether the set holds the commit or another version of it.
+
+        Versions have the same author and author date, but may have another message or content.
+        """
         return self.holds(commit) or commit.author in self.authors

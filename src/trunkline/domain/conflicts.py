@@ -1,4 +1,4 @@
-"""Conflicts as facts: the same one is recognised when it is met again, whoever is ours and theirs."""
+"""Identify conflicts, so that a repeated conflict is recognised even with the sides swapped."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hashlib
 
 
 def digests(text: bytes) -> frozenset[str]:
-    """Return a digest for each conflict in a file with git's markers, independent of place, labels and sides.
+    """Return a digest for each conflict in a file with git's conflict markers.
 
-    As git-rerere(1) identifies them: the two sides in a fixed order, without what stands behind the markers.
+    It is independent of place, labels and sides. As in git-rerere(1), the sides are put in a fixed
+    order, and labels are ignored.
     """
     found = set()
     sides: list[list[bytes]] = []

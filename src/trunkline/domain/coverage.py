@@ -1,7 +1,8 @@
-"""Which files of a change no gate verified. Pure: what the gates compiled and ran in, what they left out.
+"""Find the changed files that no gate verified, from what the gates compiled and ran.
 
-A unit is a crate as cargo builds it, named as nextest names its test program: `kv` is the library of package `kv`,
-`kv::bin/serve` a binary, `kv::eviction` an integration test, `kv::example/demo` and `kv::bench/speed` as they say.
+A unit is a crate as cargo builds it, with the name that nextest gives its test program: `kv` is the
+library of package `kv`, `kv::bin/serve` a binary, `kv::eviction` an integration test,
+`kv::example/demo` an example and `kv::bench/speed` a benchmark.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ NOT_RUN = "compiled, but none of its tests ran"
 
 @dataclass(frozen=True)
 class Sources:
-    """What gates read of a tree, by paths from the repository's top.
+    """The files of a tree that gates read, by path from the top of the repository.
 
     Attributes:
-        units: unit -> the files that its compiler, or its build script, read.
-        ran: the units in whose test program at least one test ran.
+        units: by unit, the files that its compiler or build script read.
+        ran: the units whose test program ran at least one test.
     """
 
     units: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
     ran: frozenset[str] = frozenset()
 
     def __or__(self, other: Sources) -> Sources:
-        """Return what both read."""
+        """Return the union of both."""
         names = {*self.units, *other.units}
         empty = frozenset[str]()
         units = {name: self.units.get(name, empty) | other.units.get(name, empty) for name in names}
@@ -47,26 +48,26 @@ class Sources:
 
     @property
     def tested(self) -> frozenset[str]:
-        """The files of test programs in which a test ran."""
+        """The files of units in which a test ran."""
         return frozenset().union(*(self.units.get(name, frozenset()) for name in self.ran))
 
     @property
     def only_tests(self) -> frozenset[str]:
-        """The files that are in integration tests and in nothing else."""
+        """The files that are only in integration tests."""
         tests = [files for name, files in self.units.items() if _is_integration_test(name)]
         rest = [files for name, files in self.units.items() if not _is_integration_test(name)]
         return frozenset[str]().union(*tests) - frozenset[str]().union(*rest)
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values, the same for the same sources."""
+        """Return JSON values; equal sources give equal values."""
         return {"units": {name: sorted(self.units[name]) for name in sorted(self.units)}, "ran": sorted(self.ran)}
 
     @classmethod
     def from_json(cls, values: Any) -> Sources:
-        """Return what `to_json` made.
+        """Return the value that `to_json` was called on.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the JSON is invalid.
         """
         try:
             units = {str(name): frozenset(map(str, files)) for name, files in values["units"].items()}
@@ -82,10 +83,10 @@ def _is_integration_test(unit: str) -> bool:
 
 @dataclass(frozen=True)
 class ChangedFile:
-    """A file that an entry changes.
+    """A file changed by an entry.
 
     Attributes:
-        path: from the repository's top.
+        path: its path from the top of the repository.
         holds_tests: it has `#[test]` functions.
     """
 
@@ -98,9 +99,9 @@ class Unverified:
     """A changed file that no gate verified.
 
     Attributes:
-        path: from the repository's top.
-        why: what is lacking.
-        prose: it is a document or a picture, which no gate is expected to read.
+        path: its path from the top of the repository.
+        why: the reason.
+        prose: it is documentation or an image, which no gate needs to read.
     """
 
     path: str
@@ -120,10 +121,10 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Coverage:
-    """Which files of a change no gate verified.
+    """The changed files that no gate verified.
 
     Attributes:
-        known: it is known what the gates read: they ran on this machine.
+        known: the list is known, because the gates ran on this machine.
         unverified: the files, code before prose.
     """
 
@@ -132,11 +133,11 @@ class Coverage:
 
     @property
     def code(self) -> tuple[Unverified, ...]:
-        """The files that a gate was expected to verify."""
+        """The files that a gate should have verified."""
         return tuple(each for each in self.unverified if not each.prose)
 
     def sentence(self, shown: int = _SHOWN) -> str:
-        """Return `verified, except: a.rs (no gate compiled it)`, or "" where there is no exception."""
+        """Return `verified, except: a.rs (no gate compiled it)`, or "" without exceptions."""
         if not self.unverified:
             return ""
         named = ", ".join(str(each) for each in self.unverified[:shown])
@@ -149,11 +150,11 @@ class Coverage:
 
 
 def unverified(changed: Iterable[ChangedFile], sources: Sources) -> tuple[Unverified, ...]:
-    """Return the changed files that no gate verified, code before prose, each in the order of the change.
+    """Return the changed files that no gate verified: code before prose, each in their order.
 
     Args:
         changed: the files that an entry adds or changes.
-        sources: what all gates that passed read.
+        sources: the files that the passed gates read.
     """
     compiled, tested, only_tests = sources.compiled, sources.tested, sources.only_tests
     found = []
@@ -168,7 +169,10 @@ def unverified(changed: Iterable[ChangedFile], sources: Sources) -> tuple[Unveri
 
 
 def _is_setting(path: str, compiled: frozenset[str]) -> bool:
-    """Return whether cargo or a compiler takes its settings from this file: something beside or below it compiled."""
+    """Return whether a file is a setting of cargo or a compiler.
+
+    This holds if a file beside or below it was compiled.
+    """
     folder, _, name = path.rpartition("/")
     if name in _CARGO_SETTINGS and (folder == ".cargo" or folder.endswith("/.cargo")):
         folder = folder.removesuffix(".cargo").rstrip("/")

@@ -1,4 +1,4 @@
-"""Which stacks the open pull requests of a repository form, by base and head alone."""
+"""Find the stacks that a repository's open pull requests form, from their bases and heads."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenPullRequest:
-    """An open pull request, as far as its place in a stack is concerned.
+    """An open pull request, with the fields that determine its place in a stack.
 
     Attributes:
-        cross_repository: its head is in another repository, a fork on GitHub; landing would have to push there.
-        earlier_bases: what it targeted before, oldest first.
+        cross_repository: its head is in a fork, to which a landing would have to push.
+        earlier_bases: its former bases, oldest first.
     """
 
     number: PrNumber
@@ -37,7 +37,7 @@ class OpenPullRequest:
 
 @dataclass(frozen=True)
 class MergedPullRequest:
-    """A merged pull request that open ones may still stand on."""
+    """A merged pull request that open ones may still build on."""
 
     number: PrNumber
     title: str
@@ -46,7 +46,7 @@ class MergedPullRequest:
 
 
 class LeftOut(Enum):
-    """Why an open pull request is in no stack."""
+    """The reason why an open pull request is in no stack."""
 
     FOREIGN = "its head is in another repository, where landing would have to push"
     TRUNK = "its head is trunk itself"
@@ -59,23 +59,23 @@ class LeftOut(Enum):
 
 @dataclass(frozen=True)
 class Found:
-    """The stacks, each bottom first, and what is in none with the reason."""
+    """The stacks, each bottom first, and the other pull requests with the reason."""
 
     stacks: tuple[tuple[OpenPullRequest, ...], ...]
     left_out: Mapping[PrNumber, LeftOut]
 
 
 def discover(pull_requests: Sequence[OpenPullRequest], trunk: str, *, alone: bool = False) -> Found:
-    """Find the stacks that sit on trunk.
+    """Find the stacks that are based on trunk.
 
-    Each pull request that sits on trunk is the bottom of one stack. Where several sit on the same entry, the stack
-    goes on with the longest branch, the lowest number where they are equal: an entry in two stacks would be
-    rebased and pushed twice.
+    Each pull request based on trunk is the bottom of one stack. If several are based on the same
+    entry, the stack continues with the longest branch, or with the lowest number if they are
+    equally long. An entry in two stacks would be rebased and pushed twice.
 
     Args:
         pull_requests: the open ones, in any order.
-        trunk: the branch that stacks land on.
-        alone: a pull request on trunk that nothing sits on counts as a stack, though there are longer ones.
+        trunk: the branch that stacks are merged into.
+        alone: a single pull request on trunk counts as a stack even if there are longer ones.
     """
     left_out = _unfit(pull_requests, trunk)
     fit = sorted((pr for pr in pull_requests if pr.number not in left_out), key=lambda pr: pr.number)
@@ -92,15 +92,17 @@ def discover(pull_requests: Sequence[OpenPullRequest], trunk: str, *, alone: boo
 
 
 def _unfit(pull_requests: Sequence[OpenPullRequest], trunk: str) -> dict[PrNumber, LeftOut]:
-    """Return what can be in no stack whatever it sits on; afterwards a head names one pull request.
+    """Return the pull requests that can be in no stack; among the rest, heads are unique.
 
-    Of several with one head, that which sits on trunk or on another's head is meant; then the lowest number.
+    Of several with the same head, the one based on trunk or on another head is kept, then the
+    lowest number.
     """
     unfit: dict[PrNumber, LeftOut] = {}
     heads: set[str] = set()
     bases = {trunk, *(pr.head for pr in pull_requests if not pr.cross_repository)}
     for pr in sorted(pull_requests, key=lambda pr: (pr.base not in bases, pr.number)):
-        # A fork's branch may be called as one of ours is, trunk included: it is judged before its name is.
+        # A fork's branch can have the name of one of ours, even trunk's, so forks are excluded
+        # first.
         if pr.cross_repository:
             unfit[pr.number] = LeftOut.FOREIGN
         elif pr.head == trunk:
@@ -115,7 +117,7 @@ def _unfit(pull_requests: Sequence[OpenPullRequest], trunk: str) -> dict[PrNumbe
 def _longest(
     bottom: OpenPullRequest, children: Mapping[str, Sequence[OpenPullRequest]]
 ) -> tuple[OpenPullRequest, ...]:
-    """Return the longest branch from `bottom` up, level by level: a stack may be deeper than Python recurses."""
+    """Return the longest branch from `bottom` up, without recursion, which a deep stack exceeds."""
     below: dict[PrNumber, OpenPullRequest] = {}
     tops = [bottom]
     while level := [(child, pr) for pr in tops for child in children.get(pr.head, ())]:
@@ -126,7 +128,7 @@ def _longest(
 
 
 def chain_to(pull_requests: Sequence[OpenPullRequest], trunk: str, top: PrNumber) -> tuple[OpenPullRequest, ...]:
-    """Return the stack that ends in a pull request, bottom first; (): its bases do not lead to trunk."""
+    """Return the stack that ends in a pull request, bottom first; () if it is not based on trunk."""
     unfit = _unfit(pull_requests, trunk)
     by_head = {pr.head: pr for pr in pull_requests if pr.number not in unfit}
     found = [pr for pr in by_head.values() if pr.number == top]
@@ -141,11 +143,11 @@ def chain_to(pull_requests: Sequence[OpenPullRequest], trunk: str, top: PrNumber
 def grown(
     pull_requests: Sequence[OpenPullRequest], trunk: str, declared: Sequence[Entry]
 ) -> tuple[OpenPullRequest, ...]:
-    """Return what a declared stack is on GitHub: through its own entries where it branches, then the longest way up.
+    """Return a declared stack as it is on GitHub: its own entries, then the longest branch above.
 
     Args:
         pull_requests: the open ones.
-        trunk: the branch that stacks land on.
+        trunk: the branch that stacks are merged into.
         declared: the entries of stack.toml.
     """
     numbers = {entry.pr for entry in declared}
@@ -164,7 +166,7 @@ def grown(
 def beside(
     pull_requests: Sequence[OpenPullRequest], stack: Sequence[OpenPullRequest]
 ) -> tuple[tuple[OpenPullRequest, OpenPullRequest], ...]:
-    """Return the pull requests that sit on an entry of a stack beside the next one, each with that one."""
+    """Return the pull requests based on an entry beside its next entry, each paired with that one."""
     above = {below.head: pr for below, pr in pairwise(stack)}
     numbers = {pr.number for pr in stack}
     return tuple((pr, above[pr.base]) for pr in pull_requests if pr.base in above and pr.number not in numbers)
@@ -181,9 +183,9 @@ def _down(top: OpenPullRequest, below: Mapping[PrNumber, OpenPullRequest]) -> tu
 def merged_below(
     bottom: OpenPullRequest, merged: Sequence[MergedPullRequest], contained: Sequence[Oid]
 ) -> tuple[MergedPullRequest, ...]:
-    """Return the merged pull requests that a stack's bottom entry still stands on, lowest first.
+    """Return the merged pull requests that a stack's bottom entry still builds on, lowest first.
 
-    Without them, an entry whose parent was squash-merged would be taken to own its parent's commits.
+    Without them, an entry whose parent was squash-merged would seem to own its parent's commits.
 
     Args:
         bottom: the lowest open entry.
@@ -192,7 +194,7 @@ def merged_below(
     """
     depth = {commit: index for index, commit in enumerate(contained)}
     found = {pr.number: (depth[pr.head_oid], pr) for pr in merged if pr.head_oid in depth}
-    # One that was amended after the entry branched off is not contained; but GitHub knows what the entry targeted.
+    # A parent that was amended later is not contained, but GitHub records the entry's former base.
     for index, base in enumerate(reversed(bottom.earlier_bases)):
         for pr in merged:
             if pr.head == base and pr.number not in found:
@@ -201,11 +203,11 @@ def merged_below(
 
 
 def with_bases(pull_requests: Sequence[OpenPullRequest], bases: Mapping[str, str]) -> tuple[OpenPullRequest, ...]:
-    """Return the pull requests sitting on what another tool says, where that is the head of an open one.
+    """Return the pull requests with the bases that another tool records, if these are open heads.
 
     Args:
-        pull_requests: the open ones, as GitHub has them.
-        bases: branch -> the branch that it sits on.
+        pull_requests: the open ones, as GitHub shows them.
+        bases: bases by branch.
     """
     heads = {pr.head for pr in pull_requests if not pr.cross_repository}
 
@@ -217,7 +219,7 @@ def with_bases(pull_requests: Sequence[OpenPullRequest], bases: Mapping[str, str
 
 
 class Change(Enum):
-    """How a declared stack differs from what GitHub has."""
+    """The kind of a difference between a declared stack and GitHub."""
 
     ADDED = "is new on GitHub"
     CLOSED = "was closed on GitHub"
@@ -229,7 +231,7 @@ class Change(Enum):
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference; `message` says it for people."""
+    """One difference, with its message."""
 
     change: Change
     number: PrNumber
@@ -238,13 +240,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class OnGitHub:
-    """What GitHub has of a declared stack.
+    """A declared stack as GitHub shows it.
 
     Attributes:
         stack: its open pull requests, bottom first.
-        merged: numbers of merged ones; a merged entry below an open one stays: its head is evidence.
-        closed: numbers that were closed without a merge.
-        elsewhere: open ones that do not sit in this stack.
+        merged: numbers of merged ones; a merged entry below an open one stays: its head is
+            evidence.
+        closed: numbers of pull requests closed without a merge.
+        elsewhere: numbers of open ones outside this stack.
     """
 
     stack: tuple[OpenPullRequest, ...]
@@ -254,7 +257,7 @@ class OnGitHub:
 
 
 def differences(declared: Sequence[Entry], github: OnGitHub) -> tuple[Difference, ...]:
-    """Say how a declared stack differs from what GitHub has: what left it first, then the rest bottom first."""
+    """Return how a declared stack differs from GitHub: removals first, then bottom first."""
     known = {entry.pr: entry for entry in declared}
     numbers = [pr.number for pr in github.stack]
     found = [
@@ -277,7 +280,7 @@ def differences(declared: Sequence[Entry], github: OnGitHub) -> tuple[Difference
 
 
 def _departure(entry: Entry, github: OnGitHub) -> Difference:
-    """Return why a declared entry is not in the stack any more."""
+    """Return why a declared entry is no longer in the stack."""
     if (now := github.elsewhere.get(entry.pr)) is not None:
         message = f"#{entry.pr} {entry.branch} targets {now.base} on GitHub: it is not in this stack any more"
         return Difference(Change.RETARGETED, entry.pr, message)
@@ -286,7 +289,7 @@ def _departure(entry: Entry, github: OnGitHub) -> Difference:
 
 
 def _place(stack: Sequence[OpenPullRequest], index: int) -> str:
-    """Return where in a stack a new entry is: inserted between two, or on top."""
+    """Return the position of a new entry in words: between two entries, or on top."""
     below = f"#{stack[index - 1].number}" if index else stack[0].base
     return f"between {below} and #{stack[index + 1].number}" if index + 1 < len(stack) else f"on top of {below}"
 
@@ -294,7 +297,10 @@ def _place(stack: Sequence[OpenPullRequest], index: int) -> str:
 def mended_order(
     declared: Sequence[Entry], stack: Sequence[OpenPullRequest], merged: frozenset[PrNumber]
 ) -> tuple[PrNumber, ...]:
-    """Return the numbers that a declared stack is to hold: GitHub's order; what is merged stays above what it was."""
+    """Return the numbers that a declared stack should have, in GitHub's order.
+
+    Merged entries keep their place above the entry that was below them.
+    """
     order = [pr.number for pr in stack]
     before: PrNumber | None = None
     for entry in declared:
@@ -305,7 +311,7 @@ def mended_order(
 
 
 def _why(pr: OpenPullRequest, fit: Sequence[OpenPullRequest], trunk: str) -> LeftOut:
-    """Follow the bases down from a pull request that is in no stack, and say where they lead."""
+    """Follow the bases down from a pull request that is in no stack, and return the reason."""
     by_head = {other.head: other for other in fit}
     seen: set[str] = set()
     base = pr.base

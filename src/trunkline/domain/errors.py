@@ -1,4 +1,4 @@
-"""Expected failures: what, why, and the command to type next. Each class has one exit code (docs/usage.md)."""
+"""Expected errors: what happened, why, and the next command. Each class has one exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
-    """Exit codes that Makefiles may rely on."""
+    """The exit codes, which scripts may rely on."""
 
     OK = 0
     FAILED = 1
@@ -22,15 +22,15 @@ class ExitCode(IntEnum):
 
 
 class TrunklineError(Exception):
-    """An expected failure, told to a person.
+    """An expected error, reported to the user.
 
     Args:
-        what: one sentence: what stopped.
-        why: the reason, with the facts that were seen; may have several lines.
-        next_command: what to type next; a tuple where there is a choice, each with its own meaning in front.
-        command: the command of ours that failed, as a person would type it.
-        stderr: what that command wrote to stderr; only its tail is shown.
-        data: what was found until then, JSON values: every gate's verdict.
+        what: what happened, in one sentence.
+        why: the reason, with facts; it may have several lines.
+        next_command: the next command; a tuple if there is a choice.
+        command: the command that failed, as a user would type it.
+        stderr: its standard error, of which the end is shown.
+        data: the results so far as JSON values, such as every gate's verdict.
     """
 
     code: ClassVar[ExitCode] = ExitCode.DEFECT
@@ -58,24 +58,24 @@ class TrunklineError(Exception):
 
 
 class CheckFailed(TrunklineError):
-    """A gate or a check failed; the world is as it was before the push (exit 1)."""
+    """A gate or a check failed; nothing was pushed (exit code 1)."""
 
     code = ExitCode.FAILED
 
 
 class UsageError(TrunklineError):
-    """What was asked, or stack.toml, or the place it was asked in, is wrong (exit 2)."""
+    """The command, stack.toml or the working directory is wrong (exit code 2)."""
 
     code = ExitCode.USAGE
 
 
 class WrongFlag(UsageError):
-    """A flag is missing or wrong; what to type next is the same command with other flags (exit 2).
+    """A flag is missing or invalid; the next command has other flags (exit code 2).
 
     Args:
-        what: one sentence: what is wrong or not known.
-        why: what there is to choose from.
-        flags: flag without dashes -> the value that it should have; "": leave it out.
+        what: what is wrong or unknown, in one sentence.
+        why: the possible values.
+        flags: corrected values by flag, without dashes; "" to leave it out.
     """
 
     def __init__(self, what: str, *, why: str, flags: Mapping[str, str]) -> None:
@@ -84,40 +84,40 @@ class WrongFlag(UsageError):
 
 
 class Declined(TrunklineError):
-    """A person was asked whether to publish, and the answer was no; nothing was done (exit 0)."""
+    """The user declined to publish; nothing was done (exit code 0)."""
 
     code = ExitCode.OK
 
 
 class Paused(TrunklineError):
-    """The run stopped for a person; `invoke continue` or `invoke abort` (exit 3)."""
+    """The run paused for the user: `invoke continue` or `invoke abort` (exit code 3)."""
 
     code = ExitCode.PAUSED
 
 
 class NotSignedIn(TrunklineError):
-    """GitHub does not know us, or does not let us (exit 4)."""
+    """The user is not signed in to GitHub, or lacks permission (exit code 4)."""
 
     code = ExitCode.AUTH
 
 
 class Refused(TrunklineError):
-    """Refused for safety (exit 5)."""
+    """The operation was refused for safety (exit code 5)."""
 
     code = ExitCode.REFUSED
 
 
 class ExternalError(TrunklineError):
-    """The outside failed: network, rate limit, 5xx, a tool that died; run again (exit 6)."""
+    """The network, GitHub or a tool failed; run the command again (exit code 6)."""
 
     code = ExitCode.OUTSIDE
 
 
 class TransientError(ExternalError):
-    """The outside failed in a way that may pass: asked again before it is an error (exit 6).
+    """A temporary failure of the network or GitHub; retried before it is reported (exit code 6).
 
     Args:
-        wait: the seconds that it asked us to wait; None: it did not say.
+        wait: the requested delay before a retry, in seconds; None if there is none.
     """
 
     def __init__(
@@ -135,6 +135,6 @@ class TransientError(ExternalError):
 
 
 class InternalError(TrunklineError):
-    """A contradiction that only a defect of ours explains (exit 70)."""
+    """An internal contradiction, caused by a bug in trunkline (exit code 70)."""
 
     code = ExitCode.DEFECT

@@ -1,4 +1,4 @@
-"""Flags of rustc and rustdoc that are in force for a command, and how others are added to them."""
+"""Flags of rustc and rustdoc for a command, and how to add others."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any
 
 RUSTFLAGS, RUSTDOCFLAGS = "RUSTFLAGS", "RUSTDOCFLAGS"
 ENCODED = {RUSTFLAGS: "CARGO_ENCODED_RUSTFLAGS", RUSTDOCFLAGS: "CARGO_ENCODED_RUSTDOCFLAGS"}
-"""The variables whose flags may hold spaces; cargo prefers them to the plain ones."""
+"""The variables whose flags may contain spaces; cargo prefers them to the plain ones."""
 SEPARATOR = "\x1f"
-"""Between the flags of an encoded variable."""
+"""The separator of flags in an encoded variable."""
 
 
 @dataclass(frozen=True)
 class Flags:
-    """The flags that cargo passes on.
+    """The flags that cargo passes to rustc and rustdoc.
 
     Attributes:
-        rustc: to rustc.
-        rustdoc: to rustdoc.
+        rustc: flags for rustc.
+        rustdoc: flags for rustdoc.
     """
 
     rustc: tuple[str, ...] = ()
     rustdoc: tuple[str, ...] = ()
 
     def of(self, variable: str) -> tuple[str, ...]:
-        """Return the flags that a variable would replace."""
+        """Return the flags that setting a variable would replace."""
         return self.rustc if variable == RUSTFLAGS else self.rustdoc
 
     def with_added(self, variable: str, flags: tuple[str, ...]) -> Flags:
-        """Return the flags with others added at the end, where they have the last word."""
+        """Return the flags with others at the end, where they take precedence."""
         joined = added(self.of(variable), flags)
         return Flags(joined, self.rustdoc) if variable == RUSTFLAGS else Flags(self.rustc, joined)
 
@@ -41,7 +41,7 @@ class Flags:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Flags:
-        """Return what `to_json` made."""
+        """Return the value that `to_json` was called on."""
         return cls(*(tuple(str(flag) for flag in values.get(name, ())) for name in (RUSTFLAGS, RUSTDOCFLAGS)))
 
     def __bool__(self) -> bool:
@@ -55,12 +55,15 @@ NO_FLAGS = Flags()
 
 
 def added(flags: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
-    """Return flags with more at the end; what stands there already is not repeated."""
+    """Return flags with more at the end, without duplicates."""
     return flags if more and flags[-len(more) :] == more else (*flags, *more)
 
 
 def as_variable(variable: str, flags: tuple[str, ...]) -> tuple[str, str]:
-    """Return the variable and its value that give exactly these flags: the encoded one where one holds a space."""
+    """Return the variable and value for exactly these flags.
+
+    The encoded variable is used if a flag contains a space.
+    """
     if any(not flag or any(character.isspace() for character in flag) for flag in flags):
         return ENCODED[variable], SEPARATOR.join(flags)
     return variable, " ".join(flags)

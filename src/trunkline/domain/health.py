@@ -1,4 +1,4 @@
-"""What `doctor` finds: one line each, with the command that mends it."""
+"""Findings of `doctor`, each with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from trunkline.domain.errors import TrunklineError
 
 
 class Health(Enum):
-    """How one thing stands."""
+    """The state of a checked item."""
 
     OK = "well"
     WARNING = "worth knowing"
@@ -18,14 +18,14 @@ class Health(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result for one checked item.
 
     Attributes:
-        about: what: `git`, `sign-in`, `gate msrv`.
-        message: what was found.
-        health: how it stands.
-        fix: the command that mends it, or "".
-        error: what stands in the way, where that is an error of its own.
+        about: the item: `git`, `sign-in`, `gate msrv`.
+        message: the result.
+        health: its state.
+        fix: the command that fixes it, or "".
+        error: the error that prevented the check, if there was one.
     """
 
     about: str

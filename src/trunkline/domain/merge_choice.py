@@ -1,4 +1,4 @@
-"""Whether a pull request can be merged as it is, or has to be rewritten first; and what its squash commit says."""
+"""Decide whether a pull request can be merged without a rewrite, and word its squash commit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ AUTO, ALWAYS, NEVER = "auto", "always", "never"
 
 @dataclass(frozen=True)
 class MergeRules:
-    """What a repository demands of a merge into trunk, and how it words a squash commit.
+    """A repository's rules for a merge into trunk, and its settings for squash commits.
 
     Attributes:
         methods: the merge methods that its settings allow, in GitHub's order.
         up_to_date: a head must contain trunk's tip.
         linear: trunk takes no merge commits.
         title: GitHub's setting for the title of a squash commit (GraphQL, SquashMergeCommitTitle).
-        message: the same for its body (SquashMergeCommitMessage).
+        message: GitHub's setting for its body (SquashMergeCommitMessage).
     """
 
     methods: tuple[str, ...] = ()
@@ -34,17 +34,18 @@ class MergeRules:
 
 @dataclass(frozen=True)
 class MergeFacts:
-    """What the choice is made from.
+    """The input of the decision.
 
     Attributes:
         method: squash, merge or rebase.
-        trunk: trunk as people write it.
-        published: the head is what the remote branch has.
-        on_trunk: the head sits on trunk's tip already; nothing would be rewritten.
+        trunk: trunk's name as a user writes it.
+        published: the head is the remote branch's tip.
+        on_trunk: the head is based on trunk's tip already, so a rewrite would change nothing.
         foreign: how many commits the merge would list that are not the entry's own.
         conflicts: the paths in which merging the head into trunk conflicts.
         merged_tree: the tree that merging the head into trunk gives.
-        replayed_tree: the tree that replaying the own commits on trunk gives; None: the replay conflicts.
+        replayed_tree: the tree that replaying the own commits on trunk gives; None: the replay
+            conflicts.
     """
 
     method: str
@@ -59,13 +60,14 @@ class MergeFacts:
 
 @dataclass(frozen=True)
 class MergeChoice:
-    """How one entry is merged.
+    """The decision about the merge of one entry.
 
     Attributes:
-        head: the commit that is merged, or rewritten.
-        trunk: the trunk that this was decided for.
-        result: a commit with the tree that the merge gives; the head itself where it sits on trunk.
-        reason: why it has to be rewritten; "": it is merged as it is.
+        head: the commit to merge or rewrite.
+        trunk: the trunk commit of the decision.
+        result: a commit with the tree that the merge gives; the head itself if it is based on
+            trunk.
+        reason: why it must be rewritten; "" if it is merged as it is.
         foreign: how many commits the merge would list that are not the entry's own.
         own: the entry's own commits, oldest first.
     """
@@ -79,7 +81,7 @@ class MergeChoice:
 
 
 def reason_to_rewrite(facts: MergeFacts, rules: MergeRules) -> str:
-    """Return why a head cannot be merged as it is, as the end of "rewritten because ..."; "" where it can."""
+    """Return why a head must be rewritten, as the end of "rewritten because ..."; "" if not."""
     linear = f", and {facts.trunk} demands linear history" if rules.linear else ""
     brought = count_of(facts.foreign, "commit that is not its own", "commits that are not its own")
     reasons = (
@@ -104,19 +106,19 @@ def reason_to_rewrite(facts: MergeFacts, rules: MergeRules) -> str:
 
 
 def squash_message(number: PrNumber, title: str, own: Sequence[Commit], rules: MergeRules) -> tuple[str, str | None]:
-    """Return title and body of a squash commit of an entry's own commits, as the repository's settings word them.
+    """Return title and body of a squash commit from an entry's own commits and the settings.
 
-    GitHub's default lists every commit of the pull request; where commits of entries below are among them, these
-    would be listed as well (docs.github.com, "Merge message for a squash merge").
+    GitHub's default lists every commit of the pull request, including commits of entries below
+    (docs.github.com, "Merge message for a squash merge").
 
     Args:
         number: the pull request.
         title: its title.
         own: the entry's own commits, oldest first.
-        rules: what the repository's settings say.
+        rules: the repository's settings.
 
     Returns:
-        The title, and the body; None: GitHub's default holds no commit messages.
+        The title, and the body; None if GitHub's default has no commit messages.
     """
     alone = own[0] if len(own) == 1 else None
     first = alone.subject if alone and rules.title == "COMMIT_OR_PR_TITLE" else title
@@ -134,11 +136,11 @@ def _body(commit: Commit) -> str:
 
 
 def _co_authors(own: Sequence[Commit]) -> list[str]:
-    """Return the trailers that GitHub adds where several people wrote the commits, as one paragraph."""
+    """Return the co-author trailers that GitHub adds for several authors, as one paragraph."""
     authors = list(dict.fromkeys(commit.author.rpartition(b"> ")[0].decode("utf-8", "replace") for commit in own))
     return ["\n".join(f"Co-authored-by: {author}>" for author in authors)] if len(authors) > 1 else []
 
 
 def described(choice: MergeChoice) -> str:
-    """Return a choice for people."""
+    """Return a choice in words."""
     return f"rewritten because {choice.reason}" if choice.reason else "merged as it is"

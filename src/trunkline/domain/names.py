@@ -1,4 +1,4 @@
-"""Names that come from outside, validated once at the border: object ids, branches, pull request numbers."""
+"""Types for names from outside, validated on input: object ids, branches, pull request numbers."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ Oid = NewType("Oid", str)
 """A full object id: 40 (SHA-1) or 64 (SHA-256) lower-case hex digits."""
 
 BranchName = NewType("BranchName", str)
-"""A branch name without `refs/heads/`, safe to write behind it."""
+"""A branch name without `refs/heads/`, valid when appended to it."""
 
 PrNumber = NewType("PrNumber", int)
 """A pull request number, 1 to `MAX_NUMBER`."""
 
 ZERO_OID = Oid("0" * 40)
-"""What git writes for "this ref does not exist"; as an expected value it means: create, never overwrite."""
+"""Git's value for a missing ref; as an expected value it means: create, never overwrite."""
 
 _OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-# git-check-ref-format(1), rules 1 to 10; and a leading dash, which git itself refuses for branches
-# ("Disallow branch names beginning with '-'"), because it would be read as an option.
+# git-check-ref-format(1), rules 1 to 10, and no leading dash, which git would read as an option
+# ("Disallow branch names beginning with '-'").
 _BAD_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 _NUMBER = re.compile(r"[0-9]{1,10}")
 MAX_NUMBER = 2**31 - 1
-"""Pull request numbers are GraphQL's Int."""
+"""Pull request numbers are of GraphQL's type Int."""
 _HALF_CHARACTER = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # \udc80 to \udcff: a byte that is not UTF-8, escaped
-_MAX_REF = 244  # 255 bytes of a file name, less ".lock" and a margin for the backup prefix's last component
+_MAX_REF = 244  # 255 bytes of a file name, less ".lock" and a margin for the backup prefix
 
 
 def oid(text: str) -> Oid:
@@ -43,12 +43,12 @@ def oid(text: str) -> Oid:
 
 
 def short(value: str) -> str:
-    """Return the first seven digits, for people; never for git."""
+    """Return the first seven digits for display; never used with git."""
     return value[:7]
 
 
 def branch_problem(text: str) -> str | None:
-    """Say why `text` cannot be a branch name, or None when it can (git-check-ref-format(1))."""
+    """Return why `text` is not a valid branch name, or None (git-check-ref-format(1))."""
     parts = text.split("/")
     problem = None
     if not text:
@@ -72,7 +72,7 @@ def branch_name(text: str) -> BranchName:
     """Return `text` as a `BranchName`.
 
     Raises:
-        UsageError: git would refuse it, or read it as an option or a refspec.
+        UsageError: git would reject it, or read it as an option or a refspec.
     """
     if problem := branch_problem(text):
         raise UsageError(f"not a branch name: {text!r}", why=problem)
@@ -96,5 +96,5 @@ def pr_number(value: int | str) -> PrNumber:
 
 
 def branch_ref(name: BranchName) -> str:
-    """Return the full ref name of a branch: the only form in which git is ever given one."""
+    """Return the full ref name of a branch, the only form that is passed to git."""
     return f"refs/heads/{name}"

@@ -1,4 +1,4 @@
-"""The reviewer note: what it may state, and where it lives in a description."""
+"""The reviewer note: its facts, and its place in a description."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from trunkline.domain.receipt import GateOutcome, Verdict
 BEGIN = "<!-- trunkline:note -->"
 END = "<!-- /trunkline:note -->"
 LONGEST = 65_536
-"""Characters of a description. GitHub's answer to more, 422: "body is too long (maximum is 65536 characters)"."""
+"""GitHub's limit on the characters of a description; more is rejected with status 422."""
 
 
 @dataclass(frozen=True)
 class Rebased:
-    """What became of the commits that reviewers saw.
+    """How a rebase changed the commits that reviewers saw.
 
     Attributes:
-        old: the head that was on the remote before.
-        fork: what its own commits followed.
+        old: the former head on the remote.
+        fork: the parent of its own commits.
         commits: how many own commits there are now.
-        changed: the subjects of those whose patch is not, or was not, what it is now.
-        left_out: the subjects of commits that reviewers saw and that are no longer there.
+        changed: the subjects of commits with a changed patch.
+        left_out: the subjects of commits that were removed.
     """
 
     old: Oid
@@ -36,12 +36,12 @@ class Rebased:
 
     @property
     def only(self) -> bool:
-        """Whether every patch is what it was."""
+        """Every patch is unchanged."""
         return not self.changed and not self.left_out
 
 
 REVISIONS = 10
-"""How many revisions a note lists: the newest."""
+"""The maximum number of revisions that a note lists; the newest are kept."""
 
 _REVISION = re.compile(
     r"- \d{4}-\d\d-\d\d: \[`[0-9a-f]{7}\.\.(?P<new>[0-9a-f]{7})`\]"
@@ -52,12 +52,12 @@ _REVISION = re.compile(
 def revisions(body: str, since: Rebased | None, commit: Oid, *, date: str, compare: str) -> tuple[str, ...]:
     """Return the lines of the note's revision history, oldest first, `REVISIONS` at most.
 
-    Lines of the present note are kept as they are, so that writing the same note again changes nothing. Anything else
-    that somebody wrote there is left out.
+    Lines of the current note are kept, so that writing the same note again changes nothing. Other
+    text between them is removed.
 
     Args:
-        body: the description with the present note, if there is one.
-        since: what became of the commits that reviewers saw; None: nothing was rebased.
+        body: the description with the current note, if there is one.
+        since: how the commits changed; None: they were not rebased.
         commit: the head that the note describes.
         date: today, ISO 8601.
         compare: the page that compares the two heads.
@@ -74,7 +74,7 @@ def revisions(body: str, since: Rebased | None, commit: Oid, *, date: str, compa
 
 @dataclass(frozen=True)
 class Template:
-    """A note's template of the user's own: its file, and its text."""
+    """A custom template for the note: its file and its text."""
 
     name: str
     text: str
@@ -82,27 +82,27 @@ class Template:
 
 @dataclass(frozen=True)
 class NoteFacts:
-    """What the note is made from.
+    """The facts of a note.
 
     Attributes:
-        base: the branch that the entry sits on: trunk, or the open entry's below.
-        base_oid: its commit that the entry sits on.
+        base: the base branch: trunk, or the branch of the open entry below.
+        base_oid: the commit of the base on which the entry is based.
         commit: the pushed commit.
-        own_commits: how many commits the entry has over its base.
+        own_commits: the number of the entry's commits.
         merged: the merged entries below, nearest first.
-        gates: every gate of the entry with what is proven for exactly this commit's tree; None: it did not run.
-        checks: every check of the entry, its name and what it says, with what is proven of it in the same way.
-        skipped: steps that were left out by name.
+        gates: every gate with its outcome on exactly this commit's tree; None if it did not run.
+        checks: every check by name and title, with its outcome on this tree.
+        skipped: skipped steps.
         next: the entry's own `next` line.
-        since: what became of the commits that were there before; None: they were not rebased by us.
+        since: how the published commits changed; None if they were not rebased by us.
         compare: the page that compares the two heads, or "".
         pr: the pull request.
-        stack: all of the stack's, bottom first.
+        stack: the pull requests of the stack, bottom first.
         issue: the issue that the stack resolves.
-        coverage: which of the files that the entry changes no gate verified.
-        accepted: gates and checks whose verdict, unavailable or flaky, was accepted by name for this commit.
+        coverage: the changed files that no gate verified.
+        accepted: gates and checks that were waived by name for this commit.
         revisions: the lines of the revision history, oldest first; see `revisions`.
-        result: a commit with the tree that merging `commit` into the base gives, where that is what was verified.
+        result: the merge result that was verified instead of `commit`, if there is one.
     """
 
     base: str
@@ -126,19 +126,19 @@ class NoteFacts:
 
     @property
     def verified(self) -> bool:
-        """Whether anything is known of the commit: a gate or a check ran on it, well or not."""
+        """A gate or a check ran on the commit, whatever its verdict."""
         known = [*(outcome for _, outcome in self.gates), *(outcome for _, _, outcome in self.checks)]
         return any(outcome is not None and outcome.verdict is not Verdict.UNAVAILABLE for outcome in known)
 
 
 def worth_writing(facts: NoteFacts, body: str) -> bool:
-    """Return whether a note would tell readers anything, and would take nothing away from them.
+    """Return whether a note is useful to readers, and does not replace a better one.
 
-    Where nothing ran here, no note is added to a pull request that did not change either, and one that speaks of this
-    very commit stays: it may be from a machine that has the receipts.
+    If nothing ran here, an unchanged pull request gets no note. A note for this very commit is
+    kept: it may be from a machine that has the receipts.
 
     Args:
-        facts: what the note would state.
+        facts: the facts of the note.
         body: the description.
     """
     if facts.verified:
@@ -149,13 +149,13 @@ def worth_writing(facts: NoteFacts, body: str) -> bool:
 
 
 def place(body: str, note: str) -> str:
-    """Return a description with the note between its markers; everything else byte for byte as it was.
+    """Return a description with the note between its markers; the rest is kept byte for byte.
 
-    A description without markers gets them at its end. A note for which the description has no room loses its last
-    lines, and says so.
+    Without markers, the note is appended. A note that does not fit loses its last lines, with a
+    remark.
 
     Raises:
-        Refused: there is one marker without the other, or more than one pair, or no room at all.
+        Refused: the markers are unpaired or repeated, or there is no room at all.
     """
     placed = _placed(body, note)
     over = len(placed) - LONGEST
@@ -192,14 +192,14 @@ def _placed(body: str, note: str) -> str:
 
 
 def block_of(body: str) -> str | None:
-    """Return the note of a description with its markers, or None where there is no whole one."""
+    """Return the note in a description with its markers, or None if there is no complete one."""
     start = body.find(BEGIN)
     end = body.find(END, start)
     return body[start : end + len(END)] if start >= 0 and end >= 0 else None
 
 
 def put_back(body: str, block: str | None) -> str:
-    """Return a description with another note in the place of its own, or with none; the rest byte for byte.
+    """Return a description with its note replaced or removed; the rest is kept byte for byte.
 
     Raises:
         Refused: its markers are damaged.
@@ -210,12 +210,12 @@ def put_back(body: str, block: str | None) -> str:
     if own is None:
         return body
     before, _, after = body.partition(own)
-    gap = "\r\n\r\n" if before.endswith("\r\n\r\n") else "\n\n"  # browsers save a description with \r\n
+    gap = "\r\n\r\n" if before.endswith("\r\n\r\n") else "\n\n"  # browsers save descriptions with CRLF
     return before.removesuffix(gap) + after if not after else before + after
 
 
 def noted_commit(body: str) -> str:
-    """Return the object id that the note in a description speaks of, or "" where there is no note."""
+    """Return the object id of the commit that a description's note describes, or ""."""
     _, found, rest = body.partition(BEGIN)
     inside, closed, _ = rest.partition(END)
     if not (found and closed):

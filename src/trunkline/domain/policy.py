@@ -1,7 +1,7 @@
-"""The keys of stack.toml that decide what runs, where, and whose word counts; how two files differ in them.
+"""The keys of stack.toml that decide which programs run, and their comparison between files.
 
-Every key is policy unless it is listed here as harmless: a key that is added later is policy until somebody thinks
-about it.
+Every key needs trust unless it is listed here as harmless, so that a new key needs trust by
+default.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from dataclasses import dataclass
 from typing import Any
 
 HARMLESS = frozenset({"schema", "issue", "entry", "stack"})
-"""Top-level keys that a branch may change; `entry` and `stack` are looked into."""
+"""Top-level keys that a branch may change; `entry` and `stack` are examined further."""
 HARMLESS_OF_A_STACK = frozenset({"name", "issue", "landed", "entry"})
 """Keys of a `[[stack]]` that a branch may change."""
 HARMLESS_OF_AN_ENTRY = frozenset({"pr", "branch", "title", "next"})
-"""Keys of an entry that a branch may change. Its checks are none: some of them are commands."""
+"""Keys of an entry that a branch may change; its checks need trust, as some are commands."""
 
 _DEPTH = 2
 
 Policy = Mapping[str, str]
-"""Key, dotted from the file's top -> value, as JSON."""
+"""Values as JSON, by dotted key from the top of the file."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One key that two files have otherwise.
+    """A key that differs between two files.
 
     Attributes:
         key: the key, dotted.
-        own: the value in the file that was found, as JSON; "": it has none.
-        trusted: the value in trunk's, as JSON; "": it has none.
+        own: the value in the file that was found, as JSON; "" if missing.
+        trusted: the value in trunk's file, as JSON; "" if missing.
     """
 
     key: str
@@ -41,27 +41,27 @@ class Difference:
 
 
 def policy_of(data: Mapping[str, Any]) -> Policy:
-    """Return what of a stack.toml decides what runs.
+    """Return the settings of a stack.toml that need trust.
 
     Args:
-        data: the parsed file; nothing is known of it but that it is TOML.
+        data: the parsed TOML file, not validated yet.
     """
     return dict(_policy(data))
 
 
 def digest(policy: Policy) -> str:
-    """Return the SHA-256 of a policy: of exactly these keys and values."""
+    """Return the SHA-256 of a policy's keys and values."""
     return hashlib.sha256(json.dumps(policy, sort_keys=True).encode()).hexdigest()
 
 
 def differences(own: Policy, trusted: Policy, entries: frozenset[str]) -> tuple[Difference, ...]:
-    """Return how a policy differs from a trusted one, by key.
+    """Return the differences between a policy and a trusted one, by key.
 
     Args:
         own: the policy that was found.
-        trusted: the one to compare with.
-        entries: the names of the entries in the file that was found (`entry_names`): an entry may be left out, and
-            with it goes what is asked of it.
+        trusted: the trusted policy.
+        entries: the names of the entries in the file that was found (`entry_names`): an entry may
+            be removed with its settings.
     """
     expected = {key: value for key, value in trusted.items() if _entry_of(key) in {"", *entries}}
     return tuple(
@@ -72,7 +72,7 @@ def differences(own: Policy, trusted: Policy, entries: frozenset[str]) -> tuple[
 
 
 def entry_names(data: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names by which keys of a policy begin that belong to an entry."""
+    """Return the prefixes of policy keys that belong to entries."""
     return frozenset(name for name, _ in _named_entries(data))
 
 
@@ -99,12 +99,12 @@ def _named_entries(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, 
 
 
 def _entry_of(key: str) -> str:
-    """Return which entry a key belongs to, as `_named_entries` names it; "": to none."""
+    """Return the entry of a key, as `_named_entries` names it; "" if it has none."""
     return f"{key.partition('].')[0]}]." if key.startswith("entry[") else ""
 
 
 def _leaves(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yield a table's keys one level down, `[gates.NAME]` two: what people read as one setting."""
+    """Yield the keys of a table one level down, of `[gates.NAME]` two levels."""
     if isinstance(value, Mapping) and key.count(".") < _DEPTH:
         for name, inner in value.items():
             yield from _leaves(f"{key}.{name}", inner)

@@ -1,6 +1,7 @@
-"""The one function that decides what receipts prove. Pure: a question and receipts in, a verdict out.
+"""Decide what receipts prove. A pure function: a query and receipts in, a verdict out.
 
-Every task that counts a receipt comes here: gates, push, note, checklist, status, land, report, receipts.
+Every task that uses receipts calls it: gates, push, note, checklist, status, land, report,
+receipts.
 """
 
 from __future__ import annotations
@@ -17,18 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReceiptQuery:
-    """A gate on a tree, as it would run now: what a receipt has to match.
+    """A gate on a tree, as it would run now; receipts must match it.
 
     Attributes:
         gate: the gate's name.
         tree: the tree.
         argv: the command.
         env: the variables it sets.
-        toolchain: what would compile now; None: the gates run elsewhere, and the newest receipt's toolchain counts.
-        config_sha256: see Receipt; None: as for the toolchain.
+        toolchain: the current toolchain; None: the gates run elsewhere, so the newest receipt's
+            toolchain is used.
+        config_sha256: see Receipt; None as for the toolchain.
         sandboxed: only a run inside the sandbox counts.
         expects: the exit code that counts as a pass.
-        executor: only a run of this executor counts; "": of any.
+        executor: only a run of this executor counts; "" for any.
         signed: a pass counts only with a signature of a trusted signer.
     """
 
@@ -46,13 +48,13 @@ class ReceiptQuery:
 
 @dataclass(frozen=True)
 class KnownReceipt:
-    """A receipt that is sound in itself.
+    """A valid receipt.
 
     Attributes:
         file: the path of its file.
         receipt: its content.
-        signer: the trusted signer who signed it; "": none did.
-        signature: it has a signature, whoever made it.
+        signer: the trusted signer who signed it; "" for none.
+        signature: it has any signature.
     """
 
     file: str
@@ -63,15 +65,16 @@ class KnownReceipt:
 
 @dataclass(frozen=True)
 class Proof:
-    """The answer to a query.
+    """The result of a query.
 
     Attributes:
-        verdict: PASSED, FAILED, FLAKY or STALE; None: the gate never ran to its end on this tree.
-        known: the receipt that decides: the newest that counts; of a stale answer, the newest of all.
-        passes: how many of the receipts that count are passes.
-        runs: how many receipts count.
-        reason: why the answer is stale, or "".
-        since: when the failures began that are the newest in an unbroken row, ISO 8601; "": the newest passed.
+        verdict: PASSED, FAILED, FLAKY or STALE; None: the gate never finished on this tree.
+        known: the deciding receipt: the newest matching one, or the newest of all if stale.
+        passes: the number of matching receipts that passed.
+        runs: the number of matching receipts.
+        reason: why the verdict is stale, or "".
+        since: the start of the latest unbroken series of failures, ISO 8601; "" if the newest
+            passed.
     """
 
     verdict: Verdict | None
@@ -83,20 +86,20 @@ class Proof:
 
 
 def concerns(query: ReceiptQuery, receipt: Receipt) -> bool:
-    """Return whether a receipt is of the query's gate and tree, whatever command ran."""
+    """Return whether a receipt is for the query's gate and tree, with any command."""
     return (receipt.gate, receipt.tree) == (query.gate, query.tree)
 
 
 def prove(query: ReceiptQuery, receipts: Sequence[KnownReceipt]) -> Proof:
-    """Return what receipts prove of a gate on a tree.
+    """Return what receipts prove about a gate on a tree.
 
-    The newest receipt of the same question decides. Where passes and failures of the same question stand side by
-    side, the answer is FLAKY, whichever is newer. A pass without the signature that the query demands counts as
-    nothing; a failure needs no signature, since forging one can only withhold a proof.
+    The newest receipt that matches the query decides. If both passes and failures match, the
+    verdict is FLAKY. A pass without a required signature is ignored. A failure needs no signature,
+    because a forged one can only withhold a proof.
 
     Args:
-        query: the question.
-        receipts: sound receipts, of whatever gates and trees.
+        query: the gate and tree.
+        receipts: valid receipts, of any gates and trees.
     """
     about = sorted(
         (known for known in receipts if concerns(query, known.receipt)),
@@ -117,10 +120,10 @@ def prove(query: ReceiptQuery, receipts: Sequence[KnownReceipt]) -> Proof:
 
 
 def _counted(query: ReceiptQuery, about: Sequence[KnownReceipt]) -> list[KnownReceipt]:
-    """Return the receipts of the same question, newest first, untrusted passes left out.
+    """Return the matching receipts, newest first, without untrusted passes.
 
-    Where the toolchain and the configuration of now are not known, those of the newest that counts are taken:
-    receipts of different toolchains answer different questions.
+    If the current toolchain and configuration are unknown, those of the newest trusted receipt are
+    used, since receipts of different toolchains are not comparable.
     """
     counted = [known for known in about if not mismatch(query, known.receipt) and not untrusted(query, known)]
     if not counted:
@@ -149,7 +152,7 @@ def _since(counted: Sequence[KnownReceipt]) -> str:
 
 
 def untrusted(query: ReceiptQuery, known: KnownReceipt) -> str:
-    """Return why a receipt's signature does not suffice, or "" where it does or none is needed."""
+    """Return why a receipt's signature does not suffice, or ""."""
     if not query.signed or known.signer or not known.receipt.passed:
         return ""
     return UNKNOWN_SIGNER if known.signature else UNSIGNED
@@ -160,7 +163,7 @@ UNKNOWN_SIGNER = "its receipt is signed with a key that stack.toml does not trus
 
 
 def mismatch(query: ReceiptQuery, receipt: Receipt) -> str:
-    """Return why a receipt of the query's gate and tree answers another question, or "" where it answers this one.
+    """Return why a receipt of the query's gate and tree does not match the query, or "".
 
     The words are the same in every task.
     """

@@ -1,4 +1,4 @@
-"""Whether a pull request can be merged now: from what GitHub says of its checks, its review and its mergeability."""
+"""Decide whether GitHub would merge a pull request now: checks, review, mergeability."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PENDING = frozenset({"PENDING", "EXPECTED", ""})
 
 
 class Ready(Enum):
-    """What stands between a pull request and its merge."""
+    """What prevents the merge of a pull request."""
 
     YES = "ready to land"
     SOON = "GitHub has not made up its mind yet"
@@ -28,24 +28,24 @@ class Ready(Enum):
 
 @dataclass(frozen=True)
 class Readiness:
-    """The answer, and the facts behind it, for people."""
+    """The readiness of a pull request, with its reasons."""
 
     state: Ready
     why: tuple[str, ...] = ()
 
 
 def pending(check: CheckRun) -> bool:
-    """Say whether a check has not ended; a commit status is COMPLETED and says PENDING or EXPECTED."""
+    """Return whether a check is unfinished; a commit status is COMPLETED with PENDING or EXPECTED."""
     return check.status != "COMPLETED" or check.conclusion in _PENDING
 
 
 def failed(check: CheckRun) -> bool:
-    """Say whether a check ended otherwise than well: cancelled, stale and never started count as failed."""
+    """Return whether a finished check did not succeed; cancelled, stale and unstarted ones count."""
     return not pending(check) and check.conclusion not in _PASSED
 
 
 def checks_told(pr: PullRequest) -> str:
-    """Say how GitHub's checks of a pull request stand, in a few words: the worst first."""
+    """Return the state of a pull request's checks in a few words, the worst first."""
     if ci_state({pr.number: pr})[0] is CiState.BILLING:
         return "CI is down: billing"
     red = [check.name for check in pr.checks if failed(check)]
@@ -58,7 +58,7 @@ def checks_told(pr: PullRequest) -> str:
 
 
 def review_told(pr: PullRequest) -> str:
-    """Say how the review of a pull request stands, who said so, and what is open; "" where nobody is asked."""
+    """Return the review state: decision, reviewers, open threads; "" if no review is requested."""
     words = _decision(pr)
     if pr.open_threads:
         words.append(f"{count_of(pr.open_threads, 'thread')} open")
@@ -66,7 +66,7 @@ def review_told(pr: PullRequest) -> str:
 
 
 def _decision(pr: PullRequest) -> list[str]:
-    """Return the decision with whose it is: who asks for changes first, then who approved, then who was asked."""
+    """Return the review decision with names: requested changes, approvals, pending requests."""
     people = {
         state: ", ".join(f"@{login}" for login, word in pr.opinions if word == state)
         for state in ("CHANGES_REQUESTED", "APPROVED")
@@ -86,11 +86,11 @@ def _decision(pr: PullRequest) -> list[str]:
 
 
 def judge(pr: PullRequest, *, gates_suffice: bool) -> Readiness:
-    """Judge an open pull request.
+    """Return the readiness of an open pull request.
 
     Args:
-        pr: as GitHub describes it now.
-        gates_suffice: the receipts of this machine stand for GitHub's checks, which are not asked.
+        pr: the pull request as GitHub shows it.
+        gates_suffice: the receipts of this machine replace GitHub's checks.
     """
     if pr.draft:
         return Readiness(Ready.DRAFT)

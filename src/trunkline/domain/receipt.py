@@ -1,4 +1,4 @@
-"""A gate's verdict, and the receipt: proof that gate G passed on tree T with toolchain C.
+"""A gate's outcome, and its receipt: the proof that a gate passed on a tree with a toolchain.
 
 Receipts are in-toto Statements (https://in-toto.io/Statement/v1) with the test-result predicate
 (https://in-toto.io/attestation/test-result/v0.1), as plain JSON values.
@@ -24,10 +24,10 @@ PREDICATE = "https://in-toto.io/attestation/test-result/v0.1"
 
 
 def instant(at: str) -> dt.datetime:
-    """Return an ISO 8601 time in UTC; GitHub writes `Z`, which Python 3.10 does not read.
+    """Return an ISO 8601 time in UTC, also with `Z`, which Python 3.10 does not parse.
 
     Raises:
-        ValueError: it is none, or names no time zone.
+        ValueError: it is invalid, or has no time zone.
     """
     found = dt.datetime.fromisoformat(at.replace("Z", "+00:00"))
     if found.tzinfo is None:
@@ -39,16 +39,16 @@ _FAILURE = frozenset({"diagnosis", "fix", "cause", "cause_key", "quoted"})
 
 
 def failure_of(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the fields of a failure that are known, as text."""
+    """Return the known fields of a failure, as text."""
     return {name: str(value) for name, value in values.items() if name in _FAILURE}
 
 
 class Verdict(Enum):
-    """What became of a gate; only `PASSED` is passed.
+    """The result of a gate; only `PASSED` counts as passed.
 
     Attributes:
-        FLAKY: receipts of the same question say both passed and failed.
-        STALE: it ran on this tree, but not as it would run now: another toolchain, command or configuration.
+        FLAKY: matching receipts contain both passes and failures.
+        STALE: it ran on this tree with another toolchain, command or configuration.
     """
 
     PASSED = "passed"
@@ -62,47 +62,47 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What compiled: `rustc -vV` and `cargo -V`, whole. For a pattern check what searched, in rustc's place."""
+    """The output of `rustc -vV` and `cargo -V`; for a pattern check, the search tool's version."""
 
     rustc: str
     cargo: str
 
     @property
     def name(self) -> str:
-        """Rustc's first line, for people: `rustc 1.95.0 (59807616e 2026-04-14)`."""
+        """The first line of rustc's version: `rustc 1.95.0 (59807616e 2026-04-14)`."""
         return self.rustc.partition("\n")[0]
 
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """A gate's verdict, for people and for the note.
+    """The outcome of a gate, for messages and the note.
 
     Attributes:
         gate: its name.
-        verdict: what became of it.
-        seconds: how long it took, when it ran.
-        command: what ran, as a person would type it, set variables in front.
+        verdict: its verdict.
+        seconds: its duration.
+        command: the command as a user would type it, with its variables.
         toolchain: rustc's first line, or "".
-        diagnosis: why it failed: the first error, its place, the cause where it was recognised.
-        fix: the command that mends it, where there is one.
+        diagnosis: why it failed: the first error with its place, and the cause if known.
+        fix: the command that fixes it, or "".
         cause: the kind of cause (`CauseId`), or "".
-        cause_key: the same for every gate that did not pass for the same cause, or "".
+        cause_key: a key that gates with the same cause share, or "".
         quoted: the last error line of the tool itself, or "".
         log: the log file's path.
         reused: a receipt from an earlier run proves it.
-        sandbox: "none", or what kept the gate from the network and the home directory.
-        summary: what a check found, or who ticked it and why.
+        sandbox: "none", or the sandbox that blocked the network and the home directory.
+        summary: the result of a check, or who ticked it and why.
         started: when it ran, ISO 8601 in UTC, or "".
-        cpu_seconds: CPU time that it took; 0: not known.
-        passes: of a verdict by receipts: how many of those that count passed.
-        runs: how many receipts count.
-        since: when the failures began that are the newest in an unbroken row, ISO 8601 in UTC, or "".
-        tests: how many tests ran; None: it is no gate that runs tests, or that is not known.
-        attempts: 2 where it ran again, without a compiler wrapper, after the compiler had crashed.
-        sources: the file beside the receipts that says what the gate read of its tree, or "": not known.
-        on_base: of a failure: what the same gate comes to on what the entry sits on, or "": not known.
-        inherited: it fails there for the same cause.
-        left: command lines of processes that the gate left running; they were ended.
+        cpu_seconds: its CPU time; 0 if unknown.
+        passes: the number of matching receipts that passed.
+        runs: the number of matching receipts.
+        since: the start of the latest unbroken series of failures, ISO 8601 in UTC, or "".
+        tests: the number of tests; None if it runs no tests or it is unknown.
+        attempts: 2 if it ran again, without a compiler wrapper, after the compiler had crashed.
+        sources: the file beside the receipts that lists the files that the gate read, or "".
+        on_base: for a failure: the same gate's result on the base, or "".
+        inherited: it fails on the base for the same cause.
+        left: command lines of processes that the gate left running; they were killed.
     """
 
     gate: str
@@ -133,25 +133,28 @@ class GateOutcome:
 
     @classmethod
     def unavailable(cls, gate: str, fix: str) -> GateOutcome:
-        """Return the outcome of a gate that could not run for want of a tool."""
+        """Return the outcome of a gate whose tool is missing."""
         return cls(gate, Verdict.UNAVAILABLE, fix=fix)
 
     def because(self, cause: Cause) -> GateOutcome:
-        """Return the outcome with the cause why the gate did not pass."""
+        """Return the outcome with the cause of its failure."""
         return self.with_failure(cause.to_json(self.gate))
 
     def with_failure(self, failure: Mapping[str, str]) -> GateOutcome:
-        """Return the outcome with the fields of a failure that a receipt keeps."""
+        """Return the outcome with a failure's fields from a receipt."""
         return self.from_json({**self.to_json(), **failure})
 
     @property
     def proven(self) -> bool:
-        """It passed, and what it should verify was there: a test gate that ran no test proves nothing."""
+        """It passed and verified something: a test gate that ran no test proves nothing."""
         return self.verdict is Verdict.PASSED and self.tests != 0
 
     @property
     def words(self) -> str:
-        """The verdict in words: `passed, 0 tests`, `flaky: 1 of 2 passed`, `failed since 2026-11-28 10:02 UTC`."""
+        """The verdict in words.
+
+        Examples: `passed, 0 tests`, `flaky: 1 of 2 passed`, `failed since 2026-11-28 10:02 UTC`.
+        """
         if self.verdict is Verdict.PASSED:
             return "passed, 0 tests" if self.tests == 0 else "passed"
         if self.verdict is Verdict.FLAKY:
@@ -171,10 +174,10 @@ class GateOutcome:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> GateOutcome:
-        """Return what `to_json` made.
+        """Return the value that `to_json` was called on.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the JSON is invalid.
         """
         try:
             left = tuple(str(each) for each in values.get("left", ()))
@@ -184,7 +187,7 @@ class GateOutcome:
 
 
 def by_cause(outcomes: Iterable[GateOutcome]) -> tuple[tuple[GateOutcome, ...], ...]:
-    """Return outcomes in groups of one verdict and one cause each, in order; without a cause each is its own."""
+    """Group outcomes by verdict and cause, in order; outcomes without a cause are not grouped."""
     groups: dict[tuple[Verdict, str], list[GateOutcome]] = {}
     for outcome in outcomes:
         groups.setdefault((outcome.verdict, outcome.cause_key or outcome.gate), []).append(outcome)
@@ -192,42 +195,43 @@ def by_cause(outcomes: Iterable[GateOutcome]) -> tuple[tuple[GateOutcome, ...], 
 
 
 def in_words(outcome: GateOutcome | None) -> str:
-    """Return a verdict in words; None: the gate never ran on this tree."""
+    """Return a verdict in words; None means that the gate never ran on this tree."""
     return "not run" if outcome is None else outcome.words
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a finished gate proves.
+    """The record of a finished gate.
 
     Attributes:
         gate: its name.
         commit: the commit gated.
-        tree: its tree: what is really proven.
-        argv: what ran.
-        env: the variables that were set for it.
-        passed_through: names of the variables that it was let see.
-        toolchain: what compiled.
-        lock_sha256: SHA-256 of Cargo.lock as gated, or "" where there is none.
+        tree: its tree, which is what the receipt proves something about.
+        argv: the command.
+        env: the variables that were set.
+        passed_through: names of variables that were passed through.
+        toolchain: the toolchain.
+        lock_sha256: SHA-256 of Cargo.lock as gated, or "" if there is none.
         config_sha256: SHA-256 over cargo's configuration outside the tree (the user's own), or "".
         expects: the exit code that counts as a pass.
-        lacked: why it is none although it ended so: no test ran for a filter; or "".
+        lacked: why it is no pass despite its exit code (no test ran for a filter), or "".
         summary: see GateOutcome.
         cpu_seconds: see GateOutcome.
-        executor: what ran it: nox, dask or actions; "" for a check, which trunkline itself runs.
+        executor: the executor: nox, dask or actions; "" for a check, which trunkline runs itself.
         host: the machine's name.
         sandbox: see GateOutcome.
         started: ISO 8601, UTC.
         seconds: wall time.
-        exit_code: the command's.
+        exit_code: the command's exit code.
         log: the log's file name beside the receipts.
         log_sha256: its hash.
-        flags: what rustc and rustdoc were given beside cargo's own arguments.
+        flags: additional flags of rustc and rustdoc.
         tests: see GateOutcome.
         sources: see GateOutcome; its name begins with the SHA-256 of its content.
-        units: compilation units of the command, fresh ones too; 0: it does not say.
-        failure: why it did not pass: fields of the outcome, as `Cause.to_json` returns them; {} where it did.
-        attempts: 2 where it was run again without a compiler wrapper after an internal compiler error.
+        units: compilation units of the command, including fresh ones; 0 if unknown.
+        failure: why it did not pass: fields of the outcome, as `Cause.to_json` returns them; {} if
+            it did.
+        attempts: 2 if it was run again without a compiler wrapper after an internal compiler error.
     """
 
     gate: str
@@ -260,12 +264,12 @@ class Receipt:
 
     @property
     def passed(self) -> bool:
-        """It proves a pass."""
+        """It is a pass."""
         return self.exit_code == self.expects and not self.lacked
 
     @property
     def began(self) -> dt.datetime:
-        """When it ran: what receipts are ordered by."""
+        """The start time, by which receipts are ordered."""
         return instant(self.started)
 
     @property
@@ -325,10 +329,10 @@ class Receipt:
 
     @classmethod
     def from_statement(cls, statement: Mapping[str, Any]) -> Receipt:
-        """Return what `to_statement` made.
+        """Return the receipt of an in-toto Statement.
 
         Raises:
-            ValueError: it is something else, or says two things at once.
+            ValueError: it is invalid, or contradicts itself.
         """
         try:
             if (statement["_type"], statement["predicateType"]) != (STATEMENT, PREDICATE):
@@ -376,7 +380,7 @@ class Receipt:
 def _toolchain(content: Mapping[str, Any]) -> Toolchain:
     rustc, cargo = content["rustc"], content["cargo"]
     if not (isinstance(rustc, str) and isinstance(cargo, str)):
-        raise ValueError("the toolchain is not two strings")  # noqa: TRY004 -- content from outside, not a defect
+        raise ValueError("the toolchain is not two strings")  # noqa: TRY004 -- content from outside, not a bug
     return Toolchain(rustc, cargo)
 
 

@@ -1,4 +1,4 @@
-"""What a rehearsal showed: the refs, pull requests and receipts that the real run would change."""
+"""The result of a rehearsal: changes to refs, pull requests and receipts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RefChange:
-    """One ref of the remote, before and after; None: there is none. `commits`: in the new one, not in the old."""
+    """A remote ref before and after; None if missing. `commits` is the number of new commits."""
 
     name: str
     old: Oid | None
@@ -21,7 +21,7 @@ class RefChange:
 
 @dataclass(frozen=True)
 class PullChange:
-    """One pull request: field -> (before, after); the description as a unified diff under `body`."""
+    """A pull request's changed fields (before, after); `body` has the description's diff."""
 
     number: PrNumber
     fields: tuple[tuple[str, str, str], ...]
@@ -30,19 +30,19 @@ class PullChange:
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """What came of it.
+    """The result of a rehearsal.
 
     Attributes:
-        command: what was rehearsed, as a person would type it.
+        command: the rehearsed command.
         code: its exit code.
         refs: the remote's refs that changed.
         pulls: the pull requests that changed.
-        receipts: how many receipts it earned; they count here too.
-        preparing: seconds that making the sandbox took.
-        seconds: seconds that the task took.
-        faults: how many failures were laid out for it.
-        hits: how many of them it met.
-        place: the sandbox, where it was kept; "": it is gone.
+        receipts: the number of new receipts, which are valid here too.
+        preparing: seconds for creating the sandbox.
+        seconds: seconds for the task.
+        faults: the number of injected faults.
+        hits: the number of faults that occurred.
+        place: the sandbox if it was kept; else "".
     """
 
     command: str

@@ -1,4 +1,4 @@
-"""What a report shows: the stack, what its gates and checks came to, when they ran, and what the runs did. Data."""
+"""The data of a report: the stack, its gates and checks, their timing, and the runs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evidenced:
-    """A gate or a check of an entry, with what receipts say of exactly the entry's tree.
+    """A gate or a check of an entry, with its outcome on exactly the entry's tree.
 
     Attributes:
         name: its name.
-        title: what it says, where it is a check; "" for a gate.
-        outcome: what became of it; None: it did not run to an end on this tree.
-        log: the end of its log, where it failed and the log is here.
+        title: its title if it is a check; "" for a gate.
+        outcome: its outcome; None if it never finished on this tree.
+        log: the end of its log if it failed and the log exists.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Evidenced:
 
     @property
     def failed(self) -> bool:
-        """Its newest run failed, whatever older ones did."""
+        """Its newest run failed, whatever the older ones did."""
         ran = self.outcome
         if ran is None:
             return False
@@ -46,7 +46,7 @@ class Evidenced:
 
 @dataclass(frozen=True)
 class EntryReport:
-    """One entry: where it stands, and its evidence."""
+    """One entry: its state and its evidence."""
 
     status: EntryStatus
     gates: tuple[Evidenced, ...]
@@ -61,7 +61,7 @@ class EntryReport:
 
 @dataclass(frozen=True)
 class RunStep:
-    """What a run did in one step, as the journal has it; `begun` where the journal just ends."""
+    """A run's step from the journal; `begun` if the journal ends there."""
 
     name: str
     pr: int | None
@@ -84,10 +84,10 @@ class RunReport:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything at one instant.
+    """All data of a report, observed at one instant.
 
     Attributes:
-        made: when, ISO 8601 in UTC.
+        made: the time, ISO 8601 in UTC.
         repository: `owner/name`.
         url: its page.
         status: the stack.
@@ -108,11 +108,11 @@ class Bar:
     """A gate in a timeline.
 
     Attributes:
-        name: the gate's.
+        name: the gate's name.
         passed: it passed.
-        start: seconds from the timeline's beginning.
-        seconds: how long it took.
-        cores: CPU time over wall time; None: not known.
+        start: its start in seconds on the timeline.
+        seconds: its duration.
+        cores: CPU time over wall time; None if unknown.
     """
 
     name: str
@@ -124,13 +124,13 @@ class Bar:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The gates of one entry as they ran together.
+    """The gates of one entry that ran together.
 
     Attributes:
-        bars: by when they began.
-        seconds: from the first beginning to the last end.
-        cores: the CPU time of all of them over that; None: not known.
-        begun: when the first began, ISO 8601 in UTC.
+        bars: the gates by start time.
+        seconds: from the first start to the last end.
+        cores: total CPU time divided by `seconds`; None if unknown.
+        begun: the first start, ISO 8601 in UTC.
     """
 
     bars: tuple[Bar, ...]
@@ -143,9 +143,9 @@ _APART_SECONDS = 600.0
 
 
 def timelines(evidence: Sequence[Evidenced]) -> tuple[Timeline, ...]:
-    """Return when things ran, oldest first; what began 10 minutes after the rest is a timeline of its own.
+    """Return the timelines of gates, oldest first; a gap of 10 minutes begins a new one.
 
-    A stale verdict is left out: it is of a gate as it no longer is.
+    Stale verdicts are left out, since the gate would run differently now.
     """
     known = (each.outcome for each in evidence if each.outcome is not None and each.outcome.started)
     ran = [outcome for outcome in known if outcome.verdict is not Verdict.STALE]
@@ -183,7 +183,7 @@ def _time(outcome: GateOutcome) -> float:
 
 
 def verdict(report: Report) -> str:
-    """Return in one sentence how the stack stands: what failed first, else where its lowest open entry is."""
+    """Return the state of the stack in one sentence: the first failure, else the lowest open entry."""
     open_ = [entry for entry in report.entries if entry.status.standing.state is not State.MERGED]
     if not open_:
         count = len(report.entries)

@@ -1,4 +1,4 @@
-"""What a landing would do, foreseen: its plan, what the entries above would meet, what a push would set going."""
+"""The prediction of a landing: its plan, the entries above, and the consequences of a push."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Replay:
-    """The replay of the entry's own commits, done in memory.
+    """The replay of the entry's own commits, computed in memory.
 
     Attributes:
-        base: what they go onto, and as people write it.
-        fork: the fork point, and where it is from.
+        base: the new base, with its name.
+        fork: the fork point, with its origin.
         own: the entry's own commits, oldest first.
-        remote: the remote branch's tip; None: the remote has none.
-        conflict: the commit that conflicts, and in which files; None: none does.
-        over_base: how many commits the branch has over its base, the parent's included.
+        remote: the remote branch's tip; None if there is none.
+        conflict: the commit that conflicts, with the files; None if there is none.
+        over_base: the number of commits over the base, including the parent's.
     """
 
     base: Oid
@@ -40,7 +40,7 @@ class Replay:
 
 @dataclass(frozen=True)
 class Above:
-    """An entry above, restacked on what the landing leaves: what it would meet, in a line."""
+    """A prediction, in one line, for an entry above after the landing."""
 
     entry: Entry
     pr: PullRequest | None
@@ -50,7 +50,7 @@ class Above:
 
 @dataclass(frozen=True)
 class GateLine:
-    """A gate as the runbook names it: its name and its command, variables in front."""
+    """A gate in the runbook: its name, and its command with variables."""
 
     name: str
     command: str
@@ -58,19 +58,19 @@ class GateLine:
 
 @dataclass(frozen=True)
 class Runbook:
-    """One entry's landing, with the facts of now.
+    """The predicted landing of one entry.
 
     Attributes:
-        stack, entry, pr: which.
-        plan: the steps, as `rebase` would do them.
-        merged: the merged pull requests below, and how each was merged; bottom first.
-        ci: whether CI works, and the annotation that shows it does not.
-        replay: what would be replayed onto what.
-        gates: what would be run.
+        stack, entry, pr: the entry.
+        plan: the steps of `rebase`.
+        merged: the merged pull requests below with their merge methods, bottom first.
+        ci: whether CI works, with the annotation if it does not.
+        replay: the predicted replay.
+        gates: the gates that would run.
         above: the entries above, bottom first.
-        effects: what a push would set going: checks, approvals.
-        note: the note as it would be if every gate and check passed.
-        lines: the checklist as it stands now.
+        effects: consequences of a push: checks, approvals.
+        note: the note if every gate and check passes.
+        lines: the current checklist.
         made: the day, ISO 8601.
         merges: how `land` would merge each open entry, bottom first.
     """

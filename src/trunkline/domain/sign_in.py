@@ -1,4 +1,4 @@
-"""Tells from what git prints on the network that the server does not know us, or does not let us, and what helps."""
+"""Recognise failed sign-ins to a git server from git's error output, and suggest a fix."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import shlex
 from dataclasses import dataclass
 
 SSO_SETTINGS = "https://github.com/settings/tokens"
-"""Where a token is authorized for an organization with SAML single sign-on, whichever it is."""
+"""Where a token is authorized for an organization with SAML single sign-on."""
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why the server did not let git in.
+    """The reason of a failed sign-in.
 
     Attributes:
-        what: in one line.
-        commands: what can be typed about it.
+        what: the reason in one line.
+        commands: commands that may fix it.
     """
 
     what: str
     commands: tuple[str, ...]
 
 
-# GitHub's words over HTTPS (after "remote: ") and SSH, and git's and OpenSSH's own (LC_ALL=C).
+# GitHub's messages over HTTPS (after "remote: ") and SSH, and those of git and OpenSSH (LC_ALL=C).
 _SSO = re.compile(r"The ['`]([\w.-]+)['`] organization has enabled or enforced SAML SSO")
 _ADDRESS = re.compile(r"https://[^\s'\"]*/sso\b[^\s'\"]*")
 _HOST = re.compile(r"unable to access 'https://(?:[^/@']*@)?([\w.:-]+)/")
@@ -34,7 +34,7 @@ _UNKNOWN = re.compile(
 
 
 def rejection(stderr: str) -> Rejection | None:
-    """Return why the server did not let git in; None: nothing says that it did not."""
+    """Return the reason of a failed sign-in; None if the output shows none."""
     message = " ".join(line.strip().removeprefix("remote:").strip() for line in stderr.splitlines())
     if found := _SSO.search(message):
         what = f"GitHub wants your credentials authorized for the organization {found[1]} (SAML single sign-on)"
@@ -49,7 +49,7 @@ def rejection(stderr: str) -> Rejection | None:
 
 
 def _authorize(message: str, organization: str) -> tuple[str, ...]:
-    """Return the commands that authorize what git signs in with: the address that GitHub names comes first."""
+    """Return commands that authorize the token or key; the address in GitHub's message comes first."""
     host = found[1] if (found := _HOST.search(message)) else "github.com"
     by_ssh = "with an SSH key" in message and not _HOST.search(message)
     named = _ADDRESS.search(message)

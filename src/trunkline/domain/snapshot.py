@@ -1,4 +1,4 @@
-"""The observed world at one instant: pull requests, refs, checks. Immutable."""
+"""One observation of pull requests, refs and checks. Immutable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trunkline.domain.names import BranchName, Oid, PrNumber
 
 
 class PrState(Enum):
-    """A pull request's state, as GitHub's GraphQL has it."""
+    """The state of a pull request in GitHub's GraphQL API."""
 
     OPEN = "OPEN"
     CLOSED = "CLOSED"
@@ -18,7 +18,7 @@ class PrState(Enum):
 
 
 class MergeMethod(Enum):
-    """How a pull request was merged."""
+    """The method by which a pull request was merged."""
 
     SQUASH = "squash"
     REBASE = "rebase"
@@ -26,7 +26,7 @@ class MergeMethod(Enum):
 
 
 class CiState(Enum):
-    """What can be said of CI as a whole, apart from any one result."""
+    """The state of CI as a whole."""
 
     OPERATIONAL = "operational"
     BILLING = "not operational: a billing failure"
@@ -35,14 +35,14 @@ class CiState(Enum):
 
 @dataclass(frozen=True)
 class ForcePush:
-    """A HeadRefForcePushedEvent: the head before and after; either may be gone from GitHub."""
+    """A HeadRefForcePushedEvent with the heads before and after, which GitHub may have deleted."""
 
     before: Oid | None
     after: Oid | None
 
 
 OUR_CONTEXTS = "trunkline/"
-"""How the commit statuses that we publish are called; they are no word of others, and never asked for."""
+"""The prefix of the commit statuses that we publish; they are not read as checks of others."""
 
 
 A_TEAM = "a team"
@@ -50,7 +50,7 @@ A_TEAM = "a team"
 
 @dataclass(frozen=True)
 class CheckRun:
-    """One check of a commit, with what its first annotations say."""
+    """A check of a commit, with its first annotations."""
 
     name: str
     status: str
@@ -60,17 +60,20 @@ class CheckRun:
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A pull request as GitHub describes it now.
+    """A pull request as GitHub shows it.
 
     Attributes:
-        review: GraphQL's reviewDecision, or "" where no review is asked for.
-        opinions: each reviewer's last word: login, and APPROVED, CHANGES_REQUESTED or DISMISSED.
-        asked: logins whose review is requested and has not come; `A_TEAM` for a team.
-        open_threads: review threads that are not resolved, the first hundred counted.
-        mergeable: GraphQL's MergeableState: MERGEABLE, CONFLICTING, or UNKNOWN while GitHub computes it.
-        merge_state: GraphQL's MergeStateStatus: CLEAN, UNSTABLE, BLOCKED, BEHIND, DIRTY, DRAFT, HAS_HOOKS, UNKNOWN.
+        review: GraphQL's reviewDecision, or "" if no review is required.
+        opinions: each reviewer's latest review: login, and APPROVED, CHANGES_REQUESTED or
+            DISMISSED.
+        asked: logins with a pending review request; `A_TEAM` for a team.
+        open_threads: unresolved review threads among the first hundred.
+        mergeable: GraphQL's MergeableState: MERGEABLE, CONFLICTING, or UNKNOWN while GitHub
+            computes it.
+        merge_state: GraphQL's MergeStateStatus: CLEAN, UNSTABLE, BLOCKED, BEHIND, DIRTY, DRAFT,
+            HAS_HOOKS, UNKNOWN.
         node_id: GitHub's global id.
-        base_oid: the base's commit that GitHub has for it; of a closed one, what the base was at.
+        base_oid: GitHub's commit of the base; for a closed pull request, its last one.
     """
 
     number: PrNumber
@@ -100,7 +103,7 @@ class PullRequest:
 
     @property
     def historical_heads(self) -> tuple[Oid, ...]:
-        """Every head that the force-push history names, newest first, each once."""
+        """Every head in the force-push history, newest first, without duplicates."""
         seen: dict[Oid, None] = {}
         for event in reversed(self.force_pushes):
             for head in (event.after, event.before):
@@ -111,10 +114,10 @@ class PullRequest:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Pull requests of the stack at one instant; None stands for "GitHub has no such pull request".
+    """Pull requests of the stack at one instant; None if GitHub has no such pull request.
 
     Attributes:
-        trunk: the trunk's tip, where it was asked for too.
+        trunk: trunk's tip, if it was requested.
     """
 
     pull_requests: Mapping[PrNumber, PullRequest | None]
@@ -123,12 +126,12 @@ class Snapshot:
     trunk: Oid | None = None
 
     def pr(self, number: PrNumber) -> PullRequest | None:
-        """Return the pull request, or None where GitHub has none of that number."""
+        """Return the pull request, or None if GitHub has no such number."""
         return self.pull_requests.get(number)
 
 
-# The sentences that GitHub writes when Actions does not start for want of money; the annotation is the only sure
-# sign, since the run itself reads as an ordinary failure (reference: cli and community threads on billing).
+# GitHub's messages when Actions does not start because of billing. Only the annotation shows it:
+# the run itself looks like an ordinary failure.
 _BILLING = (
     "recent account payments have failed or your spending limit needs to be increased",
     "account is locked due to a billing issue",
@@ -136,10 +139,10 @@ _BILLING = (
 
 
 def ci_state(pull_requests: Mapping[PrNumber, PullRequest | None]) -> tuple[CiState, str]:
-    """Say whether CI works at all, with the annotation that shows it does not.
+    """Return whether CI works at all, with the annotation that shows that it does not.
 
-    Only checks of open pull requests count: what a merged one saw is of the past. "Not started" is neither red
-    nor green (promises, fault 50).
+    Only checks of open pull requests are used, because those of merged ones are outdated. A check
+    that did not start is neither a pass nor a failure of the code.
     """
     checks = [
         check for pr in pull_requests.values() if pr is not None and pr.state is PrState.OPEN for check in pr.checks
@@ -153,14 +156,14 @@ def ci_state(pull_requests: Mapping[PrNumber, PullRequest | None]) -> tuple[CiSt
 
 @dataclass(frozen=True)
 class LocalState:
-    """What the user's repository holds for one entry.
+    """The local repository's state for one entry.
 
     Attributes:
         branch: the entry's branch.
-        local: the local branch's tip, or None where there is no local branch.
-        remote: the remote branch's tip, or None where the remote has none.
+        local: the local branch's tip, or None.
+        remote: the remote branch's tip, or None.
         checked_out: it is the branch of the user's work tree.
-        elsewhere: another work tree has it checked out: its path.
+        elsewhere: the path of another work tree that has it checked out.
         changes: paths with uncommitted changes to tracked files in the user's work tree.
         rebasing: a `git rebase` of the user's, begun and not ended, will move it: the path of its work tree.
     """

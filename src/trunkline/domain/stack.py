@@ -1,4 +1,4 @@
-"""The stack as people declare it in stack.toml: entries above trunk, and how they are gated."""
+"""The stack as declared in stack.toml: entries above trunk, and the settings of their gates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TRUNK, DEFAULT_REMOTE = "main", "origin"
 DEFAULT_GATES = ("build", "test", "clippy", "fmt", "doc", "msrv")
-"""The names of the gates that every stack has (contract: "the six gates")."""
+"""The names of the six gates that every stack has."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Entry:
         pr: the pull request's number.
         branch: its head branch.
         title: a short title.
-        next: what comes next in the stack, for the reviewer note.
-        checks: what must hold of its tree beyond the gates, in file order.
+        next: a remark about the next entry, for the reviewer note.
+        checks: further conditions on its tree, in file order.
     """
 
     pr: PrNumber
@@ -39,9 +39,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class GateOverride:
-    """A `[gates.NAME]` table: what it changes of a default gate, or a gate of the user's own.
+    """A `[gates.NAME]` table: changes to a default gate, or a custom gate.
 
-    `None` means "as the default has it"; a new gate must have `run`.
+    `None` means the default's value; a new gate must have `run`.
     """
 
     run: tuple[str, ...] | None = None
@@ -58,23 +58,24 @@ class GateSettings:
         features: cargo features of the gates; empty means cargo's defaults.
         msrv: the toolchain of the MSRV gate.
         root: the Cargo workspace's directory inside the repository, relative, `.` for the top.
-        timeout: seconds a gate may take.
-        env: variables of every gate, beside its own.
-        locked: the default gates demand that Cargo.lock is in the commit and up to date.
+        timeout: the time limit of a gate in seconds.
+        env: additional variables of every gate.
+        locked: the default gates require a committed and current Cargo.lock.
         sandbox: gates run without network and home directory (bubblewrap), or are unavailable.
-        sign: the SSH private key that signs receipts, `~` allowed; "": they are not signed.
-        signers: an allowed-signers file (ssh-keygen(1)): whose receipts count; relative: trunk's file; "": none.
-        executor: what runs the gates: local (nox), dask, or actions (GitHub Actions).
-        scheduler: of dask, like tcp://HOST:8786; "": workers of this machine, made on the spot.
-        workers: how many workers are made on the spot; 0: one a core.
-        insecure: the scheduler may be reached without TLS; said in each run.
-        remote: where GitHub Actions finds the commits.
-        trunk: whose workflow file it runs.
-        strict: every package of the tree is made anew for every commit, whatever changed.
-        cache: sccache: compilers run behind it, where that may serve them; "": they do not.
-        inherited: allow: a gate that fails on the base for the same cause stops nothing; "": it does.
-        presets: gates that are off by default and on by name, see `gates.catalogue`.
-        overrides: gate name -> what the user changed or added, in file order.
+        sign: the SSH private key that signs receipts, `~` allowed; "" for none.
+        signers: an allowed-signers file (ssh-keygen(1)): whose receipts are accepted; a relative
+            path is read from trunk; "" for none.
+        executor: the executor of the gates: local (nox), dask, or actions (GitHub Actions).
+        scheduler: dask's scheduler, like tcp://HOST:8786; "": start local workers.
+        workers: the number of local workers; 0: one per core.
+        insecure: allow a scheduler without TLS, with a warning.
+        remote: the remote on which GitHub Actions finds the commits.
+        trunk: the branch whose workflow file it runs.
+        strict: rebuild every package of the tree for every commit.
+        cache: "sccache": run compilers through it where it is safe; "" for none.
+        inherited: "allow": ignore a failure that the base has for the same cause; "": do not.
+        presets: optional gates that are enabled by name, see `gates.catalogue`.
+        overrides: changed or added gates by name, in file order.
     """
 
     features: tuple[str, ...] = ("cpu",)
@@ -104,11 +105,14 @@ class LandSettings:
     """The `[land]` table.
 
     Attributes:
-        method: squash, merge or rebase; "": squash where the repository allows it, else what it allows.
-        title: the squash commit's title, with {title}, {number}, {position} and {count}; "": GitHub's own.
+        method: squash, merge or rebase; "": squash if the repository allows it, else an allowed
+            method.
+        title: the squash commit's title, with {title}, {number}, {position} and {count}; "":
+            GitHub's default.
         require: checks: GitHub's checks must be green; gates: the receipts of this machine suffice.
-        wait: seconds that `land` waits for GitHub without `--watch`.
-        rewrite: auto: only what cannot be merged as it is; always: every entry; never: refuse instead.
+        wait: how long `land` waits for GitHub without `--watch`, in seconds.
+        rewrite: auto: only entries that cannot be merged as they are; always: every entry; never:
+            refuse.
     """
 
     method: str = ""
@@ -123,8 +127,8 @@ class RebaseSettings:
     """The `[rebase]` table.
 
     Attributes:
-        sign: sign replayed commits even where git's configuration does not ask for it.
-        signatures: drop: a signed commit may be replayed unsigned, which is said; require: that is refused.
+        sign: sign replayed commits even if git's configuration does not.
+        signatures: drop: replay signed commits unsigned, with a message; require: refuse.
     """
 
     sign: bool = False
@@ -136,7 +140,7 @@ class PublishSettings:
     """The `[publish]` table.
 
     Attributes:
-        statuses: a commit status for each gate that a receipt proves.
+        statuses: publish a commit status for each gate with a receipt.
     """
 
     statuses: bool = False
@@ -147,7 +151,8 @@ class NoteSettings:
     """The `[note]` table.
 
     Attributes:
-        template: a Jinja2 template of the reviewer note, relative to the repository's top; "": ours.
+        template: a Jinja2 template of the reviewer note, relative to the top of the repository; "":
+            the built-in one.
     """
 
     template: str = ""
@@ -155,11 +160,12 @@ class NoteSettings:
 
 @dataclass(frozen=True)
 class Stack:
-    """Entries above trunk, bottom first.
+    """The entries above trunk, bottom first, with all settings.
 
     Attributes:
-        rerere: git may fill in how a person resolved the same conflict before; shown, never staged.
-        lockfile: what becomes of a Cargo.lock in conflict: regenerate, or conflict: it is a person's.
+        rerere: reuse earlier resolutions of the same conflict; they are shown, never staged.
+        lockfile: what to do with a Cargo.lock in conflict: regenerate it, or conflict (leave it to
+            the user).
     """
 
     trunk: BranchName
@@ -194,6 +200,6 @@ class Stack:
         return self.entries[: self.entries.index(entry)]
 
     def above(self, entry: Entry) -> Entry | None:
-        """Return the entry that sits on `entry`, if there is one."""
+        """Return the entry directly above `entry`, if there is one."""
         index = self.entries.index(entry) + 1
         return self.entries[index] if index < len(self.entries) else None

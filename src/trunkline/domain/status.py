@@ -1,4 +1,4 @@
-"""Where each entry of a stack stands: one state, from what git and GitHub say of it; and the one next command."""
+"""Decide the state of each entry from git and GitHub, and the next command for the stack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """What is to be said of an entry in a word or two; `blocked by` is followed by a number."""
+    """The state of an entry, as shown; `blocked by` is followed by a number."""
 
     MERGED = "merged"
     CLOSED = "closed"
@@ -45,7 +45,7 @@ class State(Enum):
 
 
 class Side(Enum):
-    """How the local branch stands to the one that others see."""
+    """The relation of the local branch to the published one."""
 
     SAME = "same"
     ONLY_THERE = "there is no local branch"
@@ -67,14 +67,14 @@ _UNPUSHED = frozenset({Side.AHEAD, Side.REWRITTEN})
 
 @dataclass(frozen=True)
 class Facts:
-    """What was seen of one entry.
+    """The observed facts about one entry.
 
     Attributes:
-        asked: GitHub was asked; without it, no pull request means that nothing is known.
-        branch: what stack.toml calls its branch; "": that is not compared.
-        side: how the local branch stands to GitHub's head or, offline, to the tracking ref of the last fetch.
-        off_base: why it does not sit on its base; (): it does, or that is not known.
-        holds: what it holds of entries above, in a sentence; "": nothing.
+        asked: GitHub was queried; otherwise a missing pull request is unknown.
+        branch: its branch in stack.toml; "" to skip the comparison.
+        side: the relation of the local branch to GitHub's head or, offline, to the tracking ref.
+        off_base: why it is not on its base; () if it is, or if unknown.
+        holds: the commits of entries above that it holds, in a sentence; "" for none.
     """
 
     number: PrNumber
@@ -88,7 +88,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Standing:
-    """An entry's state, and the facts behind it for people; `blocker` is the entry that it waits for."""
+    """An entry's state with its reasons; `blocker` is the entry that it waits for."""
 
     number: PrNumber
     state: State
@@ -101,16 +101,16 @@ class Standing:
 
 @dataclass(frozen=True)
 class EntryStatus:
-    """One entry as the picture shows it.
+    """One entry in `status`.
 
     Attributes:
-        entry: as stack.toml declares it.
-        pr: its pull request; None: there is none, or GitHub was not asked.
+        entry: the entry of stack.toml.
+        pr: its pull request; None if there is none or GitHub was not queried.
         standing: its state.
-        head: the commit that a landing would take; None: it is neither here nor known.
-        own: how many commits are its own; None: not known.
-        gates: every gate's name, with what receipts prove of exactly that commit's tree.
-        current: it is the branch checked out.
+        head: the commit that a landing would use; None if unknown.
+        own: the number of its own commits; None if unknown.
+        gates: every gate by name, with its outcome on exactly that commit's tree.
+        current: its branch is checked out.
         checks: every check of the entry by name, in the same way.
     """
 
@@ -126,16 +126,16 @@ class EntryStatus:
 
 @dataclass(frozen=True)
 class OpenRun:
-    """The run of a repository that is not over.
+    """The unfinished run of a repository.
 
     Attributes:
         id: its id.
-        task: the task that was typed.
+        task: the task.
         state: paused, failed, interrupted or aborting.
-        what: one sentence: which run it is, of which entries, and what stopped it.
-        why: the facts behind it, in lines; may be "".
-        commands: what can be typed.
-        worktree: where a conflict waits to be resolved; "": nowhere.
+        what: the run, its entries and why it stopped, in one sentence.
+        why: details, in lines; may be "".
+        commands: the possible next commands.
+        worktree: the work tree with an unresolved conflict; "" if there is none.
     """
 
     id: str
@@ -149,15 +149,15 @@ class OpenRun:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """The whole stack at one instant.
+    """The status of the whole stack at one instant.
 
     Attributes:
-        stack: as stack.toml declares it.
-        trunk: trunk's tip on the remote, or offline as last fetched; None: it was never fetched.
+        stack: the stack of stack.toml.
+        trunk: trunk's tip on the remote or, offline, of the last fetch; None if never fetched.
         entries: bottom first.
-        next: the one command to type; "": nothing is to be done.
-        notes: what else a person should know.
-        run: the run of the repository that is not over; None: there is none.
+        next: the next command; "" if there is nothing to do.
+        notes: further messages.
+        run: the unfinished run, or None.
     """
 
     stack: Stack
@@ -182,16 +182,17 @@ _OF_READY = {
 
 
 def standings(entries: Sequence[Facts], *, gates_suffice: bool) -> tuple[Standing, ...]:
-    """Say where each entry stands, bottom first.
+    """Return the state of each entry, bottom first.
 
-    "Blocked by" replaces only "ready to land": what an entry lacks by itself can be mended while it waits for others.
+    "Blocked by" replaces only "ready to land": other problems of an entry can be fixed while it
+    waits.
 
     Args:
-        entries: what was seen, bottom first.
-        gates_suffice: the receipts of this machine stand for GitHub's checks, which are not asked.
+        entries: the observed facts, bottom first.
+        gates_suffice: the receipts of this machine replace GitHub's checks.
     """
     message: list[Standing] = []
-    below: PrNumber | None = None  # the nearest entry below that is not merged: nothing lands before it
+    below: PrNumber | None = None  # the nearest unmerged entry below, which must land first
     for facts in entries:
         standing = _alone(facts, gates_suffice=gates_suffice)
         if standing.state is State.READY and below is not None:
@@ -203,7 +204,7 @@ def standings(entries: Sequence[Facts], *, gates_suffice: bool) -> tuple[Standin
 
 
 def _alone(facts: Facts, *, gates_suffice: bool) -> Standing:
-    """Judge an entry by itself: what is over comes first, then what git can mend, then what it waits for."""
+    """Return an entry's own state: finished first, then what git can fix, then what it waits for."""
     if facts.asked and facts.pr is None:
         return Standing(facts.number, State.MISSING)
     if facts.pr is not None and facts.pr.state is not PrState.OPEN:
@@ -233,7 +234,7 @@ def _for_github(facts: Facts, *, gates_suffice: bool) -> Standing:
 
 
 def next_command(standings: Sequence[Standing], remote: str) -> str:
-    """Return the one command to type for a stack, decided by the lowest entry that is not merged.
+    """Return the next command for a stack, decided by its lowest unmerged entry.
 
     Args:
         standings: bottom first.
@@ -253,13 +254,13 @@ def next_command(standings: Sequence[Standing], remote: str) -> str:
 
 
 def _typed(command: str | tuple[str, ...], number: PrNumber, remote: str) -> str:
-    """Return a command of the tables below for an entry: a task of ours by its words, else a line."""
+    """Return a command of the tables below for an entry: a task by its words, or a line."""
     if isinstance(command, str):
         return command.format(pr=number, remote=remote)
     return task_command(*(word.format(pr=number, remote=remote) for word in command))
 
 
-# What lies in the way of every other task, wherever in the stack it is.
+# States that block every other task, wherever in the stack they occur.
 _STUCK: dict[State, str | tuple[str, ...]] = {
     State.MISSING: ("init", "--check"),
     State.NO_BRANCH: ("init", "--check"),
@@ -267,7 +268,7 @@ _STUCK: dict[State, str | tuple[str, ...]] = {
     State.FETCH: "git fetch {remote}",
     State.DIVERGED: ("rebase", "--pr", "{pr}", "--dry-run"),
     State.CLOSED: ("rescue", "--pr", "{pr}"),
-    State.MISPLACED: ("restack", "--dry-run"),  # names the command that puts the branch back
+    State.MISPLACED: ("restack", "--dry-run"),  # shows the command that moves the branch back
 }
 _OF_FIRST: dict[State, str | tuple[str, ...]] = {
     State.RESTACK: ("rebase", "--pr", "{pr}"),

@@ -1,4 +1,4 @@
-"""A step, a plan made of steps, and what a step did. Data: printed, compared, stored."""
+"""A step, a plan made of steps, and a step's outcome, as data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trunkline.domain.names import PrNumber
 
 
 class StepName(Enum):
-    """What a step may be: the steps of a rebase in their order, then what only a whole stack needs."""
+    """The steps: those of a rebase in their order, then those for a whole stack."""
 
     VERIFY_MERGED = "verify-merged"
     SWITCH = "switch"
@@ -37,17 +37,17 @@ REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]
 """The steps of a rebase, in their order; each is a task of the same name."""
 
 PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET})
-"""The steps that `--no-push` skips: everything that others see, of the tasks that take that flag."""
+"""The steps that `--no-push` skips: those with effects that others see."""
 
 StepKey = tuple[StepName, PrNumber | None]
-"""A step within a plan: what, and for which entry where the plan is of several."""
+"""The key of a step within a plan: its name, and its entry in a plan for several."""
 
 
 def step_names(text: str) -> frozenset[StepName]:
-    """Return the steps that `--skip` names, separated by commas.
+    """Return the steps in the value of `--skip`, separated by commas.
 
     Raises:
-        WrongFlag: one is no step.
+        WrongFlag: a name is not a step.
     """
     known = {step.value: step for step in StepName}
     names = listed(text)
@@ -56,7 +56,7 @@ def step_names(text: str) -> frozenset[StepName]:
 
 
 class StepStatus(Enum):
-    """How a step went."""
+    """The result of a step."""
 
     DONE = "done"
     NOTHING = "nothing to do"
@@ -71,12 +71,12 @@ class Step:
     """One step of a plan.
 
     Attributes:
-        name: which.
-        description: what it will do, one line.
-        commands: the git, gh or cargo commands that a person would type for it.
+        name: the step's name.
+        description: what it will do, in one line.
+        commands: the equivalent git, gh or cargo commands.
         mutates: it changes something that outlives the run.
-        pr: the entry that it is for, in a plan of several entries; None: the plan's own, or all of them.
-        publishes: what others will see of it, one line each; empty: nothing that is known yet.
+        pr: its entry in a plan for several entries; None: the plan's only entry, or all of them.
+        publishes: what others will see, one line each; empty if nothing is known yet.
     """
 
     name: StepName
@@ -88,31 +88,31 @@ class Step:
 
     @property
     def key(self) -> StepKey:
-        """What tells it from the plan's other steps."""
+        """Its key within the plan."""
         return self.name, self.pr
 
     @property
     def about(self) -> dict[str, PrNumber]:
-        """Its entry as JSON values, where the plan is of several; else nothing."""
+        """Its entry as JSON values in a plan for several entries; else nothing."""
         return {} if self.pr is None else {"pr": self.pr}
 
     @property
     def label(self) -> str:
-        """Its name for people."""
+        """Its name for display."""
         return self.name.value if self.pr is None else f"{self.name.value} #{self.pr}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step did.
+    """The outcome of a step.
 
     Attributes:
-        label: the past participle that heads its line: "rebased".
+        label: the past participle that begins its line: "rebased".
         message: the rest of the line.
-        mark: how it went.
+        mark: its result.
         details: further lines.
-        data: the facts, for JSON and for the journal: JSON values only.
-        seconds: how long it took.
+        data: its data for JSON output and the journal, as JSON values.
+        seconds: its duration.
     """
 
     label: str
@@ -128,10 +128,10 @@ class Plan:
     """An ordered tuple of steps for one entry, or for several.
 
     Attributes:
-        task: the task that was asked for.
-        pr: the pull request of the entry; of several, the bottom one.
-        steps: what will be done, in order.
-        skipped: steps left out by name.
+        task: the task.
+        pr: the entry's pull request; of several, the bottom one.
+        steps: the steps in order.
+        skipped: skipped steps.
     """
 
     task: str
@@ -141,15 +141,15 @@ class Plan:
 
     @property
     def publishes(self) -> tuple[str, ...]:
-        """What others will see of it, in order."""
+        """What others will see, in order."""
         return tuple(line for step in self.steps if step.name not in self.skipped for line in step.publishes)
 
     def about(self, step: Step) -> dict[str, PrNumber]:
-        """Return the entry of one of the plan's steps as JSON values; nothing for a step of several entries."""
+        """Return the entry of one of the plan's steps as JSON values; nothing for all entries."""
         if any(each.pr is not None for each in self.steps):
             return step.about
         return {"pr": self.pr}
 
     def key(self, name: StepName, pr: PrNumber | None) -> StepKey:
-        """Return the key of the step of a name that is for an entry: the entry's own, else that of all of them."""
+        """Return the key of the step with a name for an entry, or of the step for all entries."""
         return (name, pr) if any(step.key == (name, pr) for step in self.steps) else (name, None)

@@ -1,4 +1,4 @@
-"""The title of a squash commit, from a template with a few known names in braces."""
+"""The title of a squash commit, from a template with names in braces."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ _PART = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]")
 def fill(template: str, values: Mapping[str, object]) -> str:
     """Return a template with `{name}` replaced by its value, `{{` and `}}` by braces.
 
-    No format language: stack.toml is not trusted to have attributes looked up or widths filled.
+    Python's format language is not used: stack.toml must not be able to access attributes or set
+    widths.
 
     Raises:
-        ValueError: a brace stands for nothing, or for a name without a value.
+        ValueError: a brace is unpaired, or a name has no value.
     """
 
     def value(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Words for people: numbers with their nouns."""
+"""Grammar for messages: counts with nouns, lists."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def count_of(count: int, noun: str, plural: str = "") -> str:
-    """Return `1 gate`, `2 gates`; `plural` where an s does not do."""
+    """Return `1 gate`, `2 gates`; `plural` for irregular nouns."""
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
 
 

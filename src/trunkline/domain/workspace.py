@@ -1,4 +1,4 @@
-"""A Cargo workspace as it describes itself, and the gates that would cover what the stack's gates leave out. Pure."""
+"""A Cargo workspace's metadata, and proposals for gates that cover what no gate covers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SELECTED = {
 
 @dataclass(frozen=True)
 class Workspace:
-    """What a Cargo workspace says of itself.
+    """The metadata of a Cargo workspace.
 
     Attributes:
-        features: every feature that one of its members has.
+        features: all features of its members.
         rust_version: the highest `rust-version` among them, as a toolchain of three numbers, or "".
         library: a member has a library.
         tests: integration tests, by name.
@@ -37,12 +37,12 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A gate that a person could add.
+    """A proposed gate.
 
     Attributes:
-        why: what no gate covers.
+        why: what no gate covers yet.
         table: the lines to write into stack.toml.
-        needed: without it a gate can never pass.
+        needed: a gate can never pass without it.
     """
 
     why: str
@@ -51,20 +51,20 @@ class Proposal:
 
     @property
     def command(self) -> str:
-        """What to type: the editor, and the table on one line."""
+        """The command to type: the editor, with the table on one line."""
         return f"${{EDITOR:-vi}} stack.toml   # {' '.join(self.table.splitlines())}"
 
 
 def proposals(
     workspace: Workspace, gates: Iterable[Sequence[str]], flags: Sequence[str], outside: Sequence[str]
 ) -> tuple[Proposal, ...]:
-    """Return gates that would cover what no gate covers.
+    """Return gates that would cover what no gate covers yet.
 
     Args:
-        workspace: as it describes itself.
+        workspace: its metadata.
         gates: the commands of all gates.
-        flags: what chooses the stack's features.
-        outside: manifests in the repository that belong to no member, from its top.
+        flags: the flags that select the stack's features.
+        outside: manifests in the repository that belong to no member, by path.
     """
     commands = [tuple(argv) for argv in gates]
     run = frozenset[str]().union(*(kinds_tested(argv) for argv in commands))
@@ -98,7 +98,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def kinds_tested(argv: Sequence[str]) -> frozenset[str]:
-    """Return whose tests a gate's command runs: of lib, bins, tests; a command that runs no tests selects none."""
+    """Return the targets whose tests a command runs: lib, bins, tests; none if it runs no tests."""
     own = list(argv[: argv.index("--")] if "--" in argv else argv)
     rest = [part for part in own[1:] if not part.startswith("+")]
     if own[0] != "cargo" or rest[:1] not in (["test"], ["nextest"]):

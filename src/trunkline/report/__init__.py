@@ -1,1 +1,1 @@
-"""Data to text, JSON and Markdown: the only place that formats. Imports domain alone."""
+"""Render data as text, JSON, Markdown and HTML. Imports `domain` only."""

@@ -1,4 +1,4 @@
-"""Outcomes, plans and errors as JSON values; keys are public (contract)."""
+"""Convert outcomes, plans and errors to JSON values; their keys are a public interface."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def error(value: TrunklineError) -> dict[str, Any]:
 
 
 def open_run(run: OpenRun) -> dict[str, Any]:
-    """Return the open run as JSON values; keys are public (contract)."""
+    """Return the open run as JSON values; their keys are a public interface."""
     return {
         "id": run.id,
         "task": run.task,

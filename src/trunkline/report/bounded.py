@@ -1,7 +1,7 @@
-"""Renders a template of the user's own in a process of its own: little time, little memory, a short result.
+"""Render a custom template in a separate process with limits on time, memory and output.
 
-`operations/note_template.py` starts it and speaks JSON with it. Jinja2's sandbox keeps a template from Python's
-internals; it bounds neither loops nor the size of what an expression makes.
+`operations/note_template.py` starts it and exchanges JSON with it. Jinja2's sandbox protects
+Python's internals, but limits neither loops nor the size of a result.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import Any
 CPU_SECONDS = 5
 MEMORY = 512 * 2**20
 LONGEST = 2**20
-"""Characters of a result; a description has room for a sixteenth of it."""
-_TEMPLATE = "<template>"  # what Jinja2 calls a template without a file, in tracebacks
+"""The maximum number of characters in a result; a description has room for a sixteenth of it."""
+_TEMPLATE = "<template>"  # Jinja2's name in tracebacks for a template without a file
 
 
 def main() -> None:
-    """Read `{"text", "view"}`, write `{"rendered"}` or `{"error", "line"}` (0: not known)."""
+    """Read `{"text", "view"}`, and write `{"rendered"}` or `{"error", "line"}` (line 0 if unknown)."""
     for limit, value in ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_AS, MEMORY)):
-        with contextlib.suppress(ValueError, OSError):  # macOS has no limit of address space
+        with contextlib.suppress(ValueError, OSError):  # macOS has no limit on address space
             resource.setrlimit(limit, (value, value))
     asked = json.load(sys.stdin)
     json.dump(render(asked["text"], asked["view"]), sys.stdout)
 
 
 def render(text: str, view: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a template renders to, or what is wrong with it; see `main`."""
-    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 -- within the limits
+    """Return the rendered template, or its error; see `main`."""
+    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 -- imported under the resource limits
 
-    from trunkline.report import templates  # noqa: PLC0415 -- as above
+    from trunkline.report import templates  # noqa: PLC0415 -- imported under the resource limits
 
     try:
         parts, length = list[str](), 0
@@ -46,14 +46,14 @@ def render(text: str, view: Mapping[str, Any]) -> dict[str, Any]:
         return {"rendered": "".join(parts)}
     except TemplateSyntaxError as error:
         return {"error": error.message, "line": error.lineno}
-    except Exception as error:  # noqa: BLE001 -- a template calls whatever its values have
+    except Exception as error:  # noqa: BLE001 -- a template can call any method of its values
         frames = traceback.extract_tb(error.__traceback__)
         line = next((frame.lineno for frame in reversed(frames) if frame.filename == _TEMPLATE), None)
         return {"error": _told(error), "line": line or 0}
 
 
 def _told(error: Exception) -> str:
-    from jinja2 import TemplateError  # noqa: PLC0415 -- within the limits
+    from jinja2 import TemplateError  # noqa: PLC0415 -- imported under the resource limits
 
     if isinstance(error, MemoryError):
         return "it takes more memory than a note may"
@@ -61,7 +61,7 @@ def _told(error: Exception) -> str:
 
 
 def _tuples(value: Any) -> Any:
-    """Return JSON values with the tuples that they were made from: a template cannot change what it is given."""
+    """Return JSON values with tuples instead of lists, so that a template cannot change them."""
     if isinstance(value, dict):
         return {key: _tuples(each) for key, each in value.items()}
     return tuple(_tuples(each) for each in value) if isinstance(value, list) else value

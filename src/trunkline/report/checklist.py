@@ -1,4 +1,4 @@
-"""A checklist as a table for a terminal, or as Markdown for the pull request."""
+"""Render a checklist as a table for the terminal, or as Markdown for the pull request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def table(lines: Sequence[Line], now: dt.datetime) -> Table:
-    """Return the lines, one a row: state, what must be true, what shows it, how long ago that was."""
+    """Return a table with a row for each line: state, condition, evidence, age of the evidence."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("", "what must be true", "evidence", "age"):
         made.add_column(name, no_wrap=name in {"", "age"}, overflow="fold")
@@ -37,7 +37,7 @@ def table(lines: Sequence[Line], now: dt.datetime) -> Table:
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """Return a task list; times are absolute, since what is pasted somewhere grows old there."""
+    """Return a task list with absolute times, because pasted text gets old."""
     rows = []
     for line in lines:
         skipped = "skipped; " if line.state is LineState.SKIPPED else ""
@@ -49,7 +49,7 @@ def markdown(lines: Sequence[Line]) -> str:
 
 
 def age(at: str, now: dt.datetime) -> str:
-    """Return how long ago an ISO 8601 time was: `now`, `4 min`, `3 h`, `12 d`; "now" for no time."""
+    """Return the age of an ISO 8601 time: `now`, `4 min`, `3 h`, `12 d`; "now" for no time."""
     if not at:
         return "now"
     seconds = (now - instant(at)).total_seconds()

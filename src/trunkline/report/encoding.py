@@ -1,4 +1,4 @@
-"""Output in any encoding: what a stream cannot encode is written in ASCII instead of being an error."""
+"""Write output in any encoding: characters that a stream cannot encode are replaced with ASCII."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _BRAILLE = range(0x2800, 0x2900)  # rich's spinner
 
 
 def tolerant(stream: IO[str]) -> None:
-    """Let a stream write every text: where its encoding lacks a mark, in ASCII; another character, escaped."""
+    """Let a stream write any text.
+
+    Marks that its encoding lacks are written in ASCII, other characters as escapes.
+    """
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors=_HANDLER)
 

@@ -1,4 +1,4 @@
-"""Makes foreign text harmless: titles and commit subjects come from anybody (promises, fault 52)."""
+"""Escape foreign text: anybody can write pull request titles and commit subjects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BIDI = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 
 def for_terminal(text: str, *, lines: bool = False) -> str:
-    r"""Return text in which control, escape and direction characters are visible (`\x1b`), not obeyed.
+    r"""Return text with control, escape and bidirectional characters made visible (`\x1b`).
 
     Args:
         text: anything.
@@ -21,7 +21,7 @@ def for_terminal(text: str, *, lines: bool = False) -> str:
 
 
 def for_markdown(text: str) -> str:
-    """Return text that stays one line of Markdown, mentions nobody, and cannot be read as our marker."""
+    """Return text as one line of Markdown without mentions and without our markers."""
     flat = for_terminal(" ".join(text.split()))
     return flat.replace("<!--", "&lt;!--").replace("-->", "--&gt;").replace("@", "@\N{ZERO WIDTH NON-JOINER}")
 

@@ -1,4 +1,4 @@
-"""A report for other programs: JUnit XML for CI servers, Mermaid for Markdown that draws it."""
+"""Export a report as JUnit XML for CI servers, or as a Mermaid diagram for Markdown."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ _STYLES = (
 
 
 def junit(report: Report) -> str:
-    """Return the gates and checks of every open entry as JUnit XML: a suite for each entry, a case for each gate.
+    """Return the gates and checks of open entries as JUnit XML: a suite per entry, a case per gate.
 
-    What did not run, or could not, is skipped; what passed without proof (stale, flaky) is skipped too, and says why.
+    Gates that did not or could not run are skipped. Passes without proof (stale, flaky) are skipped
+    too, with the reason.
     """
-    from junitparser import JUnitXml, TestSuite  # noqa: PLC0415 -- only who asks for it pays for it
+    from junitparser import JUnitXml, TestSuite  # noqa: PLC0415 -- imported only on request
 
     found = JUnitXml(f"trunkline {report.repository}")
     for entry in report.entries:
@@ -43,7 +44,7 @@ def junit(report: Report) -> str:
 
 
 def _case(evidence: Evidenced, branch: str) -> TestCase:
-    from junitparser import Failure, Skipped, TestCase  # noqa: PLC0415 -- as above
+    from junitparser import Failure, Skipped, TestCase  # noqa: PLC0415 -- imported only on request
 
     ran = evidence.outcome
     case = TestCase(evidence.name, _plain(branch), ran.seconds if ran else 0.0)
@@ -59,7 +60,7 @@ def _case(evidence: Evidenced, branch: str) -> TestCase:
 
 
 def mermaid(report: Report) -> str:
-    """Return the stack as a Mermaid flowchart that grows from trunk."""
+    """Return the stack as a Mermaid flowchart that starts at trunk."""
     stack = report.status.stack
     at = f" at {short(report.status.trunk)}" if report.status.trunk else ""
     lines = ["flowchart BT", f'  trunk["{_label(f"{stack.trunk}{at}")}"]']
@@ -80,10 +81,10 @@ def mermaid(report: Report) -> str:
 
 
 def _label(text: str) -> str:
-    """Return foreign text as Mermaid takes it between quotes: what means something becomes an entity."""
+    """Return foreign text as a quoted Mermaid label, with special characters as entities."""
     return "".join(each if each.isalnum() or each in " -_/.:," else f"#{ord(each)};" for each in for_terminal(text))
 
 
 def _plain(text: str) -> str:
-    """Return text without characters that XML has no place for."""
+    """Return text without characters that XML does not allow."""
     return for_terminal(text, lines=True)

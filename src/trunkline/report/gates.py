@@ -1,4 +1,4 @@
-"""Gates and receipts as tables for a terminal."""
+"""Render gates and receipts as tables for the terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from trunkline.report.verdicts import NOT_RUN, look_of
 
 
 class Running:
-    """The gates that run now, each with its seconds so far; rendered anew at each refresh.
+    """The running gates with their elapsed seconds, rendered at each refresh.
 
     Args:
-        gates: name -> when it began, by `clock`.
-        lines: name -> what it printed last, where that is known.
-        clock: the time now.
+        gates: start times by name, from `clock`.
+        lines: the last output line by name, if known.
+        clock: returns the current time.
     """
 
     def __init__(self, gates: Mapping[str, float], lines: Mapping[str, str], clock: Callable[[], float]) -> None:
@@ -28,7 +28,7 @@ class Running:
         self._clock = clock
 
     def __rich__(self) -> RenderableType:
-        """Return the text of this moment."""
+        """Return the current text."""
         now = self._clock()
         parts = {name: f"{name} {now - began:.0f}s" for name, began in sorted(self._gates.items())}
         rows = [f"{part}: {self._lines[name]}" for name, part in parts.items() if self._lines.get(name)]
@@ -37,7 +37,7 @@ class Running:
 
 
 def stack_table(names: Sequence[str], rows: Sequence[tuple[str, Mapping[str, GateOutcome]]]) -> Table:
-    """Return entries x gates; a cell is the verdict's mark and the seconds, or `receipt`."""
+    """Return a table of entries and gates; a cell has the verdict's mark and seconds, or `receipt`."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("entry")
     for name in names:
@@ -62,7 +62,7 @@ def _version(rustc: str) -> str:
 
 
 def receipts_table(rows: Sequence[tuple[Receipt, str, str]]) -> Table:
-    """Return receipts, one a row: (receipt, what it counts for now, who signed it)."""
+    """Return a table of receipts from rows of (receipt, current validity, signer)."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("", "gate", "commit", "tree", "seconds", "with", "sandbox", "started, UTC", "signed"):
         table.add_column(name, no_wrap=bool(name), min_width=1)

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs no network and no script; the same as Markdown, and as JSON values."""
+"""Render a report as one HTML file without scripts or network access, as Markdown, or as JSON."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 _TICKS = 4
 _EXCERPT = 12
-"""Lines of a log in Markdown."""
+"""The number of log lines in Markdown."""
 _TONES = {"green": "good", "red": "bad", "yellow": "warn"}
 
 
 def html(report: Report) -> str:
-    """Return the page; foreign text is escaped, control characters in it are made visible."""
+    """Return the page; foreign text is escaped, and its control characters are made visible."""
     environment = templates.environment()
     environment.autoescape = True
     environment.filters["code"] = _code
-    # Whatever a template prints is foreign: titles, logs, paths.
+    # All values in a template are foreign: titles, logs, paths.
     environment.finalize = lambda value: for_terminal(value, lines=True) if type(value) is str else value
     return environment.from_string(templates.packaged("report.html.j2")).render(_view(report))
 
 
 def _code(text: str) -> Markup:
-    """Return a maintainer's Markdown with its `code` as code, and all of it escaped."""
+    """Return a maintainer's Markdown as escaped HTML, with `code` as code elements."""
     from markupsafe import Markup, escape  # noqa: PLC0415 -- as in templates
 
     parts = for_terminal(text).split("`")
-    if len(parts) % 2 == 0:  # one backtick is none
+    if len(parts) % 2 == 0:  # an unpaired backtick is literal
         return escape(for_terminal(text))
     return Markup().join(
         Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
@@ -48,13 +48,13 @@ def _code(text: str) -> Markup:
 
 
 def markdown(report: Report) -> str:
-    """Return the validation summary that people wrote by hand, for every open entry."""
+    """Return a validation summary for every open entry, for pasting into a pull request."""
     environment = templates.environment()
     return environment.from_string(templates.packaged("report.md.j2")).render(_view(report))
 
 
 def data(report: Report) -> dict[str, Any]:
-    """Return the report as JSON values; keys are public (contract)."""
+    """Return the report as JSON values; their keys are a public interface."""
     rows = [
         {
             "pr": entry.status.entry.pr,
@@ -108,7 +108,7 @@ def _view(report: Report) -> dict[str, Any]:
 
 
 def _failures(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what failed of an entry, gates with one cause as one: the first, and the others as `same`."""
+    """Return an entry's failures; gates with one cause are merged, with the others as `same`."""
     groups: dict[str, dict[str, Any]] = {}
     for each in entry["all"]:
         if each["failed"]:

@@ -1,4 +1,4 @@
-"""The JSON Schema of what each task prints with `--json`; keys are public (contract)."""
+"""The JSON Schema of each task's `--json` output; its keys are a public interface."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _list(items: _Schema) -> _Schema:
 
 
 def _object(required: Mapping[str, _Schema], optional: Mapping[str, _Schema] | None = None) -> _Schema:
-    """Return the schema of an object that has these keys and no others."""
+    """Return the schema of an object with exactly these keys."""
     return {
         "type": "object",
         "required": sorted(required),
@@ -116,7 +116,7 @@ _STACK = _object(
     {"trunk": _TEXT, "trunk_commit": _MAYBE_TEXT, "next": _TEXT, "notes": _TEXTS, "entries": _list(_ENTRY)}
 )
 
-# What every task may print: what ran, what would run, what was asked.
+# The parts that every task may print: executed, planned and requested work.
 _COMMON: dict[str, _Schema] = {
     "pr": _PR,
     "plan": _PLAN,
@@ -199,8 +199,8 @@ def schema_of(task: str, version: int) -> _Schema:
     """Return the JSON Schema of what a task prints with `--json`.
 
     Args:
-        task: its full name.
-        version: of the object, its key `schema`.
+        task: the task's full name.
+        version: the version of the object, in its key `schema`.
     """
     required: dict[str, _Schema] = {
         "schema": {"const": version},

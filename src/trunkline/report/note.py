@@ -1,4 +1,4 @@
-"""The reviewer note as Markdown: only what receipts prove for the pushed commit is ticked."""
+"""Render the reviewer note as Markdown; only what receipts prove for the pushed commit is ticked."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from trunkline.report.escape import for_markdown
 from trunkline.report.terminal import duration
 
 _SHOWN = 20
-"""Files that a note names; the task's own outcome has all."""
+"""The number of files that a note lists; the task's own outcome has all."""
 PACKAGED = "note.md.j2"
 
 
 def reviewer_note(facts: NoteFacts) -> str:
-    """Return the note by our own template, without its markers; the same facts give the same bytes."""
+    """Return the note from the built-in template, without markers; equal facts give equal bytes."""
     text = templates.environment().from_string(templates.packaged(PACKAGED)).render(view(facts))
     return finished(facts, text)
 
 
 def finished(facts: NoteFacts, text: str, name: str = PACKAGED) -> str:
-    """Return a rendered note as it is written: with the commit that it describes.
+    """Return a rendered note with the line that names its commit.
 
     Raises:
-        UsageError: the template wrote our markers.
+        UsageError: the template's output contains our markers.
     """
     text = text.strip("\n")
     if BEGIN in text or END in text:
         raise problem(f"{name} writes the note's own markers", name)
-    # The checklist and the next run find by it which commit the note describes.
+    # The checklist and later runs read from it which commit the note describes.
     return text if facts.commit in text else f"{text}\n\n<!-- {facts.commit} -->"
 
 
 def problem(what: str, name: str, line: int = 0) -> UsageError:
-    """Return the error of a template that cannot be used."""
+    """Return the error for an invalid template."""
     at = f"+{line} " if line else ""
     return UsageError(what, why="the note's template cannot be used", next_command=f"${{EDITOR:-vi}} {at}{name}")
 
 
 def view(facts: NoteFacts) -> dict[str, Any]:
-    """Return what a template is given (docs/note.md): JSON values, tuples for lists."""
+    """Return the values for a template (docs/note.md): JSON values, with tuples for lists."""
     values = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
     return values | {
         "since": None if facts.since is None else asdict(facts.since),
@@ -60,7 +60,7 @@ def view(facts: NoteFacts) -> dict[str, Any]:
 
 def _line(name: str, title: str, outcome: GateOutcome | None, accepted: frozenset[str]) -> dict[str, Any]:
     held = outcome or GateOutcome(name, Verdict.INTERRUPTED)
-    # A gate that is only foreseen has taken no time.
+    # A predicted gate has no duration.
     took = duration(held.seconds) if held.seconds else ""
     return {
         "name": title,
@@ -75,12 +75,12 @@ def _line(name: str, title: str, outcome: GateOutcome | None, accepted: frozense
 
 
 def _again(outcome: GateOutcome) -> str:
-    """Return that a gate ran twice, and why, or ""."""
+    """Return a remark that a gate ran twice and why, or ""."""
     return "on the second attempt, after the compiler crashed" if outcome.attempts > 1 else ""
 
 
 def _said(outcome: GateOutcome | None, *, accepted: bool) -> str:
-    """Return why a line is not ticked; its author accepted a verdict, or did not."""
+    """Return why a line is not ticked, and whether the author accepted the verdict."""
     if outcome is None:
         return "not run on this commit"
     if outcome.verdict is Verdict.UNAVAILABLE:

@@ -1,4 +1,4 @@
-"""A rehearsal's end as tables: what would change on the remote and in the pull requests."""
+"""Render the result of a rehearsal: changes to remote refs and to pull requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trunkline.report.terminal import duration
 
 
 def refs_table(found: Rehearsed) -> Table:
-    """Return the remote's refs that would move: old, new, and how many commits are new there."""
+    """Return a table of remote refs that would move: old tip, new tip, number of new commits."""
     table = _table("branch on the remote", "now", "then", "new commits")
     for ref in found.refs:
         count = "" if ref.new is None else str(ref.commits)
@@ -25,7 +25,7 @@ def refs_table(found: Rehearsed) -> Table:
 
 
 def pulls_table(found: Rehearsed) -> Table:
-    """Return the fields of pull requests that would change; descriptions as diffs."""
+    """Return a table of pull request fields that would change; descriptions as diffs."""
     table = _table("pull request", "field", "now", "then")
     for pull in found.pulls:
         for name, old, new in pull.fields:
@@ -36,7 +36,7 @@ def pulls_table(found: Rehearsed) -> Table:
 
 
 def descriptions(found: Rehearsed) -> Iterator[str]:
-    """Yield the lines of the descriptions' diffs, each headed by its pull request."""
+    """Yield the lines of the descriptions' diffs, each diff headed by its pull request."""
     for pull in found.pulls:
         if pull.body:
             yield f"#{pull.number}'s description:"
@@ -44,7 +44,7 @@ def descriptions(found: Rehearsed) -> Iterator[str]:
 
 
 def summary(found: Rehearsed) -> str:
-    """Say in a line what came of it."""
+    """Return a summary in one line."""
     receipts = f"; {count_of(found.receipts, 'receipt')} earned, valid here too" if found.receipts else ""
     bad = f"; {found.hits} of {found.faults} failures met" if found.faults else ""
     took = f"sandbox {duration(found.preparing)}, task {duration(found.seconds)}"
@@ -52,7 +52,7 @@ def summary(found: Rehearsed) -> str:
 
 
 def data(found: Rehearsed) -> dict[str, Any]:
-    """Return a rehearsal as JSON values; keys are public (contract)."""
+    """Return a rehearsal as JSON values; their keys are a public interface."""
     return {
         "command": found.command,
         "task_exit_code": found.code,

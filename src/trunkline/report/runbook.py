@@ -1,4 +1,4 @@
-"""The runbook that people wrote by hand, as Markdown, from a landing foreseen; and the same as JSON values."""
+"""Render a predicted landing as a Markdown runbook, or as JSON values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trunkline.report import as_json, templates
 
 
 def markdown(book: Runbook) -> str:
-    """Return the runbook; the same facts give the same bytes."""
+    """Return the runbook; equal facts give equal bytes."""
     environment = templates.environment(trimmed=False)
     text = templates.packaged("runbook.md.j2")
     known = {book.pr.number: book.pr, **{pr.number: pr for pr, _ in book.merged}}
@@ -38,7 +38,7 @@ def _told(pr: PullRequest | None, *, here: bool) -> str:
 
 
 def forecast_lines(book: Runbook) -> tuple[str, ...]:
-    """Return what would follow from the plan, for a terminal."""
+    """Return the consequences of the plan, for the terminal."""
     above = (f"#{each.entry.pr}: {each.description}" for each in book.above)
     return (*above, *book.effects, *(_merge_line(number, choice) for number, choice in book.merges))
 
@@ -48,14 +48,14 @@ def _merge_line(number: PrNumber, choice: MergeChoice) -> str:
 
 
 def merges_data(merges: Iterable[tuple[PrNumber, MergeChoice]]) -> list[dict[str, Any]]:
-    """Return how entries would be merged as JSON values."""
+    """Return the merge choices of entries as JSON values."""
     return [
         {"pr": number, "as_is": not choice.reason, "rewritten_because": choice.reason} for number, choice in merges
     ]
 
 
 def data(book: Runbook) -> dict[str, Any]:
-    """Return what was foreseen as JSON values; keys are public (contract)."""
+    """Return the prediction as JSON values; their keys are a public interface."""
     replay = book.replay
     return {
         "plan": as_json.plan(book.plan),

@@ -1,4 +1,4 @@
-"""A stack as a picture: a tree on the terminal, bottom entry first; or as JSON values."""
+"""Render a stack as a tree for the terminal, bottom entry first, or as JSON values."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MARKS = {
 
 
 def stack_tree(status: StackStatus) -> RenderableType:
-    """Return the stack as a tree that grows from trunk, the bottom entry first."""
+    """Return the stack as a tree that starts at trunk, bottom entry first."""
     at = f" at {short(status.trunk)}" if status.trunk else ""
     tree = Tree(_text((f"{status.stack.trunk}{at}", "bold")), guide_style="dim")
     for entry in status.entries:
@@ -67,14 +67,17 @@ def _entry(row: EntryStatus) -> RenderableType:
 
 
 def _link(line: Text, row: EntryStatus, begin: int) -> None:
-    """Make the number of an entry a link to its pull request, where the terminal has links (OSC 8)."""
+    """Link an entry's number to its pull request, if the terminal supports links (OSC 8)."""
     url = row.pr.url if row.pr else ""
     if _URL.fullmatch(url):
         line.stylize(Style(link=url), begin, begin + len(f"#{row.entry.pr}"))
 
 
 def mark_of(row: EntryStatus) -> tuple[str, str]:
-    """Return an entry's mark, and its colour; a gate that failed on its head makes it red, whatever GitHub says."""
+    """Return an entry's mark and its colour.
+
+    A gate that failed on its head makes it red, whatever GitHub shows.
+    """
     over = row.standing.state in {State.MERGED, State.CLOSED}
     if not over and any(look_of(outcome).tone == "bad" for _, outcome in (*row.gates, *row.checks)):
         return "✗", "red"
@@ -82,7 +85,7 @@ def mark_of(row: EntryStatus) -> tuple[str, str]:
 
 
 def entry_state(row: EntryStatus) -> str:
-    """Return where an entry stands, in a few words."""
+    """Return the state of an entry, in a few words."""
     if row.pr is not None and row.pr.state is PrState.MERGED:
         by = f" as {short(row.pr.merge_commit)}" if row.pr.merge_commit else ""
         return f"merged {row.pr.merged_at[:10]}{by}" if row.pr.merged_at else f"closed, and landed{by}"
@@ -90,7 +93,7 @@ def entry_state(row: EntryStatus) -> str:
 
 
 def entry_facts(row: EntryStatus) -> tuple[str, ...]:
-    """Return what there is to know of an open entry, each in a few words or ""."""
+    """Return the facts about an open entry, each in a few words or ""."""
     verdicts = (("gates", row.gates), ("own checks", row.checks))
     return (*_about_the_entry(row), *("".join(text for text, _ in _parts(*each)) for each in verdicts if each[1]))
 
@@ -112,9 +115,9 @@ def _verdicts(what: str, known: Sequence[tuple[str, GateOutcome | None]]) -> Tex
 
 
 def _parts(what: str, known: Sequence[tuple[str, GateOutcome | None]]) -> list[tuple[str, str]]:
-    """Return how many passed, then every other one with its mark, its verdict in words and its colour.
+    """Return the number of passes, then every other gate with mark, verdict and colour.
 
-    What never ran comes last, as one list.
+    Gates that never ran come last, as one list.
     """
     proven = [name for name, outcome in known if outcome is not None and outcome.proven]
     idle = [name for name, outcome in known if outcome is None]
@@ -138,7 +141,7 @@ def _text(*parts: tuple[str, str] | str) -> Text:
 
 
 def stack_data(status: StackStatus) -> dict[str, Any]:
-    """Return the stack as JSON values; keys are public (contract)."""
+    """Return the stack as JSON values; their keys are a public interface."""
     return {
         "trunk": status.stack.trunk,
         "trunk_commit": status.trunk,

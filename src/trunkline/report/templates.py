@@ -1,4 +1,7 @@
-"""Jinja2 as our Markdown uses it: foreign text goes through the filter `md`, a maintainer's own through `own`."""
+"""The Jinja2 environment for our Markdown.
+
+Foreign text is passed through the filter `md`, a maintainer's text through `own`.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def environment(*, trimmed: bool = True) -> Environment:
-    """Return the environment: what is undefined is an error, and a template reaches nothing but what it is given.
+    """Return the environment: undefined values are errors, and templates are sandboxed.
 
     Args:
-        trimmed: lines that hold only a statement leave nothing behind.
+        trimmed: lines with only a statement produce no output.
     """
-    # Imported here: 22 ms that no other task has to pay.
+    # Imported here, because it takes 22 ms that no other task needs.
     from jinja2 import StrictUndefined  # noqa: PLC0415
     from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
 
@@ -32,12 +35,12 @@ def environment(*, trimmed: bool = True) -> Environment:
 
 
 def packaged(name: str) -> str:
-    """Return the text of one of our templates."""
+    """Return the text of a built-in template."""
     return resources.files("trunkline.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def fenced(text: str) -> str:
-    """Return foreign text as a block of code that nothing in it can end."""
+    """Return foreign text as a code block that its content cannot close."""
     shown = for_terminal(text, lines=True)
     longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -45,5 +48,5 @@ def fenced(text: str) -> str:
 
 
 def own_markdown(text: str) -> str:
-    """Return a maintainer's own Markdown as one line that cannot be read as our marker."""
+    """Return a maintainer's Markdown as one line without our markers."""
     return " ".join(text.split()).replace("<!--", "&lt;!--")

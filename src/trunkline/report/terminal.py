@@ -1,6 +1,6 @@
-"""A run on the terminal: a list of steps, each one line with a mark, what happened, and how long it took.
+"""Print a run on the terminal: one line per step with mark, message and duration.
 
-rich is imported with the first line: tasks that print JSON or fail early do without its 50 ms.
+rich is imported with the first line: tasks that print JSON or fail early save its 50 ms.
 """
 
 from __future__ import annotations
@@ -35,11 +35,13 @@ _BELL_SECONDS = 60.0
 
 
 class Terminal:
-    """Tells a person what happens. Colours and spinners only on a terminal; NO_COLOR is rich's to honour.
+    """Prints progress and results for a person.
+
+    Colours and spinners are used only on a terminal; rich honours NO_COLOR.
 
     Args:
-        stream: where.
-        clean: takes out what nobody may read.
+        stream: the output stream.
+        clean: redacts secrets from a text.
     """
 
     def __init__(self, stream: IO[str], *, clean: Callable[[str], str] = str) -> None:
@@ -50,35 +52,35 @@ class Terminal:
         self._status: Status | None = None
         self._width = _LABEL_WIDTH
         self.commands_next: list[str] = []
-        """The commands that were printed as the ones to type next."""
+        """The commands that were printed as the next ones to type."""
         self.asks = False
-        """A person is there, and answers questions of a step."""
+        """An interactive user answers the questions of steps."""
         self.attended = False
-        """A person is there."""
+        """A user is at the terminal."""
         self.approve: Callable[[Sequence[str]], None] = _approve_nothing
         """See `require_approval`."""
 
     @functools.cached_property
     def console(self) -> Console:
-        """Where it is printed."""
+        """The console that prints."""
         from rich.console import Console  # noqa: PLC0415
 
         console = Console(file=self.stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
         if not console.is_terminal:
             from trunkline.report.wrapping import UNLIMITED  # noqa: PLC0415
 
-            console.width = UNLIMITED  # what is piped is never wrapped, whatever COLUMNS says
+            console.width = UNLIMITED  # piped output is never wrapped, whatever COLUMNS is set to
         return console
 
     def ask(self, question: str) -> bool:
-        """Ask, where a person can answer; no is what an empty answer means."""
+        """Prompt an interactive user; the default is no."""
         if not self.asks:
             return False
         with self._display_stopped():
             return self.answer(f"     {question} [y/N] ") in {"y", "yes"}
 
     def ask_person(self, question: str) -> bool:
-        """Ask where a person can answer, whatever was said beforehand; no is what an empty answer means."""
+        """Prompt an interactive user, even with `--yes`; the default is no."""
         if not self.attended:
             return False
         with self._display_stopped():
@@ -98,12 +100,12 @@ class Terminal:
                 self._status = was
 
     def require_approval(self, *publishes: str) -> None:
-        """See that publishing was approved; see `Reporter`."""
+        """Check that publishing was approved; see `Reporter`."""
         with self._display_stopped():
             self.approve(publishes)
 
     def answer(self, prompt: str) -> str:
-        """Return what a person types, small, blanks around it taken off; end of file (Ctrl-D) or no text is a no."""
+        """Return the user's input in lower case, without blanks; no input or end of file means no."""
         try:
             return self.console.input(for_terminal(self._clean(prompt)), markup=False).strip().lower()
         except (EOFError, UnicodeDecodeError):
@@ -114,9 +116,9 @@ class Terminal:
         """Print one line made of (text, style) parts.
 
         Args:
-            *parts: of the line.
-            indent: where continuation lines begin on a terminal, beside the line's own indentation; None: the line
-                is not wrapped, since it is to be copied as it stands.
+            *parts: the parts of the line.
+            indent: the indentation of continuation lines on a terminal; None: do not wrap, so that
+                the line can be copied.
         """
         from rich.text import Text  # noqa: PLC0415
 
@@ -134,22 +136,22 @@ class Terminal:
             self.console.print(each)
 
     def headline(self, text: str) -> None:
-        """Print what the following steps are about."""
+        """Print a heading for the following steps."""
         self.line((text, "bold"))
 
     def open_run(self, run: OpenRun) -> None:
-        """Print the run that is not over: what stopped it, and where."""
+        """Print the open run, and why it stopped."""
         self.line((f"{run.state}: ", "bold yellow"), run.what, indent=2)
         for row in run.why.splitlines():
             self.line("  ", row, indent=2)
 
     def command(self, command_line: str) -> None:
-        """Remember a command that the running step gave; it is printed under the step's line."""
+        """Remember a command of the running step; it is printed below the step's line."""
         self._commands.append(command_line)
 
     @contextlib.contextmanager
     def working(self, step: Step) -> Iterator[None]:
-        """Show that a step is under way, on a terminal."""
+        """Show on a terminal that a step is running."""
         self._commands.clear()
         if not self.console.is_terminal:
             yield
@@ -159,7 +161,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def gating(self) -> Iterator[None]:
-        """Show which gates run, on a terminal, while the context lasts (outside a step, which does the same)."""
+        """Show the running gates on a terminal during the context; steps do this by themselves."""
         if not self.console.is_terminal:
             yield
             return
@@ -178,7 +180,7 @@ class Terminal:
                 self._status = None
 
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
-        """Show which gates run and for how long, on a terminal; elsewhere each verdict has its line."""
+        """Show the running gates with their durations on a terminal; elsewhere verdicts have lines."""
         if self._status is not None:
             from trunkline.report.gates import Running  # noqa: PLC0415
 
@@ -186,7 +188,7 @@ class Terminal:
             self._status.update(Running(gates, cleaned, self.console.get_time))
 
     def gates_ended(self, seconds: float) -> None:
-        """Ring the bell where a person may have turned to something else."""
+        """Ring the terminal bell after a long wait."""
         if seconds >= _BELL_SECONDS and self.stream.isatty():
             self.console.bell()
 
@@ -195,7 +197,7 @@ class Terminal:
         self.line(f"     {text}", indent=5)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Print what a step did, the commands it gave, and its details."""
+        """Print the outcome of a step, its commands and its details."""
         mark, style = _MARKS[outcome.mark]
         took = f"  {duration(outcome.seconds)}" if outcome.seconds >= _TOLD_FROM_SECONDS else ""
         label = f"{outcome.label:{self._width}}"
@@ -209,7 +211,7 @@ class Terminal:
         self._commands.clear()
 
     def plan(self, plan: Plan) -> None:
-        """Print what would be done."""
+        """Print a plan."""
         self._width = max([_LABEL_WIDTH, *(len(step.label) + 1 for step in plan.steps)])
         for step in plan.steps:
             skipped = step.name in plan.skipped
@@ -222,13 +224,16 @@ class Terminal:
 
         Args:
             command: the command.
-            about: what it is for, in front of it.
+            about: its purpose, printed in front of it.
         """
         self.commands_next.append(command)
         self.line(("next: ", "bold"), about, command)
 
     def error(self, error: TrunklineError) -> None:
-        """Print an expected failure: what, why, the command, the tail of its stderr, and what to type next."""
+        """Print an expected failure.
+
+        It consists of what failed, why, the command, the end of its stderr, and the next command.
+        """
         self.line(("error: ", "bold red"), error.what, indent=2)
         for row in error.why.splitlines():
             self.line("  ", row, indent=2)
@@ -245,8 +250,8 @@ def _approve_nothing(publishes: Sequence[str]) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds for people: `0.4s`, `12s`, `1m 42s`."""
-    if seconds < 10:  # noqa: PLR2004 -- below ten seconds a decimal says something
+    """Return seconds in words: `0.4s`, `12s`, `1m 42s`."""
+    if seconds < 10:  # noqa: PLR2004 -- a decimal is useful below ten seconds
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"

@@ -1,4 +1,4 @@
-"""How verdicts look: one mark, colour and tone for each, the same in every table, picture and page."""
+"""The appearance of verdicts: mark, colour and tone, the same in tables, trees and pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trunkline.domain.receipt import GateOutcome, Verdict
 
 
 class Look(NamedTuple):
-    """A verdict's look.
+    """The appearance of a verdict.
 
     Attributes:
         mark: one character.
@@ -35,7 +35,7 @@ WARNED = Look("!", "yellow", "warn")
 
 
 def look_of(outcome: GateOutcome | None) -> Look:
-    """Return a verdict's look; a pass that proves nothing is a warning, and a gate that never ran is quiet."""
+    """Return the appearance of a verdict; a pass without proof is a warning."""
     if outcome is None:
         return NOT_RUN
     if outcome.verdict is Verdict.PASSED and not outcome.proven:

@@ -1,4 +1,4 @@
-"""The gates as a workflow of GitHub Actions, whose jobs run the very same nox sessions."""
+"""Render the gates as a GitHub Actions workflow whose jobs run the same nox sessions."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from trunkline.domain.stack import GateSettings
 from trunkline.report import templates
 
 _MARGIN_MINUTES = 15
-"""What checkout, Python and a cold toolchain may take beside the gate."""
+"""Minutes that checkout, Python and a cold toolchain may take in addition to the gate."""
 
 
 def workflow(settings: GateSettings, *, version: str, runner: str, python: str) -> str:
     """Return the workflow's YAML.
 
     Args:
-        settings: the `[gates]` table; the gates themselves are listed by nox when the workflow runs.
-        version: of trunkline: what the jobs install.
-        runner: the label of the machines.
-        python: Python's version there.
+        settings: the `[gates]` table; the gates themselves are listed by nox when the workflow
+            runs.
+        version: the version of trunkline that the jobs install.
+        runner: the label of the runners.
+        python: the Python version.
     """
-    # `{{` and `{%` are Actions' own.
+    # Actions uses `{{` and `{%` itself.
     environment = templates.environment().overlay(
         variable_start_string="[[", variable_end_string="]]", block_start_string="[%", block_end_string="%]",
         comment_start_string="[#", comment_end_string="#]",

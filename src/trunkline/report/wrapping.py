@@ -1,4 +1,4 @@
-"""Wraps lines on a terminal with a hanging indent; what is piped is never wrapped."""
+"""Wrap lines on a terminal with a hanging indent; piped output is never wrapped."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
 UNLIMITED = 1_000_000
-"""Columns of what is no terminal."""
+"""The width of output that is not a terminal."""
 _NARROWEST = 20
 
 
 @dataclass(frozen=True)
 class Hanging:
-    """A line whose continuation lines begin below its text.
+    """A line with indented continuation lines.
 
     Attributes:
         text: the line.
-        indent: columns before the continuation lines; the line's own first ones hold its mark or its label.
+        indent: the indentation of continuation lines, which is the width of the line's mark or
+            label.
     """
 
     text: Text
     indent: int
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        # What is too long is broken: a tree crops its lines.
+        # Long words are broken, because a tree crops its lines.
         yield from wrapped(self.text, self.indent, options.max_width, console, fold=True)
 
 
 def wrapped(text: Text, indent: int, width: int, console: Console, *, fold: bool = False) -> list[Text]:
-    """Return the lines that a text takes in a width, those after the first one indented.
+    """Return the lines of a text wrapped to a width, with indented continuation lines.
 
     Args:
         text: one line.
-        indent: columns before the lines after the first.
-        width: columns that there are.
-        console: where it is printed.
-        fold: break words that are longer than a line; else they stay in one piece, to be copied as one.
+        indent: the indentation of continuation lines.
+        width: the available columns.
+        console: the console that prints it.
+        fold: break words that are longer than a line; otherwise they stay whole, so that they can
+            be copied.
     """
     if text.cell_len <= width or width - indent < _NARROWEST:
         return [text]
@@ -55,7 +57,7 @@ def wrapped(text: Text, indent: int, width: int, console: Console, *, fold: bool
 
 
 def _between_words(text: str, width: int) -> list[int]:
-    """Return where lines after the first begin."""
+    """Return the offsets at which continuation lines begin."""
     offsets, used = list[int](), 0
     for word in re.finditer(r"\S+\s*", text):
         if used and used + cell_len(word[0].rstrip()) > width:
