@@ -1,4 +1,4 @@
-"""The tasks that answer questions about trunkline itself: pages of help, and the schema of `--json`."""
+"""Tasks about trunkline itself: pages of help, and the JSON Schema of `--json`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trunkline.tasks.session import SCHEMA, TaskSession
 
 @landing_task("schema", mutates=False, help={"task": "the task whose output is described"})
 def schema(session: TaskSession, task: str) -> None:
-    """Print the JSON Schema of what a task prints with --json: `schema status`."""
+    """Print the JSON Schema of a task's `--json` output: `schema status`."""
     from trunkline.report.json_schema import schema_of
     from trunkline.tasks.landing import taken_flags
 
@@ -42,10 +42,10 @@ def help_(session: TaskSession, topic: str) -> None:
 
 
 def _refuse_unknown(task: str, given: str, known: Collection[str], noun: str) -> None:
-    """See that what a task is asked about exists.
+    """Check that the argument of such a task exists.
 
     Raises:
-        UsageError: it does not; the next command asks about the nearest that does.
+        UsageError: it does not; the next command has the most similar name.
     """
     if given not in known:
         like = nearest(given, known)

@@ -1,4 +1,4 @@
-"""The command line of this process: which tasks, under which prefix, with which flags."""
+"""Parse this process's command line: tasks, their prefix, and their flags."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _WITH_VALUE = frozenset(f"--{name}" for name, flag in FLAGS.items() if not flag.
 )
 _SHORT = frozenset(f"-{flag.short}" for flag in FLAGS.values() if flag.short)
 _CORE_SHORT = frozenset({"-R", "-h"})
-"""Short flags of Invoke itself that mean behind a task's name what they mean before it: --dry and --help."""
+"""Short flags of Invoke that mean the same after a task's name: --dry and --help."""
 
 
 @dataclass
 class Typed:
-    """One task of the command line.
+    """One task of the command line, as typed.
 
     Attributes:
         name: the task as typed: `rebase`, `stack.receipts.push`.
-        words: the words behind it, up to the next task.
+        words: the words after it, up to the next task.
         short: the short flags among them, one by one.
     """
 
@@ -39,7 +39,7 @@ def typed(argv: Sequence[str] | None = None) -> list[Typed]:
     """Return the tasks of a command line, in order.
 
     Args:
-        argv: the words behind the program; default: those of this process.
+        argv: the words after the program's name; default: those of this process.
     """
     found: list[Typed] = []
     value_next = False
@@ -59,7 +59,7 @@ def typed(argv: Sequence[str] | None = None) -> list[Typed]:
 
 
 def _flags_in(word: str) -> list[str]:
-    """Return the flags of a word as Invoke reads it: `-yn` is two, `-p519` is one with its value."""
+    """Return the flags in a word as Invoke parses it: `-yn` has two, `-p519` one with a value."""
     word = word.partition("=")[0]
     if word.startswith("--") or len(word) <= len("-p") or word[:2] in _WITH_VALUE:
         return [word if word.startswith("--") else word[:2]]
@@ -78,12 +78,12 @@ def _core_flags_with_value() -> frozenset[str]:
 
 
 def unknown_short(flags: Collection[str]) -> list[str]:
-    """Return the short flags that no task has: Invoke would take them for its own and run the task."""
+    """Return short flags that no task has; Invoke would use them as its own and run the task."""
     return [flag for flag in flags if flag not in _SHORT | _CORE_SHORT]
 
 
 def called_as(name: str, names: Collection[str], argv: Sequence[str] | None = None) -> Typed | None:
-    """Return the part of the command line by which a task was called; None: it is not on the command line.
+    """Return how a task was called on the command line; None if it was not.
 
     Args:
         name: its name in our collection: `receipts.push`.
@@ -94,18 +94,18 @@ def called_as(name: str, names: Collection[str], argv: Sequence[str] | None = No
 
 
 def own_name(word: str, names: Collection[str]) -> str:
-    """Return the task of ours that a word names, wherever the collection is mounted; "": none."""
+    """Return our task that a word names, wherever the collection is mounted; "" if there is none."""
     fitting = [name for name in names if word == name or word.endswith(f".{name}")]
     return max(fitting, key=len, default="")
 
 
 _SELECTING = frozenset({"-c", "--collection", "-r", "--search-root", "-f", "--config"})
-"""Flags of Invoke that select the collection or its settings: the next command needs them, too."""
+"""Flags of Invoke that select the collection or its settings; following commands need them too."""
 _PROGRAMS = frozenset({"invoke", "inv", "trunkline"})
 
 
 def program(argv: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return the words that start this program, with the flags that select the collection.
+    """Return the words that start this program, with flags that select the collection.
 
     Args:
         argv: the whole command line; default: that of this process.
@@ -134,6 +134,6 @@ def _selecting(words: Sequence[str]) -> list[str]:
 
 
 def prefix(name: str, names: Collection[str], argv: Sequence[str] | None = None) -> str:
-    """Return what stands before a task's name as it was typed: `stack.` where the collection is mounted so."""
+    """Return the prefix of a task as typed: `stack.` if the collection is mounted as `stack`."""
     found = called_as(name, names, argv)
     return found.name.removesuffix(name) if found else ""

@@ -1,4 +1,4 @@
-"""Values of flags for shell completion: pull requests, gates, steps, branches; nothing is asked, nothing fails."""
+"""Shell completion for values of flags: pull requests, gates, steps, branches."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from trunkline.domain.step import StepName
 from trunkline.tasks import command_line
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
-"""bash expands what it is offered (`compgen -W`): a branch may be called `$(command)`."""
+"""Values that are safe to complete: bash expands them, and a branch may be called `$(command)`."""
 
 
 @dataclass(frozen=True)
 class _Repository:
-    """What is known of the repository without a question to anybody.
+    """The facts about the repository that need no request.
 
     Attributes:
-        data: stack.toml, not judged and not trusted: only names of it are shown.
-        branches: of the repository, local ones.
-        remotes: their names.
+        data: stack.toml, neither validated nor trusted; only its names are shown.
+        branches: the local branches.
+        remotes: the names of the remotes.
     """
 
     data: Mapping[str, Any]
@@ -88,9 +88,9 @@ _SEVERAL = frozenset({"--skip", "--accept-unavailable", "--accept-flaky"})
 
 
 def complete(own: Callable[[], Collection[str]]) -> None:
-    """Let Invoke's completion offer the values of our flags as well, in every program.
+    """Add completion of our flags' values to Invoke's own completion, in every program.
 
-    Invoke has no hook for it.
+    Invoke has no hook for it, so one of its functions is replaced.
 
     Args:
         own: returns the names of our tasks.
@@ -112,11 +112,11 @@ def complete(own: Callable[[], Collection[str]]) -> None:
 
 
 def values(words: Sequence[str]) -> tuple[str, ...]:
-    """Return what may stand where the last word is being typed; (): that is no value of a flag that we know.
+    """Return the possible values for the last word; () if it is no value of a known flag.
 
     Args:
-        words: the command line, the program's name first. Whether a blank follows it is not known: where the last
-            word is a flag its value comes next, else the last word may be a part of the value.
+        words: the command line, the program's name first. It is unknown whether a blank follows:
+            after a flag its value comes next, otherwise the last word may be part of a value.
     """
     flag, command_line = (words[-1:] or ("",))[0], ""
     if flag not in _VALUES and len(words) > 1:

@@ -1,4 +1,4 @@
-"""What every task of the collection has in common: its flags, its session, its dry run."""
+"""The base of every task: flags, session, dry run."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from trunkline.tasks.flags import FLAGS, from_environment, is_set
 from trunkline.tasks.session import TaskSession, task_session
 
 Body = Callable[..., None]
-"""A task's body: it takes the session, then one parameter for each flag of its own."""
+"""A task's function: its parameters are the session and one for each flag."""
 
 _COMMON = {"json": False}
 _MUTATING = {"dry_run": False, "yes": False}
 _GOING_ON = frozenset({"continue", "skip"})
-"""Tasks that carry out what this command was approved to do: its `--yes` is theirs, too."""
+"""Tasks that continue an approved run, so `--yes` is passed on to them."""
 
 
 class LandingTask(Task[Body]):
-    """A task whose flags come from one table (`flags.FLAGS`) and whose errors become exit codes.
+    """A task with flags from one table (`flags.FLAGS`) and exit codes for errors.
 
-    Every task takes `--json`; a task that changes anything also takes `--dry-run` and `--yes`. Invoke's own `--dry`
-    (`-R`, `run.dry`, `INVOKE_RUN_DRY`) is a dry run of ours: those commands are not run by Invoke, so it would
-    prevent nothing.
+    Every task takes `--json`; a task that changes anything also takes `--dry-run` and `--yes`.
+    Invoke's own `--dry` (`-R`, `run.dry`, `INVOKE_RUN_DRY`) means `--dry-run` too: our commands are
+    not run by Invoke, so it would prevent nothing.
 
     Attributes:
         full_name: its name in the collection: `receipts.push`.
@@ -57,12 +57,12 @@ class LandingTask(Task[Body]):
         )  # fmt: skip
 
     def argspec(self, body: Body) -> inspect.Signature:  # noqa: ARG002 -- Invoke's signature
-        """Return the task's flags as Invoke wants them: a signature without the session."""
+        """Return the task's flags in Invoke's form: a signature without the session."""
         parameters = list(self._signature.parameters.values())
         return self._signature.replace(parameters=parameters[1:])
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
-        """Return what Invoke makes a flag from, with its short form from the table."""
+        """Return Invoke's options of a flag, with its short form from the table."""
         options = super().arg_opts(name, default, taken_names)
         short = FLAGS[_dashed(name)].short
         if FLAGS[_dashed(name)].several:
@@ -74,11 +74,11 @@ class LandingTask(Task[Body]):
         }
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the task in a session of its own.
+        """Run the task in its own session.
 
         Raises:
             TypeError: the first argument is not Invoke's context.
-            Exit: the task failed; with its exit code.
+            Exit: the task failed, with its exit code.
         """
         if not args or not isinstance(args[0], InvokeContext):
             raise TypeError(f"{self.full_name} expects Invoke's context as its first argument")
@@ -98,14 +98,14 @@ class LandingTask(Task[Body]):
         self.times_called += 1
 
     def flags(self) -> list[str]:
-        """Return the flags that it takes, without dashes."""
+        """Return the names of its flags, without dashes."""
         return [_dashed(name) for name in self._flags()]
 
     def _flags(self) -> list[str]:
         return list(self._signature.parameters)[1:]
 
     def _given(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the value of every flag: as given, else from the environment, else its default."""
+        """Return the value of every flag: given, from the environment, or the default."""
         parameters = self._signature.parameters
         values = {name: kwargs.get(name, parameters[name].default) for name in self._flags()}
         values |= {name: ",".join(value) for name, value in values.items() if isinstance(value, list)}
@@ -117,8 +117,8 @@ class LandingTask(Task[Body]):
     def _repeated(self, given: Mapping[str, Any], *, typed_yes: bool) -> dict[str, str | bool]:
         """Return the flags that a suggested command repeats, without dashes.
 
-        Those from the environment are among them: a variable that make sets for one command is gone when a person
-        types the next one. An approval that only the environment gives is not: it is in force without being typed.
+        Flags from the environment are repeated too, because a variable may have been set for one
+        command only. An approval from the environment is not repeated, because it stays in force.
         """
         parameters = self._signature.parameters
         differing = {_dashed(name): value for name, value in given.items() if value != parameters[name].default}
@@ -127,9 +127,9 @@ class LandingTask(Task[Body]):
         return {name: value if value is True else str(value) for name, value in differing.items()}
 
     def _called(self, given: Mapping[str, str | bool]) -> None:
-        """Build every following command for the program and prefix of this call, with the flags it must repeat.
+        """Configure following commands with the program, the prefix and the flags of this call.
 
-        Those are `--stack`, and `--yes` where the command goes on with what was approved: it approves no other.
+        Repeated flags are `--stack`, and `--yes` for commands that continue an approved run.
         """
         from trunkline.tasks.landing import taken_flags, task_names
 
@@ -190,14 +190,14 @@ def landing_task(
     optional: Iterable[str] = (),
     help: Mapping[str, str] | None = None,  # noqa: A002 -- Invoke's name
 ) -> Callable[[Body], LandingTask]:
-    """Make a task of a function; see `LandingTask`.
+    """Create a task from a function; see `LandingTask`.
 
     Args:
         full_name: its name in the collection.
         mutates: it changes a ref, a file, GitHub or the state of the repository.
-        default: the task that its collection's name alone calls.
-        optional: flags whose value may be left out.
-        help: lines that replace or extend those of the table.
+        default: the default task of its collection.
+        optional: flags with an optional value.
+        help: help texts that replace those of the table.
     """
     return lambda body: LandingTask(body, full_name, mutates=mutates, default=default, optional=optional, help=help)
 

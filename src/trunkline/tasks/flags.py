@@ -1,4 +1,4 @@
-"""The flags of all tasks, in one table: help, short form, environment variable; and the options that they make."""
+"""The table of all flags with help, short form and environment variable, and the options from them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from trunkline.domain.step import PUBLISHING, step_names
 
 @dataclass(frozen=True)
 class Flag:
-    """One flag, with the same meaning in every task that takes it.
+    """A flag, with the same meaning in every task.
 
     Attributes:
-        help: its line in `--help`.
-        short: its short form without the dash; "": it has none.
-        env: the task also reads it from the environment, see `variable`.
+        help: its text in `--help`.
+        short: its short form without the dash; "" for none.
+        env: it is also read from the environment, see `variable`.
         switch: it takes no value.
-        several: it may be given several times; the values are joined by commas.
+        several: it can be repeated; its values are joined by commas.
     """
 
     help: str
@@ -33,7 +33,7 @@ class Flag:
 
 
 FLAGS: Mapping[str, Flag] = {
-    # What a workflow does.
+    # Flags of workflows.
     "accept-unavailable": Flag("gates that may be unavailable here (no toolchain), separated by commas", env=True),
     "accept-flaky": Flag(
         "gates that count although they both passed and failed on the same tree, separated by commas", env=True
@@ -67,7 +67,7 @@ FLAGS: Mapping[str, Flag] = {
     "stack": Flag("the stack, where stack.toml has several", env=True),
     "watch": Flag("wait for hours, for reviewers too", env=True, switch=True),
     "yes": Flag("publish without asking", short="y", env=True, switch=True),
-    # What one or two tasks do.
+    # Flags of one or two tasks.
     "all": Flag("gate every entry of the stack", switch=True),
     "alone": Flag("take a single pull request on trunk as a stack, too", switch=True),
     "check": Flag("report differences and change nothing; exit code 1 if there are any", switch=True),
@@ -98,13 +98,13 @@ FLAGS: Mapping[str, Flag] = {
     "update": Flag("update stack.toml; comments and order stay", switch=True),
     "write-tasks": Flag("write tasks.py, noxfile.py and a Makefile fragment; existing files stay", switch=True),
 }
-"""Every flag of every task. Only `-n`, `-y` and `-p` are short; Invoke's automatic short flags are off."""
+"""All flags; only `-n`, `-y` and `-p` are short, and Invoke's automatic short flags are off."""
 
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
 
 def variable(flag: str) -> str:
-    """Return the environment variable of a flag: `TRUNKLINE_ACCEPT_UNAVAILABLE`."""
+    """Return the environment variable of a flag, such as `TRUNKLINE_ACCEPT_UNAVAILABLE`."""
     return "TRUNKLINE_" + flag.upper().replace("-", "_")
 
 
@@ -119,7 +119,7 @@ def is_set(flag: str) -> bool:
 
 
 def from_environment(flag: str, default: Any) -> Any:
-    """Return the value of a flag that was not given: its environment variable's, else its default.
+    """Return the value of a missing flag: its environment variable, else its default.
 
     Raises:
         UsageError: the variable of a switch is neither a yes nor a no.
@@ -150,10 +150,10 @@ def options_of(
     accept_flaky: str = "",
     baseline: bool = False,
 ) -> Options:
-    """Return the options that the flags of a workflow make.
+    """Return the options of a workflow from its flags.
 
     Raises:
-        UsageError: `--skip` names no step.
+        UsageError: `--skip` names an unknown step.
     """
     skipped = step_names(skip) | (PUBLISHING if no_push else frozenset())
     return Options(
@@ -170,7 +170,7 @@ def one_of(flag: str, given: str, known: Sequence[str]) -> str:
     """Return the value of a flag, or "" if it was not given.
 
     Raises:
-        WrongFlag: it is none of the known values.
+        WrongFlag: it is not a known value.
     """
     require_known(flag, [given] if given else [], known, "choice")
     return given

@@ -1,4 +1,4 @@
-"""The tasks that only look: the stack as a picture, a landing foreseen."""
+"""Read-only tasks: status, plan and report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from trunkline.tasks.session import TaskSession
 
 @landing_task("status", mutates=False, help={"watch": "show it again every 30 seconds, until Ctrl-C"})
 def status(session: TaskSession, stack: str = "", offline: bool = False, watch: bool = False) -> None:
-    """Show the stack: what sits on what, pull requests, CI, receipts, and the one command to type next."""
+    """Show the stack: entries, pull requests, CI, receipts, and the next command."""
     if watch and not session.json_wanted:
         from trunkline.tasks.watching import watch as watch_screen
 
@@ -34,7 +34,7 @@ def status(session: TaskSession, stack: str = "", offline: bool = False, watch: 
 
 
 def _show_status(session: TaskSession, stack: str, *, offline: bool) -> None:
-    run = find_open_run()  # first: it is shown whatever is wrong with stack.toml or GitHub
+    run = find_open_run()  # first: it is shown even if stack.toml or GitHub fails
     session.account["run"] = None if run is None else as_json.open_run(run)
     if run is not None:
         session.terminal.open_run(run)
@@ -62,7 +62,7 @@ def plan(
     no_push: bool = False,
     markdown: bool = False,
 ) -> None:
-    """Foresee a landing: steps, commands, conflicts, what a push sets going; --markdown writes the runbook."""
+    """Predict a landing: steps, commands, conflicts, effects; --markdown writes the runbook."""
     options = options_of(skip, accept_unavailable, fork_point, no_push=no_push)
     context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
     from trunkline.commands import plan as plan_workflow
@@ -94,7 +94,7 @@ def report_(
     junit: bool = False,
     mermaid: bool = False,
 ) -> None:
-    """Write the stack, its gates, failures, receipts and runs into one HTML file, or print them in another form."""
+    """Write the stack, its gates, failures, receipts and runs as an HTML file, or print them."""
     one = [name for name, given in (("markdown", markdown), ("junit", junit), ("mermaid", mermaid)) if given]
     if len(one) > 1:
         raise UsageError(
@@ -126,7 +126,7 @@ def report_(
 
 
 def _form(found: Report, form: str) -> str:
-    """Return a report in one of its forms that are printed.
+    """Return a report in one of its printed forms.
 
     Raises:
         UsageError: the form needs a package that is not installed.

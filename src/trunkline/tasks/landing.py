@@ -1,4 +1,4 @@
-"""The tasks of a landing. Each parses, calls one workflow, and tells what came of it."""
+"""Landing tasks: `rebase` and each of its steps."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def rebase_(
     no_push: bool = False,
     drop_emptied: bool = False,
 ) -> None:
-    """Land one entry, steps 1 to 11: rebase, verify with cargo, push, mark ready, leave the evidence."""
+    """Land one entry, steps 1 to 11: rebase, verify with cargo, push, mark ready, write the note."""
     options = options_of(
         skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied,
         accept_flaky=accept_flaky,
@@ -101,13 +101,13 @@ simulator.add_to(namespace)
 
 @functools.cache
 def task_names() -> frozenset[str]:
-    """Return the names of all tasks of the collection, as typed where it is not mounted under another."""
+    """Return the names of all tasks, without the prefix of a collection that contains ours."""
     return frozenset(namespace.task_names) | {alias for names in namespace.task_names.values() for alias in names}
 
 
 @functools.cache
 def taken_flags() -> dict[str, frozenset[str]]:
-    """Return the flags that each task takes, without dashes."""
+    """Return the flags of each task, without dashes."""
     inner = [(f"{name}.", each) for name, each in namespace.collections.items()]
     return {
         f"{prefix}{name}": frozenset(task.flags())

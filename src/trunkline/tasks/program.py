@@ -1,4 +1,4 @@
-"""The same collection as an installed program, for repositories that want no tasks.py."""
+"""The task collection as an installed program, for repositories without a tasks.py."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def main() -> None:
     try:
         Program(name="trunkline", binary="trunkline", version=__version__, namespace=namespace).run()
         sys.stdout.flush()
-    except BrokenPipeError:  # `trunkline --list | head`: whoever read has seen enough
+    except BrokenPipeError:  # the reader was closed, as in `trunkline --list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

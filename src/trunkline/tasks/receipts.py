@@ -1,4 +1,4 @@
-"""The tasks of the evidence: gates over a whole stack, and the receipts on their own."""
+"""Tasks for evidence: gates over a whole stack, checks, checklist and receipts."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def _place(stack: str, session: TaskSession) -> tuple[Git, Stack]:
 
 
 def gates_task(single: LandingTask, run: Callable[[TaskSession, Context], None]) -> LandingTask:
-    """Return the task `gates`: of one entry as the other steps are, or with a bare `--stack` of all of them.
+    """Return the task `gates`: for one entry, or with a bare `--stack` for all entries.
 
     Args:
         single: the step's own task.
-        run: does the step in a context.
+        run: runs the step in a context.
     """
 
     def body(
@@ -73,7 +73,7 @@ def gates_task(single: LandingTask, run: Callable[[TaskSession, Context], None])
 
 
 def checks_task(single: LandingTask) -> LandingTask:
-    """Return the task `checks`: as the other steps are, or with `--tick` a person's word for one of them."""
+    """Return the task `checks`, extended by `--tick` to confirm a manual check."""
 
     def body(
         session: TaskSession,
@@ -116,7 +116,7 @@ def _tick(session: TaskSession, context: Context, name: str, reason: str) -> Non
 
 
 def checklist_task(single: LandingTask) -> LandingTask:
-    """Return the task `checklist`: a look at the world, as a table or as Markdown; nothing is journaled."""
+    """Return the task `checklist`, which only reads and writes no journal."""
 
     def body(
         session: TaskSession,
@@ -221,7 +221,7 @@ def _told_receipts(session: TaskSession, stack: str) -> tuple[receipts_workflow.
 
 
 def _standing(each: receipts_workflow.Listed) -> str:
-    """Return what a receipt counts for, or its own verdict where that is not known; a damaged one failed."""
+    """Return a receipt's current validity, or its own verdict if that is unknown."""
     if each.problem or each.receipt is None:
         return Verdict.FAILED.value
     return each.standing or (Verdict.PASSED if each.receipt.passed else Verdict.FAILED).value
@@ -229,13 +229,13 @@ def _standing(each: receipts_workflow.Listed) -> str:
 
 @landing_task("receipts.list", mutates=False, default=True)
 def list_(session: TaskSession, stack: str = "") -> None:
-    """List the receipts: what passed or failed, on which tree, which toolchain and sandbox, signed by whom."""
+    """List the receipts: verdict, tree, toolchain, sandbox and signer."""
     _told_receipts(session, stack)
 
 
 @landing_task("receipts.verify", mutates=False)
 def verify(session: TaskSession, stack: str = "") -> None:
-    """Check every receipt: its own hash, its log's hash, its signature."""
+    """Verify every receipt: its own hash, its log's hash, its signature."""
     wrong = [each for each in _told_receipts(session, stack) if each.problem]
     if wrong:
         raise CheckFailed(
@@ -247,7 +247,7 @@ def verify(session: TaskSession, stack: str = "") -> None:
 
 @landing_task("receipts.push", mutates=True)
 def push(session: TaskSession, stack: str = "") -> None:
-    """Share the receipts as git notes (refs/notes/trunkline); their logs stay here."""
+    """Share the receipts as git notes (refs/notes/trunkline), without their logs."""
     from trunkline.commands import receipts as receipts_workflow
 
     git, chosen = _place(stack, session)
@@ -269,7 +269,7 @@ def push(session: TaskSession, stack: str = "") -> None:
 
 @landing_task("receipts.pull", mutates=True)
 def pull(session: TaskSession, stack: str = "") -> None:
-    """Fetch others' receipts; only those signed by somebody in `[gates] signers` prove anything here."""
+    """Fetch others' receipts; only those signed by one of `[gates] signers` count here."""
     from trunkline.commands import receipts as receipts_workflow
 
     git, chosen = _place(stack, session)
@@ -284,11 +284,11 @@ def pull(session: TaskSession, stack: str = "") -> None:
 
 
 def add_to(namespace: Collection, run: Callable[[TaskSession, Context], None]) -> None:
-    """Add these tasks to the collection, some in place of the single steps of their names.
+    """Add these tasks to the collection; some replace single steps of the same name.
 
     Args:
         namespace: the collection.
-        run: does a step in a context.
+        run: runs a step in a context.
     """
     steps = {name: task for name, task in namespace.tasks.items() if isinstance(task, LandingTask)}
     namespace.add_task(gates_task(steps["gates"], run))

@@ -1,4 +1,4 @@
-"""The tasks of a run that stopped, or is over: continue, skip, abort, undo, log."""
+"""Tasks for stopped and finished runs: continue, skip, abort, undo, log."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def conclude(session: TaskSession, context: Context, performed: RunResult) -> None:
-    """Report how a run ended, and the command for the entry above where one was landed.
+    """Report how a run ended, and the command for the entry above after a landing.
 
     Raises:
-        TrunklineError: what stopped the run.
+        TrunklineError: the error that stopped the run.
         CheckFailed: the checklist has open lines.
     """
     session.performed(performed)
@@ -39,13 +39,13 @@ def conclude(session: TaskSession, context: Context, performed: RunResult) -> No
 
 @landing_task("continue", mutates=True)
 def continue_(session: TaskSession, include: str = "") -> None:
-    """Go on with the run that stopped: after a conflict, a failed gate, a kill."""
+    """Continue the run that stopped: after a conflict, a failed gate, a kill."""
     _take_up(session, skip=False, include=include)
 
 
 @landing_task("skip", mutates=True)
 def skip(session: TaskSession) -> None:
-    """Leave out the commit that the paused run stopped at, and go on; outcome and reviewer note list it."""
+    """Skip the commit at which the run paused, and continue; outcome and note list it."""
     _take_up(session, skip=True)
 
 
@@ -54,7 +54,7 @@ def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
     from trunkline.commands import resume
 
     taken_back = abort_workflow.find_begun(session.terminal)
-    if taken_back is not None:  # a killed abort is finished, never turned round
+    if taken_back is not None:  # a killed abort is completed, never reversed
         _abort(session, *taken_back, local=False)
         return
     found = resume.find(session.terminal)
@@ -71,7 +71,7 @@ def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
 
 @landing_task("abort", mutates=True)
 def abort(session: TaskSession, local: bool = False) -> None:
-    """End the run that stopped, and go back to before it; what cannot be restored is named and kept."""
+    """End the stopped run and restore the state before it; the rest is listed and kept."""
     from trunkline.commands import abort as abort_workflow
 
     found = abort_workflow.find(session.terminal)
@@ -92,7 +92,7 @@ def _abort(session: TaskSession, context: Context, run: Run, *, local: bool) -> 
 
 @landing_task("undo", mutates=True)
 def undo(session: TaskSession, run: str = "") -> None:
-    """Take a finished run back: branch, remote, draft state, base, note; undo again to redo it."""
+    """Revert a finished run: branch, remote, draft state, base, note; undo again to redo it."""
     from trunkline.commands import undo as undo_workflow
 
     found = undo_workflow.find(session.terminal, run=run)
@@ -110,7 +110,7 @@ def undo(session: TaskSession, run: str = "") -> None:
 
 @landing_task("log", mutates=False)
 def log(session: TaskSession) -> None:
-    """List the runs of this repository, newest first, with what each step did."""
+    """List the runs of this repository, newest first, with the result of each step."""
     from trunkline.commands import log as log_workflow
 
     runs = log_workflow.runs()

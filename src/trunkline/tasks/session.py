@@ -1,4 +1,4 @@
-"""What every task shares: one teller, one way out. Errors become exit codes here, and nowhere else."""
+"""The session of a task: output, approval, and errors as exit codes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SCHEMA = 1
 
 
 class TaskSession:
-    """One task's account: to the terminal as it happens, and, with `--json`, as one object at the end."""
+    """The output of one task: progress on the terminal, or with `--json` one object at the end."""
 
     def __init__(self, task: str, *, json_wanted: bool) -> None:
         self.task = task
@@ -48,25 +48,25 @@ class TaskSession:
         self.terminal = _terminal(sys.stderr if json_wanted else sys.stdout)
         self.account: dict[str, Any] = {"task": task}
         self.yes = False
-        """`--yes`: publish without asking."""
+        """`--yes`: publish without a prompt."""
         self.dry_run = False
         """`--dry-run`, or Invoke's own: print the plan, change nothing."""
         self.given: Mapping[str, str | bool] = {}
-        """The flags of this command without dashes, those of the environment too."""
+        """The flags of this command without dashes, including those from the environment."""
         self.summary: tuple[str, ...] = ()
-        """What the whole comes to, as last shown."""
+        """The summary, as last shown."""
         self._approved = False
         self.terminal.approve = self.approve
 
     def approve(self, publishes: Sequence[str]) -> None:
-        """Ask once for the whole command whether these things may be published; `--yes` is the answer.
+        """Prompt once for the whole command whether it may publish; `--yes` answers it.
 
         Args:
-            publishes: what others will see, one line each; empty: nothing, and nobody is asked.
+            publishes: lines that describe what others will see; empty: no prompt.
 
         Raises:
-            UsageError: nobody can be asked, and `--yes` was not given.
-            Declined: the answer was no, which is the default.
+            UsageError: there is no interactive user, and `--yes` was not given.
+            Declined: the user declined, which is the default.
         """
         if not publishes or self.yes or self._approved:
             return
@@ -87,18 +87,18 @@ class TaskSession:
         self._approved = True
 
     def summarise(self, lines: Sequence[str]) -> None:
-        """Show what the whole comes to, and again with the question; of a long plan, before and behind it."""
+        """Show the summary, before the plan and again with the prompt."""
         self.summary = tuple(lines)
         for line in lines:
             self.terminal.line(line)
 
     @property
     def interactive(self) -> bool:
-        """A person reads the output and can answer."""
+        """An interactive user is at the terminal."""
         return sys.stdin is not None and sys.stdin.isatty() and self.terminal.stream.isatty()
 
     def _with_yes(self) -> str:
-        """Return the command line with the approval: as a flag, or for all tasks of a chain as a variable."""
+        """Return the command line with the approval: a flag, or a variable for a chain of tasks."""
         if len(command_line.typed()) > 1:
             return f"TRUNKLINE_YES=1 {shlex.join((*caller().program, *sys.argv[1:]))}"
         return self.again({"yes": True})
@@ -107,26 +107,26 @@ class TaskSession:
         """Return this command with other flags.
 
         Args:
-            flags: flag without dashes -> its value; True: a switch; "": the flag is left out.
+            flags: values by flag, without dashes; True for a switch; "" to leave the flag out.
         """
         values = {name: value for name, value in {**self.given, **flags}.items() if value != ""}
         return exact_command(self.task, values)
 
     def plan(self, plan: Plan) -> None:
-        """Tell what would be done."""
+        """Print a plan."""
         self.account["plan"] = as_json.plan(plan)
         self.terminal.plan(plan)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Tell what was done by a task that is no chain of steps."""
+        """Print the outcome of a task without steps."""
         self.account["outcome"] = as_json.outcome(outcome)
         self.terminal.outcome(outcome)
 
     def performed(self, performed: RunResult) -> None:
-        """Tell how a run ended; what stopped it leaves as the error that it is.
+        """Print how a run ended, and raise the error that stopped it.
 
         Raises:
-            TrunklineError: what stopped the run.
+            TrunklineError: the error that stopped the run.
         """
         self.account["steps"] = [
             {"step": name.value, **({"pr": pr} if pr else {}), **as_json.outcome(outcome)}
@@ -136,11 +136,11 @@ class TaskSession:
             raise performed.error
 
     def failed_outcomes(self, performed: RunResult) -> bool:
-        """Say whether a step that never stops a run (the checklist) found something open."""
+        """Return whether a step that never stops a run (the checklist) has open lines."""
         return any(outcome.mark is StepStatus.FAILED for outcome in performed.outcomes.values())
 
     def close(self, code: int) -> None:
-        """Print the JSON object, where it was asked for."""
+        """Print the JSON object, if it was requested."""
         error: Mapping[str, Any] | None = self.account.setdefault("error", None)
         commands = [*self.terminal.commands_next, *((error or {}).get("next") or [])]
         self.account |= {
@@ -158,10 +158,10 @@ class TaskSession:
 
 @contextlib.contextmanager
 def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
-    """Give a task its teller, and turn what it raises into the contract's exit codes.
+    """Create the session of a task, and turn its errors into exit codes.
 
     Raises:
-        Exit: always with the code of the contract, and never with a traceback.
+        Exit: with the documented exit code, and never with a traceback.
     """
     session = TaskSession(task, json_wanted=json_wanted)
     code: int
@@ -172,7 +172,7 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
         session.account["declined"] = True
         session.terminal.line(declined.what)
         session.close(ExitCode.OK)
-        raise Exit(code=int(ExitCode.OK)) from None  # the next task of a chain does not run either
+        raise Exit(code=int(ExitCode.OK)) from None  # the following tasks of a chain do not run either
     except TrunklineError as error:
         if isinstance(error, WrongFlag):
             error.next_commands = (session.again(error.flags),)
@@ -186,7 +186,7 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
         code = signals.exit_code(error)
     except Exit:
         raise
-    except Exception as error:  # noqa: BLE001 -- the border: a defect of ours must not look like yours
+    except Exception as error:  # noqa: BLE001 -- the outermost handler: a bug must not look like an expected error
         session.account["error"] = {"what": "a defect of trunkline", "log": _tell_defect(task, error)}
         code = ExitCode.DEFECT
     else:
@@ -197,7 +197,7 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
 
 
 def _is_open() -> bool:
-    """Return whether there is a run to go on with."""
+    """Return whether there is an open run."""
     from trunkline.context import open_run
 
     with contextlib.suppress(TrunklineError):
@@ -206,7 +206,7 @@ def _is_open() -> bool:
 
 
 def _tell_interrupted(error: KeyboardInterrupt) -> None:
-    """Say that a signal ended the task, and how to go on; a terminal that is gone (SIGHUP) is no failure."""
+    """Report that a signal ended the task, and how to continue; ignore a closed terminal (SIGHUP)."""
     by = f" by {error}" if str(error) else ""
     commands = [task_command(name) for name in (("continue", "abort") if _is_open() else ("status",))]
     try:

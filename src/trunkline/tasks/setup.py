@@ -1,4 +1,4 @@
-"""The tasks that bring trunkline into a repository: init and doctor."""
+"""Tasks for setting up trunkline in a repository: init, trust, doctor and the CI workflow."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def init(
     track: bool = False,
     top: str = "",
 ) -> None:
-    """Write stack.toml from the repository's open pull requests; or say how it differs from them, and mend it."""
+    """Write stack.toml from the repository's open pull requests; or compare it, and update it."""
     from trunkline.commands import init as discover_workflow
 
     if check and update:
@@ -117,7 +117,7 @@ def _tell_written(session: TaskSession, path: Path, *, track: bool) -> None:
 
 
 def _tell_branches(session: TaskSession, branches: Sequence[tuple[OpenPullRequest, OpenPullRequest]]) -> None:
-    """Name each pull request beside an entry on the same base, and the command that makes it a stack of its own."""
+    """Print pull requests with the same base as an entry, and the commands for their own stacks."""
     session.account["branches"] = [
         {"pr": pr.number, "beside": other.number, "base": pr.base} for pr, other in branches
     ]
@@ -133,7 +133,7 @@ def _tell_branches(session: TaskSession, branches: Sequence[tuple[OpenPullReques
 
 
 def _tell_proposals(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
-    """Print the gates that a person could add, and why; stack.toml keeps the six defaults."""
+    """Print gates that could be added, and why; stack.toml keeps the six defaults."""
     from trunkline.commands import init as discover_workflow
 
     found = discover_workflow.proposals(seen)
@@ -170,7 +170,7 @@ def _compare(session: TaskSession, seen: discover_workflow.PullRequestStacks, *,
 
 @landing_task("trust", mutates=True)
 def trust(session: TaskSession) -> None:
-    """Confirm what the branch's stack.toml changes of trunk's: which commands run, where, and whose word counts."""
+    """Confirm the branch's changes to trunk's stack.toml: commands to run, and trusted signers."""
     from trunkline.commands import trust as trust_workflow
 
     question = trust_workflow.look()
@@ -196,7 +196,7 @@ _MARKS = {Health.OK: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.E
 
 @landing_task("doctor", mutates=False, help={"offline": "do not query GitHub or the remote"})
 def doctor(session: TaskSession, offline: bool = False) -> None:
-    """Look at tools, sign-in, toolchains, settings that would surprise; each with the command that mends it."""
+    """Check tools, sign-in, toolchains and settings; each problem with the command that fixes it."""
     from trunkline.commands import doctor as doctor_workflow
 
     found = doctor_workflow.examine(session.terminal, offline=offline)
@@ -225,7 +225,7 @@ def doctor(session: TaskSession, offline: bool = False) -> None:
     help={"check": "compare the file with what would be written; exit code 1 if it differs"},
 )
 def workflow(session: TaskSession, check: bool = False, runner: str = "", stack: str = "") -> None:
-    """Write .github/workflows/trunkline.yml: a job for each gate, which runs the very same nox session."""
+    """Write .github/workflows/trunkline.yml: a job per gate that runs the same nox session."""
     from trunkline.commands import ci_workflow
     from trunkline.context.loading import choose_stack, load_stacks, top_of
     from trunkline.git.git import Git
@@ -238,7 +238,7 @@ def workflow(session: TaskSession, check: bool = False, runner: str = "", stack:
         session.terminal.line(("✓ ", "green"), f"{ci_workflow.PATH} is what would be written")
     elif session.dry_run:
         if not session.json_wanted:
-            sys.stdout.write(text)  # a file's text, as it is: no escapes, no wrapping
+            sys.stdout.write(text)  # file content, printed without escapes and wrapping
     else:
         path, changed = ci_workflow.write(git, text)
         session.terminal.line(

@@ -1,4 +1,4 @@
-"""The tasks of the simulated GitHub: rehearse another task in it, or serve it by hand."""
+"""Tasks of the simulated GitHub: rehearse a task, or serve the simulator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rehearse(
     keep: bool = False,
     fault: str = "",
 ) -> None:
-    """Do a task for real in a sandbox, against a simulated GitHub, and show what it would change; else nothing."""
+    """Run a task in a sandbox with a simulated GitHub, and show what it would change."""
     with simulator():
         from trunkline.commands import rehearse as rehearse_workflow
         from trunkline.report import rehearsal
@@ -74,7 +74,7 @@ def rehearse(
 
 @landing_task("sim.serve", mutates=False)
 def serve(session: TaskSession, root: str = "", example: bool = False, faults: str = "") -> None:
-    """Serve a simulated GitHub by hand, until Ctrl-C, for a shell whose git and gh talk to it alone."""
+    """Serve a simulated GitHub until Ctrl-C, for a shell whose git and gh use only it."""
     with simulator():
         from trunkline.commands import serve as serve_workflow
     serve_workflow.serve(root, session.terminal, example=example, faults=faults)
@@ -82,7 +82,7 @@ def serve(session: TaskSession, root: str = "", example: bool = False, faults: s
 
 @contextlib.contextmanager
 def simulator() -> Iterator[None]:
-    """Say how to install the simulator where it is not.
+    """Explain how to install the simulator if it is missing.
 
     Raises:
         UsageError: it is not installed.

@@ -1,4 +1,4 @@
-"""The tasks of a whole stack: restack and land."""
+"""Tasks of a whole stack: restack, land and rescue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _headline(session: TaskSession, context: Context) -> None:
 
 
 def _nothing_to_do(session: TaskSession, nothing: Outcome) -> None:
-    """Say that there is nothing to do, and which run is still to be ended, if there is one."""
+    """Report that there is nothing to do, with the open run, if there is one."""
     session.outcome(nothing)
     run = find_open_run()
     if run is not None:
@@ -43,7 +43,7 @@ def restack(
     no_push: bool = False,
     drop_emptied: bool = False,
 ) -> None:
-    """Bring every open entry onto its base again, in one pass, and push what moved, all or none."""
+    """Replay every open entry onto its base, and push what moved in one atomic push."""
     options = options_of(skip, fork_point=fork_point, no_push=no_push, drop_emptied=drop_emptied)
     context = open_stack(stack=stack, options=options, reporter=session.terminal)
     from trunkline.commands import restack as restack_workflow
@@ -75,7 +75,7 @@ def land(
     watch: bool = False,
     drop_emptied: bool = False,
 ) -> None:
-    """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge; then the next entry."""
+    """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge each entry."""
     options = replace(
         options_of(
             skip, accept_unavailable, fork_point, fresh=fresh, drop_emptied=drop_emptied, accept_flaky=accept_flaky
@@ -114,7 +114,7 @@ def land(
 
 @landing_task("rescue", mutates=True)
 def rescue(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
-    """Bring back a pull request that was closed because its base branch was deleted; its number stays."""
+    """Reopen a pull request that was closed because its base branch was deleted."""
     from trunkline.commands import rescue as rescue_workflow
 
     context = open_context(pr, stack=stack, options=Options(), reporter=session.terminal).over_the_stack()

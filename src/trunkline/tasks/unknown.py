@@ -1,4 +1,4 @@
-"""A command line that Invoke cannot parse: exit code 2 and the nearest task or flag, for every program."""
+"""Explain command lines that Invoke cannot parse: exit code 2 and the most similar name."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from trunkline.tasks import command_line
 
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
 _LIKE = 0.6
-"""How alike two words must be, from 0 to 1 (difflib): `statsu` and `status`: 0.83, `submit` and `switch`: 0.5."""
+"""The minimum similarity of words (difflib): `statsu`/`status` 0.83, `submit`/`switch` 0.5."""
 
 
 def explained(error: ParseError, names: Collection[str]) -> Exit:
-    """Return the error of a command line that cannot be parsed, with the nearest task or flag.
+    """Return the error for a command line that cannot be parsed, with the most similar name.
 
     Args:
         error: Invoke's error.
-        names: the tasks that there are, as they are typed.
+        names: the names of all tasks, as typed.
     """
     program, argv = command_line.program(), sys.argv[1:]
     unknown, task = _UNKNOWN.match(str(error)), (error.context.name or "" if error.context is not None else "")
@@ -46,7 +46,7 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
 
 
 def _nearest(word: str, names: Sequence[str]) -> list[str]:
-    """Return the names that are most like a word; without a dot it may be one of a collection: `stack.status`."""
+    """Return the most similar names; a word without a dot may mean a nested task: `stack.status`."""
     inner = {name.partition(".")[2]: name for name in names if "." in name and "." not in word}
     known = {**inner, **{name: name for name in names}}
     like = difflib.get_close_matches(word, list(known), n=3, cutoff=_LIKE)
@@ -54,26 +54,27 @@ def _nearest(word: str, names: Sequence[str]) -> list[str]:
 
 
 def _replaced(argv: Sequence[str], word: str, by: str) -> list[str]:
-    """Return a command line with another word; a flag keeps the value that is joined to it by `=`."""
+    """Return a command line with a word replaced; a flag keeps a value joined to it by `=`."""
     return [by + each[len(word) :] if each == word or each.startswith(f"{word}=") else each for each in argv]
 
 
 def _flags_of(error: ParseError) -> list[str]:
-    """Return the long flags of the task that the error is about."""
+    """Return the long flags of the task that the error concerns."""
     return [name for name in error.context.flags if name.startswith("--")] if error.context is not None else []
 
 
 def explain(own: Callable[[], Collection[str]]) -> None:
-    """Let Invoke end with `explained` where an error is about a task of ours, or about none.
+    """Make Invoke end with `explained` for errors about our tasks, or about unknown ones.
 
-    Invoke has no hook between its parser and its exit code 1. Tasks of the user's own stay as they are.
+    Invoke has no hook between its parser and its exit code 1. Errors about the user's own tasks are
+    unchanged.
 
     Args:
         own: returns the names of our tasks.
     """
     if getattr(Program.parse_tasks, "explains", False):
         return
-    for name in ("parse_core", "parse_tasks", "parse_cleanup"):  # the last one looks up `--help TASK`
+    for name in ("parse_core", "parse_tasks", "parse_cleanup"):  # the last one handles `--help TASK`
         setattr(Program, name, _explaining(getattr(Program, name), own))
 
 
@@ -86,7 +87,7 @@ def _explaining(parse: Callable[..., None], own: Callable[[], Collection[str]]) 
             task = error.context.name if error.context is not None else None
             if task and not command_line.own_name(task, own()):
                 raise
-            loaded = getattr(self, "collection", None)  # not before the program's own flags are read
+            loaded = getattr(self, "collection", None)  # missing until the program's own flags are parsed
             names = loaded.task_names if loaded is not None else dict.fromkeys(own(), ())
             raise explained(error, {*names, *itertools.chain.from_iterable(names.values())}) from error
 

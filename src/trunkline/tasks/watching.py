@@ -1,4 +1,4 @@
-"""Shows something again and again on one screen, until Ctrl-C."""
+"""Refresh output on one screen until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ SECONDS = 30.0
 
 
 def watch(terminal: Terminal, show: Callable[[], None], *, seconds: float = SECONDS) -> None:
-    """Call a function again and again, and show what it prints on the terminal's alternate screen.
+    """Call a function repeatedly, and show its output on the terminal's alternate screen.
 
-    The scrollback stays as it was; what was shown last is printed when it ends. Where there is no terminal, the
-    function is called once. A failure of the network or of GitHub is shown, and the next round tries again.
+    The scrollback is kept, and the last output is printed at the end. Without a terminal, the
+    function is called once. A failure of the network or of GitHub is shown, and the next round
+    tries again.
 
     Args:
         terminal: where the function prints.
-        show: prints the picture.
-        seconds: between two rounds.
+        show: prints the output.
+        seconds: the interval between two rounds.
 
     Raises:
-        Exit: Ctrl-C or another signal ended it; with the exit code 128 and its number, and no message.
+        Exit: Ctrl-C or another signal ended it; with the exit code 128 plus its number, and no
+            message.
         TrunklineError: the function failed otherwise.
     """
     console = terminal.console
