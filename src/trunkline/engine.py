@@ -1,4 +1,4 @@
-"""Performs a Plan: for each step write the intent, act, and write the outcome. Knows no step by name."""
+"""Run the steps of a plan: log the start of each step, run it, and log its outcome."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from trunkline.state.lock import RepositoryLock
 
 
 class ProgressReporter(Protocol):
-    """Who is told as it happens."""
+    """Receives progress events while a plan runs."""
 
     def working(self, step: Step) -> AbstractContextManager[None]:
-        """A step begins; the context ends with it."""
+        """Return a context that lasts while a step runs."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """A step ended."""
+        """Report the outcome of a step."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ StepFunction = Callable[[StepContext], Outcome]
 
 
 class Pause(Paused):
-    """A pause with what is needed to go on from it: journal values."""
+    """A pause, with the journal values for resuming it."""
 
     def __init__(self, error: Paused, **data: Any) -> None:
         super().__init__(error.what, why=error.why, next_command=error.next_commands)
@@ -81,16 +81,16 @@ def run_plan(
     done: Collection[StepKey] = (),
     ends: bool = True,
 ) -> RunResult:
-    """Perform a plan's steps in order; stop at the first that fails or pauses.
+    """Run a plan's steps in order; stop at the first that fails or pauses.
 
     Args:
-        plan: what to do.
-        step_functions: how, by step.
-        lock: proof that this run may mutate the repository.
+        plan: the plan.
+        step_functions: the functions that run its steps.
+        lock: the held lock of the repository.
         journal: the run's journal.
-        reporter: who is told.
+        reporter: receives progress events.
         done: steps that an earlier process of this run finished.
-        ends: the run is finished with the last of these steps.
+        ends: the run is finished after the last step.
     """
     outcomes: dict[StepKey, Outcome] = {}
     for step in plan.steps:

@@ -1,1 +1,1 @@
-"""What several tests stand on: real git repositories, made in a few lines."""
+"""Fixtures and helpers for tests: real git repositories, a simulated GitHub, real tasks."""

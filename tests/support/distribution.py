@@ -1,4 +1,4 @@
-"""A distribution server of Rust in a directory: rustup installs toolchains of shell scripts from it."""
+"""A Rust distribution server in a directory, whose toolchains are shell scripts for rustup."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXTENSIONS = ("clippy-preview", "rustfmt-preview")
 
 
 def make(root: Path, version: str) -> str:
-    """Write the toolchain of a version, and return the address for RUSTUP_DIST_SERVER."""
+    """Write the toolchain of a version, and return the value for RUSTUP_DIST_SERVER."""
     dist, triple = root / "dist", host()
     dist.mkdir(parents=True, exist_ok=True)
     lines = ['manifest-version = "2"', 'date = "2026-01-01"', "[renames]"]
@@ -50,7 +50,7 @@ def _package(name: str, version: str, triple: str, archive: Path) -> list[str]:
 
 
 def _archive(path: Path, name: str, version: str, files: dict[str, str]) -> Path:
-    """Write a component as rust-installer packs it (its format 3)."""
+    """Write a component as an archive of rust-installer (its format 3)."""
     top = path.name.removesuffix(".tar.gz")
     content = {"rust-installer-version": "3\n", "components": f"{name}\n"}
     content[f"{name}/manifest.in"] = "".join(f"file:{each}\n" for each in files)

@@ -1,4 +1,4 @@
-"""Histories that a script makes: every kind of commit that a replay may meet, in one line of commits."""
+"""Generated histories with every kind of commit that a replay may encounter, in one line."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ ODD_MESSAGES = (
 
 @dataclass
 class _Writer:
-    """A `git fast-import` stream under way, and the files that its newest commit has.
+    """A `git fast-import` stream with the files of its newest commit.
 
     Attributes:
-        random: decides everything.
-        files: path -> (mode, content).
-        stream: what was written so far.
-        count: how many commits.
+        random: the source of all choices.
+        files: (mode, content) by path.
+        stream: the stream so far.
+        count: the number of commits.
         past: the files of every commit so far.
     """
 
@@ -42,7 +42,7 @@ class _Writer:
     past: list[dict[str, tuple[str, bytes]]] = field(default_factory=list)
 
     def commit(self, message: bytes, *, encoding: str = "", same_second: bool = False) -> None:
-        """Write a commit of the files as they are."""
+        """Write a commit of the current files."""
         self.past.append(dict(self.files))
         self.count += 1
         when = 1_700_000_000 if same_second else 1_700_000_000 + 60 * self.count
@@ -58,7 +58,7 @@ class _Writer:
             self.stream += f'M {mode} inline "{quoted}"\n'.encode() + b"data %d\n%s\n" % (len(content), content)
 
     def put(self, path: str, content: bytes, mode: str = "100644") -> None:
-        """Set a file; what stands in the way as a directory or as a file goes."""
+        """Set a file; a directory or file in the way is removed."""
         clash = [name for name in self.files if name.startswith(f"{path}/") or path.startswith(f"{name}/")]
         for name in clash:
             del self.files[name]
@@ -142,7 +142,7 @@ def _revert(made: _Writer) -> None:
 
 
 def _again(made: _Writer) -> None:
-    """Take a commit back and make it again: a revert and its revert."""
+    """Revert a commit, and revert the revert."""
     now = dict(made.files)
     _revert(made)
     made.files = now
@@ -168,7 +168,7 @@ KINDS = (
 
 
 def generate(path: Path, *, commits: int, seed: int) -> None:
-    """Make a bare repository whose `main` has about this many commits of every kind, in one line."""
+    """Create a bare repository whose `main` has about this many commits of all kinds."""
     made = _Writer(random.Random(seed))  # noqa: S311 -- reproducible, not secret
     for name in FILES:
         made.put(name, b"".join(b"line %d\n" % n for n in range(40)))

@@ -1,7 +1,7 @@
-"""A stack of three pull requests, landed from by the real workflows in this process.
+"""A stack of three pull requests for landing with the real commands in this process.
 
-Git, the remote, the journal and the lease are real; GitHub is a few dictionaries. A scenario takes a second or two,
-a tenth of what it takes with the simulator, gh and a process for each task.
+Git, the remote, the journal and the lock are real; GitHub is a few dictionaries. A scenario takes a
+second or two, a tenth of the time with the simulator, gh and a process per task.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from trunkline.state.journal import Run
 
 ENTRIES = {1: "one", 2: "two", 3: "three"}
 NO_CARGO = frozenset({StepName.FMT, StepName.GATES, StepName.CHECKS, StepName.NOTE, StepName.CHECKLIST})
-"""Steps that ask cargo, or that state what it said."""
+"""Steps that run cargo, or that report its results."""
 STACK = 'schema = 1\ntrunk = "main"\nremote = "origin"\n' + "".join(
     f'\n[[entry]]\npr = {number}\nbranch = "{branch}"\n' for number, branch in ENTRIES.items()
 )
@@ -44,13 +44,13 @@ STACK = 'schema = 1\ntrunk = "main"\nremote = "origin"\n' + "".join(
 
 @dataclass
 class Quiet:
-    """A reporter that keeps what it is given, and answers no."""
+    """A reporter that keeps what it receives, and answers no."""
 
     lines: list[str] = field(default_factory=list)
 
     @contextlib.contextmanager
     def working(self, step: Step) -> Iterator[None]:  # noqa: ARG002
-        """Let the step work."""
+        """Do nothing around the step."""
         yield
 
     def outcome(self, outcome: Outcome) -> None:
@@ -58,10 +58,10 @@ class Quiet:
         self.lines += [f"{outcome.label} {outcome.message}", *outcome.details]
 
     def command(self, typed: str) -> None:
-        """Drop a command."""
+        """Ignore a command."""
 
     def progress(self, text: str) -> None:
-        """Keep a line."""
+        """Keep a line of progress."""
         self.lines.append(text)
 
     def ask(self, _question: str) -> bool:
@@ -69,22 +69,22 @@ class Quiet:
         return False
 
     def ask_person(self, _question: str) -> bool:
-        """Nobody is there."""
+        """Answer no: there is no interactive user."""
         return False
 
     def require_approval(self, *publishes: str) -> None:
-        """Approve: what is published here nobody sees."""
+        """Approve everything."""
 
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
-        """Drop it."""
+        """Ignore the running gates."""
 
     def gates_ended(self, seconds: float) -> None:
-        """Drop it."""
+        """Ignore the end of the gates."""
 
 
 @dataclass
 class Pull:
-    """One pull request, as GitHub remembers it."""
+    """A pull request in the fake GitHub."""
 
     number: PrNumber
     head: str
@@ -99,13 +99,13 @@ class Pull:
 
 @dataclass
 class Hub:
-    """GitHub as far as these workflows ask it.
+    """A fake GitHub with the requests that the commands make.
 
     Attributes:
         bare: the repository behind it.
         pulls: by number.
-        down: what every request fails with; None: it answers.
-        asked: how many requests there were.
+        down: the error that every request raises, or None.
+        asked: the number of requests.
     """
 
     bare: Repo
@@ -122,7 +122,7 @@ class Hub:
         merging: bool = False,  # noqa: ARG002
         trunk: BranchName | None = None,  # noqa: ARG002
     ) -> Iterator[Callable[[], Snapshot]]:
-        """Answer the stack's query."""
+        """Return a response to the stack's query."""
         self._answer()
         yield lambda: Snapshot({number: self._shown(number) for number in numbers})
 
@@ -144,18 +144,18 @@ class Hub:
         return {pr.number: self.edit(pr.number, body=body).body for pr, body in edits}
 
     def native_stack(self, _number: PrNumber) -> str:
-        """Say that there is none."""
+        """Return "": there is no native stack."""
         return ""
 
     def graphql(self, _query: str, _variables: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Any]) -> Any:
-        """Answer what trunk demands: nothing."""
+        """Return a response without rules for trunk."""
         self._answer()
         allowed = dict.fromkeys(("mergeCommitAllowed", "squashMergeAllowed", "rebaseMergeAllowed"), True)
         words = {"squashMergeCommitTitle": "PR_TITLE", "squashMergeCommitMessage": "PR_BODY"}
         return read({"repository": {**allowed, **words, "ref": None}})
 
     def tip(self, branch: str) -> str:
-        """Return a branch's tip on the remote, or "" where there is none."""
+        """Return a branch's tip on the remote, or ""."""
         return self.bare.refs().get(f"refs/heads/{branch}", "")
 
     def _answer(self) -> None:
@@ -176,7 +176,7 @@ class Hub:
 
 @dataclass
 class Desk:
-    """The user's clone, the author's, and what a person can type."""
+    """The clones of the user and of the author, and the commands that a user can run."""
 
     root: Path
     author: Repo
@@ -184,22 +184,23 @@ class Desk:
     hub: Hub
     quiet: Quiet = field(default_factory=Quiet)
 
-    # -- what a person types ------------------------------------------------------------------------------------
+    # -- commands of the user
+    # ------------------------------------------------------------------------------------
 
     def restack(self) -> RunResult:
-        """Type `restack`."""
+        """Run `restack`."""
         return restack.run(self.stack_context())
 
     def rebase(self, pr: int, task: str = rebase.WHOLE) -> RunResult:
-        """Type `rebase --pr N`, or one of its steps."""
+        """Run `rebase --pr N`, or one of its steps."""
         return rebase.run(self.entry_context(pr), task)
 
     def land(self) -> RunResult:
-        """Type `land`, without what asks cargo."""
+        """Run `land` without the steps that run cargo."""
         return land.run(self.stack_context(skip=NO_CARGO))
 
     def resume(self, *, skip: bool = False) -> RunResult | None:
-        """Type `continue` or `skip`; None: no run is open."""
+        """Run `continue` or `skip`; return None if no run is open."""
         begun = abort.find_begun(self.quiet, self.clone.path)
         if begun is not None:
             abort.abort(*begun)
@@ -208,12 +209,12 @@ class Desk:
         return None if found is None else resume.resume(*found, skip=skip)
 
     def abort(self, *, local: bool = False) -> Outcome | None:
-        """Type `abort`; None: no run is open."""
+        """Run `abort`; return None if no run is open."""
         found = abort.find(self.quiet, self.clone.path)
         return None if found is None else abort.abort(*found, local=local)
 
     def undo(self) -> RunResult | None:
-        """Type `undo`; None: there is nothing to undo."""
+        """Run `undo`; return None if there is nothing to undo."""
         found = undo.find(self.quiet, cwd=self.clone.path)
         return undo.run(found) if found is not None and found.changes else None
 
@@ -226,7 +227,7 @@ class Desk:
         return open_context(str(pr), stack="", options=Options(skip=skip), reporter=self.quiet, cwd=self.clone.path)
 
     def refuse_pushes(self) -> None:
-        """Let a pre-push hook of the user's refuse every push."""
+        """Install a pre-push hook of the user that rejects every push."""
         hook = self.root / "hooks/pre-push"
         hook.parent.mkdir()
         hook.write_text("#!/bin/sh\nexit 1\n")
@@ -234,17 +235,18 @@ class Desk:
         self.clone.git("config", "core.hooksPath", str(hook.parent))
 
     def allow_pushes(self) -> None:
-        """Take that hook away."""
+        """Remove that hook."""
         self.clone.git("config", "--unset", "core.hooksPath")
 
-    # -- what others do -----------------------------------------------------------------------------------------
+    # -- actions of others
+    # --------------------------------------------------------------------------------------
 
     def trunk_commits(self, message: str, files: dict[str, str | None]) -> Oid:
-        """Let somebody push a commit to trunk."""
+        """Push a commit to trunk as another person."""
         return self.push_commit("main", message, files)
 
     def push_commit(self, branch: str, message: str, files: dict[str, str | None]) -> Oid:
-        """Let somebody push a commit to a branch, on what the remote has."""
+        """Push a commit to a remote branch as another person."""
         self.author.git("fetch", "--quiet", "origin")
         self.author.git("switch", "--quiet", "--detach", f"origin/{branch}")
         made = self.author.commit(message, files, author="Mallory")
@@ -268,14 +270,15 @@ class Desk:
                 other.base = "main" if other.base == pull.head else other.base
 
     def conflict(self, pr: int) -> None:
-        """Let trunk add the file that an entry's first commit adds, with other words."""
+        """Add to trunk the file that an entry's first commit adds, with another content."""
         self.trunk_commits(f"trunk takes {ENTRIES[pr]}", {f"{ENTRIES[pr]}.txt": "trunk's own\n"})
 
-    # -- what there is ------------------------------------------------------------------------------------------
+    # -- state
+    # --------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> Path:
-        """Where the journals are."""
+        """The directory of the journals."""
         return self.clone.path / ".git/trunkline"
 
     def open_run(self) -> Run | None:
@@ -287,14 +290,14 @@ class Desk:
         return next(iter(journal.runs(self.state)))
 
     def tree(self) -> Repo:
-        """Return the work tree in which a conflict waits."""
+        """Return the work tree of the unresolved conflict."""
         run = self.open_run()
         assert run is not None
         assert run.pause is not None
         return Repo(Path(str(run.pause.data["worktree"])))
 
     def resolve(self, *, text: str = "both\n") -> None:
-        """Resolve the conflict as a person does: edit, add."""
+        """Resolve the conflict: edit and add the file."""
         tree = self.tree()
         for name in tree.git("diff", "--name-only", "--diff-filter=U").splitlines():
             (tree.path / name).write_text(text)
@@ -314,7 +317,7 @@ class Desk:
         return self.hub.bare.git("merge-base", tip, below) == below
 
     def assert_stacked(self) -> None:
-        """On the remote, every open entry contains the open one below."""
+        """Assert that on the remote every open entry contains the open entry below it."""
         below = ""
         for number, branch in ENTRIES.items():
             if self.hub.pulls[number].state is PrState.OPEN and (tip := self.hub.tip(branch)):
@@ -324,10 +327,10 @@ class Desk:
 
 @contextlib.contextmanager
 def desk(patch: pytest.MonkeyPatch, *, branches: bool = True) -> Iterator[Desk]:
-    """Give a copy of the stack, opened and cloned.
+    """Yield a copy of the stack, with its pull requests open and cloned.
 
     Args:
-        patch: takes GitHub's place, and undoes it afterwards.
+        patch: replaces GitHub, and restores it afterwards.
         branches: the clone has the stack's branches already.
     """
     root = Path(tempfile.mkdtemp(prefix="desk-", dir=MEMORY))
@@ -358,7 +361,7 @@ _TEMPLATE: list[Path] = []
 
 
 def _template() -> Path:
-    """Build the repositories once a process."""
+    """Build the repositories once per process."""
     if not _TEMPLATE:
         root = Path(tempfile.mkdtemp(prefix="desk-template-"))
         atexit.register(shutil.rmtree, root, ignore_errors=True)
@@ -380,7 +383,7 @@ def _template() -> Path:
 
 
 def refusal(do: Callable[[], object]) -> TrunklineError:
-    """Return the error that something ends with, raised or returned."""
+    """Return the error of a call, raised or returned."""
     try:
         done = do()
     except TrunklineError as error:
@@ -391,8 +394,8 @@ def refusal(do: Callable[[], object]) -> TrunklineError:
 
 
 def fail_at(step: str, stack: Desk, do: Callable[[], object]) -> None:
-    """Let a run stop at one of its steps."""
-    from trunkline.commands.rebase import _IN_REBASE, _StepHandler  # noqa: PLC0415 -- patched here alone
+    """Make a run stop at one of its steps."""
+    from trunkline.commands.rebase import _IN_REBASE, _StepHandler  # noqa: PLC0415 -- patched here only
 
     def fails(*_: object) -> Outcome:
         raise Refused("as the test wants", next_command="invoke continue")

@@ -1,8 +1,8 @@
-"""Kills the product from outside, and brings a prepared stack back to where it was, fast.
+"""Kill the program at chosen points, and restore a prepared stack quickly.
 
-A process that has everything imported already forks once a task (`python -m support.killing`): the child arms
-itself by replacing two functions of the product, which knows nothing of it, and then runs the installed program.
-A prepared stack is kept beside; for every point of a kill it is copied back to the same paths.
+A process that has imported everything forks for each task (`python -m support.killing`). The child
+replaces two functions of the program, which knows nothing of it, and then runs the installed
+program. For every kill point, a kept copy of the prepared stack is copied back to the same paths.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from trunkline.sim import client
 from trunkline.sim.client import SimulatedGitHub
 from trunkline.system import process as programs
 
-MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- names below are random
+MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- the names below it are random
 TESTS = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
 class Kill:
-    """Where a task is killed.
+    """The point at which a task is killed.
 
     Attributes:
-        what: "record": of the journal; "process": a program that it runs to its end; else a program that has this
-            word among its arguments.
-        when: before, after, or torn: half of the record is written; full: no kill, the disk is full from there on.
-            Of a program, no kill either: timeout: it is not run, its time is up; lost: it ran, its time is up; wrong:
-            it is not run, and exits with 42.
-        number: which one, from 0.
+        what: "record": a journal record; "process": a program that is run to its end; else a
+            program with this word among its arguments.
+        when: before, after, or torn: half of the record is written; full: no kill, but the disk is
+            full from then on. For a program, without a kill: timeout: it does not run and times
+            out; lost: it runs and times out; wrong: it does not run and exits with 42.
+        number: its number, from 0.
     """
 
     what: str
@@ -52,7 +52,7 @@ class Kill:
     number: int
 
     def __str__(self) -> str:
-        """Return the point's name as a test id."""
+        """Return the point's name, as a test id."""
         return f"{self.when}-{self.what}-{self.number}"
 
 
@@ -62,8 +62,8 @@ NO_KILL = Kill("", "", -1)
 def records(count: int) -> list[Kill]:
     """Return the points before and after each of the first records.
 
-    Before a record that follows another at once is the point after that one again, so every sixth of these is enough
-    but for `make soak`, which takes them all.
+    The point before a record is usually equal to the point after the previous one. So every sixth
+    point is enough, except for `make soak`, which runs all of them.
     """
     step = 1 if "TRUNKLINE_SOAK" in os.environ else 6
     return [
@@ -76,7 +76,7 @@ def records(count: int) -> list[Kill]:
 
 @dataclass
 class Yard:
-    """One prepared stack, as it is now (`box`) and as it was (`kept`)."""
+    """A prepared stack in its current state (`box`) and in its original state (`kept`)."""
 
     root: Path
     server: subprocess.Popen[bytes]
@@ -84,14 +84,14 @@ class Yard:
 
     @property
     def box(self) -> Path:
-        """Where the stack lives, and everything that it writes."""
+        """The directory of the stack and of everything that it writes."""
         return self.root / "box"
 
     @contextlib.contextmanager
     def prepared(
         self, name: str, prepare: Callable[[Landing], None] = lambda _: None, *, merged: bool = False
     ) -> Iterator[YardLanding]:
-        """Give the stack as `prepare` leaves it, its simulator running; made once a name, copied afterwards."""
+        """Yield the stack as `prepare` leaves it, with a running simulator; prepared once per name."""
         kept = self.root / name
         if not kept.exists():
             self._make(kept, prepare, merged=merged)
@@ -130,7 +130,7 @@ class Yard:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send the forking process one request and return its answer."""
+        """Send a request to the forking process, and return its response."""
         assert self.server.stdin is not None
         assert self.server.stdout is not None
         self.server.stdin.write(json.dumps(request).encode() + b"\n")
@@ -141,23 +141,23 @@ class Yard:
 
 @dataclass
 class YardLanding(Landing):
-    """The stack in a yard: a task is a fork of a process that has imported everything already."""
+    """A stack whose tasks run in forks of a process that has imported everything."""
 
     yard: Yard | None = None
 
     def environment(self, **extra: str) -> dict[str, str]:
-        """Return the environment of a shell in the clone: home and state are the yard's."""
+        """Return the environment of a shell in the clone, with home and state in this directory."""
         assert self.yard is not None
         home = self.yard.box / "home"
         own = {"HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "GIT_CONFIG_GLOBAL": str(home / "gitconfig")}
         return {**super().environment(**extra), **own, **extra}
 
     def invoke(self, *args: str, cwd: Path | None = None, **extra: str) -> Ran:
-        """Run the program in the clone, in a fork."""
+        """Run the program in the clone, in a forked process."""
         return self.kill(NO_KILL, *args, cwd=cwd, **extra)
 
     def kill(self, at: Kill, *args: str, cwd: Path | None = None, **extra: str) -> Ran:
-        """Run the program in the clone and kill it at a point; its code is -9 where it got there."""
+        """Run the program in the clone and kill it at a point; the exit code is -9 if it got there."""
         assert self.yard is not None
         out, err = self.yard.root / "out", self.yard.root / "err"
         done = self.yard.ask({
@@ -168,15 +168,15 @@ class YardLanding(Landing):
 
 
 def replace_environment(landing: Landing, yard: Yard) -> YardLanding:
-    """Return the landing with tasks that are forks."""
+    """Return the landing with tasks that run in forked processes."""
     return YardLanding(landing.github, landing.clone, landing.author, landing.heads, yard)
 
 
 @contextlib.contextmanager
 def yard(root: Path) -> Iterator[Yard]:
-    """Start the forking process; it ends with the block.
+    """Start the forking process; it ends with the context.
 
-    Every ref and record is fsynced: in memory, where there is such a place, that takes a third of the time.
+    Every ref and record is fsynced: in a memory file system that takes a third of the time.
     """
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TESTS), "LC_ALL": "C.UTF-8"}
     with (
@@ -189,7 +189,7 @@ def yard(root: Path) -> Iterator[Yard]:
 
 
 def _serve_requests() -> None:
-    """Answer requests, a line of JSON each, until standard input ends."""
+    """Handle requests, one JSON object per line, until standard input ends."""
     for module in (
         "trunkline.tasks.program", "trunkline.sim.__main__", "tenacity", "nox", "rich.progress", "rich.status",
     ):  # fmt: skip
@@ -220,7 +220,7 @@ def _forked(body: Callable[[dict[str, Any]], int], request: dict[str, Any]) -> i
     try:
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 -- the process's own, until it ends
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 -- needed until the process ends
         code = body(request)
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
@@ -252,7 +252,7 @@ def _task(request: dict[str, Any]) -> int:
 
 
 def _arm(kill: Kill) -> None:
-    """Replace the functions that write a record or that run a program by ones that count, and kill."""
+    """Replace the functions that write records and run programs by ones that count and kill."""
     if kill.what == "record":
         _arm_records(kill)
     elif kill.what:
@@ -260,7 +260,7 @@ def _arm(kill: Kill) -> None:
 
 
 def _arm_records(kill: Kill) -> None:
-    from trunkline.state import journal  # noqa: PLC0415 -- in the child alone
+    from trunkline.state import journal  # noqa: PLC0415 -- in the child only
     from trunkline.system import files  # noqa: PLC0415
 
     numbers = itertools.count()
@@ -283,7 +283,7 @@ def _arm_records(kill: Kill) -> None:
 
 
 def _arm_programs(kill: Kill) -> None:
-    from trunkline.system import logged_process, process  # noqa: PLC0415 -- in the child alone
+    from trunkline.system import logged_process, process  # noqa: PLC0415 -- in the child only
 
     numbers = itertools.count()
 
@@ -333,7 +333,7 @@ def _arm_programs(kill: Kill) -> None:
 
 @dataclass(frozen=True)
 class _Dying:
-    """A program that was begun, whose end may be ours."""
+    """A started program, at whose end the process may be killed."""
 
     running: programs.Running
     here: bool
@@ -351,21 +351,21 @@ ODD = ("timeout", "lost", "wrong")
 
 
 def _odd(when: str, argv: Sequence[str]) -> programs.Completed:
-    """End a program as no program of its kind should."""
+    """Return an abnormal result of a program."""
     if when == "wrong":
         return programs.Completed(tuple(argv), 42, b"", b"fatal: injected\n", 0.0)
     raise ExternalError(f"{argv[0]} did not end within 0 s", command=" ".join(argv))
 
 
-def _die(now: bool) -> None:  # noqa: FBT001 -- whether
+def _die(now: bool) -> None:  # noqa: FBT001 -- the condition
     if now:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def warm(landing: Landing, *, delete: str = "web") -> None:
-    """Merge the parent, and let the gates have run once on the tree that the landing comes to.
+    """Merge the parent, and run the gates once on the tree of the landing.
 
-    The receipts stay; the branch, the remote and the pull requests do not know of it.
+    The receipts are kept; branch, remote and pull requests are unchanged.
     """
     landing.merge_parent(delete=delete)
     first = landing.invoke("rebase", "--pr", "519", "--no-push")

@@ -1,4 +1,4 @@
-"""A small stack on the simulated GitHub, and a clone to land it from: real git, real gh, real invoke."""
+"""A small stack on the simulated GitHub, with a clone: real git, real gh, real invoke."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ NO_OP_GATES = "".join(
 
 @dataclass
 class Ran:
-    """What a task printed and returned."""
+    """The output and exit code of a task."""
 
     code: int
     out: str
@@ -73,7 +73,7 @@ class Ran:
 
     @property
     def json(self) -> dict[str, Any]:
-        """Standard output as the one JSON object that it is, as the task's schema has it."""
+        """Standard output as a JSON object that conforms to the task's schema."""
         value: dict[str, Any] = json.loads(self.out)
         if "task" in value:
             jsonschema.validate(value, schema_of(value["task"], SCHEMA))
@@ -82,7 +82,7 @@ class Ran:
 
 @dataclass
 class Landing:
-    """The clone, the simulator behind it, and the heads as they were when the stack was opened."""
+    """The clone, its simulator, and the heads of the stack when it was opened."""
 
     github: SimulatedGitHub
     clone: Repo
@@ -95,13 +95,13 @@ class Landing:
         return {**os.environ, **self.github.environment(), "XDG_STATE_HOME": state, "PATH": programs.path(), **extra}
 
     def invoke(self, *args: str, cwd: Path | None = None, **extra: str) -> Ran:
-        """Run `invoke` in the clone, as a user would; every command that it prints must be one that Invoke takes."""
+        """Run `invoke` in the clone as a user would; printed commands must be valid for Invoke."""
         ran = self.run(sys.executable, "-m", "invoke", *args, cwd=cwd, **extra)
         check_printed(ran.out + ran.err)
         return ran
 
     def unattended(self, *args: str, **extra: str) -> Ran:
-        """Run `invoke` in the clone without a terminal, and without the approval that other tests give."""
+        """Run `invoke` in the clone without a terminal and without an approval."""
         return self.invoke(*args, **{"TRUNKLINE_YES": "", **extra})  # type: ignore[arg-type]  # cwd is no variable
 
     def run(self, *argv: str, cwd: Path | None = None, **extra: str) -> Ran:
@@ -113,7 +113,7 @@ class Landing:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def on_terminal(self, *args: str, typed: bytes, **extra: str) -> Ran:
-        """Run `invoke` in the clone on a terminal of its own, where a person has typed ahead and is asked."""
+        """Run `invoke` in the clone on a pseudo-terminal, with input that was typed ahead."""
         ours, theirs = pty.openpty()
         with os.fdopen(ours, "r+b", buffering=0) as screen, os.fdopen(theirs, "r+b", buffering=0) as terminal:
             screen.write(typed)
@@ -124,21 +124,21 @@ class Landing:
             )  # fmt: skip
             terminal.close()
             shown = b""
-            with contextlib.suppress(OSError):  # EIO: nobody has the terminal any more
+            with contextlib.suppress(OSError):  # EIO: the other side is closed
                 while chunk := screen.read(65536):
                     shown += chunk
             return Ran(child.wait(), shown.decode(), "")
 
     def remote_head(self, branch: str) -> str:
-        """Return the tip of a branch on the simulated GitHub, or "" where it has none."""
+        """Return the tip of a branch on the simulated GitHub, or ""."""
         return Repo(self.github.bare(SLUG)).refs().get(f"refs/heads/{branch}", "")
 
     def pr(self, number: int) -> dict[str, Any]:
-        """Return what GitHub has of a pull request."""
+        """Return the simulator's data of a pull request."""
         return self.github.pull_request(SLUG, number)
 
     def world(self) -> dict[str, Any]:
-        """Return everything that a refused task must leave as it was: our refs and files, the remote's, the PRs."""
+        """Return all state that a refused task must keep: refs, files, remote, pull requests."""
         status = self.clone.git("status", "--porcelain"), (self.clone.path / ".git/HEAD").read_text()
         keys = ("state", "draft", "base", "head_oid", "body", "title")
         pulls = {number: {key: self.pr(number)[key] for key in keys} for number in (518, 519, 520)}
@@ -151,7 +151,7 @@ class Landing:
         self.author.git("push", "--quiet", *flags, "origin", branch, env=self.environment())
 
     def move_trunk(self) -> None:
-        """Let somebody push to trunk."""
+        """Push a commit to trunk as another person."""
         self.author.git("switch", "--quiet", "main")
         self.author.commit("trunk moves on", {"TRUNK.md": "moved\n"}, author="Mallory")
         self.push_as_author("main")
@@ -162,30 +162,31 @@ class Landing:
         file.write_text(file.read_text().replace("\n[gates]", f"\n[land]\n{line}\n\n[gates]", 1))
 
     def waiting_tree(self) -> Path:
-        """Return the work tree in which the one conflict waits."""
+        """Return the work tree of the unresolved conflict."""
         listed = self.clone.git("worktree", "list", "--porcelain").splitlines()
         (tree,) = [line.split()[1] for line in listed if line.startswith("worktree ") and "/replay/" in line]
         return Path(tree)
 
     def merge_parent(self, method: str = "squash", *, delete: str = "web") -> str:
-        """Let trunk move on, then merge #518, its branch deleted by the web button."""
+        """Move trunk, then merge #518 and delete its branch as GitHub's web page does."""
         self.move_trunk()
         return self.github.merge(SLUG, 518, method=method, delete_branch=delete)
 
 
 def rewrites(number: int) -> str:
-    """Return the arena's source as the parent's commit `number` leaves it: each rewrites the same lines."""
+    """Return the source file after the parent's commit `number`; each rewrites the same lines."""
     return f"//! Arena, version {number}.\n\n/// Version.\npub const ARENA: u32 = {number};\n"
 
 
 @contextlib.contextmanager
 def small_stack(root: Path, *, gates: str = NO_OP_GATES, merged: bool = False) -> Iterator[Landing]:
-    """Open #518 to #520 on a simulated GitHub and clone it.
+    """Open #518 to #520 on a simulated GitHub, and clone the repository.
 
     Args:
-        root: where; nothing may be there yet.
+        root: an empty directory.
         gates: the gates' tables in stack.toml.
-        merged: #518 is squash-merged onto a trunk that moved on, its branch deleted; #519's gates have receipts.
+        merged: #518 is squash-merged onto a trunk that moved on, its branch deleted; #519's gates
+            have receipts.
     """
     template, heads = _template(gates, merged=merged)
     shutil.copytree(template, root, dirs_exist_ok=True, symlinks=True)
@@ -198,7 +199,7 @@ _TEMPLATES: dict[tuple[str, bool], tuple[Path, dict[int, Oid]]] = {}
 
 
 def _template(gates: str, *, merged: bool) -> tuple[Path, dict[int, Oid]]:
-    """Build a stack once a process; each test gets a copy, for a tenth of the time."""
+    """Build a stack once per process; copies for the tests take a tenth of the time."""
     key = gates, merged
     if key not in _TEMPLATES:
         place = Path(tempfile.mkdtemp(prefix="small-stack-"))
@@ -230,17 +231,17 @@ def _built(root: Path, gates: str, *, merged: bool) -> dict[int, Oid]:
 
 
 def own_stack(clone: Repo, text: str) -> None:
-    """Write a stack.toml that git neither tracks nor shows: the user's own, and so trusted."""
+    """Write an untracked and ignored stack.toml: the user's own, and so trusted."""
     (clone.path / "stack.toml").write_text(text)
     with (clone.path / ".git/info/exclude").open("a") as excluded:
         excluded.write("/stack.toml\n")
 
 
 def _prove(landing: Landing, root: Path) -> None:
-    """Let #519 be gated once, in a clone that is thrown away, and keep the receipts.
+    """Run the gates of #519 once in a temporary clone, and keep the receipts.
 
-    The rebased tree is the same in every test, so each would otherwise pay for six sessions of nox (2.6 CPU seconds,
-    measured) to learn the same; tests of the gates themselves and `open_stack` have no receipts to begin with.
+    The rebased tree is the same in every test, so each would otherwise run six nox sessions (2.6
+    CPU seconds, measured). Tests of the gates themselves and `open_stack` start without receipts.
     """
     scratch = root / "scratch"
     landing.clone.git("clone", "--quiet", landing.github.remote(SLUG), str(scratch), env=landing.environment())
@@ -254,7 +255,7 @@ def _prove(landing: Landing, root: Path) -> None:
 
 
 def _history(author: Repo) -> dict[int, Oid]:
-    """Write main, three rewriting commits for #518, two for #519, one for #520; return the heads."""
+    """Write main, three commits for #518, two for #519, one for #520; return the heads."""
     author.commit(
         "start",
         {

@@ -1,7 +1,7 @@
-"""GitHub's OpenAPI description, as far as it is simulated: is this answer one that GitHub could give?
+"""Validate responses of the simulator against GitHub's OpenAPI description.
 
-`data/openapi.json` is made by scripts/prune-openapi. `required` is not in it: the simulator leaves out what it does
-not simulate. What it does answer must be a field that GitHub documents, of GitHub's type.
+scripts/prune-openapi creates `data/openapi.json`. It has no `required`, because the simulator omits
+what it does not simulate. Every field of a response must be documented, with the documented type.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _routes() -> tuple[tuple[str, Any, dict[str, Any]], ...]:
 
 
 def documented(method: str, path: str) -> dict[str, Any] | None:
-    """Return what GitHub documents of a request's route, or None."""
+    """Return the documentation of a request's route, or None."""
     for known, pattern, found in _routes():
         if known == method and pattern.match(path):
             return found
@@ -42,19 +42,20 @@ def documented(method: str, path: str) -> dict[str, Any] | None:
 
 
 def complaints(method: str, path: str, status: int, answer: Any) -> list[str]:
-    """Say what of an answer GitHub does not document; empty: all of it is documented."""
+    """Return what is not documented in a response; empty if everything is."""
     found = documented(method, path)
     if found is None or status == 501:
         return []
     responses = found["responses"]
     if str(status) not in responses:
-        # 400, 401, 403, 404 and 5xx are documented once for all routes, not at each ("Troubleshooting the REST API").
+        # 400, 401, 403, 404 and 5xx are documented once for all routes ("Troubleshooting the REST
+        # API").
         return [] if status >= 400 else [f"{found['operation']}: status {status} is not documented"]
     schema = responses[str(status)]
-    if schema is None:  # an error's body is left undescribed at some routes
+    if schema is None:  # some routes do not describe the body of errors
         return [] if answer is None or status >= 400 else [f"{found['operation']}: {status} has no body"]
     if status >= 400 and answer.get("status") == str(status):
-        # Live errors repeat their status in the body; `basic-error` documents that, the others do not.
+        # Real errors repeat their status in the body; only `basic-error` documents that.
         answer = {key: value for key, value in answer.items() if key != "status"}
     validator = jsonschema.Draft202012Validator({**schema, "$defs": description()["$defs"]})
     return [

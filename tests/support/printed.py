@@ -1,4 +1,4 @@
-"""The commands that a task prints to be typed next: each must be one that Invoke takes."""
+"""Check that the next commands in a task's output are valid for Invoke."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from trunkline.tasks.landing import task_names
 
 
 def next_commands(text: str) -> list[str]:
-    """Return the commands in what a task printed, without the words in front of them."""
+    """Return the commands in a task's output, without the words in front of them."""
     lines = [line for line in text.splitlines() if line.startswith("next: ")]
     return [re.sub(r"^next: (#.*: (?=invoke ))?", "", line) for line in lines]
 
 
 def check_printed(text: str) -> None:
-    """See that Invoke takes every command of ours in what a task printed: no task or flag that does not exist.
+    """Check that Invoke can parse every command of ours in a task's output.
 
     Raises:
-        ParseError: it would refuse one.
+        ParseError: one is invalid.
     """
     for command in next_commands(text):
         if is_ours(command):

@@ -1,4 +1,4 @@
-"""Where the shells of the tests find trunkline, nox and gh: Debian's gh or the newest."""
+"""The programs that tests run: trunkline, nox, and Debian's or the newest gh."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 DEBIAN = Path(__file__).parents[2] / ".venv" / "gh-debian" / "usr" / "bin"
-"""Where scripts/bootstrap puts it."""
+"""The directory where scripts/bootstrap installs Debian's gh."""
 VARIABLE = "TRUNKLINE_TEST_PROGRAMS"
 
 
 def path() -> str:
-    """Return the PATH of a test's shell: the programs chosen by `VARIABLE`, the environment's own, everybody's."""
+    """Return the PATH of a test's shell: chosen programs, the environment's, the system's."""
     chosen = os.environ.get(VARIABLE, "")
     return os.pathsep.join(filter(None, (chosen, str(Path(sys.executable).parent), os.environ["PATH"])))
 
 
 def use_debian_gh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the shells of this test find Debian's gh; skip the test where there is none."""
+    """Use Debian's gh in this test; skip the test if it is not installed."""
     if not (DEBIAN / "gh").exists():
         pytest.skip("no Debian gh: scripts/bootstrap downloads it where apt-get is")
     monkeypatch.setenv(VARIABLE, str(DEBIAN))

@@ -1,7 +1,8 @@
-"""Stacks cut out of a line of commits, decided and replayed in this process, and compared with `git rebase --onto`.
+"""Build stacks from a line of commits, replay them, and compare with `git rebase --onto`.
 
-Entries are consecutive commits. The lowest few are merged in some way, trunk moves on, and something happens to a
-parent on the way (`VARIANTS`). Which commits are whose is known by construction, so git itself can be the oracle.
+Entries are consecutive commits. The lowest ones are merged, trunk moves, and a parent is changed in
+some way (`VARIANTS`). The owner of each commit is known by construction, so git itself is the
+oracle.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ VARIANTS = (
     "trunk reverted it", "dragged along", "dropped", "child's commit pushed to it",
 )  # fmt: skip
 ASKED = frozenset({"dropped", "child's commit pushed to it"})
-"""Variants in which a commit was taken back from a parent: a person must be asked."""
+"""Variants in which a commit was removed from a parent, so the user must be asked."""
 
 
 class Result(Enum):
-    """How a stack came out, compared with git."""
+    """The result of a stack compared with git."""
 
     RIGHT = "right"
     PAUSED = "paused rightly"
@@ -53,7 +54,7 @@ class Result(Enum):
 
 @dataclass(frozen=True)
 class Judged:
-    """A stack's result, and what there is to say of it."""
+    """A stack's result, with details."""
 
     plan: Plan
     result: Result
@@ -62,16 +63,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a stack is made of.
+    """The parameters of a stack.
 
     Attributes:
         name: unique; its branches begin with it.
         entries: each entry's own commits, bottom first.
-        merged: how many of the lowest are merged.
-        method: how.
+        merged: the number of merged entries, from the bottom.
+        method: the merge method.
         variant: what happens to a parent.
-        later: a commit that trunk takes meanwhile, or None.
-        seed: decides the rest.
+        later: a commit that is added to trunk meanwhile, or None.
+        seed: the seed of all other choices.
     """
 
     name: str
@@ -88,19 +89,19 @@ class Plan:
 
 
 class Unfit(Exception):
-    """The commits do not lend themselves to the plan: something conflicts that must not."""
+    """The commits cannot be used for the plan, because of an unwanted conflict."""
 
 
 @dataclass
 class Workshop:
-    """A scratch repository over the objects of others, with a work tree for the oracle."""
+    """A scratch repository that borrows objects, with a work tree for the oracle."""
 
     path: Path
     clock: int = 1_800_000_000
 
     @classmethod
     def over(cls, path: Path, source: Path) -> Workshop:
-        """Make one that borrows the objects of a repository."""
+        """Create one that borrows the objects of a repository."""
         made = cls(path)
         subprocess.run(["git", "init", "--quiet", path], check=True)
         shared = subprocess.run(
@@ -139,7 +140,7 @@ class Workshop:
         return done[0]
 
     def picked(self, commits: Sequence[Commit], replay: Oid) -> Oid:
-        """Return the last of these commits made again on another, by other hands.
+        """Cherry-pick commits onto another as another committer, and return the last one.
 
         Raises:
             Unfit: one conflicts.
@@ -150,7 +151,7 @@ class Workshop:
         return replay
 
     def again(self, commit: Commit, *, tree: str, parent: Oid, message: bytes | None = None) -> Oid:
-        """Write a commit again on another parent: author and message stay."""
+        """Write a commit with another parent, but the same author and message."""
         encoding = f"encoding {commit.encoding}\n".encode() if commit.encoding else b""
         self.clock += 60
         head = f"tree {tree}\nparent {parent}\n".encode() + b"author " + commit.author
@@ -163,11 +164,11 @@ class Workshop:
         return oid(made.stdout.decode().strip())
 
     def read(self, name: Oid) -> Commit:
-        """Return a commit as the project reads it."""
+        """Return a commit as the program reads it."""
         return history.read_commits(Git(self.path), [name])[0]
 
     def with_file(self, revision: str, name: str) -> str:
-        """Return the tree of a commit with one file more."""
+        """Return the tree of a commit with one more file."""
         blob = self.git("hash-object", "-w", "--stdin", stdin=f"{revision} {name}\n")
         listed = [
             line
@@ -181,14 +182,14 @@ class Workshop:
 
 @dataclass
 class Made:
-    """A stack as it lies there.
+    """A stack in the scratch repository.
 
     Attributes:
         trunk: its tip.
-        tips: each entry's head, as its branch has it.
+        tips: the head of each entry's branch.
         old: earlier heads of an entry.
         merges: the merge commits of merged entries.
-        own: each entry's own commits as its branch holds them, oldest first.
+        own: each entry's own commits on its branch, oldest first.
     """
 
     plan: Plan
@@ -200,13 +201,13 @@ class Made:
 
 
 def cut(git: Git, tip: str, *, count: int, seed: int, start: int = 0) -> Iterator[Plan]:
-    """Yield plans for stacks from a history: three or four entries of one to four consecutive commits.
+    """Yield plans for stacks of three or four entries with one to four consecutive commits each.
 
     Args:
         git: the repository.
         tip: the newest commit of the history.
-        count: how many plans.
-        seed: decides the plans.
+        count: the number of plans.
+        seed: the seed of the plans.
         start: the number of the first.
     """
     chosen = random.Random(seed)  # noqa: S311 -- reproducible, not secret
@@ -237,10 +238,10 @@ def cut(git: Git, tip: str, *, count: int, seed: int, start: int = 0) -> Iterato
 
 
 def make(shop: Workshop, git: Git, plan: Plan) -> Made:
-    """Make a plan's stack: what happened to its parents, what was merged, where trunk is.
+    """Build a plan's stack: changed parents, merges and trunk.
 
     Raises:
-        Unfit: something conflicts on the way.
+        Unfit: a commit conflicts.
     """
     start = plan.entries[0][0].parents[0]
     made = Made(plan, start, [own[-1].oid for own in plan.entries], list(plan.entries))
@@ -293,7 +294,7 @@ def _drop(_shop: Workshop, made: Made, at: int) -> None:
 
 
 def _mistake(shop: Workshop, made: Made, at: int) -> None:
-    """Push the child's first commit to its parent, and take it back with the parent amended."""
+    """Push the child's first commit to its parent, then remove it and amend the parent."""
     if len(made.own[at + 1]) == 1:
         raise Unfit
     made.old[at] = [made.own[at + 1][0].oid]
@@ -303,7 +304,7 @@ def _mistake(shop: Workshop, made: Made, at: int) -> None:
 
 
 def _replace(made: Made, at: int, new: Oid, own: Sequence[Commit] = ()) -> None:
-    """Force-push an entry's branch; the entries above keep what they sit on."""
+    """Force-push an entry's branch; the entries above are unchanged."""
     made.old[at] = [made.tips[at]]
     made.tips[at], made.own[at] = new, tuple(own)
 
@@ -347,7 +348,7 @@ def _parents(shop: Workshop, made: Made) -> list[str]:
 
 
 def _move_out(shop: Workshop, git: Git, made: Made) -> None:
-    """Put the second entry on trunk by force-push, and squash-merge it before the first."""
+    """Move the second entry to trunk by force-push, and squash-merge it before the first."""
     new = shop.picked(made.own[1], made.trunk)
     _replace(made, 1, new)
     tree = shop.git("rev-parse", f"{new}^{{tree}}")
@@ -357,7 +358,10 @@ def _move_out(shop: Workshop, git: Git, made: Made) -> None:
 
 
 def _drag(shop: Workshop, git: Git, made: Made, at: int) -> None:
-    """Rebase the lowest open entry with the merged ones' commits by hand onto the commit that trunk was at before."""
+    """Rebase the lowest open entry by hand, together with the merged entries' commits.
+
+    The new base is the trunk commit before the merges.
+    """
     before = oid(shop.git("rev-parse", f"{made.merges[0]}^1"))
     if made.plan.method != "squash":
         raise Unfit
@@ -369,20 +373,20 @@ def _drag(shop: Workshop, git: Git, made: Made, at: int) -> None:
 
 @dataclass
 class Oracle:
-    """What `git rebase --onto` comes to, entry by entry."""
+    """The results of `git rebase --onto`, entry by entry."""
 
     shop: Workshop
     place: Path
 
     @classmethod
     def of(cls, shop: Workshop, place: Path) -> Oracle:
-        """Make one with a work tree of its own."""
+        """Create one with its own work tree."""
         root = shop.commit(shop.git("mktree"), message="nothing\n")
         shop.git("worktree", "add", "--quiet", "--detach", str(place), root)
         return cls(shop, place)
 
     def rebase(self, own: Sequence[Commit], base: Oid) -> tuple[Oid, Oid | None]:
-        """Return the tip that the commits come to on a base, and the commit that conflicts."""
+        """Return the rebased tip on a base, and the commit that conflicts or None."""
         there = replace(self.shop, path=self.place)
         options = ("-c", "rerere.enabled=false", "rebase", "--quiet", "--empty=keep", "--reapply-cherry-picks")
         fork, tip = own[0].parents[0], own[-1].oid
@@ -400,12 +404,12 @@ class Oracle:
         return head, oid(stopped)
 
     def trees(self, base: Oid, tip: Oid) -> list[str]:
-        """Return the trees of the commits between, oldest first."""
+        """Return the trees of the commits between base and tip, oldest first."""
         return self.shop.git("log", "--reverse", "--topo-order", "--format=%T", f"{base}..{tip}").split()
 
 
 def context_of(shop: Workshop, made: Made) -> Context:
-    """Return the context of a restack of the stack, with everything looked at already."""
+    """Return the context of a restack of the stack, with a complete observation."""
     name = made.plan.name
     entries = tuple(Entry(pr_number(str(n + 1)), branch_name(f"{name}/e{n}")) for n in range(len(made.tips)))
     trunk = branch_name(f"{name}/main")
@@ -443,7 +447,7 @@ def _shown(made: Made, n: int, entries: Sequence[Entry], trunk: str) -> PullRequ
 
 
 def judge(shop: Workshop, oracle: Oracle, made: Made) -> Judged:
-    """Decide and replay a stack as `restack` does, and compare with git entry by entry."""
+    """Replay a stack as `restack` does, and compare it with git entry by entry."""
     context = context_of(shop, made)
     try:
         return _judge(oracle, made, context)
@@ -475,7 +479,7 @@ def _judge(oracle: Oracle, made: Made, context: Context) -> Judged:
 
 
 def _replayed(oracle: Oracle, made: Made, context: Context, entries: Mapping[int, Entry]) -> Judged:
-    """Compare the foreseen replays with what git comes to, bottom first."""
+    """Compare the predicted replays with git's results, bottom first."""
     plan, base = made.plan, made.trunk
     for n, entry in entries.items():
         foreseen = context.cache.foreseen[entry.pr]
@@ -493,7 +497,7 @@ def _replayed(oracle: Oracle, made: Made, context: Context, entries: Mapping[int
 
 
 def _answers(context: Context, entries: Sequence[Entry], variant: str) -> str:
-    """Return the right answer to every question, as `--fork-point` takes it: leave out what a parent dropped."""
+    """Return the right value of `--fork-point`, which leaves out what a parent dropped."""
     right = -1 if variant == "dropped" else 0
     context.cache.planned.clear()
     found = {entry.pr: own_commits(context.of(entry), entry_tip(context.of(entry)).oid) for entry in entries}
@@ -520,11 +524,11 @@ def _difference(
 
 
 _TRIES = 5
-"""Plans for each stack: commits that conflict with one another make no stack."""
+"""The number of plans for each stack: commits that conflict with each other make no stack."""
 
 
 def run(source: Path, scratch: Path, *, count: int, seed: int) -> tuple[Counter[Result], list[Judged]]:
-    """Judge stacks from a repository; return the counts by result and every stack that is not right."""
+    """Compare stacks from a repository; return counts by result, and every wrong stack."""
     shop = Workshop.over(scratch, source)
     oracle = Oracle.of(shop, scratch.parent / f"{scratch.name}-oracle")
     counts: Counter[Result] = Counter()

@@ -1,4 +1,4 @@
-"""A real git repository for tests: every commit deterministic, every command argv only."""
+"""A real git repository for tests, with deterministic commits."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from trunkline.git.git import Git
 
 @dataclass
 class Repo:
-    """A repository and a clock of its own: each commit is a minute after the one before."""
+    """A repository with its own clock: each commit is a minute after the previous one."""
 
     path: Path
     clock: int = field(default=1_763_500_000)
 
     @classmethod
     def create(cls, path: Path) -> Repo:
-        """Make an empty repository whose branch is main."""
+        """Create an empty repository with the branch main."""
         path.mkdir(parents=True)
         repo = cls(path)
         repo.git("init", "--quiet", "--initial-branch=main")
         return repo
 
     def git(self, *args: str, stdin: str = "", env: dict[str, str] | None = None, check: bool = True) -> str:
-        """Run git here and return its output."""
+        """Run git in the repository, and return its output."""
         done = subprocess.run(
             ["git", *args], cwd=self.path, input=stdin, capture_output=True, text=True, check=False,
             env={**os.environ, **(env or {})},
@@ -38,7 +38,7 @@ class Repo:
         return done.stdout.removesuffix("\n")
 
     def commit(self, message: str, files: dict[str, str | None] | None = None, *, author: str = "Ada") -> Oid:
-        """Commit files (None: deleted); without any, the commit is empty."""
+        """Commit files (None: deleted); without files, the commit is empty."""
         for name, content in (files or {}).items():
             path = self.path / name
             if content is None:
@@ -72,7 +72,7 @@ class Repo:
         return dict(line.split() for line in lines)
 
     def unpack(self, source: Repo, names: Sequence[str]) -> None:
-        """Take objects of another repository, each a file: what a fetch leaves that was killed while it unpacked."""
+        """Unpack objects of another repository, as a killed fetch leaves them."""
         packed = subprocess.run(
             ["git", "pack-objects", "--stdout", "--quiet"], cwd=source.path, capture_output=True, check=True,
             input="".join(f"{name}\n" for name in names).encode(),
@@ -82,5 +82,5 @@ class Repo:
 
     @property
     def adapter(self) -> Git:
-        """The project's own door to this repository."""
+        """The program's git adapter for this repository."""
         return Git(self.path)

@@ -1,7 +1,7 @@
-"""A runner for the simulated Actions: types what the jobs of a dispatched workflow type, on this machine.
+"""A runner for the simulated Actions: runs the commands of a dispatched workflow's jobs here.
 
-What makes a machine is not typed (checkout, Python, `Install ...`): the commit is cloned from the simulator, and
-trunkline is the one under test. Everything else is the workflow file's own.
+Steps that set up a machine are skipped (checkout, Python, `Install ...`): the commit is cloned from
+the simulator, and trunkline is the one under test. Everything else comes from the workflow file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FILE = ".github/workflows/trunkline.yml"
 
 
 def typed(script: str, cwd: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Type a step's script as a runner does: bash, stop at the first failure."""
+    """Run a step's script as a runner does: bash, stop at the first failure."""
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], cwd=cwd, env=dict(environment),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
@@ -36,18 +36,19 @@ def typed(script: str, cwd: Path, environment: Mapping[str, str]) -> subprocess.
 
 
 def commands(job: Mapping[str, Any]) -> list[str]:
-    """Return what a job types, without what makes the machine."""
+    """Return the commands of a job, without the set-up steps."""
     return [step["run"] for step in job["steps"] if "run" in step and not step["name"].startswith("Install")]
 
 
 @dataclass
 class Runner:
-    """Runs what is dispatched while the block lasts.
+    """Runs dispatched workflows during the context.
 
     Attributes:
-        landing: whose simulator.
-        root: where it works.
-        before: called with a gate's name before its job begins; what it returns is added to the environment.
+        landing: the landing with the simulator.
+        root: its working directory.
+        before: called with a gate's name before its job begins; its result is added to the
+            environment.
         ran: the gates whose jobs ran, and the exit code of each.
     """
 
@@ -59,7 +60,7 @@ class Runner:
     _failed: list[BaseException] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start."""
         self._thread = threading.Thread(target=self._work)
         self._thread.start()
         return self
@@ -67,7 +68,7 @@ class Runner:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        """End, and say what went wrong with the runner itself."""
+        """Stop, and raise the runner's own errors."""
         self._stop.set()
         self._thread.join()
         if self._failed and error is None:
@@ -79,7 +80,7 @@ class Runner:
                 for run in self.landing.github.lever("runs", SLUG):
                     if run["status"] == "queued":
                         self._run(run)
-        except BaseException as error:  # noqa: BLE001 -- told in __exit__
+        except BaseException as error:  # noqa: BLE001 -- raised again in __exit__
             self._failed.append(error)
 
     def _pull(self, lever: str, run: Mapping[str, Any], **arguments: Any) -> None:
@@ -131,7 +132,7 @@ class Runner:
         self._pull("end_job", run, name=name, conclusion="success" if done.returncode == 0 else "failure")
 
     def _checked_out(self, run: Mapping[str, Any], name: str) -> Path:
-        """Fetch the one commit, by its id, as actions/checkout does."""
+        """Fetch the single commit by its id, as actions/checkout does."""
         place = self.root / f"{run['id']}-{name}"
         place.mkdir(parents=True)
         repo = Repo(place)

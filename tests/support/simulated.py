@@ -1,4 +1,4 @@
-"""A stack of three pull requests on a running simulator, and a clone of it, to ask with the real gh and git."""
+"""A stack of three pull requests on a running simulator, with a clone for real gh and git."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ TOKEN = {"Authorization": "token sim", "Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Octo:
-    """One repository on the simulator, with branches main, s1 to s4 and pull requests #518 (s1) to #520 (s3).
+    """A repository on the simulator, with branches main and s1 to s4.
 
-    #519 is a draft. s4 has no pull request. `clone` has the repository as `origin`.
+    Pull requests #518 to #520 have the heads s1 to s3; #519 is a draft. s4 has no pull request. `clone`
+    has the repository as `origin`.
     """
 
     github: SimulatedGitHub
@@ -32,13 +33,13 @@ class Octo:
 
     @classmethod
     def create(cls, github: SimulatedGitHub, slug: str, path: Path, *, template: Path | None = None) -> Octo:
-        """Make the repository, push the stack and open its pull requests.
+        """Create the repository, push the stack and open its pull requests.
 
         Args:
             github: the simulator.
             slug: `owner/name`.
-            path: where the clone goes.
-            template: what `history` made, copied; quicker than making it again.
+            path: the path of the clone.
+            template: a result of `history` to copy, which is faster than creating it.
         """
         github.create_repository(*slug.split("/"))
         if template is None:
@@ -56,7 +57,7 @@ class Octo:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What git and gh run with."""
+        """The environment of git and gh."""
         return {**os.environ, **self.github.environment(), "PATH": programs.path()}
 
     def run(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -100,9 +101,9 @@ class Octo:
     def rest(
         self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] = TOKEN
     ) -> tuple[int, Any]:
-        """Call REST below the repository (or at `path` if it begins with a slash); return status and JSON.
+        """Send a REST request below the repository, or to an absolute path; return status and JSON.
 
-        The answer is one that GitHub's own description has, or the test fails.
+        The test fails unless GitHub's own description allows the response.
         """
         target = path if path.startswith("/") else f"/repos/{self.slug}/{path}"
         content = b"" if body is None else json.dumps(body).encode()
@@ -120,7 +121,7 @@ class Octo:
         return result
 
     def pull(self, number: int) -> dict[str, Any]:
-        """Return what the simulator remembers of a pull request."""
+        """Return the simulator's data of a pull request."""
         return self.github.pull_request(self.slug, number)
 
     def events(self, number: int) -> list[str]:
@@ -133,12 +134,12 @@ class Octo:
         return {name: oid for oid, _, name in (line.partition("\t") for line in lines)}
 
     def message(self, oid: str) -> str:
-        """Return a commit's whole message, as the simulator's git has it."""
+        """Return a commit's complete message from the simulator's repository."""
         return Repo(self.github.bare(self.slug)).git("log", "-1", "--format=%B", oid)
 
 
 def history(path: Path) -> None:
-    """Make a repository of main and s1 to s4, one commit each, on top of one another; s4 is checked out."""
+    """Create a repository of main and s1 to s4, one commit each, each based on the previous one."""
     clone = Repo.create(path)
     clone.commit("start", {"README.md": "start\n"})
     for number in (1, 2, 3, 4):

@@ -1,4 +1,4 @@
-"""What every test of a whole stack asks: does each entry hold its own commits, once, in order, on its base?"""
+"""Check that each entry of a stack holds its own commits, once, in order, on its base."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OWN = {
 
 @dataclass(frozen=True)
 class Held:
-    """What one entry holds over what it sits on, and what its pull request says."""
+    """The commits of one entry over its base, and its pull request."""
 
     branch: str
     base: str
@@ -25,9 +25,10 @@ class Held:
 
 
 def stacked(landing: Landing, *entries: tuple[int, list[str]]) -> list[Held]:
-    """Return what the remote has of entries, bottom first, each over the one before, the first over trunk.
+    """Return the commits of entries on the remote, bottom first, each over the previous one.
 
-    Asserts on the way that the base is contained, here and there agree, and the pull request is open on that base.
+    Asserts that the base is contained, that local and remote branches agree, and that the pull
+    request is open with that base.
     """
     remote = Repo(landing.github.bare(SLUG))
     below, found = "main", []
@@ -44,13 +45,13 @@ def stacked(landing: Landing, *entries: tuple[int, list[str]]) -> list[Held]:
 
 
 def assert_stacked(landing: Landing, *entries: tuple[int, list[str]]) -> None:
-    """Each entry holds exactly these commits, on the one before."""
+    """Assert that each entry holds exactly these commits, on top of the previous entry."""
     found = stacked(landing, *entries)
     assert [held.subjects for held in found] == [subjects for _, subjects in entries]
 
 
 def write_stack(landing: Landing, numbers: Sequence[tuple[int, str]]) -> None:
-    """Write the checkout's stack.toml with these entries, gates as they were."""
+    """Write the checkout's stack.toml with these entries and the same gates."""
     path = landing.clone.path / "stack.toml"
     gates = path.read_text().partition("[gates]")[2].partition("[[entry]]")[0]
     head = STACK.partition("[gates]")[0]

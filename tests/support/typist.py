@@ -1,4 +1,4 @@
-"""Types commands in this process as a person does, and the commands that they print."""
+"""Run commands in this process as a user would, and the commands that they print."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAKERS = frozenset({"task_command", "same_command", "exact_command", "program_he
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command came to."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -35,18 +35,18 @@ class Ran:
 
     @property
     def next(self) -> list[str]:
-        """Return the commands that it printed to be typed next, without the words in front of them."""
+        """Return the next commands that it printed, without the words in front of them."""
         return next_commands(self.out + self.err)
 
     @property
     def error(self) -> str:
-        """Return the line of the error; "" where there is none."""
+        """Return the line of the error, or ""."""
         return next((line for line in self.err.splitlines() if line.startswith("error: ")), "")
 
 
 @functools.cache
 def sites() -> dict[str, list[tuple[int, int]]]:
-    """Return the functions that build a command of ours, `commands/abort.py:abort`, with the lines of the calls."""
+    """Return the functions that build commands (`commands/abort.py:abort`), with their call lines."""
     found: dict[str, list[tuple[int, int]]] = {}
 
     def visit(node: ast.AST, path: str, names: tuple[str, ...]) -> None:
@@ -63,7 +63,7 @@ def sites() -> dict[str, list[tuple[int, int]]]:
 
 
 def _site(frame: Any) -> str:
-    """Return the site that a frame is in; "" where it is none."""
+    """Return the site of a frame; "" if it is none."""
     while frame is not None and frame.f_code.co_filename.endswith("domain/command.py"):
         frame = frame.f_back
     path = os.path.relpath(frame.f_code.co_filename, SOURCE)
@@ -79,11 +79,11 @@ def _site(frame: Any) -> str:
 
 @dataclass
 class Typist:
-    """A person at the desk, who types what they are told to.
+    """A user who runs the commands that are printed.
 
     Attributes:
         desk: the stack.
-        origins: each command of ours that was built -> the functions that built it.
+        origins: the functions that built each command.
     """
 
     desk: Desk
@@ -92,7 +92,7 @@ class Typist:
     origins: dict[str, set[str]] = field(default_factory=dict)
 
     def __call__(self, line: str) -> Ran:
-        """Type a command line; `invoke` is this process, anything else is an error."""
+        """Run a command line; `invoke` is this process, anything else is an error."""
         argv = list(argv_of(line))
         assert is_ours(line), line
         self.patch.setattr(sys, "argv", argv)
@@ -108,12 +108,12 @@ class Typist:
         return ran
 
     def follow(self, ran: Ran, site: str, command: str = "", *, code: int = 0) -> Ran:
-        """Type a command that was printed, as it stands, and see that it gets on.
+        """Run a printed command unchanged, and check its exit code.
 
         Args:
-            ran: what printed it.
+            ran: the result that printed it.
             site: the function that built it: `commands/abort.py:abort`.
-            command: how it begins, where several were printed; "": the first.
+            command: its beginning, if several were printed; "": the first.
             code: the exit code that it must end with.
         """
         printed = [*ran.next, *re.findall(r"(invoke [^\n]+)$", ran.out + ran.err, re.MULTILINE)]
@@ -127,7 +127,7 @@ class Typist:
 
 
 def typist(desk: Desk, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], skip: str) -> Iterator[Typist]:
-    """Give a person at the desk, whose environment skips what cargo would do."""
+    """Yield a user whose environment skips the steps that run cargo."""
     made = Typist(desk, patch, capture)
     build: Callable[..., Command] = Command.__new__
 
