@@ -31,7 +31,7 @@ def recorded(name: str) -> tuple[tuple[str, ...], CargoOutput]:
     output = CargoOutput(structured=cargo_output.reporting(argv) != argv)
     for stream, lines in ((Stream.STDOUT, held["out"]), (Stream.STDERR, held["err"])):
         for line in lines:
-            output.take(stream, f"{line}\n".encode())
+            output.parse_line(stream, f"{line}\n".encode())
     return argv, output
 
 
@@ -56,9 +56,9 @@ def test_which_commands_report_in_records(argv: str, expected: str) -> None:
 
 def test_a_runner_without_records_is_compiled_again() -> None:
     """Nextest has its own message formats: cargo compiles the same tests, and runs none."""
-    again = cargo.asking_why(("cargo", "nextest", "run", "--lib"))
+    again = cargo.diagnosis_command(("cargo", "nextest", "run", "--lib"))
     assert again == ("cargo", "test", "--message-format=json", "--no-run", "--lib")
-    assert cargo.asking_why(("cargo", "test", "--lib")) == ()
+    assert cargo.diagnosis_command(("cargo", "test", "--lib")) == ()
 
 
 CAUSES = {
@@ -185,17 +185,17 @@ def test_what_a_test_prints_is_no_cause() -> None:
         "error: failed to run custom build command for `tiny v0.1.0`", "error: rustc 1.0 is not supported by the",
     ):  # fmt: skip
         output = CargoOutput(structured=True)
-        output.take(Stream.STDOUT, b'{"reason":"build-finished","success":true}\n')
-        output.take(Stream.STDERR, b"     Running unittests src/lib.rs (target/debug/deps/tiny-0)\n")
+        output.parse_line(Stream.STDOUT, b'{"reason":"build-finished","success":true}\n')
+        output.parse_line(Stream.STDERR, b"     Running unittests src/lib.rs (target/debug/deps/tiny-0)\n")
         printed = (
             f'running 1 test\n{words}\n{{"reason":"build-finished","success":false}}\ntest a ... FAILED\n\nfailures:'
             f"\n\n---- a stdout ----\n\nthread 'a' (1) panicked at src/lib.rs:1:1:\n{words}\nnote: run "
             "with `RUST_BACKTRACE=1`\n\n\nfailures:\n    a\n\ntest result: FAILED. 0 passed; 1 failed; 0 ignored\n\n"
         )
         for line in printed.splitlines(keepends=True):
-            assert output.take(Stream.STDOUT, line.encode()) == line.encode()
+            assert output.parse_line(Stream.STDOUT, line.encode()) == line.encode()
         for line in (words, "error: test failed, to rerun pass `--lib`"):
-            output.take(Stream.STDERR, f"{line}\n".encode())
+            output.parse_line(Stream.STDERR, f"{line}\n".encode())
         cause = diagnosis.explain(("cargo", "test", "--lib"), output, Place(TREE))
         assert (cause.id, cause.text) == (CauseId.TEST, f"a: {words} (src/lib.rs:1:1)")
         assert cause.fix == ""
@@ -235,10 +235,10 @@ def test_the_report_of_a_crash_by_another_program(
 ) -> None:
     """A macro or build script prints the words of a crash: what counts is which process ended, and how."""
     output = CargoOutput(structured=True)
-    output.take(Stream.STDOUT, b'{"reason":"build-finished","success":false}\n')
+    output.parse_line(Stream.STDOUT, b'{"reason":"build-finished","success":false}\n')
     cause = ["", "Caused by:", f"  process didn't exit successfully: `/wrapper rustc` ({ended})"] if ended else []
     for line in (*said, closing, *cause):
-        output.take(Stream.STDERR, f"{line}\n".encode())
+        output.parse_line(Stream.STDERR, f"{line}\n".encode())
     assert diagnosis.is_compiler_crash(output) is expected
 
 
@@ -279,7 +279,7 @@ def test_what_is_not_recognised_is_quoted() -> None:
     ):
         output = CargoOutput(structured=False)
         for line in printed.splitlines(keepends=True):
-            output.take(Stream.STDERR, line.encode())
+            output.parse_line(Stream.STDERR, line.encode())
         cause = diagnosis.explain(("./check.sh",), output, Place(TREE))
         assert (cause.id, cause.text, cause.fix) == (CauseId.COMMAND, expected, "")
 

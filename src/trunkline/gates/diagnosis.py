@@ -69,7 +69,7 @@ def refused(stderr: str, place: Place) -> Cause | None:
     """
     output = CargoOutput(structured=True)
     for line in stderr.splitlines():
-        output.take(Stream.STDERR, line.encode())
+        output.parse_line(Stream.STDERR, line.encode())
     return refusal.refusal(output.closing, tuple(output.own), place)
 
 

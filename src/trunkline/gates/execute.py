@@ -316,11 +316,11 @@ def _attempt(ground: GateWorkspace, gate: Gate, log: Path, extra: Mapping[str, s
             sources.fetch(gate.argv, tree=ground.slot.tree, cwd=ground.cwd, env=env)
         done, output = _done(ground, gate, log, env, job)
         attempt = _Attempt(done, log.read_bytes(), output)
-        again = cargo.asking_why(gate.argv)
+        again = cargo.diagnosis_command(gate.argv)
         if not attempt.ended or done.returncode == gate.expects or not again:
             return attempt
         seconds = min(gate.timeout, _DIAGNOSIS_SECONDS)
-        asked = cargo.asked_again(_as_asked(ground, gate, again), cwd=ground.cwd, env=env, timeout=seconds)
+        asked = cargo.diagnose(_as_asked(ground, gate, again), cwd=ground.cwd, env=env, timeout=seconds)
         return _Attempt(done, attempt.log, asked or output)
 
 
@@ -363,7 +363,7 @@ def _command(
     output = CargoOutput(structured=argv != command)
 
     def sort(stream: logged_process.Stream, line: bytes) -> bytes:
-        before, kept = output.units, output.take(stream, line)
+        before, kept = output.units, output.parse_line(stream, line)
         if output.units != before:
             ground.on_units(output.units)
         return kept

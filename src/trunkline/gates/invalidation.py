@@ -177,7 +177,7 @@ class BuildCache:
         """Return how much is made anew, and otherwise the sources whose contents changed."""
         first = state is None or state.run != facts.run
         reset = facts.least if first else Reset.SOME
-        if reset is Reset.ALL or state is None or not target_directory.are_understood(self._directories()):
+        if reset is Reset.ALL or state is None or not target_directory.have_known_layout(self._directories()):
             return Reset.ALL, frozenset()
         if (
             (state.surroundings, state.common) != (facts.surroundings, facts.common)
@@ -275,7 +275,7 @@ class BuildCache:
         runs = [unit for unit in directory.units() if target_directory.is_run(unit) and unit.package in tree.packages]
         names = {unit.package for unit in gone}
         for unit in runs:
-            inputs = target_directory.declared(unit)
+            inputs = target_directory.declared_inputs(unit)
             folder = self.top / tree.packages[unit.package].folder
             paths = [Path(os.path.normpath(folder / each)) for each in inputs or ()]
             # Cargo runs a script whose input is missing every time (its fingerprint.rs: "MissingFile").

@@ -137,7 +137,7 @@ def _about_features(argv: Sequence[str]) -> Iterator[str]:
 
 
 def _refused(question: tuple[str, ...], tools: Tools, place: Place) -> Cause | None:
-    done = tools.ask(*question)
+    done = tools.query(*question)
     if not done.returncode:
         return None
     cause = diagnosis.refused(done.error_text, place)

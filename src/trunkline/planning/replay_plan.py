@@ -272,7 +272,7 @@ def resolver(context: Context) -> replay.Resolver | None:
     """Return the function that resolves conflicts in generated files, if stack.toml allows it."""
     if context.stack.lockfile != "regenerate":
         return None
-    return functools.partial(lock_file.regenerated, context.git, sandbox=context.stack.gates.sandbox)
+    return functools.partial(lock_file.regenerate, context.git, sandbox=context.stack.gates.sandbox)
 
 
 def _refuse_unreplayable(context: Context, fork: Ownership, base: str) -> None:

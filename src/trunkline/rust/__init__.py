@@ -1,1 +1,1 @@
-"""cargo, rustc, rustup, their files, and the sandbox that they run in."""
+"""cargo, rustc and rustup, their files, and the sandbox that they run in."""

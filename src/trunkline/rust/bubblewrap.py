@@ -1,10 +1,12 @@
-"""The only module that spells bwrap: run a command that sees system files, the sources and nothing else.
+"""Run commands in a bubblewrap sandbox that shows only system files and the sources.
 
-Everything that reads the tree of a pull request under `[gates] sandbox = true` runs in here. The view is an
-allowlist: directories of the system, the Rust toolchains, cargo's downloads, the sources. No capability, no other
-process, no network unless it is asked for, nothing writable but what the caller names.
+With `[gates] sandbox = true`, everything that reads the tree of a pull request runs in the sandbox.
+Its file system is an allowlist: system directories, the Rust toolchains, cargo's downloads, the
+sources. It has no capabilities and shows no other processes. The network is off unless requested,
+and only paths that the caller names are writable.
 
-bubblewrap is not part of every system, and not every system lets it work: then nothing runs (promises, fault 54).
+Not every system has bubblewrap or permits it. Then nothing runs at all: a fallback without a
+sandbox would silently remove the protection that the user asked for.
 """
 
 from __future__ import annotations
@@ -24,18 +26,19 @@ from trunkline.system import process
 from trunkline.system.files import private_directory, replace_bytes
 
 NAME = "bwrap"
-"""What receipts say."""
+"""The sandbox's name in receipts."""
 _TRIAL_SECONDS = 30.0
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/etc")
-_PROCESSORS = "/sys/devices/system/cpu"  # how many there are
+_PROCESSORS = "/sys/devices/system/cpu"  # shows the number of processors
 _EMPTY = ("/tmp", "/var/tmp", "/run")  # noqa: S108 -- empty directories of the sandbox's own
 _PROXIES = tuple(f"{scheme}_proxy" for scheme in ("http", "https", "all", "ftp", "no"))  # may hold a password
 _BESIDE_PROGRAMS = ("lib", "lib64", "libexec", "share", "include")
 _WITH_FILTER = 'exec 3<"$1"; shift; exec "$@"'  # bwrap reads the filter from a descriptor
-# Files of /proc belong to root of the machine, also inside a user namespace that maps root to itself: without these,
-# bubblewrap 0.8 leaves every kernel setting writable there (measured). This list is that of the OCI runtimes.
+# Files of /proc belong to root of the machine, also in a user namespace that maps root to itself.
+# Unless these are masked, bubblewrap 0.8 leaves every kernel setting in them writable (measured).
+# The list is that of the OCI runtimes.
 _PROC_HIDDEN = ("acpi", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list", "timer_stats")
-_LIMITS = (  # kernel settings that forbid user namespaces, where they exist: path, forbidding value, what permits
+_LIMITS = (  # kernel settings that forbid user namespaces: path, forbidding value, permitting setting
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "kernel.apparmor_restrict_unprivileged_userns=0"),
     ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
     ("user/max_user_namespaces", "0", "user.max_user_namespaces=15000"),
@@ -44,12 +47,12 @@ _LIMITS = (  # kernel settings that forbid user namespaces, where they exist: pa
 
 @dataclass(frozen=True)
 class View:
-    """What a sandboxed command sees beside the system, the toolchains and cargo's downloads.
+    """The file system of a sandboxed command, besides system, toolchains and cargo's downloads.
 
     Attributes:
         tree: the sources, read-only.
-        writable: what it may write.
-        network: it reaches the network; then cargo's downloads are writable too. For `cargo fetch` alone.
+        writable: the writable paths.
+        network: allow the network; cargo's downloads are then writable too. Only for `cargo fetch`.
     """
 
     tree: Path
@@ -62,7 +65,7 @@ class View:
 
 
 def missing_tool() -> str:
-    """Return what makes the sandbox possible on this machine, or "" where it works."""
+    """Return the command that makes the sandbox available, or "" if it works."""
     if shutil.which("bwrap") is None:
         return "sudo apt-get install bubblewrap"
     return "" if _works() else _permission()
@@ -70,7 +73,7 @@ def missing_tool() -> str:
 
 @functools.cache
 def _works() -> bool:
-    """Try the very flags that gates run with; a flag that fails there would fail here."""
+    """Run a trivial command with the gates' flags, to detect unsupported ones."""
     view = View(Path("/usr"))
     try:
         done = process.run(view.wrap(["true"], Path("/")), cwd=Path("/"), env={"PATH": os.environ.get("PATH", "")},
@@ -81,7 +84,10 @@ def _works() -> bool:
 
 
 def _permission() -> str:
-    """Return what permits user namespaces: without one, root would keep its rights over the machine."""
+    """Return the command that permits user namespaces.
+
+    Without them, root would keep its capabilities in the sandbox.
+    """
     for name, forbids, permits in _LIMITS:
         try:
             if Path("/proc/sys", name).read_text(encoding="ascii").strip() == forbids:
@@ -95,9 +101,10 @@ def _permission() -> str:
 
 
 def _bwrap(*, network: bool) -> Iterator[str]:
-    """Yield bwrap with the flags that take rights away."""
+    """Yield bwrap and the flags that remove privileges."""
     if not network:
-        # Not `--unsetenv`: bubblewrap itself is process 1 in there, and its environment can be read.
+        # Not `--unsetenv`: bubblewrap itself is process 1 in the sandbox, which can read its
+        # environment.
         yield "env"
         for name in _PROXIES:
             yield from ("-u", name, "-u", name.upper())
@@ -120,14 +127,14 @@ def _can_disable_user_namespaces() -> bool:
 
 def _filter_file() -> Path:
     path = private_directory(private_directory(state_home()) / "sandbox") / "seccomp.bpf"
-    wanted = seccomp.program()
-    if not path.is_file() or path.read_bytes() != wanted:
-        replace_bytes(path, wanted)
+    content = seccomp.program()
+    if not path.is_file() or path.read_bytes() != content:
+        replace_bytes(path, content)
     return path
 
 
 def _mounts(view: View) -> Iterator[str]:
-    """Yield the file system: empty but for what is named here; what comes later covers what came before."""
+    """Yield the mounts of an otherwise empty file system; later mounts hide earlier ones."""
     yield from _system()
     yield from ("--dev", "/dev", "--proc", "/proc", "--ro-bind-try", _PROCESSORS, _PROCESSORS)
     for path in _machine_settings():
@@ -147,7 +154,7 @@ def _mounts(view: View) -> Iterator[str]:
     yield from _read_only(view.tree)
     for path in view.writable:
         yield from ("--bind", str(path), str(path))
-    yield from _masked([view.tree / ".git"])  # remotes' addresses, which may hold a password
+    yield from _masked([view.tree / ".git"])  # the URLs of remotes may contain a password
 
 
 def _system() -> Iterator[str]:
@@ -157,13 +164,13 @@ def _system() -> Iterator[str]:
             yield from ("--symlink", str(path.readlink()), name)
         elif path.exists():
             yield from _read_only(path)
-    yield from _masked(_not_for_everybody())
+    yield from _masked(_restricted_files())
     for path in _programs():
         yield from _read_only(path)
 
 
 def _masked(paths: Iterable[Path]) -> Iterator[str]:
-    """Yield what hides directories and keeps files from being written."""
+    """Yield mounts that hide directories and make files read-only or empty."""
     for path in paths:
         if path.is_symlink() or not _exists(path):
             continue
@@ -177,15 +184,15 @@ def _masked(paths: Iterable[Path]) -> Iterator[str]:
 
 @functools.cache
 def _machine_settings() -> tuple[Path, ...]:
-    """Return what of /proc is the machine's, no process's, and could be written."""
+    """Return the writable files and directories of /proc that belong to no process."""
     with os.scandir("/proc") as entries:
         found = [entry for entry in entries if not entry.name.isdigit() and not entry.is_symlink()]
     return tuple(Path(each.path) for each in found if each.is_dir() or each.stat().st_mode & 0o222)
 
 
 @functools.cache
-def _not_for_everybody() -> tuple[Path, ...]:
-    """Return what of /etc not every user may read: root could, and so could a build script that root runs."""
+def _restricted_files() -> tuple[Path, ...]:
+    """Return the paths in /etc that only root may read: a build script may run as root."""
     found: list[Path] = []
     open_folders = [Path("/etc")]
     while open_folders:
@@ -201,7 +208,10 @@ def _not_for_everybody() -> tuple[Path, ...]:
 
 
 def _programs() -> Iterator[Path]:
-    """Yield the directories of PATH outside the system and your home, and what lies beside for their programs."""
+    """Yield the directories of PATH outside the system and the home directory.
+
+    If one is called bin, its sibling directories with libraries and data follow.
+    """
     covered = [Path(name) for name in (*_SYSTEM, *_EMPTY)]
     covered += [Path.home(), sandbox_homes.cargo_home()]
     for name in dict.fromkeys(os.environ.get("PATH", "").split(os.pathsep)):
@@ -214,7 +224,7 @@ def _programs() -> Iterator[Path]:
 
 
 def _network_files() -> Iterator[str]:
-    """Yield what names are resolved and servers are known by, where it lies in a hidden directory."""
+    """Yield the files for name resolution and server certificates, which may be hidden."""
     for path in (Path("/etc/resolv.conf"), *_named_files("SSL_CERT_FILE", "SSL_CERT_DIR")):
         yield from _read_only(path.resolve())
 
@@ -232,5 +242,5 @@ def _read_only(path: Path) -> tuple[str, ...]:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # in a directory that is not for us
+    except OSError:  # in a directory that this user may not read
         return False

@@ -1,4 +1,4 @@
-"""The only module that spells cargo, rustc and rustup: what is installed, formatting, what the compiler says."""
+"""Run cargo, rustc and rustup: toolchain queries, missing tools, workspace metadata."""
 
 from __future__ import annotations
 
@@ -25,33 +25,34 @@ from trunkline.system import process
 _QUERY_SECONDS = 60.0
 _FORMAT_SECONDS = 600.0
 
-# What a gate may see of the environment: where the tools and their caches are, who and where we are, how the network
-# is reached. Not: tokens, RUSTFLAGS and wrappers of the calling shell, anything else that could change a verdict.
-# RUSTUP_TOOLCHAIN is kept: it is how a person chooses the toolchain, and the receipt names the one that compiled.
+# The variables that a gate inherits: paths of tools and caches, the user's identity, network
+# access. Tokens, RUSTFLAGS, compiler wrappers and everything else that could change a verdict are
+# removed. RUSTUP_TOOLCHAIN is kept, because it is how a person chooses the toolchain; the receipt
+# names the toolchain that compiled.
 PASSED_THROUGH = (
     "CARGO_HOME", "CARGO_NET_OFFLINE", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LD_LIBRARY_PATH", "LIBRARY_PATH",
     "LOGNAME", "NO_PROXY", "PATH", "PKG_CONFIG_PATH", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "SCCACHE_SERVER_PORT",
     "SCCACHE_SERVER_UDS", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "USER", "https_proxy", "http_proxy", "no_proxy",
 )  # fmt: skip
 _SERVER_SECONDS = 60.0
-_DEEPEST = 10  # configuration files that include one another
+_DEEPEST = 10  # the depth limit of configuration files that include one another
 _BUILT_IN = frozenset({"bench", "build", "check", "doc", "metadata", "run", "rustc", "rustdoc", "test", "tree"})
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Return a gate's whole environment: the allowlist, a fixed locale, no toolchain installed behind our back."""
+    """Return a gate's whole environment: an allowlist, a fixed locale, no installations."""
     kept = {name: value for name, value in process.own_environment().items() if name in PASSED_THROUGH}
-    # RUSTC_ICE: a compiler that crashes would leave its report among the sources.
+    # RUSTC_ICE: a compiler that crashes would write its report into the sources.
     fixed = {"LC_ALL": "C.UTF-8", "CARGO_TERM_COLOR": "never", "RUSTUP_AUTO_INSTALL": "0", "RUSTC_ICE": "0"}
     return {**kept, **fixed, **extra}
 
 
 Wrap = Callable[[Sequence[str], Path], Sequence[str]]
-"""Return the command that runs an argv in a directory: inside a sandbox, where there is one."""
+"""Returns the command that runs an argv in a directory, in the sandbox if that is enabled."""
 
 
 def unwrapped(argv: Sequence[str], _cwd: Path) -> Sequence[str]:
-    """Return the command itself: there is no sandbox."""
+    """Return the command itself, for runs without a sandbox."""
     return argv
 
 
@@ -65,43 +66,45 @@ _INSTALL = {
 
 @dataclass(frozen=True)
 class Tools:
-    """What is installed, as seen from one directory (rust-toolchain.toml has its say there); asked once each.
+    """Tools and toolchains as seen from one directory, where rust-toolchain.toml applies; cached.
 
     Attributes:
         cwd: the directory.
-        wrap: runs each program, since the directory's files may choose what program that is.
+        wrap: runs each program in the sandbox, because the directory's files may choose the
+            program.
     """
 
     cwd: Path
     wrap: Wrap = unwrapped
-    _answers: dict[tuple[str, ...], process.Completed] = field(default_factory=dict, repr=False, compare=False)
+    _results: dict[tuple[str, ...], process.Completed] = field(default_factory=dict, repr=False, compare=False)
 
     def toolchain(self, argv: Sequence[str]) -> Toolchain:
-        """Return what would compile for a command; empty for one of another kind where there is no Rust."""
+        """Return the toolchain of a command; empty for a command other than cargo without Rust."""
         if argv[0] != "cargo" and not (shutil.which("rustc") and shutil.which("cargo")):
             return Toolchain("", "")
         chosen = toolchain_argument(argv) if argv[0] == "cargo" else ()
-        return Toolchain(self.ask("rustc", *chosen, "-vV").text, self.ask("cargo", *chosen, "-V").text)
+        return Toolchain(self.query("rustc", *chosen, "-vV").text, self.query("cargo", *chosen, "-V").text)
 
     def missing(self, argv: Sequence[str], needs: Sequence[str]) -> Cause | None:
-        """Return what a gate needs and does not find here, with the command that installs it; None: nothing.
+        """Return the prerequisite that a gate lacks, with the command that installs it.
 
-        Asked before the gate runs: a missing toolchain or component is "unavailable", which is never "failed" and
-        never "passed". Whatever else keeps cargo from working shows in the gate itself, which then fails.
+        None: nothing. This runs before the gate: a missing toolchain or component makes it
+        "unavailable", which is neither "failed" nor "passed". Anything else that prevents cargo
+        from working makes the gate fail.
         """
         for program in dict.fromkeys([*needs, argv[0]]):
-            # A program of the repository's own is looked for where the gate runs.
+            # A relative path is looked up in the gate's working directory.
             if shutil.which(str(self.cwd / program) if "/" in program else program) is None:
                 fix = _INSTALL.get(program, f"install {program}")
                 return Cause(CauseId.PROGRAM, f"{program} is not installed", program, fix)
         if argv[0] != "cargo":
             return None
         chosen, subcommand = toolchain_argument(argv), subcommand_of(argv)
-        if self.ask("cargo", *chosen, "-V").returncode:
+        if self.query("cargo", *chosen, "-V").returncode:
             if shutil.which("rustup") is None:
                 fix = "install rustup: https://rustup.rs"
                 return Cause(CauseId.PROGRAM, "rustup is not installed", "rustup", fix) if chosen else None
-            return rustup.missing_toolchain(self.ask, chosen, self.cwd)
+            return rustup.missing_toolchain(self.query, chosen, self.cwd)
         return self._missing_subcommand(chosen, subcommand)
 
     def _missing_subcommand(self, chosen: tuple[str, ...], subcommand: str) -> Cause | None:
@@ -109,33 +112,33 @@ class Tools:
             return None
         component = rustup.component(subcommand)
         if component and shutil.which(f"cargo-{subcommand}"):
-            return rustup.missing_component(self.ask, chosen, subcommand)
-        if self._knows(chosen, subcommand):
+            return rustup.missing_component(self.query, chosen, subcommand)
+        if self._has_subcommand(chosen, subcommand):
             return None
         fix = f"rustup component add {component}" if component else f"cargo install --locked cargo-{subcommand}"
         return Cause(CauseId.PROGRAM, f"cargo has no subcommand {subcommand}", subcommand, fix)
 
-    def _knows(self, chosen: tuple[str, ...], subcommand: str) -> bool:
-        """Say whether cargo has a subcommand: its own, an alias of the repository, or an installed `cargo-NAME`."""
-        listed = self.ask("cargo", *chosen, "--list").lines
+    def _has_subcommand(self, chosen: tuple[str, ...], subcommand: str) -> bool:
+        """Return whether cargo has a subcommand: built in, alias, or installed `cargo-NAME`."""
+        listed = self.query("cargo", *chosen, "--list").lines
         return any(line.split()[:1] == [subcommand] for line in listed)
 
-    def ask(self, *argv: str) -> process.Completed:
-        """Run a program that only looks, once, and return what it said."""
-        if argv not in self._answers:
+    def query(self, *argv: str) -> process.Completed:
+        """Run a query program once and cache its result."""
+        if argv not in self._results:
             wrapped = self.wrap(argv, self.cwd)
-            self._answers[argv] = process.run(wrapped, cwd=self.cwd, env=environment({}), timeout=_QUERY_SECONDS)
-        return self._answers[argv]
+            self._results[argv] = process.run(wrapped, cwd=self.cwd, env=environment({}), timeout=_QUERY_SECONDS)
+        return self._results[argv]
 
 
 _ONLY_COMPILES = frozenset({"build", "b", "check", "c", "clippy", "doc", "d", "fmt", "rustc", "rustdoc"})
 
 
 def compiling(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that compiles what a command then runs: tests or benchmarks; (): cargo has none for it."""
+    """Return the command that only compiles what a test command runs; (): cargo has none."""
     name, at = subcommand_of(argv), 2 + len(toolchain_argument(argv))
     own = argv[at : argv.index("--")] if "--" in argv else argv[at:]
-    # cargo refuses `--doc --no-run`: documentation tests are compiled as they run.
+    # cargo rejects `--doc --no-run`: it compiles documentation tests as they run.
     if name not in {"test", "t", "bench", "nextest"} or "--doc" in own or "--no-run" in own:
         return ()
     if name == "nextest":
@@ -146,22 +149,23 @@ def compiling(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def only_compiles(argv: Sequence[str]) -> bool:
-    """Say whether a command runs no code of the tree but what compiling it runs."""
+    """Return whether a command only compiles, and runs no code but scripts and macros."""
     return subcommand_of(argv) in _ONLY_COMPILES
 
 
 def start_cache(cwd: Path) -> None:
-    """Start sccache's server where none runs, with your environment: it alone needs the cache's own credentials.
+    """Start sccache's server with the user's environment, because it needs the cache's credentials.
 
-    A compiler behind sccache would start it too, but with a gate's environment, which has none.
+    A compiler would start it too, but with a gate's environment, which has no credentials.
     """
     process.run(["sccache", "--start-server"], cwd=cwd, env=process.own_environment(), timeout=_SERVER_SECONDS)
 
 
-def asking_why(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that compiles the same as one whose runner has no records of cargo's; (): none is known.
+def diagnosis_command(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return a command that compiles the same units with JSON messages; (): none is known.
 
-    The same units, so that in the same target directory only what failed is compiled again. Tests are not run.
+    For runners without cargo's JSON messages. In the same target directory only the units that
+    failed are compiled again. Tests are not run.
     """
     start = 1 + len(toolchain_argument(argv))
     if argv[0] != "cargo" or list(argv[start : start + 2]) != ["nextest", "run"]:
@@ -169,14 +173,14 @@ def asking_why(argv: Sequence[str]) -> tuple[str, ...]:
     return (*argv[:start], "test", "--message-format=json", "--no-run", *argv[start + 2 :])
 
 
-def asked_again(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> CargoOutput | None:
-    """Return what cargo says when it compiles again, where that fails; None: it compiles.
+def diagnose(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> CargoOutput | None:
+    """Return cargo's output of a second compilation if that fails; None: it succeeds.
 
     Args:
-        argv: what `asking_why` returned, sandboxed where the gate was.
-        cwd: where the gate ran.
-        env: its whole environment, its job of the pool still held.
-        timeout: seconds it may take.
+        argv: the command of `diagnosis_command`, sandboxed if the gate was.
+        cwd: the gate's working directory.
+        env: its whole environment, while it still holds its job slots.
+        timeout: seconds.
     """
     try:
         done = process.run(argv, cwd=cwd, env=env, timeout=timeout)
@@ -186,7 +190,7 @@ def asked_again(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeo
 
 
 def lock_packages(text: str) -> frozenset[tuple[str, str]]:
-    """Return the packages of a Cargo.lock that come from outside the workspace, as (name, version).
+    """Return the packages of a Cargo.lock from outside the workspace, as (name, version).
 
     Raises:
         ValueError: it is no Cargo.lock.
@@ -199,10 +203,11 @@ def lock_packages(text: str) -> frozenset[tuple[str, str]]:
 
 
 def outer_config(tree: Path) -> str:
-    """Return a SHA-256 over cargo's configuration that is not the repository's, or "" where there is none.
+    """Return a SHA-256 over cargo configuration outside the repository, or "" if there is none.
 
-    Cargo reads `.cargo/config.toml` in every directory above its own, and CARGO_HOME's. They name mirrors and
-    proxies, so they are not hidden from a gate; but they can also set flags, so a receipt names them by hash.
+    Cargo reads `.cargo/config.toml` in every parent directory and in CARGO_HOME. They configure
+    mirrors and proxies, so gates must see them; but they can also set flags, so receipts contain
+    their hash.
     """
     home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     folders = [*(parent / ".cargo" for parent in tree.parents), home]
@@ -216,7 +221,7 @@ def outer_config(tree: Path) -> str:
 
 
 def _with_included(path: Path, depth: int = 0) -> Iterator[bytes]:
-    """Yield the content of a configuration file and of those that it includes; nothing where there is none."""
+    """Yield the content of a configuration file and of the files that it includes."""
     try:
         text = path.read_bytes()
     except OSError:
@@ -231,11 +236,12 @@ def _with_included(path: Path, depth: int = 0) -> Iterator[bytes]:
 
 
 def workspace(root: Path) -> Workspace | None:
-    """Return what the Cargo workspace in a directory says of itself, by `cargo metadata`; None: there is none."""
+    """Return the metadata of the Cargo workspace in a directory; None: there is no workspace."""
     manifest = ["--manifest-path", str(root / "Cargo.toml")]
     argv = ["cargo", "metadata", "--no-deps", "--format-version", "1", "--offline", *manifest]
     try:
-        # Not in the directory: its .cargo/config.toml and rust-toolchain.toml may name programs to run.
+        # Not in the directory: its .cargo/config.toml and rust-toolchain.toml may name programs to
+        # run.
         done = process.run(argv, cwd=Path("/"), env=environment({}), timeout=_QUERY_SECONDS)
         packages = json.loads(done.stdout)["packages"] if done.returncode == 0 else None
         if packages is None:

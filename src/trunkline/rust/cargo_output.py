@@ -1,9 +1,10 @@
-"""Reads what cargo prints while it runs: its own messages apart from those of the programs that it compiles and runs.
+"""Parse cargo's output line by line, and keep cargo's messages apart from those of other programs.
 
-With `--message-format=json` each message of a compiler is a record on stdout (The Cargo Book, "External tools";
-The rustc book, "JSON Output"), and `build-finished` says whether everything compiled. What comes on stdout after that
-was printed by a program: by tests, mostly. On stderr cargo says what it does and why it stops; a program that it
-runs prints there after a line of cargo's that names it. Text of a program is never searched for causes.
+With `--message-format=json` each compiler message is a record on stdout (The Cargo Book, "External
+tools"; The rustc book, "JSON Output"), and `build-finished` says whether everything compiled. Later
+lines on stdout come from programs, mostly tests. On stderr cargo prints its progress and errors; a
+program's stderr follows a line of cargo that names it. Output of programs is never searched for the
+cause of a failure.
 """
 
 from __future__ import annotations
@@ -20,18 +21,19 @@ from trunkline.system.logged_process import Stream
 from trunkline.system.process import Completed
 
 _KEPT = 20_000
-"""Lines kept of each kind: the end counts, and a test may print without end."""
+"""Lines kept of each kind; only the end matters, and a test may print without limit."""
 _RUNS = re.compile(r"^(?: {5}Running| {3}Doc-tests) (`?)")
-"""Cargo's line before a program that it starts (cargo's shell, `status`: right-aligned to 12 columns).
+"""Cargo's line before a program that it starts.
 
-With --verbose a command stands there in backticks, before `build-finished` a compiler's.
+Source: cargo's shell, `status`: right-aligned to 12 columns. With --verbose it contains a command
+in backticks; before `build-finished` that is a compiler.
 """
 _PROGRAM = re.compile(r"^ {5}Running (?:unittests )?[^(]*\((.*)\)$|^ {3}Doc-tests (.*)$")
 _RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; ")
 _ERROR = re.compile(r"^error(?:\[E\d+\])?: ")
 _ENDED = "error: process didn't exit successfully: `"
 _CRASH_LEVEL = "error: internal compiler error"  # rustc_errors, Level::Bug
-_WITH_VALUE = frozenset({"--config", "--color", "--explain", "-C", "-Z"})  # of cargo itself
+_WITH_VALUE = frozenset({"--config", "--color", "--explain", "-C", "-Z"})  # options of cargo itself that take a value
 _REPORTING = frozenset({"bench", "build", "check", "clippy", "doc", "test"})
 
 
@@ -40,11 +42,12 @@ class CompilerError:
     """One error of rustc, rustdoc or clippy.
 
     Attributes:
-        message: its first line, in the compiler's own words.
-        place: `file:line:column`, the file as cargo names it (relative to the workspace), or "".
+        message: its first line, as the compiler prints it.
+        place: `file:line:column`, with the file relative to the workspace, or "".
         code: `E0425`, or "" (lints and rustdoc have none).
-        package: the package that was compiled, `NAME` or `NAME VERSION` from outside the workspace; "" unknown.
-        crash: the compiler's report of a defect of its own.
+        package: the package that was compiled: `NAME`, or `NAME VERSION` from outside the
+            workspace; "" unknown.
+        crash: an internal compiler error.
     """
 
     message: str
@@ -59,18 +62,18 @@ class CompilerError:
 
 
 def toolchain_argument(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the toolchain that a cargo command names: `("+1.89.0",)` or ()."""
+    """Return the toolchain argument of a cargo command: `("+1.89.0",)` or ()."""
     return tuple(argv[1:2]) if argv[1:2] and argv[1].startswith("+") else ()
 
 
 def subcommand_of(argv: Sequence[str]) -> str:
-    """Return the subcommand of a cargo command, "" where there is none or another program is run."""
+    """Return the subcommand of a cargo command; "": none, or another program."""
     at = _subcommand_index(argv)
     return argv[at] if at else ""
 
 
 def _subcommand_index(argv: Sequence[str]) -> int:
-    """Return where the subcommand stands, after cargo's own options; 0: nowhere."""
+    """Return the index of the subcommand, after cargo's own options; 0: there is none."""
     at = 1 + len(toolchain_argument(argv))
     while argv[0] == "cargo" and at < len(argv):
         if not argv[at].startswith("-"):
@@ -80,7 +83,7 @@ def _subcommand_index(argv: Sequence[str]) -> int:
 
 
 def reporting(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return a command with its compilers' messages as records where its subcommand has them, else as it is."""
+    """Return a command with JSON messages enabled, if its subcommand supports them."""
     own = argv[: argv.index("--")] if "--" in argv else argv
     if subcommand_of(argv) not in _REPORTING or any(part.startswith("--message-format") for part in own):
         return tuple(argv)
@@ -90,21 +93,21 @@ def reporting(argv: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass
 class CargoOutput:
-    """The output of one command, sorted while it comes.
+    """The output of one command, classified line by line.
 
     Attributes:
-        structured: its stdout has records.
-        errors: the compilers' errors, in order.
-        finished: whether everything compiled; None: cargo did not come so far.
-        units: compilation units that are done.
-        artifacts: those of the repository's own packages, fresh ones too.
-        scripts: build scripts of its packages that ran, now or before.
+        structured: stdout contains JSON records.
+        errors: the compiler errors, in order.
+        finished: whether everything compiled; None: cargo has not finished compiling.
+        units: number of finished compilation units.
+        artifacts: units of the repository's own packages, fresh ones included.
+        scripts: build scripts of its packages that ran, now or earlier.
         programs: the programs that cargo ran, as cargo names them.
-        results: of each harness that reported: how many programs had begun by then, and how many tests it ran.
-        own: stderr before cargo ran a program: cargo's own words.
-        later: stderr from the first program on: cargo's and the programs'.
-        printed: stdout, without records: after `finished` the programs'.
-        last: the last line with something in it, of either stream.
+        results: for each test harness: the number of programs started by then, and of tests run.
+        own: stderr before the first program: cargo's own messages.
+        later: stderr from the first program on: of cargo and of programs.
+        printed: stdout without records: of programs, after `finished`.
+        last: the last line of either stream that is not blank.
     """
 
     structured: bool
@@ -122,15 +125,15 @@ class CargoOutput:
 
     @classmethod
     def of(cls, done: Completed, *, structured: bool = False) -> CargoOutput:
-        """Return the output of a command that has ended."""
+        """Parse the output of a finished command."""
         output = cls(structured)
         for stream, text in ((Stream.STDOUT, done.stdout), (Stream.STDERR, done.stderr)):
             for line in text.splitlines(keepends=True):
-                output.take(stream, line)
+                output.parse_line(stream, line)
         return output
 
-    def take(self, stream: Stream, line: bytes) -> bytes:
-        """Read one line; return what a person's log gets in its place."""
+    def parse_line(self, stream: Stream, line: bytes) -> bytes:
+        """Parse one line; return the text for the log."""
         record = self._record(line) if stream is Stream.STDOUT else None
         if record is not None:
             return self._recorded(record)
@@ -153,7 +156,10 @@ class CargoOutput:
         return match is not None and (not match[1] or self.finished is not None)
 
     def _record(self, line: bytes) -> dict[str, Any] | None:
-        """Return a line of stdout as cargo's record; None: it is none, or comes when programs print."""
+        """Return a line of stdout as a record of cargo.
+
+        None: it is none, or a program printed it.
+        """
         if not self.structured or self.finished is not None or not line.startswith(b'{"reason":'):
             return None
         try:
@@ -180,15 +186,16 @@ class CargoOutput:
 
     @property
     def tests(self) -> tuple[tuple[str, int], ...]:
-        """Each program that cargo ran, with how many tests ran in it.
+        """Each program that cargo ran, with the number of tests that it ran.
 
-        Where each has one result they belong together in order. Where a program has a harness of its own, a result
-        belongs to the program that had begun last; on a busy machine lines of stdout may come late.
+        If there are as many results as programs, they are paired in order. Otherwise a program has
+        its own test harness; then a result belongs to the program started last. On a busy machine
+        lines of stdout may arrive late.
         """
         if len(self.results) == len(self.programs):
             return tuple((name, tests) for name, (_, tests) in zip(self.programs, self.results, strict=True))
         return tuple(
-            (name, sum(tests for begun, tests in self.results if begun == at))
+            (name, sum(tests for started, tests in self.results if started == at))
             for at, name in enumerate(self.programs, 1)
         )
 
@@ -199,26 +206,26 @@ class CargoOutput:
 
     @property
     def closing(self) -> tuple[str, ...]:
-        """The lines of cargo's last error: `error: ...` and what it adds to that, causes included; () for none.
+        """The lines of cargo's last error: `error: ...` and everything after it; () for none.
 
-        Cargo prints the reason why it ends as the last thing that it does; what it quotes of a program is indented.
+        Cargo prints the reason for its exit last; it indents what it quotes of a program.
         """
         lines = list(self.later) or list(self.own)
         starts = [at for at, line in enumerate(lines) if _ERROR.match(line)]
         for at in starts:
             if lines[at].startswith(_ENDED) and lines[at + 1 : at + 2] in (["--- stdout"], ["--- stderr"]):
-                return tuple(lines[at:])  # what follows is quoted, at the margin
+                return tuple(lines[at:])  # the quoted output that follows is not indented
         return tuple(lines[starts[-1] :]) if starts else ()
 
 
 def libtest_result(line: str) -> int | None:
-    """Return how many tests ran by the last line of Rust's test harness; None: it is another line."""
+    """Return the number of tests from the last line of Rust's test harness; None: another line."""
     match = _RESULT.match(line)
     return int(match[1]) + int(match[2]) if match else None
 
 
 def _compiler_error(record: dict[str, Any]) -> CompilerError | None:
-    """Return a `compiler-message` record as an error; None: it is a warning or a note."""
+    """Parse a `compiler-message` record; None: it is a warning or a note."""
     try:
         message = record["message"]
         if not message["level"].startswith("error"):
@@ -235,19 +242,19 @@ def _compiler_error(record: dict[str, Any]) -> CompilerError | None:
 
 
 def _first_line(message: dict[str, Any]) -> str:
-    """Return an error's first line; where that says nothing by itself, with the compiler's note to it."""
+    """Return an error's first line, with the compiler's note if the line alone is meaningless."""
     text = str(message["message"]).partition("\n")[0]
     notes = [str(child["message"]) for child in message.get("children", ())]
     if text.endswith("panicked") and notes:  # a procedural macro: help: message: ...
         return f"{text}: {notes[0].removeprefix('message: ')}"
-    if text.startswith("linking with ") and len(notes) > 1:  # the linker's own words
+    if text.startswith("linking with ") and len(notes) > 1:  # the linker's own message
         lines = [line.strip() for line in notes[-1].splitlines() if line.strip()]
         return f"{text}: {lines[0]}" if lines else text
     return text
 
 
 def _package(spec: str) -> str:
-    """Return the package of a Package ID Specification: its name, and the version where it comes from elsewhere."""
+    """Return the package of a Package ID Specification: name, and version if external."""
     where, _, fragment = spec.partition("#")
     name, _, version = fragment.rpartition("@")
     if where.startswith("path+"):

@@ -1,8 +1,9 @@
-"""Cargo.lock in conflict: made again from the base's and the merged manifests, by cargo itself, without network.
+"""Resolve conflicts in Cargo.lock by generating it again with cargo, offline.
 
-Nobody resolves a lockfile well by hand: its entries are cargo's, in cargo's order. The base's file is taken, and
-cargo changes in it what the manifests demand and nothing else (The Cargo Book, `cargo update --workspace`). Where
-that does not suffice (a new dependency that is not here), it stays a person's. The `--locked` gates judge it.
+A person cannot merge a lockfile well, because cargo defines its entries and their order. The base's
+file is taken, and cargo changes only what the merged manifests require (The Cargo Book, `cargo
+update --workspace`). If that fails (a new dependency that is not downloaded), the conflict stays
+for a person. The `--locked` gates verify the result.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ NAME = "Cargo.lock"
 _FILES = frozenset({"100644", "100755"})
 
 
-def regenerated(git: Git, onto: Oid, merged: Oid, conflicts: tuple[str, ...], *, sandbox: bool = False) -> Oid | None:
-    """Return the merged tree with every lockfile made again; None: something else conflicts, or cargo cannot.
+def regenerate(git: Git, onto: Oid, merged: Oid, conflicts: tuple[str, ...], *, sandbox: bool = False) -> Oid | None:
+    """Return the merged tree with every lockfile generated again; None: that is not possible.
+
+    It is not possible if another file conflicts, or if cargo fails.
 
     Args:
         git: the repository.
         onto: the tree that is replayed onto.
-        merged: the merged tree, conflict markers in it.
+        merged: the merged tree, with conflict markers.
         conflicts: the paths in conflict.
-        sandbox: run cargo where only the merged tree can be written, without network.
+        sandbox: run cargo in the sandbox, with only the merged tree writable and no network.
     """
     if not conflicts or any(PurePosixPath(path).name != NAME for path in conflicts):
         return None
@@ -40,9 +43,9 @@ def regenerated(git: Git, onto: Oid, merged: Oid, conflicts: tuple[str, ...], *,
         tree.mkdir()
         git.query("read-tree", merged, env=index)
         for path in conflicts:
-            held = git.query("ls-tree", "-z", "--full-tree", onto, "--", path).text
-            mode, _, blob = (*held.partition("\t")[0].split(" "), "", "", "")[:3]
-            if mode not in _FILES:  # a link would be read, and written, wherever it leads
+            entry = git.query("ls-tree", "-z", "--full-tree", onto, "--", path).text
+            mode, _, blob = (*entry.partition("\t")[0].split(" "), "", "", "")[:3]
+            if mode not in _FILES:  # cargo would follow a link and write to its target
                 return None
             git.query("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=index)
         git.query("checkout-index", "--all", f"--prefix={tree}/", env=index)

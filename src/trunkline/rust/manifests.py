@@ -1,4 +1,4 @@
-"""Cargo manifests of a work tree: which packages it holds, and which of them run code while others compile."""
+"""Parse the Cargo manifests of a work tree: packages, and code that runs during compilation."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Package:
     Attributes:
         name: its name.
         folder: its directory, relative to the top of the tree; "": the top.
-        needs: names of the packages that it is compiled or built with (not: tested with).
-        script_needs: those of them that its build script is compiled with.
+        needs: names of its normal and build dependencies (not of dev-dependencies).
+        script_needs: names of its build dependencies.
         script: it has a build script.
         macro: it is a procedural macro.
-        tests_with: names of the packages that only its tests, examples and benchmarks are compiled with.
+        tests_with: names of its dev-dependencies.
         script_path: its build script, relative to the top of the tree; "": it has none.
-        duplicated: another package of the tree has the same name; this is what is known of both.
+        duplicated: another package of the tree has the same name; the fields are the union of both.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Package:
 
 
 def packages(top: Path, manifests: Collection[str]) -> dict[str, Package]:
-    """Return the packages that manifests declare, by name; what is no manifest is left out: cargo judges it.
+    """Return the packages that manifests declare, by name; invalid manifests are skipped.
 
     Args:
         top: the top of the work tree.
@@ -75,23 +75,23 @@ def _merged(one: Package, other: Package) -> Package:
 
 
 def dependents(of: Collection[str], among: Mapping[str, Package]) -> set[str]:
-    """Return packages and all that are compiled or built with them, directly or not."""
-    found, grown = set(of), True
-    while grown:
+    """Return packages and their direct and indirect dependents, dev-dependencies excluded."""
+    found, growing = set(of), True
+    while growing:
         more = {name for name, package in among.items() if name not in found and package.needs & found}
         found |= more
-        grown = bool(more)
+        growing = bool(more)
     return found
 
 
 def users(of: Collection[str], among: Mapping[str, Package]) -> set[str]:
-    """Return packages and all whose code may be compiled with them, tests too: macros may be exported again."""
+    """Return packages and all dependents, tests included: a macro may be exported again."""
     found = dependents(of, among)
     return found | {name for name, package in among.items() if package.tests_with & found}
 
 
 def run_by_compiler(among: Mapping[str, Package]) -> set[str]:
-    """Return the packages whose code runs while the tree compiles: scripts, macros, and what these consist of."""
+    """Return the packages whose code runs during compilation, dependencies included."""
     found = {name for name, package in among.items() if package.script or package.macro}
     waiting = list(found)
     while waiting:
@@ -126,7 +126,7 @@ def _is_macro(lib: object) -> bool:
 
 
 def _shared(manifests: Collection[Mapping[str, Any]]) -> dict[str, set[str]]:
-    """Return the packages that `[workspace.dependencies]` names, by the name under which members use them."""
+    """Return the packages of `[workspace.dependencies]`, by the members' name for them."""
     found: dict[str, set[str]] = {}
     for content in manifests:
         workspace = content.get("workspace")

@@ -1,9 +1,10 @@
-"""Which flags cargo passes to rustc and rustdoc for a command: read off cargo's own calls, so that its rules decide.
+"""Find the flags that cargo passes to rustc and rustdoc, by recording cargo's own calls.
 
-They come from one of four places: environment variables, every matching `target.*` table, the `build` table, or
-nowhere; and the tables from configuration files of all parent directories, files that those include, CARGO_HOME,
-variables and `--config` (The Cargo Book, "Configuration", build.rustflags). RUSTFLAGS in a gate's environment would
-put all tables out of force. `cargo config get` is not stable, and does not evaluate `cfg(...)`.
+The flags come from exactly one of these: environment variables, every matching `target.*` table, or
+the `build` table. The tables come from configuration files of all parent directories, files that
+those include, CARGO_HOME, variables and `--config` (The Cargo Book, "Configuration",
+build.rustflags). RUSTFLAGS in a gate's environment would disable all tables, so flags must be added
+to the right source. `cargo config get` is not stable, and does not evaluate `cfg(...)`.
 """
 
 from __future__ import annotations
@@ -23,27 +24,29 @@ _SECONDS = 120.0
 _MANIFEST = (
     '[package]\nname = "flags"\nversion = "0.0.0"\nedition = "2015"\n\n[lib]\npath = "lib.rs"\n\n[workspace]\n'
 )
-# A stand-in for a compiler: it adds its arguments to a file beside itself, a record a call.
+# A replacement for a compiler: it appends its arguments to a file, one record per call.
 _STAND_IN = "#!/bin/sh\n{ printf '%s\\037' NAME \"$@\"; printf '\\036'; } >> \"${0%/*}/calls\"\n"
 _MARK = "--cfg=trunkline_marks_where_flags_stand"
 _NAMES = ("config.toml", "config")
 _PASSED_ON = frozenset({"--config", "--target", "-Z"})
 
 _Calls = dict[tuple[str, str], tuple[str, ...]]
-"""(compiler, target or "" for the host) -> the arguments of its last call that has the flags."""
+"""(compiler, target or "" for the host) -> the arguments of its last call with flags."""
 
 
 class FlagsUnknown(ExternalError):
-    """Cargo does not come so far as to pass flags on; `stderr` has its words."""
+    """Cargo failed before it passed flags to a compiler; `stderr` has its message."""
 
 
 def may_be_set(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> bool:
-    """Return whether flags can be in force for a command: a variable or a file that cargo reads may name some.
+    """Return whether flags can be in force for a command.
+
+    They can if a variable, an argument or a configuration file may set them.
 
     Args:
         argv: the command.
         env: the variables that it sets.
-        cwd: where it runs.
+        cwd: its working directory.
     """
     if subcommand_of(argv) in {"", "fmt"}:
         return False
@@ -52,7 +55,10 @@ def may_be_set(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> bool:
 
 
 def configuration_files(cwd: Path) -> Iterator[Path]:
-    """Yield the configuration files that cargo reads in a directory, nearest first; not those that they include."""
+    """Yield the configuration files that cargo reads in a directory, nearest first.
+
+    Files that those include are not among them.
+    """
     home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     folders = [*(folder / ".cargo" for folder in (cwd, *cwd.parents)), home]
     yield from (path for folder in dict.fromkeys(folders) for name in _NAMES if (path := folder / name).is_file())
@@ -68,14 +74,15 @@ def _may_name_flags(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Probe:
-    """Lets cargo compile an empty crate with stand-ins for rustc and rustdoc, configured as a gate's directory is.
+    """Compiles an empty crate with fake compilers, in the configuration of a gate's directory.
 
-    Cargo reads its configuration from the directory that it is started in, wherever the manifest is.
+    Cargo reads its configuration from its working directory, wherever the manifest is.
 
     Attributes:
-        cwd: where the gate runs.
-        scratch: an empty directory of the probe's own; in a sandbox it can be written.
-        wrap: returns the command that runs an argv in a directory: inside the sandbox, where there is one.
+        cwd: the gate's working directory.
+        scratch: an empty directory for the probe, writable in the sandbox.
+        wrap: returns the command that runs an argv in a directory, in the sandbox if that is
+            enabled.
     """
 
     cwd: Path
@@ -85,14 +92,14 @@ class Probe:
     def flags(self, argv: Sequence[str], env: Mapping[str, str]) -> Flags:
         """Return the flags in force for a command.
 
-        A second run, whose flags are a mark, shows where in each call the flags stand.
+        A second run with a marker as its only flag shows the position of the flags in each call.
 
         Args:
             argv: the command.
             env: its whole environment, without the flags that are to be added.
 
         Raises:
-            FlagsUnknown: cargo refuses, or passes different flags for different targets.
+            FlagsUnknown: cargo fails, or passes different flags for different targets.
         """
         bare = {name: value for name, value in env.items() if name not in ENCODED.values()}
         marked = self._calls(argv, {**bare, RUSTFLAGS: _MARK, RUSTDOCFLAGS: _MARK})
@@ -128,7 +135,7 @@ class Probe:
 
 
 def _passed_on(argv: Sequence[str]) -> Iterator[str]:
-    """Yield the arguments of a command that choose its flags."""
+    """Yield the arguments of a command that affect its flags."""
     own = list(argv[: argv.index("--")] if "--" in argv else argv)
     for at, part in enumerate(own):
         if part.partition("=")[0] in _PASSED_ON or part.startswith("-Z"):
@@ -138,7 +145,7 @@ def _passed_on(argv: Sequence[str]) -> Iterator[str]:
 
 
 def _parsed(text: str) -> Iterator[tuple[tuple[str, str], tuple[str, ...]]]:
-    """Yield the recorded calls that have flags, in order: cargo asks rustc again until the flags no longer change."""
+    """Yield the recorded calls with flags, in order; the last call has the final flags."""
     for record in text.split("\x1e"):
         name, *arguments = record.split("\x1f")[:-1] or [""]
         if name == "rustdoc" or "--print=file-names" in arguments:
@@ -147,10 +154,10 @@ def _parsed(text: str) -> Iterator[tuple[tuple[str, str], tuple[str, ...]]]:
 
 
 def _flags(compiler: str, plain: _Calls, marked: _Calls) -> tuple[str, ...]:
-    """Return what stands in a compiler's call where the mark stood."""
+    """Return the arguments at the position of the marker."""
     found = set()
     for key, call in marked.items():
-        if key[0] == compiler and _MARK in call:  # the host's call has no flags where another target is built
+        if key[0] == compiler and _MARK in call:  # a call for the host has no flags if another target is built
             before, after = call.index(_MARK), len(call) - call.index(_MARK) - 1
             arguments = plain[key]
             found.add(arguments[before : len(arguments) - after])

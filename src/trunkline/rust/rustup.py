@@ -1,4 +1,7 @@
-"""What rustup says is missing, and the commands that install it. Only rustup's own words make a gate unavailable."""
+"""Find missing toolchains and components from rustup's messages, and how to install them.
+
+A gate is "unavailable" only if rustup itself reports what is missing.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ import tomli
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.system import process
 
-Ask = Callable[..., process.Completed]
-"""Runs a program where gates would run, and returns what it said."""
+Query = Callable[..., process.Completed]
+"""Runs a program as gates would run it, and returns its result."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FILES = ("rust-toolchain", "rust-toolchain.toml")  # in rustup's order
@@ -30,13 +33,13 @@ _LARGEST = 1 << 16
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a rust-toolchain file asks for.
+class ToolchainFile:
+    """Content of a rust-toolchain file.
 
     Attributes:
         channel: the toolchain, or "".
-        components: beyond the profile's.
-        targets: beyond the host.
+        components: components besides those of the profile.
+        targets: targets besides the host.
         path: the file.
     """
 
@@ -46,8 +49,8 @@ class Wish:
     path: Path
 
 
-def wish(cwd: Path) -> Wish | None:
-    """Return what the nearest rust-toolchain file asks for (the rustup book, "Overrides"); None: there is none."""
+def toolchain_file(cwd: Path) -> ToolchainFile | None:
+    """Parse the nearest rust-toolchain file (the rustup book, "Overrides"); None: there is none."""
     for folder in (cwd, *cwd.parents):
         for name in _FILES:
             if (text := _read(folder / name)) is not None:
@@ -64,70 +67,75 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _parsed(text: str, path: Path) -> Wish:
+def _parsed(text: str, path: Path) -> ToolchainFile:
     table: Any = {}
     try:
         table = tomli.loads(text).get("toolchain", {})
     except tomli.TOMLDecodeError:
         if path.name == "rust-toolchain":
-            table = {"channel": text.strip()}  # the old format: the name alone
+            table = {"channel": text.strip()}  # the old format: only the name
     table = table if isinstance(table, dict) else {}
     channel = "".join(_names([table.get("channel")]))
-    return Wish(channel, _names(table.get("components")), _names(table.get("targets")), path)
+    return ToolchainFile(channel, _names(table.get("components")), _names(table.get("targets")), path)
 
 
 def _names(values: Any) -> tuple[str, ...]:
-    """Return the names in a list; what a file of a pull request has in their place is no part of a command."""
+    """Return the valid names of a list.
+
+    A pull request must not insert anything else into a command.
+    """
     listed = values if isinstance(values, list) else []
     return tuple(each for each in listed if isinstance(each, str) and _NAME.fullmatch(each))
 
 
-def missing_toolchain(ask: Ask, chosen: Sequence[str], cwd: Path) -> Cause | None:
-    """Return the cause that a toolchain is missing; None: rustup does not say so.
+def missing_toolchain(query: Query, chosen: Sequence[str], cwd: Path) -> Cause | None:
+    """Return the cause of a missing toolchain; None: rustup does not report one.
 
     Args:
-        ask: runs a program where gates would run.
-        chosen: the toolchain that the command names, `("+1.89.0",)`, or ().
-        cwd: where gates would run.
+        query: runs a program as gates would run it.
+        chosen: the toolchain argument of the command, `("+1.89.0",)`, or ().
+        cwd: the gates' working directory.
     """
     named = ("--toolchain", chosen[0][1:]) if chosen else ()
-    done = ask("rustup", "which", *named, "cargo")
+    done = query("rustup", "which", *named, "cargo")
     found = _NOT_INSTALLED.search(done.error_text) if done.returncode else None
     if found is None:
         return None
-    asked = None if chosen else wish(cwd)
+    file = None if chosen else toolchain_file(cwd)
     if chosen:
         name = chosen[0][1:]
     else:
-        name = asked.channel if asked and asked.channel and found[1].startswith(asked.channel) else found[1]
+        name = file.channel if file and file.channel and found[1].startswith(file.channel) else found[1]
     why = f"the toolchain {name} is not installed"
-    why += f"; {asked.path.name} names it" if asked and asked.channel == name else ""
-    return Cause(CauseId.TOOLCHAIN, why, name, _install(name, asked), _first(done))
+    why += f"; {file.path.name} names it" if file and file.channel == name else ""
+    return Cause(CauseId.TOOLCHAIN, why, name, _install(name, file), _first(done))
 
 
-def _install(name: str, asked: Wish | None) -> str:
+def _install(name: str, file: ToolchainFile | None) -> str:
     if not _CHANNEL.match(name):
         return f"rustup toolchain list   # {name} is a toolchain of your own: rustup toolchain link {name} PATH"
-    # Where a rust-toolchain file chooses, it chooses for the gates that need clippy and rustfmt too.
-    components = dict.fromkeys([*asked.components, "clippy", "rustfmt"] if asked else [])
+    # If a rust-toolchain file chooses the toolchain, the gates that need clippy and rustfmt use it
+    # too.
+    components = dict.fromkeys([*file.components, "clippy", "rustfmt"] if file else [])
     parts = [f"--component {each}" for each in components]
-    parts += [f"--target {each}" for each in (asked.targets if asked else ())]
+    parts += [f"--target {each}" for each in (file.targets if file else ())]
     return " ".join(["rustup toolchain install", name, "--profile minimal", *parts])
 
 
-def missing_component(ask: Ask, chosen: Sequence[str], subcommand: str) -> Cause | None:
-    """Return the cause that a component is missing; None: rustup does not say so, or it is no component's.
+def missing_component(query: Query, chosen: Sequence[str], subcommand: str) -> Cause | None:
+    """Return the cause of a missing component; None: rustup reports none, or it is no component.
 
-    `cargo clippy --version` would run an alias of the repository's configuration, or fail for another reason.
+    `cargo clippy --version` is not used: it could run an alias of the repository's configuration,
+    or fail for another reason.
 
     Args:
-        ask: runs a program where gates would run.
+        query: runs a program as gates would run it.
         chosen: see `missing_toolchain`.
-        subcommand: cargo's.
+        subcommand: the subcommand of cargo.
     """
     if subcommand not in _COMPONENTS:
         return None
-    done = ask(f"cargo-{subcommand}", *chosen, "--version")
+    done = query(f"cargo-{subcommand}", *chosen, "--version")
     found = _NO_COMPONENT.search(done.error_text) if done.returncode else None
     if found is None:
         return None
@@ -141,7 +149,7 @@ def missing_component(ask: Ask, chosen: Sequence[str], subcommand: str) -> Cause
 
 
 def component(subcommand: str) -> str:
-    """Return the component that has a subcommand of cargo, or ""."""
+    """Return the component that provides a subcommand of cargo, or ""."""
     return _COMPONENTS.get(subcommand, "")
 
 

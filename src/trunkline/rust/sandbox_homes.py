@@ -1,4 +1,4 @@
-"""What a sandbox sees of CARGO_HOME and RUSTUP_HOME: programs, downloads and settings, never a credential."""
+"""Select the parts of CARGO_HOME and RUSTUP_HOME that a sandbox sees, without credentials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trunkline.git.state_directory import state_home
 from trunkline.system.files import private_directory, replace_bytes
 
 _DOWNLOADS = ("registry", "git")
-_LOCKS = (".package-cache", ".package-cache-mutate")  # cargo's own, held while it downloads
+_LOCKS = (".package-cache", ".package-cache-mutate")  # cargo's own, held during downloads
 _CONFIGURATIONS = ("config.toml", "config")
 _SECRET = frozenset({"token", "secret-key"})
 _PROVIDERS = frozenset({"credential-provider", "global-credential-providers", "credential-alias"})
@@ -32,30 +32,30 @@ def rustup_home() -> Path:
 
 
 def toolchains() -> Iterator[Path]:
-    """Yield where programs of Rust are: rustup's proxies, its toolchains, and those linked into it."""
+    """Yield the directories of Rust programs: rustup's proxies and all toolchains."""
     yield cargo_home() / "bin"
     yield cargo_home() / "env"
     yield rustup_home()
     home = Path.home()
     for path in installed():
         target = path.resolve()
-        # A link to a directory that holds your home would show all of it.
+        # A link to a parent of the home directory would expose the whole home directory.
         if path.is_symlink() and target.is_dir() and not home.is_relative_to(target):
             yield target
 
 
 def installed() -> tuple[Path, ...]:
-    """Return the toolchains that rustup has, each a directory or a link to one."""
+    """Return the installed toolchains of rustup, each a directory or a link to one."""
     try:
         return tuple(sorted((rustup_home() / "toolchains").glob("*")))
-    except OSError:  # another user's
+    except OSError:  # another user's directory
         return ()
 
 
 def downloads() -> Iterator[Path]:
-    """Yield where cargo keeps what it downloaded, and the locks that guard it; made where they are missing."""
+    """Yield cargo's download directories and their lock files, creating those that are missing."""
     home = cargo_home()
-    with contextlib.suppress(OSError):  # another user's: what is there is shown
+    with contextlib.suppress(OSError):  # another user's directory: only existing paths are shown
         for name in _DOWNLOADS:
             (home / name).mkdir(parents=True, exist_ok=True)
         for name in _LOCKS:
@@ -64,12 +64,12 @@ def downloads() -> Iterator[Path]:
 
 
 def configuration(*, network: bool) -> Iterator[tuple[Path, Path]]:
-    """Yield cargo's user configuration: where cargo looks for it, and a file without secrets to show there.
+    """Yield cargo's user configuration files: the path, and a file without secrets to mount there.
 
-    Directories of crates that it names are shown as they are.
+    Directories of crates that they name are mounted as they are.
 
     Args:
-        network: the proxy is shown too; its address may hold a password.
+        network: keep the proxy; its URL may contain a password.
     """
     for name in _CONFIGURATIONS:
         path = cargo_home() / name
@@ -103,7 +103,7 @@ def _clean_copy(values: Mapping[str, Any]) -> Path:
 
 
 def _crate_directories(values: Mapping[str, Any]) -> Iterator[Path]:
-    """Yield the absolute directories that `[source.NAME]` tables read crates from."""
+    """Yield the absolute directories from which `[source.NAME]` tables read crates."""
     sources = values.get("source", {})
     for source in sources.values() if isinstance(sources, Mapping) else ():
         for key in ("directory", "local-registry"):

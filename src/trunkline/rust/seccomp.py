@@ -1,7 +1,8 @@
-"""The system call filter of the sandbox, as a classic BPF program (seccomp(2), linux/bpf_common.h).
+"""Build the sandbox's system call filter, a classic BPF program (seccomp(2), linux/bpf_common.h).
 
-Namespaces do not cover everything: kernel keyrings, vsock, io_uring (whose operations no filter sees) and new user
-namespaces would be ways out. A call that is filtered fails with an error; nothing is killed.
+Namespaces do not isolate everything: kernel keyrings, vsock, io_uring (whose operations no filter
+sees) and new user namespaces could be used to escape. A filtered call fails with an error; the
+process is not killed.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data; arguments' low halves
+_NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data; low halves of the arguments
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
 _X32 = 0x40000000
 _NEW_USER_NAMESPACE = 0x10000000
-_FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK; not AF_VSOCK, which no namespace covers
-_PUSH_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: type into the terminal
+_FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK; not AF_VSOCK, which no namespace isolates
+_PUSH_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: insert input into the terminal
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class _Machine:
 
     Attributes:
         audit: its AUDIT_ARCH_ constant (linux/audit.h).
-        denied: add_key request_key keyctl, mount umount2 pivot_root, unshare setns, bpf perf_event_open userfaultfd,
-            open_by_handle_at kexec_load.
+        denied: add_key request_key keyctl, mount umount2 pivot_root, unshare setns, bpf
+            perf_event_open userfaultfd, open_by_handle_at kexec_load.
         clone: clone(2).
         socket: socket(2).
         ioctl: ioctl(2).
@@ -49,15 +50,23 @@ _MACHINES = {
         0xC00000B7, (217, 218, 219, 40, 39, 41, 97, 268, 280, 241, 282, 265, 104), clone=220, socket=198, ioctl=29
     ),
 }
-_DENIED_EVERYWHERE = (428, 429, 430, 431, 432, 433, 442)  # open_tree .. fspick, mount_setattr: one number since 5.1
+_DENIED_EVERYWHERE = (
+    428,
+    429,
+    430,
+    431,
+    432,
+    433,
+    442,
+)  # open_tree .. fspick, mount_setattr: the same number on every architecture since 5.1
 _ABSENT = (425, 426, 427, 435)  # io_uring_*, clone3: programs fall back to older calls
 
 
 def program(machine: str = "") -> bytes:
-    """Return the filter for an architecture, b"" where its numbers are not known.
+    """Return the filter for an architecture; b"": its system call numbers are not known.
 
     Args:
-        machine: as `platform.machine` names it; "": this one.
+        machine: as `platform.machine` names it; "": this machine.
     """
     numbers = _MACHINES.get(machine or platform.machine())
     return b"" if numbers is None else b"".join(_instructions(numbers))
@@ -81,11 +90,14 @@ def _instructions(machine: _Machine) -> Iterator[bytes]:
     yield _step(_RETURN, _ALLOW)
 
 
-def _argument(number: int, offset: int, judged: list[bytes]) -> Iterator[bytes]:
-    """Yield what judges an argument of one call; the accumulator holds the call's number again afterwards."""
-    yield _step(_EQUAL, number, 0, len(judged) + 2)
+def _argument(number: int, offset: int, test: list[bytes]) -> Iterator[bytes]:
+    """Yield a test of one call's argument.
+
+    Afterwards the accumulator holds the call's number again.
+    """
+    yield _step(_EQUAL, number, 0, len(test) + 2)
     yield _step(_LOAD, offset)
-    yield from judged
+    yield from test
     yield _step(_LOAD, _NUMBER)
 
 

@@ -1,7 +1,8 @@
-"""Cargo commands on a tree that are no gate: fetch its dependencies, format it, bring its lock file up to date.
+"""Run cargo commands on a tree other than gates: fetch dependencies, format, update Cargo.lock.
 
-Whose tree it is decides how they run: code of a pull request may be started by each of them (`.cargo/config.toml`,
-aliases, `rust-toolchain.toml`), and rustfmt follows `#[path]` and symlinks to wherever they lead.
+Each of them may run code of a pull request (`.cargo/config.toml`, aliases, `rust-toolchain.toml`),
+and rustfmt follows `#[path]` and symbolic links out of the tree. So they run in the sandbox if that
+is enabled.
 """
 
 from __future__ import annotations
@@ -34,15 +35,16 @@ _TOOLCHAINS = ("rust-toolchain.toml", "rust-toolchain")
 
 
 def wrap_for(tree: Path, *, sandbox: bool) -> cargo.Wrap:
-    """Return how programs that read a tree run."""
+    """Return the wrapper for programs that read a tree."""
     return bubblewrap.View(tree).wrap if sandbox else cargo.unwrapped
 
 
 def fetch(argv: tuple[str, ...], *, tree: Path, cwd: Path, env: Mapping[str, str]) -> None:
-    """Download the dependencies of a gate before its sandbox closes; a failure shows in the gate itself.
+    """Download a gate's dependencies before it runs without network; the gate reports failures.
 
-    Only here is there a network, so nothing that the tree names may run: cargo and rustup look for their settings
-    in the directory that they start in, which is not the tree. Of its settings only the places of crates count.
+    Only this command has network access, so nothing that the tree names may run. Cargo and rustup
+    read settings from their working directory, which is therefore not the tree. Of the tree's
+    settings only the sources of crates are passed on.
 
     Args:
         argv: the gate's command.
@@ -69,11 +71,11 @@ def flags_in_force(argv: Sequence[str], env: Mapping[str, str], *, tree: Path, c
         argv: the command.
         env: the variables that it sets, without those whose flags are to be added.
         tree: the sources.
-        cwd: where it runs.
-        sandbox: cargo runs inside the sandbox.
+        cwd: its working directory.
+        sandbox: run cargo in the sandbox.
 
     Raises:
-        FlagsUnknown: cargo does not come so far.
+        FlagsUnknown: cargo fails before it passes flags.
     """
     if not rustflags.may_be_set(argv, env, cwd):
         return NO_FLAGS
@@ -85,14 +87,14 @@ def flags_in_force(argv: Sequence[str], env: Mapping[str, str], *, tree: Path, c
 
 
 def _folders(tree: Path, cwd: Path) -> Iterator[Path]:
-    """Yield the directories whose settings count, the nearest first."""
+    """Yield the directories whose settings apply, nearest first."""
     yield cwd
     if cwd != tree:
         yield from _folders(tree, cwd.parent)
 
 
 def _toolchain_variable(tree: Path, cwd: Path) -> dict[str, str]:
-    """Return RUSTUP_TOOLCHAIN as the tree's rust-toolchain file names it, if it is the name of an installed one."""
+    """Return RUSTUP_TOOLCHAIN from the tree's rust-toolchain file, if installed."""
     for path in (folder / name for folder in _folders(tree, cwd) for name in _TOOLCHAINS):
         text = _read(tree, path)
         if not text:
@@ -108,7 +110,7 @@ def _toolchain_variable(tree: Path, cwd: Path) -> dict[str, str]:
 
 
 def _crate_places(tree: Path, cwd: Path) -> Iterator[str]:
-    """Yield the tree's own settings of where crates come from, as `--config` takes them; the nearest come last."""
+    """Yield the tree's own sources of crates as arguments of `--config`, the nearest last."""
     for folder in reversed([*_folders(tree, cwd)]):
         text = next((text for name in _CONFIGURATIONS if (text := _read(tree, folder / name))), "")
         try:
@@ -132,7 +134,7 @@ def _pairs(tables: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _read(tree: Path, path: Path) -> str:
-    """Return a small text file of the tree, "" where there is none; a link could lead anywhere."""
+    """Return a small text file of the tree, "" if there is none; links are not followed."""
     try:
         return read_inside(tree, PurePosixPath(path.relative_to(tree)), _LONGEST).decode("utf-8", "replace")
     except OSError:
@@ -140,15 +142,16 @@ def _read(tree: Path, path: Path) -> str:
 
 
 def format_workspace(tree: Path, root: str, *, sandbox: bool) -> process.Completed:
-    """Run `cargo fmt --all` so that it writes into the tree alone; the exit code is the caller's to judge.
+    """Run `cargo fmt --all` so that it writes only into the tree; the caller checks the exit code.
 
     Args:
         tree: the sources.
         root: the Cargo workspace's directory inside it.
-        sandbox: run it where only the tree can be written; else what it would write is looked at first.
+        sandbox: run it in the sandbox, where only the tree is writable; else check the list of
+            files first.
 
     Raises:
-        CheckFailed: it would write outside the tree: nothing was written.
+        CheckFailed: it would write outside the tree; nothing was written.
     """
     cwd = tree / root
     if sandbox:
@@ -156,7 +159,7 @@ def format_workspace(tree: Path, root: str, *, sandbox: bool) -> process.Complet
     listed = _cargo_fmt(("--", "--check", "-l"), cwd, cargo.unwrapped)
     names = listed.stdout.decode("utf-8", "surrogateescape").splitlines()
     if not names:
-        # Nothing to change, or no verdict at all: then it says why.
+        # nothing to change, or an error, which the output explains
         return listed if listed.returncode else replace(listed, returncode=0)
     outside = [name for name in names if not _is_file_of(tree, cwd / name)]
     if outside:
@@ -179,15 +182,15 @@ def _is_file_of(tree: Path, path: Path) -> bool:
 
 
 def update_lock(tree: Path, folder: Path, *, sandbox: bool) -> bool:
-    """Let cargo bring a workspace's Cargo.lock up to its manifests, changing nothing else, without network.
+    """Update a workspace's Cargo.lock to its manifests, changing nothing else, without network.
 
     Args:
         tree: the sources.
         folder: the directory of the lock file.
-        sandbox: run cargo where only the tree can be written.
+        sandbox: run cargo in the sandbox, where only the tree is writable.
 
     Returns:
-        Whether it now is what `--locked` demands.
+        Whether `--locked` now accepts it.
     """
     if sandbox and bubblewrap.missing_tool():
         return False

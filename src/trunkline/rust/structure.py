@@ -1,4 +1,4 @@
-"""Searches Rust sources by their structure, with ast-grep (https://ast-grep.github.io), in process; optional."""
+"""Search Rust sources by syntax with the optional ast-grep library (https://ast-grep.github.io)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'trunkline[checks]'"
 _LANGUAGE = "rust"
-# `fn NAME` and its like, in `inside`: as an ast-grep pattern it would have to repeat the whole signature.
+# `fn NAME` and the like in `inside`: as an ast-grep pattern it would need the whole signature.
 _ITEM = re.compile(r"(fn|mod|impl|trait) ([^\s{(]+)")
 _ITEM_KINDS = {"fn": "function_item", "mod": "mod_item", "impl": "impl_item", "trait": "trait_item"}
 _NAME_FIELDS = {"impl": "type"}
 _ROOTS = frozenset({"lib", "main", "build"})
-_BETWEEN = frozenset({"line_comment", "block_comment"})  # between an attribute and its item
+_BETWEEN = frozenset({"line_comment", "block_comment"})  # nodes allowed between an attribute and its item
 
 
 def version() -> str:
-    """Return ast-grep's version as `ast-grep 0.51.0`; "" where it is not installed."""
+    """Return ast-grep's version as `ast-grep 0.51.0`; "": it is not installed."""
     try:
         return f"ast-grep {importlib.metadata.version('ast-grep-py')}"
     except importlib.metadata.PackageNotFoundError:
@@ -35,30 +35,30 @@ def version() -> str:
 def search(
     sources: Mapping[str, str], pattern: AnyPattern, inside: Sequence[str], read: Callable[[str], str | None]
 ) -> tuple[Match, ...]:
-    """Return every match of a pattern, in the sources' order.
+    """Return every match of a pattern, in the order of the sources.
 
-    An attribute counts for everything that it governs: the item, what is in it, and the file of a `mod name;`. A
-    module whose file `#[path]` names is not followed.
+    An attribute applies to everything that it governs: the item, its content, and the file of a
+    `mod name;`. Modules with a `#[path]` attribute are not followed.
 
     Args:
         sources: path -> Rust source.
         pattern: an ast-grep pattern, or a rule.
-        inside: where matches count (see `PatternCheck`); empty: everywhere.
-        read: returns another source of the same commit, where an attribute of a parent module is asked for.
+        inside: places that a match should be in (see `PatternCheck`); empty: everywhere.
+        read: returns another source of the same commit, to find the attributes of parent modules.
 
     Raises:
-        UsageError: a pattern is none; ast-grep's own words say why.
+        UsageError: a pattern is invalid; the error quotes ast-grep.
     """
-    from ast_grep_py import SgRoot  # noqa: PLC0415 -- optional; 20 ms that only a check of this kind pays
+    from ast_grep_py import SgRoot  # noqa: PLC0415 -- optional; its import takes 20 ms
 
     for each in (pattern, *(part for part in inside if not (part.startswith("#") or _ITEM.fullmatch(part)))):
-        _refuse_no_pattern(each)
+        _refuse_invalid_pattern(each)
     found = []
     for path, source in sources.items():
         root = SgRoot(source, _LANGUAGE).root()
         nodes = _find(root, pattern)
         if not nodes:
-            continue  # most files of most searches: their parent modules need not be read
+            continue  # most files have no match, and their parent modules need not be read
         governing = frozenset(_governing(path, read)) if any(part.startswith("#") for part in inside) else frozenset()
         places = [_Place(root, part, governing) for part in inside]
         for node in nodes:
@@ -70,17 +70,17 @@ def search(
 
 
 class _Place:
-    """One `inside` in one file: an attribute, a named item, or whatever a pattern finds."""
+    """One entry of `inside` in one file: an attribute, a named item, or a pattern."""
 
     def __init__(self, root: SgNode, what: str, governing: frozenset[str]) -> None:
-        self._attribute = _squeezed(what) if what.startswith("#[") else ""
+        self._attribute = _without_whitespace(what) if what.startswith("#[") else ""
         self._whole_file = self._attribute in governing
         self._item = _ITEM.fullmatch(what)
         pattern = not (self._attribute or self._item)
         self._spans = [_span(node) for node in _find(root, what)] if pattern else []
 
     def holds(self, node: SgNode) -> bool:
-        """Say whether a node lies in it, or is it."""
+        """Return whether a node lies in the place, or is it."""
         if self._attribute:
             return self._whole_file or any(self._attribute in _attributes(each) for each in (node, *node.ancestors()))
         if self._item:
@@ -94,22 +94,22 @@ class _Place:
 
 
 def _attributes(node: SgNode) -> Iterator[str]:
-    """Yield the attributes of an item: those before it, and those that stand inside it or its file, `#![...]`."""
+    """Yield the attributes of an item: those before it, and the inner ones (`#![...]`)."""
     before = node.prev()
     while before is not None and (before.kind() == "attribute_item" or before.kind() in _BETWEEN):
-        yield _squeezed(before.text())
+        yield _without_whitespace(before.text())
         before = before.prev()
     for child in node.children():
         if child.kind() == "inner_attribute_item":
-            yield _squeezed(child.text().replace("#!", "#", 1))
+            yield _without_whitespace(child.text().replace("#!", "#", 1))
         elif child.kind() in {"declaration_list", "block"}:
             for own in child.children():
                 if own.kind() == "inner_attribute_item":
-                    yield _squeezed(own.text().replace("#!", "#", 1))
+                    yield _without_whitespace(own.text().replace("#!", "#", 1))
 
 
 def _governing(path: str, read: Callable[[str], str | None]) -> Iterator[str]:
-    """Yield the attributes of the `mod name;` items that a file is read for, up to the crate's root.
+    """Yield the attributes of the `mod name;` items that include a file, up to the crate's root.
 
     https://doc.rust-lang.org/reference/items/modules.html#module-source-filenames
     """
@@ -141,10 +141,11 @@ def _find(root: SgNode, pattern: AnyPattern) -> list[SgNode]:
     return root.find_all(rule)
 
 
-def _refuse_no_pattern(pattern: AnyPattern) -> None:
-    """Refuse what can find nothing.
+def _refuse_invalid_pattern(pattern: AnyPattern) -> None:
+    """Refuse an invalid pattern.
 
-    ast-grep takes text that is no Rust without a word, and a check for the absence of that would hold for ever.
+    ast-grep silently accepts text that is not Rust. A check that forbids such a pattern would
+    always pass.
     """
     from ast_grep_py import SgRoot  # noqa: PLC0415 -- as above
 
@@ -152,15 +153,16 @@ def _refuse_no_pattern(pattern: AnyPattern) -> None:
         _find(SgRoot("", _LANGUAGE).root(), pattern)
     except Exception as error:  # noqa: BLE001 -- ast-grep raises Exception itself
         message = str(error).partition("\n\nStack backtrace")[0]
-        raise _no_pattern(pattern, re.sub(r"\s+", " ", message)) from None
+        raise _invalid_pattern(pattern, re.sub(r"\s+", " ", message)) from None
     if isinstance(pattern, str):
-        # ast-grep reads `$NAME` as an identifier: so does this. What is no Rust parses to an error node.
+        # ast-grep reads `$NAME` as an identifier, and so does this test. Text that is not Rust
+        # parses to an error node.
         itself = SgRoot(pattern.replace("$", "µ"), _LANGUAGE).root().find(pattern=pattern)
         if itself is None or itself.kind() == "ERROR":
-            raise _no_pattern(pattern, "it is no Rust expression, statement or item on its own")
+            raise _invalid_pattern(pattern, "it is no Rust expression, statement or item on its own")
 
 
-def _no_pattern(pattern: AnyPattern, why: str) -> UsageError:
+def _invalid_pattern(pattern: AnyPattern, why: str) -> UsageError:
     return UsageError(
         f"stack.toml: {pattern!r} is no ast-grep pattern",
         why=why,
@@ -177,5 +179,5 @@ def _text(node: SgNode | None) -> str:
     return "" if node is None else node.text()
 
 
-def _squeezed(text: str) -> str:
+def _without_whitespace(text: str) -> str:
     return re.sub(r"\s+", "", text)

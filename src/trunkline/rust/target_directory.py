@@ -1,8 +1,9 @@
-"""The only module that knows how cargo lays out a target directory (The Cargo Book, "Build Cache").
+"""Read and clean cargo's target directories; only this module knows their layout.
 
-`PROFILE/.fingerprint/PACKAGE-HASH` says that a unit is up to date. `PROFILE/build/PACKAGE-HASH` holds a compiled
-build script, or the output and the OUT_DIR of its run. `PROFILE/deps/CRATE-HASH.d` names the files that the compiler
-read (rustc's dep-info, in make's format). `PROFILE/incremental` is rustc's own. Cargo makes what has no fingerprint.
+Source: The Cargo Book, "Build Cache". `PROFILE/.fingerprint/PACKAGE-HASH` marks a unit as up to
+date. `PROFILE/build/PACKAGE-HASH` holds a compiled build script, or the output and the OUT_DIR of
+its run. `PROFILE/deps/CRATE-HASH.d` lists the files that the compiler read (rustc's dep-info, in
+make's format). `PROFILE/incremental` is rustc's own. Cargo builds every unit without a fingerprint.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _CONFIGURATIONS = (".cargo/config", ".cargo/config.toml")
 
 
 def workspace_root(top: Path, cwd: Path) -> Path:
-    """Return the directory of the workspace that a directory belongs to, as cargo finds it, within a work tree."""
+    """Return the workspace directory of a directory, as cargo finds it in a work tree."""
     named = _toml(cwd / "Cargo.toml").get("package", {})
     if isinstance(named, dict) and isinstance(named.get("workspace"), str):
         return Path(os.path.normpath(cwd / named["workspace"]))
@@ -41,7 +42,7 @@ def workspace_root(top: Path, cwd: Path) -> Path:
 
 
 def locations(top: Path, root: str) -> tuple[str, ...]:
-    """Return the directories that cargo writes to, relative to a work tree: its target and build directories.
+    """Return cargo's target and build directories, relative to a work tree.
 
     Args:
         top: the work tree.
@@ -65,9 +66,10 @@ def locations(top: Path, root: str) -> tuple[str, ...]:
 
 
 def overrides(top: Path, root: str) -> dict[str, str]:
-    """Return the variables that keep settings outside a work tree from moving its builds or wrapping its compilers.
+    """Return variables that cancel settings from outside a work tree.
 
-    Without such settings, which is the rule, nothing has to be set.
+    Such settings may move its builds or wrap its compilers. Usually there are none, and the result
+    is empty.
     """
     home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     outer = [_build(parent / name) for parent in top.parents for name in _CONFIGURATIONS]
@@ -98,7 +100,7 @@ def _toml(path: Path) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Unit:
-    """One thing that cargo keeps apart: a target of a package, compiled in one way.
+    """One compilation unit: a target of a package, compiled in one way.
 
     Attributes:
         profile: the profile's directory.
@@ -112,7 +114,7 @@ class Unit:
 
     @property
     def fingerprint(self) -> Path:
-        """The directory that says whether the unit is up to date."""
+        """The directory that marks the unit as up to date."""
         return self.profile / ".fingerprint" / f"{self.package}-{self.hash}"
 
     @property
@@ -147,12 +149,15 @@ class TargetDirectory:
         return sorted(found, key=lambda unit: (str(unit.profile), unit.package, unit.hash))
 
     def remove(self) -> None:
-        """Remove the whole directory's content; the directory itself may be mounted."""
+        """Remove the directory's content; the directory itself may be a mount point."""
         for entry in _listed(self.path):
             remove_tree(self.path / entry)
 
     def remove_units(self, units: Collection[Unit]) -> None:
-        """Remove units with all that was made for them, so that cargo makes them anew; rustc's own files stay."""
+        """Remove units and their build output, so that cargo rebuilds them.
+
+        Rustc's own files stay.
+        """
         gone: dict[Path, set[str]] = {}
         for unit in units:
             remove_tree(unit.fingerprint)
@@ -164,10 +169,10 @@ class TargetDirectory:
                     remove_tree(profile / "deps" / name)
 
     def sweep(self) -> None:
-        """Remove what a clean target directory does not have before a build: only cargo's own cache stays.
+        """Remove everything but cargo's cache from a target directory, before a build.
 
-        Programs that were linked for another tree, and what tests left (`CARGO_TARGET_TMPDIR` is in it), would be
-        found by tests. Cargo links again what it finds up to date.
+        Tests could find programs linked for another tree, and leftovers of tests
+        (`CARGO_TARGET_TMPDIR` is in it). Cargo links units that are up to date again.
         """
         profiles = set(self.profiles())
         above = {profile.parent for profile in profiles} - {self.path}
@@ -185,20 +190,23 @@ class TargetDirectory:
                     remove_tree(profile / name)
 
     def remove_documentation(self) -> None:
-        """Remove what rustdoc wrote: links to crates that are gone would be found in it."""
+        """Remove rustdoc's output: otherwise links to removed crates would still resolve."""
         remove_tree(self.path / "doc")
 
     def remove_incremental(self) -> None:
-        """Remove rustc's incremental files."""
+        """Remove rustc's incremental compilation files."""
         for profile in self.profiles():
             remove_tree(profile / "incremental")
 
     def is_empty(self) -> bool:
-        """Say whether nothing was built in it."""
+        """Return whether nothing was built in it."""
         return not set(_listed(self.path)) - _OF_TARGET
 
     def newest(self) -> int:
-        """Return the latest time of modification of what cargo compares, in nanoseconds; 0: there is nothing."""
+        """Return the latest modification time of the files that cargo compares, in nanoseconds.
+
+        0: none.
+        """
         times = [0]
         for profile in self.profiles():
             for folder in (profile / ".fingerprint", profile / "build", profile / "deps"):
@@ -206,10 +214,10 @@ class TargetDirectory:
         return max(times)
 
 
-def are_understood(directories: Collection[TargetDirectory]) -> bool:
-    """Say whether what is in the directories of one work tree is laid out as this module expects.
+def have_known_layout(directories: Collection[TargetDirectory]) -> bool:
+    """Return whether the directories of one work tree have the layout that this module expects.
 
-    Where a build directory is set, the target directory has programs only.
+    If a build directory is configured, the target directory holds only programs.
     """
     return all(each.is_empty() for each in directories) or any(each.profiles() for each in directories)
 
@@ -224,26 +232,29 @@ def _times(folder: Path, depth: int) -> Iterator[int]:
 
 
 def is_run(unit: Unit) -> bool:
-    """Say whether a unit is the run of a build script."""
+    """Return whether a unit is the run of a build script."""
     return any(name.startswith("run-build-script-") for name in _listed(unit.fingerprint)) or (
         (unit.build / "out").is_dir() or (unit.build / "output").exists()
     )
 
 
 def is_script(unit: Unit) -> bool:
-    """Say whether a unit is a compiled build script."""
+    """Return whether a unit is a compiled build script."""
     return any(name.endswith(".d") for name in _listed(unit.build))
 
 
 def is_finished(unit: Unit) -> bool:
-    """Say whether the run of a build script came to its end, so that cargo will not begin it again by itself."""
+    """Return whether the run of a build script finished; cargo does not repeat it then."""
     return (unit.build / "output").is_file() and any(
         name.startswith("run-build-script-") and not name.endswith(".json") for name in _listed(unit.fingerprint)
     )
 
 
-def declared(unit: Unit) -> list[str] | None:
-    """Return the paths that a build script named as its inputs; None: it named none, so anything may be one."""
+def declared_inputs(unit: Unit) -> list[str] | None:
+    """Return the input paths that a build script declared.
+
+    None: none, so any file may be an input.
+    """
     try:
         output = (unit.build / "output").read_bytes()
     except OSError:
@@ -254,11 +265,11 @@ def declared(unit: Unit) -> list[str] | None:
 
 
 def inputs(profile: Path, units: Collection[Unit]) -> dict[Unit, list[str] | None]:
-    """Return the files that the compiler read for each unit of a profile, as dep-info names them.
+    """Return the files that the compiler read for each unit of a profile, from dep-info.
 
     Returns:
-        Unit -> paths, relative ones to where cargo started the compiler; None: there is no dep-info, so that what
-        was read is not known. Units without dep-info of cargo's own are left out.
+        Unit -> paths, relative ones to the compiler's working directory; None: the dep-info is
+            missing, so the inputs are unknown. Units for which cargo has no dep-info are left out.
     """
     files: dict[str, Path] = {}
     for name in _listed(profile / "deps"):
@@ -274,7 +285,7 @@ def inputs(profile: Path, units: Collection[Unit]) -> dict[Unit, list[str] | Non
 
 
 def _dep_info(path: Path) -> list[str] | None:
-    """Return the inputs in a file of dep-info: each has a line of its own, `PATH:`, with spaces escaped."""
+    """Return the inputs in a dep-info file: each has its own line, `PATH:`, with escaped spaces."""
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
     except OSError:

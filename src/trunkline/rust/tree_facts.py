@@ -1,4 +1,4 @@
-"""Facts about a tree that is checked out for gates: its packages, who owns a file, in what two commits differ."""
+"""Analyse a checked-out tree: its packages, the package of a file, the changes between commits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from trunkline.rust.manifests import Package, packages
 
 _REGULAR = frozenset({"100644", "100755"})
 _SUBMODULE = "160000"
-# By words, since nobody says what code reads: too often rather than never.
+# These patterns match words, because the files that code reads are not declared. False positives
+# only cost time.
 _READS_FILES = re.compile(rb"\b(?:fs|File|Command|read_dir|[Ww]alk[Dd]ir|glob)\b")
 _ROAMS = re.compile(
     rb"\.\./|\.parent\(|\.ancestors\(|\bcurrent_dir\b|\bCommand\b|\bcargo_metadata\b|\binclude!|\bmod\s+\w+\s*;"
@@ -30,12 +31,12 @@ _TOOLCHAINS = frozenset({"rust-toolchain", "rust-toolchain.toml"})
 
 @dataclass(frozen=True)
 class Change:
-    """A path in which two commits differ.
+    """A path that differs between two commits.
 
     Attributes:
         path: the path.
-        is_source: a Rust source whose contents changed, and nothing else about it.
-        acts_on_dependencies: code from outside the tree may be compiled in another way.
+        is_source: a Rust source of which only the content changed.
+        acts_on_dependencies: the change may affect the compilation of code from outside the tree.
     """
 
     path: str
@@ -48,7 +49,7 @@ class TreeFacts:
     """A checked-out tree.
 
     Attributes:
-        git: the repository, seen from the work tree.
+        git: the repository, used from the work tree.
         top: the work tree.
         root: the Cargo workspace's directory in it, relative.
     """
@@ -65,19 +66,20 @@ class TreeFacts:
 
     @cached_property
     def reading_macros(self) -> set[str]:
-        """The macro packages whose code, or that of packages of the tree which they consist of, may read files."""
+        """The macro packages that may read files, dependencies in the tree included."""
         consists = {name: self._with_needs(name) for name, each in self.packages.items() if each.macro}
         code = {name for names in consists.values() for name in names}
-        reading = {name for name in code if self._says(self._sources(name), _READS_FILES)}
+        reading = {name for name in code if self._any_matches(self._sources(name), _READS_FILES)}
         return {name for name, names in consists.items() if names & reading}
 
     @cached_property
     def roaming_scripts(self) -> set[str]:
-        """The packages whose build scripts may read files of other packages, whatever they declare."""
+        """The packages whose build scripts may read other packages' files, declared or not."""
         return {
             name
             for name, each in self.packages.items()
-            if each.script and (each.script_needs & set(self.packages) or self._says([each.script_path], _ROAMS))
+            if each.script
+            and (each.script_needs & set(self.packages) or self._any_matches([each.script_path], _ROAMS))
         }
 
     def _with_needs(self, name: str) -> set[str]:
@@ -94,8 +96,8 @@ class TreeFacts:
         listed = self.git.query("ls-files", "-z", "--", where).stdout
         return [path for path in os.fsdecode(listed).split("\0") if path]
 
-    def _says(self, paths: Iterable[str], pattern: re.Pattern[bytes]) -> bool:
-        """Say whether a file has a match, or cannot be read."""
+    def _any_matches(self, paths: Iterable[str], pattern: re.Pattern[bytes]) -> bool:
+        """Return whether a file matches, or cannot be read."""
         for path in paths:
             try:
                 if pattern.search((self.top / path).read_bytes()):
@@ -106,13 +108,13 @@ class TreeFacts:
 
     @cached_property
     def _bases(self) -> tuple[str, ...]:
-        """The directories that relative paths in dep-info may start from: where cargo starts the compiler."""
+        """The directories that relative paths in dep-info may start from."""
         cwd = Path(os.path.normpath(self.top / self.root))
         return tuple(dict.fromkeys((f"{target_directory.workspace_root(self.top, cwd)}", f"{cwd}", f"{self.top}")))
 
     @cached_property
     def _folders(self) -> dict[str, str]:
-        """Real paths of the directories that dep-info named so far."""
+        """Cache of the real paths of directories named in dep-info."""
         return {}
 
     @cached_property
@@ -120,7 +122,10 @@ class TreeFacts:
         return f"{os.path.realpath(self.top)}/"
 
     def within(self, name: str) -> list[str]:
-        """Return the paths of the tree that a name in dep-info may mean, links followed; []: it is outside."""
+        """Return the tree's paths that a name in dep-info may mean, links resolved.
+
+        []: outside the tree.
+        """
         names = [os.path.join(base, name) for base in self._bases]  # noqa: PTH118 -- an absolute one stays
         real = (self._real(each) for each in names)
         return [path.removeprefix(self._real_top) for path in real if path and path.startswith(self._real_top)]
@@ -135,7 +140,10 @@ class TreeFacts:
         return real if os.path.lexists(real) else ""
 
     def owner(self, path: str) -> str | None:
-        """Return the package in whose directory a file is: the innermost; None: it is in none."""
+        """Return the package whose directory contains a file, the innermost.
+
+        None: no package does.
+        """
         folders = {package.folder: package.name for package in self.packages.values()}
         for parent in PurePosixPath(path).parents:
             if (folder := "" if str(parent) == "." else str(parent)) in folders:
@@ -143,7 +151,10 @@ class TreeFacts:
         return None
 
     def changes(self, old: str, new: str) -> list[Change] | None:
-        """Return in what two commits differ; None: the old one is not here any more."""
+        """Return the paths that differ between two commits.
+
+        None: the old commit no longer exists.
+        """
         if old == new:
             return []
         try:
@@ -154,7 +165,8 @@ class TreeFacts:
         found = [_change(facts, path) for facts, path in zip(fields[::2], fields[1::2], strict=False)]
         if not self._configuration_includes:
             return found
-        # Any TOML file may be one that cargo's configuration includes; cargo's own are not.
+        # Any TOML file may be included by cargo's configuration, except those with a meaning of
+        # their own.
         return [
             replace(each, acts_on_dependencies=True)
             if each.path.endswith(".toml") and PurePosixPath(each.path).name not in _NOT_INCLUDED
@@ -164,12 +176,12 @@ class TreeFacts:
 
     @cached_property
     def _configuration_includes(self) -> bool:
-        """The tree has a configuration of cargo that includes other files."""
+        """Whether the tree has a cargo configuration that includes other files."""
         listed = self.git.query("ls-files", "-z", "--", ":(top,glob)**/.cargo/config*").stdout
-        return self._says([path for path in os.fsdecode(listed).split("\0") if path], _INCLUDES)
+        return self._any_matches([path for path in os.fsdecode(listed).split("\0") if path], _INCLUDES)
 
     def locked(self) -> set[tuple[str, str]]:
-        """Return the packages from outside the tree that its lock files name, as (name, version)."""
+        """Return the packages from outside the tree in its lock files, as (name, version)."""
         found: set[tuple[str, str]] = set()
         for base in self._bases:
             try:
@@ -179,7 +191,7 @@ class TreeFacts:
         return found
 
     def runs_code(self) -> bool:
-        """Say whether code of the tree or of its dependencies may run while it compiles."""
+        """Return whether code of the tree or of its dependencies may run during compilation."""
         configured = self.git.query("ls-files", "-z", "--", ":(top,glob)**/.cargo/**").stdout
         running = any(package.script or package.macro for package in self.packages.values())
         return running or bool(configured)

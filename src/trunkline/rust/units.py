@@ -1,7 +1,8 @@
-"""Which files the units of a cargo command read: by cargo's own records of them, and the dep-info of their compilers.
+"""Find the source files of each compilation unit, from cargo's JSON records and rustc's dep-info.
 
-Records: The Cargo Book, "External tools" (`compiler-artifact`, `build-script-executed`); they name fresh units too.
-Dep-info: a make rule that rustc writes beside what it compiles; The rustc book, `--emit=dep-info`.
+The records are `compiler-artifact` and `build-script-executed` (The Cargo Book, "External tools");
+they include fresh units. Dep-info is a make rule that rustc writes beside its output (The rustc
+book, `--emit=dep-info`).
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ _LONGEST = 1 << 25
 
 @dataclass(frozen=True)
 class Artifact:
-    """One unit of a package of the repository, compiled or found fresh.
+    """One unit of a package of the repository, compiled or fresh.
 
     Attributes:
         unit: its name, see `domain.coverage`.
         source: its crate's root file.
-        files: what the compiler wrote.
+        files: the compiler's output files.
         program: the test program or binary, or "".
     """
 
@@ -42,12 +43,12 @@ class Artifact:
 
 @dataclass(frozen=True)
 class BuildScript:
-    """A build script of a package of the repository that ran, now or before.
+    """A build script of a package of the repository that ran, now or earlier.
 
     Attributes:
         unit: its unit's name.
-        package: the package's directory: what the paths that it names are relative to.
-        output: the file that holds what it printed.
+        package: the package's directory, which declared paths are relative to.
+        output: the file with its printed output.
     """
 
     unit: str
@@ -56,7 +57,7 @@ class BuildScript:
 
 
 def artifact_of(record: Mapping[str, Any]) -> Artifact | None:
-    """Return a `compiler-artifact` record as an artifact; None: it is of a dependency from elsewhere, or is none."""
+    """Parse a `compiler-artifact` record; None: an external dependency, or an invalid record."""
     try:
         name, _ = _package(str(record["package_id"]))
         target = record["target"]
@@ -68,7 +69,7 @@ def artifact_of(record: Mapping[str, Any]) -> Artifact | None:
 
 
 def build_script_of(record: Mapping[str, Any]) -> BuildScript | None:
-    """Return a `build-script-executed` record as a build script; None: as for artifacts."""
+    """Parse a `build-script-executed` record; None: see `artifact_of`."""
     try:
         name, folder = _package(str(record["package_id"]))
         output = Path(str(record["out_dir"])).with_name("output")
@@ -78,7 +79,7 @@ def build_script_of(record: Mapping[str, Any]) -> BuildScript | None:
 
 
 def _package(spec: str) -> tuple[str, str]:
-    """Return the name and the directory of a package of this machine (Package ID Specification); else "" twice."""
+    """Return name and directory of a local package (Package ID Specification); else "" twice."""
     where, _, fragment = spec.partition("#")
     if not where.startswith(_OF_PACKAGE):
         return "", ""
@@ -98,14 +99,14 @@ def _unit(package: str, kind: str, name: str) -> str:
 def sources_of(
     artifacts: Iterable[Artifact], scripts: Iterable[BuildScript], ran: Iterable[str], tree: Path, cwd: Path
 ) -> Sources:
-    """Return what units read of a tree, and in which of them tests ran.
+    """Return the files of a tree that units read, and the units in which tests ran.
 
     Args:
         artifacts: the units of one command.
         scripts: its build scripts.
-        ran: test programs in which at least one test ran, as cargo names them.
+        ran: test programs that ran at least one test, as cargo names them.
         tree: the work tree.
-        cwd: the Cargo workspace's directory: what dep-info is relative to.
+        cwd: the Cargo workspace's directory, which dep-info is relative to.
     """
     units: dict[str, set[str]] = {}
     programs = {}
@@ -122,7 +123,7 @@ def sources_of(
 
 
 def _inside(name: str, top: Path, cwd: Path) -> str:
-    """Return a file's path from the repository's top, links resolved; "" where it is elsewhere or generated."""
+    """Return a file's path from the repository's top, links resolved; "": outside, or generated."""
     path = (cwd / name).resolve()
     return str(path.relative_to(top)) if path.is_relative_to(top) and path.is_file() else ""
 
@@ -133,7 +134,10 @@ def _read_by(artifact: Artifact) -> Iterator[str]:
 
 
 def _dep_info(written: Path, source: str) -> Iterator[Path]:
-    """Yield the dep-info of a file that a compiler wrote: beside it; of a binary, the newest with its root file."""
+    """Yield the dep-info of a compiler's output file.
+
+    It lies beside the file; for a binary it is the newest one with its root file.
+    """
     folder, stem = written.parent, written.stem if written.suffix in {".rlib", ".rmeta", ".so"} else written.name
     if folder.name == "deps":
         yield from (path for name in (stem, stem.removeprefix("lib")) if (path := folder / f"{name}.d").is_file())
@@ -152,21 +156,21 @@ def _root_of(path: Path, source: str) -> bool:
 
 
 def dependencies(path: Path) -> Iterator[str]:
-    """Yield the files that a dep-info file names in its first rule, the crate's root first."""
-    with contextlib.suppress(OSError):  # code of the tree can write here: a FIFO is not waited for
+    """Yield the files in the first rule of a dep-info file, the crate's root first."""
+    with contextlib.suppress(OSError):  # code of the tree can write here: do not block on a FIFO
         rule = read_regular(path, _LONGEST).decode("utf-8", "surrogateescape").partition("\n")[0]
         yield from (part.replace("\\ ", " ") for part in _BETWEEN.split(rule.partition(": ")[2]) if part)
 
 
 def _rerun_files(script: BuildScript, top: Path) -> Iterator[str]:
-    """Yield the files by which a build script is to run again, as it said when it ran: it reads them."""
+    """Yield the files that a build script declared as inputs when it ran."""
     try:
         text = read_regular(Path(script.output), _LONGEST).decode("utf-8", "replace")
     except OSError:
         return
     for name in _RERUN.findall(text):
         path = Path(script.package, name.strip())
-        # A directory elsewhere may be the whole machine, and what is in it is none of the tree's.
+        # A directory outside the tree may be the whole machine; its files are not part of the tree.
         if path.is_dir() and path.resolve().is_relative_to(top):
             yield from (str(each) for each in path.rglob("*"))
         elif path.is_file():
