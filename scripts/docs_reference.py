@@ -82,7 +82,7 @@ def _spelled(names: tuple[str, ...]) -> list[str]:
 
 def _stack_toml() -> str:
     schema = json_schema()
-    about = "Made from the model that judges the file; `stack.schema.json` in the package is the same, for editors."
+    about = "Generated from the schema that validates the file; `stack.schema.json` in the package is the same."
     parts = ["# stack.toml", "", about, "", *_table("At the top", schema)]
     named = {
         "EntryTable": "[[entry]]", "PatternTable": '[[entry.check]], kind = "pattern"',

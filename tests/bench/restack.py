@@ -90,10 +90,7 @@ def floor(landing: Landing, entries: int) -> float:
 
 
 def ours(landing: Landing, _entries: int) -> float:
-    """Time the task, not the first after a change of stack.toml, which judges it (60 ms).
-
-    The simulated GitHub, which shares our cores, has parsed its question before (80 ms).
-    """
+    """Time the task; the simulated GitHub, which shares our cores, has parsed the query before (80 ms)."""
     landing.run("trunkline", "restack", "--dry-run")
     os.sync()
     started = time.perf_counter()

@@ -99,4 +99,4 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "world.json").write_text("{")
     with pytest.raises(ExternalError, match="did not start") as caught, running(tmp_path):
         pass
-    assert "Invalid JSON" in caught.value.stderr
+    assert "msgspec.DecodeError" in caught.value.stderr

@@ -16,9 +16,9 @@ from concurrent.futures import CancelledError
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import msgspec
 from distributed import wait
 from distributed.comm.core import CommClosedError
-from pydantic import ValidationError
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, TrunklineError
@@ -50,8 +50,8 @@ class _Watch:
     def __call__(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """Take one event; what is none of ours is left out."""
         try:
-            message = dask_replies.InitialTips.model_validate(event[1])
-        except (ValidationError, TypeError, IndexError):
+            message = msgspec.convert(event[1], dask_replies.GateEvent)
+        except (msgspec.ValidationError, TypeError, IndexError):
             return
         order = self.orders.get(message.number)
         if order is None or all(gate.name != message.gate for gate in order.gates):

@@ -8,29 +8,30 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
+import msgspec
+from msgspec import Meta, Struct
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, TrunklineError
 
 _Given = ParamSpec("_Given")
-_Reply = TypeVar("_Reply", bound=BaseModel)
-_Text = Annotated[str, Field(max_length=100_000)]
+_Reply = TypeVar("_Reply", bound=Struct)
+_Text = Annotated[str, Meta(max_length=100_000)]
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Answer(Struct, frozen=True, forbid_unknown_fields=True):
+    pass
 
 
-class About(_Answer):
+class About(_Answer, frozen=True):
     """Who a worker is, and which commits of a repository it has."""
 
     version: _Text
     host: _Text
-    heads: list[Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]]
+    heads: list[Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}([0-9a-f]{24})?\Z")]]
 
 
-class Surveyed(_Answer):
+class Surveyed(_Answer, frozen=True):
     """What would compile for a gate on a worker, or what it lacks."""
 
     missing: dict[str, Any]
@@ -38,48 +39,48 @@ class Surveyed(_Answer):
     cargo: _Text
 
 
-class Survey(_Answer):
+class Survey(_Answer, frozen=True):
     """What a worker has for each gate, and a hash of cargo's configuration outside the tree."""
 
     gates: dict[str, Surveyed]
-    config: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+    config: Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 
 
-class ReplayPreview(_Answer):
+class ReplayPreview(_Answer, frozen=True):
     """The outcomes of gates that cannot pass on a worker, found before anything is compiled."""
 
     stopped: dict[str, dict[str, Any]]
 
 
-class Ran(_Answer):
+class Ran(_Answer, frozen=True):
     """What became of a gate: its outcome and its receipt as they stand in files, and its log."""
 
     outcome: dict[str, Any]
     receipt: dict[str, Any] | None
-    log: Base64Bytes
+    log: bytes
     host: _Text
     said: list[_Text]
 
 
-class Received(_Answer):
+class Received(_Answer, frozen=True):
     """A worker has the commits."""
 
 
-class Ended(_Answer):
+class Ended(_Answer, frozen=True):
     """How many gates of a run a worker has ended."""
 
     count: int
 
 
-class InitialTips(_Answer):
+class GateEvent(_Answer, frozen=True):
     """A gate of a run: it began, printed a line, compiled units, or failed in a way that Dask tries again."""
 
     gate: _Text
-    number: Annotated[int, Field(ge=0)]
+    number: Annotated[int, Meta(ge=0)]
     host: _Text = ""
     worker: _Text = ""
     line: str | None = None
-    units: Annotated[int, Field(ge=0)] | None = None
+    units: Annotated[int, Meta(ge=0)] | None = None
     failed: str | None = None
 
 
@@ -108,14 +109,14 @@ def decoded(kind: type[_Reply], text: object, whose: str) -> _Reply:
         ExternalError: the worker failed, or answered something else.
     """
     try:
-        values = json.loads(text if isinstance(text, str) else "")
+        values = msgspec.json.decode(text if isinstance(text, str) else "")
         if "failed" in values:
             raise ExternalError(
                 f"the worker {whose} failed: {values['failed']}", stderr=str(values.get("stderr", "")),
                 next_command=task_command("continue"),
             )  # fmt: skip
-        return kind.model_validate(values["answer"])
-    except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
+        return msgspec.convert(values["answer"], kind)
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ExternalError(
             f"the worker {whose} answered something else than a worker of trunkline does",
             why=next(iter(str(error).splitlines()), ""),

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
+import msgspec
 from distributed.comm.core import CommClosedError
-from pydantic import BaseModel, ValidationError
 
 from trunkline import __version__
 from trunkline.domain.command import task_command
@@ -23,7 +23,7 @@ from trunkline.gates.executor import GateJob
 from trunkline.git import history
 from trunkline.git.git import Git
 
-_Reply = TypeVar("_Reply", bound=BaseModel)
+_Reply = TypeVar("_Reply", bound=msgspec.Struct)
 
 RESOURCE = "gate"
 """What a worker slot is called: `dask worker SCHEDULER --nthreads 1 --resources gate=1`."""
@@ -75,11 +75,11 @@ def answers(
     return {address: dask_replies.decoded(kind, text, address) for address, text in found.items()}
 
 
-class _Worker(BaseModel):
+class _Worker(msgspec.Struct):
     resources: dict[str, float] = {}
 
 
-class _Scheduler(BaseModel):
+class _Scheduler(msgspec.Struct):
     workers: dict[str, _Worker]
 
 
@@ -90,9 +90,9 @@ def _slots(client: DataClient) -> list[str]:
         ExternalError: the scheduler says something else than a scheduler does.
     """
     try:
-        found = _Scheduler.model_validate(client.scheduler_info(n_workers=-1))
-    except ValidationError as error:
-        raise ExternalError("the scheduler does not tell its workers", why=str(error).splitlines()[0]) from None
+        found = msgspec.convert(client.scheduler_info(n_workers=-1), _Scheduler)
+    except msgspec.ValidationError as error:
+        raise ExternalError("the scheduler does not tell its workers", why=str(error)) from None
     return [address for address, each in found.workers.items() if each.resources.get(RESOURCE)]
 
 
@@ -149,13 +149,13 @@ def _surveyed(client: DataClient, order: GateJob, key: str, hosts: Mapping[str, 
     surveys = answers(
         client, dask_replies.Survey, dask_worker.survey, key, order.commit, root, asked, workers=list(hosts)
     )
-    would = {address: survey.model_dump_json() for address, survey in surveys.items()}
+    would = {address: msgspec.json.encode(survey) for address, survey in surveys.items()}
     ((chosen, _),) = collections.Counter(would.values()).most_common(1)
     taken = [address for address, each in would.items() if each == chosen]
     for address, host in hosts.items():
         if address not in taken:
             order.say(f"the worker on {host} ({address}) has other toolchains: no gate runs there")
-    survey = dask_replies.Survey.model_validate_json(chosen)
+    survey = surveys[taken[0]]
     if missing := [gate.name for gate in order.gates if gate.name not in survey.gates]:
         raise ExternalError(f"the workers say nothing of {', '.join(missing)}", next_command=task_command("continue"))
     return Fleet(

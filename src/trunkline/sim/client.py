@@ -13,9 +13,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.sim.faults import Fault, FaultKind
@@ -244,7 +246,7 @@ class SimulatedGitHub:
     def arm(self, faults: Iterable[Fault]) -> None:
         """Arm faults, of requests and of pushes."""
         for fault in faults:
-            self._pull_lever("arm", **{**asdict(fault), "kind": fault.kind.value})
+            self._pull_lever("arm", **msgspec.to_builtins(fault))
 
     def hits(self) -> int:
         """Return how many requests and pushes a fault has hit so far."""

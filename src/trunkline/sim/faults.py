@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from string import Template
 
+import msgspec
 import tomli
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as checked
 
 from trunkline.domain.errors import UsageError
 
@@ -53,8 +51,7 @@ class FaultKind(Enum):
 OF_PUSHES = frozenset({FaultKind.PUSH_DROPS, FaultKind.SOMEBODY_PUSHES})
 
 
-@dataclass
-class Fault:
+class Fault(msgspec.Struct, forbid_unknown_fields=True):
     """One injected failure.
 
     Attributes:
@@ -89,12 +86,8 @@ class Fault:
         self.hits += 1
 
 
-@checked(config=ConfigDict(extra="forbid"))
-class _Declared(Fault):
-    """A fault as it is written in a file: no other keys, no other types."""
-
-
-_FILE = TypeAdapter(dict[str, list[_Declared]])
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    fault: list[Fault]
 
 
 def days() -> tuple[str, ...]:
@@ -114,21 +107,14 @@ def declared(path: Path, known: Mapping[str, str]) -> tuple[Fault, ...]:
     """
     try:
         given = tomli.loads(Template(path.read_text(encoding="utf-8")).substitute(known))
-        found = _FILE.validate_python(given)
+        return tuple(msgspec.convert(given, _File).fault)
     except OSError as error:
         raise UsageError(f"{path} cannot be read", why=error.strerror or "") from error
     except KeyError as error:
         names = ", ".join(f"${name}" for name in known) or "no name"
         raise UsageError(f"{path}: ${error.args[0]} is not known here", why=f"known: {names}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: {where}: {first['msg']}", why=f"given: {first['input']!r}") from error
-    except ValueError as error:  # TOML's, text's, or a lone $
+    except (msgspec.ValidationError, ValueError) as error:  # the schema's, TOML's, text's, or a lone $
         raise UsageError(f"{path} is not a file of faults", why=str(error)) from error
-    if set(found) != {"fault"}:
-        raise UsageError(f"{path} is not a file of faults", why="it has [[fault]] tables and nothing else")
-    return tuple(found["fault"])
 
 
 def answer(fault: Fault, request_id: str) -> tuple[int, dict[str, str], object]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from pydantic import TypeAdapter
+import msgspec
 
 from trunkline.domain.errors import UsageError
 from trunkline.sim.bare import Bare
@@ -42,9 +41,6 @@ class State:
     tokens: dict[str, str] = field(default_factory=dict)
     repositories: dict[str, Repository] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
-
-
-_STATE = TypeAdapter(State)
 
 
 @dataclass
@@ -82,12 +78,14 @@ class World:
         path = root / "world.json"
         if not path.exists():
             raise UsageError(f"no simulated GitHub in {root}", why="world.json does not exist")
-        return cls(root, _STATE.validate_json(path.read_bytes()), changed=False)
+        return cls(root, msgspec.json.decode(path.read_bytes(), type=State), changed=False)
 
     def save(self) -> None:
         """Write world.json, all or nothing, if anything changed."""
         if self.changed:
-            files.replace_bytes(self.root / "world.json", _STATE.dump_json(self.state, indent=1))
+            files.replace_bytes(
+                self.root / "world.json", msgspec.json.format(msgspec.json.encode(self.state), indent=1)
+            )
             self.changed = False
 
     def touch(self) -> None:
@@ -178,5 +176,5 @@ class World:
 
     def dump(self) -> dict[str, object]:
         """Return the state as JSON values, for inspection."""
-        loaded: dict[str, object] = json.loads(_STATE.dump_json(self.state))
+        loaded: dict[str, object] = msgspec.to_builtins(self.state)
         return loaded
