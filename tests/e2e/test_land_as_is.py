@@ -148,7 +148,7 @@ def test_the_world_changes_before_the_merge(stack: YardLanding) -> None:
     stack.github.review(SLUG, 518, "reviewer", state="APPROVED")
     stack.github.lever("protect", SLUG, branch="main", name="new", up_to_date=True)
     ran = stack.invoke("continue", "--yes", **NO_WAIT)
-    assert (ran.code, "#518 cannot be merged as it is any more" in ran.err) == (5, True), ran.out + ran.err
+    assert (ran.code, "#518 can no longer be merged as it is" in ran.err) == (5, True), ran.out + ran.err
     assert ran.err.rstrip().splitlines()[-1].startswith("next: invoke land")
     stack.github.lever("protect", SLUG, branch="main", name="new")
     stack.author.git("switch", "--quiet", "main")

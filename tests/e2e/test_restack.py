@@ -212,7 +212,7 @@ def test_a_commit_that_trunk_has_already_is_left_out_on_request(open_stack: Yard
     author.git("switch", "--quiet", "main")
     author.commit("the same, by hand", {"src/entry.rs": "//! Entry.\n\n/// Entry.\npub struct Entry;\n"})
     open_stack.push_as_author("main")
-    assert "1 commit will change nothing any more" in open_stack.invoke("restack", "--dry-run").out
+    assert "1 commit will be empty" in open_stack.invoke("restack", "--dry-run").out
     out = restack(open_stack)
     assert "to leave it out: invoke rebase --pr 519 --drop-emptied" in out
     assert_stacked(open_stack, ONE, TWO, THREE)

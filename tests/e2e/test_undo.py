@@ -169,7 +169,7 @@ def test_a_base_that_is_gone_is_said_and_left(landed: YardLanding) -> None:
     landed.author.git("push", "--quiet", "origin", ":feat/one", env=landed.environment())
     ran = landed.invoke("undo")
     assert ran.code == 0, ran.out + ran.err
-    assert "still targets main: feat/one is no more on origin" in ran.out
+    assert "base left at main: branch feat/one no longer exists on origin" in ran.out
     assert state(landed) == {**before(landed), "base": "main"}
 
 

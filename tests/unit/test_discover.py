@@ -129,7 +129,7 @@ def test_each_way_a_stack_changes_is_said() -> None:
     )
     found = differences(_declared("a", "b", "c", "d", "e", "f"), github)
     assert [(each.change, each.message) for each in found] == [
-        (Change.RETARGETED, "#4 d targets release on GitHub: it is not in this stack any more"),
+        (Change.RETARGETED, "#4 d targets release on GitHub: it is no longer in this stack"),
         (Change.CLOSED, "#5 e was closed on GitHub"),
         (Change.GONE, "#6 f is neither open nor merged on GitHub"),
         (Change.ADDED, "#7 g is new on GitHub, between main and #2"),

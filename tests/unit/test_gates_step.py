@@ -54,7 +54,9 @@ def test_everything_that_is_missing_is_said_before_the_first_gate_runs() -> None
     with pytest.raises(CheckFailed) as refused:
         gates._refuse_first(context(), (failed("build"), unavailable("msrv"), failed("test")))
     error = refused.value
-    assert error.what == "3 gates did not pass on aaaaaaa: build, msrv, test; no gate was run, nothing was pushed"
+    assert (
+        error.what == "3 gates did not pass: build, msrv, test (#519 at aaaaaaa); no gate was run, nothing was pushed"
+    )
     assert error.why.splitlines() == [
         "build, test failed: there is no Cargo.lock in the commit",
         "  error: x",
@@ -71,7 +73,7 @@ def test_a_person_may_go_on_without_what_is_unavailable() -> None:
     there = context(answer=True)
     gates._refuse_first(there, (unavailable("msrv"),))
     assert there.cache.accepted == {"msrv"}
-    with pytest.raises(CheckFailed, match="1 gate did not pass on aaaaaaa: msrv; no gate was run"):
+    with pytest.raises(CheckFailed, match=r"1 gate did not pass: msrv \(#519 at aaaaaaa\); no gate was run"):
         gates._refuse_first(context(answer=False), (unavailable("msrv"),))
     with pytest.raises(CheckFailed):
         gates._refuse_first(context(), (failed("build"),))

@@ -23,8 +23,8 @@ CLEAN = MergeFacts(
     [
         ({}, {}, ""),
         ({"on_trunk": True}, {"up_to_date": True}, ""),
-        ({"published": False}, {}, "its branch is not on GitHub as it is here"),
-        ({"published": False, "on_trunk": True}, {}, "its branch is not on GitHub as it is here"),
+        ({"published": False}, {}, "its branch on GitHub differs from the local one"),
+        ({"published": False, "on_trunk": True}, {}, "its branch on GitHub differs from the local one"),
         ({}, {"up_to_date": True}, "the rules of origin/main demand branches that are up to date"),
         ({"method": "merge"}, {}, "merging by merge would bring 2 commits that are not its own along"),
         ({"method": "rebase", "foreign": 1}, {}, "merging by rebase would bring 1 commit that is not its own along"),

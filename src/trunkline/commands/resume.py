@@ -237,7 +237,7 @@ class _Going:
                 continue
             if tip is None:
                 raise Refused(
-                    f"#{entry.pr}: there is no local branch {entry.branch} any more",
+                    f"#{entry.pr}: local branch {entry.branch} no longer exists",
                     why=f"run {self.run.id} left it at {new}; nothing was changed",
                     next_command=(f"git branch {entry.branch} {new}", task_command("abort")),
                 )

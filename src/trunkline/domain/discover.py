@@ -282,7 +282,7 @@ def differences(declared: Sequence[Entry], github: OnGitHub) -> tuple[Difference
 def _departure(entry: Entry, github: OnGitHub) -> Difference:
     """Return why a declared entry is no longer in the stack."""
     if (now := github.elsewhere.get(entry.pr)) is not None:
-        message = f"#{entry.pr} {entry.branch} targets {now.base} on GitHub: it is not in this stack any more"
+        message = f"#{entry.pr} {entry.branch} targets {now.base} on GitHub: it is no longer in this stack"
         return Difference(Change.RETARGETED, entry.pr, message)
     change = Change.CLOSED if entry.pr in github.closed else Change.GONE
     return Difference(change, entry.pr, f"#{entry.pr} {entry.branch} {change.value}")

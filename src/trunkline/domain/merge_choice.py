@@ -85,7 +85,7 @@ def reason_to_rewrite(facts: MergeFacts, rules: MergeRules) -> str:
     linear = f", and {facts.trunk} demands linear history" if rules.linear else ""
     brought = count_of(facts.foreign, "commit that is not its own", "commits that are not its own")
     reasons = (
-        (not facts.published, "its branch is not on GitHub as it is here"),
+        (not facts.published, "its branch on GitHub differs from the local one"),
         (facts.on_trunk, ""),
         (rules.up_to_date, f"the rules of {facts.trunk} demand branches that are up to date"),
         (

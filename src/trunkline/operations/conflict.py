@@ -119,7 +119,7 @@ def keep_work(context: Context, step_context: StepContext, path: Path, *, onto: 
         return ()
     git = context.git.at(path)
     if not (path / ".git").is_file():
-        raise UsageError("it is no work tree of git any more")
+        raise UsageError("it is no longer a git work tree")
     head, kept = git.resolve("HEAD"), []
     if head is not None and git.query("status", "--porcelain", "-z").stdout:
         git.mutate(step_context.lock, "add", "--all")

@@ -147,9 +147,9 @@ def _base_obstacle(context: Context, base: str, wanted: str, head: Oid) -> str:
     ref = branch_ref(branch_name(wanted))
     tip = refs.list_remote(context.git, context.stack.remote, [ref]).get(ref)
     if tip is None:
-        return f"it still targets {base}: {wanted} is no more on {context.stack.remote}"
+        return f"base left at {base}: branch {wanted} no longer exists on {context.stack.remote}"
     if history.has_object(context.git, tip) and history.is_ancestor(context.git, head, tip):
-        return f"it still targets {base}: it has no commits over {wanted}"
+        return f"base left at {base}: the pull request has no commits over {wanted}"
     return ""
 
 

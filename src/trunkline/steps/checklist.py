@@ -90,7 +90,7 @@ def evaluate(context: Context) -> tuple[Line, ...]:
             Line(
                 "Added reviewer note to PR description",
                 LineState.OPEN,
-                f"it speaks of {short(noted)}" if noted else "there is none",
+                _note_evidence(noted, tip),
                 f"gh pr view {number} --json body",
                 noted,
             ),
@@ -178,3 +178,9 @@ def _checks(context: Context, tip: Oid) -> Iterator[Line]:
                 line, evidence=outcome.summary or outcome.command, receipts=(check.name,), at=outcome.started
             )
         yield _line(line, done=passed, skipped=skip or is_waived(context, check.name, outcome))
+
+
+def _note_evidence(noted: str, tip: str) -> str:
+    if not noted:
+        return "there is no note"
+    return f"the note describes {short(noted)}, " + ("the current head" if noted == tip else f"not {short(tip)}")

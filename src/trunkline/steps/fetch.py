@@ -76,7 +76,7 @@ def _is_open(context: Context, entry: Entry) -> bool:
 def _deleted(context: Context) -> Refused:
     remote, head = context.stack.remote, context.pull_request().head_oid
     return Refused(
-        f"{remote} has no branch {context.entry.branch} any more",
+        f"#{context.entry.pr}: branch {context.entry.branch} no longer exists on {remote}",
         why=f"it is the head of #{context.entry.pr}; pushing it again by itself could hide why it was deleted",
         next_command=f"git push {remote} {head}:{branch_ref(context.entry.branch)}",
     )

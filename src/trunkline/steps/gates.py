@@ -170,8 +170,10 @@ def _failure(
     flags = waiver_flags(wrong)
     again = same_command(flags, pr=context.entry.pr) if flags else task_command("continue")
     names = ", ".join(outcome.gate for outcome in wrong)
+    failed = all(outcome.verdict in {Verdict.FAILED, Verdict.TIMED_OUT} for outcome in wrong)
+    verb = "failed" if failed else "did not pass"
     return CheckFailed(
-        f"{count_of(len(wrong), 'gate')} did not pass on {tip}: {names}; {then}",
+        f"{count_of(len(wrong), 'gate')} {verb}: {names} (#{context.entry.pr} at {tip}); {then}",
         why="\n".join(_explained(group) for group in groups),
         next_command=tuple(dict.fromkeys([*(each.fix for each in firsts if each.fix), *alone, again])),
         data=data,

@@ -25,15 +25,15 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
         )
     pr = context.world().snapshot.pr(above.pr)
     state = "GitHub has no such pull request" if pr is None else _told(pr.state, draft=pr.draft)
-    here = branch_ref(above.branch) in refs.read_refs(context.git, branch_ref(above.branch))
-    where = "is here" if here else "is not here yet: the command makes it"
+    exists = branch_ref(above.branch) in refs.read_refs(context.git, branch_ref(above.branch))
+    where = "local branch exists" if exists else "no local branch yet; the command creates it"
     command = task_command("rebase", "--pr", above.pr)
     return Outcome(
         "next",
         f"#{above.pr} {above.title}".rstrip(),
         details=(
             *((context.entry.next,) if context.entry.next else ()),
-            f"{state}; branch {above.branch} {where}",
+            f"{state}; {above.branch}: {where}",
             *(f"to be shown: {check.text}" for check in above.checks),
             f"once #{context.entry.pr} is merged: {command}",
         ),
@@ -43,7 +43,7 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
             "title": above.title,
             "notes": context.entry.next,
             "command": command,
-            "branch_is_here": here,
+            "branch_is_here": exists,
             "checks": [check.name for check in above.checks],
         },
     )

@@ -135,7 +135,7 @@ def _publish(
 
 def _checked(context: Context) -> PullRequest:
     pr = context.pull_request()
-    refuse_other_head(context, pr, why="the note speaks of the pushed commit only", task="push")
+    refuse_other_head(context, pr, why="the note describes the pushed commit only", task="push")
     return pr
 
 

@@ -26,7 +26,7 @@ def plan(context: Context) -> Step:
     """Plan the step."""
     ref, remote = branch_ref(context.entry.branch), context.stack.remote
     command = f"git push --atomic --force-with-lease={ref}:EXPECTED {remote} REBASED:{ref}"
-    description = f"push {context.entry.branch}, if {remote} still has what was seen"
+    description = f"push {context.entry.branch}, if {remote} has not moved"
     return Step(StepName.PUSH, description, (command,), mutates=True, publishes=_publishes(context))
 
 
@@ -93,7 +93,7 @@ def plan_stack(context: Context, entries: Sequence[Entry]) -> Step:
     refs_ = [branch_ref(entry.branch) for entry in entries]
     leases = " ".join(f"--force-with-lease={ref}:EXPECTED" for ref in refs_)
     command = f"git push --atomic {leases} {context.stack.remote} " + " ".join(f"REBASED:{ref}" for ref in refs_)
-    description = f"push what moved, all or none, if {context.stack.remote} still has what was seen"
+    description = f"push all moved branches atomically, if {context.stack.remote} has not moved"
     publishes = tuple(line for entry in entries for line in _publishes(context.of(entry)))
     return Step(StepName.PUSH, description, (command,), mutates=True, publishes=publishes)
 
@@ -131,7 +131,7 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
 
 def _gone(context: Context) -> Refused:
     return Refused(
-        f"{context.stack.remote} has no branch {context.entry.branch} any more",
+        f"#{context.entry.pr}: branch {context.entry.branch} no longer exists on {context.stack.remote}",
         why="it is not created again: somebody deleted it",
         next_command=f"gh pr view {context.entry.pr}",
     )

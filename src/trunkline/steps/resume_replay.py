@@ -110,7 +110,7 @@ def _with_later_commits(
         return work, ()
     if held is None:
         raise Refused(
-            f"#{entry.pr}: there is no local branch {entry.branch} any more",
+            f"#{entry.pr}: local branch {entry.branch} no longer exists",
             why=f"when the run paused it was at {work.local}; nothing was changed",
             next_command=(f"git branch {entry.branch} {work.local}", task_command("abort")),
         )
@@ -163,7 +163,7 @@ def _resolve(
     git, onto_ = context.git, oid(paused["onto"])
     path = conflict.current_path(git, Path(paused["worktree"]))
     if not (path / ".git").is_file():
-        context.reporter.progress("the work tree of the conflict was gone: it is made again")
+        context.reporter.progress("the work tree of the conflict is missing; it is created again")
         again = replay.Replay(
             onto_, _pairs(paused), (rest[0], tuple(paused["files"])), tuple(rest), dropped=_oids(paused, "dropped")
         )

@@ -28,7 +28,7 @@ def plan(context: Context) -> Step:
 def plan_in_rebase(context: Context) -> Step:
     """Plan the step as part of a rebase, which does not use the user's checkout."""
     command = f"git branch --track {context.entry.branch} {context.stack.remote}/{context.entry.branch}"
-    return Step(StepName.SWITCH, "see that the branch is here and free to move", (command,), mutates=True)
+    return Step(StepName.SWITCH, "check that the local branch exists and can be moved", (command,), mutates=True)
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -73,9 +73,9 @@ def run_in_rebase(context: Context, step_context: StepContext) -> Outcome:
     local = ensure_branch(context, step_context)
     refuse_unmovable(local)
     stays = (
-        f"{context.entry.branch} is checked out and clean: it moves along"
+        f"{context.entry.branch} is checked out and clean; the checkout moves with it"
         if local.checked_out
-        else (f"{context.entry.branch} is here; your checkout stays as it is")
+        else (f"{context.entry.branch} exists locally; your checkout is unchanged")
     )
     return Outcome("branch", stays, StepStatus.NOTHING)
 

@@ -62,7 +62,7 @@ def perform_fmt(context: Context, step_context: StepContext, otherwise: Callable
     """Skip formatting if the head is merged as it is."""
     if not is_unchanged(context):
         return otherwise(step_context)
-    return Outcome("formatted", "nothing: merged as it is; the gates judge its format", StepStatus.NOTHING)
+    return Outcome("formatted", "nothing: merged as it is; the gates check its format", StepStatus.NOTHING)
 
 
 def perform_push(context: Context, step_context: StepContext, otherwise: Callable[[StepContext], Outcome]) -> Outcome:
@@ -113,7 +113,7 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
         choice, _foreseen = _chosen(context)
         if choice.reason:
             raise Refused(
-                f"#{context.entry.pr} cannot be merged as it is any more",
+                f"#{context.entry.pr} can no longer be merged as it is",
                 why=f"it is to be {described(choice)}; it was not merged",
                 next_command=task_command("land"),
             )

@@ -16,7 +16,7 @@ def plan(context: Context) -> Step:
     fields = "state,mergedAt,mergeCommit,baseRefName"
     listed = " ".join(f"#{entry.pr}" for entry in below) or "nothing below"
     commands = tuple(f"gh pr view {entry.pr} --json {fields}" for entry in below)
-    return Step(StepName.VERIFY_MERGED, f"see that every entry below is merged: {listed}", commands)
+    return Step(StepName.VERIFY_MERGED, f"verify that every entry below is merged: {listed}", commands)
 
 
 def run(context: Context, _step_context: StepContext | None = None) -> Outcome:

@@ -30,7 +30,7 @@ def plan(context: Context) -> Step:
     wanted = "the receipts of this machine" if gates else "GitHub's checks"
     return Step(
         StepName.WAIT,
-        f"wait for {wanted}, approvals, and GitHub's word that it can be merged",
+        f"wait for {wanted}, approvals, and until GitHub reports it as mergeable",
         (f"gh pr checks {context.entry.pr} --watch",),
     )
 

@@ -41,9 +41,7 @@ FLAGS: Mapping[str, Flag] = {
     "baseline": Flag(
         "run gates that fail on the base, too: a failure there is not the entry's", env=True, switch=True
     ),
-    "drop-emptied": Flag(
-        "leave out commits that change nothing any more; default: keep and list them", env=True, switch=True
-    ),
+    "drop-emptied": Flag("drop commits that became empty; default: keep and list them", env=True, switch=True),
     "dry-run": Flag("print the plan, change nothing", short="n", env=True, switch=True),
     "fork-point": Flag(
         "the last commit below the entry's own, where the evidence leaves a choice; for several entries PR=COMMIT,"

@@ -17,18 +17,18 @@ from trunkline.tasks.recovery import conclude
 from trunkline.tasks.session import TaskSession
 
 _DOCS = {
-    StepName.VERIFY_MERGED: "Step 1: see that every entry below is merged, how and when; and whether CI works.",
-    StepName.SWITCH: "Step 2: check out the entry's branch; refuses to carry uncommitted work along.",
+    StepName.VERIFY_MERGED: "Step 1: verify that every entry below is merged, how and when; and whether CI works.",
+    StepName.SWITCH: "Step 2: check out the entry's branch; refuses if there are uncommitted changes.",
     StepName.FETCH: "Step 3: fetch trunk, the entry's branch and the heads of the pull requests below.",
     StepName.ONTO: "Step 4: replay the entry's own commits, and nothing else, onto trunk.",
-    StepName.FMT: "Step 5: cargo fmt --all; what it changes becomes a commit of its own.",
+    StepName.FMT: "Step 5: run cargo fmt --all, and commit the changes separately.",
     StepName.GATES: "Step 6: run the cargo gates on exactly the entry's tree.",
-    StepName.CHECKS: "After step 6: evaluate the entry's own checks: patterns, commands, tests, a person's word.",
-    StepName.PUSH: "Step 7: push the branch, if the gates passed and the remote still has what was seen.",
+    StepName.CHECKS: "After step 6: evaluate the entry's own checks: patterns, commands, tests, manual checks.",
+    StepName.PUSH: "Step 7: push the branch, if the gates passed and the remote branch has not changed.",
     StepName.READY: "Step 8: retarget the pull request to trunk and mark it ready for review.",
     StepName.NOTE: "Step 9: write the reviewer note into the pull request's description.",
-    StepName.CHECKLIST: "Step 10: evaluate the verification checklist against the world now.",
-    StepName.NEXT: "Step 11: name the entry above and its command.",
+    StepName.CHECKLIST: "Step 10: evaluate the verification checklist.",
+    StepName.NEXT: "Step 11: show the entry above and the command for it.",
 }
 
 
