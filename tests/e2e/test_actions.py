@@ -219,6 +219,7 @@ def test_what_does_not_fit_is_not_believed(on_actions: Landing, tmp_path: Path) 
     (shim / "rustc").write_text("#!/bin/sh\necho 'rustc 1.0.0 (other)'\n")
     (shim / "rustc").chmod(0o755)
     other = {"PATH": f"{shim}:{programs.path()}"}
+    only(on_actions, 519)
     path = on_actions.clone.path / "stack.toml"
     path.write_text(path.read_text().replace('[gates.fmt]\nrun = ["true"]', '[gates.fmt]\nrun = ["true", "really"]'))
     with Runner(on_actions, tmp_path / "runner", lambda name: other if name == "doc" else {}):

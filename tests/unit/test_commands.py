@@ -54,10 +54,13 @@ def test_the_prefix_that_was_called(line: str, task: str, found: str) -> None:
 
 def test_a_command_of_ours() -> None:
     """Program, prefix, words quoted for a shell; flags that the next command needs too, where it takes them."""
-    called_by(Caller(("invoke", "-c", "x y"), "stack.", {"rebase": {"stack": "kv", "yes": True}}))
+    repeated: dict[str, dict[str, str | bool]] = {"rebase": {"stack": "kv", "yes": True}}
+    called_by(Caller(("invoke", "-c", "x y"), "stack.", repeated, given={"pr": "519"}))
     command = task_command("rebase", "--pr", 519, comment="lands it")
     assert command == "invoke -c 'x y' stack.rebase --pr 519 --stack kv --yes   # lands it"
     assert command.argv == ("invoke", "-c", "x y", "stack.rebase", "--pr", "519", "--stack", "kv", "--yes")
+    other = task_command("rebase", "--pr", 520)
+    assert other.argv[4:] == ("--pr", "520", "--stack", "kv"), "the approval was for #519"
     assert task_command("continue") == "invoke -c 'x y' stack.continue"
     assert task_command("rebase", "--stack", "other", "--yes").argv[4:] == ("--stack", "other", "--yes")
 

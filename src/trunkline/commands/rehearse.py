@@ -25,7 +25,7 @@ from trunkline.config import location, reading, trust
 from trunkline.context.loading import found_text
 from trunkline.context.observation import observe_remote
 from trunkline.context.project import Context
-from trunkline.domain.command import program_help, task_command
+from trunkline.domain.command import caller, program_help, task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import Oid, branch_ref, pr_number
 from trunkline.domain.rehearsal import PullChange, RefChange, Rehearsed
@@ -279,7 +279,9 @@ def _faults(context: Context, day: str) -> tuple[Fault, ...]:
 
 def _perform(context: Context, box: _Sandbox, arguments: Sequence[str], unset: Collection[str]) -> int:
     """Run the task in the sandbox as a user would, and pass its output on."""
-    argv = [sys.executable, "-c", "from trunkline.tasks.program import main; main()", *arguments]
+    # Commands that the task suggests name the program that called us.
+    start = f"import sys; sys.argv[0] = {caller().program[0]!r}; from trunkline.tasks.program import main; main()"
+    argv = [sys.executable, "-c", start, *arguments]
     inherited = {
         name: value for name, value in box.environment.items() if name not in unset and not name.startswith("INVOKE_")
     }

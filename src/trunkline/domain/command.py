@@ -77,9 +77,16 @@ def task_command(name: str, *words: object, comment: str = "") -> Command:
     """
     given = [str(word) for word in words]
     for flag, value in _caller.repeated.get(name, {}).items():
+        if flag == "yes" and _is_of_another_entry(given):
+            continue  # it would publish what the approval was not given for
         if f"--{flag}" not in given:
             given += flag_words({flag: value})
     return _command(name, given, comment)
+
+
+def _is_of_another_entry(words: Sequence[str]) -> bool:
+    called = _caller.given.get("pr")
+    return called is not None and "--pr" in words and words[words.index("--pr") + 1] != str(called)
 
 
 def _command(name: str, words: Sequence[str], comment: str = "") -> Command:

@@ -24,11 +24,13 @@ class Versions:
 
     Attributes:
         local_only: local commits without a version on the remote, oldest first.
+        remote_only: remote commits without a version in the local branch, oldest first.
         parent: the parent of the first of these; None if there is none, or if one is a merge.
         pushed: every local commit was on the remote at some time.
     """
 
     local_only: tuple[Commit, ...]
+    remote_only: tuple[Commit, ...]
     parent: Oid | None
     pushed: bool
 
@@ -81,7 +83,11 @@ def compare(
     local_only = tuple(commit for commit in mine if not has_version(commit))
     rest = mine[mine.index(local_only[0]) :] if local_only else ()
     linear = bool(rest) and all(len(commit.parents) == 1 for commit in rest)
-    return Versions(local_only, rest[0].parents[0] if linear else None, all(each.oid in pushed for each in mine))
+    versions = {name for pair in pairs.values() for name in pair[:1]}
+    remote_only = tuple(commit for commit in others if commit.oid not in versions)
+    return Versions(
+        local_only, remote_only, rest[0].parents[0] if linear else None, all(each.oid in pushed for each in mine)
+    )
 
 
 def _heads(git: Git, stack: Stack, entry: Entry, pr: PullRequest | None) -> list[Oid]:

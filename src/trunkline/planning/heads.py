@@ -75,8 +75,17 @@ def entry_tip(context: Context) -> Tip:
         )  # fmt: skip
         if found.local_only:
             raise diverged(context, foreign, _on_top(context, found, theirs))
-        return Tip(theirs, f"{context.stack.remote} holds the same commits, rebased by others")
+        return Tip(theirs, _taken_over(context, found))
     return Tip(ours)
+
+
+def _taken_over(context: Context, found: Versions) -> str:
+    """Return what taking the remote's version of a branch brings: commits that only it has are named."""
+    text = f"{context.stack.remote} holds the same commits with other ids: its version is taken"
+    if not found.remote_only:
+        return text
+    more = "; ".join(f'{short(each.oid)} "{each.subject}" by {each.author_name}' for each in found.remote_only)
+    return f"{text}, with {counted(len(found.remote_only))} more: {more}"
 
 
 def _on_top(context: Context, found: Versions, theirs: Oid) -> tuple[str, ...]:
