@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Declined, Paused, Refused, TrunklineError
+from trunkline.domain.names import BranchName, PrNumber
+from trunkline.domain.records import EntryRecord, Intent, RunFinished, StepBegan, StepDone, StepFailed
 from trunkline.domain.stack import Entry
-from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepStatus
+from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName, StepStatus
 from trunkline.state.journal import Journal
 from trunkline.state.lock import RepositoryLock
 
@@ -34,33 +37,32 @@ class StepContext:
     journal: Journal
     step: Step
 
-    def log_intent(self, entry: Entry, **data: Any) -> None:
-        """Journal what is about to change of an entry, durably, before it does: expected and desired values."""
-        self.note("intent", entry, **data)
+    def about(self, entry: Entry) -> tuple[StepName, PrNumber, BranchName]:
+        """Return what a record of this step about an entry begins with."""
+        return self.step.name, entry.pr, entry.branch
 
-    def withdraw(self, entry: Entry, **data: Any) -> None:
-        """Journal that an announced change had no effect, as was verified; `data` names it as its intent did."""
-        self.note("withdrawn", entry, **data)
+    def log_intent(self, intent: Intent) -> None:
+        """Append what is about to change to the journal, durably, before it does."""
+        self.note(intent)
 
-    def note(self, kind: str, entry: Entry, **data: Any) -> None:
-        """Append a record of this step to the journal, with the entry that it is about.
+    def note(self, record: EntryRecord) -> None:
+        """Append a record of this step to the journal.
 
-        The entry is an argument, not taken from the step: a step of the whole stack changes several entries, and a
-        record of an unnamed one would later be compared with another entry's branch.
+        The record names its entry, not the step's: a step of the whole stack changes several entries, and a record of
+        an unnamed one would later be compared with another entry's branch.
         """
-        about = {"pr": entry.pr, "branch": entry.branch}
-        self.journal.append(self.lock, kind, step=self.step.name.value, **about, **data)
+        self.journal.append(self.lock, record)
 
 
 StepFunction = Callable[[StepContext], Outcome]
 
 
 class Pause(Paused):
-    """A pause, with the journal values for resuming it."""
+    """A pause, with the record for resuming it."""
 
-    def __init__(self, error: Paused, **data: Any) -> None:
+    def __init__(self, error: Paused, record: records.Paused) -> None:
         super().__init__(error.what, why=error.why, next_command=error.next_commands)
-        self.data = data
+        self.record = record
 
 
 @dataclass(frozen=True)
@@ -96,16 +98,16 @@ def run_plan(
     for step in plan.steps:
         if step.key in done:
             continue
-        about: dict[str, Any] = {"step": step.name.value, **plan.about(step)}
+        name, pr = step.name, plan.pr_of(step)
         if step.name in plan.skipped:
             outcome = Outcome(step.name.value, "skipped by name", StepStatus.SKIPPED)
         else:
-            journal.append(lock, "begin", **about)
+            journal.append(lock, StepBegan(name, pr))
             try:
                 with reporter.working(step):
                     outcome = _timed(step_functions[step.key], StepContext(lock, journal, step))
             except Pause as pause:
-                journal.append(lock, "paused", **{**about, **pause.data})
+                journal.append(lock, pause.record)
                 return RunResult(outcomes, pause)
             except Declined as declined:
                 refused = Refused(
@@ -113,22 +115,29 @@ def run_plan(
                     why=declined.why,
                     next_command=(task_command("continue"), task_command("abort")),
                 )
-                journal.append(lock, "failed", **about, what=refused.what, code=int(refused.code))
+                journal.append(lock, StepFailed(name, pr=pr, what=refused.what, code=int(refused.code)))
                 return RunResult(outcomes, refused)
             except TrunklineError as error:
-                journal.append(lock, "failed", **about, what=error.what, code=int(error.code))
+                journal.append(lock, StepFailed(name, pr=pr, what=error.what, code=int(error.code)))
                 if error.data:
                     outcomes[step.key] = Outcome(step.name.value, error.what, StepStatus.FAILED, data=error.data)
                 return RunResult(outcomes, error)
         if step.pr is not None:
             outcome = replace(outcome, message=f"#{step.pr} {outcome.message}")
         outcomes[step.key] = outcome
-        about |= {"mark": outcome.mark.value, "message": outcome.message, "seconds": round(outcome.seconds, 3)}
-        journal.append(lock, "done", **about, facts=dict(outcome.data))
+        journal.append(lock, _done(name, pr, outcome))
         reporter.outcome(outcome)
     if ends:
-        journal.append(lock, "finished")
+        journal.append(lock, RunFinished())
     return RunResult(outcomes)
+
+
+def _done(name: StepName, pr: PrNumber | None, outcome: Outcome) -> StepDone:
+    seconds, facts = round(outcome.seconds, 3), dict(outcome.data)
+    return StepDone(
+        name, pr=pr, mark=outcome.mark, message=outcome.message, seconds=seconds, facts=facts,
+        replayed=outcome.replayed,
+    )  # fmt: skip
 
 
 def _timed(step_function: StepFunction, step_context: StepContext) -> Outcome:

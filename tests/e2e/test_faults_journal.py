@@ -70,7 +70,7 @@ def test_a_newer_journal_is_read_only(landing: YardLanding) -> None:
     """A journal of a later version of trunkline is not written to."""
     landing.kill(Kill("record", "after", 12), "rebase", "--pr", "519")
     path = journal(landing)
-    path.write_bytes(path.read_bytes().replace(b'"v": 1', b'"v": 2'))
+    path.write_bytes(path.read_bytes().replace(b'"v": 2', b'"v": 3'))
     assert landing.invoke("continue").code == 5
 
 

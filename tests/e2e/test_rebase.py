@@ -323,7 +323,7 @@ def test_the_journal_tells_it_all(landing: Landing) -> None:
     run = landing.invoke("log", "--json").json["runs"][0]
     assert run["state"] == "finished"
     push = [record["kind"] for record in run["records"] if record["step"] == "push"]
-    assert push == ["begin", "intent", "done"]
+    assert push == ["begin", "branch-pushed", "done"]
     done = next(r for r in run["records"] if (r["step"], r["kind"]) == ("push", "done"))
     assert done["data"]["facts"]["old"] == landing.heads[519]
 

@@ -8,6 +8,7 @@ import pytest
 
 from support.inprocess import Desk, desk, fail_at, refusal
 from trunkline.domain.errors import TrunklineError
+from trunkline.domain.records import BranchMoved, BranchPushed
 
 
 @pytest.fixture
@@ -29,9 +30,7 @@ def announced(stack: Desk, branch: str) -> list[object]:
     """Return the moves of a branch that the open run has announced."""
     run = stack.open_run()
     assert run is not None
-    return [
-        each.data for each in run.records if each.kind == "intent" and each.data.get("ref") == f"refs/heads/{branch}"
-    ]
+    return [each for each in run.records if isinstance(each, BranchMoved | BranchPushed) and each.branch == branch]
 
 
 def test_it_is_asked_before_it_is_replayed(stack: Desk) -> None:

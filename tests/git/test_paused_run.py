@@ -7,13 +7,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from support.inprocess import ENTRIES, Desk, desk, fail_at, refusal
 from support.repo import Repo
 from trunkline.commands import land, rebase, restack
 from trunkline.context import open_run
+from trunkline.domain import records
 from trunkline.domain.errors import NotSignedIn, Refused, TransientError, TrunklineError
+from trunkline.domain.names import BranchName, PrNumber
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.step import StepName, StepStatus
 from trunkline.engine import RunResult
@@ -214,8 +217,8 @@ def test_skip_leaves_the_commit_out_and_lists_it(paused: Desk, give_up: Callable
     since = rebased_since(context, context.local_tip())
     assert since is not None
     assert since.left_out == ("two 1",)
-    (noted,) = [record for record in paused.newest().records if record.kind == "resolved"]
-    assert (noted.data["commit"], noted.data["left_out"], noted.data["branch"]) == (left_out, "skipped", "two")
+    (noted,) = [record for record in paused.newest().records if isinstance(record, records.Resolved)]
+    assert (noted.commit, noted.left_out, noted.branch) == (left_out, "skipped", "two")
     paused.assert_stacked()
 
 
@@ -577,14 +580,15 @@ def test_undo_of_an_undo_where_one_entry_of_several_moved(stack: Desk) -> None:
         assert stack.remote_tips() == expected
     for run in journal.runs(stack.state):
         for record in run.records:
-            if record.kind == "intent":
-                assert (record.data["pr"], record.data["branch"]) == (3, "three")
+            if isinstance(record, records.Intent):
+                assert (record.pr, record.branch) == (3, "three")
 
 
 def test_an_edit_in_the_browser_is_no_drift(stack: Desk) -> None:
     """A description saved with CRLF line ends is the same note: undo takes it away, the author's words stay."""
+    from trunkline.domain.changes import Change, note_of  # noqa: PLC0415
     from trunkline.domain.note import BEGIN, END, put_back  # noqa: PLC0415
-    from trunkline.planning.run_changes import Change, drifted, note_of  # noqa: PLC0415
+    from trunkline.planning.run_changes import drifted  # noqa: PLC0415
 
     note = f"{BEGIN}\nThe note\n- with lines\n{END}"
     context = stack.entry_context(1)
@@ -608,13 +612,14 @@ def test_the_journal_keeps_real_values(stack: Desk, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("APP_SECRET", "two-more.txt.two-more")
     process.secrets.cache_clear()
     body = "Use `--api-key=placeholder` and two-more.txt.two-more.\n"
+    written = records.NoteWritten(StepName.NOTE, PrNumber(1), BranchName("one"), body="", body_after=body)
     run_id = journal.new_run_id("x")
     from trunkline.state import lock  # noqa: PLC0415
 
     with lock.hold(stack.state, run=run_id) as held:
-        journal.create(held).append(held, "intent", body=body, worktree="/tmp/two-more.txt.two-more/x")  # noqa: S108
+        journal.create(held).append(held, written)
     (record,) = journal.read(stack.state / "runs" / run_id / "journal.jsonl").records
-    assert record.data == {"body": body, "worktree": "/tmp/two-more.txt.two-more/x"}  # noqa: S108
+    assert msgspec.structs.replace(record, at="") == written
     process.secrets.cache_clear()
 
 
@@ -695,8 +700,8 @@ def test_a_branch_amended_after_a_failed_step_is_the_new_head(stack: Desk) -> No
     amended = stack.tips()["two"]
     done(stack.resume())
     assert (stack.remote_tips()["two"], stack.hub.pulls[2].draft) == (amended, False)
-    (adopted,) = [record for record in stack.newest().records if record.kind == "adopted"]
-    assert adopted.data["facts"]["new"] == amended
+    (adopted,) = [record for record in stack.newest().records if isinstance(record, records.Adopted)]
+    assert adopted.replayed.new == amended
 
 
 def test_an_amended_branch_passes_its_steps_again(stack: Desk) -> None:
@@ -708,8 +713,8 @@ def test_an_amended_branch_passes_its_steps_again(stack: Desk) -> None:
     fail_at("push", stack, stack.resume)
     done(stack.resume())
     assert stack.remote_tips()["two"] == stack.tips()["two"]
-    kinds = [(record.kind, record.step) for record in stack.newest().records if record.kind == "done"]
-    assert (kinds.count(("done", "onto")), kinds.count(("done", "push"))) == (1, 2)
+    done_steps = [record.step for record in stack.newest().records if isinstance(record, records.StepDone)]
+    assert (done_steps.count(StepName.ONTO), done_steps.count(StepName.PUSH)) == (1, 2)
 
 
 def test_a_branch_that_was_put_back_is_not_pushed(stack: Desk) -> None:

@@ -323,7 +323,7 @@ class Landing(RuleBasedStateMachine):
             assert isinstance(done.error, Refused), done.error
             return
         run = next(iter(journal.runs(self.clone.path / ".git/trunkline")))
-        if lands and run.started["task"] == rebase.WHOLE:
+        if lands and run.task == rebase.WHOLE:
             self._landed()
 
     def _landed(self) -> None:

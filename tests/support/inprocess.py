@@ -294,7 +294,7 @@ class Desk:
         run = self.open_run()
         assert run is not None
         assert run.pause is not None
-        return Repo(Path(str(run.pause.data["worktree"])))
+        return Repo(Path(run.pause.worktree))
 
     def resolve(self, *, text: str = "both\n") -> None:
         """Resolve the conflict: edit and add the file."""

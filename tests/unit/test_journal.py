@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from trunkline.domain import records
 from trunkline.domain.errors import Refused
+from trunkline.domain.names import BranchName, Oid, PrNumber
+from trunkline.domain.step import StepName, StepStatus
 from trunkline.state import journal, lock
+
+ENTRY, BRANCH = PrNumber(1), BranchName("x")
+STARTED = records.RunStarted(
+    task="rebase", pr=ENTRY, branch=BRANCH, moves=(BRANCH,), stack="", stacked=False, trunk=BranchName("main"),
+    remote="origin", entries=(records.PlacedEntry(ENTRY, BRANCH),), repository=records.Place("github.com", "o", "r"),
+    heads=(records.Head(ENTRY, Oid("1" * 40), None),), steps=(),
+    options=records.RunOptions(
+        skip=(), accept_unavailable=(), accept_flaky=(), baseline=False, fork_point="", fresh=False, clean=False,
+        require="", method="", watch=False, drop_emptied=False,
+    ),
+)  # fmt: skip
+DONE = records.StepDone(
+    StepName.ONTO, pr=None, mark=StepStatus.DONE, message="ünï\n\x1b[31m", seconds=0.5, facts={"files": ["a"]}
+)
 
 
 def written(state: Path) -> Path:
     """Write a journal of four records and return its path."""
     with lock.hold(state, run="20251119T000000-1-aaaa") as held:
         log = journal.create(held)
-        log.append(held, "run", task="rebase")
-        log.append(held, "begin", step="onto")
-        log.append(held, "intent", step="onto", ref="refs/heads/x", old=None, new="1" * 40)
-        log.append(held, "done", step="onto", message="ünï\n\x1b[31m")
+        log.append(held, STARTED)
+        log.append(held, records.StepBegan(StepName.ONTO, None))
+        log.append(held, records.BranchMoved(StepName.ONTO, ENTRY, BRANCH, old=None, new=Oid("1" * 40)))
+        log.append(held, DONE)
         return log.path
 
 
 def test_what_was_appended_is_read(tmp_path: Path) -> None:
     """Kinds, steps and data come back in order; a run without an ending was interrupted."""
     run = journal.read(written(tmp_path / "s"))
-    assert [(r.kind, r.step) for r in run.records] == [
-        ("run", ""),
-        ("begin", "onto"),
-        ("intent", "onto"),
-        ("done", "onto"),
-    ]
-    assert run.records[3].data["message"] == "ünï\n\x1b[31m"
+    kinds = [records.RunStarted, records.StepBegan, records.BranchMoved, records.StepDone]
+    assert [type(record) for record in run.records] == kinds
+    assert all(record.at for record in run.records)
+    assert msgspec.structs.replace(run.records[3], at="") == DONE
     assert (run.state, run.damaged) == ("interrupted", "")
 
 
@@ -49,11 +65,11 @@ def test_a_torn_last_line_is_dropped_and_cut_off(tmp_path: Path) -> None:
     """What a kill leaves in the middle of a write is ignored, and gone after the journal is taken up again."""
     path = written(tmp_path / "s")
     whole = path.read_bytes()
-    path.write_bytes(whole + b'{"v": 1, "seq": 4, "ki')
+    path.write_bytes(whole + b'{"at": "2026", "ki')
     run = journal.read(path)
     assert (len(run.records), run.damaged) == (4, "")
     with lock.hold(tmp_path / "s", run=run.id) as held:
-        journal.reopen(run).append(held, "finished")
+        journal.reopen(run).append(held, records.RunFinished())
     assert path.read_bytes().startswith(whole)
     assert journal.read(path).state == "finished"
 
@@ -101,9 +117,37 @@ def test_a_newer_journal_is_not_written_to(tmp_path: Path) -> None:
     """A record of a later version is not interpreted."""
     path = written(tmp_path / "s")
     line = json.loads(path.read_bytes().splitlines()[0])
-    line["v"] = 2
+    line["v"] = 3
     path.write_bytes(json.dumps(line).encode() + b"\n")
     assert "of another version" in journal.read(path).damaged
+
+
+@pytest.mark.parametrize("last", ["done", "finished"])
+def test_a_journal_of_version_1_is_refused(tmp_path: Path, last: str) -> None:
+    """Its records had no types: refused with the command that sets it aside; a finished run is known as finished."""
+    path = written(tmp_path / "s")
+    body = {"v": 1, "seq": 0, "at": "", "prev": "0" * 64, "kind": last, "step": "", "data": {"task": "rebase"}}
+    line = json.dumps({**body, "sum": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()},
+                      sort_keys=True)  # fmt: skip
+    path.write_text(f"{line}\n")
+    with pytest.raises(Refused, match="has format 1; this version of trunkline reads 2") as refused:
+        journal.reopen(journal.read(path))
+    assert refused.value.next_commands == (f"mv {path} {path}.format-1",)
+    assert "refs/trunkline/backup/20251119T000000-1-aaaa/" in refused.value.why
+    assert (journal.ending(path), journal.first_record(path)) == (last if last == "finished" else "", None)
+
+
+def test_a_record_that_does_not_decode_is_damage(tmp_path: Path) -> None:
+    """A line with a valid hash whose record lacks a field is not written behind, and the field is named."""
+    path = written(tmp_path / "s")
+    body = {**json.loads(path.read_bytes().splitlines()[0])}
+    del body["sum"], body["task"]
+    line = json.dumps({**body, "sum": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()},
+                      sort_keys=True)  # fmt: skip
+    path.write_text(f"{line}\n")
+    assert "missing required field `task`" in journal.read(path).damaged
+    with pytest.raises(Refused, match="is damaged"):
+        journal.reopen(journal.read(path))
 
 
 def test_the_state_directory_is_no_link(tmp_path: Path) -> None:

@@ -11,16 +11,17 @@ from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.observation import local_state
 from trunkline.context.project import Context, Reporter, WorldCache
+from trunkline.domain import records
+from trunkline.domain.changes import Change
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import NotSignedIn, Refused, TransientError, TrunklineError
-from trunkline.domain.names import PrNumber, branch_ref, oid
+from trunkline.domain.names import PrNumber, oid
 from trunkline.domain.step import Outcome, Plan, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import history, refs
 from trunkline.git.git import Git
 from trunkline.operations import conflict, local_branch, revert
 from trunkline.planning import run_changes
-from trunkline.planning.run_changes import Change
 from trunkline.state import journal, lock
 from trunkline.state.journal import Run
 
@@ -73,14 +74,14 @@ def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
         rebase.settle_last(context, held)
         log = journal.reopen(run)
         if run.state != "aborting":
-            log.append(held, "aborting")
+            log.append(held, records.Aborting())
         step_context = StepContext(held, log, Step(StepName.ONTO, "abort", mutates=True))
         ending = _Ending()
         _restore(context, run, step_context, ending, local=local)
         _remove_worktrees(context, run, step_context, ending)
         if ending.unreached:
             raise _unfinished(run, ending)
-        log.append(held, "aborted")
+        log.append(held, records.Aborted())
     return _concluded(context, run, ending)
 
 
@@ -208,7 +209,7 @@ def _restore_branch(context: Context, step_context: StepContext, change: Change)
     if local.checked_out or local.elsewhere or local.rebasing or not change.is_ours("tip", held):
         return revert.restore_branch(context, step_context, change)
     refs.back_up(context.git, step_context.lock, name, oid(held))
-    step_context.log_intent(context.entry, ref=branch_ref(name), old=held, new=None)
+    step_context.log_intent(records.BranchDeleted(*step_context.about(context.entry), old=oid(held)))
     refs.delete(context.git, step_context.lock, name, oid(held))
     section = f"branch.{name}"
     context.git.mutate(step_context.lock, "config", "--local", "--remove-section", section, ok=(0, 1, 128))
@@ -234,15 +235,14 @@ def _give_up_rescue(context: Context, step_context: StepContext, ending: _Ending
 
 def _remove_worktrees(context: Context, run: Run, step_context: StepContext, ending: _Ending) -> None:
     """Back up the work in the pause's work tree, and remove the work tree."""
-    announced = next((r for r in reversed(run.records) if r.kind == "intent" and "worktree" in r.data), None)
+    announced = run.last(records.WorktreeCreated)
     if announced is None:
         return
-    recorded = Path(str(announced.data["worktree"]))
-    path = conflict.current_path(context.git, recorded)
-    begun = run.pause is not None and all(record.kind != "resolved" for record in run.after(run.pause))
+    path = conflict.current_path(context.git, Path(announced.path))
+    begun = run.pause is not None and not any(isinstance(r, records.Resolved) for r in run.after(run.pause))
     try:
         if begun:
-            ending.kept = conflict.keep_work(context, step_context, path, onto=oid(str(announced.data["onto"])))
+            ending.kept = conflict.keep_work(context, step_context, path, onto=announced.onto)
         conflict.remove_worktree(context, step_context, path)
     except (TrunklineError, OSError) as error:
         ending.left.append(f"the work tree {path} stays: {error}")

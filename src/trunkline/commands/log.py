@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.context.loading import top_of
+from trunkline.domain import records
+from trunkline.domain.records import Record
 from trunkline.git.git import Git
 from trunkline.state import journal
 from trunkline.state.journal import Run
@@ -23,20 +25,34 @@ def runs(cwd: Path | None = None) -> tuple[Run, ...]:
 def rows(run: Run) -> Iterator[str]:
     """Yield a line for each step that finished, paused or failed."""
     for record in run.records:
-        if record.kind == "done":
-            yield f"{record.step:14} {record.data.get('mark')}: {record.data.get('message')}"
-        elif record.kind in {"paused", "failed"}:
-            why = record.data.get("what") or "conflict in " + ", ".join(record.data.get("files", ()))
-            yield f"{record.step:14} {record.kind}: {why}"
-        elif record.kind == "aborted":
-            yield "aborted"
+        match record:
+            case records.StepDone():
+                yield f"{record.step.value:14} {record.mark.value}: {record.message}"
+            case records.Paused():
+                yield f"{record.step.value:14} paused: conflict in {', '.join(record.files)}"
+            case records.StepFailed():
+                yield f"{record.step.value:14} failed: {record.what}"
+            case records.Aborted():
+                yield "aborted"
+            case _:
+                pass
     if run.damaged:
         yield f"damaged: {run.damaged}"
 
 
 def as_data(run: Run) -> dict[str, Any]:
     """Return a run as JSON values."""
-    records = [{"kind": r.kind, "step": r.step, "at": r.at, "data": dict(r.data)} for r in run.records]
-    started = {key: run.started.get(key) for key in ("task", "pr", "branch", "stack", "undoes")}
+    first = run.started
+    started = {key: getattr(first, key, None) for key in ("task", "pr", "branch", "stack", "undoes")}
     about = {"id": run.id, "state": run.state, "journal": str(run.path), "damaged": run.damaged}
-    return {**about, **started, "at": run.records[0].at if run.records else "", "records": records}
+    return {
+        **about,
+        **started,
+        "at": run.records[0].at if run.records else "",
+        "records": [_as_data(record) for record in run.records],
+    }
+
+
+def _as_data(record: Record) -> dict[str, Any]:
+    data = records.encode(record)
+    return {"kind": data.pop("kind"), "step": data.pop("step", ""), "at": data.pop("at"), "data": data}

@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from trunkline.context import open_run
 from trunkline.context.loading import open_context, top_of
 from trunkline.context.project import Context, Options, Reporter
 from trunkline.domain.command import task_command
-from trunkline.domain.names import PrNumber, branch_name, pr_number
+from trunkline.domain.names import BranchName, PrNumber, branch_name, pr_number
+from trunkline.domain.records import Place, PlacedEntry, PlannedStep, RunOptions, RunStarted
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName, StepStatus
@@ -169,8 +169,8 @@ def carry_out(
         settle_last(bottom, held)
         log = journal.create(held)
         begun = started(bottom, intended)
-        log.append(held, "run", **begun)
-        pushed_commits.remember(bottom, begun["heads"])
+        log.append(held, begun)
+        pushed_commits.remember(bottom, begun.heads)
         with around(held) if around else contextlib.nullcontext():
             performed = run_plan(intended, handlers, lock=held, journal=log, reporter=context.reporter)
     return explained(log.path, performed, intended)
@@ -219,60 +219,71 @@ def step_functions(context: Context, task: str, *, pr: PrNumber | None = None) -
     return {(name, pr): bound(way) for name, way in _handlers(task).items()}
 
 
-def options_of(started: Any) -> Options:
+def options_of(started: RunStarted) -> Options:
     """Return the options of a run, from its journal."""
+    recorded = started.options
     return Options(
-        skip=frozenset(StepName(name) for name in started["skip"]),
-        accept_unavailable=frozenset(started["accept_unavailable"]),
-        accept_flaky=frozenset(started.get("accept_flaky", ())),
-        baseline=bool(started.get("baseline", False)),
-        fork_point=str(started["fork_point"]),
-        fresh=bool(started["fresh"]),
-        clean=bool(started.get("clean", False)),
-        require=str(started.get("require", "")),
-        method=str(started.get("method", "")),
-        watch=bool(started.get("watch", False)),
-        drop_emptied=bool(started.get("drop_emptied", False)),
+        skip=frozenset(recorded.skip),
+        accept_unavailable=frozenset(recorded.accept_unavailable),
+        accept_flaky=frozenset(recorded.accept_flaky),
+        baseline=recorded.baseline,
+        fork_point=recorded.fork_point,
+        fresh=recorded.fresh,
+        clean=recorded.clean,
+        require=recorded.require,
+        method=recorded.method,
+        watch=recorded.watch,
+        drop_emptied=recorded.drop_emptied,
+    )
+
+
+def _recorded_options(options: Options) -> RunOptions:
+    return RunOptions(
+        skip=tuple(sorted(options.skip, key=lambda step: step.value)),
+        accept_unavailable=tuple(sorted(options.accept_unavailable)),
+        accept_flaky=tuple(sorted(options.accept_flaky)),
+        baseline=options.baseline,
+        fork_point=options.fork_point,
+        fresh=options.fresh,
+        clean=options.clean,
+        require=options.require,
+        method=options.method,
+        watch=options.watch,
+        drop_emptied=options.drop_emptied,
     )
 
 
 def context_of(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None) -> Context:
     """Return the context in which a run was started."""
-    begun = run.started
-    context = open_context(
-        str(begun["pr"]), stack=str(begun["stack"]), options=options_of(begun), reporter=reporter, cwd=cwd
+    begun = run.begun
+    context = open_context(str(begun.pr), stack=begun.stack, options=options_of(begun), reporter=reporter, cwd=cwd)
+    return context.over_the_stack() if begun.stacked else context
+
+
+def started(context: Context, intended: Plan) -> RunStarted:
+    """Return a run's first record, which holds everything that resuming and reverting need.
+
+    A run can be reverted whatever happened to stack.toml and the remote.
+    """
+    stack, repository = context.stack, context.repository
+    return RunStarted(
+        task=intended.task,
+        pr=intended.pr,
+        branch=context.entry.branch,
+        moves=tuple(moves_of(context, intended)),
+        stack=stack.name,
+        stacked=context.stacked,
+        trunk=stack.trunk,
+        remote=stack.remote,
+        entries=tuple(PlacedEntry(entry.pr, entry.branch) for entry in stack.entries),
+        repository=Place(repository.host, repository.owner, repository.name),
+        heads=pushed_commits.heads(context),
+        options=_recorded_options(context.options),
+        steps=tuple(_recorded(step) for step in intended.steps),
     )
-    return context.over_the_stack() if begun.get("stacked") else context
 
 
-def started(context: Context, intended: Plan) -> dict[str, Any]:
-    """Return a run's first record, which holds everything that resuming needs."""
-    options = context.options
-    return {
-        "task": intended.task,
-        "pr": intended.pr,
-        "branch": context.entry.branch,
-        "moves": moves_of(context, intended),
-        "stack": context.stack.name,
-        "stacked": context.stacked,
-        **_place(context),
-        "heads": pushed_commits.heads(context),
-        "skip": sorted(step.value for step in options.skip),
-        "accept_unavailable": sorted(options.accept_unavailable),
-        "accept_flaky": sorted(options.accept_flaky),
-        "baseline": options.baseline,
-        "fork_point": options.fork_point,
-        "fresh": options.fresh,
-        "clean": options.clean,
-        "require": options.require,
-        "method": options.method,
-        "watch": options.watch,
-        "drop_emptied": options.drop_emptied,
-        "steps": [step_data(step) for step in intended.steps],
-    }
-
-
-def moves_of(context: Context, intended: Plan) -> list[str]:
+def moves_of(context: Context, intended: Plan) -> list[BranchName]:
     """Return the branches that a plan will move.
 
     They are those of its entries, or of the whole stack if merged branches are deleted.
@@ -283,57 +294,29 @@ def moves_of(context: Context, intended: Plan) -> list[str]:
     return open_run.moved_by(intended, context.entry.branch, branches)
 
 
-def _place(context: Context) -> dict[str, Any]:
-    """Return the paths, the remote and the stack of a run.
-
-    With them, a run can be reverted whatever happened to stack.toml and the remote.
-    """
-    stack, repository = context.stack, context.repository
-    return {
-        "trunk": stack.trunk,
-        "remote": stack.remote,
-        "entries": [{"pr": entry.pr, "branch": entry.branch} for entry in stack.entries],
-        "repository": [repository.host, repository.owner, repository.name],
-    }
-
-
 def recorded_context(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None) -> Context:
     """Return the context of a run from its journal alone, without stack.toml.
 
     It suffices to restore what the run changed, but it has no gates and no settings.
     """
-    begun = run.started
-    if "entries" not in begun:  # a run of an older version
-        return context_of(run, reporter=reporter, cwd=cwd)
-    entries = tuple(Entry(pr_number(str(each["pr"])), branch_name(each["branch"])) for each in begun["entries"])
-    stack = Stack(branch_name(begun["trunk"]), str(begun["remote"]), entries, str(begun["stack"]))
-    git, entry = top_of(Git(cwd or Path.cwd())), stack.entry(pr_number(str(begun["pr"])))
-    context = Context(
-        git.with_echo(reporter.command), stack, entry, Repository(*begun["repository"]), Options(), reporter
+    begun, place = run.begun, run.begun.repository
+    entries = tuple(Entry(pr_number(str(each.pr)), branch_name(each.branch)) for each in begun.entries)
+    stack = Stack(branch_name(begun.trunk), begun.remote, entries, begun.stack)
+    git, entry = top_of(Git(cwd or Path.cwd())), stack.entry(begun.pr)
+    repository = Repository(place.host, place.owner, place.name)
+    context = Context(git.with_echo(reporter.command), stack, entry, repository, Options(), reporter)
+    return context.over_the_stack() if begun.stacked else context
+
+
+def _recorded(step: Step) -> PlannedStep:
+    return PlannedStep(
+        name=step.name, description=step.description, commands=step.commands, publishes=step.publishes, pr=step.pr
     )
-    return context.over_the_stack() if begun.get("stacked") else context
 
 
-def step_data(step: Step) -> dict[str, Any]:
-    """Return a step as it is written to a run's first record."""
-    return {
-        "name": step.name.value,
-        "description": step.description,
-        "commands": list(step.commands),
-        "publishes": list(step.publishes),
-        **step.about,
-    }
-
-
-def step_of(data: Any) -> Step:
-    """Return the step that `step_data` wrote."""
-    pr = data.get("pr")
-    commands = tuple(str(command) for command in data["commands"])
-    publishes = tuple(str(line) for line in data.get("publishes", ()))
-    return Step(
-        StepName(data["name"]), str(data["description"]), commands, pr=None if pr is None else pr_number(str(pr)),
-        publishes=publishes,
-    )  # fmt: skip
+def step_of(recorded: PlannedStep) -> Step:
+    """Return the step of a plan that a run's first record has."""
+    return Step(recorded.name, recorded.description, recorded.commands, pr=recorded.pr, publishes=recorded.publishes)
 
 
 def _handlers(task: str) -> dict[StepName, _StepHandler]:

@@ -9,16 +9,18 @@ from pathlib import Path
 
 from trunkline.commands import status as status_workflow
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.receipt import instant
 from trunkline.domain.report import EntryReport, Evidenced, Report, RunReport, RunStep
 from trunkline.domain.status import EntryStatus, StackStatus
+from trunkline.domain.step import StepKey
 from trunkline.gates.shown_paths import relative_paths
 from trunkline.git import history
 from trunkline.planning.coverage import coverage_of
 from trunkline.planning.verification import subject_at
 from trunkline.state import journal
-from trunkline.state.journal import Record, Run
+from trunkline.state.journal import Run
 
 _LOG_LINES = 60
 _RUNS = 10
@@ -84,21 +86,27 @@ def _with_log(evidence: Evidenced, relative: Callable[[str], str]) -> Evidenced:
 
 
 def _run(run: Run) -> RunReport:
-    begun: dict[tuple[str, object], Record] = {}
-    steps: dict[tuple[str, object], RunStep] = {}
+    begun: dict[StepKey, str] = {}
+    steps: dict[StepKey, RunStep] = {}
     for record in run.records:
-        key = record.step, record.data.get("pr")
-        if record.kind == "begin":
-            begun[key] = record
-            steps[key] = RunStep(record.step, record.data.get("pr"), "begun", "", None)
-        elif record.kind in {"done", "paused", "failed"} and record.step:
-            message = str(record.data.get("message") or record.data.get("what") or "")
-            mark = str(record.data.get("mark") or record.kind)
-            seconds = _between(begun[key].at, record.at) if key in begun else None
-            steps[key] = RunStep(record.step, record.data.get("pr"), mark, message, seconds)
+        match record:
+            case records.StepBegan():
+                mark, message = "begun", ""
+                begun[record.step, record.pr] = record.at
+            case records.StepDone():
+                mark, message = record.mark.value, record.message
+            case records.Paused():
+                mark, message = "paused", ""
+            case records.StepFailed():
+                mark, message = "failed", record.what
+            case _:
+                continue
+        key = record.step, record.pr
+        ended = not isinstance(record, records.StepBegan) and key in begun
+        seconds = _between(begun[key], record.at) if ended else None
+        steps[key] = RunStep(record.step.value, record.pr, mark, message, seconds)
     at = run.records[0].at if run.records else ""
-    task, pr = str(run.started.get("task", "")), run.started.get("pr")
-    return RunReport(run.id, task, pr, run.state, at, tuple(steps.values()))
+    return RunReport(run.id, run.task, run.started.pr if run.started else None, run.state, at, tuple(steps.values()))
 
 
 def _between(one: str, other: str) -> float:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from trunkline.commands import rebase
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import BranchName, Oid, branch_name, branch_ref, oid, short
+from trunkline.domain.names import BranchName, Oid, branch_name, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName, StepStatus
 from trunkline.engine import RunResult, StepContext, StepFunction
@@ -23,7 +24,6 @@ from trunkline.git import refs
 from trunkline.operations import publish
 from trunkline.planning.parents import open_below
 from trunkline.state import journal
-from trunkline.state.journal import Record
 
 TASK = "rescue"
 
@@ -109,7 +109,8 @@ def restore(context: Context, step_context: StepContext) -> Outcome:
     lost = _begun(step_context) or _look(context, pr)
     if pr.state is PrState.CLOSED:
         context.reporter.require_approval(f"reopen #{pr.number}")
-        step_context.log_intent(context.entry, gone=[list(each) for each in lost.gone], was=lost.base, onto=lost.onto)
+        about, gone = step_context.about(context.entry), tuple(records.LostBranch(*each) for each in lost.gone)
+        step_context.log_intent(records.PullRequestReopened(*about, gone=gone, base=lost.base, base_after=lost.onto))
         _restore(context, lost.gone)
         pr = _reopen(context, step_context, pr, lost)
     if pr.base != lost.onto:
@@ -186,16 +187,11 @@ def _look(context: Context, pr: PullRequest) -> _Lost:
 
 def _begun(step_context: StepContext) -> _Lost | None:
     """Return what an earlier process of this run began to restore, from the journal, or None."""
-    own = [record for record in journal.read(step_context.journal.path).records if _announces(record)]
-    if not own:
-        return None
-    data = own[0].data
-    gone = tuple((branch_name(str(branch)), oid(str(tip))) for branch, tip in data["gone"])
-    return _Lost(gone, branch_name(str(data["was"])), branch_name(str(data["onto"])))
-
-
-def _announces(record: Record) -> bool:
-    return record.kind == "intent" and record.step == StepName.RESCUE.value and "gone" in record.data
+    for record in journal.read(step_context.journal.path).records:
+        if isinstance(record, records.PullRequestReopened):
+            gone = tuple((branch_name(each.branch), each.tip) for each in record.gone)
+            return _Lost(gone, branch_name(record.base), branch_name(record.base_after))
+    return None
 
 
 def _restore(context: Context, gone: Sequence[tuple[BranchName, Oid]]) -> None:
@@ -238,7 +234,8 @@ def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[s
         why = f"it is at {short(held)}" if held != restored else f"#{users[0]} targets it"
         return (f"{lost.base} stays on {remote}: {why}",)
     context.reporter.require_approval(f"delete {lost.base} on {remote} again")
-    step_context.note("removing", context.entry, base=lost.base, tip=restored)
+    about = step_context.about(context.entry)
+    step_context.note(records.RestoredBaseDeleted(*about, base=lost.base, tip=restored))
     refs.delete_remote(context.git, step_context.lock, remote, lost.base, restored)
     return ()
 

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from trunkline.commands import land, rebase, rescue, restack, undo
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.project import Context, Reporter
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, pr_number, short
+from trunkline.domain.names import Oid, PrNumber, branch_ref, short
+from trunkline.domain.replayed import Replayed
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
@@ -21,9 +25,8 @@ from trunkline.git import history, refs
 from trunkline.git.git import Git
 from trunkline.operations import revert
 from trunkline.planning import pushed_commits
-from trunkline.planning.run_changes import Change
 from trunkline.state import journal, lock
-from trunkline.state.journal import Record, Run
+from trunkline.state.journal import Run
 from trunkline.steps import resume_replay
 
 _AFTER_ONTO = frozenset({
@@ -46,8 +49,8 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
     open_run.refuse_damaged(run)
     try:
         context = rebase.context_of(run, reporter=reporter, cwd=cwd)
-        for entry in _entries(run):
-            context.stack.entry(pr_number(str(entry["pr"])))
+        for pr in _numbers(run):
+            context.stack.entry(pr)
     except UsageError as error:
         why = f"run {run.id} was begun with another stack.toml\n{error.why}".strip()
         commands = (*error.next_commands, task_command("continue"), task_command("abort"))
@@ -55,9 +58,9 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
     return context, run
 
 
-def _entries(run: Run) -> list[Mapping[str, object]]:
+def _numbers(run: Run) -> list[PrNumber]:
     """Return the entries that a run moves, from its journal."""
-    return [each for each in run.started.get("entries", ()) if each["branch"] in run.moves]
+    return [each.pr for each in run.begun.entries if each.branch in run.moves]
 
 
 def resume(context: Context, run: Run, *, skip: bool = False, include: str = "") -> RunResult:
@@ -81,7 +84,7 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
         if run.state in {"finished", "aborted", "aborting"}:
             raise Refused(f"run {run.id} is {run.state} by now", next_command=task_command("log"))
         pause = run.pause
-        if skip and (pause is None or pause.step != StepName.ONTO.value):
+        if skip and (pause is None or pause.step is not StepName.ONTO):
             raise Refused(
                 f"run {run.id} did not stop at a commit",
                 why="there is nothing to leave out",
@@ -93,8 +96,8 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
         if run.task == undo.TASK:
             return going.undo()
         going.refuse_gone()
-        log.append(held, "resumed")
-        pushed_commits.remember(context, run.started.get("heads", {}), run)
+        log.append(held, records.Resumed())
+        pushed_commits.remember(context, run.begun.heads, run)
         if include:
             going.include(include)
         first = going.take_up(pause, skip=skip) if pause is not None else RunResult({})
@@ -110,7 +113,7 @@ def plan(context: Context, run: Run) -> Plan:
 
 def _plan_of(context: Context, run: Run) -> Plan:
     """Return a run's plan, from its journal."""
-    steps = tuple(rebase.step_of(each) for each in run.started["steps"])
+    steps = tuple(rebase.step_of(each) for each in run.begun.steps)
     skipped = tuple(step.name for step in steps if step.name in context.options.skip and len(steps) > 1)
     return Plan(run.task, context.entry.pr, steps, skipped)
 
@@ -119,12 +122,12 @@ def _done(plan: Plan, run: Run) -> frozenset[StepKey]:
     """Return the steps that are done, except those that a later replay of the entry invalidated."""
     found: set[StepKey] = set()
     for record in run.records:
-        if record.kind not in {"done", "adopted"}:
+        if not isinstance(record, records.StepDone | records.Adopted):
             continue
-        name, pr = _key(plan, record)
+        name, pr = plan.key(record.step, record.pr)
         if name is StepName.ONTO:
             found -= _resting_on(plan, pr)
-        if record.kind == "done":
+        if isinstance(record, records.StepDone):
             found.add((name, pr))
     return frozenset(found)
 
@@ -154,14 +157,14 @@ class _Going:
 
     def undo(self) -> RunResult:
         """Resume an undo."""
-        recorded = tuple(Change.of_data(data) for data in self.run.started["changes"])
-        self.log.append(self.held, "resumed")
+        recorded = self.run.begun.changes
+        self.log.append(self.held, records.Resumed())
         return self._perform(self.plan, revert.step_functions(self.context, recorded), self.done())
 
-    def take_up(self, pause: Record, *, skip: bool) -> RunResult:
+    def take_up(self, pause: records.Paused, *, skip: bool) -> RunResult:
         """Run only the step that paused; the user's resolution is then in the branch."""
-        there = self.context.of(self.context.stack.entry(pr_number(str(pause.data["pr"]))))
-        key = self.plan.key(StepName(pause.step), there.entry.pr)
+        there = self.context.of(self.context.stack.entry(pause.pr))
+        key = self.plan.key(pause.step, there.entry.pr)
         step = next(step for step in self.plan.steps if step.key == key)
         stopped = resume_replay.stopped_at(pause, self.run.after(pause))
 
@@ -185,15 +188,16 @@ class _Going:
 
     def _included(self) -> frozenset[StepKey]:
         """Return the steps to repeat after an include: the replay, and all that depend on it."""
-        records = journal.read(self.run.path).records
+        read = journal.read(self.run.path).records
         found: set[StepKey] = set()
-        for number, record in enumerate(records):
-            if record.kind != "included":
+        for number, record in enumerate(read):
+            if not isinstance(record, records.Included):
                 continue
-            entry = self.context.stack.entry(pr_number(str(record.data["pr"])))
+            entry = self.context.stack.entry(record.pr)
             for each in (entry, *self.context.stack.entries[self.context.stack.entries.index(entry) + 1 :]):
                 key = self.plan.key(StepName.ONTO, each.pr)
-                again = any(r.kind == "done" and _key(self.plan, r) == key for r in records[number:])
+                done = (each for each in read[number:] if isinstance(each, records.StepDone))
+                again = any(self.plan.key(each.step, each.pr) == key for each in done)
                 if not again:
                     found |= {key, *_resting_on(self.plan, key[1])}
         return frozenset(found)
@@ -230,9 +234,9 @@ class _Going:
         Raises:
             Refused: one was deleted, renamed, or moved to commits without its base.
         """
-        for entry, facts in self._moved():
-            tip, new = _tip(self.context, entry), str(facts["new"])
-            on_base = tip is not None and history.is_ancestor(self.context.git, oid(str(facts["base"])), tip)
+        for entry, replayed in self._moved():
+            tip, new = _tip(self.context, entry), replayed.new
+            on_base = tip is not None and history.is_ancestor(self.context.git, replayed.base, tip)
             if on_base or self._is_merged(entry):
                 continue
             if tip is None:
@@ -250,14 +254,12 @@ class _Going:
                 else (task_command(*again.split()), task_command("abort")),
             )
 
-    def _moved(self) -> list[tuple[Entry, Mapping[str, object]]]:
+    def _moved(self) -> list[tuple[Entry, Replayed]]:
         """Return the replayed entries, bottom first, each with the data of its newest replay."""
-        found: dict[int, Mapping[str, object]] = {}
+        found: dict[PrNumber, Replayed] = {}
         for record in journal.read(self.run.path).records:
-            facts = record.data.get("facts")
-            replayed = record.kind in {"done", "adopted"} and record.step == StepName.ONTO.value
-            if replayed and isinstance(facts, Mapping) and facts.get("new"):
-                found[pr_number(str(record.data.get("pr", self.context.entry.pr)))] = facts
+            if isinstance(record, records.StepDone | records.Adopted) and record.replayed is not None:
+                found[record.pr or self.context.entry.pr] = record.replayed
         return [(entry, found[entry.pr]) for entry in self.context.stack.entries if entry.pr in found]
 
     def _is_merged(self, entry: Entry) -> bool:
@@ -274,7 +276,7 @@ class _Going:
         found: set[StepKey] = set()
         below: Oid | None = None
         again = False
-        for entry, facts in self._moved():
+        for entry, replayed in self._moved():
             tip = _tip(self.context, entry)
             if tip is None or self._is_merged(entry):
                 continue
@@ -282,26 +284,25 @@ class _Going:
                 again = again or not history.is_ancestor(self.context.git, below, tip)
             if again:
                 found.add(self.plan.key(StepName.ONTO, entry.pr))
-            if again or tip not in self._given(entry, facts):
-                self._name(entry, facts, tip, again=again)
+            if again or tip not in self._given(entry, replayed):
+                self._name(entry, replayed, tip, again=again)
                 found |= _resting_on(self.plan, self.plan.key(StepName.ONTO, entry.pr)[1])
             below = tip
         return frozenset(found)
 
-    def _given(self, entry: Entry, facts: Mapping[str, object]) -> set[str]:
+    def _given(self, entry: Entry, replayed: Replayed) -> set[Oid]:
         """Return the tips of a local branch that the run made or accepted."""
-        own = (r for r in journal.read(self.run.path).records if r.data.get("branch") == entry.branch)
-        moves = (r for r in own if r.kind == "intent" and "ref" in r.data and "remote" not in r.data)
-        return {str(facts["new"]), *(str(record.data["new"]) for record in moves)}
+        moves = (r for r in journal.read(self.run.path).records if isinstance(r, records.BranchMoved))
+        return {replayed.new, *(move.new for move in moves if move.branch == entry.branch)}
 
-    def _pushed(self, entry: Entry) -> str:
+    def _pushed(self, entry: Entry) -> Oid | None:
         """Return the tip of an entry that the run has pushed, "" if there is none."""
-        own = (r for r in reversed(self.run.records) if r.data.get("branch") == entry.branch)
-        pushed = next((r for r in own if r.kind == "intent" and r.data.get("remote") and r.data.get("ref")), None)
+        pushes = (r for r in reversed(self.run.records) if isinstance(r, records.BranchPushed))
+        pushed = next((push for push in pushes if push.branch == entry.branch), None)
         remote = self.context.of(entry).world().local.remote
-        return str(remote) if pushed is not None and remote == pushed.data["new"] else ""
+        return remote if pushed is not None and remote == pushed.new else None
 
-    def _name(self, entry: Entry, facts: Mapping[str, object], tip: Oid, *, again: bool) -> None:
+    def _name(self, entry: Entry, replayed: Replayed, tip: Oid, *, again: bool) -> None:
         """Report a branch that the user has moved, and accept its tip as the entry's head."""
         if again:
             self.context.reporter.progress(
@@ -312,19 +313,18 @@ class _Going:
             f"#{entry.pr} {entry.branch} is at {short(tip)}, moved since: taken as it is, verified again"
         )
         # Keep the amended commits as known heads: entries above still contain them.
-        refs.back_up(self.context.git, self.held, entry.branch, oid(str(facts["new"])))
+        refs.back_up(self.context.git, self.held, entry.branch, replayed.new)
         # After an amend, the mapping from old to new commits is unknown.
-        grown = history.is_ancestor(self.context.git, oid(str(facts["new"])), tip)
-        adopted = {**facts, "new": tip, "mapped": facts.get("mapped", []) if grown else []}
-        adopted["remote"] = self._pushed(entry) or facts.get("remote")
-        StepContext(self.held, self.log, Step(StepName.ONTO, "take over")).note("adopted", entry, facts=adopted)
+        grown = history.is_ancestor(self.context.git, replayed.new, tip)
+        adopted = msgspec.structs.replace(
+            replayed,
+            new=tip,
+            mapped=replayed.mapped if grown else (),
+            remote=self._pushed(entry) or replayed.remote,
+        )
+        self.log.append(self.held, records.Adopted(StepName.ONTO, entry.pr, entry.branch, replayed=adopted))
 
 
 def _tip(context: Context, entry: Entry) -> Oid | None:
     ref = branch_ref(entry.branch)
     return refs.read_refs(context.git, ref).get(ref)
-
-
-def _key(plan: Plan, record: Record) -> StepKey:
-    pr = record.data.get("pr")
-    return plan.key(StepName(record.step), None if pr is None else pr_number(str(pr)))

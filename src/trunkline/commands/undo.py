@@ -7,21 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from trunkline.commands import rebase
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.project import Context, Reporter
+from trunkline.domain.changes import Change
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Paused, Refused, UsageError
 from trunkline.domain.names import oid
+from trunkline.domain.records import RunStarted
 from trunkline.domain.step import Plan, StepName
 from trunkline.engine import RunResult, run_plan
 from trunkline.git.git import Git
 from trunkline.operations import local_branch, revert
 from trunkline.planning import run_changes as changed
-from trunkline.planning.run_changes import Change
 from trunkline.state import journal, lock
 from trunkline.state.journal import Run
 
@@ -58,14 +60,10 @@ def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo 
     for each in journal.runs(state):
         if not each.started or each.state == "aborted":
             continue
-        found = _decided(each, reporter, cwd) if each.state == "finished" or _announced(each) else None
+        found = _decided(each, reporter, cwd) if each.state == "finished" or each.changed else None
         if found is not None and found.changes:
             return found
     return None
-
-
-def _announced(run: Run) -> bool:
-    return any(record.kind == "intent" for record in run.records)
 
 
 def _named(runs: tuple[Run, ...], name: str) -> Run:
@@ -78,7 +76,7 @@ def _named(runs: tuple[Run, ...], name: str) -> Run:
 
 def _decided(run: Run, reporter: Reporter, cwd: Path | None) -> Undo:
     if run.damaged:
-        raise Refused(f"the journal of run {run.id} is damaged", why=run.damaged, next_command=f"less {run.path}")
+        raise run.refusal()
     if run.is_held:
         found = open_run.described(run)
         raise Paused(found.what, why=found.why, next_command=found.commands)
@@ -122,7 +120,7 @@ def run(undo: Undo) -> RunResult:
         _refuse(undo)
         rebase.settle_last(context, held)
         log = journal.create(held)
-        log.append(held, "run", **_started(undo))
+        log.append(held, _started(undo))
         handlers = revert.step_functions(context, undo.changes)
         return run_plan(undo.plan, handlers, lock=held, journal=log, reporter=context.reporter)
 
@@ -137,9 +135,7 @@ def _refuse(undo: Undo) -> None:
             local_branch.foresee_move(context.of(context.stack.entry(change.pr)), oid(str(change.before["tip"])))
 
 
-def _started(undo: Undo) -> dict[str, Any]:
-    return {
-        **rebase.started(undo.context, undo.plan),
-        "undoes": undo.run.id,
-        "changes": [change.as_data() for change in undo.changes],
-    }
+def _started(undo: Undo) -> RunStarted:
+    begun = rebase.started(undo.context, undo.plan)
+    taken: RunStarted = msgspec.structs.replace(begun, undoes=undo.run.id, changes=undo.changes)
+    return taken

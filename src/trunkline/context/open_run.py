@@ -7,8 +7,9 @@ from pathlib import Path
 
 from trunkline.context.loading import top_of
 from trunkline.domain.command import task_command
-from trunkline.domain.errors import Paused, Refused
-from trunkline.domain.names import short
+from trunkline.domain.errors import Paused
+from trunkline.domain.names import BranchName, PrNumber, short
+from trunkline.domain.records import StepDone, StepFailed
 from trunkline.domain.status import OpenRun
 from trunkline.domain.step import Plan, StepName, StepStatus
 from trunkline.git.git import Git
@@ -45,12 +46,16 @@ def open_run(state: Path) -> Run | None:
             return run
         if (run.started or run.damaged) and run.state in {"failed", "interrupted"}:
             stopped.append(run)
-    worth = (run for run in stopped if (run.changed or len(run.started.get("steps", ())) > 1) and not run.damaged)
+    worth = (run for run in stopped if (run.changed or _has_several_steps(run)) and not run.damaged)
     found = next((run for run in worth if not _is_superseded(run, paths)), None)
     if found is not None or not stopped:
         return found
     last = max(paths, key=lambda path: path.stat().st_mtime_ns)  # a run may end after a later one
     return next((run for run in stopped if run.path == last), None)
+
+
+def _has_several_steps(run: Run) -> bool:
+    return run.started is not None and len(run.started.steps) > 1
 
 
 def stopped_runs(state: Path) -> tuple[Run, ...]:
@@ -85,9 +90,12 @@ def paused_run(state: Path) -> Run | None:
 def _is_superseded(run: Run, paths: Collection[Path]) -> bool:
     """Return whether a later run handled a branch that this run was going to move."""
     later = (path for path in paths if path.parent.name > run.id)
-    return any(
-        journal.moved_branches(journal.first_record(path)) & run.moves and _took_effect(path) for path in later
-    )
+    return any(_sets_out_to_move(path, run.moves) and _took_effect(path) for path in later)
+
+
+def _sets_out_to_move(path: Path, branches: frozenset[str]) -> bool:
+    first = journal.first_record(path)
+    return first is not None and not branches.isdisjoint(first.moves)
 
 
 def _took_effect(path: Path) -> bool:
@@ -99,17 +107,17 @@ def _took_effect(path: Path) -> bool:
 def progress(run: Run) -> str:
     """Return what a run has done for each entry that it moved, in words; "" if it moved none."""
     stages = {
-        StepName.ONTO.value: "rebased here",
-        StepName.PUSH.value: "pushed",
-        StepName.MERGE.value: "merged",
+        StepName.ONTO: "rebased here",
+        StepName.PUSH: "pushed",
+        StepName.MERGE: "merged",
     }
-    found: dict[object, str] = {}
+    found: dict[PrNumber, str] = {}
     for record in run.records:
-        if record.kind == "done" and record.step in stages and record.data.get("mark") != StepStatus.NOTHING.value:
+        if isinstance(record, StepDone) and record.step in stages and record.mark is not StepStatus.NOTHING:
             # A step of the whole stack applies to every entry that was moved before it.
-            of = [record.data["pr"]] if "pr" in record.data else list(found)
+            of = list(found) if record.pr is None else [record.pr]
             found |= dict.fromkeys(of, stages[record.step])
-    branches = {each["pr"]: each["branch"] for each in run.started.get("entries", ())}
+    branches = {each.pr: each.branch for each in run.started.entries} if run.started else {}
     listed = [f"#{pr} {branches.get(pr, '')} {stage}" for pr, stage in found.items()]
     return f"this run so far: {', '.join(listed)}" if listed else ""
 
@@ -121,10 +129,10 @@ def refuse_damaged(run: Run) -> None:
         Refused: it is damaged.
     """
     if run.damaged:
-        raise Refused(f"the journal of run {run.id} is damaged", why=run.damaged, next_command=f"less {run.path}")
+        raise run.refusal()
 
 
-def moved_by(plan: Plan, branch: str, branches: Collection[str]) -> list[str]:
+def moved_by(plan: Plan, branch: BranchName, branches: Collection[BranchName]) -> list[BranchName]:
     """Return the branches that a plan will move.
 
     Args:
@@ -150,30 +158,29 @@ def described(run: Run) -> OpenRun:
 
 def _facts(run: Run) -> tuple[str, str, tuple[str, ...], str]:
     """Return why a run stopped, the details, the next commands, and the work tree of its conflict."""
-    name = f"{run.task} of {_entries(run)}"
     if run.damaged:
-        return f"the journal of run {run.id} is damaged", run.damaged, (f"less {run.path}", task_command("abort")), ""
+        refused = run.refusal()
+        return refused.what, refused.why, (*refused.next_commands, task_command("abort")), ""
+    name = f"{run.task} of {_entries(run)}"
     if run.state == "aborting":
         return f"the abort of {name} is not finished", "it stopped half way", (task_command("abort"),), ""
     pause = run.pause
     if pause is None:
         how = "failed" if run.state == "failed" else "was interrupted"
-        failed = run.last("failed")
-        why = str(failed.data.get("what", "")) if failed is not None and run.state == "failed" else ""
+        failed = run.last(StepFailed)
+        why = failed.what if failed is not None and run.state == "failed" else ""
         return f"{name} {how}", why, (task_command("continue"), task_command("abort")), ""
-    data = pause.data
-    files, tree = ", ".join(data.get("files", ())), str(data.get("worktree", ""))
-    stopped = next((f" at commit {short(str(commit))}" for commit in data.get("rest", ())), "")
-    what = f"{name} is paused{stopped} of #{data.get('pr')} {data.get('branch', '')}"
-    return what, f"a conflict in {files}\nresolve it in {tree}" if files else "", go_on(), tree
+    what = f"{name} is paused at commit {short(pause.rest[0])} of #{pause.pr} {pause.branch}"
+    why = f"a conflict in {', '.join(pause.files)}\nresolve it in {pause.worktree}"
+    return what, why, go_on(), pause.worktree
 
 
 def _entries(run: Run) -> str:
-    branches = run.moves or {str(run.started.get("branch", ""))}
-    numbers = {each["branch"]: each["pr"] for each in run.started.get("entries", ())}
+    begun = run.begun
+    branches = run.moves or {begun.branch}
     if len(branches) == 1:
-        return f"#{run.started.get('pr')} {next(iter(branches))}"
-    return ", ".join(f"#{number}" for branch, number in numbers.items() if branch in branches)
+        return f"#{begun.pr} {next(iter(branches))}"
+    return ", ".join(f"#{each.pr}" for each in begun.entries if each.branch in branches)
 
 
 def refuse_while_paused(state: Path, branches: Collection[str]) -> None:

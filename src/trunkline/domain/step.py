@@ -9,6 +9,7 @@ from typing import Any
 
 from trunkline.domain.choices import listed, require_known
 from trunkline.domain.names import PrNumber
+from trunkline.domain.replayed import Replayed
 
 
 class StepName(Enum):
@@ -113,6 +114,7 @@ class Outcome:
         details: further lines.
         data: its data for JSON output and the journal, as JSON values.
         seconds: its duration.
+        replayed: the result of a step that replayed an entry.
     """
 
     label: str
@@ -121,6 +123,7 @@ class Outcome:
     details: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    replayed: Replayed | None = None
 
 
 @dataclass(frozen=True)
@@ -144,11 +147,9 @@ class Plan:
         """What others will see, in order."""
         return tuple(line for step in self.steps if step.name not in self.skipped for line in step.publishes)
 
-    def about(self, step: Step) -> dict[str, PrNumber]:
+    def pr_of(self, step: Step) -> PrNumber | None:
         """Return the entry of one of the plan's steps as JSON values; nothing for all entries."""
-        if any(each.pr is not None for each in self.steps):
-            return step.about
-        return {"pr": self.pr}
+        return step.pr if any(each.pr is not None for each in self.steps) else self.pr
 
     def key(self, name: StepName, pr: PrNumber | None) -> StepKey:
         """Return the key of the step with a name for an entry, or of the step for all entries."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.names import Oid, short
 from trunkline.domain.snapshot import OUR_CONTEXTS
 from trunkline.engine import StepContext
@@ -38,7 +39,8 @@ def publish(context: Context, step_context: StepContext, tip: Oid) -> tuple[str,
     missing = {name: message for name, message in wanted.items() if held.get(name) != ("success", message)}
     if missing:
         context.reporter.require_approval(f"{len(missing)} commit statuses on {short(tip)}")
-        step_context.note("publishing", context.entry, commit=tip, statuses=sorted(missing))
+        about = step_context.about(context.entry)
+        step_context.note(records.StatusesPublished(*about, commit=tip, statuses=tuple(sorted(missing))))
         slug = context.repository.slug
         context.reporter.command(
             f"gh api repos/{slug}/statuses/{tip} -f state=success -f context={OUR_CONTEXTS}GATE ..."

@@ -8,10 +8,10 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from trunkline.context.open_run import go_on
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.conflicts import digests
@@ -45,7 +45,8 @@ def open_worktree(
     """
     remove_worktree(context, step_context, worktree_path(context, step_context))
     path = _own_path(context, step_context)
-    step_context.log_intent(context.entry, worktree=str(path), onto=onto, commit=commit.oid)
+    about = step_context.about(context.entry)
+    step_context.log_intent(records.WorktreeCreated(*about, path=str(path), onto=onto, commit=commit.oid))
     remove_worktree(context, step_context, path)
     private_directory(path.parent)
     with slots.registration_lock(context.git):
@@ -81,12 +82,12 @@ def known(context: Context, conflicts: Mapping[str, Sequence[str]]) -> tuple[str
     """Return messages about earlier resolutions of the same conflicts, from all journals."""
     message: dict[str, str] = {}
     for run in journal.runs(context.state):
-        for paused in (record for record in run.records if record.kind == "paused"):
-            earlier = {name: set(each) for name, each in dict(paused.data.get("conflicts", {})).items()}
-            resolved = next((r.data["new"] for r in run.after(paused) if r.kind == "resolved"), "")
+        for paused in (record for record in run.records if isinstance(record, records.Paused)):
+            earlier = {name: set(each) for name, each in paused.conflicts.items()}
+            resolved = next((r.new for r in run.after(paused) if isinstance(r, records.Resolved)), "")
             for name, each in conflicts.items():
                 if resolved and earlier.get(name, set()) & set(each):
-                    seen = f"the same conflict in {name} was resolved for #{paused.data.get('pr')}"
+                    seen = f"the same conflict in {name} was resolved for #{paused.pr}"
                     message.setdefault(name, f"{seen}: git show {resolved}:{name}")
     return tuple(message.values())
 
@@ -152,7 +153,7 @@ def remove_worktree(context: Context, step_context: StepContext, path: Path) -> 
             context.git.mutate(step_context.lock, "worktree", "prune")
 
 
-def resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) -> Oid:
+def resolution(context: Context, path: Path, onto: Oid, paused: records.Paused) -> Oid:
     """Return the tree of the user's resolution; never the tree of the commit below.
 
     The resolution may be staged or committed (`git commit`, `git cherry-pick --continue`).
@@ -165,7 +166,7 @@ def resolution(context: Context, path: Path, onto: Oid, paused: dict[str, Any]) 
     unmerged = tree_git.query("diff", "--name-only", "--diff-filter=U", "-z").text.split("\0")
     if left := [name for name in unmerged if name]:
         raise _unresolved(path, paused, f"not resolved yet, or not added: {', '.join(left)}")
-    if marked := [name for name in paused["files"] if _has_new_markers(tree_git, path, name, paused)]:
+    if marked := [name for name in paused.files if _has_new_markers(tree_git, path, name, paused)]:
         raise _unresolved(path, paused, f"conflict markers are left in {', '.join(marked)}")
     loose = tree_git.query("diff", "--name-only", "-z").text.split("\0")
     loose += tree_git.query("ls-files", "--others", "--exclude-standard", "-z").text.split("\0")
@@ -188,29 +189,29 @@ def _drops_on_request(context: Context, tree_git: Git, is_staged: bool) -> bool:
     return context.options.drop_emptied and is_staged and tree_git.resolve("CHERRY_PICK_HEAD") is not None
 
 
-def _unresolved(path: Path, paused: dict[str, Any], why: str) -> Pause:
-    where = f"#{paused['pr']} {paused['branch']}, in {path}"
-    return Pause(Paused("the conflict is not resolved", why=f"{why}\n{where}", next_command=go_on()), **paused)
+def _unresolved(path: Path, paused: records.Paused, why: str) -> Pause:
+    where = f"#{paused.pr} {paused.branch}, in {path}"
+    return Pause(Paused("the conflict is not resolved", why=f"{why}\n{where}", next_command=go_on()), paused)
 
 
-def _nothing_resolved(path: Path, paused: dict[str, Any]) -> Pause:
-    commit, git = paused["rest"][0], f"git -C {shlex.quote(str(path))}"
-    again = f"{git} reset --quiet --hard {paused['onto']} && {git} cherry-pick {commit}"
+def _nothing_resolved(path: Path, paused: records.Paused) -> Pause:
+    commit, git = paused.rest[0], f"git -C {shlex.quote(str(path))}"
+    again = f"{git} reset --quiet --hard {paused.onto} && {git} cherry-pick {commit}"
     error = Paused(
         f"nothing was resolved: {path} holds nothing of commit {short(commit)}",
-        why=f"the commit of #{paused['pr']} {paused['branch']} would be pushed empty.\n"
+        why=f"the commit of #{paused.pr} {paused.branch} would be pushed empty.\n"
         f"To resolve it: pick it again, resolve, `git add`, then {task_command('continue')}.\n"
         f"To leave it out, because what it does is there already or is not wanted: {task_command('skip')}.\n"
         f"To go back to before the run: {task_command('abort')}.",
         next_command=(again, task_command("skip"), task_command("abort")),
     )
-    return Pause(error, **paused)
+    return Pause(error, paused)
 
 
 _MARKERS = (b"<<<<<<< ", b">>>>>>> ")
 
 
-def _has_new_markers(git: Git, top: Path, name: str, paused: dict[str, Any]) -> bool:
+def _has_new_markers(git: Git, top: Path, name: str, paused: records.Paused) -> bool:
     """Return whether a file contains conflict markers that neither merged version contains.
 
     Documentation and test data may contain such lines, so both versions are compared.
@@ -218,7 +219,7 @@ def _has_new_markers(git: Git, top: Path, name: str, paused: dict[str, Any]) -> 
     path = top / name
     if path.is_symlink() or not path.is_file():
         return False
-    own = [_marker_lines(_version(git, commit, name)) for commit in (paused["rest"][0], paused["onto"])]
+    own = [_marker_lines(_version(git, commit, name)) for commit in (paused.rest[0], paused.onto)]
     found = _marker_lines(path.read_bytes())
     return all(any(line.startswith(kind) for line in found - (own[0] | own[1])) for kind in _MARKERS)
 

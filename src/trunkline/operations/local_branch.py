@@ -8,8 +8,9 @@ import shlex
 from trunkline.context import open_run
 from trunkline.context.observation import local_state
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.errors import Refused, TrunklineError
-from trunkline.domain.names import Oid, branch_name, branch_ref, oid
+from trunkline.domain.names import Oid, branch_name, branch_ref
 from trunkline.domain.snapshot import LocalState
 from trunkline.engine import StepContext
 from trunkline.git import checkout, history, obstacles, refs
@@ -96,7 +97,7 @@ def switch(context: Context, step_context: StepContext, *, old: Oid | None, new:
         ExternalError, UsageError: git failed.
     """
     git, arguments = context.git, ("switch", "--no-guess", "--no-overwrite-ignore", context.entry.branch)
-    step_context.note("switching", context.entry, old=old, new=new, checkout=True)
+    step_context.note(records.CheckoutSwitched(*step_context.about(context.entry), old=old, new=new))
     try:
         git.mutate(step_context.lock, *arguments, "--quiet", display="git " + " ".join(arguments))
     except TrunklineError:
@@ -128,7 +129,8 @@ def move(context: Context, step_context: StepContext, *, new: Oid, old: Oid | No
         obstacles.refuse(git, old, new, what=_what(context))
     if old is not None:
         refs.back_up(git, step_context.lock, branch, old)
-    step_context.log_intent(context.entry, ref=branch_ref(branch), old=old, new=new, checkout=local.checked_out)
+    about = step_context.about(context.entry)
+    step_context.log_intent(records.BranchMoved(*about, old=old, new=new, checked_out=local.checked_out))
     try:
         if along and old is not None:
             checkout.move(git, step_context.lock, old=old, new=new, what=_what(context))
@@ -137,7 +139,7 @@ def move(context: Context, step_context: StepContext, *, new: Oid, old: Oid | No
         if along and old is not None:
             checkout.put_back(git, step_context.lock, old=old, new=new)
         if not along or old is None or not checkout.is_half_moved(git, old=old, new=new):
-            step_context.withdraw(context.entry, ref=branch_ref(branch), new=new)
+            step_context.note(records.MoveWithdrawn(*about, new=new))
         raise
     context.record_local_tip(new)
 
@@ -159,13 +161,13 @@ def settle(context: Context, lock: RepositoryLock, run: Run) -> bool:
 
 def _half_moved(context: Context, run: Run) -> tuple[Oid, Oid] | None:
     """Return the two commits of a checkout that a run began to move; None if it did not."""
-    intent = run.moving_checkout
-    if intent is None or not intent.data["old"]:
+    move = run.moving_checkout
+    if move is None or move.old is None or move.new is None:
         return None
-    git, old, new = context.git, oid(str(intent.data["old"])), oid(str(intent.data["new"]))
-    if intent.kind == "switching":
+    git, old, new = context.git, move.old, move.new
+    if isinstance(move, records.CheckoutSwitched):
         is_there = git.resolve("HEAD") == old
     else:
-        local = local_state(git, branch_name(str(intent.data["branch"])))
+        local = local_state(git, branch_name(move.branch))
         is_there = local.checked_out and local.local == old
     return (old, new) if is_there and not history.missing(git, [new]) else None

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused
@@ -54,8 +55,8 @@ def push_all(
     context.reporter.require_approval(*(f"push {described(update)}" for update in updates))
     message = retarget_endangered(context, step_context, updates)
     for update in updates:
-        ref = branch_ref(update.entry.branch)
-        step_context.log_intent(update.entry, remote=remote, ref=ref, old=update.old, new=update.new)
+        about = step_context.about(update.entry)
+        step_context.log_intent(records.BranchPushed(*about, remote=remote, old=update.old, new=update.new))
     moves = [RefUpdate(update.entry.branch, update.old, update.new) for update in updates]
     try:
         refs.push(context.git, step_context.lock, remote, moves)
@@ -140,7 +141,10 @@ def retarget(context: Context, step_context: StepContext, pr: PullRequest, base:
     """
     context.reporter.require_approval(f"#{pr.number} targets {base} instead of {pr.base}")
     entry = context.stack.entry(pr.number)
-    step_context.log_intent(entry, base=pr.base, draft=pr.draft, base_after=base, draft_after=pr.draft)
+    about = step_context.about(entry)
+    step_context.log_intent(
+        records.PullRequestEdited(*about, base=pr.base, draft=pr.draft, base_after=base, draft_after=pr.draft)
+    )
     set_base(context, pr.number, base)
 
 

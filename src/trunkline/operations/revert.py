@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trunkline.context.project import Context
+from trunkline.domain import records
+from trunkline.domain.changes import Change, note_of
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, short
@@ -14,7 +16,7 @@ from trunkline.engine import StepContext, StepFunction
 from trunkline.git import history, refs
 from trunkline.operations import local_branch
 from trunkline.operations.publish import Update, push_all, set_base
-from trunkline.planning.run_changes import Change, drift, entry_context, note_of, now
+from trunkline.planning.run_changes import drift, entry_context, now
 
 
 def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, StepFunction]:
@@ -125,7 +127,10 @@ def restore_state(context: Context, step_context: StepContext, change: Change) -
         return _readied(pr.draft, pr.base, kept, StepStatus.NOTHING)
     state = "a draft" if before["draft"] else "ready"
     context.reporter.require_approval(f"#{pr.number} is {state} again and targets {base}")
-    step_context.log_intent(context.entry, base=pr.base, draft=pr.draft, base_after=base, draft_after=before["draft"])
+    about, draft = step_context.about(context.entry), bool(before["draft"])
+    step_context.log_intent(
+        records.PullRequestEdited(*about, base=pr.base, draft=pr.draft, base_after=base, draft_after=draft)
+    )
     if pr.draft != before["draft"]:
         context.reporter.command(f"gh pr ready {pr.number}{' --undo' if before['draft'] else ''}")
         context.github.set_draft(pr, draft=bool(before["draft"]))
@@ -164,7 +169,8 @@ def restore_note(context: Context, step_context: StepContext, change: Change) ->
         raise drift(context, (f"#{pr.number}'s reviewer note was edited since",))
     body = put_back(pr.body, wanted)
     context.reporter.require_approval(f"the note of #{pr.number} as it was")
-    step_context.log_intent(context.entry, body=pr.body, body_after=body)
+    about = step_context.about(context.entry)
+    step_context.log_intent(records.NoteWritten(*about, body=pr.body, body_after=body))
     context.reporter.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
     if context.github.edit(pr.number, seen_body=pr.body, body=body).body != body:
         raise ExternalError(

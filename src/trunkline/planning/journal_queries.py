@@ -1,93 +1,95 @@
-"""What the journal remembers of an entry: the rebases it went through, and the gates that could not run."""
+"""Queries to the journals about an entry: its replays, and the gates that could not run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from trunkline.context.project import Context
-from trunkline.domain.names import Oid, oid
-from trunkline.domain.step import StepName
+from trunkline.domain import records
+from trunkline.domain.names import Oid
+from trunkline.domain.replayed import Replayed
 from trunkline.git import history
 from trunkline.state import journal
 
+Judged = records.GatesJudged | records.ChecksJudged
 
-def last_onto(context: Context, tip: Oid) -> Mapping[str, Any] | None:
-    """Return the facts of the rebase that `tip` came from, newest first; None: no rebase of ours."""
-    for facts in _ontos(context):
-        new = context.git.resolve(str(facts.get("new")))
+
+def last_replay(context: Context, tip: Oid) -> Replayed | None:
+    """Return the newest replay that `tip` came from; None: no replay of ours."""
+    for replayed in _replays(context):
+        new = context.git.resolve(replayed.new)
         if new is not None and history.is_ancestor(context.git, new, tip):
-            return facts
+            return replayed
     return None
 
 
-def replays(context: Context, tip: Oid) -> tuple[Mapping[str, Any], ...]:
-    """Return the facts of the rebases that led from what the remote had to `tip`, newest first; empty: there is none.
+def replays(context: Context, tip: Oid) -> tuple[Replayed, ...]:
+    """Return the replays that led from what the remote had to `tip`, newest first; empty: there is none.
 
-    Several, where an entry was rebased again before it was pushed. Rebases that wrote no commits are passed over.
+    Several, where an entry was rebased again before it was pushed. Replays that wrote no commits are passed over.
     """
-    found: list[Mapping[str, Any]] = []
-    for facts in _ontos(context):
-        new = context.git.resolve(str(facts.get("new"))) if facts.get("mapped") else None
+    found: list[Replayed] = []
+    for replayed in _replays(context):
+        new = context.git.resolve(replayed.new) if replayed.mapped else None
         if new is None or not history.is_ancestor(context.git, new, tip):
             continue
-        if found and facts.get("remote") != found[0].get("remote"):
+        if found and replayed.remote != found[0].remote:
             break
-        found.append(facts)
-        if facts["tip"] == facts.get("remote"):
+        found.append(replayed)
+        if replayed.tip == replayed.remote:
             break
-        tip = oid(str(facts["tip"]))
+        tip = replayed.tip
     return tuple(found)
 
 
 def base_of(context: Context, tip: Oid) -> Oid | None:
     """Return the base that the journal has for exactly this tip of the entry's branch."""
-    for facts in _ontos(context):
-        if facts.get("new") == tip:
-            return context.git.resolve(str(facts.get("base")))
+    for replayed in _replays(context):
+        if replayed.new == tip:
+            return context.git.resolve(replayed.base)
     return None
 
 
 def planned_remote(context: Context, tip: Oid) -> Oid | None:
     """Return the remote tip that was seen when `tip`, or what it grew from, was planned; None: never planned."""
-    facts = last_onto(context, tip)
-    seen = facts.get("remote") if facts else None
-    return context.git.resolve(str(seen)) if seen else None
+    replayed = last_replay(context, tip)
+    return context.git.resolve(replayed.remote) if replayed is not None and replayed.remote else None
 
 
-def unavailable(context: Context, tip: Oid, kind: str) -> dict[str, str]:
+def unavailable(context: Context, tip: Oid, kind: type[Judged]) -> dict[str, str]:
     """Return what the newest run on this commit could not run, each with its cure.
 
     Args:
         context: where.
         tip: the commit.
-        kind: of the record that says so: `gated` for gates, `checked` for checks.
+        kind: the record that has it, of gates or of checks.
     """
     for run in journal.runs(context.state):
         for record in reversed(run.records):
-            if record.kind == kind and record.data.get("commit") == tip:
-                return {str(name): str(fix) for name, fix in dict(record.data.get("unavailable", {})).items()}
+            if isinstance(record, kind) and record.commit == tip:
+                return dict(record.unavailable)
     return {}
 
 
 def accepted(context: Context, tip: Oid) -> frozenset[str]:
     """Return the gates and checks whose verdict the newest runs on this commit accepted by name."""
-    found: dict[str, frozenset[str]] = {}
+    found: dict[type, frozenset[str]] = {}
     for run in journal.runs(context.state):
         for record in reversed(run.records):
-            if record.kind in {"gated", "checked"} and record.data.get("commit") == tip:
-                found.setdefault(record.kind, frozenset(map(str, record.data.get("accepted", ()))))
-        if len(found) == len(("gated", "checked")):
+            if isinstance(record, Judged) and record.commit == tip:
+                found.setdefault(type(record), frozenset(record.accepted))
+        if len(found) == len((records.GatesJudged, records.ChecksJudged)):
             break
     return frozenset().union(*found.values())
 
 
-def _ontos(context: Context) -> Iterator[Mapping[str, Any]]:
+def _replays(context: Context) -> Iterator[Replayed]:
+    """Yield the entry's replays, newest first, as the journals of this repository have them."""
     for run in journal.runs(context.state):
         for record in reversed(run.records):
-            facts = record.data.get("facts")
-            ours = (
-                record.kind in {"done", "adopted"} and record.step == StepName.ONTO.value and isinstance(facts, dict)
-            )
-            if ours and isinstance(facts, dict) and facts.get("branch") == context.entry.branch:
-                yield facts
+            match record:
+                case records.StepDone(replayed=Replayed() as replayed) | records.Adopted(replayed=replayed):
+                    if replayed.branch == context.entry.branch:
+                        yield replayed
+                case _:
+                    pass

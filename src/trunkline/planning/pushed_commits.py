@@ -6,15 +6,15 @@ not seen anything that was pushed later, so `--yes` does not include it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Paused, Refused
-from trunkline.domain.names import Oid, oid, pr_number, short
+from trunkline.domain.names import Oid, short
 from trunkline.domain.stack import Entry
 from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
@@ -40,33 +40,35 @@ class InitialTips:
     included: frozenset[Oid] = frozenset()
 
 
-def heads(context: Context) -> dict[str, dict[str, Oid | None]]:
+def heads(context: Context) -> tuple[records.Head, ...]:
     """Return the last observed tips of all branches, in the form of a run's first record."""
     entries = context.stack.entries if context.stacked else (context.entry,)
     states = {entry.pr: context.of(entry).world().local for entry in entries}
-    return {str(pr): {"local": state.local, "remote": state.remote} for pr, state in states.items()}
+    return tuple(records.Head(pr, state.local, state.remote) for pr, state in states.items())
 
 
-def remember(context: Context, recorded: Mapping[str, Any], run: Run | None = None) -> None:
+def remember(context: Context, recorded: Iterable[records.Head], run: Run | None = None) -> None:
     """Restore the initial tips from a run's first record, and later tips from the rest."""
-    for number, tips in recorded.items():
-        pr = pr_number(number)
+    for head in recorded:
+        pr = head.pr
         made, included = _made(context.stack.entry(pr), run) if run is not None else (frozenset(), frozenset())
-        start = frozenset(oid(str(tip)) for tip in tips.values() if tip)
-        local = oid(str(tips["local"])) if tips["local"] else None
-        context.cache.began[pr] = InitialTips(local, start | made | included, included)
+        start = frozenset(tip for tip in (head.local, head.remote) if tip)
+        context.cache.began[pr] = InitialTips(head.local, start | made | included, included)
 
 
 def _made(entry: Entry, run: Run) -> tuple[frozenset[Oid], frozenset[Oid]]:
     """Return the tips that a run gave an entry's branch, and those that the user included."""
-    own = [record for record in run.records if record.data.get("branch") == entry.branch and record.data.get("new")]
-    # A branch that the run created has the remote's tip: not a commit that the run made.
-    made = (record for record in own if record.kind == "intent" and record.data.get("old"))
-    included = (record for record in own if record.kind == "included")
-    return (
-        frozenset(oid(str(record.data["new"])) for record in made),
-        frozenset(oid(str(record.data["new"])) for record in included),
-    )
+    made, included = set(), set()
+    for record in run.records:
+        match record:
+            # A branch that the run created has the remote's tip: not a commit that the run made.
+            case records.BranchMoved(branch=entry.branch, old=str()) | records.BranchPushed(branch=entry.branch):
+                made.add(record.new)
+            case records.Included(branch=entry.branch):
+                included.add(record.new)
+            case _:
+                pass
+    return frozenset(made), frozenset(included)
 
 
 def commits(context: Context) -> tuple[Commit, ...]:
@@ -109,7 +111,7 @@ def settle(context: Context, step_context: StepContext) -> None:
 
 def include(context: Context, step_context: StepContext, tip: Oid) -> None:
     """Record that the user includes the commits pushed to the entry's branch, up to a tip."""
-    step_context.note("included", context.entry, new=tip)
+    step_context.note(records.Included(*step_context.about(context.entry), new=tip))
     began = _began(context)
     if began is not None:
         changed = replace(began, known=began.known | {tip}, included=began.included | {tip})

@@ -2,62 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trunkline.context.project import Context
+from trunkline.domain import records
+from trunkline.domain.changes import Change, note_of
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import PrNumber, branch_ref, pr_number, short
-from trunkline.domain.note import block_of
+from trunkline.domain.names import PrNumber, branch_ref, short
+from trunkline.domain.records import Intent
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.step import StepName
 from trunkline.git import refs
-from trunkline.state.journal import Record, Run
-
-
-@dataclass(frozen=True)
-class Change:
-    """One thing that a run changed.
-
-    Attributes:
-        pr: the entry that it is about.
-        step: the step that changed it: push, ready, note, or onto for the local branch.
-        before: what it was.
-        left: what the run made of it.
-        between: further values that the run gave it on the way: tips.
-        created: the run created it: the local branch, where there was none.
-    """
-
-    pr: PrNumber
-    step: StepName
-    before: Mapping[str, Any]
-    left: Mapping[str, Any]
-    between: tuple[str, ...] = ()
-    created: bool = False
-
-    def as_data(self) -> dict[str, Any]:
-        """Return the change as JSON values."""
-        return {
-            "pr": self.pr,
-            "step": self.step.value,
-            "before": dict(self.before),
-            "left": dict(self.left),
-            "between": list(self.between),
-            "created": self.created,
-        }
-
-    @classmethod
-    def of_data(cls, data: Mapping[str, Any]) -> Change:
-        """Return the change that `as_data` wrote."""
-        pr, step = pr_number(data["pr"]), StepName(data["step"])
-        between, created = tuple(data["between"]), bool(data.get("created", False))
-        return cls(pr, step, dict(data["before"]), dict(data["left"]), between, created)
-
-    def is_ours(self, name: str, value: object) -> bool:
-        """Return whether a value that stands there now is one that it had before the run, or that the run gave it."""
-        return value in {self.before[name], self.left[name], *self.between}
+from trunkline.state.journal import Run
 
 
 def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change, ...]:
@@ -75,94 +33,60 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
     """
     found = [
         change
-        for pr, records in _intents(run).items()
-        if not _stays(context, run, pr, records, ask=ask)
-        for change in _of_entry(context, pr, records)
+        for pr, intents in _intents(run).items()
+        if not _stays(context, run, pr, intents, ask=ask)
+        for change in _joined(intents)
         if change.before != change.left or change.created
     ]
     order = (StepName.PUSH, StepName.READY, StepName.NOTE, StepName.ONTO)
     return tuple(sorted(found, key=lambda change: order.index(change.step)))
 
 
-def _intents(run: Run) -> dict[PrNumber, list[Record]]:
+def _intents(run: Run) -> dict[PrNumber, list[Intent]]:
     """Return the run's intents by entry, without those that were withdrawn: they had no effect.
 
-    Not those of an abort, which are no part of what is to be put back. Branches of merged entries that were deleted
-    stay deleted; their tips are kept as backups. A pull request that was rescued stays open: closing it again would
-    be for good.
+    Not those of an abort, which are no part of what is to be put back. A pull request that was rescued stays open:
+    closing it again would be for good.
     """
-    intents: dict[PrNumber, list[Record]] = {}
+    intents: dict[PrNumber, list[Intent]] = {}
     for record in run.records:
-        if record.kind == "aborting":
-            break
-        if record.step in {StepName.TIDY.value, StepName.RESCUE.value}:
-            continue
-        own = intents.setdefault(pr_number(record.data.get("pr", run.started["pr"])), [])
-        if record.kind == "intent":
-            own.append(record)
-        elif record.kind == "withdrawn":
-            last = next((each for each in reversed(own) if _same_ref(each, record)), None)
-            own[:] = [each for each in own if each is not last]
+        match record:
+            case records.Aborting():
+                break
+            case records.Intent() if record.step is not StepName.RESCUE:
+                intents.setdefault(record.pr, []).append(record)
+            case records.MoveWithdrawn():
+                own = intents.get(record.pr, [])
+                last = next((each for each in reversed(own) if _announced(each, record)), None)
+                own[:] = [each for each in own if each is not last]
+            case _:
+                pass
     return intents
 
 
-def _same_ref(intent: Record, withdrawn: Record) -> bool:
-    return all(intent.data.get(key) == withdrawn.data.get(key) for key in ("ref", "remote", "new"))
+def _announced(intent: Intent, withdrawn: records.MoveWithdrawn) -> bool:
+    return isinstance(intent, records.BranchMoved) and intent.new == withdrawn.new
 
 
-def _stays(context: Context, run: Run, pr: PrNumber, records: list[Record], *, ask: bool) -> bool:
+def _stays(context: Context, run: Run, pr: PrNumber, intents: Sequence[Intent], *, ask: bool) -> bool:
     """Return whether a run merged an entry: what it did for it is not taken back."""
-    if not any("merge" in record.data for record in records):
+    if not any(isinstance(intent, records.MergeRequested) for intent in intents):
         return False
-    if not ask or any(
-        r.kind == "done" and r.step == StepName.MERGE.value and r.data.get("pr") == pr for r in run.records
-    ):
+    done = (record for record in run.records if isinstance(record, records.StepDone))
+    if not ask or any(record.step is StepName.MERGE and record.pr == pr for record in done):
         return True
     held = context.world().snapshot.pr(pr)
     return held is not None and held.state is PrState.MERGED
 
 
-def _of_entry(context: Context, pr: PrNumber, intents: list[Record]) -> list[Change]:
-    found = (
-        _tips(pr, StepName.PUSH, [r for r in intents if "ref" in r.data and "remote" in r.data]),
-        _ready(context, pr, [r for r in intents if "draft" in r.data]),
-        _note(pr, [r for r in intents if "body" in r.data]),
-        _tips(pr, StepName.ONTO, [r for r in intents if "ref" in r.data and "remote" not in r.data]),
-    )
-    return [change for change in found if change is not None]
-
-
-def _tips(pr: PrNumber, step: StepName, intents: list[Record]) -> Change | None:
-    if not intents:
-        return None
-    first, last = intents[0].data, intents[-1].data
-    before = first["old"] or first["new"]  # of a branch that the run created: where it was created
-    between = tuple(dict.fromkeys(str(record.data["new"]) for record in intents[:-1]))
-    return Change(pr, step, {"tip": str(before)}, {"tip": str(last["new"])}, between, created=first["old"] is None)
-
-
-def _ready(context: Context, pr: PrNumber, intents: list[Record]) -> Change | None:
-    if not intents:
-        return None
-    first, last = intents[0].data, intents[-1].data
-    left = {"base": last.get("base_after", context.stack.trunk), "draft": last.get("draft_after", False)}
-    return Change(pr, StepName.READY, {"base": first["base"], "draft": first["draft"]}, left)
-
-
-def _note(pr: PrNumber, intents: list[Record]) -> Change | None:
-    if not intents:
-        return None
-    before, left = intents[0].data["body"], intents[-1].data["body_after"]
-    return Change(pr, StepName.NOTE, {"block": note_of(str(before))}, {"block": note_of(str(left))})
-
-
-def note_of(body: str) -> str | None:
-    """Return the note of a description with its markers and with plain line ends; None: there is none.
-
-    Browsers save a description with CRLF: two notes that differ in that alone are the same note.
-    """
-    block = block_of(body)
-    return None if block is None else block.replace("\r\n", "\n")
+def _joined(intents: Iterable[Intent]) -> Iterable[Change]:
+    """Return the changes of an entry, those of the same thing as one."""
+    found: dict[StepName, Change] = {}
+    for intent in intents:
+        change = intent.change()
+        if change is not None:
+            found[change.step] = found[change.step].then(change) if change.step in found else change
+    return found.values()
 
 
 def drifted(context: Context, changes: tuple[Change, ...]) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.check import Check
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, PrNumber, branch_ref, oid, short
+from trunkline.domain.names import Oid, PrNumber, branch_ref, short
 from trunkline.domain.note import Rebased
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import PullRequest
@@ -40,7 +41,7 @@ def gates_for(context: Context, tip: Oid) -> Evidence:
     """
     settings = context.stack.gates
     receipts = evidenced(context.git, tip, settings, context.surroundings())
-    return _with_tried(context, tip, "gated", gate_names(settings), receipts)
+    return _with_tried(context, tip, records.GatesJudged, gate_names(settings), receipts)
 
 
 def gates_beside_base(context: Context, tip: Oid) -> Evidence:
@@ -51,7 +52,11 @@ def gates_beside_base(context: Context, tip: Oid) -> Evidence:
 
 
 def _with_tried(
-    context: Context, tip: Oid, kind: str, names: Sequence[str], receipts: Mapping[str, GateOutcome]
+    context: Context,
+    tip: Oid,
+    kind: type[journal_queries.Judged],
+    names: Sequence[str],
+    receipts: Mapping[str, GateOutcome],
 ) -> Evidence:
     """Return the receipts' outcomes; a gate that could not run is unavailable, not stale.
 
@@ -130,7 +135,7 @@ def checks_for(context: Context, tip: Oid) -> tuple[tuple[Check, GateOutcome | N
 def checks_at(context: Context, subject: checks.Subject, own: Sequence[Check]) -> Evidence:
     """Return the named checks with their outcomes on a subject; errors as `gates_for`."""
     receipts = checks.evidenced(subject, own, context.surroundings())
-    return _with_tried(context, subject.commit, "checked", [check.name for check in own], receipts)
+    return _with_tried(context, subject.commit, records.ChecksJudged, [check.name for check in own], receipts)
 
 
 def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None:
@@ -261,30 +266,30 @@ def rebased_since(context: Context, tip: Oid) -> Rebased | None:
     that was pushed last, after any number of rebases.
     """
     replays = journal_queries.replays(context, tip)
-    if not replays or not replays[-1].get("remote"):
+    if not replays or not replays[-1].remote:
         return None
-    git, old_tip, fork = context.git, oid(str(replays[-1]["remote"])), oid(str(replays[-1]["fork"]))
-    mapped = [{str(new): str(old) for old, new in facts["mapped"]} for facts in replays]
-    own = history.with_patch_ids(git, history.chain(git, oid(str(replays[0]["base"])), tip))
+    git, old_tip, fork = context.git, replays[-1].remote, replays[-1].fork
+    mapped = [{new: old for old, new in each.mapped} for each in replays]
+    own = history.with_patch_ids(git, history.chain(git, replays[0].base, tip))
     was = {commit.oid: _traced(commit.oid, mapped) for commit in own}
     seen = {commit.oid for commit in history.reachable(git, [old_tip], [fork])}
     before = history.with_patch_ids(git, history.read_commits(git, [old for old in was.values() if old in seen]))
     patches = {commit.oid: commit.patch_id for commit in before}
     changed = tuple(commit.subject for commit in own if patches.get(was[commit.oid], "none") != commit.patch_id)
     out = [
-        _traced(str(name), mapped[index + 1 :])
-        for index, facts in enumerate(replays)
-        for name in (*facts.get("dropped", ()), *facts.get("skipped", ()))
+        _traced(name, mapped[index + 1 :])
+        for index, each in enumerate(replays)
+        for name in (*each.dropped, *each.skipped)
     ]
     left_out = history.read_commits(git, [name for name in out if name in seen])
     return Rebased(old_tip, fork, len(own), changed, tuple(commit.subject for commit in left_out))
 
 
-def _traced(name: str, mapped: Sequence[Mapping[str, str]]) -> Oid:
+def _traced(name: Oid, mapped: Sequence[Mapping[Oid, Oid]]) -> Oid:
     """Return the original of a commit; `mapped` holds new to old ids per rebase, newest first."""
     for pairs in mapped:
         name = pairs.get(name, name)
-    return oid(name)
+    return name
 
 
 def skipped_by_name(context: Context) -> tuple[str, ...]:

@@ -21,36 +21,23 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused
+from trunkline.domain.records import AnyRecord, BranchMoved, CheckoutSwitched, Paused, Record, RunStarted
 from trunkline.state.lock import RepositoryLock
 from trunkline.system.files import append_line, private_directory, sync
 
-VERSION = 1
+VERSION = 2
+"""The format of a line. Version 1, of development versions before 0.1.0, had records without types."""
+
+R = TypeVar("R", bound=Record)
 _GENESIS = "0" * 64
-_ENDINGS = frozenset({"finished", "failed", "aborted"})
+_CHAIN = frozenset({"v", "seq", "prev", "sum"})
 _FINAL = frozenset({"finished", "aborted"})
 _TAIL_BYTES = 2048
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line of a journal.
-
-    Attributes:
-        kind: run, begin, intent, withdrawn, gated, checked, done, paused, resolved, adopted, resumed, failed,
-            finished, aborting or aborted.
-        data: the rest, JSON values.
-        step: the step it is about, or "".
-        at: when, in ISO 8601, UTC.
-    """
-
-    kind: str
-    data: Mapping[str, Any]
-    step: str = ""
-    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,40 +46,55 @@ class Run:
 
     id: str
     path: Path
-    records: tuple[Record, ...]
+    records: tuple[AnyRecord, ...]
     damaged: str = ""
+    version: int = VERSION
 
     @property
     def state(self) -> str:
         """`paused`, `finished`, `failed`, `aborting`, `aborted`, or `interrupted` where it just ends."""
-        if self.last("aborting"):
-            return "aborted" if self.last("aborted") else "aborting"
+        if self.last(records.Aborting):
+            return "aborted" if self.last(records.Aborted) else "aborting"
         for record in reversed(self.records):
-            if record.kind in _ENDINGS | {"paused"}:
-                return record.kind
-            if record.kind in {"begin", "intent", "done"}:
-                break
+            match record:
+                case records.RunFinished():
+                    return "finished"
+                case records.StepFailed():
+                    return "failed"
+                case Paused():
+                    return "paused"
+                case records.StepBegan() | records.StepDone() | records.Intent():
+                    break
+                case _:
+                    continue
         return "interrupted"
 
     @property
-    def started(self) -> Mapping[str, Any]:
-        """What the first record says: the task, the entry, the options."""
-        return self.records[0].data if self.records else {}
+    def started(self) -> RunStarted | None:
+        """Its first record; None: there is none, or it cannot be read."""
+        first = self.records[0] if self.records else None
+        return first if isinstance(first, RunStarted) else None
+
+    @property
+    def begun(self) -> RunStarted:
+        """The first record of a run that is known to have one."""
+        assert self.started is not None, f"run {self.id} has no first record"  # noqa: S101 -- the caller's condition
+        return self.started
 
     @property
     def task(self) -> str:
         """The task that was typed."""
-        return str(self.started.get("task", ""))
+        return self.started.task if self.started else ""
 
     @property
     def moves(self) -> frozenset[str]:
         """The branches that the run set out to move, here or on the remote."""
-        return moved_branches(self.started)
+        return frozenset(self.started.moves) if self.started else frozenset()
 
     @property
     def changed(self) -> bool:
         """Whether it announced a change of anything, made or not."""
-        return any(record.kind == "intent" for record in self.records)
+        return self.last(records.Intent) is not None
 
     @property
     def is_held(self) -> bool:
@@ -100,31 +102,47 @@ class Run:
         return self.state == "aborting" or self.pause is not None
 
     @property
-    def pause(self) -> Record | None:
+    def pause(self) -> Paused | None:
         """The pause that its step has not come through since, even if a `continue` of it was killed."""
-        paused = self.last("paused")
-        if paused is None or self.last("aborted") is not None:
+        paused = self.last(Paused)
+        if paused is None or self.last(records.Aborted) is not None:
             return None
-        about = paused.step, paused.data.get("pr")
-        # A plan of one entry names it in its pauses only.
-        ended = (r for r in self.after(paused) if r.kind == "done" and about == (r.step, r.data.get("pr", about[1])))
-        return paused if next(ended, None) is None else None
+        done = (record for record in self.after(paused) if isinstance(record, records.StepDone))
+        # The steps of a plan of one entry may name no entry.
+        is_over = any(each.step is paused.step and each.pr in {None, paused.pr} for each in done)
+        return None if is_over else paused
 
     @property
-    def moving_checkout(self) -> Record | None:
+    def moving_checkout(self) -> BranchMoved | CheckoutSwitched | None:
         """The last record of a move of the checkout that began, with its branch or to another; None: none did."""
-        kinds = {"intent", "switching"}
-        return next((r for r in reversed(self.records) if r.kind in kinds and r.data.get("checkout")), None)
+        for record in reversed(self.records):
+            if isinstance(record, CheckoutSwitched) or (isinstance(record, BranchMoved) and record.checked_out):
+                return record
+        return None
 
-    def after(self, record: Record) -> tuple[Record, ...]:
+    def after(self, record: Record) -> tuple[AnyRecord, ...]:
         """Return the records that follow one."""
         position = next(index for index, each in enumerate(self.records) if each is record)
         return self.records[position + 1 :]
 
-    def last(self, kind: str, step: str = "") -> Record | None:
-        """Return the newest record of a kind, and of a step where one is named."""
-        wanted = (r for r in reversed(self.records) if r.kind == kind and step in {"", r.step})
-        return next(wanted, None)
+    def last(self, kind: type[R]) -> R | None:
+        """Return the newest record of a kind."""
+        return next((record for record in reversed(self.records) if isinstance(record, kind)), None)
+
+    def refusal(self) -> Refused:
+        """Return the refusal to go on from a journal that cannot be read whole."""
+        if self.version == VERSION:
+            return Refused(
+                f"the journal of run {self.id} is damaged", why=self.damaged, next_command=f"less {self.path}"
+            )
+        path = shlex.quote(str(self.path))
+        return Refused(
+            f"the journal of run {self.id} has format {self.version}; this version of trunkline reads {VERSION}",
+            why="another version of trunkline began the run, and that version can finish it\n"
+            "to set the journal aside; branches stay as they are, and the tips that the run replaced are kept under "
+            f"refs/trunkline/backup/{self.id}/:",
+            next_command=f"mv {path} {path}.format-{self.version}",
+        )
 
 
 @dataclass
@@ -137,7 +155,7 @@ class Journal:
     _previous: str = field(default=_GENESIS)
     _failed: str = ""
 
-    def append(self, lock: RepositoryLock, kind: str, *, step: str = "", **data: Any) -> None:
+    def append(self, lock: RepositoryLock, record: Record) -> None:
         """Append one record and make it durable before returning.
 
         Raises:
@@ -145,15 +163,8 @@ class Journal:
                 appended afterwards: half a line may stand there, which reading tolerates at the end only.
         """
         assert lock.run == self.run, "another run's journal"  # noqa: S101 -- a proof, not input
-        body = {
-            "v": VERSION,
-            "seq": self._sequence,
-            "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds"),
-            "prev": self._previous,
-            "kind": kind,
-            "step": step,
-            "data": data,
-        }
+        at = dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds")
+        body = {**records.encode(record), "at": at, "v": VERSION, "seq": self._sequence, "prev": self._previous}
         line = _canonical({**body, "sum": _hash(_canonical(body))})
         if not self._failed:
             try:
@@ -197,7 +208,7 @@ def reopen(run: Run) -> Journal:
         Refused: the journal is damaged: it is kept as it is, for a person to read.
     """
     if run.damaged:
-        raise Refused(f"the journal of run {run.id} is damaged", why=run.damaged, next_command=f"less {run.path}")
+        raise run.refusal()
     lines = _whole_lines(run.path)
     kept = b"".join(line + b"\n" for line in lines)
     if run.path.stat().st_size != len(kept):
@@ -213,8 +224,8 @@ def reopen(run: Run) -> Journal:
 
 def read(path: Path) -> Run:
     """Read a journal; never fails: what does not add up is said in `damaged`."""
-    records: list[Record] = []
-    previous = _GENESIS
+    found: list[AnyRecord] = []
+    previous, version = _GENESIS, VERSION
     damaged = ""
     try:
         lines = _whole_lines(path)
@@ -226,21 +237,19 @@ def read(path: Path) -> Run:
             # Byte for byte as it was written: JSON has several spellings of one value, and the last line has none
             # after it whose `prev` would tell.
             intact = _canonical(raw) == line and raw.pop("sum") == _hash(_canonical(raw))
-            if not intact or raw["v"] != VERSION or (raw["seq"], raw["prev"]) != (number, previous):
-                damaged = f"line {number + 1} is altered, of another version, or out of order"
+            version, place = int(raw.pop("v")), (raw.pop("seq"), raw.pop("prev"))
+            if version != VERSION:
+                damaged = f"line {number + 1} is of another version: {version}, not {VERSION}"
                 break
-            records.append(Record(str(raw["kind"]), dict(raw["data"]), str(raw["step"]), str(raw["at"])))
+            if not intact or place != (number, previous):
+                damaged = f"line {number + 1} is altered or out of order"
+                break
+            found.append(records.decode(raw))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             damaged = f"line {number + 1} cannot be read: {error}"
             break
         previous = _hash(line)
-    return Run(path.parent.name, path, tuple(records), damaged)
-
-
-def moved_branches(started: Mapping[str, Any]) -> frozenset[str]:
-    """Return the branches that a run set out to move, from its first record."""
-    before = [started["branch"]] if "branch" in started else []  # what runs of older versions have
-    return frozenset(str(branch) for branch in started.get("moves", before))
+    return Run(path.parent.name, path, tuple(found), damaged, version)
 
 
 def ending(path: Path) -> str:
@@ -255,13 +264,15 @@ def ending(path: Path) -> str:
     return kind if kind in _FINAL else ""
 
 
-def first_record(path: Path) -> Mapping[str, Any]:
-    """Return what a journal's first record says of its run, or nothing where it cannot be read; checks no hash."""
+def first_record(path: Path) -> RunStarted | None:
+    """Return a journal's first record, or None where it cannot be read; checks no hash."""
     try:
         with path.open("rb") as stream:
-            return dict(json.loads(stream.readline())["data"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+            raw = json.loads(stream.readline())
+        first = records.decode({key: value for key, value in raw.items() if key not in _CHAIN})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return first if isinstance(first, RunStarted) else None
 
 
 def paths(state: Path) -> list[Path]:

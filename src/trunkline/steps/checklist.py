@@ -17,7 +17,7 @@ from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.git import history
 from trunkline.planning.coverage import coverage_of
-from trunkline.planning.journal_queries import last_onto
+from trunkline.planning.journal_queries import last_replay
 from trunkline.planning.merged import merged_below
 from trunkline.planning.verification import checks_for, gates_beside_base, is_waived, own_base_of
 
@@ -122,15 +122,15 @@ def _merged(context: Context) -> Line:
 
 def _rebased(context: Context, tip: Oid) -> Line:
     trunk = context.world().trunk
-    record = last_onto(context, tip)
-    resolved = len(record.get("resolved", ())) if record else 0
+    replayed = last_replay(context, tip)
+    resolved = len(replayed.resolved) if replayed else 0
     how = f"{resolved} conflict{'s' * (resolved > 1)} resolved by hand" if resolved else "no conflicts"
     on_trunk = history.is_ancestor(context.git, trunk, tip) and tip != trunk
     if not on_trunk:
         evidence = f"{short(tip)} does not sit on {context.tracking} ({short(trunk)})"
     else:
         own = len(history.reachable(context.git, [tip], [trunk]))
-        evidence = f"{count_of(own, 'commit')} on {short(trunk)}" + (f", {how}" if record else "")
+        evidence = f"{count_of(own, 'commit')} on {short(trunk)}" + (f", {how}" if replayed else "")
     command = f"git log --oneline {context.tracking}..{context.entry.branch}"
     line = Line(f"Clean rebase onto `{context.tracking}`", LineState.OPEN, evidence, command, tip)
     return _line(line, done=on_trunk, skipped=StepName.ONTO in context.options.skip)

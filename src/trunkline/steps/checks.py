@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.check import ManualCheck
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.errors import CheckFailed, UsageError
@@ -55,7 +56,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         progress=watch.ended,
         say=context.reporter.progress,
     )
-    note_verdicts(context, step_context, "checked", tip, outcomes)
+    note_verdicts(context, step_context, records.ChecksJudged, tip, outcomes)
     wrong = [outcome for outcome in outcomes if not passes(context, outcome.gate, outcome)]
     if wrong:
         raise _failure(context, wrong, tip, {"outcomes": [outcome.to_json() for outcome in outcomes]})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from trunkline.context.project import Context
-from trunkline.domain.names import Oid, branch_ref, short
+from trunkline.domain import records
+from trunkline.domain.names import Oid, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
@@ -66,11 +67,12 @@ def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:
         return False
     if local.remote is not None:
         context.reporter.require_approval(f"delete {entry.branch} on {context.stack.remote}")
-        step_context.log_intent(entry, remote=context.stack.remote, ref=branch_ref(entry.branch), old=tip, new=None)
+        about = step_context.about(entry)
+        step_context.log_intent(records.RemoteBranchDeleted(*about, remote=context.stack.remote, old=tip))
         refs.delete_remote(context.git, step_context.lock, context.stack.remote, entry.branch, tip)
     if local.local is not None:
         refs.back_up(context.git, step_context.lock, entry.branch, tip)
-        step_context.log_intent(entry, ref=branch_ref(entry.branch), old=tip, new=None)
+        step_context.log_intent(records.BranchDeleted(*step_context.about(entry), old=tip))
         refs.delete(context.git, step_context.lock, entry.branch, tip)
     context.invalidate()
     return True

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.errors import CheckFailed
@@ -55,7 +56,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     context.invalidate()  # gates can run for minutes: observe again
     compare = context.options.baseline or context.stack.gates.inherited == "allow"
     outcomes = with_base(context, outcomes, run=compare, progress=watch.ended)
-    note_verdicts(context, step_context, "gated", tip, outcomes)
+    note_verdicts(context, step_context, records.GatesJudged, tip, outcomes)
     coverage = coverage_of(context.git, own_base_of(context, tip), tip, outcomes)
     data = {
         "outcomes": [outcome.to_json() for outcome in outcomes],
@@ -69,20 +70,24 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 
 def note_verdicts(
-    context: Context, step_context: StepContext, kind: str, tip: Oid, outcomes: Collection[GateOutcome]
+    context: Context,
+    step_context: StepContext,
+    kind: type[records.GatesJudged | records.ChecksJudged],
+    tip: Oid,
+    outcomes: Collection[GateOutcome],
 ) -> None:
     """Record in the journal what receipts do not hold: unavailable gates and waived verdicts.
 
     Args:
         context: the entry's context.
         step_context: the step's arguments.
-        kind: `gated` for gates, `checked` for checks.
+        kind: the record, of gates or of checks.
         tip: the commit.
         outcomes: all outcomes.
     """
     fixes = {outcome.gate: outcome.fix for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
     waived = sorted(outcome.gate for outcome in outcomes if is_waived(context, outcome.gate, outcome))
-    step_context.note(kind, context.entry, commit=tip, unavailable=fixes, accepted=waived)
+    step_context.note(kind(*step_context.about(context.entry), commit=tip, unavailable=fixes, accepted=tuple(waived)))
 
 
 def _new_dependencies(context: Context, tip: Oid) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trunkline.context.project import Context
-from trunkline.domain import title
+from trunkline.domain import records, title
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused, TrunklineError
 from trunkline.domain.merge_choice import MergeChoice, squash_message
@@ -61,7 +61,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     context.reporter.require_approval(f"merge #{pr.number} into {context.stack.trunk}")
     _retarget_children(context, step_context)
     method = merge_as_is.method_of(context)
-    step_context.log_intent(context.entry, merge=str(tip), method=method)
+    step_context.log_intent(records.MergeRequested(*step_context.about(context.entry), head=tip, method=method))
     context.reporter.command(f"gh pr merge {pr.number} --{method} --match-head-commit {tip}")
     if not _merge(context, pr, tip, method, choice):
         _queued(context)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, TrunklineError
 from trunkline.domain.names import ZERO_OID, PrNumber, short
@@ -125,7 +126,8 @@ def _publish(
     first, numbers = edits[0][0], [pr.number for _, pr, _ in edits]
     first.reporter.require_approval(*(f"write the reviewer note into #{number}'s description" for number in numbers))
     for context, pr, body in edits:
-        step_context.log_intent(context.entry, body=pr.body, body_after=body)
+        about = step_context.about(context.entry)
+        step_context.log_intent(records.NoteWritten(*about, body=pr.body, body_after=body))
     first.reporter.command(_command(first, numbers))
     shown = first.github.edit_bodies([(pr, body) for _, pr, body in edits])
     for _, pr, _ in edits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_ref, short
@@ -69,9 +70,8 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     pushed_commits.refuse(context)
     _refuse_foreign(context, seen, tip)
     context.reporter.require_approval(f"push {context.entry.branch}: {short(seen)}..{short(tip)}")
-    step_context.log_intent(
-        context.entry, remote=context.stack.remote, ref=branch_ref(context.entry.branch), old=seen, new=tip
-    )
+    about = step_context.about(context.entry)
+    step_context.log_intent(records.BranchPushed(*about, remote=context.stack.remote, old=seen, new=tip))
     try:
         done = refs.push(
             context.git, step_context.lock, context.stack.remote, [RefUpdate(context.entry.branch, seen, tip)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.snapshot import PullRequest
@@ -46,8 +47,9 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     retargeted = pr.base != context.stack.trunk
     if publishes := _publishes(context, pr):
         context.reporter.require_approval(*publishes)
+    about, trunk = step_context.about(context.entry), context.stack.trunk
     step_context.log_intent(
-        context.entry, base=pr.base, draft=pr.draft, base_after=context.stack.trunk, draft_after=False
+        records.PullRequestEdited(*about, base=pr.base, draft=pr.draft, base_after=trunk, draft_after=False)
     )
     if retargeted:
         set_base(context, pr.number, context.stack.trunk)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from trunkline.context.open_run import go_on
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Paused
-from trunkline.domain.names import oid, short
+from trunkline.domain.names import Oid, short
+from trunkline.domain.replayed import Replayed
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import Pause, StepContext
@@ -161,8 +164,8 @@ def _as_planned(context: Context) -> ReplayPreview:
 class ByHand:
     """Commits that the user resolved by hand, and commits that the user skipped."""
 
-    resolved: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
+    resolved: tuple[Oid, ...] = ()
+    skipped: tuple[Oid, ...] = ()
 
 
 NOBODY = ByHand()
@@ -180,7 +183,7 @@ def conclude(
     if done.conflict:
         raise pause(context, step_context, work, done, by_hand)
     resolved, skipped = by_hand.resolved, by_hand.skipped
-    out_of_it = dataclasses.replace(done, dropped=(*done.dropped, *map(oid, skipped)))
+    out_of_it = dataclasses.replace(done, dropped=(*done.dropped, *skipped))
     refuse_nothing_left(context, work, out_of_it, first=(task_command("abort"),))
     git = context.git
     kept = [commit for commit in work.own if commit.oid not in out_of_it.dropped]
@@ -203,7 +206,7 @@ def conclude(
         empty = [f"{all_of_it}; to close it: gh pr close {context.entry.pr}"]
     subjects = {commit.oid: commit.subject for commit in work.own}
     out = [f'left out: {short(name)} "{subjects[name]}", which is now empty' for name in done.dropped]
-    out += [f'left out: {short(name)} "{subjects[oid(name)]}", skipped by hand' for name in skipped]
+    out += [f'left out: {short(name)} "{subjects[name]}", skipped by hand' for name in skipped]
     notes = (*work.notes, *made, *empty, *out, *([differs] if differs else []))
     facts = {
         **work.facts(),
@@ -224,6 +227,17 @@ def conclude(
             "dropped": list(done.dropped),
             "regenerated": [list(each) for each in done.regenerated],
         },
+        replayed=_replayed(
+            context, work, done.tip, mapped=done.mapped, dropped=done.dropped, resolved=resolved, skipped=skipped
+        ),
+    )
+
+
+def _replayed(context: Context, work: ReplayPlan, new: Oid, **commits: Any) -> Replayed:
+    """Return the result for the journal; `commits` is what became of the entry's own."""
+    branch = context.entry.branch
+    return Replayed(
+        branch=branch, tip=work.tip, new=new, base=work.base, fork=work.fork, remote=work.remote, **commits
     )
 
 
@@ -240,7 +254,8 @@ def _nothing(context: Context, step_context: StepContext, work: ReplayPlan) -> O
     )
     facts = {**work.facts(), "branch": context.entry.branch, "new": work.tip, "mapped": [], "resolved": []}
     message = f"already up to date ({counted(len(work.own))} on {work.base_name})"
-    return Outcome("rebased", message, StepStatus.NOTHING, work.notes, facts)
+    replayed = _replayed(context, work, work.tip)
+    return Outcome("rebased", message, StepStatus.NOTHING, work.notes, facts, replayed=replayed)
 
 
 def pause(
@@ -263,18 +278,26 @@ def pause(
         f"resolve them in {path} and `git add` them there, then go on; or leave this commit out, or go back:",
         next_command=go_on(),
     )
-    return Pause(
-        error,
-        **work.facts(),
-        branch=context.entry.branch,
-        pr=context.entry.pr,
+    record = records.Paused(
+        *step_context.about(entry),
+        tip=work.tip,
+        local=work.local,
+        remote=work.remote,
+        base=work.base,
+        fork=work.fork,
+        about=work.about,
+        own=tuple(commit.oid for commit in work.own),
+        base_name=work.base_name,
+        notes=work.notes,
+        unsigned=work.unsigned,
         worktree=str(path),
         onto=done.tip,
-        rest=[each.oid for each in done.rest],
-        mapped=[list(pair) for pair in done.mapped],
-        dropped=list(done.dropped),
-        resolved=list(by_hand.resolved),
-        skipped=list(by_hand.skipped),
-        files=list(paths),
-        conflicts=met,
+        rest=tuple(each.oid for each in done.rest),
+        mapped=done.mapped,
+        dropped=done.dropped,
+        resolved=by_hand.resolved,
+        skipped=by_hand.skipped,
+        files=tuple(paths),
+        conflicts={name: tuple(each) for name, each in met.items()},
     )
+    return Pause(error, record)

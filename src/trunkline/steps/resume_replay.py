@@ -8,19 +8,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, branch_name, branch_ref, oid, short
+from trunkline.domain.names import Oid, branch_name, branch_ref, short
+from trunkline.domain.records import Record
 from trunkline.domain.step import Outcome
 from trunkline.engine import StepContext
 from trunkline.git import history, refs, replay
 from trunkline.operations import conflict
 from trunkline.planning.replay_plan import ReplayPlan, resolver, signing
-from trunkline.state.journal import Record
 from trunkline.steps import replay as replay_step
 from trunkline.steps.replay import ByHand
 
@@ -30,21 +31,21 @@ class Stopped:
     """The state of a paused replay, from the journal.
 
     Attributes:
-        paused: the journal's values of the pause.
+        paused: the record of the pause.
         decided: the decision that a killed process recorded for the stopped commit, or None.
         moved: the intent of a killed process to move the branch, or None.
     """
 
-    paused: dict[str, Any]
-    decided: Record | None = None
-    moved: Record | None = None
+    paused: records.Paused
+    decided: records.Resolved | None = None
+    moved: records.BranchMoved | None = None
 
 
-def stopped_at(pause: Record, since: Sequence[Record]) -> Stopped:
+def stopped_at(pause: records.Paused, since: Sequence[Record]) -> Stopped:
     """Return the state of a paused replay, from its pause and the later records."""
-    decided = next((record for record in since if record.kind == "resolved"), None)
-    moved = next((record for record in reversed(since) if record.kind == "intent" and "ref" in record.data), None)
-    return Stopped(dict(pause.data), decided, moved)
+    decided = next((record for record in since if isinstance(record, records.Resolved)), None)
+    moved = next((record for record in reversed(since) if isinstance(record, records.BranchMoved)), None)
+    return Stopped(pause, decided, moved)
 
 
 def run(context: Context, step_context: StepContext, stopped: Stopped, *, skip: bool = False) -> Outcome:
@@ -62,9 +63,9 @@ def run(context: Context, step_context: StepContext, stopped: Stopped, *, skip: 
     """
     paused = stopped.paused
     work = _work_of(context, paused)
-    rest = replay.reread(context.git, [oid(name) for name in paused["rest"]])
+    rest = replay.reread(context.git, paused.rest)
     if stopped.moved is not None and _took_place(context, stopped.moved):
-        work, _ = _with_later_commits(context, work, oid(str(stopped.moved.data["old"])))
+        work, _ = _with_later_commits(context, work, stopped.moved.old)
         return _conclude_moved(context, step_context, stopped, work, rest[0])
     ref = branch_ref(context.entry.branch)
     work, added = _with_later_commits(context, work, refs.read_refs(context.git, ref).get(ref))
@@ -76,23 +77,23 @@ def run(context: Context, step_context: StepContext, stopped: Stopped, *, skip: 
     return _replay_rest(context, step_context, paused, work, rest, decided)
 
 
-def _work_of(context: Context, paused: dict[str, Any]) -> ReplayPlan:
+def _work_of(context: Context, paused: records.Paused) -> ReplayPlan:
     return ReplayPlan(
-        tip=oid(paused["tip"]),
-        local=oid(paused["local"]) if paused["local"] else None,
-        remote=oid(paused["remote"]) if paused["remote"] else None,
-        base=oid(paused["base"]),
-        fork=oid(paused["fork"]),
-        about=str(paused["about"]),
-        own=replay.reread(context.git, [oid(name) for name in paused["own"]]),
-        base_name=str(paused["base_name"]),
-        notes=tuple(paused["notes"]),
+        tip=paused.tip,
+        local=paused.local,
+        remote=paused.remote,
+        base=paused.base,
+        fork=paused.fork,
+        about=paused.about,
+        own=replay.reread(context.git, paused.own),
+        base_name=paused.base_name,
+        notes=paused.notes,
     )
 
 
-def _took_place(context: Context, moved: Record) -> bool:
+def _took_place(context: Context, moved: records.BranchMoved) -> bool:
     """Return whether a killed process had completed its intended move of the branch."""
-    ref, new = branch_ref(context.entry.branch), oid(str(moved.data["new"]))
+    ref, new = branch_ref(context.entry.branch), moved.new
     held = refs.read_refs(context.git, ref).get(ref)
     return held is not None and history.has_object(context.git, new) and history.is_ancestor(context.git, new, held)
 
@@ -134,42 +135,41 @@ def _decide(
     The stopped commit is skipped now, or a killed process had recorded its decision.
     """
     if stopped.decided is not None:
-        return oid(str(stopped.decided.data["new"])), str(stopped.decided.data.get("left_out", ""))
-    out_of_it = {*stopped.paused.get("dropped", ()), *stopped.paused.get("skipped", ()), commit.oid}
+        return stopped.decided.new, stopped.decided.left_out
+    out_of_it = {*stopped.paused.dropped, *stopped.paused.skipped, commit.oid}
     if all(each.oid in out_of_it for each in work.own):
         raise Refused(
             f"nothing would be left of #{context.entry.pr} {context.entry.branch}",
             why=f'{short(commit.oid)} "{commit.subject}" is its last commit; a push without any closes it for good',
             next_command=(task_command("abort"), f"gh pr close {context.entry.pr}"),
         )
-    onto_ = oid(stopped.paused["onto"])
+    onto_ = stopped.paused.onto
     _keep(context, step_context, stopped.paused)
-    step_context.note("resolved", context.entry, new=onto_, commit=commit.oid, left_out="skipped")
+    about = step_context.about(context.entry)
+    step_context.note(records.Resolved(*about, new=onto_, commit=commit.oid, left_out="skipped"))
     return onto_, "skipped"
 
 
-def _keep(context: Context, step_context: StepContext, paused: dict[str, Any]) -> None:
+def _keep(context: Context, step_context: StepContext, paused: records.Paused) -> None:
     """Back up the contents of the work tree before a skip removes it."""
-    path = conflict.current_path(context.git, Path(paused["worktree"]))
+    path = conflict.current_path(context.git, Path(paused.worktree))
     if path.is_dir():
-        for ref in conflict.keep_work(context, step_context, path, onto=oid(paused["onto"])):
+        for ref in conflict.keep_work(context, step_context, path, onto=paused.onto):
             context.reporter.progress(f"what you had resolved is kept: {ref}")
 
 
 def _resolve(
-    context: Context, step_context: StepContext, paused: dict[str, Any], work: ReplayPlan, rest: Sequence[Commit]
+    context: Context, step_context: StepContext, paused: records.Paused, work: ReplayPlan, rest: Sequence[Commit]
 ) -> tuple[Oid, str]:
     """Record the user's resolution as a commit; return it, and why a commit was dropped."""
-    git, onto_ = context.git, oid(paused["onto"])
-    path = conflict.current_path(git, Path(paused["worktree"]))
+    git, onto_ = context.git, paused.onto
+    path = conflict.current_path(git, Path(paused.worktree))
     if not (path / ".git").is_file():
         context.reporter.progress("the work tree of the conflict is missing; it is created again")
-        again = replay.Replay(
-            onto_, _pairs(paused), (rest[0], tuple(paused["files"])), tuple(rest), dropped=_oids(paused, "dropped")
-        )
+        again = replay.Replay(onto_, paused.mapped, (rest[0], paused.files), tuple(rest), dropped=paused.dropped)
         raise replay_step.pause(context, step_context, work, again, _by_hand(paused))
     tree = conflict.resolution(context, path, onto_, paused)
-    left_out = "emptied" if tree == git.tree(onto_) else ""
+    left_out: Literal["", "emptied"] = "emptied" if tree == git.tree(onto_) else ""
     new = onto_
     if not left_out:
         by, sign = replay.committer(git), signing(context)
@@ -178,14 +178,15 @@ def _resolve(
     # Back up and journal the user's work before the work tree may be removed, so that a kill cannot
     # lose it.
     refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(new)}"), new)
-    step_context.note("resolved", context.entry, new=new, commit=rest[0].oid, left_out=left_out)
+    about = step_context.about(context.entry)
+    step_context.note(records.Resolved(*about, new=new, commit=rest[0].oid, left_out=left_out))
     return new, left_out
 
 
 def _replay_rest(
     context: Context,
     step_context: StepContext,
-    paused: dict[str, Any],
+    paused: records.Paused,
     work: ReplayPlan,
     rest: Sequence[Commit],
     decided: tuple[Oid, str],
@@ -204,39 +205,31 @@ def _replay_rest(
     emptied = (stopped.oid,) if left_out == "emptied" else ()
     whole = dataclasses.replace(
         further,
-        mapped=(*_pairs(paused), *own_pair, *further.mapped),
-        dropped=(*_oids(paused, "dropped"), *emptied, *further.dropped),
+        mapped=(*paused.mapped, *own_pair, *further.mapped),
+        dropped=(*paused.dropped, *emptied, *further.dropped),
     )
     return replay_step.conclude(context, step_context, work, whole, _by_hand(paused, stopped.oid, left_out))
 
 
-def _by_hand(paused: dict[str, Any], commit: str = "", left_out: str = "") -> ByHand:
+def _by_hand(paused: records.Paused, commit: Oid | None = None, left_out: str = "") -> ByHand:
     """Return the user's decisions so far, with the latest one if there is one."""
     skipped = left_out == "skipped"
-    resolved = (*paused["resolved"], *((commit,) if commit and not skipped else ()))
-    return ByHand(resolved, (*paused.get("skipped", ()), *((commit,) if skipped else ())))
-
-
-def _pairs(paused: dict[str, Any]) -> tuple[tuple[Oid, Oid], ...]:
-    return tuple((oid(old), oid(new)) for old, new in paused["mapped"])
-
-
-def _oids(paused: dict[str, Any], key: str) -> tuple[Oid, ...]:
-    return tuple(oid(name) for name in paused.get(key, ()))
+    resolved = (*paused.resolved, *((commit,) if commit and not skipped else ()))
+    return ByHand(resolved, (*paused.skipped, *((commit,) if commit and skipped else ())))
 
 
 def _conclude_moved(
     context: Context, step_context: StepContext, stopped: Stopped, work: ReplayPlan, commit: Commit
 ) -> Outcome:
     """Finish a replay whose branch a killed process had already moved."""
-    left_out = str(stopped.decided.data.get("left_out", "")) if stopped.decided is not None else ""
+    left_out = stopped.decided.left_out if stopped.decided is not None else ""
     by_hand = _by_hand(stopped.paused, commit.oid, left_out)
     assert stopped.moved is not None  # noqa: S101 -- checked by the caller
-    tip = oid(str(stopped.moved.data["new"]))
+    tip = stopped.moved.new
     new = history.chain(context.git, work.base, tip)
     left, kept = list(new), [old for old in work.own if old.oid not in by_hand.skipped]
     pairs = [(old.oid, left.pop(0).oid) for old in kept if left and old.same_as(left[0])]
-    gone = {old for old, _ in pairs} | {oid(name) for name in by_hand.skipped}
+    gone = {old for old, _ in pairs} | set(by_hand.skipped)
     dropped = tuple(old.oid for old in work.own if old.oid not in gone) if context.options.drop_emptied else ()
     done = replay.Replay(tip, tuple(pairs), dropped=dropped)
     return replay_step.conclude(context, step_context, dataclasses.replace(work, local=done.tip), done, by_hand)

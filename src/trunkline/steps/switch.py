@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trunkline.context.project import Context
+from trunkline.domain import records
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_ref, short
 from trunkline.domain.snapshot import LocalState
@@ -93,7 +94,7 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
         raise context.no_branch()
     pushed_commits.settle(context, step_context)
     remote, ref = context.stack.remote, branch_ref(local.branch)
-    step_context.log_intent(context.entry, ref=ref, old=None, new=local.remote)
+    step_context.log_intent(records.BranchMoved(*step_context.about(context.entry), old=None, new=local.remote))
     tracking = refs.tracking_ref(remote, local.branch)
     if refs.read_refs(context.git, tracking).get(tracking) != local.remote:
         refs.fetch(context.git, step_context.lock, remote, {ref: tracking})

@@ -116,7 +116,8 @@ def log(session: TaskSession) -> None:
     runs = log_workflow.runs()
     session.account["runs"] = [log_workflow.as_data(run) for run in runs]
     for run in runs:
-        session.terminal.line((run.id, "bold"), f"  {run.task} #{run.started.get('pr')}: {run.state}")
+        number = f" #{run.started.pr}" if run.started else ""
+        session.terminal.line((run.id, "bold"), f"  {run.task}{number}: {run.state}")
         for row in log_workflow.rows(run):
             session.terminal.line(f"   {row}")
 
