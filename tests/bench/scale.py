@@ -34,7 +34,7 @@ from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.stack import GateOverride, GateSettings
 from trunkline.gates.catalogue import catalogue
 from trunkline.gates.executor import GateJob
-from trunkline.gates.run import gate_names, run_orders
+from trunkline.gates.run import gate_names, run_gate_jobs
 from trunkline.git.git import Git
 
 TARGET = Path(__file__).with_name("scale.json")
@@ -150,7 +150,7 @@ def measured(workers: int, entries: int, sleep: float, *, namespaces: bool) -> d
 
             orders = [GateJob(git, tip, gates, settings, True, ended.append, started, print) for tip in tips]
             before, own, began = group.cpu(), time.process_time(), time.monotonic()
-            run_orders(orders)
+            run_gate_jobs(orders)
             took = time.monotonic() - began
             own, theirs = time.process_time() - own, group.cpu() - before
             scheduler = psutil.Process(group.processes[0].pid).cpu_times()

@@ -23,7 +23,7 @@ from trunkline.domain.errors import ExternalError, Refused, UsageError
 from trunkline.domain.redaction import is_secret_name
 from trunkline.gates import dask_client, dask_replies, dask_worker
 from trunkline.gates.dask_local import LocalCluster, local_cluster, worker_environment
-from trunkline.gates.dask_workers import answers
+from trunkline.gates.dask_workers import call_workers
 
 pytestmark = pytest.mark.slow
 NOBODY = 65534
@@ -87,7 +87,7 @@ def test_a_scheduler_that_answers_with_an_object(
         client = dask_client.connect(address)
         try:
             with pytest.raises(ExternalError):
-                answers(client, dask_replies.About, dask_worker.about, "key", workers=["w"])
+                call_workers(client, dask_replies.WorkerInfo, dask_worker.worker_info, "key", workers=["w"])
         finally:
             client.close()
     assert not mark.exists()
@@ -106,7 +106,7 @@ class Evil:
 
 def test_every_way_by_which_dask_unpickles(tmp_path: Path) -> None:
     """Whichever of its functions does it: no class is looked up; data is read, and others are not hindered."""
-    dask_client.take_data_alone()
+    dask_client.disable_unpickling()
     content = pickle.dumps(Evil(tmp_path / "attacked"))
     for loads in (distributed.client.loads, distributed.protocol.pickle.loads):
         with pytest.raises(pickle.UnpicklingError):
@@ -131,7 +131,7 @@ def test_every_way_by_which_dask_unpickles(tmp_path: Path) -> None:
 def test_an_answer_that_is_none(text: object) -> None:
     """Decoded by schema: everything else is an error of the worker's, with exit code 6."""
     with pytest.raises(ExternalError):
-        dask_replies.decoded(dask_replies.About, text, "tcp://w")
+        dask_replies.decoded(dask_replies.WorkerInfo, text, "tcp://w")
 
 
 def test_a_scheduler_without_tls() -> None:

@@ -18,7 +18,7 @@ from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.gates.catalogue import catalogue
 from trunkline.gates.executor import GateJob
 from trunkline.gates.preflight import refused_anywhere
-from trunkline.gates.run import gate_commit, run_orders
+from trunkline.gates.run import gate_commit, run_gate_jobs
 
 pytestmark = [pytest.mark.cargo, pytest.mark.skipif(shutil.which("cargo") is None, reason="Rust is not installed")]
 FIVE = ("build", "test", "clippy", "fmt", "doc")
@@ -199,7 +199,7 @@ def test_of_a_stack_all_is_known_before_the_first_gate_runs(bench: Bench) -> Non
             foreseen=lambda stopped: events.append(("foreseen", [each.gate for each in stopped])),
         )  # fmt: skip
 
-    one, again, two = run_orders([order(good), order(same), order(bench.repo.head())])
+    one, again, two = run_gate_jobs([order(good), order(same), order(bench.repo.head())])
     assert events[:2] == [("foreseen", []), ("foreseen", ["build"])]
     assert events[2][0] == "began"
     assert [outcome.reused for outcome in again] == [True, True]

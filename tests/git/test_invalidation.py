@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.repo import Repo
-from trunkline.gates.invalidation import BuildCache, Facts, Reset
+from trunkline.gates.invalidation import BuildCache, Conditions, Reset
 from trunkline.git.fresh_tree import FreshTree
 
 PACKAGE = '[package]\nname = "{name}"\nversion = "0.1.0"\n'
@@ -39,7 +39,7 @@ HASHES = {name: f"{number:016x}" for number, name in enumerate(("low", "high", "
 RUNS = {"told": f"{100:016x}", "quiet": f"{101:016x}", "openssl-sys": f"{102:016x}"}
 ALL = {*HASHES, "run of told", "run of quiet", "run of openssl-sys"}
 OUTSIDE = {"serde", "run of openssl-sys"}
-FACTS = Facts(commit="", run="one", gate="build")
+FACTS = Conditions(commit="", run="one", gate="build")
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Place:
     repo: Repo
     tree: FreshTree
     cache: BuildCache
-    facts: Facts
+    facts: Conditions
 
     @property
     def debug(self) -> Path:

@@ -311,7 +311,7 @@ ELSEWHERE: dict[str, str] = {
     "gates/actions.py:_Run._brought": REMOTE,
     "gates/actions.py:_Run._dispatched": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
     "gates/actions.py:_Run.begin": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
-    "gates/actions.py:run_orders": REMOTE,
+    "gates/actions.py:run_gate_jobs": REMOTE,
     "gates/dask_executor.py:_wait": "tests/e2e/test_cluster.py::test_the_scheduler_dies",
     "gates/dask_workers.py:_surveyed": REMOTE,
     "gates/dask_workers.py:answers": REMOTE,

@@ -75,7 +75,7 @@ def test_a_stack_is_gated_whose_entries_have_structured_checks(repo: Repo, monke
         for pr, branch in ((1, "one"), (2, "not-here"))
     )
     passed = receipt.GateOutcome("build", receipt.Verdict.PASSED)
-    monkeypatch.setattr(gate_stack, "run_orders", lambda orders: [(passed,) for _ in orders])
+    monkeypatch.setattr(gate_stack, "run_gate_jobs", lambda orders: [(passed,) for _ in orders])
     rows = gate_stack.gate_stack(
         repo.adapter, stack.Stack(names.branch_name("main"), "origin", entries), Terminal(io.StringIO())
     )

@@ -1,1 +1,1 @@
-"""What a gate is, where it runs, its verdict, its receipt."""
+"""Gates: cargo commands that must pass on a commit; where they run, their verdicts and receipts."""

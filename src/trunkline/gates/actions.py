@@ -1,7 +1,8 @@
-"""Runs gates on GitHub Actions: dispatches the workflow of `ci.workflow` by gh, watches it, collects its receipts.
+"""Run gates on GitHub Actions: dispatch the workflow of `ci.workflow`, poll it, collect receipts.
 
-The commit is lent to the remote under a ref of our own, since it may be on no branch of it yet; the ref is taken back
-when the run has ended. A run that goes on when we stop is joined by whoever asks for the same gates of that commit.
+The commit is pushed to a temporary ref, because it may be on no branch of the remote yet; the ref
+is deleted when the workflow run has ended. If this process stops, the run continues, and a later
+request for the same gates of the commit joins it.
 """
 
 from __future__ import annotations
@@ -31,28 +32,32 @@ from trunkline.state.receipt_store import read_receipt
 from trunkline.system.retry import sleep
 
 WORKFLOW = "trunkline.yml"
-"""The workflow's file name below .github/workflows; its inputs and artifacts are `report/gates.yml.j2`'s."""
+"""The workflow's file name below .github/workflows; `report/gates.yml.j2` defines its inputs."""
 _APPEARS = (0.5, 1.0, 2.0, 4.0, *[5.0] * 20)
-"""Seconds between the questions where a dispatched run is: GitHub answers the dispatch before there is one."""
+"""Seconds between polls for a dispatched run, because GitHub creates it after the response."""
 _LOOK = 5.0
-"""Seconds between looks at a run: two requests each, of the 5,000 that GitHub allows an hour."""
+"""Seconds between polls of a run.
+
+Each takes two of the 5,000 requests that GitHub allows per hour.
+"""
 _QUEUE = 3600.0
-"""Seconds that a run may take beyond a gate's own: a queue for runners, machines that are made."""
+"""Seconds that a run may take beyond a gate's timeout, to wait for a runner and its setup."""
 
 
-def run_orders(orders: Sequence[GateJob]) -> list[Outcomes]:
-    """Gate commits on GitHub Actions, side by side; return the outcomes of each by gate, receipts kept here.
+def run_gate_jobs(gate_jobs: Sequence[GateJob]) -> list[Outcomes]:
+    """Run gates of several commits on GitHub Actions in parallel; store receipts, return outcomes.
 
     Raises:
         UsageError: the repository on GitHub has no such workflow.
-        Refused: the workflow there is another, or Actions is off.
-        ExternalError: GitHub failed, or a run takes too long; it goes on, and is joined by the next task.
+        Refused: the workflow on GitHub has other inputs, or Actions is disabled.
+        ExternalError: GitHub failed, or a run takes too long; it continues, and the next task joins
+            it.
     """
-    runs = [_run_of(order) for order in orders]
+    runs = [_run_of(gate_job) for gate_job in gate_jobs]
     try:
         for run in runs:
             run.begin()
-        ends = time.monotonic() + orders[0].settings.timeout + _QUEUE
+        ends = time.monotonic() + gate_jobs[0].settings.timeout + _QUEUE
         while going := [run for run in runs if not run.look()]:
             if time.monotonic() > ends:
                 raise ExternalError(
@@ -65,62 +70,65 @@ def run_orders(orders: Sequence[GateJob]) -> list[Outcomes]:
         for run in runs:
             run.cancel()
         raise
-    # Any other failure leaves runs and refs where they are: the next task joins them.
+    # Any other failure keeps runs and refs, so that the next task can join them.
     return [run.found for run in runs]
 
 
-def _run_of(order: GateJob) -> _Run:
-    """Return an order's run: of what no receipt proves, and the commit itself does not keep from passing."""
-    known = _known(order)
-    missing = tuple(gate for gate in order.gates if gate.name not in known)
-    stopped = preflight.refused_anywhere(order.git, order.commit, missing, order.settings.root)
-    order.foreseen(tuple(stopped.values()))
-    repository = repository_of(refs.remote_url(order.git, order.settings.remote, push=True))
-    toolchains = {_asked_toolchain(gate): known[gate.name][1] for gate in order.gates if gate.name in known}
+def _run_of(gate_job: GateJob) -> _Run:
+    """Return the run of a job's gates, except those with a receipt and those that cannot pass."""
+    known = _known(gate_job)
+    missing = tuple(gate for gate in gate_job.gates if gate.name not in known)
+    stopped = preflight.refused_anywhere(gate_job.git, gate_job.commit, missing, gate_job.settings.root)
+    gate_job.foreseen(tuple(stopped.values()))
+    repository = repository_of(refs.remote_url(gate_job.git, gate_job.settings.remote, push=True))
+    toolchains = {_toolchain_argument(gate): known[gate.name][1] for gate in gate_job.gates if gate.name in known}
     return _Run(
-        order,
-        GitHub(repository, order.git.cwd, order.say),
+        gate_job,
+        GitHub(repository, gate_job.git.cwd, gate_job.say),
         tuple(gate for gate in missing if gate.name not in stopped),
         toolchains,
         {name: outcome for name, (outcome, _) in known.items()} | stopped,
     )
 
 
-def _require_stackfile(order: GateJob) -> None:
-    """See that the commit brings stack.toml: a machine of GitHub's has no other, and would not know the gates.
+def _require_stackfile(gate_job: GateJob) -> None:
+    """Refuse a commit without stack.toml: the runner has no other copy, so no gate definitions.
 
     Raises:
-        UsageError: it does not, as where stack.toml is not tracked.
+        UsageError: the commit has none, for example because stack.toml is not tracked.
     """
-    if order.git.cached_query("ls-tree", "-z", "--name-only", order.commit, "--", FILE_NAME).text:
+    if gate_job.git.cached_query("ls-tree", "-z", "--name-only", gate_job.commit, "--", FILE_NAME).text:
         return
     raise UsageError(
-        f"{short(order.commit)} holds no {FILE_NAME}: GitHub Actions would not know its gates",
+        f"{short(gate_job.commit)} holds no {FILE_NAME}: GitHub Actions would not know its gates",
         why='executor = "actions" runs what the stack.toml of the commit says; yours is not in it; nothing was run',
         next_command=(
-            f"git add --force {FILE_NAME}   # on {order.settings.trunk}; commit, push, rebase the stack",
+            f"git add --force {FILE_NAME}   # on {gate_job.settings.trunk}; commit, push, rebase the stack",
             f"${{EDITOR:-vi}} {FILE_NAME}   # or take executor out",
         ),
     )
 
 
-def _known(order: GateJob) -> dict[str, tuple[GateOutcome, Toolchain]]:
-    """Return what receipts from Actions prove, if one toolchain compiled them: nobody here knows the one of now."""
-    if order.fresh:
+def _known(gate_job: GateJob) -> dict[str, tuple[GateOutcome, Toolchain]]:
+    """Return outcomes proven by receipts from Actions, if one toolchain compiled all of them.
+
+    The toolchain that Actions would use now is unknown here.
+    """
+    if gate_job.fresh:
         return {}
-    known = proof.known_receipts(order.git, order.tree, order.settings, order.say)
+    known = proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings, gate_job.say)
     found, toolchains = {}, set()
-    for gate in order.gates:
-        query = replace(proof.query_of(gate, order.tree), executor="actions")
+    for gate in gate_job.gates:
+        query = replace(proof.query_of(gate, gate_job.tree), executor="actions")
         outcome, receipt = proof.reusable(known, query, gate), known.prove(query).known
         if outcome is not None and receipt is not None:
             found[gate.name] = outcome, receipt.receipt.toolchain
-            toolchains.add((_asked_toolchain(gate), receipt.receipt.toolchain))
+            toolchains.add((_toolchain_argument(gate), receipt.receipt.toolchain))
     return found if len(toolchains) == len({named for named, _ in toolchains}) else {}
 
 
-def _asked_toolchain(gate: Gate) -> str:
-    """Return the toolchain that a gate names, as rustup's `+1.89.0`; "": the one that is there."""
+def _toolchain_argument(gate: Gate) -> str:
+    """Return the toolchain argument of a gate, as `+1.89.0`; "": the default one."""
     return next((part for part in gate.argv[1:2] if part.startswith("+")), "")
 
 
@@ -129,7 +137,7 @@ _COMPLETED = "completed"
 
 @dataclass(frozen=True)
 class _WorkflowRun:
-    """A workflow run, as REST has it."""
+    """A workflow run, as returned by REST."""
 
     number: int
     title: str
@@ -138,13 +146,13 @@ class _WorkflowRun:
 
     @classmethod
     def of(cls, run: Mapping[str, Any]) -> _WorkflowRun:
-        """Return it from REST's JSON."""
+        """Parse REST's JSON."""
         return cls(int(run["id"]), str(run["display_title"]), str(run["status"]), str(run["html_url"]))
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A job of a workflow run, as REST has it; it has no conclusion while it runs."""
+    """A job of a workflow run, as returned by REST; the conclusion is empty until it has ended."""
 
     number: int
     name: str
@@ -154,7 +162,7 @@ class _Job:
 
     @classmethod
     def of(cls, job: Mapping[str, Any]) -> _Job:
-        """Return it from REST's JSON."""
+        """Parse REST's JSON."""
         conclusion = str(job["conclusion"] or "")
         return cls(int(job["id"]), str(job["name"]), str(job["status"]), conclusion, str(job["html_url"]))
 
@@ -164,78 +172,81 @@ class _Run:
     """One run of the workflow.
 
     Attributes:
-        order: what is asked.
-        github: where.
-        gates: those that it runs.
-        toolchains: as gates name it -> what compiled for those that are known.
+        gate_job: the gate job.
+        github: the repository on GitHub.
+        gates: the gates that it runs.
+        toolchains: toolchain argument -> toolchain, of gates with outcomes.
         found: the outcomes so far.
-        begun: gates that began.
-        number: GitHub's of the run; 0: it is not dispatched, or has ended.
-        lent: the remote has the commit under a ref of ours.
+        started: the gates that have started.
+        number: GitHub's number of the run; 0: not dispatched, or ended.
+        pushed: the temporary ref exists on the remote.
     """
 
-    order: GateJob
+    gate_job: GateJob
     github: GitHub
     gates: tuple[Gate, ...]
     toolchains: dict[str, Toolchain]
     found: Outcomes
-    begun: set[str] = field(default_factory=set)
+    started: set[str] = field(default_factory=set)
     number: int = 0
-    lent: bool = False
+    pushed: bool = False
 
     def begin(self) -> None:
-        """Tell what is known; lend the commit, and dispatch or join the run of the rest."""
-        order = self.order
-        order.starts()
+        """Report known outcomes.
+
+        Push the commit, and dispatch or join the run of the other gates.
+        """
+        gate_job = self.gate_job
+        gate_job.starts()
         for outcome in self.found.values():
-            order.progress(outcome)
+            gate_job.progress(outcome)
         if not self.gates:
             return
-        _require_stackfile(self.order)
-        self.lent = True
-        refs.push_temporary_ref(order.git, order.settings.remote, order.commit)
+        _require_stackfile(self.gate_job)
+        self.pushed = True
+        refs.push_temporary_ref(gate_job.git, gate_job.settings.remote, gate_job.commit)
         try:
             run = self._going() or self._dispatched()
         except NotFound as missing:
             raise UsageError(
                 f"{self.github.repository.slug} has no workflow {WORKFLOW}",
-                why=f"it is dispatched from {order.settings.trunk}, and must be there",
+                why=f"it is dispatched from {gate_job.settings.trunk}, and must be there",
                 next_command=task_command("ci.workflow", comment="then land that file"),
             ) from missing
-        order.say(f"gates of {short(order.commit)} run on GitHub Actions: {run.url}")
+        gate_job.say(f"gates of {short(gate_job.commit)} run on GitHub Actions: {run.url}")
         self.number = run.number
 
     def look(self) -> bool:
-        """Collect each gate whose job has ended; say whether all have."""
+        """Collect the outcomes of finished jobs; return whether all have finished."""
         if self.number:
             self._collect(self.number)
         if ended := all(gate.name in self.found for gate in self.gates):
-            self._take_back()
+            self._delete_temporary_ref()
         return ended
 
     def cancel(self) -> None:
-        """Cancel the run and take the commit back."""
+        """Cancel the run and delete the temporary ref."""
         try:
-            for run in self._runs() if self.lent else ():
+            for run in self._runs() if self.pushed else ():
                 if run.status != _COMPLETED:
                     self.github.post(f"actions/runs/{run.number}/cancel", {}, arrived=lambda: False)
         except NotFound:
-            pass  # there is no such workflow
+            pass  # the workflow does not exist
         except TrunklineError as error:
-            self.order.say(f"the run could not be cancelled: {error.what}")
-        self._take_back()
+            self.gate_job.say(f"the run could not be cancelled: {error.what}")
+        self._delete_temporary_ref()
 
-    def _take_back(self) -> None:
-        if self.lent:
-            refs.delete_temporary_ref(self.order.git, self.order.settings.remote, self.order.commit)
-        self.lent, self.number = False, 0
+    def _delete_temporary_ref(self) -> None:
+        if self.pushed:
+            refs.delete_temporary_ref(self.gate_job.git, self.gate_job.settings.remote, self.gate_job.commit)
+        self.pushed, self.number = False, 0
 
     @property
     def title(self) -> str:
-        """What the run is called: the same gates of the same commit, the same name."""
+        """The title of the run, which identifies the commit and the gates."""
         names = ",".join(gate.name for gate in self.gates)
-        digest = hashlib.sha256(f"{self.order.commit} {names} {self.order.fresh}".encode()).hexdigest()[:12]
-        return f"gates of {short(self.order.commit)} ({digest})"
+        digest = hashlib.sha256(f"{self.gate_job.commit} {names} {self.gate_job.fresh}".encode()).hexdigest()[:12]
+        return f"gates of {short(self.gate_job.commit)} ({digest})"
 
     def _runs(self) -> tuple[_WorkflowRun, ...]:
         path = f"actions/workflows/{WORKFLOW}/runs?event=workflow_dispatch&per_page=50"
@@ -245,7 +256,7 @@ class _Run:
     def _going(self) -> _WorkflowRun | None:
         going = next((run for run in self._runs() if run.status != _COMPLETED), None)
         if going is not None:
-            self.order.say("a run of the same gates is under way")
+            self.gate_job.say("a run of the same gates is under way")
         return going
 
     def _dispatched(self) -> _WorkflowRun:
@@ -255,15 +266,15 @@ class _Run:
             return next((run for run in self._runs() if run.number not in seen), None)
 
         names = json.dumps([gate.name for gate in self.gates])
-        inputs = {"commit": str(self.order.commit), "gates": names, "run": self.title}
-        fields = {"ref": self.order.settings.trunk, "inputs": inputs}
+        inputs = {"commit": str(self.gate_job.commit), "gates": names, "run": self.title}
+        fields = {"ref": self.gate_job.settings.trunk, "inputs": inputs}
         try:
             self.github.post(
                 f"actions/workflows/{WORKFLOW}/dispatches", fields, arrived=lambda: new() is not None
             )  # fmt: skip
         except Refused as error:
             raise Refused(
-                f"GitHub does not run {WORKFLOW} of {self.order.settings.trunk} so",
+                f"GitHub does not run {WORKFLOW} of {self.gate_job.settings.trunk} so",
                 why=error.why,
                 next_command=task_command("ci.workflow", comment="then land that file"),
             ) from error
@@ -278,9 +289,9 @@ class _Run:
         path = f"actions/runs/{number}/jobs?per_page=100"
         jobs = self.github.rest(path, lambda body: tuple(_Job.of(each) for each in body["jobs"]))
         for gate, job in self._open(jobs):
-            if job.status == "in_progress" and gate.name not in self.begun:
-                self.begun.add(gate.name)
-                self.order.began(gate.name)
+            if job.status == "in_progress" and gate.name not in self.started:
+                self.started.add(gate.name)
+                self.gate_job.began(gate.name)
             if job.status == _COMPLETED:
                 self._ended(gate, self._collected(number, gate, job))
         if ended:
@@ -297,19 +308,19 @@ class _Run:
 
     def _ended(self, gate: Gate, outcome: GateOutcome) -> None:
         self.found[gate.name] = outcome
-        self.order.progress(outcome)
+        self.gate_job.progress(outcome)
 
     def _collected(self, number: int, gate: Gate, job: _Job) -> GateOutcome:
-        brought = self._brought(number, gate)
-        if brought is None:
-            return not_run(gate, self._told(job))
-        named = _asked_toolchain(gate)
-        if brought.receipt is not None:
-            self.toolchains.setdefault(named, brought.receipt.toolchain)
-        return accepted(self.order, gate, brought, self.toolchains.get(named))
+        result = self._artifact_result(number, gate)
+        if result is None:
+            return not_run(gate, self._reason(job))
+        named = _toolchain_argument(gate)
+        if result.receipt is not None:
+            self.toolchains.setdefault(named, result.receipt.toolchain)
+        return accepted(self.gate_job, gate, result, self.toolchains.get(named))
 
-    def _brought(self, number: int, gate: Gate) -> RemoteResult | None:
-        """Return what a gate's job left; None: nothing."""
+    def _artifact_result(self, number: int, gate: Gate) -> RemoteResult | None:
+        """Return the artifact of a gate's job; None: there is none."""
         name = f"receipt-{gate.name}"
         path = f"actions/runs/{number}/artifacts?name={name}"
         if not self.github.rest(path, lambda body: len(body["artifacts"])):
@@ -324,13 +335,13 @@ class _Run:
             return _read(Path(folder), gate)
 
     def _why_not(self, jobs: tuple[_Job, ...]) -> str:
-        """Say why a run ended before a gate had a job."""
+        """Return the reason why a run ended without a job for a gate."""
         wrong = next((job for job in jobs if job.conclusion not in {"success", ""}), None)
-        return self._told(wrong) if wrong else "the run ended without it"
+        return self._reason(wrong) if wrong else "the run ended without it"
 
-    def _told(self, job: _Job) -> str:
-        """Say why a job has no verdict: GitHub's own annotation, else where to read."""
-        filtered = ("--jq", "{annotations: .}")  # a list by itself
+    def _reason(self, job: _Job) -> str:
+        """Return the reason why a job has no verdict: GitHub's annotation, else its URL."""
+        filtered = ("--jq", "{annotations: .}")  # --jq makes the list an object, which `rest` requires
 
         def read(body: Mapping[str, Any]) -> str:
             failures = (each for each in body["annotations"] if each["annotation_level"] == "failure")
@@ -343,7 +354,7 @@ class _Run:
 
 
 def _read(folder: Path, gate: Gate) -> RemoteResult | None:
-    """Return what an artifact holds of a gate; None: no outcome that can be read."""
+    """Return a gate's result in an artifact; None: it cannot be parsed."""
     files = {path.name: path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()}
     try:
         outcome = GateOutcome.from_json(json.loads(files[f"{gate.name}.json"].read_bytes()))

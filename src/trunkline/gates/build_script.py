@@ -1,4 +1,4 @@
-"""Reads cargo's report of a failed build script, and quotes what the script itself said."""
+"""Parse cargo's report of a failed build script, and quote the script's own output."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from trunkline.gates import refusal
 from trunkline.gates.refusal import Place
 
 _SCRIPT = re.compile(r"^error: failed to run custom build command for `(\S+) v(\S+)(?: \(.*\))?`$")
-_SCRIPT_ERROR = re.compile(r"^error: (\S+)@(\S+): (.*)$")  # cargo::error=MESSAGE, before the closing line below
+_SCRIPT_ERROR = re.compile(r"^error: (\S+)@(\S+): (.*)$")  # cargo::error=MESSAGE, printed before the final line below
 _SCRIPT_ERRORS = "error: build script logged errors"
 _PANIC = re.compile(r"^thread '.*'(?: \(\d+\))? panicked at (\S+:\d+:\d+):$")
 
 
 def build_script(closing: Sequence[str], before: Sequence[str], place: Place) -> Cause | None:
-    """Return the cause of a failed build script, in the script's own words; None: cargo stopped for another reason.
+    """Return the cause of a failed build script, quoting the script; None: another failure.
 
     Args:
-        closing: cargo's closing error.
-        before: what cargo said before it.
-        place: where it ran.
+        closing: cargo's last error.
+        before: cargo's output before it.
+        place: the work tree.
     """
     if not closing:
         return None
@@ -44,7 +44,7 @@ def build_script(closing: Sequence[str], before: Sequence[str], place: Place) ->
 
 
 def _script_said(closing: Sequence[str]) -> str:
-    """Return what a build script said last: its panic, else the end of its stderr, else of its stdout."""
+    """Return a build script's last message: its panic, else the end of its output."""
     parts: dict[str, list[str]] = {"--- stdout": [], "--- stderr": []}
     current: list[str] = []
     for line in closing:

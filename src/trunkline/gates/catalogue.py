@@ -1,4 +1,4 @@
-"""The gates of a stack: six defaults as data, changed and added to by `[gates.NAME]`."""
+"""Define the gates of a stack: six defaults, overridden and extended by `[gates.NAME]`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ class Gate:
 
     Attributes:
         name: its name.
-        argv: the command, run at the Cargo workspace's directory.
-        env: the variables it sets.
-        group: gates of a group share a target directory and run one after the other; groups run at once.
+        argv: the command, run in the Cargo workspace's directory.
+        env: the variables that it sets.
+        group: gates of a group share a target directory and run one after the other; groups run in
+            parallel.
         needs: programs that must be installed.
-        timeout: seconds it may take.
-        sandbox: it runs without network and home directory, or not at all.
+        timeout: seconds.
+        sandbox: run it without network and home directory; without a sandbox it is unavailable.
         expects: the exit code that counts as a pass.
-        must_run: test filters for each of which at least one test must have passed.
-        joins: variables of `env` whose flags are added to those in force, where cargo would put them in their place.
-        flags: what rustc and rustdoc are given, once that is known; see `under`.
+        must_run: test filters, each of which must match at least one passed test.
+        joins: variables of `env` whose flags are added to the configured flags instead of replacing
+            them.
+        flags: the flags of rustc and rustdoc, once known; see `under`.
     """
 
     name: str
@@ -44,16 +46,16 @@ class Gate:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Gate:
-        """Return what `dataclasses.asdict` made, once it has been JSON."""
+        """Parse the JSON form of `dataclasses.asdict`."""
         flags = Flags(**{name: tuple(each) for name, each in values["flags"].items()})
         tuples = {name: tuple(values[name]) for name in ("argv", "needs", "must_run", "joins")}
         return cls(**{**values, **tuples, "flags": flags})
 
     def under(self, flags: Flags) -> Gate:
-        """Return the gate as it runs where flags are in force: those that it adds come last.
+        """Return the gate with its own flags appended to the configured ones.
 
         Args:
-            flags: in force without this gate's own.
+            flags: the configured flags, without this gate's own.
         """
         for name in self.joins:
             flags = flags.with_added(name, tuple(self.env[name].split()))
@@ -61,13 +63,13 @@ class Gate:
 
     @property
     def joined(self) -> dict[str, str]:
-        """The variables that give the flags of `joins`, where they are known."""
+        """The variables that pass the flags of `joins`, once these are known."""
         given = ((name, self.flags.of(name)) for name in self.joins)
         return dict(as_variable(name, flags) for name, flags in given if flags)
 
     @property
     def command_line(self) -> str:
-        """The command as a person would type it, variables in front."""
+        """The command as a person would type it, with its variables."""
         variables = {**self.env, **self.joined}
         shadowed = {name for name, encoded in ENCODED.items() if encoded in variables}
         parts = [f"{name}={_quoted(value)}" for name, value in variables.items() if name not in shadowed]
@@ -75,7 +77,10 @@ class Gate:
 
 
 def _quoted(value: str) -> str:
-    """Return a value as a shell reads it; control characters by their numbers (bash, zsh and ksh read `$'...'`)."""
+    """Quote a value for a shell.
+
+    Control characters become escapes (`$'...'` in bash, zsh and ksh).
+    """
     if value.isprintable():
         return shlex.quote(value)
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
@@ -84,7 +89,7 @@ def _quoted(value: str) -> str:
 
 @dataclass(frozen=True)
 class _Default:
-    """A default gate; `{features}` stands for the feature flags, `{msrv}` for the toolchain."""
+    """A default gate; `{features}` is replaced by the feature flags, `{msrv}` by the toolchain."""
 
     name: str
     run: str
@@ -92,8 +97,9 @@ class _Default:
     group: str
 
 
-# The runbook's six (contract: "the six gates"). Groups as measured: a directory per gate costs 1.5 times the CPU of
-# these four, and buys nothing, since cargo keeps RUSTFLAGS variants apart by itself.
+# The six gates that every stack has by default. Groups follow a measurement: a target directory per
+# gate costs 1.5 times the CPU of these four, without a benefit, because cargo keeps builds with
+# different RUSTFLAGS apart.
 _DEFAULTS = (
     _Default("build", "cargo build --locked --workspace {features}", {"RUSTFLAGS": "-D warnings"}, "code"),
     _Default("test", "cargo test --locked --workspace {features} --lib", {"RUSTFLAGS": "-D warnings"}, "code"),
@@ -106,8 +112,8 @@ _DEFAULTS = (
 )
 
 
-# Off by default; `presets` in stack.toml turns them on by name. Advisories and baselines lie outside the tree: such a
-# verdict is of the day on which it was found (docs/gates.md).
+# Off by default; `presets` in stack.toml enables them by name. Advisories and baselines are not
+# part of the tree, so the verdict depends on the day (docs/gates.md).
 PRESETS = {
     each.name: each
     for each in (
@@ -123,7 +129,7 @@ _NEXTEST_RUN = "cargo nextest run --locked --workspace {features} --lib"
 
 
 def catalogue(settings: GateSettings) -> tuple[Gate, ...]:
-    """Return the gates of a stack, defaults first, in their order.
+    """Return the gates of a stack in order, defaults first.
 
     Raises:
         UsageError: an added gate has no command.
@@ -137,7 +143,7 @@ def catalogue(settings: GateSettings) -> tuple[Gate, ...]:
 
 
 def feature_flags(settings: GateSettings) -> tuple[str, ...]:
-    """Return the flags that choose a stack's cargo features; none for cargo's defaults."""
+    """Return the flags for a stack's cargo features; () for cargo's defaults."""
     return ("--no-default-features", "--features", ",".join(settings.features)) if settings.features else ()
 
 
@@ -151,9 +157,9 @@ def _made(default: _Default, settings: GateSettings) -> Gate:
 
 
 def _joined_environment(common: Mapping[str, str], own: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return a default gate's variables, and which of them join the flags in force while it runs.
+    """Return a default gate's variables, and those whose flags add to configured ones.
 
-    Where `[gates] env` names the flags, as RUSTFLAGS does for cargo, those are the ones in force.
+    If `[gates] env` sets flags, as RUSTFLAGS does for cargo, these are the configured ones.
     """
     env, joins = {**common, **own}, []
     for name, encoded in ENCODED.items():
@@ -171,7 +177,7 @@ def _joined_environment(common: Mapping[str, str], own: Mapping[str, str]) -> tu
 
 
 def _with_nextest(default: _Default, settings: GateSettings) -> _Default:
-    """Return the test gate with cargo-nextest as its runner, where stack.toml asks for it."""
+    """Return the test gate with cargo-nextest as its runner, if stack.toml enables it."""
     if default.name != "test" or NEXTEST not in settings.presets:
         return default
     return replace(default, run=_NEXTEST_RUN)
@@ -181,9 +187,9 @@ SCCACHE = "sccache"
 
 
 def _cached(gate: Gate, settings: GateSettings) -> Gate:
-    """Return a default gate with its compilers behind the cache; the MSRV gate has its wrapper off (the runbook).
+    """Return a default gate with sccache, unless the gate disables compiler wrappers, as msrv does.
 
-    sccache cannot keep what rustc compiles incrementally (https://github.com/mozilla/sccache#rust).
+    sccache cannot cache incremental compilation (https://github.com/mozilla/sccache#rust).
     """
     if settings.cache != SCCACHE or gate.name in {"fmt", *PRESETS} or "RUSTC_WRAPPER" in gate.env:
         return gate
@@ -200,7 +206,8 @@ def _overridden(gate: Gate | None, name: str, override: GateOverride, settings: 
                 next_command="${EDITOR:-vi} stack.toml",
             )
         gate = Gate(name, override.run, settings.env, name, (), settings.timeout, settings.sandbox)
-    # Another command or environment would build other units into the shared directory: a group of its own.
+    # Another command or environment would build other units in the shared directory, so it gets its
+    # own group.
     group = gate.group if override.run is None and override.env is None else name
     return replace(
         gate,

@@ -1,7 +1,7 @@
-"""Evaluates the checks of an entry on a commit: each to a verdict with a receipt, as a gate's.
+"""Evaluate the checks of an entry on a commit; each has a verdict and a receipt, as a gate has.
 
-Commands and tests run where gates run. Patterns are searched in the commit's own objects; nothing is checked out for
-them. What a person ticked is a receipt too: of exactly the tree that was looked at.
+Commands and tests run like gates. Patterns are searched in the commit's objects without a checkout.
+A person's confirmation of a manual check is a receipt too, valid for exactly that tree.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from trunkline.git.git import Git
 from trunkline.rust import structure
 from trunkline.state.receipt_store import Store
 
-_SHOWN = 10  # matches that a failed check shows; its log has all
+_SHOWN = 10  # matches shown for a failed check; the log has all of them
 _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What checks are asked about.
+    """A commit whose checks are evaluated.
 
     Attributes:
         git: the repository.
         commit: the entry's tip.
-        base: the commit that its own commits follow; a search of what the entry adds depends on it.
+        base: the parent of its first own commit; added lines are relative to it.
         settings: the `[gates]` table.
     """
 
@@ -48,31 +48,36 @@ class Subject:
 
     @property
     def tree(self) -> Oid:
-        """The commit's tree: what receipts prove something of."""
+        """The commit's tree, which receipts refer to."""
         return self.git.tree(self.commit)
 
 
-def evidenced(
+def proven_outcomes(
     subject: Subject,
     checks: Collection[Check],
     surroundings: proof.Surroundings | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, GateOutcome]:
-    """Return what receipts prove of exactly the subject's tree, by check; nothing runs.
+    """Return the outcomes that receipts prove for exactly this tree, by check; nothing runs.
 
-    Commands and tests are judged as gates are (`proof.of_commit`); patterns and ticks need no toolchain.
+    Commands and tests are evaluated as gates are (`proof.of_commit`); patterns and manual checks
+    need no toolchain.
     """
     gates = [(check, _gate(subject, check)) for check in checks]
     commands = [gate for check, gate in gates if isinstance(check, CommandCheck | TestCheck)]
     rest = [gate for check, gate in gates if not isinstance(check, CommandCheck | TestCheck)]
-    here = replace(subject.settings, executor="local")  # checks run here, whatever runs the gates
-    known = proof.known_receipts(subject.git, subject.tree, here, say)
-    found = proof.of_commit(subject.git, subject.commit, here, commands, surroundings, known) if commands else {}
+    local_settings = replace(subject.settings, executor="local")  # checks run locally, whatever runs the gates
+    known = proof.known_receipts(subject.git, subject.tree, local_settings, say)
+    found = (
+        proof.of_commit(subject.git, subject.commit, local_settings, commands, surroundings, known)
+        if commands
+        else {}
+    )
     return {**found, **proof.of_queries(known, ((_bare_query(subject, gate), gate) for gate in rest))}
 
 
 def _bare_query(subject: Subject, gate: Gate) -> ReceiptQuery:
-    """Return the query of a pattern or a tick: neither has an environment or a toolchain."""
+    """Return the receipt query of a pattern or manual check: no environment or toolchain."""
     return ReceiptQuery(gate.name, subject.tree, gate.argv, {})
 
 
@@ -85,21 +90,21 @@ def run(
     progress: Callable[[GateOutcome], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[GateOutcome, ...]:
-    """Evaluate checks, in their order; what a receipt proves is not run again.
+    """Evaluate checks in order; those with a valid receipt do not run again.
 
     Args:
-        subject: of what.
-        checks: the entry's.
-        fresh: whatever the receipts say; a person's word stands all the same.
-        clean: nothing that was compiled before is used.
-        progress: told each outcome as it comes.
-        say: told what a person should know beside the verdicts.
+        subject: the commit.
+        checks: the entry's checks.
+        fresh: ignore receipts, except those of manual checks.
+        clean: ignore earlier build output.
+        progress: receives each outcome.
+        say: receives messages for the user besides the verdicts.
 
     Raises:
-        UsageError: a pattern is none.
+        UsageError: a pattern is invalid.
     """
     kept = [check for check in checks if not fresh or isinstance(check, ManualCheck)]
-    found = evidenced(subject, kept, say=say)
+    found = proven_outcomes(subject, kept, say=say)
     least = invalidation.least(fresh=fresh, clean=clean)
     outcomes = []
     for check in checks:
@@ -111,22 +116,24 @@ def run(
 
 
 def tick(subject: Subject, check: ManualCheck, *, who: str, reason: str, say: Callable[[str], None]) -> GateOutcome:
-    """Keep a person's word that a check holds, for exactly the subject's tree.
+    """Record a person's confirmation of a manual check for exactly this tree.
 
     Args:
-        subject: what they looked at.
-        check: what they say.
-        who: their name, as git has it.
-        reason: why it holds.
-        say: told what a person should know beside the verdict.
+        subject: the commit that was reviewed.
+        check: the manual check.
+        who: the person's name, from git.
+        reason: why the check holds.
+        say: receives messages for the user besides the verdict.
     """
-    _keep(subject, check, f"{who}: {reason}", f"{check.text}\n\n{who}\n{reason}\n", Toolchain("", ""), 0.0, 0, say)
-    found = evidenced(subject, [check]).get(check.name)
+    _store_receipt(
+        subject, check, f"{who}: {reason}", f"{check.text}\n\n{who}\n{reason}\n", Toolchain("", ""), 0.0, 0, say
+    )
+    found = proven_outcomes(subject, [check]).get(check.name)
     return found or GateOutcome(check.name, Verdict.FAILED, diagnosis="its receipt cannot be read")
 
 
 def stale_tick(subject: Subject, check: ManualCheck) -> Receipt | None:
-    """Return the newest tick of a check on another tree; None: nobody ever ticked it."""
+    """Return the newest confirmation of a check on another tree; None: there is none."""
     gate = _gate(subject, check)
     ticks = (
         receipt
@@ -145,10 +152,10 @@ def _evaluated(
         return _unticked(subject, check)
     with slots.slot(subject.git, subject.commit) as slot:
         place = request.new_run(subject.git.common_dir())
-        ground = execute.GateWorkspace(
+        workspace = execute.GateWorkspace(
             subject.git, slot, subject.settings.root, place, subject.settings, executor="", least=least
         )
-        return execute.execute(ground, _gate(subject, check), fresh=True, toolchain=None, say=say)
+        return execute.execute(workspace, _gate(subject, check), fresh=True, toolchain=None, say=say)
 
 
 def _unticked(subject: Subject, check: ManualCheck) -> GateOutcome:
@@ -174,7 +181,7 @@ def _searched(subject: Subject, check: PatternCheck, say: Callable[[str], None])
     log = "\n".join([gate.command_line, "", judgement.summary, *shown, ""])
     seconds, code = time.monotonic() - began, 0 if judgement.holds else 1
     found = f": {shown[0]}" if judgement.holds and len(shown) == 1 else ""
-    path = _keep(subject, check, judgement.summary + found, log, Toolchain(tool, ""), seconds, code, say)
+    path = _store_receipt(subject, check, judgement.summary + found, log, Toolchain(tool, ""), seconds, code, say)
     more = [f"and {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
     outcome = GateOutcome(
         check.name,
@@ -200,10 +207,10 @@ _WHOLE = range(0)
 
 @dataclass(frozen=True)
 class _File:
-    """A Rust source of the commit that is searched.
+    """A Rust source of the commit to search.
 
     Attributes:
-        path: from the repository's top; bytes that are not UTF-8 are escaped as surrogates.
+        path: from the repository's top; bytes that are not UTF-8 are surrogates.
         blob: its content.
         lines: the lines in which a match counts.
     """
@@ -224,9 +231,9 @@ def _named_files(subject: Subject, paths: Collection[str]) -> tuple[_File, ...]:
 
 
 def _added_lines(subject: Subject) -> tuple[_File, ...]:
-    """Return the files to which the entry's own commits add lines, with the numbers of these lines.
+    """Return the files to which the entry's own commits add lines, with those line numbers.
 
-    A patch names its files with quotes and escapes; it is found by the two blobs that it is between instead.
+    A patch quotes and escapes file names, so files are matched by their old and new blob.
     """
     compared = (
         "--no-renames", "--diff-filter=AMT", subject.base, subject.commit, "--", ":(top,glob)**/*.rs",
@@ -242,7 +249,7 @@ def _added_lines(subject: Subject) -> tuple[_File, ...]:
 
 
 def _raw(text: str) -> Iterator[tuple[str, Oid, Oid]]:
-    """Yield the regular files of `git diff-tree --raw -z`: path, the blob before (zeros: no file), the blob after."""
+    """Parse `git diff-tree --raw -z` into path, old blob (zeros: no file) and new blob."""
     fields = iter(text.split("\0"))
     for about, path in zip(fields, fields, strict=False):
         before, mode, old, new, _ = about.removeprefix(":").split(" ")
@@ -251,14 +258,14 @@ def _raw(text: str) -> Iterator[tuple[str, Oid, Oid]]:
 
 
 _REGULAR = frozenset({"100644", "100755"})
-"""Modes of files; links and submodules are no sources, whatever their name."""
+"""Modes of files; links and submodules are not searched."""
 _INDEX = re.compile(rb"index ([0-9a-f]{40,64})\.\.([0-9a-f]{40,64})")
 
 
 def _hunks(lines: Sequence[bytes]) -> Iterator[tuple[tuple[Oid, Oid], frozenset[int]]]:
-    """Yield each file of a patch without context: its blobs, and the numbers of the lines that it adds.
+    """Yield old and new blob and the added line numbers of each file in a patch without context.
 
-    No line of a source looks like a header: each begins with `+` or `-`.
+    A source line cannot look like a header, because each begins with `+` or `-`.
     """
     blobs, numbers = (Oid(""), Oid("")), set[int]()
     for line in lines:
@@ -274,8 +281,8 @@ def _hunks(lines: Sequence[bytes]) -> Iterator[tuple[tuple[Oid, Oid], frozenset[
 
 
 def _read(subject: Subject, files: Collection[_File]) -> dict[str, str]:
-    asked = "".join(f"{file.blob}\n" for file in files).encode()
-    output = subject.git.query("cat-file", "--batch", stdin=asked).stdout
+    request_lines = "".join(f"{file.blob}\n" for file in files).encode()
+    output = subject.git.query("cat-file", "--batch", stdin=request_lines).stdout
     return dict(zip((file.path for file in files), _blobs(output), strict=True))
 
 
@@ -285,7 +292,7 @@ def _source(subject: Subject, path: str) -> str | None:
 
 
 def _blobs(output: bytes) -> Iterator[str]:
-    """Yield the contents in what `git cat-file --batch` printed."""
+    """Parse the contents in the output of `git cat-file --batch`."""
     start = 0
     while start < len(output):
         end = output.index(b"\n", start)
@@ -295,7 +302,10 @@ def _blobs(output: bytes) -> Iterator[str]:
 
 
 def _gate(subject: Subject, check: Check) -> Gate:
-    """Return a check as the gate that it is; of a pattern or a person's word, the command is only its name."""
+    """Return a check as a gate.
+
+    A pattern or manual check has a descriptive command that never runs.
+    """
     settings = subject.settings
     own = Gate(check.name, (), {}, check.name, (), settings.timeout, settings.sandbox)
     if isinstance(check, CommandCheck):
@@ -310,7 +320,7 @@ def _gate(subject: Subject, check: Check) -> Gate:
 
 
 def _test_gate(check: TestCheck, settings: GateSettings) -> Gate:
-    """Return the stack's test gate narrowed to the filters: same units, same directory, nothing is compiled twice."""
+    """Return the stack's test gate with test filters: it reuses the gate's compiled units."""
     gate = next(gate for gate in catalogue(settings) if gate.name == "test")
     locked = ("--locked",) if settings.locked else ()
     argv = gate.argv if check.args is None else ("cargo", "test", *locked, *feature_flags(settings), *check.args)
@@ -318,7 +328,7 @@ def _test_gate(check: TestCheck, settings: GateSettings) -> Gate:
     return replace(gate, name=check.name, argv=filtered, must_run=check.tests)
 
 
-def _keep(
+def _store_receipt(
     subject: Subject,
     check: Check,
     summary: str,
@@ -328,7 +338,7 @@ def _keep(
     code: int,
     say: Callable[[str], None],
 ) -> Path:
-    """Write the receipt of a check that ran no command; return where its log is."""
+    """Write the receipt of a check that ran no command; return the path of its log."""
     content = log.encode("utf-8", "backslashreplace")
     digest = hashlib.sha256(content).hexdigest()
     receipt = Receipt(
@@ -348,4 +358,4 @@ def _keep(
         log_sha256=digest,
         summary=summary,
     )
-    return execute.keep(subject.git, subject.settings.sign, receipt, content, say)
+    return execute.store_receipt(subject.git, subject.settings.sign, receipt, content, say)

@@ -1,9 +1,10 @@
-"""A Dask client that takes data from schedulers and workers, and never objects.
+"""A Dask client that accepts data from schedulers and workers, but no pickled objects.
 
-Dask pickles what it sends, and unpickling runs code of whoever sent it. `Client(deserializers=...)` is not enough:
-the stream from the scheduler is read without it, and errors, warnings and types are unpickled by hand (distributed
-2026.8, client.py and core.py). So replies are JSON in msgpack, the families of serializers that unpickle are
-replaced, and an audit hook (PEP 578) refuses every class that an unpickler looks up for Dask in this process.
+Dask pickles what it sends, and unpickling executes code of the sender. `Client(deserializers=...)`
+is not enough: it does not apply to the stream from the scheduler, and Dask unpickles errors,
+warnings and types itself (distributed 2026.8, client.py and core.py). So responses are JSON in
+msgpack, the serializers that unpickle are replaced, and an audit hook (PEP 578) refuses every class
+that Dask tries to unpickle in this process.
 """
 
 from __future__ import annotations
@@ -26,38 +27,38 @@ from distributed.versions import VersionMismatchWarning
 from trunkline.domain.errors import Refused, UsageError
 
 _DATA = ["msgpack"]
-"""The serializer whose values are data: numbers, texts, bytes, lists, dictionaries."""
+"""The serializer for plain data: numbers, strings, bytes, lists, dictionaries."""
 _ENCRYPTED = ("tls://", "wss://")
 
 
 class DataClient(Client):  # type: ignore[misc]  # distributed is untyped
-    """A client whose futures' errors are texts of our own."""
+    """A client whose futures carry a fixed error text instead of an unpickled exception."""
 
     def _handle_task_erred(self, key: Any = None, exception: Any = None, traceback: Any = None) -> None:  # noqa: ARG002
         super()._handle_task_erred(key, RuntimeError("the task failed on its worker"), None)
 
 
 def connect(address: str, security: Security | None = None) -> DataClient:
-    """Connect to a scheduler; waits as long as Dask is configured to.
+    """Connect to a scheduler, with Dask's configured timeout.
 
     Raises:
-        OSError: it does not answer.
+        OSError: it does not respond.
     """
-    take_data_alone()
+    disable_unpickling()
     return DataClient(address, security=security, serializers=_DATA, deserializers=_DATA)
 
 
 def require_encryption(address: str, *, insecure: bool, say: Callable[[str], None]) -> None:
-    """See that a scheduler of somebody else's is reached by TLS, both sides known to each other by certificates.
+    """Refuse a remote scheduler without mutual TLS, unless the user allows it.
 
     Args:
-        address: the scheduler's, as stack.toml has it.
-        insecure: `[gates] insecure`: it need not be; said each time.
-        say: called with what a person should know.
+        address: the scheduler in stack.toml.
+        insecure: `[gates] insecure`: allow it, with a warning each time.
+        say: receives the warning.
 
     Raises:
-        Refused: it would be reached without.
-        UsageError: Dask has no certificates.
+        Refused: the connection would not be encrypted.
+        UsageError: Dask has no certificates configured.
     """
     if not address.startswith(_ENCRYPTED):
         if not insecure:
@@ -77,33 +78,33 @@ def require_encryption(address: str, *, insecure: bool, say: Callable[[str], Non
 
 
 @functools.cache
-def take_data_alone() -> None:
-    """Let Dask in this process unpickle no object, print nothing and warn of nothing that a scheduler says."""
+def disable_unpickling() -> None:
+    """Stop Dask from unpickling, and from printing texts of a scheduler, in this process."""
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in {"distributed", "asyncio"}:
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what people should know of it, we say
-    warnings.filterwarnings("ignore", category=VersionMismatchWarning)  # its text is the scheduler's
-    Client._default_event_handlers.clear()  # noqa: SLF001 -- they print, and unpickle, what any worker says
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # trunkline reports what the user needs to know
+    warnings.filterwarnings("ignore", category=VersionMismatchWarning)  # the text comes from the scheduler
+    Client._default_event_handlers.clear()  # noqa: SLF001 -- they print and unpickle events of any worker
     for family in ("pickle", "dask"):
-        dumps, *_ = families[family]  # what we send is ours: a function by its name, and plain arguments
-        register_serialization_family(family, dumps, _not_taken)
+        dumps, *_ = families[family]  # sent data is trusted: functions by name, and plain arguments
+        register_serialization_family(family, dumps, _not_unpickled)
     sys.addaudithook(_refuse_classes)
 
 
-class NotTaken:
-    """What stands in the place of an object that was not unpickled: nothing."""
+class NotUnpickled:
+    """Placeholder for an object that was not unpickled."""
 
 
-def _not_taken(_header: Any, _frames: Any) -> type[NotTaken]:
-    return NotTaken
+def _not_unpickled(_header: Any, _frames: Any) -> type[NotUnpickled]:
+    return NotUnpickled
 
 
 def _refuse_classes(event: str, _arguments: tuple[object, ...]) -> None:
-    if event == "pickle.find_class" and _asked_by_dask():
+    if event == "pickle.find_class" and _called_by_dask():
         raise pickle.UnpicklingError("a scheduler or a worker sent an object; only data is taken")
 
 
-def _asked_by_dask() -> bool:
+def _called_by_dask() -> bool:
     return any(
         str(frame.f_globals.get("__name__")).partition(".")[0] == "distributed"
         for frame, _ in traceback.walk_stack(None)

@@ -1,7 +1,8 @@
-"""A scheduler and workers of this machine, for one process of ours: closed to everybody else, without tokens.
+"""Run a local Dask scheduler with workers that no other user can reach.
 
-Dask listens on TCP, which every user of the machine can reach, and a worker runs whatever its scheduler sends. So
-both sides prove themselves by a certificate that is made for these processes alone (mutual TLS), and gone with them.
+Dask listens on TCP, which every user of the machine can connect to, and a worker executes whatever
+its scheduler sends. So both sides authenticate with a certificate created for these processes
+(mutual TLS) and deleted afterwards. The workers' environment has no tokens.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class LocalCluster:
     """A running cluster.
 
     Attributes:
-        address: its scheduler's.
-        security: what reaches it.
+        address: the scheduler's address.
+        security: the TLS configuration of a client.
     """
 
     address: str
@@ -52,14 +53,14 @@ class LocalCluster:
 
 @contextlib.contextmanager
 def local_cluster(workers: int, resource: str) -> Iterator[LocalCluster]:
-    """Run a scheduler and workers; they end with the context, and with us, however we end.
+    """Run a scheduler and workers, terminated with the context or with this process.
 
     Args:
-        workers: how many.
-        resource: what a worker has one of.
+        workers: their number.
+        resource: the resource that each worker has one of.
 
     Raises:
-        ExternalError: the scheduler does not begin.
+        ExternalError: the scheduler does not start.
     """
     base = private_directory(private_directory(state_home()) / "clusters")
     with contextlib.ExitStack() as ends:
@@ -83,7 +84,7 @@ def local_cluster(workers: int, resource: str) -> Iterator[LocalCluster]:
 
 
 def worker_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return what a worker that we start gets of our environment: an allowlist, nothing that is named as a secret."""
+    """Return a worker's environment: an allowlist without names of secrets."""
     return {
         name: value
         for name, value in variables.items()
@@ -92,7 +93,7 @@ def worker_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _certificate(folder: Path) -> list[str]:
-    """Write a key and a certificate that signs itself: who has the key is in, nobody else."""
+    """Write a key and a self-signed certificate: whoever has the key can connect."""
     made = Security.temporary()
     for name, text in (("key.pem", made.tls_scheduler_key), ("cert.pem", made.tls_scheduler_cert)):
         handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

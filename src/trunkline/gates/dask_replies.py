@@ -1,4 +1,7 @@
-"""What workers answer: JSON, decoded by schema. A worker is trusted with running gates, and with nothing else."""
+"""Responses of workers: JSON, validated by a schema.
+
+A worker is trusted to run gates, and with nothing else.
+"""
 
 from __future__ import annotations
 
@@ -19,41 +22,41 @@ _Reply = TypeVar("_Reply", bound=Struct)
 _Text = Annotated[str, Meta(max_length=100_000)]
 
 
-class _Answer(Struct, frozen=True, forbid_unknown_fields=True):
+class _Response(Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class About(_Answer, frozen=True):
-    """Who a worker is, and which commits of a repository it has."""
+class WorkerInfo(_Response, frozen=True):
+    """A worker's version and host, and the commits of a repository that it has."""
 
     version: _Text
     host: _Text
     heads: list[Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}([0-9a-f]{24})?\Z")]]
 
 
-class Surveyed(_Answer, frozen=True):
-    """What would compile for a gate on a worker, or what it lacks."""
+class Surveyed(_Response, frozen=True):
+    """A worker's toolchain for a gate, or the prerequisite that it lacks."""
 
     missing: dict[str, Any]
     rustc: _Text
     cargo: _Text
 
 
-class Survey(_Answer, frozen=True):
-    """What a worker has for each gate, and a hash of cargo's configuration outside the tree."""
+class Survey(_Response, frozen=True):
+    """A worker's toolchains for all gates, and a hash of cargo's configuration outside the tree."""
 
     gates: dict[str, Surveyed]
     config: Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 
 
-class ReplayPreview(_Answer, frozen=True):
-    """The outcomes of gates that cannot pass on a worker, found before anything is compiled."""
+class GatePreview(_Response, frozen=True):
+    """Outcomes of gates that cannot pass on a worker, found before compilation."""
 
     stopped: dict[str, dict[str, Any]]
 
 
-class Ran(_Answer, frozen=True):
-    """What became of a gate: its outcome and its receipt as they stand in files, and its log."""
+class Ran(_Response, frozen=True):
+    """The result of a gate: its outcome and receipt as in files, and its log."""
 
     outcome: dict[str, Any]
     receipt: dict[str, Any] | None
@@ -62,18 +65,18 @@ class Ran(_Answer, frozen=True):
     said: list[_Text]
 
 
-class Received(_Answer, frozen=True):
-    """A worker has the commits."""
+class Received(_Response, frozen=True):
+    """Confirmation that a worker has the commits."""
 
 
-class Ended(_Answer, frozen=True):
-    """How many gates of a run a worker has ended."""
+class Ended(_Response, frozen=True):
+    """The number of gates of a run that a worker terminated."""
 
     count: int
 
 
-class GateEvent(_Answer, frozen=True):
-    """A gate of a run: it began, printed a line, compiled units, or failed in a way that Dask tries again."""
+class GateEvent(_Response, frozen=True):
+    """Progress of a gate: it started, printed a line, compiled units, or failed and is retried."""
 
     gate: _Text
     number: Annotated[int, Meta(ge=0)]
@@ -84,8 +87,8 @@ class GateEvent(_Answer, frozen=True):
     failed: str | None = None
 
 
-def answering(function: Callable[_Given, Mapping[str, Any]]) -> Callable[_Given, str]:
-    """Let a function answer in JSON; an expected error is an answer, too: Dask would pickle it."""
+def returning_json(function: Callable[_Given, Mapping[str, Any]]) -> Callable[_Given, str]:
+    """Make a function return JSON, also for expected errors, because Dask would pickle those."""
 
     @functools.wraps(function)
     def answer(*args: _Given.args, **kwargs: _Given.kwargs) -> str:
@@ -98,15 +101,15 @@ def answering(function: Callable[_Given, Mapping[str, Any]]) -> Callable[_Given,
 
 
 def decoded(kind: type[_Reply], text: object, whose: str) -> _Reply:
-    """Decode an answer.
+    """Parse a response.
 
     Args:
-        kind: what it should be.
-        text: what came.
+        kind: the expected type.
+        text: the response.
         whose: the worker, for messages.
 
     Raises:
-        ExternalError: the worker failed, or answered something else.
+        ExternalError: the worker failed, or its response is invalid.
     """
     try:
         values = msgspec.json.decode(text if isinstance(text, str) else "")
@@ -125,5 +128,5 @@ def decoded(kind: type[_Reply], text: object, whose: str) -> _Reply:
 
 
 def packed(content: bytes) -> str:
-    """Return bytes as JSON holds them."""
+    """Encode bytes for JSON."""
     return base64.b64encode(content).decode("ascii")

@@ -1,8 +1,7 @@
-"""What a Dask worker does: keep a mirror of the repository, say what it has and lacks, run one gate at a time.
+"""Functions that run in a Dask worker: mirror the repository, list toolchains, run gates.
 
-Every function here runs in a worker's process, called by gates/dask_executor.py; results are JSON
-(gates/dask_replies.py). A
-worker needs trunkline, git and the toolchain, and nothing of the repository: commits come as git packs.
+gates/dask_executor.py calls them; results are JSON (gates/dask_replies.py). A worker needs
+trunkline, git and the toolchains, but no clone: commits arrive as git packs.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from trunkline.domain.stack import GateSettings
 from trunkline.gates import execute as gate_execution
 from trunkline.gates import preflight, slots
 from trunkline.gates.catalogue import Gate
-from trunkline.gates.dask_replies import answering, packed
+from trunkline.gates.dask_replies import packed, returning_json
 from trunkline.gates.invalidation import Reset
 from trunkline.gates.jobserver import inherited, pool
 from trunkline.git.git import Git
@@ -42,38 +41,38 @@ _HELD: dict[str, IO[str]] = {}
 _OPEN = contextlib.ExitStack()
 
 
-@answering
-def about(key: str) -> dict[str, Any]:
-    """Return who this worker is, and which commits of a repository it has.
+@returning_json
+def worker_info(key: str) -> dict[str, Any]:
+    """Return this worker's version and host, and the commits of a repository that it has.
 
     Args:
-        key: the repository, as a file name.
+        key: the repository's name, valid as a file name.
     """
     git = _mirror(key)
     heads = git.query("for-each-ref", "--format=%(objectname)", "refs/trunkline/sent").text.split()
     return {"version": __version__, "host": platform.node(), "heads": heads}
 
 
-@answering
+@returning_json
 def receive(key: str, commits: Sequence[str], pack: bytes) -> dict[str, Any]:
-    """Take commits, sent as a thin pack of what this worker lacks; b"": it lacks nothing.
+    """Store commits, sent as a thin pack of the objects that this worker lacks; b"": none.
 
     Raises:
-        TrunklineError: the pack is not whole, or something that it builds on is not here.
+        TrunklineError: the pack is damaged, or its base objects are missing.
     """
     git = _mirror(key)
     if pack:
         git.query("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack)
         git.query("rev-list", "--quiet", "--objects", *commits, "--not", "--all")
-    # Refs of the mirror's own, which nobody else has: they keep the commits, and tell the next run what is here.
+    # Private refs of the mirror keep the commits, and list them for the next run.
     lines = "".join(f"update refs/trunkline/sent/{commit} {commit}\n" for commit in commits)
     git.query("update-ref", "--stdin", stdin=lines.encode())
     return {}
 
 
-@answering
+@returning_json
 def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return for each gate what would compile for it here and what it lacks; the commit is here."""
+    """Return for each gate the toolchain, or the prerequisite that this worker lacks."""
     git = _mirror(key)
     with slots.slot(git, Oid(commit)) as slot:
         found = {}
@@ -86,15 +85,15 @@ def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) ->
         return {"gates": found, "config": cargo.outer_config(slot.tree)}
 
 
-@answering
-def preview_replay(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the outcomes of the gates that cannot pass here on a commit, which is here."""
+@returning_json
+def preview_gates(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the outcomes of the gates that cannot pass on a commit on this worker."""
     with slots.slot(_mirror(key), Oid(commit)) as slot:
         stopped = preflight.in_slot([Gate.from_json(each) for each in gates], slot, root)
     return {"stopped": {name: outcome.to_json() for name, outcome in stopped.items()}}
 
 
-@answering
+@returning_json
 def run(
     key: str,
     commit: str,
@@ -106,21 +105,22 @@ def run(
     topic: str,
     number: int,
 ) -> dict[str, Any]:
-    """Run one gate on a commit; return its outcome, its receipt and its log.
+    """Run one gate on a commit; return its outcome, receipt and log.
 
     Args:
         key: the repository.
-        commit: what is gated; it is here.
+        commit: a commit that this worker has.
         root: the Cargo workspace's directory inside it.
-        gate: what is run.
-        least: how much is made anew in any case, as a `Reset`; then receipts of this worker's own do not count.
+        gate: the gate.
+        least: a `Reset`: the least part of the build output to rebuild; above the minimum, this
+            worker's receipts are ignored too.
         strict: see GateSettings.
-        topic: where it is told that the gate began.
-        number: the order's among the run's.
+        topic: the topic for progress events.
+        number: the number of the gate job in the run.
     """
     _join_the_hosts_pool()
-    worker, asked = get_worker(), Gate.from_json(gate)
-    about_gate = {"gate": asked.name, "number": number}
+    worker, requested = get_worker(), Gate.from_json(gate)
+    about_gate = {"gate": requested.name, "number": number}
     worker.log_event(topic, {**about_gate, "worker": worker.address, "host": platform.node()})
     git = _mirror(key)
     said: list[str] = []
@@ -129,14 +129,16 @@ def run(
     units = _Seldom(lambda count: worker.log_event(topic, {**about_gate, "units": count}))
     try:
         with slots.slot(git, Oid(commit)) as slot:
-            ground = gate_execution.GateWorkspace(
+            workspace = gate_execution.GateWorkspace(
                 git, slot, root, run, GateSettings(strict=strict), "dask", tail, Reset(least), units
             )  # fmt: skip
-            outcome = gate_execution.execute(ground, asked, fresh=least > Reset.SOME, toolchain=None, say=said.append)
+            outcome = gate_execution.execute(
+                workspace, requested, fresh=least > Reset.SOME, toolchain=None, say=said.append
+            )
             receipt, log = _evidence(git, slot.commit, outcome)
     except TrunklineError as error:
-        outcome, receipt, log = GateOutcome(asked.name, Verdict.INTERRUPTED, diagnosis=str(error)), None, b""
-    except Exception as error:  # Dask runs it again, or gives up; whoever waits should know why
+        outcome, receipt, log = GateOutcome(requested.name, Verdict.INTERRUPTED, diagnosis=str(error)), None, b""
+    except Exception as error:  # Dask retries or gives up; either way report the error to the run
         worker.log_event(topic, {**about_gate, "failed": f"{type(error).__name__}: {error}"})
         raise
     return {
@@ -149,10 +151,10 @@ def run(
 
 
 class _Tail:
-    """Sends the last line of a gate's log, at most once a second: what a person looks at, not the log.
+    """Sends the last line of a gate's log at most once a second, for display.
 
     Args:
-        send: takes it.
+        send: receives the line.
     """
 
     def __init__(self, send: Callable[[str], None]) -> None:
@@ -160,7 +162,7 @@ class _Tail:
         self._sent = float("-inf")
 
     def __call__(self, line: bytes) -> None:
-        """Take a line."""
+        """Send a line, unless the last one was sent less than a second ago."""
         if line.strip() and time.monotonic() - self._sent >= _TAIL_SECONDS:
             self._sent = time.monotonic()
             self._send(line.decode("utf-8", "replace").strip()[:_TAIL_LENGTH])
@@ -170,7 +172,7 @@ class _Seldom:
     """Sends a number at most once a second.
 
     Args:
-        send: takes it.
+        send: receives the number.
     """
 
     def __init__(self, send: Callable[[int], None]) -> None:
@@ -178,15 +180,15 @@ class _Seldom:
         self._sent = float("-inf")
 
     def __call__(self, number: int) -> None:
-        """Take a number."""
+        """Send a number, unless the last one was sent less than a second ago."""
         if time.monotonic() - self._sent >= _TAIL_SECONDS:
             self._sent = time.monotonic()
             self._send(number)
 
 
-@answering
+@returning_json
 def end(key: str, topic: str) -> dict[str, Any]:
-    """End the gates of one run that are at work here; return how many there were."""
+    """Terminate the running gates of one run on this worker; return their number."""
     return {"count": logged_process.end_logged(_runs(_mirror(key), topic))}
 
 
@@ -210,10 +212,10 @@ def _runs(git: Git, topic: str) -> Path:
 
 
 def _mirror(key: str) -> Git:
-    """Return this worker's own mirror, made when it is first asked for.
+    """Return this worker's mirror of a repository, created on first use.
 
-    Workers of one host are numbered: each takes the first number that no living one holds, so that it finds again the
-    caches that the one before it left.
+    Workers of one host are numbered: each takes the first number that no living worker holds. So it
+    finds the caches of its predecessor.
     """
     if not _KEY.fullmatch(key):
         raise ValueError(f"not a key: {key!r}")
@@ -240,7 +242,7 @@ def _own_directory() -> Path:
 
 
 def _join_the_hosts_pool() -> None:
-    """Let the workers of one host share its cores: one jobserver for all of them, as for the sessions of one nox."""
+    """Share one jobserver among the workers of a host, as among the sessions of one nox."""
     if not inherited():
         base = private_directory(private_directory(slots.state_home()) / "workers")
         fifo = _OPEN.enter_context(pool(base / "pool"))

@@ -1,4 +1,4 @@
-"""The workers of a Dask cluster before a gate runs: who they are, what they have, the commits that they lack."""
+"""Prepare the workers of a Dask cluster: list them, send missing commits, compare toolchains."""
 
 from __future__ import annotations
 
@@ -26,25 +26,26 @@ from trunkline.git.git import Git
 _Reply = TypeVar("_Reply", bound=msgspec.Struct)
 
 RESOURCE = "gate"
-"""What a worker slot is called: `dask worker SCHEDULER --nthreads 1 --resources gate=1`."""
+"""The resource of a worker slot: `dask worker SCHEDULER --nthreads 1 --resources gate=1`."""
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """A commit, and the workers that gate it alike.
+    """A commit, and the workers that run its gates with the same toolchains.
 
     Attributes:
-        order: what is asked.
+        gate_job: the gate job.
         key: the repository's name on workers.
         client: the connection.
         workers: their addresses.
         hosts: address -> host name.
-        toolchains: gate -> what compiles for it on every one of them.
-        missing: gate -> what it needs and finds on none of them, as `Cause.to_json` returns it.
-        config: a hash of cargo's configuration outside the tree, there.
+        toolchains: gate -> its toolchain on all of the workers.
+        missing: gate -> its missing prerequisite on all of the workers, as `Cause.to_json` returns
+            it.
+        config: a hash of cargo's configuration outside the tree on the workers.
     """
 
-    order: GateJob
+    gate_job: GateJob
     key: str
     client: DataClient
     workers: tuple[str, ...]
@@ -54,13 +55,13 @@ class Fleet:
     config: str
 
 
-def answers(
+def call_workers(
     client: DataClient, kind: type[_Reply], function: Callable[..., str], *arguments: object, workers: Sequence[str]
 ) -> dict[str, _Reply]:
-    """Call a function on workers and return the answer of each.
+    """Call a function on workers and return the response of each.
 
     Raises:
-        ExternalError: one failed, or answered something else.
+        ExternalError: one failed, or its response is invalid.
     """
     try:
         texts = client.run(function, *arguments, workers=list(workers))
@@ -68,9 +69,9 @@ def answers(
     except (OSError, CommClosedError):
         raise
     except Exception as error:
-        # What came instead of an answer is not unpickled, so it is not known.
+        # The response is not unpickled, so its content is unknown.
         raise ExternalError(
-            "a worker could not be asked", why=type(error).__name__, next_command=task_command("continue")
+            "a worker could not be gate_tables", why=type(error).__name__, next_command=task_command("continue")
         ) from error
     return {address: dask_replies.decoded(kind, text, address) for address, text in found.items()}
 
@@ -87,7 +88,7 @@ def _slots(client: DataClient) -> list[str]:
     """Return the addresses of the workers that run gates.
 
     Raises:
-        ExternalError: the scheduler says something else than a scheduler does.
+        ExternalError: the scheduler's response is invalid.
     """
     try:
         found = msgspec.convert(client.scheduler_info(n_workers=-1), _Scheduler)
@@ -96,9 +97,9 @@ def _slots(client: DataClient) -> list[str]:
     return [address for address, each in found.workers.items() if each.resources.get(RESOURCE)]
 
 
-def fleets_of(client: DataClient, orders: Sequence[GateJob]) -> list[Fleet]:
-    """Bring the commits to every worker that has a slot for gates, and see that they would gate them alike."""
-    first = orders[0]
+def fleets_of(client: DataClient, gate_jobs: Sequence[GateJob]) -> list[Fleet]:
+    """Send the commits to every worker that runs gates; select equal toolchains."""
+    first = gate_jobs[0]
     key = _key(first.git, first.commit)
     slots = _slots(client)
     if not slots:
@@ -107,59 +108,61 @@ def fleets_of(client: DataClient, orders: Sequence[GateJob]) -> list[Fleet]:
             why=f"a worker that runs gates says so when it starts, as the resource {RESOURCE!r}",
             next_command=f"dask worker {first.settings.scheduler} --nthreads 1 --resources {RESOURCE}=1",
         )
-    abouts = answers(client, dask_replies.About, dask_worker.about, key, workers=slots)
-    for address, about in abouts.items():
-        if about.version != __version__:
+    infos = call_workers(client, dask_replies.WorkerInfo, dask_worker.worker_info, key, workers=slots)
+    for address, info in infos.items():
+        if info.version != __version__:
             raise UsageError(
-                f"the worker {address} on {about.host} has trunkline {about.version}, this is {__version__}",
-                next_command=f"pip install trunkline=={__version__}   # on {about.host}",
+                f"the worker {address} on {info.host} has trunkline {info.version}, this is {__version__}",
+                next_command=f"pip install trunkline=={__version__}   # on {info.host}",
             )
-    heads = {address: about.heads for address, about in abouts.items()}
-    _send(client, first.git, key, [order.commit for order in orders], heads)
-    hosts = {address: about.host for address, about in abouts.items()}
+    heads = {address: info.heads for address, info in infos.items()}
+    _send(client, first.git, key, [gate_job.commit for gate_job in gate_jobs], heads)
+    hosts = {address: info.host for address, info in infos.items()}
     surveyed: dict[str, Fleet] = {}
     fleets = []
-    for order in orders:
-        choosing = _choosing_toolchains(order)
+    for gate_job in gate_jobs:
+        choosing = _choosing_toolchains(gate_job)
         if choosing not in surveyed:
-            surveyed[choosing] = _surveyed(client, order, key, hosts)
-        fleets.append(replace(surveyed[choosing], order=order))
+            surveyed[choosing] = _surveyed(client, gate_job, key, hosts)
+        fleets.append(replace(surveyed[choosing], gate_job=gate_job))
     return fleets
 
 
-def _choosing_toolchains(order: GateJob) -> str:
-    """Return what of a commit decides which toolchain compiles it (rustup's book, "Overrides"): asked once for all.
+def _choosing_toolchains(gate_job: GateJob) -> str:
+    """Return the files of a commit that select its toolchain (rustup's book, "Overrides").
+
+    Commits with equal files share one survey.
 
     Raises:
         UsageError: it has no Cargo workspace.
     """
-    folders = {"", f"{order.settings.root}/".removeprefix("./")}
+    folders = {"", f"{gate_job.settings.root}/".removeprefix("./")}
     files = [f"{folder}{name}" for folder in sorted(folders) for name in ("rust-toolchain", "rust-toolchain.toml")]
-    manifest = f"{order.settings.root}/Cargo.toml".removeprefix("./")
-    listed = order.git.query("ls-tree", "-z", order.commit, "--", manifest, *files).text.split("\0")
+    manifest = f"{gate_job.settings.root}/Cargo.toml".removeprefix("./")
+    listed = gate_job.git.query("ls-tree", "-z", gate_job.commit, "--", manifest, *files).text.split("\0")
     if not any(line.endswith(f"\t{manifest}") for line in listed):
         raise UsageError("the commit has no Cargo workspace to gate", next_command="${EDITOR:-vi} stack.toml")
     return "\n".join(line for line in listed if line and not line.endswith(f"\t{manifest}"))
 
 
-def _surveyed(client: DataClient, order: GateJob, key: str, hosts: Mapping[str, str]) -> Fleet:
-    """Ask each worker what would compile the commit's gates there; most decide."""
-    asked = [asdict(gate) for gate in order.gates]
-    root = order.settings.root
-    surveys = answers(
-        client, dask_replies.Survey, dask_worker.survey, key, order.commit, root, asked, workers=list(hosts)
+def _surveyed(client: DataClient, gate_job: GateJob, key: str, hosts: Mapping[str, str]) -> Fleet:
+    """Query each worker's toolchains for the commit's gates; the most common answer wins."""
+    gate_tables = [asdict(gate) for gate in gate_job.gates]
+    root = gate_job.settings.root
+    surveys = call_workers(
+        client, dask_replies.Survey, dask_worker.survey, key, gate_job.commit, root, gate_tables, workers=list(hosts)
     )
     would = {address: msgspec.json.encode(survey) for address, survey in surveys.items()}
     ((chosen, _),) = collections.Counter(would.values()).most_common(1)
     taken = [address for address, each in would.items() if each == chosen]
     for address, host in hosts.items():
         if address not in taken:
-            order.say(f"the worker on {host} ({address}) has other toolchains: no gate runs there")
+            gate_job.say(f"the worker on {host} ({address}) has other toolchains: no gate runs there")
     survey = surveys[taken[0]]
-    if missing := [gate.name for gate in order.gates if gate.name not in survey.gates]:
+    if missing := [gate.name for gate in gate_job.gates if gate.name not in survey.gates]:
         raise ExternalError(f"the workers say nothing of {', '.join(missing)}", next_command=task_command("continue"))
     return Fleet(
-        order,
+        gate_job,
         key,
         client,
         tuple(sorted(taken)),
@@ -171,23 +174,23 @@ def _surveyed(client: DataClient, order: GateJob, key: str, hosts: Mapping[str, 
 
 
 def foreseen(fleet: Fleet, gates: Collection[Gate]) -> dict[str, GateOutcome]:
-    """Return the gates that cannot pass, as one of the workers finds before anything is compiled.
+    """Return the gates that cannot pass, as one worker finds before compilation.
 
     Raises:
-        ExternalError: it failed, or answered something else.
+        ExternalError: it failed, or its response is invalid.
     """
     if not gates:
         return {}
-    asked, root = [asdict(gate) for gate in gates], fleet.order.settings.root
+    gate_tables, root = [asdict(gate) for gate in gates], fleet.gate_job.settings.root
     first = fleet.workers[:1]
-    (answer,) = answers(
+    (answer,) = call_workers(
         fleet.client,
-        dask_replies.ReplayPreview,
-        dask_worker.preview_replay,
+        dask_replies.GatePreview,
+        dask_worker.preview_gates,
         fleet.key,
-        fleet.order.commit,
+        fleet.gate_job.commit,
         root,
-        asked,
+        gate_tables,
         workers=first,
     ).values()
     found = {}
@@ -209,20 +212,26 @@ def foreseen(fleet: Fleet, gates: Collection[Gate]) -> dict[str, GateOutcome]:
 def _send(
     client: DataClient, git: Git, key: str, commits: Sequence[Oid], heads: Mapping[str, Collection[str]]
 ) -> None:
-    """Send commits to each worker: a pack of what it lacks; workers that lack the same get the same."""
-    missing_tool: dict[frozenset[str], list[str]] = {}
+    """Send each worker a pack of the commits that it lacks.
+
+    Workers that lack the same share one.
+    """
+    addresses_by_commits: dict[frozenset[str], list[str]] = {}
     absent = history.missing(git, sorted({oid(name) for has in heads.values() for name in has}))
     for address, has in heads.items():
-        missing_tool.setdefault(frozenset(has) - absent, []).append(address)
-    for has, addresses in missing_tool.items():
+        addresses_by_commits.setdefault(frozenset(has) - absent, []).append(address)
+    for has, addresses in addresses_by_commits.items():
         wanted = [commit for commit in dict.fromkeys(commits) if commit not in has]
         sent = pack(git, wanted, has) if wanted else b""
         wanted_now = list(dict.fromkeys(commits))
-        answers(client, dask_replies.Received, dask_worker.receive, key, wanted_now, sent, workers=addresses)
+        call_workers(client, dask_replies.Received, dask_worker.receive, key, wanted_now, sent, workers=addresses)
 
 
 def pack(git: Git, commits: Sequence[Oid], has: Collection[str]) -> bytes:
-    """Return a thin pack of what commits need beyond what is there; a bundle would need a ref of the user's."""
+    """Return a thin pack of commits, without what the receiver has.
+
+    A bundle would need a ref in the user's repository.
+    """
     wanted = "".join([*(f"{commit}\n" for commit in commits), *(f"^{each}\n" for each in sorted(has))])
     return git.query(
         "pack-objects", "--revs", "--thin", "--stdout", "--quiet", "--delta-base-offset", stdin=wanted.encode()
@@ -230,7 +239,7 @@ def pack(git: Git, commits: Sequence[Oid], has: Collection[str]) -> bytes:
 
 
 def _key(git: Git, commit: Oid) -> str:
-    """Return the repository's name on workers, by its first commit: clones of the same history share a mirror."""
+    """Return the repository's name on workers, which clones share: by its first commit."""
     common = git.common_dir()
     root = git.query("rev-list", "--first-parent", "--max-parents=0", commit).text
     digest = hashlib.sha256(root.encode()).hexdigest()[:12]

@@ -1,8 +1,9 @@
-"""Why a gate failed: its cause, the words of the tool that failed, and what fixes it. Pure: output in, cause out.
+"""Find the cause of a gate's failure from its output: the tool's message, and how to fix it.
 
-The order is that of the structure: cargo's JSON records say whether everything compiled; a compiler's errors are
-records; tests are read from their harness's own lines; what cargo itself says is recognised by its first words. What
-is not recognised is quoted, not interpreted.
+The functions are pure: output in, cause out. Structured output comes first: cargo's JSON records
+show whether everything compiled, and contain the compiler's errors. Test results come from lines of
+the test harness. Cargo's own errors are recognised by their first words. Anything else is quoted
+without interpretation.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from trunkline.rust.cargo_output import CargoOutput, CompilerError, subcommand_o
 from trunkline.rust.rustflags import FlagsUnknown
 from trunkline.system.logged_process import Stream
 
-_SHOWN = 500  # characters of what is said of tests
+_SHOWN = 500  # characters of a test's message
 _RUNS_PROGRAMS = frozenset({"bench", "run", "test"})
 _CRASH = re.compile(r"^(?:error: internal compiler error\b|(?:error|note): the compiler unexpectedly panicked\b)")
 _COMPILING = re.compile(
@@ -30,7 +31,7 @@ _REPORT = (
     re.compile(r"^note: we would appreciate a bug report: https?://"),
     re.compile(r"^note: rustc \S+ .*running on \S+$"),
 )
-"""Notes with which rustc, clippy and rustdoc end each report of a crash (rustc_driver, `report_ice`)."""
+"""Notes at the end of a compiler's crash report (rustc_driver, `report_ice`)."""
 _WAITING = r"Blocking waiting for file lock"
 _DIFFERENCE = re.compile(r"^Diff in (.+?):\d+:?$")
 _METADATA = "`cargo metadata` exited with an error: "
@@ -39,12 +40,12 @@ _NEXTEST_FAILED = re.compile(r"^\s+(?:FAIL|SIG[A-Z]+|ABORT|TIMEOUT) \[[^\]]*\](?
 
 
 def explain(argv: Sequence[str], output: CargoOutput, place: Place) -> Cause:
-    """Return why a command failed.
+    """Return the cause of a command's failure.
 
     Args:
         argv: the command.
-        output: what it printed.
-        place: where it ran.
+        output: its output.
+        place: the work tree.
     """
     closing = output.closing
     if subcommand_of(argv) == "fmt":
@@ -54,18 +55,18 @@ def explain(argv: Sequence[str], output: CargoOutput, place: Place) -> Cause:
     if (error := output.first_error) is not None and not output.finished:
         return _compile_error(error, closing, place)
     cause = None
-    if output.structured:  # any other command's words may be those of a program
+    if output.structured:  # the output of any other command may come from a program
         own = tuple(output.own)
         cause = build_script(closing, own, place) or refusal.refusal(closing, own, place)
     return cause or _unrecognised(output, place)
 
 
 def refused(stderr: str, place: Place) -> Cause | None:
-    """Return why cargo stopped before it compiled anything; None: its words are not known.
+    """Return the reason why cargo stopped before compilation; None: an unknown message.
 
     Args:
-        stderr: what it said.
-        place: where it ran.
+        stderr: cargo's output.
+        place: the work tree.
     """
     output = CargoOutput(structured=True)
     for line in stderr.splitlines():
@@ -74,16 +75,17 @@ def refused(stderr: str, place: Place) -> Cause | None:
 
 
 def unknown_flags(error: FlagsUnknown, place: Place) -> Cause:
-    """Return why the flags in force are not known."""
+    """Return the cause if the flags in force cannot be determined."""
     said = " ".join(error.stderr.split())
     return refused(error.stderr, place) or Cause(CauseId.COMMAND, f"{error.what}: {error.why or said}")
 
 
 def is_compiler_crash(output: CargoOutput) -> bool:
-    """Say whether the compiler itself crashed; sccache is known to cause it (the runbook's troubleshooting).
+    """Return whether the compiler itself crashed; sccache is known to cause that.
 
-    Words alone do not count: macros, build scripts and tests may print them. The compiler's process must have ended
-    with the exit code of a panic, while cargo was still compiling, and its report must be whole.
+    A message alone does not count, because macros, build scripts and tests may print it. The
+    compiler must have exited with the code of a panic while cargo was still compiling, and its
+    report must be complete.
     """
     closing = output.closing
     if output.finished or not closing or not _COMPILING.match(closing[0]):
@@ -95,13 +97,13 @@ def is_compiler_crash(output: CargoOutput) -> bool:
 
 
 def overdue(last_line: str, seconds: float) -> str:
-    """Return why a gate did not end in time."""
+    """Return the message of a timeout."""
     message = f"it did not end within {seconds:g} s"
     return f"{message}: it waited for another cargo's lock" if re.search(_WAITING, last_line) else message
 
 
 def changed_sources(paths: Sequence[str], place: Place) -> Cause:
-    """Return what it means that a work tree was written to while a gate ran."""
+    """Return the cause if sources were modified while a gate ran."""
     if any(Path(path).name == "Cargo.lock" for path in paths):
         return refusal.stale_lock(place, "Cargo.lock is out of date: cargo wrote it anew while the gate ran")
     return Cause(CauseId.SOURCES, f"its sources were written to while it ran: {', '.join(paths[:5])}")
@@ -119,7 +121,7 @@ def _compile_error(error: CompilerError, closing: Sequence[str], place: Place) -
 
 
 def _failed_program(output: CargoOutput, place: Place) -> Cause:
-    """Return why a test program failed: its tests, else how it ended and what it said last."""
+    """Return the cause of a failed test program: its tests, else its exit and last output."""
     closing = output.closing
     last = refusal.last_error(closing, place)
     tests = libtest.failures(tuple(output.printed))
@@ -138,7 +140,7 @@ def _failed_program(output: CargoOutput, place: Place) -> Cause:
 
 
 def _last_words(output: CargoOutput, closing: Sequence[str]) -> str:
-    """Return what a program printed last on stderr, else on stdout."""
+    """Return the last lines that a program printed on stderr, else on stdout."""
     lines = list(output.later)
     lines = lines[: len(lines) - len(closing)]
     begins = next((at for at in range(len(lines) - 1, -1, -1) if lines[at].startswith("     Running ")), -1)
@@ -148,7 +150,7 @@ def _last_words(output: CargoOutput, closing: Sequence[str]) -> str:
 
 
 def _unformatted(output: CargoOutput, place: Place) -> Cause:
-    """Return why `cargo fmt` failed: a difference, a syntax error, or what `cargo metadata` said to it."""
+    """Return the cause of a failed `cargo fmt`: difference, syntax or metadata error."""
     for line in output.printed:
         if difference := _DIFFERENCE.match(line):
             path = place.relative(difference[1])
@@ -157,7 +159,8 @@ def _unformatted(output: CargoOutput, place: Place) -> Cause:
     starts = [at for at, line in enumerate(lines) if line.startswith("error: ")]
     if not starts:
         return _unrecognised(output, place)
-    # rustfmt's first error; after cargo's error, `cargo fmt` prints its own usage, a blank line between.
+    # rustfmt's first error; after an error of cargo, `cargo fmt` prints its usage, separated by a
+    # blank line.
     metadata = any(line.startswith(_METADATA) for line in output.own)
     closing = _before_usage(lines[starts[0] :]) if metadata else lines[starts[0] :]
     if metadata and (cause := refusal.refusal(closing, (), place)):
@@ -176,7 +179,7 @@ def _before_usage(lines: Sequence[str]) -> Sequence[str]:
 
 
 def _unrecognised(output: CargoOutput, place: Place) -> Cause:
-    """Return a failure that has no known cause: the last error line, else the last line, as it is."""
+    """Return a failure without a known cause: the last error line, else the last line."""
     closing = output.closing
     if closing:
         head = "error: " if closing[0].startswith("error: ") else ""

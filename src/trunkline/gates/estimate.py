@@ -1,4 +1,4 @@
-"""Estimates how long a gate takes and how much it compiles, from receipts of the same gate on earlier trees."""
+"""Estimate a gate's duration and compilation units from receipts on earlier trees."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from trunkline.git.git import Git
 from trunkline.state.receipt_store import Store, read_receipt
 
 _NEWEST = 5
-_READ = 50  # of all that may be of the gate: failures, and gates with a longer name, are among them
+_READ = 50  # the glob also matches failures and gates with a longer name
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a gate is likely to take.
+    """An estimate for a gate.
 
     Attributes:
-        seconds: wall time; 0: not known.
-        units: compilation units, fresh ones too; 0: not known.
+        seconds: wall time; 0: unknown.
+        units: compilation units, fresh ones included; 0: unknown.
     """
 
     seconds: float = 0.0
@@ -29,7 +29,7 @@ class Estimate:
 
 
 def estimate(git: Git, name: str) -> Estimate:
-    """Return the median time of a gate's newest passes in this repository, and the units of the last one.
+    """Return the median time of a gate's newest passes, and the units of the last one.
 
     Args:
         git: the repository.

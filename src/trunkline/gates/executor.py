@@ -1,7 +1,8 @@
-"""What an executor is given: commits, their gates, and who is told. The one interface to whatever runs gates.
+"""The interface of executors: gate jobs in, outcomes out.
 
-Executors: nox here (`gates.run`), Dask workers (`gates.cluster`), GitHub Actions (`gates.actions`). Each returns the
-outcomes by gate, keeps the receipts here, and gives the same verdicts.
+The executors are nox on this machine (`gates.run`), Dask workers (`gates.dask_executor`) and GitHub
+Actions (`gates.actions`). Each returns the outcomes by gate, stores the receipts on this machine,
+and gives equal verdicts.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ from trunkline.git.git import Git
 
 @dataclass(frozen=True)
 class GateJob:
-    """One commit's gates, to be run.
+    """The gates of one commit, to be run.
 
     Attributes:
         git: the repository.
-        commit: what is gated: exactly its tree.
-        gates: which gates.
+        commit: the commit; the verdicts are about exactly its tree.
+        gates: the gates.
         settings: the `[gates]` table.
-        fresh: whatever receipts say, the repository's own packages compiled anew.
-        progress: told each outcome as it comes.
-        began: told each gate's name as it begins.
-        say: told what a person should know beside the verdicts.
-        starts: told when the first of them may begin.
-        clean: nothing that was compiled before is used.
-        printed: told a gate's name and what it printed last, now and then, where it runs elsewhere.
-        compiled: receives a gate's name and how many of its units are compiled, now and then.
-        foreseen: receives the gates that are known not to pass, before the first one runs; it may raise.
+        fresh: ignore receipts, and rebuild the repository's own packages.
+        progress: receives each outcome.
+        began: receives each gate's name when it starts.
+        say: receives messages for the user besides the verdicts.
+        starts: called before the first gate starts.
+        clean: ignore earlier build output.
+        printed: receives a gate's name and its last line now and then, if it runs elsewhere.
+        compiled: receives a gate's name and the number of its compiled units now and then.
+        foreseen: receives the gates that cannot pass, before the first one runs; may raise.
     """
 
     git: Git
@@ -56,25 +57,25 @@ class GateJob:
 
     @property
     def tree(self) -> Oid:
-        """The tree gated."""
+        """The commit's tree."""
         return self.git.tree(self.commit)
 
 
 Outcomes = dict[str, GateOutcome]
-"""By gate."""
+"""Gate -> its outcome."""
 Executor = Callable[[Sequence[GateJob]], list[Outcomes]]
-"""Runs orders of one repository and one `[gates]` table, bottom entry first: one after the other, or side by side."""
+"""Runs gate jobs of one repository and one `[gates]` table, bottom entry first."""
 
 
 @dataclass(frozen=True)
 class RemoteResult:
-    """What came back from where a gate ran.
+    """Result of a gate that ran elsewhere.
 
     Attributes:
         outcome: its verdict there.
-        receipt: what it proves; None: it did not run to its end.
+        receipt: its receipt; None: it did not finish.
         log: its log.
-        host: where.
+        host: the host.
     """
 
     outcome: GateOutcome
@@ -83,35 +84,35 @@ class RemoteResult:
     host: str
 
 
-def accepted(order: GateJob, gate: Gate, brought: RemoteResult, toolchain: Toolchain | None) -> GateOutcome:
-    """Return the outcome of a gate that ran elsewhere, its receipt kept here; what does not fit is not believed.
+def accepted(gate_job: GateJob, gate: Gate, result: RemoteResult, toolchain: Toolchain | None) -> GateOutcome:
+    """Validate the result of a gate that ran elsewhere, store its receipt, and return its outcome.
 
     Args:
-        order: what was asked.
-        gate: which gate.
-        brought: what came back.
-        toolchain: what compiles in this run; None: its receipt is the first to say.
+        gate_job: the gate job.
+        gate: the gate.
+        result: the result.
+        toolchain: the toolchain of this run; None: this receipt is the first.
     """
-    receipt = brought.receipt
+    receipt = result.receipt
     if receipt is None:
-        if brought.outcome.verdict is Verdict.PASSED:
-            return not_run(gate, f"{brought.host} says that it passed, and has no receipt")
-        return replace(brought.outcome, log="")
+        if result.outcome.verdict is Verdict.PASSED:
+            return not_run(gate, f"{result.host} says that it passed, and has no receipt")
+        return replace(result.outcome, log="")
     if toolchain is not None and receipt.toolchain != toolchain:
-        why = f"{brought.host} compiled it with {receipt.toolchain.name}, the run is with {toolchain.name}"
+        why = f"{result.host} compiled it with {receipt.toolchain.name}, the run is with {toolchain.name}"
         return not_run(gate, why)
-    query = proof.query_of(gate, order.tree)
-    passed = brought.outcome.verdict is Verdict.PASSED
+    query = proof.query_of(gate, gate_job.tree)
+    passed = result.outcome.verdict is Verdict.PASSED
     other = not concerns(query, receipt) or receipt.argv != query.argv or (passed and mismatch(query, receipt))
     if other or (passed and not receipt.passed):
-        return not_run(gate, f"{brought.host} ran something else: {shlex.join(receipt.argv)} on tree {receipt.tree}")
-    log = brought.log if hashlib.sha256(brought.log).hexdigest() == receipt.log_sha256 else b""
-    path = execute.keep(order.git, order.settings.sign, receipt, log, order.say)
+        return not_run(gate, f"{result.host} ran something else: {shlex.join(receipt.argv)} on tree {receipt.tree}")
+    log = result.log if hashlib.sha256(result.log).hexdigest() == receipt.log_sha256 else b""
+    path = execute.store_receipt(gate_job.git, gate_job.settings.sign, receipt, log, gate_job.say)
     ran = replace(query, toolchain=receipt.toolchain, config_sha256=receipt.config_sha256)
-    known = proof.known_receipts(order.git, order.tree, order.settings)
-    return proof.confirmed(known, ran, replace(brought.outcome, log=str(path)))
+    known = proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings)
+    return proof.confirmed(known, ran, replace(result.outcome, log=str(path)))
 
 
 def not_run(gate: Gate, why: str) -> GateOutcome:
-    """Return the outcome of a gate that has no verdict."""
+    """Return the outcome of a gate without a verdict."""
     return GateOutcome(gate.name, Verdict.INTERRUPTED, command=gate.command_line, diagnosis=why)

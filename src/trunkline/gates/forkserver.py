@@ -1,13 +1,13 @@
-"""Runs the sessions of one run, each in a nox of its own, forked from one process that has nox and us imported.
+"""Run the sessions of one run in parallel, each in its own nox, forked from one process.
 
-`nox --parallel` starts a Python for each session: six of them spent 1.2 CPU s before their gates began, half of it on
-imports; forked, they spend 0.4 (measured, tests/bench/gates.py --only overhead). What each child calls is nox's own
-entry point, with the arguments that a person types: `nox --sessions "gates(clippy)"`. Nothing is scheduled here: all
-begin at once; the lock of their group keeps an order, the jobserver keeps the cores full (`gates/execute.py`).
+`nox --parallel` starts a Python process for each session: six of them take 1.2 CPU s before their
+gates start, half of it for imports; forked, they take 0.4 (measured, tests/bench/gates.py --only
+overhead). Each child calls nox's own entry point with the arguments that a person would type: `nox
+--sessions "gates(clippy)"`. All sessions start at once; the lock of their group serialises them,
+and the jobserver limits the cores (`gates/execute.py`).
 
-Usage: python -m trunkline.gates.forkserver RUN; it begins when a line comes on its stdin, and ends when none does:
-whoever
-asks looks for work tree, toolchains and receipts while we import.
+Usage: python -m trunkline.gates.forkserver RUN. It starts the sessions after a line on stdin, and
+exits at end of file. Meanwhile the caller prepares work tree, toolchains and receipts.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from trunkline.gates import request
 from trunkline.gates import session as _preloaded  # noqa: F401 -- what the children would import, each by itself
 
 NOXFILE = Path(__file__).with_name("sessions.py")
-"""The packaged noxfile: the same sessions as a repository's own, which may be on a branch without one."""
+"""The packaged noxfile, with the sessions of a repository's own, which a branch may lack."""
 
 
 def run_sessions(run: Path) -> int:
-    """Run the sessions that a run asks for, all at once; return 0 where all passed, else 1."""
+    """Run the sessions of a run in parallel; return 0 if all passed, else 1."""
     os.environ[request.VARIABLE] = str(run)
     os.environ[request.HEAD_VARIABLE] = f"{run}:{os.getpid()}"
     os.environ[request.UNITS_VARIABLE] = "1"
@@ -48,7 +48,7 @@ def run_sessions(run: Path) -> int:
 
 
 def _session(name: str) -> None:
-    os.setsid()  # as `nox --parallel` does: an interrupt ends a session once, through us
+    os.setsid()  # like `nox --parallel`: an interrupt reaches a session only once, through this process
     sys.argv = ["nox", "--noxfile", str(NOXFILE), "--sessions", f"gates({name})"]
     nox()
 

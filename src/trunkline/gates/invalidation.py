@@ -1,17 +1,18 @@
-"""Decide what of a target directory may be used for another tree, so that a verdict is that of a clean checkout.
+"""Invalidate cargo's build output between trees, so that verdicts equal those of a clean checkout.
 
-Cargo judges by times and by the files that dep-info names. A work tree in which all files have one time
-(`git/fresh_tree.py`) hides every change from it, so what must be made anew is decided here, from the difference
-between the tree that the directory was used for last and this one:
+Cargo compares modification times and the files that dep-info lists. A work tree in which all files
+have the same time (`git/fresh_tree.py`) hides every change from it. So this module compares the
+tree that a target directory was last used for with the new one, and removes:
 
-- only contents of Rust sources changed, and dep-info names each: the packages that read them, and what is compiled
-  with these;
-- anything else changed (manifests, clippy.toml, data files, symlinks, modes, files that are new or gone, the
-  toolchain): all packages of the tree. Dependencies from outside it and rustc's incremental files stay;
-- what may also act on the code of dependencies changed (`.cargo/`, `[gates.NAME] env`, cargo's configuration outside
-  the tree, submodules), or times lie in the future: everything.
+- if only contents of Rust sources changed, and dep-info lists each of them: the packages that read
+  them, and their dependents;
+- if anything else changed (manifests, clippy.toml, data files, symbolic links, modes, added or
+  removed files, the toolchain): all packages of the tree. External dependencies and rustc's
+  incremental files stay;
+- if something changed that may affect dependencies (`.cargo/`, `[gates.NAME] env`, cargo's
+  configuration outside the tree, submodules), or times lie in the future: everything.
 
-Runs of build scripts are made anew with an empty OUT_DIR whenever they may be run at all.
+Build scripts that may run again run with an empty OUT_DIR.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from trunkline.system.files import replace_bytes
 
 
 class Reset(enum.IntEnum):
-    """How much of a target directory is made anew."""
+    """How much of a target directory is rebuilt."""
 
     SOME = 0
     MEMBERS = 1
@@ -42,28 +43,29 @@ class Reset(enum.IntEnum):
 
 
 def least(*, fresh: bool, clean: bool) -> Reset:
-    """Return how much a person wants made anew in any case."""
+    """Return the least part of the build output that the user's flags say to rebuild."""
     if clean:
         return Reset.ALL
     return Reset.EMPTY_MEMBERS if fresh else Reset.SOME
 
 
 @dataclass(frozen=True)
-class Facts:
-    """The circumstances of a gate that is about to run.
+class Conditions:
+    """Conditions of a gate that is about to run.
 
     Attributes:
         commit: the commit checked out.
-        run: the run's name: what a build script may read beside its declared inputs is read once a run.
+        run: the run's name; undeclared inputs of build scripts are read once per run.
         gate: the gate's name.
-        variables: a hash of the variables that the gate sets.
-        common: the same without compiler flags, by which cargo keeps builds apart: alike for the gates of a group.
-        toolchain: a hash of the toolchain that compiles.
-        surroundings: a hash of what acts on dependencies from outside the tree.
-        inherited: a hash of the other variables that the gate is let see.
-        sandbox: code of the tree must not be able to change the verdict of another tree.
-        least: how much is made anew in any case, once a run.
-        strict: all packages of the tree are made anew for every new commit.
+        variables: a hash of the gate's variables.
+        common: the same without compiler flags, which cargo tracks itself; equal for the gates of a
+            group.
+        toolchain: a hash of the toolchain.
+        surroundings: a hash of everything that affects external dependencies.
+        inherited: a hash of the other variables that the gate inherits.
+        sandbox: code of the tree must not affect the verdict of another tree.
+        least: the least part to rebuild, once per run.
+        strict: rebuild all packages of the tree for every new commit.
     """
 
     commit: str
@@ -81,21 +83,22 @@ class Facts:
 
 @dataclass
 class State:
-    """Facts about what a target directory was last used for, kept out of reach of the code that gates run.
+    """The last use of a target directory, stored where gates cannot write in a sandbox.
 
     Attributes:
-        finished: the last gate came to its end; what one that was killed left is not used.
+        finished: the last gate finished; output of an interrupted gate is not reused.
         commit: the commit.
         run: the run.
         variables: gate -> hash of its variables.
-        common: see Facts.
+        common: see Conditions.
         toolchains: gate -> hash of its toolchain.
-        surroundings: see Facts.
-        inherited: see Facts.
+        surroundings: see Conditions.
+        inherited: see Conditions.
         members: the packages of the tree.
         outside: files outside the tree that the compiler read -> size, times and inode.
-        ran: code of the tree or of its dependencies could write to the directory while it compiled.
-        locked: the packages from outside the tree, in the lock file.
+        ran: code of the tree or of its dependencies could write to the directory during
+            compilation.
+        locked: the external packages in the lock file.
     """
 
     finished: bool = False
@@ -114,13 +117,13 @@ class State:
 
 @dataclass(frozen=True)
 class BuildCache:
-    """The target directories of one work tree, and what is known of them.
+    """The target directories of one work tree, and the record of their last use.
 
     Attributes:
         git: the repository.
         top: the work tree.
         root: the Cargo workspace's directory in it, relative.
-        record: the file that holds the state; code that gates run must not reach it in a sandbox.
+        record: the file with the state; in a sandbox, gates cannot write it.
     """
 
     git: Git
@@ -128,11 +131,11 @@ class BuildCache:
     root: str
     record: Path
 
-    def prepare(self, facts: Facts) -> Reset:
-        """Remove what the gate must make anew; the directory counts as unfinished until `finish`."""
+    def prepare(self, conditions: Conditions) -> Reset:
+        """Remove outdated build output; the directory counts as unfinished until `finish`."""
         state = self._state()
         tree = TreeFacts(self.git.at(self.top), self.top, self.root)
-        reset, changed = self._reset(state, facts, tree)
+        reset, changed = self._reset(state, conditions, tree)
         members = set(tree.packages) | set(state.members if state else ())
         for directory in self._directories():
             if reset is Reset.ALL:
@@ -148,24 +151,24 @@ class BuildCache:
                 gone |= {unit for unit in directory.units() if unit.package in members}
             else:
                 gone |= self._affected(directory, changed, tree)
-                new_run = state is None or state.run != facts.run
+                new_run = state is None or state.run != conditions.run
                 gone |= self._scripts(directory, gone, tree, new_run=new_run, changed=changed)
             directory.remove_units(gone)
             if reset >= Reset.MEMBERS:
                 directory.remove_documentation()
             if reset is Reset.EMPTY_MEMBERS:
                 directory.remove_incremental()
-        self._write(self._begun(state if reset is not Reset.ALL else None, facts, tree))
+        self._write(self._begun(state if reset is not Reset.ALL else None, conditions, tree))
         return reset
 
     def empty_scripts(self) -> None:
-        """Remove the runs of build scripts that cargo would begin again now, in a directory that is not empty."""
+        """Remove the output of build scripts that cargo would run again now."""
         tree = TreeFacts(self.git.at(self.top), self.top, self.root)
         for directory in self._directories():
             directory.remove_units(self._scripts(directory, (), tree, new_run=False))
 
     def finish(self) -> None:
-        """Record that the gate came to its end, whatever its verdict."""
+        """Record that the gate finished, whatever its verdict."""
         state = self._state()
         if state is None:
             return
@@ -173,46 +176,49 @@ class BuildCache:
         state.outside = self._outside(set(state.members))
         self._write(state)
 
-    def _reset(self, state: State | None, facts: Facts, tree: TreeFacts) -> tuple[Reset, frozenset[str]]:
-        """Return how much is made anew, and otherwise the sources whose contents changed."""
-        first = state is None or state.run != facts.run
-        reset = facts.least if first else Reset.SOME
+    def _reset(self, state: State | None, conditions: Conditions, tree: TreeFacts) -> tuple[Reset, frozenset[str]]:
+        """Return how much to rebuild; if only some, also the sources whose contents changed."""
+        first = state is None or state.run != conditions.run
+        reset = conditions.least if first else Reset.SOME
         if reset is Reset.ALL or state is None or not target_directory.have_known_layout(self._directories()):
             return Reset.ALL, frozenset()
         if (
-            (state.surroundings, state.common) != (facts.surroundings, facts.common)
-            or state.variables.get(facts.gate, facts.variables) != facts.variables
+            (state.surroundings, state.common) != (conditions.surroundings, conditions.common)
+            or state.variables.get(conditions.gate, conditions.variables) != conditions.variables
             or any(each.newest() > time.time_ns() for each in self._directories())
         ):
             return Reset.ALL, frozenset()
-        changes = tree.changes(state.commit, facts.commit)
+        changes = tree.changes(state.commit, conditions.commit)
         if changes is None or any(change.acts_on_dependencies for change in changes):
             return Reset.ALL, frozenset()
         sources = frozenset(change.path for change in changes if change.is_source)
         if (
             not state.finished
-            or state.inherited != facts.inherited
-            or state.toolchains.get(facts.gate, facts.toolchain) != facts.toolchain
-            or (facts.strict and state.commit != facts.commit)
+            or state.inherited != conditions.inherited
+            or state.toolchains.get(conditions.gate, conditions.toolchain) != conditions.toolchain
+            or (conditions.strict and state.commit != conditions.commit)
             or len(sources) < len(changes)
             or (sources and not sources <= self._read(tree))
             or (sources and self._is_ambiguous(tree))
             or state.outside != _stamps(state.outside)
         ):
             reset = max(reset, Reset.MEMBERS)
-        if facts.sandbox and self._is_tainted(state, reset, sources, tree):
+        if conditions.sandbox and self._is_tainted(state, reset, sources, tree):
             return Reset.ALL, frozenset()
         return reset, sources
 
     def _is_ambiguous(self, tree: TreeFacts) -> bool:
-        """Say whether a package is compiled here that has the name of another one in the tree."""
+        """Return whether a built package shares its name with another one in the tree."""
         duplicated = {name for name, package in tree.packages.items() if package.duplicated}
         return bool(duplicated) and any(
             unit.package in duplicated for directory in self._directories() for unit in directory.units()
         )
 
     def _is_tainted(self, state: State, reset: Reset, sources: Collection[str], tree: TreeFacts) -> bool:
-        """Say whether code that could write to the directory ran and is not part of this tree's own compilation."""
+        """Return whether foreign code could have written to the directory.
+
+        Foreign code is code that is not part of this tree's own compilation.
+        """
         if not {(name, version) for name, version in state.locked} <= tree.locked():
             return True
         if not state.ran:
@@ -225,14 +231,17 @@ class BuildCache:
         return [TargetDirectory(self.top / path) for path in target_directory.locations(self.top, self.root)]
 
     def _readers(self, directory: TargetDirectory, tree: TreeFacts) -> Iterator[tuple[Unit, set[str] | None]]:
-        """Yield the compiled units of the tree's packages, each with the files that it read; None: unknown."""
+        """Yield the compiled units of the tree's packages, each with the files that it read.
+
+        None: unknown.
+        """
         for profile in directory.profiles():
             units = [unit for unit in directory.units() if unit.profile == profile and unit.package in tree.packages]
             for unit, names in target_directory.inputs(profile, units).items():
                 yield unit, None if names is None else {path for name in names for path in tree.within(name)}
 
     def _read(self, tree: TreeFacts) -> set[str]:
-        """Return the files of the tree that dep-info names."""
+        """Return the files of the tree that dep-info lists."""
         found: set[str] = set()
         for directory in self._directories():
             for _, files in self._readers(directory, tree):
@@ -240,21 +249,21 @@ class BuildCache:
         return found
 
     def _affected(self, directory: TargetDirectory, changed: Collection[str], tree: TreeFacts) -> set[Unit]:
-        """Return the units of packages that read changed files or own them, and of what is compiled with these."""
+        """Return the units of packages that read or own changed files, and of their dependents."""
         if not changed:
             return set()
         sources = set(changed)
         readers = dict(self._readers(directory, tree))
         direct = {unit for unit, files in readers.items() if files is None or files & sources}
         names = {unit.package for unit in direct} | {owner for path in changed if (owner := tree.owner(path))}
-        # Macros read sources of packages that their users have nothing to do with; no dep-info names these.
+        # A macro may read sources of unrelated packages, which no dep-info lists.
         names |= users(tree.reading_macros, tree.packages) - tree.reading_macros
         names = dependents(names, tree.packages)
         return {
             unit
             for unit in directory.units()
             if unit.package in names
-            # A compiled build script depends on what it is compiled from, not on its package's sources.
+            # A compiled build script depends on its own sources, not on those of its package.
             and not (
                 target_directory.is_script(unit)
                 and unit not in direct
@@ -271,14 +280,17 @@ class BuildCache:
         new_run: bool,
         changed: Collection[str] = (),
     ) -> set[Unit]:
-        """Return the runs of build scripts that may be run again, so that each begins with an empty OUT_DIR."""
+        """Return the runs of build scripts that may run again.
+
+        Each then starts with an empty OUT_DIR.
+        """
         runs = [unit for unit in directory.units() if target_directory.is_run(unit) and unit.package in tree.packages]
         names = {unit.package for unit in gone}
         for unit in runs:
             inputs = target_directory.declared_inputs(unit)
             folder = self.top / tree.packages[unit.package].folder
             paths = [Path(os.path.normpath(folder / each)) for each in inputs or ()]
-            # Cargo runs a script whose input is missing every time (its fingerprint.rs: "MissingFile").
+            # Cargo always runs a script with a missing input (its fingerprint.rs: "MissingFile").
             missing = any(not path.exists() for path in paths)
             elsewhere = any(self.top not in path.parents or ".git" in path.parts for path in paths)
             touched = bool(changed) and (unit.package in tree.roaming_scripts or self._is_in(changed, paths))
@@ -288,7 +300,7 @@ class BuildCache:
         return {unit for unit in runs if unit.package in names}
 
     def _is_in(self, changed: Collection[str], paths: Collection[Path]) -> bool:
-        """Say whether a changed file of the tree is one of these paths, or below one; links are followed."""
+        """Return whether a changed file is one of these paths or below one, links resolved."""
         files = [self.top / each for each in changed]
         places = {*paths, *(path.resolve() for path in paths)}
         return any(not places.isdisjoint((each, *each.parents)) for file in files for each in (file, file.resolve()))
@@ -304,16 +316,16 @@ class BuildCache:
         top = f"{self.top}/"
         return _stamps(name for name in found if not os.path.normpath(name).startswith(top))
 
-    def _begun(self, state: State | None, facts: Facts, tree: TreeFacts) -> State:
+    def _begun(self, state: State | None, conditions: Conditions, tree: TreeFacts) -> State:
         before = state or State()
         return State(
-            commit=facts.commit,
-            run=facts.run,
-            variables={**before.variables, facts.gate: facts.variables},
-            common=facts.common,
-            toolchains={**before.toolchains, facts.gate: facts.toolchain},
-            surroundings=facts.surroundings,
-            inherited=facts.inherited,
+            commit=conditions.commit,
+            run=conditions.run,
+            variables={**before.variables, conditions.gate: conditions.variables},
+            common=conditions.common,
+            toolchains={**before.toolchains, conditions.gate: conditions.toolchain},
+            surroundings=conditions.surroundings,
+            inherited=conditions.inherited,
             members=sorted({*tree.packages}),
             outside=before.outside,
             ran=before.ran or tree.runs_code(),
@@ -331,13 +343,13 @@ class BuildCache:
 
 
 def _stamps(paths: Iterable[str]) -> dict[str, list[int]]:
-    """Return what tells that a file is another than before, for each; [] for one that is gone."""
+    """Return a fingerprint of each file; [] for a missing one."""
     found: dict[str, list[int]] = {}
     for path in paths:
         try:
-            facts = os.stat(path)  # noqa: PTH116 -- many
+            conditions = os.stat(path)  # noqa: PTH116 -- many
         except OSError:
             found[path] = []
         else:
-            found[path] = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino]
+            found[path] = [conditions.st_size, conditions.st_mtime_ns, conditions.st_ctime_ns, conditions.st_ino]
     return found

@@ -1,7 +1,8 @@
-"""One jobserver for all gates that run at once, so that N cores are full and never oversubscribed.
+"""Share one jobserver among all running gates, so that N cores are used and never oversubscribed.
 
-GNU make's protocol (make 4.4, "POSIX Jobserver Interaction"): a fifo with a byte for each job. Each cargo has one job
-that no pool knows of, so a gate first takes a token and puts it back at its end ("token paid").
+The protocol is GNU make's (make 4.4, "POSIX Jobserver Interaction"): a fifo with one byte per job.
+Each cargo also runs one job outside the pool, so a gate first takes a token and returns it at its
+end.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ _FIFO = re.compile(r"--jobserver-auth=fifo:(\S+)")
 
 
 def inherited() -> str:
-    """Return the path of the pool that `make -j` gave us, or "" where there is none.
+    """Return the path of the pool of a surrounding `make -j`, or "".
 
-    make before 4.4 hands down file descriptors, and only to recipes marked `+`; nox closes them, so they are named
-    through /proc, where any process of ours can open the same pipe.
+    make before 4.4 passes file descriptors, and only to recipes marked `+`. nox closes them, so
+    they are named through /proc, where any process of this user can open the same pipe.
     """
     flags = os.environ.get("MAKEFLAGS", "")
     if match := _FIFO.search(flags):
@@ -41,16 +42,16 @@ def inherited() -> str:
 
 
 def jobs() -> int:
-    """Return how many jobs may run at once: the processors we may use."""
+    """Return the number of parallel jobs: the processors available to this process."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
-    else:  # noqa: RET505 -- mypy reads platform checks as branches
+    else:  # noqa: RET505 -- mypy treats platform checks as branches
         return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
 def pool(directory: Path) -> Iterator[Path]:
-    """Join the pool in a run's directory, making it when nobody is in it; the tokens live as long as somebody is."""
+    """Join the pool in a run's directory; the first member creates it, the last one ends it."""
     private_directory(directory)
     fifo = directory / "jobs"
     with (directory / "jobs.init").open("a+") as init, (directory / "jobs.used").open("a+") as used:
@@ -76,11 +77,11 @@ def pool(directory: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Token:
-    """A job that is held.
+    """A job taken from the pool.
 
     Attributes:
-        variables: the variables that tell a cargo of the pool.
-        handle: the file descriptor that it must inherit.
+        variables: the variables that announce the pool to cargo.
+        handle: the file descriptor that cargo must inherit.
     """
 
     variables: Mapping[str, str]
@@ -89,13 +90,14 @@ class Token:
 
 @contextlib.contextmanager
 def token(fifo: Path) -> Iterator[Token]:
-    """Hold one job while the context lasts.
+    """Hold one job within the context.
 
-    A cargo is told of the pool as it tells its own build scripts: by a file descriptor, since make before 4.4, which
-    build scripts run, ends with an error where a fifo is named; and in a variable that only cargo looks for.
+    The pool is announced as cargo does for its build scripts: by a file descriptor, because make
+    before 4.4, which build scripts run, fails if MAKEFLAGS names a fifo; and in a variable that
+    only cargo reads.
     """
     opened = os.open(fifo, os.O_RDWR | os.O_CLOEXEC)
-    # A number that no shell on the way to cargo takes for a file of its own (dash knows 0 to 9).
+    # At least 10, because shells use single-digit descriptors themselves (dash: 0 to 9).
     handle = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 10)
     os.close(opened)
     try:

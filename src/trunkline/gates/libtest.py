@@ -1,6 +1,6 @@
-"""Reads what Rust's test harness prints (libtest, the `test` crate): its own lines, and what a failed test said.
+"""Parse the output of Rust's test harness (libtest) and find the messages of failed tests.
 
-Its JSON format is not stable. What tests print themselves is quoted, never interpreted.
+Its JSON format is not stable. Output of the tests themselves is quoted, never interpreted.
 """
 
 from __future__ import annotations
@@ -8,34 +8,37 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_NAMED = 3  # tests that a summary names
+_NAMED = 3  # tests named in a summary
 _SHOWN = 300  # characters of a test's own message
 _RESULT = "test result: FAILED. "
 _END_OF_MESSAGE = ("note: run with `RUST_BACKTRACE", "stack backtrace:")
 _PANIC = re.compile(r"^thread '(.*)'(?: \(\d+\))? panicked at (\S+:\d+:\d+):$")
 _OLD_PANIC = re.compile(r"^thread '(.*)' panicked at '(.*)', (\S+:\d+:\d+)$")  # before Rust 1.73
 
-# libtest: `test evict::keeps_order ... ok`; nextest: `PASS [   0.004s] kv-cache evict::keeps_order`. Its numbering,
-# `(1/3)`, and the crate's name stand before the test's.
+# libtest: `test evict::keeps_order ... ok`; nextest: `PASS [   0.004s] kv-cache
+# evict::keeps_order`. nextest's counter, `(1/3)`, and the crate's name precede the test's name.
 _PASSED = re.compile(
     r"^test (\S+)(?: - [^\n]*)? \.\.\. ok$|^\s+PASS \[[^\]]*\](?: \([^)]*\))? \S+ (\S+)$", re.MULTILINE
 )
 
 
 def _passed_tests(log: str) -> tuple[str, ...]:
-    """Return the names of the tests that ran and passed, in the log's order."""
+    """Return the names of the passed tests, in the log's order."""
     return tuple(match[1] or match[2] for match in _PASSED.finditer(log))
 
 
 def not_run(log: str, filters: Sequence[str]) -> str:
-    """Return what is lacking where a test filter ran no test at all, which proves nothing; or ""."""
+    """Return the test filters that matched no test, as a message; or "".
+
+    A filter without a test proves nothing.
+    """
     passed = _passed_tests(log)
     empty = [each for each in filters if not any(each in name for name in passed)]
     return f"no test ran for {', '.join(empty)}" if empty else ""
 
 
 def ran(log: str) -> str:
-    """Return how many tests passed, for people."""
+    """Return the number and names of passed tests, for people."""
     passed = _passed_tests(log)
     named = f": {', '.join(passed[:_NAMED])}" if passed else ""
     more = f" and {len(passed) - _NAMED} more" if len(passed) > _NAMED else ""
@@ -43,10 +46,10 @@ def ran(log: str) -> str:
 
 
 def failures(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return the failed tests of the last harness that reports failures: (name, message), in its order.
+    """Return the failed tests of the last failed harness: (name, message), in its order.
 
-    The harness lists their names between `failures:` and its result, after everything that the tests themselves
-    printed; what each of them printed stands before that list, under a heading with its name.
+    The harness lists their names between `failures:` and its result, after all output of the tests.
+    The output of each test precedes that list, under a heading with its name.
     """
     results = [at for at, line in enumerate(lines) if line.startswith(_RESULT)]
     if not results:
@@ -63,7 +66,7 @@ def failures(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _message(name: str, section: Sequence[str]) -> str:
-    """Return why a test failed: the harness's note, the last panic, the error returned, or the last line printed."""
+    """Return why a test failed: harness note, last panic, returned error or last line."""
     lines = [line.rstrip() for line in section]
     for at in range(len(lines) - 1, -1, -1):
         if lines[at].startswith("note: test did not panic as expected"):

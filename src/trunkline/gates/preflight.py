@@ -1,8 +1,8 @@
-"""Finds what will keep gates from passing before anything is compiled: missing tools, and what cargo refuses.
+"""Find gates that cannot pass before anything is compiled: missing tools, and errors of cargo.
 
-Cargo is asked for the metadata of the workspace with the gates' own features, with `--locked` and without network. It
-then reads manifests, configuration and lock file as the gates will, and refuses what they would be refused. What
-depends on the network is left to the gates.
+`cargo metadata` runs with the gates' features, with `--locked` and without network. It reads
+manifests, configuration and lock file as the gates would, and fails with the same errors. Errors
+that depend on the network are left to the gates.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _ANYWHERE = frozenset({*_LOCK, CauseId.FEATURE, CauseId.PATH_DEPENDENCY})
 
 
 def in_slot(gates: Collection[Gate], slot: slots.Slot, root: str) -> dict[str, GateOutcome]:
-    """Return what `foreseen` does, for gates on the commit of a slot.
+    """Return `foreseen` for gates on the commit of a slot.
 
     Args:
-        gates: those that would run.
-        slot: the work tree, held.
+        gates: the gates to run.
+        slot: the locked work tree.
         root: the Cargo workspace's directory inside it.
     """
     tools = execute.tools_for(slot.tree, root, sandbox=any(gate.sandbox for gate in gates))
@@ -47,22 +47,22 @@ def in_slot(gates: Collection[Gate], slot: slots.Slot, root: str) -> dict[str, G
 
 
 def place_of(slot: slots.Slot, root: str) -> Place:
-    """Return where gates run, for what is said of failures."""
+    """Return the gates' working directory, for messages."""
     return Place(slot.tree, root, slot.path / "target", submodules.missing(slot.tree))
 
 
 def refused_anywhere(git: Git, commit: Oid, gates: Collection[Gate], root: str) -> dict[str, GateOutcome]:
-    """Return the gates that cannot pass on whatever machine: the commit itself lacks something.
+    """Return the gates that cannot pass on any machine, because the commit lacks something.
 
-    Of tools this machine's word does not count, so without cargo here nothing is known.
+    This machine's tools do not count, so without cargo here the result is empty.
 
     Args:
         git: the repository.
-        commit: what is gated.
-        gates: those that would run.
+        commit: the commit.
+        gates: the gates to run.
         root: the Cargo workspace's directory.
     """
-    asking = [gate for gate in gates if _question(gate)]
+    asking = [gate for gate in gates if _metadata_command(gate)]
     if not asking or shutil.which("cargo") is None:
         return {}
     with slots.slot(git, commit) as slot:
@@ -74,18 +74,18 @@ def refused_anywhere(git: Git, commit: Oid, gates: Collection[Gate], root: str) 
 def proven(
     known: proof.Known, gates: Collection[Gate], tree: Oid, slot: slots.Slot, tools: Tools
 ) -> dict[str, GateOutcome]:
-    """Return the gates that need not run again with the toolchains of now.
+    """Return the gates that need not run again with the current toolchains.
 
     Args:
         known: the receipts of the tree.
         gates: the gates.
         tree: the tree.
         slot: a work tree at it.
-        tools: what is installed, as seen from there.
+        tools: the tools for that work tree.
     """
     found, config = {}, cargo.outer_config(slot.tree)
     for gate in gates:
-        # Of a missing toolchain nothing is proven: there is none to compare with.
+        # Without the toolchain there is nothing to compare a receipt with.
         if proof.ran(known, gate, tree) and execute.missing(gate, tools) is None:
             query = proof.query_now(gate, tree, tools.toolchain(gate.argv), config)
             if outcome := proof.reusable(known, query, gate):
@@ -94,37 +94,37 @@ def proven(
 
 
 def foreseen(gates: Collection[Gate], tools: Tools, place: Place) -> dict[str, GateOutcome]:
-    """Return the gates that cannot pass, with the cause: unavailable where a tool is missing, else failed.
+    """Return the gates that cannot pass: unavailable if a tool is missing, else failed.
 
     Args:
-        gates: those that would run.
-        tools: what is installed, as seen from the tree.
+        gates: the gates to run.
+        tools: the tools for the tree.
         place: the tree.
     """
     found: dict[str, GateOutcome] = {}
-    answers: dict[tuple[str, ...], Cause | None] = {}
+    causes: dict[tuple[str, ...], Cause | None] = {}
     for gate in gates:
         if missing := execute.missing(gate, tools):
             found[gate.name] = execute.unavailable(gate, missing)
             continue
-        question = _question(gate)
-        if question and question not in answers:
-            answers[question] = _refused(question, tools, place)
-        cause = answers.get(question) if question else None
+        command = _metadata_command(gate)
+        if command and command not in causes:
+            causes[command] = _refused(command, tools, place)
+        cause = causes.get(command) if command else None
         if cause and (cause.id not in _LOCK or _LOCKING.intersection(gate.argv)):
             found[gate.name] = execute.failed(gate, cause)
     return found
 
 
-def _question(gate: Gate) -> tuple[str, ...]:
-    """Return the command that asks cargo about a gate's workspace; () where there is none."""
+def _metadata_command(gate: Gate) -> tuple[str, ...]:
+    """Return the cargo query for a gate's workspace; (): there is none."""
     chosen, subcommand = toolchain_argument(gate.argv), subcommand_of(gate.argv)
     if subcommand == "fmt":
         return ("cargo", *chosen, "metadata", "--format-version=1", "--offline", "--no-deps")
     if subcommand not in _COMPILING:
         return ()
-    asked = ("cargo", *chosen, "metadata", "--format-version=1", "--offline", "--locked")
-    return (*asked, *_about_features(gate.argv))
+    command = ("cargo", *chosen, "metadata", "--format-version=1", "--offline", "--locked")
+    return (*command, *_about_features(gate.argv))
 
 
 def _about_features(argv: Sequence[str]) -> Iterator[str]:
@@ -136,8 +136,8 @@ def _about_features(argv: Sequence[str]) -> Iterator[str]:
                 yield from own[at + 1 : at + 2]
 
 
-def _refused(question: tuple[str, ...], tools: Tools, place: Place) -> Cause | None:
-    done = tools.query(*question)
+def _refused(command: tuple[str, ...], tools: Tools, place: Place) -> Cause | None:
+    done = tools.query(*command)
     if not done.returncode:
         return None
     cause = diagnosis.refused(done.error_text, place)

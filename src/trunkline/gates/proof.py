@@ -1,7 +1,8 @@
-"""Gathers the facts by which receipts are judged, and returns what they prove. The verdict is `domain.proof.prove`'s.
+"""Collect receipts and the current environment, and evaluate what the receipts prove.
 
-Facts: the receipts of a tree with their signers, the toolchain that would compile now, cargo's configuration outside
-the repository, the rules of stack.toml.
+`domain.proof.prove` decides. Its inputs are the receipts of a tree with their signers, the
+toolchain that would compile now, cargo's configuration outside the repository, and the rules of
+stack.toml.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ _TOOLCHAIN_FILES = ("rust-toolchain", "rust-toolchain.toml")
 
 
 def gate_environment(gate: Gate) -> dict[str, str]:
-    """Return the variables that a gate's receipt names: its own. All gates have nothing else in common."""
+    """Return the variables recorded in a gate's receipt: those that the gate sets itself."""
     return dict(gate.env)
 
 
 @dataclass
 class Surroundings:
-    """What compiles on this machine and how cargo is configured outside the tree; each asked once.
+    """The local toolchains, and cargo's configuration outside the tree; cached.
 
     Attributes:
         git: the repository.
-        sandbox: rustup and cargo, which read the tree's `rust-toolchain`, run in the sandbox.
+        sandbox: run rustup and cargo in the sandbox, because they read the tree's `rust-toolchain`.
     """
 
     git: Git
@@ -51,8 +52,9 @@ class Surroundings:
     def tools(self, tree: Oid, root: str) -> Tools:
         """Return the tools that the gates of a tree would use.
 
-        rustup chooses by the nearest `rust-toolchain` file (the rustup book, "Overrides"). Where the tree has one,
-        it is written to a directory of ours: the gates' own work tree may be at another commit.
+        rustup reads the nearest `rust-toolchain` file (the rustup book, "Overrides"). If the tree
+        has one, it is written to a separate directory, because the gates' work tree may be at
+        another commit.
         """
         folders = {"": "", **({} if root == "." else {f"{root}/": f"{root}/"})}
         names = [f"{folder}{name}" for folder in folders for name in _TOOLCHAIN_FILES]
@@ -67,13 +69,16 @@ class Surroundings:
         return self._tools[blobs]
 
     def toolchain(self, gate: Gate, tree: Oid, root: str) -> Toolchain:
-        """Return the toolchain that would compile for a gate; empty where it or the sandbox is missing."""
+        """Return the toolchain that would compile for a gate.
+
+        Empty if it or the sandbox is missing.
+        """
         if not (shutil.which("rustc") and shutil.which("cargo")) or (self.sandbox and bubblewrap.missing_tool()):
             return Toolchain("", "")
         return self.tools(tree, root).toolchain(gate.argv)
 
     def _home(self, blobs: Sequence[tuple[str, str]]) -> Path:
-        """Return a directory that holds these files alone, beside the gates' work trees."""
+        """Return a directory that holds only these files, beside the gates' work trees."""
         base = private_directory(slots.work_dir(self.git.common_dir()) / "toolchains")
         home = private_directory(base / ("-".join(blob[:12] for _, blob in blobs) or "none"))
         for path, blob in blobs:
@@ -83,7 +88,7 @@ class Surroundings:
         return home
 
     def config(self) -> str:
-        """Return the hash of cargo's configuration outside the tree, as the gates' work trees have it."""
+        """Return the hash of cargo's configuration outside the tree, as the gates see it."""
         if not self._config:
             place = slots.work_dir(self.git.common_dir()) / "gates" / "0" / "tree"
             self._config.append(cargo.outer_config(place))
@@ -92,12 +97,12 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Known:
-    """The sound receipts of one tree.
+    """The valid receipts of one tree.
 
     Attributes:
         git: the repository.
         settings: the `[gates]` table.
-        receipts: newest first, their signers not looked at yet.
+        receipts: newest first; signatures are not verified yet.
     """
 
     git: Git
@@ -105,17 +110,17 @@ class Known:
     receipts: tuple[KnownReceipt, ...]
 
     def prove(self, query: ReceiptQuery) -> Proof:
-        """Return what the receipts prove; signatures are verified where stack.toml demands them.
+        """Return what the receipts prove; verify signatures if stack.toml requires them.
 
         Raises:
-            UsageError: stack.toml names a file of signers that is not there.
+            UsageError: stack.toml names a missing file of signers.
         """
-        asked = replace(query, signed=signing.demanded(self.settings))
-        about = [known for known in self.receipts if concerns(asked, known.receipt)]
-        if asked.signed and about:
+        full_query = replace(query, signed=signing.demanded(self.settings))
+        about = [known for known in self.receipts if concerns(full_query, known.receipt)]
+        if full_query.signed and about:
             allowed = signing.allowed_signers(self.git, self.settings)
             about = [_with_signer(known, allowed) for known in about]
-        return prove(asked, about)
+        return prove(full_query, about)
 
 
 def _with_signer(known: KnownReceipt, allowed: Path | None) -> KnownReceipt:
@@ -126,13 +131,13 @@ def _with_signer(known: KnownReceipt, allowed: Path | None) -> KnownReceipt:
 
 
 def known_receipts(git: Git, tree: Oid, settings: GateSettings, say: Callable[[str], None] = lambda _: None) -> Known:
-    """Return the sound receipts of a tree; a corrupt one, or one from the future, proves nothing, and that is said.
+    """Return the valid receipts of a tree; report corrupt ones and those from the future.
 
     Args:
         git: the repository.
-        tree: which tree.
+        tree: the tree.
         settings: the `[gates]` table.
-        say: receives a line for each receipt that is ignored.
+        say: receives a line for each ignored receipt.
     """
     found = []
     latest = dt.datetime.now(dt.timezone.utc) + _SKEW
@@ -147,18 +152,18 @@ def known_receipts(git: Git, tree: Oid, settings: GateSettings, say: Callable[[s
 
 
 def ran(known: Known, gate: Gate, tree: Oid) -> bool:
-    """Return whether a receipt is of this gate and tree, whatever it says."""
+    """Return whether any receipt is of this gate and tree."""
     return any(concerns(query_of(gate, tree), each.receipt) for each in known.receipts)
 
 
 def query_of(gate: Gate, tree: Oid) -> ReceiptQuery:
-    """Return what a receipt must match of a gate on a tree, the toolchain and the configuration left open."""
+    """Return the receipt query of a gate on a tree, with any toolchain and configuration."""
     env = gate_environment(gate)
     return ReceiptQuery(gate.name, tree, gate.argv, env, sandboxed=gate.sandbox, expects=gate.expects)
 
 
 def query_now(gate: Gate, tree: Oid, toolchain: Toolchain | None, config: str | None) -> ReceiptQuery:
-    """Return what a receipt must match of a gate on a tree as it would run now."""
+    """Return the receipt query of a gate on a tree as it would run now."""
     return replace(query_of(gate, tree), toolchain=toolchain, config_sha256=config)
 
 
@@ -170,71 +175,74 @@ def of_commit(
     surroundings: Surroundings | None = None,
     known: Known | None = None,
 ) -> dict[str, GateOutcome]:
-    """Return what receipts prove of a commit's tree, by gate, as every gate would run now; nothing runs.
+    """Return the outcomes that receipts prove for a commit's tree, by gate; nothing runs.
 
-    A gate that never ran to its end on this tree is left out.
+    Gates that never finished on this tree are left out.
 
     Args:
         git: the repository.
-        commit: which commit.
+        commit: the commit.
         settings: the `[gates]` table.
-        gates: which gates.
-        surroundings: what is known of the toolchains already.
-        known: the tree's receipts, where they have been read already.
+        gates: the gates.
+        surroundings: cached toolchains, if any.
+        known: the tree's receipts, if read already.
 
     Raises:
-        UsageError: stack.toml names a file of signers that is not there.
+        UsageError: stack.toml names a missing file of signers.
     """
     if signing.demanded(settings):
-        signing.allowed_signers(git, settings)  # a missing file is an error, whether there are receipts or not
+        signing.allowed_signers(git, settings)  # a missing file is an error even without receipts
     tree = git.tree(commit)
     known = known or known_receipts(git, tree, settings)
-    here = surroundings or Surroundings(git, settings.sandbox)
+    local = surroundings or Surroundings(git, settings.sandbox)
     found = {}
     for gate in gates:
         if ran(known, gate, tree):
-            outcome = outcome_of(gate, known.prove(query_on(gate, tree, settings, here)))
+            outcome = outcome_of(gate, known.prove(query_on(gate, tree, settings, local)))
             if outcome is not None:
                 found[gate.name] = outcome
     return found
 
 
-def query_on(gate: Gate, tree: Oid, settings: GateSettings, here: Surroundings) -> ReceiptQuery:
-    """Return the query of a gate; where gates run elsewhere, what compiles there is known only while they run."""
+def query_on(gate: Gate, tree: Oid, settings: GateSettings, local: Surroundings) -> ReceiptQuery:
+    """Return the receipt query of a gate.
+
+    The toolchain is only known if gates run on this machine.
+    """
     if settings.executor == "local":
-        toolchain = here.toolchain(gate, tree, settings.root)
-        return query_now(gate, tree, toolchain, here.config())
+        toolchain = local.toolchain(gate, tree, settings.root)
+        return query_now(gate, tree, toolchain, local.config())
     executor = settings.executor if settings.executor == "actions" else ""
     return replace(query_of(gate, tree), executor=executor)
 
 
 def of_queries(known: Known, queries: Iterable[tuple[ReceiptQuery, Gate]]) -> dict[str, GateOutcome]:
-    """Return what receipts prove, by gate; a gate that never ran to its end is left out."""
+    """Return the outcomes that receipts prove, by gate; gates that never finished are left out."""
     found = ((gate.name, outcome_of(gate, known.prove(query))) for query, gate in queries)
     return {name: outcome for name, outcome in found if outcome is not None}
 
 
 def reusable(known: Known, query: ReceiptQuery, gate: Gate) -> GateOutcome | None:
-    """Return the outcome for which a gate need not run again: its newest run passed; None: it has to run.
+    """Return the outcome if the gate's newest run passed; None: the gate has to run.
 
-    It may be flaky: whether that is accepted is decided where all tasks decide it.
+    The outcome may be flaky; the caller decides whether that is accepted.
     """
     outcome = outcome_of(gate, known.prove(query))
     return outcome if outcome is not None and newest_passed(outcome) else None
 
 
 def newest_passed(outcome: GateOutcome) -> bool:
-    """Return whether the newest run that counts passed, by an outcome that receipts gave."""
+    """Return whether the newest valid run passed, for an outcome from receipts."""
     return outcome.verdict in {Verdict.PASSED, Verdict.FLAKY} and not outcome.since
 
 
 def confirmed(known: Known, query: ReceiptQuery, outcome: GateOutcome) -> GateOutcome:
-    """Return the outcome of a run that has just ended as its receipts have it: flaky, or without a signature.
+    """Return the outcome of a finished run in view of its receipts: flaky, or without a signature.
 
     Args:
-        known: the tree's receipts, the new one among them.
+        known: the tree's receipts, including the new one.
         query: the gate as it ran.
-        outcome: what the run came to; only a pass or a failure is looked at.
+        outcome: the outcome of the run; only a pass or a failure can change.
     """
     if outcome.verdict not in {Verdict.PASSED, Verdict.FAILED}:
         return outcome
@@ -251,12 +259,12 @@ def confirmed(known: Known, query: ReceiptQuery, outcome: GateOutcome) -> GateOu
 
 
 def _flaky(failure: str) -> str:
-    """Return what there is to say of a flaky gate; "": its newest run passed."""
+    """Return the diagnosis of a flaky gate; `failure` is "" if its newest run passed."""
     return f"the newest run failed: {failure}" if failure else "an older run failed"
 
 
 def outcome_of(gate: Gate, proof: Proof) -> GateOutcome | None:
-    """Return an answer as a gate's outcome; None: the gate never ran to its end on this tree."""
+    """Return a proof as a gate's outcome; None: the gate never finished on this tree."""
     known = proof.known
     if proof.verdict is None or known is None:
         return None

@@ -1,6 +1,7 @@
-"""Reads cargo's own errors: those with which it stops before, or apart from, any compiler's.
+"""Recognise cargo's own errors, as opposed to those of compilers.
 
-Only cargo's words are matched, never what it quotes of a program (indented below `--- stdout` and `--- stderr`).
+Only cargo's messages are matched, never quoted output of programs (indented below `--- stdout` and
+`--- stderr`).
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ _KNOWN = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where a gate ran.
+    """The work tree in which a gate ran.
 
     Attributes:
         tree: the top of the work tree.
@@ -78,7 +79,7 @@ class Place:
         return self.tree / self.root
 
     def relative(self, text: str) -> str:
-        """Return a text with the work tree's path left out of the paths in it."""
+        """Return a text with paths relative to the work tree."""
         for path in dict.fromkeys((str(self.tree.resolve()), str(self.tree))):
             text = text.replace(f"{path}/", "").replace(path, ".")
         return text
@@ -90,16 +91,16 @@ class Place:
 
 
 ENDED = re.compile(r"` \(((?:exit status|signal): [^()]*)\)")
-"""How a program ended that cargo had started, in cargo's words."""
+"""The exit of a program started by cargo, as cargo prints it."""
 
 
 def last_error(closing: Sequence[str], place: Place) -> str:
-    """Return the first line of cargo's closing error, or ""."""
+    """Return the first line of cargo's last error, or ""."""
     return place.relative(closing[0].strip()) if closing else ""
 
 
 def own_words(closing: Sequence[str]) -> tuple[str, ...]:
-    """Return an error of cargo as one line a cause, outermost first; what it quotes of programs is left out."""
+    """Return an error of cargo with one line per cause, outermost first, without quoted output."""
     words: list[str] = []
     begins = True
     for line in closing:
@@ -116,18 +117,18 @@ def own_words(closing: Sequence[str]) -> tuple[str, ...]:
 
 
 def quoted(closing: Sequence[str], place: Place) -> str:
-    """Return an error of cargo in one line: each cause after the one that it caused."""
+    """Return an error of cargo in one line, each cause after its effect."""
     text = place.relative(": ".join(own_words(closing))).removeprefix("error: ")
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def refusal(closing: Sequence[str], before: Sequence[str], place: Place) -> Cause | None:
-    """Return the cause that cargo's closing error names; None: it is not one of those that are known.
+    """Return the cause of cargo's last error; None: it is unknown.
 
     Args:
-        closing: its lines.
-        before: what cargo said before it.
-        place: where it ran.
+        closing: the lines of the error.
+        before: cargo's output before it.
+        place: the work tree.
     """
     if not closing:
         return None
@@ -154,7 +155,7 @@ def _alias(before: Sequence[str], text: str, head: str, place: Place) -> Cause |
 
 
 def lock_file(place: Place, head: str) -> Cause:
-    """Return why `--locked` cannot be met: the commit has no Cargo.lock, or one that is out of date."""
+    """Return the cause of a failed `--locked`: Cargo.lock is missing or out of date."""
     if not (place.workspace / "Cargo.lock").is_file() and not (place.tree / "Cargo.lock").is_file():
         commands = (
             "cargo generate-lockfile", "git add --force Cargo.lock",
@@ -167,13 +168,13 @@ def lock_file(place: Place, head: str) -> Cause:
 
 
 def stale_lock(place: Place, text: str, said: str = "") -> Cause:
-    """Return the cause that Cargo.lock is not what the manifests demand."""
+    """Return the cause that Cargo.lock does not match the manifests."""
     fix = place.command_line("cargo update --workspace")
     return Cause(CauseId.STALE_LOCK, text, "Cargo.lock", f"{fix}   # then commit Cargo.lock", said)
 
 
 def disk_full(text: str, place: Place) -> Cause:
-    """Return the cause that the disk is full; what may be deleted are the caches of gates."""
+    """Return the cause that the disk is full; the gates' caches may be deleted."""
     fix = f"rm -r {shlex.quote(str(place.targets))}   # what gates have compiled" if place.targets else ""
     return Cause(CauseId.DISK, f"the disk is full: {text}", "disk", fix, text)
 

@@ -1,7 +1,7 @@
-"""What the sessions of one nox run are asked: the gates, the tree, where outcomes go. JSON in the run's directory.
+"""Pass a run's gates, commit and options to its nox sessions, as JSON in the run's directory.
 
-The sessions of `nox -j` are processes of their own: they read this instead of stack.toml and its schema, and gate
-the same commit even when the checkout changes meanwhile.
+The sessions of `nox -j` are separate processes. They read this file instead of stack.toml and its
+schema, and use the same commit even if the checkout changes meanwhile.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from trunkline.system.files import private_directory, replace_bytes
 
 VARIABLE = "TRUNKLINE_GATES_RUN"
 HEAD_VARIABLE = "TRUNKLINE_GATES_NOX"
-"""RUN:PID, the process id of the nox whose sessions these are."""
+"""RUN:PID, the process id of the nox that runs the sessions."""
 UNITS_VARIABLE = "TRUNKLINE_GATES_UNITS"
-"""Set where whoever started the run reads the lines of `report_units`."""
+"""Set if the process that started the run reads the lines of `report_units`."""
 OUTCOMES_VARIABLE = "TRUNKLINE_OUTCOMES"
-"""A directory where sessions leave their outcomes too."""
+"""A directory for additional copies of the outcomes."""
 _KEPT_RUNS = 20
 _UNITS_LINE = "\x1eunits "
 _REPORT_SECONDS = 0.2
@@ -35,20 +35,20 @@ _REPORT_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Request:
-    """One nox run's question.
+    """The gates and options of one nox run.
 
     Attributes:
         top: the top of the checkout.
         root: the Cargo workspace's directory inside it.
         gates: the gates.
-        commit: what is gated; "" where the sessions decide (HEAD, or the checkout as it is).
-        fresh: run whatever the receipts say, the repository's own packages compiled anew.
-        clean: nothing that was compiled before is used.
+        commit: the commit; "": the sessions choose (HEAD, or a snapshot of the checkout).
+        fresh: ignore receipts, and rebuild the repository's own packages.
+        clean: ignore earlier build output.
         strict: see GateSettings.
-        toolchains: gate name -> what compiles for it, where whoever asks has looked.
-        common_dir: the repository's git directory; "": to be asked for.
-        tree: the commit's tree; "": to be asked for.
-        trust: of the `[gates]` table, what decides which receipts count (`trust_of`).
+        toolchains: gate name -> its toolchain, if the caller has determined it.
+        common_dir: the repository's git directory; "": unknown.
+        tree: the commit's tree; "": unknown.
+        trust: the settings of the `[gates]` table that decide which receipts count (`trust_of`).
     """
 
     top: str
@@ -65,7 +65,7 @@ class Request:
 
     @property
     def settings(self) -> GateSettings:
-        """The `[gates]` table as far as it decides which receipts count."""
+        """The part of the `[gates]` table that decides which receipts count."""
         known = self.trust
         return GateSettings(
             sign=known.get("sign", ""), signers=known.get("signers", ""),
@@ -78,7 +78,7 @@ class Request:
 
 
 def report_units(name: str) -> Callable[[int], None]:
-    """Return a function that reports a gate's compiled units to whoever started the run, a few times a second."""
+    """Return a function that regularly reports a gate's compiled units to the parent."""
     if UNITS_VARIABLE not in os.environ:
         return lambda _: None
     last = float("-inf")
@@ -87,13 +87,13 @@ def report_units(name: str) -> Callable[[int], None]:
         nonlocal last
         if time.monotonic() - last >= _REPORT_SECONDS:
             last = time.monotonic()
-            os.write(1, f"{_UNITS_LINE}{name} {units}\n".encode())  # one write: sessions share the pipe
+            os.write(1, f"{_UNITS_LINE}{name} {units}\n".encode())  # one write: the sessions share the pipe
 
     return report
 
 
 def reported_units(line: bytes) -> tuple[str, int] | None:
-    """Return the gate and the units of a line of `report_units`; None: it is another line."""
+    """Parse a line of `report_units` into gate and units; None: another line."""
     words = line.decode("utf-8", "replace").removeprefix(_UNITS_LINE).split()
     if not line.startswith(_UNITS_LINE.encode()) or len(words) != 2 or not words[1].isdecimal():  # noqa: PLR2004
         return None
@@ -104,19 +104,19 @@ _TRUST = ("sign", "signers", "remote", "trunk")
 
 
 def trust_of(settings: GateSettings) -> dict[str, str]:
-    """Return what of the `[gates]` table decides which receipts count."""
+    """Return the settings of the `[gates]` table that decide which receipts count."""
     return {name: str(getattr(settings, name)) for name in _TRUST}
 
 
 def new_run(common_dir: Path) -> Path:
-    """Make the directory of a new run."""
+    """Create the directory of a new run."""
     base = private_directory(work_dir(common_dir) / "runs")
     _prune(base)
     return private_directory(base / f"{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def _prune(base: Path) -> None:
-    """Keep the newest of the runs that left something to read; a run whose process lives is left alone."""
+    """Delete all but the newest runs; runs of a living process are kept."""
     over = sorted(base.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT_RUNS:]
     for path in over:
         if not _lives(path.name.partition("-")[0]):
@@ -124,28 +124,28 @@ def _prune(base: Path) -> None:
 
 
 def _lives(pid: str) -> bool:
-    """Say whether a process lives; what is no number is no process."""
+    """Return whether a process lives; False if the name is not a number."""
     try:
         os.kill(int(pid), 0)
     except PermissionError:
-        return True  # somebody else's
+        return True  # another user's process
     except (ProcessLookupError, ValueError, OverflowError):
         return False
     return True
 
 
 def write(run: Path, request: Request) -> None:
-    """Write the question into a run's directory."""
+    """Write the request into a run's directory."""
     replace_bytes(run / "request.json", json.dumps(asdict(request)).encode())
 
 
 def is_written(run: Path) -> bool:
-    """Say whether a run has been asked something."""
+    """Return whether a run has a request."""
     return (run / "request.json").exists()
 
 
 def read(run: Path) -> Request:
-    """Read the question from a run's directory."""
+    """Read the request from a run's directory."""
     raw = json.loads((run / "request.json").read_bytes())
     gates = tuple(Gate.from_json(each) for each in raw["gates"])
     toolchains = {name: Toolchain(**each) for name, each in raw["toolchains"].items()}

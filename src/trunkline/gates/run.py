@@ -1,4 +1,7 @@
-"""Gates a commit: what receipts prove is not run again; the rest runs in one real nox, all sessions at once."""
+"""Run the gates of a commit that no receipt proves, with the executor of stack.toml.
+
+The local executor runs all sessions in parallel in one nox.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +29,23 @@ from trunkline.system import process
 from trunkline.system.logged_process import Logged, Stream, begin_logged
 
 LOCAL = "local"
-"""The executor that runs gates in a nox of this machine."""
+"""The executor that runs gates with nox on this machine."""
 _MARGIN_SECONDS = 600.0
 _BEGINS = re.compile(rb"Running session gates\(([^)]+)\)")  # nox's own line
 
 
 def gate_names(settings: GateSettings) -> tuple[str, ...]:
-    """Return the names of a stack's gates, in order."""
+    """Return the names of a stack's gates, in gate_job."""
     return tuple(gate.name for gate in catalogue(settings))
 
 
-def evidenced(
+def proven_outcomes(
     git: Git, commit: Oid, settings: GateSettings, surroundings: proof.Surroundings | None = None
 ) -> dict[str, GateOutcome]:
-    """Return what receipts prove of a commit's tree, by gate; errors and the rest as of `proof.of_commit`."""
+    """Return the outcomes that receipts prove for a commit's tree, by gate.
+
+    See `proof.of_commit`.
+    """
     return proof.of_commit(git, commit, settings, catalogue(settings), surroundings)
 
 
@@ -58,29 +64,29 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
     compiled: Callable[[str, int], None] = lambda _gate, _units: None,
     foreseen: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None,
 ) -> tuple[GateOutcome, ...]:
-    """Run a stack's gates on a commit and return every verdict, in the gates' order.
+    """Run a stack's gates on a commit and return all outcomes, in the gates' gate_job.
 
     Args:
-        top: the top of the user's checkout; nothing in it is touched.
-        commit: what is gated: exactly its tree.
+        top: the top of the user's checkout, which stays as it is.
+        commit: the commit; the verdicts are about exactly its tree.
         settings: the `[gates]` table.
         only: names of the gates to run; empty: all.
-        fresh: run every gate, whatever the receipts say, the repository's own packages compiled anew.
-        clean: the same, with nothing that was compiled before.
-        progress: told each outcome as it comes.
-        began: told each gate's name as its session begins.
-        say: told what a person should know beside the verdicts: receipts that are ignored.
-        printed: told what a gate printed last, where it runs elsewhere.
-        compiled: receives a gate's name and how many of its units are compiled, now and then.
-        foreseen: receives the gates that are known not to pass, before the first one runs; it may raise.
+        fresh: ignore receipts, and rebuild the repository's own packages.
+        clean: also ignore all earlier build output.
+        progress: receives each outcome.
+        began: receives each gate's name when its session starts.
+        say: receives messages for the user besides the verdicts, for example ignored receipts.
+        printed: receives a gate's last line, if it runs elsewhere.
+        compiled: receives a gate's name and the number of its compiled units now and then.
+        foreseen: receives the gates that cannot pass, before the first one runs; may raise.
 
     Raises:
-        UsageError: the commit has no Cargo workspace where `[gates] root` says.
+        UsageError: the commit has no Cargo workspace in `[gates] root`.
         ExternalError: nox itself failed.
     """
     git = Git(top)
     gates = tuple(gate for gate in catalogue(settings) if not only or gate.name in only)
-    (found,) = run_orders(
+    (found,) = run_gate_jobs(
         [
             GateJob(
                 git,
@@ -101,73 +107,73 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
     return found
 
 
-def run_orders(orders: Sequence[GateJob]) -> list[tuple[GateOutcome, ...]]:
-    """Run orders by the executor of their settings; return every verdict of each, in the gates' order.
+def run_gate_jobs(gate_jobs: Sequence[GateJob]) -> list[tuple[GateOutcome, ...]]:
+    """Run gate jobs with the executor of their settings; return the outcomes of each.
 
     Args:
-        orders: of one repository, with the same settings, bottom entry first.
+        gate_jobs: jobs of one repository with the same settings, bottom entry first.
 
     Raises:
-        UsageError: a commit has no Cargo workspace where `[gates] root` says, the executor is not installed, or the
-            file of signers is missing.
-        Refused: in a commit, `[gates] root` leads through a link.
-        ExternalError: what runs the gates failed.
+        UsageError: a commit has no Cargo workspace in `[gates] root`, the executor is not
+            installed, or the file of signers is missing.
+        Refused: `[gates] root` of a commit contains a symbolic link.
+        ExternalError: the executor failed.
     """
-    if not orders:
+    if not gate_jobs:
         return []
-    for order in orders:
-        slots.refuse_links(order.git, order.commit, order.settings.root)
-    if signing.demanded(orders[0].settings):
-        signing.allowed_signers(orders[0].git, orders[0].settings)  # an error now, not after minutes of gates
-    found = _executor(orders[0].settings)(orders)
+    for gate_job in gate_jobs:
+        slots.refuse_links(gate_job.git, gate_job.commit, gate_job.settings.root)
+    if signing.demanded(gate_jobs[0].settings):
+        signing.allowed_signers(gate_jobs[0].git, gate_jobs[0].settings)  # fail now, not after minutes of gates
+    found = _executor(gate_jobs[0].settings)(gate_jobs)
     return [
-        tuple(outcomes.get(gate.name) or not_run(gate, "") for gate in order.gates)
-        for order, outcomes in zip(orders, found, strict=True)
+        tuple(outcomes.get(gate.name) or not_run(gate, "") for gate in gate_job.gates)
+        for gate_job, outcomes in zip(gate_jobs, found, strict=True)
     ]
 
 
 def _executor(settings: GateSettings) -> Executor:
-    """Return what runs the gates; what only some need is imported only then.
+    """Return the executor; optional ones are imported on use.
 
     Raises:
         UsageError: it is not installed.
     """
     if settings.executor == "actions":
-        from trunkline.gates import actions  # noqa: PLC0415 -- gates that run here do without GitHub
+        from trunkline.gates import actions  # noqa: PLC0415 -- local gates need no GitHub client
 
-        return actions.run_orders
+        return actions.run_gate_jobs
     if settings.executor == LOCAL:
-        return _locally
+        return _run_all_locally
     try:
-        from trunkline.gates import dask_executor  # noqa: PLC0415 -- optional, and a second of import
+        from trunkline.gates import dask_executor  # noqa: PLC0415 -- optional, and its import takes a second
     except ModuleNotFoundError as missing:
         raise UsageError(
             'stack.toml: gates.executor = "dask" needs Dask', why=f"{missing.name} is not installed",
             next_command="pip install 'trunkline[cluster]'",
         ) from missing  # fmt: skip
-    return dask_executor.run_orders
+    return dask_executor.run_gate_jobs
 
 
-def _locally(orders: Sequence[GateJob]) -> list[Outcomes]:
-    """Gate in sessions of nox on this machine; of several commits, all is looked at before the first one runs."""
-    prepared: list[_Prepared | None] = [None for _ in orders]
-    if len(orders) > 1:
-        for number, order in enumerate(orders):
+def _run_all_locally(gate_jobs: Sequence[GateJob]) -> list[Outcomes]:
+    """Run gates in nox sessions on this machine; check all commits before the first gate runs."""
+    prepared: list[_Prepared | None] = [None for _ in gate_jobs]
+    if len(gate_jobs) > 1:
+        for number, gate_job in enumerate(gate_jobs):
             # Of two commits with the same tree, the first one leaves receipts for the second.
-            if order.tree not in {each.tree for each in orders[:number]}:
-                with slots.slot(order.git, order.commit) as slot:
-                    prepared[number] = _prepare(order, slot, _known(order))
-    return [_here(order, each) for order, each in zip(orders, prepared, strict=True)]
+            if gate_job.tree not in {each.tree for each in gate_jobs[:number]}:
+                with slots.slot(gate_job.git, gate_job.commit) as slot:
+                    prepared[number] = _prepare(gate_job, slot, _known(gate_job))
+    return [_run_locally(gate_job, each) for gate_job, each in zip(gate_jobs, prepared, strict=True)]
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What is known of a commit's gates before the first one runs.
+    """A commit's gates, checked before the first one runs.
 
     Attributes:
-        found: the outcomes of those that need not run, or will not pass.
-        missing: the others.
-        toolchains: gate -> what compiles for it.
+        found: the outcomes of gates that need not run or cannot pass.
+        missing: the other gates.
+        toolchains: gate -> its toolchain.
     """
 
     found: Outcomes
@@ -175,58 +181,65 @@ class _Prepared:
     toolchains: Mapping[str, Toolchain]
 
 
-def _known(order: GateJob) -> proof.Known | None:
-    return None if order.fresh else proof.known_receipts(order.git, order.tree, order.settings, order.say)
+def _known(gate_job: GateJob) -> proof.Known | None:
+    return (
+        None if gate_job.fresh else proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings, gate_job.say)
+    )
 
 
-def _prepare(order: GateJob, slot: slots.Slot, known: proof.Known | None) -> _Prepared:
-    """Look at a commit's gates; `order.foreseen` receives those that will not pass.
+def _prepare(gate_job: GateJob, slot: slots.Slot, known: proof.Known | None) -> _Prepared:
+    """Check a commit's gates; `gate_job.foreseen` receives those that cannot pass.
 
     Raises:
-        UsageError: the commit has no Cargo workspace where `[gates] root` says.
+        UsageError: the commit has no Cargo workspace in `[gates] root`.
     """
-    git, settings = order.git, order.settings
+    git, settings = gate_job.git, gate_job.settings
     _require_workspace(slot.tree / settings.root, settings)
     for path, why in submodules.missing(slot.tree):
-        order.say(f"the submodule {path} could not be checked out for gates: {why}")
-    if lfs.is_missing(git, order.commit):
-        order.say(f"files of the commit are in Git LFS: without git-lfs, gates see pointers to them: {lfs.INSTALL}")
+        gate_job.say(f"the submodule {path} could not be checked out for gates: {why}")
+    if lfs.is_missing(git, gate_job.commit):
+        gate_job.say(
+            f"files of the commit are in Git LFS: without git-lfs, gates see pointers to them: {lfs.INSTALL}"
+        )
     tools = execute.tools_for(slot.tree, settings.root, sandbox=settings.sandbox)
-    found = preflight.proven(known, order.gates, order.tree, slot, tools) if known is not None else {}
-    missing = [gate for gate in order.gates if gate.name not in found]
+    found = preflight.proven(known, gate_job.gates, gate_job.tree, slot, tools) if known is not None else {}
+    missing = [gate for gate in gate_job.gates if gate.name not in found]
     stopped = preflight.foreseen(missing, tools, preflight.place_of(slot, settings.root))
-    order.foreseen(tuple(stopped.values()))
+    gate_job.foreseen(tuple(stopped.values()))
     missing = [gate for gate in missing if gate.name not in stopped]
     toolchains = {gate.name: tools.toolchain(gate.argv) for gate in missing}
     return _Prepared(found | stopped, tuple(missing), toolchains)
 
 
-def _here(order: GateJob, prepared: _Prepared | None) -> Outcomes:
-    """Gate one commit, looked at before or not."""
-    order.starts()
-    git, settings = order.git, order.settings
-    with contextlib.ExitStack() as held:
-        head, known = None, None
+def _run_locally(gate_job: GateJob, prepared: _Prepared | None) -> Outcomes:
+    """Run the gates of one commit, and check them first unless that is done."""
+    gate_job.starts()
+    git, settings = gate_job.git, gate_job.settings
+    with contextlib.ExitStack() as stack:
+        server, known = None, None
         if prepared is None:
-            known = _known(order)
-            head = held.enter_context(_head(git)) if known is None or _something_runs(order, known) else None
-        slot = held.enter_context(slots.slot(git, order.commit))
-        prepared = prepared or _prepare(order, slot, known)
+            known = _known(gate_job)
+            server = (
+                stack.enter_context(_fork_server(git)) if known is None or _something_runs(gate_job, known) else None
+            )
+        slot = stack.enter_context(slots.slot(git, gate_job.commit))
+        prepared = prepared or _prepare(gate_job, slot, known)
         found = dict(prepared.found)
         for outcome in found.values():
-            order.progress(outcome)
+            gate_job.progress(outcome)
         if prepared.missing:
-            asked = request.Request(
-                str(git.cwd), settings.root, prepared.missing, order.commit, order.fresh, order.clean,
-                settings.strict, prepared.toolchains, str(git.common_dir()), order.tree, request.trust_of(settings),
+            run_request = request.Request(
+                str(git.cwd), settings.root, prepared.missing, gate_job.commit, gate_job.fresh, gate_job.clean,
+                settings.strict, prepared.toolchains, str(git.common_dir()), gate_job.tree,
+                request.trust_of(settings),
             )  # fmt: skip
-            found.update(_nox(head or held.enter_context(_head(git)), asked, order))
+            found.update(_nox(server or stack.enter_context(_fork_server(git)), run_request, gate_job))
     return found
 
 
-def _something_runs(order: GateJob, known: proof.Known) -> bool:
-    """Return whether a gate is bound to run: no receipt speaks for it, whatever would compile now."""
-    return any(proof.reusable(known, proof.query_of(gate, order.tree), gate) is None for gate in order.gates)
+def _something_runs(gate_job: GateJob, known: proof.Known) -> bool:
+    """Return whether a gate has to run with any toolchain, because it has no receipt."""
+    return any(proof.reusable(known, proof.query_of(gate, gate_job.tree), gate) is None for gate in gate_job.gates)
 
 
 def _require_workspace(root: Path, settings: GateSettings) -> None:
@@ -239,8 +252,8 @@ def _require_workspace(root: Path, settings: GateSettings) -> None:
 
 
 @dataclass(frozen=True)
-class _Head:
-    """The process whose children the sessions will be, importing what they need while we look.
+class _ForkServer:
+    """The fork server, which imports what the sessions need while the caller prepares the run.
 
     Attributes:
         run: the run's directory.
@@ -252,49 +265,49 @@ class _Head:
 
 
 @contextlib.contextmanager
-def _head(git: Git) -> Iterator[_Head]:
+def _fork_server(git: Git) -> Iterator[_ForkServer]:
     run = request.new_run(git.common_dir())
     joined = {"MAKEFLAGS": f"--jobserver-auth=fifo:{inherited()}"} if inherited() else {}
     env = {**process.own_environment(), **joined, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
     env.pop("FORCE_COLOR", None)  # nox refuses to start with both
     argv = [sys.executable, "-m", "trunkline.gates.forkserver", str(run)]
-    # Not in the checkout: Python would import what lies there.
-    begun = begin_logged(argv, cwd=run, env=env, log=run / "nox.log", stop=signal.SIGINT)
-    with pool(run), begun as logged:
-        yield _Head(run, logged)
+    # Not in the checkout: Python would import modules from it.
+    started = begin_logged(argv, cwd=run, env=env, log=run / "nox.log", stop=signal.SIGINT)
+    with pool(run), started as logged:
+        yield _ForkServer(run, logged)
     if not request.is_written(run):
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _nox(head: _Head, asked: request.Request, order: GateJob) -> dict[str, GateOutcome]:
-    """Run the sessions of the gates asked for, all at once, and collect the outcomes that they leave."""
-    run = head.run
-    request.write(run, asked)
+def _nox(server: _ForkServer, run_request: request.Request, gate_job: GateJob) -> dict[str, GateOutcome]:
+    """Run the sessions of the requested gates in parallel, and collect their outcomes."""
+    run = server.run
+    request.write(run, run_request)
     found: dict[str, GateOutcome] = {}
 
     def collect(line: bytes = b"") -> None:
         if match := _BEGINS.search(line):
-            order.began(match[1].decode())
-        for gate in asked.gates:
+            gate_job.began(match[1].decode())
+        for gate in run_request.gates:
             outcome = None if gate.name in found else _left(run, gate.name)
             if outcome is not None:
                 found[gate.name] = outcome
-                order.progress(outcome)
+                gate_job.progress(outcome)
 
     def sort(_stream: Stream, line: bytes) -> bytes:
         if (units := request.reported_units(line)) is None:
             return line
-        order.compiled(*units)
+        gate_job.compiled(*units)
         return b""
 
-    seconds = sum(gate.timeout for gate in asked.gates) + _MARGIN_SECONDS
-    done = head.logged.finish(seconds, stdin=b"go\n", on_line=collect, sort=sort)
+    seconds = sum(gate.timeout for gate in run_request.gates) + _MARGIN_SECONDS
+    done = server.logged.finish(seconds, stdin=b"go\n", on_line=collect, sort=sort)
     collect()
     if not found:
         text = (run / "nox.log").read_text(encoding="utf-8", errors="replace")
         raise ExternalError("nox ran no gate", command=done.command_line, stderr=text, next_command="nox -s gates")
     if all(outcome.verdict is Verdict.PASSED for outcome in found.values()):
-        shutil.rmtree(run, ignore_errors=True)  # logs of what passed are with the receipts
+        shutil.rmtree(run, ignore_errors=True)  # the logs of passed gates are stored with their receipts
     return found
 
 

@@ -1,4 +1,4 @@
-"""What one nox session does: agree on the commit, hold the slot, run the gate, leave the outcome."""
+"""Run one nox session: determine the commit, lock a slot, run the gate, write the outcome."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2), linux/prctl.h
 
 
 def run_session(
-    asked: Request,
+    run_request: Request,
     name: str,
     run: Path,
     *,
@@ -41,61 +41,65 @@ def run_session(
     say: Callable[[str], None],
     chosen: Collection[str] = (),
 ) -> str:
-    """Run one gate and return why its session fails, or "" when it passed.
+    """Run one gate; return the reason why its session fails, or "" if it passed.
 
     Args:
-        asked: the run's question.
+        run_request: the run's request.
         name: the gate.
-        run: the run's directory; the outcome is left there as `NAME.json`.
-        commit: what to gate; "": what the run agreed on.
-        fresh: run whatever the receipts say, the repository's own packages compiled anew.
-        clean: the same, with nothing that was compiled before.
-        say: told what happens.
-        chosen: the gates that this process is to run, one after the other.
+        run: the run's directory; the outcome is written there as `NAME.json`.
+        commit: the commit; "": the one that the run's sessions share.
+        fresh: ignore receipts, and rebuild the repository's own packages.
+        clean: also ignore all earlier build output.
+        say: receives progress messages.
+        chosen: all gates of this process, which run one after the other.
     """
     _end_with_parent(int(os.environ[HEAD_VARIABLE].rpartition(":")[2]))
     try:
-        git = Git(Path(asked.top))
-        if asked.common_dir:
-            git.prime_cache(Path(asked.common_dir), Oid(asked.commit), Oid(asked.tree))
+        git = Git(Path(run_request.top))
+        if run_request.common_dir:
+            git.prime_cache(Path(run_request.common_dir), Oid(run_request.commit), Oid(run_request.tree))
         tip = _named(git, commit) if commit else _agreed(git, run, say)
-        say(f"{name} on {short(tip)}: {asked.gate(name).command_line}")
+        say(f"{name} on {short(tip)}: {run_request.gate(name).command_line}")
         with slots.slot(git, tip) as slot:
-            ground = GateWorkspace(
-                git, slot, asked.root, run, asked.settings, _executor(),
+            workspace = GateWorkspace(
+                git, slot, run_request.root, run, run_request.settings, _executor(),
                 least=invalidation.least(fresh=fresh, clean=clean), on_units=report_units(name),
             )  # fmt: skip
-            toolchain = asked.toolchains.get(name) if tip == asked.commit else None
-            # Whoever asks with toolchains has looked already.
-            ahead = {} if toolchain else _foreseen(ground, asked, name, chosen, fresh=fresh or clean, say=say)
+            toolchain = run_request.toolchains.get(name) if tip == run_request.commit else None
+            # A caller that passes toolchains has made the preflight checks already.
+            ahead = (
+                {} if toolchain else _foreseen(workspace, run_request, name, chosen, fresh=fresh or clean, say=say)
+            )
             outcome = ahead.get(name) or execute(
-                ground, asked.gate(name), fresh=fresh or clean, toolchain=toolchain, say=say
+                workspace, run_request.gate(name), fresh=fresh or clean, toolchain=toolchain, say=say
             )
     except TrunklineError as error:
-        stopped = GateOutcome(name, Verdict.INTERRUPTED, command=asked.gate(name).command_line, diagnosis=str(error))
-        _leave(run, stopped)
+        stopped = GateOutcome(
+            name, Verdict.INTERRUPTED, command=run_request.gate(name).command_line, diagnosis=str(error)
+        )
+        _write_outcome(run, stopped)
         return "\n".join([str(error), error.stderr, *(f"next: {command}" for command in error.next_commands)])
-    _leave(run, outcome)
-    return _told(outcome, say)
+    _write_outcome(run, outcome)
+    return _report(outcome, say)
 
 
 def _foreseen(
-    ground: GateWorkspace,
-    asked: Request,
+    workspace: GateWorkspace,
+    run_request: Request,
     name: str,
     chosen: Collection[str],
     *,
     fresh: bool,
     say: Callable[[str], None],
 ) -> dict[str, GateOutcome]:
-    """Return the gates that cannot pass; the first session of a run looks for all, before anything is compiled."""
-    record = ground.run / f"foreseen-{ground.slot.commit}.json"
-    with (ground.run / "foreseen.lock").open("a+") as lock:
+    """Return the gates that cannot pass; the first session of a run checks all of them."""
+    record = workspace.run / f"foreseen-{workspace.slot.commit}.json"
+    with (workspace.run / "foreseen.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         known: dict[str, Any] = json.loads(record.read_bytes()) if record.exists() else {"asked": [], "stopped": {}}
         if name not in known["asked"]:
-            gates = [asked.gate(each) for each in dict.fromkeys([name, *chosen])]
-            stopped = _look_ahead(ground, asked, gates, fresh=fresh)
+            gates = [run_request.gate(each) for each in dict.fromkeys([name, *chosen])]
+            stopped = _preflight(workspace, run_request, gates, fresh=fresh)
             for outcome in stopped.values():
                 say(f"{outcome.gate} will not pass ({outcome.verdict.value}): {outcome.diagnosis}")
                 if outcome.fix:
@@ -106,25 +110,25 @@ def _foreseen(
     return {each: GateOutcome.from_json(values) for each, values in known["stopped"].items()}
 
 
-def _look_ahead(
-    ground: GateWorkspace, asked: Request, gates: Sequence[Gate], *, fresh: bool
+def _preflight(
+    workspace: GateWorkspace, run_request: Request, gates: Sequence[Gate], *, fresh: bool
 ) -> dict[str, GateOutcome]:
-    """Return the gates that cannot pass, those with a receipt left out."""
+    """Return the gates that cannot pass, except those with a receipt."""
     proven: Collection[str] = ()
     if not fresh:
-        tools = tools_for(ground.slot.tree, asked.root, sandbox=any(gate.sandbox for gate in gates))
-        known = proof.known_receipts(ground.git, ground.tree, ground.settings)
-        proven = preflight.proven(known, gates, ground.tree, ground.slot, tools)
-    return preflight.in_slot([gate for gate in gates if gate.name not in proven], ground.slot, asked.root)
+        tools = tools_for(workspace.slot.tree, run_request.root, sandbox=any(gate.sandbox for gate in gates))
+        known = proof.known_receipts(workspace.git, workspace.tree, workspace.settings)
+        proven = preflight.proven(known, gates, workspace.tree, workspace.slot, tools)
+    return preflight.in_slot([gate for gate in gates if gate.name not in proven], workspace.slot, run_request.root)
 
 
 def _executor() -> str:
-    # docs.github.com, "Variables reference": always true when Actions runs the workflow.
+    # docs.github.com, "Variables reference": always true in a workflow on GitHub Actions.
     return "actions" if os.environ.get("GITHUB_ACTIONS") == "true" else "nox"
 
 
-def _leave(run: Path, outcome: GateOutcome) -> None:
-    """Leave an outcome for whoever started the run, and where the workflow of `ci.workflow` collects them."""
+def _write_outcome(run: Path, outcome: GateOutcome) -> None:
+    """Write an outcome for the caller, and for the workflow of `ci.workflow`."""
     for folder in (run, *(Path(each) for each in [os.environ.get(OUTCOMES_VARIABLE, "")] if each)):
         folder.mkdir(parents=True, exist_ok=True)
         replace_bytes(folder / f"{outcome.gate}.json", json.dumps(outcome.to_json()).encode())
@@ -138,7 +142,7 @@ def _named(git: Git, commit: str) -> Oid:
 
 
 def _agreed(git: Git, run: Path, say: Callable[[str], None]) -> Oid:
-    """Return the commit that all sessions of this run gate: whoever comes first looks at the checkout."""
+    """Return the commit that all sessions of this run share; the first session determines it."""
     with (run / "commit").open("a+", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
@@ -152,7 +156,7 @@ def _agreed(git: Git, run: Path, say: Callable[[str], None]) -> Oid:
         return commit
 
 
-def _told(outcome: GateOutcome, say: Callable[[str], None]) -> str:
+def _report(outcome: GateOutcome, say: Callable[[str], None]) -> str:
     if outcome.verdict is Verdict.PASSED:
         say(f"{outcome.gate} passed" + (" (receipt)" if outcome.reused else f" in {outcome.seconds:.1f} s"))
         return ""
@@ -163,12 +167,13 @@ def _told(outcome: GateOutcome, say: Callable[[str], None]) -> str:
 
 
 def _end_with_parent(head: int) -> None:
-    """End with the nox that started us, and end the gate's processes with us.
+    """Terminate with the nox that started this process, and terminate the gate's processes too.
 
-    nox puts each parallel session into a session of its own, so neither Ctrl-C nor the death of nox reaches it.
+    nox starts each parallel session in its own process session, so neither Ctrl-C nor the death of
+    nox reaches it.
 
     Args:
-        head: the process id of the nox that was started by a person or by us; a single session runs in it.
+        head: the process id of the first nox; a single session runs in that process.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -181,13 +186,13 @@ def _end_with_parent(head: int) -> None:
     elif sys.platform == "darwin":
         threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     if head not in {os.getpid(), os.getppid()}:
-        raise KeyboardInterrupt  # it ended before we asked to end with it
+        raise KeyboardInterrupt  # it ended before the signal was requested
 
 
 if sys.platform == "darwin":
 
     def _watch(parent: int) -> None:
-        """Wait for a process's end (kqueue(2)), then ask ourselves to end: macOS has no PR_SET_PDEATHSIG."""
+        """Wait for a process's end (kqueue(2)), then terminate; macOS has no PR_SET_PDEATHSIG."""
         queue = select.kqueue()
         ended = select.kevent(
             parent, filter=select.KQ_FILTER_PROC, flags=select.KQ_EV_ADD, fflags=select.KQ_NOTE_EXIT

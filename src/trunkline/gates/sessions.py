@@ -1,8 +1,9 @@
-"""The gates as nox sessions: `from trunkline.gates.sessions import gates` is a whole noxfile.
+"""The gates as nox sessions; `from trunkline.gates.sessions import gates` is a whole noxfile.
 
-`nox -s gates` runs all of them, `nox -s "gates(clippy)"` one, `-j auto` several at once. Without posargs a clean
-checkout's HEAD is gated, or the files of a dirty one as they are; `-- --commit OID` gates a commit, `-- --fresh`
-ignores receipts and compiles the repository's own packages anew, `-- --clean` everything.
+`nox -s gates` runs all of them, `nox -s "gates(clippy)"` one, `-j auto` several in parallel.
+Without further arguments the gates run on HEAD of a clean checkout, or on a snapshot of a modified
+one. `-- --commit OID` selects a commit, `-- --fresh` ignores receipts and rebuilds the repository's
+own packages, `-- --clean` rebuilds everything.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ _STARTED_HERE = request.VARIABLE not in os.environ
 
 
 def _request() -> request.Request | str:
-    """Return what is asked: by whoever started us, else by the stack.toml of the checkout that we are in.
+    """Return the request of the parent process, else one for the stack.toml of the checkout.
 
-    Where that cannot be used, return why: the gates fail with it, other sessions are untouched.
+    If stack.toml is unusable, return the reason: the gates fail with it, and other sessions still
+    run.
     """
     if not _STARTED_HERE:
         return request.read(Path(os.environ[request.VARIABLE]))
-    # Only the first process of a run pays for the schema; see gates/request.py.
+    # Only the first process of a run loads the schema; see gates/request.py.
     from trunkline.config import location, trust, validation  # noqa: PLC0415
     from trunkline.domain.stack import GateSettings  # noqa: PLC0415
     from trunkline.gates.catalogue import catalogue  # noqa: PLC0415
@@ -44,26 +46,26 @@ def _request() -> request.Request | str:
     settings = GateSettings()
     try:
         here = Git(Path.cwd().resolve())
-        here.common_dir()  # raises where this is no repository
+        here.common_dir()  # raises outside a repository
         git = here.at(here.query("rev-parse", "--show-toplevel").path)
         found = location.locate(git, here.cwd)
         if found is not None:
             found = trust.effective(git, found)
             settings = validation.stacks_of(found)[0].gates
-        asked = request.Request(
+        run_request = request.Request(
             str(git.cwd), settings.root, catalogue(settings), strict=settings.strict,
             trust=request.trust_of(settings),
         )  # fmt: skip
         run = request.new_run(git.common_dir())
     except UsageError as error:
         return _lines(error)
-    except TrunklineError as error:  # a branch that is not trusted: nothing of its noxfile should run either
+    except TrunklineError as error:  # an untrusted branch: its noxfile must not run either
         sys.stderr.write(f"error: {_lines(error)}\n")
         raise SystemExit(int(error.code)) from None
-    request.write(run, asked)
+    request.write(run, run_request)
     os.environ[request.VARIABLE] = str(run)
     atexit.register(shutil.rmtree, run, ignore_errors=True)
-    return asked
+    return run_request
 
 
 def _lines(error: TrunklineError) -> str:
@@ -71,28 +73,29 @@ def _lines(error: TrunklineError) -> str:
     return "\n".join(for_terminal(line, lines=True) for line in lines if line)
 
 
-_ASKED = _request()
-if isinstance(_ASKED, request.Request):
-    # Of a run's processes the first to come here is its head; its sessions inherit this.
+_RUN_REQUEST = _request()
+if isinstance(_RUN_REQUEST, request.Request):
+    # The first process of a run to get here is the parent of its sessions, which inherit this
+    # variable.
     _RUN = os.environ[request.VARIABLE]
     if not os.environ.get(request.HEAD_VARIABLE, "").startswith(f"{_RUN}:"):
         os.environ[request.HEAD_VARIABLE] = f"{_RUN}:{os.getpid()}"
-_NAMES = DEFAULT_GATES if isinstance(_ASKED, str) else tuple(each.name for each in _ASKED.gates)
+_NAMES = DEFAULT_GATES if isinstance(_RUN_REQUEST, str) else tuple(each.name for each in _RUN_REQUEST.gates)
 
 
 def _chosen(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the gates that a command line of nox names one by one; all of them where it names none."""
+    """Return the gates that a nox command line names individually; all gates if it names none."""
     named = tuple(name for name in _NAMES if any(f"gates({name})" in word for word in argv[1:]))
     return named or _NAMES
 
 
 def _refuse_unknown(argv: Sequence[str]) -> None:
-    """Refuse a gate that does not exist, before any session runs.
+    """Refuse an unknown gate before any session runs.
 
     Raises:
-        SystemExit: with exit code 2; names the nearest one.
+        SystemExit: with exit code 2, suggesting the most similar name.
     """
-    for word in argv[1:] if isinstance(_ASKED, request.Request) else ():
+    for word in argv[1:] if isinstance(_RUN_REQUEST, request.Request) else ():
         named = re.fullmatch(r"gates\(([\w.-]+)\)", word)
         if named is None or named[1] in _NAMES:
             continue
@@ -110,18 +113,18 @@ _refuse_unknown(sys.argv)
 @nox.parametrize("gate", [nox.param(each, id=each) for each in _NAMES])
 def gates(session: nox.Session, gate: str) -> None:
     """Run one cargo gate on exactly one tree; unavailable is never passed."""
-    if isinstance(_ASKED, str):
-        session.error(_ASKED)
-    from trunkline.gates.session import run_session  # noqa: PLC0415 -- not for `nox -l`
+    if isinstance(_RUN_REQUEST, str):
+        session.error(_RUN_REQUEST)
+    from trunkline.gates.session import run_session  # noqa: PLC0415 -- not needed for `nox -l`
 
     parser = argparse.ArgumentParser(prog="nox -s gates --")
-    parser.add_argument("--commit", default=_ASKED.commit)
-    parser.add_argument("--fresh", action="store_true", default=_ASKED.fresh)
-    parser.add_argument("--clean", action="store_true", default=_ASKED.clean)
+    parser.add_argument("--commit", default=_RUN_REQUEST.commit)
+    parser.add_argument("--fresh", action="store_true", default=_RUN_REQUEST.fresh)
+    parser.add_argument("--clean", action="store_true", default=_RUN_REQUEST.clean)
     options = parser.parse_args(session.posargs)
     run = Path(os.environ[request.VARIABLE])
     message = run_session(
-        _ASKED,
+        _RUN_REQUEST,
         gate,
         run,
         commit=options.commit,

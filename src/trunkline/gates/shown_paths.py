@@ -1,4 +1,4 @@
-"""Takes private directories out of text that others read: reports hold paths relative to the work tree."""
+"""Replace absolute paths in published text: reports contain paths relative to the work tree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from trunkline.git.state_directory import work_dir
 def relative_paths(git: Git) -> Callable[[str], str]:
     """Return a function that makes the paths in a text relative.
 
-    A path in the checkout, or in a work tree of the gates, becomes one of the repository; the home directory `~`.
+    A path in the checkout or in a gate's work tree becomes relative; the home directory becomes
+    `~`.
     """
     gates = re.escape(str(work_dir(git.common_dir()) / "gates"))
     far = re.escape(str(slots.far_base()))

@@ -1,7 +1,7 @@
-"""Work trees of our own, outside the user's checkout.
+"""Manage trunkline's own work trees, outside the user's checkout.
 
-Outside, because cargo and rustup look for `.cargo/config.toml` and `rust-toolchain.toml` in every parent directory:
-a tree below the checkout would be built with the checkout's uncommitted configuration (promises, fault 40).
+Cargo and rustup look for `.cargo/config.toml` and `rust-toolchain.toml` in every parent directory.
+So a work tree below the checkout would be built with the checkout's uncommitted configuration.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ from trunkline.system.files import private_directory, remove_tree
 __all__ = ["Slot", "leftovers", "registration_lock", "slot", "snapshot", "state_home", "work_dir"]
 
 _SLOTS = 16
-_LONGEST = 80  # bytes: leaves 27 of a socket's 107 for `/target/tmp/NAME`
+_LONGEST = 80  # bytes; this leaves 27 of a socket's 107 for `/target/tmp/NAME`
 _SNAPSHOT_IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "trunkline"), ("EMAIL", "trunkline@invalid"), ("DATE", "@0 +0000"))
-}  # the same files give the same commit
+}  # equal files give an equal commit
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A persistent place for one commit, shared by everybody who works on that commit.
+    """A persistent directory for one commit, shared by all processes that work on that commit.
 
-    Each group of gates has a work tree of its own in it: a gate that writes into its sources disturbs no other, and
-    cargo's target directory is where it is in any checkout, so nothing has to be set that code under test could see.
+    Each group of gates has its own work tree in it. So a gate that modifies its sources does not
+    affect others, and cargo's target directory is at its usual place, without a variable that code
+    under test could see.
 
     Attributes:
         path: the slot's directory.
-        commit: what is checked out.
-        group: the group of gates whose work tree is meant; "": the one in which no gate runs.
+        commit: the commit checked out.
+        group: the group of gates whose work tree is used; "": the one in which no gate runs.
     """
 
     path: Path
@@ -62,13 +63,13 @@ class Slot:
         return replace(self, group=group)
 
     def _trees(self) -> Path:
-        """Return where the work trees of groups are: a short path, since sockets have 107 bytes (unix(7))."""
+        """Return the directory of the groups' work trees, short enough for sockets (unix(7))."""
         near = self.path / "t"
         if len(os.fsencode(near)) <= _LONGEST:
             return private_directory(near)
         far = private_directory(far_base()) / hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
         if not near.is_symlink():
-            # Whoever removed the state directory wanted these gone as well.
+            # The state directory was removed, so these work trees are obsolete.
             remove_tree(far)
             with contextlib.suppress(FileExistsError):
                 near.symlink_to(far)
@@ -87,15 +88,15 @@ class Slot:
 
 
 def far_base() -> Path:
-    """Return where work trees of groups are whose place in the state directory has too long a path."""
+    """Return the base of work trees whose path in the state directory would be too long."""
     return Path(os.environ.get("TRUNKLINE_GATES_DIR") or f"/var/tmp/trunkline-{os.geteuid()}")  # noqa: S108 -- ours
 
 
 def refuse_links(git: Git, commit: Oid, root: str) -> None:
-    """See that the directory of a commit in which gates run is one of its own.
+    """Refuse a commit in which the gates' directory is reached through a symbolic link.
 
-    A link leads out of the tree: gates would judge, and write to, what is somewhere else on this machine, and the
-    receipt would say that the tree passed.
+    A link can lead out of the tree. Then gates would read and write other files of this machine,
+    and the receipt would claim that the tree passed.
 
     Raises:
         Refused: a part of its path is a link.
@@ -114,44 +115,45 @@ def refuse_links(git: Git, commit: Oid, root: str) -> None:
 
 @contextlib.contextmanager
 def slot(git: Git, commit: Oid) -> Iterator[Slot]:
-    """Hold a work tree at `commit`, clean, for as long as the context lasts.
+    """Lock a clean work tree at `commit` within the context.
 
-    The first free slot is brought to the commit; one that is there already is shared; a run on another commit keeps
+    The first free slot is used. A slot at the same commit is shared; a run on another commit keeps
     its own.
 
     Raises:
-        ExternalError: every slot is busy with another commit.
+        ExternalError: every slot is in use for another commit.
     """
-    here = work_dir(git.common_dir())
-    base = private_directory(here / "gates")
-    with (here / "choosing").open("a+") as choosing:
+    home = work_dir(git.common_dir())
+    base = private_directory(home / "gates")
+    with (home / "choosing").open("a+") as choosing:
         for number in range(_SLOTS):
             path = private_directory(base / str(number))
             with (path / "lock").open("a+") as lock:
-                if _taken(lock.fileno(), choosing.fileno(), path, commit, git):
+                if _try_lock(lock.fileno(), choosing.fileno(), path, commit, git):
                     yield Slot(path, commit)
                     return
     raise ExternalError("every gate work tree is busy", why=f"{_SLOTS} runs at once, in {base}")
 
 
-def _taken(lock: int, choosing: int, path: Path, commit: Oid, git: Git) -> bool:
-    """Hold the slot's lock shared, with the slot at `commit`; False: it is busy with another.
+def _try_lock(lock: int, choosing: int, path: Path, commit: Oid, git: Git) -> bool:
+    """Take the slot's lock shared, with the slot at `commit`; False: another commit uses it.
 
-    Slots are chosen one at a time (`choosing`), so that whoever finds one busy can read what for; and a slot is never
-    between exclusive and shared (flock(2) gives the lock up in between) while somebody chooses.
+    Slots are chosen one at a time (`choosing`), so that the commit of a busy slot can be read.
+    Also, no slot is between exclusive and shared while another process chooses, because flock(2)
+    releases the lock in between.
     """
-    wanted = path / "commit"
+    commit_file = path / "commit"
     fcntl.flock(choosing, fcntl.LOCK_EX)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not wanted.is_file() or wanted.read_text() != commit:
+            if not commit_file.is_file() or commit_file.read_text() != commit:
                 return False
             fcntl.flock(choosing, fcntl.LOCK_UN)
-            fcntl.flock(lock, fcntl.LOCK_SH)  # whoever switches it to our commit is nearly done
-            return wanted.read_text() == commit and _is_at(path / "tree", commit, git)
-        wanted.write_text(commit)
+            fcntl.flock(lock, fcntl.LOCK_SH)  # the process that switches it to this commit is nearly done
+            return commit_file.read_text() == commit and _is_at(path / "tree", commit, git)
+        commit_file.write_text(commit)
         fcntl.flock(choosing, fcntl.LOCK_UN)
         FreshTree(git, path / "tree").check_out(commit)
         fcntl.flock(choosing, fcntl.LOCK_EX)
@@ -169,14 +171,15 @@ def _is_at(tree: Path, commit: Oid, git: Git) -> bool:
 
 
 def leftovers(git: Git, slot_: Slot, root: str = ".") -> tuple[str, ...]:
-    """Return the paths of a slot that are not as committed: what was written into its sources."""
+    """Return the paths of a slot that differ from the commit, because a gate wrote to them."""
     return slot_.checkout(git, root).modified_paths()
 
 
 def snapshot(git: Git) -> tuple[Oid, bool]:
-    """Return the commit that is exactly the checkout's files as they are, and whether that is not HEAD.
+    """Return a commit of the checkout's current files, and whether it differs from HEAD.
 
-    Tracked and untracked files, ignored ones left out. The user's index, refs and stash stay as they are.
+    It contains tracked and untracked files, but no ignored ones. The user's index, refs and stash
+    stay as they are.
     """
     head = git.resolve("HEAD")
     dirty = git.query("status", "--porcelain=v1", "-z", "--untracked-files=normal").stdout

@@ -1,4 +1,4 @@
-"""How many tests a gate ran, and in which units: zero is no verification, whatever the exit code says."""
+"""Count the tests that a gate ran, by unit: no test verifies nothing, whatever the exit code."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from collections.abc import Iterator, Sequence
 
 from trunkline.rust.cargo_output import CargoOutput, subcommand_of
 
-# nextest's reporter (https://nexte.st/docs/reporting): `    PASS [   0.004s] (1/3) kv::eviction keeps_order`.
+# nextest's reporter (https://nexte.st/docs/reporting): `    PASS [   0.004s] (1/3) kv::eviction
+# keeps_order`.
 _NEXTEST_TEST = re.compile(r"^\s+(?:PASS|FAIL|LEAK|SLOW) \[[^\]]*\](?: \([^)]*\))? (\S+) \S+$")
 _NEXTEST_SUMMARY = re.compile(r"^\s+Summary \[[^\]]*\] (\d+)(?:/\d+)? tests? run:")
 
 
 def tests_run(argv: Sequence[str], output: CargoOutput) -> int | None:
-    """Return how many tests a gate ran; None: its command is none that runs tests, as far as that can be told."""
+    """Return the number of tests that a gate ran.
+
+    None: its command runs no tests, as far as known.
+    """
     subcommand = subcommand_of(argv)
     if subcommand == "nextest":
         counts = [int(match[1]) for line in _lines(output) if (match := _NEXTEST_SUMMARY.match(line))]
@@ -24,7 +28,10 @@ def tests_run(argv: Sequence[str], output: CargoOutput) -> int | None:
 
 
 def units_run(argv: Sequence[str], output: CargoOutput) -> frozenset[str]:
-    """Return the units in which a gate ran tests where its command names them itself: nextest."""
+    """Return the units in which a gate ran tests, from nextest's output.
+
+    Empty for other commands.
+    """
     if subcommand_of(argv) != "nextest":
         return frozenset()
     return frozenset(match[1] for line in _lines(output) if (match := _NEXTEST_TEST.match(line)))

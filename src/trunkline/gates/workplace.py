@@ -1,4 +1,4 @@
-"""The place where one gate runs: its group's work tree, as a fresh checkout, and what may be used of its builds."""
+"""Prepare the work tree of a gate's group: a fresh checkout, and valid build output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from trunkline.domain.flags import ENCODED
 from trunkline.domain.receipt import Toolchain
 from trunkline.gates.catalogue import Gate
-from trunkline.gates.invalidation import BuildCache, Facts, Reset
+from trunkline.gates.invalidation import BuildCache, Conditions, Reset
 from trunkline.gates.slots import Slot
 from trunkline.git.git import Git
 from trunkline.rust import cargo, target_directory
@@ -21,7 +21,8 @@ from trunkline.system.files import private_directory, remove_tree
 
 _COPY_SECONDS = 600.0
 _FLAGS = frozenset({*ENCODED, *ENCODED.values()})
-# Variables by which build scripts of dependencies find libraries; all others that a gate is let see act on members.
+# Build scripts of dependencies find libraries by these; other variables affect only the tree's
+# packages.
 _ON_DEPENDENCIES = frozenset({"LD_LIBRARY_PATH", "LIBRARY_PATH", "PKG_CONFIG_PATH"})
 
 
@@ -31,7 +32,7 @@ class Workplace:
 
     Attributes:
         git: the repository.
-        slot: the slot, of the gate's group; the group's lock is held.
+        slot: the slot of the gate's group; the group's lock is held.
         root: the Cargo workspace's directory in the work tree, relative.
     """
 
@@ -39,11 +40,11 @@ class Workplace:
     slot: Slot
     root: str
 
-    def bring(self, gate: Gate, toolchain: Toolchain, run: str, *, least: Reset, strict: bool) -> None:
-        """Bring the work tree to the slot's commit, and remove what must be made anew for it."""
+    def prepare(self, gate: Gate, toolchain: Toolchain, run: str, *, least: Reset, strict: bool) -> None:
+        """Check out the slot's commit, and remove outdated build output."""
         checkout = self.slot.checkout(self.git, self.root)
         for directory, aside in self._asides():
-            if aside.exists():  # a copy was in use when its gate was killed
+            if aside.exists():  # a gate was killed while it used a copy
                 remove_tree(directory)
                 aside.rename(directory)
         if not checkout.is_known():
@@ -51,7 +52,7 @@ class Workplace:
         checkout.check_out(self.slot.commit)
         inherited = {name: value for name, value in cargo.environment({}).items() if name not in _ON_DEPENDENCIES}
         in_force = {name: value for name, value in cargo.environment({}).items() if name in _ON_DEPENDENCIES}
-        self._cache.prepare(Facts(
+        self._cache.prepare(Conditions(
             commit=self.slot.commit,
             run=run,
             gate=gate.name,
@@ -65,16 +66,16 @@ class Workplace:
             strict=strict,
         ))  # fmt: skip
 
-    def go_on(self) -> None:
+    def prepare_next_command(self) -> None:
         """Prepare for another command of the same gate."""
         self._cache.empty_scripts()
 
-    def leave(self) -> None:
-        """Record that the gate came to its end."""
+    def finish(self) -> None:
+        """Record that the gate finished."""
         self._cache.finish()
 
-    def written(self) -> tuple[str, ...]:
-        """Return the sources that the gate wrote to."""
+    def modified_sources(self) -> tuple[str, ...]:
+        """Return the sources that the gate modified."""
         return self.slot.checkout(self.git, self.root).modified_paths()
 
     def directories(self) -> list[Path]:
@@ -83,7 +84,7 @@ class Workplace:
 
     @contextmanager
     def private_copy(self) -> Iterator[None]:
-        """Let the code that runs meanwhile write to a copy of cargo's directories, which is removed afterwards."""
+        """Replace cargo's directories by temporary copies within the context."""
         for directory, aside in self._asides():
             if directory.is_dir():
                 directory.rename(aside)
@@ -107,7 +108,10 @@ class Workplace:
 
 
 def _copy(source: Path, to: Path) -> None:
-    """Copy a target directory without rustc's incremental files; blocks are shared where the file system can."""
+    """Copy a target directory without incremental files.
+
+    Blocks are shared if the file system can.
+    """
     private_directory(to)
     profiles = set(target_directory.TargetDirectory(source).profiles())
     for entry in source.iterdir():

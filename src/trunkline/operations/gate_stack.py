@@ -16,7 +16,7 @@ from trunkline.domain.stack import Entry, Stack
 from trunkline.gates.catalogue import catalogue
 from trunkline.gates.estimate import Estimate, estimate
 from trunkline.gates.executor import GateJob
-from trunkline.gates.run import LOCAL, gate_names, run_orders
+from trunkline.gates.run import LOCAL, gate_names, run_gate_jobs
 from trunkline.git import refs
 from trunkline.git.git import Git
 
@@ -68,7 +68,7 @@ def gate_stack(
                 _Gated(row, GateProgress(reporter, git, f"#{entry.pr} " if side_by_side else "", board), reporter)
             )
     started = time.monotonic()
-    found = run_orders([each.order(git, stack, fresh=fresh or clean, clean=clean) for each in orders])
+    found = run_gate_jobs([each.order(git, stack, fresh=fresh or clean, clean=clean) for each in orders])
     reporter.gates_ended(time.monotonic() - started)
     done = {each.row.entry.pr: each.row_of(outcomes) for each, outcomes in zip(orders, found, strict=True)}
     return tuple(done.get(row.entry.pr, row) for row in rows)

@@ -19,7 +19,7 @@ from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.gates import checks
-from trunkline.gates.run import evidenced, gate_names
+from trunkline.gates.run import gate_names, proven_outcomes
 from trunkline.git import history, refs
 from trunkline.git.git import Git
 from trunkline.planning import journal_queries, pushed_commits
@@ -40,7 +40,7 @@ def gates_for(context: Context, tip: Oid) -> Evidence:
         UsageError: the file of allowed signers in stack.toml does not exist.
     """
     settings = context.stack.gates
-    receipts = evidenced(context.git, tip, settings, context.surroundings())
+    receipts = proven_outcomes(context.git, tip, settings, context.surroundings())
     return _with_tried(context, tip, records.GatesJudged, gate_names(settings), receipts)
 
 
@@ -134,7 +134,7 @@ def checks_for(context: Context, tip: Oid) -> tuple[tuple[Check, GateOutcome | N
 
 def checks_at(context: Context, subject: checks.Subject, own: Sequence[Check]) -> Evidence:
     """Return the named checks with their outcomes on a subject; errors as `gates_for`."""
-    receipts = checks.evidenced(subject, own, context.surroundings())
+    receipts = checks.proven_outcomes(subject, own, context.surroundings())
     return _with_tried(context, subject.commit, records.ChecksJudged, [check.name for check in own], receipts)
 
 
