@@ -714,7 +714,7 @@ def test_an_amended_branch_passes_its_steps_again(stack: Desk) -> None:
     done(stack.resume())
     assert stack.remote_tips()["two"] == stack.tips()["two"]
     done_steps = [record.step for record in stack.newest().records if isinstance(record, records.StepDone)]
-    assert (done_steps.count(StepName.ONTO), done_steps.count(StepName.PUSH)) == (1, 2)
+    assert (done_steps.count(StepName.REPLAY), done_steps.count(StepName.PUSH)) == (1, 2)
 
 
 def test_a_branch_that_was_put_back_is_not_pushed(stack: Desk) -> None:

@@ -13,9 +13,10 @@ from invoke.program import Program
 from invoke.tasks import Task
 
 from trunkline.domain.errors import InternalError, UsageError
+from trunkline.domain.step import StepName, step_names
 from trunkline.state import lock
 from trunkline.tasks import namespace
-from trunkline.tasks.command_line import called_as, typed, unknown_short
+from trunkline.tasks.command_line import called_as, prefix, typed, unknown_short
 from trunkline.tasks.definition import LandingTask
 from trunkline.tasks.flags import FLAGS, from_environment, variable, variables
 from trunkline.tasks.landing import task_names
@@ -271,3 +272,13 @@ def test_a_name_is_looked_up_before_anything_runs(
     shown = capsys.readouterr().err
     assert (ended.value.code, like in shown) == (2, True), shown
     assert shown.splitlines()[-1] == f"next: invoke {following}"
+
+
+def test_a_step_has_a_second_name() -> None:
+    """`replay` is the task `onto`, also under a prefix, and `--skip` takes the second names."""
+    argv = ("stack.replay", "--pr", "519")
+    called = called_as("onto", task_names(), argv)
+    assert called is not None
+    assert called.name == "stack.replay"
+    assert prefix("onto", task_names(), argv) == "stack."
+    assert step_names("replay,cleanup") == {StepName.REPLAY, StepName.CLEANUP}

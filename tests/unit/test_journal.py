@@ -29,7 +29,7 @@ STARTED = records.RunStarted(
     ),
 )  # fmt: skip
 DONE = records.StepDone(
-    StepName.ONTO, pr=None, mark=StepStatus.DONE, message="ünï\n\x1b[31m", seconds=0.5, facts={"files": ["a"]}
+    StepName.REPLAY, pr=None, mark=StepStatus.DONE, message="ünï\n\x1b[31m", seconds=0.5, facts={"files": ["a"]}
 )
 
 
@@ -38,8 +38,8 @@ def written(state: Path) -> Path:
     with lock.hold(state, run="20251119T000000-1-aaaa") as held:
         log = journal.create(held)
         log.append(held, STARTED)
-        log.append(held, records.StepBegan(StepName.ONTO, None))
-        log.append(held, records.BranchMoved(StepName.ONTO, ENTRY, BRANCH, old=None, new=Oid("1" * 40)))
+        log.append(held, records.StepBegan(StepName.REPLAY, None))
+        log.append(held, records.BranchMoved(StepName.REPLAY, ENTRY, BRANCH, old=None, new=Oid("1" * 40)))
         log.append(held, DONE)
         return log.path
 

@@ -23,7 +23,7 @@ from trunkline.domain.step import StepName
 ROOT = Path(__file__).parents[2]
 KINDS: tuple[type[records.Record], ...] = typing.get_args(records.AnyRecord)
 OLD, NEW, LATER = Oid("1" * 40), Oid("2" * 40), Oid("3" * 40)
-ABOUT = (StepName.ONTO, PrNumber(7), BranchName("seven"))
+ABOUT = (StepName.REPLAY, PrNumber(7), BranchName("seven"))
 
 texts = st.text(st.characters(exclude_categories=()), max_size=8)  # half characters too: bytes of file names
 ids = st.sampled_from([OLD, NEW, Oid("f" * 64)])
@@ -103,7 +103,7 @@ def test_moves_of_one_branch_are_one_change() -> None:
     """From the tip before the first to the tip after the last; the tips between are the run's own."""
     first, last = records.BranchMoved(*ABOUT, old=OLD, new=NEW), records.BranchMoved(*ABOUT, old=NEW, new=LATER)
     change = first.change().then(last.change())
-    assert change == Change(PrNumber(7), StepName.ONTO, {"tip": OLD}, {"tip": LATER}, (NEW,))
+    assert change == Change(PrNumber(7), StepName.REPLAY, {"tip": OLD}, {"tip": LATER}, (NEW,))
     assert [change.is_ours("tip", tip) for tip in (OLD, NEW, LATER, "4" * 40)] == [True, True, True, False]
 
 

@@ -75,7 +75,7 @@ def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
         log = journal.reopen(run)
         if run.state != "aborting":
             log.append(held, records.Aborting())
-        step_context = StepContext(held, log, Step(StepName.ONTO, "abort", mutates=True))
+        step_context = StepContext(held, log, Step(StepName.REPLAY, "abort", mutates=True))
         ending = _Ending()
         _restore(context, run, step_context, ending, local=local)
         _remove_worktrees(context, run, step_context, ending)
@@ -107,7 +107,7 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
 
 
 def _is_outside(change: Change) -> bool:
-    return change.step is not StepName.ONTO
+    return change.step is not StepName.REPLAY
 
 
 def _attempt(

@@ -99,7 +99,7 @@ def choices(context: Context, entries: Iterable[Entry]) -> list[tuple[PrNumber, 
 
 
 def _step(context: Context, name: StepName) -> Step:
-    if name is StepName.ONTO and name not in context.options.skip:
+    if name is StepName.REPLAY and name not in context.options.skip:
         return _onto(context)
     if name in _REWRITING and unchanged.is_unchanged(context):
         return unchanged.plan_step(context, name)
@@ -109,7 +109,7 @@ def _step(context: Context, name: StepName) -> Step:
 def _onto(context: Context) -> Step:
     choice = _choice(context)
     if choice is not None and not choice.reason:
-        return unchanged.plan_step(context, StepName.ONTO)
+        return unchanged.plan_step(context, StepName.REPLAY)
     step, below = replay.forecast(context), open_below(context)
     if below is not None and context.entry.pr in context.cache.foreseen:
         step = replace(step, description=replay.foretold(context, below), commands=())
@@ -136,7 +136,7 @@ def forecast(context: Context, *, up_to: PrNumber | None = None) -> Plan:
         Paused: an earlier run is paused.
         WrongFlag, Refused: see `plan`.
     """
-    rebase.refuse_while_paused(context, (StepName.ONTO,))
+    rebase.refuse_while_paused(context, (StepName.REPLAY,))
     return plan(context, up_to=up_to)
 
 
@@ -164,7 +164,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
             found |= _merged_as_it_is(there, found, number)
         found[StepName.WAIT, number] = _bound(there, wait.run)
         found[StepName.MERGE, number] = _bound(there, merge.run)
-    found[StepName.TIDY, None] = _bound(context, cleanup.run)
+    found[StepName.CLEANUP, None] = _bound(context, cleanup.run)
     return found
 
 
@@ -178,7 +178,7 @@ def _merged_as_it_is(
         return unchanged.decided(context, lambda step_context: way(context, step_context, otherwise))
 
     own = {
-        StepName.ONTO: _bound(context, unchanged.perform_onto),
+        StepName.REPLAY: _bound(context, unchanged.perform_onto),
         StepName.FMT: kept(StepName.FMT, unchanged.perform_fmt),
         StepName.PUSH: kept(StepName.PUSH, unchanged.perform_push),
         **{

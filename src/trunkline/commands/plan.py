@@ -20,22 +20,21 @@ from trunkline.git import history, refs
 from trunkline.operations.note_template import template_of, written
 from trunkline.planning import heads, merge_as_is
 from trunkline.planning.merged import merged_below
-from trunkline.planning.replay_plan import ReplayPreview
-from trunkline.planning.replay_plan import preview_replay as foresee_replay
+from trunkline.planning.replay_plan import ReplayPreview, preview_replay
 from trunkline.steps import checklist, replay
 
 REBASED = Oid("REBASED")
 """A placeholder for the id of the pushed commit, which is not known before it is created."""
 
 
-def preview_replay(context: Context) -> Runbook:
+def predict_landing(context: Context) -> Runbook:
     """Predict a landing: the plan of `rebase`, and the replays of the entries above.
 
     Raises:
         TrunklineError: the landing would fail with the same error.
     """
     plan = rebase.plan(context, rebase.WHOLE)
-    foreseen = context.cache.foreseen.get(context.entry.pr) or foresee_replay(context)
+    foreseen = context.cache.foreseen.get(context.entry.pr) or preview_replay(context)
     assert isinstance(foreseen, ReplayPreview)  # noqa: S101 -- set by the plan
     merged = tuple(merged_below(context, entry) for entry in context.stack.below(context.entry))
     gates = tuple(GateLine(gate.name, gate.command_line) for gate in catalogue(context.stack.gates))

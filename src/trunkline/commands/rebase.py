@@ -51,7 +51,7 @@ _STANDALONE = {
     StepName.VERIFY_MERGED: _StepHandler(verify_merged.plan, verify_merged.run),
     StepName.SWITCH: _StepHandler(switch.plan, switch.run),
     StepName.FETCH: _StepHandler(fetch.plan, fetch.run),
-    StepName.ONTO: _StepHandler(replay.plan, replay.run),
+    StepName.REPLAY: _StepHandler(replay.plan, replay.run),
     StepName.FMT: _StepHandler(fmt.plan, fmt.run),
     StepName.GATES: _StepHandler(gates.plan, gates.run),
     StepName.CHECKS: _StepHandler(checks.plan, checks.run),
@@ -78,7 +78,7 @@ _IN_REBASE = {
     StepName.PUSH: _StepHandler(push.plan, _push_within_rebase),
 }
 WHOLE = "rebase"
-_NEEDS_ITS_OWN = frozenset({StepName.VERIFY_MERGED, StepName.ONTO, StepName.PUSH, StepName.READY})
+_NEEDS_ITS_OWN = frozenset({StepName.VERIFY_MERGED, StepName.REPLAY, StepName.PUSH, StepName.READY})
 """Steps that are refused if the branch holds commits of entries above it."""
 
 
@@ -103,12 +103,12 @@ def plan(context: Context, task: str) -> Plan:
         misplaced_commits.refuse(context)
     if StepName.VERIFY_MERGED in names:
         verify_merged.run(context)
-    if StepName.ONTO in names:
+    if StepName.REPLAY in names:
         heads.load(context)
     steps = []
     for name in names:
-        preview_replay = name is StepName.ONTO and name not in context.options.skip
-        steps.append(replay.forecast(context) if preview_replay else _handlers(task)[name].plan(context))
+        in_detail = name is StepName.REPLAY and name not in context.options.skip
+        steps.append(replay.forecast(context) if in_detail else _handlers(task)[name].plan(context))
     return Plan(task, context.entry.pr, tuple(steps), _skipped(context, names))
 
 
@@ -289,7 +289,7 @@ def moves_of(context: Context, intended: Plan) -> list[BranchName]:
     They are those of its entries, or of the whole stack if merged branches are deleted.
     """
     numbers = {step.pr for step in intended.steps if step.pr is not None}
-    all_ = any(step.name is StepName.TIDY for step in intended.steps)
+    all_ = any(step.name is StepName.CLEANUP for step in intended.steps)
     branches = [entry.branch for entry in context.stack.entries if all_ or entry.pr in numbers]
     return open_run.moved_by(intended, context.entry.branch, branches)
 

@@ -92,7 +92,7 @@ def forecast(context: Context) -> Plan:
         Paused: an earlier run is paused.
         Refused: see `plan`.
     """
-    rebase.refuse_while_paused(context, (StepName.ONTO,))
+    rebase.refuse_while_paused(context, (StepName.REPLAY,))
     return plan(context)
 
 
@@ -116,7 +116,7 @@ def run(context: Context) -> RunResult:
 
 def _tips(context: Context, intended: Plan) -> list[tuple[BranchName, Oid]]:
     """Return the tips that the plan will move, for their backups."""
-    entries = [context.stack.entry(step.pr) for step in intended.steps if step.name is StepName.ONTO and step.pr]
+    entries = [context.stack.entry(step.pr) for step in intended.steps if step.name is StepName.REPLAY and step.pr]
     held = [(entry.branch, context.of(entry).world().local) for entry in entries]
     return [(branch, tip) for branch, local in held if (tip := local.local or local.remote)]
 
@@ -141,7 +141,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
 
     noted = [step.pr for step in intended.steps if step.name is StepName.NOTE and step.pr is not None]
     notes = note.Notes([context.of(context.stack.entry(number)) for number in noted])
-    each = {StepName.ONTO: _onto, StepName.NOTE: notes.run}
+    each = {StepName.REPLAY: _onto, StepName.NOTE: notes.run}
     whole = {
         StepName.FETCH: fetch.run,
         StepName.PUSH: push_all,

@@ -29,7 +29,7 @@ from trunkline.state import journal, lock
 from trunkline.state.journal import Run
 from trunkline.steps import resume_replay
 
-_AFTER_ONTO = frozenset({
+_AFTER_REPLAY = frozenset({
     StepName.FMT, StepName.GATES, StepName.CHECKS, StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET,
     StepName.CHECKLIST, StepName.WAIT,
 })  # fmt: skip
@@ -84,7 +84,7 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
         if run.state in {"finished", "aborted", "aborting"}:
             raise Refused(f"run {run.id} is {run.state} by now", next_command=task_command("log"))
         pause = run.pause
-        if skip and (pause is None or pause.step is not StepName.ONTO):
+        if skip and (pause is None or pause.step is not StepName.REPLAY):
             raise Refused(
                 f"run {run.id} did not stop at a commit",
                 why="there is nothing to leave out",
@@ -125,7 +125,7 @@ def _done(plan: Plan, run: Run) -> frozenset[StepKey]:
         if not isinstance(record, records.StepDone | records.Adopted):
             continue
         name, pr = plan.key(record.step, record.pr)
-        if name is StepName.ONTO:
+        if name is StepName.REPLAY:
             found -= _resting_on(plan, pr)
         if isinstance(record, records.StepDone):
             found.add((name, pr))
@@ -134,7 +134,7 @@ def _done(plan: Plan, run: Run) -> frozenset[StepKey]:
 
 def _resting_on(plan: Plan, pr: PrNumber | None) -> set[StepKey]:
     """Return the steps that depend on an entry's branch: its own, and those of the whole stack."""
-    return {step.key for step in plan.steps if step.name in _AFTER_ONTO and step.pr in {None, pr}}
+    return {step.key for step in plan.steps if step.name in _AFTER_REPLAY and step.pr in {None, pr}}
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class _Going:
             Refused: no such commit was pushed.
         """
         entry, tip = pushed_commits.named(self.context, name)
-        step_context = StepContext(self.held, self.log, Step(StepName.ONTO, "include"))
+        step_context = StepContext(self.held, self.log, Step(StepName.REPLAY, "include"))
         pushed_commits.include(self.context.of(entry), step_context, tip)
 
     def _included(self) -> frozenset[StepKey]:
@@ -195,7 +195,7 @@ class _Going:
                 continue
             entry = self.context.stack.entry(record.pr)
             for each in (entry, *self.context.stack.entries[self.context.stack.entries.index(entry) + 1 :]):
-                key = self.plan.key(StepName.ONTO, each.pr)
+                key = self.plan.key(StepName.REPLAY, each.pr)
                 done = (each for each in read[number:] if isinstance(each, records.StepDone))
                 again = any(self.plan.key(each.step, each.pr) == key for each in done)
                 if not again:
@@ -283,10 +283,10 @@ class _Going:
             if below is not None and self.plan.task == restack.TASK:
                 again = again or not history.is_ancestor(self.context.git, below, tip)
             if again:
-                found.add(self.plan.key(StepName.ONTO, entry.pr))
+                found.add(self.plan.key(StepName.REPLAY, entry.pr))
             if again or tip not in self._given(entry, replayed):
                 self._name(entry, replayed, tip, again=again)
-                found |= _resting_on(self.plan, self.plan.key(StepName.ONTO, entry.pr)[1])
+                found |= _resting_on(self.plan, self.plan.key(StepName.REPLAY, entry.pr)[1])
             below = tip
         return frozenset(found)
 
@@ -322,7 +322,7 @@ class _Going:
             mapped=replayed.mapped if grown else (),
             remote=self._pushed(entry) or replayed.remote,
         )
-        self.log.append(self.held, records.Adopted(StepName.ONTO, entry.pr, entry.branch, replayed=adopted))
+        self.log.append(self.held, records.Adopted(StepName.REPLAY, entry.pr, entry.branch, replayed=adopted))
 
 
 def _tip(context: Context, entry: Entry) -> Oid | None:

@@ -131,7 +131,7 @@ def _refuse(undo: Undo) -> None:
     if found:
         raise changed.drift(context, found)
     for change in undo.changes:
-        if change.step is StepName.ONTO:
+        if change.step is StepName.REPLAY:
             local_branch.foresee_move(context.of(context.stack.entry(change.pr)), oid(str(change.before["tip"])))
 
 

@@ -11,7 +11,7 @@ from trunkline.domain.names import PrNumber
 from trunkline.domain.note import block_of
 from trunkline.domain.step import StepName
 
-_TIPS = frozenset({StepName.PUSH, StepName.ONTO})
+_TIPS = frozenset({StepName.PUSH, StepName.REPLAY})
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -231,7 +231,7 @@ class BranchMoved(Intent, frozen=True, kw_only=True, tag="branch-moved"):
     def change(self) -> Change:
         """Return the change of the local branch."""
         before = self.new if self.old is None else self.old
-        return Change(self.pr, StepName.ONTO, {"tip": before}, {"tip": self.new}, created=self.old is None)
+        return Change(self.pr, StepName.REPLAY, {"tip": before}, {"tip": self.new}, created=self.old is None)
 
 
 class MoveWithdrawn(EntryRecord, frozen=True, kw_only=True, tag="withdrawn"):

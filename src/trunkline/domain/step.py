@@ -18,7 +18,7 @@ class StepName(Enum):
     VERIFY_MERGED = "verify-merged"
     SWITCH = "switch"
     FETCH = "fetch"
-    ONTO = "onto"
+    REPLAY = "onto"
     FMT = "fmt"
     GATES = "gates"
     CHECKS = "checks"
@@ -30,7 +30,7 @@ class StepName(Enum):
     RETARGET = "retarget"
     WAIT = "wait"
     MERGE = "merge"
-    TIDY = "tidy"
+    CLEANUP = "tidy"
     RESCUE = "rescue"
 
 
@@ -39,6 +39,9 @@ REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]
 
 PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET})
 """The steps that `--no-push` skips: those with effects that others see."""
+
+ALIASES: Mapping[str, str] = {"replay": StepName.REPLAY.value, "cleanup": StepName.CLEANUP.value}
+"""Further names of steps and their tasks; journals and JSON output have the first ones."""
 
 StepKey = tuple[StepName, PrNumber | None]
 """The key of a step within a plan: its name, and its entry in a plan for several."""
@@ -51,7 +54,7 @@ def step_names(text: str) -> frozenset[StepName]:
         WrongFlag: a name is not a step.
     """
     known = {step.value: step for step in StepName}
-    names = listed(text)
+    names = [ALIASES.get(name, name) for name in listed(text)]
     require_known("skip", names, tuple(known), "step")
     return frozenset(known[name] for name in names)
 

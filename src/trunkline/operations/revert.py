@@ -21,7 +21,7 @@ from trunkline.planning.run_changes import drift, entry_context, now
 
 def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, StepFunction]:
     """Return the step functions that revert changes: one push of all branches, then the rest."""
-    handlers = {StepName.READY: restore_state, StepName.NOTE: restore_note, StepName.ONTO: restore_branch}
+    handlers = {StepName.READY: restore_state, StepName.NOTE: restore_note, StepName.REPLAY: restore_branch}
 
     def bound(change: Change) -> StepFunction:
         return lambda step_context: handlers[change.step](entry_context(context, change), step_context, change)

@@ -38,7 +38,7 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
         for change in _joined(intents)
         if change.before != change.left or change.created
     ]
-    order = (StepName.PUSH, StepName.READY, StepName.NOTE, StepName.ONTO)
+    order = (StepName.PUSH, StepName.READY, StepName.NOTE, StepName.REPLAY)
     return tuple(sorted(found, key=lambda change: order.index(change.step)))
 
 
@@ -113,7 +113,7 @@ def drift_of(context: Context, change: Change, name: str, value: object) -> str:
 def now(context: Context, change: Change) -> dict[str, Any]:
     """Return what stands where a run changed something."""
     there = entry_context(context, change)
-    if change.step is StepName.ONTO:
+    if change.step is StepName.REPLAY:
         ref = branch_ref(there.entry.branch)
         return {"tip": refs.read_refs(there.git, ref).get(ref, "")}
     pr = there.pull_request()

@@ -133,7 +133,7 @@ def _rebased(context: Context, tip: Oid) -> Line:
         evidence = f"{count_of(own, 'commit')} on {short(trunk)}" + (f", {how}" if replayed else "")
     command = f"git log --oneline {context.tracking}..{context.entry.branch}"
     line = Line(f"Clean rebase onto `{context.tracking}`", LineState.OPEN, evidence, command, tip)
-    return _line(line, done=on_trunk, skipped=StepName.ONTO in context.options.skip)
+    return _line(line, done=on_trunk, skipped=StepName.REPLAY in context.options.skip)
 
 
 def _gates(context: Context, tip: Oid) -> Line:

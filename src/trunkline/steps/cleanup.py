@@ -18,7 +18,7 @@ def plan(context: Context) -> Step:
     commands = tuple(f"git push {remote} --delete {entry.branch}" for entry in context.stack.entries)
     description = "delete the branches that are merged whole and hold nothing else"
     return Step(
-        StepName.TIDY, description, commands, mutates=True, publishes=(f"delete merged branches on {remote}",)
+        StepName.CLEANUP, description, commands, mutates=True, publishes=(f"delete merged branches on {remote}",)
     )
 
 

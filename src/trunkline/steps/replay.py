@@ -33,7 +33,7 @@ from trunkline.planning.replay_plan import (
 def plan(context: Context) -> Step:
     """Plan the step, with fork point and predicted conflicts if the history is local."""
     command = f"git rebase --onto {context.tracking} FORK_POINT {context.entry.branch}"
-    return Step(StepName.ONTO, f"replay the entry's own commits onto {context.tracking}", (command,), mutates=True)
+    return Step(StepName.REPLAY, f"replay the entry's own commits onto {context.tracking}", (command,), mutates=True)
 
 
 def forecast(context: Context, *, moves: bool = True) -> Step:
@@ -50,7 +50,7 @@ def forecast(context: Context, *, moves: bool = True) -> Step:
     """
     if (blocking := blocked_by(context)) is not None:
         description = f"replay its own commits, once the conflict of #{blocking.pr} is resolved"
-        return Step(StepName.ONTO, description, mutates=True)
+        return Step(StepName.REPLAY, description, mutates=True)
     foreseen = preview_replay(context)
     work, done = foreseen.work, foreseen.done
     if not (context.stacked or foreseen.nothing or done.conflict):
@@ -61,11 +61,11 @@ def forecast(context: Context, *, moves: bool = True) -> Step:
     remember(context, foreseen)
     command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"
     if foreseen.nothing:
-        return Step(StepName.ONTO, f"already up to date ({counted(len(work.own))} on {work.base_name})", ())
+        return Step(StepName.REPLAY, f"already up to date ({counted(len(work.own))} on {work.base_name})", ())
     description = (
         f"replay {counted(len(work.own))} onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
     )
-    return Step(StepName.ONTO, description + _expected(done), (command,), mutates=True)
+    return Step(StepName.REPLAY, description + _expected(done), (command,), mutates=True)
 
 
 def blocked_by(context: Context) -> Entry | None:

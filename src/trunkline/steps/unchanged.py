@@ -31,7 +31,7 @@ def is_unchanged(context: Context) -> bool:
 def plan_step(context: Context, name: StepName) -> Step:
     """Plan a rewriting step for an entry that is merged without a rewrite."""
     choice = context.cache.merges[context.entry.pr]
-    if name is StepName.ONTO:
+    if name is StepName.REPLAY:
         return Step(name, f"{described(choice)}: {merge_as_is.message(context, choice)}")
     return Step(name, "nothing: the pull request is merged as it is")
 
@@ -106,7 +106,7 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
         CheckFailed: a gate or a check fails on the result.
         ExternalError: trunk moved during every round.
     """
-    if not merge_as_is.is_enabled(context) or StepName.ONTO in context.options.skip:
+    if not merge_as_is.is_enabled(context) or StepName.REPLAY in context.options.skip:
         return None
     for _ in range(_ROUNDS):
         pushed_commits.refuse(context)

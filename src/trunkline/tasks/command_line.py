@@ -10,6 +10,7 @@ from pathlib import Path
 
 from invoke.program import Program
 
+from trunkline.domain.step import ALIASES
 from trunkline.tasks.flags import FLAGS
 
 _WITH_VALUE = frozenset(f"--{name}" for name, flag in FLAGS.items() if not flag.switch) | frozenset(
@@ -95,6 +96,11 @@ def called_as(name: str, names: Collection[str], argv: Sequence[str] | None = No
 
 def own_name(word: str, names: Collection[str]) -> str:
     """Return our task that a word names, wherever the collection is mounted; "" if there is none."""
+    name = _name_in(word, names)
+    return ALIASES.get(name, name)
+
+
+def _name_in(word: str, names: Collection[str]) -> str:
     fitting = [name for name in names if word == name or word.endswith(f".{name}")]
     return max(fitting, key=len, default="")
 
@@ -136,4 +142,4 @@ def _selecting(words: Sequence[str]) -> list[str]:
 def prefix(name: str, names: Collection[str], argv: Sequence[str] | None = None) -> str:
     """Return the prefix of a task as typed: `stack.` if the collection is mounted as `stack`."""
     found = called_as(name, names, argv)
-    return found.name.removesuffix(name) if found else ""
+    return found.name.removesuffix(_name_in(found.name, names)) if found else ""

@@ -45,6 +45,7 @@ class LandingTask(Task[Body]):
         *,
         mutates: bool,
         default: bool = False,
+        aliases: Iterable[str] = (),
         optional: Iterable[str] = (),
         help: Mapping[str, str] | None = None,  # noqa: A002 -- Invoke's name
     ) -> None:
@@ -53,7 +54,8 @@ class LandingTask(Task[Body]):
         self._signature = _with_flags(inspect.signature(body), common)
         self._help = {**{_dashed(name): FLAGS[_dashed(name)].help for name in self._flags()}, **(help or {})}
         super().__init__(
-            body, name=full_name.rpartition(".")[2], default=default, optional=tuple(optional), auto_shortflags=False
+            body, name=full_name.rpartition(".")[2], aliases=tuple(aliases), default=default,
+            optional=tuple(optional), auto_shortflags=False,
         )  # fmt: skip
 
     def argspec(self, body: Body) -> inspect.Signature:  # noqa: ARG002 -- Invoke's signature
@@ -187,6 +189,7 @@ def landing_task(
     *,
     mutates: bool,
     default: bool = False,
+    aliases: Iterable[str] = (),
     optional: Iterable[str] = (),
     help: Mapping[str, str] | None = None,  # noqa: A002 -- Invoke's name
 ) -> Callable[[Body], LandingTask]:
@@ -196,10 +199,13 @@ def landing_task(
         full_name: its name in the collection.
         mutates: it changes a ref, a file, GitHub or the state of the repository.
         default: the default task of its collection.
+        aliases: further names of the task.
         optional: flags with an optional value.
         help: help texts that replace those of the table.
     """
-    return lambda body: LandingTask(body, full_name, mutates=mutates, default=default, optional=optional, help=help)
+    return lambda body: LandingTask(
+        body, full_name, mutates=mutates, default=default, aliases=aliases, optional=optional, help=help
+    )
 
 
 __all__ = ["Body", "LandingTask", "TaskSession", "landing_task"]

@@ -69,7 +69,7 @@ def plan(
     from trunkline.domain.redaction import redacted
     from trunkline.report import runbook
 
-    book = plan_workflow.preview_replay(context)
+    book = plan_workflow.predict_landing(context)
     session.account.update(pr=context.entry.pr, **runbook.data(book))
     if markdown and not session.json_wanted:
         sys.stdout.write(redacted(runbook.markdown(book), process.secrets()))

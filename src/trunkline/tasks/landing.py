@@ -8,7 +8,7 @@ from invoke.collection import Collection
 
 from trunkline.context.loading import open_context
 from trunkline.context.project import Context
-from trunkline.domain.step import REBASE_STEPS, StepName
+from trunkline.domain.step import ALIASES, REBASE_STEPS, StepName
 from trunkline.tasks import asking, inspection, receipts, recovery, setup, simulator
 from trunkline.tasks import stack as stack_tasks
 from trunkline.tasks.definition import LandingTask, landing_task
@@ -20,7 +20,7 @@ _DOCS = {
     StepName.VERIFY_MERGED: "Step 1: verify that every entry below is merged, how and when; and whether CI works.",
     StepName.SWITCH: "Step 2: check out the entry's branch; refuses if there are uncommitted changes.",
     StepName.FETCH: "Step 3: fetch trunk, the entry's branch and the heads of the pull requests below.",
-    StepName.ONTO: "Step 4: replay the entry's own commits, and nothing else, onto trunk.",
+    StepName.REPLAY: "Step 4: replay the entry's own commits, and nothing else, onto trunk.",
     StepName.FMT: "Step 5: run cargo fmt --all, and commit the changes separately.",
     StepName.GATES: "Step 6: run the cargo gates on exactly the entry's tree.",
     StepName.CHECKS: "After step 6: evaluate the entry's own checks: patterns, commands, tests, manual checks.",
@@ -83,7 +83,8 @@ def _step_task(step: StepName) -> LandingTask:
         _do(session, open_context(pr, stack=stack, options=options, reporter=session.terminal))
 
     body.__doc__ = _DOCS[step]
-    return landing_task(step.value, mutates=True)(body)
+    aliases = [alias for alias, name in ALIASES.items() if name == step.value]
+    return landing_task(step.value, mutates=True, aliases=aliases)(body)
 
 
 namespace = Collection(
