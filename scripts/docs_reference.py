@@ -22,9 +22,20 @@ from trunkline.tasks.session import SCHEMA
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 
 ROOT = Path(__file__).resolve().parents[1]
+# What a newcomer looks for comes before the logs.
+BOOSTS = {
+    "troubleshooting.md": 4,
+    "faq.md": 4,
+    "usage.md": 3,
+    "limits.md": 3,
+    "decisions.md": 0.1,
+    "changelog.md": 0.1,
+    "simulator.md": 0.2,
+}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -52,8 +63,11 @@ def _top(name: str) -> str:
     return re.sub(r"\]\((?!https?:|#|[\w/-]+\.md)([^)]+)\)", r"](../src/\1)", text)
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Make text of links that lead out of docs/: they are for readers of the repository."""
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Weigh the page in the search; make text of links that lead out of docs/, for readers of the repository."""
+    name = page.file.src_uri
+    boost = BOOSTS.get(name, 2 if name.startswith("howto/") else 1)
+    page.meta.setdefault("search", {"boost": boost})
     return re.sub(r"\[([^\]]+)\]\(\.\./(?:src|tests|examples|scripts)[^)]*\)", r"\1", markdown)
 
 
