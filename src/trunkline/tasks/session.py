@@ -21,6 +21,7 @@ from trunkline.domain.errors import Declined, ExitCode, TrunklineError, UsageErr
 from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import Outcome, Plan, StepStatus
 from trunkline.git.git import Git
+from trunkline.git.state_directory import state_home
 from trunkline.report import as_json
 from trunkline.report.terminal import Terminal
 from trunkline.system import process, signals
@@ -222,8 +223,7 @@ def _tell_interrupted(error: KeyboardInterrupt) -> None:
 
 
 def _tell_defect(task: str, error: Exception) -> str:
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    log = private_directory(Path(state) / "trunkline") / "defect.log"
+    log = private_directory(state_home()) / "defect.log"
     text = f"task {task}\n{''.join(traceback.format_exception(error))}"
     append_line(log, redacted(text, process.secrets()).encode("utf-8", "backslashreplace"))
     terminal = _terminal(sys.stderr)
