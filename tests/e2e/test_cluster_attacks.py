@@ -26,7 +26,7 @@ from trunkline.gates.dask_local import LocalCluster, local_cluster, worker_envir
 from trunkline.gates.dask_workers import call_workers
 
 pytestmark = pytest.mark.slow
-NOBODY = 65534
+NO_DECISIONS = 65534
 PRELOAD = """\
 import os, pickle
 from distributed.protocol import Serialized, serialize
@@ -202,7 +202,7 @@ def listens_to_strangers(port: int) -> bool:
 def test_another_user_reads_the_key_of_the_local_cluster(cluster: LocalCluster) -> None:
     """The key lies in a directory that is the user's alone."""
     key = Path(cluster.security.tls_client_key)
-    become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    become = ("setpriv", f"--reuid={NO_DECISIONS}", f"--regid={NO_DECISIONS}", "--clear-groups")
     for argv in (("cat", str(key)), ("ls", str(key.parent))):
         assert subprocess.run([*become, *argv], capture_output=True, check=False).returncode != 0
         assert subprocess.run(argv, capture_output=True, check=False).returncode == 0

@@ -464,7 +464,7 @@ def _judge(oracle: Oracle, made: Made, context: Context) -> Judged:
         entry_heads.load(context)
         for entry in entries:
             replay.forecast(context.of(entry))
-        replay.foresee_checks(context, entries)
+        replay.check_predictions(context, entries)
     except OwnCommitsUnknown as question:
         if plan.variant not in ASKED or context.options.fork_point:
             return Judged(plan, Result.NEEDLESS, f"{question}\n{question.why}")

@@ -9,7 +9,7 @@ from trunkline.domain.names import PrNumber, branch_name
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.report import EntryReport, Evidenced, Report, verdict
 from trunkline.domain.stack import Entry, Stack
-from trunkline.domain.status import EntryStatus, StackStatus, Standing, State
+from trunkline.domain.status import EntryState, EntryStatus, StackStatus, State
 from trunkline.gates.shown_paths import relative_paths
 from trunkline.git.state_directory import work_dir
 from trunkline.report import exports, html
@@ -24,7 +24,7 @@ TITLE = 'a "title" ] --> evil <b> #1;'
 def _entry(number: int, state: State, *gates: Evidenced) -> EntryReport:
     entry = Entry(PrNumber(number), branch_name(f"b{number}"), TITLE)
     gated = tuple((each.name, each.outcome) for each in gates)
-    return EntryReport(EntryStatus(entry, None, Standing(entry.pr, state), None, 1, gated), gates, ())
+    return EntryReport(EntryStatus(entry, None, EntryState(entry.pr, state), None, 1, gated), gates, ())
 
 
 def _report(*entries: EntryReport) -> Report:

@@ -9,7 +9,7 @@ import pytest
 from trunkline.domain.names import Oid, PrNumber
 from trunkline.domain.readiness import review_told
 from trunkline.domain.snapshot import CheckRun, PrState, PullRequest
-from trunkline.domain.status import Facts, Side, Standing, State, next_command, standings
+from trunkline.domain.status import EntryFacts, EntryState, Side, State, entry_states, next_command
 
 _HEAD = Oid("a" * 40)
 _PR = PullRequest(
@@ -26,17 +26,17 @@ _PR = PullRequest(
     mergeable="MERGEABLE",
     merge_state="CLEAN",
 )
-_FACTS = Facts(PrNumber(1), _PR, asked=True)
+_FACTS = EntryFacts(PrNumber(1), _PR, asked=True)
 _OFFLINE = replace(_FACTS, pr=None, asked=False)
 _OFF = ("3 commits of main not in it",)
 _BILLING = "The job was not started because your account is locked due to a billing issue."
 
 
-def _with(**changes: object) -> Facts:
+def _with(**changes: object) -> EntryFacts:
     return replace(_FACTS, pr=replace(_PR, **changes))  # type: ignore[arg-type]  # a table of cases, by field name
 
 
-def _check(status: str, conclusion: str, *annotations: str) -> Facts:
+def _check(status: str, conclusion: str, *annotations: str) -> EntryFacts:
     return _with(checks=(CheckRun("build", status, conclusion, annotations),))
 
 
@@ -69,9 +69,9 @@ def _check(status: str, conclusion: str, *annotations: str) -> Facts:
         pytest.param(replace(_OFFLINE, off_base=_OFF), State.RESTACK, id="offline, to restack"),
     ],
 )
-def test_state_of_one(facts: Facts, state: State) -> None:
+def test_state_of_one(facts: EntryFacts, state: State) -> None:
     """An entry at the bottom has the state of its own facts."""
-    (standing,) = standings([facts], gates_suffice=False)
+    (standing,) = entry_states([facts], gates_suffice=False)
 
     assert state is standing.state
 
@@ -80,8 +80,8 @@ def test_billing_is_said() -> None:
     """A billing failure says so with the annotation; where this machine's gates suffice, nothing waits for CI."""
     facts = _check("COMPLETED", "FAILURE", _BILLING)
 
-    (standing,) = standings([facts], gates_suffice=False)
-    (suffices,) = standings([facts], gates_suffice=True)
+    (standing,) = entry_states([facts], gates_suffice=False)
+    (suffices,) = entry_states([facts], gates_suffice=True)
 
     assert (f"build: {_BILLING}",) == standing.why
     assert suffices.state is State.READY
@@ -92,13 +92,13 @@ def test_blocked_by_the_nearest_below_that_is_not_merged() -> None:
     merged, second, third = _with(state=PrState.MERGED), replace(_FACTS, number=PrNumber(2)), _with(draft=True)
     stack = [merged, second, replace(third, number=PrNumber(3)), replace(_FACTS, number=PrNumber(4))]
 
-    message = [str(standing) for standing in standings(stack, gates_suffice=False)]
+    message = [str(standing) for standing in entry_states(stack, gates_suffice=False)]
 
     assert message == ["merged", "ready to land", "draft", "blocked by #3"]
 
 
-def _stands(*states: State) -> list[Standing]:
-    return [Standing(PrNumber(number), state) for number, state in enumerate(states, 1)]
+def _stands(*states: State) -> list[EntryState]:
+    return [EntryState(PrNumber(number), state) for number, state in enumerate(states, 1)]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_who_reviews_and_what_they_asked(changes: dict[str, object], message: st
 
 def test_a_branch_renamed_on_github_is_said() -> None:
     """Before what git could mend: a push would go to a branch that no pull request has any more."""
-    (standing,) = standings([replace(_FACTS, branch="b", off_base=_OFF)], gates_suffice=False)
+    (standing,) = entry_states([replace(_FACTS, branch="b", off_base=_OFF)], gates_suffice=False)
     assert (standing.state, standing.why) == (State.RENAMED, ("GitHub has a, stack.toml has b",))
     assert next_command([standing], "origin") == "invoke init --update"
-    assert standings([replace(_FACTS, branch="a")], gates_suffice=False)[0].state is State.READY
+    assert entry_states([replace(_FACTS, branch="a")], gates_suffice=False)[0].state is State.READY

@@ -10,7 +10,7 @@ from rich.console import Console
 from trunkline.domain.names import BranchName, Oid, PrNumber
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.stack import Entry, Stack
-from trunkline.domain.status import EntryStatus, StackStatus, Standing, State
+from trunkline.domain.status import EntryState, EntryStatus, StackStatus, State
 from trunkline.report.stack import entry_facts, mark_of, stack_tree
 
 NOW = "2026-11-28T10:02:03+00:00"
@@ -29,7 +29,7 @@ KNOWN: tuple[tuple[str, GateOutcome | None], ...] = (
 def row(*gates: tuple[str, GateOutcome | None], state: State = State.DRAFT) -> EntryStatus:
     """Return an entry without a pull request."""
     entry = Entry(PrNumber(1), BranchName("one"))
-    return EntryStatus(entry, None, Standing(entry.pr, state), Oid("a" * 40), 1, gates)
+    return EntryStatus(entry, None, EntryState(entry.pr, state), Oid("a" * 40), 1, gates)
 
 
 def shown(status: EntryStatus) -> str:

@@ -9,7 +9,7 @@ import pytest
 from trunkline.domain.names import PrNumber, branch_name, oid
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import DEFAULT_REMOTE, Entry, Stack
-from trunkline.domain.status import EntryStatus, StackStatus, Standing, State
+from trunkline.domain.status import EntryState, EntryStatus, StackStatus, State
 from trunkline.domain.step import Outcome, StepStatus
 from trunkline.report.stack import stack_tree
 from trunkline.report.terminal import Terminal
@@ -42,7 +42,7 @@ def picture() -> StackStatus:
         head_repository="octo/tiny",
     )  # fmt: skip
     entry = Entry(PrNumber(519), branch_name(LONG), WORDS.strip())
-    row = EntryStatus(entry, pr, Standing(entry.pr, State.RESTACK, (WORDS.strip(),)), pr.head_oid, 2, ())
+    row = EntryStatus(entry, pr, EntryState(entry.pr, State.RESTACK, (WORDS.strip(),)), pr.head_oid, 2, ())
     return StackStatus(Stack(branch_name("main"), DEFAULT_REMOTE, (entry,)), None, (row,), "")
 
 

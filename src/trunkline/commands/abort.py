@@ -159,7 +159,7 @@ def _push_back(
         try:
             drift = run_changes.drifted(context, (change,))
             if not drift and change.pr in here:
-                _foresee_branch(context, here[change.pr])
+                _check_branch(context, here[change.pr])
         except TrunklineError as error:
             _not_done(ending, error, _described(context, change, str(error)))
             continue
@@ -176,7 +176,7 @@ def _push_back(
             _not_done(ending, error, _described(context, change, str(error)))
 
 
-def _foresee_branch(context: Context, change: Change) -> None:
+def _check_branch(context: Context, change: Change) -> None:
     """Raise the errors of restoring the local branch before the remote branch is restored.
 
     Raises:
@@ -185,7 +185,7 @@ def _foresee_branch(context: Context, change: Change) -> None:
     there, before = run_changes.entry_context(context, change), oid(str(change.before["tip"]))
     held = run_changes.now(there, change)["tip"]
     if held != before and change.is_ours("tip", held):
-        local_branch.foresee_move(there, before)
+        local_branch.check_move(there, before)
 
 
 def _restore_on_github(context: Context, step_context: StepContext, change: Change) -> Outcome:

@@ -45,10 +45,10 @@ def write(git: Git, content: str) -> tuple[Path, bool]:
         Refused: the file was not written by trunkline, or its path contains a symbolic link.
     """
     path = git.cwd / PATH
-    held = _held(path)
-    if held == content:
+    current = _held(path)
+    if current == content:
         return path, False
-    if held is not None and _OURS not in held:
+    if current is not None and _OURS not in current:
         raise Refused(
             f"{PATH} is there, and not written by trunkline",
             why="it is never overwritten",
@@ -63,11 +63,11 @@ def check(git: Git, content: str) -> None:
     Raises:
         CheckFailed: it is not.
     """
-    held = _held(git.cwd / PATH)
-    if held != content:
+    current = _held(git.cwd / PATH)
+    if current != content:
         raise CheckFailed(
             f"{PATH} "
-            + ("is not there" if held is None else "is not what this trunkline and stack.toml would write"),
+            + ("is not there" if current is None else "is not what this trunkline and stack.toml would write"),
             next_command=task_command("ci.workflow"),
         )
 

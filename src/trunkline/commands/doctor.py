@@ -61,17 +61,17 @@ def examine(reporter: Reporter, *, offline: bool = False, cwd: Path | None = Non
         offline: make no requests to GitHub or the remote.
         cwd: a directory inside the checkout.
     """
-    here = cwd or Path.cwd()
-    found = [_git(here), _gh(here)]
+    directory = cwd or Path.cwd()
+    found = [_git(directory), _gh(directory)]
     if found[0].health is Health.ERROR:
         return tuple(found)
     try:
-        git = top_of(Git(here))
+        git = top_of(Git(directory))
     except TrunklineError as error:
         return (*found, _trouble("checkout", error))
-    held = config_audit.settings(git)
-    found += _checkout(git, held)
-    found += _configuration(held)
+    settings = config_audit.settings(git)
+    found += _checkout(git, settings)
+    found += _configuration(settings)
     found += _state(git)
     stacks: tuple[Stack, ...] = ()
     try:

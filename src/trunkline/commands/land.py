@@ -46,7 +46,7 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
     except OwnCommitsUnknown:
         refuse_unanswered(context, entries, task=TASK)  # collects the questions of all entries
         raise
-    replay.foresee_checks(context, [each for each in entries if not unchanged.is_unchanged(context.of(each))])
+    replay.check_predictions(context, [each for each in entries if not unchanged.is_unchanged(context.of(each))])
     merge_as_is.refuse_rewriting(context, *choices(context, entries))
     steps.append(cleanup.plan(context))
     skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in context.options.skip))
@@ -112,7 +112,7 @@ def _onto(context: Context) -> Step:
         return unchanged.plan_step(context, StepName.REPLAY)
     step, below = replay.forecast(context), open_below(context)
     if below is not None and context.entry.pr in context.cache.foreseen:
-        step = replace(step, description=replay.foretold(context, below), commands=())
+        step = replace(step, description=replay.after_landing(context, below), commands=())
     return replace(step, description=f"{step.description}; {described(choice)}") if choice is not None else step
 
 
@@ -155,15 +155,15 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
     """Return the function of each step in the plan."""
     found: dict[StepKey, StepFunction] = {}
     for number in dict.fromkeys(step.pr for step in intended.steps if step.pr is not None):
-        there = context.of(context.stack.entry(number))
+        entry_context = context.of(context.stack.entry(number))
         found |= {
-            key: rebase.unless_merged(there, key[0], way)
-            for key, way in rebase.step_functions(there, rebase.WHOLE, pr=number).items()
+            key: rebase.unless_merged(entry_context, key[0], way)
+            for key, way in rebase.step_functions(entry_context, rebase.WHOLE, pr=number).items()
         }
-        if merge_as_is.is_enabled(there):
-            found |= _merged_as_it_is(there, found, number)
-        found[StepName.WAIT, number] = _bound(there, wait.run)
-        found[StepName.MERGE, number] = _bound(there, merge.run)
+        if merge_as_is.is_enabled(entry_context):
+            found |= _merged_as_it_is(entry_context, found, number)
+        found[StepName.WAIT, number] = _bound(entry_context, wait.run)
+        found[StepName.MERGE, number] = _bound(entry_context, merge.run)
     found[StepName.CLEANUP, None] = _bound(context, cleanup.run)
     return found
 
@@ -178,9 +178,9 @@ def _merged_as_it_is(
         return unchanged.decided(context, lambda step_context: way(context, step_context, otherwise))
 
     own = {
-        StepName.REPLAY: _bound(context, unchanged.perform_onto),
-        StepName.FMT: kept(StepName.FMT, unchanged.perform_fmt),
-        StepName.PUSH: kept(StepName.PUSH, unchanged.perform_push),
+        StepName.REPLAY: _bound(context, unchanged.run_replay),
+        StepName.FMT: kept(StepName.FMT, unchanged.run_fmt),
+        StepName.PUSH: kept(StepName.PUSH, unchanged.run_push),
         **{
             name: unchanged.decided(context, handlers[name, number])
             for name in (StepName.GATES, StepName.CHECKS, StepName.NOTE)

@@ -91,8 +91,8 @@ def _answers(git: Git, stack: Stack, found: Sequence[Listed]) -> _Answers:
 
 def _trees(git: Git, names: Collection[Oid]) -> frozenset[Oid]:
     """Return the trees that exist in the repository."""
-    asked = "".join(f"{name}\n" for name in names).encode()
-    lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).text.splitlines()
+    request = "".join(f"{name}\n" for name in names).encode()
+    lines = git.query("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=request).text.splitlines()
     return frozenset(oid(line.split()[0]) for line in lines if line.endswith(" tree"))
 
 

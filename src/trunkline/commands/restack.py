@@ -72,7 +72,7 @@ def plan(context: Context) -> Plan:
     except OwnCommitsUnknown:
         refuse_unanswered(context, entries, task=TASK)  # collects the questions of all entries
         raise
-    replay.foresee_checks(context, entries)
+    replay.check_predictions(context, entries)
     steps += [push.plan_stack(context, entries), retarget.plan(context)]
     steps += [replace(note.plan(context.of(entry)), pr=entry.pr) for entry in entries if _is_noted(context, entry)]
     skipped = tuple(step.name for step in steps if step.name in context.options.skip)
@@ -106,9 +106,9 @@ def run(context: Context) -> RunResult:
     intended = forecast(context)
 
     @contextlib.contextmanager
-    def around(held: lock.RepositoryLock) -> Iterator[None]:
-        refs.back_up_all(context.git, held, _tips(context, intended))
-        with refs.update_ref_session(context.git, held, why=TASK):
+    def around(repository_lock: lock.RepositoryLock) -> Iterator[None]:
+        refs.back_up_all(context.git, repository_lock, _tips(context, intended))
+        with refs.update_ref_session(context.git, repository_lock, why=TASK):
             yield
 
     return rebase.carry_out(context, intended, step_functions(context, intended), label=TASK, around=around)

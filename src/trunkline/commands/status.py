@@ -16,7 +16,7 @@ from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, short
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry
-from trunkline.domain.status import EntryStatus, Facts, Side, StackStatus, next_command, standings
+from trunkline.domain.status import EntryFacts, EntryStatus, Side, StackStatus, entry_states, next_command
 from trunkline.gates.run import gate_names
 from trunkline.git import history, refs
 from trunkline.planning import branch_versions, fork_point, misplaced_commits
@@ -91,7 +91,7 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
     )
     astray = misplaced_commits.find(context.git, stack, pulls.get)
     facts = [
-        Facts(
+        EntryFacts(
             entry.pr,
             pulls[entry.pr],
             snapshot is not None,
@@ -102,7 +102,7 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
         )
         for entry in stack.entries
     ]
-    message = standings(facts, gates_suffice=stack.land.require == "gates")
+    message = entry_states(facts, gates_suffice=stack.land.require == "gates")
     current = context.git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
     rows = tuple(
         EntryStatus(

@@ -132,7 +132,7 @@ def _refuse(undo: Undo) -> None:
         raise changed.drift(context, found)
     for change in undo.changes:
         if change.step is StepName.REPLAY:
-            local_branch.foresee_move(context.of(context.stack.entry(change.pr)), oid(str(change.before["tip"])))
+            local_branch.check_move(context.of(context.stack.entry(change.pr)), oid(str(change.before["tip"])))
 
 
 def _started(undo: Undo) -> RunStarted:

@@ -85,7 +85,7 @@ def _decision(pr: PullRequest) -> list[str]:
     return words
 
 
-def judge(pr: PullRequest, *, gates_suffice: bool) -> Readiness:
+def evaluate(pr: PullRequest, *, gates_suffice: bool) -> Readiness:
     """Return the readiness of an open pull request.
 
     Args:

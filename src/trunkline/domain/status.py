@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from trunkline.domain.command import task_command
-from trunkline.domain.readiness import Ready, judge
+from trunkline.domain.readiness import Ready, evaluate
 from trunkline.domain.snapshot import PrState, PullRequest
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ _UNPUSHED = frozenset({Side.AHEAD, Side.REWRITTEN})
 
 
 @dataclass(frozen=True)
-class Facts:
+class EntryFacts:
     """The observed facts about one entry.
 
     Attributes:
@@ -87,7 +87,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Standing:
+class EntryState:
     """An entry's state with its reasons; `blocker` is the entry that it waits for."""
 
     number: PrNumber
@@ -116,7 +116,7 @@ class EntryStatus:
 
     entry: Entry
     pr: PullRequest | None
-    standing: Standing
+    standing: EntryState
     head: Oid | None
     own: int | None
     gates: tuple[tuple[str, GateOutcome | None], ...]
@@ -181,7 +181,7 @@ _OF_READY = {
 }
 
 
-def standings(entries: Sequence[Facts], *, gates_suffice: bool) -> tuple[Standing, ...]:
+def entry_states(entries: Sequence[EntryFacts], *, gates_suffice: bool) -> tuple[EntryState, ...]:
     """Return the state of each entry, bottom first.
 
     "Blocked by" replaces only "ready to land": other problems of an entry can be fixed while it
@@ -191,56 +191,56 @@ def standings(entries: Sequence[Facts], *, gates_suffice: bool) -> tuple[Standin
         entries: the observed facts, bottom first.
         gates_suffice: the receipts of this machine replace GitHub's checks.
     """
-    message: list[Standing] = []
+    message: list[EntryState] = []
     below: PrNumber | None = None  # the nearest unmerged entry below, which must land first
     for facts in entries:
         standing = _alone(facts, gates_suffice=gates_suffice)
         if standing.state is State.READY and below is not None:
-            standing = Standing(facts.number, State.BLOCKED, blocker=below)
+            standing = EntryState(facts.number, State.BLOCKED, blocker=below)
         message.append(standing)
         if standing.state is not State.MERGED:
             below = facts.number
     return tuple(message)
 
 
-def _alone(facts: Facts, *, gates_suffice: bool) -> Standing:
+def _alone(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
     """Return an entry's own state: finished first, then what git can fix, then what it waits for."""
     if facts.asked and facts.pr is None:
-        return Standing(facts.number, State.MISSING)
+        return EntryState(facts.number, State.MISSING)
     if facts.pr is not None and facts.pr.state is not PrState.OPEN:
-        return Standing(facts.number, State.MERGED if facts.pr.state is PrState.MERGED else State.CLOSED)
+        return EntryState(facts.number, State.MERGED if facts.pr.state is PrState.MERGED else State.CLOSED)
     if facts.pr is not None and facts.branch and facts.pr.head != facts.branch:
         why = f"GitHub has {facts.pr.head}, stack.toml has {facts.branch}"
-        return Standing(facts.number, State.RENAMED, (why,))
+        return EntryState(facts.number, State.RENAMED, (why,))
     return _for_git(facts) or _for_github(facts, gates_suffice=gates_suffice)
 
 
-def _for_git(facts: Facts) -> Standing | None:
+def _for_git(facts: EntryFacts) -> EntryState | None:
     if facts.holds:
-        return Standing(facts.number, State.MISPLACED, (facts.holds,))
+        return EntryState(facts.number, State.MISPLACED, (facts.holds,))
     if facts.side in _OF_SIDE:
-        return Standing(facts.number, _OF_SIDE[facts.side], (facts.side.value,))
+        return EntryState(facts.number, _OF_SIDE[facts.side], (facts.side.value,))
     if facts.off_base:
-        return Standing(facts.number, State.RESTACK, facts.off_base)
-    return Standing(facts.number, State.PUSH, (facts.side.value,)) if facts.side in _UNPUSHED else None
+        return EntryState(facts.number, State.RESTACK, facts.off_base)
+    return EntryState(facts.number, State.PUSH, (facts.side.value,)) if facts.side in _UNPUSHED else None
 
 
-def _for_github(facts: Facts, *, gates_suffice: bool) -> Standing:
+def _for_github(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
     beside = (facts.side.value,) if facts.side is Side.BEHIND else ()
     if facts.pr is None:
-        return Standing(facts.number, State.UNKNOWN, beside)
-    readiness = judge(facts.pr, gates_suffice=gates_suffice)
-    return Standing(facts.number, _OF_READY[readiness.state], (*readiness.why, *beside))
+        return EntryState(facts.number, State.UNKNOWN, beside)
+    readiness = evaluate(facts.pr, gates_suffice=gates_suffice)
+    return EntryState(facts.number, _OF_READY[readiness.state], (*readiness.why, *beside))
 
 
-def next_command(standings: Sequence[Standing], remote: str) -> str:
+def next_command(entry_states: Sequence[EntryState], remote: str) -> str:
     """Return the next command for a stack, decided by its lowest unmerged entry.
 
     Args:
-        standings: bottom first.
+        entry_states: bottom first.
         remote: the remote's name.
     """
-    open_ = [standing for standing in standings if standing.state is not State.MERGED]
+    open_ = [standing for standing in entry_states if standing.state is not State.MERGED]
     if not open_:
         return f"git fetch --prune {remote}   # all is merged"
     first = open_[0]

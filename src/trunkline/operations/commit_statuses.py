@@ -29,14 +29,14 @@ def publish(context: Context, step_context: StepContext, tip: Oid) -> tuple[str,
         return ()
     gates = gates_for(context, tip)
     passed = {name: outcome for name, outcome in gates if outcome and outcome.proven}
-    held = context.github.statuses(tip)
-    wanted = {
+    published = context.github.statuses(tip)
+    expected = {
         f"{OUR_CONTEXTS}{name}": f"passed on this commit's tree with {outcome.toolchain or outcome.command}"[
             :_LONGEST
         ]
         for name, outcome in passed.items()
     }
-    missing = {name: message for name, message in wanted.items() if held.get(name) != ("success", message)}
+    missing = {name: message for name, message in expected.items() if published.get(name) != ("success", message)}
     if missing:
         context.reporter.require_approval(f"{len(missing)} commit statuses on {short(tip)}")
         about = step_context.about(context.entry)
@@ -47,4 +47,4 @@ def publish(context: Context, step_context: StepContext, tip: Oid) -> tuple[str,
         )
     for name, message in missing.items():
         context.github.set_status(tip, name, message)
-    return (f"{len(wanted)} statuses: {', '.join(sorted(wanted))}",) if wanted else ()
+    return (f"{len(expected)} statuses: {', '.join(sorted(expected))}",) if expected else ()

@@ -65,20 +65,20 @@ def open_worktree(
 _FILLED_IN = re.compile(r"^Resolved '(.+)' using previous resolution\.$", re.MULTILINE)  # git's rerere.c, LC_ALL=C
 
 
-def met(path: Path, files: Sequence[str]) -> dict[str, list[str]]:
+def conflict_digests(path: Path, files: Sequence[str]) -> dict[str, list[str]]:
     """Return the conflicts in a work tree as a mapping of files to digests (`domain.conflicts`)."""
     texts = {name: path / name for name in files if (path / name).is_file() and not (path / name).is_symlink()}
     found = {name: sorted(digests(place.read_bytes())) for name, place in texts.items()}
     return {name: each for name, each in found.items() if each}
 
 
-def remember(context: Context, step_context: StepContext, path: Path) -> None:
+def record_resolution(context: Context, step_context: StepContext, path: Path) -> None:
     """Record the user's resolution of a conflict with git-rerere, if stack.toml enables it."""
     if context.stack.rerere:
         context.git.at(path).mutate(step_context.lock, "-c", "rerere.enabled=true", "rerere", ok=(0, 1, 128))
 
 
-def known(context: Context, conflicts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def earlier_resolutions(context: Context, conflicts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Return messages about earlier resolutions of the same conflicts, from all journals."""
     message: dict[str, str] = {}
     for run in journal.runs(context.state):

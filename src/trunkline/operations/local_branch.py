@@ -56,7 +56,7 @@ def refuse_elsewhere(local: LocalState) -> None:
         )
 
 
-def foresee_move(context: Context, new: Oid) -> None:
+def check_move(context: Context, new: Oid) -> None:
     """Raise the errors of `move` before anything changes.
 
     A checkout that a killed run left half moved is accepted, because it is restored first.

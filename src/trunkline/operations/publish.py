@@ -156,7 +156,7 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
     """
     context.reporter.command(f"gh pr edit {number} --base {base}")
     try:
-        held = context.github.edit(number, base=base).base
+        shown = context.github.edit(number, base=base).base
     except Refused as refused:
         stack = context.github.native_stack(number)
         if not stack:
@@ -166,8 +166,8 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
             why=refused.why,
             next_command=("gh stack rebase   # then: git fetch", f"gh pr view {number} --web"),
         ) from refused
-    if held != base:
-        raise Refused(f"#{number} still targets {held}", why="GitHub took the change but does not show it")
+    if shown != base:
+        raise Refused(f"#{number} still targets {shown}", why="GitHub took the change but does not show it")
 
 
 def described(update: Update) -> str:

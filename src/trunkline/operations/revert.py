@@ -86,15 +86,15 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Change
     context.invalidate()
     updates, remote = [], context.stack.remote
     for change in changes:
-        there, old = entry_context(context, change), oid(str(change.before["tip"]))
-        held = now(there, change)["tip"]
-        if held == old:
-            refs.update_tracking_ref(context.git, step_context.lock, remote, there.entry.branch, old)
+        under, old = entry_context(context, change), oid(str(change.before["tip"]))
+        tip = now(under, change)["tip"]
+        if tip == old:
+            refs.update_tracking_ref(context.git, step_context.lock, remote, under.entry.branch, old)
             continue
-        if not change.is_ours("tip", held):
-            raise drift(there, (f"{remote}/{there.entry.branch} is at {short(held) or 'nothing'}",))
-        _refuse_closing(there, old, changes)
-        updates.append(Update(there.entry, oid(held), old))
+        if not change.is_ours("tip", tip):
+            raise drift(under, (f"{remote}/{under.entry.branch} is at {short(tip) or 'nothing'}",))
+        _refuse_closing(under, old, changes)
+        updates.append(Update(under.entry, oid(tip), old))
     if not updates:
         tips = ", ".join(short(oid(str(change.before["tip"]))) for change in changes)
         return Outcome("pushed", f"{remote} has {tips} already", StepStatus.NOTHING)
@@ -145,29 +145,29 @@ def _readied(draft: bool, base: str, kept: str, mark: StepStatus) -> Outcome:  #
     return Outcome("ready", message, StepStatus.WARNED if kept else mark, (kept,) if kept else ())
 
 
-def _base_obstacle(context: Context, base: str, wanted: str, head: Oid) -> str:
+def _base_obstacle(context: Context, base: str, former: str, head: Oid) -> str:
     """Return why a pull request's base cannot be restored, or ""."""
-    if base == wanted:
+    if base == former:
         return ""
-    ref = branch_ref(branch_name(wanted))
+    ref = branch_ref(branch_name(former))
     tip = refs.list_remote(context.git, context.stack.remote, [ref]).get(ref)
     if tip is None:
-        return f"base left at {base}: branch {wanted} no longer exists on {context.stack.remote}"
+        return f"base left at {base}: branch {former} no longer exists on {context.stack.remote}"
     if history.has_object(context.git, tip) and history.is_ancestor(context.git, head, tip):
-        return f"base left at {base}: the pull request has no commits over {wanted}"
+        return f"base left at {base}: the pull request has no commits over {former}"
     return ""
 
 
 def restore_note(context: Context, step_context: StepContext, change: Change) -> Outcome:
     """Restore the note in the description, and keep everything else byte for byte."""
     context.invalidate_github()
-    pr, wanted = context.pull_request(), change.before["block"]
-    held = note_of(pr.body)
-    if held == wanted:
+    pr, block = context.pull_request(), change.before["block"]
+    current = note_of(pr.body)
+    if current == block:
         return Outcome("note", "is as it was", StepStatus.NOTHING)
-    if held != change.left["block"]:
+    if current != change.left["block"]:
         raise drift(context, (f"#{pr.number}'s reviewer note was edited since",))
-    body = put_back(pr.body, wanted)
+    body = put_back(pr.body, block)
     context.reporter.require_approval(f"the note of #{pr.number} as it was")
     about = step_context.about(context.entry)
     step_context.log_intent(records.NoteWritten(*about, body=pr.body, body_after=body))
@@ -179,7 +179,7 @@ def restore_note(context: Context, step_context: StepContext, change: Change) ->
             next_command=task_command("continue"),
         )
     context.invalidate_github()
-    return Outcome("note", "removed" if wanted is None else "as it was")
+    return Outcome("note", "removed" if block is None else "as it was")
 
 
 def restore_branch(context: Context, step_context: StepContext, change: Change) -> Outcome:
@@ -188,10 +188,10 @@ def restore_branch(context: Context, step_context: StepContext, change: Change) 
     Raises:
         Refused: it is at a commit that the run did not make, or its checkout is not clean.
     """
-    held, old = now(context, change)["tip"], oid(str(change.before["tip"]))
-    if held == old:
+    tip, old = now(context, change)["tip"], oid(str(change.before["tip"]))
+    if tip == old:
         return Outcome("branch", f"{context.entry.branch} is at {short(old)}", StepStatus.NOTHING)
-    if not change.is_ours("tip", held):
-        raise drift(context, (f"{context.entry.branch} is at {short(held) or 'nothing'}",))
-    local_branch.move(context, step_context, new=old, old=oid(held), why="taken back")
+    if not change.is_ours("tip", tip):
+        raise drift(context, (f"{context.entry.branch} is at {short(tip) or 'nothing'}",))
+    local_branch.move(context, step_context, new=old, old=oid(tip), why="taken back")
     return Outcome("branch", f"{context.entry.branch} is back at {short(old)}")

@@ -30,14 +30,14 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     context.invalidate()
     gone, kept = [], []
     for entry in context.stack.entries:
-        there = context.of(entry)
+        entry_context = context.of(entry)
         pr = context.world().snapshot.pr(entry.pr)
         if pr is None or pr.state is not PrState.MERGED or not pr.merged_at:
             continue  # branches of pull requests that were closed by hand are kept, even if trunk has their changes
-        reason = _reason_to_keep(there, pr)
+        reason = _reason_to_keep(entry_context, pr)
         if reason:
             kept.append(f"{entry.branch} stays: {reason}")
-        elif _delete(there, step_context, pr.head_oid):
+        elif _delete(entry_context, step_context, pr.head_oid):
             gone.append(str(entry.branch))
     message = f"deleted {', '.join(gone)}" if gone else "nothing to delete"
     return Outcome("tidied", message, StepStatus.DONE if gone else StepStatus.NOTHING, tuple(kept), {"deleted": gone})

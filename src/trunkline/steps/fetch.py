@@ -33,10 +33,10 @@ def run(context: Context, step_context: StepContext) -> Outcome:
             somebody may have deleted it on purpose.
     """
     world, remote = context.world(), context.stack.remote
-    wanted = _wanted(context)
+    local_refs = _wanted(context)
     trunk = refs.tracking_ref(remote, context.stack.trunk)
-    before = refs.read_refs(context.git, *wanted.values())
-    stale = {theirs: ours for theirs, ours in wanted.items() if before.get(ours) != world.remote_refs[theirs]}
+    before = refs.read_refs(context.git, *local_refs.values())
+    stale = {theirs: ours for theirs, ours in local_refs.items() if before.get(ours) != world.remote_refs[theirs]}
     if stale:
         refs.update_tracking_refs(context.git, step_context.lock, remote, stale, before, world.remote_refs)
     old, new = before.get(trunk), refs.read_refs(context.git, trunk)[trunk]
@@ -55,16 +55,16 @@ def _wanted(context: Context) -> dict[str, str]:
     """Return local refs by remote ref: trunk, the entries' branches, and merged heads below them."""
     world, remote = context.world(), context.stack.remote
     entries = context.stack.entries if context.stacked else (context.entry,)
-    wanted = {branch_ref(context.stack.trunk): refs.tracking_ref(remote, context.stack.trunk)}
+    local_refs = {branch_ref(context.stack.trunk): refs.tracking_ref(remote, context.stack.trunk)}
     for entry in (*context.stack.below(entries[-1]), *entries):
         branch, head = branch_ref(entry.branch), refs.pull_head(entry.pr)
         if entry in entries and branch in world.remote_refs:
-            wanted[branch] = refs.tracking_ref(remote, entry.branch)
+            local_refs[branch] = refs.tracking_ref(remote, entry.branch)
         elif entry in entries and _is_open(context, entry):
             raise _deleted(context.of(entry))
         elif head in world.remote_refs:
-            wanted[head] = refs.evidence_ref(entry.pr)
-    return wanted
+            local_refs[head] = refs.evidence_ref(entry.pr)
+    return local_refs
 
 
 def _is_open(context: Context, entry: Entry) -> bool:

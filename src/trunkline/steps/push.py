@@ -109,18 +109,18 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
     updates = []
     for pr in context.open_pulls():
         entry = context.stack.entry(pr.number)
-        there = context.of(entry)
-        local = there.world().local
+        entry_context = context.of(entry)
+        local = entry_context.world().local
         if local.local is None:
             continue
-        there.pull_request()
+        entry_context.pull_request()
         if local.remote is None:
-            raise _gone(there)
+            raise _gone(entry_context)
         if local.remote == local.local:
             refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, entry.branch, local.local)
             continue
-        pushed_commits.refuse(there)
-        _refuse_foreign(there, local.remote, local.local)
+        pushed_commits.refuse(entry_context)
+        _refuse_foreign(entry_context, local.remote, local.local)
         updates.append(Update(entry, local.remote, local.local))
     if not updates:
         return Outcome("pushed", f"{context.stack.remote} has every branch already", StepStatus.NOTHING)

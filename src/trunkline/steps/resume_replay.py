@@ -23,7 +23,7 @@ from trunkline.git import history, refs, replay
 from trunkline.operations import conflict
 from trunkline.planning.replay_plan import ReplayPlan, resolver, signing
 from trunkline.steps import replay as replay_step
-from trunkline.steps.replay import ByHand
+from trunkline.steps.replay import ManualDecisions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,37 +94,35 @@ def _work_of(context: Context, paused: records.Paused) -> ReplayPlan:
 def _took_place(context: Context, moved: records.BranchMoved) -> bool:
     """Return whether a killed process had completed its intended move of the branch."""
     ref, new = branch_ref(context.entry.branch), moved.new
-    held = refs.read_refs(context.git, ref).get(ref)
-    return held is not None and history.has_object(context.git, new) and history.is_ancestor(context.git, new, held)
+    tip = refs.read_refs(context.git, ref).get(ref)
+    return tip is not None and history.has_object(context.git, new) and history.is_ancestor(context.git, new, tip)
 
 
-def _with_later_commits(
-    context: Context, work: ReplayPlan, held: Oid | None
-) -> tuple[ReplayPlan, tuple[Commit, ...]]:
+def _with_later_commits(context: Context, work: ReplayPlan, tip: Oid | None) -> tuple[ReplayPlan, tuple[Commit, ...]]:
     """Return the plan with the commits that the user added to the branch during the pause.
 
     Raises:
         Refused: the branch was deleted, or does not extend the paused commits.
     """
     entry = context.entry
-    if held == work.local:
+    if tip == work.local:
         return work, ()
-    if held is None:
+    if tip is None:
         raise Refused(
             f"#{entry.pr}: local branch {entry.branch} no longer exists",
             why=f"when the run paused it was at {work.local}; nothing was changed",
             next_command=(f"git branch {entry.branch} {work.local}", task_command("abort")),
         )
-    added = history.chain(context.git, work.tip, held) if history.is_ancestor(context.git, work.tip, held) else ()
+    added = history.chain(context.git, work.tip, tip) if history.is_ancestor(context.git, work.tip, tip) else ()
     if work.tip != work.local or not added or any(len(commit.parents) != 1 for commit in added):
         raise Refused(
             f"#{entry.pr} {entry.branch} moved since the run paused",
-            why=f"it was at {work.local} and is at {held}; nothing was changed\n"
+            why=f"it was at {work.local} and is at {tip}; nothing was changed\n"
             "an abort leaves the branch where it is, and keeps what you resolved under refs/trunkline/backup/",
             next_command=task_command("abort"),
         )
     context.reporter.progress(f"{entry.branch} got {len(added)} more since the pause: replayed too")
-    return dataclasses.replace(work, tip=held, local=held, own=(*work.own, *added)), tuple(added)
+    return dataclasses.replace(work, tip=tip, local=tip, own=(*work.own, *added)), tuple(added)
 
 
 def _decide(
@@ -174,7 +172,7 @@ def _resolve(
     if not left_out:
         by, sign = replay.committer(git), signing(context)
         new = replay.write_commit(git, rest[0], tree=tree, parent=onto_, by=by, sign=sign)
-    conflict.remember(context, step_context, path)
+    conflict.record_resolution(context, step_context, path)
     # Back up and journal the user's work before the work tree may be removed, so that a kill cannot
     # lose it.
     refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(new)}"), new)
@@ -211,11 +209,11 @@ def _replay_rest(
     return replay_step.conclude(context, step_context, work, whole, _by_hand(paused, stopped.oid, left_out))
 
 
-def _by_hand(paused: records.Paused, commit: Oid | None = None, left_out: str = "") -> ByHand:
+def _by_hand(paused: records.Paused, commit: Oid | None = None, left_out: str = "") -> ManualDecisions:
     """Return the user's decisions so far, with the latest one if there is one."""
     skipped = left_out == "skipped"
     resolved = (*paused.resolved, *((commit,) if commit and not skipped else ()))
-    return ByHand(resolved, (*paused.skipped, *((commit,) if commit and skipped else ())))
+    return ManualDecisions(resolved, (*paused.skipped, *((commit,) if commit and skipped else ())))
 
 
 def _conclude_moved(

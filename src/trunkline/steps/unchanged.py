@@ -36,7 +36,7 @@ def plan_step(context: Context, name: StepName) -> Step:
     return Step(name, "nothing: the pull request is merged as it is")
 
 
-def perform_onto(context: Context, step_context: StepContext) -> Outcome:
+def run_replay(context: Context, step_context: StepContext) -> Outcome:
     """Decide how the entry is merged, and replay its own commits if it must be rewritten.
 
     Raises:
@@ -58,14 +58,14 @@ def perform_onto(context: Context, step_context: StepContext) -> Outcome:
     return Outcome("unchanged", merge_as_is.message(context, choice), StepStatus.NOTHING, work.notes, facts)
 
 
-def perform_fmt(context: Context, step_context: StepContext, otherwise: Callable[[StepContext], Outcome]) -> Outcome:
+def run_fmt(context: Context, step_context: StepContext, otherwise: Callable[[StepContext], Outcome]) -> Outcome:
     """Skip formatting if the head is merged as it is."""
     if not is_unchanged(context):
         return otherwise(step_context)
     return Outcome("formatted", "nothing: merged as it is; the gates check its format", StepStatus.NOTHING)
 
 
-def perform_push(context: Context, step_context: StepContext, otherwise: Callable[[StepContext], Outcome]) -> Outcome:
+def run_push(context: Context, step_context: StepContext, otherwise: Callable[[StepContext], Outcome]) -> Outcome:
     """Skip the push if the head is merged as it is."""
     if not is_unchanged(context):
         return otherwise(step_context)

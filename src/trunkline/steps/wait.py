@@ -7,7 +7,7 @@ from collections.abc import Callable
 from trunkline.context.project import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, ExternalError, Paused, Refused, TrunklineError
-from trunkline.domain.readiness import Readiness, Ready, judge
+from trunkline.domain.readiness import Readiness, Ready, evaluate
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.domain.words import count_of
@@ -27,10 +27,10 @@ _FIRST, _LONGEST = 2.0, 60.0
 def plan(context: Context) -> Step:
     """Plan the step."""
     gates = requires_gates(context)
-    wanted = "the receipts of this machine" if gates else "GitHub's checks"
+    source = "the receipts of this machine" if gates else "GitHub's checks"
     return Step(
         StepName.WAIT,
-        f"wait for {wanted}, approvals, and until GitHub reports it as mergeable",
+        f"wait for {source}, approvals, and until GitHub reports it as mergeable",
         (f"gh pr checks {context.entry.pr} --watch",),
     )
 
@@ -84,7 +84,7 @@ def _until_decided(context: Context) -> Readiness | None:
         if pr is not None and pr.state is PrState.MERGED:
             return None
         pr = context.pull_request()
-        return _lagging(context, pr) or judge(pr, gates_suffice=requires_gates(context))
+        return _lagging(context, pr) or evaluate(pr, gates_suffice=requires_gates(context))
 
     def say(state: RetryCallState) -> None:
         found = state.outcome.result() if state.outcome else None
