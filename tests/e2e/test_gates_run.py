@@ -65,8 +65,9 @@ def test_a_clippy_warning(bench: Bench) -> None:
     assert outcome.diagnosis == "unneeded `return` statement (src/lib.rs:5:5)"
 
 
-def test_a_formatting_difference(bench: Bench) -> None:
-    """The first file that rustfmt would change is named."""
+def test_a_formatting_difference(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first file that rustfmt would change is named, also where FORCE_COLOR is set, as on GitHub Actions."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
     bench.commit(src__lib_rs=LIB.replace("a + b", "a+b"))
     outcome = bench.one("fmt")
     assert outcome.verdict is Verdict.FAILED
