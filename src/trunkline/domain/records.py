@@ -325,7 +325,7 @@ class WorktreeCreated(Intent, frozen=True, kw_only=True, tag="worktree-created")
 
     Written: before the work tree is made.
     Resume: reads the resolution from it, then removes it.
-    Undo: does not meet one; abort keeps what was begun in it as a backup and removes it.
+    Undo: a finished run has none; abort backs up the work in it and removes it.
     """
 
     path: str
@@ -408,7 +408,7 @@ class GatesJudged(EntryRecord, frozen=True, kw_only=True, tag="gated"):
     """The gates that could not run on a commit, each with its fix, and those whose verdict was accepted by name.
 
     Written: after the gates ran.
-    Resume: does not try again what could not run.
+    Resume: counts the former as unavailable and the latter as accepted.
     Undo: ignores it.
     """
 
@@ -421,7 +421,7 @@ class ChecksJudged(EntryRecord, frozen=True, kw_only=True, tag="checked"):
     """The checks that could not run on a commit, each with its fix, and those whose verdict was accepted by name.
 
     Written: after the checks ran.
-    Resume: does not try again what could not run.
+    Resume: counts the former as unavailable and the latter as accepted.
     Undo: ignores it.
     """
 
