@@ -15,7 +15,7 @@ from support.simulated import Octo
 from trunkline.sim.control import Control
 from trunkline.sim.graph import engine
 from trunkline.sim.graph.root import root
-from trunkline.sim.graph.tree import Asking, Node
+from trunkline.sim.graph.tree import Node, QueryContext
 from trunkline.sim.refused import NotSimulatedError
 from trunkline.sim.world import World
 
@@ -179,7 +179,8 @@ def answered(name: str, field: Any) -> Any:
         return field
     known = {
         "owner": "octo", "name": "demo", "number": 1, "query": "type:pr", "qualified_name": "refs/heads/main",
-        "include_archived": True, "item_types": ["MERGED_EVENT", "AUTOMATIC_BASE_CHANGE_SUCCEEDED_EVENT"],
+        "include_archived": True, "writers_only": True,
+        "item_types": ["MERGED_EVENT", "AUTOMATIC_BASE_CHANGE_SUCCEEDED_EVENT"],
     }  # fmt: skip
     parameters = inspect.signature(field).parameters
     given = {key: known[key] for key in parameters if key in known}
@@ -197,7 +198,7 @@ def test_every_field_is_one_of_githubs(tmp_path: Path) -> None:
     """Each field that a node answers is in the schema, and a value that may not be null is not."""
     world = rich_world(tmp_path)
     seen: set[str] = set()
-    for node in nodes(root(Asking(world, "octocat"), 1)["Query"]):
+    for node in nodes(root(QueryContext(world, "octocat"), 1)["Query"]):
         kind = engine.schema().type_map[node.typename]
         assert isinstance(kind, graphql.GraphQLObjectType)
         known = kind.fields.keys() | engine.left_out().get(node.typename, frozenset())

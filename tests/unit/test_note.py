@@ -226,9 +226,9 @@ def test_what_reviewers_need_to_look_at_again() -> None:
     ]
     same = reviewer_note(facts(("build", PASSED), since=replace(since, changed=())))
     assert same.split("\n\n")[2] == "**Only rebased** since `1111111`: each patch is what it was."
-    missing_tool = reviewer_note(facts(("build", PASSED), since=replace(since, changed=(), left_out=("gone @all",))))
-    assert "- left out: gone @\N{ZERO WIDTH NON-JOINER}all\n" in missing_tool
-    assert "Only rebased" not in missing_tool
+    note = reviewer_note(facts(("build", PASSED), since=replace(since, changed=(), left_out=("gone @all",))))
+    assert "- left out: gone @\N{ZERO WIDTH NON-JOINER}all\n" in note
+    assert "Only rebased" not in note
 
 
 def test_a_template_of_the_users_own() -> None:

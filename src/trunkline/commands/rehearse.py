@@ -34,7 +34,7 @@ from trunkline.git import config_audit, history, refs
 from trunkline.git.git import Git
 from trunkline.git.state_directory import work_dir
 from trunkline.sim.client import SimulatedGitHub, exports, running
-from trunkline.sim.faults import DAYS, Fault, days, declared
+from trunkline.sim.faults import DAYS, Fault, days, read_faults
 from trunkline.system import logged_process, process
 from trunkline.system.files import private_directory
 
@@ -267,14 +267,14 @@ def _faults(context: Context, day: str) -> tuple[Fault, ...]:
         "trunk": str(context.stack.trunk),
     }
     if day.endswith(".toml"):
-        return declared(Path(day), known)
+        return read_faults(Path(day), known)
     if day not in days():
         raise UsageError(
             f"--fault {day}: there is no such bad day",
             why=f"it is one of {', '.join(days())}, or a file of your own that ends in .toml",
             next_command=program_help("rehearse"),
         )
-    return declared(DAYS / f"{day}.toml", known)
+    return read_faults(DAYS / f"{day}.toml", known)
 
 
 def _perform(context: Context, box: _Sandbox, arguments: Sequence[str], unset: Collection[str]) -> int:

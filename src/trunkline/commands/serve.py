@@ -11,7 +11,7 @@ from pathlib import Path
 from trunkline.context.project import Reporter
 from trunkline.domain.errors import UsageError
 from trunkline.sim.client import exports, running
-from trunkline.sim.faults import declared
+from trunkline.sim.faults import read_faults
 from trunkline.sim.sandbox import sandbox
 
 
@@ -36,7 +36,7 @@ def serve(root: str, reporter: Reporter, *, example: bool = False, faults: str =
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{place} cannot be made", why=error.strerror or "") from error
-        armed = declared(Path(faults), {}) if faults else ()
+        armed = read_faults(Path(faults), {}) if faults else ()
         if example:
             if any(place.iterdir()):
                 raise UsageError(f"{place} is not empty", why="the example is built in a directory of its own")

@@ -206,7 +206,7 @@ class _Attempt:
 
     @property
     def ended(self) -> bool:
-        """Whether it exited by itself."""
+        """True if it exited by itself."""
         return not self.done.timed_out and self.done.returncode >= 0
 
 

@@ -34,7 +34,7 @@ from trunkline.system.files import replace_bytes
 
 
 class Reset(enum.IntEnum):
-    """How much of a target directory is rebuilt."""
+    """Amount of a target directory to rebuild."""
 
     SOME = 0
     MEMBERS = 1

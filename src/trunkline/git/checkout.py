@@ -110,7 +110,7 @@ def _half_moved(git: Git, old: Oid, new: Oid) -> _HalfMoved | None:
 
 
 class _Side(Enum):
-    """Which of two commits a path matches; a half-written file counts as new."""
+    """The commit that a path matches; a half-written file counts as new."""
 
     OLD = "old"
     NEW = "new"

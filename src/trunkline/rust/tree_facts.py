@@ -176,7 +176,7 @@ class TreeFacts:
 
     @cached_property
     def _configuration_includes(self) -> bool:
-        """Whether the tree has a cargo configuration that includes other files."""
+        """True if the tree has a cargo configuration that includes other files."""
         listed = self.git.query("ls-files", "-z", "--", ":(top,glob)**/.cargo/config*").stdout
         return self._any_matches([path for path in os.fsdecode(listed).split("\0") if path], _INCLUDES)
 

@@ -1,5 +1,6 @@
-"""A GitHub to rehearse on: pull requests over bare git repositories, for the real gh and the real git.
+"""Simulate GitHub: pull requests over bare git repositories, for use with the real gh and git.
 
-What is not simulated raises and says so; nothing is null by accident. Every imitated behaviour cites its source
-where it is implemented, and a contract test with the real gh holds it.
+Anything that is not simulated raises an error that names it; no field is null by accident. Each
+simulated behaviour cites its source where it is implemented, and a contract test with the real gh
+verifies it.
 """

@@ -1,4 +1,4 @@
-"""`python -m trunkline.sim serve --root DIR`: a simulated GitHub on a unix socket."""
+"""Run the simulated GitHub on a unix socket: `python -m trunkline.sim serve --root DIR`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from trunkline.sim.server import Server
 from trunkline.sim.world import World
 
 SOCKET_BYTES = 107
-"""Longest path of a unix socket on Linux, less its NUL (unix(7)); macOS allows 103."""
+"""Longest path of a unix socket on Linux, without its NUL (unix(7)); macOS allows 103."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; one line on standard output says that it is ready."""
+    """Serve until SIGTERM or SIGINT; print one line when ready."""
     parser = argparse.ArgumentParser(prog="python -m trunkline.sim", description=__doc__)
     serve = parser.add_subparsers(dest="command", required=True).add_parser("serve", help="serve a world")
     serve.add_argument("--root", type=Path, required=True, help="the world's directory; made if it is not there")
@@ -36,12 +36,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 class _Announced(uvicorn.Server):
-    """A server that says so when it answers and can be ended by a signal; not before."""
+    """A server that prints a line once it responds to requests and signals."""
 
     ready = ""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then print the one line."""
+        """Start, then print the line."""
         await super().startup(sockets)
         print(self.ready, flush=True)  # noqa: T201 -- this is the program's face
 
@@ -58,7 +58,7 @@ def _serve(root: Path, path: Path) -> None:
         uvicorn.Config(Server(world), log_level="warning", lifespan="off", access_log=False, server_header=False)
     )
     server.ready = f"simulated GitHub in {root} listens on {path}"
-    # uvicorn raises the signal again when it has shut down: without a handler that would end us before `finally`.
+    # uvicorn raises the signal again after its shutdown: without a handler it would skip `finally`.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         server.run(sockets=[listener])

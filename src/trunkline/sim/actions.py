@@ -1,4 +1,4 @@
-"""What a person can do to a pull request short of merging: open, edit, close, reopen, draft, ready."""
+"""Change pull requests, except by merging: open, edit, close, reopen, draft, ready."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from trunkline.sim import pushes, rules
 from trunkline.sim.model import EventKind, PullRequest, PullState, Repository, Status
-from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
+from trunkline.sim.refused import GitHubRefusal, NotSimulatedError, RefusalKind
 
 if TYPE_CHECKING:
     from trunkline.sim.world import World
 
-_LONGEST_BODY = 65_536  # GitHub's own words to more: "body is too long (maximum is 65536 characters)"
+_LONGEST_BODY = 65_536  # GitHub's error for more: "body is too long (maximum is 65536 characters)"
 
 
 def open_pull(  # noqa: PLR0913 -- a pull request has that many parts
@@ -27,11 +27,11 @@ def open_pull(  # noqa: PLR0913 -- a pull request has that many parts
     draft: bool = False,
     number: int = 0,
 ) -> PullRequest:
-    """Open a pull request, with the next number unless one is chosen.
+    """Open a pull request, with the next number or a given one.
 
     Raises:
-        GitHubRefusal: 422 as GitHub words it (docs.github.com, "Create a pull request"; tgymnich/fork-sync#112,
-            iterative/cml#619).
+        GitHubRefusal: 422 with GitHub's messages (docs.github.com, "Create a pull request";
+            tgymnich/fork-sync#112, iterative/cml#619).
         NotSimulatedError: the head is in a fork.
     """
     owner, _, branch = head.rpartition(":")
@@ -40,7 +40,7 @@ def open_pull(  # noqa: PLR0913 -- a pull request has that many parts
     _check_branches(world, repository, branch, base)
     chosen = number or repository.next_number
     if chosen in repository.pulls:
-        raise GitHubRefusal(No.INVALID, f"pull request {chosen} exists already", field="number")
+        raise GitHubRefusal(RefusalKind.INVALID, f"pull request {chosen} exists already", field="number")
     at = world.now()
     oid = repository.refs[branch]
     pull = PullRequest(chosen, title, body, actor, base, branch, oid, at, at, draft=draft)
@@ -51,15 +51,15 @@ def open_pull(  # noqa: PLR0913 -- a pull request has that many parts
 
 def _check_branches(world: World, repository: Repository, head: str, base: str) -> None:
     if base not in repository.refs:
-        raise GitHubRefusal(No.INVALID, "", field="base")
+        raise GitHubRefusal(RefusalKind.INVALID, "", field="base")
     if head not in repository.refs:
-        raise GitHubRefusal(No.INVALID, "", field="head")
+        raise GitHubRefusal(RefusalKind.INVALID, "", field="head")
     if any(pull.head == head and pull.base == base for pull in repository.open_pulls()):
         raise GitHubRefusal(
-            No.INVALID, f"A pull request already exists for {repository.owner}:{head}.", code="custom"
+            RefusalKind.INVALID, f"A pull request already exists for {repository.owner}:{head}.", code="custom"
         )
     if world.bare(repository).contains(repository.refs[base], repository.refs[head]):
-        raise GitHubRefusal(No.INVALID, f"No commits between {base} and {head}", code="custom")
+        raise GitHubRefusal(RefusalKind.INVALID, f"No commits between {base} and {head}", code="custom")
 
 
 def edit(
@@ -72,17 +72,17 @@ def edit(
     body: str | None = None,
     base: str | None = None,
 ) -> PullRequest:
-    """Change a pull request's title, body or base; nothing changes if the base is refused.
+    """Change a pull request's title, body or base; if the base is refused, change nothing.
 
     Raises:
-        GitHubRefusal: the base of a closed pull request, a missing base, or one that leaves no commits; a body that
-            is too long.
+        GitHubRefusal: the base of a closed pull request, a missing base, or one that leaves no
+            commits; a body that is too long.
     """
     if body is not None and len(body) > _LONGEST_BODY:
         message = f"body is too long (maximum is {_LONGEST_BODY} characters)"
-        raise GitHubRefusal(No.INVALID, message, field="body")
+        raise GitHubRefusal(RefusalKind.INVALID, message, field="body")
     if title == "":
-        raise GitHubRefusal(No.INVALID, "title can't be blank", field="title", code="missing_field")
+        raise GitHubRefusal(RefusalKind.INVALID, "title can't be blank", field="title", code="missing_field")
     if base is not None:
         pull = _rebased(world, repository, pull, base, actor)
     changed = replace(pull, title=pull.title if title is None else title, body=pull.body if body is None else body)
@@ -90,32 +90,32 @@ def edit(
 
 
 def _rebased(world: World, repository: Repository, pull: PullRequest, base: str, actor: str) -> PullRequest:
-    """Return the pull request on another base.
+    """Return the pull request with another base.
 
-    Even the same base is refused on a closed pull request, and even together with reopening it
+    Even its current base is refused for a closed pull request, also together with reopening it
     (google/go-github#3456, MithrilJS/mithril.js#2862).
     """
     if pull.state is not PullState.OPEN:
         message = "Cannot change the base branch of a closed pull request."
-        raise GitHubRefusal(No.INVALID, message, field="base")
+        raise GitHubRefusal(RefusalKind.INVALID, message, field="base")
     if base == pull.base:
         return pull
     if base not in repository.refs:
-        raise GitHubRefusal(No.INVALID, f"Proposed base branch '{base}' was not found", field="base")
+        raise GitHubRefusal(RefusalKind.INVALID, f"Proposed base branch '{base}' was not found", field="base")
     if any(other.head == pull.head and other.base == base for other in repository.open_pulls()):
         message = f"A pull request already exists for base branch '{base}' and head branch '{pull.head}'"
-        raise GitHubRefusal(No.INVALID, message, field="base")
+        raise GitHubRefusal(RefusalKind.INVALID, message, field="base")
     if world.bare(repository).contains(repository.refs[base], pull.head_oid):
         message = f"There are no new commits between base branch '{base}' and head branch '{pull.head}'"
-        raise GitHubRefusal(No.INVALID, message, field="base")
+        raise GitHubRefusal(RefusalKind.INVALID, message, field="base")
     noted = world.record(pull, EventKind.BASE_REF_CHANGED, actor, pull.base, base)
     return rules.base_changed(repository, replace(noted, base=base))
 
 
 def retarget_children(world: World, repository: Repository, branch: str, onto: str, actor: str) -> None:
-    """Move the open pull requests based on `branch` to another base, as GitHub does before it deletes it itself.
+    """Retarget the open pull requests based on `branch`, as GitHub does before it deletes a branch.
 
-    docs.github.com, "Managing branches": the web button and delete_branch_on_merge retarget; nothing else does.
+    docs.github.com, "Managing branches": only the web button and delete_branch_on_merge retarget.
     """
     for pull in repository.open_pulls():
         if pull.base == branch:
@@ -130,7 +130,7 @@ def set_draft(world: World, repository: Repository, pull: PullRequest, actor: st
         GitHubRefusal: it is closed.
     """
     if pull.state is not PullState.OPEN:
-        raise GitHubRefusal(No.INVALID, "Pull request is closed")
+        raise GitHubRefusal(RefusalKind.INVALID, "Pull request is closed")
     if pull.draft == draft:
         return pull
     kind = EventKind.CONVERT_TO_DRAFT if draft else EventKind.READY_FOR_REVIEW
@@ -138,21 +138,21 @@ def set_draft(world: World, repository: Repository, pull: PullRequest, actor: st
 
 
 def close(world: World, repository: Repository, pull: PullRequest, actor: str) -> PullRequest:
-    """Close a pull request; closing a closed one changes nothing.
+    """Close a pull request; a closed one stays as it is.
 
     Raises:
         GitHubRefusal: it is merged.
     """
     if pull.state is PullState.MERGED:
-        raise GitHubRefusal(No.INVALID, "Pull request is merged", field="state")
+        raise GitHubRefusal(RefusalKind.INVALID, "Pull request is merged", field="state")
     return pull if pull.state is PullState.CLOSED else pushes.close(world, repository, pull, actor)
 
 
 def reopen(world: World, repository: Repository, pull: PullRequest, actor: str) -> PullRequest:
     """Reopen a closed pull request.
 
-    "We're blocking the pull request reopen if the current head isn't a descendant of the stored head sha"
-    (GitHub's support, isaacs/github#361); a deleted branch: pytorch/pytorch#114423.
+    "We're blocking the pull request reopen if the current head isn't a descendant of the stored
+    head sha" (GitHub's support, isaacs/github#361); a deleted branch: pytorch/pytorch#114423.
 
     Raises:
         GitHubRefusal: merged, a branch gone, the head rewritten, or no commits left.
@@ -160,7 +160,7 @@ def reopen(world: World, repository: Repository, pull: PullRequest, actor: str) 
     if pull.state is PullState.OPEN:
         return pull
     if reason := _no_reopening(world, repository, pull):
-        raise GitHubRefusal(No.INVALID, f"state cannot be changed. {reason}", field="state", code="custom")
+        raise GitHubRefusal(RefusalKind.INVALID, f"state cannot be changed. {reason}", field="state", code="custom")
     noted = world.record(pull, EventKind.REOPENED, actor)
     head = repository.refs[pull.head]
     world.bare(repository).update(f"refs/pull/{pull.number}/head", head)
@@ -187,38 +187,38 @@ def _no_reopening(world: World, repository: Repository, pull: PullRequest) -> st
 
 
 def create_branch(world: World, repository: Repository, actor: str, branch: str, oid: str) -> None:
-    """Create a branch by the API.
+    """Create a branch, as the API does.
 
     Raises:
         GitHubRefusal: it exists, or the object does not.
     """
     if branch in repository.refs:
-        raise GitHubRefusal(No.INVALID, "Reference already exists", code="")
+        raise GitHubRefusal(RefusalKind.INVALID, "Reference already exists", code="")
     if not world.bare(repository).exists(oid):
-        raise GitHubRefusal(No.INVALID, "Object does not exist", code="")
+        raise GitHubRefusal(RefusalKind.INVALID, "Object does not exist", code="")
     world.bare(repository).update(f"refs/heads/{branch}", oid)
-    pushes.moved(world, repository, [(branch, oid)], actor)
+    pushes.process_moves(world, repository, [(branch, oid)], actor)
 
 
 def delete_branch(world: World, repository: Repository, actor: str, branch: str) -> None:
-    """Delete a branch by the API: pull requests based on it are closed.
+    """Delete a branch as the API does, which closes pull requests based on it.
 
     Raises:
         GitHubRefusal: it does not exist.
         NotSimulatedError: it is the default branch.
     """
     if branch not in repository.refs:
-        raise GitHubRefusal(No.INVALID, "Reference does not exist", code="")
+        raise GitHubRefusal(RefusalKind.INVALID, "Reference does not exist", code="")
     if branch == repository.default_branch:
         raise NotSimulatedError("deleting the default branch")
     world.bare(repository).delete(f"refs/heads/{branch}")
-    pushes.moved(world, repository, [(branch, "")], actor)
+    pushes.process_moves(world, repository, [(branch, "")], actor)
 
 
 def add_status(
     world: World, repository: Repository, commit: str, *, context: str, state: str, description: str, target_url: str
 ) -> Status:
-    """Add a commit status; the same context replaces the older."""
+    """Add a commit status, replacing one with the same context."""
     others = tuple(each for each in repository.statuses.get(commit, ()) if each.context != context)
     status = Status(context, commit, state, description, target_url, world.now())
     repository.statuses[commit] = (*others, status)

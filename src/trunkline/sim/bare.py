@@ -1,4 +1,4 @@
-"""The only place of the simulator that spells `git`: plumbing on one bare repository."""
+"""Run git plumbing commands on a bare repository; the simulator starts git only here."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _CONFIG = """\
 [core]
 \tfsync = none
 """
-# The hook records every push and moves refs/pull/N/head at once, so that a fetch right after sees it; the world
-# reads the record before it answers. `pull-heads` (branch, number) is written by the world.
+# The hook records every push and updates refs/pull/N/head immediately, so that a following fetch
+# sees it. The world reads the record before it responds. It writes `pull-heads` (branch, number).
 _HOOK = """\
 #!/bin/sh
 while read -r old new ref; do
@@ -51,7 +51,7 @@ echo >> received.log
 exit 0
 """
 
-# Some organisations cap the refs of a push (ejoffe/spr#422); the world writes `ref-cap`.
+# Some organisations limit the refs of a push (ejoffe/spr#422); the world writes `ref-cap`.
 _GATE = """\
 #!/bin/sh
 [ -f ref-cap ] || exit 0
@@ -64,7 +64,7 @@ while read -r line; do count=$((count + 1)); done
 
 @dataclass(frozen=True)
 class Person:
-    """An author or a committer, with the time in ISO 8601."""
+    """An author or a committer, with a time in ISO 8601."""
 
     name: str
     email: str
@@ -89,17 +89,17 @@ class CommitData:
 
     @property
     def body(self) -> str:
-        """What follows the subject."""
+        """The message without the subject."""
         return self.message.partition("\n\n")[2].strip("\n")
 
 
 @dataclass(frozen=True)
 class Bare:
-    """A bare repository, the immutable facts about whose objects are remembered."""
+    """A bare repository, with caches of immutable facts about its objects."""
 
     path: Path
     _commits: dict[str, CommitData] = field(default_factory=dict, compare=False, repr=False)
-    _answers: dict[tuple[str, ...], str] = field(default_factory=dict, compare=False, repr=False)
+    _cache: dict[tuple[str, ...], str] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def _env(self) -> dict[str, str]:
@@ -107,9 +107,10 @@ class Bare:
 
     @classmethod
     def create(cls, path: Path, default_branch: str) -> Bare:
-        """Make a bare repository that takes pushes and serves fetches as GitHub does.
+        """Create a bare repository that accepts pushes and serves fetches as GitHub does.
 
-        Any object id may be fetched, and refs/pull/* is read-only ("deny updating a hidden ref", GitHub's words).
+        Any object id may be fetched, and refs/pull/* is read-only ("deny updating a hidden ref",
+        GitHub's message).
         """
         path.mkdir(parents=True)
         bare = cls(path)
@@ -126,10 +127,10 @@ class Bare:
     def git(
         self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, ok: Sequence[int] = (0,)
     ) -> str:
-        """Run git in the repository and return its standard output, the last newline removed.
+        """Run git in the repository and return its standard output without the last newline.
 
         Raises:
-            ExternalError: the exit code is none of `ok`.
+            ExternalError: the exit code is not one of `ok`.
         """
         return self._run(*args, stdin=stdin, env=env, ok=ok).text
 
@@ -149,12 +150,12 @@ class Bare:
         return done
 
     def refs(self) -> dict[str, str]:
-        """Return branch name -> object id, as the repository has them now."""
+        """Return branch name -> object id."""
         lines = self.git("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads").splitlines()
         return {name: oid for oid, _, name in (line.partition(" ") for line in lines)}
 
     def update(self, ref: str, new: str, old: str = "") -> bool:
-        """Move a full ref; with `old`, only if it holds that. Return whether it moved."""
+        """Move a full ref, if given only from `old`; return whether it moved."""
         expected = (old,) if old else ()
         return self._run("update-ref", ref, new, *expected, ok=(0, 128)).returncode == 0
 
@@ -163,11 +164,11 @@ class Bare:
         self.git("update-ref", "-d", ref)
 
     def exists(self, oid: str) -> bool:
-        """Say whether the repository has this commit."""
+        """Return whether the repository has this commit."""
         return self._run("cat-file", "-e", f"{oid}^{{commit}}", ok=(0, 1, 128)).returncode == 0
 
     def file(self, oid: str, path: str) -> str | None:
-        """Return a file of a commit; None: it has none there."""
+        """Return a file of a commit; None: it does not exist."""
         done = self._run("cat-file", "blob", f"{oid}:{path}", ok=(0, 128))
         return done.text if done.returncode == 0 else None
 
@@ -178,11 +179,11 @@ class Bare:
         return self._commits[oid]
 
     def between(self, base: str, head: str) -> tuple[CommitData, ...]:
-        """Return the commits of `head` that `base` does not contain, oldest first, parents before children."""
+        """Return the commits of `head` that `base` lacks, oldest first, parents before children."""
         key = ("between", base, head)
-        if key not in self._answers:
-            self._answers[key] = " ".join(self._load("--reverse", "--topo-order", head, f"^{base}"))
-        return tuple(self._commits[oid] for oid in self._answers[key].split())
+        if key not in self._cache:
+            self._cache[key] = " ".join(self._load("--reverse", "--topo-order", head, f"^{base}"))
+        return tuple(self._commits[oid] for oid in self._cache[key].split())
 
     def _load(self, *revisions: str) -> list[str]:
         text = self.git("log", f"--format={_FORMAT}", *revisions, "--")
@@ -191,19 +192,19 @@ class Bare:
         return [commit.oid for commit in loaded]
 
     def contains(self, tip: str, oid: str) -> bool:
-        """Say whether `oid` is `tip` or an ancestor of it."""
+        """Return whether `oid` is `tip` or an ancestor of it."""
         key = ("contains", tip, oid)
-        if key not in self._answers:
+        if key not in self._cache:
             code = self._run("merge-base", "--is-ancestor", oid, tip, ok=(0, 1)).returncode
-            self._answers[key] = "" if code else "yes"
-        return bool(self._answers[key])
+            self._cache[key] = "" if code else "yes"
+        return bool(self._cache[key])
 
     def merge_base(self, one: str, other: str) -> str:
-        """Return the best common ancestor, or empty where there is none."""
+        """Return the best common ancestor, or ""."""
         key = ("base", one, other)
-        if key not in self._answers:
-            self._answers[key] = self.git("merge-base", one, other, ok=(0, 1))
-        return self._answers[key]
+        if key not in self._cache:
+            self._cache[key] = self.git("merge-base", one, other, ok=(0, 1))
+        return self._cache[key]
 
     def entry_point(self, tip: str, oid: str) -> str:
         """Return the first commit on `tip`'s first-parent line that contains `oid`."""
@@ -213,28 +214,32 @@ class Bare:
         return oid if first != oid and self.commit(first).parents[:1] == (oid,) else first
 
     def size(self, base: str, head: str) -> tuple[int, int, int]:
-        """Return (files, added lines, deleted lines) between the merge base and `head`; a binary file counts 0."""
+        """Return (files, added lines, deleted lines) from the merge base to `head`.
+
+        Binaries count 0.
+        """
         start = self.merge_base(base, head)
         key = ("size", start, head)
-        if key not in self._answers:
+        if key not in self._cache:
             rows = [line.split("\t")[:2] for line in self.git("diff", "--numstat", start, head).splitlines()]
             added, deleted = (sum(int(row[side]) for row in rows if row[side] != "-") for side in (0, 1))
-            self._answers[key] = f"{len(rows)} {added} {deleted}"
-        files, plus, minus = map(int, self._answers[key].split())
+            self._cache[key] = f"{len(rows)} {added} {deleted}"
+        files, plus, minus = map(int, self._cache[key].split())
         return files, plus, minus
 
     def merged_tree(self, ours: str, theirs: str) -> str:
-        """Return the tree of merging two commits, or empty on a conflict."""
+        """Return the tree of a merge of two commits, or "" on a conflict."""
         key = ("tree", ours, theirs)
-        if key not in self._answers:
+        if key not in self._cache:
             done = self._run("merge-tree", "--write-tree", "--allow-unrelated-histories", ours, theirs, ok=(0, 1))
-            self._answers[key] = "" if done.returncode else done.text.split("\n")[0]
-        return self._answers[key]
+            self._cache[key] = "" if done.returncode else done.text.split("\n")[0]
+        return self._cache[key]
 
     def picked_tree(self, onto: str, oid: str) -> str:
-        """Return the tree of cherry-picking a commit, or empty on a conflict.
+        """Return the tree of a cherry-pick, or "" on a conflict.
 
-        merge-tree takes a base only since git 2.40: here it is the common parent of two throwaway commits.
+        merge-tree has an option for the base only since git 2.40; here it is the common parent of
+        two temporary commits.
         """
         commit = self.commit(oid)
         parent = self.commit(commit.parents[0]).tree if commit.parents else self.git("mktree")
@@ -256,7 +261,7 @@ class Bare:
         return self.git("commit-tree", tree, *flags, "-F", "-", stdin=stdin, env=env)
 
     def pushes(self, offset: int) -> tuple[list[list[tuple[str, str, str]]], int]:
-        """Return the whole pushes recorded after `offset` bytes, lists of (old, new, ref), and the new offset."""
+        """Return pushes recorded after `offset` bytes as (old, new, ref), and the new offset."""
         log = self.path / "received.log"
         if not log.exists():
             return [], offset
@@ -273,7 +278,7 @@ class Bare:
 
 
 def is_nothing(oid: str) -> bool:
-    """Say whether git means "no such ref" by this id."""
+    """Return whether an object id stands for "no such ref"."""
     return oid == ZERO_OID or not oid.strip("0")
 
 

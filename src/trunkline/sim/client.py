@@ -1,4 +1,4 @@
-"""A running simulator, from outside: start and end it, what a shell needs to talk to it, and its levers."""
+"""Start and stop a simulator, and control it over its socket."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from trunkline.system.children import end_group
 
 START_SECONDS = 30.0
 ENTERPRISE = "github.example.com"
-"""A GitHub Enterprise Server with the same world: its API below /api/v3 and /api/graphql, no merge-async."""
+"""A GitHub Enterprise Server with the same data: APIs below /api, no merge-async."""
 _SHIM = """\
 #!/bin/sh
 # Stands for ssh: runs git's two services on the simulator's bare repositories; github.com and one enterprise host.
@@ -70,7 +70,7 @@ GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 exec git "${service#git-}" "$b
 
 @dataclass(frozen=True)
 class LoggedRequest:
-    """One request that the simulator answered; `status` 0: the connection was dropped."""
+    """One request in the simulator's log; `status` 0: the connection was dropped."""
 
     method: str
     path: str
@@ -93,10 +93,10 @@ class SimulatedGitHub:
     socket: str
 
     def environment(self) -> dict[str, str]:
-        """Return what makes the real git and the real gh talk to the simulator and to nothing else.
+        """Return environment variables that connect git and gh to the simulator only.
 
-        The remote must be `git@github.com:OWNER/NAME.git`. PATH and HOME are the caller's to add.
-        Source of the variables: `gh help environment`, and measurements with gh 2.103 and 2.23.
+        The remote must be `git@github.com:OWNER/NAME.git`. The caller adds PATH and HOME. Source of
+        the variables: `gh help environment`, and measurements with gh 2.103 and 2.23.
         """
         home = self.root / "gh"
         return {
@@ -122,7 +122,7 @@ class SimulatedGitHub:
         }
 
     def remote(self, repository: str) -> str:
-        """Return the URL that git reaches a repository by."""
+        """Return a repository's URL for git."""
         return f"git@github.com:{repository}.git"
 
     def bare(self, repository: str) -> Path:
@@ -130,7 +130,7 @@ class SimulatedGitHub:
         return self.root / "repos" / f"{repository}.git"
 
     def requests(self) -> tuple[LoggedRequest, ...]:
-        """Return every request so far, in order; control requests are not among them."""
+        """Return every request so far, in order, without control requests."""
         log = self.root / "requests.jsonl"
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
         return tuple(LoggedRequest(**json.loads(line)) for line in lines)
@@ -143,11 +143,14 @@ class SimulatedGitHub:
         return tuple(tuple(_move(line) for line in block) for block in blocks)
 
     def create_repository(self, owner: str, name: str, *, default_branch: str = "main") -> Path:
-        """Make an empty repository and return the path of its bare git repository; fill it by an ordinary push."""
+        """Create an empty repository, to be filled by a push.
+
+        Return the path of its bare repository.
+        """
         return Path(self._pull_lever("create_repository", owner=owner, name=name, default_branch=default_branch))
 
     def adopt(self, repository: str) -> None:
-        """Take up refs that reached the bare repository by no push."""
+        """Register refs that were written to the bare repository without a push."""
         self._pull_lever("adopt", repository=repository)
 
     def open_pull_request(
@@ -162,7 +165,7 @@ class SimulatedGitHub:
         number: int = 0,
         draft: bool = False,
     ) -> int:
-        """Open a pull request and return its number: the next one, unless one is chosen."""
+        """Open a pull request and return its number: the next or a given one."""
         return int(
             self._pull_lever(
                 "open_pull_request", repository=repository, head=head, base=base, title=title, body=body,
@@ -171,14 +174,14 @@ class SimulatedGitHub:
         )  # fmt: skip
 
     def merge(self, repository: str, number: int, *, method: str = "squash", delete_branch: str = "keep") -> str:
-        """Merge as on the web page and return the merge commit.
+        """Merge as the web page does; return the merge commit.
 
         Args:
             repository: `owner/name`.
-            number: of the pull request.
+            number: the pull request.
             method: merge, squash or rebase.
-            delete_branch: "keep"; "rest": as `gh pr merge --delete-branch` does, children are closed; "web": as the
-                button and delete_branch_on_merge do, children are retargeted.
+            delete_branch: "keep"; "rest": close children, as `gh pr merge --delete-branch` does;
+                "web": retarget children, as the button and delete_branch_on_merge do.
         """
         return str(
             self._pull_lever(
@@ -187,7 +190,7 @@ class SimulatedGitHub:
         )
 
     def configure(self, repository: str, **settings: bool) -> None:
-        """Change settings: delete_branch_on_merge, merge_allowed, squash_allowed, rebase_allowed."""
+        """Change settings of a repository, by the fields of `model.Settings`."""
         self._pull_lever("configure", repository=repository, **settings)
 
     def add_check_run(
@@ -200,7 +203,10 @@ class SimulatedGitHub:
         status: str = "COMPLETED",
         annotations: tuple[str, ...] = (),
     ) -> int:
-        """Add a check run to a commit and return its id; status and conclusion are GraphQL's words."""
+        """Add a check run to a commit and return its id.
+
+        Status and conclusion are GraphQL's enums.
+        """
         return int(
             self._pull_lever(
                 "add_check_run", repository=repository, commit=commit, name=name, conclusion=conclusion,
@@ -209,7 +215,7 @@ class SimulatedGitHub:
         )  # fmt: skip
 
     def add_billing_failure(self, repository: str, commit: str, names: tuple[str, ...] = ("build", "test")) -> None:
-        """Let Actions fail to start its jobs for want of money: failed checks with GitHub's annotation."""
+        """Add failed checks with the annotation of an Actions billing failure."""
         self._pull_lever("add_billing_failure", repository=repository, commit=commit, names=list(names))
 
     def add_status(self, repository: str, commit: str, context: str, state: str) -> None:
@@ -219,16 +225,16 @@ class SimulatedGitHub:
     def review(
         self, repository: str, number: int, author: str, *, state: str = "APPROVED", body: str = "", threads: int = 0
     ) -> None:
-        """Let somebody review a pull request's head, with open threads."""
+        """Add a review of a pull request's head, with open threads."""
         given = {"author": author, "state": state, "body": body, "threads": threads}
         self._pull_lever("review", repository=repository, number=number, **given)
 
     def comment(self, repository: str, number: int, author: str, body: str) -> None:
-        """Let somebody comment."""
+        """Add a comment."""
         self._pull_lever("comment", repository=repository, number=number, author=author, body=body)
 
     def set_lag(self, repository: str, requests: int) -> None:
-        """Let GitHub notice a push only after so many further requests (levers count as such)."""
+        """Delay the processing of pushes by a number of requests (control requests count)."""
         self._pull_lever("set_lag", repository=repository, requests=requests)
 
     def inject(
@@ -240,34 +246,34 @@ class SimulatedGitHub:
         headers: dict[str, str] | None = None,
         times: int = 1,
     ) -> None:
-        """Arm a fault for the next `times` requests that match an operation name or a route `METHOD /path`."""
+        """Add a fault for the next `times` requests of an operation or a route `METHOD /path`."""
         self.arm([Fault(kind, match, status, headers, times)])
 
     def arm(self, faults: Iterable[Fault]) -> None:
-        """Arm faults, of requests and of pushes."""
+        """Add faults of requests and pushes."""
         for fault in faults:
             self._pull_lever("arm", **msgspec.to_builtins(fault))
 
     def hits(self) -> int:
-        """Return how many requests and pushes a fault has hit so far."""
+        """Return how often faults were triggered so far."""
         return int(self._pull_lever("hits"))
 
     def clear_faults(self) -> None:
-        """Disarm every fault."""
+        """Remove all faults."""
         self._pull_lever("clear_faults")
 
     def pull_request(self, repository: str, number: int) -> dict[str, Any]:
-        """Return what the world remembers of a pull request, by the names of `model.PullRequest`."""
+        """Return a pull request's state, with the field names of `model.PullRequest`."""
         found: dict[str, Any] = self.state()["repositories"][repository]["pulls"][str(number)]
         return found
 
     def state(self) -> dict[str, Any]:
-        """Return everything the world remembers, pushes so far included."""
+        """Return the whole state, after all pushes so far."""
         state: dict[str, Any] = self._pull_lever("state")
         return state
 
     def lever(self, name: str, repository: str, /, **arguments: Any) -> Any:
-        """Pull a lever that has no method here, by its name and arguments (`sim.control.Control`)."""
+        """Call a control function without a method here, by name (`sim.control.Control`)."""
         return self._pull_lever(name, repository=repository, **arguments)
 
     def _pull_lever(self, lever: str, /, **arguments: Any) -> Any:
@@ -278,7 +284,7 @@ class SimulatedGitHub:
 
 
 def exports(environment: Mapping[str, str]) -> str:
-    """Return an environment as lines that a shell reads."""
+    """Return an environment as shell export commands."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
 
 
@@ -304,10 +310,10 @@ class _UnixConnection(http.client.HTTPConnection):
 def ask(
     path: str, method: str, target: str, content: bytes = b"", headers: dict[str, str] | None = None
 ) -> tuple[int, Any]:
-    """Send one HTTP request to a unix socket and return status and JSON body (None where it is empty).
+    """Send one HTTP request to a unix socket; return status and JSON body (None if empty).
 
     Raises:
-        OSError: nobody listens, or the connection was dropped.
+        OSError: nothing listens, or the connection was dropped.
     """
     connection = _UnixConnection(path, timeout=60)
     try:
@@ -325,11 +331,11 @@ _NEEDED = ("graphql", "starlette", "uvicorn", "yaml")
 
 @contextlib.contextmanager
 def running(root: Path) -> Iterator[SimulatedGitHub]:
-    """Serve the world in `root`, made if it is not there, until the block ends; the state stays in `root`.
+    """Run the simulator with the data in `root` within the context; the data stays in `root`.
 
     Raises:
-        UsageError: what the server needs is not installed.
-        ExternalError: the server did not answer in time; the error holds the end of its log.
+        UsageError: a required package is not installed.
+        ExternalError: the server did not respond in time; the error contains the end of its log.
     """
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise UsageError(
@@ -339,7 +345,7 @@ def running(root: Path) -> Iterator[SimulatedGitHub]:
         )
     root = root.resolve()
     root.mkdir(parents=True, exist_ok=True)
-    # The socket lies apart, because a unix socket's path is short and a test's directory is not.
+    # The socket is elsewhere: its path must be short, and a test's directory is not.
     scratch = Path(tempfile.mkdtemp(prefix="sim-"))
     try:
         path, log = scratch / "s", root / "server.log"

@@ -1,4 +1,4 @@
-"""What a test or a demo does to the world beside GitHub's API: make repositories, merge, add checks, fail."""
+"""Control functions for tests and demos: repositories, merges, checks, faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from trunkline.sim.refused import GitHubRefusal
 if TYPE_CHECKING:
     from trunkline.sim.world import World
 
-# The annotation of a job that Actions did not start; the only sure sign of it (community discussions on billing).
+# The annotation of a job that Actions did not start; its only reliable sign (community discussions
+# on billing).
 BILLING = (
     "The job was not started because recent account payments have failed or your spending limit needs to be"
     " increased. Please check the 'Billing & plans' section in your settings"
@@ -24,12 +25,12 @@ BILLING = (
 
 @dataclass(frozen=True)
 class Control:
-    """The world's levers. Every argument and every answer is a JSON value, so each also works over the socket."""
+    """Control functions; all arguments and results are JSON, so they also work over the socket."""
 
     world: World
 
     def create_repository(self, owner: str, name: str, default_branch: str = "main") -> str:
-        """Make an empty repository and return the path of its bare git repository."""
+        """Create an empty repository and return the path of its bare repository."""
         return str(self.world.create_repository(owner, name, default_branch=default_branch))
 
     def open_pull_request(
@@ -44,7 +45,7 @@ class Control:
         *,
         draft: bool = False,
     ) -> int:
-        """Open a pull request and return its number, which may be chosen."""
+        """Open a pull request and return its number, which may be given."""
         found = self._repository(repository)
         author = author or found.owner
         self.world.add_user(author)
@@ -56,15 +57,15 @@ class Control:
     def merge(
         self, repository: str, number: int, method: str = "squash", delete_branch: str = "keep", actor: str = ""
     ) -> str:
-        """Merge as by the web page and return the merge commit.
+        """Merge as the web page does; return the merge commit.
 
         Args:
             repository: `owner/name`.
-            number: of the pull request.
+            number: the pull request.
             method: merge, squash or rebase.
-            delete_branch: keep; rest: delete the head as `gh --delete-branch` does, which closes children; web: as
-                the button and delete_branch_on_merge do, which retargets them.
-            actor: who; default: the repository's owner.
+            delete_branch: keep; rest: close children, as `gh --delete-branch` does; web: retarget
+                children, as the button and delete_branch_on_merge do.
+            actor: the user; default: the repository's owner.
         """
         found = self._repository(repository)
         pull = merging.merge(
@@ -74,7 +75,7 @@ class Control:
         return pull.merge_commit
 
     def tally(self, repository: str) -> dict[str, int]:
-        """Return how many CI runs have started, approvals were dismissed, and heads were force-pushed."""
+        """Return the numbers of CI runs, dismissed approvals and force pushes."""
         return rules.tally(self._repository(repository))
 
     def configure(self, repository: str, **settings: bool | str) -> None:
@@ -93,7 +94,7 @@ class Control:
         annotations: list[str] | None = None,
         workflow: str = "CI",
     ) -> int:
-        """Add a check run to a commit and return its id; a run that is not COMPLETED has no conclusion."""
+        """Add a check run to a commit and return its id; it has a conclusion only if COMPLETED."""
         found = self._repository(repository)
         completed = status == "COMPLETED"
         notes = tuple(Annotation(message) for message in annotations or ())
@@ -105,7 +106,7 @@ class Control:
         return run.id
 
     def add_billing_failure(self, repository: str, commit: str, names: list[str] | None = None) -> list[int]:
-        """Let Actions fail to start its jobs for want of money, and return the check runs' ids."""
+        """Add failed checks with the annotation of a billing failure; return their ids."""
         return [
             self.add_check_run(repository, commit, name, "FAILURE", annotations=[BILLING])
             for name in names or ["build", "test"]
@@ -114,7 +115,7 @@ class Control:
     def add_status(
         self, repository: str, commit: str, context: str, state: str, description: str = "", target_url: str = ""
     ) -> None:
-        """Add a commit status; the same context replaces the older."""
+        """Add a commit status, replacing one with the same context."""
         actions.add_status(
             self.world, self._repository(repository), commit,
             context=context, state=state, description=description, target_url=target_url,
@@ -123,7 +124,7 @@ class Control:
     def review(
         self, repository: str, number: int, author: str, state: str = "APPROVED", body: str = "", threads: int = 0
     ) -> None:
-        """Let somebody review a pull request's head, with open threads; state as GraphQL's PullRequestReviewState."""
+        """Add a review of a pull request's head; state is GraphQL's PullRequestReviewState."""
         found = self._repository(repository)
         pull = found.pulls[number]
         self.world.add_user(author)
@@ -134,7 +135,7 @@ class Control:
         self.world.put(found, changed)
 
     def ask_for_review(self, repository: str, number: int, *logins: str) -> None:
-        """Ask people for a review."""
+        """Request reviews."""
         found = self._repository(repository)
         pull = found.pulls[number]
         for login in logins:
@@ -143,30 +144,33 @@ class Control:
         self.world.put(found, replace(pull, review_requests=asked))
 
     def comment(self, repository: str, number: int, author: str, body: str) -> None:
-        """Let somebody comment."""
+        """Add a comment."""
         found = self._repository(repository)
         self.world.add_user(author)
         self.world.comment(found, found.pulls[number], author, body)
 
     def set_lag(self, repository: str, requests: int) -> None:
-        """Let GitHub notice a push only after so many further requests, as it may for tens of seconds."""
+        """Delay the processing of pushes by a number of requests.
+
+        On GitHub it can take many seconds.
+        """
         self._repository(repository).lag = requests
         self.world.touch()
 
     def protect(
         self, repository: str, branch: str, name: str, checks: list[str] | None = None, **demands: Any
     ) -> None:
-        """Let a branch demand something by a ruleset of that name, by the names of `model.Rule`; see `sim.rules`."""
+        """Add a ruleset to a branch, with the field names of `model.Rule`; see `sim.rules`."""
         self._repository(repository).rules[branch] = Rule(name, checks=tuple(checks or ()), **demands)
         self.world.touch()
 
     def hold_queue(self, repository: str, requests: int) -> None:
-        """Let the merge queue merge what enters it only after so many requests."""
+        """Delay merges by the merge queue by a number of requests."""
         self._repository(repository).queue_requests = requests
         self.world.touch()
 
     def leave_queue(self, repository: str, number: int, reason: str) -> None:
-        """Let a pull request leave the merge queue unmerged."""
+        """Remove a pull request from the merge queue without a merge."""
         found = self._repository(repository)
         for uuid, request in tuple(found.merges.items()):
             if request.number == number and request.status == "enqueued":
@@ -174,28 +178,31 @@ class Control:
         self.world.touch()
 
     def stack_natively(self, repository: str, numbers: list[int]) -> None:
-        """Make a native stack of pull requests, bottom first."""
+        """Create a native stack of pull requests, bottom first."""
         found = self._repository(repository)
         found.stacks = (*found.stacks, tuple(numbers))
         self.world.touch()
 
     def run_ci(self, repository: str, names: list[str], requests: int = 2, conclusion: str = "SUCCESS") -> None:
-        """Let these checks start with every new head and end so many requests later."""
+        """Start these checks for every new head, and complete them after a number of requests."""
         self._repository(repository).ci = Ci(tuple(names), requests, conclusion)
         self.world.touch()
 
     def set_mergeability_lag(self, repository: str, requests: int) -> None:
-        """Let the mergeability of a new head be unknown for so many requests."""
+        """Keep the mergeability of a new head unknown for a number of requests."""
         self._repository(repository).mergeability_lag = requests
         self.world.touch()
 
     def cap_pushes(self, repository: str, refs: int) -> None:
-        """Let a push of more refs be refused, as some organisations do."""
+        """Limit the refs of a push, as some organisations do."""
         path = self.world.bare(self._repository(repository)).path / "ref-cap"
         path.write_text(f"{refs}\n", encoding="utf-8")
 
     def arm(self, kind: str, **fields: Any) -> None:
-        """Arm a fault by all the names of `faults.Fault`; what a push meets is laid where git's way finds it."""
+        """Add a fault, by the fields of `faults.Fault`.
+
+        Faults of pushes are stored for the ssh replacement.
+        """
         fault = Fault(FaultKind(kind), **fields)
         self.world.state.faults.append(fault)
         self.world.touch()
@@ -204,56 +211,56 @@ class Control:
                 stream.write(f"{kind} {fault.repository or '-'} {fault.branch or '-'}\n" * fault.times)
 
     def hits(self) -> int:
-        """Return how many requests and pushes a fault has hit."""
+        """Return how often faults were triggered."""
         met = self.world.root / "push-faults.met"
         of_pushes = len(met.read_text(encoding="utf-8").splitlines()) if met.exists() else 0
         return of_pushes + sum(fault.hits for fault in self.world.state.faults)
 
     def clear_faults(self) -> None:
-        """Disarm every fault; their hits are forgotten."""
+        """Remove all faults and their hit counts."""
         self.world.state.faults.clear()
         for name in ("push-faults", "push-faults.met"):
             (self.world.root / name).unlink(missing_ok=True)
         self.world.touch()
 
     def place(self, repository: str, objects: str, refs: dict[str, str], pulls: list[dict[str, Any]]) -> None:
-        """Fill an empty repository with what a real one holds; see `copying.place`."""
+        """Fill an empty repository with a copy of a real one; see `copying.place`."""
         copying.place(self.world, self._repository(repository), objects=objects, refs=refs, pulls=pulls)
 
     def runs(self, repository: str) -> list[dict[str, Any]]:
-        """Return the workflow runs that were dispatched, by the names of `model.WorkflowRun`, oldest first."""
+        """Return dispatched workflow runs as `model.WorkflowRun` fields, oldest first."""
         return [asdict(run) for run in self._repository(repository).workflow_runs.values()]
 
     def begin_job(self, repository: str, run: int, name: str) -> int:
-        """Let a job of a workflow run begin, and return its id."""
+        """Start a job of a workflow run and return its id."""
         return running.begin(self.world, self._repository(repository), run, name).id
 
     def end_job(
         self, repository: str, run: int, name: str, conclusion: str = "success", annotations: list[str] | None = None
     ) -> None:
-        """Let a job of a workflow run end, begun or not; conclusion as REST spells it."""
+        """End a job of a workflow run, started or not; conclusion is REST's."""
         found, notes = self._repository(repository), tuple(annotations or ())
         running.end(self.world, found, run, name, conclusion=conclusion, annotations=notes)
 
     def finish_run(self, repository: str, run: int) -> None:
-        """Let a workflow run end, as its jobs did."""
+        """End a workflow run; its conclusion follows from its jobs."""
         running.finish(self.world, self._repository(repository), run)
 
     def upload(self, repository: str, run: int, name: str, archive: str) -> int:
-        """Keep a zip file as an artifact of a workflow run, and return its id."""
+        """Store a zip file as an artifact of a workflow run, and return its id."""
         return running.upload(self.world, self._repository(repository), run, name, Path(archive))
 
-    def run_by_the_clock(self, repository: str) -> None:  # noqa: ARG002 -- every lever names a repository
-        """Let the world's time be the machine's from now on."""
+    def run_by_the_clock(self, repository: str) -> None:  # noqa: ARG002 -- every control function has a repository
+        """Use the machine's clock from now on."""
         self.world.state.start = ""
         self.world.touch()
 
     def adopt(self, repository: str) -> None:
-        """Take up refs that reached the bare repository by no push."""
+        """Register refs that were written to the bare repository without a push."""
         pushes.adopt(self.world, self._repository(repository))
 
     def state(self) -> dict[str, Any]:
-        """Return everything the world remembers."""
+        """Return the whole state."""
         pushes.sync(self.world)
         return self.world.dump()
 
@@ -265,10 +272,10 @@ class Control:
 
 
 def call(world: World, name: str, arguments: dict[str, Any]) -> Any:
-    """Pull a lever by name.
+    """Call a control function by name.
 
     Raises:
-        UsageError: there is none of that name, or GitHub would refuse.
+        UsageError: the function does not exist, or GitHub would refuse.
     """
     lever = getattr(Control(world), name, None) if not name.startswith("_") and name != "world" else None
     pushes.sync(world)

@@ -1,4 +1,7 @@
-"""A repository of the real GitHub placed into a simulated one: its refs over borrowed objects, its pull requests."""
+"""Copy a repository of the real GitHub into a simulated one: refs and pull requests.
+
+Objects are borrowed from the original, not copied.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,11 @@ def place(
     Args:
         world: the world.
         repository: an empty repository of it.
-        objects: an object directory that is borrowed from (gitrepository-layout(5), alternates); nothing is copied.
+        objects: an object directory to borrow from (gitrepository-layout(5), alternates); nothing
+            is copied.
         refs: full ref name -> object id.
-        pulls: pull requests by the names of `model.PullRequest`, and `force_pushes` (before, after), `checks`
-            (name, status, conclusion, annotations), `review` (GraphQL's decision).
+        pulls: pull requests with the fields of `model.PullRequest`, and `force_pushes` (before,
+            after), `checks` (name, status, conclusion, annotations), `review` (GraphQL's decision).
     """
     bare = world.bare(repository)
     (bare.path / "objects" / "info").mkdir(exist_ok=True)

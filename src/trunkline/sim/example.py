@@ -1,6 +1,7 @@
-"""The example's history: five stacked pull requests of a Rust workspace, built from examples/ with real git.
+"""Build the example's history with git: five stacked pull requests of a Rust workspace.
 
-Authors, committers and dates are fixed, so the object ids are the same on every machine (examples/README.md).
+The sources are in examples/. Authors, committers and dates are fixed, so the object ids are the
+same on every machine (examples/README.md).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from trunkline.sim.bare import Bare
 
 _PACKAGED = Path(__file__).parents[1] / "examples"
 EXAMPLES = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] / "examples"
-"""Where the sources are: in the installed package (pyproject.toml puts them there), else in the checkout."""
+"""The sources: in the installed package (see pyproject.toml), else in the checkout."""
 
 _NOT_COPIED = shutil.ignore_patterns("target", "__pycache__", ".nox")
 
@@ -51,12 +52,12 @@ class ExamplePull:
 
 @dataclass(frozen=True)
 class Example:
-    """What was built.
+    """The repository's history that was built.
 
     Attributes:
         trunk: trunk's name.
         trunk_at_branch: the commit of trunk that the stack branches off.
-        trunk_moved: trunk's tip, other people's commits later; nothing of the stack is merged.
+        trunk_moved: trunk's tip after commits of other people; nothing of the stack is merged.
         pulls: the stack, bottom first.
         stack_toml: the text of stack.toml, which is also committed on trunk.
     """
@@ -78,7 +79,7 @@ class Example:
 
 
 def build_example(bare: Path, source: Path = EXAMPLES) -> Example:
-    """Build the history in the bare repository `bare`, which is made where there is none.
+    """Build the history in a bare repository, which is created if missing.
 
     Args:
         bare: the repository; trunk and the five branches must not exist in it.
@@ -97,7 +98,7 @@ def build_example(bare: Path, source: Path = EXAMPLES) -> Example:
     with tempfile.TemporaryDirectory(prefix="trunkline-example-") as scratch:
         work = Bare(Path(scratch))
         work.git("init", "--quiet", "--template=", f"--initial-branch={trunk}")
-        _settle(work)
+        _configure(work)
         _commit_initial(work, workspace, history["initial"])
         trunk_at_branch = oid(work.git("rev-parse", "HEAD"))
         pulls = []
@@ -109,7 +110,7 @@ def build_example(bare: Path, source: Path = EXAMPLES) -> Example:
         work.git("checkout", "--quiet", trunk)
         _apply(work, stack / "main", history["committer"]["trunk"])
         trunk_moved = oid(work.git("rev-parse", "HEAD"))
-        # A fetch, not a push: the bare repository's hook records pushes, and nobody has pushed.
+        # A fetch, because the bare repository's hook would record a push.
         branches = "refs/heads/*:refs/heads/*"
         destination.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", scratch, branches)
     return Example(trunk, trunk_at_branch, trunk_moved, tuple(pulls), stack_toml)
@@ -126,8 +127,8 @@ def _read_history(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _settle(work: Bare) -> None:
-    """Set what would otherwise depend on the machine, or cost time in a directory that is thrown away."""
+def _configure(work: Bare) -> None:
+    """Override settings that depend on the machine, or cost time in a temporary directory."""
     settings = {"core.autocrlf": "false", "core.fileMode": "false", "core.fsync": "none", "gc.auto": "0"}
     for name, value in settings.items():
         work.git("config", name, value)
@@ -166,7 +167,7 @@ def _stack_pull(work: Bare, patches: Path, entry: Mapping[str, Any], base: Branc
 
 
 def _apply(work: Bare, patches: Path, committer: str) -> None:
-    """Commit every patch of a directory, in the order of their names, each at its author's date."""
+    """Commit every patch of a directory, in the order of their names, with their authors' dates."""
     mails = sorted(str(path.resolve()) for path in patches.glob("*.patch"))
     work.git(
         "am", "--quiet", "--committer-date-is-author-date", "--whitespace=nowarn", "--", *mails,

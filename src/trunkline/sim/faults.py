@@ -1,6 +1,7 @@
-"""Injected failures: which requests or pushes they hit, what they do, how often; declared in Python or in TOML.
+"""Injected failures: the requests or pushes that they hit, their effect, and how often.
 
-A file of faults has a table each, by the names of `Fault`; `$name` stands for what the reader knows by that name:
+They are declared in Python, or in a TOML file with one table per fault, whose keys are the fields
+of `Fault`. The reader of the file replaces `$name` by values that it knows:
 
     [[fault]]
     kind = "status"
@@ -8,7 +9,7 @@ A file of faults has a table each, by the names of `Fault`; `$name` stands for w
     status = 503
     times = 2
 
-The files in `days/` are what `invoke rehearse --fault NAME` knows by name.
+`invoke rehearse --fault NAME` finds the files in `days/` by name.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ DAYS = Path(__file__).parent / "days"
 
 
 class FaultKind(Enum):
-    """What happens to a request, or to a push, that a fault hits."""
+    """Effect of a fault on a request or a push."""
 
     STATUS = "status"
     """Respond with an HTTP status; the request has no effect."""
@@ -41,11 +42,11 @@ class FaultKind(Enum):
     LOSE_REPLY = "lose-reply"
     """The request has its effect, then the connection drops."""
     CLOSE = "close"
-    """Somebody closes a pull request just before; the request itself is handled as usual."""
+    """Another user closes a pull request first; the request itself works."""
     PUSH_DROPS = "push-drops"
-    """The connection of a push drops before it has begun."""
+    """The connection of a push drops before it starts."""
     SOMEBODY_PUSHES = "somebody-pushes"
-    """Somebody else's commit reaches a branch just before the push does."""
+    """Another user's commit is pushed to the branch first."""
 
 
 OF_PUSHES = frozenset({FaultKind.PUSH_DROPS, FaultKind.SOMEBODY_PUSHES})
@@ -55,11 +56,11 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     """One injected failure.
 
     Attributes:
-        kind: what happens.
+        kind: its effect.
         match: a GraphQL operation name, or a REST route `METHOD /path`; empty hits every request.
         status: the HTTP status of STATUS and SECONDARY_LIMIT (403 or 429).
-        headers: added to the answer.
-        times: hits left; it is spent at 0.
+        headers: added to the response.
+        times: hits left; 0 disables the fault.
         hits: hits so far.
         repository: `owner/name`, of CLOSE and SOMEBODY_PUSHES.
         number: the pull request that CLOSE closes.
@@ -76,11 +77,11 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     number: int = 0
     branch: str = ""
 
-    def wants(self, operation: str, route: str) -> bool:
-        """Say whether it hits this request."""
+    def applies_to(self, operation: str, route: str) -> bool:
+        """Return whether the fault applies to this request."""
         return self.times > 0 and self.kind not in OF_PUSHES and self.match in {"", operation, route}
 
-    def strike(self) -> None:
+    def count_hit(self) -> None:
         """Count one hit."""
         self.times -= 1
         self.hits += 1
@@ -91,19 +92,19 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def days() -> tuple[str, ...]:
-    """Return the names of the bad days that ship."""
+    """Return the names of the packaged fault files."""
     return tuple(sorted(path.stem for path in DAYS.glob("*.toml")))
 
 
-def declared(path: Path, known: Mapping[str, str]) -> tuple[Fault, ...]:
+def read_faults(path: Path, known: Mapping[str, str]) -> tuple[Fault, ...]:
     """Read a file of faults.
 
     Args:
         path: the file.
-        known: what `$name` stands for.
+        known: name -> value of `$name`.
 
     Raises:
-        UsageError: it is no such file; the error names the key.
+        UsageError: the file is invalid; the error names the key.
     """
     try:
         given = tomli.loads(Template(path.read_text(encoding="utf-8")).substitute(known))
@@ -113,15 +114,16 @@ def declared(path: Path, known: Mapping[str, str]) -> tuple[Fault, ...]:
     except KeyError as error:
         names = ", ".join(f"${name}" for name in known) or "no name"
         raise UsageError(f"{path}: ${error.args[0]} is not known here", why=f"known: {names}") from error
-    except (msgspec.ValidationError, ValueError) as error:  # the schema's, TOML's, text's, or a lone $
+    except (msgspec.ValidationError, ValueError) as error:  # of the schema, TOML, the encoding, or a lone $
         raise UsageError(f"{path} is not a file of faults", why=str(error)) from error
 
 
-def answer(fault: Fault, request_id: str) -> tuple[int, dict[str, str], object]:
-    """Return status, headers and JSON body of a fault that answers.
+def response_of(fault: Fault, request_id: str) -> tuple[int, dict[str, str], object]:
+    """Return status, headers and JSON body of a fault with a response.
 
-    Sources: docs.github.com, "Rate limits for the REST API" (primary: 403 or 429 with x-ratelimit-remaining 0 and
-    x-ratelimit-reset; secondary: 403 or 429, retry-after or nothing) and "Troubleshooting the REST API".
+    Sources: docs.github.com, "Rate limits for the REST API" (primary: 403 or 429 with
+    x-ratelimit-remaining 0 and x-ratelimit-reset; secondary: 403 or 429, retry-after or nothing)
+    and "Troubleshooting the REST API".
     """
     extra = dict(fault.headers or {})
     where = "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api"

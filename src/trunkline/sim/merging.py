@@ -1,4 +1,4 @@
-"""How a pull request is merged: what is refused, and the commits that each method leaves."""
+"""Merge pull requests: refusals, and the commits of each merge method."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trunkline.sim import actions, pushes, rules
 from trunkline.sim.bare import Bare, CommitData, Person
 from trunkline.sim.model import Deletion, MergeMethod, MergeRequest, PullRequest, PullState, Repository
-from trunkline.sim.refused import GitHubRefusal, No
+from trunkline.sim.refused import GitHubRefusal, RefusalKind
 
 if TYPE_CHECKING:
     from trunkline.sim.world import World
@@ -27,21 +27,21 @@ def merge(  # noqa: PLR0913 -- what a merge may be told
     deletion: Deletion = Deletion.KEEP,
     queued: bool = False,
 ) -> PullRequest:
-    """Merge a pull request and return it; `queued`: the merge queue does it.
+    """Merge a pull request and return it; `queued`: on behalf of the merge queue.
 
     Raises:
-        GitHubRefusal: 405 (draft, closed, conflict, method not allowed, a rule unmet) or 409 (the head is not the
-            expected one), in the sentences of docs.github.com, "Merge a pull request" (409 also in
-            StefanMaron/BusinessCentral.AL.Runner#3391).
+        GitHubRefusal: 405 (draft, closed, conflict, method not allowed, a rule unmet) or 409
+            (another head than expected), with the messages of docs.github.com, "Merge a pull
+            request" (409 also in StefanMaron/BusinessCentral.AL.Runner#3391).
     """
     _check(world, repository, pull, method, expected_head)
     _check_rules(world, repository, pull, method, queued=queued)
     base = repository.refs[pull.base]
     commit = _commit(world, repository, pull, actor, method, headline, body)
     if not world.bare(repository).update(f"refs/heads/{pull.base}", commit, old=base):
-        raise GitHubRefusal(No.NOT_ALLOWED, "Base branch was modified. Review and try the merge again.")
+        raise GitHubRefusal(RefusalKind.NOT_ALLOWED, "Base branch was modified. Review and try the merge again.")
     done = pushes.merged(world, repository, pull, actor, commit=commit, base_oid=base)
-    pushes.moved(world, repository, [(pull.base, commit)], actor)
+    pushes.process_moves(world, repository, [(pull.base, commit)], actor)
     _delete_head(world, repository, done, actor, deletion)
     return repository.pulls[pull.number]
 
@@ -59,30 +59,31 @@ def _check(world: World, repository: Repository, pull: PullRequest, method: Merg
         MergeMethod.REBASE: "Rebase merges",
     }
     if pull.state is not PullState.OPEN:
-        raise GitHubRefusal(No.NOT_ALLOWED, "Pull Request is not mergeable")
+        raise GitHubRefusal(RefusalKind.NOT_ALLOWED, "Pull Request is not mergeable")
     if pull.draft:
-        raise GitHubRefusal(No.NOT_ALLOWED, "Pull Request is still a draft")
+        raise GitHubRefusal(RefusalKind.NOT_ALLOWED, "Pull Request is still a draft")
     if not allowed[method]:
-        raise GitHubRefusal(No.NOT_ALLOWED, f"{named[method]} are not allowed on this repository.")
+        raise GitHubRefusal(RefusalKind.NOT_ALLOWED, f"{named[method]} are not allowed on this repository.")
     if expected_head and expected_head != pull.head_oid:
-        raise GitHubRefusal(No.CONFLICT, "Head branch was modified. Review and try the merge again.")
+        raise GitHubRefusal(RefusalKind.CONFLICT, "Head branch was modified. Review and try the merge again.")
     if rules.mergeable(world, repository, pull) is not rules.Mergeable.MERGEABLE:
-        raise GitHubRefusal(No.NOT_ALLOWED, "Pull Request is not mergeable")
+        raise GitHubRefusal(RefusalKind.NOT_ALLOWED, "Pull Request is not mergeable")
 
 
 def _check_rules(
     world: World, repository: Repository, pull: PullRequest, method: MergeMethod, *, queued: bool
 ) -> None:
-    missing_tool = rules.unmet(repository, pull)
+    unmet = rules.unmet(repository, pull)
     if rules.is_behind(world, repository, pull):
-        missing_tool = (*missing_tool, "Head branch is out of date. Update it with the latest changes of the base.")
+        unmet = (*unmet, "Head branch is out of date. Update it with the latest changes of the base.")
     if rules.rule_of(repository, pull).linear and method is MergeMethod.MERGE:
-        missing_tool = (*missing_tool, "This branch must not contain merge commits.")
-    if missing_tool:
-        raise GitHubRefusal(No.NOT_ALLOWED, "Repository rule violations found\n\n" + "\n".join(missing_tool))
+        unmet = (*unmet, "This branch must not contain merge commits.")
+    if unmet:
+        raise GitHubRefusal(RefusalKind.NOT_ALLOWED, "Repository rule violations found\n\n" + "\n".join(unmet))
     if rules.rule_of(repository, pull).queue and not queued:
         raise GitHubRefusal(
-            No.NOT_ALLOWED, "Repository rule violations found\n\nChanges must be made through the merge queue"
+            RefusalKind.NOT_ALLOWED,
+            "Repository rule violations found\n\nChanges must be made through the merge queue",
         )
 
 
@@ -115,8 +116,9 @@ def _commit(
 def squash_message(pull: PullRequest, commits: tuple[CommitData, ...]) -> tuple[str, str]:
     """Return GitHub's default title and body of a squash commit.
 
-    docs.github.com, "About merge methods on GitHub", "Merge message for a squash merge": one commit gives its own
-    title and message, several the pull request's title and the list of commits. Co-author trailers are not imitated.
+    docs.github.com, "About merge methods on GitHub", "Merge message for a squash merge": one commit
+    gives its own title and message; several give the pull request's title and the list of commits.
+    Co-author trailers are not simulated.
     """
     if len(commits) == 1:
         return f"{commits[0].headline} (#{pull.number})", commits[0].body
@@ -125,14 +127,17 @@ def squash_message(pull: PullRequest, commits: tuple[CommitData, ...]) -> tuple[
 
 
 def _rebase(bare: Bare, base: str, pull: PullRequest, committer: Person) -> str:
-    """Replay the commits on the base; the object ids are new always (docs.github.com, "About merge methods")."""
+    """Replay the commits on the base; all get new object ids.
+
+    Source: docs.github.com, "About merge methods".
+    """
     tip = base
     for commit in bare.between(base, pull.head_oid):
         if len(commit.parents) > 1:
             continue
         tree = bare.picked_tree(tip, commit.oid)
         if not tree:
-            raise GitHubRefusal(No.NOT_ALLOWED, "This branch can't be rebased")
+            raise GitHubRefusal(RefusalKind.NOT_ALLOWED, "This branch can't be rebased")
         tip = bare.write_commit(tree, (tip,), commit.message + "\n", commit.author, committer)
     return tip
 
@@ -153,16 +158,16 @@ def _delete_head(world: World, repository: Repository, pull: PullRequest, actor:
 
 
 def _followed_trunk(world: World, repository: Repository, below: PullRequest, pull: PullRequest) -> PullRequest:
-    """Let the next pull request of a native stack target what the one below was merged into, as GitHub does."""
-    held = repository.pulls[pull.number]
-    return world.put(repository, replace(held, base=below.base)) if held.base == below.head else held
+    """Retarget the next pull request of a native stack after a merge, as GitHub does."""
+    stored = repository.pulls[pull.number]
+    return world.put(repository, replace(stored, base=below.base)) if stored.base == below.head else stored
 
 
 def run_pending(world: World) -> None:
-    """Let asynchronous merges grow one request older, and perform those whose time has come.
+    """Advance pending merges by one request, and run those that are due.
 
-    "If the PR is pushed in between the merge being requested and being executed, the merge will be cancelled"
-    (GitHub's OpenAPI description, merge-async).
+    "If the PR is pushed in between the merge being requested and being executed, the merge will be
+    cancelled" (GitHub's OpenAPI description, merge-async).
     """
     for repository in world.state.repositories.values():
         for request in tuple(repository.merges.values()):

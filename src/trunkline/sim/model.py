@@ -1,4 +1,7 @@
-"""What the simulated GitHub remembers: users, repositories, pull requests, checks; git holds the commits."""
+"""State of the simulated GitHub: users, repositories, pull requests, checks.
+
+git has the commits.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ class PullState(Enum):
 
 
 class MergeMethod(Enum):
-    """GraphQL's PullRequestMergeMethod; REST spells it in lower case."""
+    """GraphQL's PullRequestMergeMethod; REST uses lower case."""
 
     MERGE = "MERGE"
     SQUASH = "SQUASH"
@@ -23,7 +26,7 @@ class MergeMethod(Enum):
 
 
 class EventKind(Enum):
-    """GraphQL's PullRequestTimelineItemsItemType, as far as simulated."""
+    """The simulated values of GraphQL's PullRequestTimelineItemsItemType."""
 
     AUTOMATIC_BASE_CHANGE_SUCCEEDED = "AUTOMATIC_BASE_CHANGE_SUCCEEDED_EVENT"
     BASE_REF_CHANGED = "BASE_REF_CHANGED_EVENT"
@@ -38,10 +41,11 @@ class EventKind(Enum):
 
 
 class Deletion(Enum):
-    """How a branch goes away, which decides what becomes of the pull requests based on it.
+    """Way in which a branch is deleted, which decides about pull requests based on it.
 
-    Deleted by a push or by REST (`gh pr merge --delete-branch` included) they are closed; deleted by the
-    repository's delete_branch_on_merge or the web button they are retargeted (cli/cli#1168, cli/cli#14223).
+    Deletion by a push or by REST (`gh pr merge --delete-branch` included) closes them; deletion by
+    the repository's delete_branch_on_merge or the web button retargets them (cli/cli#1168,
+    cli/cli#14223).
     """
 
     KEEP = "keep"
@@ -69,7 +73,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Event:
-    """A timeline event. `before` and `after` are object ids of a force push, or branch names of a base change."""
+    """A timeline event; `before` and `after` are object ids or, for a base change, branch names."""
 
     kind: EventKind
     at: str
@@ -105,10 +109,11 @@ class PullRequest:
     """A pull request inside one repository; forks are not simulated.
 
     Attributes:
-        base_oid: tip of the base when the pull request stopped being open; empty while it is open.
-        head_oid: tip of the head; frozen when it stops being open, so it is also "the head stored at close".
-        at: times are ISO 8601 in UTC, empty where the thing has not happened.
-        review_requests: logins whose review is asked for.
+        base_oid: tip of the base when the pull request was closed or merged; empty while it is
+            open.
+        head_oid: tip of the head; frozen when the pull request is closed or merged.
+        at: times are ISO 8601 in UTC, empty if the event has not happened.
+        review_requests: logins of requested reviewers.
         resolved_threads: for each review thread, whether it is resolved.
     """
 
@@ -149,7 +154,7 @@ class Annotation:
 
 @dataclass(frozen=True)
 class CheckRun:
-    """A check run of a commit; status and conclusion are GraphQL's enums, conclusion empty until completed."""
+    """A check run of a commit, with GraphQL's enums; conclusion is empty until completed."""
 
     id: int
     name: str
@@ -176,7 +181,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Settings:
-    """A repository's settings that decide what a merge may do and what it leaves."""
+    """A repository's settings for merges."""
 
     delete_branch_on_merge: bool = False
     merge_allowed: bool = True
@@ -188,7 +193,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a branch demands; see `sim.rules`."""
+    """Requirements of a branch; see `sim.rules`."""
 
     name: str = ""
     approvals: int = 0
@@ -202,7 +207,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Ci:
-    """Checks that start with every new head and end, all alike, so many requests later."""
+    """Checks that start for every new head and complete after a number of requests."""
 
     names: tuple[str, ...] = ()
     requests: int = 1
@@ -211,7 +216,7 @@ class Ci:
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a workflow run, by REST's words; its id is also that of its check run."""
+    """A job of a workflow run, with REST's values; its check run has the same id."""
 
     id: int
     name: str
@@ -222,12 +227,14 @@ class Job:
 
 @dataclass(frozen=True)
 class WorkflowRun:
-    """A run of a workflow that was dispatched; nothing runs by itself, whoever pulls the levers is the runner.
+    """A dispatched workflow run.
+
+    The simulator executes nothing, tests drive it by control functions.
 
     Attributes:
         file: the workflow's file name.
-        commit: the tip of `branch` when it was dispatched.
-        jobs: those that have begun.
+        commit: the tip of `branch` at the dispatch.
+        jobs: the started jobs.
         artifacts: name -> id; the archive is artifacts/ID.zip in the world's directory.
     """
 
@@ -249,9 +256,9 @@ class MergeRequest:
     """An asynchronous merge, pending until it has a result.
 
     Attributes:
-        method: as REST was given it: merge, squash, rebase or default; action alike.
-        sha: what the head must be.
-        age: requests that GitHub has answered since; the merge runs at the second, so that polling is needed.
+        method: as sent to REST: merge, squash, rebase or default; action likewise.
+        sha: the expected head.
+        age: requests since then; the merge runs at the second, so that polling is needed.
         status: pending, enqueued, merged or failed.
         result_message: the message of the result.
     """
@@ -271,18 +278,19 @@ class MergeRequest:
 
 @dataclass
 class Repository:
-    """One repository: its pull requests, and the refs as GitHub knows them after the pushes it has read.
+    """One repository: its pull requests, and the refs as of the pushes processed so far.
 
     Attributes:
         refs: branch name -> object id, after `received` bytes of the push log.
-        lag: requests that go by before a push is noticed; `waited` have gone by for the oldest one unread.
-        checks: commit -> its check runs, oldest first; statuses alike.
+        lag: requests before a push is processed; `waited` counts them for the oldest one.
+        checks: commit -> its check runs, oldest first; statuses likewise.
         merges: uuid -> asynchronous merge.
-        rules: branch -> what it demands.
-        mergeability_lag: requests until the mergeability of a new head is known; `unsettled` of whose.
-        ci: what starts with every new head; `running` on which commits, for how many requests yet.
-        workflow_runs: id -> run that was dispatched.
-        queue_requests: how many requests go by before the merge queue merges what is in it.
+        rules: branch -> its requirements.
+        mergeability_lag: requests until the mergeability of a new head is known; `unsettled` counts
+            them.
+        ci: checks that start for every new head; `running`: commit -> requests until they complete.
+        workflow_runs: id -> dispatched run.
+        queue_requests: requests before the merge queue merges.
         stacks: GitHub's native stacks, each the numbers of its pull requests, bottom first.
     """
 

@@ -1,4 +1,4 @@
-"""What GitHub does to pull requests when branches move or go, by a push or by the API."""
+"""Update pull requests when branches move or are deleted, by a push or by the API."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _HEADS = "refs/heads/"
 
 
 def sync(world: World) -> None:
-    """Read the pushes that came in since, and let each take its effect, in order.
+    """Process new pushes in order.
 
-    GitHub's own view of a head lags behind the push, by up to tens of seconds; `lag` imitates it by a number of
+    GitHub processes a push with a delay of up to tens of seconds; `lag` simulates it by a number of
     requests.
     """
     for repository in world.state.repositories.values():
@@ -32,23 +32,23 @@ def sync(world: World) -> None:
         repository.waited = 0
         for push in pushes:
             moves = [(ref.removeprefix(_HEADS), new) for _, new, ref in push if ref.startswith(_HEADS)]
-            moved(world, repository, moves, actor=repository.owner)
+            process_moves(world, repository, moves, actor=repository.owner)
         if offset != repository.received:
             repository.received = offset
             world.touch()
 
 
 def adopt(world: World, repository: Repository) -> None:
-    """Take up refs that came by no push: a bare repository filled by hand before the server started."""
+    """Register refs of a bare repository that was filled without a push."""
     now = world.bare(repository).refs()
     differing = [(name, oid) for name, oid in now.items() if repository.refs.get(name) != oid]
     gone = [(name, "") for name in repository.refs if name not in now]
     if differing or gone:
-        moved(world, repository, differing + gone, actor=repository.owner)
+        process_moves(world, repository, differing + gone, actor=repository.owner)
 
 
-def moved(world: World, repository: Repository, moves: Iterable[tuple[str, str]], actor: str) -> None:
-    """Let branches that moved together, now at these object ids (empty or zeros: gone), take their effect."""
+def process_moves(world: World, repository: Repository, moves: Iterable[tuple[str, str]], actor: str) -> None:
+    """Process branches that moved together to these object ids (empty or zeros: deleted)."""
     before = dict(repository.refs)
     names = set()
     for name, new in moves:
@@ -59,14 +59,14 @@ def moved(world: World, repository: Repository, moves: Iterable[tuple[str, str]]
             repository.refs[name] = new
     world.touch()
     for pull in repository.open_pulls():
-        follow = _head_followed(world, repository, pull, actor) if pull.head in names else pull
+        follow = _update_head(world, repository, pull, actor) if pull.head in names else pull
         if follow.state is PullState.OPEN and {pull.base, pull.head} & names:
-            _settle(world, repository, follow, before.get(pull.base, ""), actor)
+            _merge_or_close(world, repository, follow, before.get(pull.base, ""), actor)
     _note_deleted_heads(world, repository, names, actor)
 
 
 def close(world: World, repository: Repository, pull: PullRequest, actor: str, base_oid: str = "") -> PullRequest:
-    """Close a pull request without merging; its head is frozen as it is now."""
+    """Close a pull request without a merge; its head is frozen."""
     closed = world.record(pull, EventKind.CLOSED, actor)
     return world.put(
         repository,
@@ -82,7 +82,7 @@ def close(world: World, repository: Repository, pull: PullRequest, actor: str, b
 def merged(
     world: World, repository: Repository, pull: PullRequest, actor: str, *, commit: str, base_oid: str
 ) -> PullRequest:
-    """Mark a pull request merged by `commit`; `base_oid` is the base's tip before."""
+    """Mark a pull request as merged by `commit`; `base_oid` is the base's tip before."""
     noted = world.record(pull, EventKind.MERGED, actor, after=commit)
     noted = world.record(noted, EventKind.CLOSED, actor)
     at = noted.events[-2].at
@@ -95,8 +95,11 @@ def merged(
     )  # fmt: skip
 
 
-def _head_followed(world: World, repository: Repository, pull: PullRequest, actor: str) -> PullRequest:
-    """Follow a head that moved: its oid, refs/pull/N/head and the force-push event; a deleted head closes it."""
+def _update_head(world: World, repository: Repository, pull: PullRequest, actor: str) -> PullRequest:
+    """Update a pull request whose head moved; close it if the head was deleted.
+
+    An update sets its oid and refs/pull/N/head, and adds a force-push event if needed.
+    """
     new = repository.refs.get(pull.head, "")
     if not new:
         return close(world, repository, pull, actor)
@@ -110,11 +113,11 @@ def _head_followed(world: World, repository: Repository, pull: PullRequest, acto
     return world.put(repository, rules.head_moved(world, repository, replace(noted, head_oid=new)))
 
 
-def _settle(world: World, repository: Repository, pull: PullRequest, old_base: str, actor: str) -> None:
-    """Decide whether an open pull request is merged or closed by where its base and head now stand.
+def _merge_or_close(world: World, repository: Repository, pull: PullRequest, old_base: str, actor: str) -> None:
+    """Merge or close an open pull request if its base or head requires it.
 
-    Base gone: closed (cli/cli#1168). Base moved so that it contains the head: merged, by the commit that brought
-    it in. Head moved to what the base holds already: no commits are left, closed for good.
+    Base deleted: closed (cli/cli#1168). Base contains the head: merged, by the commit that brought
+    it in. Head moved to a commit of the base: no commits are left, so closed permanently.
     """
     bare = world.bare(repository)
     base = repository.refs.get(pull.base, "")

@@ -1,12 +1,12 @@
-"""How the simulated GitHub says no, in a form that both REST and GraphQL can word."""
+"""Errors of the simulated GitHub, in a form for both REST and GraphQL."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 
-class No(Enum):
-    """Why, as REST's status code tells it."""
+class RefusalKind(Enum):
+    """Kind of a refusal, by REST's status code."""
 
     BAD_REQUEST = 400
     NOT_FOUND = 404
@@ -17,16 +17,16 @@ class No(Enum):
 
 
 class GitHubRefusal(Exception):
-    """GitHub refuses.
+    """GitHub refuses a request.
 
     Args:
         no: the kind.
-        message: GitHub's own sentence.
-        field: the request's field that is wrong, where REST's `errors` names one.
-        code: REST's code of the error: `invalid`, `custom`, `missing_field`.
+        message: GitHub's message.
+        field: the wrong field of the request, if REST's `errors` names one.
+        code: REST's error code: `invalid`, `custom`, `missing_field`.
     """
 
-    def __init__(self, no: No, message: str, *, field: str = "", code: str = "invalid") -> None:
+    def __init__(self, no: RefusalKind, message: str, *, field: str = "", code: str = "invalid") -> None:
         super().__init__(message)
         self.no = no
         self.message = message
@@ -35,7 +35,7 @@ class GitHubRefusal(Exception):
 
 
 class NotSimulatedError(Exception):
-    """The simulator does not imitate this; it never guesses."""
+    """The requested behaviour is not simulated; the simulator never guesses."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"not simulated: {what}")

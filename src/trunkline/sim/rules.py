@@ -1,8 +1,8 @@
-"""What a repository demands before a merge: approvals, checks, a queue; and what each pull request lacks of it.
+"""Evaluate a repository's requirements for a merge: approvals, checks, a queue.
 
-A branch's rule is simulated as a ruleset (docs.github.com, "Available rules for rulesets"): its name, required
-approvals with or without dismissal of stale ones, required status checks, branches that are up to date, linear
-history, a merge queue.
+A branch's rule is simulated as a ruleset (docs.github.com, "Available rules for rulesets"): its
+name, required approvals with or without dismissal of stale ones, required status checks, branches
+that are up to date, linear history, a merge queue.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Mergeable(Enum):
 
 
 def mergeable(world: World, repository: Repository, pull: PullRequest) -> Mergeable:
-    """Say whether a merge would conflict; GitHub does not compute it for a pull request that is not open."""
+    """Return whether a merge would conflict; GitHub computes it only for open pull requests."""
     base = repository.refs.get(pull.base)
     if pull.state is not PullState.OPEN or base is None or repository.unsettled.get(pull.number, 0) > 0:
         return Mergeable.UNKNOWN
@@ -37,17 +37,17 @@ def mergeable(world: World, repository: Repository, pull: PullRequest) -> Mergea
 
 
 def rule_of(repository: Repository, pull: PullRequest) -> Rule:
-    """Return the rule of a pull request's base; an empty one where there is none."""
+    """Return the rule of a pull request's base, empty if there is none."""
     return repository.rules.get(pull.base, Rule())
 
 
 def verdicts(pull: PullRequest) -> dict[str, str]:
-    """Return each reviewer's last word that counts."""
+    """Return each reviewer's latest decisive review state."""
     return {review.author: review.state for review in pull.reviews if review.state != "COMMENTED"}
 
 
 def review_decision(repository: Repository, pull: PullRequest) -> str | None:
-    """Return GraphQL's PullRequestReviewDecision; null where nobody reviewed and nobody has to."""
+    """Return GraphQL's PullRequestReviewDecision; None: no reviews, and none required."""
     latest = list(verdicts(pull).values())
     if "CHANGES_REQUESTED" in latest:
         return "CHANGES_REQUESTED"
@@ -58,7 +58,10 @@ def review_decision(repository: Repository, pull: PullRequest) -> str | None:
 
 
 def unmet(repository: Repository, pull: PullRequest) -> tuple[str, ...]:
-    """Return what the base's rule still demands, in GitHub's sentences (community threads on blocked merges)."""
+    """Return the unmet requirements of the base's rule, as GitHub's messages.
+
+    Source: community threads on blocked merges.
+    """
     rule = rule_of(repository, pull)
     found = []
     if review_decision(repository, pull) in {"REVIEW_REQUIRED", "CHANGES_REQUESTED"} and rule.approvals:
@@ -75,13 +78,13 @@ def unmet(repository: Repository, pull: PullRequest) -> tuple[str, ...]:
 
 
 def is_behind(world: World, repository: Repository, pull: PullRequest) -> bool:
-    """Say whether the base demands heads that contain its tip, and this one does not."""
+    """Return whether the base requires an up-to-date head, and this one is behind."""
     tip = repository.refs.get(pull.base, "")
     return rule_of(repository, pull).up_to_date and not world.bare(repository).contains(pull.head_oid, tip)
 
 
 def tally(repository: Repository) -> dict[str, int]:
-    """Return how many CI runs have started (one a head), approvals were dismissed, and heads were force-pushed."""
+    """Return the numbers of CI runs (one per head), dismissed approvals and force pushes."""
     pulls = repository.pulls.values()
     names = set(repository.ci.names)
     return {
@@ -92,7 +95,7 @@ def tally(repository: Repository) -> dict[str, int]:
 
 
 def merge_state(world: World, repository: Repository, pull: PullRequest) -> str:
-    """Return GraphQL's MergeStateStatus (docs.github.com/graphql/reference/enums#mergestatestatus)."""
+    """Return GraphQL's MergeStateStatus (docs.github.com, graphql/reference/enums)."""
     found = mergeable(world, repository, pull)
     if found is not Mergeable.MERGEABLE:
         return "UNKNOWN" if found is Mergeable.UNKNOWN else "DIRTY"
@@ -109,7 +112,7 @@ def merge_state(world: World, repository: Repository, pull: PullRequest) -> str:
 
 
 def head_moved(world: World, repository: Repository, pull: PullRequest) -> PullRequest:
-    """Let a new head have its consequences: stale approvals dismissed, mergeability unknown, CI started."""
+    """Process a new head: dismiss stale approvals, reset mergeability, start CI."""
     if rule_of(repository, pull).dismiss_stale:
         pull = replace(pull, reviews=tuple(_dismissed(review) for review in pull.reviews))
     repository.unsettled[pull.number] = repository.mergeability_lag
@@ -123,7 +126,7 @@ def head_moved(world: World, repository: Repository, pull: PullRequest) -> PullR
 
 
 def base_changed(repository: Repository, pull: PullRequest) -> PullRequest:
-    """Let a new base have its consequence where a rule says so: approvals of another diff are dismissed."""
+    """Process a new base: dismiss approvals if a rule says so, since they are of another diff."""
     if rule_of(repository, pull).dismiss_retargeted:
         return replace(pull, reviews=tuple(_dismissed(review) for review in pull.reviews))
     return pull
@@ -133,8 +136,8 @@ def _dismissed(review: Review) -> Review:
     return replace(review, state="DISMISSED") if review.state == "APPROVED" else review
 
 
-def grow_older(world: World) -> None:
-    """Let a request go by: mergeability becomes known, checks come to their end."""
+def count_request(world: World) -> None:
+    """Count a request: mergeability becomes known, checks complete."""
     for repository in world.state.repositories.values():
         for number, left in tuple(repository.unsettled.items()):
             repository.unsettled[number] = left - 1

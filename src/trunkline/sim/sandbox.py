@@ -1,7 +1,7 @@
-"""The example's stack on a simulated GitHub, and a checkout of it: what the runbook's maintainer had before them.
+"""Set up the example's stack on a simulated GitHub, with a checkout.
 
-#518 is squash-merged after trunk moved on, its branch deleted; CI is down over a billing failure; #519 to #522 are
-drafts on top of one another.
+#518 is squash-merged after trunk moved on, and its branch is deleted; CI is down because of a
+billing failure; #519 to #522 are drafts on top of one another.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A place where a landing can be done for real and reaches nobody.
+    """A simulated GitHub and a checkout, in which landing a stack affects nobody.
 
     Attributes:
-        root: everything is in here.
+        root: the directory of everything.
         github: the running simulator.
-        example: the history as it was built.
-        checkout: a clone of it, on trunk as it was before #518 was merged.
+        example: the history that was built.
+        checkout: a clone of it, on trunk before #518 was merged.
     """
 
     root: Path
@@ -39,11 +39,11 @@ class Sandbox:
     checkout: Path
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of a shell in the checkout: yours, but git and gh reach the sandbox alone."""
+        """Return the environment of a shell in the checkout: git and gh use only the sandbox."""
         return {**process.own_environment(), **self.variables()}
 
     def variables(self) -> dict[str, str]:
-        """Return what of that environment is the sandbox's own."""
+        """Return the variables of the environment that the sandbox sets."""
         return {
             **self.github.environment(),
             "TRUNKLINE_STATE_DIR": str(self.root / "state"),
@@ -65,13 +65,13 @@ class Sandbox:
         return done.text
 
     def description(self, number: int) -> str:
-        """Return a pull request's description as it stands on the simulated GitHub."""
+        """Return a pull request's description on the simulated GitHub."""
         return str(self.github.pull_request(SLUG, number)["body"])
 
 
 @contextlib.contextmanager
 def sandbox(root: Path) -> Iterator[Sandbox]:
-    """Build the sandbox in an empty directory and serve it until the block ends."""
+    """Build the sandbox in an empty directory and serve it within the context."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "gitconfig").write_text(_gitconfig(), encoding="utf-8")
     with running(root / "github") as github:

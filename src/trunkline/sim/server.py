@@ -1,4 +1,4 @@
-"""The simulator's HTTP face: who asks, what fails on purpose, GraphQL or REST, what is logged."""
+"""The simulator's HTTP server: authentication, faults, GraphQL or REST, the request log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trunkline.sim import actions, control, faults, merging, pushes, rules, runn
 from trunkline.sim.faults import Fault, FaultKind
 from trunkline.sim.graph import engine
 from trunkline.sim.graph.root import LIMIT, root
-from trunkline.sim.graph.tree import Asking
+from trunkline.sim.graph.tree import QueryContext
 from trunkline.sim.refused import GitHubRefusal, NotSimulatedError
 from trunkline.sim.rest import routes
 from trunkline.sim.rest.reply import DOCS, Call, Reply, refusal
@@ -35,8 +35,8 @@ CONTROL = "/_sim/"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request to GitHub, read whole."""
+class IncomingRequest:
+    """One complete request to GitHub."""
 
     method: str
     path: str
@@ -47,7 +47,7 @@ class Asked:
 
     @property
     def graphql(self) -> dict[str, Any] | None:
-        """The GraphQL payload, or None for a REST call."""
+        """The GraphQL payload; None for a REST call."""
         if (self.method, self.path) != ("POST", "/graphql"):
             return None
         try:
@@ -58,7 +58,7 @@ class Asked:
 
 
 def _public(path: str) -> str:
-    """Return the path that github.com has for one of an enterprise server (docs.github.com, "Endpoints")."""
+    """Map a path of an enterprise server to github.com's (docs.github.com, "Endpoints")."""
     if path == "/api/graphql":
         return "/graphql"
     if path.startswith("/api/v3/"):
@@ -69,21 +69,21 @@ def _public(path: str) -> str:
 
 @dataclass
 class Server:
-    """The ASGI application. Requests are answered one after the other, so the world needs no lock."""
+    """The ASGI application; it handles requests one after the other, so the world needs no lock."""
 
     world: World
     used: int = 0
     started: float = field(default_factory=time.time)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request (ASGI)."""
+        """Handle one request (ASGI)."""
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
         content = await request.body()
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         known = scheme.lower() in {"token", "bearer"}
-        asked = Asked(
+        incoming = IncomingRequest(
             request.method,
             _public(request.url.path),
             request.url.query,
@@ -91,63 +91,66 @@ class Server:
             request.headers.get("accept", ""),
             content,
         )
-        if asked.path.startswith(CONTROL):
-            await _response(self._control(asked))(scope, receive, send)
+        if incoming.path.startswith(CONTROL):
+            await _response(self._control(incoming))(scope, receive, send)
             return
-        if asked.path.startswith(f"{FILES}/"):
-            file = running.archive(self.world, int(Path(asked.path).stem))
+        if incoming.path.startswith(f"{FILES}/"):
+            file = running.archive(self.world, int(Path(incoming.path).stem))
             await FileResponse(file, media_type="application/zip")(scope, receive, send)
             return
-        reply = self._answer(asked)
+        reply = self._respond(incoming)
         if reply is None:
             await _drop(send)
         else:
             await _response(reply)(scope, receive, send)
 
-    def _control(self, asked: Asked) -> Reply:
+    def _control(self, incoming: IncomingRequest) -> Reply:
         try:
-            value = control.call(self.world, asked.path.removeprefix(CONTROL), json.loads(asked.content or b"{}"))
+            value = control.call(
+                self.world, incoming.path.removeprefix(CONTROL), json.loads(incoming.content or b"{}")
+            )
             self.world.save()
         except (TrunklineError, TypeError, KeyError, ValueError) as error:
             return Reply(400, {"message": f"{type(error).__name__}: {error}"})
         return Reply(200, {"value": value})
 
-    def _answer(self, asked: Asked) -> Reply | None:
-        """Return the answer, or None where the connection is to be dropped."""
+    def _respond(self, incoming: IncomingRequest) -> Reply | None:
+        """Return the response; None: drop the connection."""
         self.used += 1
         pushes.sync(self.world)
         merging.run_pending(self.world)
-        rules.grow_older(self.world)
-        payload = asked.graphql
+        rules.count_request(self.world)
+        payload = incoming.graphql
         operation = engine.operation_of(str(payload.get("query", ""))) if payload is not None else ""
-        fault = self._fault(operation, f"{asked.method} {asked.path}")
+        fault = self._fault(operation, f"{incoming.method} {incoming.path}")
         if fault is not None and fault.kind is FaultKind.CLOSE:
             self._close(fault)
         reply: Reply | None
         if fault is not None and fault.kind is FaultKind.DROP:
             reply = None
         elif fault is not None and fault.kind not in {FaultKind.LOSE_REPLY, FaultKind.CLOSE}:
-            reply = Reply(*_reordered(faults.answer(fault, self._request_id())))
+            reply = Reply(*_reordered(faults.response_of(fault, self._request_id())))
         else:
-            reply = self._perform(asked, payload)
+            reply = self._perform(incoming, payload)
         self.world.save()
-        self._log(asked, operation, reply, fault)
+        self._log(incoming, operation, reply, fault)
         lost = fault is not None and fault.kind is FaultKind.LOSE_REPLY
         return None if reply is None or lost else self._with_headers(reply)
 
-    def _perform(self, asked: Asked, payload: dict[str, Any] | None) -> Reply:
-        login = self.world.viewer(asked.token)
+    def _perform(self, incoming: IncomingRequest, payload: dict[str, Any] | None) -> Reply:
+        login = self.world.viewer(incoming.token)
         if not login:
-            # docs.github.com, "Authenticating to the REST API": a bad token is 401, none at all too for GraphQL.
+            # docs.github.com, "Authenticating to the REST API": a bad token is 401; for GraphQL a
+            # missing one too.
             return Reply(401, {"message": "Bad credentials", "documentation_url": DOCS, "status": "401"})
         try:
             if payload is not None:
-                asking = Asking(self.world, login)
+                query_context = QueryContext(self.world, login)
                 query, variables = str(payload.get("query", "")), payload.get("variables") or {}
-                return Reply(200, engine.execute(root(asking, self.used), asking, query, variables))
-            _check_media_type(asked.accept)
-            handler, parameters = routes.find(asked.method, asked.path)
-            return handler(Call(self.world, login, parameters, dict(parse_qsl(asked.query)), asked.content))
+                return Reply(200, engine.execute(root(query_context, self.used), query_context, query, variables))
+            _check_media_type(incoming.accept)
+            handler, parameters = routes.find(incoming.method, incoming.path)
+            return handler(Call(self.world, login, parameters, dict(parse_qsl(incoming.query)), incoming.content))
         except GitHubRefusal as error:
             return refusal(error)
         except NotSimulatedError as error:
@@ -155,8 +158,8 @@ class Server:
 
     def _fault(self, operation: str, route: str) -> Fault | None:
         for fault in self.world.state.faults:
-            if fault.wants(operation, route):
-                fault.strike()
+            if fault.applies_to(operation, route):
+                fault.count_hit()
                 self.world.touch()
                 return fault
         return None
@@ -164,7 +167,7 @@ class Server:
     def _close(self, fault: Fault) -> None:
         repository = self.world.repository(fault.repository)
         if repository is not None and fault.number in repository.pulls:
-            with contextlib.suppress(GitHubRefusal):  # merged meanwhile: there is nothing to close
+            with contextlib.suppress(GitHubRefusal):  # merged meanwhile, so it cannot be closed
                 actions.close(self.world, repository, repository.pulls[fault.number], repository.owner)
 
     def _request_id(self) -> str:
@@ -183,9 +186,9 @@ class Server:
         }
         return Reply(reply.status, reply.body, {**headers, **reply.headers})
 
-    def _log(self, asked: Asked, operation: str, reply: Reply | None, fault: Fault | None) -> None:
+    def _log(self, incoming: IncomingRequest, operation: str, reply: Reply | None, fault: Fault | None) -> None:
         line = {
-            "method": asked.method, "path": asked.path, "query": asked.query, "operation": operation,
+            "method": incoming.method, "path": incoming.path, "query": incoming.query, "operation": operation,
             "status": reply.status if reply else 0, "fault": fault.kind.value if fault else "",
         }  # fmt: skip
         with (self.world.root / "requests.jsonl").open("a", encoding="utf-8") as stream:
@@ -193,10 +196,10 @@ class Server:
 
 
 def _check_media_type(accept: str) -> None:
-    """Answer JSON only: a diff or a patch that was asked for must not come as something else.
+    """Refuse media types other than JSON, for example a diff or a patch.
 
     Raises:
-        NotSimulatedError: another media type is asked for (docs.github.com, "Media types").
+        NotSimulatedError: another media type is requested (docs.github.com, "Media types").
     """
     for wanted in filter(None, (part.partition(";")[0].strip() for part in accept.split(","))):
         if not wanted.endswith(("json", "/*", "-preview")):
@@ -216,7 +219,7 @@ def _response(reply: Reply) -> Response:
 
 
 async def _drop(send: Send) -> None:
-    """Close the connection without a byte of answer: uvicorn's own request cycle stands behind `send`."""
+    """Close the connection without a response, through uvicorn's request cycle behind `send`."""
     cycle = send.__self__  # type: ignore[attr-defined]
     cycle.transport.abort()
     while not cycle.disconnected:  # noqa: ASYNC110 -- uvicorn offers a flag, no event

@@ -1,4 +1,4 @@
-"""The whole simulated GitHub: who exists, which repositories, what time it is; kept in one file between runs."""
+"""The whole simulated GitHub: users, repositories, clock; stored in one file between runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trunkline.sim.model import Comment, Event, EventKind, Label, PullRequest, P
 from trunkline.system import files
 
 DEFAULT_START = "2025-11-19T09:00:00+00:00"
-"""When a simulated world begins; every moment asked for is a second later, so runs repeat to the object id."""
+"""Start of the simulated clock, which advances a second per reading, so object ids are stable."""
 
 DEFAULT_TOKEN = "sim"  # noqa: S105 -- no secret: the simulator's own
 DEFAULT_LABELS = (
@@ -26,11 +26,11 @@ DEFAULT_LABELS = (
 
 @dataclass
 class State:
-    """What world.json holds.
+    """Content of world.json.
 
     Attributes:
-        start: the deterministic clock's beginning in ISO 8601; empty: the machine's own clock.
-        ticks: moments given out so far.
+        start: start of the simulated clock in ISO 8601; empty: use the machine's clock.
+        ticks: readings of the clock so far.
         tokens: token -> login.
     """
 
@@ -45,7 +45,7 @@ class State:
 
 @dataclass
 class World:
-    """A running world. Mutations call `touch`; `save` writes only what changed."""
+    """A running world; mutations call `touch`, and `save` writes only after a change."""
 
     root: Path
     state: State
@@ -54,10 +54,10 @@ class World:
 
     @classmethod
     def create(cls, root: Path, *, start: str = DEFAULT_START, viewer: str = "octocat") -> World:
-        """Make an empty world in a new or empty directory, with one user who owns the token `sim`.
+        """Create an empty world in a new or empty directory, with one user and the token `sim`.
 
         Raises:
-            UsageError: there is a world already.
+            UsageError: a world exists already.
         """
         if (root / "world.json").exists():
             raise UsageError(f"{root} holds a simulated GitHub already", why="world.json exists")
@@ -70,7 +70,7 @@ class World:
 
     @classmethod
     def load(cls, root: Path) -> World:
-        """Read a world that was saved.
+        """Load a saved world.
 
         Raises:
             UsageError: there is none.
@@ -81,7 +81,7 @@ class World:
         return cls(root, msgspec.json.decode(path.read_bytes(), type=State), changed=False)
 
     def save(self) -> None:
-        """Write world.json, all or nothing, if anything changed."""
+        """Write world.json atomically, if anything changed."""
         if self.changed:
             files.replace_bytes(
                 self.root / "world.json", msgspec.json.format(msgspec.json.encode(self.state), indent=1)
@@ -89,11 +89,11 @@ class World:
             self.changed = False
 
     def touch(self) -> None:
-        """Note that something changed."""
+        """Mark the world as changed."""
         self.changed = True
 
     def now(self) -> str:
-        """Return the next moment, as GitHub writes times."""
+        """Return the next time of the clock, in GitHub's format."""
         self.touch()
         if not self.state.start:
             moment = datetime.now(timezone.utc)
@@ -109,17 +109,17 @@ class World:
         return self.state.next_id - 1
 
     def add_user(self, login: str, name: str = "") -> User:
-        """Return the user of that login, made if new."""
+        """Return the user with a login, created if new."""
         if login not in self.state.users:
             self.state.users[login] = User(login, self.new_id(), name or login.title())
         return self.state.users[login]
 
     def viewer(self, token: str) -> str:
-        """Return the login that a token belongs to, or empty."""
+        """Return the login of a token, or ""."""
         return self.state.tokens.get(token, "")
 
     def create_repository(self, owner: str, name: str, *, default_branch: str = "main") -> Path:
-        """Make a repository and return the path of its bare git repository; fill it by an ordinary push.
+        """Create a repository, to be filled by a push; return the path of its bare repository.
 
         Raises:
             UsageError: it exists.
@@ -142,14 +142,14 @@ class World:
         return by_case.get(slug.lower())
 
     def bare(self, repository: Repository) -> Bare:
-        """Return a repository's git."""
+        """Return a repository's bare git repository."""
         slug = repository.slug
         if slug not in self._bares:
             self._bares[slug] = Bare(self.root / "repos" / repository.owner / f"{repository.name}.git")
         return self._bares[slug]
 
     def put(self, repository: Repository, pull: PullRequest) -> PullRequest:
-        """Store a pull request as it now is, and tell the push hook which refs/pull/N/head follow which branch."""
+        """Store a pull request, and the branches of refs/pull/N/head for the push hook."""
         repository.pulls[pull.number] = replace(pull, updated_at=self.now())
         lines = [f"refs/heads/{p.head} {p.number}\n" for p in repository.open_pulls()]
         (self.bare(repository).path / "pull-heads").write_text("".join(lines), encoding="utf-8")
@@ -169,7 +169,7 @@ class World:
         return comment
 
     def base_tip(self, repository: Repository, pull: PullRequest) -> str:
-        """Return the base's tip that the pull request is compared with: now, or as it was when it was closed."""
+        """Return the base's tip that a pull request is compared with: now, or at its closing."""
         if pull.state is PullState.OPEN:
             return repository.refs.get(pull.base, "") or pull.base_oid
         return pull.base_oid

@@ -1,1 +1,1 @@
-"""GitHub's GraphQL API over the world, executed by graphql-core against GitHub's own schema."""
+"""GitHub's GraphQL API, executed by graphql-core with GitHub's own schema."""

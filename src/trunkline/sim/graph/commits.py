@@ -1,10 +1,10 @@
-"""Commits and their checks, as GraphQL shows them."""
+"""GraphQL nodes of commits and their checks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trunkline.sim.graph.tree import Asking, Node, connection
+from trunkline.sim.graph.tree import Node, QueryContext, connection
 from trunkline.sim.model import CheckRun
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 _FAILED = {"FAILURE", "CANCELLED", "TIMED_OUT", "ACTION_REQUIRED", "STARTUP_FAILURE", "ERROR"}
 
 
-def commit_node(asking: Asking, repository: Repository, oid: str) -> Node:
+def commit_node(query_context: QueryContext, repository: Repository, oid: str) -> Node:
     """Return a commit."""
-    data = asking.world.bare(repository).commit(oid)
+    data = query_context.world.bare(repository).commit(oid)
     url = f"https://github.com/{repository.slug}/commit/{oid}"
     return Node(
         "Commit",
@@ -31,24 +31,24 @@ def commit_node(asking: Asking, repository: Repository, oid: str) -> Node:
             "messageBody": data.body,
             "authoredDate": data.author.date,
             "committedDate": data.committer.date,
-            "author": lambda: _git_actor(asking, data.author),
-            "committer": lambda: _git_actor(asking, data.committer),
+            "author": lambda: _git_actor(query_context, data.author),
+            "committer": lambda: _git_actor(query_context, data.committer),
             "authors": lambda **page: connection(
-                "GitActorConnection", [data.author], lambda person: _git_actor(asking, person), page
+                "GitActorConnection", [data.author], lambda person: _git_actor(query_context, person), page
             ),
             "parents": lambda **page: connection(
-                "CommitConnection", data.parents, lambda parent: commit_node(asking, repository, parent), page
+                "CommitConnection", data.parents, lambda parent: commit_node(query_context, repository, parent), page
             ),
             "statusCheckRollup": lambda: _rollup(repository, data),
         },
     )
 
 
-def _git_actor(asking: Asking, person: Person) -> Node:
-    """Return who git says it was; GitHub knows a user by the e-mail address."""
+def _git_actor(query_context: QueryContext, person: Person) -> Node:
+    """Return the actor of a commit; GitHub finds the user by e-mail address."""
     known = [
         user
-        for user in asking.world.state.users.values()
+        for user in query_context.world.state.users.values()
         if person.email == f"{user.id}+{user.login}@users.noreply.github.com"
     ]
     user = Node("User", {"id": f"U_{known[0].id}", "login": known[0].login, "name": known[0].name}) if known else None
@@ -56,7 +56,7 @@ def _git_actor(asking: Asking, person: Person) -> Node:
 
 
 def rollup_state(repository: Repository, oid: str) -> str:
-    """Return GraphQL's StatusState over all checks and statuses of a commit, or empty where there are none."""
+    """Return GraphQL's StatusState over all checks and statuses of a commit, or ""."""
     states = [run.conclusion or run.status for run in repository.checks.get(oid, ())]
     states += [status.state for status in repository.statuses.get(oid, ())]
     if any(state in _FAILED for state in states):
@@ -66,7 +66,7 @@ def rollup_state(repository: Repository, oid: str) -> str:
 
 
 def _rollup(repository: Repository, data: CommitData) -> Node | None:
-    """Return the rollup; GitHub answers null for a commit that nothing has checked."""
+    """Return the rollup; null for a commit without checks, as on GitHub."""
     state = rollup_state(repository, data.oid)
     if not state:
         return None

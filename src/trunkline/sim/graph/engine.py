@@ -1,4 +1,4 @@
-"""How a GraphQL request is answered: parse, validate, execute, and word the errors as GitHub does."""
+"""Execute GraphQL requests: parse, validate, execute, and format errors as GitHub does."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from graphql.validation import (
     specified_rules,
 )
 
-from trunkline.sim.graph.tree import Asking, GraphError, Node, snake
-from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
+from trunkline.sim.graph.tree import GraphError, Node, QueryContext, snake
+from trunkline.sim.refused import GitHubRefusal, NotSimulatedError, RefusalKind
 
 
 class UndefinedField(ValidationRule):
-    """GitHub's own words for a field that a type does not have."""
+    """Report GitHub's message for a field that a type lacks."""
 
     def enter_field(
         self, node: graphql.FieldNode, _key: object, _parent: object, _path: object, ancestors: Any
@@ -51,7 +51,7 @@ def _step(node: object) -> str:
     return ""
 
 
-# GitHub lets two fields of different type share a response name (gh relies on it: its fragments on unions do).
+# GitHub allows two fields of different type with one response name (gh's fragments on unions).
 _RULES = [
     UndefinedField if rule is FieldsOnCorrectTypeRule else rule
     for rule in specified_rules
@@ -72,7 +72,10 @@ def _schema_text() -> str:
 
 @cache
 def left_out() -> dict[str, frozenset[str]]:
-    """Return the fields that GitHub has and the pruned schema has not, by type: its closing comments."""
+    """Return the fields of GitHub's schema that the pruned one lacks, by type.
+
+    They are listed in comments at its end.
+    """
     found = re.findall(r"^# left out of (\w+): (.*)$", _schema_text(), re.MULTILINE)
     return {name: frozenset(fields.split()) for name, fields in found}
 
@@ -82,12 +85,14 @@ def _parsed(query: str) -> graphql.DocumentNode:
     return graphql.parse(query)
 
 
-def execute(root: dict[str, Node], asking: Asking, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-    """Answer a request with GitHub's JSON: `data`, `errors` or both.
+def execute(
+    root: dict[str, Node], query_context: QueryContext, query: str, variables: dict[str, Any]
+) -> dict[str, Any]:
+    """Execute a request; return GitHub's JSON: `data`, `errors` or both.
 
     Args:
         root: the nodes of `Query` and `Mutation`.
-        asking: the world, and who asks.
+        query_context: the world and the user.
         query: the document.
         variables: its variables.
     """
@@ -102,7 +107,7 @@ def execute(root: dict[str, Node], asking: Asking, query: str, variables: dict[s
         schema(),
         document,
         root_value=root["Mutation" if kind == "mutation" else "Query"],
-        context_value=asking,
+        context_value=query_context,
         variable_values=variables,
         field_resolver=_resolve,
         type_resolver=lambda node, *_: node.typename,
@@ -145,7 +150,7 @@ def _resolve(source: Any, info: graphql.GraphQLResolveInfo[Any], **arguments: An
 
 
 def _worded(error: graphql.GraphQLError) -> dict[str, Any]:
-    """Return an error as GitHub shapes it: `type` and `path` beside the message."""
+    """Return an error in GitHub's format: `type` and `path` beside the message."""
     worded: dict[str, Any] = {}
     cause = error.original_error
     extensions = dict(error.extensions or {})
@@ -153,7 +158,7 @@ def _worded(error: graphql.GraphQLError) -> dict[str, Any]:
     if isinstance(cause, GraphError) and cause.kind:
         worded["type"] = cause.kind
     elif isinstance(cause, GitHubRefusal):
-        worded["type"] = "NOT_FOUND" if cause.no is No.NOT_FOUND else "UNPROCESSABLE"
+        worded["type"] = "NOT_FOUND" if cause.no is RefusalKind.NOT_FOUND else "UNPROCESSABLE"
     if path:
         worded["path"] = path
     if extensions:

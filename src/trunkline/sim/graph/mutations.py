@@ -1,4 +1,4 @@
-"""GraphQL mutations: what gh asks GitHub to change."""
+"""The GraphQL mutations that gh and trunkline use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.sim import actions, merging
 from trunkline.sim.graph.pulls import comment_node, node_id, pull_node
-from trunkline.sim.graph.tree import Asking, GraphError, Node
+from trunkline.sim.graph.tree import GraphError, Node, QueryContext
 from trunkline.sim.model import MergeMethod, PullRequest, Repository
 from trunkline.sim.refused import GitHubRefusal, NotSimulatedError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Input = Mapping[str, Any]
 
 
-def mutations(asking: Asking) -> dict[str, Callable[..., Node]]:
+def mutations(query_context: QueryContext) -> dict[str, Callable[..., Node]]:
     """Return the fields of Mutation; each takes `input`."""
     made = (
         ("addComment", _comment, "AddComment"),
@@ -30,10 +30,10 @@ def mutations(asking: Asking) -> dict[str, Callable[..., Node]]:
         ("updatePullRequest", _update, "UpdatePullRequest"),
     )
 
-    def field(perform: Callable[[Asking, Input], dict[str, Any]], name: str) -> Callable[..., Node]:
+    def field(perform: Callable[[QueryContext, Input], dict[str, Any]], name: str) -> Callable[..., Node]:
         def resolve(input: Input) -> Node:  # noqa: A002 -- the argument's name in the schema
             # An absent clientMutationId is null, as the schema says.
-            payload = perform(asking, input)
+            payload = perform(query_context, input)
             return Node(f"{name}Payload", {"clientMutationId": input.get("clientMutationId"), **payload})
 
         return resolve
@@ -41,8 +41,8 @@ def mutations(asking: Asking) -> dict[str, Callable[..., Node]]:
     return {name: field(perform, typename) for name, perform, typename in made}
 
 
-def _subject(asking: Asking, given: str) -> tuple[Repository, PullRequest]:
-    for repository in asking.world.state.repositories.values():
+def _subject(query_context: QueryContext, given: str) -> tuple[Repository, PullRequest]:
+    for repository in query_context.world.state.repositories.values():
         for pull in repository.pulls.values():
             if node_id(repository, pull) == given:
                 return repository, pull
@@ -57,105 +57,111 @@ def _only(given: Input, *known: str) -> None:
         raise NotSimulatedError(f"mutation input {', '.join(unknown)}")
 
 
-def _answer(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str, Any]:
-    return {"pullRequest": lambda: pull_node(asking, repository, pull)}
+def _answer(query_context: QueryContext, repository: Repository, pull: PullRequest) -> dict[str, Any]:
+    return {"pullRequest": lambda: pull_node(query_context, repository, pull)}
 
 
-def _comment(asking: Asking, given: Input) -> dict[str, Any]:
+def _comment(query_context: QueryContext, given: Input) -> dict[str, Any]:
     _only(given, "subjectId", "body")
-    repository, pull = _subject(asking, given["subjectId"])
-    comment = asking.world.comment(repository, pull, asking.login, given["body"])
-    node = comment_node(asking, repository, pull, comment)
+    repository, pull = _subject(query_context, given["subjectId"])
+    comment = query_context.world.comment(repository, pull, query_context.login, given["body"])
+    node = comment_node(query_context, repository, pull, comment)
     return {"commentEdge": Node("IssueCommentEdge", {"node": node})}
 
 
-def _label(asking: Asking, given: Input) -> dict[str, Any]:
+def _label(query_context: QueryContext, given: Input) -> dict[str, Any]:
     _only(given, "labelableId", "labelIds")
-    repository, pull = _subject(asking, given["labelableId"])
+    repository, pull = _subject(query_context, given["labelableId"])
     by_id = {f"L_{repository.id}_{name}": name for name in repository.labels}
     unknown = [label for label in given["labelIds"] if label not in by_id]
     if unknown:
         raise GraphError("NOT_FOUND", f"Could not resolve to a node with the global id of '{unknown[0]}'.")
-    actions.add_labels(asking.world, repository, pull, tuple(by_id[label] for label in given["labelIds"]))
+    actions.add_labels(query_context.world, repository, pull, tuple(by_id[label] for label in given["labelIds"]))
     return {}
 
 
-def _close(asking: Asking, given: Input) -> dict[str, Any]:
+def _close(query_context: QueryContext, given: Input) -> dict[str, Any]:
     _only(given, "pullRequestId")
-    repository, pull = _subject(asking, given["pullRequestId"])
-    return _answer(asking, repository, actions.close(asking.world, repository, pull, asking.login))
+    repository, pull = _subject(query_context, given["pullRequestId"])
+    return _answer(
+        query_context, repository, actions.close(query_context.world, repository, pull, query_context.login)
+    )
 
 
-def _reopen(asking: Asking, given: Input) -> dict[str, Any]:
+def _reopen(query_context: QueryContext, given: Input) -> dict[str, Any]:
     _only(given, "pullRequestId")
-    repository, pull = _subject(asking, given["pullRequestId"])
+    repository, pull = _subject(query_context, given["pullRequestId"])
     try:
-        reopened = actions.reopen(asking.world, repository, pull, asking.login)
+        reopened = actions.reopen(query_context.world, repository, pull, query_context.login)
     except GitHubRefusal as refusal:
         # GraphQL gives no reason here: "Could not open the pull request." (cli/cli#10062).
         raise GraphError("UNPROCESSABLE", "Could not open the pull request.") from refusal
-    return _answer(asking, repository, reopened)
+    return _answer(query_context, repository, reopened)
 
 
-def _draft(asking: Asking, given: Input) -> dict[str, Any]:
-    return _set_draft(asking, given, draft=True)
+def _draft(query_context: QueryContext, given: Input) -> dict[str, Any]:
+    return _set_draft(query_context, given, draft=True)
 
 
-def _ready(asking: Asking, given: Input) -> dict[str, Any]:
-    return _set_draft(asking, given, draft=False)
+def _ready(query_context: QueryContext, given: Input) -> dict[str, Any]:
+    return _set_draft(query_context, given, draft=False)
 
 
-def _set_draft(asking: Asking, given: Input, *, draft: bool) -> dict[str, Any]:
+def _set_draft(query_context: QueryContext, given: Input, *, draft: bool) -> dict[str, Any]:
     _only(given, "pullRequestId")
-    repository, pull = _subject(asking, given["pullRequestId"])
-    return _answer(asking, repository, actions.set_draft(asking.world, repository, pull, asking.login, draft=draft))
+    repository, pull = _subject(query_context, given["pullRequestId"])
+    return _answer(
+        query_context,
+        repository,
+        actions.set_draft(query_context.world, repository, pull, query_context.login, draft=draft),
+    )
 
 
-def _create(asking: Asking, given: Input) -> dict[str, Any]:
+def _create(query_context: QueryContext, given: Input) -> dict[str, Any]:
     _only(given, "repositoryId", "baseRefName", "headRefName", "title", "body", "draft", "maintainerCanModify")
-    by_id = {f"R_{repository.id}": repository for repository in asking.world.state.repositories.values()}
+    by_id = {f"R_{repository.id}": repository for repository in query_context.world.state.repositories.values()}
     repository = by_id.get(given["repositoryId"])
     if repository is None:
         raise GraphError("NOT_FOUND", f"Could not resolve to a node with the global id of '{given['repositoryId']}'.")
     pull = actions.open_pull(
-        asking.world,
+        query_context.world,
         repository,
-        asking.login,
+        query_context.login,
         head=given["headRefName"],
         base=given["baseRefName"],
         title=given["title"],
         body=given.get("body") or "",
         draft=bool(given.get("draft")),
     )
-    return _answer(asking, repository, pull)
+    return _answer(query_context, repository, pull)
 
 
-def _update(asking: Asking, given: Input) -> dict[str, Any]:
+def _update(query_context: QueryContext, given: Input) -> dict[str, Any]:
     _only(given, "pullRequestId", "title", "body", "baseRefName")
-    repository, pull = _subject(asking, given["pullRequestId"])
+    repository, pull = _subject(query_context, given["pullRequestId"])
     changed = actions.edit(
-        asking.world,
+        query_context.world,
         repository,
         pull,
-        asking.login,
+        query_context.login,
         title=given.get("title"),
         body=given.get("body"),
         base=given.get("baseRefName"),
     )
-    return _answer(asking, repository, changed)
+    return _answer(query_context, repository, changed)
 
 
-def _merge(asking: Asking, given: Input) -> dict[str, Any]:
+def _merge(query_context: QueryContext, given: Input) -> dict[str, Any]:
     _only(given, "pullRequestId", "mergeMethod", "expectedHeadOid", "commitHeadline", "commitBody")
-    repository, pull = _subject(asking, given["pullRequestId"])
+    repository, pull = _subject(query_context, given["pullRequestId"])
     merged = merging.merge(
-        asking.world,
+        query_context.world,
         repository,
         pull,
-        asking.login,
+        query_context.login,
         method=MergeMethod(given.get("mergeMethod") or "MERGE"),
         expected_head=given.get("expectedHeadOid") or "",
         headline=given.get("commitHeadline"),
         body=given.get("commitBody"),
     )
-    return _answer(asking, repository, merged)
+    return _answer(query_context, repository, merged)

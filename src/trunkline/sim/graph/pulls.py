@@ -1,4 +1,4 @@
-"""Pull requests and their repository, as GraphQL shows them."""
+"""GraphQL nodes of pull requests and repositories."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.sim import rules
 from trunkline.sim.graph.commits import commit_node
 from trunkline.sim.graph.timeline import timeline
-from trunkline.sim.graph.tree import Asking, GraphError, Node, connection
+from trunkline.sim.graph.tree import GraphError, Node, QueryContext, connection
 from trunkline.sim.model import Comment, Label, PullRequest, PullState, Repository, Review, Rule
 from trunkline.sim.refused import NotSimulatedError
 
@@ -22,7 +22,7 @@ _CLASSIC = (
 
 
 def url_of(repository: Repository, pull: PullRequest) -> str:
-    """Return a pull request's page."""
+    """Return the URL of a pull request."""
     return f"https://github.com/{repository.slug}/pull/{pull.number}"
 
 
@@ -31,9 +31,9 @@ def node_id(repository: Repository, pull: PullRequest) -> str:
     return f"PR_{repository.id}_{pull.number}"
 
 
-def user_node(asking: Asking, login: str) -> Node:
+def user_node(query_context: QueryContext, login: str) -> Node:
     """Return a user."""
-    user = asking.world.add_user(login)
+    user = query_context.world.add_user(login)
     return Node(
         "User",
         {
@@ -46,20 +46,20 @@ def user_node(asking: Asking, login: str) -> Node:
     )
 
 
-def pull_node(asking: Asking, repository: Repository, pull: PullRequest) -> Node:
+def pull_node(query_context: QueryContext, repository: Repository, pull: PullRequest) -> Node:
     """Return a pull request."""
     return Node(
         "PullRequest",
         {
             **_plain(repository, pull),
-            **_people(asking, pull),
-            **_conversation(asking, repository, pull),
-            **_git(asking, repository, pull),
-            "repository": lambda: repository_node(asking, repository),
-            "baseRepository": lambda: repository_node(asking, repository),
-            "headRepository": lambda: repository_node(asking, repository),
-            "headRepositoryOwner": lambda: user_node(asking, repository.owner),
-            "timelineItems": timeline(asking, repository, pull),
+            **_people(query_context, pull),
+            **_conversation(query_context, repository, pull),
+            **_git(query_context, repository, pull),
+            "repository": lambda: repository_node(query_context, repository),
+            "baseRepository": lambda: repository_node(query_context, repository),
+            "headRepository": lambda: repository_node(query_context, repository),
+            "headRepositoryOwner": lambda: user_node(query_context, repository.owner),
+            "timelineItems": timeline(query_context, repository, pull),
         },
     )
 
@@ -99,7 +99,7 @@ def _plain(repository: Repository, pull: PullRequest) -> dict[str, Any]:
 
 
 def queued(repository: Repository, pull: PullRequest) -> bool:
-    """Say whether a pull request is in the merge queue."""
+    """Return whether a pull request is in the merge queue."""
     return any(each.number == pull.number and each.status == "enqueued" for each in repository.merges.values())
 
 
@@ -111,7 +111,7 @@ def _queue_entry(repository: Repository, pull: PullRequest) -> Node | None:
 
 
 def _rules(rule: Rule | None, order_by: Mapping[str, str] | None, page: dict[str, Any]) -> Node:
-    """Return what a branch demands as rules of one ruleset, all made at once, so their order is any."""
+    """Return a branch's requirements as rules of one ruleset, in any order."""
     if order_by and order_by["field"] != "UPDATED_AT":
         raise NotSimulatedError(f"rules(orderBy: {order_by['field']})")
     rule = rule or Rule()
@@ -133,19 +133,19 @@ def _rules(rule: Rule | None, order_by: Mapping[str, str] | None, page: dict[str
     )
 
 
-def _people(asking: Asking, pull: PullRequest) -> dict[str, Any]:
+def _people(query_context: QueryContext, pull: PullRequest) -> dict[str, Any]:
     def nobody(typename: str) -> Callable[..., Node]:
-        return lambda **page: connection(typename, (), lambda login: user_node(asking, login), page)
+        return lambda **page: connection(typename, (), lambda login: user_node(query_context, login), page)
 
     return {
-        "author": lambda: user_node(asking, pull.author),
-        "mergedBy": lambda: user_node(asking, pull.merged_by) if pull.merged_by else None,
+        "author": lambda: user_node(query_context, pull.author),
+        "mergedBy": lambda: user_node(query_context, pull.merged_by) if pull.merged_by else None,
         "assignees": nobody("UserConnection"),
         "assignedActors": nobody("AssigneeConnection"),
         "reviewRequests": lambda **page: connection(
             "ReviewRequestConnection",
             pull.review_requests,
-            lambda login: Node("ReviewRequest", {"requestedReviewer": lambda: user_node(asking, login)}),
+            lambda login: Node("ReviewRequest", {"requestedReviewer": lambda: user_node(query_context, login)}),
             page,
         ),
         "projectItems": _no_project_items,
@@ -160,16 +160,16 @@ def _no_project_items(*, include_archived: bool, **page: Any) -> Node:  # noqa: 
 
 
 def _classic_projects(**_: Any) -> Node:
-    """Refuse as github.com does: this is what breaks `gh pr edit` before gh 2.82."""
+    """Fail as github.com does; this error breaks `gh pr edit` before gh 2.82."""
     raise GraphError("", _CLASSIC)
 
 
-def _conversation(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str, Any]:
+def _conversation(query_context: QueryContext, repository: Repository, pull: PullRequest) -> dict[str, Any]:
     def comment(item: Comment) -> Node:
-        return comment_node(asking, repository, pull, item)
+        return comment_node(query_context, repository, pull, item)
 
     def review(item: Review) -> Node:
-        return _review_node(asking, repository, item)
+        return _review_node(query_context, repository, item)
 
     def labels(order_by: Mapping[str, str] | None = None, **page: Any) -> Node:
         return _labels(repository, pull.labels, order_by, page)
@@ -197,7 +197,7 @@ def _conversation(asking: Asking, repository: Repository, pull: PullRequest) -> 
 
 
 def reactions() -> list[Node]:
-    """Return GitHub's eight reaction groups, which nobody used."""
+    """Return GitHub's eight reaction groups, all empty."""
     nobody = Node("ReactingUserConnection", {"totalCount": 0})
     return [Node("ReactionGroup", {"content": content, "users": lambda **_: nobody}) for content in _REACTIONS]
 
@@ -215,14 +215,14 @@ def label_node(repository: Repository, label: Label) -> Node:
     )
 
 
-def comment_node(asking: Asking, repository: Repository, pull: PullRequest, comment: Comment) -> Node:
+def comment_node(query_context: QueryContext, repository: Repository, pull: PullRequest, comment: Comment) -> Node:
     """Return a comment of the conversation."""
     return Node(
         "IssueComment",
         {
             "id": f"IC_{comment.id}",
             "databaseId": comment.id,
-            "author": lambda: user_node(asking, comment.author),
+            "author": lambda: user_node(query_context, comment.author),
             "authorAssociation": association(repository, comment.author),
             "body": comment.body,
             "createdAt": comment.at,
@@ -231,34 +231,34 @@ def comment_node(asking: Asking, repository: Repository, pull: PullRequest, comm
             "minimizedReason": None,
             "reactionGroups": reactions,
             "url": f"{url_of(repository, pull)}#issuecomment-{comment.id}",
-            "viewerDidAuthor": comment.author == asking.login,
+            "viewerDidAuthor": comment.author == query_context.login,
         },
     )
 
 
-def _review_node(asking: Asking, repository: Repository, review: Review) -> Node:
+def _review_node(query_context: QueryContext, repository: Repository, review: Review) -> Node:
     return Node(
         "PullRequestReview",
         {
             "id": f"PRR_{review.id}",
-            "author": lambda: user_node(asking, review.author),
+            "author": lambda: user_node(query_context, review.author),
             "authorAssociation": association(repository, review.author),
             "submittedAt": review.at,
             "body": review.body,
             "state": review.state,
-            "commit": lambda: commit_node(asking, repository, review.commit),
+            "commit": lambda: commit_node(query_context, repository, review.commit),
             "reactionGroups": reactions,
         },
     )
 
 
 def association(repository: Repository, login: str) -> str:
-    """Return GraphQL's CommentAuthorAssociation: every other user of a simulated world is a member."""
+    """Return GraphQL's CommentAuthorAssociation: all users but the owner are members."""
     return "OWNER" if login == repository.owner else "MEMBER"
 
 
-def _git(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str, Any]:
-    world = asking.world
+def _git(query_context: QueryContext, repository: Repository, pull: PullRequest) -> dict[str, Any]:
+    world = query_context.world
     bare = world.bare(repository)
     base = world.base_tip(repository, pull)
 
@@ -269,18 +269,20 @@ def _git(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str,
             found,
             lambda data: Node(
                 "PullRequestCommit",
-                {"id": f"PRC_{data.oid}", "commit": lambda: commit_node(asking, repository, data.oid)},
+                {"id": f"PRC_{data.oid}", "commit": lambda: commit_node(query_context, repository, data.oid)},
             ),
             page,
         )
 
     return {
-        "baseRef": lambda: _branch(asking, repository, pull.base),
-        "headRef": lambda: _branch(asking, repository, pull.head),
+        "baseRef": lambda: _branch(query_context, repository, pull.base),
+        "headRef": lambda: _branch(query_context, repository, pull.head),
         "baseRefOid": base,
         "mergeable": lambda: rules.mergeable(world, repository, pull).value,
         "mergeStateStatus": lambda: rules.merge_state(world, repository, pull),
-        "mergeCommit": lambda: commit_node(asking, repository, pull.merge_commit) if pull.merge_commit else None,
+        "mergeCommit": lambda: (
+            commit_node(query_context, repository, pull.merge_commit) if pull.merge_commit else None
+        ),
         "commits": commits,
         "additions": lambda: bare.size(base, pull.head_oid)[1],
         "deletions": lambda: bare.size(base, pull.head_oid)[2],
@@ -288,7 +290,7 @@ def _git(asking: Asking, repository: Repository, pull: PullRequest) -> dict[str,
     }
 
 
-def repository_node(asking: Asking, repository: Repository) -> Node:
+def repository_node(query_context: QueryContext, repository: Repository) -> Node:
     """Return a repository."""
     settings = repository.settings
     url = f"https://github.com/{repository.slug}"
@@ -299,7 +301,7 @@ def repository_node(asking: Asking, repository: Repository) -> Node:
             "databaseId": repository.id,
             "name": repository.name,
             "nameWithOwner": repository.slug,
-            "owner": lambda: user_node(asking, repository.owner),
+            "owner": lambda: user_node(query_context, repository.owner),
             "url": url,
             "sshUrl": f"git@github.com:{repository.slug}.git",
             "description": None,
@@ -316,26 +318,28 @@ def repository_node(asking: Asking, repository: Repository) -> Node:
             "squashMergeCommitTitle": settings.squash_title,
             "squashMergeCommitMessage": settings.squash_message,
             "deleteBranchOnMerge": settings.delete_branch_on_merge,
-            "defaultBranchRef": lambda: _branch(asking, repository, repository.default_branch),
-            "ref": lambda qualified_name: _branch(asking, repository, qualified_name.removeprefix("refs/heads/")),
+            "defaultBranchRef": lambda: _branch(query_context, repository, repository.default_branch),
+            "ref": lambda qualified_name: _branch(
+                query_context, repository, qualified_name.removeprefix("refs/heads/")
+            ),
             "labels": lambda order_by=None, **page: _labels(repository, tuple(repository.labels), order_by, page),
-            "pullRequest": lambda number: _pull(asking, repository, number),
-            "pullRequests": lambda **arguments: _pulls(asking, repository, **arguments),
+            "pullRequest": lambda number: _pull(query_context, repository, number),
+            "pullRequests": lambda **arguments: _pulls(query_context, repository, **arguments),
         },
     )
 
 
-def _branch(asking: Asking, repository: Repository, name: str) -> Node | None:
-    """Return a branch, or null as GitHub does where it is gone (the default branch: of an empty repository)."""
+def _branch(query_context: QueryContext, repository: Repository, name: str) -> Node | None:
+    """Return a branch; null if it does not exist."""
     if name not in repository.refs:
         return None
-    # What a branch demands is simulated as a ruleset, never as classic branch protection.
+    # Requirements of a branch are simulated as a ruleset, never as classic branch protection.
     rule = repository.rules.get(name)
     fields: dict[str, Any] = {
         "id": f"REF_{repository.id}_{name}",
         "name": name,
         "prefix": "refs/heads/",
-        "target": lambda: commit_node(asking, repository, repository.refs[name]),
+        "target": lambda: commit_node(query_context, repository, repository.refs[name]),
         "branchProtectionRule": None,
         "rules": lambda order_by=None, **page: _rules(rule, order_by, page),
     }
@@ -345,7 +349,7 @@ def _branch(asking: Asking, repository: Repository, name: str) -> Node | None:
 def _labels(
     repository: Repository, names: tuple[str, ...], order_by: Mapping[str, str] | None, page: dict[str, Any]
 ) -> Node:
-    """Return labels in the order asked for; the schema's default is by creation."""
+    """Return labels in the requested order, by default in order of creation."""
     order = {"field": "CREATED_AT", "direction": "ASC", **(order_by or {})}
     created = list(repository.labels)
     keys: dict[str, Callable[[str], Any]] = {"CREATED_AT": created.index, "NAME": str}
@@ -356,15 +360,15 @@ def _labels(
     return connection("LabelConnection", labels, lambda label: label_node(repository, label), page)
 
 
-def _pull(asking: Asking, repository: Repository, number: int) -> Node:
+def _pull(query_context: QueryContext, repository: Repository, number: int) -> Node:
     pull = repository.pulls.get(number)
     if pull is None:
         raise GraphError("NOT_FOUND", f"Could not resolve to a PullRequest with the number of {number}.")
-    return pull_node(asking, repository, pull)
+    return pull_node(query_context, repository, pull)
 
 
 def _pulls(
-    asking: Asking,
+    query_context: QueryContext,
     repository: Repository,
     *,
     states: list[str] | None = None,
@@ -386,4 +390,4 @@ def _pulls(
         raise NotSimulatedError(f"pullRequests(orderBy: {order['field']})")
     key = keys[order["field"]]
     chosen.sort(key=lambda pull: (getattr(pull, key), pull.number), reverse=order["direction"] == "DESC")
-    return connection("PullRequestConnection", chosen, lambda pull: pull_node(asking, repository, pull), page)
+    return connection("PullRequestConnection", chosen, lambda pull: pull_node(query_context, repository, pull), page)

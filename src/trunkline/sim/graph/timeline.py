@@ -1,11 +1,11 @@
-"""A pull request's timeline events, as GraphQL shows them."""
+"""GraphQL nodes of a pull request's timeline events."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from trunkline.sim.graph.commits import commit_node
-from trunkline.sim.graph.tree import Asking, Node, connection
+from trunkline.sim.graph.tree import Node, QueryContext, connection
 from trunkline.sim.model import Event, EventKind, PullRequest, Repository
 from trunkline.sim.refused import NotSimulatedError
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def timeline(asking: Asking, repository: Repository, pull: PullRequest) -> Callable[..., Node]:
+def timeline(query_context: QueryContext, repository: Repository, pull: PullRequest) -> Callable[..., Node]:
     """Return the resolver of PullRequest.timelineItems.
 
-    Without `itemTypes` GitHub also lists commits, comments and reviews: not simulated, so it must be given.
+    Without `itemTypes` GitHub also lists commits, comments and reviews. These are not simulated, so
+    `itemTypes` is required.
     """
 
     def items(item_types: list[str] | None = None, **page: Any) -> Node:
@@ -28,7 +29,7 @@ def timeline(asking: Asking, repository: Repository, pull: PullRequest) -> Calla
         return connection(
             "PullRequestTimelineItemsConnection",
             chosen,
-            lambda event: _event_node(asking, repository, pull, event),
+            lambda event: _event_node(query_context, repository, pull, event),
             page,
             {"filteredCount": len(chosen)},
         )
@@ -36,9 +37,9 @@ def timeline(asking: Asking, repository: Repository, pull: PullRequest) -> Calla
     return items
 
 
-def _event_node(asking: Asking, repository: Repository, pull: PullRequest, event: Event) -> Node:
+def _event_node(query_context: QueryContext, repository: Repository, pull: PullRequest, event: Event) -> Node:
     def commit(oid: str) -> Node | None:
-        return commit_node(asking, repository, oid) if oid else None
+        return commit_node(query_context, repository, oid) if oid else None
 
     special: dict[EventKind, dict[str, Any]] = {
         EventKind.HEAD_REF_FORCE_PUSHED: {
@@ -52,7 +53,7 @@ def _event_node(asking: Asking, repository: Repository, pull: PullRequest, event
         EventKind.HEAD_REF_DELETED: {"headRefName": event.before},
     }
     typename = "".join(word.title() for word in event.kind.value.split("_"))
-    actor = asking.world.add_user(event.actor)
+    actor = query_context.world.add_user(event.actor)
     index = pull.events.index(event)
     return Node(
         typename,

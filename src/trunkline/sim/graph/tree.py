@@ -1,4 +1,4 @@
-"""The nodes that GraphQL walks: a type's name, and what each of its fields answers. An absent field raises."""
+"""GraphQL nodes: a type name and the values of its fields; an absent field raises."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _PAGE = 100  # docs.github.com, "Rate limits and query limits": first and last t
 
 
 class GraphError(Exception):
-    """An error as GitHub's GraphQL words it.
+    """A GraphQL error with GitHub's type and message.
 
     Args:
-        kind: GitHub's `type`, like NOT_FOUND; empty where GitHub gives none.
-        message: GitHub's own sentence.
+        kind: GitHub's `type`, like NOT_FOUND; empty if GitHub gives none.
+        message: GitHub's message.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -33,8 +33,8 @@ class GraphError(Exception):
 
 
 @dataclass(frozen=True)
-class Asking:
-    """Who asks which world."""
+class QueryContext:
+    """Context of a query: the world and the user's login."""
 
     world: World
     login: str
@@ -42,9 +42,9 @@ class Asking:
 
 @dataclass(frozen=True)
 class Node:
-    """An object of a GraphQL type; a field's value is given at once or computed when it is asked for.
+    """An object of a GraphQL type; a field is a value, or a callable that computes it.
 
-    A callable is called with the field's arguments, their names in snake case.
+    A callable receives the field's arguments, with names in snake case.
     """
 
     typename: str
@@ -52,7 +52,7 @@ class Node:
 
 
 def snake(name: str) -> str:
-    """Return a GraphQL name as Python spells it."""
+    """Return a GraphQL name in snake case."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
@@ -65,18 +65,18 @@ def connection(
 ) -> Node:
     """Return one page of a Relay connection.
 
-    Errors as docs.github.com, "Forming calls with GraphQL", describes them: nodes without `first` or `last`, or
+    Errors follow docs.github.com, "Forming calls with GraphQL": nodes without `first` or `last`, or
     more than 100.
 
     Args:
         typename: the connection's type.
-        items: everything that it connects.
-        view: makes the node of an item.
-        page: the field's arguments `first`, `last`, `after`, `before`, as far as given.
-        extra: fields that this connection has beyond Relay's.
+        items: all items.
+        view: returns the node of an item.
+        page: the given arguments among `first`, `last`, `after`, `before`.
+        extra: fields of this connection beyond Relay's.
 
     Raises:
-        NotSimulatedError: `page` holds another argument.
+        NotSimulatedError: `page` has another argument.
     """
     if unknown := sorted(page.keys() - {"first", "last", "after", "before"}):
         raise NotSimulatedError(f"{typename}({', '.join(unknown)})")

@@ -1,1 +1,1 @@
-"""GitHub's REST API over the world, as far as gh and trunkline call it."""
+"""The part of GitHub's REST API that gh and trunkline use."""

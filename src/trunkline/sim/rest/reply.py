@@ -1,4 +1,4 @@
-"""What a REST call is and what it answers, and how GitHub words its refusals."""
+"""REST requests, responses and error messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trunkline.sim.model import PullRequest, Repository
-from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
+from trunkline.sim.refused import GitHubRefusal, NotSimulatedError, RefusalKind
 from trunkline.sim.world import World
 
 DOCS = "https://docs.github.com/rest"
@@ -15,7 +15,7 @@ DOCS = "https://docs.github.com/rest"
 
 @dataclass(frozen=True)
 class Call:
-    """One REST call: who asks, the route's parameters, the query string and the JSON body."""
+    """One REST request: user, route parameters, query string and JSON body."""
 
     world: World
     login: str
@@ -32,7 +32,7 @@ class Call:
         """
         found = self.world.repository(f"{self.parameters['owner']}/{self.parameters['name']}")
         if found is None:
-            raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+            raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
         return found
 
     @property
@@ -44,7 +44,7 @@ class Call:
         """
         found = self.repository.pulls.get(self.parameters["number"])
         if found is None:
-            raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+            raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
         return found
 
     def body(self, *known: str) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Call:
         except ValueError:
             given = None
         if not isinstance(given, dict):
-            raise GitHubRefusal(No.BAD_REQUEST, "Problems parsing JSON")
+            raise GitHubRefusal(RefusalKind.BAD_REQUEST, "Problems parsing JSON")
         if unknown := sorted(given.keys() - set(known)):
             raise NotSimulatedError(f"body field {', '.join(unknown)}")
         return given
@@ -77,7 +77,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """A REST answer; a body of None is an empty one."""
+    """A REST response; a body of None is empty."""
 
     status: int
     body: Any = None
@@ -85,9 +85,12 @@ class Reply:
 
 
 def refusal(error: GitHubRefusal) -> Reply:
-    """Word a refusal: 422 lists `errors` (docs.github.com, "Troubleshooting the REST API", validation failed)."""
+    """Return the response of a refusal; 422 has a list `errors`.
+
+    Source: docs.github.com, "Troubleshooting the REST API", validation failed.
+    """
     status = error.no.value
-    if error.no is not No.INVALID or not error.code:
+    if error.no is not RefusalKind.INVALID or not error.code:
         return Reply(status, {"message": error.message, "documentation_url": DOCS, "status": str(status)})
     detail = {"resource": "PullRequest", "code": error.code}
     if error.field:
@@ -99,7 +102,10 @@ def refusal(error: GitHubRefusal) -> Reply:
 
 
 def paged(call: Call, items: list[Any], path: str) -> Reply:
-    """Return one page of a list with GitHub's Link header (docs.github.com, "Using pagination in the REST API")."""
+    """Return one page of a list, with GitHub's Link header.
+
+    Source: docs.github.com, "Using pagination in the REST API".
+    """
     size, page = min(int(call.query.get("per_page", "30")), 100), int(call.query.get("page", "1"))
     last = max((len(items) + size - 1) // size, 1)
     kept = "".join(f"&{key}={value}" for key, value in call.query.items() if key not in {"per_page", "page"})

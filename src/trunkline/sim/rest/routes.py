@@ -1,4 +1,4 @@
-"""Which REST routes there are, and what each does."""
+"""The REST routes and their handlers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.routing import compile_path
 from trunkline.sim import actions, merging
 from trunkline.sim.graph.commits import rollup_state
 from trunkline.sim.model import CheckRun, Job, MergeMethod, MergeRequest, PullState
-from trunkline.sim.refused import GitHubRefusal, No, NotSimulatedError
+from trunkline.sim.refused import GitHubRefusal, NotSimulatedError, RefusalKind
 from trunkline.sim.rest import runs, shapes
 from trunkline.sim.rest.reply import Call, Reply, paged
 
@@ -20,7 +20,7 @@ Handler = Callable[[Call], Reply]
 
 
 def meta(_: Call) -> Reply:
-    """GET /: gh auth status reads the scopes from this answer's headers."""
+    """GET /, of which gh auth status reads the scopes in the headers."""
     return Reply(200, {"current_user_url": f"{shapes.API}/user"})
 
 
@@ -40,7 +40,7 @@ def pull_get(call: Call) -> Reply:
 
 
 def pull_list(call: Call) -> Reply:
-    """GET pull requests: open ones unless told otherwise, newest first."""
+    """GET pull requests: open ones by default, newest first."""
     options = call.options("state", "head", "base", "sort", "direction", "per_page", "page")
     if options.get("sort", "created") != "created":
         raise NotSimulatedError(f"pulls?sort={options['sort']}")
@@ -63,7 +63,7 @@ def pull_create(call: Call) -> Reply:
     body = call.body("title", "head", "base", "body", "draft", "maintainer_can_modify")
     for name in ("title", "head", "base"):
         if not body.get(name):
-            raise GitHubRefusal(No.INVALID, "", field=name, code="missing_field")
+            raise GitHubRefusal(RefusalKind.INVALID, "", field=name, code="missing_field")
     pull = actions.open_pull(
         call.world, call.repository, call.login, head=body["head"], base=body["base"], title=body["title"],
         body=body.get("body") or "", draft=bool(body.get("draft")),
@@ -72,18 +72,20 @@ def pull_create(call: Call) -> Reply:
 
 
 def pull_edit(call: Call) -> Reply:
-    """PATCH a pull request: title, body, base, state. The base is judged by the state before."""
+    """PATCH a pull request: title, body, base, state; the old state decides about the base."""
     body = call.body("title", "body", "base", "state", "maintainer_can_modify")
     world, where, pull = call.world, call.repository, call.pull
     state = body.get("state")
     if state not in {None, "open", "closed"}:
-        raise GitHubRefusal(No.INVALID, f"{state} is not a valid state", field="state")
+        raise GitHubRefusal(RefusalKind.INVALID, f"{state} is not a valid state", field="state")
     text = body.get("body") if body.get("body") is not None or "body" not in body else ""
     stacked = body.get("base") is not None and any(pull.number in members for members in where.stacks)
     base = None if stacked else body.get("base")
     pull = actions.edit(world, where, pull, call.login, title=body.get("title"), body=text, base=base)
-    if stacked:  # not atomic: what else was asked for is done (measured, see the reference)
-        raise GitHubRefusal(No.INVALID, "Cannot change the base branch of a stacked pull request.", field="base")
+    if stacked:  # not atomic: the other changes are made (measured on github.com)
+        raise GitHubRefusal(
+            RefusalKind.INVALID, "Cannot change the base branch of a stacked pull request.", field="base"
+        )
     if state == "closed" and pull.state is PullState.OPEN:
         pull = actions.close(world, where, pull, call.login)
     elif state == "open":
@@ -93,7 +95,7 @@ def pull_edit(call: Call) -> Reply:
 
 def _method(name: str) -> MergeMethod:
     if name.upper() not in MergeMethod.__members__:
-        raise GitHubRefusal(No.INVALID, f"{name} is not a merge method", field="merge_method")
+        raise GitHubRefusal(RefusalKind.INVALID, f"{name} is not a merge method", field="merge_method")
     return MergeMethod[name.upper()]
 
 
@@ -101,7 +103,7 @@ def pull_merge(call: Call) -> Reply:
     """PUT merge, synchronously."""
     body = call.body("commit_title", "commit_message", "sha", "merge_method")
     if any(call.pull.number in members for members in call.repository.stacks):
-        raise GitHubRefusal(No.NOT_ALLOWED, "Stacked pull requests must be merged asynchronously.")
+        raise GitHubRefusal(RefusalKind.NOT_ALLOWED, "Stacked pull requests must be merged asynchronously.")
     merged = merging.merge(
         call.world, call.repository, call.pull, call.login, method=_method(body.get("merge_method", "merge")),
         expected_head=body.get("sha", ""), headline=body.get("commit_title"), body=body.get("commit_message"),
@@ -113,8 +115,8 @@ def pull_merge(call: Call) -> Reply:
 def merge_async(call: Call) -> Reply:
     """PUT merge-async: accept a merge that runs in the background.
 
-    Shapes and statuses: GitHub's OpenAPI description (npm @octokit/openapi 23.0.2), merge-async. The head must be
-    the expected one when the merge runs; only basic state is judged now.
+    Formats and statuses: GitHub's OpenAPI description (npm @octokit/openapi 23.0.2), merge-async.
+    The expected head is checked when the merge runs, and only the basic state now.
     """
     body = call.body("commit_title", "commit_message", "sha", "merge_method", "merge_action")
     pull, where = call.pull, call.repository
@@ -146,15 +148,15 @@ def merge_async(call: Call) -> Reply:
 
 
 def nowhere(_: Call) -> Reply:
-    """Answer for what an older server does not have."""
-    raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+    """Respond 404, as a server without this route."""
+    raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
 
 
 def merge_result(call: Call) -> Reply:
-    """GET merge-async/UUID: how far the merge is."""
+    """GET merge-async/UUID: the state of the merge."""
     request = call.repository.merges.get(call.parameters["uuid"])
     if request is None or request.number != call.pull.number:
-        raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+        raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
     return Reply(200, _merge_json(request, "Merge request is in progress."))
 
 
@@ -176,7 +178,7 @@ def _run(call: Call) -> CheckRun | Job:
     for each in found:
         if each.id == call.parameters["id"]:
             return each
-    raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+    raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
 
 
 def run_annotations(call: Call) -> Reply:
@@ -198,7 +200,7 @@ def _commit(call: Call) -> str:
     ref = str(call.parameters["ref"])
     oid = call.repository.refs.get(ref.removeprefix("heads/"), ref)
     if not call.world.bare(call.repository).exists(oid):
-        raise GitHubRefusal(No.INVALID, f"No commit found for SHA: {ref}", code="")
+        raise GitHubRefusal(RefusalKind.INVALID, f"No commit found for SHA: {ref}", code="")
     return oid
 
 
@@ -212,7 +214,10 @@ def check_runs(call: Call) -> Reply:
 
 
 def combined_status(call: Call) -> Reply:
-    """GET a commit's statuses as one: `pending` where there are none (docs.github.com, "Get the combined status")."""
+    """GET a commit's combined status: `pending` if it has none.
+
+    Source: docs.github.com, "Get the combined status".
+    """
     oid = _commit(call)
     statuses = call.repository.statuses.get(oid, ())
     bare = replace(call.repository, checks={})
@@ -225,9 +230,11 @@ def status_create(call: Call) -> Reply:
     """POST a commit status (docs.github.com, "Create a commit status")."""
     body = call.body("state", "context", "description", "target_url")
     if body.get("state") not in {"error", "failure", "pending", "success"}:
-        raise GitHubRefusal(No.INVALID, "State is not included in the list", field="state")
+        raise GitHubRefusal(RefusalKind.INVALID, "State is not included in the list", field="state")
     if len(str(body.get("description") or "")) > 140:  # noqa: PLR2004 -- GitHub's limit
-        raise GitHubRefusal(No.INVALID, "description is too long (maximum is 140 characters)", field="description")
+        raise GitHubRefusal(
+            RefusalKind.INVALID, "description is too long (maximum is 140 characters)", field="description"
+        )
     status = actions.add_status(
         call.world, call.repository, _commit(call), context=str(body.get("context") or "default"),
         state=str(body["state"]).upper(), description=str(body.get("description") or ""),
@@ -256,13 +263,13 @@ def ref_get(call: Call) -> Reply:
     """GET a branch's ref."""
     branch = call.parameters["branch"]
     if branch not in call.repository.refs:
-        raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+        raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
     oid = call.repository.refs[branch]
     return Reply(200, {"ref": f"refs/heads/{branch}", "object": {"type": "commit", "sha": oid}})
 
 
 def workflow_runs(call: Call) -> Reply:
-    """GET workflow runs: checks are simulated, runs are not, so there are none."""
+    """GET workflow runs: none, because only their checks are simulated."""
     call.options("per_page", "page", "branch", "exclude_pull_requests")
     if call.repository.checks:
         raise NotSimulatedError("workflow runs of a repository that has check runs")

@@ -7,16 +7,16 @@ from typing import Any
 
 from trunkline.sim import running
 from trunkline.sim.model import Job, WorkflowRun
-from trunkline.sim.refused import GitHubRefusal, No
+from trunkline.sim.refused import GitHubRefusal, RefusalKind
 from trunkline.sim.rest.reply import Call, Reply, paged
 from trunkline.sim.rest.shapes import API
 
 FILES = "/_sim-files"
-"""Where archives are fetched from, by an address that needs no token, as GitHub's blob storage."""
+"""Path of archives, which needs no token, as in GitHub's blob storage."""
 
 
 def dispatch(call: Call) -> Reply:
-    """POST a workflow dispatch: 204, nothing is told of the run that comes of it."""
+    """POST a workflow dispatch: 204, without the run's id."""
     body = call.body("ref", "inputs")
     inputs = {str(name): str(value) for name, value in (body.get("inputs") or {}).items()}
     running.dispatch(call.world, call.repository, call.parameters["file"], str(body.get("ref", "")), inputs)
@@ -26,7 +26,7 @@ def dispatch(call: Call) -> Reply:
 def _run(call: Call) -> WorkflowRun:
     found = call.repository.workflow_runs.get(call.parameters["run"])
     if found is None:
-        raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+        raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
     return found
 
 
@@ -40,7 +40,7 @@ def listed(call: Call) -> Reply:
     file, event = call.parameters["file"], options.get("event", "workflow_dispatch")
     chosen = [run for run in call.repository.workflow_runs.values() if run.file == file]
     if not chosen and not running.known(call.world, call.repository, file):
-        raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+        raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
     chosen = chosen if event == "workflow_dispatch" else []
     result_message = [_json(call, run) for run in reversed(chosen)]
     page = paged(call, result_message, _path(call, f"workflows/{file}/runs"))
@@ -76,10 +76,10 @@ def artifacts(call: Call) -> Reply:
 
 
 def archive(call: Call) -> Reply:
-    """GET an artifact's archive: a redirect to where it lies."""
+    """GET an artifact's archive: a redirect to its location."""
     number = call.parameters["id"]
     if not running.archive(call.world, number).is_file():
-        raise GitHubRefusal(No.NOT_FOUND, "Not Found")
+        raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
     return Reply(302, None, {"Location": f"{API}{FILES}/{number}.zip"})
 
 

@@ -1,6 +1,6 @@
-"""How REST writes users, repositories, pull requests and checks.
+"""Format users, repositories, pull requests and checks for REST.
 
-Only fields that are simulated are there: an absent field is not answered with null.
+Only simulated fields are included; other fields are absent, not null.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ API = "https://api.github.com"
 
 
 def user(world: World, login: str) -> dict[str, Any]:
-    """Write a user."""
+    """Return a user."""
     found = world.add_user(login)
     return {
         "login": found.login, "id": found.id, "node_id": f"U_{found.id}", "type": "User", "site_admin": False,
@@ -27,7 +27,7 @@ def user(world: World, login: str) -> dict[str, Any]:
 
 
 def repository_json(world: World, repository: Repository) -> dict[str, Any]:
-    """Write a repository."""
+    """Return a repository."""
     settings = repository.settings
     return {
         "id": repository.id, "node_id": f"R_{repository.id}", "name": repository.name,
@@ -42,7 +42,7 @@ def repository_json(world: World, repository: Repository) -> dict[str, Any]:
 
 
 def pull_json(world: World, repository: Repository, pull: PullRequest) -> dict[str, Any]:
-    """Write a pull request as a list has it."""
+    """Return a pull request as in a list."""
     whole = repository_json(world, repository)
 
     def end(ref: str, oid: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def pull_json(world: World, repository: Repository, pull: PullRequest) -> dict[s
 
 
 def pull_details(world: World, repository: Repository, pull: PullRequest) -> dict[str, Any]:
-    """Write a pull request as it is answered alone."""
+    """Return a pull request with all details."""
     bare, base = world.bare(repository), world.base_tip(repository, pull)
     files, added, deleted = bare.size(base, pull.head_oid)
     can = rules.mergeable(world, repository, pull)
@@ -86,7 +86,7 @@ def pull_details(world: World, repository: Repository, pull: PullRequest) -> dic
 
 
 def _stack(repository: Repository, pull: PullRequest) -> dict[str, Any]:
-    """Write the native stack of a pull request, where it is in one (OpenAPI: pull-request-stack)."""
+    """Return the native stack of a pull request, if any (OpenAPI: pull-request-stack)."""
     for number, members in enumerate(repository.stacks, 1):
         if pull.number in members:
             base = repository.pulls[members[0]].base
@@ -96,7 +96,7 @@ def _stack(repository: Repository, pull: PullRequest) -> dict[str, Any]:
 
 
 def check_run_json(repository: Repository, run: CheckRun) -> dict[str, Any]:
-    """Write a check run."""
+    """Return a check run."""
     url = f"https://github.com/{repository.slug}/actions/runs/{run.id}/job/{run.id}"
     where = f"{API}/repos/{repository.slug}/check-runs/{run.id}"
     output = {
@@ -112,7 +112,7 @@ def check_run_json(repository: Repository, run: CheckRun) -> dict[str, Any]:
 
 
 def status_json(repository: Repository, status: Status) -> dict[str, Any]:
-    """Write a commit status."""
+    """Return a commit status."""
     return {
         "url": f"{API}/repos/{repository.slug}/statuses/{status.commit}", "state": status.state.lower(),
         "context": status.context, "description": status.description, "target_url": status.target_url or None,
