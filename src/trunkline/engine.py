@@ -31,7 +31,7 @@ class ProgressReporter(Protocol):
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a step is given: proof that it may mutate, and the journal for intents of its own."""
+    """Arguments of every step: the held lock, the open journal, and the step itself."""
 
     lock: RepositoryLock
     journal: Journal
@@ -48,8 +48,8 @@ class StepContext:
     def note(self, record: EntryRecord) -> None:
         """Append a record of this step to the journal.
 
-        The record names its entry, not the step's: a step of the whole stack changes several entries, and a record of
-        an unnamed one would later be compared with another entry's branch.
+        The record names its entry, not the step's: a step of the whole stack changes several
+        entries, and a record of an unnamed one would later be compared with another entry's branch.
         """
         self.journal.append(self.lock, record)
 
@@ -67,7 +67,7 @@ class Pause(Paused):
 
 @dataclass(frozen=True)
 class RunResult:
-    """What became of a plan: the outcomes so far, in order, and the error that stopped it, if one did."""
+    """The outcomes of a plan's steps so far, and the error that stopped it, if there was one."""
 
     outcomes: Mapping[StepKey, Outcome]
     error: TrunklineError | None = None

@@ -18,7 +18,7 @@ def push_to_two(landing: Landing) -> None:
 
 
 def test_merge_commits_of_its_own_are_refused(landing: Landing) -> None:
-    """A merge among the own commits cannot be replayed one by one: exit 5, it is named (fault 9)."""
+    """A merge among the own commits cannot be replayed one by one: exit 5, it is named."""
     push_to_two(landing)
     landing.author.git("switch", "--quiet", "-c", "side")
     landing.author.commit("side work", {"side.txt": "s\n"})
@@ -61,7 +61,7 @@ def test_an_entry_without_commits_of_its_own_is_not_pushed(landing: Landing) -> 
 
 
 def test_a_squash_that_trunk_reverted_is_warned_of(landing: Landing) -> None:
-    """Trunk took #518 back: its changes are not brought back, and a person is told (fault 5)."""
+    """Trunk took #518 back: its changes are not brought back, and a person is told."""
     author = landing.author
     author.git("switch", "--quiet", "main")
     author.git("pull", "--quiet", "origin", "main", env=landing.environment())
@@ -88,7 +88,7 @@ def push_signed(landing: Landing) -> Oid:
 
 
 def test_a_signature_that_cannot_be_made_again_is_dropped_and_named(landing: Landing) -> None:
-    """As `git rebase` does: a web signature is nobody's key here. It is said, in JSON too (fault 14)."""
+    """As `git rebase` does: a web signature is nobody's key here. It is said, in JSON too."""
     signed = push_signed(landing)
     ran = landing.invoke("onto", "--pr", "519", "--json")
     assert ran.code == 0, ran.err
@@ -119,7 +119,7 @@ def test_the_entry_is_that_of_the_branch_checked_out(landing: Landing) -> None:
 
 
 def test_hostile_titles_and_subjects_reach_the_terminal_harmless(landing: Landing) -> None:
-    """Escapes in a commit subject are shown, not obeyed (fault 52)."""
+    """Escapes in a commit subject are shown, not obeyed."""
     landing.clone.git("switch", "--quiet", "feat/two")
     landing.clone.commit("mine", {"mine.txt": "m\n"})
     push_to_two(landing)
@@ -141,7 +141,7 @@ def test_tokens_never_reach_what_is_told(landing: Landing) -> None:
 
 
 def test_secrets_of_the_environment_are_taken_out(landing: Landing) -> None:
-    """A hook that prints a secret: neither the error, nor the JSON, nor the journal has it (fault 58)."""
+    """A hook that prints a secret: neither the error, nor the JSON, nor the journal has it."""
     canary = "canary-in-a-coal-mine"
     hook = landing.clone.path / ".git/hooks/pre-push"
     hook.write_text('#!/bin/sh\necho "deploying with $DEPLOY_TOKEN and password=$OTHER" >&2; exit 1\n')

@@ -139,7 +139,7 @@ def test_a_head_that_github_shows_late_is_waited_for(landing: YardLanding) -> No
 
 
 def test_a_trunk_that_was_rewound_holds_no_merge(landing: YardLanding) -> None:
-    """GitHub says MERGED, trunk has the merge commit no more: not believed (fault 47)."""
+    """GitHub says MERGED, trunk has the merge commit no more: not believed."""
     before = landing.author.git("rev-parse", "main")
     landing.author.git("push", "--quiet", "--force", "origin", f"{before}:main", env=landing.environment())
     assert landing.pr(518)["state"] == "MERGED"
@@ -149,7 +149,7 @@ def test_a_trunk_that_was_rewound_holds_no_merge(landing: YardLanding) -> None:
 
 
 def test_a_signing_key_that_fails_is_no_conflict(landing: YardLanding) -> None:
-    """Commits are signed again, and the key is not to be had: told as that, nothing moved (fault 14)."""
+    """Commits are signed again, and the key is not to be had: told as that, nothing moved."""
     for key, value in (("commit.gpgSign", "true"), ("gpg.format", "ssh"), ("user.signingKey", "/nowhere/key")):
         landing.clone.git("config", key, value)
     ran = landing.invoke("rebase", "--pr", "519")
@@ -160,7 +160,7 @@ def test_a_signing_key_that_fails_is_no_conflict(landing: YardLanding) -> None:
 
 
 def test_a_partial_clone_fetches_what_it_lacks(landing: YardLanding) -> None:
-    """`git clone --filter=blob:none`: blobs come as the replay needs them (fault 35)."""
+    """`git clone --filter=blob:none`: blobs come as the replay needs them."""
     partial = Repo(landing.clone.path.parent / "partial")
     remote = landing.clone.git("remote", "get-url", "origin")
     flags = ("--quiet", "--filter=blob:none")
@@ -173,7 +173,7 @@ def test_a_partial_clone_fetches_what_it_lacks(landing: YardLanding) -> None:
 
 
 def test_a_sparse_checkout_is_gated_whole(landing: YardLanding) -> None:
-    """Only the top is checked out; the gates see everything, and the checkout stays sparse (fault 35)."""
+    """Only the top is checked out; the gates see everything, and the checkout stays sparse."""
     landing.clone.git("status")  # what it does not know to be unchanged, sparse-checkout leaves there
     landing.clone.git("sparse-checkout", "set", "--cone", "nowhere")
     assert not (landing.clone.path / "src/lib.rs").exists()
@@ -186,7 +186,7 @@ def test_a_sparse_checkout_is_gated_whole(landing: YardLanding) -> None:
 
 
 def test_submodules_are_said(landing: YardLanding) -> None:
-    """A submodule is carried along; gates say why they could not check it out (fault 35)."""
+    """A submodule is carried along; gates say why they could not check it out."""
     author = landing.author
     author.git("switch", "--quiet", "feat/two")
     (author.path / ".gitmodules").write_text('[submodule "vendored"]\n\tpath = vendored\n\turl = ./x.git\n')

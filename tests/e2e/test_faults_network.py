@@ -232,7 +232,7 @@ def test_what_git_says_decides(stderr: str, passes: bool) -> None:  # noqa: FBT0
 
 
 def test_a_branch_that_moves_during_the_replay_is_left(landing: YardLanding) -> None:
-    """The user resets the branch while it is replayed: refused, nothing of theirs is moved (fault 31)."""
+    """The user resets the branch while it is replayed: refused, nothing of theirs is moved."""
     landing.clone.git("branch", "--quiet", "feat/two", "origin/feat/two")
     theirs = landing.heads[518]
     move = f'"$REAL" -C {landing.clone.path} update-ref refs/heads/feat/two {theirs}'

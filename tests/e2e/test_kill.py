@@ -192,7 +192,7 @@ def test_killed_at_a_system_call(landing: YardLanding, call: str, number: int) -
                 "trunkline", "rebase", "--pr", "519")  # fmt: skip
     for lock in (landing.clone.path / ".git").rglob("*.lock"):
         if lock.name != "lease.lock":
-            lock.unlink()  # as the message tells a person to, once no other git runs (fault 24)
+            lock.unlink()  # as the message tells a person to, once no other git runs
     go_on(landing)
     assert checkout(landing) == before
     assert_landed(landing)

@@ -151,7 +151,7 @@ def test_a_record_that_does_not_decode_is_damage(tmp_path: Path) -> None:
 
 
 def test_the_state_directory_is_no_link(tmp_path: Path) -> None:
-    """A symlink where our state belongs is refused (fault 56)."""
+    """A symlink where our state belongs is refused."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "s").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Refused, match="is not a directory"), lock.hold(tmp_path / "s", run="x"):

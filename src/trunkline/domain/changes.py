@@ -1,4 +1,4 @@
-"""A change that a run made to a branch or a pull request: the value before it, and the value that the run left."""
+"""A change of a run to a branch or a pull request, with the values before and after."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _TIPS = frozenset({StepName.PUSH, StepName.REPLAY})
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing that a run changed.
+    """One change of a run.
 
     Attributes:
-        pr: the entry that it is about.
+        pr: the entry.
         step: the step that changed it: push, ready, note, or onto for the local branch.
         before: the value before the run.
         left: the value that the run left.
-        between: further values that the run gave it on the way: tips.
-        created: the run created it: the local branch, where there was none.
+        between: intermediate tips of the run.
+        created: the run created the local branch.
     """
 
     pr: PrNumber
@@ -34,20 +34,20 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: bool = False
 
     def then(self, later: Change) -> Change:
-        """Return this change and a later one of the same thing as one."""
+        """Return this change combined with a later one of the same kind."""
         passed = (str(self.left["tip"]),) if self.step in _TIPS else ()
         between = tuple(dict.fromkeys((*self.between, *passed)))
         return msgspec.structs.replace(self, left=later.left, between=between)
 
     def is_ours(self, name: str, value: object) -> bool:
-        """Return whether a value that stands there now is one that it had before the run, or that the run gave it."""
+        """Return whether a current value is the previous one or one that the run set."""
         return value in {self.before[name], self.left[name], *self.between}
 
 
 def note_of(body: str) -> str | None:
-    """Return the note of a description with its markers and with plain line ends; None: there is none.
+    """Return the note of a description with its markers and LF line ends; None if there is none.
 
-    Browsers save a description with CRLF: two notes that differ in that alone are the same note.
+    Browsers save a description with CRLF, which makes no difference to the note.
     """
     block = block_of(body)
     return None if block is None else block.replace("\r\n", "\n")

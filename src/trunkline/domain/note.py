@@ -18,7 +18,7 @@ LONGEST = 65_536
 
 @dataclass(frozen=True)
 class Rebased:
-    """How a rebase changed the commits that reviewers saw.
+    """The changes of a rebase to the commits that reviewers saw.
 
     Attributes:
         old: the former head on the remote.

@@ -13,7 +13,7 @@ _PENDING = frozenset({"PENDING", "EXPECTED", ""})
 
 
 class Ready(Enum):
-    """What prevents the merge of a pull request."""
+    """The state of a pull request with regard to its merge."""
 
     YES = "ready to land"
     SOON = "GitHub has not made up its mind yet"

@@ -147,7 +147,7 @@ class Plan:
 
     @property
     def publishes(self) -> tuple[str, ...]:
-        """What others will see, in order."""
+        """The effects that others will see, in order."""
         return tuple(line for step in self.steps if step.name not in self.skipped for line in step.publishes)
 
     def pr_of(self, step: Step) -> PrNumber | None:

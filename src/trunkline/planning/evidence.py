@@ -1,4 +1,4 @@
-"""Gather the evidence for a fork point: an entry's parents, their heads, and trunk's earlier tips."""
+"""Gather the evidence for a fork point: parents, their heads, and trunk's earlier tips."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Judged = records.GatesJudged | records.ChecksJudged
 
 
 def last_replay(context: Context, tip: Oid) -> Replayed | None:
-    """Return the newest replay that `tip` came from; None: no replay of ours."""
+    """Return the newest replay that led to `tip`; None if there is none."""
     for replayed in _replays(context):
         new = context.git.resolve(replayed.new)
         if new is not None and history.is_ancestor(context.git, new, tip):
@@ -24,9 +24,10 @@ def last_replay(context: Context, tip: Oid) -> Replayed | None:
 
 
 def replays(context: Context, tip: Oid) -> tuple[Replayed, ...]:
-    """Return the replays that led from what the remote had to `tip`, newest first; empty: there is none.
+    """Return the replays that led from the remote tip to `tip`, newest first.
 
-    Several, where an entry was rebased again before it was pushed. Replays that wrote no commits are passed over.
+    There are several if an entry was rebased again before it was pushed. Replays without new
+    commits are left out.
     """
     found: list[Replayed] = []
     for replayed in _replays(context):
@@ -43,7 +44,7 @@ def replays(context: Context, tip: Oid) -> tuple[Replayed, ...]:
 
 
 def base_of(context: Context, tip: Oid) -> Oid | None:
-    """Return the base that the journal has for exactly this tip of the entry's branch."""
+    """Return the base in the journal for exactly this tip of the entry's branch."""
     for replayed in _replays(context):
         if replayed.new == tip:
             return context.git.resolve(replayed.base)
@@ -51,16 +52,16 @@ def base_of(context: Context, tip: Oid) -> Oid | None:
 
 
 def planned_remote(context: Context, tip: Oid) -> Oid | None:
-    """Return the remote tip that was seen when `tip`, or what it grew from, was planned; None: never planned."""
+    """Return the remote tip observed when `tip`, or its origin, was planned; None if never planned."""
     replayed = last_replay(context, tip)
     return context.git.resolve(replayed.remote) if replayed is not None and replayed.remote else None
 
 
 def unavailable(context: Context, tip: Oid, kind: type[Judged]) -> dict[str, str]:
-    """Return what the newest run on this commit could not run, each with its cure.
+    """Return the gates that the newest run on this commit could not run, each with its fix.
 
     Args:
-        context: where.
+        context: the entry's context.
         tip: the commit.
         kind: the record that has it, of gates or of checks.
     """
@@ -72,7 +73,7 @@ def unavailable(context: Context, tip: Oid, kind: type[Judged]) -> dict[str, str
 
 
 def accepted(context: Context, tip: Oid) -> frozenset[str]:
-    """Return the gates and checks whose verdict the newest runs on this commit accepted by name."""
+    """Return the gates and checks that the newest runs on this commit waived by name."""
     found: dict[type, frozenset[str]] = {}
     for run in journal.runs(context.state):
         for record in reversed(run.records):
@@ -84,7 +85,7 @@ def accepted(context: Context, tip: Oid) -> frozenset[str]:
 
 
 def _replays(context: Context) -> Iterator[Replayed]:
-    """Yield the entry's replays, newest first, as the journals of this repository have them."""
+    """Yield the entry's replays, newest first, from the journals of this repository."""
     for run in journal.runs(context.state):
         for record in reversed(run.records):
             match record:

@@ -1,4 +1,4 @@
-"""What a run changed, read from its journal, and what stands there now."""
+"""Read from a run's journal what it changed, and compare that with the current state."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from trunkline.state.journal import Run
 
 
 def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change, ...]:
-    """Return what a run changed, or had announced to change, in the order in which it is put back.
+    """Return the changes of a run, completed or only intended, in the order of their reversal.
 
-    The remote first, since it alone can refuse; then what the pull request shows; the local branch last.
+    The remote comes first, since it alone can reject; then the pull request; the local branch last.
 
     Args:
-        context: of the run.
-        run: which.
-        ask: GitHub whether a merge that was announced took place; else it is taken for done.
+        context: the run's context.
+        run: the run.
+        ask: query GitHub whether an intended merge happened; otherwise assume that it did.
 
     Raises:
-        TrunklineError: GitHub was asked whether an entry is merged, and did not answer.
+        TrunklineError: the request to GitHub failed.
     """
     found = [
         change
@@ -43,10 +43,10 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
 
 
 def _intents(run: Run) -> dict[PrNumber, list[Intent]]:
-    """Return the run's intents by entry, without those that were withdrawn: they had no effect.
+    """Return the run's intents by entry, without withdrawn ones, which had no effect.
 
-    Not those of an abort, which are no part of what is to be put back. A pull request that was rescued stays open:
-    closing it again would be for good.
+    Intents of an abort are left out. A rescued pull request stays open: closing it again would be
+    for good.
     """
     intents: dict[PrNumber, list[Intent]] = {}
     for record in run.records:
@@ -69,7 +69,7 @@ def _announced(intent: Intent, withdrawn: records.MoveWithdrawn) -> bool:
 
 
 def _stays(context: Context, run: Run, pr: PrNumber, intents: Sequence[Intent], *, ask: bool) -> bool:
-    """Return whether a run merged an entry: what it did for it is not taken back."""
+    """Return whether a run merged an entry: its changes to that entry are not reverted."""
     if not any(isinstance(intent, records.MergeRequested) for intent in intents):
         return False
     done = (record for record in run.records if isinstance(record, records.StepDone))
@@ -80,7 +80,7 @@ def _stays(context: Context, run: Run, pr: PrNumber, intents: Sequence[Intent], 
 
 
 def _joined(intents: Iterable[Intent]) -> Iterable[Change]:
-    """Return the changes of an entry, those of the same thing as one."""
+    """Return the changes of an entry, with changes of the same kind combined."""
     found: dict[StepName, Change] = {}
     for intent in intents:
         change = intent.change()
@@ -90,7 +90,7 @@ def _joined(intents: Iterable[Intent]) -> Iterable[Change]:
 
 
 def drifted(context: Context, changes: tuple[Change, ...]) -> tuple[str, ...]:
-    """Return what is neither as the run left it nor as it was before: it is somebody else's by now.
+    """Return descriptions of values that are neither the run's nor the previous ones.
 
     Raises:
         Refused: the pull request is merged or closed.
@@ -102,7 +102,9 @@ def drifted(context: Context, changes: tuple[Change, ...]) -> tuple[str, ...]:
 
 
 def drift_of(context: Context, change: Change, name: str, value: object) -> str:
-    """Return what one value is and should be, or "" where it is as the run left it, or as it was before."""
+    """Return the actual and the expected value, or "" if the value is the run's or the previous
+    one.
+    """
     if change.is_ours(name, value):
         return ""
     return (
@@ -111,7 +113,7 @@ def drift_of(context: Context, change: Change, name: str, value: object) -> str:
 
 
 def now(context: Context, change: Change) -> dict[str, Any]:
-    """Return what stands where a run changed something."""
+    """Return the current values of what a run changed."""
     there = entry_context(context, change)
     if change.step is StepName.REPLAY:
         ref = branch_ref(there.entry.branch)
@@ -125,7 +127,7 @@ def now(context: Context, change: Change) -> dict[str, Any]:
 
 
 def entry_context(context: Context, change: Change) -> Context:
-    """Return the context of the entry that a change is about."""
+    """Return the context of a change's entry."""
     return context.of(context.stack.entry(change.pr))
 
 
@@ -147,7 +149,7 @@ def _shown(value: object) -> str:
 
 
 def drift(context: Context, found: tuple[str, ...]) -> Refused:
-    """Return the refusal to put back what is no longer ours."""
+    """Return the error for a change that somebody else has changed since."""
     return Refused(
         f"#{context.entry.pr} moved since",
         why="\n".join(found) + "\nwhat others changed is not taken back; nothing was changed",

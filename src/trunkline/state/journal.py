@@ -159,7 +159,7 @@ class Journal:
         """Append one record and make it durable before returning.
 
         Raises:
-            ExternalError: it is not durable; what it announces must not happen (promises, fault 28). Nothing can be
+            ExternalError: it is not durable; what it announces must not happen. Nothing can be
                 appended afterwards: half a line may stand there, which reading tolerates at the end only.
         """
         assert lock.run == self.run, "another run's journal"  # noqa: S101 -- a proof, not input
