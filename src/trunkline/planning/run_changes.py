@@ -102,9 +102,7 @@ def drifted(context: Context, changes: tuple[Change, ...]) -> tuple[str, ...]:
 
 
 def drift_of(context: Context, change: Change, name: str, value: object) -> str:
-    """Return the actual and the expected value, or "" if the value is the run's or the previous
-    one.
-    """
+    """Return the actual and the expected value, or "" if the value is expected."""
     if change.is_ours(name, value):
         return ""
     return (
