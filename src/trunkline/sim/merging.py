@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trunkline.sim.world import World
 
 
-def merge(  # noqa: PLR0913 -- what a merge may be told
+def merge(  # noqa: PLR0913 -- the options of a merge
     world: World,
     repository: Repository,
     pull: PullRequest,
