@@ -1,7 +1,8 @@
-"""Find branches that a `git rebase` of the user's, begun and not ended, will move.
+"""Find branches that an unfinished `git rebase` of the user will move.
 
-While it runs, HEAD is detached and `git worktree list` names no branch. git itself refuses to move such a branch
-(`git branch --force`, git-branch(1)): the rebase could not write its result any more.
+During a rebase HEAD is detached, and `git worktree list` names no branch. git itself refuses to
+move such a branch (`git branch --force`, git-branch(1)), because the rebase could no longer write
+its result.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from pathlib import Path
 from trunkline.git.git import Git
 
 _STATES = ("rebase-merge", "rebase-apply")
-"""Directories of a rebase that has begun, in the git directory of its work tree (`git rebase --merge`, `--apply`)."""
+"""State directories of a rebase, in the git directory of its work tree.
+
+`git rebase --merge` and `--apply` create one each.
+"""
 _PREFIX = "refs/heads/"
 
 
 def branches_in_rebase(git: Git) -> Mapping[str, Path]:
     """Return each branch that a rebase in progress will move, with the work tree of that rebase.
 
-    `git rebase --update-refs` moves more than one: those of every third line of its file `update-refs`.
+    `git rebase --update-refs` moves several: every third line of its file `update-refs` names one.
     """
     common, found = git.common_dir(), dict[str, Path]()
     for place in (common, *_linked(common)):
