@@ -78,11 +78,11 @@ _Answers = Mapping[tuple[str, Oid], tuple[ReceiptQuery, Proof]]
 
 def _answers(git: Git, stack: Stack, found: Sequence[Listed]) -> _Answers:
     gates = {gate.name: gate for gate in catalogue(stack.gates)}
-    asked = {(each.receipt.gate, each.receipt.tree) for each in found if each.receipt and each.receipt.gate in gates}
-    trees = _trees(git, {tree for _, tree in asked})
+    keys = {(each.receipt.gate, each.receipt.tree) for each in found if each.receipt and each.receipt.gate in gates}
+    trees = _trees(git, {tree for _, tree in keys})
     here = proof.Surroundings(git, stack.gates.sandbox)
     answers = {}
-    for name, tree in asked:
+    for name, tree in keys:
         if tree in trees:
             query = proof.query_on(gates[name], tree, stack.gates, here)
             answers[name, tree] = query, proof.known_receipts(git, tree, stack.gates).prove(query)

@@ -91,8 +91,8 @@ def run(context: Context) -> RunResult:
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
     """Return the function of the plan's step."""
-    there = context.of(context.stack.entry(intended.pr))
-    return {(StepName.RESCUE, None): lambda step_context: restore(there, step_context)}
+    entry_context = context.of(context.stack.entry(intended.pr))
+    return {(StepName.RESCUE, None): lambda step_context: restore(entry_context, step_context)}
 
 
 def restore(context: Context, step_context: StepContext) -> Outcome:
@@ -166,8 +166,8 @@ def _look(context: Context, pr: PullRequest) -> _Lost:
         )
     below = open_below(context)
     base, head = branch_name(pr.base), context.entry.branch
-    wanted = [branch_ref(base), branch_ref(head)]
-    there = refs.list_remote(context.git, context.stack.remote, wanted)
+    names = [branch_ref(base), branch_ref(head)]
+    there = refs.list_remote(context.git, context.stack.remote, names)
     tips = {base: pr.base_oid, head: pr.head_oid}
     unknown = [branch for branch, tip in tips.items() if tip is None and branch_ref(branch) not in there]
     if unknown:
@@ -195,9 +195,9 @@ def _begun(step_context: StepContext) -> _Lost | None:
 
 
 def _restore(context: Context, gone: Sequence[tuple[BranchName, Oid]]) -> None:
-    there = refs.list_remote(context.git, context.stack.remote, [branch_ref(branch) for branch, _ in gone])
+    remote_refs = refs.list_remote(context.git, context.stack.remote, [branch_ref(branch) for branch, _ in gone])
     for branch, tip in gone:
-        if branch_ref(branch) not in there:
+        if branch_ref(branch) not in remote_refs:
             context.reporter.command(
                 f"gh api repos/{context.repository.slug}/git/refs -f ref={branch_ref(branch)} ..."
             )
@@ -226,12 +226,12 @@ def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[s
         return ()
     remote, ref = context.stack.remote, branch_ref(lost.base)
     context.invalidate_remote()
-    held = refs.list_remote(context.git, remote, [ref]).get(ref)
+    remote_tip = refs.list_remote(context.git, remote, [ref]).get(ref)
     users = [pr.number for pr in context.open_pulls() if pr.base == lost.base]
-    if held is None:
+    if remote_tip is None:
         return ()
-    if held != restored or users:
-        why = f"it is at {short(held)}" if held != restored else f"#{users[0]} targets it"
+    if remote_tip != restored or users:
+        why = f"it is at {short(remote_tip)}" if remote_tip != restored else f"#{users[0]} targets it"
         return (f"{lost.base} stays on {remote}: {why}",)
     context.reporter.require_approval(f"delete {lost.base} on {remote} again")
     about = step_context.about(context.entry)

@@ -49,8 +49,8 @@ def _of_trunk(context: Context, name: str) -> bytes | None:
     listed = context.git.query(_LITERAL, "ls-tree", "-z", "--full-tree", "-l", trunk, "--", name).text
     if not listed:
         return None
-    about = listed.partition("\t")[0]
-    mode, _, blob, size = about.split()
+    entry_line = listed.partition("\t")[0]
+    mode, _, blob, size = entry_line.split()
     if mode not in {"100644", "100755"}:
         raise _unreadable(name, f"{context.tracking} has no file there, but a link, a directory or a submodule")
     if int(size) > LONGEST:
@@ -78,11 +78,11 @@ def written(facts: NoteFacts, own: Template | None) -> str:
     """
     if own is None:
         return note.reviewer_note(facts)
-    asked = json.dumps({"text": own.text, "view": note.view(facts)}).encode()
+    request = json.dumps({"text": own.text, "view": note.view(facts)}).encode()
     argv = [sys.executable, "-c", _PROGRAM]
     try:
         # Not in the checkout, because Python would import modules from there.
-        done = process.run(argv, cwd=Path("/"), env=process.own_environment(), timeout=SECONDS, stdin=asked)
+        done = process.run(argv, cwd=Path("/"), env=process.own_environment(), timeout=SECONDS, stdin=request)
     except ExternalError as error:
         raise note.problem(f"{own.name}: it was not rendered within {SECONDS:g} s", own.name) from error
     if done.returncode != 0:

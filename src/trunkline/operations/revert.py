@@ -50,8 +50,8 @@ def _push_step(context: Context, pushed: tuple[Change, ...]) -> Step:
     leases = " ".join(f"--force-with-lease={ref}:{new}" for ref, new, _ in parts)
     command = f"git push --atomic {leases} {remote} " + " ".join(f"{old}:{ref}" for ref, _, old in parts)
     message = ", ".join(short(old) for _, _, old in parts)
-    held = ", ".join(short(new) for _, new, _ in parts)
-    description = f"push {message} back, if {remote} still has {held}"
+    new_tips = ", ".join(short(new) for _, new, _ in parts)
+    description = f"push {message} back, if {remote} still has {new_tips}"
     lines = (
         f"push {entry_context(context, c).entry.branch} back: {short(c.left['tip'])}..{short(c.before['tip'])}"
         for c in pushed
@@ -108,8 +108,8 @@ def _refuse_closing(context: Context, tip: Oid, changes: tuple[Change, ...]) -> 
     base = context.pull_request().base
     if any(entry_context(context, change).entry.branch == base for change in changes):
         return  # the base is reverted in the same push, which checks this
-    held = refs.list_remote(context.git, context.stack.remote, [f"refs/heads/{base}"]).get(f"refs/heads/{base}")
-    if held is not None and history.is_ancestor(context.git, tip, held):
+    remote_tip = refs.list_remote(context.git, context.stack.remote, [f"refs/heads/{base}"]).get(f"refs/heads/{base}")
+    if remote_tip is not None and history.is_ancestor(context.git, tip, remote_tip):
         raise Refused(
             f"{short(tip)} has no commits over {base}",
             why=f"a push that leaves the pull request none closes #{context.entry.pr} for good; nothing was pushed",

@@ -75,8 +75,8 @@ def _stays(context: Context, run: Run, pr: PrNumber, intents: Sequence[Intent], 
     done = (record for record in run.records if isinstance(record, records.StepDone))
     if not ask or any(record.step is StepName.MERGE and record.pr == pr for record in done):
         return True
-    held = context.world().snapshot.pr(pr)
-    return held is not None and held.state is PrState.MERGED
+    pr_now = context.world().snapshot.pr(pr)
+    return pr_now is not None and pr_now.state is PrState.MERGED
 
 
 def _joined(intents: Iterable[Intent]) -> Iterable[Change]:
@@ -112,13 +112,13 @@ def drift_of(context: Context, change: Change, name: str, value: object) -> str:
 
 def now(context: Context, change: Change) -> dict[str, Any]:
     """Return the current values of what a run changed."""
-    there = entry_context(context, change)
+    under = entry_context(context, change)
     if change.step is StepName.REPLAY:
-        ref = branch_ref(there.entry.branch)
-        return {"tip": refs.read_refs(there.git, ref).get(ref, "")}
-    pr = there.pull_request()
+        ref = branch_ref(under.entry.branch)
+        return {"tip": refs.read_refs(under.git, ref).get(ref, "")}
+    pr = under.pull_request()
     if change.step is StepName.PUSH:
-        return {"tip": there.world().remote_refs.get(branch_ref(there.entry.branch), "")}
+        return {"tip": under.world().remote_refs.get(branch_ref(under.entry.branch), "")}
     if change.step is StepName.READY:
         return {"base": pr.base, "draft": pr.draft}
     return {"block": note_of(pr.body)}

@@ -99,8 +99,8 @@ def _merge(context: Context, pr: PullRequest, tip: Oid, method: str, choice: Mer
         return bool(context.github.merge(pr.number, head=tip, method=method, title=title, message=message))
     except TrunklineError:
         context.invalidate_remote()
-        held = context.world().snapshot.pr(pr.number)
-        if held is None or held.state is not PrState.MERGED:
+        pr_now = context.world().snapshot.pr(pr.number)
+        if pr_now is None or pr_now.state is not PrState.MERGED:
             raise
         return True
 
