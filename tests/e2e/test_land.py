@@ -135,7 +135,7 @@ def test_a_red_check_stops_it(stack: YardLanding) -> None:
     ran = stack.invoke("land", *QUICK, "--pr", "518", **NO_WAIT)
     assert (ran.code, "build: failure" in ran.err) == (1, True), ran.err
     assert states(stack) == ["OPEN"] * 3
-    assert ran.err.rstrip().splitlines()[-1] == "next: invoke continue"
+    assert ran.err.rstrip().splitlines()[-1] == "next: invoke continue --yes"
 
 
 def test_checks_that_do_not_end_are_waited_for_so_long(stack: YardLanding) -> None:

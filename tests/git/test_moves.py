@@ -124,7 +124,7 @@ def test_a_git_that_does_not_answer_is_ended(
     stack.enter_context(refs.update_ref_session(git, held, why="restack"))
     child = git.sessions[0].child
     os.kill(child.pid, signal.SIGSTOP)
-    with pytest.raises(ExternalError, match="did not answer"), stack:
+    with pytest.raises(ExternalError, match="did not respond"), stack:
         refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
     assert child.returncode is not None
     assert git.sessions == []

@@ -230,6 +230,43 @@ def test_skip_keeps_a_resolution_that_was_begun(paused: Desk) -> None:
     assert any("half a resolution" in paused.clone.git("show", f"{ref}:two.txt") for ref in kept)
 
 
+@pytest.fixture
+def resolved_too_early(paused: Desk) -> Desk:
+    """Return the pause after a continue that took the resolution and stopped at an uncommitted edit."""
+    paused.resolve(text="first\n")
+    paused.clone.git("switch", "--quiet", "two")
+    (paused.clone.path / "a.txt").write_text("edited\n")
+    assert refusal(paused.resume).what == "your checkout has uncommitted changes"
+    assert paused.tree().git("show", ":two.txt") == "first"
+    return paused
+
+
+def test_a_resolution_changed_after_a_failed_continue_counts(resolved_too_early: Desk) -> None:
+    """What was taken before is not published in its place; what is not added yet is asked for."""
+    (resolved_too_early.tree().path / "two.txt").write_text("second\n")
+    resolved_too_early.clone.git("restore", "a.txt")
+    assert "changed but not added: two.txt" in refusal(resolved_too_early.resume).why
+    resolved_too_early.tree().git("add", "two.txt")
+    done(resolved_too_early.resume())
+    assert resolved_too_early.clone.git("show", "two~1:two.txt") == "second"
+    resolved_too_early.assert_stacked()
+
+
+def test_a_resolution_changed_after_a_failed_continue_is_kept_by_abort(resolved_too_early: Desk) -> None:
+    """Both versions have a backup ref."""
+    (resolved_too_early.tree().path / "two.txt").write_text("second\n")
+    resolved_too_early.abort()
+    kept = [ref for ref in resolved_too_early.clone.refs() if "/resolution-" in ref]
+    assert {resolved_too_early.clone.git("show", f"{ref}:two.txt") for ref in kept} == {"first", "second"}
+
+
+def test_skip_after_a_failed_continue_leaves_the_commit_out(resolved_too_early: Desk) -> None:
+    """The later decision counts, not the resolution that was taken before."""
+    resolved_too_early.clone.git("restore", "a.txt")
+    done(resolved_too_early.resume(skip=True))
+    assert resolved_too_early.clone.subjects("one..two") == ["two 2"]
+
+
 def test_skip_leaves_something_of_an_entry(stack: Desk) -> None:
     """The last commit of an entry is not skipped: its pull request would be closed for good. It stays paused."""
     stack.trunk_commits("both", {"two.txt": "trunk\n", "two-more.txt": "trunk\n"})

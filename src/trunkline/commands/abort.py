@@ -239,9 +239,9 @@ def _remove_worktrees(context: Context, run: Run, step_context: StepContext, end
     if announced is None:
         return
     path = conflict.current_path(context.git, Path(announced.path))
-    begun = run.pause is not None and not any(isinstance(r, records.Resolved) for r in run.after(run.pause))
+    resolved = [r for r in run.after(run.pause) if isinstance(r, records.Resolved)] if run.pause else []
     try:
-        if begun:
+        if run.pause and (not resolved or conflict.is_edited(context.git, path, resolved[-1].new)):
             ending.kept = conflict.keep_work(context, step_context, path, onto=announced.onto)
         conflict.remove_worktree(context, step_context, path)
     except (TrunklineError, OSError) as error:

@@ -84,7 +84,7 @@ def earlier_resolutions(context: Context, conflicts: Mapping[str, Sequence[str]]
     for run in journal.runs(context.state):
         for paused in (record for record in run.records if isinstance(record, records.Paused)):
             earlier = {name: set(each) for name, each in paused.conflicts.items()}
-            resolved = next((r.new for r in run.after(paused) if isinstance(r, records.Resolved)), "")
+            resolved = next((r.new for r in reversed(run.after(paused)) if isinstance(r, records.Resolved)), "")
             for name, each in conflicts.items():
                 if resolved and earlier.get(name, set()) & set(each):
                     seen = f"the same conflict in {name} was resolved for #{paused.pr}"
@@ -134,6 +134,22 @@ def keep_work(context: Context, step_context: StepContext, path: Path, *, onto: 
     return tuple(
         refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(commit)}"), commit) for commit in tips
     )
+
+
+def is_edited(git: Git, path: Path, decided: Oid) -> bool:
+    """Return whether a pause's work tree holds content that a recorded resolution lacks.
+
+    Files that only the work tree lacks do not count: a killed process may have removed a part of it.
+    """
+    if not (path / ".git").is_file():
+        return False
+    tree = git.at(path)
+    queries = (
+        ("diff", "--cached", "--name-only", "-z", decided),
+        ("diff", "--name-only", "--diff-filter=d", "-z", decided),
+        ("ls-files", "--others", "--exclude-standard", "-z"),
+    )
+    return any(tree.query(*query).stdout for query in queries)
 
 
 def remove_worktree(context: Context, step_context: StepContext, path: Path) -> None:

@@ -32,7 +32,8 @@ class Stopped:
 
     Attributes:
         paused: the record of the pause.
-        decided: the decision that a killed process recorded for the stopped commit, or None.
+        decided: the last decision that an earlier process, killed or failed, recorded for the stopped
+            commit, or None.
         moved: the intent of a killed process to move the branch, or None.
     """
 
@@ -43,7 +44,7 @@ class Stopped:
 
 def stopped_at(pause: records.Paused, since: Sequence[Record]) -> Stopped:
     """Return the state of a paused replay, from its pause and the later records."""
-    decided = next((record for record in since if isinstance(record, records.Resolved)), None)
+    decided = next((record for record in reversed(since) if isinstance(record, records.Resolved)), None)
     moved = next((record for record in reversed(since) if isinstance(record, records.BranchMoved)), None)
     return Stopped(pause, decided, moved)
 
@@ -70,8 +71,11 @@ def run(context: Context, step_context: StepContext, stopped: Stopped, *, skip: 
     ref = branch_ref(context.entry.branch)
     work, added = _with_later_commits(context, work, refs.read_refs(context.git, ref).get(ref))
     rest = (*rest, *added)
-    if skip or stopped.decided is not None:
-        decided = _decide(context, step_context, stopped, work, rest[0])
+    recorded = _recorded(context, stopped, skip=skip)
+    if recorded is not None:
+        decided = recorded
+    elif skip:
+        decided = _skip(context, step_context, stopped, work, rest[0])
     else:
         decided = _resolve(context, step_context, paused, work, rest)
     return _replay_rest(context, step_context, paused, work, rest, decided)
@@ -125,15 +129,25 @@ def _with_later_commits(context: Context, work: ReplayPlan, tip: Oid | None) -> 
     return dataclasses.replace(work, tip=tip, local=tip, own=(*work.own, *added)), tuple(added)
 
 
-def _decide(
+def _recorded(context: Context, stopped: Stopped, *, skip: bool) -> tuple[Oid, str] | None:
+    """Return the decision that an earlier process recorded; None if the user decided again since.
+
+    A continue that failed after its decision leaves the work tree in place: the user may change the
+    resolution there, or skip the commit after all.
+    """
+    if stopped.decided is None:
+        return None
+    new, left_out = stopped.decided.new, stopped.decided.left_out
+    if left_out == "skipped":
+        return new, left_out
+    path = conflict.current_path(context.git, Path(stopped.paused.worktree))
+    return None if skip or conflict.is_edited(context.git, path, new) else (new, left_out)
+
+
+def _skip(
     context: Context, step_context: StepContext, stopped: Stopped, work: ReplayPlan, commit: Commit
 ) -> tuple[Oid, str]:
-    """Return the commit to continue from, if no work tree is needed.
-
-    The stopped commit is skipped now, or a killed process had recorded its decision.
-    """
-    if stopped.decided is not None:
-        return stopped.decided.new, stopped.decided.left_out
+    """Record that the stopped commit is skipped; return the commit to continue from."""
     out_of_it = {*stopped.paused.dropped, *stopped.paused.skipped, commit.oid}
     if all(each.oid in out_of_it for each in work.own):
         raise Refused(
