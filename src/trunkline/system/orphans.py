@@ -88,9 +88,8 @@ def _is_left(process: _Process, leader: int | None) -> bool:
 
 
 def _processes() -> Iterator[_Process]:
-    if sys.platform != "linux":
-        return
-    for name in os.listdir("/proc"):  # noqa: PTH208 -- hundreds, and only their names
+    names = os.listdir("/proc") if sys.platform == "linux" else []  # noqa: PTH208 -- hundreds, only their names
+    for name in names:
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
                 # The second field is the program's name in parentheses, and may contain any
