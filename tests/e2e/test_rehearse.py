@@ -94,8 +94,8 @@ def test_a_bad_day_of_ones_own(stack: YardLanding) -> None:
     ran = stack.invoke("rehearse", "--pr", "519", "--fault", "day.toml", "--json", *QUICK)
     assert (ran.json["rehearsal"]["faults_met"], ran.json["rehearsal"]["faults"]) == (1, 1), ran.err
     for text, message in (
-        ('[[fault]]\nkind = "locusts"\n', "fault.0.kind"),
-        ('[[fault]]\nkind = "drop"\ntime = 2\n', "fault.0.time"),
+        ('[[fault]]\nkind = "locusts"\n', "fault[0].kind"),
+        ('[[fault]]\nkind = "drop"\ntime = 2\n', "unknown field `time`"),
         ('[[fault]]\nkind = "drop"\nmatch = "$nobody"\n', "$nobody is not known here"),
         ("[[fault]\n", "not a file of faults"),
         ("[other]\n", "day.toml"),

@@ -50,7 +50,7 @@ def test_the_wheel_lands_an_entry(tmp_path: Path) -> None:
         "print(*sorted(path.name for path in EXAMPLES.iterdir()))"
     )
     example = subprocess.run([programs / "python", "-c", building], check=True, capture_output=True, text=True)
-    assert example.stdout.split() == ["README.md", "kv-pool", "kv-pool-stack"]
+    assert example.stdout.split() == [".gitattributes", "README.md", "kv-pool", "kv-pool-stack"]
     with small_stack(tmp_path / "stack", merged=True) as landing:
         (landing.clone.path / "tasks.py").unlink()
         landing.clone.commit("no tasks.py here")

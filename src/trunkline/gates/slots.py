@@ -68,10 +68,13 @@ class Slot:
         if len(os.fsencode(near)) <= _LONGEST:
             return private_directory(near)
         far = private_directory(far_base()) / hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
-        if not near.is_symlink():
-            # The state directory was removed, so these work trees are obsolete.
-            remove_tree(far)
-            with contextlib.suppress(FileExistsError):
+        # Sessions of the same run come here at once. Without the lock, one would remove what another
+        # has just created.
+        with (self.path / "trees.lock").open("a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not near.is_symlink():
+                # If the state directory was removed, these trees are obsolete too.
+                remove_tree(far)
                 near.symlink_to(far)
         return private_directory(far)
 
