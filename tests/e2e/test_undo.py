@@ -215,9 +215,7 @@ def test_every_record_of_an_undo_is_a_point(landed: YardLanding) -> None:
     assert len(landed.invoke("log", "--json").json["runs"][0]["records"]) == UNDO_RECORDS
 
 
-@pytest.mark.parametrize(
-    "kill", [*(records(UNDO_RECORDS) if SOAK else records(UNDO_RECORDS)[::2]), *BETWEEN], ids=str
-)
+@pytest.mark.parametrize("kill", [*records(UNDO_RECORDS)[:: 1 if SOAK else 2], *BETWEEN], ids=str)
 def test_continue_finishes_a_killed_undo(landed: YardLanding, kill: Kill) -> None:
     """Killed anywhere: continue ends as the undo would have."""
     assert landed.kill(kill, "undo").code == -9
