@@ -23,6 +23,7 @@ from trunkline.engine import RunResult
 from trunkline.git import checkout
 from trunkline.planning.verification import rebased_since
 from trunkline.state import journal
+from trunkline.steps import resume_replay
 
 GO_ON = ("invoke continue", "invoke skip", "invoke abort")
 
@@ -658,6 +659,14 @@ def test_the_journal_keeps_real_values(stack: Desk, monkeypatch: pytest.MonkeyPa
     (record,) = journal.read(stack.state / "runs" / run_id / "journal.jsonl").records
     assert msgspec.structs.replace(record, at="") == written
     process.secrets.cache_clear()
+
+
+def test_a_resumed_replay_knows_which_signatures_it_drops(paused: Desk) -> None:
+    """What the pause recorded is named at the end, too."""
+    run = next(iter(journal.runs(paused.state)))
+    assert run.pause is not None
+    pause = msgspec.structs.replace(run.pause, unsigned=(run.pause.own[0],))
+    assert resume_replay._work_of(paused.entry_context(2), pause).unsigned == pause.unsigned
 
 
 def test_status_and_refusals_speak_of_the_same_run(paused: Desk) -> None:

@@ -92,6 +92,7 @@ def _work_of(context: Context, paused: records.Paused) -> ReplayPlan:
         own=replay.reread(context.git, paused.own),
         base_name=paused.base_name,
         notes=paused.notes,
+        unsigned=paused.unsigned,
     )
 
 
