@@ -95,3 +95,18 @@ def test_refused_as_rebase_is(stack: YardLanding) -> None:
     ran = stack.invoke("plan", "--pr", "520", "--markdown")
     assert (ran.code, ran.out) == (5, "")
     assert "#519 below is not merged yet" in ran.err
+
+
+def test_diff_since_the_review(stack: YardLanding) -> None:
+    """The own commits only; after an amend and a rebase, the comparison is with the head that was reviewed."""
+    ran = stack.invoke("diff", "--pr", "519", "--json")
+    assert ran.code == 0, ran.err
+    assert [each["path"] for each in ran.json["diff"]["files"]] == ["src/entry.rs", "src/lib.rs"]
+    ran = stack.invoke("diff", "--pr", "519", "--since-review", "--json")
+    assert ran.code == 0, ran.err
+    found = ran.json["diff"]
+    assert (found["review"]["author"], found["review"]["head"]) == ("grace", stack.heads[519])
+    assert found["text"].startswith("1:  ")
+    ran = stack.invoke("diff", "--pr", "520", "--since-review")
+    assert ran.code == 5
+    assert "#520" in ran.err

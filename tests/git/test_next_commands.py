@@ -340,6 +340,8 @@ ELSEWHERE: dict[str, str] = {
     "planning/merge_as_is.py:refuse_rewriting": "tests/e2e/test_land_as_is.py::test_never_refuses_to_rewrite",
     "planning/parents.py:open_below": "tests/e2e/test_rescue.py::test_it_comes_back",
     "planning/run_changes.py:drift": LOOKS,
+    "commands/diff.py:_gone": "tests/git/test_diff.py::test_reviewed_head_is_gone",
+    "commands/diff.py:since_review": "tests/git/test_diff.py::test_no_review",
     "commands/ci_workflow.py:check": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
     "commands/ci_workflow.py:text": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
     "commands/init.py:_refuse_committed": "tests/git/test_stack_file.py::test_mending_dirties_no_branch_of_a_stack",

@@ -47,6 +47,9 @@ _ENV = {
     "GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull,
 }  # fmt: skip
 
+_SHOWN_ENV = ("GIT_OPTIONAL_LOCKS", "GIT_NO_REPLACE_OBJECTS", "GIT_GRAFT_FILE")
+"""What `Git.page` sets: the history is the same as in queries, the looks are the user's."""
+
 
 @dataclass(frozen=True)
 class Git:
@@ -157,6 +160,16 @@ class Git:
             self.report_command(display)
         self._flush_buffer(durable=True)
         return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
+
+    def page(self, *args: str) -> None:
+        """Show a git command's output on the terminal with the user's pager, colours and diff settings.
+
+        It moves no ref. The exit code is the pager's business, so it is ignored.
+        """
+        if self.object_buffer.is_referenced_by(args, b""):
+            self._flush_buffer(durable=False)
+        env = {**process.own_environment(), **{name: _ENV[name] for name in _SHOWN_ENV}}
+        process.attached(["git", "--paginate", "-c", "core.fsmonitor=false", *args], cwd=self.cwd, env=env)
 
     def report_command(self, command: str) -> None:
         """Report a command that ran, as a person would type it."""

@@ -16,6 +16,7 @@ _COUNT: _Schema = {"type": "integer", "minimum": 0}
 _FLAG: _Schema = {"type": "boolean"}
 _ANY: _Schema = {"type": "object"}
 _MAYBE_TEXT: _Schema = {"type": ["string", "null"]}
+_MAYBE_COUNT: _Schema = {"type": ["integer", "null"], "minimum": 0}
 
 
 def _list(items: _Schema) -> _Schema:
@@ -37,6 +38,7 @@ def _or_null(schema: _Schema) -> _Schema:
 
 
 _TEXTS = _list(_TEXT)
+_COMMITS = _list(_object({"commit": _TEXT, "subject": _TEXT}))
 _PR: _Schema = {"type": "integer", "minimum": 1}
 _OUTCOME = _object(
     {
@@ -141,6 +143,19 @@ _RECEIPTS = _list(
 _OWN: dict[str, dict[str, _Schema]] = {
     "checks": {"ticked": _ANY},
     "ci.workflow": {"path": _TEXT, "text": _TEXT},
+    "diff": {
+        "diff": _object(
+            {
+                "fork_point": _TEXT,
+                "head": _TEXT,
+                "own_commits": _COMMITS,
+                "files": _list(_object({"path": _TEXT, "added": _MAYBE_COUNT, "deleted": _MAYBE_COUNT})),
+                "review": _or_null(_object({"author": _TEXT, "state": _TEXT, "at": _TEXT, "head": _TEXT})),
+                "notes": _TEXTS,
+                "text": _TEXT,
+            }
+        )
+    },
     "doctor": {"findings": _list(_object({"about": _TEXT, "message": _TEXT, "health": _TEXT, "fix": _TEXT}))},
     "gates": {
         "entries": _list(
@@ -163,7 +178,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
     "plan": {
         "fork_point": _object({"commit": _MAYBE_TEXT, "from": _TEXT}),
         "base": _object({"name": _TEXT, "commit": _MAYBE_TEXT}),
-        "own_commits": _list(_object({"commit": _TEXT, "subject": _TEXT})),
+        "own_commits": _COMMITS,
         "commits_over_base": _COUNT,
         "conflict": _or_null(_object({"commit": _TEXT, "files": _TEXTS})),
         "above": _list(_object({"pr": _PR, "branch": _TEXT, "description": _TEXT})),

@@ -98,6 +98,23 @@ def close(child: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
+def attached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> int:
+    """Run a program on the user's terminal, such as a pager or an editor, and return its exit code.
+
+    It stays in this process group, which owns the terminal. Ctrl-C is for the program alone.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    with delayed_signals():
+        child = start(argv, cwd=cwd, env=env, start_new_session=False, stderr=None)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # after the start: the child would inherit it
+    try:
+        return child.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @contextlib.contextmanager
 def started(
     argv: Sequence[str],
@@ -195,19 +212,18 @@ def _encoded(text: str) -> bytes:
 
 
 def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: object) -> subprocess.Popen[bytes]:
-    """Start a child in its own process group, without the clean-up of `started`.
+    """Start a child, by default in its own process group, without the clean-up of `started`.
 
     Raises:
         UsageError: the program is not installed.
         ExternalError: the operating system cannot start it.
     """
-    streams.setdefault("stderr", subprocess.PIPE)
+    streams = {"stderr": subprocess.PIPE, "start_new_session": True, **streams}
     try:
         return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # the streams are passed through
             [_encoded(part) for part in argv],
             cwd=cwd,
             env={_encoded(name): _encoded(value) for name, value in env.items()},
-            start_new_session=True,
             close_fds=True,
             **streams,
         )

@@ -24,6 +24,7 @@ from trunkline.domain.redaction import secret_values
 from trunkline.system import children
 from trunkline.system import environment as environments
 
+attached = children.attached
 environment = environments.environment
 own_environment = environments.own_environment
 

@@ -1,0 +1,119 @@
+"""Command `diff`: show what an entry itself changes, from the fork point that every task uses."""
+
+from __future__ import annotations
+
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import Refused, TrunklineError
+from trunkline.domain.names import Oid, short
+from trunkline.domain.own_diff import EntryDiff, FileChange, Reviewed
+from trunkline.git import history, refs
+from trunkline.github.last_review import last_review
+from trunkline.planning import heads
+from trunkline.planning.fork_point import CommitClass, Ownership
+from trunkline.planning.questions import OwnCommitsUnknown
+from trunkline.planning.replay_plan import own_commits, preview_replay
+
+_COLUMNS = 3
+"""The fields of a line of `git diff --numstat`: added, deleted, path."""
+_NOT_SERVED = ("not our ref", "unadvertised object")
+"""Messages for an object that the remote lacks or does not serve (git's upload-pack.c and fetch-pack.c)."""
+
+
+def own_diff(context: Context, *, stat: bool = False) -> EntryDiff:
+    """Return the diff of an entry's own commits.
+
+    Where trunk was merged into the branch, the difference between fork point and head would show
+    trunk's changes too. The own commits are then replayed in memory, and that result is compared
+    with its base.
+
+    Args:
+        context: the entry's context, of the whole stack.
+        stat: show the changed files and line counts only.
+
+    Raises:
+        OwnCommitsUnknown: the user must decide which commits are the entry's own.
+        Refused: trunk was merged into the branch, and the own commits alone conflict with the base.
+    """
+    tip, found = _head(context)
+    before, after, notes = found.fork, tip.oid, tip.reason
+    if merges := found.of_kind(CommitClass.MERGE, CommitClass.HAND_MERGE):
+        foreseen = preview_replay(context, trial=True)
+        if foreseen.done.conflict is not None:
+            commit, paths = foreseen.done.conflict
+            raise Refused(
+                f"#{context.entry.pr} {context.entry.branch}: its own changes cannot be separated from a merge of"
+                f" {context.stack.trunk}",
+                why=f'{short(commit.oid)} "{commit.subject}" conflicts with {foreseen.work.base_name} in'
+                f" {', '.join(paths)}",
+                next_command=f"git log --patch --no-merges {found.fork}..{tip.oid}",
+            )
+        before, after = foreseen.work.base, foreseen.done.tip
+        notes = f"without {', '.join(short(each.oid) for each in merges)}, which merged {context.stack.trunk}"
+    form = ("--stat",) if stat else ()
+    arguments = ("diff", *form, before, after, "--")
+    return EntryDiff(
+        found.fork, tip.oid, found.own, arguments, _files(context, before, after), notes=(notes,) if notes else ()
+    )
+
+
+def since_review(context: Context) -> EntryDiff:
+    """Return the comparison of an entry's own commits with those that were last reviewed, commit by commit.
+
+    Raises:
+        OwnCommitsUnknown: the user must decide which commits are the entry's own.
+        Refused: nobody has reviewed the pull request, or the remote no longer has the reviewed head.
+    """
+    tip, found = _head(context)
+    review = last_review(context.github, context.entry.pr)
+    if review is None:
+        raise Refused(
+            f"#{context.entry.pr} {context.entry.branch} has no review yet",
+            why="there is no reviewed head to compare with",
+            next_command=task_command("diff", "--pr", context.entry.pr),
+        )
+    _fetch(context, review)
+    reviewed = own_commits(context, review.head)
+    old, new = f"{reviewed.fork}..{review.head}", f"{found.fork}..{tip.oid}"
+    notes = (f"{review.author} reviewed {short(review.head)} on {review.at[:10]}: {review.state}",)
+    arguments = ("range-diff", old, new, "--")
+    return EntryDiff(found.fork, tip.oid, found.own, arguments, review=review, notes=notes)
+
+
+def _head(context: Context) -> tuple[heads.Tip, Ownership]:
+    heads.load(context)
+    tip = heads.entry_tip(context)
+    found = own_commits(context, tip.oid)
+    if found.questions:
+        raise OwnCommitsUnknown(context.entry, found)
+    return tip, found
+
+
+def _fetch(context: Context, review: Reviewed) -> None:
+    """Fetch the reviewed head, which GitHub serves by its id after a force-push too."""
+    if not history.missing(context.git, [review.head]):
+        return
+    try:
+        refs.fetch_objects(context.git, context.stack.remote, [review.head])
+    except TrunklineError as error:
+        if not any(message in error.stderr for message in _NOT_SERVED):
+            raise
+        raise _gone(context, review) from error
+
+
+def _gone(context: Context, review: Reviewed) -> Refused:
+    return Refused(
+        f"#{context.entry.pr} {context.entry.branch}: {short(review.head)}, which {review.author} reviewed, is gone",
+        why=f"{context.stack.remote} does not serve it, and this clone never fetched it",
+        next_command=task_command("diff", "--pr", context.entry.pr),
+    )
+
+
+def _files(context: Context, before: Oid, after: Oid) -> tuple[FileChange, ...]:
+    done = context.git.query("diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", before, after, "--")
+    rows = (line.split("\t", _COLUMNS - 1) for line in done.text.split("\0") if line)
+    return tuple(FileChange(path, _count(added), _count(deleted)) for added, deleted, path in rows)
+
+
+def _count(field: str) -> int | None:
+    return int(field) if field.isdecimal() else None
