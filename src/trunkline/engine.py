@@ -11,7 +11,7 @@ from typing import Protocol
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Declined, Paused, Refused, TrunklineError
-from trunkline.domain.names import BranchName, PrNumber
+from trunkline.domain.names import BranchName, EntryKey, labelled
 from trunkline.domain.records import EntryRecord, Intent, RunFinished, StepBegan, StepDone, StepFailed
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName, StepStatus
@@ -37,9 +37,9 @@ class StepContext:
     journal: Journal
     step: Step
 
-    def about(self, entry: Entry) -> tuple[StepName, PrNumber, BranchName]:
+    def about(self, entry: Entry) -> tuple[StepName, EntryKey, BranchName]:
         """Return what a record of this step about an entry begins with."""
-        return self.step.name, entry.pr, entry.branch
+        return self.step.name, entry.key, entry.branch
 
     def log_intent(self, intent: Intent) -> None:
         """Append what is about to change to the journal, durably, before it does."""
@@ -123,7 +123,7 @@ def run_plan(
                     outcomes[step.key] = Outcome(step.name.value, error.what, StepStatus.FAILED, data=error.data)
                 return RunResult(outcomes, error)
         if step.pr is not None:
-            outcome = replace(outcome, message=f"#{step.pr} {outcome.message}")
+            outcome = replace(outcome, message=f"{labelled(step.pr)} {outcome.message}")
         outcomes[step.key] = outcome
         journal.append(lock, _done(name, pr, outcome))
         reporter.outcome(outcome)
@@ -132,7 +132,7 @@ def run_plan(
     return RunResult(outcomes)
 
 
-def _done(name: StepName, pr: PrNumber | None, outcome: Outcome) -> StepDone:
+def _done(name: StepName, pr: EntryKey | None, outcome: Outcome) -> StepDone:
     seconds, facts = round(outcome.seconds, 3), dict(outcome.data)
     return StepDone(
         name, pr=pr, mark=outcome.mark, message=outcome.message, seconds=seconds, facts=facts,

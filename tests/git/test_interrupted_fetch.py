@@ -35,7 +35,7 @@ from trunkline.system import children
 
 SOAK = "TRUNKLINE_SOAK" in os.environ
 MAIN, ONE = branch_name("main"), branch_name("feat/one")
-STACK = Stack(MAIN, "origin", (Entry(pr=pr_number("1"), branch=ONE),))
+STACK = Stack(MAIN, "origin", (Entry(number=pr_number("1"), branch=ONE),))
 TRACKING = refs.tracking_ref("origin", MAIN)
 
 

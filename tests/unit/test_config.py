@@ -49,11 +49,25 @@ next = "PR-3 will switch"
 """
 
 
-def load(tmp_path: Path, text: str) -> object:
+def load(tmp_path: Path, text: str) -> tuple[Stack, ...]:
     """Load a text as stack.toml."""
     path = tmp_path / "stack.toml"
     path.write_text(text)
     return validation.load(path)
+
+
+def test_an_entry_without_a_number(tmp_path: Path) -> None:
+    """An entry without `pr` is identified by its branch; its number is an error that names `submit`."""
+    stack = load(tmp_path, GOOD.replace("pr = 519\n", ""))[0]
+    entry = stack.entries[1]
+    assert (entry.number, entry.key, entry.label) == (None, entry.branch, entry.branch)
+    assert (stack.entries[0].key, stack.entries[0].full_label) == (518, "#518 feat/319-kv-pool-v2")
+    assert stack.entry(entry.branch) is entry
+    assert stack.numbers == (518,)
+    assert stack.unsubmitted_below(stack.entries[1]) is None
+    with pytest.raises(UsageError, match="has no pull request yet") as found:
+        _ = entry.pr
+    assert found.value.next_commands == ("invoke submit",)
 
 
 def test_the_contracts_example(tmp_path: Path) -> None:
@@ -103,7 +117,7 @@ CASES = [
     ('["cpu"]', '["-Zx"]', 7, "gates.features[0]: expected a cargo feature"),
     ("1.89.0", "--config=x", 8, "gates.msrv: expected a toolchain name"),
     ("pr = 519", 'pr = "519"', 16, 'entry[1].pr: expected an integer; found "519"'),
-    ("pr = 519\n", "", 15, "entry[1].pr: missing; expected the pull request's number"),
+    ('branch = "feat/319-kv-pool-v2-pr2-entry"\n', "", 15, "entry[1].branch: missing; expected the pull request's"),
     ("next =", "nxet =", 18, "entry[1].nxet: unknown key; did you mean 'next'?"),
     ("pr = 519", "pr = 518", 16, "entry[1].pr: 518 is already used in line 11"),
     ("-pr2-entry", "", 17, "entry[1].branch: 'feat/319-kv-pool-v2' is already used in line 12"),

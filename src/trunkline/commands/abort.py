@@ -15,7 +15,7 @@ from trunkline.domain import records
 from trunkline.domain.changes import Change
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import NotSignedIn, Refused, TransientError, TrunklineError
-from trunkline.domain.names import PrNumber, oid
+from trunkline.domain.names import EntryKey, oid
 from trunkline.domain.step import Outcome, Plan, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import history, refs
@@ -131,7 +131,7 @@ def _not_done(ending: _Ending, error: TrunklineError, line: str) -> None:
 def _described(context: Context, change: Change, why: str) -> str:
     """Return a message about a change that stays: its current and its old value, and the reason."""
     entry, before = run_changes.entry_context(context, change).entry, change.before
-    name = f"#{entry.pr} {entry.branch}"
+    name = f"{entry.full_label}"
     if change.step is StepName.READY:
         was = f"{'a draft' if before['draft'] else 'ready'}, targeting {before['base']}"
         return f"{name}: draft state and base stay: {why}; before the run it was {was}"
@@ -145,7 +145,7 @@ def _push_back(
     context: Context,
     step_context: StepContext,
     pushed: tuple[Change, ...],
-    here: Mapping[PrNumber, Change],
+    here: Mapping[EntryKey, Change],
     ending: _Ending,
 ) -> None:
     """Push the old tips of all branches that are still as the run left them, in one atomic push.
@@ -305,9 +305,9 @@ def publishes(context: Context, run: Run) -> tuple[str, ...]:
     """Return what others will see of an abort, from the journal alone, without a request to GitHub."""
     taken = run_changes.changes_of(context, run, ask=False)
     rescued = ("delete what the rescue restored",) if run.task == rescue.TASK else ()
-    return (*rescued, *Plan("abort", context.entry.pr, revert.steps(context, taken)).publishes)
+    return (*rescued, *Plan("abort", context.entry.key, revert.steps(context, taken)).publishes)
 
 
 def plan(context: Context, run: Run) -> Plan:
     """Return the steps that restore a run's changes."""
-    return Plan("abort", context.entry.pr, revert.steps(context, run_changes.changes_of(context, run)))
+    return Plan("abort", context.entry.key, revert.steps(context, run_changes.changes_of(context, run)))

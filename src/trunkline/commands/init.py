@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -29,7 +29,9 @@ from trunkline.domain.discover import (
     grown,
     mended_order,
     merged_below,
+    unnumbered,
     with_bases,
+    with_unsubmitted,
 )
 from trunkline.domain.errors import Refused, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref, pr_number
@@ -302,24 +304,39 @@ def check(seen: PullRequestStacks) -> tuple[Checked, ...]:
         ExternalError: the request for an entry's state failed.
     """
     stacks = load_stacks(seen.git)
-    declared = {entry.pr for stack in stacks for entry in stack.entries}
     pulls = {pr.number: pr for pr in seen.open}
+    made = {pr.head: pr.number for pr in seen.open}
+    declared = {number for stack in stacks for number in _numbered(stack, made).numbers}
     merged, closed = _ended(seen, declared - pulls.keys())
     following = [stack for stack in seen.stacks if not declared & {entry.pr for entry in stack if entry.pr in pulls}]
     checked = []
     for stack in stacks:
-        if all(entry.pr in merged for entry in stack.entries):
+        if all(entry.number in merged for entry in stack.entries):
             checked.append(_landed(stack, following.pop(0) if following else ()))
             continue
-        own = grown(seen.open, seen.trunk, stack.entries)
+        submitted = tuple(entry for entry in _numbered(stack, made).entries if entry.number is not None)
+        own = grown(seen.open, seen.trunk, submitted)
         elsewhere = {number: pr for number, pr in pulls.items() if number not in {each.number for each in own}}
-        checked.append(_checked(seen, stack, OnGitHub(own, merged, closed, elsewhere)))
+        checked.append(_checked(seen, stack, submitted, OnGitHub(own, merged, closed, elsewhere)))
     return tuple(checked)
+
+
+def _numbered(stack: Stack, made: Mapping[str, PrNumber]) -> Stack:
+    """Return a stack whose entries without a number have that of the open pull request of their branch.
+
+    Args:
+        stack: the stack of stack.toml.
+        made: the numbers of open pull requests, by head branch.
+    """
+    entries = (
+        replace(entry, number=made.get(entry.branch)) if entry.number is None else entry for entry in stack.entries
+    )
+    return replace(stack, entries=tuple(entries))
 
 
 def _landed(stack: Stack, following: Sequence[Entry]) -> Checked:
     """Return the comparison of a landed stack with its successor."""
-    message = f"all of it is merged; next is {' '.join(f'#{entry.pr}' for entry in following)}"
+    message = f"all of it is merged; next is {' '.join(f'{entry.label}' for entry in following)}"
     found = (Difference(Change.ADDED, following[0].pr, message),) if following else ()
     return Checked(stack, tuple(following) or stack.entries, found, landed=True)
 
@@ -340,17 +357,17 @@ def _ended(seen: PullRequestStacks, numbers: Collection[PrNumber]) -> tuple[froz
     return frozenset(merged), frozenset(pr.number for pr in pulls if pr.state is PrState.CLOSED)
 
 
-def _checked(seen: PullRequestStacks, stack: Stack, github: OnGitHub) -> Checked:
+def _checked(seen: PullRequestStacks, stack: Stack, submitted: Sequence[Entry], github: OnGitHub) -> Checked:
     by_number = {pr.number: pr for pr in github.stack}
-    known = {entry.pr: entry for entry in stack.entries}
+    known = {entry.pr: entry for entry in submitted}
     entries = tuple(
         replace(known[number], branch=branch_name(by_number[number].head))
         if number in known and number in by_number
         else known.get(number) or _entry(by_number[number])
-        for number in mended_order(stack.entries, github.stack, github.merged)
+        for number in mended_order(submitted, github.stack, github.merged)
     )
-    found = differences(stack.entries, github)
-    return Checked(stack, entries, found, branches=beside(seen.open, github.stack))
+    found = (*unnumbered(stack.entries, submitted), *differences(submitted, github))
+    return Checked(stack, with_unsubmitted(entries, stack.entries), found, branches=beside(seen.open, github.stack))
 
 
 def update(seen: PullRequestStacks, checked: Sequence[Checked]) -> Path:

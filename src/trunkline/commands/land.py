@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from trunkline.commands import rebase
 from trunkline.commands.restack import open_entries
 from trunkline.context.project import Context
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, WrongFlag
 from trunkline.domain.merge_choice import MergeChoice, described
-from trunkline.domain.names import PrNumber
+from trunkline.domain.names import EntryKey, PrNumber, labelled
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import RunResult, StepContext, StepFunction
@@ -26,7 +28,7 @@ _REWRITING = frozenset({StepName.FMT, StepName.PUSH})
 _FIRST = tuple(name for name in REBASE_STEPS if name not in _LEFT_OUT)
 
 
-def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
+def plan(context: Context, *, up_to: EntryKey | None = None) -> Plan:
     """Plan the landing of each entry, with conflicts predicted in memory.
 
     Args:
@@ -42,7 +44,7 @@ def plan(context: Context, *, up_to: PrNumber | None = None) -> Plan:
     entries = entries_of(context, up_to)
     heads.load(context)
     try:
-        steps = [replace(step, pr=entry.pr) for entry in entries for step in _steps(context.of(entry))]
+        steps = [replace(step, pr=entry.key) for entry in entries for step in _steps(context.of(entry))]
     except OwnCommitsUnknown:
         refuse_unanswered(context, entries, task=TASK)  # collects the questions of all entries
         raise
@@ -73,23 +75,47 @@ def _steps(context: Context) -> tuple[Step, ...]:
     return (*(_step(context, name) for name in names), wait.plan(context), merge.plan(context))
 
 
-def entries_of(context: Context, up_to: PrNumber | None) -> tuple[Entry, ...]:
+def entries_of(context: Context, up_to: EntryKey | None) -> tuple[Entry, ...]:
     """Return the entries to land in order: the open ones, up to a given one.
 
     Raises:
         Refused: there is none.
     """
-    entries = open_entries(context)
+    entries = before_unsubmitted(open_entries(context))
     if up_to is not None:
         last = context.stack.entries.index(context.stack.entry(up_to))
         entries = tuple(entry for entry in entries if context.stack.entries.index(entry) <= last)
+    lacking = unsubmitted(context, up_to)
+    if not entries and lacking is not None:
+        raise Refused(
+            "there is nothing to land",
+            why=f"{lacking.branch} has no pull request yet",
+            next_command=task_command("submit"),
+        )
     if not entries:
         raise Refused(
             "there is nothing to land",
-            why="no entry of the stack is open" if up_to is None else f"no entry up to #{up_to} is open",
+            why="no entry of the stack is open" if up_to is None else f"no entry up to {labelled(up_to)} is open",
             next_command="git fetch --prune",
         )
     return entries
+
+
+def before_unsubmitted(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Return the entries below the first one that has no pull request yet: those above it cannot land."""
+    return tuple(itertools.takewhile(lambda entry: entry.number is not None, entries))
+
+
+def unsubmitted(context: Context, up_to: EntryKey | None) -> Entry | None:
+    """Return the entry without a pull request at which a landing stops; None if there is none.
+
+    Args:
+        context: the stack's context.
+        up_to: the last entry to land; None: all.
+    """
+    entries = context.stack.entries
+    last = entries.index(context.stack.entry(up_to)) if up_to is not None else len(entries) - 1
+    return next((entry for entry in entries[: last + 1] if entry.number is None), None)
 
 
 def choices(context: Context, entries: Iterable[Entry]) -> list[tuple[PrNumber, MergeChoice]]:
@@ -111,7 +137,7 @@ def _onto(context: Context) -> Step:
     if choice is not None and not choice.reason:
         return unchanged.plan_step(context, StepName.REPLAY)
     step, below = replay.forecast(context), open_below(context)
-    if below is not None and context.entry.pr in context.cache.foreseen:
+    if below is not None and context.entry.key in context.cache.foreseen:
         step = replace(step, description=replay.after_landing(context, below), commands=())
     return replace(step, description=f"{step.description}; {described(choice)}") if choice is not None else step
 
@@ -129,7 +155,7 @@ def _choice(context: Context) -> MergeChoice | None:
     return choice
 
 
-def forecast(context: Context, *, up_to: PrNumber | None = None) -> Plan:
+def forecast(context: Context, *, up_to: EntryKey | None = None) -> Plan:
     """Return the plan that `run` would execute.
 
     Raises:
@@ -140,7 +166,7 @@ def forecast(context: Context, *, up_to: PrNumber | None = None) -> Plan:
     return plan(context, up_to=up_to)
 
 
-def run(context: Context, *, up_to: PrNumber | None = None) -> RunResult:
+def run(context: Context, *, up_to: EntryKey | None = None) -> RunResult:
     """Land the stack: take the lock, open a journal, run the steps.
 
     Raises:
@@ -169,7 +195,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
 
 
 def _merged_as_it_is(
-    context: Context, handlers: Mapping[StepKey, StepFunction], number: PrNumber
+    context: Context, handlers: Mapping[StepKey, StepFunction], number: EntryKey
 ) -> dict[StepKey, StepFunction]:
     """Return the step functions that differ if an entry may be merged without a rewrite."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from trunkline.commands import rebase, restack
+from trunkline.commands import land, rebase, restack
 from trunkline.context.project import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.merge_choice import MergeChoice
@@ -34,7 +34,7 @@ def predict_landing(context: Context) -> Runbook:
         TrunklineError: the landing would fail with the same error.
     """
     plan = rebase.plan(context, rebase.WHOLE)
-    foreseen = context.cache.foreseen.get(context.entry.pr) or preview_replay(context)
+    foreseen = context.cache.foreseen.get(context.entry.key) or preview_replay(context)
     assert isinstance(foreseen, ReplayPreview)  # noqa: S101 -- set by the plan
     merged = tuple(merged_below(context, entry) for entry in context.stack.below(context.entry))
     gates = tuple(GateLine(gate.name, gate.command_line) for gate in catalogue(context.stack.gates))
@@ -70,7 +70,7 @@ def _merges(stacked: Context) -> tuple[tuple[PrNumber, MergeChoice], ...]:
     """Return how `land` would merge each open entry, without those above a conflict."""
     if not merge_as_is.is_enabled(stacked):
         return ()
-    entries = (stacked.of(entry) for entry in restack.open_entries(stacked))
+    entries = map(stacked.of, land.before_unsubmitted(restack.open_entries(stacked)))
     return tuple((each.entry.pr, merge_as_is.choose(each)[0]) for each in entries if replay.blocked_by(each) is None)
 
 
@@ -82,8 +82,8 @@ def _above(context: Context, stacked: Context) -> tuple[tuple[Above, ...], list[
     message, moved = [], list[PullRequest]()
     for entry in open_:
         step = replay.forecast(stacked.of(entry), moves=False)
-        pr = stacked.known(entry.pr)
-        if step.mutates:
+        pr = stacked.known(entry.number) if entry.number is not None else None
+        if step.mutates and pr is not None:
             moved.append(pr)
         if context.stack.entries.index(entry) > position:
             message.append(Above(entry, pr, step.description, here=_is_here(context, entry)))
@@ -111,7 +111,7 @@ def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
 
 def _note(context: Context, foreseen: ReplayPreview, gates: Sequence[GateLine]) -> NoteFacts:
     passed = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED, command=gate.command)) for gate in gates)
-    shown = task_command("checks", "--pr", context.entry.pr)
+    shown = task_command("checks", "--pr", context.entry.key)
     return NoteFacts(
         base=BranchName(context.stack.trunk),
         base_oid=foreseen.work.base,
@@ -124,7 +124,7 @@ def _note(context: Context, foreseen: ReplayPreview, gates: Sequence[GateLine]) 
             for check in context.entry.checks
         ),
         pr=context.entry.pr,
-        stack=tuple(entry.pr for entry in context.stack.entries),
+        stack=context.stack.numbers,
         issue=context.stack.issue,
         next=context.entry.next,
     )

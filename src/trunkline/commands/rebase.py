@@ -12,7 +12,7 @@ from trunkline.context import open_run
 from trunkline.context.loading import open_context, top_of
 from trunkline.context.project import Context, Options, Reporter
 from trunkline.domain.command import task_command
-from trunkline.domain.names import BranchName, PrNumber, branch_name, pr_number
+from trunkline.domain.names import BranchName, EntryKey, branch_name
 from trunkline.domain.records import Place, PlacedEntry, PlannedStep, RunOptions, RunStarted
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry, Stack
@@ -81,6 +81,10 @@ WHOLE = "rebase"
 _NEEDS_ITS_OWN = frozenset({StepName.VERIFY_MERGED, StepName.REPLAY, StepName.PUSH, StepName.READY})
 """Steps that are refused if the branch holds commits of entries above it."""
 
+_NEEDS_PULL_REQUEST = frozenset(
+    {StepName.VERIFY_MERGED, StepName.PUSH, StepName.READY, StepName.NOTE, StepName.CHECKLIST}
+)
+
 
 def steps_of(task: str, entry: Entry) -> tuple[StepName, ...]:
     """Return the steps of a task: all necessary ones for `rebase`, else the step of that name."""
@@ -99,6 +103,8 @@ def plan(context: Context, task: str) -> Plan:
         TrunklineError: the task would fail with the same error.
     """
     names = steps_of(task, context.entry)
+    if _NEEDS_PULL_REQUEST & set(names) and context.entry.number is None:
+        raise context.entry.no_pull_request()
     if _NEEDS_ITS_OWN & set(names):
         misplaced_commits.refuse(context)
     if StepName.VERIFY_MERGED in names:
@@ -109,7 +115,7 @@ def plan(context: Context, task: str) -> Plan:
     for name in names:
         in_detail = name is StepName.REPLAY and name not in context.options.skip
         steps.append(replay.forecast(context) if in_detail else _handlers(task)[name].plan(context))
-    return Plan(task, context.entry.pr, tuple(steps), _skipped(context, names))
+    return Plan(task, context.entry.key, tuple(steps), _skipped(context, names))
 
 
 def plan_step(context: Context, name: StepName) -> Step:
@@ -136,7 +142,7 @@ def run(context: Context, task: str) -> RunResult:
         Refused: another run holds the lock.
     """
     intended = forecast(context, task)
-    return carry_out(context, intended, step_functions(context, task), label=str(context.entry.pr))
+    return carry_out(context, intended, step_functions(context, task), label=str(context.entry.key))
 
 
 def carry_out(
@@ -192,7 +198,7 @@ def unless_merged(context: Context, name: StepName, way: StepFunction) -> StepFu
     """Wrap a step so that it does nothing if the entry was merged in the meantime."""
 
     def step_function(step_context: StepContext) -> Outcome:
-        pr = context.world().snapshot.pr(context.entry.pr)
+        pr = context.world().snapshot.pr(context.entry.key)
         if name is StepName.MERGE or pr is None or pr.state is not PrState.MERGED:
             return way(step_context)
         return Outcome(name.value, f"#{pr.number} is merged already, by somebody else", StepStatus.NOTHING)
@@ -207,7 +213,7 @@ def settle_last(context: Context, held: lock.RepositoryLock) -> None:
             context.reporter.progress(f"brought your checkout back to where run {run.id} had found it")
 
 
-def step_functions(context: Context, task: str, *, pr: PrNumber | None = None) -> dict[StepKey, StepFunction]:
+def step_functions(context: Context, task: str, *, pr: EntryKey | None = None) -> dict[StepKey, StepFunction]:
     """Return the function of each step in this context.
 
     With `pr`, the steps belong to that entry in a plan for several entries.
@@ -275,7 +281,7 @@ def started(context: Context, intended: Plan) -> RunStarted:
         stacked=context.stacked,
         trunk=stack.trunk,
         remote=stack.remote,
-        entries=tuple(PlacedEntry(entry.pr, entry.branch) for entry in stack.entries),
+        entries=tuple(PlacedEntry(entry.key, entry.branch) for entry in stack.entries),
         repository=Place(repository.host, repository.owner, repository.name),
         heads=pushed_commits.heads(context),
         options=_recorded_options(context.options),
@@ -290,7 +296,7 @@ def moves_of(context: Context, intended: Plan) -> list[BranchName]:
     """
     numbers = {step.pr for step in intended.steps if step.pr is not None}
     all_ = any(step.name is StepName.CLEANUP for step in intended.steps)
-    branches = [entry.branch for entry in context.stack.entries if all_ or entry.pr in numbers]
+    branches = [entry.branch for entry in context.stack.entries if all_ or entry.key in numbers]
     return open_run.moved_by(intended, context.entry.branch, branches)
 
 
@@ -300,7 +306,7 @@ def recorded_context(run: journal.Run, *, reporter: Reporter, cwd: Path | None =
     It suffices to restore what the run changed, but it has no gates and no settings.
     """
     begun, place = run.begun, run.begun.repository
-    entries = tuple(Entry(pr_number(str(each.pr)), branch_name(each.branch)) for each in begun.entries)
+    entries = tuple(Entry(each.number, branch_name(each.branch)) for each in begun.entries)
     stack = Stack(branch_name(begun.trunk), begun.remote, entries, begun.stack)
     git, entry = top_of(Git(cwd or Path.cwd())), stack.entry(begun.pr)
     repository = Repository(place.host, place.owner, place.name)

@@ -132,7 +132,7 @@ def _sandbox(context: Context, root: Path, *, offline: bool) -> Iterator[_Sandbo
 
 
 def _asked(context: Context) -> Snapshot:
-    with context.github.reading_stack([entry.pr for entry in context.stack.entries], merging=True) as answer:
+    with context.github.reading_stack(context.stack.numbers, merging=True) as answer:
         return answer()
 
 
@@ -152,9 +152,9 @@ def _offline(context: Context, remote_refs: Mapping[str, Oid]) -> Snapshot:
     found, below = {}, str(context.stack.trunk)
     for entry in context.stack.entries:
         head = remote_refs.get(branch_ref(entry.branch))
-        if head is not None:
-            found[entry.pr] = PullRequest(
-                number=entry.pr, title=entry.title or str(entry.branch), url="", state=PrState.OPEN, draft=False,
+        if head is not None and entry.number is not None:
+            found[entry.number] = PullRequest(
+                number=entry.number, title=entry.title or str(entry.branch), url="", state=PrState.OPEN, draft=False,
                 body="", base=below, head=str(entry.branch), head_oid=head, head_repository=context.repository.slug,
             )  # fmt: skip
             below = str(entry.branch)
@@ -163,7 +163,7 @@ def _offline(context: Context, remote_refs: Mapping[str, Oid]) -> Snapshot:
 
 def _pulls(context: Context, snapshot: Snapshot, remote_refs: Mapping[str, Oid]) -> list[dict[str, Any]]:
     """Return the pull requests in the simulator's format, without missing commits."""
-    pulls = [pr for entry in context.stack.entries if (pr := snapshot.pr(entry.pr)) is not None]
+    pulls = [pr for entry in context.stack.entries if (pr := snapshot.pr(entry.key)) is not None]
     named = [commit for pr in pulls for commit in (*pr.historical_heads, pr.head_oid, pr.merge_commit or pr.head_oid)]
     missing_objects = history.missing(context.git, named)
     trunk = remote_refs.get(branch_ref(context.stack.trunk))
@@ -261,9 +261,9 @@ def _faults(context: Context, day: str) -> tuple[Fault, ...]:
     entries, at = context.stack.entries, context.stack.entries.index(context.entry)
     known = {
         "repository": context.repository.slug,
-        "pr": str(context.entry.pr),
+        "pr": str(context.entry.key),
         "branch": str(context.entry.branch),
-        "child": str(entries[at + 1].pr if at + 1 < len(entries) else 0),
+        "child": str(entries[at + 1].key if at + 1 < len(entries) else 0),
         "trunk": str(context.stack.trunk),
     }
     if day.endswith(".toml"):

@@ -64,7 +64,7 @@ def _coverage(context: Context, seen: StackStatus, row: EntryStatus) -> Coverage
     git, proven = context.git, [outcome for _, outcome in row.gates if outcome is not None and outcome.proven]
     if not proven or row.head is None or seen.trunk is None or history.missing(git, [seen.trunk]):
         return Coverage(known=False)
-    pulls = {each.entry.pr: each.pr for each in seen.entries}
+    pulls = {each.entry.key: each.pr for each in seen.entries}
     subject = subject_at(git, seen.stack, row.entry, row.head, seen.trunk, pulls.get)
     return coverage_of(git, subject.base, row.head, proven)
 

@@ -10,7 +10,7 @@ from trunkline.commands import rebase
 from trunkline.context.project import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import BranchName, Oid, PrNumber
+from trunkline.domain.names import BranchName, EntryKey, Oid
 from trunkline.domain.note import BEGIN
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
@@ -27,24 +27,25 @@ TASK = "restack"
 
 
 def open_entries(context: Context) -> tuple[Entry, ...]:
-    """Return the entries whose pull requests are open, bottom first."""
-    return tuple(context.stack.entry(pr.number) for pr in context.open_pulls())
+    """Return the entries whose pull requests are open or not made yet, bottom first."""
+    numbers = {pr.number for pr in context.open_pulls()}
+    return tuple(entry for entry in context.stack.entries if entry.number is None or entry.number in numbers)
 
 
-def nothing_to_do(context: Context, *, up_to: PrNumber | None = None) -> Outcome | None:
+def nothing_to_do(context: Context, *, up_to: EntryKey | None = None) -> Outcome | None:
     """Return the outcome for a stack without open entries; None if one is open.
 
     Args:
         context: the stack's context.
         up_to: the last entry that matters; None: all.
     """
-    entries, numbers = context.stack.entries, {entry.pr for entry in open_entries(context)}
+    entries, numbers = context.stack.entries, {entry.key for entry in open_entries(context)}
     last = entries.index(context.stack.entry(up_to)) if up_to is not None else len(entries) - 1
     of_it = entries[: last + 1]
-    if any(entry.pr in numbers for entry in of_it):
+    if any(entry.key in numbers for entry in of_it):
         return None
-    merged = [f"#{entry.pr}" for entry in of_it if context.known(entry.pr).state is PrState.MERGED]
-    closed = [entry.pr for entry in of_it if f"#{entry.pr}" not in merged]
+    merged = [entry.label for entry in of_it if context.known(entry.pr).state is PrState.MERGED]
+    closed = [entry.pr for entry in of_it if entry.label not in merged]
     message = [f"{', '.join(merged)} {'is' if len(merged) == 1 else 'are'} merged"] if merged else []
     message += [f"#{number} is closed without a merge" for number in closed]
     details = tuple(f"to bring #{number} back: {task_command('rescue', '--pr', number)}" for number in closed)
@@ -68,21 +69,21 @@ def plan(context: Context) -> Plan:
     heads.load(context)
     steps = [fetch.plan(context)]
     try:
-        steps += [replace(replay.forecast(context.of(entry)), pr=entry.pr) for entry in entries]
+        steps += [replace(replay.forecast(context.of(entry)), pr=entry.key) for entry in entries]
     except OwnCommitsUnknown:
         refuse_unanswered(context, entries, task=TASK)  # collects the questions of all entries
         raise
     replay.check_predictions(context, entries)
     steps += [push.plan_stack(context, entries), retarget.plan(context)]
-    steps += [replace(note.plan(context.of(entry)), pr=entry.pr) for entry in entries if _is_noted(context, entry)]
+    steps += [replace(note.plan(context.of(entry)), pr=entry.key) for entry in entries if _is_noted(context, entry)]
     skipped = tuple(step.name for step in steps if step.name in context.options.skip)
-    return Plan(TASK, entries[0].pr, tuple(steps), tuple(dict.fromkeys(skipped)))
+    return Plan(TASK, entries[0].key, tuple(steps), tuple(dict.fromkeys(skipped)))
 
 
 def _is_noted(context: Context, entry: Entry) -> bool:
     """Return whether an entry has readers: it is not a draft, or it has our note."""
-    pr = context.world().snapshot.pr(entry.pr)
-    return pr is not None and (not pr.draft or BEGIN in pr.body)
+    pr = context.world().snapshot.pr(entry.key)
+    return pr is not None and context.stack.unsubmitted_below(entry) is None and (not pr.draft or BEGIN in pr.body)
 
 
 def forecast(context: Context) -> Plan:

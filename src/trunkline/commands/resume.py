@@ -15,7 +15,7 @@ from trunkline.context.project import Context, Reporter
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.names import Oid, PrNumber, branch_ref, short
+from trunkline.domain.names import EntryKey, Oid, branch_ref, short
 from trunkline.domain.replayed import Replayed
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
@@ -58,7 +58,7 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
     return context, run
 
 
-def _numbers(run: Run) -> list[PrNumber]:
+def _numbers(run: Run) -> list[EntryKey]:
     """Return the entries that a run moves, from its journal."""
     return [each.pr for each in run.begun.entries if each.branch in run.moves]
 
@@ -115,7 +115,7 @@ def _plan_of(context: Context, run: Run) -> Plan:
     """Return a run's plan, from its journal."""
     steps = tuple(rebase.step_of(each) for each in run.begun.steps)
     skipped = tuple(step.name for step in steps if step.name in context.options.skip and len(steps) > 1)
-    return Plan(run.task, context.entry.pr, steps, skipped)
+    return Plan(run.task, context.entry.key, steps, skipped)
 
 
 def _done(plan: Plan, run: Run) -> frozenset[StepKey]:
@@ -132,7 +132,7 @@ def _done(plan: Plan, run: Run) -> frozenset[StepKey]:
     return frozenset(found)
 
 
-def _resting_on(plan: Plan, pr: PrNumber | None) -> set[StepKey]:
+def _resting_on(plan: Plan, pr: EntryKey | None) -> set[StepKey]:
     """Return the steps that depend on an entry's branch: its own, and those of the whole stack."""
     return {step.key for step in plan.steps if step.name in _AFTER_REPLAY and step.pr in {None, pr}}
 
@@ -164,7 +164,7 @@ class _Going:
     def take_up(self, pause: records.Paused, *, skip: bool) -> RunResult:
         """Run only the step that paused; the user's resolution is then in the branch."""
         there = self.context.of(self.context.stack.entry(pause.pr))
-        key = self.plan.key(pause.step, there.entry.pr)
+        key = self.plan.key(pause.step, there.entry.key)
         step = next(step for step in self.plan.steps if step.key == key)
         stopped = resume_replay.stopped_at(pause, self.run.after(pause))
 
@@ -241,13 +241,13 @@ class _Going:
                 continue
             if tip is None:
                 raise Refused(
-                    f"#{entry.pr}: local branch {entry.branch} no longer exists",
+                    f"{entry.label}: local branch {entry.branch} no longer exists",
                     why=f"run {self.run.id} left it at {new}; nothing was changed",
                     next_command=(f"git branch {entry.branch} {new}", task_command("abort")),
                 )
-            again = self.run.task if self.run.task in {restack.TASK, land.TASK} else f"rebase --pr {entry.pr}"
+            again = self.run.task if self.run.task in {restack.TASK, land.TASK} else f"rebase --pr {entry.key}"
             raise Refused(
-                f"#{entry.pr} {entry.branch} is not where run {self.run.id} left it",
+                f"{entry.full_label} is not where run {self.run.id} left it",
                 why=f"it was rebased to {new} and is at {tip}, without its base; nothing was changed",
                 next_command=(task_command("abort"),)
                 if self.run.is_held
@@ -256,14 +256,14 @@ class _Going:
 
     def _moved(self) -> list[tuple[Entry, Replayed]]:
         """Return the replayed entries, bottom first, each with the data of its newest replay."""
-        found: dict[PrNumber, Replayed] = {}
+        found: dict[EntryKey, Replayed] = {}
         for record in journal.read(self.run.path).records:
             if isinstance(record, records.StepDone | records.Adopted) and record.replayed is not None:
-                found[record.pr or self.context.entry.pr] = record.replayed
-        return [(entry, found[entry.pr]) for entry in self.context.stack.entries if entry.pr in found]
+                found[record.pr or self.context.entry.key] = record.replayed
+        return [(entry, found[entry.key]) for entry in self.context.stack.entries if entry.key in found]
 
     def _is_merged(self, entry: Entry) -> bool:
-        pr = self.context.world().snapshot.pr(entry.pr)
+        pr = self.context.world().snapshot.pr(entry.key)
         return pr is not None and pr.state is PrState.MERGED
 
     def _stale(self) -> frozenset[StepKey]:
@@ -283,10 +283,10 @@ class _Going:
             if below is not None and self.plan.task == restack.TASK:
                 again = again or not history.is_ancestor(self.context.git, below, tip)
             if again:
-                found.add(self.plan.key(StepName.REPLAY, entry.pr))
+                found.add(self.plan.key(StepName.REPLAY, entry.key))
             if again or tip not in self._given(entry, replayed):
                 self._name(entry, replayed, tip, again=again)
-                found |= _resting_on(self.plan, self.plan.key(StepName.REPLAY, entry.pr)[1])
+                found |= _resting_on(self.plan, self.plan.key(StepName.REPLAY, entry.key)[1])
             below = tip
         return frozenset(found)
 
@@ -305,12 +305,10 @@ class _Going:
     def _name(self, entry: Entry, replayed: Replayed, tip: Oid, *, again: bool) -> None:
         """Report a branch that the user has moved, and accept its tip as the entry's head."""
         if again:
-            self.context.reporter.progress(
-                f"#{entry.pr} {entry.branch} no longer holds its base: it is replayed again"
-            )
+            self.context.reporter.progress(f"{entry.full_label} no longer holds its base: it is replayed again")
             return
         self.context.reporter.progress(
-            f"#{entry.pr} {entry.branch} is at {short(tip)}, moved since: taken as it is, verified again"
+            f"{entry.full_label} is at {short(tip)}, moved since: taken as it is, verified again"
         )
         # Keep the amended commits as known heads: entries above still contain them.
         refs.back_up(self.context.git, self.held, entry.branch, replayed.new)
@@ -322,7 +320,7 @@ class _Going:
             mapped=replayed.mapped if grown else (),
             remote=self._pushed(entry) or replayed.remote,
         )
-        self.log.append(self.held, records.Adopted(StepName.REPLAY, entry.pr, entry.branch, replayed=adopted))
+        self.log.append(self.held, records.Adopted(StepName.REPLAY, entry.key, entry.branch, replayed=adopted))
 
 
 def _tip(context: Context, entry: Entry) -> Oid | None:

@@ -13,7 +13,7 @@ from trunkline.context.open_run import described, open_run
 from trunkline.context.project import Context, WorldCache
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import TrunklineError
-from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, short
+from trunkline.domain.names import BranchName, EntryKey, Oid, branch_ref, short
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry
 from trunkline.domain.status import EntryFacts, EntryStatus, Side, StackStatus, entry_states, next_command
@@ -79,7 +79,7 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
             fetched if snapshot.trunk is None or history.missing(context.git, [snapshot.trunk]) else snapshot.trunk
         )
         snapshot = recognised(context.git, stack, snapshot, known)
-    pulls = {entry.pr: snapshot.pr(entry.pr) if snapshot else None for entry in stack.entries}
+    pulls = {entry.key: snapshot.pr(entry.key) if snapshot else None for entry in stack.entries}
     tips = [*_branches_of(here), *(head for pr in pulls.values() if pr for head in (pr.head_oid, pr.merge_commit))]
     history.load(context.git, [tip for tip in tips if tip is not None])
     view = _View(
@@ -87,16 +87,16 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
         snapshot.trunk if snapshot else fetched,
         fetched,
         pulls,
-        {entry.pr: _branch(context, entry, pulls, here) for entry in stack.entries},
+        {entry.key: _branch(context, entry, pulls, here) for entry in stack.entries},
     )
     astray = misplaced_commits.find(context.git, stack, pulls.get)
     facts = [
         EntryFacts(
-            entry.pr,
-            pulls[entry.pr],
+            entry.key,
+            pulls[entry.key],
             snapshot is not None,
             entry.branch,
-            view.branches[entry.pr].side,
+            view.branches[entry.key].side,
             view.off_base(entry),
             holds=astray.what if astray is not None and astray.entry == entry else "",
         )
@@ -106,7 +106,7 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
     current = context.git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
     rows = tuple(
         EntryStatus(
-            entry, pulls[entry.pr], standing, view.branches[entry.pr].head, view.own(entry), view.gates(entry),
+            entry, pulls[entry.key], standing, view.branches[entry.key].head, view.own(entry), view.gates(entry),
             current=entry.branch == current, checks=view.checks(entry),
         )
         for entry, standing in zip(stack.entries, message, strict=True)
@@ -138,15 +138,15 @@ class _View:
     context: Context
     trunk: Oid | None
     fetched: Oid | None
-    pulls: Mapping[PrNumber, PullRequest | None]
-    branches: Mapping[PrNumber, _Branch]
+    pulls: Mapping[EntryKey, PullRequest | None]
+    branches: Mapping[EntryKey, _Branch]
 
     def off_base(self, entry: Entry) -> tuple[str, ...]:
         """Return why an entry is not on its base: trunk, or the nearest unmerged entry below."""
-        git, pr, head = self.context.git, self.pulls[entry.pr], self.branches[entry.pr].head
+        git, pr, head = self.context.git, self.pulls[entry.key], self.branches[entry.key].head
         below = next((each for each in reversed(self.context.stack.below(entry)) if not self._merged(each)), None)
-        base = self.branches[below.pr].head if below else self.trunk
-        named = self.pulls[below.pr] if below else None
+        base = self.branches[below.key].head if below else self.trunk
+        named = self.pulls[below.key] if below else None
         name = (named.head if named else below.branch) if below else self.context.stack.trunk
         elsewhere = pr is not None and pr.base != name
         why = (f"its pull request targets {pr.base}, and it belongs on {name}",) if pr and elsewhere else ()
@@ -163,7 +163,7 @@ class _View:
         If nothing below was force-pushed and there is no merge, object ids of known heads decide,
         without a git process. Otherwise the decision is made as for a replay.
         """
-        git, head = self.context.git, self.branches[entry.pr].head
+        git, head = self.context.git, self.branches[entry.key].head
         if head is None or self._merged(entry) or history.missing(git, [head]):
             return None
         # Trunk may have moved without being fetched: then its last fetched tip bounds the count.
@@ -171,15 +171,15 @@ class _View:
         if not trunks:
             return None
         below = self.context.stack.below(entry)
-        tips = [tip for each in below for tip in (self.branches[each.pr].ours, self.branches[each.pr].theirs)]
-        heads = [old for each in below if (pr := self.pulls[each.pr]) for old in (pr.head_oid, *pr.historical_heads)]
+        tips = [tip for each in below for tip in (self.branches[each.key].ours, self.branches[each.key].theirs)]
+        heads = [old for each in below if (pr := self.pulls[each.key]) for old in (pr.head_oid, *pr.historical_heads)]
         known = [tip for tip in (*tips, *heads) if tip is not None]
         present = set(known) - history.missing(git, known)
         # A head that contains the entry belongs to an entry that swapped places with it.
         bounds = {tip for tip in present if not history.is_ancestor(git, head, tip)}
         own = history.reachable(git, [head], [*trunks, *bounds])
         merges = any(len(commit.parents) > 1 for commit in own)
-        pulls = [pr for each in below if (pr := self.pulls[each.pr]) is not None]
+        pulls = [pr for each in below if (pr := self.pulls[each.key]) is not None]
         contained = not below or any(history.is_ancestor(git, tip, head) for tip in bounds)
         certain = not merges and contained and not any(pr.force_pushes for pr in pulls)
         if certain or history.missing(git, [pr.head_oid for pr in pulls]):  # not fetched
@@ -192,11 +192,13 @@ class _View:
         local = {
             each.branch: LocalState(each.branch, branch.ours, branch.theirs, checked_out=False)
             for each in stack.entries
-            for branch in (self.branches[each.pr],)
+            for branch in (self.branches[each.key],)
         }
         remote = {branch_ref(name): state.remote for name, state in local.items() if state.remote is not None}
         cache = WorldCache(
-            snapshot=Snapshot(self.pulls), remote={**remote, branch_ref(stack.trunk): trunk}, local=local
+            snapshot=Snapshot({pr.number: pr for pr in self.pulls.values() if pr is not None}),
+            remote={**remote, branch_ref(stack.trunk): trunk},
+            local=local,
         )
         there = replace(self.context, entry=entry, stacked=True, cache=cache)
         try:
@@ -207,28 +209,28 @@ class _View:
 
     def gates(self, entry: Entry) -> Evidence:
         """Return every gate with its outcome on the entry's head."""
-        context, head = self.context, self.branches[entry.pr].head
+        context, head = self.context, self.branches[entry.key].head
         if head is None or self._merged(entry) or history.missing(context.git, [head]):
             return tuple((name, None) for name in gate_names(context.stack.gates))
         return gates_for(context, head)
 
     def checks(self, entry: Entry) -> Evidence:
         """Return every check of the entry with its outcome on its head."""
-        context, head, trunk = self.context, self.branches[entry.pr].head, self.trunk
+        context, head, trunk = self.context, self.branches[entry.key].head, self.trunk
         if head is None or trunk is None or self._merged(entry) or history.missing(context.git, [head, trunk]):
             return tuple((check.name, None) for check in entry.checks)
         subject = subject_at(context.git, context.stack, entry, head, trunk, self.pulls.get)
         return checks_at(context, subject, entry.checks)
 
     def _merged(self, entry: Entry) -> bool:
-        pr = self.pulls[entry.pr]
+        pr = self.pulls[entry.key]
         return pr is not None and pr.state is PrState.MERGED
 
 
 def _branch(
-    context: Context, entry: Entry, pulls: Mapping[PrNumber, PullRequest | None], here: Mapping[str, Oid]
+    context: Context, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid]
 ) -> _Branch:
-    git, pr = context.git, pulls[entry.pr]
+    git, pr = context.git, pulls[entry.key]
     ours = here.get(branch_ref(entry.branch))
     theirs = pr.head_oid if pr else here.get(refs.tracking_ref(context.stack.remote, entry.branch))
     if theirs is None:
@@ -249,7 +251,7 @@ def _branch(
 
 
 def _apart(
-    context: Context, entry: Entry, pulls: Mapping[PrNumber, PullRequest | None], here: Mapping[str, Oid], *,
+    context: Context, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid], *,
     ours: Oid, theirs: Oid,
 ) -> Side:  # fmt: skip
     """Return the relation of two diverged sides of a branch (`entry_tip`)."""
@@ -258,7 +260,7 @@ def _apart(
     stack = context.stack
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
     trunk = [fetched] if fetched is not None else []
-    found = branch_versions.compare(context.git, stack, entry, pulls, ours=ours, theirs=theirs, trunk=trunk)
+    found = branch_versions.compare(context.git, stack, entry, pulls.get, ours=ours, theirs=theirs, trunk=trunk)
     return Side.DIVERGED if found.local_only else Side.BEHIND
 
 

@@ -41,7 +41,7 @@ class Undo:
     @property
     def plan(self) -> Plan:
         """The steps that revert everything."""
-        return Plan(TASK, self.context.entry.pr, revert.steps(self.context, self.changes))
+        return Plan(TASK, self.context.entry.key, revert.steps(self.context, self.changes))
 
 
 def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo | None:
@@ -115,7 +115,7 @@ def run(undo: Undo) -> RunResult:
     context = undo.context
     _refuse(undo)  # before prompting: an undo that is impossible needs no answer
     context.reporter.require_approval(*undo.plan.publishes)
-    with lock.hold(context.state, run=journal.new_run_id(str(context.entry.pr))) as held:
+    with lock.hold(context.state, run=journal.new_run_id(str(context.entry.key))) as held:
         open_run.refuse_while_paused(context.state, rebase.moves_of(context, undo.plan))
         _refuse(undo)
         rebase.settle_last(context, held)

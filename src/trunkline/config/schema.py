@@ -36,6 +36,7 @@ _TestFilter = Annotated[
 ]
 _Seconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 _Words = Annotated[tuple[str, ...], Meta(min_length=1)]
+_Number = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
 _Issue = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
 
 
@@ -100,10 +101,13 @@ class ManualTable(_CheckTable, frozen=True, kw_only=True, tag="manual"):
 CheckTable = PatternTable | CommandTable | TestTable | ManualTable
 
 
-class EntryTable(_Table, frozen=True):
+class EntryTable(_Table, frozen=True, kw_only=True):
     """One branch and its pull request, bottom of the stack first."""
 
-    pr: Annotated[int, Meta(ge=1, le=MAX_NUMBER, description="The pull request's number.")]
+    pr: Annotated[
+        _Number | UnsetType,
+        Meta(description="The pull request's number; missing: `submit` makes one and fills it in."),
+    ] = UNSET
     branch: Annotated[str, Meta(description="The pull request's head branch, without refs/heads/.")]
     title: Annotated[str, Meta(description="A short title, for people.")] = ""
     next: Annotated[str, Meta(description="What comes next in the stack; goes into the reviewer note.")] = ""

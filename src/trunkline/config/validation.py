@@ -187,6 +187,8 @@ def _refuse_twice(found: StackText, file: StackFile) -> None:
         seen: dict[object, _Where] = {}
         for where, entry in file.entries():
             value = getattr(entry, key)
+            if value is msgspec.UNSET:
+                continue
             if value in seen:
                 first = line_of(found.text, (*seen[value], key))
                 raise _problem(found, (*where, key), f"{value!r} is already used in line {first}")
@@ -245,7 +247,8 @@ def _values(table: msgspec.Struct) -> dict[str, Any]:
 
 def _entry(table: EntryTable) -> Entry:
     checks = tuple(_CHECKS[type(check)](**_values(check)) for check in table.check)
-    return Entry(pr_number(table.pr), branch_name(table.branch), table.title, table.next, checks)
+    number = None if table.pr is msgspec.UNSET else pr_number(table.pr)
+    return Entry(number, branch_name(table.branch), table.title, table.next, checks)
 
 
 _CHECKS: Mapping[type[CheckTable], Callable[..., Check]] = {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomlkit
+from tomlkit.container import Container
 from tomlkit.items import AoT, Table, Whitespace
 
 from trunkline.config.schema import SCHEMA_VERSION
@@ -60,17 +61,21 @@ def mended(text: str, name: str, entries: Sequence[Entry]) -> str:
     Args:
         text: the file as it is.
         name: the stack; "" where there is one.
-        entries: what it is to hold, bottom first; only number, branch and the title of a new one count.
+        entries: what it is to hold, bottom first; only number, branch and the title of a new one count;
+            a table without a number is found by its branch and gets the number of its entry.
     """
     doc = tomlkit.parse(text)
     holder: Any = next(table for table in doc["stack"] if table["name"] == name) if name else doc
-    held: dict[PrNumber, Table] = {PrNumber(int(table["pr"])): table for table in holder["entry"]}
+    held: dict[object, Table] = {table["branch"]: table for table in holder["entry"] if "pr" not in table}
+    held |= {int(table["pr"]): table for table in holder["entry"] if "pr" in table}
     followed = any(isinstance(item, Whitespace) for _, item in holder["entry"][-1].value.body[-1:])
     aot = tomlkit.aot()
     for entry in entries:
-        table = held.get(entry.pr)
+        table = held.get(entry.key) or held.get(entry.branch)
         if table is None:
             table = _table(entry)
+        elif entry.number is not None and "pr" not in table:
+            table = _numbered(table, entry.number)
         elif table["branch"] != entry.branch:
             table["branch"] = entry.branch
         aot.append(_trimmed(table))
@@ -78,6 +83,15 @@ def mended(text: str, name: str, entries: Sequence[Entry]) -> str:
         aot[-1].add(tomlkit.nl())
     holder["entry"] = aot
     return tomlkit.dumps(doc)
+
+
+def _numbered(table: Table, number: PrNumber) -> Table:
+    """Return the table of an entry with its pull request's number as the first key."""
+    body = Container()
+    body.append("pr", tomlkit.item(int(number)))
+    for key, item in table.value.body:
+        body.append(key, item)
+    return Table(body, table.trivia, is_aot_element=True, name=table.name, display_name=table.display_name)
 
 
 def without(text: str, key: str) -> str:
@@ -104,7 +118,8 @@ def _entries(entries: Sequence[Entry]) -> AoT:
 
 def _table(entry: Entry) -> Table:
     table = tomlkit.table()
-    table.add("pr", int(entry.pr))
+    if entry.number is not None:
+        table.add("pr", int(entry.number))
     table.add("branch", str(entry.branch))
     if entry.title:
         table.add("title", entry.title)

@@ -11,7 +11,7 @@ from trunkline.context.project import Context, Options, Reporter
 from trunkline.domain.choices import nearest, require_known
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused, UsageError, WrongFlag
-from trunkline.domain.names import branch_ref, pr_number, short
+from trunkline.domain.names import branch_ref, entry_key, short
 from trunkline.domain.stack import Entry, Stack
 from trunkline.gates.catalogue import catalogue
 from trunkline.git import history, refs
@@ -154,18 +154,21 @@ def choose_stack(stacks: Collection[Stack], name: str) -> Stack:
 def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
     asked = pr if pr is not None else os.environ.get("TRUNKLINE_PR")
     if asked:
-        return stack.entry(pr_number(asked))
+        return stack.entry(entry_key(asked))
     here = git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
     for entry in stack.entries:
         if entry.branch == here:
             return entry
     if here and (renamed := _by_upstream(git, stack, here)) is not None:
         return renamed
-    listed = "\n".join(f"#{entry.pr}  {entry.branch}  {entry.title}" for entry in stack.entries)
+    listed = "\n".join(
+        f"{entry.label}  {entry.branch if entry.number else 'no pull request yet'}  {entry.title}"
+        for entry in stack.entries
+    )
     raise WrongFlag(
         "which pull request?",
         why=f"{here or 'a detached HEAD'} is no branch of the stack, which has\n{listed}",
-        flags={"pr": str(stack.entries[0].pr)},
+        flags={"pr": str(stack.entries[0].key)},
     )
 
 
@@ -187,7 +190,7 @@ def _by_upstream(git: Git, stack: Stack, here: str) -> Entry | None:
             listed = "\n".join(f'{short(commit.oid)} "{commit.subject}"' for commit in extra)
             move = f"git branch --move {here} {entry.branch}"
             raise Refused(
-                f"{here} is {entry.branch} of #{entry.pr} under another name, and holds {counted(len(extra))} more",
+                f"{here} is {entry.branch} of {entry.label} under another name, and holds {counted(len(extra))} more",
                 why=f"stack.toml names {entry.branch}; without them it would be pushed:\n{listed}",
                 next_command=move if local not in held else f"git fetch . {here}:{entry.branch}   # adds them",
             )

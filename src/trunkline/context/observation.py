@@ -42,7 +42,9 @@ def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
         UsageError: the remote has no trunk.
         ExternalError: the request to the remote failed, or objects are missing.
     """
-    heads = [refs.pull_head(each.pr) for each in (*stack.below(entries[-1]), entries[-1])]
+    heads = [
+        refs.pull_head(each.number) for each in (*stack.below(entries[-1]), entries[-1]) if each.number is not None
+    ]
     branches = [branch_ref(each.branch) for each in entries]
     names = [branch_ref(stack.trunk), *branches, *heads]
     absent: frozenset[Oid] = frozenset()

@@ -8,8 +8,8 @@ from pathlib import Path
 from trunkline.context.loading import top_of
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Paused
-from trunkline.domain.names import BranchName, PrNumber, short
-from trunkline.domain.records import StepDone, StepFailed
+from trunkline.domain.names import BranchName, EntryKey, labelled, short
+from trunkline.domain.records import PlacedEntry, StepDone, StepFailed
 from trunkline.domain.status import OpenRun
 from trunkline.domain.step import Plan, StepName, StepStatus
 from trunkline.git.git import Git
@@ -111,14 +111,14 @@ def progress(run: Run) -> str:
         StepName.PUSH: "pushed",
         StepName.MERGE: "merged",
     }
-    found: dict[PrNumber, str] = {}
+    found: dict[EntryKey, str] = {}
     for record in run.records:
         if isinstance(record, StepDone) and record.step in stages and record.mark is not StepStatus.NOTHING:
             # A step of the whole stack applies to every entry that was moved before it.
             of = list(found) if record.pr is None else [record.pr]
             found |= dict.fromkeys(of, stages[record.step])
-    branches = {each.pr: each.branch for each in run.started.entries} if run.started else {}
-    listed = [f"#{pr} {branches.get(pr, '')} {stage}" for pr, stage in found.items()]
+    names = {each.pr: each.full_label for each in run.started.entries} if run.started else {}
+    listed = [f"{names.get(key, labelled(key))} {stage}" for key, stage in found.items()]
     return f"this run so far: {', '.join(listed)}" if listed else ""
 
 
@@ -170,7 +170,7 @@ def _facts(run: Run) -> tuple[str, str, tuple[str, ...], str]:
         failed = run.last(StepFailed)
         why = failed.what if failed is not None and run.state == "failed" else ""
         return f"{name} {how}", why, (task_command("continue"), task_command("abort")), ""
-    what = f"{name} is paused at commit {short(pause.rest[0])} of #{pause.pr} {pause.branch}"
+    what = f"{name} is paused at commit {short(pause.rest[0])} of {pause.full_label}"
     why = f"a conflict in {', '.join(pause.files)}\nresolve it in {pause.worktree}"
     return what, why, go_on(), pause.worktree
 
@@ -179,8 +179,8 @@ def _entries(run: Run) -> str:
     begun = run.begun
     branches = run.moves or {begun.branch}
     if len(branches) == 1:
-        return f"#{begun.pr} {next(iter(branches))}"
-    return ", ".join(f"#{each.pr}" for each in begun.entries if each.branch in branches)
+        return PlacedEntry(begun.pr, BranchName(next(iter(branches)))).full_label
+    return ", ".join(labelled(each.pr) for each in begun.entries if each.branch in branches)
 
 
 def refuse_while_paused(state: Path, branches: Collection[str]) -> None:

@@ -14,7 +14,7 @@ from trunkline.context.observation import World, local_states, observe_remote
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.merge_choice import MergeChoice, MergeRules
-from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid, pr_number
+from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber, branch_ref, entry_key, oid
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
@@ -119,13 +119,13 @@ class WorldCache:
     remote: Mapping[str, Oid] | None = None
     local: dict[BranchName, LocalState] = field(default_factory=dict)
     looked: float = float("-inf")
-    planned: dict[PrNumber, Oid] = field(default_factory=dict)
-    foreseen: dict[PrNumber, object] = field(default_factory=dict)
+    planned: dict[EntryKey, Oid] = field(default_factory=dict)
+    foreseen: dict[EntryKey, object] = field(default_factory=dict)
     surroundings: Surroundings | None = None
-    began: dict[PrNumber, object] = field(default_factory=dict)
+    began: dict[EntryKey, object] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
     stack_source: str = ""
-    merges: dict[PrNumber, MergeChoice] = field(default_factory=dict)
+    merges: dict[EntryKey, MergeChoice] = field(default_factory=dict)
     rules: MergeRules | None = None
 
 
@@ -197,7 +197,7 @@ class Context:
 
         Args and errors as of `GitHub.reading_stack`.
         """
-        return self.github.reading_stack([each.pr for each in self.stack.entries], merging=merging, trunk=trunk)
+        return self.github.reading_stack(self.stack.numbers, merging=merging, trunk=trunk)
 
     def _look(self) -> tuple[Mapping[str, Oid], LocalState]:
         heads = self.stack.entries if self.stacked else (self.entry,)
@@ -278,7 +278,7 @@ class Context:
         if tip is None:
             raise UsageError(
                 f"there is no local branch {self.entry.branch}",
-                next_command=task_command("switch", "--pr", self.entry.pr),
+                next_command=task_command("switch", "--pr", self.entry.key),
             )
         return tip
 
@@ -291,7 +291,7 @@ class Context:
         Raises:
             UsageError: there is no local branch yet.
         """
-        tip, choice = self.local_tip(), self.cache.merges.get(self.entry.pr)
+        tip, choice = self.local_tip(), self.cache.merges.get(self.entry.key)
         as_is = choice is not None and not choice.reason and choice.head == tip
         return choice.result if choice is not None and as_is else tip
 
@@ -312,14 +312,14 @@ class Context:
 
     def open_pulls(self) -> tuple[PullRequest, ...]:
         """Return the stack's open pull requests, bottom first."""
-        pulls = (self.world().snapshot.pr(entry.pr) for entry in self.stack.entries)
+        pulls = (self.world().snapshot.pr(entry.key) for entry in self.stack.entries)
         return tuple(pr for pr in pulls if pr is not None and pr.state is PrState.OPEN)
 
     def no_branch(self) -> Refused:
         """Return the error for a branch that exists neither locally nor on the remote."""
         return Refused(
             f"there is no branch {self.entry.branch}, neither here nor on {self.stack.remote}",
-            next_command=f"gh pr view {self.entry.pr}",
+            next_command=f"gh pr view {self.entry.number}" if self.entry.number else task_command("status"),
         )
 
     def pull_request(self) -> PullRequest:
@@ -341,26 +341,26 @@ def _open(context: Context, entry: Entry) -> PullRequest:
     if pr.state is PrState.MERGED:
         above = context.stack.above(entry)
         raise Refused(
-            f"#{entry.pr} is merged already",
+            f"{entry.label} is merged already",
             why=f"{f'on {pr.merged_at[:10]}' if pr.merged_at else 'it was closed, and trunk has its changes'}; "
             "there is nothing left to do for it",
-            next_command=task_command("rebase", "--pr", above.pr) if above else "git fetch --prune",
+            next_command=task_command("rebase", "--pr", above.key) if above else "git fetch --prune",
         )
     if pr.state is PrState.CLOSED:
         raise Refused(
-            f"#{entry.pr} is closed",
+            f"{entry.label} is closed",
             why="a push to a closed pull request's branch can make it impossible to reopen",
-            next_command=task_command("rescue", "--pr", entry.pr),
+            next_command=task_command("rescue", "--pr", entry.key),
         )
     if pr.head_repository != context.repository.slug:
         raise Refused(
-            f"#{entry.pr} comes from {pr.head_repository or 'a deleted repository'}",
+            f"{entry.label} comes from {pr.head_repository or 'a deleted repository'}",
             why=f"only branches of {context.repository.slug} itself can be pushed",
             next_command=f"gh pr checkout {entry.pr}",
         )
     if pr.head != entry.branch:
         raise UsageError(
-            f"stack.toml has {entry.branch} for #{entry.pr}, GitHub has {pr.head}",
+            f"stack.toml has {entry.branch} for {entry.label}, GitHub has {pr.head}",
             next_command="${EDITOR:-vi} stack.toml",
         )
     return pr
@@ -375,16 +375,16 @@ def resolve_fork_point(context: Context) -> Oid | None:
         UsageError: it names a missing commit, or no entry.
     """
     for answer in filter(None, context.options.fork_point.split(",")):
-        number, equals, commit = answer.partition("=")
-        if not number.lstrip("#").isdecimal():
-            number, equals, commit = "", "", answer
-        if equals and context.stack.entry(pr_number(number.lstrip("#"))) != context.entry:
+        name, equals, commit = answer.partition("=")
+        if not equals:
+            commit = answer
+        elif context.stack.entry(entry_key(name)) != context.entry:
             continue
         if not equals and context.stacked:
             raise UsageError(
                 f"--fork-point {commit}: of which entry?",
                 why="this task moves several entries",
-                next_command=task_command("restack", "--fork-point", f"{context.entry.pr}={commit}"),
+                next_command=task_command("restack", "--fork-point", f"{context.entry.key}={commit}"),
             )
         found = context.git.resolve(commit)
         if found is None:

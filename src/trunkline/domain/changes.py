@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from trunkline.domain.names import PrNumber
+from trunkline.domain.names import EntryKey
 from trunkline.domain.note import block_of
 from trunkline.domain.step import StepName
 
@@ -18,7 +18,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One change of a run.
 
     Attributes:
-        pr: the entry.
+        pr: the entry's pull request, or its branch while it has none.
         step: the step that changed it: push, ready, note, or onto for the local branch.
         before: the value before the run.
         left: the value that the run left.
@@ -26,7 +26,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         created: the run created the local branch.
     """
 
-    pr: PrNumber
+    pr: EntryKey
     step: StepName
     before: Mapping[str, Any]
     left: Mapping[str, Any]

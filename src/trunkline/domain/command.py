@@ -99,7 +99,7 @@ def exact_command(name: str, flags: Mapping[str, str | bool]) -> Command:
 
 
 def same_command(
-    flags: Mapping[str, str | bool], *, pr: int, otherwise: str = "rebase", comment: str = ""
+    flags: Mapping[str, str | bool], *, pr: int | str, otherwise: str = "rebase", comment: str = ""
 ) -> Command:
     """Return the current command with more flags, or another task if it does not accept them.
 

@@ -13,7 +13,7 @@ from trunkline.domain.names import ZERO_OID, Oid
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trunkline.domain.names import PrNumber
+    from trunkline.domain.names import BranchName, PrNumber
     from trunkline.domain.stack import Entry
 
 
@@ -282,10 +282,10 @@ def differences(declared: Sequence[Entry], github: OnGitHub) -> tuple[Difference
 def _departure(entry: Entry, github: OnGitHub) -> Difference:
     """Return why a declared entry is no longer in the stack."""
     if (now := github.elsewhere.get(entry.pr)) is not None:
-        message = f"#{entry.pr} {entry.branch} targets {now.base} on GitHub: it is no longer in this stack"
+        message = f"{entry.full_label} targets {now.base} on GitHub: it is no longer in this stack"
         return Difference(Change.RETARGETED, entry.pr, message)
     change = Change.CLOSED if entry.pr in github.closed else Change.GONE
-    return Difference(change, entry.pr, f"#{entry.pr} {entry.branch} {change.value}")
+    return Difference(change, entry.pr, f"{entry.full_label} {change.value}")
 
 
 def _place(stack: Sequence[OpenPullRequest], index: int) -> str:
@@ -308,6 +308,38 @@ def mended_order(
             order.insert(order.index(before) + 1 if before in order and before is not None else 0, entry.pr)
         before = entry.pr
     return tuple(order)
+
+
+def unnumbered(declared: Sequence[Entry], submitted: Sequence[Entry]) -> tuple[Difference, ...]:
+    """Return a difference for each entry without a number whose branch has a pull request.
+
+    Args:
+        declared: the entries of stack.toml.
+        submitted: the entries with the number of their pull request.
+    """
+    lacking = {entry.branch for entry in declared if entry.number is None}
+    return tuple(
+        Difference(Change.ADDED, entry.pr, f"{entry.full_label} has no number in the file")
+        for entry in submitted
+        if entry.branch in lacking
+    )
+
+
+def with_unsubmitted(entries: Sequence[Entry], declared: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Return entries with those that have no pull request yet, each above the entry that was below it.
+
+    Args:
+        entries: the entries with a pull request, in their new order.
+        declared: the entries of stack.toml, in their old order.
+    """
+    found = list(entries)
+    below: BranchName | None = None
+    for entry in declared:
+        branches = [each.branch for each in found]
+        if entry.number is None and entry.branch not in branches:
+            found.insert(branches.index(below) + 1 if below in branches and below is not None else 0, entry)
+        below = entry.branch
+    return tuple(found)
 
 
 def _why(pr: OpenPullRequest, fit: Sequence[OpenPullRequest], trunk: str) -> LeftOut:

@@ -17,6 +17,9 @@ BranchName = NewType("BranchName", str)
 PrNumber = NewType("PrNumber", int)
 """A pull request number, 1 to `MAX_NUMBER`."""
 
+EntryKey = PrNumber | BranchName
+"""The identity of an entry: its pull request's number, or its branch while it has no pull request."""
+
 ZERO_OID = Oid("0" * 40)
 """Git's value for a missing ref; as an expected value it means: create, never overwrite."""
 
@@ -93,6 +96,23 @@ def pr_number(value: int | str) -> PrNumber:
             next_command=task_command("status"),
         )
     return PrNumber(int(text))
+
+
+def labelled(key: EntryKey) -> str:
+    """Return the short name of an entry for people: `#519`, or its branch while it has no pull request."""
+    return key if isinstance(key, str) else f"#{key}"
+
+
+def entry_key(text: str | int) -> EntryKey:
+    """Return the entry that a user names: `519` and `#519` are numbers, anything else is a branch.
+
+    Raises:
+        UsageError: it is neither a pull request number nor a branch name.
+    """
+    words = str(text)
+    if words.removeprefix("#").isdecimal() or branch_problem(words):
+        return pr_number(text)
+    return branch_name(words)
 
 
 def branch_ref(name: BranchName) -> str:

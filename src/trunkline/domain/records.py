@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from trunkline.domain.changes import Change, note_of
-from trunkline.domain.names import BranchName, Oid, PrNumber
+from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber
 from trunkline.domain.replayed import Replayed
 from trunkline.domain.step import StepName, StepStatus
 
@@ -44,12 +44,17 @@ class EntryRecord(StepRecord, frozen=True):
     """A record of a step about one entry.
 
     Attributes:
-        pr: the entry's pull request.
+        pr: the entry's pull request, or its branch while it has none.
         branch: the entry's branch.
     """
 
-    pr: PrNumber
+    pr: EntryKey
     branch: BranchName
+
+    @property
+    def full_label(self) -> str:
+        """The entry's number and branch for people; the branch alone while it had no pull request."""
+        return str(self.branch) if isinstance(self.pr, str) else f"#{self.pr} {self.branch}"
 
 
 class Intent(EntryRecord, frozen=True):
@@ -66,8 +71,18 @@ class Intent(EntryRecord, frozen=True):
 class PlacedEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An entry of the stack at the beginning of a run."""
 
-    pr: PrNumber
+    pr: EntryKey
     branch: BranchName
+
+    @property
+    def number(self) -> PrNumber | None:
+        """Its pull request's number; None: it had none."""
+        return None if isinstance(self.pr, str) else self.pr
+
+    @property
+    def full_label(self) -> str:
+        """Its number and branch for people; the branch alone while it has no pull request."""
+        return str(self.branch) if self.number is None else f"#{self.number} {self.branch}"
 
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +96,7 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The tips of an entry's branch at the beginning of a run: of the local branch and of the remote branch."""
 
-    pr: PrNumber
+    pr: EntryKey
     local: Id | None
     remote: Id | None
 
@@ -93,7 +108,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     description: str
     commands: tuple[str, ...]
     publishes: tuple[str, ...]
-    pr: PrNumber | None
+    pr: EntryKey | None
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,7 +136,7 @@ class RunStarted(Record, frozen=True, kw_only=True, tag="run"):
     """
 
     task: str
-    pr: PrNumber
+    pr: EntryKey
     branch: BranchName
     moves: tuple[BranchName, ...]
     stack: str
@@ -145,7 +160,7 @@ class StepBegan(StepRecord, frozen=True, tag="begin"):
     Undo: ignores it.
     """
 
-    pr: PrNumber | None
+    pr: EntryKey | None
 
 
 class StepDone(StepRecord, frozen=True, kw_only=True, tag="done"):
@@ -156,7 +171,7 @@ class StepDone(StepRecord, frozen=True, kw_only=True, tag="done"):
     Undo: takes a requested merge whose step is done as merged.
     """
 
-    pr: PrNumber | None
+    pr: EntryKey | None
     mark: StepStatus
     message: str
     seconds: float
@@ -172,7 +187,7 @@ class StepFailed(StepRecord, frozen=True, kw_only=True, tag="failed"):
     Undo: refuses a run that ends here: `abort` takes it back.
     """
 
-    pr: PrNumber | None
+    pr: EntryKey | None
     what: str
     code: int
 

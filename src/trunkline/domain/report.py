@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trunkline.domain.coverage import Coverage
+from trunkline.domain.names import labelled
 from trunkline.domain.receipt import Verdict, instant
 from trunkline.domain.status import State
 from trunkline.domain.words import count_of
@@ -61,10 +62,13 @@ class EntryReport:
 
 @dataclass(frozen=True)
 class RunStep:
-    """A run's step from the journal; `begun` if the journal ends there."""
+    """A run's step from the journal; `begun` if the journal ends there.
+
+    `pr` is a branch for an entry that had no pull request.
+    """
 
     name: str
-    pr: int | None
+    pr: int | str | None
     mark: str
     message: str
     seconds: float | None
@@ -76,7 +80,7 @@ class RunReport:
 
     id: str
     task: str
-    pr: int | None
+    pr: int | str | None
     state: str
     at: str
     steps: tuple[RunStep, ...]
@@ -188,10 +192,10 @@ def verdict(report: Report) -> str:
     if not open_:
         count = len(report.entries)
         return "The pull request is merged." if count == 1 else f"All {count} pull requests are merged."
-    failed = [(entry.status.entry.pr, [each.name for each in entry.all if each.failed]) for entry in open_]
-    message = [f"#{number}: {', '.join(names)} failed" for number, names in failed if names]
+    failed = [(entry.status.entry.key, [each.name for each in entry.all if each.failed]) for entry in open_]
+    message = [f"{labelled(key)}: {', '.join(names)} failed" for key, names in failed if names]
     if message:
         return f"{'; '.join(message)}."
     lowest = open_[0].status
     more = f"; {count_of(len(open_) - 1, 'entry', 'entries')} above it" if len(open_) > 1 else ""
-    return f"#{lowest.entry.pr} {lowest.standing}{more}."
+    return f"{lowest.entry.label} {lowest.standing}{more}."

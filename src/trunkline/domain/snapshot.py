@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from trunkline.domain.names import BranchName, Oid, PrNumber
+from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber
 
 
 class PrState(Enum):
@@ -125,9 +125,9 @@ class Snapshot:
     repository: str = ""
     trunk: Oid | None = None
 
-    def pr(self, number: PrNumber) -> PullRequest | None:
-        """Return the pull request, or None if GitHub has no such number."""
-        return self.pull_requests.get(number)
+    def pr(self, key: EntryKey) -> PullRequest | None:
+        """Return the pull request of an entry; None if GitHub has none of that number, or it has no number."""
+        return None if isinstance(key, str) else self.pull_requests.get(key)
 
 
 # GitHub's messages when Actions does not start because of billing. Only the annotation shows it:

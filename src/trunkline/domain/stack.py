@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
+from trunkline.domain.names import labelled
 
 if TYPE_CHECKING:
     from trunkline.domain.check import Check
-    from trunkline.domain.names import BranchName, PrNumber
+    from trunkline.domain.names import BranchName, EntryKey, PrNumber
 
 DEFAULT_TRUNK, DEFAULT_REMOTE = "main", "origin"
 DEFAULT_GATES = ("build", "test", "clippy", "fmt", "doc", "msrv")
@@ -23,18 +24,52 @@ class Entry:
     """One branch and its pull request.
 
     Attributes:
-        pr: the pull request's number.
+        number: the pull request's number; None: it has no pull request yet.
         branch: its head branch.
         title: a short title.
         next: a remark about the next entry, for the reviewer note.
         checks: further conditions on its tree, in file order.
     """
 
-    pr: PrNumber
+    number: PrNumber | None
     branch: BranchName
     title: str = ""
     next: str = ""
     checks: tuple[Check, ...] = ()
+
+    @property
+    def key(self) -> EntryKey:
+        """Its identity in mappings, journals and commands: the number, or the branch without one."""
+        return self.branch if self.number is None else self.number
+
+    @property
+    def pr(self) -> PrNumber:
+        """The pull request's number, for code that cannot do without one.
+
+        Raises:
+            UsageError: it has no pull request yet; the error names `submit`.
+        """
+        if self.number is None:
+            raise self.no_pull_request()
+        return self.number
+
+    def no_pull_request(self) -> UsageError:
+        """Return the error for an entry that has no pull request yet; it names `submit`."""
+        return UsageError(
+            f"{self.branch} has no pull request yet",
+            why="stack.toml lists it without a number",
+            next_command=task_command("submit"),
+        )
+
+    @property
+    def label(self) -> str:
+        """Its short name for people: `#519`, or the branch while it has no pull request."""
+        return labelled(self.key)
+
+    @property
+    def full_label(self) -> str:
+        """Its number and branch for people; the branch alone while it has no pull request."""
+        return self.branch if self.number is None else f"#{self.number} {self.branch}"
 
 
 @dataclass(frozen=True)
@@ -181,23 +216,34 @@ class Stack:
     rerere: bool = False
     lockfile: str = "regenerate"
 
-    def entry(self, pr: PrNumber) -> Entry:
-        """Return the entry of a pull request.
+    def entry(self, key: EntryKey) -> Entry:
+        """Return the entry of a pull request, or of a branch, whether or not it has a pull request.
 
         Raises:
-            UsageError: the stack has no such pull request.
+            UsageError: the stack has no such pull request or branch.
         """
         for entry in self.entries:
-            if entry.pr == pr:
+            if key in {entry.number, entry.branch}:
                 return entry
-        listed = ", ".join(f"#{entry.pr}" for entry in self.entries)
+        listed = ", ".join(entry.label for entry in self.entries)
         raise UsageError(
-            f"#{pr} is not in stack.toml", why=f"the stack has {listed}", next_command=task_command("status")
+            f"{labelled(key)} is not in stack.toml",
+            why=f"the stack has {listed}",
+            next_command=task_command("status"),
         )
+
+    @property
+    def numbers(self) -> tuple[PrNumber, ...]:
+        """The pull requests of the entries that have one, bottom first."""
+        return tuple(entry.number for entry in self.entries if entry.number is not None)
 
     def below(self, entry: Entry) -> tuple[Entry, ...]:
         """Return the entries between trunk and `entry`, bottom first."""
         return self.entries[: self.entries.index(entry)]
+
+    def unsubmitted_below(self, entry: Entry) -> Entry | None:
+        """Return the nearest entry below without a pull request; its branch may not be on GitHub."""
+        return next((each for each in reversed(self.below(entry)) if each.number is None), None)
 
     def above(self, entry: Entry) -> Entry | None:
         """Return the entry directly above `entry`, if there is one."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from trunkline.domain.command import task_command
+from trunkline.domain.names import labelled
 from trunkline.domain.readiness import Ready, evaluate
 from trunkline.domain.snapshot import PrState, PullRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trunkline.domain.names import Oid, PrNumber
+    from trunkline.domain.names import EntryKey, Oid
     from trunkline.domain.receipt import GateOutcome
     from trunkline.domain.stack import Entry, Stack
 
@@ -25,6 +26,7 @@ class State(Enum):
     CLOSED = "closed"
     MISSING = "not on GitHub"
     RENAMED = "its branch was renamed on GitHub"
+    UNSUBMITTED = "no pull request yet"
     NO_BRANCH = "no branch, neither here nor on the remote"
     FETCH = "needs fetch"
     DIVERGED = "diverged from the remote"
@@ -62,6 +64,8 @@ _OF_SIDE = {
     Side.NOT_FETCHED: State.FETCH,
     Side.DIVERGED: State.DIVERGED,
 }
+_AS_UNPUBLISHED = dict.fromkeys((Side.AHEAD, Side.REWRITTEN, Side.BEHIND), Side.SAME)
+"""Sides that need no push of their own while an entry has no pull request: `submit` pushes its branch."""
 _UNPUSHED = frozenset({Side.AHEAD, Side.REWRITTEN})
 
 
@@ -77,7 +81,7 @@ class EntryFacts:
         holds: the commits of entries above that it holds, in a sentence; "" for none.
     """
 
-    number: PrNumber
+    key: EntryKey
     pr: PullRequest | None
     asked: bool
     branch: str = ""
@@ -90,13 +94,13 @@ class EntryFacts:
 class EntryState:
     """An entry's state with its reasons; `blocker` is the entry that it waits for."""
 
-    number: PrNumber
+    key: EntryKey
     state: State
     why: tuple[str, ...] = ()
-    blocker: PrNumber | None = None
+    blocker: EntryKey | None = None
 
     def __str__(self) -> str:
-        return self.state.value if self.blocker is None else f"{self.state.value} #{self.blocker}"
+        return self.state.value if self.blocker is None else f"{self.state.value} {labelled(self.blocker)}"
 
 
 @dataclass(frozen=True)
@@ -192,45 +196,49 @@ def entry_states(entries: Sequence[EntryFacts], *, gates_suffice: bool) -> tuple
         gates_suffice: the receipts of this machine replace GitHub's checks.
     """
     message: list[EntryState] = []
-    below: PrNumber | None = None  # the nearest unmerged entry below, which must land first
+    below: EntryKey | None = None  # the nearest unmerged entry below, which must land first
     for facts in entries:
         standing = _alone(facts, gates_suffice=gates_suffice)
         if standing.state is State.READY and below is not None:
-            standing = EntryState(facts.number, State.BLOCKED, blocker=below)
+            standing = EntryState(facts.key, State.BLOCKED, blocker=below)
         message.append(standing)
         if standing.state is not State.MERGED:
-            below = facts.number
+            below = facts.key
     return tuple(message)
 
 
 def _alone(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
     """Return an entry's own state: finished first, then what git can fix, then what it waits for."""
+    if isinstance(facts.key, str):
+        return _for_git(replace(facts, side=_AS_UNPUBLISHED.get(facts.side, facts.side))) or EntryState(
+            facts.key, State.UNSUBMITTED, (f"to make one: {task_command('submit')}",)
+        )
     if facts.asked and facts.pr is None:
-        return EntryState(facts.number, State.MISSING)
+        return EntryState(facts.key, State.MISSING)
     if facts.pr is not None and facts.pr.state is not PrState.OPEN:
-        return EntryState(facts.number, State.MERGED if facts.pr.state is PrState.MERGED else State.CLOSED)
+        return EntryState(facts.key, State.MERGED if facts.pr.state is PrState.MERGED else State.CLOSED)
     if facts.pr is not None and facts.branch and facts.pr.head != facts.branch:
         why = f"GitHub has {facts.pr.head}, stack.toml has {facts.branch}"
-        return EntryState(facts.number, State.RENAMED, (why,))
+        return EntryState(facts.key, State.RENAMED, (why,))
     return _for_git(facts) or _for_github(facts, gates_suffice=gates_suffice)
 
 
 def _for_git(facts: EntryFacts) -> EntryState | None:
     if facts.holds:
-        return EntryState(facts.number, State.MISPLACED, (facts.holds,))
+        return EntryState(facts.key, State.MISPLACED, (facts.holds,))
     if facts.side in _OF_SIDE:
-        return EntryState(facts.number, _OF_SIDE[facts.side], (facts.side.value,))
+        return EntryState(facts.key, _OF_SIDE[facts.side], (facts.side.value,))
     if facts.off_base:
-        return EntryState(facts.number, State.RESTACK, facts.off_base)
-    return EntryState(facts.number, State.PUSH, (facts.side.value,)) if facts.side in _UNPUSHED else None
+        return EntryState(facts.key, State.RESTACK, facts.off_base)
+    return EntryState(facts.key, State.PUSH, (facts.side.value,)) if facts.side in _UNPUSHED else None
 
 
 def _for_github(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
     beside = (facts.side.value,) if facts.side is Side.BEHIND else ()
     if facts.pr is None:
-        return EntryState(facts.number, State.UNKNOWN, beside)
+        return EntryState(facts.key, State.UNKNOWN, beside)
     readiness = evaluate(facts.pr, gates_suffice=gates_suffice)
-    return EntryState(facts.number, _OF_READY[readiness.state], (*readiness.why, *beside))
+    return EntryState(facts.key, _OF_READY[readiness.state], (*readiness.why, *beside))
 
 
 def next_command(entry_states: Sequence[EntryState], remote: str) -> str:
@@ -246,18 +254,18 @@ def next_command(entry_states: Sequence[EntryState], remote: str) -> str:
     first = open_[0]
     stuck = next((each for each in open_ if each.state in _STUCK), None)
     if stuck is not None:
-        return _typed(_STUCK[stuck.state], stuck.number, remote)
+        return _typed(_STUCK[stuck.state], stuck.key, remote)
     moved = [each for each in open_ if each.state in {State.RESTACK, State.PUSH, State.CONFLICT}]
     if moved and (len(moved) > 1 or moved[0] is not first):
         return task_command("restack")
-    return _typed(_OF_FIRST[first.state], first.number, remote)
+    return _typed(_OF_FIRST[first.state], first.key, remote)
 
 
-def _typed(command: str | tuple[str, ...], number: PrNumber, remote: str) -> str:
+def _typed(command: str | tuple[str, ...], key: EntryKey, remote: str) -> str:
     """Return a command of the tables below for an entry: a task by its words, or a line."""
     if isinstance(command, str):
-        return command.format(pr=number, remote=remote)
-    return task_command(*(word.format(pr=number, remote=remote) for word in command))
+        return command.format(pr=key, remote=remote)
+    return task_command(*(word.format(pr=key, remote=remote) for word in command))
 
 
 # States that block every other task, wherever in the stack they occur.
@@ -283,5 +291,6 @@ _OF_FIRST: dict[State, str | tuple[str, ...]] = {
     State.RULE: "gh pr view {pr} --web",
     State.BLOCKED: ("land",),
     State.READY: ("land",),
+    State.UNSUBMITTED: ("submit",),
     State.UNKNOWN: ("status",),
 }

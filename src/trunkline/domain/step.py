@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from trunkline.domain.choices import listed, require_known
-from trunkline.domain.names import PrNumber
+from trunkline.domain.names import EntryKey, labelled
 from trunkline.domain.replayed import Replayed
 
 
@@ -43,7 +43,7 @@ PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE, StepName.R
 ALIASES: Mapping[str, str] = {"replay": StepName.REPLAY.value, "cleanup": StepName.CLEANUP.value}
 """Further names of steps and their tasks; journals and JSON output have the first ones."""
 
-StepKey = tuple[StepName, PrNumber | None]
+StepKey = tuple[StepName, EntryKey | None]
 """The key of a step within a plan: its name, and its entry in a plan for several."""
 
 
@@ -79,7 +79,8 @@ class Step:
         description: what it will do, in one line.
         commands: the equivalent git, gh or cargo commands.
         mutates: it changes something that outlives the run.
-        pr: its entry in a plan for several entries; None: the plan's only entry, or all of them.
+        pr: its entry in a plan for several entries, by pull request or, while it has none, by
+            branch; None: the plan's only entry, or all of them.
         publishes: what others will see, one line each; empty if nothing is known yet.
     """
 
@@ -87,7 +88,7 @@ class Step:
     description: str
     commands: tuple[str, ...] = ()
     mutates: bool = False
-    pr: PrNumber | None = None
+    pr: EntryKey | None = None
     publishes: tuple[str, ...] = ()
 
     @property
@@ -96,14 +97,16 @@ class Step:
         return self.name, self.pr
 
     @property
-    def about(self) -> dict[str, PrNumber]:
+    def about(self) -> dict[str, EntryKey]:
         """Its entry as JSON values in a plan for several entries; else nothing."""
-        return {} if self.pr is None else {"pr": self.pr}
+        if self.pr is None:
+            return {}
+        return {"branch" if isinstance(self.pr, str) else "pr": self.pr}
 
     @property
     def label(self) -> str:
         """Its name for display."""
-        return self.name.value if self.pr is None else f"{self.name.value} #{self.pr}"
+        return self.name.value if self.pr is None else f"{self.name.value} {labelled(self.pr)}"
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ class Plan:
     """
 
     task: str
-    pr: PrNumber
+    pr: EntryKey
     steps: tuple[Step, ...]
     skipped: tuple[StepName, ...] = ()
 
@@ -150,10 +153,10 @@ class Plan:
         """The effects that others will see, in order."""
         return tuple(line for step in self.steps if step.name not in self.skipped for line in step.publishes)
 
-    def pr_of(self, step: Step) -> PrNumber | None:
+    def pr_of(self, step: Step) -> EntryKey | None:
         """Return the entry of one of the plan's steps as JSON values; nothing for all entries."""
         return step.pr if any(each.pr is not None for each in self.steps) else self.pr
 
-    def key(self, name: StepName, pr: PrNumber | None) -> StepKey:
+    def key(self, name: StepName, pr: EntryKey | None) -> StepKey:
         """Return the key of the step with a name for an entry, or of the step for all entries."""
         return (name, pr) if any(step.key == (name, pr) for step in self.steps) else (name, None)

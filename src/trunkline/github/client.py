@@ -183,7 +183,7 @@ class GitHub:
         that the context yields waits for the response. Meanwhile git can work.
 
         Args:
-            numbers: the pull requests.
+            numbers: the pull requests; may be empty.
             merging: also query what a merge needs: reviews and mergeability.
             trunk: also query the tip of this branch.
 
@@ -199,8 +199,7 @@ class GitHub:
             f"query Stack($owner: String!, $name: String!{declared}) {{ viewer {{ login }}"
             " rateLimit { remaining resetAt }"
             f" repository(owner: $owner, name: $name) {{ nameWithOwner {trunk_field} {aliases} }} }}"
-            + ENTRY
-            + (MERGING if merging else "")
+            + (ENTRY + (MERGING if merging else "") if numbers else "")  # GitHub refuses unused fragments
         )
         variables = {"owner": self.repository.owner, "name": self.repository.name}
         if trunk:

@@ -16,7 +16,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.conflicts import digests
 from trunkline.domain.errors import Paused, UsageError
-from trunkline.domain.names import Oid, branch_name, oid, short
+from trunkline.domain.names import Oid, branch_name, labelled, oid, short
 from trunkline.engine import Pause, StepContext
 from trunkline.gates import slots
 from trunkline.git import history, refs
@@ -87,7 +87,7 @@ def earlier_resolutions(context: Context, conflicts: Mapping[str, Sequence[str]]
             resolved = next((r.new for r in reversed(run.after(paused)) if isinstance(r, records.Resolved)), "")
             for name, each in conflicts.items():
                 if resolved and earlier.get(name, set()) & set(each):
-                    seen = f"the same conflict in {name} was resolved for #{paused.pr}"
+                    seen = f"the same conflict in {name} was resolved for {labelled(paused.pr)}"
                     message.setdefault(name, f"{seen}: git show {resolved}:{name}")
     return tuple(message.values())
 
@@ -206,7 +206,7 @@ def _drops_on_request(context: Context, tree_git: Git, is_staged: bool) -> bool:
 
 
 def _unresolved(path: Path, paused: records.Paused, why: str) -> Pause:
-    where = f"#{paused.pr} {paused.branch}, in {path}"
+    where = f"{paused.full_label}, in {path}"
     return Pause(Paused("the conflict is not resolved", why=f"{why}\n{where}", next_command=go_on()), paused)
 
 
@@ -215,7 +215,7 @@ def _nothing_resolved(path: Path, paused: records.Paused) -> Pause:
     again = f"{git} reset --quiet --hard {paused.onto} && {git} cherry-pick {commit}"
     error = Paused(
         f"nothing was resolved: {path} holds nothing of commit {short(commit)}",
-        why=f"the commit of #{paused.pr} {paused.branch} would be pushed empty.\n"
+        why=f"the commit of {paused.full_label} would be pushed empty.\n"
         f"To resolve it: pick it again, resolve, `git add`, then {task_command('continue')}.\n"
         f"To leave it out, because what it does is there already or is not wanted: {task_command('skip')}.\n"
         f"To go back to before the run: {task_command('abort')}.",

@@ -62,16 +62,16 @@ def gate_stack(
         row = GatedEntry(entry, _tip(git, stack, entry), {})
         rows.append(row)
         if row.commit is None:
-            reporter.progress(f"#{entry.pr} {entry.branch} is not here")
+            reporter.progress(f"{entry.full_label} is not here")
         else:
             orders.append(
-                _Gated(row, GateProgress(reporter, git, f"#{entry.pr} " if side_by_side else "", board), reporter)
+                _Gated(row, GateProgress(reporter, git, f"{entry.label} " if side_by_side else "", board), reporter)
             )
     started = time.monotonic()
     found = run_gate_jobs([each.order(git, stack, fresh=fresh or clean, clean=clean) for each in orders])
     reporter.gates_ended(time.monotonic() - started)
-    done = {each.row.entry.pr: each.row_of(outcomes) for each, outcomes in zip(orders, found, strict=True)}
-    return tuple(done.get(row.entry.pr, row) for row in rows)
+    done = {each.row.entry.key: each.row_of(outcomes) for each, outcomes in zip(orders, found, strict=True)}
+    return tuple(done.get(row.entry.key, row) for row in rows)
 
 
 @dataclass
@@ -102,12 +102,12 @@ class _Gated:
         for outcome in stopped:
             fix = f"; to fix it: {outcome.fix}" if outcome.fix else ""
             will = "cannot run" if outcome.verdict is Verdict.UNAVAILABLE else "will fail"
-            self.reporter.progress(f"#{self.row.entry.pr} {outcome.gate} {will}: {outcome.diagnosis}{fix}")
+            self.reporter.progress(f"{self.row.entry.label} {outcome.gate} {will}: {outcome.diagnosis}{fix}")
 
     def _starts(self) -> None:
         self.started = self.ended = time.monotonic()
         assert self.row.commit is not None  # noqa: S101 -- only entries with a commit get a job
-        self.reporter.progress(f"#{self.row.entry.pr} {self.row.entry.branch} at {short(self.row.commit)}")
+        self.reporter.progress(f"{self.row.entry.full_label} at {short(self.row.commit)}")
 
     def _progress(self, outcome: GateOutcome) -> None:
         self.ended = time.monotonic()

@@ -109,7 +109,7 @@ def switch(context: Context, step_context: StepContext, *, old: Oid | None, new:
 
 
 def _what(context: Context) -> str:
-    return f"your checkout cannot move along with {context.entry.branch} of #{context.entry.pr}"
+    return f"your checkout cannot move along with {context.entry.branch} of {context.entry.label}"
 
 
 def move(context: Context, step_context: StepContext, *, new: Oid, old: Oid | None, why: str) -> None:

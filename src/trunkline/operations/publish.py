@@ -79,17 +79,19 @@ def require_stacked(context: Context, updates: Sequence[Update]) -> None:
     Raises:
         Refused: an entry would not contain the one below; nothing is pushed.
     """
-    pushed = {update.entry.pr: update.new for update in updates}
+    pushed = {update.entry.key: update.new for update in updates}
     remote = context.world().remote_refs
     below: tuple[Entry, Oid] | None = None
     for pr in context.open_pulls():
         entry = context.stack.entry(pr.number)
-        tip = pushed.get(pr.number) or remote.get(branch_ref(entry.branch)) or pr.head_oid
-        touched = below is not None and {pr.number, below[0].pr} & pushed.keys()
+        if context.stack.unsubmitted_below(entry) is not None:
+            break  # `submit` pushes what sits above an entry without a pull request
+        tip = pushed.get(entry.key) or remote.get(branch_ref(entry.branch)) or pr.head_oid
+        touched = below is not None and {entry.key, below[0].key} & pushed.keys()
         if below is not None and touched and not history.is_ancestor(context.git, below[1], tip):
             lacks = counted(len(history.reachable(context.git, [below[1]], [tip])))
             raise Refused(
-                f"#{entry.pr} {entry.branch} does not contain #{below[0].pr} {below[0].branch}",
+                f"{entry.full_label} does not contain {below[0].full_label}",
                 why=f"it would lack {lacks} of {below[0].branch}; nothing was pushed",
                 next_command=task_command("restack"),
             )
@@ -172,4 +174,4 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
 
 def described(update: Update) -> str:
     """Return an update in words: `#519 1b29d66..2bb6ec5`."""
-    return f"#{update.entry.pr} {short(update.old)}..{short(update.new)}"
+    return f"{update.entry.label} {short(update.old)}..{short(update.new)}"

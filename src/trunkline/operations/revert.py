@@ -65,11 +65,11 @@ def _step(context: Context, change: Change) -> Step:
         state, base = "draft" if change.before["draft"] else "ready", change.before["base"]
         undo = " --undo" if change.before["draft"] else ""
         commands = (f"gh pr ready {entry.pr}{undo}", f"gh pr edit {entry.pr} --base {base}")
-        description = f"#{entry.pr} is {state} again and targets {base}"
+        description = f"{entry.label} is {state} again and targets {base}"
         return Step(change.step, description, commands, mutates=True, publishes=(description,))
     if change.step is StepName.NOTE:
         command = f"gh pr edit {entry.pr} --body-file DESCRIPTION"
-        description = f"the note of #{entry.pr} as it was"
+        description = f"the note of {entry.label} as it was"
         return Step(change.step, description, (command,), mutates=True, publishes=(description,))
     old = change.before["tip"]
     command = f"git branch -f {entry.branch} {old}"
@@ -112,7 +112,7 @@ def _refuse_closing(context: Context, tip: Oid, changes: tuple[Change, ...]) -> 
     if remote_tip is not None and history.is_ancestor(context.git, tip, remote_tip):
         raise Refused(
             f"{short(tip)} has no commits over {base}",
-            why=f"a push that leaves the pull request none closes #{context.entry.pr} for good; nothing was pushed",
+            why=f"a push that leaves the pull request none closes {context.entry.label} for good; nothing was pushed",
             next_command=f"gh pr view {context.entry.pr} --web",
         )
 

@@ -6,11 +6,11 @@ GitHub rebased it ("Update with rebase", or the server-side rebase of a stack).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from trunkline.domain.commits import Commit
-from trunkline.domain.names import Oid, PrNumber, branch_ref
+from trunkline.domain.names import EntryKey, Oid, branch_ref
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs
@@ -39,7 +39,7 @@ def compare(
     git: Git,
     stack: Stack,
     entry: Entry,
-    pulls: Mapping[PrNumber, PullRequest | None],
+    pull: Callable[[EntryKey], PullRequest | None],
     *,
     ours: Oid,
     theirs: Oid,
@@ -55,18 +55,18 @@ def compare(
         git: the repository.
         stack: the stack.
         entry: the entry.
-        pulls: the stack's pull requests as GitHub shows them.
+        pull: returns the pull request of an entry as GitHub shows it.
         ours: the local tip.
         theirs: the remote tip.
         trunk: the known tips of trunk.
     """
     excluded = [*trunk]
-    excluded += [head for below in stack.below(entry) for head in _heads(git, stack, below, pulls.get(below.pr))]
+    excluded += [head for below in stack.below(entry) for head in _heads(git, stack, below, pull(below.key))]
     excluded = _present(git, excluded, theirs)
     mine = history.with_patch_ids(git, history.reachable(git, [ours], [theirs, *excluded]))
     others = history.with_patch_ids(git, history.reachable(git, [theirs], [ours, *excluded]))
     tracking = refs.tracking_ref(stack.remote, entry.branch)
-    pr = pulls.get(entry.pr)
+    pr = pull(entry.key)
     once = [*(pr.historical_heads if pr else ()), *history.reflog_of(git, tracking)]
     pushed = {commit.oid for commit in history.reachable(git, _present(git, once, theirs), [theirs, *excluded])}
     pairs = match(mine, others)

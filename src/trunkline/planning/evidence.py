@@ -91,8 +91,13 @@ def _contained(context: Context, entry: Entry, branch: _Branch) -> Parent | None
 
 
 def _of_entry(context: Context, entry: Entry, branch: _Branch) -> Parent:
+    backups = refs.backups_of(context.git, entry.branch)
+    if entry.number is None:  # its branch may have been amended or rebased since: never force-pushed, but rewritten
+        current, more = _open_heads(context, entry, None)
+        trunk = context.world().trunk
+        return _parent(context, entry.label, current, [*backups, *more], base=trunk, branch=branch, rewritten=True)
     pr = context.known(entry.pr)
-    older = [*refs.backups_of(context.git, entry.branch), *pr.historical_heads]
+    older = [*backups, *pr.historical_heads]
     if pr.state is PrState.MERGED:
         current, base = [pr.head_oid], _merged_base(context, pr)
     else:
@@ -104,11 +109,12 @@ def _of_entry(context: Context, entry: Entry, branch: _Branch) -> Parent:
     )
 
 
-def _open_heads(context: Context, entry: Entry, pr: PullRequest) -> tuple[list[Oid], list[Oid]]:
+def _open_heads(context: Context, entry: Entry, pr: PullRequest | None) -> tuple[list[Oid], list[Oid]]:
     """Return the planned head of an open entry, and its other heads: local, remote, on GitHub."""
     under = context.of(entry)
     local = under.world().local
-    known = [tip for tip in (local.local, local.remote, pr.head_oid) if tip is not None]
+    seen = (local.local, local.remote, pr.head_oid if pr is not None else None)
+    known = [tip for tip in seen if tip is not None]
     try:
         planned = [entry_tip(under).oid]
     except TrunklineError:  # diverged: reported when this entry itself is planned
@@ -128,7 +134,7 @@ def _merged_base(context: Context, pr: PullRequest) -> Oid:
 
 def _of_base_branch(context: Context, branch: _Branch) -> list[Parent]:
     """Return the pull request's base branch as a parent if its entry was removed."""
-    pr = context.world().snapshot.pr(context.entry.pr)
+    pr = context.world().snapshot.pr(context.entry.key)
     known = {context.stack.trunk, *(entry.branch for entry in context.stack.entries)}
     if pr is None or pr.base in known:
         return []
@@ -150,7 +156,7 @@ def _parent(
     heads = dict.fromkeys((*current, *older))
     present = [head for head in heads if head not in history.missing(git, heads)]
     for head in present:
-        if head == child and head in current and name != f"#{context.entry.pr}":
+        if head == child and head in current and name != context.entry.label:
             raise _same_head(context, name, child)
     # A head that contains the child belongs to an entry that swapped places with it: not a
     # parent's.
@@ -170,8 +176,8 @@ def _held(context: Context, head: Oid, branch: _Branch) -> frozenset[Oid]:
 
 def _same_head(context: Context, name: str, tip: Oid) -> Refused:
     return Refused(
-        f"{name} and #{context.entry.pr} have the same head, {short(tip)}",
-        why=f"{name}'s branch holds the commits of #{context.entry.pr} too, so nothing tells them apart",
+        f"{name} and {context.entry.label} have the same head, {short(tip)}",
+        why=f"{name}'s branch holds the commits of {context.entry.label} too, so nothing tells them apart",
         next_command=f"git log --oneline {context.tracking}..{short(tip)}",
     )
 
@@ -194,7 +200,7 @@ def _with_reflog(context: Context, parent: Parent, branch: _Branch, *, replaced_
         branch: the branch.
         replaced_only: leave out tips that the parent was reset away from.
     """
-    entry = next((entry for entry in context.stack.entries if f"#{entry.pr}" == parent.name), None)
+    entry = next((entry for entry in context.stack.entries if entry.label == parent.name), None)
     if entry is None:
         return parent
     git, child = context.git, branch.child

@@ -35,7 +35,7 @@ def load(context: Context) -> None:
         local = context.of(entry).world().local
         tips += [local.local, local.remote]
     for entry in context.stack.entries if context.stacked else context.stack.below(context.entry):
-        pr = context.world().snapshot.pr(entry.pr)
+        pr = context.world().snapshot.pr(entry.key)
         tips += [pr.head_oid, pr.merge_commit] if pr else []
     known = [tip for tip in tips if tip is not None]
     history.load(git, known)
@@ -70,7 +70,7 @@ def entry_tip(context: Context) -> Tip:
     if foreign:
         world = context.world()
         found = branch_versions.compare(
-            git, context.stack, context.entry, world.snapshot.pull_requests,
+            git, context.stack, context.entry, world.snapshot.pr,
             ours=ours, theirs=theirs, trunk=[world.trunk],
         )  # fmt: skip
         if found.local_only:

@@ -62,7 +62,7 @@ def choose(context: Context) -> tuple[MergeChoice, ReplayPreview]:
     """
     foreseen = preview_replay(context, trial=True)
     choice = _choice(context, foreseen)
-    context.cache.merges[context.entry.pr] = choice
+    context.cache.merges[context.entry.key] = choice
     return choice, foreseen
 
 
@@ -103,9 +103,9 @@ def _excluded(context: Context) -> tuple[Oid, ...]:
     trunk, below = context.world().trunk, open_below(context)
     if below is None or method_of(context) != "merge":
         return (trunk,)
-    choice = context.cache.merges.get(below.pr)
+    choice = context.cache.merges.get(below.key)
     as_is = choice is not None and not choice.reason
-    head = choice.head if choice is not None and as_is else context.cache.planned.get(below.pr)
+    head = choice.head if choice is not None and as_is else context.cache.planned.get(below.key)
     return (trunk, head) if head is not None else (trunk,)
 
 

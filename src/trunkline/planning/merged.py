@@ -24,26 +24,26 @@ def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMeth
     pr = context.known(entry.pr)
     if pr.state is PrState.OPEN:
         raise Refused(
-            f"#{entry.pr} below is not merged yet",
+            f"{entry.label} below is not merged yet",
             why=f"it is {'a draft' if pr.draft else 'open'}: {pr.url}",
-            next_command=task_command("rebase", "--pr", entry.pr) if pr.draft else f"gh pr view {entry.pr} --web",
+            next_command=task_command("rebase", "--pr", entry.key) if pr.draft else f"gh pr view {entry.pr} --web",
         )
     if pr.state is PrState.CLOSED:
         raise Refused(
-            f"#{entry.pr} below was closed without being merged",
-            why=f"so {context.stack.trunk} does not hold what #{context.entry.pr} builds on: {pr.url}",
-            next_command=task_command("rescue", "--pr", entry.pr),
+            f"{entry.label} below was closed without being merged",
+            why=f"so {context.stack.trunk} does not hold what {context.entry.label} builds on: {pr.url}",
+            next_command=task_command("rescue", "--pr", entry.key),
         )
     merge = pr.merge_commit
     if merge is None or pr.base != context.stack.trunk:
         raise Refused(
-            f"#{entry.pr} below was not merged into {context.stack.trunk}",
+            f"{entry.label} below was not merged into {context.stack.trunk}",
             why=f"GitHub says it went into {pr.base}" if merge else "GitHub names no merge commit",
             next_command=f"gh pr view {entry.pr} --web",
         )
     if not history.is_ancestor(context.git, merge, context.world().trunk):
         raise Refused(
-            f"#{entry.pr} is merged as {short(merge)}, but {context.tracking} does not contain that commit",
+            f"{entry.label} is merged as {short(merge)}, but {context.tracking} does not contain that commit",
             why=f"{context.tracking} is at {short(context.world().trunk)}: it was rewound, or lags behind",
             next_command=f"git log --oneline {context.tracking}",
         )

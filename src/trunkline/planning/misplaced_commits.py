@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trunkline.context.project import Context
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, PrNumber, branch_ref, short
+from trunkline.domain.names import EntryKey, Oid, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.words import listing
@@ -36,9 +36,7 @@ class Misplaced:
     @property
     def what(self) -> str:
         """The problem, as a sentence."""
-        return (
-            f"#{self.entry.pr} {self.entry.branch} holds commits of {listing(f'#{each.pr}' for each in self.above)}"
-        )
+        return f"{self.entry.full_label} holds commits of {listing(each.label for each in self.above)}"
 
     @property
     def command(self) -> str:
@@ -47,7 +45,7 @@ class Misplaced:
         return f"git push --force-with-lease={ref}:{self.head} {self.remote} {self.before}:{ref}"
 
 
-def find(git: Git, stack: Stack, pull: Callable[[PrNumber], PullRequest | None]) -> Misplaced | None:
+def find(git: Git, stack: Stack, pull: Callable[[EntryKey], PullRequest | None]) -> Misplaced | None:
     """Return the lowest open entry that holds commits of entries above it; None if there is none.
 
     After two entries swapped places, one also contains the other's head. The upper one then never
@@ -59,12 +57,12 @@ def find(git: Git, stack: Stack, pull: Callable[[PrNumber], PullRequest | None])
         pull: returns the pull request with a number as GitHub shows it.
     """
     for index, entry in enumerate(stack.entries):
-        pr = pull(entry.pr)
+        pr = pull(entry.key)
         if pr is None or pr.state is not PrState.OPEN:
             continue
         containing = []
         for upper in stack.entries[index + 1 :]:
-            other = pull(upper.pr)
+            other = pull(upper.key)
             if other is not None and _is_unlanded(other, stack) and _contains(git, pr.head_oid, other.head_oid):
                 containing.append((upper, other.head_oid))
         if not containing:
@@ -110,6 +108,6 @@ def refuse(context: Context) -> None:
     raise Refused(
         found.what,
         why=f"{context.stack.remote}/{found.entry.branch} was at {short(found.before)}, it was pushed to "
-        f"{short(found.head)}. Landing #{found.entry.pr} would land them too; nothing was changed",
+        f"{short(found.head)}. Landing {found.entry.label} would land them too; nothing was changed",
         next_command=found.command,
     )

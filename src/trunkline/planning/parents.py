@@ -32,6 +32,8 @@ class Base:
 def open_below(context: Context) -> Entry | None:
     """Return the nearest unmerged entry below; None if the entry is based on trunk.
 
+    An entry without a pull request is unmerged.
+
     Raises:
         Refused: an entry below was closed without being merged.
         UsageError: GitHub has no such pull request.
@@ -39,13 +41,15 @@ def open_below(context: Context) -> Entry | None:
     if not context.stacked:
         return None
     for entry in reversed(context.stack.below(context.entry)):
+        if entry.number is None:
+            return entry
         pr = context.known(entry.pr)
         if pr.state is PrState.CLOSED:
             raise Refused(
-                f"#{entry.pr} below was closed without being merged",
-                why=f"so it is not known what #{context.entry.pr} is to sit on: {pr.url}",
+                f"{entry.label} below was closed without being merged",
+                why=f"so it is not known what {context.entry.label} is to sit on: {pr.url}",
                 next_command=(
-                    task_command("rescue", "--pr", entry.pr),
+                    task_command("rescue", "--pr", entry.key),
                     "${EDITOR:-vi} stack.toml   # or take the entry out",
                 ),
             )
@@ -60,7 +64,7 @@ def base_of(context: Context) -> Base:
     world = context.world()
     if below is None:
         return Base(context.tracking, context.stack.trunk, world.trunk)
-    planned = context.cache.planned.get(below.pr)
+    planned = context.cache.planned.get(below.key)
     if planned is not None:
         return Base(below.branch, below.branch, planned, below)
     under = context.of(below)

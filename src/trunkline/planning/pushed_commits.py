@@ -43,7 +43,7 @@ class InitialTips:
 def heads(context: Context) -> tuple[records.Head, ...]:
     """Return the last observed tips of all branches, in the form of a run's first record."""
     entries = context.stack.entries if context.stacked else (context.entry,)
-    states = {entry.pr: context.of(entry).world().local for entry in entries}
+    states = {entry.key: context.of(entry).world().local for entry in entries}
     return tuple(records.Head(pr, state.local, state.remote) for pr, state in states.items())
 
 
@@ -103,7 +103,7 @@ def settle(context: Context, step_context: StepContext) -> None:
         return
     for line in _listed(found):
         context.reporter.progress(line)
-    what = f"#{context.entry.pr} {context.entry.branch}: {count_of(len(found), 'commit')} pushed since the run began"
+    what = f"{context.entry.full_label}: {count_of(len(found), 'commit')} pushed since the run began"
     if not context.reporter.ask_person(f"{what}. Take {'it' if len(found) == 1 else 'them'} in?"):
         raise _paused(context, found)
     include(context, step_context, found[-1].oid)
@@ -115,7 +115,7 @@ def include(context: Context, step_context: StepContext, tip: Oid) -> None:
     began = _began(context)
     if began is not None:
         changed = replace(began, known=began.known | {tip}, included=began.included | {tip})
-        context.cache.began[context.entry.pr] = changed
+        context.cache.began[context.entry.key] = changed
 
 
 def named(context: Context, name: str) -> tuple[Entry, Oid]:
@@ -151,7 +151,7 @@ def is_included(context: Context, local: Oid, remote: Oid) -> bool:
 
 
 def _began(context: Context) -> InitialTips | None:
-    found = context.cache.began.get(context.entry.pr)
+    found = context.cache.began.get(context.entry.key)
     return found if isinstance(found, InitialTips) else None
 
 
@@ -162,7 +162,7 @@ def _listed(found: tuple[Commit, ...]) -> list[str]:
 def _paused(context: Context, found: tuple[Commit, ...]) -> Paused:
     entry, count = context.entry, count_of(len(found), "commit")
     return Paused(
-        f"#{entry.pr} {entry.branch}: {count} pushed to {context.stack.remote} since this run began",
+        f"{entry.full_label}: {count} pushed to {context.stack.remote} since this run began",
         why="\n".join(_listed(found))
         + "\nnobody who began the run has seen that: --yes does not cover it. Take it in, or go back:",
         next_command=(task_command("continue", "--include", found[-1].oid[:_SHOWN_DIGITS]), task_command("abort")),

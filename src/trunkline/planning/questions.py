@@ -34,10 +34,10 @@ class OwnCommitsUnknown(Paused):
             found: the decision with its open questions.
         """
         super().__init__(
-            f"#{entry.pr} {entry.branch}: a person must say which commits are its own; nothing was changed",
+            f"{entry.full_label}: a person must say which commits are its own; nothing was changed",
             why="\n".join(line for question in found.questions for line in _described(question)),
             next_command=tuple(
-                same_command({"fork-point": answer.oid}, pr=entry.pr, comment=_effect(answer))
+                same_command({"fork-point": answer.oid}, pr=entry.key, comment=_effect(answer))
                 for answer in found.answers
             ),
         )
@@ -61,15 +61,17 @@ def all_unanswered(unknown: Sequence[OwnCommitsUnknown], *, task: str) -> Paused
             (each.entry, answers[min(index, len(answers) - 1)])
             for each, answers in zip(unknown, choices, strict=True)
         ]
-        points = ",".join(f"{entry.pr}={answer.oid}" for entry, answer in answers)
-        effects = "; ".join(f"#{entry.pr} {_effect(answer)}" for entry, answer in answers)
-        commands.append(same_command({"fork-point": points}, pr=unknown[0].entry.pr, otherwise=task, comment=effects))
-    names = ", ".join(f"#{each.entry.pr} {each.entry.branch}" for each in unknown)
+        points = ",".join(f"{entry.key}={answer.oid}" for entry, answer in answers)
+        effects = "; ".join(f"{entry.label} {_effect(answer)}" for entry, answer in answers)
+        commands.append(
+            same_command({"fork-point": points}, pr=unknown[0].entry.key, otherwise=task, comment=effects)
+        )
+    names = ", ".join(f"{each.entry.full_label}" for each in unknown)
     return Paused(
         f"{names}: a person must say which commits are their own; nothing was changed"
         if len(unknown) > 1
         else unknown[0].what,
-        why="\n".join(f"#{each.entry.pr}: {each.why}" for each in unknown),
+        why="\n".join(f"{each.entry.label}: {each.why}" for each in unknown),
         next_command=tuple(commands),
     )
 
@@ -102,7 +104,7 @@ def invalid(entry: Entry, given: Oid, error: InvalidForkPointError) -> Refused:
     if error.takes:
         lines += [f"it would take over {counted(len(error.takes))} of a parent:", *map(_line, error.takes)]
     return Refused(
-        f"--fork-point {short(given)} does not fit #{entry.pr} {entry.branch}; nothing was changed",
+        f"--fork-point {short(given)} does not fit {entry.full_label}; nothing was changed",
         why="\n".join(lines) or "it is no commit of the branch",
-        next_command=same_command({"fork-point": "", "dry-run": True}, pr=entry.pr),
+        next_command=same_command({"fork-point": "", "dry-run": True}, pr=entry.key),
     )

@@ -230,14 +230,14 @@ def against_merge(context: Context, work: ReplayPlan, done: replay.Replay) -> st
     if work.hand_merges:
         names = ", ".join(short(name) for name in work.hand_merges)
         raise Refused(
-            f"#{context.entry.pr} {context.entry.branch}: merge {names} was resolved by hand, and its own commits"
+            f"{context.entry.full_label}: merge {names} was resolved by hand, and its own commits"
             f" alone come to another result in {listed}; nothing was changed",
             why="a replay would lose what was changed in the merge itself",
             next_command=f"git show --stat {work.hand_merges[0]}   # commit by itself what it changed by hand",
         )
     ranges = f"{work.fork}..{work.tip} {work.base}..{tip}"
     raise Refused(
-        f"#{context.entry.pr} {context.entry.branch}: the replay and git's own merges of the same commits disagree"
+        f"{context.entry.full_label}: the replay and git's own merges of the same commits disagree"
         f" in {listed}; nothing was changed",
         why="trunkline's merge of trees and git's come to different trees: please report it",
         command=f"git range-diff {ranges}",
@@ -262,10 +262,16 @@ def refuse_nothing_left(
     """
     if len(done.dropped) == len(work.own):
         raise Refused(
-            f"nothing would be left of #{context.entry.pr}: all of its commits are in {work.base_name}",
-            why="pushing that would close it for good; close it yourself, and take it out of stack.toml",
-            next_command=(*first, f"gh pr close {context.entry.pr}", "${EDITOR:-vi} stack.toml"),
+            f"nothing would be left of {context.entry.label}: all of its commits are in {work.base_name}",
+            why=("pushing that would close it for good; close it yourself, and " if context.entry.number else "")
+            + "take it out of stack.toml",
+            next_command=(*first, *_closing(context.entry), "${EDITOR:-vi} stack.toml"),
         )
+
+
+def _closing(entry: Entry) -> tuple[str, ...]:
+    """Return the command that closes an entry's pull request, if it has one."""
+    return (f"gh pr close {entry.number}",) if entry.number is not None else ()
 
 
 def resolver(context: Context) -> replay.Resolver | None:
@@ -286,8 +292,9 @@ def _refuse_unreplayable(context: Context, fork: Ownership, base: str) -> None:
     if not fork.own:
         raise Refused(
             f"{context.entry.branch} has no commits of its own",
-            why=f"all of it is in {base}; pushing that would close #{context.entry.pr} for good",
-            next_command=f"gh pr view {context.entry.pr} --web",
+            why=f"all of it is in {base}"
+            + (f"; pushing that would close {context.entry.label} for good" if context.entry.number else ""),
+            next_command=f"gh pr view {context.entry.number} --web" if context.entry.number else "git commit",
         )
 
 
@@ -309,7 +316,7 @@ def _without_signatures(context: Context, work: ReplayPlan, *, sign: bool) -> Re
         return work
     if context.stack.rebase.signatures == "require":
         raise Refused(
-            f"#{context.entry.pr} {context.entry.branch}: {counted(len(signed))} would lose the signature",
+            f"{context.entry.full_label}: {counted(len(signed))} would lose the signature",
             why="\n".join(f'{short(commit.oid)} "{commit.subject}" by {commit.author_name}' for commit in signed)
             + '\nstack.toml has [rebase] signatures = "require", and your git does not sign; nothing was changed',
             next_command="git config commit.gpgSign true",
@@ -341,7 +348,7 @@ def _detached(context: Context, tip: Oid) -> tuple[str, ...]:
         return ()  # reported for the nearest entry
     branch = context.entry.branch
     return tuple(
-        f'warning: not part of #{context.entry.pr}: {short(commit.oid)} "{commit.subject}" on your detached HEAD; '
+        f'warning: not part of {context.entry.label}: {short(commit.oid)} "{commit.subject}" on your detached HEAD; '
         f"to take it in: git switch {branch} && git cherry-pick {commit.oid}"
         for commit in history.reachable(git, [head], [*tips, context.world().trunk])
     )
@@ -364,5 +371,5 @@ def _reverted(context: Context) -> tuple[str, ...]:
             "rev-list", "--fixed-strings", f"--grep={text}", "--end-of-options", f"{merge}..{trunk}"
         ).text
         if by:
-            found.append(f"warning: {context.tracking} reverted #{entry.pr} in {short(oid(by.split()[0]))}")
+            found.append(f"warning: {context.tracking} reverted {entry.label} in {short(oid(by.split()[0]))}")
     return tuple(found)

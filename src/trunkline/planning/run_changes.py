@@ -10,7 +10,7 @@ from trunkline.domain import records
 from trunkline.domain.changes import Change, note_of
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import PrNumber, branch_ref, short
+from trunkline.domain.names import EntryKey, branch_ref, short
 from trunkline.domain.records import Intent
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.step import StepName
@@ -42,13 +42,13 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
     return tuple(sorted(found, key=lambda change: order.index(change.step)))
 
 
-def _intents(run: Run) -> dict[PrNumber, list[Intent]]:
+def _intents(run: Run) -> dict[EntryKey, list[Intent]]:
     """Return the run's intents by entry, without withdrawn ones, which had no effect.
 
     Intents of an abort are left out. A rescued pull request stays open: closing it again would be
     for good.
     """
-    intents: dict[PrNumber, list[Intent]] = {}
+    intents: dict[EntryKey, list[Intent]] = {}
     for record in run.records:
         match record:
             case records.Aborting():
@@ -68,7 +68,7 @@ def _announced(intent: Intent, withdrawn: records.MoveWithdrawn) -> bool:
     return isinstance(intent, records.BranchMoved) and intent.new == withdrawn.new
 
 
-def _stays(context: Context, run: Run, pr: PrNumber, intents: Sequence[Intent], *, ask: bool) -> bool:
+def _stays(context: Context, run: Run, pr: EntryKey, intents: Sequence[Intent], *, ask: bool) -> bool:
     """Return whether a run merged an entry: its changes to that entry are not reverted."""
     if not any(isinstance(intent, records.MergeRequested) for intent in intents):
         return False
@@ -130,7 +130,7 @@ def entry_context(context: Context, change: Change) -> Context:
 
 
 def _named(context: Context, change: Change, name: str) -> str:
-    pr = f"#{context.entry.pr}'s"
+    pr = f"{context.entry.label}'s"
     remote = f"{context.stack.remote}/" if change.step is StepName.PUSH else ""
     return {
         "tip": f"{remote}{context.entry.branch}",
@@ -149,7 +149,7 @@ def _shown(value: object) -> str:
 def drift(context: Context, found: tuple[str, ...]) -> Refused:
     """Return the error for a change that somebody else has changed since."""
     return Refused(
-        f"#{context.entry.pr} moved since",
+        f"{context.entry.label} moved since",
         why="\n".join(found) + "\nwhat others changed is not taken back; nothing was changed",
         next_command=task_command("log"),
     )

@@ -12,7 +12,7 @@ from trunkline.domain import records
 from trunkline.domain.check import Check
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, PrNumber, branch_ref, short
+from trunkline.domain.names import EntryKey, Oid, PrNumber, branch_ref, short
 from trunkline.domain.note import Rebased
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import PullRequest
@@ -82,7 +82,7 @@ def own_base_of(context: Context, tip: Oid) -> Oid:
 
 
 def subject_at(
-    git: Git, stack: Stack, entry: Entry, tip: Oid, trunk: Oid, pull: Callable[[PrNumber], PullRequest | None]
+    git: Git, stack: Stack, entry: Entry, tip: Oid, trunk: Oid, pull: Callable[[EntryKey], PullRequest | None]
 ) -> checks.Subject:
     """Return the subject of an entry's checks, from known values.
 
@@ -94,7 +94,7 @@ def subject_at(
         trunk: trunk's tip.
         pull: returns the pull request of an entry below; None if it is unknown.
     """
-    below = (heads_of(git, stack.remote, each, pull(each.pr)) for each in reversed(stack.below(entry)))
+    below = (heads_of(git, stack.remote, each, pull(each.key)) for each in reversed(stack.below(entry)))
     return checks.Subject(git, tip, own_base(git, tip, trunk, below), stack.gates)
 
 
@@ -152,11 +152,11 @@ def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None
     for step, missing in _unverified(context, tip, skippable=skippable):
         flags = waiver_flags(each for _, each in missing if each)
         is_waivable = all(each and each.verdict in _WAIVABLE.values() for _, each in missing)
-        alone = task_command(step.value, "--pr", context.entry.pr)
+        alone = task_command(step.value, "--pr", context.entry.key)
         raise Refused(
             f"the {step.value} have not passed on {short(tip)}",
             why="\n".join(f"{name}: {describe(each)}" for name, each in missing) + "\nnothing was pushed",
-            next_command=same_command(flags, pr=context.entry.pr) if is_waivable else alone,
+            next_command=same_command(flags, pr=context.entry.key) if is_waivable else alone,
         )
 
 

@@ -35,7 +35,7 @@ def junit(report: Report) -> str:
         if entry.status.standing.state is State.MERGED:
             continue
         of = entry.status.entry
-        suite = TestSuite(_plain(f"#{of.pr} {of.branch}"))
+        suite = TestSuite(_plain(of.full_label))
         for each in entry.all:
             suite.add_testcase(_case(each, str(of.branch)))
         found.add_testsuite(suite)
@@ -65,12 +65,12 @@ def mermaid(report: Report) -> str:
     at = f" at {short(report.status.trunk)}" if report.status.trunk else ""
     lines = ["flowchart BT", f'  trunk["{_label(f"{stack.trunk}{at}")}"]']
     below, links = "trunk", list[str]()
-    for entry in report.entries:
+    for position, entry in enumerate(report.entries):
         row = entry.status
-        name = f"pr{row.entry.pr}"
+        name = f"pr{row.entry.number}" if row.entry.number is not None else f"entry{position}"
         title = row.entry.title or (row.pr.title if row.pr else "")
         label = "<br/>".join(
-            _label(part) for part in (f"#{row.entry.pr} {title}".strip(), str(row.entry.branch), entry_state(row))
+            _label(part) for part in (f"{row.entry.label} {title}".strip(), str(row.entry.branch), entry_state(row))
         )
         tone = _CLASSES.get(mark_of(row)[1], "")
         lines.append(f'  {below} --- {name}["{label}"]{f":::{tone}" if tone else ""}')

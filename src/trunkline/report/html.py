@@ -57,7 +57,7 @@ def data(report: Report) -> dict[str, Any]:
     """Return the report as JSON values; their keys are a public interface."""
     rows = [
         {
-            "pr": entry.status.entry.pr,
+            "pr": entry.status.entry.number,
             **{kind: [_data(each) for each in getattr(entry, kind)] for kind in _KINDS},
             "coverage": entry.coverage.to_json(),
         }
@@ -122,7 +122,7 @@ def _entry(report: EntryReport) -> dict[str, Any]:
     pr = status.pr
     gates, checks = ([_evidence(each, status) for each in kind] for kind in (report.gates, report.checks))
     return {
-        "pr": status.entry.pr,
+        "pr": status.entry.number,
         "url": pr.url if pr else "",
         "title": status.entry.title or (pr.title if pr else ""),
         "branch": status.entry.branch,
@@ -150,7 +150,7 @@ def _evidence(evidence: Evidenced, status: EntryStatus) -> dict[str, Any]:
     outcome = evidence.outcome
     look = look_of(outcome)
     return {
-        "id": f"pr{status.entry.pr}-{evidence.name}",
+        "id": f"pr{status.entry.key}-{evidence.name}",
         "name": evidence.name,
         "title": evidence.title or evidence.name,
         "outcome": outcome,
@@ -175,8 +175,8 @@ def _cores(outcome: GateOutcome | None) -> str:
 def _timeline(line: Timeline, status: EntryStatus) -> dict[str, Any]:
     whole = line.seconds or 1.0
     return {
-        "pr": status.entry.pr,
-        "title": f"#{status.entry.pr} {status.entry.title}".strip(),
+        "pr": status.entry.number,
+        "title": f"{status.entry.label} {status.entry.title}".strip(),
         "begun": line.begun[:16].replace("T", " "),
         "seconds": duration(line.seconds),
         "cores": f"{line.cores:.1f}" if line.cores else "",

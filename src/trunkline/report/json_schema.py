@@ -40,6 +40,10 @@ def _or_null(schema: _Schema) -> _Schema:
 _TEXTS = _list(_TEXT)
 _COMMITS = _list(_object({"commit": _TEXT, "subject": _TEXT}))
 _PR: _Schema = {"type": "integer", "minimum": 1}
+_PR_OR_NULL: _Schema = {"type": ["integer", "null"], "minimum": 1}
+"""Of an entry: null while it has no pull request."""
+_KEY: _Schema = {"type": ["integer", "string", "null"]}
+"""An entry: its pull request or, while it has none, its branch."""
 _OUTCOME = _object(
     {
         "label": _TEXT,
@@ -49,7 +53,7 @@ _OUTCOME = _object(
         "data": _ANY,
         "seconds": _NUMBER,
     },
-    {"step": _TEXT, "pr": _PR},
+    {"step": _TEXT, "pr": _PR, "branch": _TEXT},
 )
 _GATE = {
     "type": "object",
@@ -72,7 +76,7 @@ _ERROR: _Schema = {
         "log": _TEXT,
     },
 }
-_PLAN = _object({"task": _TEXT, "pr": {"type": ["integer", "null"]}, "steps": _list(_ANY)})
+_PLAN = _object({"task": _TEXT, "pr": _KEY, "steps": _list(_ANY)})
 _RUN = _object(
     {"id": _TEXT, "task": _TEXT, "state": _TEXT, "what": _TEXT, "why": _TEXT, "worktree": _TEXT, "next": _TEXTS}
 )
@@ -98,13 +102,13 @@ _MERGES = _list(_object({"pr": _PR, "as_is": _FLAG, "rewritten_because": _TEXT})
 _VERDICTS: _Schema = {"type": "object", "additionalProperties": _MAYBE_TEXT}
 _ENTRY = _object(
     {
-        "pr": _PR,
+        "pr": _PR_OR_NULL,
         "branch": _TEXT,
         "title": _TEXT,
         "state": _TEXT,
         "message": _TEXT,
         "why": _TEXTS,
-        "blocked_by": {"type": ["integer", "null"]},
+        "blocked_by": _KEY,
         "commit": _MAYBE_TEXT,
         "own_commits": {"type": ["integer", "null"]},
         "checked_out": _FLAG,
@@ -120,7 +124,7 @@ _STACK = _object(
 
 # The parts that every task may print: executed, planned and requested work.
 _COMMON: dict[str, _Schema] = {
-    "pr": _PR,
+    "pr": _PR_OR_NULL,
     "plan": _PLAN,
     "steps": _list(_OUTCOME),
     "outcome": _OUTCOME,
@@ -159,7 +163,15 @@ _OWN: dict[str, dict[str, _Schema]] = {
     "doctor": {"findings": _list(_object({"about": _TEXT, "message": _TEXT, "health": _TEXT, "fix": _TEXT}))},
     "gates": {
         "entries": _list(
-            _object({"pr": _PR, "branch": _TEXT, "commit": _MAYBE_TEXT, "seconds": _NUMBER, "outcomes": _list(_GATE)})
+            _object(
+                {
+                    "pr": _PR_OR_NULL,
+                    "branch": _TEXT,
+                    "commit": _MAYBE_TEXT,
+                    "seconds": _NUMBER,
+                    "outcomes": _list(_GATE),
+                }
+            )
         )
     },
     "help": {"topic": _TEXT, "text": _TEXT},
@@ -181,7 +193,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
         "own_commits": _COMMITS,
         "commits_over_base": _COUNT,
         "conflict": _or_null(_object({"commit": _TEXT, "files": _TEXTS})),
-        "above": _list(_object({"pr": _PR, "branch": _TEXT, "description": _TEXT})),
+        "above": _list(_object({"pr": _PR_OR_NULL, "branch": _TEXT, "description": _TEXT})),
         "effects": _TEXTS,
         "merges": _MERGES,
         "ci": _object({"state": _TEXT, "why": _TEXT}),

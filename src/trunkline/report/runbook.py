@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from trunkline.domain.merge_choice import MergeChoice, described
-from trunkline.domain.names import PrNumber
+from trunkline.domain.names import EntryKey, PrNumber
 from trunkline.domain.runbook import Runbook
 from trunkline.domain.snapshot import CiState, PrState, PullRequest
 from trunkline.report import as_json, templates
@@ -16,9 +16,9 @@ def markdown(book: Runbook) -> str:
     """Return the runbook; equal facts give equal bytes."""
     environment = templates.environment(trimmed=False)
     text = templates.packaged("runbook.md.j2")
-    known = {book.pr.number: book.pr, **{pr.number: pr for pr, _ in book.merged}}
+    known: dict[EntryKey, PullRequest] = {book.pr.number: book.pr, **{pr.number: pr for pr, _ in book.merged}}
     known |= {each.pr.number: each.pr for each in book.above if each.pr}
-    reference = [(entry, _told(known.get(entry.pr), here=entry == book.entry)) for entry in book.stack.entries]
+    reference = [(entry, _told(known.get(entry.key), here=entry == book.entry)) for entry in book.stack.entries]
     return environment.from_string(text).render(
         {name: getattr(book, name) for name in book.__dataclass_fields__}
         | {
@@ -39,7 +39,7 @@ def _told(pr: PullRequest | None, *, here: bool) -> str:
 
 def forecast_lines(book: Runbook) -> tuple[str, ...]:
     """Return the consequences of the plan, for the terminal."""
-    above = (f"#{each.entry.pr}: {each.description}" for each in book.above)
+    above = (f"{each.entry.label}: {each.description}" for each in book.above)
     return (*above, *book.effects, *(_merge_line(number, choice) for number, choice in book.merges))
 
 
@@ -67,7 +67,8 @@ def data(book: Runbook) -> dict[str, Any]:
         if replay.conflict
         else None,
         "above": [
-            {"pr": each.entry.pr, "branch": each.entry.branch, "description": each.description} for each in book.above
+            {"pr": each.entry.number, "branch": each.entry.branch, "description": each.description}
+            for each in book.above
         ],
         "effects": list(book.effects),
         "merges": merges_data(book.merges),

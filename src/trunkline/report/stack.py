@@ -52,7 +52,7 @@ def _entry(row: EntryStatus) -> RenderableType:
     mark, style = mark_of(row)
     title = row.entry.title or (row.pr.title if row.pr else "")
     head = _text(
-        (f"{mark} ", style), (f"#{row.entry.pr} ", "bold"), f"{title}  " if title else "", (entry_state(row), style)
+        (f"{mark} ", style), (f"{row.entry.label} ", "bold"), f"{title}  " if title else "", (entry_state(row), style)
     )
     _link(head, row, len(f"{mark} "))
     lines = [head, _text((f"  {row.entry.branch}{'  (checked out)' if row.current else ''}", "dim"))]
@@ -70,7 +70,7 @@ def _link(line: Text, row: EntryStatus, begin: int) -> None:
     """Link an entry's number to its pull request, if the terminal supports links (OSC 8)."""
     url = row.pr.url if row.pr else ""
     if _URL.fullmatch(url):
-        line.stylize(Style(link=url), begin, begin + len(f"#{row.entry.pr}"))
+        line.stylize(Style(link=url), begin, begin + len(row.entry.label))
 
 
 def mark_of(row: EntryStatus) -> tuple[str, str]:
@@ -154,7 +154,7 @@ def stack_data(status: StackStatus) -> dict[str, Any]:
 def _entry_data(row: EntryStatus) -> dict[str, Any]:
     pr = row.pr
     return {
-        "pr": row.entry.pr,
+        "pr": row.entry.number,
         "branch": row.entry.branch,
         "title": row.entry.title or (pr.title if pr else ""),
         "state": row.standing.state.name.lower(),

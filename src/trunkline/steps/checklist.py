@@ -28,7 +28,7 @@ _RUNBOOKS = 6
 def plan(context: Context) -> Step:
     """Plan the step."""
     lines = _RUNBOOKS + len(context.entry.checks)
-    return Step(StepName.CHECKLIST, f"evaluate the {lines} lines of #{context.entry.pr}'s checklist")
+    return Step(StepName.CHECKLIST, f"evaluate the {lines} lines of {context.entry.label}'s checklist")
 
 
 def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
@@ -106,8 +106,8 @@ def _line(line: Line, *, done: bool, skipped: bool) -> Line:
 
 def _merged(context: Context) -> Line:
     below = context.stack.below(context.entry)
-    named = ", ".join(f"#{entry.pr}" for entry in below)
-    command = task_command("verify-merged", "--pr", context.entry.pr)
+    named = ", ".join(entry.label for entry in below)
+    command = task_command("verify-merged", "--pr", context.entry.key)
     if not below:
         return Line("Nothing below to be merged", LineState.DONE, "it is the bottom of the stack", command)
     text = f"PR {named} merged successfully"
@@ -151,7 +151,7 @@ def _gates(context: Context, tip: Oid) -> Line:
         f"All {len(gates)} core CI gates pass locally",
         LineState.OPEN,
         "; ".join(filter(None, message)),
-        task_command("gates", "--pr", context.entry.pr),
+        task_command("gates", "--pr", context.entry.key),
         tip,
         tuple(passed),
         min((outcome.started for outcome in passed.values()), default=""),
@@ -170,7 +170,7 @@ def _checks(context: Context, tip: Oid) -> Iterator[Line]:
             check.text,
             LineState.OPEN,
             f"not run on {short(tip)}" if outcome is None else outcome.words,
-            task_command("checks", "--pr", context.entry.pr),
+            task_command("checks", "--pr", context.entry.key),
             tip,
         )
         if outcome is not None and passed:

@@ -31,9 +31,9 @@ def plan(context: Context) -> Step:
     message = (
         f"{count_of(len(own), 'check')} of the entry: {names}"
         if own
-        else f"#{context.entry.pr} has no check in stack.toml"
+        else f"{context.entry.label} has no check in stack.toml"
     )
-    return Step(StepName.CHECKS, message, (task_command("checks", "--pr", context.entry.pr),) if own else ())
+    return Step(StepName.CHECKS, message, (task_command("checks", "--pr", context.entry.key),) if own else ())
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -45,7 +45,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     """
     own = context.entry.checks
     if not own:
-        return Outcome("checks", f"#{context.entry.pr} has none in stack.toml", StepStatus.NOTHING)
+        return Outcome("checks", f"{context.entry.label} has none in stack.toml", StepStatus.NOTHING)
     tip = context.verified_commit()
     started, watch = time.monotonic(), GateProgress(context.reporter, context.git)
     outcomes = checks.run(
@@ -80,7 +80,7 @@ def manual_check(context: Context, name: str, reason: str) -> ManualCheck:
     Raises:
         UsageError: the entry has no such check, a machine can decide it, or there is no reason.
     """
-    pr = context.entry.pr
+    pr = context.entry.key
     manual = [check for check in context.entry.checks if isinstance(check, ManualCheck)]
     check = next((check for check in manual if check.name == name), None)
     if check is None:
@@ -111,7 +111,7 @@ def tick(context: Context, name: str, reason: str) -> GateOutcome:
     return checks.tick(subject, check, who=who, reason=" ".join(reason.split()), say=context.reporter.progress)
 
 
-def _tick_command(pr: int, name: str) -> str:
+def _tick_command(pr: int | str, name: str) -> str:
     return task_command("checks", "--pr", pr, "--tick", name, "--reason", "WHY")
 
 
@@ -130,9 +130,9 @@ def _failure(context: Context, wrong: list[GateOutcome], tip: Oid, data: Mapping
         lines.append(f"{outcome.gate} ({named[outcome.gate].text}): {why}")
         lines += [f"  log: {outcome.log}"] if outcome.log else []
     first = wrong[0]
-    ticks = [_tick_command(entry.pr, each.gate) for each in wrong if isinstance(named[each.gate], ManualCheck)]
+    ticks = [_tick_command(entry.key, each.gate) for each in wrong if isinstance(named[each.gate], ManualCheck)]
     flags = waiver_flags(wrong)
-    again = same_command(flags, pr=entry.pr) if flags else task_command("continue")
+    again = same_command(flags, pr=entry.key) if flags else task_command("continue")
     return CheckFailed(
         f"{len(wrong)} of {count_of(len(entry.checks), 'check')} failed on {short(tip)}; nothing was pushed",
         why="\n".join(lines),

@@ -31,7 +31,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     gone, kept = [], []
     for entry in context.stack.entries:
         entry_context = context.of(entry)
-        pr = context.world().snapshot.pr(entry.pr)
+        pr = context.world().snapshot.pr(entry.key)
         if pr is None or pr.state is not PrState.MERGED or not pr.merged_at:
             continue  # branches of pull requests that were closed by hand are kept, even if trunk has their changes
         reason = _reason_to_keep(entry_context, pr)

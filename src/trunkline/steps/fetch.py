@@ -57,26 +57,29 @@ def _wanted(context: Context) -> dict[str, str]:
     entries = context.stack.entries if context.stacked else (context.entry,)
     local_refs = {branch_ref(context.stack.trunk): refs.tracking_ref(remote, context.stack.trunk)}
     for entry in (*context.stack.below(entries[-1]), *entries):
-        branch, head = branch_ref(entry.branch), refs.pull_head(entry.pr)
+        branch = branch_ref(entry.branch)
+        head = refs.pull_head(entry.number) if entry.number is not None else ""
         if entry in entries and branch in world.remote_refs:
             local_refs[branch] = refs.tracking_ref(remote, entry.branch)
         elif entry in entries and _is_open(context, entry):
             raise _deleted(context.of(entry))
-        elif head in world.remote_refs:
-            local_refs[head] = refs.evidence_ref(entry.pr)
+        elif entry.number is not None and head in world.remote_refs:
+            local_refs[head] = refs.evidence_ref(entry.number)
     return local_refs
 
 
 def _is_open(context: Context, entry: Entry) -> bool:
     """Return whether a branch must exist: always for a single entry, for a stack while it is open."""
-    pr = context.world().snapshot.pr(entry.pr)
+    if entry.number is None:  # `submit` pushes it
+        return False
+    pr = context.world().snapshot.pr(entry.key)
     return not context.stacked or (pr is not None and pr.state is PrState.OPEN)
 
 
 def _deleted(context: Context) -> Refused:
     remote, head = context.stack.remote, context.pull_request().head_oid
     return Refused(
-        f"#{context.entry.pr}: branch {context.entry.branch} no longer exists on {remote}",
-        why=f"it is the head of #{context.entry.pr}; pushing it again by itself could hide why it was deleted",
+        f"{context.entry.label}: branch {context.entry.branch} no longer exists on {remote}",
+        why=f"it is the head of {context.entry.label}; pushing it again by itself could hide why it was deleted",
         next_command=f"git push {remote} {head}:{branch_ref(context.entry.branch)}",
     )

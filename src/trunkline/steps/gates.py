@@ -173,12 +173,12 @@ def _failure(
     ran = [outcome for outcome in firsts if outcome.log]
     alone = [f"{outcome.again} -- --commit {tip}" for outcome in ran[:1]]
     flags = waiver_flags(wrong)
-    again = same_command(flags, pr=context.entry.pr) if flags else task_command("continue")
+    again = same_command(flags, pr=context.entry.key) if flags else task_command("continue")
     names = ", ".join(outcome.gate for outcome in wrong)
     failed = all(outcome.verdict in {Verdict.FAILED, Verdict.TIMED_OUT} for outcome in wrong)
     verb = "failed" if failed else "did not pass"
     return CheckFailed(
-        f"{count_of(len(wrong), 'gate')} {verb}: {names} (#{context.entry.pr} at {tip}); {then}",
+        f"{count_of(len(wrong), 'gate')} {verb}: {names} ({context.entry.label} at {tip}); {then}",
         why="\n".join(_explained(group) for group in groups),
         next_command=tuple(dict.fromkeys([*(each.fix for each in firsts if each.fix), *alone, again])),
         data=data,

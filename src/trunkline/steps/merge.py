@@ -50,7 +50,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         CheckFailed: trunk moved, and a gate fails on the new result of the merge.
         ExternalError: trunk does not contain the merge in time.
     """
-    pr = context.world().snapshot.pr(context.entry.pr)
+    pr = context.world().snapshot.pr(context.entry.key)
     if pr is not None and pr.state is PrState.MERGED:
         return _landed(context, step_context, pr, StepStatus.NOTHING)
     pr, tip = context.pull_request(), context.local_tip()

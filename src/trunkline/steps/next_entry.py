@@ -21,24 +21,27 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
     above = context.stack.above(context.entry)
     if above is None:
         return Outcome(
-            "next", f"nothing: #{context.entry.pr} is the top of the stack", StepStatus.NOTHING, data={"pr": None}
+            "next", f"nothing: {context.entry.label} is the top of the stack", StepStatus.NOTHING, data={"pr": None}
         )
-    pr = context.world().snapshot.pr(above.pr)
-    state = "GitHub has no such pull request" if pr is None else _told(pr.state, draft=pr.draft)
+    pr = context.world().snapshot.pr(above.key)
+    if above.number is None:
+        state = "no pull request yet"
+    else:
+        state = "GitHub has no such pull request" if pr is None else _told(pr.state, draft=pr.draft)
     exists = branch_ref(above.branch) in refs.read_refs(context.git, branch_ref(above.branch))
     where = "local branch exists" if exists else "no local branch yet; the command creates it"
-    command = task_command("rebase", "--pr", above.pr)
+    command = task_command("rebase", "--pr", above.number) if above.number is not None else task_command("submit")
     return Outcome(
         "next",
-        f"#{above.pr} {above.title}".rstrip(),
+        f"{above.label} {above.title}".rstrip(),
         details=(
             *((context.entry.next,) if context.entry.next else ()),
             f"{state}; {above.branch}: {where}",
             *(f"to be shown: {check.text}" for check in above.checks),
-            f"once #{context.entry.pr} is merged: {command}",
+            f"once {context.entry.label} is merged: {command}",
         ),
         data={
-            "pr": above.pr,
+            "pr": above.number,
             "branch": above.branch,
             "title": above.title,
             "notes": context.entry.next,

@@ -46,7 +46,7 @@ def plan(context: Context) -> Step:
     if own := template_of(context):
         written(_sample(context), own)
     command = f"gh pr edit {context.entry.pr} --body-file DESCRIPTION"
-    description = f"write the reviewer note into #{context.entry.pr}'s description"
+    description = f"write the reviewer note into {context.entry.label}'s description"
     return Step(
         StepName.NOTE, description, (command,), mutates=True, publishes=() if _is_written(context) else (description,)
     )
@@ -214,7 +214,7 @@ def facts_of(context: Context) -> NoteFacts:
         next=context.entry.next,
         since=since,
         pr=context.entry.pr,
-        stack=tuple(entry.pr for entry in context.stack.entries),
+        stack=context.stack.numbers,
         issue=context.stack.issue,
         compare=compare,
         coverage=coverage_of(
@@ -243,6 +243,6 @@ def _sample(context: Context) -> NoteFacts:
         next=context.entry.next,
         since=Rebased(ZERO_OID, ZERO_OID, 1, ()),
         pr=context.entry.pr,
-        stack=tuple(entry.pr for entry in context.stack.entries),
+        stack=context.stack.numbers,
         issue=context.stack.issue,
     )

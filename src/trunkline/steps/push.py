@@ -33,8 +33,8 @@ def plan(context: Context) -> Step:
 
 def _publishes(context: Context) -> tuple[str, ...]:
     """Return what a push will show to others, as far as it is known at planning time."""
-    local, foreseen = context.world().local, context.cache.foreseen.get(context.entry.pr)
-    new = context.cache.planned.get(context.entry.pr) or local.local
+    local, foreseen = context.world().local, context.cache.foreseen.get(context.entry.key)
+    new = context.cache.planned.get(context.entry.key) or local.local
     if local.remote is None or new is None:
         return ()
     unknown = isinstance(foreseen, ReplayPreview) and (foreseen.done.conflict or open_below(context))
@@ -90,12 +90,15 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 def plan_stack(context: Context, entries: Sequence[Entry]) -> Step:
     """Plan one atomic push for all open entries."""
-    refs_ = [branch_ref(entry.branch) for entry in entries]
+    published = [
+        each for each in entries if each.number is not None and context.stack.unsubmitted_below(each) is None
+    ]
+    refs_ = [branch_ref(entry.branch) for entry in published]
     leases = " ".join(f"--force-with-lease={ref}:EXPECTED" for ref in refs_)
     command = f"git push --atomic {leases} {context.stack.remote} " + " ".join(f"REBASED:{ref}" for ref in refs_)
     description = f"push all moved branches atomically, if {context.stack.remote} has not moved"
-    publishes = tuple(line for entry in entries for line in _publishes(context.of(entry)))
-    return Step(StepName.PUSH, description, (command,), mutates=True, publishes=publishes)
+    publishes = tuple(line for entry in published for line in _publishes(context.of(entry)))
+    return Step(StepName.PUSH, description, (command,) if published else (), mutates=True, publishes=publishes)
 
 
 def run_stack(context: Context, step_context: StepContext) -> Outcome:
@@ -106,9 +109,12 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
             or the push would close a pull request for good.
         ExternalError: the request to the remote failed.
     """
-    updates = []
+    updates, left = [], list[str]()
     for pr in context.open_pulls():
         entry = context.stack.entry(pr.number)
+        if (lacking := context.stack.unsubmitted_below(entry)) is not None:
+            left.append(f"{entry.label} is left to {task_command('submit')}: {lacking.branch} has no pull request")
+            continue
         entry_context = context.of(entry)
         local = entry_context.world().local
         if local.local is None:
@@ -123,15 +129,16 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
         _refuse_foreign(entry_context, local.remote, local.local)
         updates.append(Update(entry, local.remote, local.local))
     if not updates:
-        return Outcome("pushed", f"{context.stack.remote} has every branch already", StepStatus.NOTHING)
+        nothing = f"{context.stack.remote} has every branch already" if not left else "nothing to push"
+        return Outcome("pushed", nothing, StepStatus.NOTHING, tuple(left))
     message = push_all(context, step_context, updates)
     moved = ", ".join(described(update) for update in updates)
-    return Outcome("pushed", f"{moved}; all or none, leases held", details=message)
+    return Outcome("pushed", f"{moved}; all or none, leases held", details=(*message, *left))
 
 
 def _gone(context: Context) -> Refused:
     return Refused(
-        f"#{context.entry.pr}: branch {context.entry.branch} no longer exists on {context.stack.remote}",
+        f"{context.entry.label}: branch {context.entry.branch} no longer exists on {context.stack.remote}",
         why="it is not created again: somebody deleted it",
         next_command=f"gh pr view {context.entry.pr}",
     )
@@ -146,8 +153,8 @@ def _refuse_no_commits(context: Context, tip: Oid) -> None:
     if history.is_ancestor(context.git, tip, trunk):
         raise Refused(
             f"{context.entry.branch} has no commits over {context.tracking}",
-            why=f"a push that leaves the pull request none closes #{context.entry.pr} for good",
-            next_command=task_command("onto", "--pr", context.entry.pr),
+            why=f"a push that leaves the pull request none closes {context.entry.label} for good",
+            next_command=task_command("onto", "--pr", context.entry.key),
         )
 
 
@@ -161,5 +168,5 @@ def _refuse_foreign(context: Context, seen: Oid, tip: Oid) -> None:
         raise Refused(
             f"{context.stack.remote}/{branch} moved since the rebase was planned",
             why=f"it was at {planned}, it is at {seen}",
-            next_command=task_command("onto", "--pr", context.entry.pr),
+            next_command=task_command("onto", "--pr", context.entry.key),
         )

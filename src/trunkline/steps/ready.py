@@ -23,7 +23,7 @@ def plan(context: Context) -> Step:
     commands = (f"gh pr edit {context.entry.pr} --base {context.stack.trunk}", f"gh pr ready {context.entry.pr}")
     return Step(
         StepName.READY,
-        f"#{context.entry.pr} targets {context.stack.trunk} and is ready for review",
+        f"{context.entry.label} targets {context.stack.trunk} and is ready for review",
         commands,
         mutates=True,
         publishes=_publishes(context, context.known(context.entry.pr)),
@@ -88,9 +88,9 @@ def _caught_up(context: Context) -> PullRequest:
         pr: PullRequest = attempts(look)
     except RetryError:
         raise ExternalError(
-            f"GitHub does not show the pushed head of #{context.entry.pr} yet",
+            f"GitHub does not show the pushed head of {context.entry.label} yet",
             why=f"waited {LAG_SECONDS:g} s",
-            next_command=task_command("ready", "--pr", context.entry.pr),
+            next_command=task_command("ready", "--pr", context.entry.key),
         ) from None
     refuse_other_head(context, pr, why="what is marked ready must be what was verified here", task="push")
     return pr

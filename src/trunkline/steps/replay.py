@@ -49,7 +49,7 @@ def forecast(context: Context, *, moves: bool = True) -> Step:
         Refused: see `preview_replay`; or the branch cannot be moved.
     """
     if (blocking := blocked_by(context)) is not None:
-        description = f"replay its own commits, once the conflict of #{blocking.pr} is resolved"
+        description = f"replay its own commits, once the conflict of {blocking.label} is resolved"
         return Step(StepName.REPLAY, description, mutates=True)
     foreseen = preview_replay(context)
     work, done = foreseen.work, foreseen.done
@@ -76,8 +76,8 @@ def blocked_by(context: Context) -> Entry | None:
 
 def remember(context: Context, foreseen: ReplayPreview) -> None:
     """Cache a replay for the plans of the entries above, and for the step itself."""
-    context.cache.foreseen[context.entry.pr] = foreseen
-    context.cache.planned[context.entry.pr] = foreseen.done.tip
+    context.cache.foreseen[context.entry.key] = foreseen
+    context.cache.planned[context.entry.key] = foreseen.done.tip
 
 
 def check_predictions(context: Context, entries: Sequence[Entry]) -> None:
@@ -86,24 +86,24 @@ def check_predictions(context: Context, entries: Sequence[Entry]) -> None:
     Raises:
         Refused: see `against_merge`.
     """
-    planned = [context.cache.foreseen.get(entry.pr) for entry in entries]
+    planned = [context.cache.foreseen.get(entry.key) for entry in entries]
     whole = [
         each for each in planned if isinstance(each, ReplayPreview) and not each.nothing and not each.done.conflict
     ]
     replay.three_ways(context.git, [(each.work.fork, each.work.base, each.work.tip) for each in whole])
     history.read_commits(context.git, [new for each in whole for _, new in each.done.mapped])
     for entry in entries:
-        foreseen = context.cache.foreseen.get(entry.pr)
+        foreseen = context.cache.foreseen.get(entry.key)
         if isinstance(foreseen, ReplayPreview) and foreseen in whole:
             against_merge(context.of(entry), foreseen.work, foreseen.done)
 
 
 def after_landing(context: Context, below: Entry) -> str:
     """Describe the replay for the time after the open entry below has landed with the same tree."""
-    foreseen = context.cache.foreseen[context.entry.pr]
+    foreseen = context.cache.foreseen[context.entry.key]
     assert isinstance(foreseen, ReplayPreview)  # noqa: S101 -- the caller ran forecast
     own = counted(len(foreseen.work.own))
-    return f"replay {own} onto {context.tracking}, once #{below.pr} is in it; {_expected(foreseen.done)}"
+    return f"replay {own} onto {context.tracking}, once {below.label} is in it; {_expected(foreseen.done)}"
 
 
 def _expected(done: replay.Replay) -> str:
@@ -116,7 +116,7 @@ def _expected(done: replay.Replay) -> str:
 
 
 def _conflicts(context: Context) -> bool:
-    foreseen = context.cache.foreseen.get(context.entry.pr)
+    foreseen = context.cache.foreseen.get(context.entry.key)
     return isinstance(foreseen, ReplayPreview) and foreseen.done.conflict is not None
 
 
@@ -153,7 +153,7 @@ def _left_out(context: Context, foreseen: ReplayPreview) -> bool:
 
 def _as_planned(context: Context) -> ReplayPreview:
     """Observe again; reuse the planned replay if nothing changed, else plan anew."""
-    planned = context.cache.foreseen.get(context.entry.pr)
+    planned = context.cache.foreseen.get(context.entry.key)
     if isinstance(planned, ReplayPreview) and planned.still_holds(context):
         work = dataclasses.replace(planned.work, local=context.world().local.local)
         return dataclasses.replace(planned, work=work)
@@ -202,12 +202,13 @@ def conclude(
     ]
     empty = [
         f"{short(name)} is now empty and is kept; "
-        f"to leave it out: {same_command({'drop-emptied': True}, pr=context.entry.pr)}"
+        f"to leave it out: {same_command({'drop-emptied': True}, pr=context.entry.key)}"
         for name in done.emptied
     ]
     if empty and len(empty) == len(kept):
-        all_of_it = f"nothing is left of #{context.entry.pr}: {work.base_name} has all of it"
-        empty = [f"{all_of_it}; to close it: gh pr close {context.entry.pr}"]
+        all_of_it = f"nothing is left of {context.entry.label}: {work.base_name} has all of it"
+        closing = f"; to close it: gh pr close {context.entry.number}" if context.entry.number is not None else ""
+        empty = [f"{all_of_it}{closing}"]
     subjects = {commit.oid: commit.subject for commit in work.own}
     out = [f'left out: {short(name)} "{subjects[name]}", which is now empty' for name in done.dropped]
     out += [f'left out: {short(name)} "{subjects[name]}", skipped by hand' for name in skipped]
@@ -276,8 +277,7 @@ def pause(
     known = (before if filled_in else "") + "".join(f"\n{line}" for line in earlier)
     entry, own = context.entry, counted(len(work.own))
     error = Paused(
-        f'conflict in #{entry.pr} {entry.branch}: {short(commit.oid)} "{commit.subject}" does not apply to '
-        f"{work.base_name}",
+        f'conflict in {entry.full_label}: {short(commit.oid)} "{commit.subject}" does not apply to {work.base_name}',
         why=f"{len(done.mapped)} of {own} replayed; {entry.branch} itself has not moved. In conflict:\n"
         f"{listed}{known}\n"
         f"resolve them in {path} and `git add` them there, then go on; or leave this commit out, or go back:",

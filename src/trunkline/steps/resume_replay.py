@@ -114,14 +114,14 @@ def _with_later_commits(context: Context, work: ReplayPlan, tip: Oid | None) -> 
         return work, ()
     if tip is None:
         raise Refused(
-            f"#{entry.pr}: local branch {entry.branch} no longer exists",
+            f"{entry.label}: local branch {entry.branch} no longer exists",
             why=f"when the run paused it was at {work.local}; nothing was changed",
             next_command=(f"git branch {entry.branch} {work.local}", task_command("abort")),
         )
     added = history.chain(context.git, work.tip, tip) if history.is_ancestor(context.git, work.tip, tip) else ()
     if work.tip != work.local or not added or any(len(commit.parents) != 1 for commit in added):
         raise Refused(
-            f"#{entry.pr} {entry.branch} moved since the run paused",
+            f"{entry.full_label} moved since the run paused",
             why=f"it was at {work.local} and is at {tip}; nothing was changed\n"
             "an abort leaves the branch where it is, and keeps what you resolved under refs/trunkline/backup/",
             next_command=task_command("abort"),
@@ -152,9 +152,12 @@ def _skip(
     out_of_it = {*stopped.paused.dropped, *stopped.paused.skipped, commit.oid}
     if all(each.oid in out_of_it for each in work.own):
         raise Refused(
-            f"nothing would be left of #{context.entry.pr} {context.entry.branch}",
+            f"nothing would be left of {context.entry.full_label}",
             why=f'{short(commit.oid)} "{commit.subject}" is its last commit; a push without any closes it for good',
-            next_command=(task_command("abort"), f"gh pr close {context.entry.pr}"),
+            next_command=(
+                task_command("abort"),
+                *((f"gh pr close {context.entry.number}",) if context.entry.number is not None else ()),
+            ),
         )
     onto_ = stopped.paused.onto
     _keep(context, step_context, stopped.paused)

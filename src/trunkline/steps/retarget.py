@@ -45,4 +45,9 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 def _wrong(context: Context) -> tuple[tuple[PullRequest, Base], ...]:
     """Return the open pull requests with a wrong base, each with its proper base."""
     bases = ((pr, base_of(context.of(context.stack.entry(pr.number)))) for pr in context.open_pulls())
-    return tuple((pr, base) for pr, base in bases if pr.base != base.branch)
+    return tuple((pr, base) for pr, base in bases if pr.base != base.branch and _is_published(base))
+
+
+def _is_published(base: Base) -> bool:
+    """Return whether GitHub has the base: `submit` publishes that of an entry without a pull request."""
+    return base.entry is None or base.entry.number is not None

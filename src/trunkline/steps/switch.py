@@ -58,7 +58,7 @@ def _refuse_switch(context: Context) -> None:
         if local.changes:
             raise dirty(local, "switching would carry them to another branch")
         if head is not None and tip is not None:
-            what = f"your checkout cannot switch to {context.entry.branch} of #{context.entry.pr}"
+            what = f"your checkout cannot switch to {context.entry.branch} of {context.entry.label}"
             obstacles.refuse(context.git, head, tip, what=what)
     except Refused:
         if not local_branch.is_half_moved(context):

@@ -24,13 +24,13 @@ _ROUNDS = 5
 
 def is_unchanged(context: Context) -> bool:
     """Return whether the last decision was to merge the entry without a rewrite."""
-    choice = context.cache.merges.get(context.entry.pr)
+    choice = context.cache.merges.get(context.entry.key)
     return choice is not None and not choice.reason
 
 
 def plan_step(context: Context, name: StepName) -> Step:
     """Plan a rewriting step for an entry that is merged without a rewrite."""
-    choice = context.cache.merges[context.entry.pr]
+    choice = context.cache.merges[context.entry.key]
     if name is StepName.REPLAY:
         return Step(name, f"{described(choice)}: {merge_as_is.message(context, choice)}")
     return Step(name, "nothing: the pull request is merged as it is")
@@ -48,7 +48,7 @@ def run_replay(context: Context, step_context: StepContext) -> Outcome:
     if choice.reason:
         merge_as_is.refuse_rewriting(context, (context.entry.pr, choice))
         done = replay.run(context, step_context)
-        why = f"#{context.entry.pr} is {described(choice)}"
+        why = f"{context.entry.label} is {described(choice)}"
         return replace(done, details=(why, *done.details), data={**done.data, "rewritten_because": choice.reason})
     work = foreseen.work
     local_branch.move(
@@ -70,7 +70,7 @@ def run_push(context: Context, step_context: StepContext, otherwise: Callable[[S
     if not is_unchanged(context):
         return otherwise(step_context)
     note.refuse_unusable(context)
-    head = short(context.cache.merges[context.entry.pr].head)
+    head = short(context.cache.merges[context.entry.key].head)
     return Outcome(
         "pushed", f"nothing: {context.stack.remote} keeps {head}", StepStatus.NOTHING, data={"pushed": False}
     )
@@ -80,7 +80,7 @@ def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable
     """Wrap a step so that the choice of an earlier process is restored first."""
 
     def step_function(step_context: StepContext) -> Outcome:
-        if context.entry.pr not in context.cache.merges:
+        if context.entry.key not in context.cache.merges:
             _chosen(context)
         return way(step_context)
 
@@ -113,18 +113,18 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
         choice, _foreseen = _chosen(context)
         if choice.reason:
             raise Refused(
-                f"#{context.entry.pr} can no longer be merged as it is",
+                f"{context.entry.label} can no longer be merged as it is",
                 why=f"it is to be {described(choice)}; it was not merged",
                 next_command=task_command("land"),
             )
         if not is_unverified(context, choice.result):
             return choice
         at = f"{context.tracking} is at {short(choice.trunk)}"
-        context.reporter.progress(f"{at}: the gates run on what merging #{context.entry.pr} gives")
+        context.reporter.progress(f"{at}: the gates run on what merging {context.entry.label} gives")
         _verify(context, step_context)
         context.invalidate_remote()
     raise ExternalError(
-        f"#{context.entry.pr}: {context.tracking} moved {_ROUNDS} times while the gates ran",
+        f"{context.entry.label}: {context.tracking} moved {_ROUNDS} times while the gates ran",
         why="what a merge would give now is not verified; it was not merged",
         next_command=task_command("continue"),
     )

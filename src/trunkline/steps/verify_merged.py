@@ -14,7 +14,7 @@ def plan(context: Context) -> Step:
     """Plan the step."""
     below = context.stack.below(context.entry)
     fields = "state,mergedAt,mergeCommit,baseRefName"
-    listed = " ".join(f"#{entry.pr}" for entry in below) or "nothing below"
+    listed = " ".join(entry.label for entry in below) or "nothing below"
     commands = tuple(f"gh pr view {entry.pr} --json {fields}" for entry in below)
     return Step(StepName.VERIFY_MERGED, f"verify that every entry below is merged: {listed}", commands)
 
@@ -40,7 +40,7 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
     message = ", ".join(_merged(pr, method) for pr, method in merges)
     return Outcome(
         "merged below",
-        message or f"nothing below: #{context.entry.pr} sits on {context.stack.trunk}",
+        message or f"nothing below: {context.entry.label} sits on {context.stack.trunk}",
         StepStatus.WARNED if state is CiState.BILLING else StepStatus.DONE,
         (f"CI is {state.value}: {why}",) if state is CiState.BILLING else (),
         {"below": facts, "ci": {"state": state.name.lower(), "why": why}},

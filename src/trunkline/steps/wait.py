@@ -80,7 +80,7 @@ def _until_decided(context: Context) -> Readiness | None:
 
     def look() -> Readiness | None:
         context.invalidate_remote()
-        pr = context.world().snapshot.pr(context.entry.pr)
+        pr = context.world().snapshot.pr(context.entry.key)
         if pr is not None and pr.state is PrState.MERGED:
             return None
         pr = context.pull_request()
@@ -91,7 +91,7 @@ def _until_decided(context: Context) -> Readiness | None:
         if found is not None and found not in message[-1:]:
             message.append(found)
             context.reporter.progress(
-                f"#{context.entry.pr} {found.state.value}: {', '.join(found.why) or 'a moment'}"
+                f"{context.entry.label} {found.state.value}: {', '.join(found.why) or 'a moment'}"
             )
 
     retrying = Retrying(

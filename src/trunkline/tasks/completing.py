@@ -54,7 +54,7 @@ def _repository() -> _Repository:
 
 
 def _numbers(there: _Repository) -> list[str]:
-    return [str(entry["pr"]) for entry in there.entries if "pr" in entry]
+    return [str(entry.get("pr") or entry.get("branch")) for entry in there.entries]
 
 
 def _checks(there: _Repository) -> list[str]:

@@ -70,15 +70,15 @@ def plan(
     from trunkline.report import runbook
 
     book = plan_workflow.predict_landing(context)
-    session.account.update(pr=context.entry.pr, **runbook.data(book))
+    session.account.update(pr=context.entry.number, **runbook.data(book))
     if markdown and not session.json_wanted:
         sys.stdout.write(redacted(runbook.markdown(book), process.secrets()))
         return
-    session.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
+    session.terminal.headline(f"{context.entry.full_label} -> {context.stack.trunk}")
     session.terminal.plan(book.plan)
     for line in runbook.forecast_lines(book):
         session.terminal.line(("   then ", "dim"), line)
-    session.terminal.next(task_command("rebase", "--pr", context.entry.pr))
+    session.terminal.next(task_command("rebase", "--pr", context.entry.key))
 
 
 @landing_task(

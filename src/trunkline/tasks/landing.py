@@ -35,8 +35,8 @@ _DOCS = {
 def _do(session: TaskSession, context: Context) -> None:
     from trunkline.commands import rebase
 
-    session.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}")
-    session.account["pr"] = context.entry.pr
+    session.terminal.headline(f"{context.entry.full_label} -> {context.stack.trunk}")
+    session.account["pr"] = context.entry.number
     if session.dry_run:
         session.plan(rebase.forecast(context, session.task))
         return

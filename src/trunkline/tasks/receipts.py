@@ -105,7 +105,7 @@ def checks_task(single: LandingTask) -> LandingTask:
 def _tick(session: TaskSession, context: Context, name: str, reason: str) -> None:
     from trunkline.steps import checks
 
-    session.account["pr"] = context.entry.pr
+    session.account["pr"] = context.entry.number
     if session.dry_run:
         checks.manual_check(context, name, reason)
         session.terminal.line(f"would confirm {name} on {short(context.local_tip())}")
@@ -137,17 +137,17 @@ def checklist_task(single: LandingTask) -> LandingTask:
 
         lines = checklist.evaluate(here)
         outcome = checklist.outcome(lines)
-        session.account["pr"] = here.entry.pr
+        session.account["pr"] = here.entry.number
         session.account["steps"] = [{"step": "checklist", **as_json.outcome(outcome)}]
         if markdown and not session.json_wanted:
             sys.stdout.write(redacted(checklist_report.markdown(lines), process.secrets()))
         else:
-            session.terminal.headline(f"#{here.entry.pr} {here.entry.branch}: {outcome.message}")
+            session.terminal.headline(f"{here.entry.full_label}: {outcome.message}")
             now = dt.datetime.now(dt.timezone.utc)
             session.terminal.console.print(checklist_report.table(lines, now))
         if outcome.mark is StepStatus.FAILED:
             raise CheckFailed(
-                "the checklist has open lines", next_command=task_command("rebase", "--pr", here.entry.pr)
+                "the checklist has open lines", next_command=task_command("rebase", "--pr", here.entry.key)
             )
 
     body.__doc__ = single.__doc__
@@ -163,14 +163,14 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, *, fresh: bool, clea
     session.terminal.headline(f"gates of {count_of(len(stack.entries), 'entry', 'entries')}, bottom first")
     if session.dry_run:
         for entry in stack.entries:
-            session.terminal.line(f"  #{entry.pr} {entry.branch}: {', '.join(stack_workflow.names(stack))}")
+            session.terminal.line(f"  {entry.full_label}: {', '.join(stack_workflow.names(stack))}")
         return
     session.approve(gates.publishes(stack.gates))
     with session.terminal.gating():
         rows = stack_workflow.gate_stack(git, stack, session.terminal, fresh=fresh, clean=clean)
     session.account["entries"] = [
         {
-            "pr": row.entry.pr,
+            "pr": row.entry.number,
             "branch": row.entry.branch,
             "commit": row.commit,
             "seconds": round(row.seconds, 3),
@@ -178,7 +178,7 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, *, fresh: bool, clea
         }
         for row in rows
     ]
-    heads = [(f"#{r.entry.pr} {short(r.commit) if r.commit else 'not here'}", r.outcomes) for r in rows]
+    heads = [(f"{r.entry.label} {short(r.commit) if r.commit else 'not here'}", r.outcomes) for r in rows]
     session.terminal.console.print(stack_table(stack_workflow.names(stack), heads))
     wrong = [row for row in rows if not row.passed]
     if wrong:
@@ -186,7 +186,7 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, *, fresh: bool, clea
         alone = f"{first.again} -- --commit {short(wrong[0].commit)}" if wrong[0].commit else ""
         raise CheckFailed(
             f"{len(wrong)} of {count_of(len(rows), 'entry', 'entries')} did not pass every gate",
-            why=f"#{wrong[0].entry.pr} {first.gate}: {first.diagnosis or first.verdict.value}",
+            why=f"{wrong[0].entry.label} {first.gate}: {first.diagnosis or first.verdict.value}",
             next_command=tuple(part for part in (first.fix, alone) if part),
         )
 

@@ -9,6 +9,7 @@ from invoke.collection import Collection
 from trunkline.context.project import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed
+from trunkline.domain.names import labelled
 from trunkline.domain.step import StepName
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.session import TaskSession
@@ -28,12 +29,13 @@ def conclude(session: TaskSession, context: Context, performed: RunResult) -> No
     session.performed(performed)
     if session.failed_outcomes(performed):
         raise CheckFailed(
-            "the checklist has open lines", next_command=task_command("rebase", "--pr", context.entry.pr)
+            "the checklist has open lines", next_command=task_command("rebase", "--pr", context.entry.key)
         )
     above = context.stack.above(context.entry)
     if (StepName.NEXT, None) in performed.outcomes and above is not None:
         session.terminal.next(
-            task_command("rebase", "--pr", above.pr), about=f"#{above.pr} {above.title}".rstrip() + ": "
+            task_command("submit") if above.number is None else task_command("rebase", "--pr", above.number),
+            about=f"{above.label} {above.title}".rstrip() + ": ",
         )
 
 
@@ -62,7 +64,7 @@ def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
         session.terminal.line(f"nothing to {'skip' if skip else 'continue'}: no run is open")
         return
     context, run = found
-    session.terminal.headline(f"#{context.entry.pr} {context.entry.branch} -> {context.stack.trunk}, run {run.id}")
+    session.terminal.headline(f"{context.entry.full_label} -> {context.stack.trunk}, run {run.id}")
     if session.dry_run:
         session.plan(resume.plan(context, run))
     else:
@@ -100,7 +102,7 @@ def undo(session: TaskSession, run: str = "") -> None:
         session.terminal.line("nothing to undo: no finished run changed anything")
         return
     entry = found.context.entry
-    session.terminal.headline(f"#{entry.pr} {entry.branch}: back to before run {found.run.id}")
+    session.terminal.headline(f"{entry.full_label}: back to before run {found.run.id}")
     session.account["undoes"] = found.run.id
     if session.dry_run:
         session.plan(undo_workflow.forecast(found))
@@ -116,7 +118,7 @@ def log(session: TaskSession) -> None:
     runs = log_workflow.runs()
     session.account["runs"] = [log_workflow.as_data(run) for run in runs]
     for run in runs:
-        number = f" #{run.started.pr}" if run.started else ""
+        number = f" {labelled(run.started.pr)}" if run.started else ""
         session.terminal.line((run.id, "bold"), f"  {run.task}{number}: {run.state}")
         for row in log_workflow.rows(run):
             session.terminal.line(f"   {row}")

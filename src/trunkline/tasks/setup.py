@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 def _tell_seen(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
     session.account["stacks"] = [
-        [{"pr": entry.pr, "branch": entry.branch, "title": entry.title} for entry in stack] for stack in seen.stacks
+        [{"pr": entry.number, "branch": entry.branch, "title": entry.title} for entry in stack]
+        for stack in seen.stacks
     ]
     left_out = sorted(seen.found.left_out.items())
     session.account["left_out"] = {str(number): why.value for number, why in left_out}
     for stack in seen.stacks:
-        session.terminal.headline(f"{' '.join(f'#{entry.pr}' for entry in stack)} -> {seen.trunk}")
+        session.terminal.headline(f"{' '.join(f'{entry.label}' for entry in stack)} -> {seen.trunk}")
         for entry in stack:
-            session.terminal.line(f"  #{entry.pr} {entry.branch}  {entry.title}")
+            session.terminal.line(f"  {entry.full_label}  {entry.title}")
     for number, why in left_out:
         session.terminal.line(("  left out: ", "yellow"), f"#{number}: {why.value}")
     for note in seen.notes:

@@ -47,7 +47,7 @@ def rehearse(
     flags = {"--stack": stack, "--skip": skip, "--accept-unavailable": accept_unavailable, "--require": require}
     arguments = [task, "--yes", *(part for flag, value in flags.items() if value for part in (flag, value))]
     if single or pr:
-        arguments += ["--pr", str(context.entry.pr if single else pr)]
+        arguments += ["--pr", str(context.entry.key if single else pr)]
     if no_push:
         arguments.append("--no-push")
     session.terminal.headline(f"rehearsing: {' '.join(arguments)}")

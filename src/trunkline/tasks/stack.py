@@ -11,7 +11,7 @@ from trunkline.context.open_run import find_open_run
 from trunkline.context.project import Context, Options
 from trunkline.domain.command import task_command
 from trunkline.domain.merge_choice import described
-from trunkline.domain.names import pr_number
+from trunkline.domain.names import entry_key
 from trunkline.domain.step import Outcome
 from trunkline.domain.words import count_of
 from trunkline.tasks.definition import landing_task
@@ -20,7 +20,7 @@ from trunkline.tasks.session import TaskSession
 
 
 def _headline(session: TaskSession, context: Context) -> None:
-    listed = " ".join(f"#{entry.pr}" for entry in context.stack.entries)
+    listed = " ".join(entry.label for entry in context.stack.entries)
     session.terminal.headline(f"{context.stack.name or 'stack'} {listed} -> {context.stack.trunk}")
 
 
@@ -89,14 +89,18 @@ def land(
     from trunkline.commands import restack as restack_workflow
 
     land_workflow.refuse_contradiction(context)
-    up_to = pr_number(pr) if pr else None
+    up_to = entry_key(pr) if pr else None
     _headline(session, context)
     if (nothing := restack_workflow.nothing_to_do(context, up_to=up_to)) is not None:
         _nothing_to_do(session, nothing)
         return
     entries = land_workflow.entries_of(context, up_to)
     session.account["lands"] = [entry.pr for entry in entries]
-    order = tuple(f"  {n}. #{entry.pr} {entry.branch}  {entry.title}" for n, entry in enumerate(entries, 1))
+    order = tuple(f"  {n}. {entry.full_label}  {entry.title}" for n, entry in enumerate(entries, 1))
+    if (lacking := land_workflow.unsubmitted(context, up_to)) is not None:
+        session.terminal.line(
+            (f"stops below {lacking.branch}: it has no pull request yet; {task_command('submit')}", "yellow")
+        )
     where = f"{count_of(len(entries), 'pull request')} on {context.tracking}, in this order:"
     session.summarise((f"lands {where}", *order))
     if session.dry_run:
@@ -118,8 +122,8 @@ def rescue(session: TaskSession, pr: str | None = None, stack: str = "") -> None
     from trunkline.commands import rescue as rescue_workflow
 
     context = open_context(pr, stack=stack, options=Options(), reporter=session.terminal).over_the_stack()
-    session.terminal.headline(f"#{context.entry.pr} {context.entry.branch}")
-    session.account["pr"] = context.entry.pr
+    session.terminal.headline(f"{context.entry.full_label}")
+    session.account["pr"] = context.entry.number
     if session.dry_run:
         session.plan(rescue_workflow.forecast(context))
         return

@@ -1,0 +1,150 @@
+"""Entries without a pull request: every task for landing treats them as work that is still to be submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.inprocess import ENTRIES, NO_CARGO, Desk, desk, refusal
+from trunkline.commands import land, plan, rebase, restack, status
+from trunkline.commands.rehearse import _offline
+from trunkline.context.loading import open_context
+from trunkline.context.project import Options
+from trunkline.domain.names import branch_name
+from trunkline.domain.status import State
+from trunkline.domain.step import StepName
+from trunkline.report import as_json
+from trunkline.report.stack import stack_data
+
+
+def _lacks(stack: Desk, *numbers: int) -> None:
+    """Take these pull requests, their numbers and their remote branches away."""
+    path = stack.clone.path / "stack.toml"
+    text = path.read_text()
+    for number in numbers:
+        text = text.replace(f"pr = {number}\n", "")
+        del stack.hub.pulls[number]
+        stack.hub.bare.git("update-ref", "-d", f"refs/heads/{ENTRIES[number]}")
+    path.write_text(text)
+    stack.clone.git("update-index", "--assume-unchanged", "stack.toml")
+    stack.clone.git("fetch", "--quiet", "--prune")
+
+
+@pytest.fixture
+def top(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Yield a stack whose top entry has no pull request."""
+    with desk(monkeypatch) as found:
+        _lacks(found, 3)
+        yield found
+
+
+@pytest.fixture
+def middle(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Yield a stack whose middle entry has no pull request; #3 targets trunk."""
+    with desk(monkeypatch) as found:
+        _lacks(found, 2)
+        found.hub.pulls[3].base = "main"
+        yield found
+
+
+def test_status_names_submit(top: Desk) -> None:
+    """The state is "no pull request yet"; JSON has null for its number."""
+    seen = status.look(top.stack_context(), offline=False)
+    assert [row.standing.state for row in seen.entries][2] is State.UNSUBMITTED
+    assert "invoke submit" in seen.entries[2].standing.why[0]
+    assert [entry["pr"] for entry in stack_data(seen)["entries"]] == [1, 2, None]
+    assert seen.entries[2].own == 2
+
+
+def test_restack_moves_it_and_pushes_the_rest(top: Desk) -> None:
+    """It moves with the others; only branches of pull requests are pushed; undo takes all of it back."""
+    before = top.tips()
+    top.trunk_commits("trunk moves", {"t.txt": "t\n"})
+    planned = restack.plan(top.stack_context(skip=NO_CARGO))
+    assert ("onto", "three") in [(step.name.value, step.pr) for step in planned.steps]
+    assert as_json.plan(planned)["steps"][3]["branch"] == "three"
+    done = top.restack()
+    assert done.error is None
+    tips = top.tips()
+    assert set(tips.values()).isdisjoint(before.values())
+    assert top.remote_tips() == {name: tips[name] for name in ("one", "two")}
+    assert top.undo() is not None
+    assert top.tips() == before
+
+
+def test_restack_leaves_what_sits_above_it_to_submit(middle: Desk) -> None:
+    """An entry above it is moved here; its push and its base wait for `submit`, and the outcome says so."""
+    remote = middle.remote_tips()["three"]
+    middle.trunk_commits("trunk moves", {"t.txt": "t\n"})
+    done = middle.restack()
+    assert done.error is None
+    assert middle.remote_tips()["three"] == remote
+    assert middle.tips()["three"] != remote
+    assert any("#3 is left to invoke submit: two has no pull request" in line for line in middle.quiet.lines)
+    assert middle.hub.pulls[3].base == "main"
+
+
+def test_a_conflict_in_it_pauses_and_goes_on(top: Desk) -> None:
+    """A conflict names its branch; `continue` finishes the run."""
+    top.conflict(3)
+    paused = refusal(top.restack)
+    assert paused.what.startswith("conflict in three:")
+    run = top.open_run()
+    assert run is not None
+    top.resolve()
+    resumed = top.resume()
+    assert resumed is not None
+    assert resumed.error is None
+    assert "three.txt" in top.clone.git("ls-tree", "--name-only", "three")
+
+
+def test_land_stops_below_it(middle: Desk) -> None:
+    """Only the entries below it are landed; without one the error names `submit`."""
+    context = middle.stack_context(skip=NO_CARGO)
+    assert [entry.number for entry in land.entries_of(context, None)] == [1]
+    assert land.unsubmitted(context, None) == context.stack.entries[1]
+    assert land.unsubmitted(context, context.stack.entries[0].key) is None
+    _lacks(middle, 1)
+    refused = refusal(lambda: land.plan(middle.stack_context(skip=NO_CARGO)))
+    assert (refused.what, refused.why) == ("there is nothing to land", "one has no pull request yet")
+    assert refused.next_commands == ("invoke submit",)
+
+
+def test_tasks_of_its_own(middle: Desk) -> None:
+    """`--pr BRANCH` names it; tasks that need a pull request refuse and name `submit`, `switch` works."""
+    there = open_context("two", stack="", options=Options(), reporter=middle.quiet, cwd=middle.clone.path)
+    assert there.entry.branch == "two"
+    for task in ("rebase", "push", "note", "ready", "checklist", "verify-merged"):
+        refused = refusal(lambda task=task: rebase.plan(there, task))  # type: ignore[misc]
+        assert refused.what == "two has no pull request yet", task
+        assert refused.next_commands == ("invoke submit",)
+    assert rebase.run(there, StepName.SWITCH.value).error is None
+    assert middle.clone.git("branch", "--show-current") == "two"
+    _lacks(middle, 1)
+    assert refusal(lambda: middle.rebase(3)).what == "one has no pull request yet"
+
+
+def test_plan_and_rehearsal_with_one_above(top: Desk) -> None:
+    """The prediction of a landing describes it; an offline rehearsal leaves it out of GitHub."""
+    book = plan.predict_landing(top.entry_context(1))
+    assert [above.entry.branch for above in book.above] == ["two", "three"]
+    assert book.above[1].pr is None
+    assert set(_offline(top.stack_context(), {"refs/heads/one": top.tips()["one"]}).pull_requests) == {1}  # type: ignore[dict-item]
+
+
+def test_a_stack_without_any_pull_request(top: Desk) -> None:
+    """Nothing is asked of GitHub by number, and restack still moves everything."""
+    _lacks(top, 1, 2)
+    top.trunk_commits("trunk moves", {"t.txt": "t\n"})
+    before = top.tips()
+    assert top.restack().error is None
+    assert not top.remote_tips()
+    assert set(top.tips().values()).isdisjoint(before.values())
+    assert status.look(top.stack_context(), offline=False).next == "invoke submit"
+
+
+def test_the_entry_is_found_by_branch_after_it_got_a_number(top: Desk) -> None:
+    """Journals of before name it by its branch: `Stack.entry` finds it."""
+    stack = top.stack_context().stack
+    assert stack.entry(branch_name("one")).number == 1

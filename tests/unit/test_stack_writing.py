@@ -1,0 +1,57 @@
+"""Writing of stack.toml in place: numbers, comments, order."""
+
+from __future__ import annotations
+
+from trunkline.config import writing
+from trunkline.domain.discover import Change, unnumbered, with_unsubmitted
+from trunkline.domain.names import PrNumber, branch_name
+from trunkline.domain.stack import Entry
+
+TEXT = """\
+# ours
+schema = 1
+
+[gates]
+features = []   # none
+
+# the ground
+[[entry]]
+pr = 1
+branch = "one"   # first
+
+[[entry]]
+# a remark
+branch = "two"
+title = "Second"
+
+[[entry.check]]
+kind = "manual"
+name = "seen"
+"""
+
+
+def _entry(number: int | None, branch: str) -> Entry:
+    return Entry(None if number is None else PrNumber(number), branch_name(branch))
+
+
+def test_a_number_is_filled_in() -> None:
+    """The number becomes the first key of the table; everything else stays, byte for byte."""
+    text = writing.mended(TEXT, "", [_entry(1, "one"), _entry(2, "two")])
+    assert text == TEXT.replace("# a remark\n", "pr = 2\n# a remark\n")
+
+
+def test_an_entry_without_a_number_is_kept_and_written() -> None:
+    """A table without `pr` is found by its branch; a new entry is written without `pr`."""
+    assert writing.mended(TEXT, "", [_entry(1, "one"), _entry(None, "two")]) == TEXT
+    text = writing.mended(TEXT, "", [_entry(1, "one"), _entry(None, "half"), _entry(None, "two")])
+    assert '[[entry]]\nbranch = "half"\n\n[[entry]]\n# a remark' in text
+
+
+def test_init_keeps_entries_without_a_pull_request() -> None:
+    """They stay above the entry that was below them; one whose branch has a pull request gets its number."""
+    declared = [_entry(None, "zero"), _entry(1, "one"), _entry(None, "two"), _entry(3, "three")]
+    kept = with_unsubmitted([_entry(1, "one"), _entry(3, "three")], declared)
+    assert [entry.branch for entry in kept] == ["zero", "one", "two", "three"]
+    assert with_unsubmitted([_entry(1, "one"), _entry(2, "two")], declared)[2].number == 2
+    found = unnumbered(declared, [_entry(1, "one"), _entry(2, "two"), _entry(3, "three")])
+    assert [(each.change, each.message) for each in found] == [(Change.ADDED, "#2 two has no number in the file")]
