@@ -153,6 +153,20 @@ def test_the_environment_is_an_allowlist(bench: Bench, monkeypatch: pytest.Monke
     assert "canary" not in receipt
 
 
+def test_a_session_starts_no_environment_manager(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nox runs `uv self version` to list the environments that it could make; gates make none."""
+    program, started = tmp_path / "bin/uv", tmp_path / "started"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {started}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    bench.override("build", run=("true",), env={})
+    assert bench.one("build").verdict is Verdict.PASSED
+    assert not started.exists()
+
+
 def test_a_gate_that_writes_into_its_sources_fails(bench: Bench) -> None:
     """A build script must leave the tree as it is, or the verdict is about another tree."""
     bench.commit(build_rs='fn main() {\n    std::fs::write("src/made.rs", "// made\\n").unwrap();\n}\n')

@@ -17,6 +17,7 @@ import os
 import sys
 from pathlib import Path
 
+from nox import virtualenv
 from nox.__main__ import main as nox
 
 from trunkline.gates import request
@@ -31,6 +32,9 @@ def run_sessions(run: Path) -> int:
     os.environ[request.VARIABLE] = str(run)
     os.environ[request.HEAD_VARIABLE] = f"{run}:{os.getpid()}"
     os.environ[request.UNITS_VARIABLE] = "1"
+    # The gates' sessions use no environment. Otherwise nox starts `uv self version` in each of them
+    # to list the environments that it could make: 0.6 CPU s for six with pyenv's wrapper of uv.
+    virtualenv.OPTIONAL_VENVS = {}
     forking = multiprocessing.get_context("fork")
     sessions = [forking.Process(target=_session, args=(gate.name,)) for gate in request.read(run).gates]
     for each in sessions:
