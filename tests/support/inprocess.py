@@ -316,6 +316,10 @@ class Desk:
         """Return whether a commit contains another, both on the remote."""
         return self.hub.bare.git("merge-base", tip, below) == below
 
+    def contains_here(self, branch: str, below: str) -> bool:
+        """Return whether a local branch contains another."""
+        return self.clone.git("merge-base", branch, below) == self.clone.head(below)
+
     def assert_stacked(self) -> None:
         """Assert that on the remote every open entry contains the open entry below it."""
         below = ""

@@ -80,7 +80,7 @@ def test_a_dry_run_cannot_change_the_repository(
     """However it is asked for, the task's body is told, and no lease can be held: without one nothing is mutated."""
     seen: list[object] = []
 
-    def body(message: TaskSession, **_: Any) -> None:
+    def body(message: TaskSession, /, **_: Any) -> None:
         seen.append(message.dry_run)
         with lock.hold(tmp_path / "state", run="r"):
             seen.append("a dry run holds the lease")

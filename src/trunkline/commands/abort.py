@@ -185,7 +185,7 @@ def _check_branch(context: Context, change: Change) -> None:
     there, before = run_changes.entry_context(context, change), oid(str(change.before["tip"]))
     held = run_changes.now(there, change)["tip"]
     if held != before and change.is_ours("tip", held):
-        local_branch.check_move(there, before)
+        local_branch.check_move(there, before, keeps_files=change.keeps_files)
 
 
 def _restore_on_github(context: Context, step_context: StepContext, change: Change) -> Outcome:

@@ -42,7 +42,7 @@ def own_diff(context: Context, *, stat: bool = False) -> EntryDiff:
         if foreseen.done.conflict is not None:
             commit, paths = foreseen.done.conflict
             raise Refused(
-                f"#{context.entry.pr} {context.entry.branch}: its own changes cannot be separated from a merge of"
+                f"{context.entry.full_label}: its own changes cannot be separated from a merge of"
                 f" {context.stack.trunk}",
                 why=f'{short(commit.oid)} "{commit.subject}" conflicts with {foreseen.work.base_name} in'
                 f" {', '.join(paths)}",
@@ -68,9 +68,9 @@ def since_review(context: Context) -> EntryDiff:
     review = last_review(context.github, context.entry.pr)
     if review is None:
         raise Refused(
-            f"#{context.entry.pr} {context.entry.branch} has no review yet",
+            f"{context.entry.full_label} has no review yet",
             why="there is no reviewed head to compare with",
-            next_command=task_command("diff", "--pr", context.entry.pr),
+            next_command=task_command("diff", "--pr", context.entry.key),
         )
     _fetch(context, review)
     reviewed = own_commits(context, review.head)
@@ -103,9 +103,9 @@ def _fetch(context: Context, review: Reviewed) -> None:
 
 def _gone(context: Context, review: Reviewed) -> Refused:
     return Refused(
-        f"#{context.entry.pr} {context.entry.branch}: {short(review.head)}, which {review.author} reviewed, is gone",
+        f"{context.entry.full_label}: {short(review.head)}, which {review.author} reviewed, is gone",
         why=f"{context.stack.remote} does not serve it, and this clone never fetched it",
-        next_command=task_command("diff", "--pr", context.entry.pr),
+        next_command=task_command("diff", "--pr", context.entry.key),
     )
 
 

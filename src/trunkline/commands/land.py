@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from trunkline.commands import rebase
-from trunkline.commands.restack import open_entries
 from trunkline.context.project import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, WrongFlag
@@ -81,7 +80,7 @@ def entries_of(context: Context, up_to: EntryKey | None) -> tuple[Entry, ...]:
     Raises:
         Refused: there is none.
     """
-    entries = before_unsubmitted(open_entries(context))
+    entries = before_unsubmitted(context.open_entries())
     if up_to is not None:
         last = context.stack.entries.index(context.stack.entry(up_to))
         entries = tuple(entry for entry in entries if context.stack.entries.index(entry) <= last)

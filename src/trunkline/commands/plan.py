@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from trunkline.commands import land, rebase, restack
+from trunkline.commands import land, rebase
 from trunkline.context.project import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.merge_choice import MergeChoice
@@ -70,14 +70,14 @@ def _merges(stacked: Context) -> tuple[tuple[PrNumber, MergeChoice], ...]:
     """Return how `land` would merge each open entry, without those above a conflict."""
     if not merge_as_is.is_enabled(stacked):
         return ()
-    entries = map(stacked.of, land.before_unsubmitted(restack.open_entries(stacked)))
+    entries = map(stacked.of, land.before_unsubmitted(stacked.open_entries()))
     return tuple((each.entry.pr, merge_as_is.choose(each)[0]) for each in entries if replay.blocked_by(each) is None)
 
 
 def _above(context: Context, stacked: Context) -> tuple[tuple[Above, ...], list[PullRequest]]:
     """Return predictions for the entries above, and the open pull requests whose branch would move."""
     heads.load(stacked)
-    open_ = restack.open_entries(stacked)
+    open_ = stacked.open_entries()
     position = context.stack.entries.index(context.entry)
     message, moved = [], list[PullRequest]()
     for entry in open_:

@@ -8,12 +8,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from trunkline.context import open_run
 from trunkline.context.loading import open_context, top_of
 from trunkline.context.project import Context, Options, Reporter
 from trunkline.domain.command import task_command
 from trunkline.domain.names import BranchName, EntryKey, branch_name
 from trunkline.domain.records import Place, PlacedEntry, PlannedStep, RunOptions, RunStarted
+from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName, StepStatus
@@ -152,6 +155,8 @@ def carry_out(
     *,
     label: str,
     around: Callable[[lock.RepositoryLock], AbstractContextManager[None]] | None = None,
+    rewrites: tuple[Rewrite, ...] = (),
+    staged: Staged | None = None,
 ) -> RunResult:
     """Take the lock, open a journal, and run the steps of a plan.
 
@@ -161,6 +166,8 @@ def carry_out(
         handlers: the functions of its steps.
         label: the suffix of the run's id.
         around: a context manager around all steps.
+        rewrites: the commits that the plan's `rewrite` steps move branches to.
+        staged: the staged changes that are part of them.
 
     Raises:
         Paused: a paused run needs these branches as they are.
@@ -174,7 +181,7 @@ def carry_out(
         open_run.refuse_while_paused(context.state, moves_of(bottom, intended))
         settle_last(bottom, held)
         log = journal.create(held)
-        begun = started(bottom, intended)
+        begun: RunStarted = msgspec.structs.replace(started(bottom, intended), rewrites=rewrites, staged=staged)
         log.append(held, begun)
         pushed_commits.remember(bottom, begun.heads)
         with around(held) if around else contextlib.nullcontext():

@@ -26,12 +26,6 @@ from trunkline.steps import fetch, note, push, replay, retarget, switch
 TASK = "restack"
 
 
-def open_entries(context: Context) -> tuple[Entry, ...]:
-    """Return the entries whose pull requests are open or not made yet, bottom first."""
-    numbers = {pr.number for pr in context.open_pulls()}
-    return tuple(entry for entry in context.stack.entries if entry.number is None or entry.number in numbers)
-
-
 def nothing_to_do(context: Context, *, up_to: EntryKey | None = None) -> Outcome | None:
     """Return the outcome for a stack without open entries; None if one is open.
 
@@ -39,7 +33,7 @@ def nothing_to_do(context: Context, *, up_to: EntryKey | None = None) -> Outcome
         context: the stack's context.
         up_to: the last entry that matters; None: all.
     """
-    entries, numbers = context.stack.entries, {entry.key for entry in open_entries(context)}
+    entries, numbers = context.stack.entries, {entry.key for entry in context.open_entries()}
     last = entries.index(context.stack.entry(up_to)) if up_to is not None else len(entries) - 1
     of_it = entries[: last + 1]
     if any(entry.key in numbers for entry in of_it):
@@ -59,7 +53,7 @@ def plan(context: Context) -> Plan:
         Refused: no entry is open, or a replay differs from git's own merges.
         Paused: the user must decide which commits are an entry's own.
     """
-    entries = open_entries(context)
+    entries = context.open_entries()
     if not entries:
         raise Refused(
             "no entry of the stack is open",
@@ -125,11 +119,6 @@ def _tips(context: Context, intended: Plan) -> list[tuple[BranchName, Oid]]:
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
     """Return the function of each step in the plan."""
 
-    def on_entry(way: Callable[[Context, StepContext], Outcome], step: Step) -> StepFunction:
-        assert step.pr is not None  # noqa: S101 -- true for every plan of a stack
-        there = context.of(context.stack.entry(step.pr))
-        return rebase.unless_merged(there, step.name, lambda step_context: way(there, step_context))
-
     def on_stack(way: Callable[[Context, StepContext], Outcome]) -> StepFunction:
         return lambda step_context: way(context, step_context)
 
@@ -142,18 +131,26 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
 
     noted = [step.pr for step in intended.steps if step.name is StepName.NOTE and step.pr is not None]
     notes = note.Notes([context.of(context.stack.entry(number)) for number in noted])
-    each = {StepName.REPLAY: _onto, StepName.NOTE: notes.run}
+    each = {StepName.REPLAY: onto, StepName.NOTE: notes.run}
     whole = {
         StepName.FETCH: fetch.run,
         StepName.PUSH: push_all,
         StepName.RETARGET: retarget.run,
     }
     return {
-        step.key: on_stack(whole[step.name]) if step.name in whole else on_entry(each[step.name], step)
+        step.key: on_stack(whole[step.name]) if step.name in whole else on_entry(context, each[step.name], step)
         for step in intended.steps
     }
 
 
-def _onto(context: Context, step_context: StepContext) -> Outcome:
+def on_entry(context: Context, way: Callable[[Context, StepContext], Outcome], step: Step) -> StepFunction:
+    """Return the function of an entry's step in a plan for several; it does nothing if the entry was merged."""
+    assert step.pr is not None  # noqa: S101 -- true for every plan of a stack
+    there = context.of(context.stack.entry(step.pr))
+    return rebase.unless_merged(there, step.name, lambda step_context: way(there, step_context))
+
+
+def onto(context: Context, step_context: StepContext) -> Outcome:
+    """Replay an entry's own commits onto its base; create its local branch if it is missing."""
     switch.ensure_branch(context, step_context)
     return replay.run(context, step_context)

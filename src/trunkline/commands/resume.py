@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from trunkline.commands import land, rebase, rescue, restack, undo
+from trunkline.commands import land, rebase, rescue, restack, rewriting, undo
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.project import Context, Reporter
@@ -221,6 +221,8 @@ class _Going:
             return rescue.step_functions(context, plan)
         if plan.task == restack.TASK:
             return restack.step_functions(context, plan)
+        if plan.task in rewriting.TASKS:
+            return rewriting.step_functions(context, plan, self.run.begun.rewrites, self.run.begun.staged)
         if plan.task == land.TASK:
             return land.step_functions(context, plan)
         return {
@@ -246,6 +248,7 @@ class _Going:
                     next_command=(f"git branch {entry.branch} {new}", task_command("abort")),
                 )
             again = self.run.task if self.run.task in {restack.TASK, land.TASK} else f"rebase --pr {entry.key}"
+            again = restack.TASK if self.run.task in rewriting.TASKS else again
             raise Refused(
                 f"{entry.full_label} is not where run {self.run.id} left it",
                 why=f"it was rebased to {new} and is at {tip}, without its base; nothing was changed",
@@ -269,7 +272,7 @@ class _Going:
     def _stale(self) -> frozenset[StepKey]:
         """Return finished steps that must be repeated because a branch is not as the run left it.
 
-        In a restack, an entry that lacks new commits of the entry below is replayed again, and so
+        In a restack or a rewrite, an entry that lacks new commits of the entry below is replayed again, and so
         are all entries above it. If the user moved an entry's branch, the steps after its replay
         are repeated with its new tip.
         """
@@ -280,7 +283,7 @@ class _Going:
             tip = _tip(self.context, entry)
             if tip is None or self._is_merged(entry):
                 continue
-            if below is not None and self.plan.task == restack.TASK:
+            if below is not None and self.plan.task in {restack.TASK, *rewriting.TASKS}:
                 again = again or not history.is_ancestor(self.context.git, below, tip)
             if again:
                 found.add(self.plan.key(StepName.REPLAY, entry.key))

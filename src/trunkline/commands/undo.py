@@ -132,7 +132,9 @@ def _refuse(undo: Undo) -> None:
         raise changed.drift(context, found)
     for change in undo.changes:
         if change.step is StepName.REPLAY:
-            local_branch.check_move(context.of(context.stack.entry(change.pr)), oid(str(change.before["tip"])))
+            entry_context = context.of(context.stack.entry(change.pr))
+            before = oid(str(change.before["tip"]))
+            local_branch.check_move(entry_context, before, keeps_files=change.keeps_files)
 
 
 def _started(undo: Undo) -> RunStarted:

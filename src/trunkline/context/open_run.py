@@ -17,7 +17,10 @@ from trunkline.state import journal
 from trunkline.state.journal import Run
 
 _MOVING = frozenset(
-    {StepName.REPLAY, StepName.FMT, StepName.PUSH, StepName.MERGE, StepName.CLEANUP, StepName.RESCUE}
+    {
+        StepName.REWRITE, StepName.REPLAY, StepName.FMT, StepName.PUSH, StepName.MERGE, StepName.CLEANUP,
+        StepName.RESCUE,
+    }
 )  # fmt: skip
 """Steps that move a local or a remote branch."""
 
@@ -107,6 +110,7 @@ def _took_effect(path: Path) -> bool:
 def progress(run: Run) -> str:
     """Return what a run has done for each entry that it moved, in words; "" if it moved none."""
     stages = {
+        StepName.REWRITE: "rewritten here",
         StepName.REPLAY: "rebased here",
         StepName.PUSH: "pushed",
         StepName.MERGE: "merged",

@@ -315,6 +315,11 @@ class Context:
         pulls = (self.world().snapshot.pr(entry.key) for entry in self.stack.entries)
         return tuple(pr for pr in pulls if pr is not None and pr.state is PrState.OPEN)
 
+    def open_entries(self) -> tuple[Entry, ...]:
+        """Return the entries whose pull requests are open or not made yet, bottom first."""
+        numbers = {pr.number for pr in self.open_pulls()}
+        return tuple(entry for entry in self.stack.entries if entry.number is None or entry.number in numbers)
+
     def no_branch(self) -> Refused:
         """Return the error for a branch that exists neither locally nor on the remote."""
         return Refused(

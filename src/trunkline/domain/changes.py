@@ -24,6 +24,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         left: the value that the run left.
         between: intermediate tips of the run.
         created: the run created the local branch.
+        keeps_files: the branch moved under its checkout, whose files and index stayed as they were.
     """
 
     pr: EntryKey
@@ -32,6 +33,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     left: Mapping[str, Any]
     between: tuple[str, ...] = ()
     created: bool = False
+    keeps_files: bool = False
 
     def then(self, later: Change) -> Change:
         """Return this change combined with a later one of the same kind."""

@@ -14,6 +14,7 @@ import msgspec
 from trunkline.domain.changes import Change, note_of
 from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber
 from trunkline.domain.replayed import Replayed
+from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.step import StepName, StepStatus
 
 Id = Annotated[Oid, msgspec.Meta(pattern=r"\A[0-9a-f]{40}([0-9a-f]{24})?\Z")]
@@ -131,7 +132,7 @@ class RunStarted(Record, frozen=True, kw_only=True, tag="run"):
     """The task, the stack, the options and the plan of the run.
 
     Written: first, before any step.
-    Resume: continues with this plan and these options.
+    Resume: continues with this plan and these options; `rewrites` are the commits that `rewrite` steps move to.
     Undo: uses the stack, the remote and the repository as they are here; stack.toml may have changed since.
     """
 
@@ -150,6 +151,8 @@ class RunStarted(Record, frozen=True, kw_only=True, tag="run"):
     steps: tuple[PlannedStep, ...]
     undoes: str | None = None
     changes: tuple[Change, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    staged: Staged | None = None
 
 
 class StepBegan(StepRecord, frozen=True, tag="begin"):
@@ -234,19 +237,23 @@ class Aborted(Record, frozen=True, tag="aborted"):
 class BranchMoved(Intent, frozen=True, kw_only=True, tag="branch-moved"):
     """A move of the local branch from `old` to `new`; `old` is null where the run creates the branch.
 
-    Written: before the branch and its checkout move.
+    Written: before the branch and its checkout move; with `keeps_files` the files and the index stay as they are.
     Resume: completes a replay whose branch holds `new`; brings back a checkout that is half moved.
-    Undo: moves the branch back to `old`; abort deletes a branch that the run created.
+    Undo: moves the branch back to `old`, keeping the files likewise; abort deletes a branch that the run created.
     """
 
     old: Id | None
     new: Id
     checked_out: bool = False
+    keeps_files: bool = False
 
     def change(self) -> Change:
         """Return the change of the local branch."""
         before = self.new if self.old is None else self.old
-        return Change(self.pr, StepName.REPLAY, {"tip": before}, {"tip": self.new}, created=self.old is None)
+        return Change(
+            self.pr, StepName.REPLAY, {"tip": before}, {"tip": self.new}, created=self.old is None,
+            keeps_files=self.keeps_files,
+        )  # fmt: skip
 
 
 class MoveWithdrawn(EntryRecord, frozen=True, kw_only=True, tag="withdrawn"):

@@ -32,6 +32,7 @@ class StepName(Enum):
     MERGE = "merge"
     CLEANUP = "tidy"
     RESCUE = "rescue"
+    REWRITE = "rewrite"
 
 
 REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]

@@ -18,10 +18,14 @@ from trunkline.state.journal import Run
 from trunkline.state.lock import RepositoryLock
 
 
-def refuse_unmovable(local: LocalState) -> None:
+def refuse_unmovable(local: LocalState, *, keeps_files: bool = False) -> None:
     """Refuse to move a branch whose checkout the user is working in.
 
     Uncommitted changes and other work trees would otherwise show a branch that moved beneath them.
+
+    Args:
+        local: the branch.
+        keeps_files: the branch moves under its checkout, so uncommitted changes stay what they are.
     """
     refuse_elsewhere(local)
     if local.rebasing:
@@ -32,7 +36,7 @@ def refuse_unmovable(local: LocalState) -> None:
             "nothing was changed",
             next_command=(f"{command} --continue", f"{command} --abort"),
         )
-    if local.checked_out and local.changes:
+    if local.checked_out and local.changes and not keeps_files:
         raise dirty(local, "they would be mixed with the rebased branch")
 
 
@@ -56,10 +60,15 @@ def refuse_elsewhere(local: LocalState) -> None:
         )
 
 
-def check_move(context: Context, new: Oid) -> None:
+def check_move(context: Context, new: Oid, *, keeps_files: bool = False) -> None:
     """Raise the errors of `move` before anything changes.
 
     A checkout that a killed run left half moved is accepted, because it is restored first.
+
+    Args:
+        context: the entry's context.
+        new: the branch's new tip.
+        keeps_files: see `move`.
 
     Raises:
         Refused: the branch is checked out elsewhere, its checkout is not clean, or a file is in the
@@ -67,8 +76,8 @@ def check_move(context: Context, new: Oid) -> None:
     """
     local = context.world().local
     try:
-        refuse_unmovable(local)
-        if local.checked_out and local.local is not None:
+        refuse_unmovable(local, keeps_files=keeps_files)
+        if local.checked_out and local.local is not None and not keeps_files:
             obstacles.refuse(context.git, local.local, new, what=_what(context))
     except Refused:
         if not is_half_moved(context):
@@ -112,8 +121,19 @@ def _what(context: Context) -> str:
     return f"your checkout cannot move along with {context.entry.branch} of {context.entry.label}"
 
 
-def move(context: Context, step_context: StepContext, *, new: Oid, old: Oid | None, why: str) -> None:
+def move(
+    context: Context, step_context: StepContext, *, new: Oid, old: Oid | None, why: str, keeps_files: bool = False
+) -> None:
     """Move the entry's branch from `old` to `new` with compare-and-swap, after a backup.
+
+    Args:
+        context: the entry's context.
+        step_context: the step's arguments.
+        new: the new tip.
+        old: the tip that the branch must still have; None: it must not exist.
+        why: the reflog message.
+        keeps_files: if the branch is checked out, files and index stay as they are, as with
+            `git commit --amend` and `git reset --soft`.
 
     Raises:
         Refused: it no longer holds `old`, or its checkout is no longer clean.
@@ -123,14 +143,17 @@ def move(context: Context, step_context: StepContext, *, new: Oid, old: Oid | No
     git, branch = context.git, context.entry.branch
     # Observe again: the user may have edited files or switched branches in the meantime.
     local = context.refresh_local()
-    refuse_unmovable(local)
-    along = local.checked_out and old is not None
+    refuse_unmovable(local, keeps_files=keeps_files)
+    along = local.checked_out and old is not None and not keeps_files
     if along and old is not None:
         obstacles.refuse(git, old, new, what=_what(context))
     if old is not None:
         refs.back_up(git, step_context.lock, branch, old)
     about = step_context.about(context.entry)
-    step_context.log_intent(records.BranchMoved(*about, old=old, new=new, checked_out=local.checked_out))
+    stays = keeps_files and local.checked_out
+    step_context.log_intent(
+        records.BranchMoved(*about, old=old, new=new, checked_out=local.checked_out and not stays, keeps_files=stays)
+    )
     try:
         if along and old is not None:
             checkout.move(git, step_context.lock, old=old, new=new, what=_what(context))

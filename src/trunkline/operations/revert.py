@@ -193,5 +193,6 @@ def restore_branch(context: Context, step_context: StepContext, change: Change) 
         return Outcome("branch", f"{context.entry.branch} is at {short(old)}", StepStatus.NOTHING)
     if not change.is_ours("tip", tip):
         raise drift(context, (f"{context.entry.branch} is at {short(tip) or 'nothing'}",))
-    local_branch.move(context, step_context, new=old, old=oid(tip), why="taken back")
-    return Outcome("branch", f"{context.entry.branch} is back at {short(old)}")
+    local_branch.move(context, step_context, new=old, old=oid(tip), why="taken back", keeps_files=change.keeps_files)
+    stays = "; your files stay as they are" if change.keeps_files else ""
+    return Outcome("branch", f"{context.entry.branch} is back at {short(old)}{stays}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -314,18 +314,27 @@ def _without_signatures(context: Context, work: ReplayPlan, *, sign: bool) -> Re
     signed = [commit for commit, _ in moved if commit.signed]
     if sign or not signed:
         return work
-    if context.stack.rebase.signatures == "require":
+    notes = dropped_signatures(context, signed)
+    return dataclasses.replace(work, notes=(*work.notes, *notes), unsigned=tuple(commit.oid for commit in signed))
+
+
+def dropped_signatures(context: Context, signed: Sequence[Commit]) -> tuple[str, ...]:
+    """Return messages about signed commits that are written again unsigned.
+
+    Raises:
+        Refused: there are some, and stack.toml has `[rebase] signatures = "require"`.
+    """
+    if signed and context.stack.rebase.signatures == "require":
         raise Refused(
             f"{context.entry.full_label}: {counted(len(signed))} would lose the signature",
             why="\n".join(f'{short(commit.oid)} "{commit.subject}" by {commit.author_name}' for commit in signed)
             + '\nstack.toml has [rebase] signatures = "require", and your git does not sign; nothing was changed',
             next_command="git config commit.gpgSign true",
         )
-    notes = tuple(
+    return tuple(
         f'signature dropped: {short(commit.oid)} "{commit.subject}" by {commit.author_name}; your git does not sign'
         for commit in signed
     )
-    return dataclasses.replace(work, notes=(*work.notes, *notes), unsigned=tuple(commit.oid for commit in signed))
 
 
 def _with_new_parents(work: ReplayPlan) -> Iterable[tuple[Commit, Oid]]:

@@ -1,18 +1,24 @@
-"""Tasks that look at and change an entry's own commits: diff."""
+"""Tasks that show and change an entry's own commits: diff and amend."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
 from trunkline.domain.redaction import redacted
 from trunkline.report.own_diff import diff_data
 from trunkline.system import process
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import options_of
 from trunkline.tasks.session import TaskSession
+
+if TYPE_CHECKING:
+    from trunkline.commands.rewriting import Rewriting
 
 
 @landing_task("diff", mutates=False)
@@ -30,7 +36,7 @@ def diff(
     from trunkline.commands import diff as diff_command
 
     shown = diff_command.since_review(context) if since_review else diff_command.own_diff(context, stat=stat)
-    session.account["pr"] = context.entry.pr
+    session.account["pr"] = context.entry.number
     if session.interactive and not session.json_wanted:
         for note in shown.notes:
             session.terminal.line(("note: ", "yellow"), note)
@@ -43,6 +49,41 @@ def diff(
         sys.stdout.write(redacted(f"{text}\n", process.secrets()))
 
 
+@landing_task("amend", mutates=True, help={"all": "take all changes of tracked files, not only the staged ones"})
+def amend(
+    session: TaskSession,
+    pr: str | None = None,
+    stack: str = "",
+    fork_point: str = "",
+    all: bool = False,  # noqa: A002 -- the flag's name
+    commit: str = "",
+    message: str = "",
+) -> None:
+    """Put the staged changes into a commit of the current entry; replay the entries above."""
+    from trunkline.commands import amend as amend_command
+
+    options = options_of(fork_point=fork_point)
+    context = open_context(pr, stack=stack, options=options, reporter=session.terminal).over_the_stack()
+    session.terminal.headline(f"{context.entry.full_label}")
+    session.account["pr"] = context.entry.number
+    request = amend_command.Request(all, commit, message)
+    if (nothing := amend_command.nothing_to_do(context, request)) is not None:
+        session.outcome(nothing)
+        return
+    _rewrite(session, context, amend_command.plan(context, request))
+
+
+def _rewrite(session: TaskSession, context: Context, rewriting: Rewriting) -> None:
+    """Print a plan that rewrites entries, or carry it out."""
+    if session.dry_run:
+        session.plan(rewriting.plan)
+        return
+    from trunkline.commands import rewriting as rewriting_command
+
+    session.performed(rewriting_command.run(context, rewriting))
+    session.terminal.next(task_command("restack", comment="pushes what moved"))
+
+
 def _plain(arguments: tuple[str, ...]) -> tuple[str, ...]:
     """Return a git command that gives the same output for every user's configuration."""
     name, *rest = arguments
@@ -52,3 +93,4 @@ def _plain(arguments: tuple[str, ...]) -> tuple[str, ...]:
 def add_to(namespace: Collection) -> None:
     """Add these tasks to the collection."""
     namespace.add_task(diff)
+    namespace.add_task(amend)

@@ -70,6 +70,7 @@ FLAGS: Mapping[str, Flag] = {
     "all": Flag("gate every entry of the stack", switch=True),
     "alone": Flag("take a single pull request on trunk as a stack, too", switch=True),
     "check": Flag("report differences and change nothing; exit code 1 if there are any", switch=True),
+    "commit": Flag("the commit of the entry that takes the changes; default: its last one"),
     "example": Flag(
         "start with the bundled example: five pull requests, the first merged, and a checkout", switch=True
     ),
@@ -82,6 +83,7 @@ FLAGS: Mapping[str, Flag] = {
     "markdown": Flag("print Markdown on stdout", switch=True),
     "mermaid": Flag("print the stack as a Mermaid flowchart on stdout", switch=True),
     "open": Flag("open it in the browser", switch=True),
+    "message": Flag("the commit's new message; default: it keeps its own"),
     "output": Flag("the file to write; default: trunkline/report.html in the git directory"),
     "reason": Flag("why the check holds"),
     "remote": Flag("the git remote; default: origin, or the only one"),

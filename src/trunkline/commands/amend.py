@@ -1,0 +1,153 @@
+"""Command `amend`: put the staged changes into a commit of the current entry, and replay what sits above."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trunkline.commands import rebase, rewriting
+from trunkline.commands.rewriting import Rewriting
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.commits import Commit
+from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.names import Oid, oid, short
+from trunkline.domain.rewrite import NewCommit, Staged
+from trunkline.domain.step import Outcome, StepName, StepStatus
+from trunkline.git import history, index, refs, rewrite
+from trunkline.planning.rewrite_plan import OpenEntry, open_entries, rewritten
+
+TASK = "amend"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to amend.
+
+    Attributes:
+        all: take all changes of tracked files, not only the staged ones.
+        commit: the commit of the entry; "": its last one.
+        message: the commit's new message; "": it keeps its own.
+    """
+
+    all: bool = False
+    commit: str = ""
+    message: str = ""
+
+
+def nothing_to_do(context: Context, request: Request) -> Outcome | None:
+    """Return the outcome if nothing is staged and no message was given; else None."""
+    if request.message or _changed(context, request):
+        return None
+    changed = refs.changed_paths(context.git)
+    details = (f"to take in {', '.join(changed)}: {task_command('amend', '--all')}",) if changed else ()
+    return Outcome("nothing to do", "nothing is staged", StepStatus.NOTHING, details)
+
+
+def _changed(context: Context, request: Request) -> bool:
+    git = context.git
+    tree = index.tree_with_all(git) if request.all else index.staged_tree(git)
+    head = git.resolve("HEAD")
+    return head is None or tree != git.tree(head)
+
+
+def plan(context: Context, request: Request) -> Rewriting:
+    """Plan an amend, with everything computed in memory; no ref, index or file changes.
+
+    Raises:
+        Refused: the entry is not checked out, the changes do not apply to the commit, or a branch
+            cannot be moved.
+        UsageError: `--commit` names no commit of the entry.
+        Paused: an earlier run is paused, or the user must answer a question.
+    """
+    rebase.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
+    require_checked_out(context, task=TASK)
+    entries = open_entries(context, task=TASK)
+    position, here = at(context, entries)
+    target = _target(context, here, request.commit)
+    staged = staged_changes(context, here, everything=request.all)
+    before, after = context.git.tree(here.tip), staged.wanted
+    change = (rewrite.change_of(context.git, before, after),) if before != after else ()
+    message = f"{request.message.strip()}\n".encode() if request.message else None
+    commits = [
+        NewCommit(commit, (commit, *change), message) if commit == target else NewCommit.unchanged(commit)
+        for commit in here.own
+    ]
+    rewrites = rewritten(context, (here,), {here.entry.key: commits})
+    require_tree(context, here, rewrites[-1].result.new, after)
+    description = f'amend {short(target.oid)} "{target.subject}"'
+    descriptions = {here.entry.key: description}
+    above = entries[position + 1 :]
+    return rewriting.plan(context, TASK, rewrites, above, descriptions=descriptions, staged=staged)
+
+
+def require_checked_out(context: Context, *, task: str) -> None:
+    """Check that the entry's own branch is checked out.
+
+    Raises:
+        Refused: another branch, or none, is checked out.
+    """
+    entry, local = context.entry, context.world().local
+    if local.checked_out:
+        return
+    raise Refused(
+        f"{entry.full_label} is not checked out",
+        why=f"{task} takes what is staged in your checkout, which is at another branch; nothing was changed",
+        next_command=f"git switch {entry.branch}",
+    )
+
+
+def at(context: Context, entries: tuple[OpenEntry, ...]) -> tuple[int, OpenEntry]:
+    """Return the position of the context's entry among the open ones, and the entry.
+
+    Raises:
+        Refused: its pull request is not open, or it has no commits of its own.
+    """
+    if context.entry.number is not None:
+        context.pull_request()
+    position = next(index for index, each in enumerate(entries) if each.entry == context.entry)
+    here = entries[position]
+    if not here.own:
+        raise Refused(
+            f"{context.entry.full_label} has no commits of its own",
+            why="there is no commit that the changes could go into; nothing was changed",
+            next_command="git commit",
+        )
+    return position, here
+
+
+def staged_changes(context: Context, here: OpenEntry, *, everything: bool) -> Staged:
+    """Return the staged changes of the checkout, or with `everything` all of tracked files."""
+    held = index.staged_tree(context.git)
+    wanted = index.tree_with_all(context.git) if everything else held
+    return Staged(branch=here.entry.branch, index=held, wanted=wanted)
+
+
+def require_tree(context: Context, here: OpenEntry, tip: Oid, tree: Oid) -> None:
+    """Check that a rewritten entry comes to the files that are expected.
+
+    Raises:
+        Refused: it does not; the branch was merged with trunk, or is not on the entry below.
+    """
+    differing = history.differing(context.git, context.git.tree(tip), tree)
+    if differing:
+        raise Refused(
+            f"{here.entry.full_label}: the rewritten commits would not come to your files",
+            why=f"they differ in {', '.join(differing)}: the branch is not based on its own commits alone;"
+            " nothing was changed",
+            next_command=("git stash", task_command("restack")),
+        )
+
+
+def _target(context: Context, here: OpenEntry, given: str) -> Commit:
+    if not given:
+        return here.own[-1]
+    found = context.git.resolve(given)
+    for commit in here.own:
+        if found is not None and commit.oid == oid(found):
+            return commit
+    listed = "\n".join(f'{short(each.oid)} "{each.subject}"' for each in here.own)
+    raise UsageError(
+        f"--commit {given} is no commit of {here.entry.full_label}",
+        why=f"its own commits are\n{listed}",
+        next_command=task_command("amend", "--commit", here.own[-1].oid),
+    )

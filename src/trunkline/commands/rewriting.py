@@ -1,0 +1,118 @@
+"""Run the commands that rewrite entries: one run, one journal, then a replay of what sits above."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from trunkline.commands import rebase, restack
+from trunkline.context.project import Context
+from trunkline.domain.names import EntryKey
+from trunkline.domain.rewrite import Rewrite, Staged
+from trunkline.domain.step import Outcome, Plan, StepKey, StepName
+from trunkline.engine import RunResult, StepContext, StepFunction
+from trunkline.git import refs
+from trunkline.planning.questions import OwnCommitsUnknown
+from trunkline.planning.replay_plan import refuse_unanswered
+from trunkline.planning.rewrite_plan import OpenEntry
+from trunkline.state import lock
+from trunkline.steps import replay, rewrite
+
+TASKS = frozenset({"amend", "absorb", "modify"})
+"""The tasks with steps of this module."""
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """A plan that rewrites entries.
+
+    Attributes:
+        plan: the steps.
+        rewrites: the commits that its `rewrite` steps move branches to.
+        staged: the staged changes that are part of them.
+    """
+
+    plan: Plan
+    rewrites: tuple[Rewrite, ...]
+    staged: Staged | None = None
+
+
+def plan(
+    context: Context,
+    task: str,
+    rewrites: tuple[Rewrite, ...],
+    above: tuple[OpenEntry, ...],
+    *,
+    descriptions: Mapping[EntryKey, str],
+    staged: Staged | None = None,
+) -> Rewriting:
+    """Plan the moves of rewritten entries, and the replays of those above, computed in memory.
+
+    Args:
+        context: the stack's context.
+        task: the task.
+        rewrites: the rewritten entries, bottom first; at least one.
+        above: the open entries above them.
+        descriptions: the change of each rewritten entry, in one line; absent: it only sits on one.
+        staged: the staged changes that are part of the rewrite.
+
+    Raises:
+        Refused: a branch cannot be moved, or a replay differs from git's own merges.
+        Paused: the user must decide which commits are an entry's own.
+    """
+    steps = []
+    for each in rewrites:
+        entry_context = context.of(context.stack.entry(each.pr))
+        keeps_files = staged is not None and staged.branch == each.result.branch
+        description = descriptions.get(each.pr, "move with the entry below")
+        steps.append(rewrite.plan(entry_context, each, description=description, keeps_files=keeps_files))
+        context.cache.planned[each.pr] = each.result.new
+    entries = [each.entry for each in above]
+    try:
+        steps += [replace(replay.forecast(context.of(entry)), pr=entry.key) for entry in entries]
+    except OwnCommitsUnknown:
+        refuse_unanswered(context, entries, task=task)
+        raise
+    replay.check_predictions(context, entries)
+    return Rewriting(Plan(task, rewrites[0].pr, tuple(steps)), rewrites, staged)
+
+
+def run(context: Context, rewriting: Rewriting) -> RunResult:
+    """Carry out a plan: back up every branch, move the rewritten ones, replay those above.
+
+    Raises:
+        Paused: an earlier run is paused.
+        Refused: another run holds the lock.
+    """
+    entries = [context.stack.entry(step.pr) for step in rewriting.plan.steps if step.pr]
+    tips = [(each.branch, tip) for each in entries if (tip := context.of(each).world().local.local) is not None]
+
+    @contextlib.contextmanager
+    def around(repository_lock: lock.RepositoryLock) -> Iterator[None]:
+        refs.back_up_all(context.git, repository_lock, tips)
+        with refs.update_ref_session(context.git, repository_lock, why=rewriting.plan.task):
+            yield
+
+    handlers = step_functions(context, rewriting.plan, rewriting.rewrites, rewriting.staged)
+    return rebase.carry_out(
+        context, rewriting.plan, handlers, label=rewriting.plan.task, around=around, rewrites=rewriting.rewrites,
+        staged=rewriting.staged,
+    )  # fmt: skip
+
+
+def step_functions(
+    context: Context, intended: Plan, rewrites: tuple[Rewrite, ...], staged: Staged | None
+) -> dict[StepKey, StepFunction]:
+    """Return the function of each step in the plan."""
+    of_entry = {each.pr: each for each in rewrites}
+
+    def moved(of: Rewrite) -> Callable[[Context, StepContext], Outcome]:
+        return lambda there, step_context: rewrite.run(there, step_context, of, staged)
+
+    return {
+        step.key: restack.on_entry(
+            context, moved(of_entry[step.pr]) if step.name is StepName.REWRITE and step.pr else restack.onto, step
+        )
+        for step in intended.steps
+    }

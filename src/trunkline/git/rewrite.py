@@ -1,0 +1,86 @@
+"""Write the commits that an entry shall have, in memory: no ref, index or work tree changes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trunkline.domain.commits import Commit
+from trunkline.domain.errors import InternalError
+from trunkline.domain.names import Oid, short
+from trunkline.domain.rewrite import NewCommit
+from trunkline.git import history, replay
+from trunkline.git.git import Git
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A change that cannot be merged: the commit that it was to become part of, and the paths."""
+
+    into: NewCommit
+    change: Commit
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """The result of a rewrite.
+
+    Attributes:
+        tip: the last commit, or the base if there is none.
+        commits: the new commit of each, in order, up to a conflict.
+        conflict: the first change that cannot be merged.
+    """
+
+    tip: Oid
+    commits: tuple[Oid, ...]
+    conflict: Conflict | None = None
+
+
+def write(git: Git, commits: Sequence[NewCommit], onto: Oid, *, by: str, sign: bool = False) -> Written:
+    """Write commits, oldest first, onto a base; those already in place are kept as they are.
+
+    Args:
+        git: the repository.
+        commits: the commits; every change has exactly one parent.
+        onto: the base.
+        by: the committer line (`replay.committer`).
+        sign: sign the new commits.
+    """
+    tip, tree = onto, git.tree(onto)
+    made: list[Oid] = []
+    for new in commits:
+        for change in new.changes:
+            merged = replay.pick(git, change, tree)
+            if merged.conflicts:
+                return Written(tip, tuple(made), Conflict(new, change, merged.conflicts))
+            tree = merged.tree
+        if not (new.keeps_source and new.source.parents == (tip,)):
+            source = new.source if new.message is None else dataclasses.replace(new.source, message=new.message)
+            tip = replay.write_commit(git, source, tree=tree, parent=tip, by=by, sign=sign)
+        else:
+            tip = new.source.oid
+        made.append(tip)
+    return Written(tip, tuple(made))
+
+
+def change_of(git: Git, before: Oid, after: Oid) -> Commit:
+    """Return a temporary commit whose change is the difference between two trees."""
+    base = replay.commit_of_tree(git, before)
+    return history.read_commits(git, [replay.commit_of_tree(git, after, base)])[0]
+
+
+def check(git: Git, commits: Sequence[NewCommit], written: Written, *, onto: Oid) -> None:
+    """Read the written commits back and check authors, messages and order.
+
+    Raises:
+        InternalError: they differ; a ref move would lose or change a commit.
+    """
+    found = history.chain(git, onto, written.tip)
+    expected = [(new.source.author, new.source.message if new.message is None else new.message) for new in commits]
+    linked = all(
+        now.parents == (below,) for now, below in zip(found, (onto, *(each.oid for each in found)), strict=False)
+    )
+    if [each.identity for each in found] != expected or not linked:
+        raise InternalError(f"the rewritten commits over {short(onto)} are not those that were planned")

@@ -1,0 +1,142 @@
+"""Plan the rewrite of entries in memory: the open entries as they are, and as they shall be. No ref moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.commits import Commit
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import EntryKey, Oid, short
+from trunkline.domain.replayed import Replayed
+from trunkline.domain.rewrite import NewCommit, Rewrite
+from trunkline.domain.stack import Entry
+from trunkline.git import replay, rewrite
+from trunkline.git.rewrite import Written
+from trunkline.planning import heads
+from trunkline.planning.questions import OwnCommitsUnknown
+from trunkline.planning.replay_plan import dropped_signatures, own_commits, refuse_unanswered, signing
+
+
+@dataclass(frozen=True)
+class OpenEntry:
+    """An open entry as it is now.
+
+    Attributes:
+        entry: the entry.
+        tip: its head.
+        local: the local branch; None if there is none.
+        remote: the remote branch; None if there is none.
+        fork: the commit below its own commits.
+        own: its own commits, oldest first.
+    """
+
+    entry: Entry
+    tip: Oid
+    local: Oid | None
+    remote: Oid | None
+    fork: Oid
+    own: tuple[Commit, ...]
+
+
+def open_entries(context: Context, *, task: str) -> tuple[OpenEntry, ...]:
+    """Return the open entries with their own commits, bottom first.
+
+    Args:
+        context: the stack's context.
+        task: the task to type again with an answer.
+
+    Raises:
+        Paused: the user must decide which commits are an entry's own.
+        Refused: a branch and its remote branch have diverged.
+    """
+    heads.load(context)
+    entries = context.open_entries()
+    try:
+        return tuple(_now(context.of(entry)) for entry in entries)
+    except OwnCommitsUnknown:
+        refuse_unanswered(context, entries, task=task)  # collects the questions of all entries
+        raise
+
+
+def _now(context: Context) -> OpenEntry:
+    tip, local = heads.entry_tip(context).oid, context.world().local
+    found = own_commits(context, tip)
+    if found.questions:
+        raise OwnCommitsUnknown(context.entry, found)
+    return OpenEntry(context.entry, tip, local.local, local.remote, found.fork, found.own)
+
+
+def rewritten(
+    context: Context, entries: Sequence[OpenEntry], wanted: Mapping[EntryKey, Sequence[NewCommit]]
+) -> tuple[Rewrite, ...]:
+    """Write the wanted commits of some entries that follow one another, in memory, and check them.
+
+    The lowest keeps its fork point; each of the others goes onto the new tip of the entry below.
+
+    Args:
+        context: the stack's context.
+        entries: those entries as they are, bottom first.
+        wanted: the commits that each shall have.
+
+    Raises:
+        Refused: a change does not apply, a local branch lacks commits of the remote one, or a
+            signature would be lost that stack.toml requires.
+    """
+    by, sign = replay.committer(context.git), signing(context)
+    onto, made = entries[0].fork, []
+    for each in entries:
+        commits = tuple(wanted[each.entry.key])
+        _refuse_unwritable(each)
+        replay.load(context.git, each.own, context.git.tree(onto))
+        written = rewrite.write(context.git, commits, onto, by=by, sign=sign)
+        if written.conflict is not None:
+            raise _conflict(each.entry, written.conflict)
+        rewrite.check(context.git, commits, written, onto=onto)
+        made.append(_result(context.of(each.entry), each, commits, written, onto=onto, sign=sign))
+        onto = written.tip
+    return tuple(made)
+
+
+def _result(
+    context: Context, each: OpenEntry, commits: Sequence[NewCommit], written: Written, *, onto: Oid, sign: bool
+) -> Rewrite:
+    mapped = [(new.source.oid, oid) for new, oid in zip(commits, written.commits, strict=True)]
+    again = [new.source for new, oid in zip(commits, written.commits, strict=True) if oid != new.source.oid]
+    signed = [] if sign else [commit for commit in again if commit.signed]
+    held = {change.oid for new in commits for change in new.changes}
+    dropped = tuple(commit.oid for commit in each.own if commit.oid not in held)
+    replayed = Replayed(
+        branch=each.entry.branch, tip=each.tip, new=written.tip, base=onto, fork=each.fork, remote=each.remote,
+        mapped=tuple(mapped), dropped=dropped,
+    )  # fmt: skip
+    return Rewrite(pr=each.entry.key, local=each.local, result=replayed, notes=dropped_signatures(context, signed))
+
+
+def _refuse_unwritable(each: OpenEntry) -> None:
+    entry = each.entry
+    if each.local not in {None, each.tip}:
+        raise Refused(
+            f"{entry.full_label} lacks commits of its remote branch",
+            why="they would be left out of the rewritten branch; nothing was changed",
+            next_command=task_command("restack"),
+        )
+    merges = [commit for commit in each.own if len(commit.parents) != 1]
+    if merges:
+        raise Refused(
+            f"{entry.full_label} holds merge commits of its own",
+            why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + "\nthey cannot be rewritten one by one",
+            next_command=f"git rebase --onto {each.fork} {each.fork} {entry.branch}   # makes it linear",
+        )
+
+
+def _conflict(entry: Entry, conflict: rewrite.Conflict) -> Refused:
+    source = conflict.into.source
+    what = f'"{conflict.change.subject}"' if conflict.change in conflict.into.changes[:1] else "the change"
+    return Refused(
+        f'{entry.full_label}: {what} does not apply at {short(source.oid)} "{source.subject}"',
+        why=f"conflict in {', '.join(conflict.paths)}, foreseen in memory; nothing was changed",
+        next_command="git commit   # makes it a commit of its own instead",
+    )

@@ -1,0 +1,73 @@
+"""Step `rewrite`: move an entry's branch to the commits that were written for it."""
+
+from __future__ import annotations
+
+from trunkline.context.project import Context
+from trunkline.domain.command import task_command
+from trunkline.domain.commits import counted
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import short
+from trunkline.domain.rewrite import Rewrite, Staged
+from trunkline.domain.step import Outcome, Step, StepName
+from trunkline.engine import StepContext
+from trunkline.git import history, index
+from trunkline.operations import local_branch
+
+
+def plan(context: Context, rewrite: Rewrite, *, description: str, keeps_files: bool = False) -> Step:
+    """Plan the step.
+
+    Args:
+        context: the entry's context.
+        rewrite: the commits before and after.
+        description: the change, in one line.
+        keeps_files: files and index stay as they are.
+
+    Raises:
+        Refused: the branch cannot be moved.
+    """
+    result = rewrite.result
+    local_branch.check_move(context, result.new, keeps_files=keeps_files)
+    command = f"git update-ref refs/heads/{result.branch} {result.new} {rewrite.local or ''}".rstrip()
+    return Step(StepName.REWRITE, description, (command,), mutates=True, pr=rewrite.pr)
+
+
+def run(context: Context, step_context: StepContext, rewrite: Rewrite, staged: Staged | None) -> Outcome:
+    """Move the branch to its new commits.
+
+    Raises:
+        Refused: the branch moved since, its checkout is not clean, the staged changes are others
+            by now, or the new commits are gone.
+    """
+    result, git = rewrite.result, context.git
+    keeps_files = staged is not None and staged.branch == result.branch
+    if history.missing(git, [result.new]):
+        raise Refused(
+            f"{context.entry.full_label}: the rewritten commit {short(result.new)} is gone",
+            why="the run was interrupted before it was stored durably; the branch is as it was",
+            next_command=task_command("abort"),
+        )
+    if context.refresh_local().local != result.new:
+        if staged is not None and keeps_files:
+            _stage(context, step_context, staged)
+        local_branch.move(
+            context, step_context, new=result.new, old=rewrite.local, why=step_context.step.description,
+            keeps_files=keeps_files,
+        )  # fmt: skip
+    message = f"{counted(len(result.mapped))}: {short(result.tip)}..{short(result.new)}"
+    data = {"branch": result.branch, "tip": result.tip, "new": result.new, "mapped": [list(e) for e in result.mapped]}
+    return Outcome("rewritten", message, details=rewrite.notes, data=data, replayed=result)
+
+
+def _stage(context: Context, step_context: StepContext, staged: Staged) -> None:
+    """Set the index to the planned tree, if it is as it was when the run was planned."""
+    held = index.staged_tree(context.git)
+    if held == staged.wanted:
+        return
+    if held != staged.index:
+        raise Refused(
+            f"{context.entry.full_label}: what is staged changed since the plan was made",
+            why="nothing of it was changed",
+            next_command=(task_command("abort"), "git status"),
+        )
+    index.set_to(context.git, step_context.lock, staged.wanted)

@@ -1,0 +1,244 @@
+"""`amend`: staged changes become part of a commit of the current entry, and what sits above follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from support.inprocess import Desk, desk, refusal
+from support.typist import typist
+from trunkline.commands import amend, rewriting
+from trunkline.commands.amend import Request
+from trunkline.domain import records
+from trunkline.domain.errors import Paused
+from trunkline.domain.step import StepStatus
+from trunkline.engine import RunResult
+from trunkline.state.journal import Journal
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Yield a stack of three entries, with the middle one checked out."""
+    with desk(monkeypatch) as made:
+        made.clone.git("switch", "--quiet", "two")
+        yield made
+
+
+def stage(stack: Desk, name: str, text: str) -> None:
+    """Write and stage a file of the clone."""
+    (stack.clone.path / name).write_text(text)
+    stack.clone.git("add", name)
+
+
+def amended(stack: Desk, pr: int = 2, **request: object) -> RunResult:
+    """Run `amend`."""
+    context = stack.entry_context(pr, skip=frozenset()).over_the_stack()
+    return rewriting.run(context, amend.plan(context, Request(**request)))  # type: ignore[arg-type]
+
+
+def shown(stack: Desk, revision: str) -> str:
+    """Return author, date and message of a commit."""
+    return stack.clone.git("show", "--no-patch", "--format=%an %ae %at %B", revision)
+
+
+def staged(stack: Desk) -> str:
+    """Return the staged paths."""
+    return stack.clone.git("diff", "--cached", "--name-only")
+
+
+def test_last_commit_and_entries_above(stack: Desk) -> None:
+    """The change is in the last commit; the entry above holds it; author, date, message and files are kept."""
+    before, old = stack.tips(), shown(stack, "two")
+    stage(stack, "two.txt", "two\nmore\n")
+    (stack.clone.path / "a.txt").write_text("edited, not staged\n")
+    assert amended(stack).error is None
+    assert stack.clone.git("show", "two:two.txt") == "two\nmore"
+    assert stack.clone.git("show", "three:two.txt") == "two\nmore"
+    assert stack.contains_here("three", "two")
+    assert shown(stack, "two") == old
+    assert stack.tips()["one"] == before["one"]
+    assert staged(stack) == ""
+    assert (stack.clone.path / "a.txt").read_text() == "edited, not staged\n"
+    assert stack.clone.git("log", "--format=%s", "main..three").splitlines() == [
+        "three 2", "three 1", "two 2", "two 1", "one 2", "one 1",
+    ]  # fmt: skip
+
+
+def test_one_undo_gives_the_staged_changes_back(stack: Desk) -> None:
+    """Every branch is back, and the changes are staged again."""
+    before = stack.tips()
+    stage(stack, "two.txt", "two\nmore\n")
+    assert amended(stack).error is None
+    undone = stack.undo()
+    assert undone is not None
+    assert undone.error is None
+    assert stack.tips() == before
+    assert staged(stack) == "two.txt"
+    assert (stack.clone.path / "two.txt").read_text() == "two\nmore\n"
+
+
+def test_another_commit_of_the_entry(stack: Desk) -> None:
+    """`--commit` takes the change into an earlier commit; the later one keeps its own change."""
+    earlier = stack.clone.head("two~1")
+    stage(stack, "two.txt", "two\nmore\n")
+    assert amended(stack, commit=earlier).error is None
+    assert stack.clone.git("show", "two~1:two.txt") == "two\nmore"
+    assert stack.clone.git("diff", "--name-only", "two~1", "two") == "two-more.txt"
+
+
+def test_commit_of_another_entry_is_refused(stack: Desk) -> None:
+    """Only the entry's own commits are accepted; the error lists them."""
+    stage(stack, "two.txt", "two\nmore\n")
+    error = refusal(lambda: amended(stack, commit=stack.clone.head("one")))
+    assert "is no commit of #2 two" in error.what
+    assert 'two 1"' in error.why
+
+
+def test_all_changes_and_a_message(stack: Desk) -> None:
+    """`--all` takes unstaged changes of tracked files; `--message` replaces the message only."""
+    author = stack.clone.git("show", "--no-patch", "--format=%an %at", "two")
+    (stack.clone.path / "two.txt").write_text("unstaged\n")
+    (stack.clone.path / "new.txt").write_text("untracked\n")
+    assert amended(stack, all=True, message="Reword").error is None
+    assert stack.clone.git("show", "two:two.txt") == "unstaged"
+    assert stack.clone.git("show", "--no-patch", "--format=%B", "two").strip() == "Reword"
+    assert stack.clone.git("show", "--no-patch", "--format=%an %at", "two") == author
+    assert stack.clone.git("status", "--porcelain") == "?? new.txt"
+
+
+def test_nothing_staged(stack: Desk) -> None:
+    """Nothing is done, and the unstaged files are named with the command that takes them."""
+    (stack.clone.path / "two.txt").write_text("unstaged\n")
+    outcome = amend.nothing_to_do(stack.entry_context(2).over_the_stack(), Request())
+    assert outcome is not None
+    assert outcome.mark is StepStatus.NOTHING
+    assert outcome.details == ("to take in two.txt: invoke amend --all",)
+
+
+def test_another_branch_is_checked_out(stack: Desk) -> None:
+    """The staged changes belong to the checkout's branch."""
+    stage(stack, "two.txt", "two\nmore\n")
+    error = refusal(lambda: amended(stack, pr=1))
+    assert error.next_commands == ("git switch one",)
+
+
+def test_dry_run_writes_nothing(stack: Desk) -> None:
+    """The plan names the commit and the entries above; no ref, index or object changes."""
+    stage(stack, "two.txt", "two\nmore\n")
+    before = stack.clone.refs()
+    context = stack.entry_context(2).over_the_stack()
+    plan = amend.plan(context, Request()).plan
+    assert [(step.name.value, step.pr) for step in plan.steps] == [("rewrite", 2), ("onto", 3)]
+    assert "no conflict" in plan.steps[1].description
+    assert stack.clone.refs() == before
+    assert staged(stack) == "two.txt"
+
+
+def test_staged_meanwhile(stack: Desk) -> None:
+    """What is staged after the plan was made is not taken in; no branch moves."""
+    before = stack.tips()
+    stage(stack, "two.txt", "two\nmore\n")
+    context = stack.entry_context(2, skip=frozenset()).over_the_stack()
+    plan = amend.plan(context, Request())
+    stage(stack, "later.txt", "later\n")
+    error = refusal(lambda: rewriting.run(context, plan))
+    assert "what is staged changed since" in error.what
+    assert stack.tips() == before
+    assert stack.abort() is not None
+    assert staged(stack) == "later.txt\ntwo.txt"
+
+
+def test_branch_behind_its_remote(stack: Desk) -> None:
+    """Commits that only the remote branch has are not left out."""
+    stack.push_commit("two", "two 3", {"two-3.txt": "3\n"})
+    stage(stack, "two.txt", "two\nmore\n")
+    error = refusal(lambda: amended(stack))
+    assert "#2 two lacks commits of its remote branch" in error.what
+
+
+def test_the_message_names_the_next_command(
+    stack: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The task prints what was rewritten, and the command that publishes it."""
+    for person in typist(stack, monkeypatch, capsys, ""):
+        ran = person("invoke amend")
+        assert "nothing is staged" in ran.out
+        stage(stack, "two.txt", "two\nmore\n")
+        assert "amend " in person("invoke amend --dry-run").out
+        ran = person("invoke amend --json")
+        assert ran.code == 0, ran.err
+        assert json.loads(ran.out)["next"] == [["invoke", "restack"]]
+
+
+def conflicting(stack: Desk) -> None:
+    """Stage a change that the first commit of the entry above conflicts with."""
+    stage(stack, "three.txt", "two's own\n")
+
+
+def test_conflict_above_pauses_and_continues(stack: Desk) -> None:
+    """The conflict is predicted; the run pauses at it, and `continue` finishes."""
+    conflicting(stack)
+    context = stack.entry_context(2).over_the_stack()
+    assert "conflict in" in amend.plan(context, Request()).plan.steps[1].description
+    assert isinstance(refusal(lambda: amended(stack)), Paused)
+    stack.resolve()
+    done = stack.resume()
+    assert done is not None
+    assert done.error is None
+    assert stack.clone.git("show", "three:three.txt") == "both"
+    assert stack.contains_here("three", "two")
+
+
+def test_conflict_above_aborts(stack: Desk) -> None:
+    """`abort` restores every branch, and the changes are staged again."""
+    before = stack.tips()
+    conflicting(stack)
+    assert isinstance(refusal(lambda: amended(stack)), Paused)
+    assert stack.abort() is not None
+    assert stack.tips() == before
+    assert staged(stack) == "three.txt"
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 6, 8])
+def test_killed_at_a_record(stack: Desk, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """After a kill at any record, `continue` finishes, or nothing had begun; the files are kept."""
+    stage(stack, "two.txt", "two\nmore\n")
+    killed = _kill_at(monkeypatch, number, lambda: amended(stack))
+    if killed and stack.open_run() is not None:
+        done = stack.resume()
+        assert done is not None
+        assert done.error is None
+    elif killed:
+        assert amended(stack).error is None
+    assert stack.clone.git("show", "three:two.txt") == "two\nmore"
+    assert staged(stack) == ""
+    undone = stack.undo()
+    assert undone is not None
+    assert staged(stack) == "two.txt"
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def _kill_at(monkeypatch: pytest.MonkeyPatch, number: int, do: object) -> bool:
+    """Run something that is killed before a record; return whether it was."""
+    count = 0
+    real = Journal.append
+
+    def append(self: Journal, lock: object, record: records.Record) -> None:
+        nonlocal count
+        if count == number:
+            raise Killed
+        count += 1
+        real(self, lock, record)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", append)
+        try:
+            do()  # type: ignore[operator]
+        except Killed:
+            return True
+    return False
