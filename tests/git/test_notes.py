@@ -13,6 +13,7 @@ from trunkline.domain.errors import ExternalError
 from trunkline.git import notes
 from trunkline.state import lock
 from trunkline.state.lock import RepositoryLock
+from trunkline.state.receipt_store import SharedReceipt
 
 
 @pytest.fixture
@@ -91,4 +92,4 @@ def test_a_line_of_many_brackets_keeps_no_receipt_from_being_taken(repo: Repo, h
     good = '{"name": "n.json", "receipt": "{}", "signature": ""}'
     repo.commit("base", {"a": "0\n"})
     notes.add(repo.adapter, held, {repo.head(): ["[" * 200_000, good]})
-    assert list(receipts._from_lines(repo.adapter)) == [("n.json", b"{}", b"")]
+    assert list(receipts._shared(repo.adapter)) == [SharedReceipt("n.json", b"{}", b"")]

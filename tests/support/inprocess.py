@@ -27,10 +27,11 @@ from trunkline.context.loading import open_context, open_stack
 from trunkline.context.project import Context, Options
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid, pr_number
+from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import RunResult
-from trunkline.github.client import EditedPullRequest, Repository
+from trunkline.github.client import EditedPullRequest
 from trunkline.state import journal
 from trunkline.state.journal import Run
 

@@ -22,11 +22,11 @@ from trunkline.context.project import Context, Options, WorldCache
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, pr_number
+from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import ForcePush, LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history
 from trunkline.git.git import Git
-from trunkline.github.client import Repository
 from trunkline.planning import heads as entry_heads
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.questions import OwnCommitsUnknown

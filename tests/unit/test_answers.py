@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from trunkline.domain.errors import ExternalError, NotSignedIn, TransientError, TrunklineError, UsageError
 from trunkline.domain.names import pr_number
+from trunkline.domain.repository import Repository
 from trunkline.gates.actions import _Job, _WorkflowRun
 from trunkline.github import branch_rules, pull_request_list, pull_request_nodes, responses
-from trunkline.github.client import EditedPullRequest, GitHub, Repository, _MergeState
+from trunkline.github.client import EditedPullRequest, GitHub, _MergeState
 from trunkline.github.responses import parsing, rest_response
 from trunkline.system.process import Completed
 

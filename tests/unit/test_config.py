@@ -17,6 +17,7 @@ from trunkline.domain import check
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, pr_number
 from trunkline.domain.stack import (
+    AttestSettings,
     Entry,
     GateOverride,
     GateSettings,
@@ -186,6 +187,7 @@ strict = true
 insecure = true
 sign = "~/key"
 signers = "who"
+revoked = "gone"
 inherited = "allow"
 presets = ["typos", "nextest"]
 executor = "dask"
@@ -214,6 +216,15 @@ statuses = true
 
 [note]
 template = "docs//note.md/"
+
+[attest]
+gates = ["build", "deny"]
+max-age = "2h"
+rebase = "refuse"
+waive = { msrv = ["ada@example.org"] }
+independent = true
+toolchain = "1.95"
+auto = true
 
 [[entry]]
 pr = 1
@@ -254,8 +265,8 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     (loaded,) = validation.load(_written(tmp_path, EVERYTHING))
     gates = GateSettings(
         features=("a", "b"), msrv="1.80.0", root="rust", timeout=5.0, env={"E": "f"}, locked=False, sandbox=True,
-        sign="~/key", signers="who", executor="dask", scheduler="tcp://h:1", workers=2, insecure=True, remote="up",
-        trunk="trunk", strict=True, inherited="allow", presets=("typos", "nextest"),
+        sign="~/key", signers="who", revoked="gone", executor="dask", scheduler="tcp://h:1", workers=2, insecure=True,
+        remote="up", trunk="trunk", strict=True, inherited="allow", presets=("typos", "nextest"),
         overrides={"deny": GateOverride(("x", "y"), {"A": "b"}, ("x",), 9.0)},
     )  # fmt: skip
     checks = (
@@ -269,6 +280,10 @@ def test_every_key_arrives(tmp_path: Path) -> None:
         LandSettings("merge", "{title}", "gates", 7.0, "never"), PublishSettings(statuses=True),
         RebaseSettings(sign=True, signatures="require"), NoteSettings("docs/note.md"), rerere=True,
         lockfile="conflict",
+        attest=AttestSettings(
+            ("build", "deny"), 7200.0, "refuse", {"msrv": ("ada@example.org",)}, independent=True, toolchain="1.95",
+            auto=True,
+        ),
     )  # fmt: skip
     keys = {key for table in [tomli.loads(EVERYTHING)["gates"]] for key in table}
     assert {*schema.GatesTable.__struct_fields__} - keys == {"cache"}  # excludes the sandbox

@@ -19,6 +19,7 @@ from trunkline.domain.errors import TrunklineError
 from trunkline.domain.flags import ENCODED
 from trunkline.domain.health import Finding, Health
 from trunkline.domain.names import oid, short
+from trunkline.domain.repository import repository_of
 from trunkline.domain.stack import Stack
 from trunkline.domain.words import count_of
 from trunkline.gates import diagnosis, execute, slots
@@ -27,7 +28,7 @@ from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.refusal import Place
 from trunkline.git import config_audit, lfs, refs
 from trunkline.git.git import MINIMUM, Git, is_old
-from trunkline.github.client import GitHub, repository_of
+from trunkline.github.client import GitHub
 from trunkline.planning import completeness
 from trunkline.planning.gate_proposals import proposed
 from trunkline.rust import sources, structure

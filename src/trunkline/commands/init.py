@@ -35,12 +35,13 @@ from trunkline.domain.discover import (
 )
 from trunkline.domain.errors import Refused, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref, pr_number
+from trunkline.domain.repository import repository_of
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import DEFAULT_REMOTE, Entry, GateSettings, Stack
 from trunkline.domain.workspace import Proposal
 from trunkline.git import refs
 from trunkline.git.git import Git
-from trunkline.github.client import GitHub, repository_of
+from trunkline.github.client import GitHub
 from trunkline.github.pull_request_list import PullRequestList, list_pull_requests
 from trunkline.planning.gate_proposals import proposed
 from trunkline.rust import cargo

@@ -16,13 +16,13 @@ from trunkline.context.project import Context, Options, Reporter
 from trunkline.domain.command import task_command
 from trunkline.domain.names import BranchName, EntryKey, branch_name
 from trunkline.domain.records import Place, PlacedEntry, PlannedStep, RunOptions, RunStarted
+from trunkline.domain.repository import Repository
 from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName, StepStatus
 from trunkline.engine import RunResult, StepContext, StepFunction, run_plan
 from trunkline.git.git import Git
-from trunkline.github.client import Repository
 from trunkline.operations import local_branch
 from trunkline.planning import heads, misplaced_commits, pushed_commits
 from trunkline.state import journal, lock

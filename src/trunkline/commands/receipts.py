@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from trunkline.gates.catalogue import catalogue
 from trunkline.git import notes, signing
 from trunkline.git.git import Git
 from trunkline.state import lock
-from trunkline.state.receipt_store import Store, read_receipt
+from trunkline.state.receipt_store import SharedReceipt, Store, read_receipt
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,14 @@ def listed(git: Git, stack: Stack) -> tuple[Listed, ...]:
         UsageError: stack.toml names a file of signers that does not exist.
     """
     store, demanded = Store(git.state_dir()), signing.demanded(stack.gates)
-    allowed = signing.allowed_signers(git, stack.gates) if demanded else None
+    allowed = signing.signers_of(git, stack.gates) if demanded else None
     found = [_verified(path, allowed, demanded=demanded) for path in sorted(store.directory.glob("*.json"))]
     found.sort(key=lambda each: each.receipt.began.timestamp() if each.receipt else 0.0, reverse=True)
     answers = _answers(git, stack, found)
     return tuple(_with_standing(each, answers) for each in found)
 
 
-def _verified(path: Path, allowed: Path | None, *, demanded: bool) -> Listed:
+def _verified(path: Path, allowed: signing.Signers | None, *, demanded: bool) -> Listed:
     receipt = read_receipt(path)
     if isinstance(receipt, str):
         return Listed(path, None, receipt)
@@ -127,7 +126,7 @@ def push(git: Git, stack: Stack) -> tuple[int, bool]:
     lines: dict[Oid, list[str]] = {}
     found = sound(git)
     for path, receipt in found:
-        lines.setdefault(receipt.commit, []).append(_as_line(path))
+        lines.setdefault(receipt.commit, []).append(SharedReceipt.of_file(path).to_line())
     with lock.hold(git.state_dir(), run="receipts") as held:
         notes.add(git, held, lines)
         return len(found), notes.push(git, held, stack.remote)
@@ -158,15 +157,15 @@ def pull(git: Git, stack: Stack) -> Pulled:
         UsageError: stack.toml names a file of signers that does not exist.
     """
     store = Store(git.state_dir())
-    allowed = signing.allowed_signers(git, stack.gates) if signing.demanded(stack.gates) else None
+    allowed = signing.signers_of(git, stack.gates) if signing.demanded(stack.gates) else None
     with lock.hold(git.state_dir(), run="receipts") as held:
         notes.pull(git, held, stack.remote)
     taken = untrusted = known = 0
-    for name, content, signature in _from_lines(git):
-        if (store.directory / name).is_file():
+    for each in _shared(git):
+        if (store.directory / each.name).is_file():
             known += 1
         elif store.import_receipt(
-            name, content, signature, lambda path: bool(allowed and signing.signer(path, allowed))
+            each.name, each.content, each.signature, lambda path: bool(allowed and signing.signer(path, allowed))
         ):
             taken += 1
         else:
@@ -174,17 +173,9 @@ def pull(git: Git, stack: Stack) -> Pulled:
     return Pulled(taken, untrusted, known)
 
 
-def _as_line(path: Path) -> str:
-    signature = signing.signature_path(path)
-    text = signature.read_text(encoding="ascii") if signature.is_file() else ""
-    return json.dumps({"name": path.name, "receipt": path.read_text(encoding="utf-8"), "signature": text})
-
-
-def _from_lines(git: Git) -> Iterator[tuple[str, bytes, bytes]]:
+def _shared(git: Git) -> Iterator[SharedReceipt]:
     for lines in notes.read(git).values():
         for line in lines:
-            try:
-                said = json.loads(line)
-                yield str(said["name"]), str(said["receipt"]).encode(), str(said["signature"]).encode()
-            except (ValueError, KeyError, TypeError, RecursionError):
-                continue  # a note that trunkline did not write
+            found = SharedReceipt.of_line(line)
+            if found is not None:
+                yield found

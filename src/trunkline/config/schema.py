@@ -15,13 +15,17 @@ from msgspec.json import schema_components
 
 from trunkline.domain.check import Expect
 from trunkline.domain.names import MAX_NUMBER
-from trunkline.domain.stack import DEFAULT_REMOTE, DEFAULT_TRUNK, GateSettings, LandSettings
+from trunkline.domain.stack import DEFAULT_REMOTE, DEFAULT_TRUNK, AttestSettings, GateSettings, LandSettings
 
 SCHEMA_VERSION = 1
 SHORT_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,59}"
 """Of gates and checks: a part of file names, and of what is typed."""
 DEFAULTS = GateSettings()
 LAND = LandSettings()
+ATTEST = AttestSettings()
+ONE_OR_SEVERAL = "expected either [[entry]] tables (one stack) or [[stack]] tables (several)"
+DURATION = r"^[1-9][0-9]{0,4}[mhdw]$(?!\n)"
+RELEASE = r"^([0-9]+\.[0-9]+(\.[0-9]+)?)?$(?!\n)"
 _YEAR = 366 * 24 * 3600.0
 # `$` alone also matches before a newline at the end in Python, though not in a JSON Schema.
 _Name = Annotated[
@@ -153,6 +157,9 @@ class GatesTable(_Table, frozen=True):
     signers: Annotated[
         str, Meta(description="An allowed-signers file (ssh-keygen): whose receipts count. Relative: trunk's file.")
     ] = DEFAULTS.signers
+    revoked: Annotated[
+        str, Meta(description="A file of revoked keys (ssh-keygen: KRL or public keys). Relative: trunk's file.")
+    ] = DEFAULTS.revoked
     cache: Annotated[
         Literal["", "sccache"], Meta(description="sccache: a shared compile cache, for all gates but the MSRV gate.")
     ] = ""
@@ -233,6 +240,40 @@ class PublishTable(_Table, frozen=True):
     ] = False
 
 
+class AttestTable(_Table, frozen=True):
+    """When shared receipts stand in for CI: what `verify` demands of them."""
+
+    gates: Annotated[tuple[_Name, ...], Meta(description="The gates that are required. Empty: all.")] = ()
+    max_age: Annotated[
+        str,
+        Meta(pattern=DURATION, description="How old a receipt may be: a number with m, h, d or w, like 14d."),
+    ] = field(default="30d", name="max-age")
+    rebase: Annotated[
+        Literal["keep", "refuse"],
+        Meta(
+            description="keep: a receipt counts for every commit with its tree, also after a rebase. refuse: only for"
+            " the commit that was gated."
+        ),
+    ] = "keep"
+    waive: Annotated[
+        dict[str, tuple[str, ...]],
+        Meta(
+            description='Who may waive a gate: names of the signers file by gate, like {msrv = ["ada@example.org"]}.'
+        ),
+    ] = {}
+    independent: Annotated[
+        bool, Meta(description="The signer must be another person than the authors of the commits.")
+    ] = ATTEST.independent
+    toolchain: Annotated[
+        str,
+        Meta(
+            pattern=RELEASE,
+            description='The release of rustc that gates must have run with, like "1.95.0" or "1.95". Empty: any.',
+        ),
+    ] = ATTEST.toolchain
+    auto: Annotated[bool, Meta(description="push and land attest, too, as with --attest.")] = ATTEST.auto
+
+
 class NoteTable(_Table, frozen=True):
     """How the reviewer note is written."""
 
@@ -269,14 +310,15 @@ class StackFile(_Table, frozen=True):
     publish: PublishTable = PublishTable()
     rebase: RebaseTable = RebaseTable()
     note: NoteTable = NoteTable()
+    attest: AttestTable = AttestTable()
     entry: Annotated[tuple[EntryTable, ...], Meta(description="The entries, bottom first.")] = ()
     stack: Annotated[
         tuple[StackTable, ...], Meta(description="Several stacks; then there is no top-level entry.")
     ] = ()
 
     def __post_init__(self) -> None:
-        if bool(self.entry) == bool(self.stack):
-            raise ValueError("expected either [[entry]] tables (one stack) or [[stack]] tables (several)")
+        if self.entry and self.stack:
+            raise ValueError(ONE_OR_SEVERAL)
 
     def entries(self) -> Iterator[tuple[tuple[str | int, ...], EntryTable]]:
         """Yield every entry of every stack with its path in the file."""

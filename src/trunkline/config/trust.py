@@ -175,22 +175,27 @@ def _holder(git: Git, found: StackText) -> _Holder | None:
     return _Holder(git.at(folder), found.path.name)
 
 
-def _trunk(holder: _Holder) -> Origin:
+def _trunk(holder: _Holder, remote: str = "") -> Origin:
     """Return trunk's file: that of the remote's default branch, or of the branch that this file calls trunk."""
-    ref = _default_branch(holder.git)
+    ref = _default_branch(holder.git, remote)
     if not ref:
         return Origin(tracked=True)
     file = holder.toml(ref)
     if file is not None and (called := file.trunk()) is not None:
-        named = "refs/remotes/{}/{}".format(*called)
+        named = f"refs/remotes/{remote or called[0]}/{called[1]}"
         if named != ref and (other := holder.toml(named)) is not None:
             ref, file = named, other
     return Origin(tracked=True, trunk=file, ref=ref)
 
 
-def trunks_own(git: Git) -> StackText | None:
-    """Return trunk's tracked stack.toml; None: it has none, or which branch is trunk is not known."""
-    origin = _trunk(_Holder(git, reading.FILE_NAME))
+def trunks_own(git: Git, remote: str = "") -> StackText | None:
+    """Return trunk's tracked stack.toml; None: it has none, or which branch is trunk is not known.
+
+    Args:
+        git: the checkout.
+        remote: the remote whose trunk it is; "": origin, or the only one.
+    """
+    origin = _trunk(_Holder(git, reading.FILE_NAME), remote)
     if origin.trunk is None:
         return None
     source = f"stack.toml is that of {origin.named}: there is none in the work tree"
@@ -204,9 +209,9 @@ def is_tracked(git: Git, path: Path) -> bool:
     return done.returncode == 0
 
 
-def _default_branch(git: Git) -> str:
+def _default_branch(git: Git, remote: str = "") -> str:
     """Return the tracking ref of the remote's default branch, without any remote our own; "": it is not known."""
-    remotes = git.cached_query("remote").lines
+    remotes = [remote] if remote else git.cached_query("remote").lines
     if _REMOTE not in remotes and len(remotes) > 1:
         return ""  # which of them the repository was cloned from cannot be told
     prefix = "refs/heads"

@@ -14,6 +14,7 @@ import msgspec
 from trunkline.config import reading
 from trunkline.config.reading import StackText, dotted, problem, shortened
 from trunkline.config.schema import (
+    ONE_OR_SEVERAL,
     SCHEMA_VERSION,
     SHORT_NAME,
     CheckTable,
@@ -34,6 +35,7 @@ from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, branch_problem, pr_number
 from trunkline.domain.stack import (
     DEFAULT_GATES,
+    AttestSettings,
     Entry,
     GateOverride,
     GateSettings,
@@ -53,8 +55,12 @@ def load(path: Path) -> tuple[Stack, ...]:
     return stacks_of(reading.read(path))
 
 
-def stacks_of(found: StackText) -> tuple[Stack, ...]:
+def stacks_of(found: StackText, *, entries: bool = True) -> tuple[Stack, ...]:
     """Return the stacks of a stack.toml; at least one, each with at least one entry.
+
+    Args:
+        found: the file.
+        entries: require an entry; a file of trunk's may hold settings only.
 
     Raises:
         UsageError: the file does not follow the schema: file, line, key, expectation.
@@ -65,9 +71,12 @@ def stacks_of(found: StackText) -> tuple[Stack, ...]:
     settings = {key: value for key, value in gates.items() if key not in tables} if tables else gates
     data = {**found.data, "gates": settings}
     file = _converted(found, data, (), StackFile)
+    if entries and not (file.entry or file.stack):
+        raise _problem(found, (), ONE_OR_SEVERAL)
     _refuse_values(found, file)
     _refuse_twice(found, file)
     _refuse_check_names(found, file, tables)
+    _refuse_unknown_gates(found, file, tables)
     overrides = {name: _gate(found, name) for name in tables}
     return _domain(file, overrides)
 
@@ -214,6 +223,20 @@ def _refuse_check_names(found: StackText, file: StackFile, gate_names: Mapping[s
             taken.add(check.name)
 
 
+def _refuse_unknown_gates(found: StackText, file: StackFile, gate_names: Mapping[str, object]) -> None:
+    """Refuse a gate in `[attest]` that does not exist: requiring or waiving it would have no effect."""
+    known = {*DEFAULT_GATES, *file.gates.presets, *gate_names} - {"nextest"}
+    named: list[tuple[_Where, str]] = [
+        (("attest", "gates", index), name) for index, name in enumerate(file.attest.gates)
+    ]
+    named += [(("attest", "waive", name), name) for name in file.attest.waive]
+    for where, name in named:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the gates are {', '.join(sorted(known))}"
+            raise _problem(found, where, f"there is no gate {name!r}; {hint}")
+
+
 def _domain(file: StackFile, overrides: Mapping[str, GateTable]) -> tuple[Stack, ...]:
     """Return the domain's values; what a table leaves out, the schema's defaults say."""
     trunk = branch_name(file.trunk)
@@ -226,11 +249,12 @@ def _domain(file: StackFile, overrides: Mapping[str, GateTable]) -> tuple[Stack,
         "publish": PublishSettings(**_values(file.publish)),
         "rebase": RebaseSettings(**_values(file.rebase)),
         "note": NoteSettings(template),
+        "attest": AttestSettings(**_values(file.attest) | {"max_age": _seconds(file.attest.max_age)}),
         "rerere": file.rerere,
         "lockfile": file.lockfile,
     }
     issue = None if file.issue is msgspec.UNSET else file.issue
-    if file.entry:
+    if file.entry or not file.stack:
         return (Stack(trunk, file.remote, tuple(map(_entry, file.entry)), issue=issue, **shared),)
     return tuple(
         Stack(
@@ -239,6 +263,14 @@ def _domain(file: StackFile, overrides: Mapping[str, GateTable]) -> tuple[Stack,
         )
         for table in file.stack
     )  # fmt: skip
+
+
+_UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+
+
+def _seconds(duration: str) -> float:
+    """Return the seconds of a duration like `14d`."""
+    return int(duration[:-1]) * _UNITS[duration[-1]]
 
 
 def _values(table: msgspec.Struct) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from trunkline.domain.choices import nearest, require_known
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused, UsageError, WrongFlag
 from trunkline.domain.names import branch_ref, entry_key, short
+from trunkline.domain.repository import repository_of
 from trunkline.domain.stack import Entry, Stack
 from trunkline.gates.catalogue import catalogue
 from trunkline.git import history, refs
 from trunkline.git.git import Git
-from trunkline.github.client import repository_of
 
 
 def open_context(
@@ -199,7 +199,7 @@ def _by_upstream(git: Git, stack: Stack, here: str) -> Entry | None:
 
 
 def _refuse_shallow(git: Git, remote: str) -> None:
-    if git.query("rev-parse", "--is-shallow-repository").text == "true":
+    if refs.is_shallow(git):
         raise Refused(
             "this is a shallow clone",
             why="where an entry's own commits begin cannot be proven without its history",

@@ -15,13 +15,14 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.merge_choice import MergeChoice, MergeRules
 from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber, branch_ref, entry_key, oid
+from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.engine import ProgressReporter
 from trunkline.git import refs
 from trunkline.git.git import Git
-from trunkline.github.client import GitHub, Repository
+from trunkline.github.client import GitHub
 
 if TYPE_CHECKING:
     from trunkline.gates.proof import Surroundings

@@ -6,14 +6,100 @@ receipts.
 
 from __future__ import annotations
 
+import datetime as dt
+import fnmatch
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline.domain.receipt import Receipt, Toolchain, Verdict
+from trunkline.domain.words import count_of
 
 if TYPE_CHECKING:
     from trunkline.domain.names import Oid
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Conditions of an attestation: receipts of others that stand in for CI must meet them too.
+
+    Attributes:
+        repository: the repository (`repository.identity`).
+        now: the current time.
+        max_age: how long before `now` a run may have started.
+        commit: only a run on this commit counts; None: on any commit with the tree.
+        release: the release of rustc, like `1.95.0` or `1.95`; "" for any.
+        signers: the only signers who count; None: everybody in the signers file.
+        authors: email addresses of the authors; none of them counts as a signer.
+    """
+
+    repository: str
+    now: dt.datetime
+    max_age: dt.timedelta
+    commit: Oid | None = None
+    release: str = ""
+    signers: frozenset[str] | None = None
+    authors: frozenset[str] = frozenset()
+
+    def mismatch(self, receipt: Receipt) -> str:
+        """Return why a receipt does not meet the conditions, or ""."""
+        age, ran = self.now - receipt.began, _release(receipt.toolchain)
+        fits = not self.release or f"{ran}.".startswith(f"{self.release}.")
+        differences = (
+            (not receipt.repository, "it does not say of which repository it is"),
+            (
+                receipt.repository != self.repository,
+                f"it is a receipt of {receipt.repository}, not of this repository",
+            ),
+            (age < -_SKEW, f"it says that it began at {receipt.started}, which is yet to come"),
+            (age > self.max_age, f"it is {days(age)} old, and [attest] max-age is {days(self.max_age)}"),
+            (
+                self.commit not in {None, receipt.commit},
+                f'it ran on commit {receipt.commit[:12]}, and [attest] rebase is "refuse"',
+            ),
+            (not fits, f"it ran with rustc {ran or 'unknown'}, and the policy demands {self.release}"),
+        )
+        return next((why for differs, why in differences if differs), "")
+
+    def distrust(self, signer: str) -> str:
+        """Return why a signature of a trusted signer does not count, or "".
+
+        Args:
+            signer: the names of the signer in the signers file, joined by commas.
+        """
+        names = signer.split(",")
+        if self.signers is not None and not self.signers.intersection(names):
+            return f"{signer} may not waive it: [attest] waive names {', '.join(sorted(self.signers)) or 'nobody'}"
+        if not self.authors:
+            return ""
+        if not all("@" in name for name in names):
+            return f"[attest] independent needs email addresses in the signers file; {signer} is none"
+        same = [who for who in sorted(self.authors) for name in names if fnmatch.fnmatchcase(who, name.lower())]
+        return (
+            f"{signer} signed it and is an author of the commits ({same[0]}): another person must sign"
+            if same
+            else ""
+        )
+
+
+_SKEW = dt.timedelta(minutes=10)
+"""How far the clocks of two machines may differ."""
+_RELEASE = re.compile(r"rustc (\d+\.\d+\.\d+)")
+
+
+def _release(toolchain: Toolchain) -> str:
+    match = _RELEASE.match(toolchain.name)
+    return match[1] if match else ""
+
+
+def days(span: dt.timedelta) -> str:
+    """Return a duration as `12 days`, `5 hours` or `3 minutes`, rounded down."""
+    seconds = span.total_seconds()
+    for unit, noun in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= unit:
+            return count_of(int(seconds // unit), noun)
+    return "less than a minute"
 
 
 @dataclass(frozen=True)
@@ -32,6 +118,7 @@ class ReceiptQuery:
         expects: the exit code that counts as a pass.
         executor: only a run of this executor counts; "" for any.
         signed: a pass counts only with a signature of a trusted signer.
+        terms: the further conditions of an attestation, if any.
     """
 
     gate: str
@@ -44,6 +131,7 @@ class ReceiptQuery:
     expects: int = 0
     executor: str = ""
     signed: bool = False
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True)
@@ -53,14 +141,16 @@ class KnownReceipt:
     Attributes:
         file: the path of its file.
         receipt: its content.
-        signer: the trusted signer who signed it; "" for none.
+        signer: the trusted signer who signed it, names joined by commas; "" for none.
         signature: it has any signature.
+        problem: why its signature does not count, if known.
     """
 
     file: str
     receipt: Receipt
     signer: str = ""
     signature: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,9 +243,11 @@ def _since(counted: Sequence[KnownReceipt]) -> str:
 
 def untrusted(query: ReceiptQuery, known: KnownReceipt) -> str:
     """Return why a receipt's signature does not suffice, or ""."""
-    if not query.signed or known.signer or not known.receipt.passed:
+    if not query.signed or not known.receipt.passed:
         return ""
-    return UNKNOWN_SIGNER if known.signature else UNSIGNED
+    if known.signer:
+        return query.terms.distrust(known.signer) if query.terms else ""
+    return known.problem or (UNKNOWN_SIGNER if known.signature else UNSIGNED)
 
 
 UNSIGNED = "its receipt is not signed, and stack.toml demands a signature"
@@ -178,7 +270,8 @@ def mismatch(query: ReceiptQuery, receipt: Receipt) -> str:
         (query.sandboxed and receipt.sandbox == "none", "it ran without the sandbox"),
         (query.executor not in {"", receipt.executor}, elsewhere),
     )
-    return next((why for differs, why in differences if differs), "")
+    why = next((why for differs, why in differences if differs), "")
+    return why or (query.terms.mismatch(receipt) if query.terms else "")
 
 
 OTHER_CONFIG = "cargo's configuration outside the repository has changed since"

@@ -232,6 +232,7 @@ class Receipt:
         failure: why it did not pass: fields of the outcome, as `Cause.to_json` returns them; {} if
             it did.
         attempts: 2 if it was run again without a compiler wrapper after an internal compiler error.
+        repository: the repository whose commit was gated (`repository.identity`); "" if unknown.
     """
 
     gate: str
@@ -261,6 +262,7 @@ class Receipt:
     sources: str = ""
     failure: Mapping[str, str] = field(default_factory=dict, hash=False)
     units: int = 0
+    repository: str = ""
 
     @property
     def passed(self) -> bool:
@@ -290,7 +292,7 @@ class Receipt:
         return {
             "expects": self.expects, "lacked": self.lacked, "summary": self.summary, "cpuSeconds": self.cpu_seconds,
             "executor": self.executor, "host": self.host, "failure": dict(self.failure), "sources": self.sources,
-            "units": self.units,
+            "units": self.units, "repository": self.repository,
         }  # fmt: skip
 
     def to_statement(self) -> dict[str, Any]:
@@ -364,6 +366,7 @@ class Receipt:
                 host=str(own.get("host", "")),
                 cpu_seconds=_seconds(own.get("cpuSeconds", 0)),
                 units=int(own.get("units", 0)),
+                repository=str(own.get("repository", "")),
                 flags=Flags.from_json(parts.get("flags", {"content": {}})["content"]),
                 failure=failure_of(own.get("failure", {})),
                 tests=None if own.get("tests") is None else int(own["tests"]),

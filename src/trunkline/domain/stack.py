@@ -100,6 +100,8 @@ class GateSettings:
         sign: the SSH private key that signs receipts, `~` allowed; "" for none.
         signers: an allowed-signers file (ssh-keygen(1)): whose receipts are accepted; a relative
             path is read from trunk; "" for none.
+        revoked: a file of revoked keys (ssh-keygen(1), KRL or public keys), found as `signers` is;
+            "" for none.
         executor: the executor of the gates: local (nox), dask, or actions (GitHub Actions).
         scheduler: dask's scheduler, like tcp://HOST:8786; "": start local workers.
         workers: the number of local workers; 0: one per core.
@@ -122,6 +124,7 @@ class GateSettings:
     sandbox: bool = False
     sign: str = ""
     signers: str = ""
+    revoked: str = ""
     executor: str = "local"
     scheduler: str = ""
     workers: int = 0
@@ -182,6 +185,32 @@ class PublishSettings:
 
 
 @dataclass(frozen=True)
+class AttestSettings:
+    """The `[attest]` table: the conditions under which shared receipts stand in for CI.
+
+    Attributes:
+        gates: the required gates; empty: all.
+        max_age: how old a receipt may be, in seconds.
+        rebase: keep: a receipt counts for every commit with its tree; refuse: only for the commit
+            that was gated.
+        waive: gate -> the signers who may waive it.
+        independent: the signer must not be an author of the commits.
+        toolchain: the release of rustc that the gates must have run with, like "1.95.0" or "1.95";
+            "" for any. A gate whose command names a release (`cargo +1.89.0`) must have run with
+            that one.
+        auto: push and land attest, too.
+    """
+
+    gates: tuple[str, ...] = ()
+    max_age: float = 30 * 86400.0
+    rebase: str = "keep"
+    waive: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    independent: bool = False
+    toolchain: str = ""
+    auto: bool = False
+
+
+@dataclass(frozen=True)
 class NoteSettings:
     """The `[note]` table.
 
@@ -213,6 +242,7 @@ class Stack:
     publish: PublishSettings = field(default_factory=PublishSettings)
     rebase: RebaseSettings = field(default_factory=RebaseSettings)
     note: NoteSettings = field(default_factory=NoteSettings)
+    attest: AttestSettings = field(default_factory=AttestSettings)
     rerere: bool = False
     lockfile: str = "regenerate"
 

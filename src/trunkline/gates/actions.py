@@ -22,11 +22,12 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused, TrunklineError, UsageError
 from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain
+from trunkline.domain.repository import repository_of
 from trunkline.gates import preflight, proof
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.executor import GateJob, Outcomes, RemoteResult, accepted, not_run
 from trunkline.git import refs
-from trunkline.github.client import GitHub, repository_of
+from trunkline.github.client import GitHub
 from trunkline.github.responses import NotFound
 from trunkline.state.receipt_store import read_receipt
 from trunkline.system.retry import sleep

@@ -358,4 +358,4 @@ def _store_receipt(
         log_sha256=digest,
         summary=summary,
     )
-    return execute.store_receipt(subject.git, subject.settings.sign, receipt, content, say)
+    return execute.store_receipt(subject.git, subject.settings, receipt, content, say)

@@ -25,7 +25,7 @@ from trunkline.gates.jobserver import Token, inherited, pool, token
 from trunkline.gates.refusal import Place
 from trunkline.gates.slots import Slot, refuse_links
 from trunkline.gates.workplace import Workplace
-from trunkline.git import signing, submodules
+from trunkline.git import refs, signing, submodules
 from trunkline.git.git import Git
 from trunkline.rust import bubblewrap, cargo, sources, target_directory, units
 from trunkline.rust.cargo import Tools
@@ -126,20 +126,21 @@ def with_flags(gate: Gate, tree: Path, root: str) -> Gate:
 
 
 def store_receipt(
-    git: Git, sign: str, receipt: Receipt, log: bytes, say: Callable[[str], None], read: bytes = b""
+    git: Git, settings: GateSettings, receipt: Receipt, log: bytes, say: Callable[[str], None], read: bytes = b""
 ) -> Path:
     """Store a receipt and its log, signed if there is a key; return the path of the log.
 
     Args:
         git: the repository.
-        sign: the key, or "".
+        settings: the `[gates]` table, with the key if there is one.
         receipt: the receipt.
         log: its log.
         say: receives the reason if signing fails.
         read: the files that the gate read, if known.
     """
+    receipt = replace(receipt, repository=refs.identity_of(git, settings.remote))
     path = Store(git.state_dir()).write(receipt, log, read)
-    if sign and (problem := signing.sign(path, sign)):
+    if settings.sign and (problem := signing.sign(path, settings.sign)):
         say(f"the receipt is not signed: {problem}")
     return path.with_name(receipt.log)
 
@@ -254,7 +255,7 @@ def _run(workspace: GateWorkspace, gate: Gate, toolchain: Toolchain, say: Callab
         units=attempt.output.units,
     )
     if attempt.ended or attempt.done.timed_out:
-        log = store_receipt(workspace.git, workspace.settings.sign, receipt, attempt.log, say, read)
+        log = store_receipt(workspace.git, workspace.settings, receipt, attempt.log, say, read)
     return replace(_outcome(gate, attempt, receipt, cause), log=str(log))
 
 

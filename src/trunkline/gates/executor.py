@@ -107,7 +107,7 @@ def accepted(gate_job: GateJob, gate: Gate, result: RemoteResult, toolchain: Too
     if other or (passed and not receipt.passed):
         return not_run(gate, f"{result.host} ran something else: {shlex.join(receipt.argv)} on tree {receipt.tree}")
     log = result.log if hashlib.sha256(result.log).hexdigest() == receipt.log_sha256 else b""
-    path = execute.store_receipt(gate_job.git, gate_job.settings.sign, receipt, log, gate_job.say)
+    path = execute.store_receipt(gate_job.git, gate_job.settings, receipt, log, gate_job.say)
     ran = replace(query, toolchain=receipt.toolchain, config_sha256=receipt.config_sha256)
     known = proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings)
     return proof.confirmed(known, ran, replace(result.outcome, log=str(path)))

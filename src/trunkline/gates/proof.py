@@ -118,16 +118,19 @@ class Known:
         full_query = replace(query, signed=signing.demanded(self.settings))
         about = [known for known in self.receipts if concerns(full_query, known.receipt)]
         if full_query.signed and about:
-            allowed = signing.allowed_signers(self.git, self.settings)
+            allowed = signing.signers_of(self.git, self.settings)
             about = [_with_signer(known, allowed) for known in about]
         return prove(full_query, about)
 
 
-def _with_signer(known: KnownReceipt, allowed: Path | None) -> KnownReceipt:
-    if not known.receipt.passed:
+def _with_signer(known: KnownReceipt, signers: signing.Signers | None) -> KnownReceipt:
+    signature = signing.signature_path(Path(known.file))
+    if not (known.receipt.passed and signature.is_file()):
         return known
-    signer = signing.signer(Path(known.file), allowed) if allowed else ""
-    return replace(known, signer=signer, signature=signing.signature_path(Path(known.file)).is_file())
+    if signers is None:
+        return replace(known, signature=True)
+    found = signing.examine(Path(known.file).read_bytes(), signature.read_bytes(), signers)
+    return replace(known, signer=found.signer, signature=True, problem=found.problem)
 
 
 def known_receipts(git: Git, tree: Oid, settings: GateSettings, say: Callable[[str], None] = lambda _: None) -> Known:
@@ -191,7 +194,7 @@ def of_commit(
         UsageError: stack.toml names a missing file of signers.
     """
     if signing.demanded(settings):
-        signing.allowed_signers(git, settings)  # a missing file is an error even without receipts
+        signing.signers_of(git, settings)  # a missing file is an error even without receipts
     tree = git.tree(commit)
     known = known or known_receipts(git, tree, settings)
     local = surroundings or Surroundings(git, settings.sandbox)

@@ -124,7 +124,7 @@ def run_gate_jobs(gate_jobs: Sequence[GateJob]) -> list[tuple[GateOutcome, ...]]
     for gate_job in gate_jobs:
         slots.refuse_links(gate_job.git, gate_job.commit, gate_job.settings.root)
     if signing.demanded(gate_jobs[0].settings):
-        signing.allowed_signers(gate_jobs[0].git, gate_jobs[0].settings)  # fail now, not after minutes of gates
+        signing.signers_of(gate_jobs[0].git, gate_jobs[0].settings)  # fail now, not after minutes of gates
     found = _executor(gate_jobs[0].settings)(gate_jobs)
     return [
         tuple(outcomes.get(gate.name) or not_run(gate, "") for gate in gate_job.gates)

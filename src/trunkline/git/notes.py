@@ -20,11 +20,6 @@ from trunkline.state.lock import RepositoryLock
 REF = "refs/notes/trunkline"
 
 
-def _copy_of(remote: str) -> str:
-    # `git notes merge` accepts only refs below refs/notes/.
-    return f"refs/notes/trunkline-of/{remote}"
-
-
 def read(git: Git) -> Mapping[Oid, tuple[str, ...]]:
     """Return the lines of every local note, by the commit that it belongs to.
 
@@ -42,12 +37,55 @@ def read(git: Git) -> Mapping[Oid, tuple[str, ...]]:
     return found
 
 
+def sources(git: Git, remote: str) -> dict[str, Oid]:
+    """Return the refs that hold receipts here: ours, and the copy of the remote's.
+
+    Raises:
+        ExternalError: one of them holds something else.
+    """
+    listed = git.query("for-each-ref", "--format=%(objectname) %(objecttype) %(refname)", REF, copy_of(remote)).lines
+    found = {}
+    for value, kind, ref in (line.split(" ", 2) for line in listed):
+        if kind != "commit":
+            raise ExternalError(
+                f"{ref} is a {kind}, not a commit",
+                why="these are no receipts of trunkline's; no receipt can be read",
+                next_command=f"git update-ref -d {ref}",
+            )
+        found[ref] = oid(value)
+    return found
+
+
+def about(git: Git, ref: str, tree: Oid) -> frozenset[str]:
+    """Return the lines of all notes of a ref that name a tree; git searches, whatever their number."""
+    done = git.query(
+        "grep", "-h", "--text", "--no-color", "--no-line-number", "--no-column", "--fixed-strings", "-e", tree, ref,
+        ok=(0, 1),
+    )  # fmt: skip
+    return frozenset(done.stdout.decode("utf-8", "replace").splitlines())
+
+
+def on_commit(git: Git, ref: str, commit: Oid) -> tuple[str, ...]:
+    """Return the lines of a commit's note."""
+    done = git.query("notes", f"--ref={ref}", "show", commit, ok=(0, 1))
+    return tuple(done.stdout.decode("utf-8", "replace").splitlines()) if done.returncode == 0 else ()
+
+
+def copy_of(remote: str) -> str:
+    """Return the ref that holds the remote's notes as last fetched.
+
+    `git notes merge` accepts only refs below refs/notes/.
+    """
+    return f"refs/notes/trunkline-of/{remote}"
+
+
 def add(git: Git, lock: RepositoryLock, lines: Mapping[Oid, Sequence[str]]) -> None:
     """Add lines to the notes of commits; commits that the repository lacks are skipped."""
-    existing = read(git)
+    held = REF in refs.read_refs(git, REF)
     for commit, ours in lines.items():
-        united = sorted({*existing.get(commit, ()), *ours})
-        if united != sorted(existing.get(commit, ())) and has_object(git, commit):
+        existing = on_commit(git, REF, commit) if held else ()
+        united = sorted({*existing, *ours})
+        if united != sorted(existing) and has_object(git, commit):
             content = "".join(f"{line}\n" for line in united).encode()
             git.mutate(lock, "notes", f"--ref={REF}", "add", "-f", "-F", "-", commit, stdin=content)
 
@@ -63,17 +101,31 @@ def pull(git: Git, lock: RepositoryLock, remote: str) -> Oid | None:
     """
     theirs = refs.list_remote(git, remote, [REF]).get(REF)
     if theirs is None:
+        _move_copy(git, lock, remote, None)
         return None
     refs.fetch_objects(git, remote, [REF])
-    _refuse_other_than_notes(git, remote, theirs)
-    copy, existing = _copy_of(remote), refs.read_refs(git, REF, _copy_of(remote))
-    if existing.get(copy) != theirs:
-        refs.move_ref(git, lock, copy, new=theirs, old=existing.get(copy), why=f"notes of {remote}")
-    if REF not in existing:
+    if problem := _problem(git, theirs):
+        raise ExternalError(
+            f"{REF} on {remote} {problem}",
+            why="these are no receipts of trunkline's; no ref of yours was moved",
+            next_command=f"git push {remote} --delete {REF}   # removes it for everybody",
+        )
+    _move_copy(git, lock, remote, theirs)
+    if REF not in refs.read_refs(git, REF):
         refs.move_ref(git, lock, REF, new=theirs, old=None, why=f"notes of {remote}")
     else:
-        git.mutate(lock, "notes", f"--ref={REF}", "merge", "--quiet", "-s", "cat_sort_uniq", copy)
+        git.mutate(lock, "notes", f"--ref={REF}", "merge", "--quiet", "-s", "cat_sort_uniq", copy_of(remote))
     return theirs
+
+
+def _move_copy(git: Git, lock: RepositoryLock, remote: str, theirs: Oid | None) -> None:
+    """Make the copy of the remote's notes hold what the remote has; None: it has none."""
+    copy = copy_of(remote)
+    old = refs.read_refs(git, copy).get(copy)
+    if theirs is None and old is not None:
+        git.mutate(lock, "update-ref", "-d", copy, old)
+    elif theirs is not None and theirs != old:
+        refs.move_ref(git, lock, copy, new=theirs, old=old, why=f"notes of {remote}")
 
 
 _LARGEST = 4 * 2**20
@@ -82,8 +134,8 @@ _MOST = 50_000
 """Most commits with notes."""
 
 
-def _refuse_other_than_notes(git: Git, remote: str, theirs: Oid) -> None:
-    """Refuse a ref that is not a commit of plain files of limited size."""
+def _problem(git: Git, theirs: Oid) -> str:
+    """Return why an object is not a commit of plain files of limited size, or ""."""
     kind = git.query("cat-file", "-t", theirs, ok=(0, 128)).text
     problem = "" if kind == "commit" else f"is {kind or 'missing here'}, not a commit"
     if not problem:
@@ -95,12 +147,7 @@ def _refuse_other_than_notes(git: Git, remote: str, theirs: Oid) -> None:
             problem = "holds something that is not a file"
         elif any(int(size) > _LARGEST for *_, size in entries):
             problem = f"has a note of more than {_LARGEST} bytes"
-    if problem:
-        raise ExternalError(
-            f"{REF} on {remote} {problem}",
-            why="these are no receipts of trunkline's; no ref of yours was moved",
-            next_command=f"git push {remote} --delete {REF}   # removes it for everybody",
-        )
+    return problem
 
 
 def push(git: Git, lock: RepositoryLock, remote: str) -> bool:
@@ -122,6 +169,7 @@ def push(git: Git, lock: RepositoryLock, remote: str) -> bool:
     )  # fmt: skip
     found = refs.list_remote(git, remote, [REF]).get(REF)
     if found == new:
+        _move_copy(git, lock, remote, new)
         return True
     kind = ExternalError if found == old else Refused
     raise kind(

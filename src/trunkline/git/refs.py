@@ -17,6 +17,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import ExternalError, NotSignedIn, Refused, TransientError, TrunklineError, UsageError
 from trunkline.domain.names import ZERO_OID, BranchName, Oid, PrNumber, branch_ref, oid, short
+from trunkline.domain.repository import identity
 from trunkline.domain.sign_in import rejection
 from trunkline.git.git import Git
 from trunkline.git.history import connectivity, has_object, missing, reachable
@@ -69,6 +70,12 @@ def remote_url(git: Git, remote: str, *, push: bool = False) -> str:
     return done.text
 
 
+def identity_of(git: Git, remote: str) -> str:
+    """Return the name of the remote's repository for receipts; "" without such a remote."""
+    done = git.cached_query("remote", "get-url", "--", remote, ok=(0, 2, 128))
+    return identity(done.text) if done.returncode == 0 else ""
+
+
 def list_remote(git: Git, remote: str, names: Sequence[str]) -> dict[str, Oid]:
     """Return the values of these full ref names on the remote, in one round trip.
 
@@ -100,9 +107,39 @@ def fetch(git: Git, lock: RepositoryLock, remote: str, specs: Mapping[str, str])
     """
     refspecs = [f"+{theirs}:{ours}" for theirs, ours in specs.items()]
     display = shlex.join(["git", "fetch", "--no-tags", remote, *refspecs])
-    arguments = (*_FETCH, "--end-of-options", remote, *refspecs)
+    arguments = (*_FETCH, *_depth(git), "--end-of-options", remote, *refspecs)
     retrying(lambda: git.mutate(lock, *arguments, network=True, display=display))
     read_refs(git, *specs.values())
+
+
+def is_shallow(git: Git) -> bool:
+    """Return whether a part of the history is missing here (git-clone(1), `--depth`)."""
+    return git.query("rev-parse", "--is-shallow-repository").text == "true"
+
+
+def _depth(git: Git) -> tuple[str, ...]:
+    """Return the flag that keeps a shallow clone shallow; () for a complete one."""
+    return ("--depth=1",) if is_shallow(git) else ()
+
+
+def default_branch(git: Git, remote: str, *names: str) -> tuple[str, dict[str, Oid]]:
+    """Return the remote's default branch, and the values of these refs, in one round trip.
+
+    Raises:
+        ExternalError: the remote did not respond, or has no default branch.
+    """
+    arguments = ("ls-remote", "--symref", "--quiet", "--end-of-options", remote, "HEAD", *names)
+    lines = retrying(lambda: git.query(*arguments, network=True)).lines
+    parts = [line.partition("\t")[::2] for line in lines]
+    heads = [value for value, name in parts if name == "HEAD" and value.startswith("ref: refs/heads/")]
+    if not heads:
+        raise ExternalError(
+            f"{remote} has no default branch",
+            why="its HEAD names no branch",
+            next_command=f"git remote show {remote}",
+        )
+    values = {name: oid(value) for value, name in parts if name in names}
+    return heads[0].removeprefix("ref: refs/heads/"), values
 
 
 def fetch_objects(git: Git, remote: str, names: Sequence[str]) -> None:
@@ -110,7 +147,8 @@ def fetch_objects(git: Git, remote: str, names: Sequence[str]) -> None:
 
     An interrupted fetch is repeated in full: git only trusts objects that a ref reaches.
     """
-    retrying(lambda: git.query(*_FETCH, "--refmap=", "--end-of-options", remote, *names, network=True))
+    depth = _depth(git)
+    retrying(lambda: git.query(*_FETCH, *depth, "--refmap=", "--end-of-options", remote, *names, network=True))
 
 
 def incomplete(git: Git, remote: str, names: Collection[Oid]) -> ExternalError:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, TransientError, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid
+from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import PullRequest, Snapshot
 from trunkline.github import responses
 from trunkline.github.pull_request_nodes import ENTRY, MERGING, TRUNK, pull_request
@@ -39,48 +40,6 @@ _ENV = {
     "NO_COLOR": "1",
     "LC_ALL": "C",
 }
-# host:owner/name in the three forms that git accepts for a GitHub remote (git's documentation of
-# URLs, and gh's own parser).
-_REMOTE = re.compile(
-    r"(?:(?:https?|ssh|git)://(?:[^@/]+@)?(?P<host>[^/:]+)(?::\d+)?/|(?:[^@/]+@)?(?P<scp>[^/:]+):)"
-    r"(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/?"
-)
-
-
-@dataclass(frozen=True)
-class Repository:
-    """A repository on a GitHub host."""
-
-    host: str
-    owner: str
-    name: str
-
-    @property
-    def slug(self) -> str:
-        """`owner/name`."""
-        return f"{self.owner}/{self.name}"
-
-    @property
-    def argument(self) -> str:
-        """The argument of gh's `--repo`; with the host unless it is github.com."""
-        return self.slug if self.host == "github.com" else f"{self.host}/{self.slug}"
-
-
-def repository_of(url: str) -> Repository:
-    """Return the repository that a git remote's URL names.
-
-    Raises:
-        UsageError: it is not a GitHub-like URL.
-    """
-    match = _REMOTE.fullmatch(url)
-    if not match:
-        raise UsageError(
-            f"the remote {url} is not on GitHub",
-            why="expected git@HOST:OWNER/NAME.git or https://HOST/OWNER/NAME",
-            next_command="git remote -v",
-        )
-    host = (match["host"] or match["scp"]).lower()
-    return Repository("github.com" if host == "ssh.github.com" else host, match["owner"], match["name"])
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,32 @@ _RECEIPTS = _list(
         }
     )
 )
+_ATTESTATION = _object(
+    {
+        "commit": _TEXT,
+        "tree": _TEXT,
+        "merged": _FLAG,
+        "trunk": _TEXT,
+        "policy": _TEXT,
+        "notices": _TEXTS,
+        "gates": _list(
+            _object(
+                {
+                    "gate": _TEXT,
+                    "standing": {"enum": ["attested", "waived", "missing"]},
+                    "signer": _TEXT,
+                    "where": _TEXT,
+                    "toolchain": _TEXT,
+                    "started": _TEXT,
+                    "receipt": _TEXT,
+                    "reason": _TEXT,
+                }
+            )
+        ),
+    }
+)
 _OWN: dict[str, dict[str, _Schema]] = {
+    "attest": {"attestation": _ATTESTATION, "shared": _FLAG},
     "checks": {"ticked": _ANY},
     "ci.workflow": {"path": _TEXT, "text": _TEXT},
     "diff": {
@@ -219,6 +244,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
     "status": {"run": _or_null(_RUN), "stack": _STACK},
     "trust": {"differences": _DIFFERENCES, "trusted": _FLAG},
     "undo": {"undoes": _TEXT},
+    "verify": {"attestation": _ATTESTATION},
 }
 
 

@@ -123,11 +123,62 @@ _NAME = re.compile(r"[0-9a-f]{12}-[\w.-]{1,100}-[0-9a-f]{16}-[0-9a-f]{16}\.json"
 def read_receipt(path: Path) -> Receipt | str:
     """Return a receipt, or the reason why it is invalid."""
     try:
-        content = path.read_bytes()
-        if not path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):
-            return "its content is not what its name says"
+        return parse_receipt(path.name, path.read_bytes())
+    except OSError as error:
+        return str(error)
+
+
+def parse_receipt(name: str, content: bytes) -> Receipt | str:
+    """Return the receipt in a file's content, or the reason why it is invalid.
+
+    Args:
+        name: the file's name, which ends with the hash of the content.
+        content: the file's content.
+    """
+    if not name.endswith(f"{hashlib.sha256(content).hexdigest()[:16]}.json"):
+        return "its content is not what its name says"
+    try:
         return Receipt.from_statement(json.loads(content))
     except RecursionError:
         return "brackets without end"
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         return str(error)
+
+
+@dataclass(frozen=True)
+class SharedReceipt:
+    """A receipt as a line of a git note.
+
+    Attributes:
+        name: its file name in a store, which contains the hash of the content.
+        content: the receipt.
+        signature: its signature, or b"".
+    """
+
+    name: str
+    content: bytes
+    signature: bytes
+
+    @classmethod
+    def of_file(cls, path: Path) -> SharedReceipt:
+        """Return the receipt in a file, with the signature beside it."""
+        signature = path.with_name(f"{path.name}.sig")
+        return cls(path.name, path.read_bytes(), signature.read_bytes() if signature.is_file() else b"")
+
+    @classmethod
+    def of_line(cls, line: str) -> SharedReceipt | None:
+        """Return the receipt in a line; None: trunkline did not write the line."""
+        try:
+            values = json.loads(line)
+            return cls(str(values["name"]), str(values["receipt"]).encode(), str(values["signature"]).encode())
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    def to_line(self) -> str:
+        """Return the receipt as a line.
+
+        Raises:
+            ValueError: the receipt or its signature is not text.
+        """
+        texts = {"receipt": self.content.decode(), "signature": self.signature.decode("ascii")}
+        return json.dumps({"name": self.name, **texts})

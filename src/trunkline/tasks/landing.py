@@ -9,7 +9,7 @@ from invoke.collection import Collection
 from trunkline.context.loading import open_context
 from trunkline.context.project import Context
 from trunkline.domain.step import ALIASES, REBASE_STEPS, StepName
-from trunkline.tasks import asking, editing, inspection, receipts, recovery, setup, simulator
+from trunkline.tasks import asking, attestation, editing, inspection, receipts, recovery, setup, simulator
 from trunkline.tasks import stack as stack_tasks
 from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import options_of
@@ -97,6 +97,7 @@ stack_tasks.add_to(namespace)
 inspection.add_to(namespace)
 editing.add_to(namespace)
 setup.add_to(namespace)
+attestation.add_to(namespace)
 asking.add_to(namespace)
 simulator.add_to(namespace)
 

@@ -1,0 +1,161 @@
+"""Tasks of attested CI: `attest` and `verify`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.collection import Collection
+
+from trunkline.context.loading import top_of
+from trunkline.domain.attestation import Attestation, Standing, to_data
+from trunkline.domain.choices import listed, require_known
+from trunkline.domain.command import exact_command
+from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.domain.names import PrNumber, pr_number, short
+from trunkline.domain.redaction import redacted
+from trunkline.domain.words import count_of
+from trunkline.git.git import Git
+from trunkline.system import process
+from trunkline.tasks.definition import landing_task
+from trunkline.tasks.session import TaskSession
+
+if TYPE_CHECKING:
+    from trunkline.commands import attest as attest_workflow
+    from trunkline.gates.attested import Question
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc)
+
+
+def _number(commit: str, pr: str) -> PrNumber | None:
+    """Return the pull request's number.
+
+    Raises:
+        UsageError: a commit was named, too.
+    """
+    if commit and pr:
+        raise UsageError("--commit and --pr are two things", next_command=exact_command("verify", {"pr": pr}))
+    return pr_number(pr) if pr else None
+
+
+@landing_task(
+    "verify",
+    mutates=True,
+    help={
+        "pr": "the pull request whose head is verified",
+        "markdown": "print a Markdown table, as for a step summary",
+    },
+)
+def verify(
+    session: TaskSession,
+    pr: str = "",
+    commit: str = "",
+    remote: str = "",
+    merged: bool = False,
+    fetch: bool = False,
+    markdown: bool = False,
+) -> None:
+    """Verify that signed receipts attest every gate that trunk's policy requires; exit code 1 if not."""
+    from trunkline.commands import verify as verify_workflow
+
+    number = _number(commit, pr)
+    git = top_of(Git(Path.cwd()))
+    base = verify_workflow.remote_of(git, remote)
+    if fetch and not session.dry_run:
+        verify_workflow.fetch(git, base, number)
+    policy = verify_workflow.policy_of(git, base)
+    oid = verify_workflow.commit_of(git, base, policy, commit, number, fetched=fetch)
+    found = verify_workflow.verify(git, base, policy, oid, merged=merged, now=_now(), fetched=fetch)
+    _tell(session, found, markdown=markdown)
+    if found.missing:
+        flags: Mapping[str, str | bool] = {"merged": True} if merged else {}
+        raise CheckFailed(
+            f"{short(oid)} is not attested: {len(found.missing)} of {count_of(len(found.gates), 'gate')}",
+            why="\n".join(f"{each.gate}: {each.reason}" for each in found.missing),
+            next_command=exact_command("attest", {**({"pr": pr} if pr else {"commit": short(oid)}), **flags}),
+        )
+
+
+def _tell(session: TaskSession, found: Attestation, *, markdown: bool = False) -> None:
+    from trunkline.report import attestation as shown
+
+    session.account["attestation"] = to_data(found)
+    if markdown and not session.json_wanted:
+        sys.stdout.write(redacted(shown.markdown(found, _now()), process.secrets()))
+        return
+    session.terminal.headline(shown.headline(found))
+    session.terminal.console.print(shown.table(found, _now()))
+    for notice in found.notices:
+        session.terminal.line(("note: ", "yellow"), notice)
+
+
+@landing_task("attest", mutates=True, help={"pr": "the pull request whose local branch is attested"})
+def attest(
+    session: TaskSession,
+    pr: str = "",
+    commit: str = "",
+    remote: str = "",
+    merged: bool = False,
+    fresh: bool = False,
+    sign: str = "",
+    waive: str = "",
+    reason: str = "",
+    accept_unavailable: str = "",
+) -> None:
+    """Run the gates of trunk's policy, sign their receipts, and share them as git notes."""
+    from trunkline.commands import attest as attest_workflow
+    from trunkline.commands import verify as verify_workflow
+    from trunkline.operations import attestation
+
+    number = _number(commit, pr)
+    waived = frozenset(listed(waive))
+    if bool(waived) != bool(reason):
+        raise UsageError(
+            "--waive and --reason belong together",
+            next_command=exact_command("attest", {"waive": "msrv", "reason": "WHY"}),
+        )
+    git = top_of(Git(Path.cwd()))
+    base = verify_workflow.remote_of(git, remote)
+    policy = verify_workflow.policy_of(git, base)
+    oid = attest_workflow.local_commit(git, commit, number)
+    order = attest_workflow.Order(
+        git.with_echo(session.terminal.command), base, policy, oid,
+        attest_workflow.gated_commit(git, policy, oid, merged=merged),
+        attestation.key_of(git, sign, policy.stack.gates), waived, reason,
+        frozenset(listed(accept_unavailable)), fresh, merged,
+    )  # fmt: skip
+    asked = attest_workflow.question(order, _now())
+    names = [gate.name for gate in asked.gates()]
+    require_known("waive", sorted(waived), names, "gate")
+    require_known("accept-unavailable", sorted(order.without), names, "gate")
+    _perform(session, order, asked)
+
+
+def _perform(session: TaskSession, order: attest_workflow.Order, asked: Question) -> None:
+    from trunkline.commands import attest as attest_workflow
+
+    gates = count_of(len(asked.gates()), "gate")
+    what = f"the receipts of {short(order.commit)} ({gates}) to {order.remote} as git notes"
+    if session.dry_run:
+        for row in attest_workflow.plan(order, asked):
+            done = "attested" if row.standing is Standing.ATTESTED else "would run"
+            session.terminal.line(f"  {row.gate}: {'waived' if row.gate in order.waive else done}")
+        session.terminal.line(f"would push {what}")
+        return
+    session.approve([f"push {what}"])
+    with session.terminal.gating():
+        found, moved = attest_workflow.run(order, asked, session.terminal)
+    session.account["shared"] = moved
+    _tell(session, found)
+    session.terminal.line(f"{order.remote}: " + ("pushed" if moved else "nothing to push, it has every receipt"))
+
+
+def add_to(namespace: Collection) -> None:
+    """Add these tasks to the collection."""
+    namespace.add_task(verify)
+    namespace.add_task(attest)

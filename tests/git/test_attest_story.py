@@ -1,0 +1,114 @@
+"""`attest` and `verify` as a person types them, and every command that they print."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from support.attesting import NO_OPS, Attesting, Typing, address, attesting
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Attesting]:
+    """Return the repositories, without receipts."""
+    made = attesting(monkeypatch)
+    yield made
+    shutil.rmtree(made.root, ignore_errors=True)
+
+
+@pytest.fixture
+def ada(place: Attesting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typing:
+    """Return Ada, who is in the signers file and approves what is published."""
+    monkeypatch.setenv("TRUNKLINE_SIGN", place.key("ada"))
+    monkeypatch.setenv("TRUNKLINE_YES", "1")
+    return Typing(monkeypatch, capsys)
+
+
+def test_gates_attest_push_verify_in_a_second_clone(place: Attesting, ada: Typing) -> None:
+    """The whole story: refused, attested, and then verified by somebody else, complete or shallow, offline too."""
+    refused = ada(place.clone, "trunkline verify")
+    assert refused.code == 1
+    assert "build: there is no receipt of this tree" in refused.err
+    attested = ada.follow(place.clone, refused, "trunkline attest")
+    assert attested.code == 0, attested
+    assert "6 gates attested" in attested.out
+    assert "origin: pushed" in attested.out
+    assert ada(place.clone, "trunkline verify").code == 0
+
+    second = place.second_clone(depth=1)
+    unfetched = ada(second, "trunkline verify")
+    assert unfetched.code == 2
+    verified = ada.follow(second, unfetched, "trunkline verify --fetch")
+    assert verified.code == 0, verified
+    assert verified.out.count(address("ada")) == 6
+    place.bare.path.rename(place.root / "gone")
+    assert ada(second, "trunkline verify").code == 0
+    summary = ada(second, "trunkline verify --markdown").out
+    assert "| ✓ | build |" in summary
+
+
+def test_a_gate_fails(place: Attesting, ada: Typing) -> None:
+    """Nothing is shared; once the policy is mended, the printed command attests."""
+    place.set_policy('gates = ["fmt"]', gates=NO_OPS.replace('fmt]\nrun = ["true"]', 'fmt]\nrun = ["false"]'))
+    failed = ada(place.clone, "trunkline attest")
+    assert failed.code == 1
+    assert "1 gate not attested" in failed.err
+    assert "refs/notes/trunkline" not in place.bare.refs()
+    place.set_policy('gates = ["fmt"]')
+    assert ada.follow(place.clone, failed, "trunkline attest").code == 0
+
+
+def test_a_gate_is_waived(place: Attesting, ada: Typing) -> None:
+    """By somebody whom the policy names, with a reason that `verify` shows."""
+    place.set_policy(f'gates = ["msrv"]\nwaive = {{ msrv = ["{address("ada")}"] }}')
+    wrong = ada(place.clone, "trunkline attest --waive msrv")
+    assert wrong.code == 2
+    waived = ada.follow(place.clone, wrong)
+    assert waived.code == 0, waived
+    assert "1 gate attested, 1 of them waived" in waived.out
+    assert "WHY" in ada(place.clone, "trunkline verify").out
+    place.set_policy(f'gates = ["msrv"]\nwaive = {{ msrv = ["{address("bob")}"] }}')
+    refused = ada(place.clone, "trunkline verify")
+    assert "may not waive it: [attest] waive names bob@example.invalid" in refused.err
+    assert ada(place.clone, "trunkline attest --waive msrv --reason other").code == 5
+
+
+def test_two_persons(place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The author may not sign, and is told before any gate runs; another signer may, by the printed command."""
+    place.clone.commit("mine", {"src/two.rs": "//! Two.\n"}, author="Ada")
+    monkeypatch.setenv("GIT_AUTHOR_EMAIL", address("ada"))
+    place.clone.git("commit", "--quiet", "--amend", "--reset-author", "--no-edit")
+    place.set_policy('gates = ["fmt"]\nindependent = true')
+    refused = ada(place.clone, "trunkline attest")
+    assert refused.code == 5
+    assert "is an author of the commits (ada@example.invalid): another person must sign" in refused.err
+    assert refused.next[0].endswith("trunkline attest")
+    monkeypatch.setenv("TRUNKLINE_SIGN", place.key("bob"))
+    assert ada(place.clone, "trunkline attest").code == 0
+    shallow = place.second_clone(depth=1)
+    assert ada(shallow, "trunkline verify --fetch").code == 5
+
+
+def test_what_was_typed_wrongly(place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each error names a command that gets further."""
+    both = ada(place.clone, "trunkline verify --commit HEAD --pr 1")
+    assert (both.code, ada.follow(place.clone, both).code) == (2, 1)
+    unknown = ada(place.clone, "trunkline attest --pr 9")
+    assert (unknown.code, unknown.next) == (2, ["trunkline status"])
+    place.clone.git("switch", "--quiet", "--detach")
+    place.clone.git("branch", "--quiet", "-D", "feat/one")
+    absent = ada(place.clone, "trunkline attest --pr 1")
+    assert (absent.code, absent.next) == (2, ["trunkline switch --pr 1"])
+    place.clone.git("update-ref", "-d", "refs/remotes/origin/feat/one")
+    missing = ada(place.clone, "trunkline verify --pr 1")
+    assert (missing.code, ada.follow(place.clone, missing).code) == (2, 1)
+    monkeypatch.delenv("TRUNKLINE_SIGN")
+    keyless = ada(place.clone, "trunkline attest")
+    assert (keyless.code, keyless.next) == (2, ["trunkline attest --sign '~/.ssh/id_ed25519'"])
+    place.clone.git("remote", "rename", "origin", "up")
+    place.clone.git("remote", "add", "other", "git@github.com:octo/other.git")
+    remoteless = ada(place.clone, "trunkline verify")
+    assert remoteless.code == 2
+    assert remoteless.next == ["trunkline verify --remote other"]
