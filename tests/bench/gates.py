@@ -1,6 +1,7 @@
 """Our gates against the runbook's six commands typed in order, in one run on one machine: ratios, never asserted.
 
 Usage: .venv/bin/python tests/bench/gates.py [--only example|generated|overhead] [--crates N] [--functions N]
+       [--sandbox]
 
 Both sides compile the same commits with the same toolchains. `A` is the runbook: one checkout, one target directory,
 six commands one after the other. `ours` is `gate_commit`: the real nox, the persistent work tree, receipts ignored
@@ -142,7 +143,7 @@ def table_of(title: str) -> Table:
     return table
 
 
-def example(root: Path) -> None:
+def example(root: Path, settings: GateSettings) -> None:
     """Race on examples/kv-pool: four crates."""
     repo = Repo.create(root / "kv-pool")
     shutil.copytree(HERE.parents[2] / "examples/kv-pool", repo.path, dirs_exist_ok=True,
@@ -155,10 +156,10 @@ def example(root: Path) -> None:
         ("stack", appends(crates / "kv-cache/src/lib.rs")),
         ("stack", appends(crates / "kvctl/src/main.rs")),
     ]
-    contest(root, repo, GateSettings(), "examples/kv-pool", edits)
+    contest(root, repo, settings, "examples/kv-pool", edits)
 
 
-def generated(root: Path, count: int, functions: int) -> None:
+def generated(root: Path, settings: GateSettings, count: int, functions: int) -> None:
     """Race on a generated workspace: a chain of std-only crates, each using the ones below."""
     repo = Repo.create(root / "generated")
     members = [f"crate{number:02}" for number in range(count)]
@@ -198,7 +199,7 @@ def generated(root: Path, count: int, functions: int) -> None:
         ("one root crate", appends(sources[0])),
         *(("stack", appends(sources[-1 - number])) for number in (4, 3, 2, 1, 0)),
     ]
-    contest(root, repo, GateSettings(), f"generated: {count} crates, {functions} functions each", edits)
+    contest(root, repo, settings, f"generated: {count} crates, {functions} functions each", edits)
 
 
 REGISTRY = Path("/usr/share/cargo/registry")
@@ -348,7 +349,9 @@ def main() -> None:
     parser.add_argument("--only", choices=("example", "generated", "overhead"))
     parser.add_argument("--crates", type=int, default=12)
     parser.add_argument("--functions", type=int, default=60)
+    parser.add_argument("--sandbox", action="store_true")
     asked = parser.parse_args()
+    settings = GateSettings(sandbox=asked.sandbox)
     load = os.getloadavg()[0]
     about = f"{CORES} cores, load {load:.1f} at the start; the MSRV toolchain is a stand-in"
     with place() as (root, stand_in):
@@ -356,9 +359,9 @@ def main() -> None:
         if asked.only in {None, "overhead"}:
             overhead(root)
         if asked.only in {None, "example"}:
-            example(root)
+            example(root, settings)
         if asked.only in {None, "generated"}:
-            generated(root, asked.crates, asked.functions)
+            generated(root, settings, asked.crates, asked.functions)
 
 
 if __name__ == "__main__":
