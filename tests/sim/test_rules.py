@@ -1,4 +1,4 @@
-"""What a repository demands before a merge: rulesets, reviews, checks, a queue, native stacks, a cap on pushes."""
+"""What a repository demands before a merge: rulesets, reviews, checks, a queue, a cap on pushes."""
 
 from __future__ import annotations
 
@@ -86,19 +86,6 @@ def test_leaving_the_queue(octo: Octo) -> None:
     answer = octo.rest("GET", path)[1]
     assert (answer["status"], answer["details"]["message"]) == ("failed", "a check failed")
     assert octo.pull(518)["state"] == "OPEN"
-
-
-def test_a_native_stack_is_merged_only_in_the_background(octo: Octo) -> None:
-    """`.stack` names place and size; a base cannot be edited, and the edit is not atomic (measured, preview)."""
-    octo.github.lever("stack_natively", octo.slug, numbers=[518, 519, 520])
-    place = octo.rest("GET", "pulls/519")[1]["stack"]
-    assert (place["position"], place["size"], place["base"]["ref"]) == (2, 3, "main")
-    status, answer = octo.rest("PATCH", "pulls/519", {"base": "main", "title": "done all the same"})
-    message = "Cannot change the base branch of a stacked pull request."
-    assert (status, answer["errors"][0]["message"]) == (422, message)
-    assert octo.pull(519)["title"] == "done all the same"
-    status, answer = octo.rest("PUT", "pulls/518/merge", {})
-    assert (status, "asynchronously" in answer["message"]) == (405, True)
 
 
 def test_a_cap_on_pushes(octo: Octo) -> None:

@@ -119,8 +119,13 @@ def retarget_children(world: World, repository: Repository, branch: str, onto: s
     """
     for pull in repository.open_pulls():
         if pull.base == branch:
-            noted = world.record(pull, EventKind.AUTOMATIC_BASE_CHANGE_SUCCEEDED, actor, branch, onto)
-            world.put(repository, replace(noted, base=onto))
+            retarget(world, repository, pull, onto, actor)
+
+
+def retarget(world: World, repository: Repository, pull: PullRequest, onto: str, actor: str) -> None:
+    """Retarget a pull request as GitHub itself does."""
+    noted = world.record(pull, EventKind.AUTOMATIC_BASE_CHANGE_SUCCEEDED, actor, pull.base, onto)
+    world.put(repository, rules.base_changed(repository, replace(noted, base=onto)))
 
 
 def set_draft(world: World, repository: Repository, pull: PullRequest, actor: str, *, draft: bool) -> PullRequest:

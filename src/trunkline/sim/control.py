@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trunkline.domain.errors import UsageError
-from trunkline.sim import actions, copying, merging, pushes, rules, running
+from trunkline.sim import actions, copying, merging, pushes, rules, running, stacks
 from trunkline.sim.faults import OF_PUSHES, Fault, FaultKind
 from trunkline.sim.model import Annotation, CheckRun, Ci, Deletion, MergeMethod, Repository, Review, Rule, Settings
 from trunkline.sim.refused import GitHubRefusal
@@ -170,17 +170,34 @@ class Control:
         self.world.touch()
 
     def leave_queue(self, repository: str, number: int, reason: str) -> None:
-        """Remove a pull request from the merge queue without a merge."""
-        found = self._repository(repository)
-        for uuid, request in tuple(found.merges.items()):
-            if request.number == number and request.status == "enqueued":
-                found.merges[uuid] = replace(request, status="failed", result_message=reason)
+        """Remove a pull request from the merge queue without a merge, with those stacked on it."""
+        merging.eject(self._repository(repository), number, reason)
         self.world.touch()
 
-    def stack_natively(self, repository: str, numbers: list[int]) -> None:
-        """Create a native stack of pull requests, bottom first."""
+    def set_ready(self, repository: str, number: int) -> None:
+        """Mark a pull request ready for review."""
         found = self._repository(repository)
-        found.stacks = (*found.stacks, tuple(numbers))
+        actions.set_draft(self.world, found, found.pulls[number], found.owner, draft=False)
+
+    def enable_stacks(self, repository: str) -> None:
+        """Give a repository native stacks."""
+        self._repository(repository).native = True
+        self.world.touch()
+
+    def stack_natively(self, repository: str, numbers: list[int]) -> int:
+        """Create a native stack of pull requests, bottom first; return its number."""
+        self.enable_stacks(repository)
+        return stacks.create(self.world, self._repository(repository), tuple(numbers)).number
+
+    def modify_stack(self, repository: str, number: int, *, busy: bool) -> None:
+        """Begin or end the modification of a native stack by another request."""
+        found = self._repository(repository)
+        found.stacks[number] = replace(found.stacks[number], busy=busy)
+        self.world.touch()
+
+    def pass_time(self, repository: str, seconds: int) -> None:  # noqa: ARG002 -- every control function has a repository
+        """Advance the simulated clock."""
+        self.world.state.ticks += seconds
         self.world.touch()
 
     def run_ci(self, repository: str, names: list[str], requests: int = 2, conclusion: str = "SUCCESS") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trunkline.sim import actions, pushes, rules
+from trunkline.sim import actions, pushes, rules, stacks
 from trunkline.sim.bare import Bare, CommitData, Person
 from trunkline.sim.model import Deletion, MergeMethod, MergeRequest, PullRequest, PullState, Repository
 from trunkline.sim.refused import GitHubRefusal, RefusalKind
@@ -126,13 +126,13 @@ def squash_message(pull: PullRequest, commits: tuple[CommitData, ...]) -> tuple[
     return f"{pull.title} (#{pull.number})", listed
 
 
-def _rebase(bare: Bare, base: str, pull: PullRequest, committer: Person) -> str:
-    """Replay the commits on the base; all get new object ids.
+def _rebase(bare: Bare, base: str, pull: PullRequest, committer: Person, *, since: str = "") -> str:
+    """Replay the commits after `since`, by default after the base, on the base: new object ids.
 
     Source: docs.github.com, "About merge methods".
     """
     tip = base
-    for commit in bare.between(base, pull.head_oid):
+    for commit in bare.between(since or base, pull.head_oid):
         if len(commit.parents) > 1:
             continue
         tree = bare.picked_tree(tip, commit.oid)
@@ -157,10 +157,14 @@ def _delete_head(world: World, repository: Repository, pull: PullRequest, actor:
     actions.delete_branch(world, repository, actor, pull.head)
 
 
-def _followed_trunk(world: World, repository: Repository, below: PullRequest, pull: PullRequest) -> PullRequest:
-    """Retarget the next pull request of a native stack after a merge, as GitHub does."""
-    stored = repository.pulls[pull.number]
-    return world.put(repository, replace(stored, base=below.base)) if stored.base == below.head else stored
+def refuse_stacked(repository: Repository, pull: PullRequest) -> None:
+    """Check that a pull request that is merged synchronously is in no native stack.
+
+    Raises:
+        GitHubRefusal: 403, it is in one (observed on github.com).
+    """
+    if repository.stack_of(pull.number) is not None:
+        raise GitHubRefusal(RefusalKind.FORBIDDEN, "Stacked pull requests must be merged asynchronously.")
 
 
 def run_pending(world: World) -> None:
@@ -177,9 +181,17 @@ def run_pending(world: World) -> None:
                 world.touch()
 
 
+def eject(repository: Repository, number: int, reason: str) -> None:
+    """Take a pull request out of the merge queue, with those above it in its native stack."""
+    for uuid, request in tuple(repository.merges.items()):
+        members = [pull.number for pull in repository.upto(request.number)]
+        if request.status == "enqueued" and number in members:
+            status = "failed" if number == members[0] else "enqueued"
+            repository.merges[uuid] = replace(request, status=status, result_message=reason, ejected=number)
+
+
 def _performed(world: World, repository: Repository, request: MergeRequest) -> MergeRequest:
     pull = repository.pulls[request.number]
-    method = MergeMethod[request.method.upper()]
     queue = rules.rule_of(repository, pull).queue and request.action != "direct_merge"
     if queue and request.status == "pending":
         return replace(
@@ -188,17 +200,90 @@ def _performed(world: World, repository: Repository, request: MergeRequest) -> M
             age=-repository.queue_requests,
             result_message="Pull request is in the merge queue.",
         )
+    ejected = request.ejected
     try:
-        for below in rules.stack_below(repository, pull)[:-1]:
-            merge(world, repository, below, request.actor, method=method, queued=queue)
-            pull = _followed_trunk(world, repository, below, pull)
-        done = merge(
-            world, repository, pull, request.actor, method=method, queued=queue, expected_head=request.sha,
-            headline=request.title, body=request.message,
-        )  # fmt: skip
+        if repository.stack_of(pull.number) is None:
+            done = merge(
+                world, repository, pull, request.actor, method=MergeMethod[request.method.upper()], queued=queue,
+                expected_head=request.sha, headline=request.title, body=request.message,
+            )  # fmt: skip
+        else:
+            done = _merge_stack(world, repository, request, queued=queue)
     except GitHubRefusal as refusal:
         return replace(request, status="failed", result_message=refusal.message)
-    for child in repository.open_pulls():
-        if any(child.number in members and pull.number in members for members in repository.stacks):
-            _followed_trunk(world, repository, done, child)
+    if ejected:
+        return replace(request, status="failed")
     return replace(request, status="merged", result_message="Pull request was merged.", sha=done.merge_commit)
+
+
+def _merge_stack(world: World, repository: Repository, request: MergeRequest, *, queued: bool) -> PullRequest:
+    """Merge a pull request of a native stack and all unmerged ones below it, all or none.
+
+    In the merge queue, one that was ejected stays open, and so do those above it.
+    """
+    group, method = _group(world, repository, request, queued=queued), MergeMethod[request.method.upper()]
+    bare, base, at = world.bare(repository), group[0].base, world.now()
+    before = tip = below = repository.refs[base]
+    commits = []
+    for pull in group:
+        top = pull.number == request.number
+        if method is MergeMethod.REBASE:
+            tip = _rebase(bare, tip, pull, _person(world, request.actor, at), since=below)
+        elif method is MergeMethod.SQUASH:
+            title, text = squash_message(pull, bare.between(below, pull.head_oid))
+            title = request.title if top and request.title is not None else title
+            text = request.message if top and request.message is not None else text
+            # The stack is linear, so the head holds the whole result.
+            tip = _squash(world, repository, pull, parent=tip, words=(title, text))
+        below = pull.head_oid
+        commits.append(tip)
+    if method is MergeMethod.MERGE:
+        tip = _commit(world, repository, group[-1], request.actor, method, request.title, request.message)
+        commits = [tip] * len(group)
+    if not bare.update(f"refs/heads/{base}", tip, old=before):
+        raise GitHubRefusal(RefusalKind.NOT_ALLOWED, "Base branch was modified. Review and try the merge again.")
+    merged = [
+        pushes.merged(
+            world, repository, world.put(repository, replace(repository.pulls[pull.number], base=base)),
+            request.actor, commit=commit, base_oid=before,
+        )
+        for pull, commit in zip(group, commits, strict=True)
+    ]  # fmt: skip
+    pushes.process_moves(world, repository, [(base, tip)], request.actor)
+    stacks.follow_merge(world, repository, merged[-1], request.actor)
+    for pull in group:
+        _delete_head(world, repository, repository.pulls[pull.number], request.actor, Deletion.KEEP)
+    return repository.pulls[merged[-1].number]
+
+
+def _group(world: World, repository: Repository, request: MergeRequest, *, queued: bool) -> list[PullRequest]:
+    """Return the pull requests that a merge of a native stack includes, as if on the stack's base.
+
+    Raises:
+        GitHubRefusal: one of them cannot be merged; the message names it.
+    """
+    stack = repository.stack_of(request.number)
+    base = stack.base if stack else ""
+    group = [replace(pull, base=base) for pull in repository.upto(request.number)]
+    numbers = [pull.number for pull in group]
+    if request.ejected in numbers:
+        group = group[: numbers.index(request.ejected)]
+    method = MergeMethod[request.method.upper()]
+    if reason := stacks.obstacle(world, repository, repository.pulls[group[-1].number]):
+        raise GitHubRefusal(RefusalKind.NOT_ALLOWED, reason)
+    for pull in group:
+        expected = request.sha if pull.number == request.number else ""
+        try:
+            _check(world, repository, pull, method, expected)
+            _check_rules(world, repository, pull, method, queued=queued)
+        except GitHubRefusal as refusal:
+            raise GitHubRefusal(refusal.no, f"Pull request #{pull.number}: {refusal.message}") from refusal
+    return group
+
+
+def _squash(world: World, repository: Repository, pull: PullRequest, *, parent: str, words: tuple[str, str]) -> str:
+    bare, at = world.bare(repository), world.now()
+    message = f"{words[0]}\n\n{words[1]}".rstrip("\n") + "\n"
+    committer = Person("GitHub", "noreply@github.com", at)
+    tree = bare.commit(pull.head_oid).tree
+    return bare.write_commit(tree, (parent,), message, _person(world, pull.author, at), committer)

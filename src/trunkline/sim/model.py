@@ -252,15 +252,34 @@ class WorkflowRun:
 
 
 @dataclass(frozen=True)
+class NativeStack:
+    """One of GitHub's native stacks; its number is unique among stacks and pull requests.
+
+    Attributes:
+        members: the numbers of its pull requests, bottom first, merged ones included.
+        base: the branch that the whole stack targets.
+        busy: another request modifies it.
+    """
+
+    number: int
+    members: tuple[int, ...]
+    base: str
+    created_at: str
+    busy: bool = False
+
+
+@dataclass(frozen=True)
 class MergeRequest:
     """An asynchronous merge, pending until it has a result.
 
     Attributes:
         method: as sent to REST: merge, squash, rebase or default; action likewise.
         sha: the expected head.
+        at: the time of the request.
         age: requests since then; the merge runs at the second, so that polling is needed.
         status: pending, enqueued, merged or failed.
         result_message: the message of the result.
+        ejected: the pull request of a stack that left the merge queue, with all above it; 0: none.
     """
 
     uuid: str
@@ -271,9 +290,11 @@ class MergeRequest:
     sha: str
     title: str | None = None
     message: str | None = None
+    at: str = ""
     age: int = 0
     status: str = "pending"
     result_message: str = ""
+    ejected: int = 0
 
 
 @dataclass
@@ -291,7 +312,8 @@ class Repository:
         ci: checks that start for every new head; `running`: commit -> requests until they complete.
         workflow_runs: id -> dispatched run.
         queue_requests: requests before the merge queue merges.
-        stacks: GitHub's native stacks, each the numbers of its pull requests, bottom first.
+        native: the repository has native stacks (a preview).
+        stacks: number -> native stack.
     """
 
     owner: str
@@ -315,7 +337,8 @@ class Repository:
     unsettled: dict[int, int] = field(default_factory=dict)
     ci: Ci = field(default_factory=Ci)
     running: dict[str, int] = field(default_factory=dict)
-    stacks: tuple[tuple[int, ...], ...] = ()
+    native: bool = False
+    stacks: dict[int, NativeStack] = field(default_factory=dict)
     queue_requests: int = 2
 
     @property
@@ -326,3 +349,25 @@ class Repository:
     def open_pulls(self) -> tuple[PullRequest, ...]:
         """Return the open pull requests, lowest number first."""
         return tuple(pull for _, pull in sorted(self.pulls.items()) if pull.state is PullState.OPEN)
+
+    def stack_of(self, number: int) -> NativeStack | None:
+        """Return the native stack of a pull request, or None."""
+        return next((stack for stack in self.stacks.values() if number in stack.members), None)
+
+    def upto(self, number: int) -> tuple[PullRequest, ...]:
+        """Return the open pull requests of a native stack up to and including one, bottom first.
+
+        A pull request in no stack is returned alone.
+        """
+        stack = self.stack_of(number)
+        members = stack.members[: stack.members.index(number) + 1] if stack else (number,)
+        return tuple(pull for each in members if (pull := self.pulls[each]).state is PullState.OPEN)
+
+    def queue(self) -> tuple[int, ...]:
+        """Return the pull requests in the merge queue in order; a stack enters it together."""
+        numbers: list[int] = []
+        for request in self.merges.values():
+            if request.status == "enqueued":
+                members = [pull.number for pull in self.upto(request.number)]
+                numbers += members[: members.index(request.ejected)] if request.ejected in members else members
+        return tuple(numbers)

@@ -9,6 +9,7 @@ class RefusalKind(Enum):
     """Kind of a refusal, by REST's status code."""
 
     BAD_REQUEST = 400
+    FORBIDDEN = 403
     NOT_FOUND = 404
     NOT_ALLOWED = 405
     CONFLICT = 409

@@ -37,8 +37,12 @@ def mergeable(world: World, repository: Repository, pull: PullRequest) -> Mergea
 
 
 def rule_of(repository: Repository, pull: PullRequest) -> Rule:
-    """Return the rule of a pull request's base, empty if there is none."""
-    return repository.rules.get(pull.base, Rule())
+    """Return the rule of a pull request's base, empty if there is none.
+
+    Each pull request of a native stack is judged as if it targeted the stack's base.
+    """
+    stack = repository.stack_of(pull.number)
+    return repository.rules.get(stack.base if stack else pull.base, Rule())
 
 
 def verdicts(pull: PullRequest) -> dict[str, str]:
@@ -155,10 +159,3 @@ def _ended(world: World, repository: Repository, run: CheckRun) -> CheckRun:
     if run.status == "COMPLETED":
         return run
     return replace(run, status="COMPLETED", conclusion=repository.ci.conclusion, completed_at=world.now())
-
-
-def stack_below(repository: Repository, pull: PullRequest) -> tuple[PullRequest, ...]:
-    """Return the open pull requests of a native stack up to and including one, bottom first."""
-    stack = next((numbers for numbers in repository.stacks if pull.number in numbers), (pull.number,))
-    upto = stack[: stack.index(pull.number) + 1]
-    return tuple(each for number in upto if (each := repository.pulls[number]).state is PullState.OPEN)

@@ -95,12 +95,19 @@ class World:
     def now(self) -> str:
         """Return the next time of the clock, in GitHub's format."""
         self.touch()
-        if not self.state.start:
-            moment = datetime.now(timezone.utc)
-        else:
-            moment = datetime.fromisoformat(self.state.start) + timedelta(seconds=self.state.ticks)
+        moment = self._moment()
         self.state.ticks += 1
         return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _moment(self) -> datetime:
+        if not self.state.start:
+            return datetime.now(timezone.utc)
+        return datetime.fromisoformat(self.state.start) + timedelta(seconds=self.state.ticks)
+
+    def age(self, at: str) -> float:
+        """Return the seconds since a time in GitHub's format."""
+        then = datetime.strptime(at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+        return (self._moment() - then).total_seconds()
 
     def new_id(self) -> int:
         """Return the next database id."""

@@ -154,6 +154,7 @@ def _update(query_context: QueryContext, given: Input) -> dict[str, Any]:
 def _merge(query_context: QueryContext, given: Input) -> dict[str, Any]:
     _only(given, "pullRequestId", "mergeMethod", "expectedHeadOid", "commitHeadline", "commitBody")
     repository, pull = _subject(query_context, given["pullRequestId"])
+    merging.refuse_stacked(repository, pull)
     merged = merging.merge(
         query_context.world,
         repository,

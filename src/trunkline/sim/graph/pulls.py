@@ -100,11 +100,11 @@ def _plain(repository: Repository, pull: PullRequest) -> dict[str, Any]:
 
 def queued(repository: Repository, pull: PullRequest) -> bool:
     """Return whether a pull request is in the merge queue."""
-    return any(each.number == pull.number and each.status == "enqueued" for each in repository.merges.values())
+    return pull.number in repository.queue()
 
 
 def _queue_entry(repository: Repository, pull: PullRequest) -> Node | None:
-    waiting = [each.number for each in repository.merges.values() if each.status == "enqueued"]
+    waiting = repository.queue()
     if pull.number not in waiting:
         return None
     return Node("MergeQueueEntry", {"state": "AWAITING_CHECKS", "position": waiting.index(pull.number) + 1})

@@ -11,9 +11,9 @@ from starlette.routing import compile_path
 
 from trunkline.sim import actions, merging
 from trunkline.sim.graph.commits import rollup_state
-from trunkline.sim.model import CheckRun, Job, MergeMethod, MergeRequest, PullState
+from trunkline.sim.model import CheckRun, Job, PullState
 from trunkline.sim.refused import GitHubRefusal, NotSimulatedError, RefusalKind
-from trunkline.sim.rest import runs, shapes
+from trunkline.sim.rest import merges, runs, shapes, stacks
 from trunkline.sim.rest.reply import Call, Reply, paged
 
 Handler = Callable[[Call], Reply]
@@ -79,7 +79,7 @@ def pull_edit(call: Call) -> Reply:
     if state not in {None, "open", "closed"}:
         raise GitHubRefusal(RefusalKind.INVALID, f"{state} is not a valid state", field="state")
     text = body.get("body") if body.get("body") is not None or "body" not in body else ""
-    stacked = body.get("base") is not None and any(pull.number in members for members in where.stacks)
+    stacked = body.get("base") is not None and where.stack_of(pull.number) is not None
     base = None if stacked else body.get("base")
     pull = actions.edit(world, where, pull, call.login, title=body.get("title"), body=text, base=base)
     if stacked:  # not atomic: the other changes are made (measured on github.com)
@@ -93,83 +93,22 @@ def pull_edit(call: Call) -> Reply:
     return Reply(200, shapes.pull_details(world, where, pull))
 
 
-def _method(name: str) -> MergeMethod:
-    if name.upper() not in MergeMethod.__members__:
-        raise GitHubRefusal(RefusalKind.INVALID, f"{name} is not a merge method", field="merge_method")
-    return MergeMethod[name.upper()]
-
-
 def pull_merge(call: Call) -> Reply:
     """PUT merge, synchronously."""
     body = call.body("commit_title", "commit_message", "sha", "merge_method")
-    if any(call.pull.number in members for members in call.repository.stacks):
-        raise GitHubRefusal(RefusalKind.NOT_ALLOWED, "Stacked pull requests must be merged asynchronously.")
+    merging.refuse_stacked(call.repository, call.pull)
+    method = merges.method_of(body.get("merge_method", "merge"))
     merged = merging.merge(
-        call.world, call.repository, call.pull, call.login, method=_method(body.get("merge_method", "merge")),
-        expected_head=body.get("sha", ""), headline=body.get("commit_title"), body=body.get("commit_message"),
+        call.world, call.repository, call.pull, call.login, method=method, expected_head=body.get("sha", ""),
+        headline=body.get("commit_title"), body=body.get("commit_message"),
     )  # fmt: skip
     result_message = {"sha": merged.merge_commit, "merged": True, "message": "Pull Request successfully merged"}
     return Reply(200, result_message)
 
 
-def merge_async(call: Call) -> Reply:
-    """PUT merge-async: accept a merge that runs in the background.
-
-    Formats and statuses: GitHub's OpenAPI description (npm @octokit/openapi 23.0.2), merge-async.
-    The expected head is checked when the merge runs, and only the basic state now.
-    """
-    body = call.body("commit_title", "commit_message", "sha", "merge_method", "merge_action")
-    pull, where = call.pull, call.repository
-    if pull.state is PullState.MERGED:
-        details = {"message": "Pull request is already merged.", "sha": pull.merge_commit}
-        return Reply(200, {"status": "merged", "details": details})
-    if pull.state is PullState.CLOSED or pull.draft:
-        result_message = (
-            "Pull request is closed." if pull.state is PullState.CLOSED else "Pull request is still a draft."
-        )
-        return Reply(400, {"status": "failed", "details": {"message": result_message}})
-    pending = [m for m in where.merges.values() if m.number == pull.number and m.status == "pending"]
-    if pending:
-        return Reply(409, _merge_json(pending[0], "A merge request already exists for this pull request."))
-    if any(m.number == pull.number and m.status == "enqueued" for m in where.merges.values()):
-        return Reply(
-            200, {"status": "enqueued", "details": {"message": "Pull request is already in the merge queue."}}
-        )
-    method = body.get("merge_method", "merge")
-    _method(method)
-    number = call.world.new_id()
-    request = MergeRequest(
-        f"00000000-0000-4000-8000-{number:012d}", pull.number, call.login, method,
-        body.get("merge_action", "default"), body.get("sha") or pull.head_oid,
-        body.get("commit_title"), body.get("commit_message"),
-    )  # fmt: skip
-    where.merges[request.uuid] = request
-    return Reply(202, _merge_json(request, "Merge request enqueued."))
-
-
 def nowhere(_: Call) -> Reply:
     """Respond 404, as a server without this route."""
     raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
-
-
-def merge_result(call: Call) -> Reply:
-    """GET merge-async/UUID: the state of the merge."""
-    request = call.repository.merges.get(call.parameters["uuid"])
-    if request is None or request.number != call.pull.number:
-        raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
-    return Reply(200, _merge_json(request, "Merge request is in progress."))
-
-
-def _merge_json(request: MergeRequest, pending: str) -> dict[str, Any]:
-    details = {"message": request.result_message}
-    if request.status == "pending":
-        details = {
-            "message": pending, "uuid": request.uuid, "merge_method": request.method,
-            "merge_action": request.action, "expected_head_sha": request.sha,
-        }  # fmt: skip
-    if request.status == "merged":
-        details["sha"] = request.sha
-    return {"status": request.status, "details": details}
 
 
 def _run(call: Call) -> CheckRun | Job:
@@ -286,9 +225,14 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", _REPO + "/pulls/{number:int}", pull_get),
     ("PATCH", _REPO + "/pulls/{number:int}", pull_edit),
     ("PUT", _REPO + "/pulls/{number:int}/merge", pull_merge),
-    ("PUT", _REPO + "/pulls/{number:int}/merge-async", merge_async),
+    ("PUT", _REPO + "/pulls/{number:int}/merge-async", merges.request),
     ("PUT", _REPO + "/pulls/{number:int}/merge-async-is-not-on-this-server", nowhere),
-    ("GET", _REPO + "/pulls/{number:int}/merge-async/{uuid}", merge_result),
+    ("GET", _REPO + "/pulls/{number:int}/merge-async/{uuid}", merges.result),
+    ("GET", _REPO + "/stacks", stacks.listed),
+    ("POST", _REPO + "/stacks", stacks.create),
+    ("GET", _REPO + "/stacks/{stack:int}", stacks.one),
+    ("POST", _REPO + "/stacks/{stack:int}/add", stacks.add),
+    ("POST", _REPO + "/stacks/{stack:int}/unstack", stacks.unstack),
     ("GET", _REPO + "/check-runs/{id:int}/annotations", run_annotations),
     ("GET", _REPO + "/commits/{ref:path}/check-runs", check_runs),
     ("GET", _REPO + "/commits/{ref:path}/status", combined_status),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.sim import rules
 from trunkline.sim.graph.pulls import association, node_id, url_of
-from trunkline.sim.model import CheckRun, PullRequest, PullState, Repository, Status
+from trunkline.sim.model import CheckRun, NativeStack, PullRequest, PullState, Repository, Status
 
 if TYPE_CHECKING:
     from trunkline.sim.world import World
@@ -87,12 +87,32 @@ def pull_details(world: World, repository: Repository, pull: PullRequest) -> dic
 
 def _stack(repository: Repository, pull: PullRequest) -> dict[str, Any]:
     """Return the native stack of a pull request, if any (OpenAPI: pull-request-stack)."""
-    for number, members in enumerate(repository.stacks, 1):
-        if pull.number in members:
-            base = repository.pulls[members[0]].base
-            place = {"id": number, "number": number, "size": len(members), "position": members.index(pull.number) + 1}
-            return {"stack": {**place, "base": {"ref": base, "sha": repository.refs.get(base, "")}}}
-    return {}
+    stack = repository.stack_of(pull.number)
+    if stack is None:
+        return {"stack": None} if repository.native else {}
+    place = {
+        "id": stack.number, "number": stack.number, "size": len(stack.members),
+        "position": stack.members.index(pull.number) + 1,
+    }  # fmt: skip
+    return {"stack": {**place, "base": {"ref": stack.base, "sha": repository.refs.get(stack.base, "")}}}
+
+
+def stack_json(repository: Repository, stack: NativeStack) -> dict[str, Any]:
+    """Return a native stack (OpenAPI: pull-request-stack-minimal)."""
+    return {
+        "id": stack.number, "number": stack.number, "node_id": f"S_{stack.number}",
+        "url": f"{API}/repos/{repository.slug}/stacks/{stack.number}", "base": {"ref": stack.base},
+        "open": any(repository.pulls[number].state is PullState.OPEN for number in stack.members),
+        "created_at": stack.created_at,
+        "pull_requests": [_member(repository.pulls[number]) for number in stack.members],
+    }  # fmt: skip
+
+
+def _member(pull: PullRequest) -> dict[str, Any]:
+    return {
+        "number": pull.number, "state": "open" if pull.state is PullState.OPEN else "closed", "draft": pull.draft,
+        "merged_at": pull.merged_at or None, "head": {"ref": pull.head, "sha": pull.head_oid},
+    }  # fmt: skip
 
 
 def check_run_json(repository: Repository, run: CheckRun) -> dict[str, Any]:
