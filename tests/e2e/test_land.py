@@ -227,14 +227,24 @@ def test_a_rule_that_blocks_is_named(stack: YardLanding) -> None:
     assert states(stack)[0] == "MERGED"
 
 
-def test_a_native_stack_is_merged_and_never_retargeted(stack: YardLanding) -> None:
-    """merge-async only; the bases above are GitHub's own to move."""
-    stack.github.lever("stack_natively", SLUG, numbers=[518, 519, 520])
-    ran = stack.invoke("land", *QUICK, "--pr", "519", **NO_WAIT)
-    assert ran.code == 0, ran.out + ran.err
-    assert "#519 is in GitHub's native stack 1: GitHub retargets it" in ran.out
-    assert states(stack) == ["MERGED", "MERGED", "OPEN"]
-    assert "CHANGED_BASE" not in str(stack.pr(519)["events"])
+@pytest.mark.parametrize("name", ["open", "unmoved"])
+def test_a_native_stack_is_merged_and_never_retargeted(grounds: Yard, name: str) -> None:
+    """merge-async only; GitHub moves the bases above and rebases them, and its versions are taken."""
+    moved = name == "open"
+    with grounds.prepared(name, Landing.move_trunk if moved else _nothing) as stack:
+        number = stack.github.lever("stack_natively", SLUG, numbers=[518, 519, 520])
+        ran = stack.invoke("land", *QUICK, "--pr", "519", **NO_WAIT)
+        assert ran.code == 0, ran.out + ran.err
+        assert f"#519 is in GitHub's native stack {number}: GitHub retargets it" in ran.out
+        rewritten = f"#518 is rewritten because GitHub merges its native stack {number} only if it holds the tip of"
+        assert (rewritten in ran.out) == moved
+        assert ran.out.count("lease held") == (2 if moved else 0)
+        assert [stack.pr(number)["state"] for number in OWN] == ["MERGED", "MERGED", "OPEN"]
+        assert "CHANGED_BASE" not in str(stack.pr(519)["events"])
+
+
+def _nothing(_: Landing) -> None:
+    """Leave trunk as it is."""
 
 
 def test_a_branch_with_unpushed_work_stays(stack: YardLanding) -> None:

@@ -86,14 +86,49 @@ def test_a_remote_that_caps_a_push(open_stack: YardLanding) -> None:
 
 
 def test_a_native_stack_is_githubs_to_retarget(merged: YardLanding) -> None:
-    """A base that GitHub alone moves: said by name, with the command that moves it."""
-    edit = ("gh", "api", "-X", "PATCH", f"repos/{SLUG}/pulls/520", "-f")
-    assert merged.run(*edit, "base=main").code == 0
-    merged.github.lever("stack_natively", SLUG, numbers=[519, 520])
-    assert "stacked pull request" in merged.run(*edit, "base=feat/two").out
+    """`native = "never"`: a base that GitHub alone moves is said by name, with the command that moves it."""
+    number = other_base_in_a_native_stack(merged)
+    stack_file = merged.clone.path / "stack.toml"
+    stack_file.write_text(stack_file.read_text() + '\n[publish]\nnative = "never"\n')
     ran = merged.invoke("restack", "--yes")
     assert ran.code == 5, ran.out
-    assert "in GitHub's native stack 1, whose bases GitHub alone moves" in ran.err
+    assert f"in GitHub's native stack {number}, whose bases GitHub alone moves" in ran.err
+
+
+def test_a_native_stack_with_a_wrong_base_is_made_again(merged: YardLanding) -> None:
+    """Dissolved, retargeted, created again; all of it is in the plan before."""
+    number = other_base_in_a_native_stack(merged)
+    planned = merged.invoke("restack", "--dry-run").out
+    for line in (f"stacks/{number}/unstack", "stacks -F 'pull_requests[]=519' -F 'pull_requests[]=520'"):
+        assert line in planned, planned
+    message = restack(merged)
+    assert f"GitHub's native stack {number + 1}: #519 #520" in message
+    assert merged.pr(519)["base"] == "main"
+    native = merged.github.state()["repositories"][SLUG]["stacks"]
+    assert [stack["members"] for stack in native.values()] == [[519, 520]]
+
+
+def test_a_restack_links_a_native_stack_and_keeps_it_whole(open_stack: YardLanding) -> None:
+    """Created where the repository has the feature; after trunk moved on it is still the same one, linear again."""
+    open_stack.github.lever("enable_stacks", SLUG)
+    assert "#518 #519 #520" in restack(open_stack)
+    native = open_stack.github.state()["repositories"][SLUG]["stacks"]
+    assert [stack["members"] for stack in native.values()] == [[518, 519, 520]]
+    open_stack.move_trunk()
+    again = restack(open_stack)
+    assert "every base is right" in again
+    assert open_stack.github.state()["repositories"][SLUG]["stacks"] == native
+    assert_stacked(open_stack, ONE, TWO, THREE)
+
+
+def other_base_in_a_native_stack(landing: YardLanding) -> int:
+    """Make a native stack on a branch that is not trunk; return its number."""
+    landing.clone.git("push", "--quiet", "origin", "main:refs/heads/other", env=landing.environment())
+    edit = ("gh", "api", "-X", "PATCH", f"repos/{SLUG}/pulls/519", "-f")
+    assert landing.run(*edit, "base=other").code == 0
+    number: int = landing.github.lever("stack_natively", SLUG, numbers=[519, 520])
+    assert "stacked pull request" in landing.run(*edit, "base=main").out
+    return number
 
 
 def test_trunk_gets_no_feature_commit(open_stack: YardLanding) -> None:

@@ -91,7 +91,8 @@ def test_receipts_and_what_others_pushed(stack: YardLanding) -> None:
 
 
 def test_one_round_trip(stack: YardLanding) -> None:
-    """One request, whatever the stack's length."""
+    """One request, whatever the stack's length; whether there are native stacks is asked once."""
+    seen(stack)
     before = len(stack.github.requests())
     seen(stack)
     assert len(stack.github.requests()) == before + 1
@@ -149,3 +150,20 @@ def test_who_reviews_what_they_asked_and_a_renamed_branch(stack: YardLanding) ->
     )
     assert stack.invoke("init", "--update").code == 0
     assert seen(stack)["entries"][1]["state"] == "restack"
+
+
+def test_native_stacks(stack: YardLanding) -> None:
+    """Number, position and what is not linked, with the command; each is in the JSON, too."""
+    stack.github.lever("enable_stacks", SLUG)
+    ran = stack.invoke("status")
+    shown = "GitHub shows the open entries as separate pull requests, not as a native stack"
+    assert f"{shown}; to link them: invoke restack" in " ".join(ran.out.split()), ran.out
+    assert stack.invoke("restack", "--yes").code == 0
+    number = seen(stack)["native"]["stack"]
+    assert f"2 of 2 in native stack {number}" in stack.invoke("status").out
+    picture = seen(stack)
+    assert picture["native"] == {"linked": "linked", "stack": number}
+    assert picture["entries"][2]["native"] == {"stack": number, "position": 2, "size": 2}
+    assert seen(stack, "--offline")["native"] is None
+    found = stack.invoke("init", "--dry-run", "--json").json
+    assert found["native"] == [{"stack": number, "prs": [519, 520]}]

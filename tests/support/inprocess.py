@@ -32,6 +32,7 @@ from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import RunResult
 from trunkline.github.client import EditedPullRequest
+from trunkline.github.responses import NotFound
 from trunkline.state import journal
 from trunkline.state.journal import Run
 
@@ -144,9 +145,15 @@ class Hub:
         """Change the descriptions of several pull requests."""
         return {pr.number: self.edit(pr.number, body=body).body for pr, body in edits}
 
-    def native_stack(self, _number: PrNumber) -> str:
-        """Return "": there is no native stack."""
-        return ""
+    @contextlib.contextmanager
+    def listing(self, _path: str, _read: Callable[[Sequence[Any]], Any]) -> Iterator[Callable[[], Any]]:
+        """Respond as a repository without native stacks."""
+
+        def absent() -> Any:
+            raise NotFound("GitHub has no such object")
+
+        self._answer()
+        yield absent
 
     def graphql(self, _query: str, _variables: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Any]) -> Any:
         """Return a response without rules for trunk."""

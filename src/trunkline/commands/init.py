@@ -35,12 +35,14 @@ from trunkline.domain.discover import (
 )
 from trunkline.domain.errors import Refused, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref, pr_number
+from trunkline.domain.native import NativeStack
 from trunkline.domain.repository import repository_of
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import DEFAULT_REMOTE, Entry, GateSettings, Stack
 from trunkline.domain.workspace import Proposal
 from trunkline.git import refs
 from trunkline.git.git import Git
+from trunkline.github import native_stacks
 from trunkline.github.client import GitHub
 from trunkline.github.pull_request_list import PullRequestList, list_pull_requests
 from trunkline.planning.gate_proposals import proposed
@@ -62,6 +64,7 @@ class PullRequestStacks:
         listing: the response of GitHub.
         notes: further messages for the user.
         pulls: the open pull requests, if other tools record other bases than GitHub.
+        native: GitHub's native stacks.
     """
 
     git: Git
@@ -72,6 +75,7 @@ class PullRequestStacks:
     listing: PullRequestList
     notes: tuple[str, ...]
     pulls: tuple[OpenPullRequest, ...] = ()
+    native: tuple[NativeStack, ...] = ()
 
     @property
     def open(self) -> tuple[OpenPullRequest, ...]:
@@ -104,7 +108,10 @@ def look(
     """
     git = top_of(Git(cwd or Path.cwd()))
     remote = remote or _remote(git)
-    listing = list_pull_requests(GitHub(repository_of(refs.remote_url(git, remote)), git.cwd, reporter.progress))
+    github = GitHub(repository_of(refs.remote_url(git, remote)), git.cwd, reporter.progress)
+    with native_stacks.reading(github) as answer:
+        listing = list_pull_requests(github)
+        native = answer() or ()
     onto = branch_name(trunk or listing.trunk)
     notes = []
     pulls = listing.open
@@ -116,9 +123,14 @@ def look(
                     f"#{now.number} sits on {now.base} by {tracked.tool}; on GitHub it targets {before.base}"
                 )
         pulls = moved
-    found = _ending_in(pulls, onto, top) if top else discover(pulls, onto, alone=alone)
+    found = _ending_in(pulls, onto, top) if top else discover(pulls, onto, alone=alone, native=native)
     stacks = _with_merged(git, remote, onto, found, listing)
-    return PullRequestStacks(git, remote, onto, stacks, found, listing, tuple(notes), pulls)
+    notes += [
+        f"GitHub's native stack {stack.number} holds {' '.join(f'#{number}' for number in stack.open)}"
+        for stack in native
+        if stack.open
+    ]
+    return PullRequestStacks(git, remote, onto, stacks, found, listing, tuple(notes), pulls, native)
 
 
 def _ending_in(pulls: Sequence[OpenPullRequest], trunk: BranchName, top: str) -> Found:
@@ -316,7 +328,7 @@ def check(seen: PullRequestStacks) -> tuple[Checked, ...]:
             checked.append(_landed(stack, following.pop(0) if following else ()))
             continue
         submitted = tuple(entry for entry in _numbered(stack, made).entries if entry.number is not None)
-        own = grown(seen.open, seen.trunk, submitted)
+        own = grown(seen.open, seen.trunk, submitted, seen.native)
         elsewhere = {number: pr for number, pr in pulls.items() if number not in {each.number for each in own}}
         checked.append(_checked(seen, stack, submitted, OnGitHub(own, merged, closed, elsewhere)))
     return tuple(checked)

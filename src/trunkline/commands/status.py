@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from trunkline.context import native
 from trunkline.context.landed import recognised
 from trunkline.context.open_run import described, open_run
 from trunkline.context.project import Context, WorldCache
+from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import BranchName, EntryKey, Oid, branch_ref, short
+from trunkline.domain.native import Link, LinkPlan, NativeStack, place_of, plan_link
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
-from trunkline.domain.stack import Entry
+from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.status import EntryFacts, EntryStatus, Side, StackStatus, entry_states, next_command
 from trunkline.gates.run import gate_names
 from trunkline.git import history, refs
@@ -57,10 +60,10 @@ def look(context: Context, *, offline: bool) -> StackStatus:
     stack = context.stack
     if offline:
         here = _refs(context)
-        return _picture(context, None, here)
-    with context.asking(merging=True, trunk=stack.trunk) as answer:
+        return _picture(context, None, here, None)
+    with context.asking(merging=True, trunk=stack.trunk) as answer, native.asking(context) as stacks:
         here = _refs(context)
-        return _picture(context, answer(), here)
+        return _picture(context, answer(), here, stacks())
 
 
 def _refs(context: Context) -> dict[str, Oid]:
@@ -71,7 +74,12 @@ def _refs(context: Context) -> dict[str, Oid]:
     return refs.read_refs(context.git, *names, f"{refs.BACKUPS}/")
 
 
-def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid]) -> StackStatus:
+def _picture(
+    context: Context,
+    snapshot: Snapshot | None,
+    here: Mapping[str, Oid],
+    stacks: tuple[NativeStack, ...] | None,
+) -> StackStatus:
     stack = context.stack
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
     if snapshot is not None and fetched is not None:
@@ -107,7 +115,7 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
     rows = tuple(
         EntryStatus(
             entry, pulls[entry.key], standing, view.branches[entry.key].head, view.own(entry), view.gates(entry),
-            current=entry.branch == current, checks=view.checks(entry),
+            current=entry.branch == current, checks=view.checks(entry), native=place_of(stacks or (), entry.number),
         )
         for entry, standing in zip(stack.entries, message, strict=True)
     )  # fmt: skip
@@ -116,8 +124,22 @@ def _picture(context: Context, snapshot: Snapshot | None, here: Mapping[str, Oid
     moved = f"{context.tracking} moved on since it was fetched" if view.trunk != fetched else ""
     unasked = "" if snapshot else f"GitHub was not asked; {stack.remote} is as it was last fetched"
     command = stands.commands[0] if stands else astray.command if astray else next_command(message, stack.remote)
-    notes = tuple(filter(None, (context.cache.stack_source, moved, unasked)))
-    return StackStatus(stack, view.trunk, rows, command, notes, stands)
+    open_ = [pr.number for pr in pulls.values() if pr is not None and pr.state is PrState.OPEN]
+    link = None if stacks is None else plan_link(open_, stacks)
+    unlinked = _unlinked(stack, link) if link is not None else ""
+    notes = tuple(filter(None, (context.cache.stack_source, moved, unasked, unlinked)))
+    return StackStatus(stack, view.trunk, rows, command, notes, stands, link)
+
+
+def _unlinked(stack: Stack, link: LinkPlan) -> str:
+    """Return a note about entries that GitHub does not show as one native stack, with the command."""
+    if stack.publish.native != "auto" or link.link not in {Link.CREATE, Link.EXTEND, Link.REBUILD}:
+        return ""
+    what = {
+        Link.CREATE: "GitHub shows the open entries as separate pull requests, not as a native stack",
+        Link.EXTEND: f"GitHub's native stack {link.stack} lacks {', '.join(f'#{number}' for number in link.numbers)}",
+    }.get(link.link, "GitHub's native stacks hold the open entries in another order or grouping")
+    return f"{what}; to link them: {task_command('restack')}"
 
 
 def _branches_of(here: Mapping[str, Oid]) -> list[Oid]:

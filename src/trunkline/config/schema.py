@@ -238,6 +238,13 @@ class PublishTable(_Table, frozen=True):
     statuses: Annotated[
         bool, Meta(description="A commit status `trunkline/GATE` for each gate that a receipt proves.")
     ] = False
+    native: Annotated[
+        Literal["auto", "never"],
+        Meta(
+            description="auto: after a restack the entries are linked as one of GitHub's native stacks, where the"
+            " repository has them. never: native stacks are left alone."
+        ),
+    ] = "auto"
 
 
 class AttestTable(_Table, frozen=True):

@@ -15,6 +15,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.merge_choice import MergeChoice, MergeRules
 from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber, branch_ref, entry_key, oid
+from trunkline.domain.native import NativeStack
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
@@ -114,6 +115,7 @@ class WorldCache:
         stack_source: the stack.toml that was read, if it is not at the top of the work tree.
         merges: the last merge choice of each entry (`merge_as_is.choose`).
         rules: the repository's rules for a merge into trunk.
+        native: the repository's native stacks, in a tuple of one (`native.stacks_of`).
     """
 
     snapshot: Snapshot | None = None
@@ -128,6 +130,7 @@ class WorldCache:
     stack_source: str = ""
     merges: dict[EntryKey, MergeChoice] = field(default_factory=dict)
     rules: MergeRules | None = None
+    native: tuple[tuple[NativeStack, ...] | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -229,11 +232,11 @@ class Context:
 
     def invalidate_remote(self) -> None:
         """Invalidate what was observed on GitHub and the remote."""
-        self.cache.snapshot = self.cache.remote = None
+        self.cache.snapshot = self.cache.remote = self.cache.native = None
 
     def invalidate_github(self) -> None:
-        """Invalidate the pull requests."""
-        self.cache.snapshot = None
+        """Invalidate the pull requests and their native stacks."""
+        self.cache.snapshot = self.cache.native = None
 
     def record_pull_request(self, pr: PullRequest) -> None:
         """Update the cache with a pull request from GitHub's response to a change."""

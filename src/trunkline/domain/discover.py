@@ -9,11 +9,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from trunkline.domain.names import ZERO_OID, Oid
+from trunkline.domain.native import stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trunkline.domain.names import BranchName, PrNumber
+    from trunkline.domain.native import NativeStack
     from trunkline.domain.stack import Entry
 
 
@@ -65,23 +67,25 @@ class Found:
     left_out: Mapping[PrNumber, LeftOut]
 
 
-def discover(pull_requests: Sequence[OpenPullRequest], trunk: str, *, alone: bool = False) -> Found:
+def discover(
+    pull_requests: Sequence[OpenPullRequest], trunk: str, *, alone: bool = False, native: Sequence[NativeStack] = ()
+) -> Found:
     """Find the stacks that are based on trunk.
 
     Each pull request based on trunk is the bottom of one stack. If several are based on the same
-    entry, the stack continues with the longest branch, or with the lowest number if they are
-    equally long. An entry in two stacks would be rebased and pushed twice.
+    entry, the stack continues with the one above it in GitHub's native stack; else with the longest
+    branch, or with the lowest number if they are equally long. An entry in two stacks would be
+    rebased and pushed twice.
 
     Args:
         pull_requests: the open ones, in any order.
         trunk: the branch that stacks are merged into.
         alone: a single pull request on trunk counts as a stack even if there are longer ones.
+        native: GitHub's native stacks.
     """
     left_out = _unfit(pull_requests, trunk)
     fit = sorted((pr for pr in pull_requests if pr.number not in left_out), key=lambda pr: pr.number)
-    children = defaultdict[str, list[OpenPullRequest]](list)
-    for pr in fit:
-        children[pr.base].append(pr)
+    children = _children(fit, native)
     stacks = [_longest(bottom, children) for bottom in children[trunk]]
     if not alone and any(len(stack) > 1 for stack in stacks):
         left_out |= {stack[0].number: LeftOut.ALONE for stack in stacks if len(stack) == 1}
@@ -89,6 +93,21 @@ def discover(pull_requests: Sequence[OpenPullRequest], trunk: str, *, alone: boo
     placed = {pr.number for stack in stacks for pr in stack}
     left_out |= {pr.number: _why(pr, fit, trunk) for pr in fit if pr.number not in placed | left_out.keys()}
     return Found(tuple(stacks), left_out)
+
+
+def _children(
+    fit: Sequence[OpenPullRequest], native: Sequence[NativeStack]
+) -> defaultdict[str, list[OpenPullRequest]]:
+    """Return the pull requests by base; of several, the next one in a native stack alone."""
+    children = defaultdict[str, list[OpenPullRequest]](list)
+    for pr in fit:
+        children[pr.base].append(pr)
+    for below in fit:
+        stack = stack_of(native, below.number)
+        rest = stack.open[stack.open.index(below.number) + 1 :] if stack and below.number in stack.open else ()
+        if following := [pr for pr in children.get(below.head, ()) if pr.number == next(iter(rest), None)]:
+            children[below.head] = following
+    return children
 
 
 def _unfit(pull_requests: Sequence[OpenPullRequest], trunk: str) -> dict[PrNumber, LeftOut]:
@@ -141,7 +160,10 @@ def chain_to(pull_requests: Sequence[OpenPullRequest], trunk: str, top: PrNumber
 
 
 def grown(
-    pull_requests: Sequence[OpenPullRequest], trunk: str, declared: Sequence[Entry]
+    pull_requests: Sequence[OpenPullRequest],
+    trunk: str,
+    declared: Sequence[Entry],
+    native: Sequence[NativeStack] = (),
 ) -> tuple[OpenPullRequest, ...]:
     """Return a declared stack as it is on GitHub: its own entries, then the longest branch above.
 
@@ -149,6 +171,7 @@ def grown(
         pull_requests: the open ones.
         trunk: the branch that stacks are merged into.
         declared: the entries of stack.toml.
+        native: GitHub's native stacks.
     """
     numbers = {entry.pr for entry in declared}
     chains = [chain_to(pull_requests, trunk, entry.pr) for entry in declared]
@@ -156,11 +179,8 @@ def grown(
     if not best:
         return ()
     unfit = _unfit(pull_requests, trunk)
-    children = defaultdict[str, list[OpenPullRequest]](list)
-    for pr in sorted(pull_requests, key=lambda pr: pr.number):
-        if pr.number not in unfit:
-            children[pr.base].append(pr)
-    return (*best, *_longest(best[-1], children)[1:])
+    fit = [pr for pr in sorted(pull_requests, key=lambda pr: pr.number) if pr.number not in unfit]
+    return (*best, *_longest(best[-1], _children(fit, native))[1:])
 
 
 def beside(

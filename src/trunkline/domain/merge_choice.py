@@ -46,6 +46,8 @@ class MergeFacts:
         merged_tree: the tree that merging the head into trunk gives.
         replayed_tree: the tree that replaying the own commits on trunk gives; None: the replay
             conflicts.
+        native: the number of GitHub's native stack that holds it; 0: none.
+        below: an entry below is open.
     """
 
     method: str
@@ -56,6 +58,8 @@ class MergeFacts:
     conflicts: tuple[str, ...]
     merged_tree: Oid
     replayed_tree: Oid | None
+    native: int = 0
+    below: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,11 @@ def reason_to_rewrite(facts: MergeFacts, rules: MergeRules) -> str:
     reasons = (
         (not facts.published, "its branch on GitHub differs from the local one"),
         (facts.on_trunk, ""),
+        (facts.native > 0 and facts.below, f"GitHub rebases its native stack {facts.native} after each merge"),
+        (
+            facts.native > 0,
+            f"GitHub merges its native stack {facts.native} only if it holds the tip of {facts.trunk}",
+        ),
         (rules.up_to_date, f"the rules of {facts.trunk} demand branches that are up to date"),
         (
             facts.method != "squash" and facts.foreign > 0,

@@ -326,6 +326,19 @@ class PullRequestEdited(Intent, frozen=True, kw_only=True, tag="pull-request-edi
         return Change(self.pr, StepName.READY, before, {"base": self.base_after, "draft": self.draft_after})
 
 
+class NativeStackLinked(Intent, frozen=True, kw_only=True, tag="native-stack-linked"):
+    """A change of GitHub's native stacks: those to dissolve, and the pull requests to link; `stack` 0 is a new one.
+
+    Written: before GitHub is sent the first request.
+    Resume: compares with GitHub again, and sends what is missing.
+    Undo: leaves the stacks as they are; no branch depends on them.
+    """
+
+    stack: int
+    numbers: tuple[PrNumber, ...]
+    dissolved: tuple[int, ...]
+
+
 class NoteWritten(Intent, frozen=True, kw_only=True, tag="note-written"):
     """A change of the reviewer note: the whole description before and after.
 
@@ -519,7 +532,7 @@ class Adopted(EntryRecord, frozen=True, kw_only=True, tag="adopted"):
 AnyRecord = (
     RunStarted | StepBegan | StepDone | StepFailed | RunFinished | Resumed | Aborting | Aborted
     | BranchMoved | MoveWithdrawn | BranchDeleted | BranchPushed | RemoteBranchDeleted | PullRequestEdited
-    | NoteWritten | WorktreeCreated | MergeRequested | PullRequestReopened | RestoredBaseDeleted
+    | NativeStackLinked | NoteWritten | WorktreeCreated | MergeRequested | PullRequestReopened | RestoredBaseDeleted
     | CheckoutSwitched | StatusesPublished | GatesJudged | ChecksJudged | Paused | Resolved | Included | Adopted
 )  # fmt: skip
 """Every kind of record."""

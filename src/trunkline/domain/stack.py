@@ -179,9 +179,12 @@ class PublishSettings:
 
     Attributes:
         statuses: publish a commit status for each gate with a receipt.
+        native: auto: link the entries as one of GitHub's native stacks, where the repository has
+            them; never: leave native stacks alone.
     """
 
     statuses: bool = False
+    native: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trunkline.domain.names import EntryKey, Oid
+    from trunkline.domain.native import LinkPlan, Place
     from trunkline.domain.receipt import GateOutcome
     from trunkline.domain.stack import Entry, Stack
 
@@ -116,6 +117,7 @@ class EntryStatus:
         gates: every gate by name, with its outcome on exactly that commit's tree.
         current: its branch is checked out.
         checks: every check of the entry by name, in the same way.
+        native: its place in a native stack of GitHub; None if it is in none.
     """
 
     entry: Entry
@@ -126,6 +128,7 @@ class EntryStatus:
     gates: tuple[tuple[str, GateOutcome | None], ...]
     current: bool = False
     checks: tuple[tuple[str, GateOutcome | None], ...] = ()
+    native: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,8 @@ class StackStatus:
         next: the next command; "" if there is nothing to do.
         notes: further messages.
         run: the unfinished run, or None.
+        link: how GitHub's native stacks hold the open entries; None: the repository has no native
+            stacks, or GitHub was not queried.
     """
 
     stack: Stack
@@ -170,6 +175,7 @@ class StackStatus:
     next: str
     notes: tuple[str, ...] = field(default=())
     run: OpenRun | None = None
+    link: LinkPlan | None = None
 
 
 _OF_READY = {

@@ -188,6 +188,36 @@ class GitHub:
         """
         return retrying(lambda: self._read(path, read, *more), reporter=self.reporter)
 
+    @contextlib.contextmanager
+    def listing(self, path: str, read: Callable[[Sequence[Any]], T]) -> Iterator[Callable[[], T]]:
+        """GET a JSON array below `repos/OWNER/NAME/`; the yielded function waits for the response.
+
+        Raises:
+            NotFound: GitHub has no such object.
+            ExternalError: GitHub or the network failed, after retries, or the response cannot be
+                parsed.
+        """
+        with self._begin(self._path(path), stdin=b"") as child:
+            started = [child]
+
+            def request() -> T:
+                done = started.pop().finish() if started else self._run(self._path(path), stdin=b"")
+                response = rest_response(done, kind=list)
+                with parsing(response):
+                    return read(response.body)
+
+            yield lambda: retrying(request, reporter=self.reporter)
+
+    def send(self, method: str, path: str, content: bytes, read: Callable[[Any], T]) -> T:
+        """Send one mutation below `repos/OWNER/NAME/` without a retry, and parse the response.
+
+        Raises:
+            NotFound: GitHub has no such object.
+            Refused: GitHub rejects the request.
+            ExternalError: GitHub or the network failed; the request may have taken effect.
+        """
+        return self._read(path, read, "-X", method, "--input", "-", stdin=content)
+
     def post(self, path: str, fields: Mapping[str, Any], *, arrived: Callable[[], bool]) -> None:
         """POST to a path below `repos/OWNER/NAME/`.
 
@@ -377,18 +407,6 @@ class GitHub:
         path = self._path(f"statuses/{commit}")
         stdin = json.dumps(fields).encode()
         retrying(lambda: self._api("-X", "POST", path, "--input", "-", stdin=stdin), reporter=self.reporter)
-
-    def native_stack(self, number: PrNumber) -> str:
-        """Return the number of GitHub's native stack that a pull request is in, or "".
-
-        Only REST returns it (preview since 2026-07-30; OpenAPI description, pull-request-stack).
-        """
-
-        def read(body: Mapping[str, Any]) -> str:
-            stack = body.get("stack")
-            return str(stack.get("number", "?")) if isinstance(stack, dict) else ""
-
-        return self.rest(f"pulls/{number}", read)
 
     def merge(self, number: PrNumber, *, head: Oid, method: str, title: str = "", message: str | None = None) -> str:
         """Merge a pull request if its head is still `head`; return its merge commit, "" if queued.

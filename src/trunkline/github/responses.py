@@ -91,11 +91,14 @@ def error_type(error: object) -> str:
     return str(error.get("type", "")) if isinstance(error, dict) else ""
 
 
-def rest_response(done: process.Completed, *, also: frozenset[int] = frozenset()) -> Response:
-    """Return the response of a `gh api --include` of REST: a JSON object, or no content.
+def rest_response(
+    done: process.Completed, *, also: frozenset[int] = frozenset(), kind: type[dict[Any, Any] | list[Any]] = dict
+) -> Response:
+    """Return the response of a `gh api --include` of REST: a JSON object, an array, or no content.
 
     Args:
         done: the finished gh process.
+        kind: the expected JSON value.
         also: further HTTP statuses that are accepted if the body has `details`.
 
     Raises:
@@ -106,7 +109,7 @@ def rest_response(done: process.Completed, *, also: frozenset[int] = frozenset()
         return response
     if response.status == _EMPTY and done.returncode == 0:
         return response
-    if response.status in _USABLE and isinstance(response.body, dict) and done.returncode == 0:
+    if response.status in _USABLE and isinstance(response.body, kind) and done.returncode == 0:
         return response
     raise _failure(response)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from trunkline.context import native
 from trunkline.context.project import Context
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber, branch_ref, short
+from trunkline.domain.native import stack_of
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.engine import StepContext
@@ -160,11 +162,12 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
     try:
         shown = context.github.edit(number, base=base).base
     except Refused as refused:
-        stack = context.github.native_stack(number)
-        if not stack:
+        context.cache.native = None
+        stack = stack_of(native.stacks_of(context) or (), number)
+        if stack is None:
             raise
         raise Refused(
-            f"#{number} is in GitHub's native stack {stack}, whose bases GitHub alone moves",
+            f"#{number} is in GitHub's native stack {stack.number}, whose bases GitHub alone moves",
             why=refused.why,
             next_command=("gh stack rebase   # then: git fetch", f"gh pr view {number} --web"),
         ) from refused

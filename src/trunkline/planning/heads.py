@@ -75,13 +75,21 @@ def entry_tip(context: Context) -> Tip:
         )  # fmt: skip
         if found.local_only:
             raise diverged(context, foreign, _on_top(context, found, theirs))
-        return Tip(theirs, _taken_over(context, found))
+        return Tip(theirs, _taken_over(context, found, ours, theirs))
     return Tip(ours)
 
 
-def _taken_over(context: Context, found: Versions) -> str:
-    """Return what taking the remote's version of a branch brings: commits that only it has are named."""
+def _taken_over(context: Context, found: Versions, ours: Oid, theirs: Oid) -> str:
+    """Return what taking the remote's version of a branch brings.
+
+    Commits that only it has are named, and so are signatures that it lacks: GitHub rebases without
+    them.
+    """
+    trunk = context.world().trunk
+    signed = [commit for commit in history.reachable(context.git, [ours], [theirs, trunk]) if commit.signed]
+    lost = len(signed) - sum(each.signed for each in history.reachable(context.git, [theirs], [ours, trunk]))
     text = f"{context.stack.remote} holds the same commits with other ids: its version is taken"
+    text += f"; {counted(lost)} signed here {'is' if lost == 1 else 'are'} unsigned there" if lost > 0 else ""
     if not found.remote_only:
         return text
     more = "; ".join(f'{short(each.oid)} "{each.subject}" by {each.author_name}' for each in found.remote_only)

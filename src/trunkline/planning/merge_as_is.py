@@ -6,6 +6,7 @@ entry's own commits on trunk. Both are computed in memory.
 
 from __future__ import annotations
 
+from trunkline.context import native
 from trunkline.context.project import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
@@ -19,6 +20,7 @@ from trunkline.domain.merge_choice import (
     reason_to_rewrite,
 )
 from trunkline.domain.names import Oid, short
+from trunkline.domain.native import stack_of
 from trunkline.git import history, replay
 from trunkline.github import branch_rules
 from trunkline.planning.parents import open_below
@@ -73,6 +75,7 @@ def _choice(context: Context, foreseen: ReplayPreview) -> MergeChoice:
     own = {commit.oid for commit in work.own}
     foreign = sum(commit.oid not in own for commit in history.reachable(git, [work.tip], _excluded(context)))
     merged = replay.automatic_merge(git, trunk, work.tip)
+    stack = stack_of(native.stacks_of(context) or (), context.entry.pr)
     facts = MergeFacts(
         method=method_of(context),
         trunk=context.tracking,
@@ -82,6 +85,8 @@ def _choice(context: Context, foreseen: ReplayPreview) -> MergeChoice:
         conflicts=merged.conflicts,
         merged_tree=merged.tree,
         replayed_tree=None if done.conflict else git.tree(done.tip),
+        native=stack.number if stack is not None else 0,
+        below=open_below(context) is not None,
     )
     reason = reason_to_rewrite(facts, rules_of(context))
     result = work.tip if on_trunk or reason else replay.commit_of_tree(git, merged.tree, trunk)

@@ -79,7 +79,23 @@ def commits(context: Context) -> tuple[Commit, ...]:
         return ()
     known = [*began.known, world.trunk, *([local.local] if local.local else [])]
     absent = history.missing(context.git, known)
-    return history.reachable(context.git, [local.remote], [tip for tip in known if tip not in absent])
+    found = history.reachable(context.git, [local.remote], [tip for tip in known if tip not in absent])
+    return () if _is_rewrite(context, found, [tip for tip in known if tip not in absent]) else found
+
+
+def _is_rewrite(context: Context, found: tuple[Commit, ...], known: list[Oid]) -> bool:
+    """Return whether all commits are known ones with other ids: same change, author and message.
+
+    GitHub rebases a native stack on the server after a merge, and then nothing new has appeared.
+    """
+    git = context.git
+    if any(len(commit.parents) != 1 for commit in found):
+        return False
+    here = history.with_patch_ids(git, history.reachable(git, known, [context.world().trunk]))
+    return all(
+        any(commit.same_as(other) and commit.patch_id == other.patch_id for other in here)
+        for commit in history.with_patch_ids(git, found)
+    )
 
 
 def refuse(context: Context) -> None:

@@ -112,6 +112,7 @@ _ENTRY = _object(
         "commit": _MAYBE_TEXT,
         "own_commits": {"type": ["integer", "null"]},
         "checked_out": _FLAG,
+        "native": _or_null(_object({"stack": _COUNT, "position": _COUNT, "size": _COUNT})),
         "gates": _VERDICTS,
         "checks": _VERDICTS,
         "verdicts": _VERDICTS,
@@ -119,7 +120,14 @@ _ENTRY = _object(
     }
 )
 _STACK = _object(
-    {"trunk": _TEXT, "trunk_commit": _MAYBE_TEXT, "next": _TEXT, "notes": _TEXTS, "entries": _list(_ENTRY)}
+    {
+        "trunk": _TEXT,
+        "trunk_commit": _MAYBE_TEXT,
+        "next": _TEXT,
+        "notes": _TEXTS,
+        "native": _or_null(_object({"linked": _TEXT, "stack": _COUNT})),
+        "entries": _list(_ENTRY),
+    }
 )
 
 # The parts that every task may print: executed, planned and requested work.
@@ -203,6 +211,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
     "init": {
         "stacks": _list(_list(_object({"pr": _PR, "branch": _TEXT, "title": _TEXT}))),
         "left_out": {"type": "object", "additionalProperties": _TEXT},
+        "native": _list(_object({"stack": _COUNT, "prs": _list(_PR)})),
         "differences": _DIFFERENCES,
         "files": _list(_object({"name": _TEXT, "wrote": _FLAG, "add": _TEXT})),
         "path": _TEXT,

@@ -107,6 +107,7 @@ def _about_the_entry(row: EntryStatus) -> tuple[str, ...]:
         ("draft" if pr.draft else "ready for review") if pr and open_ else "",
         review_told(pr) if pr and open_ else "",
         checks_told(pr) if pr and open_ else "",
+        str(row.native) if row.native else "",
     )
 
 
@@ -147,6 +148,7 @@ def stack_data(status: StackStatus) -> dict[str, Any]:
         "trunk_commit": status.trunk,
         "next": status.next,
         "notes": list(status.notes),
+        "native": None if status.link is None else {"linked": status.link.link.value, "stack": status.link.stack},
         "entries": [_entry_data(row) for row in status.entries],
     }
 
@@ -164,6 +166,9 @@ def _entry_data(row: EntryStatus) -> dict[str, Any]:
         "commit": row.head,
         "own_commits": row.own,
         "checked_out": row.current,
+        "native": None
+        if row.native is None
+        else {"stack": row.native.stack, "position": row.native.position, "size": row.native.size},
         "gates": {name: outcome.verdict.value if outcome else None for name, outcome in row.gates},
         "checks": {name: outcome.verdict.value if outcome else None for name, outcome in row.checks},
         "verdicts": {name: in_words(outcome) for name, outcome in (*row.gates, *row.checks)},

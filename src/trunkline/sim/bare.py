@@ -178,6 +178,11 @@ class Bare:
             self._load("--no-walk", oid)
         return self._commits[oid]
 
+    def message(self, oid: str) -> str:
+        """Return a commit's message exactly as stored, with its last line ends."""
+        stored = self._run("cat-file", "commit", oid).stdout.decode("utf-8", "surrogateescape")
+        return stored.partition("\n\n")[2]
+
     def between(self, base: str, head: str) -> tuple[CommitData, ...]:
         """Return the commits of `head` that `base` lacks, oldest first, parents before children."""
         key = ("between", base, head)

@@ -166,7 +166,9 @@ def _rebased(
             tree = bare.picked_tree(tip, commit.oid) if len(commit.parents) == 1 else bare.commit(tip).tree
             if not tree:
                 return moves
-            tip = bare.write_commit(tree, (tip,), commit.message + "\n", commit.author, committer)
+            if tree == bare.commit(tip).tree:
+                continue  # it is in the base already
+            tip = bare.write_commit(tree, (tip,), bare.message(commit.oid), commit.author, committer)
         moves.append((pull.head, tip))
         onto, below = tip, pull.head_oid
     return moves

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from trunkline.context import native
 from trunkline.context.project import Context
 from trunkline.domain import records, title
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused, TrunklineError
 from trunkline.domain.merge_choice import MergeChoice, squash_message
 from trunkline.domain.names import Oid, branch_ref, short
+from trunkline.domain.native import stack_of
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
@@ -156,8 +158,9 @@ def _retarget_children(context: Context, step_context: StepContext) -> None:
     """
     trunk = context.stack.trunk
     for child in children(context):
-        if stack := context.github.native_stack(child.number):
-            context.reporter.progress(f"#{child.number} is in GitHub's native stack {stack}: GitHub retargets it")
+        if stack := stack_of(native.stacks_of(context) or (), child.number):
+            number = stack.number
+            context.reporter.progress(f"#{child.number} is in GitHub's native stack {number}: GitHub retargets it")
             continue
         retarget(context, step_context, child, trunk)
         context.invalidate_github()

@@ -7,21 +7,29 @@ from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import history
-from trunkline.operations import publish
+from trunkline.operations import native_link, publish
 from trunkline.planning.parents import Base, base_of
 
 
 def plan(context: Context) -> Step:
     """Plan the step."""
     wrong = _wrong(context)
+    linked = native_link.linking(context, [pr.number for pr, _ in wrong])
     commands = tuple(f"gh pr edit {pr.number} --base {base.branch}" for pr, base in wrong)
     publishes = tuple(f"#{pr.number} targets {base.branch} instead of {pr.base}" for pr, base in wrong)
     description = "each pull request targets what its entry sits on"
-    return Step(StepName.RETARGET, description, commands, mutates=True, publishes=publishes)
+    description += "; GitHub shows them as one native stack" if linked.changes else ""
+    return Step(
+        StepName.RETARGET,
+        description,
+        (*commands, *linked.commands),
+        mutates=True,
+        publishes=(*publishes, *linked.publishes),
+    )
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Set the base of each open pull request, after the push.
+    """Set the base of each open pull request, after the push, and link them as a native stack.
 
     Before the push, a pull request might have no commits over its new base.
 
@@ -29,7 +37,10 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         Refused: GitHub rejects a change.
     """
     message, kept = [], []
-    for pr, base in _wrong(context):
+    wrong = _wrong(context)
+    linked = native_link.linking(context, [pr.number for pr, _ in wrong])
+    native_link.dissolve(context, step_context, linked)
+    for pr, base in wrong:
         context.of(context.stack.entry(pr.number)).pull_request()
         if history.is_ancestor(context.git, pr.head_oid, base.oid):
             kept.append(f"#{pr.number} still targets {pr.base}: it has no commits over {base.branch}")
@@ -38,8 +49,11 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         message.append(f"#{pr.number} {pr.base} -> {base.branch}")
     if message:
         context.invalidate_github()
-    mark = StepStatus.WARNED if kept else StepStatus.DONE if message else StepStatus.NOTHING
-    return Outcome("retargeted", ", ".join(message) or "every base is right", mark, tuple(kept))
+    linked = native_link.link(context, linked)
+    done = message or linked.changes
+    mark = StepStatus.WARNED if kept else StepStatus.DONE if done else StepStatus.NOTHING
+    details = (*kept, *linked.notes)
+    return Outcome("retargeted", ", ".join(message) or "every base is right", mark, details)
 
 
 def _wrong(context: Context) -> tuple[tuple[PullRequest, Base], ...]:

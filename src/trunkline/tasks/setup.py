@@ -26,6 +26,7 @@ def _tell_seen(session: TaskSession, seen: discover_workflow.PullRequestStacks) 
         [{"pr": entry.number, "branch": entry.branch, "title": entry.title} for entry in stack]
         for stack in seen.stacks
     ]
+    session.account["native"] = [{"stack": stack.number, "prs": list(stack.open)} for stack in seen.native]
     left_out = sorted(seen.found.left_out.items())
     session.account["left_out"] = {str(number): why.value for number, why in left_out}
     for stack in seen.stacks:

@@ -1,0 +1,83 @@
+"""Detect GitHub's native stacks, once per repository, and read them.
+
+Most repositories do not have them. That answer is kept with its date in the state directory, so
+that a task does not ask again for a week.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from trunkline.context.project import Context
+from trunkline.domain.native import NativeStack
+from trunkline.github import native_stacks
+from trunkline.system.files import private_directory, read_regular, replace_bytes
+
+_FILE = "native-stacks.json"
+_DAYS = 7
+"""How long the answer "there are none" is kept."""
+_LIMIT = 65_536
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """A repository on GitHub without native stacks, and the date of the answer."""
+
+    repository: str
+    absent_since: dt.date
+
+
+@contextlib.contextmanager
+def asking(context: Context) -> Iterator[Callable[[], tuple[NativeStack, ...] | None]]:
+    """Query the repository's native stacks; the yielded function waits for the response.
+
+    It returns None if the repository has no native stacks; then GitHub is not asked again for some
+    days.
+
+    Raises:
+        ExternalError: GitHub or the network failed.
+    """
+    if _is_known_absent(context):
+        yield lambda: None
+        return
+    with native_stacks.reading(context.github) as answer:
+
+        def found() -> tuple[NativeStack, ...] | None:
+            stacks = answer()
+            if stacks is None:
+                _remember_absent(context)
+            return stacks
+
+        yield found
+
+
+def stacks_of(context: Context) -> tuple[NativeStack, ...] | None:
+    """Return the repository's native stacks; None if it has none. Cached with the pull requests.
+
+    Raises:
+        ExternalError: GitHub or the network failed.
+    """
+    if context.cache.native is None:
+        with asking(context) as answer:
+            context.cache.native = (answer(),)
+    return context.cache.native[0]
+
+
+def _is_known_absent(context: Context) -> bool:
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        known = msgspec.json.decode(read_regular(context.state / _FILE, _LIMIT), type=_Answer)
+        age = dt.datetime.now(dt.timezone.utc).date() - known.absent_since
+        return known.repository == context.repository.argument and 0 <= age.days < _DAYS
+    return False
+
+
+def _remember_absent(context: Context) -> None:
+    today = dt.datetime.now(dt.timezone.utc).date().isoformat()
+    content = json.dumps({"repository": context.repository.argument, "absent_since": today})
+    with contextlib.suppress(OSError):  # a read-only checkout: asked again next time
+        replace_bytes(Path(private_directory(context.state)) / _FILE, content.encode() + b"\n")

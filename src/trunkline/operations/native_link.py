@@ -1,0 +1,139 @@
+"""Link the open entries as one of GitHub's native stacks, where the repository has them.
+
+GitHub can create a stack and append to it. Any other change means to dissolve it, and to create it
+again once the bases are right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from trunkline.context import native
+from trunkline.context.project import Context
+from trunkline.domain import records
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import PrNumber
+from trunkline.domain.native import LEAST, Link, LinkPlan, NativeStack, plan_link, stack_of
+from trunkline.engine import StepContext
+from trunkline.github import native_stacks
+
+_CHANGES = frozenset({Link.CREATE, Link.EXTEND, Link.REBUILD})
+
+
+@dataclass(frozen=True)
+class Linking:
+    """What links the open entries, and what stays as it is.
+
+    Attributes:
+        plan: the change.
+        notes: why a stack is not changed, or not created, for the user.
+    """
+
+    plan: LinkPlan
+    notes: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything changes on GitHub."""
+        return self.plan.link in _CHANGES
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The requests, as a user would type them."""
+        plan, of = self.plan, "gh api -X POST repos/{owner}/{repo}/stacks"
+        sent = "".join(f" -F 'pull_requests[]={number}'" for number in plan.numbers)
+        dissolved = tuple(f"{of}/{stack}/unstack" for stack in plan.dissolve)
+        if not plan.numbers or not self.changes:
+            return dissolved
+        return (*dissolved, f"{of}/{plan.stack}/add{sent}" if plan.link is Link.EXTEND else f"{of}{sent}")
+
+    @property
+    def publishes(self) -> tuple[str, ...]:
+        """What others will see, a line for each change."""
+        plan, listed = self.plan, " ".join(f"#{number}" for number in self.plan.numbers)
+        lines = tuple(f"dissolve GitHub's native stack {stack}" for stack in plan.dissolve)
+        if not plan.numbers or not self.changes:
+            return lines
+        new = f"append {listed} to GitHub's native stack {plan.stack}"
+        return (*lines, new if plan.link is Link.EXTEND else f"link {listed} as a native stack on GitHub")
+
+
+def linking(context: Context, retargeted: Collection[PrNumber] = ()) -> Linking:
+    """Return how the open entries are linked, by stack.toml and what GitHub has.
+
+    Args:
+        context: the stack's context.
+        retargeted: pull requests whose base changes first; GitHub refuses that in a native stack.
+
+    Raises:
+        ExternalError: the request to GitHub failed.
+    """
+    stacks = native.stacks_of(context) if context.stack.publish.native == "auto" else None
+    if stacks is None:
+        return Linking(LinkPlan(Link.NONE))
+    order = tuple(pr.number for pr in context.open_pulls())
+    plan = plan_link(order, stacks)
+    fixed = [stack.number for number in retargeted if (stack := stack_of(stacks, number)) is not None]
+    if fixed:
+        numbers = order if len(order) >= LEAST else ()
+        plan = LinkPlan(Link.REBUILD, 0, numbers, tuple(dict.fromkeys((*plan.dissolve, *fixed))))
+    return _without_foreign(context, plan, stacks)
+
+
+def _without_foreign(context: Context, plan: LinkPlan, stacks: tuple[NativeStack, ...]) -> Linking:
+    """Leave stacks alone that hold open pull requests which stack.toml does not have."""
+    own = {entry.pr for entry in context.stack.entries}
+    notes = []
+    for stack in stacks:
+        foreign = [f"#{number}" for number in stack.open if number not in own]
+        if stack.number in plan.dissolve and foreign:
+            notes.append(
+                f"GitHub's native stack {stack.number} is left alone: it also holds {', '.join(foreign)},"
+                " which stack.toml does not have"
+            )
+    if plan.link is Link.TOO_MANY:
+        notes.append("not linked on GitHub: a native stack holds 100 pull requests at most")
+    return Linking(LinkPlan(Link.NONE), tuple(notes)) if notes else Linking(plan)
+
+
+def dissolve(context: Context, step_context: StepContext, found: Linking) -> None:
+    """Log the intent, and dissolve the stacks that must be created again.
+
+    Raises:
+        Refused: GitHub rejects it: they are being merged.
+    """
+    if not found.changes:
+        return
+    context.reporter.require_approval(*found.publishes)
+    step_context.log_intent(
+        records.NativeStackLinked(
+            *step_context.about(context.stack.entry(context.open_pulls()[-1].number)),
+            stack=found.plan.stack, numbers=found.plan.numbers, dissolved=found.plan.dissolve,
+        )
+    )  # fmt: skip
+    for stack in found.plan.dissolve:
+        context.reporter.command(f"gh api -X POST repos/{context.repository.slug}/stacks/{stack}/unstack")
+        native_stacks.unstack(context.github, stack)
+    context.cache.native = None
+
+
+def link(context: Context, found: Linking) -> Linking:
+    """Create or extend the native stack, after `dissolve` and once every base is right.
+
+    GitHub's refusal is a note: the entries are pushed and targeted as they should be.
+    """
+    plan = found.plan
+    if not found.changes or not plan.numbers:
+        return found
+    context.reporter.command(found.commands[-1].replace("{owner}/{repo}", context.repository.slug))
+    try:
+        if plan.link is Link.EXTEND:
+            made = native_stacks.add(context.github, plan.stack, plan.numbers)
+        else:
+            made = native_stacks.create(context.github, plan.numbers)
+    except Refused as refused:
+        return replace(found, notes=(*found.notes, f"not linked on GitHub: {refused.why or refused.what}"))
+    context.cache.native = None
+    listed = " ".join(f"#{number}" for number in made.open)
+    return replace(found, notes=(*found.notes, f"GitHub's native stack {made.number}: {listed}"))
