@@ -177,6 +177,21 @@ _ATTESTATION = _object(
     }
 )
 _OWN: dict[str, dict[str, _Schema]] = {
+    "absorb": {
+        "hunks": _list(
+            _object(
+                {
+                    "path": _TEXT,
+                    "line": _COUNT,
+                    "pr": {"type": ["integer", "null"]},
+                    "branch": _MAYBE_TEXT,
+                    "commit": _MAYBE_TEXT,
+                    "subject": _MAYBE_TEXT,
+                    "left": _TEXT,
+                }
+            )
+        )
+    },
     "attest": {"attestation": _ATTESTATION, "shared": _FLAG},
     "checks": {"ticked": _ANY},
     "ci.workflow": {"path": _TEXT, "text": _TEXT},

@@ -1,4 +1,4 @@
-"""Tasks that show and change an entry's own commits: diff and amend."""
+"""Tasks that show and change an entry's own commits: diff, amend and absorb."""
 
 from __future__ import annotations
 
@@ -73,6 +73,25 @@ def amend(
     _rewrite(session, context, amend_command.plan(context, request))
 
 
+@landing_task("absorb", mutates=True)
+def absorb(session: TaskSession, pr: str | None = None, stack: str = "", fork_point: str = "") -> None:
+    """Give each staged hunk to the commit of the stack that last touched its lines."""
+    from trunkline.commands import absorb as absorb_command
+    from trunkline.report.absorb import absorb_data, absorb_lines
+
+    options = options_of(fork_point=fork_point)
+    context = open_context(pr, stack=stack, options=options, reporter=session.terminal).over_the_stack()
+    session.terminal.headline(context.entry.full_label)
+    session.account["pr"] = context.entry.number
+    rows, rewriting = absorb_command.plan(context)
+    session.account["hunks"] = absorb_data(rows)
+    session.summarise(tuple(absorb_lines(rows)))
+    if rewriting is None:
+        session.outcome(absorb_command.nothing_to_do(rows))
+        return
+    _rewrite(session, context, rewriting)
+
+
 def _rewrite(session: TaskSession, context: Context, rewriting: Rewriting) -> None:
     """Print a plan that rewrites entries, or carry it out."""
     if session.dry_run:
@@ -94,3 +113,4 @@ def add_to(namespace: Collection) -> None:
     """Add these tasks to the collection."""
     namespace.add_task(diff)
     namespace.add_task(amend)
+    namespace.add_task(absorb)

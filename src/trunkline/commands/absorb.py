@@ -1,0 +1,56 @@
+"""Command `absorb`: give each staged hunk to the own commit that last touched its lines."""
+
+from __future__ import annotations
+
+from trunkline.commands import amend, rebase, rewriting
+from trunkline.commands.rewriting import Rewriting
+from trunkline.context.project import Context
+from trunkline.domain.absorb import Absorbed
+from trunkline.domain.names import EntryKey
+from trunkline.domain.step import Outcome, StepName, StepStatus
+from trunkline.domain.words import count_of
+from trunkline.planning import absorption
+from trunkline.planning.rewrite_plan import open_entries, rewritten
+
+TASK = "absorb"
+
+
+def plan(context: Context) -> tuple[tuple[Absorbed, ...], Rewriting | None]:
+    """Plan an absorb, with everything computed in memory; no ref, index or file changes.
+
+    Returns:
+        Every staged change with the commit that takes it, and the plan; None if no change fits.
+
+    Raises:
+        Refused: the entry is not checked out, or a branch cannot be moved.
+        Paused: an earlier run is paused, or the user must answer a question.
+    """
+    rebase.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
+    amend.require_checked_out(context, task=TASK)
+    entries = open_entries(context, task=TASK)
+    position, here = amend.at(context, entries)
+    staged = amend.staged_changes(context, here, everything=False)
+    reached = absorption.in_reach(entries[: position + 1])
+    found = absorption.decide(context, reached, staged.index)
+    if found.tree is None:
+        return found.rows, None
+    changed = tuple(each for each in reached if each.entry.key in found.wanted)
+    rewrites = rewritten(context, changed, found.wanted)
+    amend.require_tree(context, here, rewrites[-1].result.new, found.tree)
+    above = entries[position + 1 :]
+    made = rewriting.plan(context, TASK, rewrites, above, descriptions=_descriptions(found.rows), staged=staged)
+    return found.rows, made
+
+
+def _descriptions(rows: tuple[Absorbed, ...]) -> dict[EntryKey, str]:
+    taken: dict[EntryKey, list[str]] = {}
+    for row in rows:
+        if row.entry is not None:
+            taken.setdefault(row.entry.key, []).append(row.place)
+    return {key: f"take in {count_of(len(places), 'hunk')}: {', '.join(places)}" for key, places in taken.items()}
+
+
+def nothing_to_do(rows: tuple[Absorbed, ...]) -> Outcome:
+    """Return the outcome if no staged change fits a commit of the stack."""
+    message = "nothing of what is staged fits a commit of the stack" if rows else "nothing is staged"
+    return Outcome("nothing to do", message, StepStatus.NOTHING)
