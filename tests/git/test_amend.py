@@ -129,7 +129,7 @@ def test_dry_run_writes_nothing(stack: Desk) -> None:
     stage(stack, "two.txt", "two\nmore\n")
     before = stack.clone.refs()
     context = stack.entry_context(2).over_the_stack()
-    plan = amend.plan(context, Request()).plan
+    plan = amend.plan(context, Request()).forecast.plan
     assert [(step.name.value, step.pr) for step in plan.steps] == [("rewrite", 2), ("onto", 3)]
     assert "no conflict" in plan.steps[1].description
     assert stack.clone.refs() == before
@@ -181,7 +181,7 @@ def test_conflict_above_pauses_and_continues(stack: Desk) -> None:
     """The conflict is predicted; the run pauses at it, and `continue` finishes."""
     conflicting(stack)
     context = stack.entry_context(2).over_the_stack()
-    assert "conflict in" in amend.plan(context, Request()).plan.steps[1].description
+    assert "conflict in" in amend.plan(context, Request()).forecast.plan.steps[1].description
     assert isinstance(refusal(lambda: amended(stack)), Paused)
     stack.resolve()
     done = stack.resume()

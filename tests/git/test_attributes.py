@@ -6,6 +6,7 @@ import pytest
 
 from support.repo import Repo
 from trunkline.domain.names import Oid
+from trunkline.domain.replay_plan import Replay
 from trunkline.git import attributes, history, replay
 from trunkline.git.git import Git
 
@@ -21,7 +22,7 @@ def diverged(repo: Repo) -> None:
     repo.commit("trunk's line", {"log.txt": "start\ntrunk\n"})
 
 
-def replayed(repo: Repo, git: Git | None = None) -> replay.Replay:
+def replayed(repo: Repo, git: Git | None = None) -> Replay:
     """Replay `entry` onto `main` in memory, from whatever is checked out."""
     git, fork = git or repo.adapter, repo.head("main~1")
     return replay.replay(git, history.chain(git, fork, repo.head("entry")), repo.head("main"), by="A <a@x> 1 +0000")

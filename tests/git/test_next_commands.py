@@ -88,7 +88,7 @@ def test_an_entry_below_is_a_draft(person: Typist) -> None:
 def test_an_entry_that_is_merged(person: Typist) -> None:
     """The one above is next."""
     person.desk.merge(1)
-    person.follow(person("invoke rebase --pr 1"), "context/project.py:_open", "invoke rebase --pr 2")
+    person.follow(person("invoke rebase --pr 1"), "context/view.py:_open", "invoke rebase --pr 2")
 
 
 @pytest.mark.parametrize("command", ["continue", "skip", "abort"])
@@ -196,7 +196,7 @@ def test_an_answer_without_its_entry(person: Typist) -> None:
     """`restack --fork-point COMMIT` says for which entries it may be."""
     point = person.desk.clone.refs()["refs/heads/one"]
     asked = person(f"invoke restack --fork-point {point}")
-    person.follow(asked, "context/project.py:resolve_fork_point", "invoke restack", code=5)
+    person.follow(asked, "context/scope.py:resolve_fork_point", "invoke restack", code=5)
 
 
 def test_a_fork_point_that_contradicts_the_evidence(person: Typist) -> None:
@@ -260,7 +260,7 @@ def test_no_local_branch(person: Typist) -> None:
     """`switch` makes it."""
     person.desk.clone.git("branch", "--quiet", "-D", "two")
     refused = person("invoke push --pr 2")
-    person.follow(refused, "context/project.py:Context.local_tip", "invoke switch --pr 2")
+    person.follow(refused, "context/scope.py:Scope.no_local_branch", "invoke switch --pr 2")
 
 
 def test_a_branch_without_commits(person: Typist) -> None:

@@ -22,11 +22,11 @@ KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
 def template(repo: Repo, name: str = NAME) -> Template | None:
     """Read the template with stack.toml's `template = name`, trunk being the branch main."""
     trunk = repo.head("main")
-    context: Any = SimpleNamespace(
+    view: Any = SimpleNamespace(
         git=repo.adapter, tracking="origin/main", stack=SimpleNamespace(note=NoteSettings(name)),
-        world=lambda: SimpleNamespace(trunk=trunk),
+        world=SimpleNamespace(trunk=trunk),
     )  # fmt: skip
-    return note_template.template_of(context)
+    return note_template.template_of(view)
 
 
 def refused(repo: Repo, name: str = NAME) -> str:

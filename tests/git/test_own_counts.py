@@ -26,7 +26,7 @@ def assert_agreed(stack: Desk, *counts: int | None) -> None:
     assert tuple(each.own for each in looked) == counts
     for each, count in zip(looked, counts, strict=True):
         if count is not None:
-            there = stack.stack_context().of(each.entry)
+            there = stack.stack_context().of(each.entry).view()
             assert len(own_commits(there, entry_tip(there).oid).own) == count
 
 

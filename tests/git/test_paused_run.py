@@ -586,7 +586,7 @@ def test_a_push_of_several_is_checked_before_it(stack: Desk, monkeypatch: pytest
 
     def meanwhile(context: object, step_context: object) -> object:
         _commits_on("one")(stack)
-        context.invalidate()  # type: ignore[attr-defined]  # what a user does in that moment
+        context.observer.changed()  # type: ignore[attr-defined]  # what a user does in that moment
         return real(context, step_context)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
@@ -636,7 +636,7 @@ def test_an_edit_in_the_browser_is_no_drift(stack: Desk) -> None:
     assert drifted(context, (change,)) == ()
     assert put_back(saved, None) == "Words.\r\n"
     stack.hub.pulls[1].body = saved.replace("The note", "My note")
-    context.invalidate()
+    context.observer.changed()
     assert len(drifted(context, (change,))) == 1
 
 
@@ -719,16 +719,16 @@ def test_a_restack_ends_although_an_entry_was_merged_meanwhile(stack: Desk) -> N
 
 def test_a_whole_stack_that_is_merged_leaves_nothing_to_do(stack: Desk) -> None:
     """Merged entries are counted as done, closed ones are named with the command that brings them back."""
-    assert restack.nothing_to_do(stack.stack_context()) is None
+    assert restack.nothing_to_do(stack.stack_context().view()) is None
     for number in (1, 2):
         stack.merge(number)
-    assert restack.nothing_to_do(stack.stack_context()) is None
+    assert restack.nothing_to_do(stack.stack_context().view()) is None
     two = stack.stack_context().stack.entries[1].pr
-    found = restack.nothing_to_do(stack.stack_context(), up_to=two)
+    found = restack.nothing_to_do(stack.stack_context().view(), up_to=two)
     assert found is not None
     assert (found.message, found.mark) == ("#1, #2 are merged", StepStatus.NOTHING)
     stack.hub.pulls[3].state = PrState.CLOSED
-    found = restack.nothing_to_do(stack.stack_context())
+    found = restack.nothing_to_do(stack.stack_context().view())
     assert found is not None
     assert found.details == ("to bring #3 back: invoke rescue --pr 3",)
 
@@ -909,7 +909,7 @@ def test_a_landing_whose_entry_was_merged_on_the_web_is_ended(merged_elsewhere: 
     assert outcome is not None
     assert stack.open_run() is None
     assert stack.hub.pulls[3].state is PrState.MERGED
-    found = restack.nothing_to_do(stack.stack_context())
+    found = restack.nothing_to_do(stack.stack_context().view())
     assert found is not None
     assert found.message == "#1, #2, #3 are merged"
 

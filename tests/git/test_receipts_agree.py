@@ -22,7 +22,8 @@ from trunkline.commands import report, status
 from trunkline.config import validation
 from trunkline.context import project as context_module
 from trunkline.context.loading import open_context
-from trunkline.context.project import Context, Options
+from trunkline.context.project import Options
+from trunkline.context.run import Context
 from trunkline.domain.checklist import LineState
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber
@@ -272,17 +273,17 @@ def test_no_task_takes_a_bad_receipt_for_a_pass(
     tip = ground.repo.head()
 
     with pytest.raises(Refused, match="the gates have not passed") as refused:
-        require_gates(ground.context(), tip)
+        require_gates(ground.context().view(), tip)
     with pytest.raises(Refused, match="the gates have not passed"):
         wait.run(ground.context(require="gates"))
     assert [line.split(":")[0] for line in refused.value.why.splitlines()[:-1]] == ["test"]
     assert "test: " + (verdict or "not run") in refused.value.why
 
-    text = note.text_of(ground.context())
+    text = note.text_of(ground.context().view())
     assert "- [ ] **test**" in text
     assert text.count("- [x] **") == 5
 
-    line = next(each for each in checklist.evaluate(ground.context()) if "gates" in each.text)
+    line = next(each for each in checklist.evaluate(ground.context().view()) if "gates" in each.text)
     assert (line.state, set(line.receipts)) == (LineState.OPEN, set(GATES) - {"test"})
     assert f"test {verdict or 'not run'}" in line.evidence
 
@@ -306,10 +307,10 @@ def test_no_task_takes_a_bad_receipt_for_a_pass(
 def test_every_task_takes_good_receipts(ground: GateWorkspace) -> None:
     """The control of the test above: untouched, the same receipts are a pass everywhere."""
     tip = ground.repo.head()
-    require_gates(ground.context(), tip)
+    require_gates(ground.context().view(), tip)
     assert wait.run(ground.context(require="gates")).label == "ready to land"
-    assert note.text_of(ground.context()).count("- [x] **") == 6
-    line = next(each for each in checklist.evaluate(ground.context()) if "gates" in each.text)
+    assert note.text_of(ground.context().view()).count("- [x] **") == 6
+    line = next(each for each in checklist.evaluate(ground.context().view()) if "gates" in each.text)
     assert line.state is LineState.DONE
     (row,) = status.look(ground.context(), offline=True).entries
     assert {outcome.verdict for _, outcome in row.gates if outcome} == {Verdict.PASSED}
@@ -321,12 +322,12 @@ def test_every_task_takes_good_receipts(ground: GateWorkspace) -> None:
 def test_a_flaky_gate_counts_where_it_is_accepted_by_name(ground: GateWorkspace) -> None:
     """`--accept-flaky test` settles it for the push; a gate that only ever failed cannot be accepted so."""
     older_failure(ground)
-    require_gates(ground.context(accept_flaky=frozenset({"test"})), ground.repo.head())
+    require_gates(ground.context(accept_flaky=frozenset({"test"})).view(), ground.repo.head())
     for path in ground.store.directory.glob("*-test-*.json"):
         if Receipt.from_statement(json.loads(path.read_bytes())).passed:
             path.unlink()
     with pytest.raises(Refused, match="have not passed"):
-        require_gates(ground.context(accept_flaky=frozenset({"test"})), ground.repo.head())
+        require_gates(ground.context(accept_flaky=frozenset({"test"})).view(), ground.repo.head())
 
 
 def test_verify_names_what_lacks_a_trusted_signature(ground: GateWorkspace) -> None:
@@ -345,10 +346,10 @@ def test_with_a_key_alone_only_its_own_signatures_count(ground: GateWorkspace) -
     ground.stack(f'sign = "{own}"')
     for path in ground.store.directory.glob("*.json"):
         assert signing.sign(path, str(own)) == ""
-    require_gates(ground.context(), ground.repo.head())
+    require_gates(ground.context().view(), ground.repo.head())
     assert signing.sign(ground.path, str(key(ground, "key2"))) == ""
     with pytest.raises(Refused, match="have not passed"):
-        require_gates(ground.context(), ground.repo.head())
+        require_gates(ground.context().view(), ground.repo.head())
 
 
 def test_signers_in_the_repository_are_trunks(ground: GateWorkspace) -> None:
@@ -360,13 +361,13 @@ def test_signers_in_the_repository_are_trunks(ground: GateWorkspace) -> None:
     line = f"tess {Path(f'{own}.pub').read_text()}"
     (ground.repo.path / "signers").write_text(line)
     with pytest.raises(Refused, match="have not passed"):
-        require_gates(ground.context(), ground.repo.head())
+        require_gates(ground.context().view(), ground.repo.head())
     ground.repo.git("stash", "--quiet")
     ground.repo.git("switch", "--quiet", "main")
     ground.repo.commit("trust tess", {"signers": line})
     ground.repo.git("push", "--quiet", "origin", "main")
     ground.repo.git("switch", "--quiet", "feat/one")
-    require_gates(ground.context(), ground.repo.head())
+    require_gates(ground.context().view(), ground.repo.head())
 
 
 @pytest.mark.parametrize("name", ["not-there", "/not/there", "../signers"])
@@ -375,7 +376,7 @@ def test_a_file_of_signers_that_is_missing_is_an_error_of_stack_toml(ground: Gat
     ground.stack(f'signers = "{name}"')
     tip, stack = ground.repo.head(), ground.context().stack
     for count in (
-        lambda: require_gates(ground.context(), tip),
+        lambda: require_gates(ground.context().view(), tip),
         lambda: status.look(ground.context(), offline=True),
         lambda: receipts_workflow.listed(*_of(ground)),
         lambda: receipts_workflow.pull(*_of(ground)),
@@ -397,7 +398,11 @@ def test_the_toolchain_that_the_tree_names_is_the_one_that_counts(ground: GateWo
     tree = Git(ground.repo.path).tree(tip)
     ground.put(tree=tree, commit=tip)
     ground.repo.git("switch", "--quiet", "--detach", "main")
-    ((_, outcome),) = [each for each in gates_for(ground.context(), tip) if each[0] == "test"]
+    ((_, outcome),) = [
+        each
+        for each in gates_for(ground.context().project, ground.context().observer.machine(), tip)
+        if each[0] == "test"
+    ]
     assert outcome is not None
     assert (outcome.verdict, "now it is no toolchain" in outcome.diagnosis) == (Verdict.STALE, True)
 
@@ -421,11 +426,11 @@ def test_a_gate_that_fails_on_the_base_too_is_said_to(ground: GateWorkspace) -> 
     tip, trunk = ground.repo.head(), ground.repo.head("main")
     message = f"also fails on main ({trunk[:7]}), for the same cause"
     with pytest.raises(Refused) as refused:
-        require_gates(ground.context(), tip)
+        require_gates(ground.context().view(), tip)
     assert message in refused.value.why
-    assert "**test** failed since " in note.text_of(ground.context())
-    assert message in note.text_of(ground.context())
-    ((_, outcome),) = [each for each in gates_beside_base(ground.context(), tip) if each[0] == "test"]
+    assert "**test** failed since " in note.text_of(ground.context().view())
+    assert message in note.text_of(ground.context().view())
+    ((_, outcome),) = [each for each in gates_beside_base(ground.context().view(), tip) if each[0] == "test"]
     assert outcome is not None
     assert (outcome.to_json()["inherited"], outcome.to_json()["on_base"]) == (True, message)
 
@@ -439,21 +444,21 @@ def test_inherited_failures_are_accepted_where_stack_toml_says_so(
     """`inherited = "allow"` accepts a gate that fails on the base for the same cause, and no other."""
     fails_on_both(ground, on_base)
     ground.stack('inherited = "allow"')
-    text = note.text_of(ground.context())
+    text = note.text_of(ground.context().view())
     assert ("(accepted as inherited)" in text) is accepted
     assert "- [ ] **test**" in text
     if accepted:
-        require_gates(ground.context(), ground.repo.head())
+        require_gates(ground.context().view(), ground.repo.head())
         return
     with pytest.raises(Refused, match="have not passed"):
-        require_gates(ground.context(), ground.repo.head())
+        require_gates(ground.context().view(), ground.repo.head())
 
 
 def test_a_failing_gate_is_run_on_the_base_on_request(ground: GateWorkspace) -> None:
     """Without a receipt of the base's tree nothing is known of it; on request the gate runs there."""
     only_failure(ground)
     tip = ground.repo.head()
-    failed = [each for _, each in gates_beside_base(ground.context(), tip) if each and each.gate == "test"]
+    failed = [each for _, each in gates_beside_base(ground.context().view(), tip) if each and each.gate == "test"]
     assert failed[0].on_base == ""
-    (compared,) = with_base(ground.context(), failed, run=True)
+    (compared,) = with_base(ground.context().view(), failed, run=True)
     assert (compared.on_base, compared.inherited) == (f"passed on main ({ground.repo.head('main')[:7]})", False)

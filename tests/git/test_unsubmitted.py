@@ -61,7 +61,7 @@ def test_restack_moves_it_and_pushes_the_rest(top: Desk) -> None:
     """It moves with the others; only branches of pull requests are pushed; undo takes all of it back."""
     before = top.tips()
     top.trunk_commits("trunk moves", {"t.txt": "t\n"})
-    planned = restack.plan(top.stack_context(skip=NO_CARGO))
+    planned = restack.plan(top.stack_context(skip=NO_CARGO)).plan
     assert ("onto", "three") in [(step.name.value, step.pr) for step in planned.steps]
     assert as_json.plan(planned)["steps"][3]["branch"] == "three"
     done = top.restack()
@@ -102,7 +102,7 @@ def test_a_conflict_in_it_pauses_and_goes_on(top: Desk) -> None:
 def test_land_stops_below_it(middle: Desk) -> None:
     """Only the entries below it are landed; without one the error names `submit`."""
     context = middle.stack_context(skip=NO_CARGO)
-    assert [entry.number for entry in land.entries_of(context, None)] == [1]
+    assert [entry.number for entry in land.entries_of(context.view(), None)] == [1]
     assert land.unsubmitted(context, None) == context.stack.entries[1]
     assert land.unsubmitted(context, context.stack.entries[0].key) is None
     _lacks(middle, 1)

@@ -24,7 +24,8 @@ from trunkline.commands import abort, land, rebase, restack, resume, undo
 from trunkline.context import open_run
 from trunkline.context import project as context_module
 from trunkline.context.loading import open_context, open_stack
-from trunkline.context.project import Context, Options
+from trunkline.context.project import Options
+from trunkline.context.run import Context
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid, pr_number
 from trunkline.domain.repository import Repository
@@ -407,14 +408,14 @@ def refusal(do: Callable[[], object]) -> TrunklineError:
 
 def fail_at(step: str, stack: Desk, do: Callable[[], object]) -> None:
     """Make a run stop at one of its steps."""
-    from trunkline.commands.rebase import _IN_REBASE, _StepHandler  # noqa: PLC0415 -- patched here only
+    from trunkline.commands.rebase import _RUNNERS_IN_REBASE  # noqa: PLC0415 -- patched here only
 
     def fails(*_: object) -> Outcome:
         raise Refused("as the test wants", next_command="invoke continue")
 
     name = StepName(step)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(_IN_REBASE, name, _StepHandler(_IN_REBASE[name].plan, fails))
+        patch.setitem(_RUNNERS_IN_REBASE, name, fails)
         assert refusal(do).what == "as the test wants"
     assert stack.open_run() is not None
 

@@ -18,19 +18,24 @@ from enum import Enum
 from pathlib import Path
 
 from support.inprocess import Quiet
-from trunkline.context.project import Context, Options, WorldCache
+from trunkline.context.observation import World
+from trunkline.context.project import Options, Project
+from trunkline.context.view import View
 from trunkline.domain.commits import Commit
+from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, pr_number
+from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import ForcePush, LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
+from trunkline.gates.proof import Surroundings
 from trunkline.git import history
 from trunkline.git.git import Git
 from trunkline.planning import heads as entry_heads
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.questions import OwnCommitsUnknown
-from trunkline.planning.replay_plan import ReplayPreview, own_commits
+from trunkline.planning.replay_plan import own_commits
 from trunkline.steps import replay
 
 METHODS = ("squash", "rebase", "merge")
@@ -408,8 +413,8 @@ class Oracle:
         return self.shop.git("log", "--reverse", "--topo-order", "--format=%T", f"{base}..{tip}").split()
 
 
-def context_of(shop: Workshop, made: Made) -> Context:
-    """Return the context of a restack of the stack, with a complete observation."""
+def view_of(shop: Workshop, made: Made) -> View:
+    """Return the view of a restack of the stack, with a complete observation."""
     name = made.plan.name
     entries = tuple(Entry(pr_number(str(n + 1)), branch_name(f"{name}/e{n}")) for n in range(len(made.tips)))
     trunk = branch_name(f"{name}/main")
@@ -421,16 +426,11 @@ def context_of(shop: Workshop, made: Made) -> Context:
         entry.branch: LocalState(entry.branch, tip, tip, checked_out=False)
         for entry, tip in zip(entries, made.tips, strict=True)
     }
-    cache = WorldCache(
-        snapshot=Snapshot({entry.pr: _shown(made, n, entries, trunk) for n, entry in enumerate(entries)}),
-        remote={
-            branch_ref(trunk): made.trunk,
-            **{branch_ref(b): state.remote for b, state in local.items() if state.remote},
-        },
-        local=local,
-    )
-    where = Repository("github.com", "octo", "tiny")
-    return Context(Git(shop.path), stack, entries[0], where, Options(), Quiet(), stacked=True, cache=cache)
+    snapshot = Snapshot({entry.pr: _shown(made, n, entries, trunk) for n, entry in enumerate(entries)})
+    remote = {branch_ref(branch): state.remote for branch, state in local.items() if state.remote}
+    world = World(snapshot, made.trunk, {branch_ref(trunk): made.trunk, **remote}, local)
+    project = Project(Git(shop.path), stack, Repository("github.com", "octo", "tiny"), Options(), Quiet())
+    return View(project, entries[0], True, world, Surroundings(project.git), Decisions())
 
 
 def _shown(made: Made, n: int, entries: Sequence[Entry], trunk: str) -> PullRequest:
@@ -448,60 +448,58 @@ def _shown(made: Made, n: int, entries: Sequence[Entry], trunk: str) -> PullRequ
 
 def judge(shop: Workshop, oracle: Oracle, made: Made) -> Judged:
     """Replay a stack as `restack` does, and compare it with git entry by entry."""
-    context = context_of(shop, made)
+    view = view_of(shop, made)
     try:
-        return _judge(oracle, made, context)
+        return _judge(oracle, made, view)
     finally:
-        names = [f"refs/remotes/origin/{context.stack.trunk}", *(branch_ref(e.branch) for e in context.stack.entries)]
+        names = [f"refs/remotes/origin/{view.stack.trunk}", *(branch_ref(e.branch) for e in view.stack.entries)]
         shop.git("update-ref", "--stdin", stdin="".join(f"delete {name}\n" for name in names))
 
 
-def _judge(oracle: Oracle, made: Made, context: Context) -> Judged:
+def _judge(oracle: Oracle, made: Made, view: View) -> Judged:
     plan = made.plan
     open_ = [n for n in range(len(made.tips)) if n not in made.merges]
-    entries = [context.stack.entries[n] for n in open_]
+    entries = [view.stack.entries[n] for n in open_]
     try:
-        entry_heads.load(context)
+        entry_heads.load(view)
         for entry in entries:
-            replay.forecast(context.of(entry))
-        replay.check_predictions(context, entries)
+            _, view = replay.forecast(view.of(entry))
+        replay.check_predictions(view, entries)
     except OwnCommitsUnknown as question:
-        if plan.variant not in ASKED or context.options.fork_point:
+        if plan.variant not in ASKED or view.options.fork_point:
             return Judged(plan, Result.NEEDLESS, f"{question}\n{question.why}")
-        answered = _judge(
-            oracle, made, replace(context, options=Options(fork_point=_answers(context, entries, plan.variant)))
-        )
+        answered = _judge(oracle, made, _answered(view, entries, plan.variant))
         fine = answered.result in {Result.RIGHT, Result.PAUSED}
         return replace(answered, result=Result.REFUSED if fine else answered.result)
     except TrunklineError as error:
         return Judged(plan, Result.NEEDLESS, f"{error}\n{error.why}")
-    return _replayed(oracle, made, context, dict(zip(open_, entries, strict=True)))
+    return _replayed(oracle, made, view, dict(zip(open_, entries, strict=True)))
 
 
-def _replayed(oracle: Oracle, made: Made, context: Context, entries: Mapping[int, Entry]) -> Judged:
+def _replayed(oracle: Oracle, made: Made, view: View, entries: Mapping[int, Entry]) -> Judged:
     """Compare the predicted replays with git's results, bottom first."""
     plan, base = made.plan, made.trunk
     for n, entry in entries.items():
-        foreseen = context.cache.foreseen[entry.pr]
-        assert isinstance(foreseen, ReplayPreview)
+        foreseen = view.decisions.replays[entry.pr]
         tip, conflict = oracle.rebase(made.own[n], base)
-        wrong = _difference(context.git, foreseen, made.own[n], oracle.trees(base, tip), conflict)
+        wrong = _difference(view.git, foreseen, made.own[n], oracle.trees(base, tip), conflict)
         if wrong:
             return Judged(plan, Result.WRONG, f"#{entry.pr}: {wrong}")
         if conflict:
             return Judged(plan, Result.PAUSED)
         base = tip
-    if plan.variant in ASKED and not context.options.fork_point:
+    if plan.variant in ASKED and not view.options.fork_point:
         return Judged(plan, Result.WRONG, "a person should have been asked")
     return Judged(plan, Result.RIGHT)
 
 
-def _answers(context: Context, entries: Sequence[Entry], variant: str) -> str:
-    """Return the right value of `--fork-point`, which leaves out what a parent dropped."""
+def _answered(view: View, entries: Sequence[Entry], variant: str) -> View:
+    """Return the view with the right value of `--fork-point`, which leaves out what a parent dropped."""
     right = -1 if variant == "dropped" else 0
-    context.cache.planned.clear()
-    found = {entry.pr: own_commits(context.of(entry), entry_tip(context.of(entry)).oid) for entry in entries}
-    return ",".join(f"{pr}={each.answers[right].oid}" for pr, each in found.items() if each.questions)
+    view = replace(view, decisions=Decisions())
+    found = {entry.pr: own_commits(view.of(entry), entry_tip(view.of(entry)).oid) for entry in entries}
+    given = ",".join(f"{pr}={each.answers[right].oid}" for pr, each in found.items() if each.questions)
+    return replace(view, project=replace(view.project, options=Options(fork_point=given)))
 
 
 def _difference(

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from trunkline.domain.cause import Cause, CauseId
+from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.waivers import Waivers
 from trunkline.git.git import Git
 from trunkline.operations.gate_stack import GateProgress
 from trunkline.report import html, note
@@ -33,9 +35,9 @@ def context(*, answer: bool | None = None, accepted: frozenset[str] = frozenset(
         return answer
 
     return SimpleNamespace(
-        reporter=SimpleNamespace(ask=ask), entry=SimpleNamespace(pr=519), verified_commit=lambda: Oid("a" * 40),
-        options=SimpleNamespace(accept_unavailable=accepted, accept_flaky=frozenset()),
-        cache=SimpleNamespace(accepted=set()),
+        reporter=SimpleNamespace(ask=ask), entry=SimpleNamespace(key=519, label="#519"),
+        verified_commit=lambda: Oid("a" * 40), waivers=Waivers(accepted),
+        run=SimpleNamespace(decisions=Decisions()),
     )  # fmt: skip
 
 
@@ -72,7 +74,7 @@ def test_a_person_may_go_on_without_what_is_unavailable() -> None:
     """Asked once; yes counts for the rest of the task, no refuses; what will fail is not asked about."""
     there = context(answer=True)
     gates._refuse_first(there, (unavailable("msrv"),))
-    assert there.cache.accepted == {"msrv"}
+    assert there.run.decisions.accepted == {"msrv"}
     with pytest.raises(CheckFailed, match=r"1 gate did not pass: msrv \(#519 at aaaaaaa\); no gate was run"):
         gates._refuse_first(context(answer=False), (unavailable("msrv"),))
     with pytest.raises(CheckFailed):

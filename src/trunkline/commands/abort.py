@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trunkline.commands import rebase, rescue
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.observation import local_state
-from trunkline.context.project import Context, Reporter, WorldCache
+from trunkline.context.project import Reporter
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.changes import Change
 from trunkline.domain.command import task_command
@@ -94,14 +96,13 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
         _not_done(ending, error, "what was merged is not known")
         taken = run_changes.changes_of(context, run, ask=False)
     pushed = tuple(change for change in taken if change.step is StepName.PUSH)
-    here = replace(context, cache=WorldCache(remote={}))  # a local branch is restored whatever happened to the remote
     if local:
         ending.left += [_described(context, change, "as you asked") for change in taken if _is_outside(change)]
     else:
         _push_back(context, step_context, pushed, {each.pr: each for each in taken if not _is_outside(each)}, ending)
     for change in taken:
         if not _is_outside(change):
-            _attempt(here, change, ending, lambda there, each: _restore_branch(there, step_context, each))
+            _attempt(context, change, ending, lambda there, each: _restore_branch(there, step_context, each))
         elif change.step is not StepName.PUSH and not local:
             _attempt(context, change, ending, lambda there, each: _restore_on_github(there, step_context, each))
 
@@ -113,7 +114,7 @@ def _is_outside(change: Change) -> bool:
 def _attempt(
     context: Context, change: Change, ending: _Ending, restore: Callable[[Context, Change], Outcome]
 ) -> None:
-    there = run_changes.entry_context(context, change)
+    there = context.of_pr(change.pr)
     try:
         ending.restored.append(restore(there, change))
     except TrunklineError as error:
@@ -128,16 +129,16 @@ def _not_done(ending: _Ending, error: TrunklineError, line: str) -> None:
         ending.left.append(line)
 
 
-def _described(context: Context, change: Change, why: str) -> str:
+def _described(scope: Scope, change: Change, why: str) -> str:
     """Return a message about a change that stays: its current and its old value, and the reason."""
-    entry, before = run_changes.entry_context(context, change).entry, change.before
+    entry, before = scope.of_pr(change.pr).entry, change.before
     name = f"{entry.full_label}"
     if change.step is StepName.READY:
         was = f"{'a draft' if before['draft'] else 'ready'}, targeting {before['base']}"
         return f"{name}: draft state and base stay: {why}; before the run it was {was}"
     if change.step is StepName.NOTE:
         return f"{name}: the reviewer note stays: {why}"
-    where = f"{context.stack.remote}/{entry.branch}" if change.step is StepName.PUSH else entry.branch
+    where = f"{scope.stack.remote}/{entry.branch}" if change.step is StepName.PUSH else entry.branch
     return f"{name}: {where} stays as it is: {why}; before the run it was at {before['tip']}"
 
 
@@ -155,7 +156,7 @@ def _push_back(
     """
     ours = []
     for change in pushed:
-        _keep_before(run_changes.entry_context(context, change), step_context, change)
+        _keep_before(context.of_pr(change.pr), step_context, change)
         try:
             drift = run_changes.drifted(context, (change,))
             if not drift and change.pr in here:
@@ -182,10 +183,12 @@ def _check_branch(context: Context, change: Change) -> None:
     Raises:
         Refused: its checkout is not clean, or a file is in the way.
     """
-    there, before = run_changes.entry_context(context, change), oid(str(change.before["tip"]))
+    there, before = context.of_pr(change.pr), oid(str(change.before["tip"]))
     held = run_changes.now(there, change)["tip"]
     if held != before and change.is_ours("tip", held):
-        local_branch.check_move(there, before, keeps_files=change.keeps_files)
+        local_branch.check_move(
+            there, there.observer.local_now(there.entry.branch), before, keeps_files=change.keeps_files
+        )
 
 
 def _restore_on_github(context: Context, step_context: StepContext, change: Change) -> Outcome:
@@ -216,11 +219,11 @@ def _restore_branch(context: Context, step_context: StepContext, change: Change)
     return Outcome("branch", f"{name}, which the run created, is removed")
 
 
-def _keep_before(context: Context, step_context: StepContext, change: Change) -> None:
+def _keep_before(scope: Scope, step_context: StepContext, change: Change) -> None:
     """Keep the old tip of a branch under a backup ref, even if somebody moves the branch later."""
     tip = oid(str(change.before["tip"]))
-    if history.has_object(context.git, tip):
-        refs.back_up(context.git, step_context.lock, context.entry.branch, tip)
+    if history.has_object(scope.git, tip):
+        refs.back_up(scope.git, step_context.lock, scope.entry.branch, tip)
 
 
 def _give_up_rescue(context: Context, step_context: StepContext, ending: _Ending, *, local: bool) -> None:
@@ -233,17 +236,17 @@ def _give_up_rescue(context: Context, step_context: StepContext, ending: _Ending
         _not_done(ending, error, f"what the rescue restored on GitHub stays: {error}")
 
 
-def _remove_worktrees(context: Context, run: Run, step_context: StepContext, ending: _Ending) -> None:
+def _remove_worktrees(scope: Scope, run: Run, step_context: StepContext, ending: _Ending) -> None:
     """Back up the work in the pause's work tree, and remove the work tree."""
     announced = run.last(records.WorktreeCreated)
     if announced is None:
         return
-    path = conflict.current_path(context.git, Path(announced.path))
+    path = conflict.current_path(scope.git, Path(announced.path))
     resolved = [r for r in run.after(run.pause) if isinstance(r, records.Resolved)] if run.pause else []
     try:
-        if run.pause and (not resolved or conflict.is_edited(context.git, path, resolved[-1].new)):
-            ending.kept = conflict.keep_work(context, step_context, path, onto=announced.onto)
-        conflict.remove_worktree(context, step_context, path)
+        if run.pause and (not resolved or conflict.is_edited(scope.git, path, resolved[-1].new)):
+            ending.kept = conflict.keep_work(scope, step_context, path, onto=announced.onto)
+        conflict.remove_worktree(scope, step_context, path)
     except (TrunklineError, OSError) as error:
         ending.left.append(f"the work tree {path} stays: {error}")
 
@@ -264,8 +267,8 @@ def _unfinished(run: Run, ending: _Ending) -> TrunklineError:
     return error
 
 
-def _concluded(context: Context, run: Run, ending: _Ending) -> Outcome:
-    untouched = "nothing that the run changed is left" if run.changed else f"{context.entry.branch} was never moved"
+def _concluded(scope: Scope, run: Run, ending: _Ending) -> Outcome:
+    untouched = "nothing that the run changed is left" if run.changed else f"{scope.entry.branch} was never moved"
     message = "; ".join(outcome.message for outcome in reversed(ending.restored)) or untouched
     if not ending.restored and ending.left:
         message = "the run is over; what changed since is left as it is"
@@ -273,7 +276,7 @@ def _concluded(context: Context, run: Run, ending: _Ending) -> Outcome:
     notes += [f"left: {line}" for line in ending.left]
     notes += [f"what you had resolved is kept: {ref}" for ref in ending.kept]
     backups = f"{refs.BACKUPS}/{run.id}/"
-    if ending.left and refs.read_refs(context.git, backups):
+    if ending.left and refs.read_refs(scope.git, backups):
         notes.append(f"every tip that the run replaced is kept: git for-each-ref {backups}")
     mark = StepStatus.WARNED if ending.left else StepStatus.DONE
     data = {"run": run.id, "kept": next(iter(ending.kept), ""), "backups": list(ending.kept), "left": ending.left}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trunkline.commands import amend, rebase, rewriting
 from trunkline.commands.rewriting import Rewriting
-from trunkline.context.project import Context
+from trunkline.context.run import Context
 from trunkline.domain.absorb import Absorbed
 from trunkline.domain.names import EntryKey
 from trunkline.domain.step import Outcome, StepName, StepStatus
@@ -26,19 +26,20 @@ def plan(context: Context) -> tuple[tuple[Absorbed, ...], Rewriting | None]:
         Paused: an earlier run is paused, or the user must answer a question.
     """
     rebase.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
-    amend.require_checked_out(context, task=TASK)
-    entries = open_entries(context, task=TASK)
-    position, here = amend.at(context, entries)
-    staged = amend.staged_changes(context, here, everything=False)
+    view = context.view()
+    amend.require_checked_out(view, task=TASK)
+    entries = open_entries(view, task=TASK)
+    position, here = amend.at(view, entries)
+    staged = amend.staged_changes(view, here, everything=False)
     reached = absorption.in_reach(entries[: position + 1])
-    found = absorption.decide(context, reached, staged.index)
+    found = absorption.decide(view.git, reached, staged.index)
     if found.tree is None:
         return found.rows, None
     changed = tuple(each for each in reached if each.entry.key in found.wanted)
-    rewrites = rewritten(context, changed, found.wanted)
-    amend.require_tree(context, here, rewrites[-1].result.new, found.tree)
+    rewrites = rewritten(view, changed, found.wanted)
+    amend.require_tree(view, here, rewrites[-1].result.new, found.tree)
     above = entries[position + 1 :]
-    made = rewriting.plan(context, TASK, rewrites, above, descriptions=_descriptions(found.rows), staged=staged)
+    made = rewriting.plan(view, TASK, rewrites, above, descriptions=_descriptions(found.rows), staged=staged)
     return found.rows, made
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from trunkline.commands import rebase, rewriting
 from trunkline.commands.rewriting import Rewriting
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused, UsageError
@@ -34,17 +36,17 @@ class Request:
     message: str = ""
 
 
-def nothing_to_do(context: Context, request: Request) -> Outcome | None:
+def nothing_to_do(scope: Scope, request: Request) -> Outcome | None:
     """Return the outcome if nothing is staged and no message was given; else None."""
-    if request.message or _changed(context, request):
+    if request.message or _changed(scope, request):
         return None
-    changed = refs.changed_paths(context.git)
+    changed = refs.changed_paths(scope.git)
     details = (f"to take in {', '.join(changed)}: {task_command('amend', '--all')}",) if changed else ()
     return Outcome("nothing to do", "nothing is staged", StepStatus.NOTHING, details)
 
 
-def _changed(context: Context, request: Request) -> bool:
-    git = context.git
+def _changed(scope: Scope, request: Request) -> bool:
+    git = scope.git
     tree = index.tree_with_all(git) if request.all else index.staged_tree(git)
     head = git.resolve("HEAD")
     return head is None or tree != git.tree(head)
@@ -60,33 +62,34 @@ def plan(context: Context, request: Request) -> Rewriting:
         Paused: an earlier run is paused, or the user must answer a question.
     """
     rebase.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
-    require_checked_out(context, task=TASK)
-    entries = open_entries(context, task=TASK)
-    position, here = at(context, entries)
-    target = _target(context, here, request.commit)
-    staged = staged_changes(context, here, everything=request.all)
-    before, after = context.git.tree(here.tip), staged.wanted
-    change = (rewrite.change_of(context.git, before, after),) if before != after else ()
+    view = context.view()
+    require_checked_out(view, task=TASK)
+    entries = open_entries(view, task=TASK)
+    position, here = at(view, entries)
+    target = _target(view, here, request.commit)
+    staged = staged_changes(view, here, everything=request.all)
+    before, after = view.git.tree(here.tip), staged.wanted
+    change = (rewrite.change_of(view.git, before, after),) if before != after else ()
     message = f"{request.message.strip()}\n".encode() if request.message else None
     commits = [
         NewCommit(commit, (commit, *change), message) if commit == target else NewCommit.unchanged(commit)
         for commit in here.own
     ]
-    rewrites = rewritten(context, (here,), {here.entry.key: commits})
-    require_tree(context, here, rewrites[-1].result.new, after)
+    rewrites = rewritten(view, (here,), {here.entry.key: commits})
+    require_tree(view, here, rewrites[-1].result.new, after)
     description = f'amend {short(target.oid)} "{target.subject}"'
     descriptions = {here.entry.key: description}
     above = entries[position + 1 :]
-    return rewriting.plan(context, TASK, rewrites, above, descriptions=descriptions, staged=staged)
+    return rewriting.plan(view, TASK, rewrites, above, descriptions=descriptions, staged=staged)
 
 
-def require_checked_out(context: Context, *, task: str) -> None:
+def require_checked_out(view: View, *, task: str) -> None:
     """Check that the entry's own branch is checked out.
 
     Raises:
         Refused: another branch, or none, is checked out.
     """
-    entry, local = context.entry, context.world().local
+    entry, local = view.entry, view.local
     if local.checked_out:
         return
     raise Refused(
@@ -96,39 +99,39 @@ def require_checked_out(context: Context, *, task: str) -> None:
     )
 
 
-def at(context: Context, entries: tuple[OpenEntry, ...]) -> tuple[int, OpenEntry]:
-    """Return the position of the context's entry among the open ones, and the entry.
+def at(view: View, entries: tuple[OpenEntry, ...]) -> tuple[int, OpenEntry]:
+    """Return the position of the view's entry among the open ones, and the entry.
 
     Raises:
         Refused: its pull request is not open, or it has no commits of its own.
     """
-    if context.entry.number is not None:
-        context.pull_request()
-    position = next(index for index, each in enumerate(entries) if each.entry == context.entry)
+    if view.entry.number is not None:
+        view.pull_request()
+    position = next(index for index, each in enumerate(entries) if each.entry == view.entry)
     here = entries[position]
     if not here.own:
         raise Refused(
-            f"{context.entry.full_label} has no commits of its own",
+            f"{view.entry.full_label} has no commits of its own",
             why="there is no commit that the changes could go into; nothing was changed",
             next_command="git commit",
         )
     return position, here
 
 
-def staged_changes(context: Context, here: OpenEntry, *, everything: bool) -> Staged:
+def staged_changes(scope: Scope, here: OpenEntry, *, everything: bool) -> Staged:
     """Return the staged changes of the checkout, or with `everything` all of tracked files."""
-    held = index.staged_tree(context.git)
-    wanted = index.tree_with_all(context.git) if everything else held
+    held = index.staged_tree(scope.git)
+    wanted = index.tree_with_all(scope.git) if everything else held
     return Staged(branch=here.entry.branch, index=held, wanted=wanted)
 
 
-def require_tree(context: Context, here: OpenEntry, tip: Oid, tree: Oid) -> None:
+def require_tree(scope: Scope, here: OpenEntry, tip: Oid, tree: Oid) -> None:
     """Check that a rewritten entry comes to the files that are expected.
 
     Raises:
         Refused: it does not; the branch was merged with trunk, or is not on the entry below.
     """
-    differing = history.differing(context.git, context.git.tree(tip), tree)
+    differing = history.differing(scope.git, scope.git.tree(tip), tree)
     if differing:
         raise Refused(
             f"{here.entry.full_label}: the rewritten commits would not come to your files",
@@ -138,10 +141,10 @@ def require_tree(context: Context, here: OpenEntry, tip: Oid, tree: Oid) -> None
         )
 
 
-def _target(context: Context, here: OpenEntry, given: str) -> Commit:
+def _target(scope: Scope, here: OpenEntry, given: str) -> Commit:
     if not given:
         return here.own[-1]
-    found = context.git.resolve(given)
+    found = scope.git.resolve(given)
     for commit in here.own:
         if found is not None and commit.oid == oid(found):
             return commit

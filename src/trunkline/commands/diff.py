@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import Oid, short
@@ -20,7 +21,7 @@ _NOT_SERVED = ("not our ref", "unadvertised object")
 """Messages for an object that the remote lacks or does not serve (git's upload-pack.c and fetch-pack.c)."""
 
 
-def own_diff(context: Context, *, stat: bool = False) -> EntryDiff:
+def own_diff(view: View, *, stat: bool = False) -> EntryDiff:
     """Return the diff of an entry's own commits.
 
     Where trunk was merged into the branch, the difference between fork point and head would show
@@ -28,89 +29,88 @@ def own_diff(context: Context, *, stat: bool = False) -> EntryDiff:
     with its base.
 
     Args:
-        context: the entry's context, of the whole stack.
+        view: the entry, of the whole stack.
         stat: show the changed files and line counts only.
 
     Raises:
         OwnCommitsUnknown: the user must decide which commits are the entry's own.
         Refused: trunk was merged into the branch, and the own commits alone conflict with the base.
     """
-    tip, found = _head(context)
+    tip, found = _head(view)
     before, after, notes = found.fork, tip.oid, tip.reason
     if merges := found.of_kind(CommitClass.MERGE, CommitClass.HAND_MERGE):
-        foreseen = preview_replay(context, trial=True)
+        foreseen = preview_replay(view, trial=True)
         if foreseen.done.conflict is not None:
             commit, paths = foreseen.done.conflict
             raise Refused(
-                f"{context.entry.full_label}: its own changes cannot be separated from a merge of"
-                f" {context.stack.trunk}",
+                f"{view.entry.full_label}: its own changes cannot be separated from a merge of {view.stack.trunk}",
                 why=f'{short(commit.oid)} "{commit.subject}" conflicts with {foreseen.work.base_name} in'
                 f" {', '.join(paths)}",
                 next_command=f"git log --patch --no-merges {found.fork}..{tip.oid}",
             )
         before, after = foreseen.work.base, foreseen.done.tip
-        notes = f"without {', '.join(short(each.oid) for each in merges)}, which merged {context.stack.trunk}"
+        notes = f"without {', '.join(short(each.oid) for each in merges)}, which merged {view.stack.trunk}"
     form = ("--stat",) if stat else ()
     arguments = ("diff", *form, before, after, "--")
     return EntryDiff(
-        found.fork, tip.oid, found.own, arguments, _files(context, before, after), notes=(notes,) if notes else ()
+        found.fork, tip.oid, found.own, arguments, _files(view, before, after), notes=(notes,) if notes else ()
     )
 
 
-def since_review(context: Context) -> EntryDiff:
+def since_review(view: View) -> EntryDiff:
     """Return the comparison of an entry's own commits with those that were last reviewed, commit by commit.
 
     Raises:
         OwnCommitsUnknown: the user must decide which commits are the entry's own.
         Refused: nobody has reviewed the pull request, or the remote no longer has the reviewed head.
     """
-    tip, found = _head(context)
-    review = last_review(context.github, context.entry.pr)
+    tip, found = _head(view)
+    review = last_review(view.github, view.entry.pr)
     if review is None:
         raise Refused(
-            f"{context.entry.full_label} has no review yet",
+            f"{view.entry.full_label} has no review yet",
             why="there is no reviewed head to compare with",
-            next_command=task_command("diff", "--pr", context.entry.key),
+            next_command=task_command("diff", "--pr", view.entry.key),
         )
-    _fetch(context, review)
-    reviewed = own_commits(context, review.head)
+    _fetch(view, review)
+    reviewed = own_commits(view, review.head)
     old, new = f"{reviewed.fork}..{review.head}", f"{found.fork}..{tip.oid}"
     notes = (f"{review.author} reviewed {short(review.head)} on {review.at[:10]}: {review.state}",)
     arguments = ("range-diff", old, new, "--")
     return EntryDiff(found.fork, tip.oid, found.own, arguments, review=review, notes=notes)
 
 
-def _head(context: Context) -> tuple[heads.Tip, Ownership]:
-    heads.load(context)
-    tip = heads.entry_tip(context)
-    found = own_commits(context, tip.oid)
+def _head(view: View) -> tuple[heads.Tip, Ownership]:
+    heads.load(view)
+    tip = heads.entry_tip(view)
+    found = own_commits(view, tip.oid)
     if found.questions:
-        raise OwnCommitsUnknown(context.entry, found)
+        raise OwnCommitsUnknown(view.entry, found)
     return tip, found
 
 
-def _fetch(context: Context, review: Reviewed) -> None:
+def _fetch(scope: Scope, review: Reviewed) -> None:
     """Fetch the reviewed head, which GitHub serves by its id after a force-push too."""
-    if not history.missing(context.git, [review.head]):
+    if not history.missing(scope.git, [review.head]):
         return
     try:
-        refs.fetch_objects(context.git, context.stack.remote, [review.head])
+        refs.fetch_objects(scope.git, scope.stack.remote, [review.head])
     except TrunklineError as error:
         if not any(message in error.stderr for message in _NOT_SERVED):
             raise
-        raise _gone(context, review) from error
+        raise _gone(scope, review) from error
 
 
-def _gone(context: Context, review: Reviewed) -> Refused:
+def _gone(scope: Scope, review: Reviewed) -> Refused:
     return Refused(
-        f"{context.entry.full_label}: {short(review.head)}, which {review.author} reviewed, is gone",
-        why=f"{context.stack.remote} does not serve it, and this clone never fetched it",
-        next_command=task_command("diff", "--pr", context.entry.key),
+        f"{scope.entry.full_label}: {short(review.head)}, which {review.author} reviewed, is gone",
+        why=f"{scope.stack.remote} does not serve it, and this clone never fetched it",
+        next_command=task_command("diff", "--pr", scope.entry.key),
     )
 
 
-def _files(context: Context, before: Oid, after: Oid) -> tuple[FileChange, ...]:
-    done = context.git.query("diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", before, after, "--")
+def _files(scope: Scope, before: Oid, after: Oid) -> tuple[FileChange, ...]:
+    done = scope.git.query("diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", before, after, "--")
     rows = (line.split("\t", _COLUMNS - 1) for line in done.text.split("\0") if line)
     return tuple(FileChange(path, _count(added), _count(deleted)) for added, deleted, path in rows)
 

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from trunkline.commands import rebase
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
+from trunkline.domain.decisions import Decisions, Forecast
 from trunkline.domain.errors import Refused, WrongFlag
 from trunkline.domain.merge_choice import MergeChoice, described
 from trunkline.domain.names import EntryKey, PrNumber, labelled
@@ -16,6 +19,7 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import RunResult, StepContext, StepFunction
 from trunkline.planning import heads, merge_as_is
+from trunkline.planning.merge_as_is import Terms
 from trunkline.planning.parents import open_below
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import refuse_unanswered
@@ -27,7 +31,7 @@ _REWRITING = frozenset({StepName.FMT, StepName.PUSH})
 _FIRST = tuple(name for name in REBASE_STEPS if name not in _LEFT_OUT)
 
 
-def plan(context: Context, *, up_to: EntryKey | None = None) -> Plan:
+def plan(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
     """Plan the landing of each entry, with conflicts predicted in memory.
 
     Args:
@@ -40,28 +44,33 @@ def plan(context: Context, *, up_to: EntryKey | None = None) -> Plan:
         Paused: the user must decide which commits are an entry's own.
     """
     refuse_contradiction(context)
-    entries = entries_of(context, up_to)
-    heads.load(context)
+    view = context.view()
+    entries = entries_of(view, up_to)
+    heads.load(view)
+    terms = merge_as_is.terms_of(context)
+    steps = list[Step]()
     try:
-        steps = [replace(step, pr=entry.key) for entry in entries for step in _steps(context.of(entry))]
+        for entry in entries:
+            of_entry, view = _steps(view.of(entry), terms)
+            steps += (replace(step, pr=entry.key) for step in of_entry)
     except OwnCommitsUnknown:
-        refuse_unanswered(context, entries, task=TASK)  # collects the questions of all entries
+        refuse_unanswered(view, entries, task=TASK)  # collects the questions of all entries
         raise
-    replay.check_predictions(context, [each for each in entries if not unchanged.is_unchanged(context.of(each))])
-    merge_as_is.refuse_rewriting(context, *choices(context, entries))
-    steps.append(cleanup.plan(context))
-    skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in context.options.skip))
-    return Plan(TASK, entries[0].pr, tuple(steps), skipped)
+    replay.check_predictions(view, [each for each in entries if view.decisions.as_is(each.pr) is None])
+    merge_as_is.refuse_rewriting(view, *choices(view.decisions, entries))
+    steps.append(cleanup.plan(view))
+    skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in view.options.skip))
+    return Forecast(Plan(TASK, entries[0].pr, tuple(steps), skipped), view.decisions)
 
 
-def refuse_contradiction(context: Context) -> None:
+def refuse_contradiction(scope: Scope) -> None:
     """Check that conditions of the merge are not skipped: there are no receipts of skipped gates."""
-    skipped = context.options.skip & {StepName.GATES, StepName.CHECKS}
-    if not (wait.requires_gates(context) and skipped):
+    skipped = scope.options.skip & {StepName.GATES, StepName.CHECKS}
+    if not (wait.requires_gates(scope) and skipped):
         return
     names = ", ".join(sorted(step.value for step in skipped))
-    where = "--require gates" if context.options.require else 'require = "gates" in stack.toml'
-    rest = sorted(step.value for step in context.options.skip - skipped)
+    where = "--require gates" if scope.options.require else 'require = "gates" in stack.toml'
+    rest = sorted(step.value for step in scope.options.skip - skipped)
     raise WrongFlag(
         f"{where} and --skip {names} contradict each other",
         why="the pull requests would be merged on receipts that are not made; nothing was done",
@@ -69,22 +78,26 @@ def refuse_contradiction(context: Context) -> None:
     )
 
 
-def _steps(context: Context) -> tuple[Step, ...]:
-    names = rebase.needed(_FIRST, context.entry)
-    return (*(_step(context, name) for name in names), wait.plan(context), merge.plan(context))
+def _steps(view: View, terms: Terms | None) -> tuple[list[Step], View]:
+    """Plan an entry; `terms` are the terms of a merge, None if every entry is rewritten."""
+    steps = []
+    for name in rebase.needed(_FIRST, view.entry):
+        step, view = _step(view, name, terms)
+        steps.append(step)
+    return [*steps, wait.plan(view), merge.plan(view)], view
 
 
-def entries_of(context: Context, up_to: EntryKey | None) -> tuple[Entry, ...]:
+def entries_of(view: View, up_to: EntryKey | None) -> tuple[Entry, ...]:
     """Return the entries to land in order: the open ones, up to a given one.
 
     Raises:
         Refused: there is none.
     """
-    entries = before_unsubmitted(context.open_entries())
+    entries = before_unsubmitted(view.open_entries())
     if up_to is not None:
-        last = context.stack.entries.index(context.stack.entry(up_to))
-        entries = tuple(entry for entry in entries if context.stack.entries.index(entry) <= last)
-    lacking = unsubmitted(context, up_to)
+        last = view.stack.entries.index(view.stack.entry(up_to))
+        entries = tuple(entry for entry in entries if view.stack.entries.index(entry) <= last)
+    lacking = unsubmitted(view, up_to)
     if not entries and lacking is not None:
         raise Refused(
             "there is nothing to land",
@@ -105,56 +118,54 @@ def before_unsubmitted(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     return tuple(itertools.takewhile(lambda entry: entry.number is not None, entries))
 
 
-def unsubmitted(context: Context, up_to: EntryKey | None) -> Entry | None:
+def unsubmitted(scope: Scope, up_to: EntryKey | None) -> Entry | None:
     """Return the entry without a pull request at which a landing stops; None if there is none.
 
     Args:
-        context: the stack's context.
+        scope: the stack.
         up_to: the last entry to land; None: all.
     """
-    entries = context.stack.entries
-    last = entries.index(context.stack.entry(up_to)) if up_to is not None else len(entries) - 1
+    entries = scope.stack.entries
+    last = entries.index(scope.stack.entry(up_to)) if up_to is not None else len(entries) - 1
     return next((entry for entry in entries[: last + 1] if entry.number is None), None)
 
 
-def choices(context: Context, entries: Iterable[Entry]) -> list[tuple[PrNumber, MergeChoice]]:
+def choices(decisions: Decisions, entries: Iterable[Entry]) -> list[tuple[PrNumber, MergeChoice]]:
     """Return the last merge choice of each entry; entries above an unresolved conflict have none."""
-    known = context.cache.merges
+    known = decisions.merges
     return [(entry.pr, known[entry.pr]) for entry in entries if entry.pr in known]
 
 
-def _step(context: Context, name: StepName) -> Step:
-    if name is StepName.REPLAY and name not in context.options.skip:
-        return _onto(context)
-    if name in _REWRITING and unchanged.is_unchanged(context):
-        return unchanged.plan_step(context, name)
-    return rebase.plan_step(context, name)
+def _step(view: View, name: StepName, terms: Terms | None) -> tuple[Step, View]:
+    if name is StepName.REPLAY and name not in view.options.skip:
+        return _onto(view, terms)
+    if name in _REWRITING and view.decisions.as_is(view.entry.pr) is not None:
+        return unchanged.plan_step(view, name), view
+    return rebase.plan_step(view, name), view
 
 
-def _onto(context: Context) -> Step:
-    choice = _choice(context)
-    if choice is not None and not choice.reason:
-        return unchanged.plan_step(context, StepName.REPLAY)
-    step, below = replay.forecast(context), open_below(context)
-    if below is not None and context.entry.key in context.cache.foreseen:
-        step = replace(step, description=replay.after_landing(context, below), commands=())
-    return replace(step, description=f"{step.description}; {described(choice)}") if choice is not None else step
+def _onto(view: View, terms: Terms | None) -> tuple[Step, View]:
+    """Plan the replay, unless the entry is merged without a rewrite.
 
-
-def _choice(context: Context) -> MergeChoice | None:
-    """Decide how an entry is merged.
-
-    None means that all entries are rewritten, or that a conflict below leaves it undecided.
+    Without a merge choice, every entry is rewritten, or a conflict below leaves it undecided.
     """
-    if not merge_as_is.is_enabled(context) or replay.blocked_by(context) is not None:
-        return None
-    choice, foreseen = merge_as_is.choose(context)
-    if not choice.reason:
-        replay.remember(context, foreseen)
-    return choice
+    choice = None
+    if terms is not None and replay.blocked_by(view) is None:
+        choice, foreseen = merge_as_is.choose(view, terms)
+        view = view.with_merge(choice)
+        if not choice.reason:
+            view = view.with_replay(foreseen)
+            return unchanged.plan_step(view, StepName.REPLAY), view
+    step, view = replay.forecast(view)
+    below = open_below(view)
+    if below is not None and view.entry.key in view.decisions.replays:
+        step = replace(step, description=replay.after_landing(view, below), commands=())
+    if choice is not None:
+        step = replace(step, description=f"{step.description}; {described(choice)}")
+    return step, view
 
 
-def forecast(context: Context, *, up_to: EntryKey | None = None) -> Plan:
+def forecast(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
     """Return the plan that `run` would execute.
 
     Raises:
@@ -173,7 +184,7 @@ def run(context: Context, *, up_to: EntryKey | None = None) -> RunResult:
         Refused: another run holds the lock.
     """
     intended = forecast(context, up_to=up_to)
-    return rebase.carry_out(context, intended, step_functions(context, intended), label=TASK)
+    return rebase.carry_out(context, intended, step_functions(context, intended.plan), label=TASK)
 
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:

@@ -6,12 +6,15 @@ import datetime as dt
 from collections.abc import Sequence
 
 from trunkline.commands import land, rebase
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.merge_choice import MergeChoice
-from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, pr_number
 from trunkline.domain.note import NoteFacts
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.runbook import Above, GateLine, Replay, Runbook
 from trunkline.domain.snapshot import PullRequest, ci_state
 from trunkline.domain.stack import Entry
@@ -20,7 +23,7 @@ from trunkline.git import history, refs
 from trunkline.operations.note_template import template_of, written
 from trunkline.planning import heads, merge_as_is
 from trunkline.planning.merged import merged_below
-from trunkline.planning.replay_plan import ReplayPreview, preview_replay
+from trunkline.planning.replay_plan import preview_replay
 from trunkline.steps import checklist, replay
 
 REBASED = Oid("REBASED")
@@ -33,65 +36,70 @@ def predict_landing(context: Context) -> Runbook:
     Raises:
         TrunklineError: the landing would fail with the same error.
     """
-    plan = rebase.plan(context, rebase.WHOLE)
-    foreseen = context.cache.foreseen.get(context.entry.key) or preview_replay(context)
-    assert isinstance(foreseen, ReplayPreview)  # noqa: S101 -- set by the plan
-    merged = tuple(merged_below(context, entry) for entry in context.stack.below(context.entry))
-    gates = tuple(GateLine(gate.name, gate.command_line) for gate in catalogue(context.stack.gates))
+    view, forecast = context.view(), rebase.plan(context, rebase.WHOLE)
+    foreseen = forecast.decisions.replays.get(view.entry.key) or preview_replay(view)
+    merged = tuple(merged_below(view, entry) for entry in view.stack.below(view.entry))
+    gates = tuple(GateLine(gate.name, gate.command_line) for gate in catalogue(view.stack.gates))
     stacked = context.over_the_stack()
-    above, moved = _above(context, stacked)
+    above, moved, stack_view = _above(view, stacked.view())
+    terms = merge_as_is.terms_of(stacked)
     return Runbook(
-        stack=context.stack,
-        entry=context.entry,
-        pr=context.pull_request(),
-        plan=plan,
+        stack=view.stack,
+        entry=view.entry,
+        pr=view.pull_request(),
+        plan=forecast.plan,
         merged=merged,
-        ci=ci_state(context.world().snapshot.pull_requests),
-        replay=_replay(context, foreseen),
+        ci=ci_state(view.world.snapshot.pull_requests),
+        replay=_replay(view, foreseen),
         gates=gates,
         above=above,
         effects=_effects(moved),
-        note=written(_note(context, foreseen, gates), template_of(context)),
-        lines=checklist.evaluate(context) if context.world().local.local else (),
-        merges=_merges(stacked),
+        note=written(_note(view, foreseen, gates), template_of(view)),
+        lines=checklist.evaluate(view) if view.local.local else (),
+        merges=_merges(stack_view, terms) if terms is not None else (),
         made=dt.datetime.now(dt.timezone.utc).date().isoformat(),
     )
 
 
-def _replay(context: Context, foreseen: ReplayPreview) -> Replay:
+def _replay(scope: Scope, foreseen: ReplayPreview) -> Replay:
     work = foreseen.work
-    over = len(history.reachable(context.git, [work.tip], [work.base]))
+    over = len(history.reachable(scope.git, [work.tip], [work.base]))
     return Replay(
         work.base, work.base_name, work.fork, work.about, work.own, work.remote, foreseen.done.conflict, over
     )
 
 
-def _merges(stacked: Context) -> tuple[tuple[PrNumber, MergeChoice], ...]:
+def _merges(view: View, terms: merge_as_is.Terms) -> tuple[tuple[PrNumber, MergeChoice], ...]:
     """Return how `land` would merge each open entry, without those above a conflict."""
-    if not merge_as_is.is_enabled(stacked):
-        return ()
-    entries = map(stacked.of, land.before_unsubmitted(stacked.open_entries()))
-    return tuple((each.entry.pr, merge_as_is.choose(each)[0]) for each in entries if replay.blocked_by(each) is None)
+    for entry in land.before_unsubmitted(view.open_entries()):
+        under = view.of(entry)
+        if replay.blocked_by(under) is None:
+            choice, _ = merge_as_is.choose(under, terms)
+            view = under.with_merge(choice)
+    return tuple((pr_number(str(key)), choice) for key, choice in view.decisions.merges.items())
 
 
-def _above(context: Context, stacked: Context) -> tuple[tuple[Above, ...], list[PullRequest]]:
-    """Return predictions for the entries above, and the open pull requests whose branch would move."""
+def _above(view: View, stacked: View) -> tuple[tuple[Above, ...], list[PullRequest], View]:
+    """Predict the entries above.
+
+    Returns:
+        The predictions, the open pull requests whose branches would move, and the view after that.
+    """
     heads.load(stacked)
-    open_ = stacked.open_entries()
-    position = context.stack.entries.index(context.entry)
+    position = view.stack.entries.index(view.entry)
     message, moved = [], list[PullRequest]()
-    for entry in open_:
-        step = replay.forecast(stacked.of(entry), moves=False)
+    for entry in stacked.open_entries():
+        step, stacked = replay.forecast(stacked.of(entry), moves=False)
         pr = stacked.known(entry.number) if entry.number is not None else None
         if step.mutates and pr is not None:
             moved.append(pr)
-        if context.stack.entries.index(entry) > position:
-            message.append(Above(entry, pr, step.description, here=_is_here(context, entry)))
-    return tuple(message), moved
+        if view.stack.entries.index(entry) > position:
+            message.append(Above(entry, pr, step.description, here=_is_here(view, entry)))
+    return tuple(message), moved, stacked
 
 
-def _is_here(context: Context, entry: Entry) -> bool:
-    return bool(refs.read_refs(context.git, branch_ref(entry.branch)))
+def _is_here(scope: Scope, entry: Entry) -> bool:
+    return bool(refs.read_refs(scope.git, branch_ref(entry.branch)))
 
 
 def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
@@ -109,22 +117,22 @@ def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
     return tuple(message)
 
 
-def _note(context: Context, foreseen: ReplayPreview, gates: Sequence[GateLine]) -> NoteFacts:
+def _note(scope: Scope, foreseen: ReplayPreview, gates: Sequence[GateLine]) -> NoteFacts:
     passed = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED, command=gate.command)) for gate in gates)
-    shown = task_command("checks", "--pr", context.entry.key)
+    shown = task_command("checks", "--pr", scope.entry.key)
     return NoteFacts(
-        base=BranchName(context.stack.trunk),
+        base=BranchName(scope.stack.trunk),
         base_oid=foreseen.work.base,
         commit=REBASED,
         own_commits=len(foreseen.work.own),
-        merged=tuple(entry.pr for entry in reversed(context.stack.below(context.entry))),
+        merged=tuple(entry.pr for entry in reversed(scope.stack.below(scope.entry))),
         gates=passed,
         checks=tuple(
             (check.name, check.text, GateOutcome(check.name, Verdict.PASSED, command=shown))
-            for check in context.entry.checks
+            for check in scope.entry.checks
         ),
-        pr=context.entry.pr,
-        stack=context.stack.numbers,
-        issue=context.stack.issue,
-        next=context.entry.next,
+        pr=scope.entry.pr,
+        stack=scope.stack.numbers,
+        issue=scope.stack.issue,
+        next=scope.entry.next,
     )

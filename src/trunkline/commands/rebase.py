@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from trunkline.context import open_run
 from trunkline.context.loading import open_context, top_of
-from trunkline.context.project import Context, Options, Reporter
+from trunkline.context.project import Options, Project, Reporter
+from trunkline.context.run import Context, open_run_context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
+from trunkline.domain.decisions import Forecast
 from trunkline.domain.names import BranchName, EntryKey, branch_name
 from trunkline.domain.records import Place, PlacedEntry, PlannedStep, RunOptions, RunStarted
 from trunkline.domain.repository import Repository
@@ -41,28 +44,37 @@ from trunkline.steps import (
     verify_merged,
 )
 
-
-@dataclass(frozen=True)
-class _StepHandler:
-    """The functions that plan and run a step."""
-
-    plan: Callable[[Context], Step]
-    run: Callable[[Context, StepContext], Outcome]
-
-
-_STANDALONE = {
-    StepName.VERIFY_MERGED: _StepHandler(verify_merged.plan, verify_merged.run),
-    StepName.SWITCH: _StepHandler(switch.plan, switch.run),
-    StepName.FETCH: _StepHandler(fetch.plan, fetch.run),
-    StepName.REPLAY: _StepHandler(replay.plan, replay.run),
-    StepName.FMT: _StepHandler(fmt.plan, fmt.run),
-    StepName.GATES: _StepHandler(gates.plan, gates.run),
-    StepName.CHECKS: _StepHandler(checks.plan, checks.run),
-    StepName.PUSH: _StepHandler(push.plan, push.run),
-    StepName.READY: _StepHandler(ready.plan, ready.run),
-    StepName.NOTE: _StepHandler(note.plan, note.run),
-    StepName.CHECKLIST: _StepHandler(checklist.plan, checklist.run),
-    StepName.NEXT: _StepHandler(next_entry.plan, next_entry.run),
+_PLANNERS_OFFLINE: dict[StepName, Callable[[Scope], Step]] = {
+    StepName.FETCH: fetch.plan,
+    StepName.FMT: fmt.plan,
+    StepName.GATES: gates.plan,
+    StepName.CHECKS: checks.plan,
+    StepName.CHECKLIST: checklist.plan,
+    StepName.NEXT: next_entry.plan,
+}
+"""Plan a step from stack.toml alone."""
+_PLANNERS: dict[StepName, Callable[[View], Step]] = {
+    **_PLANNERS_OFFLINE,
+    StepName.VERIFY_MERGED: verify_merged.plan,
+    StepName.SWITCH: switch.plan,
+    StepName.REPLAY: replay.plan,
+    StepName.PUSH: push.plan,
+    StepName.READY: ready.plan,
+    StepName.NOTE: note.plan,
+}
+_RUNNERS: dict[StepName, Callable[[Context, StepContext], Outcome]] = {
+    StepName.VERIFY_MERGED: verify_merged.run,
+    StepName.SWITCH: switch.run,
+    StepName.FETCH: fetch.run,
+    StepName.REPLAY: replay.run,
+    StepName.FMT: fmt.run,
+    StepName.GATES: gates.run,
+    StepName.CHECKS: checks.run,
+    StepName.PUSH: push.run,
+    StepName.READY: ready.run,
+    StepName.NOTE: note.run,
+    StepName.CHECKLIST: checklist.run,
+    StepName.NEXT: next_entry.run,
 }
 
 
@@ -71,15 +83,12 @@ def _push_within_rebase(context: Context, step_context: StepContext) -> Outcome:
 
     An invalid template must fail before anything is published.
     """
-    note.refuse_unusable(context)
+    note.refuse_unusable(context.view())
     return push.run(context, step_context)
 
 
-_IN_REBASE = {
-    **_STANDALONE,
-    StepName.SWITCH: _StepHandler(switch.plan_in_rebase, switch.run_in_rebase),
-    StepName.PUSH: _StepHandler(push.plan, _push_within_rebase),
-}
+_PLANNERS_IN_REBASE = {**_PLANNERS, StepName.SWITCH: switch.plan_in_rebase}
+_RUNNERS_IN_REBASE = {**_RUNNERS, StepName.SWITCH: switch.run_in_rebase, StepName.PUSH: _push_within_rebase}
 WHOLE = "rebase"
 _NEEDS_ITS_OWN = frozenset({StepName.VERIFY_MERGED, StepName.REPLAY, StepName.PUSH, StepName.READY})
 """Steps that are refused if the branch holds commits of entries above it."""
@@ -99,34 +108,41 @@ def needed(steps: Collection[StepName], entry: Entry) -> tuple[StepName, ...]:
     return tuple(step for step in steps if step is not StepName.CHECKS or entry.checks)
 
 
-def plan(context: Context, task: str) -> Plan:
+def plan(context: Context, task: str) -> Forecast:
     """Plan a task from one observation; nothing changes.
 
     Raises:
         TrunklineError: the task would fail with the same error.
     """
     names = steps_of(task, context.entry)
+    if set(names) <= _PLANNERS_OFFLINE.keys():
+        offline = tuple(_PLANNERS_OFFLINE[name](context) for name in names)
+        return Forecast(Plan(task, context.entry.pr, offline, _skipped(context, names)))
+    view = context.view()
     if _NEEDS_PULL_REQUEST & set(names) and context.entry.number is None:
         raise context.entry.no_pull_request()
     if _NEEDS_ITS_OWN & set(names):
-        misplaced_commits.refuse(context)
+        misplaced_commits.refuse(view)
     if StepName.VERIFY_MERGED in names:
         verify_merged.run(context)
     if StepName.REPLAY in names:
-        heads.load(context)
-    steps = []
+        heads.load(view)
+    steps, planners = list[Step](), _PLANNERS_IN_REBASE if task == WHOLE else _PLANNERS
     for name in names:
-        in_detail = name is StepName.REPLAY and name not in context.options.skip
-        steps.append(replay.forecast(context) if in_detail else _handlers(task)[name].plan(context))
-    return Plan(task, context.entry.key, tuple(steps), _skipped(context, names))
+        if name is StepName.REPLAY and name not in view.options.skip:
+            step, view = replay.forecast(view)
+        else:
+            step = planners[name](view)
+        steps.append(step)
+    return Forecast(Plan(task, view.entry.key, tuple(steps), _skipped(view, names)), view.decisions)
 
 
-def plan_step(context: Context, name: StepName) -> Step:
+def plan_step(view: View, name: StepName) -> Step:
     """Plan one step as part of a landing."""
-    return _IN_REBASE[name].plan(context)
+    return _PLANNERS_IN_REBASE[name](view)
 
 
-def forecast(context: Context, task: str) -> Plan:
+def forecast(context: Context, task: str) -> Forecast:
     """Return the plan that `run` would execute.
 
     Raises:
@@ -150,7 +166,7 @@ def run(context: Context, task: str) -> RunResult:
 
 def carry_out(
     context: Context,
-    intended: Plan,
+    forecast: Forecast,
     handlers: Mapping[StepKey, StepFunction],
     *,
     label: str,
@@ -162,7 +178,7 @@ def carry_out(
 
     Args:
         context: the context of the entry, or of the stack.
-        intended: the plan.
+        forecast: the plan, with its decisions.
         handlers: the functions of its steps.
         label: the suffix of the run's id.
         around: a context manager around all steps.
@@ -174,8 +190,8 @@ def carry_out(
         Refused: another run holds the lock.
         UsageError, Declined: publishing was not approved; nothing was changed.
     """
+    intended = forecast.plan
     context.reporter.require_approval(*intended.publishes)
-    context.cache.planned.clear()  # predictions end here
     bottom = context.of(context.stack.entry(intended.pr))
     with lock.hold(context.state, run=journal.new_run_id(label)) as held:
         open_run.refuse_while_paused(context.state, moves_of(bottom, intended))
@@ -183,7 +199,8 @@ def carry_out(
         log = journal.create(held)
         begun: RunStarted = msgspec.structs.replace(started(bottom, intended), rewrites=rewrites, staged=staged)
         log.append(held, begun)
-        pushed_commits.remember(bottom, begun.heads)
+        tips = pushed_commits.initial_tips(context.stack, begun.heads)
+        context.run.begin(forecast.decisions, tips)
         with around(held) if around else contextlib.nullcontext():
             performed = run_plan(intended, handlers, lock=held, journal=log, reporter=context.reporter)
     return explained(log.path, performed, intended)
@@ -226,10 +243,11 @@ def step_functions(context: Context, task: str, *, pr: EntryKey | None = None) -
     With `pr`, the steps belong to that entry in a plan for several entries.
     """
 
-    def bound(way: _StepHandler) -> StepFunction:
-        return lambda step_context: way.run(context, step_context)
+    def bound(way: Callable[[Context, StepContext], Outcome]) -> StepFunction:
+        return lambda step_context: way(context, step_context)
 
-    return {(name, pr): bound(way) for name, way in _handlers(task).items()}
+    runners = _RUNNERS_IN_REBASE if task == WHOLE else _RUNNERS
+    return {(name, pr): bound(way) for name, way in runners.items()}
 
 
 def options_of(started: RunStarted) -> Options:
@@ -290,21 +308,21 @@ def started(context: Context, intended: Plan) -> RunStarted:
         remote=stack.remote,
         entries=tuple(PlacedEntry(entry.key, entry.branch) for entry in stack.entries),
         repository=Place(repository.host, repository.owner, repository.name),
-        heads=pushed_commits.heads(context),
+        heads=pushed_commits.heads(context.view()),
         options=_recorded_options(context.options),
         steps=tuple(_recorded(step) for step in intended.steps),
     )
 
 
-def moves_of(context: Context, intended: Plan) -> list[BranchName]:
+def moves_of(scope: Scope, intended: Plan) -> list[BranchName]:
     """Return the branches that a plan will move.
 
     They are those of its entries, or of the whole stack if merged branches are deleted.
     """
     numbers = {step.pr for step in intended.steps if step.pr is not None}
     all_ = any(step.name is StepName.CLEANUP for step in intended.steps)
-    branches = [entry.branch for entry in context.stack.entries if all_ or entry.key in numbers]
-    return open_run.moved_by(intended, context.entry.branch, branches)
+    branches = [entry.branch for entry in scope.stack.entries if all_ or entry.key in numbers]
+    return open_run.moved_by(intended, scope.entry.branch, branches)
 
 
 def recorded_context(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None) -> Context:
@@ -317,8 +335,8 @@ def recorded_context(run: journal.Run, *, reporter: Reporter, cwd: Path | None =
     stack = Stack(branch_name(begun.trunk), begun.remote, entries, begun.stack)
     git, entry = top_of(Git(cwd or Path.cwd())), stack.entry(begun.pr)
     repository = Repository(place.host, place.owner, place.name)
-    context = Context(git.with_echo(reporter.command), stack, entry, repository, Options(), reporter)
-    return context.over_the_stack() if begun.stacked else context
+    project = Project(git.with_echo(reporter.command), stack, repository, Options(), reporter)
+    return open_run_context(project, entry, stacked=begun.stacked)
 
 
 def _recorded(step: Step) -> PlannedStep:
@@ -332,20 +350,16 @@ def step_of(recorded: PlannedStep) -> Step:
     return Step(recorded.name, recorded.description, recorded.commands, pr=recorded.pr, publishes=recorded.publishes)
 
 
-def _handlers(task: str) -> dict[StepName, _StepHandler]:
-    return _IN_REBASE if task == WHOLE else _STANDALONE
+def _skipped(scope: Scope, names: Collection[StepName]) -> tuple[StepName, ...]:
+    return tuple(name for name in names if name in scope.options.skip and len(names) > 1)
 
 
-def _skipped(context: Context, names: Collection[StepName]) -> tuple[StepName, ...]:
-    return tuple(name for name in names if name in context.options.skip and len(names) > 1)
-
-
-def refuse_while_paused(context: Context, steps: Collection[StepName]) -> None:
+def refuse_while_paused(scope: Scope, steps: Collection[StepName]) -> None:
     """Check, before planning, that no paused run needs the branches that these steps would move.
 
     Raises:
         Paused: a paused run needs one.
     """
     if open_run.moves_branches(steps):
-        entries = context.stack.entries if context.stacked else (context.entry,)
-        open_run.refuse_while_paused(context.state, [entry.branch for entry in entries])
+        entries = scope.stack.entries if scope.stacked else (scope.entry,)
+        open_run.refuse_while_paused(scope.state, [entry.branch for entry in entries])

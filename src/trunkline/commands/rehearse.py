@@ -24,7 +24,7 @@ from typing import Any
 from trunkline.config import location, reading, trust
 from trunkline.context.loading import found_text
 from trunkline.context.observation import observe_remote
-from trunkline.context.project import Context
+from trunkline.context.scope import Scope
 from trunkline.domain.command import caller, program_help, task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import Oid, branch_ref, pr_number
@@ -51,7 +51,7 @@ class _Sandbox:
 
 
 def rehearse(
-    context: Context,
+    scope: Scope,
     arguments: Sequence[str],
     *,
     offline: bool = False,
@@ -62,7 +62,7 @@ def rehearse(
     """Rehearse a task and return what it would change.
 
     Args:
-        context: the real context of the stack.
+        scope: the real context of the stack.
         arguments: the task with its flags, as typed after `invoke`.
         offline: make no requests to GitHub; use stack.toml and the last fetch.
         keep: keep the sandbox for inspection.
@@ -74,23 +74,23 @@ def rehearse(
         ExternalError: the request to GitHub or the remote failed.
     """
     started = time.monotonic()
-    armed = _faults(context, fault) if fault else ()
-    base = private_directory(work_dir(context.git.common_dir()) / "rehearsals")
+    armed = _faults(scope, fault) if fault else ()
+    base = private_directory(work_dir(scope.git.common_dir()) / "rehearsals")
     root = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=base))
     try:
-        with _sandbox(context, root, offline=offline) as box:
+        with _sandbox(scope, root, offline=offline) as box:
             box.github.arm(armed)
-            before = _seen(context, box)
+            before = _seen(scope, box)
             prepared = time.monotonic()
-            code = _perform(context, box, arguments, unset)
+            code = _perform(scope, box, arguments, unset)
             done = time.monotonic()
-            after = _seen(context, box)
+            after = _seen(scope, box)
             found = Rehearsed(
                 command=task_command(*arguments),
                 code=code,
-                refs=_refs_changed(box, before[0], after[0], context),
+                refs=_refs_changed(box, before[0], after[0], scope),
                 pulls=_pulls_changed(before[1], after[1]),
-                receipts=_keep_receipts(context, box),
+                receipts=_keep_receipts(scope, box),
                 preparing=prepared - started,
                 seconds=done - prepared,
                 faults=sum(each.times for each in armed),
@@ -106,67 +106,65 @@ def rehearse(
 
 
 @contextmanager
-def _sandbox(context: Context, root: Path, *, offline: bool) -> Iterator[_Sandbox]:
-    remote_refs = _remote_refs(context, offline=offline)
-    snapshot = _offline(context, remote_refs) if offline else _asked(context)
+def _sandbox(scope: Scope, root: Path, *, offline: bool) -> Iterator[_Sandbox]:
+    remote_refs = _remote_refs(scope, offline=offline)
+    snapshot = _offline(scope, remote_refs) if offline else _asked(scope)
     with running(root / "github") as github:
-        slug = context.repository.slug
-        github.create_repository(
-            context.repository.owner, context.repository.name, default_branch=context.stack.trunk
-        )
+        slug = scope.repository.slug
+        github.create_repository(scope.repository.owner, scope.repository.name, default_branch=scope.stack.trunk)
         github.lever("run_by_the_clock", slug)
-        objects = str(context.git.common_dir() / "objects")
-        github.lever("place", slug, objects=objects, refs=remote_refs, pulls=_pulls(context, snapshot, remote_refs))
+        objects = str(scope.git.common_dir() / "objects")
+        github.lever("place", slug, objects=objects, refs=remote_refs, pulls=_pulls(scope, snapshot, remote_refs))
         environment = {
             **process.own_environment(),
             **github.environment(),
-            **_stack_elsewhere(context.git, root),
-            "GIT_CONFIG_GLOBAL": str(_global_config(context, root)),
+            **_stack_elsewhere(scope.git, root),
+            "GIT_CONFIG_GLOBAL": str(_global_config(scope, root)),
             "GIT_CONFIG_NOSYSTEM": "1",
             "TRUNKLINE_STATE_DIR": str(private_directory(root / "state")),
             "XDG_STATE_HOME": str(root / "state"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
-        checkout = _checkout(context, root, github.remote(slug), environment)
+        checkout = _checkout(scope, root, github.remote(slug), environment)
         yield _Sandbox(github, checkout, environment)
 
 
-def _asked(context: Context) -> Snapshot:
-    with context.github.reading_stack(context.stack.numbers, merging=True) as answer:
+def _asked(scope: Scope) -> Snapshot:
+    with scope.github.reading_stack(scope.stack.numbers, merging=True) as answer:
         return answer()
 
 
-def _remote_refs(context: Context, *, offline: bool) -> dict[str, Oid]:
+def _remote_refs(scope: Scope, *, offline: bool) -> dict[str, Oid]:
     """Return the remote refs that the stack needs; offline, as of the last fetch."""
-    stack = context.stack
+    stack = scope.stack
     if not offline:
-        return observe_remote(context.git, stack, stack.entries)
+        return observe_remote(scope.git, stack, stack.entries)
     branches = [stack.trunk, *(entry.branch for entry in stack.entries)]
     tracked = {refs.tracking_ref(stack.remote, branch): branch_ref(branch) for branch in branches}
-    held = refs.read_refs(context.git, *tracked)
+    held = refs.read_refs(scope.git, *tracked)
     return {tracked[name]: tip for name, tip in held.items() if name in tracked}
 
 
-def _offline(context: Context, remote_refs: Mapping[str, Oid]) -> Snapshot:
+def _offline(scope: Scope, remote_refs: Mapping[str, Oid]) -> Snapshot:
     """Return the pull requests of stack.toml, all open, each based on the entry below."""
-    found, below = {}, str(context.stack.trunk)
-    for entry in context.stack.entries:
+    found, below = {}, str(scope.stack.trunk)
+    for entry in scope.stack.entries:
         head = remote_refs.get(branch_ref(entry.branch))
         if head is not None and entry.number is not None:
             found[entry.number] = PullRequest(
                 number=entry.number, title=entry.title or str(entry.branch), url="", state=PrState.OPEN, draft=False,
-                body="", base=below, head=str(entry.branch), head_oid=head, head_repository=context.repository.slug,
+                body="", base=below, head=str(entry.branch), head_oid=head, head_repository=scope.repository.slug,
             )  # fmt: skip
             below = str(entry.branch)
     return Snapshot(found)
 
 
-def _pulls(context: Context, snapshot: Snapshot, remote_refs: Mapping[str, Oid]) -> list[dict[str, Any]]:
+def _pulls(scope: Scope, snapshot: Snapshot, remote_refs: Mapping[str, Oid]) -> list[dict[str, Any]]:
     """Return the pull requests in the simulator's format, without missing commits."""
-    pulls = [pr for entry in context.stack.entries if (pr := snapshot.pr(entry.key)) is not None]
+    pulls = [pr for entry in scope.stack.entries if (pr := snapshot.pr(entry.key)) is not None]
     named = [commit for pr in pulls for commit in (*pr.historical_heads, pr.head_oid, pr.merge_commit or pr.head_oid)]
-    missing_objects = history.missing(context.git, named)
-    trunk = remote_refs.get(branch_ref(context.stack.trunk))
+    missing_objects = history.missing(scope.git, named)
+    trunk = remote_refs.get(branch_ref(scope.stack.trunk))
 
     def base_of(pr: PullRequest) -> Oid | None:
         return pr.base_oid or trunk
@@ -195,7 +193,7 @@ def _pulls(context: Context, snapshot: Snapshot, remote_refs: Mapping[str, Oid])
 _IDENTITY = ("user.", "gpg.", "commit.gpgsign", "core.autocrlf", "core.eol", "merge.", "diff.")
 
 
-def _global_config(context: Context, root: Path) -> Path:
+def _global_config(scope: Scope, root: Path) -> Path:
     """Write a git configuration with the user's identity and signing settings only.
 
     Settings such as insteadOf could redirect git to the real remote.
@@ -203,18 +201,18 @@ def _global_config(context: Context, root: Path) -> Path:
     path = root / "gitconfig"
     path.touch()
     outside = root  # any directory: the file is named
-    for each in config_audit.settings(context.git):
+    for each in config_audit.settings(scope.git):
         if each.key.startswith(_IDENTITY) and ".driver" not in each.key and ".command" not in each.key:
             Git(outside).query("config", "--file", str(path), "--add", each.key, each.value)
     return path
 
 
-def _checkout(context: Context, root: Path, url: str, environment: Mapping[str, str]) -> Path:
+def _checkout(scope: Scope, root: Path, url: str, environment: Mapping[str, str]) -> Path:
     """Create the copy of the clone.
 
     It shares the clone's objects and has its refs, reflogs, journals, receipts and stack.toml.
     """
-    real, top = context.git, root / "checkout"
+    real, top = scope.git, root / "checkout"
     common = real.common_dir()
     top.mkdir()
     git = Git(top)
@@ -226,7 +224,7 @@ def _checkout(context: Context, root: Path, url: str, environment: Mapping[str, 
     git.query("update-ref", "--stdin", stdin=created.encode("utf-8", "surrogateescape"))
     if (common / "logs").is_dir():
         shutil.copytree(common / "logs", inner / "logs", dirs_exist_ok=True)
-    git.query("remote", "add", context.stack.remote, url)
+    git.query("remote", "add", scope.stack.remote, url)
     (inner / "HEAD").write_bytes((real.query("rev-parse", "--absolute-git-dir").path / "HEAD").read_bytes())
     done = process.run(["git", "reset", "--hard", "--quiet"], cwd=top, env=environment, timeout=600.0)
     if done.returncode:
@@ -252,19 +250,19 @@ def _stack_elsewhere(git: Git, root: Path) -> dict[str, str]:
     return {location.VARIABLE: str(copy)}
 
 
-def _faults(context: Context, day: str) -> tuple[Fault, ...]:
+def _faults(scope: Scope, day: str) -> tuple[Fault, ...]:
     """Return the faults of a scenario: a bundled one by name, or those in a file.
 
     Raises:
         UsageError: there is no such scenario, or the file is invalid.
     """
-    entries, at = context.stack.entries, context.stack.entries.index(context.entry)
+    entries, at = scope.stack.entries, scope.stack.entries.index(scope.entry)
     known = {
-        "repository": context.repository.slug,
-        "pr": str(context.entry.key),
-        "branch": str(context.entry.branch),
+        "repository": scope.repository.slug,
+        "pr": str(scope.entry.key),
+        "branch": str(scope.entry.branch),
         "child": str(entries[at + 1].key if at + 1 < len(entries) else 0),
-        "trunk": str(context.stack.trunk),
+        "trunk": str(scope.stack.trunk),
     }
     if day.endswith(".toml"):
         return read_faults(Path(day), known)
@@ -277,7 +275,7 @@ def _faults(context: Context, day: str) -> tuple[Fault, ...]:
     return read_faults(DAYS / f"{day}.toml", known)
 
 
-def _perform(context: Context, box: _Sandbox, arguments: Sequence[str], unset: Collection[str]) -> int:
+def _perform(scope: Scope, box: _Sandbox, arguments: Sequence[str], unset: Collection[str]) -> int:
     """Run the task in the sandbox as a user would, and pass its output on."""
     # Commands that the task suggests name the program that called us.
     start = f"import sys; sys.argv[0] = {caller().program[0]!r}; from trunkline.tasks.program import main; main()"
@@ -288,7 +286,7 @@ def _perform(context: Context, box: _Sandbox, arguments: Sequence[str], unset: C
     env = {**inherited, "PYTHONUNBUFFERED": "1"}
 
     def reporter(line: bytes) -> None:
-        context.reporter.progress("| " + line.decode("utf-8", "replace").rstrip("\n"))
+        scope.reporter.progress("| " + line.decode("utf-8", "replace").rstrip("\n"))
 
     log = box.checkout.parent / "task.log"
     return logged_process.run_logged(
@@ -296,8 +294,8 @@ def _perform(context: Context, box: _Sandbox, arguments: Sequence[str], unset: C
     ).returncode
 
 
-def _seen(context: Context, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, dict[str, Any]]]:
-    slug = context.repository.slug
+def _seen(scope: Scope, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, dict[str, Any]]]:
+    slug = scope.repository.slug
     state = box.github.state()["repositories"][slug]
     return refs.read_refs(Git(box.github.bare(slug)), "refs/heads/"), {
         int(number): pull for number, pull in state["pulls"].items()
@@ -305,9 +303,9 @@ def _seen(context: Context, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, di
 
 
 def _refs_changed(
-    box: _Sandbox, before: Mapping[str, Oid], after: Mapping[str, Oid], context: Context
+    box: _Sandbox, before: Mapping[str, Oid], after: Mapping[str, Oid], scope: Scope
 ) -> tuple[RefChange, ...]:
-    git = Git(box.github.bare(context.repository.slug))
+    git = Git(box.github.bare(scope.repository.slug))
     found = []
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
@@ -333,12 +331,12 @@ def _pulls_changed(before: Mapping[int, Any], after: Mapping[int, Any]) -> tuple
     return tuple(found)
 
 
-def _keep_receipts(context: Context, box: _Sandbox) -> int:
+def _keep_receipts(scope: Scope, box: _Sandbox) -> int:
     """Keep the receipts of the rehearsal: they prove the same for the same tree and toolchain."""
-    earned, own = box.checkout / ".git/trunkline/receipts", context.state / "receipts"
+    earned, own = box.checkout / ".git/trunkline/receipts", scope.state / "receipts"
     if not earned.is_dir():
         return 0
-    private_directory(context.state)
+    private_directory(scope.state)
     private_directory(own)
     new = [path for path in earned.iterdir() if not (own / path.name).exists()]
     for path in sorted(new, key=lambda path: path.suffix == ".json"):  # logs first

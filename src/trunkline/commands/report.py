@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from trunkline.commands import status as status_workflow
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.receipt import instant
@@ -48,20 +49,20 @@ def gather(context: Context, *, offline: bool) -> Report:
     )
 
 
-def _entry(context: Context, seen: StackStatus, row: EntryStatus) -> EntryReport:
+def _entry(scope: Scope, seen: StackStatus, row: EntryStatus) -> EntryReport:
     """Return an entry's report, with the evidence of its status."""
-    relative = relative_paths(context.git)
+    relative = relative_paths(scope.git)
     titles = {check.name: check.text for check in row.entry.checks}
     return EntryReport(
         row,
         tuple(_with_log(Evidenced(name, "", outcome), relative) for name, outcome in row.gates),
         tuple(_with_log(Evidenced(name, titles[name], outcome), relative) for name, outcome in row.checks),
-        _coverage(context, seen, row),
+        _coverage(scope, seen, row),
     )
 
 
-def _coverage(context: Context, seen: StackStatus, row: EntryStatus) -> Coverage:
-    git, proven = context.git, [outcome for _, outcome in row.gates if outcome is not None and outcome.proven]
+def _coverage(scope: Scope, seen: StackStatus, row: EntryStatus) -> Coverage:
+    git, proven = scope.git, [outcome for _, outcome in row.gates if outcome is not None and outcome.proven]
     if not proven or row.head is None or seen.trunk is None or history.missing(git, [seen.trunk]):
         return Coverage(known=False)
     pulls = {each.entry.key: each.pr for each in seen.entries}

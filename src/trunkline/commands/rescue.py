@@ -12,9 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trunkline.commands import rebase
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
+from trunkline.domain.decisions import Forecast
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, Oid, branch_name, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
@@ -50,8 +54,8 @@ def plan(context: Context) -> Plan:
     Raises:
         Refused: it is open or merged, it landed, it was closed by hand, or its base is unknown.
     """
-    pr = context.known(context.entry.pr)
-    lost = _look(context, pr)
+    pr = context.view().known(context.entry.pr)
+    lost = _look(context.view(), pr)
     restored = ", ".join(f"{branch} at {short(tip)}" for branch, tip in lost.gone)
     slug, number = context.repository.slug, pr.number
     description = [f"restore {restored}"] if lost.gone else []
@@ -86,7 +90,7 @@ def run(context: Context) -> RunResult:
         Refused: another run holds the lock; or see `plan`.
     """
     intended = forecast(context)
-    return rebase.carry_out(context, intended, step_functions(context, intended), label=str(intended.pr))
+    return rebase.carry_out(context, Forecast(intended), step_functions(context, intended), label=str(intended.pr))
 
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
@@ -104,9 +108,9 @@ def restore(context: Context, step_context: StepContext) -> Outcome:
         Refused: GitHub does not reopen it; the base is deleted again, and the error names a command
             that creates a new pull request.
     """
-    context.invalidate()
-    pr = context.known(context.entry.pr)
-    lost = _begun(step_context) or _look(context, pr)
+    context.observer.changed()
+    pr = context.view().known(context.entry.pr)
+    lost = _begun(step_context) or _look(context.view(), pr)
     if pr.state is PrState.CLOSED:
         context.reporter.require_approval(f"reopen #{pr.number}")
         about, gone = step_context.about(context.entry), tuple(records.LostBranch(*each) for each in lost.gone)
@@ -116,20 +120,20 @@ def restore(context: Context, step_context: StepContext) -> Outcome:
     if pr.base != lost.onto:
         publish.retarget(context, step_context, pr, lost.onto)
     kept = _remove(context, step_context, lost)
-    context.invalidate()
+    context.observer.changed()
     message = f"#{pr.number} is open again and targets {lost.onto}"
     return Outcome(
         "rescued", message, StepStatus.WARNED if kept else StepStatus.DONE, kept, {"pr": pr.number, "base": lost.onto}
     )
 
 
-def refuse_too_late(context: Context) -> None:
+def refuse_too_late(view: View) -> None:
     """Check that a rescue can still be aborted.
 
     Raises:
         Refused: the pull request is open again; aborting would close it for good.
     """
-    pr = context.known(context.entry.pr)
+    pr = view.known(view.entry.pr)
     if pr.state is PrState.OPEN:
         raise Refused(
             f"#{pr.number} is open again",
@@ -146,7 +150,7 @@ def delete_temporary_ref(context: Context, step_context: StepContext) -> tuple[O
     lost = _begun(step_context)
     if lost is None:
         return ()
-    pr = context.known(context.entry.pr)
+    pr = context.view().known(context.entry.pr)
     if pr.state is PrState.OPEN:
         kept = () if pr.base == lost.onto else (f"it targets {pr.base}: gh pr edit {pr.number} --base {lost.onto}",)
         return (Outcome("rescue", f"#{pr.number} is open again and stays so", StepStatus.WARNED, kept),)
@@ -154,35 +158,35 @@ def delete_temporary_ref(context: Context, step_context: StepContext) -> tuple[O
     return (Outcome("rescue", f"given up; {lost.base} is as gone as it was"),)
 
 
-def _look(context: Context, pr: PullRequest) -> _Lost:
+def _look(view: View, pr: PullRequest) -> _Lost:
     if pr.state is not PrState.CLOSED:
         landed = pr.state is PrState.MERGED and not pr.merged_at
         raise Refused(
-            f"#{pr.number} landed: {context.tracking} has its changes since {short(pr.merge_commit or pr.head_oid)}"
+            f"#{pr.number} landed: {view.tracking} has its changes since {short(pr.merge_commit or pr.head_oid)}"
             if landed
             else f"#{pr.number} is {pr.state.value.lower()}",
             why="only a pull request that was closed without being merged can be rescued",
             next_command=task_command("status"),
         )
-    below = open_below(context)
-    base, head = branch_name(pr.base), context.entry.branch
+    below = open_below(view)
+    base, head = branch_name(pr.base), view.entry.branch
     names = [branch_ref(base), branch_ref(head)]
-    there = refs.list_remote(context.git, context.stack.remote, names)
+    there = refs.list_remote(view.git, view.stack.remote, names)
     tips = {base: pr.base_oid, head: pr.head_oid}
     unknown = [branch for branch, tip in tips.items() if tip is None and branch_ref(branch) not in there]
     if unknown:
         raise Refused(
             f"{unknown[0]} is gone, and GitHub does not say where it was",
-            next_command=_replacement(context, pr, below.branch if below else context.stack.trunk),
+            next_command=_replacement(view, pr, below.branch if below else view.stack.trunk),
         )
     gone = tuple((branch, tip) for branch, tip in tips.items() if tip and branch_ref(branch) not in there)
     if not gone:
         raise Refused(
-            f"#{pr.number} was closed by hand: {base} and {head} are both on {context.stack.remote}",
+            f"#{pr.number} was closed by hand: {base} and {head} are both on {view.stack.remote}",
             why="only a pull request that was closed because a branch was deleted is rescued; nothing was changed",
             next_command=f"gh pr reopen {pr.number}",
         )
-    return _Lost(gone, base, below.branch if below else context.stack.trunk)
+    return _Lost(gone, base, below.branch if below else view.stack.trunk)
 
 
 def _begun(step_context: StepContext) -> _Lost | None:
@@ -194,14 +198,12 @@ def _begun(step_context: StepContext) -> _Lost | None:
     return None
 
 
-def _restore(context: Context, gone: Sequence[tuple[BranchName, Oid]]) -> None:
-    remote_refs = refs.list_remote(context.git, context.stack.remote, [branch_ref(branch) for branch, _ in gone])
+def _restore(scope: Scope, gone: Sequence[tuple[BranchName, Oid]]) -> None:
+    remote_refs = refs.list_remote(scope.git, scope.stack.remote, [branch_ref(branch) for branch, _ in gone])
     for branch, tip in gone:
         if branch_ref(branch) not in remote_refs:
-            context.reporter.command(
-                f"gh api repos/{context.repository.slug}/git/refs -f ref={branch_ref(branch)} ..."
-            )
-            context.github.create_branch(branch, tip)
+            scope.reporter.command(f"gh api repos/{scope.repository.slug}/git/refs -f ref={branch_ref(branch)} ...")
+            scope.github.create_branch(branch, tip)
 
 
 def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: _Lost) -> PullRequest:
@@ -215,8 +217,8 @@ def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: 
             why=f"{refused.why}\n{lost.base} is removed again; this makes a new pull request of the same branch",
             next_command=_replacement(context, pr, lost.onto),
         ) from refused
-    context.invalidate_remote()
-    return context.known(pr.number)
+    context.observer.changed(Part.REMOTE)
+    return context.view().known(pr.number)
 
 
 def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[str, ...]:
@@ -225,9 +227,9 @@ def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[s
     if restored is None or lost.base == lost.onto:
         return ()
     remote, ref = context.stack.remote, branch_ref(lost.base)
-    context.invalidate_remote()
+    context.observer.changed(Part.REMOTE)
     remote_tip = refs.list_remote(context.git, remote, [ref]).get(ref)
-    users = [pr.number for pr in context.open_pulls() if pr.base == lost.base]
+    users = [pr.number for pr in context.view().open_pulls() if pr.base == lost.base]
     if remote_tip is None:
         return ()
     if remote_tip != restored or users:
@@ -240,9 +242,9 @@ def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[s
     return ()
 
 
-def _replacement(context: Context, pr: PullRequest, base: str) -> str:
+def _replacement(scope: Scope, pr: PullRequest, base: str) -> str:
     """Return the command that creates a new pull request from the closed one."""
-    repository = context.repository.argument
+    repository = scope.repository.argument
     create = ["gh", "pr", "create", "--repo", repository, "--base", base, "--head", str(pr.head), "--title", pr.title]
     draft = ["--draft"] if pr.draft else []
     body = ["gh", "pr", "view", str(pr.number), "--repo", repository, "--json", "body"]

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from trunkline.commands import rebase
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
+from trunkline.domain.decisions import Forecast
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, EntryKey, Oid
 from trunkline.domain.note import BEGIN
@@ -17,6 +19,7 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName, StepStatus
 from trunkline.engine import RunResult, StepContext, StepFunction
 from trunkline.git import refs
+from trunkline.operations import native_link
 from trunkline.planning import heads
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import refuse_unanswered
@@ -26,19 +29,19 @@ from trunkline.steps import fetch, note, push, replay, retarget, switch
 TASK = "restack"
 
 
-def nothing_to_do(context: Context, *, up_to: EntryKey | None = None) -> Outcome | None:
+def nothing_to_do(view: View, *, up_to: EntryKey | None = None) -> Outcome | None:
     """Return the outcome for a stack without open entries; None if one is open.
 
     Args:
-        context: the stack's context.
+        view: the stack.
         up_to: the last entry that matters; None: all.
     """
-    entries, numbers = context.stack.entries, {entry.key for entry in context.open_entries()}
-    last = entries.index(context.stack.entry(up_to)) if up_to is not None else len(entries) - 1
+    entries, numbers = view.stack.entries, {entry.key for entry in view.open_entries()}
+    last = entries.index(view.stack.entry(up_to)) if up_to is not None else len(entries) - 1
     of_it = entries[: last + 1]
     if any(entry.key in numbers for entry in of_it):
         return None
-    merged = [entry.label for entry in of_it if context.known(entry.pr).state is PrState.MERGED]
+    merged = [entry.label for entry in of_it if view.known(entry.pr).state is PrState.MERGED]
     closed = [entry.pr for entry in of_it if entry.label not in merged]
     message = [f"{', '.join(merged)} {'is' if len(merged) == 1 else 'are'} merged"] if merged else []
     message += [f"#{number} is closed without a merge" for number in closed]
@@ -46,41 +49,44 @@ def nothing_to_do(context: Context, *, up_to: EntryKey | None = None) -> Outcome
     return Outcome("nothing to do", ", ".join(message), StepStatus.NOTHING, details)
 
 
-def plan(context: Context) -> Plan:
+def plan(context: Context) -> Forecast:
     """Plan a restack, with every replay computed in memory; no ref moves.
 
     Raises:
         Refused: no entry is open, or a replay differs from git's own merges.
         Paused: the user must decide which commits are an entry's own.
     """
-    entries = context.open_entries()
+    view = context.view()
+    entries = view.open_entries()
     if not entries:
         raise Refused(
             "no entry of the stack is open",
             why="all are merged or closed: there is nothing to restack",
             next_command="git fetch --prune",
         )
-    heads.load(context)
-    steps = [fetch.plan(context)]
+    heads.load(view)
+    steps = [fetch.plan(view)]
     try:
-        steps += [replace(replay.forecast(context.of(entry)), pr=entry.key) for entry in entries]
+        for entry in entries:
+            step, view = replay.forecast(view.of(entry))
+            steps.append(replace(step, pr=entry.key))
     except OwnCommitsUnknown:
-        refuse_unanswered(context, entries, task=TASK)  # collects the questions of all entries
+        refuse_unanswered(view, entries, task=TASK)  # collects the questions of all entries
         raise
-    replay.check_predictions(context, entries)
-    steps += [push.plan_stack(context, entries), retarget.plan(context)]
-    steps += [replace(note.plan(context.of(entry)), pr=entry.key) for entry in entries if _is_noted(context, entry)]
-    skipped = tuple(step.name for step in steps if step.name in context.options.skip)
-    return Plan(TASK, entries[0].key, tuple(steps), tuple(dict.fromkeys(skipped)))
+    replay.check_predictions(view, entries)
+    steps += [push.plan_stack(view, entries), retarget.plan(view, native_link.stacks_of(context))]
+    steps += [replace(note.plan(view.of(entry)), pr=entry.key) for entry in entries if _is_noted(view, entry)]
+    skipped = tuple(step.name for step in steps if step.name in view.options.skip)
+    return Forecast(Plan(TASK, entries[0].key, tuple(steps), tuple(dict.fromkeys(skipped))), view.decisions)
 
 
-def _is_noted(context: Context, entry: Entry) -> bool:
+def _is_noted(view: View, entry: Entry) -> bool:
     """Return whether an entry has readers: it is not a draft, or it has our note."""
-    pr = context.world().snapshot.pr(entry.key)
-    return pr is not None and context.stack.unsubmitted_below(entry) is None and (not pr.draft or BEGIN in pr.body)
+    pr = view.world.snapshot.pr(entry.key)
+    return pr is not None and view.stack.unsubmitted_below(entry) is None and (not pr.draft or BEGIN in pr.body)
 
 
-def forecast(context: Context) -> Plan:
+def forecast(context: Context) -> Forecast:
     """Return the plan that `run` would execute.
 
     Raises:
@@ -102,17 +108,17 @@ def run(context: Context) -> RunResult:
 
     @contextlib.contextmanager
     def around(repository_lock: lock.RepositoryLock) -> Iterator[None]:
-        refs.back_up_all(context.git, repository_lock, _tips(context, intended))
+        refs.back_up_all(context.git, repository_lock, _tips(context.view(), intended.plan))
         with refs.update_ref_session(context.git, repository_lock, why=TASK):
             yield
 
-    return rebase.carry_out(context, intended, step_functions(context, intended), label=TASK, around=around)
+    return rebase.carry_out(context, intended, step_functions(context, intended.plan), label=TASK, around=around)
 
 
-def _tips(context: Context, intended: Plan) -> list[tuple[BranchName, Oid]]:
+def _tips(view: View, intended: Plan) -> list[tuple[BranchName, Oid]]:
     """Return the tips that the plan will move, for their backups."""
-    entries = [context.stack.entry(step.pr) for step in intended.steps if step.name is StepName.REPLAY and step.pr]
-    held = [(entry.branch, context.of(entry).world().local) for entry in entries]
+    entries = [view.stack.entry(step.pr) for step in intended.steps if step.name is StepName.REPLAY and step.pr]
+    held = [(entry.branch, view.of(entry).local) for entry in entries]
     return [(branch, tip) for branch, local in held if (tip := local.local or local.remote)]
 
 
@@ -126,7 +132,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         # An invalid template must fail before anything is published.
         for step in intended.steps:
             if step.name is StepName.NOTE and step.pr is not None:
-                note.refuse_unusable(context.of(context.stack.entry(step.pr)))
+                note.refuse_unusable(context.of(context.stack.entry(step.pr)).view())
         return push.run_stack(context, step_context)
 
     noted = [step.pr for step in intended.steps if step.name is StepName.NOTE and step.pr is not None]

@@ -11,9 +11,12 @@ import msgspec
 from trunkline.commands import land, rebase, rescue, restack, rewriting, undo
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
-from trunkline.context.project import Context, Reporter
+from trunkline.context.project import Reporter
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.command import task_command
+from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import EntryKey, Oid, branch_ref, short
 from trunkline.domain.replayed import Replayed
@@ -97,25 +100,25 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
             return going.undo()
         going.refuse_gone()
         log.append(held, records.Resumed())
-        pushed_commits.remember(context, run.begun.heads, run)
+        context.run.begin(Decisions(), pushed_commits.initial_tips(context.stack, run.begun.heads, run))
         if include:
             going.include(include)
         first = going.take_up(pause, skip=skip) if pause is not None else RunResult({})
         return first if first.error is not None else rebase.explained(run.path, going.rest(first), going.plan)
 
 
-def plan(context: Context, run: Run) -> Plan:
+def plan(scope: Scope, run: Run) -> Plan:
     """Return the remaining steps of a run."""
-    whole = _plan_of(context, run)
+    whole = _plan_of(scope, run)
     done = _done(whole, run)
     return replace(whole, steps=tuple(step for step in whole.steps if step.key not in done))
 
 
-def _plan_of(context: Context, run: Run) -> Plan:
+def _plan_of(scope: Scope, run: Run) -> Plan:
     """Return a run's plan, from its journal."""
     steps = tuple(rebase.step_of(each) for each in run.begun.steps)
-    skipped = tuple(step.name for step in steps if step.name in context.options.skip and len(steps) > 1)
-    return Plan(run.task, context.entry.key, steps, skipped)
+    skipped = tuple(step.name for step in steps if step.name in scope.options.skip and len(steps) > 1)
+    return Plan(run.task, scope.entry.key, steps, skipped)
 
 
 def _done(plan: Plan, run: Run) -> frozenset[StepKey]:
@@ -182,7 +185,7 @@ class _Going:
         Raises:
             Refused: no such commit was pushed.
         """
-        entry, tip = pushed_commits.named(self.context, name)
+        entry, tip = pushed_commits.named(self.context.view(), name)
         step_context = StepContext(self.held, self.log, Step(StepName.REPLAY, "include"))
         pushed_commits.include(self.context.of(entry), step_context, tip)
 
@@ -302,7 +305,7 @@ class _Going:
         """Return the tip of an entry that the run has pushed, "" if there is none."""
         pushes = (r for r in reversed(self.run.records) if isinstance(r, records.BranchPushed))
         pushed = next((push for push in pushes if push.branch == entry.branch), None)
-        remote = self.context.of(entry).world().local.remote
+        remote = self.context.of(entry).view().local.remote
         return remote if pushed is not None and remote == pushed.new else None
 
     def _name(self, entry: Entry, replayed: Replayed, tip: Oid, *, again: bool) -> None:
@@ -326,6 +329,6 @@ class _Going:
         self.log.append(self.held, records.Adopted(StepName.REPLAY, entry.key, entry.branch, replayed=adopted))
 
 
-def _tip(context: Context, entry: Entry) -> Oid | None:
+def _tip(scope: Scope, entry: Entry) -> Oid | None:
     ref = branch_ref(entry.branch)
-    return refs.read_refs(context.git, ref).get(ref)
+    return refs.read_refs(scope.git, ref).get(ref)

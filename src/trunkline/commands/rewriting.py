@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from trunkline.commands import rebase, restack
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.view import View
+from trunkline.domain.decisions import Forecast
 from trunkline.domain.names import EntryKey
 from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.step import Outcome, Plan, StepKey, StepName
@@ -28,18 +30,18 @@ class Rewriting:
     """A plan that rewrites entries.
 
     Attributes:
-        plan: the steps.
+        forecast: the steps, with the decisions that they were planned from.
         rewrites: the commits that its `rewrite` steps move branches to.
         staged: the staged changes that are part of them.
     """
 
-    plan: Plan
+    forecast: Forecast
     rewrites: tuple[Rewrite, ...]
     staged: Staged | None = None
 
 
 def plan(
-    context: Context,
+    view: View,
     task: str,
     rewrites: tuple[Rewrite, ...],
     above: tuple[OpenEntry, ...],
@@ -50,7 +52,7 @@ def plan(
     """Plan the moves of rewritten entries, and the replays of those above, computed in memory.
 
     Args:
-        context: the stack's context.
+        view: the stack.
         task: the task.
         rewrites: the rewritten entries, bottom first; at least one.
         above: the open entries above them.
@@ -63,19 +65,21 @@ def plan(
     """
     steps = []
     for each in rewrites:
-        entry_context = context.of(context.stack.entry(each.pr))
         keeps_files = staged is not None and staged.branch == each.result.branch
         description = descriptions.get(each.pr, "move with the entry below")
-        steps.append(rewrite.plan(entry_context, each, description=description, keeps_files=keeps_files))
-        context.cache.planned[each.pr] = each.result.new
+        steps.append(rewrite.plan(view.of_pr(each.pr), each, description=description, keeps_files=keeps_files))
+    view = view.with_rewrites(rewrites)
     entries = [each.entry for each in above]
     try:
-        steps += [replace(replay.forecast(context.of(entry)), pr=entry.key) for entry in entries]
+        for entry in entries:
+            step, view = replay.forecast(view.of(entry))
+            steps.append(replace(step, pr=entry.key))
     except OwnCommitsUnknown:
-        refuse_unanswered(context, entries, task=task)
+        refuse_unanswered(view, entries, task=task)
         raise
-    replay.check_predictions(context, entries)
-    return Rewriting(Plan(task, rewrites[0].pr, tuple(steps)), rewrites, staged)
+    replay.check_predictions(view, entries)
+    forecast = Forecast(Plan(task, rewrites[0].pr, tuple(steps)), view.decisions)
+    return Rewriting(forecast, rewrites, staged)
 
 
 def run(context: Context, rewriting: Rewriting) -> RunResult:
@@ -85,18 +89,19 @@ def run(context: Context, rewriting: Rewriting) -> RunResult:
         Paused: an earlier run is paused.
         Refused: another run holds the lock.
     """
-    entries = [context.stack.entry(step.pr) for step in rewriting.plan.steps if step.pr]
-    tips = [(each.branch, tip) for each in entries if (tip := context.of(each).world().local.local) is not None]
+    view, intended = context.view(), rewriting.forecast.plan
+    entries = [view.stack.entry(step.pr) for step in intended.steps if step.pr]
+    tips = [(each.branch, tip) for each in entries if (tip := view.of(each).local.local) is not None]
 
     @contextlib.contextmanager
     def around(repository_lock: lock.RepositoryLock) -> Iterator[None]:
         refs.back_up_all(context.git, repository_lock, tips)
-        with refs.update_ref_session(context.git, repository_lock, why=rewriting.plan.task):
+        with refs.update_ref_session(context.git, repository_lock, why=intended.task):
             yield
 
-    handlers = step_functions(context, rewriting.plan, rewriting.rewrites, rewriting.staged)
+    handlers = step_functions(context, intended, rewriting.rewrites, rewriting.staged)
     return rebase.carry_out(
-        context, rewriting.plan, handlers, label=rewriting.plan.task, around=around, rewrites=rewriting.rewrites,
+        context, rewriting.forecast, handlers, label=intended.task, around=around, rewrites=rewriting.rewrites,
         staged=rewriting.staged,
     )  # fmt: skip
 

@@ -6,14 +6,18 @@ It takes one request to GitHub and a few git processes, and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from trunkline.context import native
 from trunkline.context.landed import recognised
+from trunkline.context.observation import World
 from trunkline.context.open_run import described, open_run
-from trunkline.context.project import Context, WorldCache
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
+from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import BranchName, EntryKey, Oid, branch_ref, short
 from trunkline.domain.native import Link, LinkPlan, NativeStack, place_of, plan_link
@@ -61,17 +65,17 @@ def look(context: Context, *, offline: bool) -> StackStatus:
     if offline:
         here = _refs(context)
         return _picture(context, None, here, None)
-    with context.asking(merging=True, trunk=stack.trunk) as answer, native.asking(context) as stacks:
+    with context.project.reading_pulls(merging=True, trunk=stack.trunk) as answer, native.asking(context) as stacks:
         here = _refs(context)
         return _picture(context, answer(), here, stacks())
 
 
-def _refs(context: Context) -> dict[str, Oid]:
+def _refs(scope: Scope) -> dict[str, Oid]:
     """Return the relevant refs by full name, from one git process."""
-    stack = context.stack
+    stack = scope.stack
     branches: list[BranchName] = [stack.trunk, *(entry.branch for entry in stack.entries)]
     names = [name for b in branches for name in (branch_ref(b), refs.tracking_ref(stack.remote, b))]
-    return refs.read_refs(context.git, *names, f"{refs.BACKUPS}/")
+    return refs.read_refs(scope.git, *names, f"{refs.BACKUPS}/")
 
 
 def _picture(
@@ -127,7 +131,7 @@ def _picture(
     open_ = [pr.number for pr in pulls.values() if pr is not None and pr.state is PrState.OPEN]
     link = None if stacks is None else plan_link(open_, stacks)
     unlinked = _unlinked(stack, link) if link is not None else ""
-    notes = tuple(filter(None, (context.cache.stack_source, moved, unasked, unlinked)))
+    notes = tuple(filter(None, (context.project.stack_source, moved, unasked, unlinked)))
     return StackStatus(stack, view.trunk, rows, command, notes, stands, link)
 
 
@@ -217,14 +221,11 @@ class _View:
             for branch in (self.branches[each.key],)
         }
         remote = {branch_ref(name): state.remote for name, state in local.items() if state.remote is not None}
-        cache = WorldCache(
-            snapshot=Snapshot({pr.number: pr for pr in self.pulls.values() if pr is not None}),
-            remote={**remote, branch_ref(stack.trunk): trunk},
-            local=local,
-        )
-        there = replace(self.context, entry=entry, stacked=True, cache=cache)
+        pulls = Snapshot({pr.number: pr for pr in self.pulls.values() if pr is not None})
+        world = World(pulls, trunk, {**remote, branch_ref(stack.trunk): trunk}, local)
+        view = View(self.context.project, entry, True, world, self.context.observer.machine(), Decisions())
         try:
-            found = fork_point.decide(gather(there, head))
+            found = fork_point.decide(gather(view, head))
         except TrunklineError:  # the task that needs the answer reports the error
             return otherwise
         return None if found.questions else len(found.own)
@@ -234,7 +235,7 @@ class _View:
         context, head = self.context, self.branches[entry.key].head
         if head is None or self._merged(entry) or history.missing(context.git, [head]):
             return tuple((name, None) for name in gate_names(context.stack.gates))
-        return gates_for(context, head)
+        return gates_for(context.project, context.observer.machine(), head)
 
     def checks(self, entry: Entry) -> Evidence:
         """Return every check of the entry with its outcome on its head."""
@@ -242,7 +243,7 @@ class _View:
         if head is None or trunk is None or self._merged(entry) or history.missing(context.git, [head, trunk]):
             return tuple((check.name, None) for check in entry.checks)
         subject = subject_at(context.git, context.stack, entry, head, trunk, self.pulls.get)
-        return checks_at(context, subject, entry.checks)
+        return checks_at(context.project, context.observer.machine(), subject, entry.checks)
 
     def _merged(self, entry: Entry) -> bool:
         pr = self.pulls[entry.key]
@@ -250,11 +251,11 @@ class _View:
 
 
 def _branch(
-    context: Context, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid]
+    scope: Scope, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid]
 ) -> _Branch:
-    git, pr = context.git, pulls[entry.key]
+    git, pr = scope.git, pulls[entry.key]
     ours = here.get(branch_ref(entry.branch))
-    theirs = pr.head_oid if pr else here.get(refs.tracking_ref(context.stack.remote, entry.branch))
+    theirs = pr.head_oid if pr else here.get(refs.tracking_ref(scope.stack.remote, entry.branch))
     if theirs is None:
         side = Side.AHEAD if ours else Side.NOWHERE
     elif ours == theirs:
@@ -268,32 +269,32 @@ def _branch(
     elif history.is_ancestor(git, ours, theirs):
         side = Side.BEHIND
     else:
-        side = _apart(context, entry, pulls, here, ours=ours, theirs=theirs)
+        side = _apart(scope, entry, pulls, here, ours=ours, theirs=theirs)
     return _Branch(ours, theirs, side)
 
 
 def _apart(
-    context: Context, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid], *,
+    scope: Scope, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid], *,
     ours: Oid, theirs: Oid,
 ) -> Side:  # fmt: skip
     """Return the relation of two diverged sides of a branch (`entry_tip`)."""
-    if not _foreign(context, entry, ours, theirs, here):
+    if not _foreign(scope, entry, ours, theirs, here):
         return Side.REWRITTEN
-    stack = context.stack
+    stack = scope.stack
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
     trunk = [fetched] if fetched is not None else []
-    found = branch_versions.compare(context.git, stack, entry, pulls.get, ours=ours, theirs=theirs, trunk=trunk)
+    found = branch_versions.compare(scope.git, stack, entry, pulls.get, ours=ours, theirs=theirs, trunk=trunk)
     return Side.DIVERGED if found.local_only else Side.BEHIND
 
 
-def _foreign(context: Context, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:
+def _foreign(scope: Scope, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:
     """Return whether the remote side holds commits that were never in this repository.
 
     The rule is that of `heads.foreign_commits`, without a process for each entry; the reflog is
     read only if the backups do not suffice.
     """
     kept = refs.backups_among(here, entry.branch)
-    history.missing(context.git, kept)  # one process for all instead of one each
-    return bool(refs.foreign_commits(context.git, theirs, [ours, *kept])) and bool(
-        refs.foreign_commits(context.git, theirs, [ours, *kept, *history.reflog(context.git, entry.branch)])
+    history.missing(scope.git, kept)  # one process for all instead of one each
+    return bool(refs.foreign_commits(scope.git, theirs, [ours, *kept])) and bool(
+        refs.foreign_commits(scope.git, theirs, [ours, *kept, *history.reflog(scope.git, entry.branch)])
     )

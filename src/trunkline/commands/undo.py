@@ -13,7 +13,8 @@ import msgspec
 from trunkline.commands import rebase
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
-from trunkline.context.project import Context, Reporter
+from trunkline.context.project import Reporter
+from trunkline.context.run import Context
 from trunkline.domain.changes import Change
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Paused, Refused, UsageError
@@ -132,9 +133,9 @@ def _refuse(undo: Undo) -> None:
         raise changed.drift(context, found)
     for change in undo.changes:
         if change.step is StepName.REPLAY:
-            entry_context = context.of(context.stack.entry(change.pr))
-            before = oid(str(change.before["tip"]))
-            local_branch.check_move(entry_context, before, keeps_files=change.keeps_files)
+            under, before = context.of_pr(change.pr), oid(str(change.before["tip"]))
+            local = context.observer.local_now(under.entry.branch)
+            local_branch.check_move(under, local, before, keeps_files=change.keeps_files)
 
 
 def _started(undo: Undo) -> RunStarted:

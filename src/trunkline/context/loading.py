@@ -7,7 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from trunkline.config import location, reading, trust, validation
-from trunkline.context.project import Context, Options, Reporter
+from trunkline.context.project import Options, Project, Reporter
+from trunkline.context.run import Context, open_run_context
 from trunkline.domain.choices import nearest, require_known
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused, UsageError, WrongFlag
@@ -42,7 +43,8 @@ def open_context(
             programs run.
     """
     git, chosen, _ = _found(stack, cwd)
-    return _opened(git, chosen, _entry(git, chosen, pr), options, reporter)
+    entry = _entry(git, chosen, pr)
+    return open_run_context(_opened(git, chosen, "", options, reporter), entry, stacked=False)
 
 
 def open_stack(
@@ -57,9 +59,7 @@ def open_stack(
     Args and errors are those of `open_context`; the entry is the bottom one.
     """
     git, chosen, source = _found(stack, cwd)
-    context = _opened(git, chosen, chosen.entries[0], options, reporter).over_the_stack()
-    context.cache.stack_source = source
-    return context
+    return open_run_context(_opened(git, chosen, source, options, reporter), chosen.entries[0], stacked=True)
 
 
 def _found(name: str, cwd: Path | None) -> tuple[Git, Stack, str]:
@@ -68,7 +68,7 @@ def _found(name: str, cwd: Path | None) -> tuple[Git, Stack, str]:
     return git, choose_stack(validation.stacks_of(found), name), found.source
 
 
-def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, reporter: Reporter) -> Context:
+def _opened(git: Git, chosen: Stack, source: str, options: Options, reporter: Reporter) -> Project:
     git.require_minimum_version()
     _refuse_shallow(git, chosen.remote)
     repository = repository_of(refs.remote_url(git, chosen.remote))
@@ -80,7 +80,7 @@ def _opened(git: Git, chosen: Stack, entry: Entry, options: Options, reporter: R
             next_command=f"git remote set-url --push {chosen.remote} {refs.remote_url(git, chosen.remote)}",
         )
     _refuse_unknown_gates(chosen, options)
-    return Context(git.with_echo(reporter.command), chosen, entry, repository, options, reporter)
+    return Project(git.with_echo(reporter.command), chosen, repository, options, reporter, source)
 
 
 def _refuse_unknown_gates(stack: Stack, options: Options) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from trunkline.context.project import Context
+from trunkline.context.scope import Scope
 from trunkline.domain.native import NativeStack
 from trunkline.github import native_stacks
 from trunkline.system.files import private_directory, read_regular, replace_bytes
@@ -33,7 +33,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def asking(context: Context) -> Iterator[Callable[[], tuple[NativeStack, ...] | None]]:
+def asking(scope: Scope) -> Iterator[Callable[[], tuple[NativeStack, ...] | None]]:
     """Query the repository's native stacks; the yielded function waits for the response.
 
     It returns None if the repository has no native stacks; then GitHub is not asked again for some
@@ -42,42 +42,30 @@ def asking(context: Context) -> Iterator[Callable[[], tuple[NativeStack, ...] | 
     Raises:
         ExternalError: GitHub or the network failed.
     """
-    if _is_known_absent(context):
+    if _is_known_absent(scope):
         yield lambda: None
         return
-    with native_stacks.reading(context.github) as answer:
+    with native_stacks.reading(scope.github) as answer:
 
         def found() -> tuple[NativeStack, ...] | None:
             stacks = answer()
             if stacks is None:
-                _remember_absent(context)
+                _remember_absent(scope)
             return stacks
 
         yield found
 
 
-def stacks_of(context: Context) -> tuple[NativeStack, ...] | None:
-    """Return the repository's native stacks; None if it has none. Cached with the pull requests.
-
-    Raises:
-        ExternalError: GitHub or the network failed.
-    """
-    if context.cache.native is None:
-        with asking(context) as answer:
-            context.cache.native = (answer(),)
-    return context.cache.native[0]
-
-
-def _is_known_absent(context: Context) -> bool:
+def _is_known_absent(scope: Scope) -> bool:
     with contextlib.suppress(OSError, msgspec.MsgspecError):
-        known = msgspec.json.decode(read_regular(context.state / _FILE, _LIMIT), type=_Answer)
+        known = msgspec.json.decode(read_regular(scope.state / _FILE, _LIMIT), type=_Answer)
         age = dt.datetime.now(dt.timezone.utc).date() - known.absent_since
-        return known.repository == context.repository.argument and 0 <= age.days < _DAYS
+        return known.repository == scope.repository.argument and 0 <= age.days < _DAYS
     return False
 
 
-def _remember_absent(context: Context) -> None:
+def _remember_absent(scope: Scope) -> None:
     today = dt.datetime.now(dt.timezone.utc).date().isoformat()
-    content = json.dumps({"repository": context.repository.argument, "absent_since": today})
+    content = json.dumps({"repository": scope.repository.argument, "absent_since": today})
     with contextlib.suppress(OSError):  # a read-only checkout: asked again next time
-        replace_bytes(Path(private_directory(context.state)) / _FILE, content.encode() + b"\n")
+        replace_bytes(Path(private_directory(scope.state)) / _FILE, content.encode() + b"\n")

@@ -16,20 +16,20 @@ from trunkline.git.user_rebases import branches_in_rebase
 
 @dataclass(frozen=True)
 class World:
-    """One observation: pull requests on GitHub, refs on the remote, and the local branch.
+    """One observation: pull requests on GitHub, refs on the remote, and the local branches.
 
     Attributes:
         snapshot: the stack's pull requests.
         trunk: the remote's trunk tip.
         remote_refs: tips by full ref name, of trunk, the entry's branch and the pull requests'
             heads.
-        local: the local branch.
+        branches: the branches of all entries, local and on the remote.
     """
 
     snapshot: Snapshot
     trunk: Oid
     remote_refs: Mapping[str, Oid]
-    local: LocalState
+    branches: Mapping[BranchName, LocalState]
 
 
 def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str, Oid]:

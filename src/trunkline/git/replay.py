@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import ExternalError, InternalError, UsageError
 from trunkline.domain.names import Oid, oid, short
+from trunkline.domain.replay_plan import Replay
 from trunkline.domain.words import count_of
 from trunkline.git import attributes, objects, trees
 from trunkline.git.git import Git, is_old
@@ -39,31 +40,6 @@ class Merge:
 
     tree: Oid
     conflicts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Replay:
-    """Result of a replay.
-
-    Attributes:
-        tip: the last commit written, or the base if there was none.
-        mapped: (old, new) of every commit replayed, in order.
-        conflict: the commit that could not be merged, with the paths in conflict.
-        rest: the commits from the conflicting one on, in order.
-        emptied: the new commits that no longer change anything; kept and reported. Commits that
-            were empty before do not count.
-        dropped: the old commits that no longer change anything and were left out, as requested.
-        regenerated: (new commit, path) of every conflicting file that was generated again instead
-            of merged.
-    """
-
-    tip: Oid
-    mapped: tuple[tuple[Oid, Oid], ...]
-    conflict: tuple[Commit, tuple[str, ...]] | None = None
-    rest: tuple[Commit, ...] = ()
-    emptied: tuple[Oid, ...] = ()
-    dropped: tuple[Oid, ...] = ()
-    regenerated: tuple[tuple[Oid, str], ...] = ()
 
 
 Resolver = Callable[[Oid, Oid, "tuple[str, ...]"], "Oid | None"]

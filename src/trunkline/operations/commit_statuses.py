@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
 from trunkline.domain import records
 from trunkline.domain.names import Oid, short
 from trunkline.domain.snapshot import OUR_CONTEXTS
@@ -27,7 +27,7 @@ def publish(context: Context, step_context: StepContext, tip: Oid) -> tuple[str,
     """
     if not context.stack.publish.statuses:
         return ()
-    gates = gates_for(context, tip)
+    gates = gates_for(context.project, context.observer.machine(), tip)
     passed = {name: outcome for name, outcome in gates if outcome and outcome.proven}
     published = context.github.statuses(tip)
     expected = {

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trunkline.context.open_run import go_on
-from trunkline.context.project import Context
+from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
@@ -25,17 +25,17 @@ from trunkline.state import journal
 from trunkline.system.files import private_directory
 
 
-def worktree_path(context: Context, step_context: StepContext) -> Path:
+def worktree_path(scope: Scope, step_context: StepContext) -> Path:
     """Return the path of the work tree for this run's conflict; it need not exist."""
-    return current_path(context.git, _own_path(context, step_context))
+    return current_path(scope.git, _own_path(scope, step_context))
 
 
-def _own_path(context: Context, step_context: StepContext) -> Path:
-    return slots.work_dir(context.git.common_dir()) / "replay" / step_context.lock.run
+def _own_path(scope: Scope, step_context: StepContext) -> Path:
+    return slots.work_dir(scope.git.common_dir()) / "replay" / step_context.lock.run
 
 
 def open_worktree(
-    context: Context, step_context: StepContext, *, onto: Oid, commit: Commit
+    scope: Scope, step_context: StepContext, *, onto: Oid, commit: Commit
 ) -> tuple[Path, tuple[str, ...]]:
     """Create the linked work tree of a conflict, with the conflict as git itself shows it.
 
@@ -43,19 +43,19 @@ def open_worktree(
         Its path, and the files that git-rerere filled in if stack.toml enables it. They are not
         staged, because the user must review a reused resolution before the run continues.
     """
-    remove_worktree(context, step_context, worktree_path(context, step_context))
-    path = _own_path(context, step_context)
-    about = step_context.about(context.entry)
+    remove_worktree(scope, step_context, worktree_path(scope, step_context))
+    path = _own_path(scope, step_context)
+    about = step_context.about(scope.entry)
     step_context.log_intent(records.WorktreeCreated(*about, path=str(path), onto=onto, commit=commit.oid))
-    remove_worktree(context, step_context, path)
+    remove_worktree(scope, step_context, path)
     private_directory(path.parent)
-    with slots.registration_lock(context.git):
-        context.git.mutate(
+    with slots.registration_lock(scope.git):
+        scope.git.mutate(
             step_context.lock, "worktree", "add", "--quiet", "--detach", "--force", "--force", "--end-of-options",
             str(path), onto,
         )  # fmt: skip
-    rerere = ("-c", "rerere.enabled=true", "-c", "rerere.autoUpdate=false") if context.stack.rerere else ()
-    done = context.git.at(path).mutate(
+    rerere = ("-c", "rerere.enabled=true", "-c", "rerere.autoUpdate=false") if scope.stack.rerere else ()
+    done = scope.git.at(path).mutate(
         step_context.lock, *rerere, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty",
         "--keep-redundant-commits", commit.oid, ok=(0, 1),
     )  # fmt: skip
@@ -72,16 +72,16 @@ def conflict_digests(path: Path, files: Sequence[str]) -> dict[str, list[str]]:
     return {name: each for name, each in found.items() if each}
 
 
-def record_resolution(context: Context, step_context: StepContext, path: Path) -> None:
+def record_resolution(scope: Scope, step_context: StepContext, path: Path) -> None:
     """Record the user's resolution of a conflict with git-rerere, if stack.toml enables it."""
-    if context.stack.rerere:
-        context.git.at(path).mutate(step_context.lock, "-c", "rerere.enabled=true", "rerere", ok=(0, 1, 128))
+    if scope.stack.rerere:
+        scope.git.at(path).mutate(step_context.lock, "-c", "rerere.enabled=true", "rerere", ok=(0, 1, 128))
 
 
-def earlier_resolutions(context: Context, conflicts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def earlier_resolutions(scope: Scope, conflicts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Return messages about earlier resolutions of the same conflicts, from all journals."""
     message: dict[str, str] = {}
-    for run in journal.runs(context.state):
+    for run in journal.runs(scope.state):
         for paused in (record for record in run.records if isinstance(record, records.Paused)):
             earlier = {name: set(each) for name, each in paused.conflicts.items()}
             resolved = next((r.new for r in reversed(run.after(paused)) if isinstance(r, records.Resolved)), "")
@@ -104,11 +104,11 @@ def current_path(git: Git, recorded: Path) -> Path:
     return moved.parent if moved.is_file() else recorded
 
 
-def keep_work(context: Context, step_context: StepContext, path: Path, *, onto: Oid) -> tuple[str, ...]:
+def keep_work(scope: Scope, step_context: StepContext, path: Path, *, onto: Oid) -> tuple[str, ...]:
     """Commit the contents of a pause's work tree to backup refs, with any commits made there.
 
     Args:
-        context: the entry's context.
+        scope: the entry.
         step_context: the step's arguments.
         path: the work tree; it may be missing.
         onto: the commit that it was created from.
@@ -118,7 +118,7 @@ def keep_work(context: Context, step_context: StepContext, path: Path, *, onto: 
     """
     if not path.is_dir() or not any(path.iterdir()):
         return ()
-    git = context.git.at(path)
+    git = scope.git.at(path)
     if not (path / ".git").is_file():
         raise UsageError("it is no longer a git work tree")
     head, kept = git.resolve("HEAD"), []
@@ -152,24 +152,24 @@ def is_edited(git: Git, path: Path, decided: Oid) -> bool:
     return any(tree.query(*query).stdout for query in queries)
 
 
-def remove_worktree(context: Context, step_context: StepContext, path: Path) -> None:
+def remove_worktree(scope: Scope, step_context: StepContext, path: Path) -> None:
     """Remove a pause's work tree, whose contents must be committed elsewhere.
 
     This includes one that a killed process left incomplete: without its `.git`, or locked as
     initializing.
     """
-    if not path.is_dir() and not (context.git.common_dir() / "worktrees" / path.name).is_dir():
+    if not path.is_dir() and not (scope.git.common_dir() / "worktrees" / path.name).is_dir():
         return
-    done = context.git.mutate(
+    done = scope.git.mutate(
         step_context.lock, "worktree", "remove", "--force", "--force", "--", str(path), ok=tuple(range(256))
     )
     if done.returncode != 0 and path.is_dir():
         shutil.rmtree(path)
-        with slots.registration_lock(context.git):
-            context.git.mutate(step_context.lock, "worktree", "prune")
+        with slots.registration_lock(scope.git):
+            scope.git.mutate(step_context.lock, "worktree", "prune")
 
 
-def resolution(context: Context, path: Path, onto: Oid, paused: records.Paused) -> Oid:
+def resolution(scope: Scope, path: Path, onto: Oid, paused: records.Paused) -> Oid:
     """Return the tree of the user's resolution; never the tree of the commit below.
 
     The resolution may be staged or committed (`git commit`, `git cherry-pick --continue`).
@@ -177,7 +177,7 @@ def resolution(context: Context, path: Path, onto: Oid, paused: records.Paused) 
     Raises:
         Pause: the conflict is not resolved yet; the error lists what is left.
     """
-    tree_git = context.git.at(path)
+    tree_git = scope.git.at(path)
     head = tree_git.resolve("HEAD")
     unmerged = tree_git.query("diff", "--name-only", "--diff-filter=U", "-z").text.split("\0")
     if left := [name for name in unmerged if name]:
@@ -191,18 +191,18 @@ def resolution(context: Context, path: Path, onto: Oid, paused: records.Paused) 
     if head != onto and (head is None or tree_git.resolve(f"{head}^") != onto or tree_git.resolve(f"{head}^2")):
         raise _unresolved(path, paused, f"HEAD is at {head}, neither {onto} nor one commit on top of it")
     tree = oid(tree_git.query("write-tree").text)
-    if tree == context.git.tree(onto) and not _drops_on_request(context, tree_git, head == onto):
+    if tree == scope.git.tree(onto) and not _drops_on_request(scope, tree_git, head == onto):
         raise _nothing_resolved(path, paused)
     return tree
 
 
-def _drops_on_request(context: Context, tree_git: Git, is_staged: bool) -> bool:  # noqa: FBT001 -- computed by the caller
+def _drops_on_request(scope: Scope, tree_git: Git, is_staged: bool) -> bool:  # noqa: FBT001 -- computed by the caller
     """Return whether an empty resolution drops the commit, as --drop-emptied requests.
 
     This holds only while the cherry-pick is in progress: the state after `git cherry-pick --abort`,
     `--skip` or `git reset --hard` is not a resolution.
     """
-    return context.options.drop_emptied and is_staged and tree_git.resolve("CHERRY_PICK_HEAD") is not None
+    return scope.options.drop_emptied and is_staged and tree_git.resolve("CHERRY_PICK_HEAD") is not None
 
 
 def _unresolved(path: Path, paused: records.Paused, why: str) -> Pause:

@@ -7,7 +7,9 @@ import shlex
 
 from trunkline.context import open_run
 from trunkline.context.observation import local_state
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref
@@ -32,8 +34,8 @@ def refuse_unmovable(local: LocalState, *, keeps_files: bool = False) -> None:
         command = f"git -C {shlex.quote(local.rebasing)} rebase"
         raise Refused(
             f"{local.branch} is being rebased by you",
-            why=f"git rebase is in progress in {local.rebasing}, and could not end if the branch moved; "
-            "nothing was changed",
+            why=f"git rebase is in progress in {local.rebasing}, and could not end if the branch moved; nothing"
+            " was changed",
             next_command=(f"{command} --continue", f"{command} --abort"),
         )
     if local.checked_out and local.changes and not keeps_files:
@@ -60,37 +62,37 @@ def refuse_elsewhere(local: LocalState) -> None:
         )
 
 
-def check_move(context: Context, new: Oid, *, keeps_files: bool = False) -> None:
+def check_move(scope: Scope, local: LocalState, new: Oid, *, keeps_files: bool = False) -> None:
     """Raise the errors of `move` before anything changes.
 
     A checkout that a killed run left half moved is accepted, because it is restored first.
 
     Args:
-        context: the entry's context.
-        new: the branch's new tip.
+        scope: the entry.
+        local: its branch as observed.
+        new: the tip that the branch will have.
         keeps_files: see `move`.
 
     Raises:
         Refused: the branch is checked out elsewhere, its checkout is not clean, or a file is in the
             way.
     """
-    local = context.world().local
     try:
         refuse_unmovable(local, keeps_files=keeps_files)
         if local.checked_out and local.local is not None and not keeps_files:
-            obstacles.refuse(context.git, local.local, new, what=_what(context))
+            obstacles.refuse(scope.git, local.local, new, what=_what(scope))
     except Refused:
-        if not is_half_moved(context):
+        if not is_half_moved(scope):
             raise
 
 
-def is_half_moved(context: Context) -> bool:
+def is_half_moved(scope: Scope) -> bool:
     """Return whether a killed run left the checkout in the middle of a move.
 
     It is restored before anything else (`settle`), so it is no reason to refuse.
     """
-    halves = (_half_moved(context, run) for run in open_run.stopped_runs(context.state))
-    return any(half and checkout.is_half_moved(context.git, old=half[0], new=half[1]) for half in halves)
+    halves = (_half_moved(scope, run) for run in open_run.stopped_runs(scope.state))
+    return any(half and checkout.is_half_moved(scope.git, old=half[0], new=half[1]) for half in halves)
 
 
 def switch(context: Context, step_context: StepContext, *, old: Oid | None, new: Oid | None) -> None:
@@ -114,11 +116,11 @@ def switch(context: Context, step_context: StepContext, *, old: Oid | None, new:
             with contextlib.suppress(TrunklineError):  # best effort (the disk may be full): the next run tries again
                 checkout.put_back(git, step_context.lock, old=old, new=new)
         raise
-    context.invalidate_local()
+    context.observer.changed(Part.LOCAL)
 
 
-def _what(context: Context) -> str:
-    return f"your checkout cannot move along with {context.entry.branch} of {context.entry.label}"
+def _what(scope: Scope) -> str:
+    return f"your checkout cannot move along with {scope.entry.branch} of {scope.entry.label}"
 
 
 def move(
@@ -142,7 +144,7 @@ def move(
         return
     git, branch = context.git, context.entry.branch
     # Observe again: the user may have edited files or switched branches in the meantime.
-    local = context.refresh_local()
+    local = context.observer.local_now(branch)
     refuse_unmovable(local, keeps_files=keeps_files)
     along = local.checked_out and old is not None and not keeps_files
     if along and old is not None:
@@ -164,7 +166,7 @@ def move(
         if not along or old is None or not checkout.is_half_moved(git, old=old, new=new):
             step_context.note(records.MoveWithdrawn(*about, new=new))
         raise
-    context.record_local_tip(new)
+    context.observer.moved(branch, new)
 
 
 def settle(context: Context, lock: RepositoryLock, run: Run) -> bool:
@@ -178,16 +180,16 @@ def settle(context: Context, lock: RepositoryLock, run: Run) -> bool:
         return False
     brought = checkout.put_back(context.git, lock, old=half[0], new=half[1])
     if brought:
-        context.invalidate_local()
+        context.observer.changed(Part.LOCAL)
     return brought
 
 
-def _half_moved(context: Context, run: Run) -> tuple[Oid, Oid] | None:
+def _half_moved(scope: Scope, run: Run) -> tuple[Oid, Oid] | None:
     """Return the two commits of a checkout that a run began to move; None if it did not."""
     move = run.moving_checkout
     if move is None or move.old is None or move.new is None:
         return None
-    git, old, new = context.git, move.old, move.new
+    git, old, new = scope.git, move.old, move.new
     if isinstance(move, records.CheckoutSwitched):
         is_there = git.resolve("HEAD") == old
     else:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from trunkline.context import native
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import PrNumber
@@ -59,31 +61,37 @@ class Linking:
         return (*lines, new if plan.link is Link.EXTEND else f"link {listed} as a native stack on GitHub")
 
 
-def linking(context: Context, retargeted: Collection[PrNumber] = ()) -> Linking:
-    """Return how the open entries are linked, by stack.toml and what GitHub has.
-
-    Args:
-        context: the stack's context.
-        retargeted: pull requests whose base changes first; GitHub refuses that in a native stack.
+def stacks_of(context: Context) -> tuple[NativeStack, ...] | None:
+    """Return the repository's native stacks; None if it has none or stack.toml does not use them.
 
     Raises:
         ExternalError: the request to GitHub failed.
     """
-    stacks = native.stacks_of(context) if context.stack.publish.native == "auto" else None
+    return context.observer.native_stacks() if context.stack.publish.native == "auto" else None
+
+
+def linking(view: View, stacks: tuple[NativeStack, ...] | None, retargeted: Collection[PrNumber] = ()) -> Linking:
+    """Return how the open entries are linked, by stack.toml and what GitHub has.
+
+    Args:
+        view: the stack.
+        stacks: GitHub's native stacks (`stacks_of`).
+        retargeted: pull requests whose base changes first; GitHub refuses that in a native stack.
+    """
     if stacks is None:
         return Linking(LinkPlan(Link.NONE))
-    order = tuple(pr.number for pr in context.open_pulls())
+    order = tuple(pr.number for pr in view.open_pulls())
     plan = plan_link(order, stacks)
     fixed = [stack.number for number in retargeted if (stack := stack_of(stacks, number)) is not None]
     if fixed:
         numbers = order if len(order) >= LEAST else ()
         plan = LinkPlan(Link.REBUILD, 0, numbers, tuple(dict.fromkeys((*plan.dissolve, *fixed))))
-    return _without_foreign(context, plan, stacks)
+    return _without_foreign(view, plan, stacks)
 
 
-def _without_foreign(context: Context, plan: LinkPlan, stacks: tuple[NativeStack, ...]) -> Linking:
+def _without_foreign(scope: Scope, plan: LinkPlan, stacks: tuple[NativeStack, ...]) -> Linking:
     """Leave stacks alone that hold open pull requests which stack.toml does not have."""
-    own = {entry.pr for entry in context.stack.entries}
+    own = {entry.pr for entry in scope.stack.entries}
     notes = []
     for stack in stacks:
         foreign = [f"#{number}" for number in stack.open if number not in own]
@@ -108,14 +116,14 @@ def dissolve(context: Context, step_context: StepContext, found: Linking) -> Non
     context.reporter.require_approval(*found.publishes)
     step_context.log_intent(
         records.NativeStackLinked(
-            *step_context.about(context.stack.entry(context.open_pulls()[-1].number)),
+            *step_context.about(context.stack.entry(context.view().open_pulls()[-1].number)),
             stack=found.plan.stack, numbers=found.plan.numbers, dissolved=found.plan.dissolve,
         )
     )  # fmt: skip
     for stack in found.plan.dissolve:
         context.reporter.command(f"gh api -X POST repos/{context.repository.slug}/stacks/{stack}/unstack")
         native_stacks.unstack(context.github, stack)
-    context.cache.native = None
+    context.observer.changed(Part.NATIVE)
 
 
 def link(context: Context, found: Linking) -> Linking:
@@ -134,6 +142,6 @@ def link(context: Context, found: Linking) -> Linking:
             made = native_stacks.create(context.github, plan.numbers)
     except Refused as refused:
         return replace(found, notes=(*found.notes, f"not linked on GitHub: {refused.why or refused.what}"))
-    context.cache.native = None
+    context.observer.changed(Part.NATIVE)
     listed = " ".join(f"#{number}" for number in made.open)
     return replace(found, notes=(*found.notes, f"GitHub's native stack {made.number}: {listed}"))

@@ -6,7 +6,8 @@ import json
 import sys
 from pathlib import Path, PurePosixPath
 
-from trunkline.context.project import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.domain.note import NoteFacts, Template
 from trunkline.report import note
@@ -20,7 +21,7 @@ _LITERAL = "--literal-pathspecs"
 _PROGRAM = "from trunkline.report import bounded; bounded.main()"
 
 
-def template_of(context: Context) -> Template | None:
+def template_of(view: View) -> Template | None:
     """Return the template that stack.toml names; None if it names none.
 
     The version in trunk is used if there is one, so that a pull request cannot change what is
@@ -29,14 +30,14 @@ def template_of(context: Context) -> Template | None:
     Raises:
         UsageError: it cannot be read, is a symbolic link, or exists on a branch only.
     """
-    name = context.stack.note.template
+    name = view.stack.note.template
     if not name:
         return None
     try:
-        content = _of_trunk(context, name)
+        content = _of_trunk(view, name)
         if content is None:
-            _refuse_tracked(context, name)
-            content = read_inside(context.git.cwd, PurePosixPath(name), LONGEST)
+            _refuse_tracked(view, name)
+            content = read_inside(view.git.cwd, PurePosixPath(name), LONGEST)
         return Template(name, content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _unreadable(name, f"it is not UTF-8: {error.reason} at byte {error.start}") from None
@@ -44,23 +45,23 @@ def template_of(context: Context) -> Template | None:
         raise _unreadable(name, error.strerror or str(error)) from None
 
 
-def _of_trunk(context: Context, name: str) -> bytes | None:
-    trunk = context.world().trunk
-    listed = context.git.query(_LITERAL, "ls-tree", "-z", "--full-tree", "-l", trunk, "--", name).text
+def _of_trunk(view: View, name: str) -> bytes | None:
+    trunk = view.world.trunk
+    listed = view.git.query(_LITERAL, "ls-tree", "-z", "--full-tree", "-l", trunk, "--", name).text
     if not listed:
         return None
     entry_line = listed.partition("\t")[0]
     mode, _, blob, size = entry_line.split()
     if mode not in {"100644", "100755"}:
-        raise _unreadable(name, f"{context.tracking} has no file there, but a link, a directory or a submodule")
+        raise _unreadable(name, f"{view.tracking} has no file there, but a link, a directory or a submodule")
     if int(size) > LONGEST:
         raise _unreadable(name, f"it has more than {LONGEST} bytes")
-    return context.git.query("cat-file", "blob", blob).stdout
+    return view.git.query("cat-file", "blob", blob).stdout
 
 
-def _refuse_tracked(context: Context, name: str) -> None:
-    if context.git.query(_LITERAL, "ls-files", "-z", "--", name).stdout:
-        raise _unreadable(name, f"{context.tracking} has no such file; a branch's own template is not used")
+def _refuse_tracked(scope: Scope, name: str) -> None:
+    if scope.git.query(_LITERAL, "ls-files", "-z", "--", name).stdout:
+        raise _unreadable(name, f"{scope.tracking} has no such file; a branch's own template is not used")
 
 
 def _unreadable(name: str, why: str) -> UsageError:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from trunkline.context import native
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
@@ -53,7 +54,7 @@ def push_all(
     """
     remote = context.stack.remote
     if not restoring:
-        require_stacked(context, updates)
+        require_stacked(context.view(), updates)
     context.reporter.require_approval(*(f"push {described(update)}" for update in updates))
     message = retarget_endangered(context, step_context, updates)
     for update in updates:
@@ -68,11 +69,11 @@ def push_all(
             refs.push(context.git, step_context.lock, remote, moves[start : start + capped.cap])
     for update in updates:
         refs.update_tracking_ref(context.git, step_context.lock, remote, update.entry.branch, update.new)
-    context.invalidate_remote()
+    context.observer.changed(Part.REMOTE)
     return message
 
 
-def require_stacked(context: Context, updates: Sequence[Update]) -> None:
+def require_stacked(view: View, updates: Sequence[Update]) -> None:
     """Check that each open entry in a push still contains the open entry below it.
 
     A branch may have received commits during a pause, or between its replay and the push. The
@@ -82,16 +83,16 @@ def require_stacked(context: Context, updates: Sequence[Update]) -> None:
         Refused: an entry would not contain the one below; nothing is pushed.
     """
     pushed = {update.entry.key: update.new for update in updates}
-    remote = context.world().remote_refs
+    remote = view.world.remote_refs
     below: tuple[Entry, Oid] | None = None
-    for pr in context.open_pulls():
-        entry = context.stack.entry(pr.number)
-        if context.stack.unsubmitted_below(entry) is not None:
+    for pr in view.open_pulls():
+        entry = view.stack.entry(pr.number)
+        if view.stack.unsubmitted_below(entry) is not None:
             break  # `submit` pushes what sits above an entry without a pull request
         tip = pushed.get(entry.key) or remote.get(branch_ref(entry.branch)) or pr.head_oid
         touched = below is not None and {entry.key, below[0].key} & pushed.keys()
-        if below is not None and touched and not history.is_ancestor(context.git, below[1], tip):
-            lacks = counted(len(history.reachable(context.git, [below[1]], [tip])))
+        if below is not None and touched and not history.is_ancestor(view.git, below[1], tip):
+            lacks = counted(len(history.reachable(view.git, [below[1]], [tip])))
             raise Refused(
                 f"{entry.full_label} does not contain {below[0].full_label}",
                 why=f"it would lack {lacks} of {below[0].branch}; nothing was pushed",
@@ -111,7 +112,7 @@ def retarget_endangered(context: Context, step_context: StepContext, updates: Se
     """
     trunk = context.stack.trunk
     message = []
-    for pr in _endangered(context, updates):
+    for pr in _endangered(context.view(), updates):
         if pr.base == trunk or history.is_ancestor(context.git, pr.head_oid, context.world().trunk):
             raise Refused(
                 f"#{pr.number} would have no commits over {pr.base}",
@@ -121,19 +122,19 @@ def retarget_endangered(context: Context, step_context: StepContext, updates: Se
         retarget(context, step_context, pr, trunk)
         message.append(f"#{pr.number} targets {trunk} while {pr.base} moves")
     if message:
-        context.invalidate_github()
+        context.observer.changed(Part.PULLS)
     return tuple(message)
 
 
-def _endangered(context: Context, updates: Sequence[Update]) -> Iterator[PullRequest]:
-    world = context.world()
+def _endangered(view: View, updates: Sequence[Update]) -> Iterator[PullRequest]:
+    world = view.world
     after = {
         **{name.removeprefix("refs/heads/"): tip for name, tip in world.remote_refs.items()},
         **{str(update.entry.branch): update.new for update in updates},
     }
-    for pr in context.open_pulls():
+    for pr in view.open_pulls():
         head, base = after.get(pr.head, pr.head_oid), after.get(pr.base)
-        if base is not None and history.is_ancestor(context.git, head, base):
+        if base is not None and history.is_ancestor(view.git, head, base):
             yield pr
 
 
@@ -162,8 +163,8 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
     try:
         shown = context.github.edit(number, base=base).base
     except Refused as refused:
-        context.cache.native = None
-        stack = stack_of(native.stacks_of(context) or (), number)
+        context.observer.changed(Part.NATIVE)
+        stack = stack_of(context.observer.native_stacks() or (), number)
         if stack is None:
             raise
         raise Refused(

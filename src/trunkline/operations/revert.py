@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.changes import Change, note_of
 from trunkline.domain.command import task_command
@@ -16,7 +19,7 @@ from trunkline.engine import StepContext, StepFunction
 from trunkline.git import history, refs
 from trunkline.operations import local_branch
 from trunkline.operations.publish import Update, push_all, set_base
-from trunkline.planning.run_changes import drift, entry_context, now
+from trunkline.planning.run_changes import drift, now
 
 
 def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, StepFunction]:
@@ -24,7 +27,7 @@ def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKe
     handlers = {StepName.READY: restore_state, StepName.NOTE: restore_note, StepName.REPLAY: restore_branch}
 
     def bound(change: Change) -> StepFunction:
-        return lambda step_context: handlers[change.step](entry_context(context, change), step_context, change)
+        return lambda step_context: handlers[change.step](context.of_pr(change.pr), step_context, change)
 
     pushed = tuple(change for change in changes if change.step is StepName.PUSH)
     found: dict[StepKey, StepFunction] = {}
@@ -36,31 +39,31 @@ def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKe
     return found
 
 
-def steps(context: Context, changes: tuple[Change, ...]) -> tuple[Step, ...]:
+def steps(scope: Scope, changes: tuple[Change, ...]) -> tuple[Step, ...]:
     """Return the steps that revert changes, with the equivalent commands."""
     pushed = tuple(change for change in changes if change.step is StepName.PUSH)
-    first = (_push_step(context, pushed),) if pushed else ()
+    first = (_push_step(scope, pushed),) if pushed else ()
     others = (change for change in changes if change.step is not StepName.PUSH)
-    return (*first, *(replace(_step(entry_context(context, c), c), pr=c.pr) for c in others))
+    return (*first, *(replace(_step(scope.of_pr(c.pr), c), pr=c.pr) for c in others))
 
 
-def _push_step(context: Context, pushed: tuple[Change, ...]) -> Step:
-    remote = context.stack.remote
-    parts = [(branch_ref(entry_context(context, c).entry.branch), c.left["tip"], c.before["tip"]) for c in pushed]
+def _push_step(scope: Scope, pushed: tuple[Change, ...]) -> Step:
+    remote = scope.stack.remote
+    parts = [(branch_ref(scope.of_pr(c.pr).entry.branch), c.left["tip"], c.before["tip"]) for c in pushed]
     leases = " ".join(f"--force-with-lease={ref}:{new}" for ref, new, _ in parts)
     command = f"git push --atomic {leases} {remote} " + " ".join(f"{old}:{ref}" for ref, _, old in parts)
     message = ", ".join(short(old) for _, _, old in parts)
     new_tips = ", ".join(short(new) for _, new, _ in parts)
     description = f"push {message} back, if {remote} still has {new_tips}"
     lines = (
-        f"push {entry_context(context, c).entry.branch} back: {short(c.left['tip'])}..{short(c.before['tip'])}"
+        f"push {scope.of_pr(c.pr).entry.branch} back: {short(c.left['tip'])}..{short(c.before['tip'])}"
         for c in pushed
     )
     return Step(StepName.PUSH, description, (command,), mutates=True, publishes=tuple(lines))
 
 
-def _step(context: Context, change: Change) -> Step:
-    entry = context.entry
+def _step(scope: Scope, change: Change) -> Step:
+    entry = scope.entry
     if change.step is StepName.READY:
         state, base = "draft" if change.before["draft"] else "ready", change.before["base"]
         undo = " --undo" if change.before["draft"] else ""
@@ -83,17 +86,17 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Change
         Refused: a remote branch has neither tip, or the push would leave a pull request without
             commits.
     """
-    context.invalidate()
+    context.observer.changed()
     updates, remote = [], context.stack.remote
     for change in changes:
-        under, old = entry_context(context, change), oid(str(change.before["tip"]))
+        under, old = context.of_pr(change.pr), oid(str(change.before["tip"]))
         tip = now(under, change)["tip"]
         if tip == old:
             refs.update_tracking_ref(context.git, step_context.lock, remote, under.entry.branch, old)
             continue
         if not change.is_ours("tip", tip):
             raise drift(under, (f"{remote}/{under.entry.branch} is at {short(tip) or 'nothing'}",))
-        _refuse_closing(under, old, changes)
+        _refuse_closing(under.view(), old, changes)
         updates.append(Update(under.entry, oid(tip), old))
     if not updates:
         tips = ", ".join(short(oid(str(change.before["tip"]))) for change in changes)
@@ -103,24 +106,24 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Change
     return Outcome("pushed", f"{moved}, back as it was, lease held", details=message)
 
 
-def _refuse_closing(context: Context, tip: Oid, changes: tuple[Change, ...]) -> None:
+def _refuse_closing(view: View, tip: Oid, changes: tuple[Change, ...]) -> None:
     """Refuse a tip that the base contains: GitHub would close the pull request for good."""
-    base = context.pull_request().base
-    if any(entry_context(context, change).entry.branch == base for change in changes):
+    base = view.pull_request().base
+    if any(view.of_pr(change.pr).entry.branch == base for change in changes):
         return  # the base is reverted in the same push, which checks this
-    remote_tip = refs.list_remote(context.git, context.stack.remote, [f"refs/heads/{base}"]).get(f"refs/heads/{base}")
-    if remote_tip is not None and history.is_ancestor(context.git, tip, remote_tip):
+    remote_tip = refs.list_remote(view.git, view.stack.remote, [f"refs/heads/{base}"]).get(f"refs/heads/{base}")
+    if remote_tip is not None and history.is_ancestor(view.git, tip, remote_tip):
         raise Refused(
             f"{short(tip)} has no commits over {base}",
-            why=f"a push that leaves the pull request none closes {context.entry.label} for good; nothing was pushed",
-            next_command=f"gh pr view {context.entry.pr} --web",
+            why=f"a push that leaves the pull request none closes {view.entry.label} for good; nothing was pushed",
+            next_command=f"gh pr view {view.entry.pr} --web",
         )
 
 
 def restore_state(context: Context, step_context: StepContext, change: Change) -> Outcome:
     """Restore a pull request's draft state and base; a deleted base is left and reported."""
-    context.invalidate_github()
-    pr, before = context.pull_request(), change.before
+    context.observer.changed(Part.PULLS)
+    pr, before = context.view().pull_request(), change.before
     kept = _base_obstacle(context, pr.base, str(before["base"]), pr.head_oid)
     base = pr.base if kept else str(before["base"])
     if (pr.draft, pr.base) == (before["draft"], base):
@@ -136,7 +139,7 @@ def restore_state(context: Context, step_context: StepContext, change: Change) -
         context.github.set_draft(pr, draft=bool(before["draft"]))
     if pr.base != base:
         set_base(context, pr.number, base)
-    context.invalidate_github()
+    context.observer.changed(Part.PULLS)
     return _readied(bool(before["draft"]), base, kept, StepStatus.DONE)
 
 
@@ -145,23 +148,23 @@ def _readied(draft: bool, base: str, kept: str, mark: StepStatus) -> Outcome:  #
     return Outcome("ready", message, StepStatus.WARNED if kept else mark, (kept,) if kept else ())
 
 
-def _base_obstacle(context: Context, base: str, former: str, head: Oid) -> str:
+def _base_obstacle(scope: Scope, base: str, former: str, head: Oid) -> str:
     """Return why a pull request's base cannot be restored, or ""."""
     if base == former:
         return ""
     ref = branch_ref(branch_name(former))
-    tip = refs.list_remote(context.git, context.stack.remote, [ref]).get(ref)
+    tip = refs.list_remote(scope.git, scope.stack.remote, [ref]).get(ref)
     if tip is None:
-        return f"base left at {base}: branch {former} no longer exists on {context.stack.remote}"
-    if history.has_object(context.git, tip) and history.is_ancestor(context.git, head, tip):
+        return f"base left at {base}: branch {former} no longer exists on {scope.stack.remote}"
+    if history.has_object(scope.git, tip) and history.is_ancestor(scope.git, head, tip):
         return f"base left at {base}: the pull request has no commits over {former}"
     return ""
 
 
 def restore_note(context: Context, step_context: StepContext, change: Change) -> Outcome:
     """Restore the note in the description, and keep everything else byte for byte."""
-    context.invalidate_github()
-    pr, block = context.pull_request(), change.before["block"]
+    context.observer.changed(Part.PULLS)
+    pr, block = context.view().pull_request(), change.before["block"]
     current = note_of(pr.body)
     if current == block:
         return Outcome("note", "is as it was", StepStatus.NOTHING)
@@ -178,7 +181,7 @@ def restore_note(context: Context, step_context: StepContext, change: Change) ->
             why="somebody may have edited it at the same moment",
             next_command=task_command("continue"),
         )
-    context.invalidate_github()
+    context.observer.changed(Part.PULLS)
     return Outcome("note", "removed" if block is None else "as it was")
 
 

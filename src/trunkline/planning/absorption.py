@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trunkline.context.project import Context
 from trunkline.domain.absorb import Absorbed, Hunk, target_of
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import EntryKey, Oid, short
@@ -45,19 +44,19 @@ def in_reach(entries: Sequence[OpenEntry]) -> tuple[OpenEntry, ...]:
     return tuple(reached)
 
 
-def decide(context: Context, entries: Sequence[OpenEntry], index: Oid) -> Absorption:
+def decide(git: Git, entries: Sequence[OpenEntry], index: Oid) -> Absorption:
     """Give each staged hunk to the own commit that last touched its lines.
 
     A hunk whose lines belong to no own commit, or that would conflict, stays staged.
 
     Args:
-        context: the context of the entry checked out.
+        git: the repository.
         entries: see `in_reach`; the last one is checked out.
         index: the tree of the index.
     """
-    decision = _Decision(context.git, tuple(entries), hunks.staged_files(context.git, entries[-1].tip, index))
+    decision = _Decision(git, tuple(entries), hunks.staged_files(git, entries[-1].tip, index))
     decision.by_blame()
-    accepted = decision.without_conflicts(replay.committer(context.git))
+    accepted = decision.without_conflicts(replay.committer(git))
     return decision.result(accepted)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from trunkline.context.project import Context
+from trunkline.context.view import View
 from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.gates.catalogue import catalogue
@@ -17,7 +17,7 @@ _FAILED = frozenset({Verdict.FAILED, Verdict.TIMED_OUT})
 
 
 def with_base(
-    context: Context,
+    view: View,
     outcomes: Iterable[GateOutcome],
     *,
     run: bool = False,
@@ -26,7 +26,7 @@ def with_base(
     """Return the outcomes, each failure compared with the same gate's outcome on the base.
 
     Args:
-        context: the entry's context.
+        view: the entry.
         outcomes: the outcomes of its gates.
         run: also run the failed gates on the base if there is no receipt for it.
         progress: called with each outcome on the base.
@@ -38,21 +38,21 @@ def with_base(
     failed = [outcome.gate for outcome in outcomes if outcome.verdict in _FAILED]
     if not failed:
         return outcomes
-    base = base_of(context)
-    known = _known(context, base, failed)
+    base = base_of(view)
+    known = _known(view, base, failed)
     missing = [name for name in failed if name not in known]
     if run and missing:
-        context.reporter.progress(f"running {', '.join(missing)} on {base.name} ({short(base.oid)})")
-        ran = gate_commit(context.git.cwd, base.oid, context.stack.gates, only=missing, progress=progress)
+        view.reporter.progress(f"running {', '.join(missing)} on {base.name} ({short(base.oid)})")
+        ran = gate_commit(view.git.cwd, base.oid, view.stack.gates, only=missing, progress=progress)
         known |= {outcome.gate: outcome for outcome in ran}
     return tuple(_compared(outcome, base, known) if outcome.gate in failed else outcome for outcome in outcomes)
 
 
-def _known(context: Context, base: Base, names: Iterable[str]) -> dict[str, GateOutcome]:
+def _known(view: View, base: Base, names: Iterable[str]) -> dict[str, GateOutcome]:
     """Return the receipts of gates on the base's tree, without stale ones."""
-    settings = context.stack.gates
+    settings = view.stack.gates
     gates = [gate for gate in catalogue(settings) if gate.name in set(names)]
-    found = of_commit(context.git, base.oid, settings, gates, context.surroundings())
+    found = of_commit(view.git, base.oid, settings, gates, view.machine)
     return {name: outcome for name, outcome in found.items() if outcome.verdict is not Verdict.STALE}
 
 

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from trunkline.context.project import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref, short
@@ -36,83 +37,81 @@ class _Branch:
     names: frozenset[Oid]
 
 
-def gather(context: Context, child: Oid) -> Evidence:
+def gather(view: View, child: Oid) -> Evidence:
     """Gather the evidence for `fork_point.decide` on an entry's head.
 
     Raises:
         Refused: an entry below is not merged although it must be, the branch shares no history with
             trunk, or another entry's branch has the same head.
     """
-    git, trunk = context.git, context.world().trunk
+    git, trunk = view.git, view.world.trunk
     base = history.merge_base(git, trunk, child)
     if base is None:
-        raise Refused(f"{context.entry.branch} shares no history with {context.tracking}")
+        raise Refused(f"{view.entry.branch} shares no history with {view.tracking}")
     chain = history.with_patch_ids(git, history.reachable(git, [child], [trunk]))
-    onto = base_of(context).oid
+    onto = base_of(view).oid
     return Evidence(
         child=child,
         merge_base=base,
         chain=chain,
-        parents=tuple(_parents(context, _Branch(child, base, frozenset(commit.oid for commit in chain)))),
+        parents=tuple(_parents(view, _Branch(child, base, frozenset(commit.oid for commit in chain)))),
         clean_merges=frozenset(commit.oid for commit in chain if is_clean_merge(git, commit)),
         absorbed=lambda commits: absorbed(git, commits, onto),
         similar=lambda one, other: similar(git, one, other),
     )
 
 
-def _parents(context: Context, branch: _Branch) -> Iterator[Parent]:
+def _parents(view: View, branch: _Branch) -> Iterator[Parent]:
     """Yield the parents, nearest first.
 
     They are the entries below, other entries that the branch contains, its base branch, and trunk.
     """
-    below = tuple(reversed(context.stack.below(context.entry)))
-    if not context.stacked:
+    below = tuple(reversed(view.stack.below(view.entry)))
+    if not view.stacked:
         for entry in below:
-            merged_below(context, entry)
-    beside = [entry for entry in context.stack.entries if entry not in below and entry != context.entry]
-    found = [_of_entry(context, entry, branch) for entry in below]
-    found += [parent for entry in beside if (parent := _contained(context, entry, branch)) is not None]
-    found += _of_base_branch(context, branch)
-    if below and not any(head.current and _contains(context, branch, head.oid) for head in found[0].heads):
+            merged_below(view, entry)
+    beside = [entry for entry in view.stack.entries if entry not in below and entry != view.entry]
+    found = [_of_entry(view, entry, branch) for entry in below]
+    found += [parent for entry in beside if (parent := _contained(view, entry, branch)) is not None]
+    found += _of_base_branch(view, branch)
+    if below and not any(head.current and _contains(view, branch, head.oid) for head in found[0].heads):
         contained = any(head.holds for parent in found for head in parent.heads)
-        found = [_with_reflog(context, parent, branch, replaced_only=contained) for parent in found]
+        found = [_with_reflog(view, parent, branch, replaced_only=contained) for parent in found]
     yield from found
-    yield _trunk(context, branch)
+    yield _trunk(view, branch)
 
 
-def _contained(context: Context, entry: Entry, branch: _Branch) -> Parent | None:
+def _contained(view: View, entry: Entry, branch: _Branch) -> Parent | None:
     """Return an entry that was moved: contained in the branch, but not below in stack.toml.
 
     Only contained heads count: the branch of an entry above holds the commits of those below too.
     """
-    parent = _of_entry(context, entry, branch)
+    parent = _of_entry(view, entry, branch)
     heads = tuple(head for head in parent.heads if head.oid in branch.names)
     return replace(parent, heads=heads) if heads else None
 
 
-def _of_entry(context: Context, entry: Entry, branch: _Branch) -> Parent:
-    backups = refs.backups_of(context.git, entry.branch)
+def _of_entry(view: View, entry: Entry, branch: _Branch) -> Parent:
+    backups = refs.backups_of(view.git, entry.branch)
     if entry.number is None:  # its branch may have been amended or rebased since: never force-pushed, but rewritten
-        current, more = _open_heads(context, entry, None)
-        trunk = context.world().trunk
-        return _parent(context, entry.label, current, [*backups, *more], base=trunk, branch=branch, rewritten=True)
-    pr = context.known(entry.pr)
+        current, more = _open_heads(view, entry, None)
+        trunk = view.world.trunk
+        return _parent(view, entry.label, current, [*backups, *more], base=trunk, branch=branch, rewritten=True)
+    pr = view.known(entry.pr)
     older = [*backups, *pr.historical_heads]
     if pr.state is PrState.MERGED:
-        current, base = [pr.head_oid], _merged_base(context, pr)
+        current, base = [pr.head_oid], _merged_base(view, pr)
     else:
-        current, more = _open_heads(context, entry, pr)
+        current, more = _open_heads(view, entry, pr)
         older += more
-        base = context.world().trunk
-    return _parent(
-        context, f"#{pr.number}", current, older, base=base, branch=branch, rewritten=bool(pr.force_pushes)
-    )
+        base = view.world.trunk
+    return _parent(view, f"#{pr.number}", current, older, base=base, branch=branch, rewritten=bool(pr.force_pushes))
 
 
-def _open_heads(context: Context, entry: Entry, pr: PullRequest | None) -> tuple[list[Oid], list[Oid]]:
+def _open_heads(view: View, entry: Entry, pr: PullRequest | None) -> tuple[list[Oid], list[Oid]]:
     """Return the planned head of an open entry, and its other heads: local, remote, on GitHub."""
-    under = context.of(entry)
-    local = under.world().local
+    under = view.of(entry)
+    local = under.local
     seen = (local.local, local.remote, pr.head_oid if pr is not None else None)
     known = [tip for tip in seen if tip is not None]
     try:
@@ -122,46 +121,46 @@ def _open_heads(context: Context, entry: Entry, pr: PullRequest | None) -> tuple
     return planned, known
 
 
-def _merged_base(context: Context, pr: PullRequest) -> Oid:
+def _merged_base(view: View, pr: PullRequest) -> Oid:
     """Return the base of a merged pull request's own commits right before the merge."""
-    git, merge = context.git, pr.merge_commit
-    if pr.base_oid is not None and history.is_ancestor(git, pr.base_oid, context.world().trunk):
+    git, merge = view.git, pr.merge_commit
+    if pr.base_oid is not None and history.is_ancestor(git, pr.base_oid, view.world.trunk):
         return pr.base_oid
     if merge is not None and history.has_object(git, merge):
         return history.read_commits(git, [merge])[0].parents[0]
-    return context.world().trunk
+    return view.world.trunk
 
 
-def _of_base_branch(context: Context, branch: _Branch) -> list[Parent]:
+def _of_base_branch(view: View, branch: _Branch) -> list[Parent]:
     """Return the pull request's base branch as a parent if its entry was removed."""
-    pr = context.world().snapshot.pr(context.entry.key)
-    known = {context.stack.trunk, *(entry.branch for entry in context.stack.entries)}
+    pr = view.world.snapshot.pr(view.entry.key)
+    known = {view.stack.trunk, *(entry.branch for entry in view.stack.entries)}
     if pr is None or pr.base in known:
         return []
     name = branch_name(pr.base)
-    names = branch_ref(name), refs.tracking_ref(context.stack.remote, name)
-    tip_of = refs.read_refs(context.git, *names)
+    names = branch_ref(name), refs.tracking_ref(view.stack.remote, name)
+    tip_of = refs.read_refs(view.git, *names)
     tips = [tip_of[ref] for ref in names if ref in tip_of]
     if not tips:
         return []
-    trunk = context.world().trunk
-    return [_parent(context, str(name), tips, [], base=trunk, branch=branch, rewritten=True)]
+    trunk = view.world.trunk
+    return [_parent(view, str(name), tips, [], base=trunk, branch=branch, rewritten=True)]
 
 
 def _parent(
-    context: Context, name: str, current: Sequence[Oid], older: Sequence[Oid], *, base: Oid, branch: _Branch,
+    view: View, name: str, current: Sequence[Oid], older: Sequence[Oid], *, base: Oid, branch: _Branch,
     rewritten: bool,
 ) -> Parent:  # fmt: skip
-    git, child = context.git, branch.child
+    git, child = view.git, branch.child
     heads = dict.fromkeys((*current, *older))
     present = [head for head in heads if head not in history.missing(git, heads)]
     for head in present:
-        if head == child and head in current and name != context.entry.label:
-            raise _same_head(context, name, child)
+        if head == child and head in current and name != view.entry.label:
+            raise _same_head(view, name, child)
     # A head that contains the child belongs to an entry that swapped places with it: not a
     # parent's.
     beside = [head for head in present if head == child or not history.is_ancestor(git, child, head)]
-    known = tuple(KnownHead(head, head in current, _held(context, head, branch)) for head in beside if head != child)
+    known = tuple(KnownHead(head, head in current, _held(view, head, branch)) for head in beside if head != child)
     tips = [head for head in current if head in present]
     # Commits below the merge base with trunk are matched by object id, never as similar commits.
     excluded = [base, branch.base, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
@@ -169,24 +168,24 @@ def _parent(
     return Parent(name, known, commits, rewritten)
 
 
-def _held(context: Context, head: Oid, branch: _Branch) -> frozenset[Oid]:
-    reached = history.reachable(context.git, [head], [context.world().trunk])
+def _held(view: View, head: Oid, branch: _Branch) -> frozenset[Oid]:
+    reached = history.reachable(view.git, [head], [view.world.trunk])
     return frozenset(commit.oid for commit in reached) & branch.names
 
 
-def _same_head(context: Context, name: str, tip: Oid) -> Refused:
+def _same_head(scope: Scope, name: str, tip: Oid) -> Refused:
     return Refused(
-        f"{name} and {context.entry.label} have the same head, {short(tip)}",
-        why=f"{name}'s branch holds the commits of {context.entry.label} too, so nothing tells them apart",
-        next_command=f"git log --oneline {context.tracking}..{short(tip)}",
+        f"{name} and {scope.entry.label} have the same head, {short(tip)}",
+        why=f"{name}'s branch holds the commits of {scope.entry.label} too, so nothing tells them apart",
+        next_command=f"git log --oneline {scope.tracking}..{short(tip)}",
     )
 
 
-def _contains(context: Context, branch: _Branch, head: Oid) -> bool:
-    return head in branch.names or history.is_ancestor(context.git, head, branch.base)
+def _contains(scope: Scope, branch: _Branch, head: Oid) -> bool:
+    return head in branch.names or history.is_ancestor(scope.git, head, branch.base)
 
 
-def _with_reflog(context: Context, parent: Parent, branch: _Branch, *, replaced_only: bool) -> Parent:
+def _with_reflog(view: View, parent: Parent, branch: _Branch, *, replaced_only: bool) -> Parent:
     """Add the heads in the reflog of the parent's local branch.
 
     The reflog is read only if the branch does not sit on the nearest parent's current head: that
@@ -195,21 +194,21 @@ def _with_reflog(context: Context, parent: Parent, branch: _Branch, *, replaced_
     reset away proves nothing by itself.
 
     Args:
-        context: the entry's context.
+        view: the entry.
         parent: the parent; one that is no entry of the stack is returned unchanged.
         branch: the branch.
         replaced_only: leave out tips that the parent was reset away from.
     """
-    entry = next((entry for entry in context.stack.entries if entry.label == parent.name), None)
+    entry = next((entry for entry in view.stack.entries if entry.label == parent.name), None)
     if entry is None:
         return parent
-    git, child = context.git, branch.child
+    git, child = view.git, branch.child
     tips = history.reflog(git, entry.branch)
     absent = history.missing(git, tips)
     replaced = {old for new, old in itertools.pairwise(tips) if not history.is_ancestor(git, new, old)}
     known = {child, *(head.oid for head in parent.heads)}
     heads = [
-        KnownHead(tip, False, _held(context, tip, branch))
+        KnownHead(tip, False, _held(view, tip, branch))
         for tip in tips
         if tip not in absent | known and not history.is_ancestor(git, child, tip)
     ]
@@ -218,17 +217,17 @@ def _with_reflog(context: Context, parent: Parent, branch: _Branch, *, replaced_
     return Parent(parent.name, (*parent.heads, *older), parent.commits, rewritten, parent.trunk)
 
 
-def _trunk(context: Context, branch: _Branch) -> Parent:
+def _trunk(view: View, branch: _Branch) -> Parent:
     """Return trunk as a parent whose heads are the former tips that were force-pushed away."""
-    git, trunk = context.git, context.world().trunk
-    ref = refs.tracking_ref(context.stack.remote, context.stack.trunk)
+    git, trunk = view.git, view.world.trunk
+    ref = refs.tracking_ref(view.stack.remote, view.stack.trunk)
     tips = history.reflog_of(git, ref)
     present = [tip for tip in tips if tip not in history.missing(git, tips)]
     removed = frozenset(commit.oid for commit in history.reachable(git, present, [trunk]))
     heads = (
         KnownHead(tip, False, removed & branch.names) for tip in present if removed & branch.names and tip in removed
     )
-    return Parent(str(context.stack.trunk), tuple(heads), trunk=True)
+    return Parent(str(view.stack.trunk), tuple(heads), trunk=True)
 
 
 def is_clean_merge(git: Git, commit: Commit) -> bool:

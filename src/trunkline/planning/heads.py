@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trunkline.context.project import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, short
@@ -21,30 +22,30 @@ class Tip:
     reason: str = ""
 
 
-def load(context: Context) -> None:
+def load(view: View) -> None:
     """Prefetch the commits of the stack, so that later queries need no git process.
 
     For a whole stack, also prefetch trees and patch ids: every entry is compared with every other.
     For a single entry they are read on demand. Trunk's commits are read only where an entry below
     was merged.
     """
-    misplaced_commits.refuse(context)
-    git, trunk = context.git, context.world().trunk
+    misplaced_commits.refuse(view)
+    git, trunk = view.git, view.world.trunk
     tips: list[Oid | None] = [trunk]
-    for entry in context.stack.entries if context.stacked else (context.entry,):
-        local = context.of(entry).world().local
+    for entry in view.stack.entries if view.stacked else (view.entry,):
+        local = view.of(entry).local
         tips += [local.local, local.remote]
-    for entry in context.stack.entries if context.stacked else context.stack.below(context.entry):
-        pr = context.world().snapshot.pr(entry.key)
+    for entry in view.stack.entries if view.stacked else view.stack.below(view.entry):
+        pr = view.world.snapshot.pr(entry.key)
         tips += [pr.head_oid, pr.merge_commit] if pr else []
     known = [tip for tip in tips if tip is not None]
     history.load(git, known)
-    if context.stacked and git.graphs:
+    if view.stacked and git.graphs:
         open_ = history.with_patch_ids(git, history.reachable(git, known, [trunk]))
         replay.load(git, open_, git.tree(trunk))
 
 
-def entry_tip(context: Context) -> Tip:
+def entry_tip(view: View) -> Tip:
     """Choose the entry's head: the side, local or remote, that contains the other.
 
     A remote tip found in our backups was rebased by an earlier run: the local branch replaces it.
@@ -52,43 +53,43 @@ def entry_tip(context: Context) -> Tip:
     Raises:
         Refused: both sides hold commits that the other lacks; the error lists them.
     """
-    git, local = context.git, context.world().local
+    git, local = view.git, view.local
     ours, theirs = local.local, local.remote
     if ours is None or theirs is None or ours == theirs:
         tip = ours or theirs
         if tip is None:
-            raise context.no_branch()
+            raise view.no_branch()
         return Tip(tip)
     if history.is_ancestor(git, theirs, ours):
         return Tip(ours, f"{counted(len(history.reachable(git, [ours], [theirs])))} not pushed yet")
     if history.is_ancestor(git, ours, theirs):
         count = len(history.reachable(git, [theirs], [ours]))
-        return Tip(theirs, f"your local branch was {counted(count)} behind {context.stack.remote}")
-    if pushed_commits.is_included(context, ours, theirs):
-        return Tip(theirs, f"with what was pushed to {context.stack.remote} since the run began")
-    foreign = foreign_commits(context, theirs, ours)
+        return Tip(theirs, f"your local branch was {counted(count)} behind {view.stack.remote}")
+    if pushed_commits.is_included(view, ours, theirs):
+        return Tip(theirs, f"with what was pushed to {view.stack.remote} since the run began")
+    foreign = foreign_commits(view, theirs, ours)
     if foreign:
-        world = context.world()
+        world = view.world
         found = branch_versions.compare(
-            git, context.stack, context.entry, world.snapshot.pr,
+            git, view.stack, view.entry, world.snapshot.pr,
             ours=ours, theirs=theirs, trunk=[world.trunk],
         )  # fmt: skip
         if found.local_only:
-            raise diverged(context, foreign, _on_top(context, found, theirs))
-        return Tip(theirs, _taken_over(context, found, ours, theirs))
+            raise diverged(view, foreign, _on_top(view, found, theirs))
+        return Tip(theirs, _taken_over(view, found, ours, theirs))
     return Tip(ours)
 
 
-def _taken_over(context: Context, found: Versions, ours: Oid, theirs: Oid) -> str:
+def _taken_over(view: View, found: Versions, ours: Oid, theirs: Oid) -> str:
     """Return what taking the remote's version of a branch brings.
 
     Commits that only it has are named, and so are signatures that it lacks: GitHub rebases without
     them.
     """
-    trunk = context.world().trunk
-    signed = [commit for commit in history.reachable(context.git, [ours], [theirs, trunk]) if commit.signed]
-    lost = len(signed) - sum(each.signed for each in history.reachable(context.git, [theirs], [ours, trunk]))
-    text = f"{context.stack.remote} holds the same commits with other ids: its version is taken"
+    trunk = view.world.trunk
+    signed = [commit for commit in history.reachable(view.git, [ours], [theirs, trunk]) if commit.signed]
+    lost = len(signed) - sum(each.signed for each in history.reachable(view.git, [theirs], [ours, trunk]))
+    text = f"{view.stack.remote} holds the same commits with other ids: its version is taken"
     text += f"; {counted(lost)} signed here {'is' if lost == 1 else 'are'} unsigned there" if lost > 0 else ""
     if not found.remote_only:
         return text
@@ -96,9 +97,9 @@ def _taken_over(context: Context, found: Versions, ours: Oid, theirs: Oid) -> st
     return f"{text}, with {counted(len(found.remote_only))} more: {more}"
 
 
-def _on_top(context: Context, found: Versions, theirs: Oid) -> tuple[str, ...]:
+def _on_top(scope: Scope, found: Versions, theirs: Oid) -> tuple[str, ...]:
     """Return the commands that combine a local branch with a remote branch that others rewrote."""
-    branch = context.entry.branch
+    branch = scope.entry.branch
     if found.parent is None:
         return ()
     adds = f"puts {counted(len(found.local_only))} of yours on top of it"
@@ -106,26 +107,26 @@ def _on_top(context: Context, found: Versions, theirs: Oid) -> tuple[str, ...]:
     return (*commands, f"git switch -C {branch} {theirs}   # takes it as it is") if found.pushed else commands
 
 
-def foreign_commits(context: Context, remote: Oid, ours: Oid) -> tuple[Commit, ...]:
+def foreign_commits(view: View, remote: Oid, ours: Oid) -> tuple[Commit, ...]:
     """Return the commits of the remote branch that a push of ours would discard.
 
     Commits in trunk, in backups and in the local branch's reflog do not count. The reflog rule is
     that of `git push --force-if-includes` (git-push(1)).
     """
-    git, branch = context.git, context.entry.branch
-    kept = [context.world().trunk, *refs.backups_of(git, branch), *history.reflog(git, branch)]
+    git, branch = view.git, view.entry.branch
+    kept = [view.world.trunk, *refs.backups_of(git, branch), *history.reflog(git, branch)]
     return refs.foreign_commits(git, remote, [ours, *kept])
 
 
-def diverged(context: Context, foreign: tuple[Commit, ...], commands: tuple[str, ...] = ()) -> Refused:
+def diverged(scope: Scope, foreign: tuple[Commit, ...], commands: tuple[str, ...] = ()) -> Refused:
     """Return the error for commits on the remote branch that the local branch does not hold.
 
     Args:
-        context: the entry's context.
+        scope: the entry.
         foreign: the commits.
         commands: the commands that combine both sides; (): one that shows them.
     """
-    branch, remote = context.entry.branch, context.stack.remote
+    branch, remote = scope.entry.branch, scope.stack.remote
     listed = "\n".join(f'{short(c.oid)} {c.author_name}: "{c.subject}"' for c in foreign)
     return Refused(
         f"{remote}/{branch} holds {counted(len(foreign))} that we did not plan for",

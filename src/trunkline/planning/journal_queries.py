@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from trunkline.context.project import Context
+from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.names import Oid
 from trunkline.domain.replayed import Replayed
@@ -14,25 +15,25 @@ from trunkline.state import journal
 Judged = records.GatesJudged | records.ChecksJudged
 
 
-def last_replay(context: Context, tip: Oid) -> Replayed | None:
+def last_replay(scope: Scope, tip: Oid) -> Replayed | None:
     """Return the newest replay that led to `tip`; None if there is none."""
-    for replayed in _replays(context):
-        new = context.git.resolve(replayed.new)
-        if new is not None and history.is_ancestor(context.git, new, tip):
+    for replayed in _replays(scope):
+        new = scope.git.resolve(replayed.new)
+        if new is not None and history.is_ancestor(scope.git, new, tip):
             return replayed
     return None
 
 
-def replays(context: Context, tip: Oid) -> tuple[Replayed, ...]:
+def replays(scope: Scope, tip: Oid) -> tuple[Replayed, ...]:
     """Return the replays that led from the remote tip to `tip`, newest first.
 
     There are several if an entry was rebased again before it was pushed. Replays without new
     commits are left out.
     """
     found: list[Replayed] = []
-    for replayed in _replays(context):
-        new = context.git.resolve(replayed.new) if replayed.mapped else None
-        if new is None or not history.is_ancestor(context.git, new, tip):
+    for replayed in _replays(scope):
+        new = scope.git.resolve(replayed.new) if replayed.mapped else None
+        if new is None or not history.is_ancestor(scope.git, new, tip):
             continue
         if found and replayed.remote != found[0].remote:
             break
@@ -43,39 +44,39 @@ def replays(context: Context, tip: Oid) -> tuple[Replayed, ...]:
     return tuple(found)
 
 
-def base_of(context: Context, tip: Oid) -> Oid | None:
+def base_of(scope: Scope, tip: Oid) -> Oid | None:
     """Return the base in the journal for exactly this tip of the entry's branch."""
-    for replayed in _replays(context):
+    for replayed in _replays(scope):
         if replayed.new == tip:
-            return context.git.resolve(replayed.base)
+            return scope.git.resolve(replayed.base)
     return None
 
 
-def planned_remote(context: Context, tip: Oid) -> Oid | None:
+def planned_remote(scope: Scope, tip: Oid) -> Oid | None:
     """Return the remote tip observed when `tip`, or its origin, was planned; None if never planned."""
-    replayed = last_replay(context, tip)
-    return context.git.resolve(replayed.remote) if replayed is not None and replayed.remote else None
+    replayed = last_replay(scope, tip)
+    return scope.git.resolve(replayed.remote) if replayed is not None and replayed.remote else None
 
 
-def unavailable(context: Context, tip: Oid, kind: type[Judged]) -> dict[str, str]:
+def unavailable(state: Path, tip: Oid, kind: type[Judged]) -> dict[str, str]:
     """Return the gates that the newest run on this commit could not run, each with its fix.
 
     Args:
-        context: the entry's context.
+        state: the repository's state directory.
         tip: the commit.
         kind: the record that has it, of gates or of checks.
     """
-    for run in journal.runs(context.state):
+    for run in journal.runs(state):
         for record in reversed(run.records):
             if isinstance(record, kind) and record.commit == tip:
                 return dict(record.unavailable)
     return {}
 
 
-def accepted(context: Context, tip: Oid) -> frozenset[str]:
+def accepted(state: Path, tip: Oid) -> frozenset[str]:
     """Return the gates and checks that the newest runs on this commit waived by name."""
     found: dict[type, frozenset[str]] = {}
-    for run in journal.runs(context.state):
+    for run in journal.runs(state):
         for record in reversed(run.records):
             if isinstance(record, Judged) and record.commit == tip:
                 found.setdefault(type(record), frozenset(record.accepted))
@@ -84,13 +85,13 @@ def accepted(context: Context, tip: Oid) -> frozenset[str]:
     return frozenset().union(*found.values())
 
 
-def _replays(context: Context) -> Iterator[Replayed]:
+def _replays(scope: Scope) -> Iterator[Replayed]:
     """Yield the entry's replays, newest first, from the journals of this repository."""
-    for run in journal.runs(context.state):
+    for run in journal.runs(scope.state):
         for record in reversed(run.records):
             match record:
                 case records.StepDone(replayed=Replayed() as replayed) | records.Adopted(replayed=replayed):
-                    if replayed.branch == context.entry.branch:
+                    if replayed.branch == scope.entry.branch:
                         yield replayed
                 case _:
                     pass

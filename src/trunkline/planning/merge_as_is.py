@@ -6,8 +6,12 @@ entry's own commits on trunk. Both are computed in memory.
 
 from __future__ import annotations
 
-from trunkline.context import native
-from trunkline.context.project import Context
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.merge_choice import (
@@ -20,65 +24,81 @@ from trunkline.domain.merge_choice import (
     reason_to_rewrite,
 )
 from trunkline.domain.names import Oid, short
-from trunkline.domain.native import stack_of
+from trunkline.domain.native import NativeStack, stack_of
+from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.git import history, replay
-from trunkline.github import branch_rules
 from trunkline.planning.parents import open_below
-from trunkline.planning.replay_plan import ReplayPreview, preview_replay
+from trunkline.planning.replay_plan import preview_replay
 
 
-def rules_of(context: Context) -> MergeRules:
-    """Return the repository's rules for a merge into trunk; cached for the session.
+def named_method(scope: Scope) -> str:
+    """Return the merge method from the flag or from stack.toml; "" if neither names one."""
+    return scope.options.method or scope.stack.land.method
+
+
+def default_method(rules: MergeRules) -> str:
+    """Return squash if the repository allows it, else the first method that it allows."""
+    return "squash" if "squash" in rules.methods or not rules.methods else rules.methods[0]
+
+
+def is_enabled(scope: Scope) -> bool:
+    """Return whether stack.toml allows entries to be merged without a rewrite."""
+    return scope.stack.land.rewrite != ALWAYS
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of a merge on GitHub.
+
+    Attributes:
+        rules: the repository's rules for a merge into trunk.
+        stacks: its native stacks.
+    """
+
+    rules: MergeRules
+    stacks: tuple[NativeStack, ...] = ()
+
+
+def terms_of(context: Context) -> Terms | None:
+    """Return the terms of a merge; None if stack.toml wants every entry rewritten.
 
     Raises:
-        ExternalError: the request to GitHub failed.
+        ExternalError: a request to GitHub failed.
     """
-    if context.cache.rules is None:
-        context.cache.rules = branch_rules.merge_rules(context.github, context.stack.trunk)
-    return context.cache.rules
+    return requested_terms(context) if is_enabled(context) else None
 
 
-def method_of(context: Context) -> str:
-    """Return the merge method: from the flag, from stack.toml, else squash if it is allowed."""
-    chosen = context.options.method or context.stack.land.method
-    if chosen:
-        return chosen
-    allowed = rules_of(context).methods
-    return "squash" if "squash" in allowed or not allowed else allowed[0]
+def requested_terms(context: Context) -> Terms:
+    """Return the terms of a merge; errors as `terms_of`."""
+    return Terms(context.observer.rules(), context.observer.native_stacks() or ())
 
 
-def is_enabled(context: Context) -> bool:
-    """Return whether stack.toml allows entries to be merged without a rewrite."""
-    return context.stack.land.rewrite != ALWAYS
-
-
-def choose(context: Context) -> tuple[MergeChoice, ReplayPreview]:
+def choose(view: View, terms: Terms) -> tuple[MergeChoice, ReplayPreview]:
     """Decide how an entry is merged, on the current trunk or on the planned one.
 
+    Args:
+        view: the entry.
+        terms: the terms of a merge on GitHub.
+
     Returns:
-        The choice, which is also cached for later steps, and the replay it was compared with.
+        The choice, and the replay it was compared with.
 
     Raises:
         Refused: see `preview_replay`.
-        ExternalError: the request to GitHub failed.
     """
-    foreseen = preview_replay(context, trial=True)
-    choice = _choice(context, foreseen)
-    context.cache.merges[context.entry.key] = choice
-    return choice, foreseen
-
-
-def _choice(context: Context, foreseen: ReplayPreview) -> MergeChoice:
-    git, work, done = context.git, foreseen.work, foreseen.done
-    trunk = _trunk_by_then(context, work.base)
-    on_trunk = foreseen.nothing and open_below(context) is None
+    foreseen = preview_replay(view, trial=True)
+    git, work, done = view.git, foreseen.work, foreseen.done
+    method = named_method(view) or default_method(terms.rules)
+    excluded = _excluded(view, method)
+    trunk = _trunk_by_then(view, work.base, excluded)
+    on_trunk = foreseen.nothing and open_below(view) is None
     own = {commit.oid for commit in work.own}
-    foreign = sum(commit.oid not in own for commit in history.reachable(git, [work.tip], _excluded(context)))
+    foreign = sum(commit.oid not in own for commit in history.reachable(git, [work.tip], excluded))
     merged = replay.automatic_merge(git, trunk, work.tip)
-    stack = stack_of(native.stacks_of(context) or (), context.entry.pr)
+    stack = stack_of(terms.stacks, view.entry.pr)
     facts = MergeFacts(
-        method=method_of(context),
-        trunk=context.tracking,
+        method=method,
+        trunk=view.tracking,
         published=work.tip == work.remote,
         on_trunk=on_trunk,
         foreign=foreign,
@@ -86,46 +106,45 @@ def _choice(context: Context, foreseen: ReplayPreview) -> MergeChoice:
         merged_tree=merged.tree,
         replayed_tree=None if done.conflict else git.tree(done.tip),
         native=stack.number if stack is not None else 0,
-        below=open_below(context) is not None,
+        below=open_below(view) is not None,
     )
-    reason = reason_to_rewrite(facts, rules_of(context))
+    reason = reason_to_rewrite(facts, terms.rules)
     result = work.tip if on_trunk or reason else replay.commit_of_tree(git, merged.tree, trunk)
-    return MergeChoice(work.tip, trunk, result, reason, foreign, work.own)
+    return MergeChoice(work.tip, trunk, result, reason, foreign, work.own), foreseen
 
 
-def _trunk_by_then(context: Context, base: Oid) -> Oid:
+def _trunk_by_then(view: View, base: Oid, excluded: Sequence[Oid]) -> Oid:
     """Return trunk as it will be when the entry is merged, as a commit with the base's tree."""
-    if open_below(context) is None:
-        return context.world().trunk
-    return replay.commit_of_tree(context.git, context.git.tree(base), *_excluded(context))
+    if open_below(view) is None:
+        return view.world.trunk
+    return replay.commit_of_tree(view.git, view.git.tree(base), *excluded)
 
 
-def _excluded(context: Context) -> tuple[Oid, ...]:
+def _excluded(view: View, method: str) -> tuple[Oid, ...]:
     """Return the commits that trunk will hold when the entry is merged.
 
     They are trunk itself and, with merge commits, the head of the entry below.
     """
-    trunk, below = context.world().trunk, open_below(context)
-    if below is None or method_of(context) != "merge":
+    trunk, below = view.world.trunk, open_below(view)
+    if below is None or method != "merge":
         return (trunk,)
-    choice = context.cache.merges.get(below.key)
-    as_is = choice is not None and not choice.reason
-    head = choice.head if choice is not None and as_is else context.cache.planned.get(below.key)
+    as_is = view.decisions.as_is(below.key)
+    head = as_is.head if as_is is not None else view.decisions.planned_tip(below.key)
     return (trunk, head) if head is not None else (trunk,)
 
 
-def refuse_rewriting(context: Context, *choices: tuple[int, MergeChoice]) -> None:
+def refuse_rewriting(scope: Scope, *choices: tuple[int, MergeChoice]) -> None:
     """Refuse to continue if an entry must be rewritten and stack.toml has `rewrite = "never"`.
 
     Args:
-        context: the stack's context.
+        scope: the stack.
         choices: pairs of a pull request number and its merge choice.
 
     Raises:
         Refused: an entry must be rewritten.
     """
     rewritten = [(number, choice) for number, choice in choices if choice.reason]
-    if context.stack.land.rewrite != NEVER or not rewritten:
+    if scope.stack.land.rewrite != NEVER or not rewritten:
         return
     listed = ", ".join(f"#{number}" for number, _ in rewritten)
     raise Refused(
@@ -136,7 +155,7 @@ def refuse_rewriting(context: Context, *choices: tuple[int, MergeChoice]) -> Non
     )
 
 
-def message(context: Context, choice: MergeChoice) -> str:
+def message(scope: Scope, choice: MergeChoice) -> str:
     """Return the message for an entry that is merged without a rewrite."""
-    where = f"{short(choice.head)} on {context.tracking}"
+    where = f"{short(choice.head)} on {scope.tracking}"
     return f"nothing to rewrite: {where} comes to the same result as its own commits"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, short
@@ -12,7 +12,7 @@ from trunkline.git import history
 from trunkline.git.git import Git
 
 
-def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMethod]:
+def merged_below(view: View, entry: Entry) -> tuple[PullRequest, MergeMethod]:
     """Return an entry's merged pull request and its merge method.
 
     GitHub must show it as MERGED into trunk, and the fetched trunk must contain the merge commit.
@@ -21,7 +21,7 @@ def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMeth
         Refused: it is open or closed, or its merge commit is not in trunk.
         UsageError: GitHub has no such pull request.
     """
-    pr = context.known(entry.pr)
+    pr = view.known(entry.pr)
     if pr.state is PrState.OPEN:
         raise Refused(
             f"{entry.label} below is not merged yet",
@@ -31,23 +31,23 @@ def merged_below(context: Context, entry: Entry) -> tuple[PullRequest, MergeMeth
     if pr.state is PrState.CLOSED:
         raise Refused(
             f"{entry.label} below was closed without being merged",
-            why=f"so {context.stack.trunk} does not hold what {context.entry.label} builds on: {pr.url}",
+            why=f"so {view.stack.trunk} does not hold what {view.entry.label} builds on: {pr.url}",
             next_command=task_command("rescue", "--pr", entry.key),
         )
     merge = pr.merge_commit
-    if merge is None or pr.base != context.stack.trunk:
+    if merge is None or pr.base != view.stack.trunk:
         raise Refused(
-            f"{entry.label} below was not merged into {context.stack.trunk}",
+            f"{entry.label} below was not merged into {view.stack.trunk}",
             why=f"GitHub says it went into {pr.base}" if merge else "GitHub names no merge commit",
             next_command=f"gh pr view {entry.pr} --web",
         )
-    if not history.is_ancestor(context.git, merge, context.world().trunk):
+    if not history.is_ancestor(view.git, merge, view.world.trunk):
         raise Refused(
-            f"{entry.label} is merged as {short(merge)}, but {context.tracking} does not contain that commit",
-            why=f"{context.tracking} is at {short(context.world().trunk)}: it was rewound, or lags behind",
-            next_command=f"git log --oneline {context.tracking}",
+            f"{entry.label} is merged as {short(merge)}, but {view.tracking} does not contain that commit",
+            why=f"{view.tracking} is at {short(view.world.trunk)}: it was rewound, or lags behind",
+            next_command=f"git log --oneline {view.tracking}",
         )
-    return pr, merge_method(context.git, pr, merge)
+    return pr, merge_method(view.git, pr, merge)
 
 
 def merge_method(git: Git, pr: PullRequest, merge: Oid) -> MergeMethod:

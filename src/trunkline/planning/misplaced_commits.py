@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from trunkline.context.project import Context
+from trunkline.context.view import View
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import EntryKey, Oid, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
@@ -96,18 +96,18 @@ def _heads_below(git: Git, stack: Stack, entry: Entry, pr: PullRequest, upper: O
             yield head
 
 
-def refuse(context: Context) -> None:
+def refuse(view: View) -> None:
     """Check that no open entry holds commits of entries above it.
 
     Raises:
         Refused: one does; the error names it and the command that moves its branch back.
     """
-    found = find(context.git, context.stack, context.world().snapshot.pr)
+    found = find(view.git, view.stack, view.world.snapshot.pr)
     if found is None:
         return
     raise Refused(
         found.what,
-        why=f"{context.stack.remote}/{found.entry.branch} was at {short(found.before)}, it was pushed to "
-        f"{short(found.head)}. Landing {found.entry.label} would land them too; nothing was changed",
+        why=f"{view.stack.remote}/{found.entry.branch} was at {short(found.before)}, it was pushed to"
+        f" {short(found.head)}. Landing {found.entry.label} would land them too; nothing was changed",
         next_command=found.command,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trunkline.context.project import Context
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, Oid
@@ -29,7 +29,7 @@ class Base:
     entry: Entry | None = None
 
 
-def open_below(context: Context) -> Entry | None:
+def open_below(view: View) -> Entry | None:
     """Return the nearest unmerged entry below; None if the entry is based on trunk.
 
     An entry without a pull request is unmerged.
@@ -38,16 +38,16 @@ def open_below(context: Context) -> Entry | None:
         Refused: an entry below was closed without being merged.
         UsageError: GitHub has no such pull request.
     """
-    if not context.stacked:
+    if not view.stacked:
         return None
-    for entry in reversed(context.stack.below(context.entry)):
+    for entry in reversed(view.stack.below(view.entry)):
         if entry.number is None:
             return entry
-        pr = context.known(entry.pr)
+        pr = view.known(entry.pr)
         if pr.state is PrState.CLOSED:
             raise Refused(
                 f"{entry.label} below was closed without being merged",
-                why=f"so it is not known what {context.entry.label} is to sit on: {pr.url}",
+                why=f"so it is not known what {view.entry.label} is to sit on: {pr.url}",
                 next_command=(
                     task_command("rescue", "--pr", entry.key),
                     "${EDITOR:-vi} stack.toml   # or take the entry out",
@@ -58,17 +58,17 @@ def open_below(context: Context) -> Entry | None:
     return None
 
 
-def base_of(context: Context) -> Base:
+def base_of(view: View) -> Base:
     """Return the base of the entry, current or, while a plan is made, as planned."""
-    below = open_below(context)
-    world = context.world()
+    below = open_below(view)
+    world = view.world
     if below is None:
-        return Base(context.tracking, context.stack.trunk, world.trunk)
-    planned = context.cache.planned.get(below.key)
+        return Base(view.tracking, view.stack.trunk, world.trunk)
+    planned = view.decisions.planned_tip(below.key)
     if planned is not None:
         return Base(below.branch, below.branch, planned, below)
-    under = context.of(below)
-    local = under.world().local
+    under = view.of(below)
+    local = under.local
     tip = local.local or local.remote
     if tip is None:
         raise under.no_branch()

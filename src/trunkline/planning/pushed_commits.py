@@ -7,15 +7,17 @@ not seen anything that was pushed later, so `--yes` does not include it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
+from trunkline.domain.decisions import InitialTips
 from trunkline.domain.errors import Paused, Refused
-from trunkline.domain.names import Oid, short
-from trunkline.domain.stack import Entry
+from trunkline.domain.names import EntryKey, Oid, short
+from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.git import history
@@ -24,36 +26,29 @@ from trunkline.state.journal import Run
 _SHOWN_DIGITS, _LEAST_DIGITS = 12, 7
 
 
-@dataclass(frozen=True)
-class InitialTips:
-    """The tips of an entry's branch when the run began.
-
-    Attributes:
-        local: the local tip; None if there was no local branch.
-        known: tips that need no confirmation: the local and remote tips at the start, and tips that
-            the run itself made.
-        included: later tips that the user has included.
-    """
-
-    local: Oid | None
-    known: frozenset[Oid]
-    included: frozenset[Oid] = frozenset()
-
-
-def heads(context: Context) -> tuple[records.Head, ...]:
+def heads(view: View) -> tuple[records.Head, ...]:
     """Return the last observed tips of all branches, in the form of a run's first record."""
-    entries = context.stack.entries if context.stacked else (context.entry,)
-    states = {entry.key: context.of(entry).world().local for entry in entries}
+    entries = view.stack.entries if view.stacked else (view.entry,)
+    states = {entry.key: view.of(entry).local for entry in entries}
     return tuple(records.Head(pr, state.local, state.remote) for pr, state in states.items())
 
 
-def remember(context: Context, recorded: Iterable[records.Head], run: Run | None = None) -> None:
-    """Restore the initial tips from a run's first record, and later tips from the rest."""
+def initial_tips(
+    stack: Stack, recorded: Iterable[records.Head], run: Run | None = None
+) -> dict[EntryKey, InitialTips]:
+    """Return the initial tips from a run's first record, with the later ones from the rest.
+
+    Args:
+        stack: the stack.
+        recorded: the tips in the first record.
+        run: the run, if it is resumed.
+    """
+    found = {}
     for head in recorded:
-        pr = head.pr
-        made, included = _made(context.stack.entry(pr), run) if run is not None else (frozenset(), frozenset())
+        made, included = _made(stack.entry(head.pr), run) if run is not None else (frozenset(), frozenset())
         start = frozenset(tip for tip in (head.local, head.remote) if tip)
-        context.cache.began[pr] = InitialTips(head.local, start | made | included, included)
+        found[head.pr] = InitialTips(head.local, start | made | included, included)
+    return found
 
 
 def _made(entry: Entry, run: Run) -> tuple[frozenset[Oid], frozenset[Oid]]:
@@ -71,41 +66,40 @@ def _made(entry: Entry, run: Run) -> tuple[frozenset[Oid], frozenset[Oid]]:
     return frozenset(made), frozenset(included)
 
 
-def commits(context: Context) -> tuple[Commit, ...]:
+def commits(view: View) -> tuple[Commit, ...]:
     """Return the commits on the entry's remote branch that appeared after the run began."""
-    began, world = _began(context), context.world()
-    local = world.local
+    began, world, local = _began(view), view.world, view.local
     if began is None or local.remote is None or local.remote in began.known:
         return ()
     known = [*began.known, world.trunk, *([local.local] if local.local else [])]
-    absent = history.missing(context.git, known)
-    found = history.reachable(context.git, [local.remote], [tip for tip in known if tip not in absent])
-    return () if _is_rewrite(context, found, [tip for tip in known if tip not in absent]) else found
+    absent = history.missing(view.git, known)
+    found = history.reachable(view.git, [local.remote], [tip for tip in known if tip not in absent])
+    return () if _is_rewrite(view, found, [tip for tip in known if tip not in absent]) else found
 
 
-def _is_rewrite(context: Context, found: tuple[Commit, ...], known: list[Oid]) -> bool:
+def _is_rewrite(view: View, found: tuple[Commit, ...], known: list[Oid]) -> bool:
     """Return whether all commits are known ones with other ids: same change, author and message.
 
     GitHub rebases a native stack on the server after a merge, and then nothing new has appeared.
     """
-    git = context.git
+    git = view.git
     if any(len(commit.parents) != 1 for commit in found):
         return False
-    here = history.with_patch_ids(git, history.reachable(git, known, [context.world().trunk]))
+    here = history.with_patch_ids(git, history.reachable(git, known, [view.world.trunk]))
     return all(
         any(commit.same_as(other) and commit.patch_id == other.patch_id for other in here)
         for commit in history.with_patch_ids(git, found)
     )
 
 
-def refuse(context: Context) -> None:
+def refuse(view: View) -> None:
     """Check that nothing was pushed to the entry's branch since the run began.
 
     Raises:
         Paused: commits were pushed; the error lists them and the command that includes them.
     """
-    if found := commits(context):
-        raise _paused(context, found)
+    if found := commits(view):
+        raise _paused(view, found)
 
 
 def settle(context: Context, step_context: StepContext) -> None:
@@ -114,7 +108,7 @@ def settle(context: Context, step_context: StepContext) -> None:
     Raises:
         Paused: commits were pushed, and the user did not include them.
     """
-    found = commits(context)
+    found = commits(context.view())
     if not found:
         return
     for line in _listed(found):
@@ -128,24 +122,21 @@ def settle(context: Context, step_context: StepContext) -> None:
 def include(context: Context, step_context: StepContext, tip: Oid) -> None:
     """Record that the user includes the commits pushed to the entry's branch, up to a tip."""
     step_context.note(records.Included(*step_context.about(context.entry), new=tip))
-    began = _began(context)
-    if began is not None:
-        changed = replace(began, known=began.known | {tip}, included=began.included | {tip})
-        context.cache.began[context.entry.key] = changed
+    context.run.decisions = context.run.decisions.including(context.entry.key, tip)
 
 
-def named(context: Context, name: str) -> tuple[Entry, Oid]:
+def named(view: View, name: str) -> tuple[Entry, Oid]:
     """Return the entry whose branch received a commit after the run began, and the commit.
 
     Args:
-        context: the run's context.
+        view: the run's context.
         name: the value of `--include`, an abbreviated object id.
 
     Raises:
         Refused: no branch of the run received such a commit.
     """
-    for entry in context.stack.entries if context.stacked else (context.entry,):
-        for commit in commits(context.of(entry)):
+    for entry in view.stack.entries if view.stacked else (view.entry,):
+        for commit in commits(view.of(entry)):
             if len(name) >= _LEAST_DIGITS and commit.oid.startswith(name):
                 return entry, commit.oid
     raise Refused(
@@ -155,30 +146,29 @@ def named(context: Context, name: str) -> tuple[Entry, Oid]:
     )
 
 
-def is_included(context: Context, local: Oid, remote: Oid) -> bool:
+def is_included(view: View, local: Oid, remote: Oid) -> bool:
     """Return whether the remote branch extends the initial local tip by included commits.
 
     The local branch then holds the run's own replay, which is made again from the remote tip.
     """
-    began = _began(context)
+    began = _began(view)
     if began is None or remote not in began.included or local not in began.known:
         return False
-    return began.local is None or history.is_ancestor(context.git, began.local, remote)
+    return began.local is None or history.is_ancestor(view.git, began.local, remote)
 
 
-def _began(context: Context) -> InitialTips | None:
-    found = context.cache.began.get(context.entry.key)
-    return found if isinstance(found, InitialTips) else None
+def _began(view: View) -> InitialTips | None:
+    return view.decisions.initial_tips.get(view.entry.key)
 
 
 def _listed(found: tuple[Commit, ...]) -> list[str]:
     return [f'{short(commit.oid)} {commit.author_name}: "{commit.subject}"' for commit in found]
 
 
-def _paused(context: Context, found: tuple[Commit, ...]) -> Paused:
-    entry, count = context.entry, count_of(len(found), "commit")
+def _paused(scope: Scope, found: tuple[Commit, ...]) -> Paused:
+    entry, count = scope.entry, count_of(len(found), "commit")
     return Paused(
-        f"{entry.full_label}: {count} pushed to {context.stack.remote} since this run began",
+        f"{entry.full_label}: {count} pushed to {scope.stack.remote} since this run began",
         why="\n".join(_listed(found))
         + "\nnobody who began the run has seen that: --yes does not cover it. Take it in, or go back:",
         next_command=(task_command("continue", "--include", found[-1].oid[:_SHOWN_DIGITS]), task_command("abort")),

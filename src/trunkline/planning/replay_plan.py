@@ -9,14 +9,13 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
-from trunkline.context.project import Context, resolve_fork_point
+from trunkline.context.scope import Scope, resolve_fork_point
+from trunkline.context.view import View
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_ref, oid, short
-from trunkline.domain.snapshot import Snapshot
+from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.stack import Entry
 from trunkline.git import history, refs, replay
 from trunkline.planning import fork_point, questions
@@ -29,95 +28,35 @@ from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.rust import lock_file
 
 
-@dataclass(frozen=True)
-class ReplayPlan:
-    """A planned replay; it holds object ids only, so that it can be resumed from the journal.
+def still_holds(preview: ReplayPreview, view: View) -> bool:
+    """Return whether the inputs of a planned replay are unchanged: pull requests, tips and base.
 
-    Attributes:
-        tip: the entry's head as planned.
-        local: the local branch's tip; None if there is none.
-        remote: the remote branch's tip; None if there is none.
-        base: the new base.
-        fork: the fork point.
-        about: the origin of the fork point, in words.
-        own: the entry's own commits, oldest first.
-        base_name: the name of the base, as a user writes it.
-        notes: further messages for the user.
-        unsigned: own commits whose signature is dropped.
-        hand_merges: merges of the branch that were resolved by hand; they are not replayed.
+    Everything else is derived from immutable git objects.
     """
-
-    tip: Oid
-    local: Oid | None
-    remote: Oid | None
-    base: Oid
-    fork: Oid
-    about: str
-    own: tuple[Commit, ...]
-    base_name: str
-    notes: tuple[str, ...] = field(default=())
-    unsigned: tuple[Oid, ...] = ()
-    hand_merges: tuple[Oid, ...] = ()
-
-    def facts(self) -> dict[str, Any]:
-        """Return the plan as journal values."""
-        return {
-            "tip": self.tip,
-            "local": self.local,
-            "remote": self.remote,
-            "base": self.base,
-            "fork": self.fork,
-            "about": self.about,
-            "own": [commit.oid for commit in self.own],
-            "base_name": self.base_name,
-            "notes": list(self.notes),
-            "unsigned": list(self.unsigned),
-        }
+    work, base = preview.work, base_of(view)
+    return (
+        preview.snapshot == view.world.snapshot
+        and (work.tip, work.remote) == (entry_tip(view).oid, view.local.remote)
+        and (work.base, work.base_name) == (base.oid, base.name)
+    )
 
 
-@dataclass(frozen=True)
-class ReplayPreview:
-    """A replay that was computed in memory for the plan; no ref points to its commits yet."""
-
-    work: ReplayPlan
-    done: replay.Replay
-    snapshot: Snapshot
-
-    @property
-    def nothing(self) -> bool:
-        """The commits are already on the base, and none is dropped."""
-        return self.work.fork == self.work.base and not self.done.mapped
-
-    def still_holds(self, context: Context) -> bool:
-        """Return whether the inputs of the decision are unchanged: pull requests, tips and base.
-
-        Everything else is derived from immutable git objects.
-        """
-        work, world = self.work, context.world()
-        base = base_of(context)
-        return (
-            self.snapshot == world.snapshot
-            and (work.tip, work.remote) == (entry_tip(context).oid, world.local.remote)
-            and (work.base, work.base_name) == (base.oid, base.name)
-        )
-
-
-def decide(context: Context) -> ReplayPlan:
+def decide(view: View) -> ReplayPlan:
     """Decide which commits are replayed onto which base.
 
     Raises:
         Refused: the fork point is not certain, the entry has no commits of its own, or it holds
             merges.
     """
-    tip = entry_tip(context)
-    base = base_of(context)
-    found = own_commits(context, tip.oid)
+    tip = entry_tip(view)
+    base = base_of(view)
+    found = own_commits(view, tip.oid)
     if found.questions:
-        raise OwnCommitsUnknown(context.entry, found)
-    _refuse_unreplayable(context, found, base.name)
-    local = context.world().local
+        raise OwnCommitsUnknown(view.entry, found)
+    _refuse_unreplayable(view, found, base.name)
+    local = view.local
     notes = tuple(
-        note for note in (tip.reason, *_reverted(context), *_detached(context, tip.oid), *_left_out(found)) if note
+        note for note in (tip.reason, *_reverted(view), *_detached(view, tip.oid), *_left_out(found)) if note
     )
     hand_merges = tuple(commit.oid for commit in found.of_kind(CommitClass.HAND_MERGE))
     return ReplayPlan(
@@ -126,18 +65,18 @@ def decide(context: Context) -> ReplayPlan:
     )  # fmt: skip
 
 
-def own_commits(context: Context, tip: Oid) -> Ownership:
+def own_commits(view: View, tip: Oid) -> Ownership:
     """Decide which commits of a head are the entry's own.
 
     Raises:
         Refused: see `gather`; or `--fork-point` contradicts the evidence.
         UsageError: `--fork-point` names no commit.
     """
-    evidence, given = gather(context, tip), resolve_fork_point(context)
+    evidence, given = gather(view, tip), resolve_fork_point(view)
     try:
         return fork_point.decide(evidence, given=given)
     except InvalidForkPointError as error:
-        raise questions.invalid(context.entry, given or tip, error) from error
+        raise questions.invalid(view.entry, given or tip, error) from error
 
 
 def _left_out(found: Ownership) -> tuple[str, ...]:
@@ -158,11 +97,11 @@ def _left_out(found: Ownership) -> tuple[str, ...]:
     )
 
 
-def refuse_unanswered(context: Context, entries: Iterable[Entry], *, task: str) -> None:
+def refuse_unanswered(view: View, entries: Iterable[Entry], *, task: str) -> None:
     """Check that the own commits of every entry are certain; raise all open questions as one error.
 
     Args:
-        context: the stack's context.
+        view: the stack.
         entries: the entries that will be replayed.
         task: the task to type again.
 
@@ -171,39 +110,38 @@ def refuse_unanswered(context: Context, entries: Iterable[Entry], *, task: str) 
     """
     unknown = []
     for entry in entries:
-        entry_context = context.of(entry)
-        found = own_commits(entry_context, entry_tip(entry_context).oid)
+        under = view.of(entry)
+        found = own_commits(under, entry_tip(under).oid)
         if found.questions:
             unknown.append(OwnCommitsUnknown(entry, found))
     if unknown:
         raise questions.all_unanswered(unknown, task=task)
 
 
-def preview_replay(context: Context, *, trial: bool = False) -> ReplayPreview:
+def preview_replay(view: View, *, trial: bool = False, drop_emptied: bool = False) -> ReplayPreview:
     """Plan a replay, and compute it in memory.
 
     Args:
-        context: the entry's context.
+        view: the entry.
         trial: only the resulting tree matters; do not sign, and ignore lost signatures.
+        drop_emptied: drop commits that become empty, as `--drop-emptied` does.
 
     Raises:
         Refused: see `decide`; or a signature would be lost that stack.toml requires.
     """
-    work, drop = decide(context), context.options.drop_emptied
-    if work.fork == work.base and not (drop and replay.empty(context.git, work.own)):
-        done = replay.Replay(work.tip, ())
+    work, drop = decide(view), drop_emptied or view.options.drop_emptied
+    if work.fork == work.base and not (drop and replay.empty(view.git, work.own)):
+        done = Replay(work.tip, ())
     else:
-        sign = signing(context) and not trial
-        work = work if trial else _without_signatures(context, work, sign=sign)
-        by = replay.committer(context.git)
-        done = replay.replay(
-            context.git, work.own, work.base, by=by, sign=sign, resolve=resolver(context), drop_empty=drop
-        )
-        refuse_nothing_left(context, work, done)
-    return ReplayPreview(work, done, context.world().snapshot)
+        sign = signing(view) and not trial
+        work = work if trial else _without_signatures(view, work, sign=sign)
+        by = replay.committer(view.git)
+        done = replay.replay(view.git, work.own, work.base, by=by, sign=sign, resolve=resolver(view), drop_empty=drop)
+        refuse_nothing_left(view, work, done)
+    return ReplayPreview(work, done, view.world.snapshot)
 
 
-def against_merge(context: Context, work: ReplayPlan, done: replay.Replay) -> str:
+def against_merge(scope: Scope, work: ReplayPlan, done: Replay) -> str:
     """Check the result of a replay against one three-way merge, and then against git's own merges.
 
     A three-way merge gives another tree if a later own commit changes lines again that trunk
@@ -217,7 +155,7 @@ def against_merge(context: Context, work: ReplayPlan, done: replay.Replay) -> st
         Refused: git's own merges, commit by commit, give another tree; or a merge on the branch
             that was resolved by hand holds changes that its own commits lack.
     """
-    git, tip = context.git, done.tip
+    git, tip = scope.git, done.tip
     merged = replay.three_way(git, base=work.fork, ours=work.base, theirs=work.tip)
     excepted = {path for _, path in done.regenerated}
     differing = () if merged.tree == git.tree(tip) else history.differing(git, merged.tree, git.tree(tip))
@@ -230,15 +168,15 @@ def against_merge(context: Context, work: ReplayPlan, done: replay.Replay) -> st
     if work.hand_merges:
         names = ", ".join(short(name) for name in work.hand_merges)
         raise Refused(
-            f"{context.entry.full_label}: merge {names} was resolved by hand, and its own commits"
-            f" alone come to another result in {listed}; nothing was changed",
+            f"{scope.entry.full_label}: merge {names} was resolved by hand, and its own commits alone come to"
+            f" another result in {listed}; nothing was changed",
             why="a replay would lose what was changed in the merge itself",
             next_command=f"git show --stat {work.hand_merges[0]}   # commit by itself what it changed by hand",
         )
     ranges = f"{work.fork}..{work.tip} {work.base}..{tip}"
     raise Refused(
-        f"{context.entry.full_label}: the replay and git's own merges of the same commits disagree"
-        f" in {listed}; nothing was changed",
+        f"{scope.entry.full_label}: the replay and git's own merges of the same commits disagree in {listed};"
+        " nothing was changed",
         why="trunkline's merge of trees and git's come to different trees: please report it",
         command=f"git range-diff {ranges}",
         stderr=git.query("range-diff", "--no-color", *ranges.split()).text,
@@ -246,13 +184,11 @@ def against_merge(context: Context, work: ReplayPlan, done: replay.Replay) -> st
     )
 
 
-def refuse_nothing_left(
-    context: Context, work: ReplayPlan, done: replay.Replay, *, first: tuple[str, ...] = ()
-) -> None:
+def refuse_nothing_left(scope: Scope, work: ReplayPlan, done: Replay, *, first: tuple[str, ...] = ()) -> None:
     """Refuse a replay that drops all commits of the entry.
 
     Args:
-        context: the entry's context.
+        scope: the entry.
         work: the plan.
         done: its result.
         first: commands to show before the others.
@@ -262,10 +198,10 @@ def refuse_nothing_left(
     """
     if len(done.dropped) == len(work.own):
         raise Refused(
-            f"nothing would be left of {context.entry.label}: all of its commits are in {work.base_name}",
-            why=("pushing that would close it for good; close it yourself, and " if context.entry.number else "")
+            f"nothing would be left of {scope.entry.label}: all of its commits are in {work.base_name}",
+            why=("pushing that would close it for good; close it yourself, and " if scope.entry.number else "")
             + "take it out of stack.toml",
-            next_command=(*first, *_closing(context.entry), "${EDITOR:-vi} stack.toml"),
+            next_command=(*first, *_closing(scope.entry), "${EDITOR:-vi} stack.toml"),
         )
 
 
@@ -274,36 +210,36 @@ def _closing(entry: Entry) -> tuple[str, ...]:
     return (f"gh pr close {entry.number}",) if entry.number is not None else ()
 
 
-def resolver(context: Context) -> replay.Resolver | None:
+def resolver(scope: Scope) -> replay.Resolver | None:
     """Return the function that resolves conflicts in generated files, if stack.toml allows it."""
-    if context.stack.lockfile != "regenerate":
+    if scope.stack.lockfile != "regenerate":
         return None
-    return functools.partial(lock_file.regenerate, context.git, sandbox=context.stack.gates.sandbox)
+    return functools.partial(lock_file.regenerate, scope.git, sandbox=scope.stack.gates.sandbox)
 
 
-def _refuse_unreplayable(context: Context, fork: Ownership, base: str) -> None:
+def _refuse_unreplayable(scope: Scope, fork: Ownership, base: str) -> None:
     merges = [commit for commit in fork.own if len(commit.parents) != 1]
     if merges:
         raise Refused(
-            f"{context.entry.branch} holds merge commits of its own",
+            f"{scope.entry.branch} holds merge commits of its own",
             why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + "\nthey cannot be replayed one by one",
-            next_command=f"git rebase --onto {fork.fork} {fork.fork} {context.entry.branch}   # makes it linear",
+            next_command=f"git rebase --onto {fork.fork} {fork.fork} {scope.entry.branch}   # makes it linear",
         )
     if not fork.own:
         raise Refused(
-            f"{context.entry.branch} has no commits of its own",
+            f"{scope.entry.branch} has no commits of its own",
             why=f"all of it is in {base}"
-            + (f"; pushing that would close {context.entry.label} for good" if context.entry.number else ""),
-            next_command=f"gh pr view {context.entry.number} --web" if context.entry.number else "git commit",
+            + (f"; pushing that would close {scope.entry.label} for good" if scope.entry.number else ""),
+            next_command=f"gh pr view {scope.entry.number} --web" if scope.entry.number else "git commit",
         )
 
 
-def signing(context: Context) -> bool:
+def signing(scope: Scope) -> bool:
     """Return whether replayed commits are signed, from git's configuration or `[rebase] sign`."""
-    return context.stack.rebase.sign or replay.signs(context.git)
+    return scope.stack.rebase.sign or replay.signs(scope.git)
 
 
-def _without_signatures(context: Context, work: ReplayPlan, *, sign: bool) -> ReplayPlan:
+def _without_signatures(scope: Scope, work: ReplayPlan, *, sign: bool) -> ReplayPlan:
     """Return the plan with a message for each own commit that loses its signature.
 
     Raises:
@@ -314,19 +250,19 @@ def _without_signatures(context: Context, work: ReplayPlan, *, sign: bool) -> Re
     signed = [commit for commit, _ in moved if commit.signed]
     if sign or not signed:
         return work
-    notes = dropped_signatures(context, signed)
+    notes = dropped_signatures(scope, signed)
     return dataclasses.replace(work, notes=(*work.notes, *notes), unsigned=tuple(commit.oid for commit in signed))
 
 
-def dropped_signatures(context: Context, signed: Sequence[Commit]) -> tuple[str, ...]:
+def dropped_signatures(scope: Scope, signed: Sequence[Commit]) -> tuple[str, ...]:
     """Return messages about signed commits that are written again unsigned.
 
     Raises:
         Refused: there are some, and stack.toml has `[rebase] signatures = "require"`.
     """
-    if signed and context.stack.rebase.signatures == "require":
+    if signed and scope.stack.rebase.signatures == "require":
         raise Refused(
-            f"{context.entry.full_label}: {counted(len(signed))} would lose the signature",
+            f"{scope.entry.full_label}: {counted(len(signed))} would lose the signature",
             why="\n".join(f'{short(commit.oid)} "{commit.subject}" by {commit.author_name}' for commit in signed)
             + '\nstack.toml has [rebase] signatures = "require", and your git does not sign; nothing was changed',
             next_command="git config commit.gpgSign true",
@@ -342,43 +278,43 @@ def _with_new_parents(work: ReplayPlan) -> Iterable[tuple[Commit, Oid]]:
     return zip(work.own, (work.base, *(commit.oid for commit in work.own)), strict=False)
 
 
-def _detached(context: Context, tip: Oid) -> tuple[str, ...]:
+def _detached(view: View, tip: Oid) -> tuple[str, ...]:
     """Return warnings about commits on a detached HEAD above the entry that are on no branch."""
-    git = context.git
+    git = view.git
     if git.cached_query("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).text:
         return ()
     head = git.resolve("HEAD")
-    names = [name for each in context.stack.entries for name in _branches(context, each)]
+    names = [name for each in view.stack.entries for name in _branches(view, each)]
     tips = [tip, *(other for other in refs.read_refs(git, *names).values() if other != head)]
     if head is None or not history.is_ancestor(git, tip, head):
         return ()
     between = (other for other in tips if other != tip and history.is_ancestor(git, other, head))
     if any(history.is_ancestor(git, tip, other) for other in between):
         return ()  # reported for the nearest entry
-    branch = context.entry.branch
+    branch = view.entry.branch
     return tuple(
-        f'warning: not part of {context.entry.label}: {short(commit.oid)} "{commit.subject}" on your detached HEAD; '
-        f"to take it in: git switch {branch} && git cherry-pick {commit.oid}"
-        for commit in history.reachable(git, [head], [*tips, context.world().trunk])
+        f'warning: not part of {view.entry.label}: {short(commit.oid)} "{commit.subject}" on your detached'
+        f" HEAD; to take it in: git switch {branch} && git cherry-pick {commit.oid}"
+        for commit in history.reachable(git, [head], [*tips, view.world.trunk])
     )
 
 
-def _branches(context: Context, entry: Entry) -> tuple[str, str]:
-    return branch_ref(entry.branch), refs.tracking_ref(context.stack.remote, entry.branch)
+def _branches(scope: Scope, entry: Entry) -> tuple[str, str]:
+    return branch_ref(entry.branch), refs.tracking_ref(scope.stack.remote, entry.branch)
 
 
-def _reverted(context: Context) -> tuple[str, ...]:
+def _reverted(view: View) -> tuple[str, ...]:
     """Warn if trunk reverted a merged entry below: the entry may need its changes."""
-    if open_below(context) is not None:
+    if open_below(view) is not None:
         return ()  # reported for the bottom entry
     found = []
-    for entry in context.stack.below(context.entry):
-        merge = merged_below(context, entry)[0].merge_commit
+    for entry in view.stack.below(view.entry):
+        merge = merged_below(view, entry)[0].merge_commit
         text = f"This reverts commit {merge}"
-        trunk = context.world().trunk
-        by = context.git.cached_query(
+        trunk = view.world.trunk
+        by = view.git.cached_query(
             "rev-list", "--fixed-strings", f"--grep={text}", "--end-of-options", f"{merge}..{trunk}"
         ).text
         if by:
-            found.append(f"warning: {context.tracking} reverted {entry.label} in {short(oid(by.split()[0]))}")
+            found.append(f"warning: {view.tracking} reverted {entry.label} in {short(oid(by.split()[0]))}")
     return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trunkline.context.project import Context
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
@@ -41,43 +41,43 @@ class OpenEntry:
     own: tuple[Commit, ...]
 
 
-def open_entries(context: Context, *, task: str) -> tuple[OpenEntry, ...]:
+def open_entries(view: View, *, task: str) -> tuple[OpenEntry, ...]:
     """Return the open entries with their own commits, bottom first.
 
     Args:
-        context: the stack's context.
+        view: the stack.
         task: the task to type again with an answer.
 
     Raises:
         Paused: the user must decide which commits are an entry's own.
         Refused: a branch and its remote branch have diverged.
     """
-    heads.load(context)
-    entries = context.open_entries()
+    heads.load(view)
+    entries = view.open_entries()
     try:
-        return tuple(_now(context.of(entry)) for entry in entries)
+        return tuple(_now(view.of(entry)) for entry in entries)
     except OwnCommitsUnknown:
-        refuse_unanswered(context, entries, task=task)  # collects the questions of all entries
+        refuse_unanswered(view, entries, task=task)  # collects the questions of all entries
         raise
 
 
-def _now(context: Context) -> OpenEntry:
-    tip, local = heads.entry_tip(context).oid, context.world().local
-    found = own_commits(context, tip)
+def _now(view: View) -> OpenEntry:
+    tip, local = heads.entry_tip(view).oid, view.local
+    found = own_commits(view, tip)
     if found.questions:
-        raise OwnCommitsUnknown(context.entry, found)
-    return OpenEntry(context.entry, tip, local.local, local.remote, found.fork, found.own)
+        raise OwnCommitsUnknown(view.entry, found)
+    return OpenEntry(view.entry, tip, local.local, local.remote, found.fork, found.own)
 
 
 def rewritten(
-    context: Context, entries: Sequence[OpenEntry], wanted: Mapping[EntryKey, Sequence[NewCommit]]
+    view: View, entries: Sequence[OpenEntry], wanted: Mapping[EntryKey, Sequence[NewCommit]]
 ) -> tuple[Rewrite, ...]:
     """Write the wanted commits of some entries that follow one another, in memory, and check them.
 
     The lowest keeps its fork point; each of the others goes onto the new tip of the entry below.
 
     Args:
-        context: the stack's context.
+        view: the stack.
         entries: those entries as they are, bottom first.
         wanted: the commits that each shall have.
 
@@ -85,23 +85,23 @@ def rewritten(
         Refused: a change does not apply, a local branch lacks commits of the remote one, or a
             signature would be lost that stack.toml requires.
     """
-    by, sign = replay.committer(context.git), signing(context)
+    by, sign = replay.committer(view.git), signing(view)
     onto, made = entries[0].fork, []
     for each in entries:
         commits = tuple(wanted[each.entry.key])
         _refuse_unwritable(each)
-        replay.load(context.git, each.own, context.git.tree(onto))
-        written = rewrite.write(context.git, commits, onto, by=by, sign=sign)
+        replay.load(view.git, each.own, view.git.tree(onto))
+        written = rewrite.write(view.git, commits, onto, by=by, sign=sign)
         if written.conflict is not None:
             raise _conflict(each.entry, written.conflict)
-        rewrite.check(context.git, commits, written, onto=onto)
-        made.append(_result(context.of(each.entry), each, commits, written, onto=onto, sign=sign))
+        rewrite.check(view.git, commits, written, onto=onto)
+        made.append(_result(view.of(each.entry), each, commits, written, onto=onto, sign=sign))
         onto = written.tip
     return tuple(made)
 
 
 def _result(
-    context: Context, each: OpenEntry, commits: Sequence[NewCommit], written: Written, *, onto: Oid, sign: bool
+    view: View, each: OpenEntry, commits: Sequence[NewCommit], written: Written, *, onto: Oid, sign: bool
 ) -> Rewrite:
     mapped = [(new.source.oid, oid) for new, oid in zip(commits, written.commits, strict=True)]
     again = [new.source for new, oid in zip(commits, written.commits, strict=True) if oid != new.source.oid]
@@ -112,7 +112,7 @@ def _result(
         branch=each.entry.branch, tip=each.tip, new=written.tip, base=onto, fork=each.fork, remote=each.remote,
         mapped=tuple(mapped), dropped=dropped,
     )  # fmt: skip
-    return Rewrite(pr=each.entry.key, local=each.local, result=replayed, notes=dropped_signatures(context, signed))
+    return Rewrite(pr=each.entry.key, local=each.local, result=replayed, notes=dropped_signatures(view, signed))
 
 
 def _refuse_unwritable(each: OpenEntry) -> None:

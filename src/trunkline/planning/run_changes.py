@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.changes import Change, note_of
 from trunkline.domain.command import task_command
@@ -105,18 +106,16 @@ def drift_of(context: Context, change: Change, name: str, value: object) -> str:
     """Return the actual and the expected value, or "" if the value is expected."""
     if change.is_ours(name, value):
         return ""
-    return (
-        f"{_named(entry_context(context, change), change, name)}: is {_shown(value)}, not {_shown(change.left[name])}"
-    )
+    return f"{_named(context.of_pr(change.pr), change, name)}: is {_shown(value)}, not {_shown(change.left[name])}"
 
 
 def now(context: Context, change: Change) -> dict[str, Any]:
     """Return the current values of what a run changed."""
-    under = entry_context(context, change)
+    under = context.of_pr(change.pr)
     if change.step is StepName.REPLAY:
         ref = branch_ref(under.entry.branch)
         return {"tip": refs.read_refs(under.git, ref).get(ref, "")}
-    pr = under.pull_request()
+    pr = under.view().pull_request()
     if change.step is StepName.PUSH:
         return {"tip": under.world().remote_refs.get(branch_ref(under.entry.branch), "")}
     if change.step is StepName.READY:
@@ -124,16 +123,11 @@ def now(context: Context, change: Change) -> dict[str, Any]:
     return {"block": note_of(pr.body)}
 
 
-def entry_context(context: Context, change: Change) -> Context:
-    """Return the context of a change's entry."""
-    return context.of(context.stack.entry(change.pr))
-
-
-def _named(context: Context, change: Change, name: str) -> str:
-    pr = f"{context.entry.label}'s"
-    remote = f"{context.stack.remote}/" if change.step is StepName.PUSH else ""
+def _named(scope: Scope, change: Change, name: str) -> str:
+    pr = f"{scope.entry.label}'s"
+    remote = f"{scope.stack.remote}/" if change.step is StepName.PUSH else ""
     return {
-        "tip": f"{remote}{context.entry.branch}",
+        "tip": f"{remote}{scope.entry.branch}",
         "base": f"{pr} base",
         "draft": f"{pr} draft state",
         "block": f"{pr} reviewer note",
@@ -146,10 +140,10 @@ def _shown(value: object) -> str:
     return "gone" if value is None else str(value)
 
 
-def drift(context: Context, found: tuple[str, ...]) -> Refused:
+def drift(scope: Scope, found: tuple[str, ...]) -> Refused:
     """Return the error for a change that somebody else has changed since."""
     return Refused(
-        f"{context.entry.label} moved since",
+        f"{scope.entry.label} moved since",
         why="\n".join(found) + "\nwhat others changed is not taken back; nothing was changed",
         next_command=task_command("log"),
     )

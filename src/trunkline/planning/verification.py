@@ -6,8 +6,11 @@ Nothing here runs a gate.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from trunkline.context.project import Context
+from trunkline.context.project import Project
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.check import Check
 from trunkline.domain.command import same_command, task_command
@@ -19,6 +22,7 @@ from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.gates import checks
+from trunkline.gates.proof import Surroundings
 from trunkline.gates.run import gate_names, proven_outcomes
 from trunkline.git import history, refs
 from trunkline.git.git import Git
@@ -31,7 +35,7 @@ Evidence = tuple[tuple[str, GateOutcome | None], ...]
 """The name of each gate or check with its outcome; None if it never ran on this tree."""
 
 
-def gates_for(context: Context, tip: Oid) -> Evidence:
+def gates_for(project: Project, machine: Surroundings, tip: Oid) -> Evidence:
     """Return every gate of the stack with its outcome on this commit's tree.
 
     An unavailable gate leaves no receipt; the journal records that it was tried on this commit.
@@ -39,20 +43,20 @@ def gates_for(context: Context, tip: Oid) -> Evidence:
     Raises:
         UsageError: the file of allowed signers in stack.toml does not exist.
     """
-    settings = context.stack.gates
-    receipts = proven_outcomes(context.git, tip, settings, context.surroundings())
-    return _with_tried(context, tip, records.GatesJudged, gate_names(settings), receipts)
+    settings = project.stack.gates
+    receipts = proven_outcomes(project.git, tip, settings, machine)
+    return _with_tried(project.state, tip, records.GatesJudged, gate_names(settings), receipts)
 
 
-def gates_beside_base(context: Context, tip: Oid) -> Evidence:
+def gates_beside_base(view: View, tip: Oid) -> Evidence:
     """Return `gates_for`, with each failure compared with the same gate on the base."""
-    known = gates_for(context, tip)
-    compared = {each.gate: each for each in with_base(context, [outcome for _, outcome in known if outcome])}
+    known = gates_for(view.project, view.machine, tip)
+    compared = {each.gate: each for each in with_base(view, [outcome for _, outcome in known if outcome])}
     return tuple((name, compared.get(name)) for name, _ in known)
 
 
 def _with_tried(
-    context: Context,
+    state: Path,
     tip: Oid,
     kind: type[journal_queries.Judged],
     names: Sequence[str],
@@ -65,20 +69,20 @@ def _with_tried(
     found = dict(receipts)
     undecided = [name for name in names if name not in found or found[name].verdict is Verdict.STALE]
     if undecided:
-        tried = unavailable(context, tip, kind)
+        tried = unavailable(state, tip, kind)
         found |= {name: GateOutcome.unavailable(name, tried[name]) for name in undecided if name in tried}
     return tuple((name, found.get(name)) for name in names)
 
 
-def subject_of(context: Context, tip: Oid) -> checks.Subject:
+def subject_of(view: View, tip: Oid) -> checks.Subject:
     """Return the subject of the entry's checks: a tip and the parent of its own commits."""
-    world = context.world()
-    return subject_at(context.git, context.stack, context.entry, tip, world.trunk, world.snapshot.pr)
+    world = view.world
+    return subject_at(view.git, view.stack, view.entry, tip, world.trunk, world.snapshot.pr)
 
 
-def own_base_of(context: Context, tip: Oid) -> Oid:
+def own_base_of(view: View, tip: Oid) -> Oid:
     """Return the parent of the entry's own commits below a tip."""
-    return subject_of(context, tip).base
+    return subject_of(view, tip).base
 
 
 def subject_at(
@@ -123,57 +127,57 @@ def own_base(git: Git, tip: Oid, trunk: Oid, below: Iterable[Iterable[Oid]]) -> 
     return history.merge_base(git, trunk, tip) or trunk
 
 
-def checks_for(context: Context, tip: Oid) -> tuple[tuple[Check, GateOutcome | None], ...]:
+def checks_for(view: View, tip: Oid) -> tuple[tuple[Check, GateOutcome | None], ...]:
     """Return every check of the entry with its outcome on this tree; errors as `gates_for`."""
-    own = context.entry.checks
+    own = view.entry.checks
     if not own:
         return ()
-    known = dict(checks_at(context, subject_of(context, tip), own))
+    known = dict(checks_at(view.project, view.machine, subject_of(view, tip), own))
     return tuple((check, known[check.name]) for check in own)
 
 
-def checks_at(context: Context, subject: checks.Subject, own: Sequence[Check]) -> Evidence:
+def checks_at(project: Project, machine: Surroundings, subject: checks.Subject, own: Sequence[Check]) -> Evidence:
     """Return the named checks with their outcomes on a subject; errors as `gates_for`."""
-    receipts = checks.proven_outcomes(subject, own, context.surroundings())
-    return _with_tried(context, subject.commit, records.ChecksJudged, [check.name for check in own], receipts)
+    receipts = checks.proven_outcomes(subject, own, machine)
+    return _with_tried(project.state, subject.commit, records.ChecksJudged, [check.name for check in own], receipts)
 
 
-def require_gates(context: Context, tip: Oid, *, skippable: bool = True) -> None:
+def require_gates(view: View, tip: Oid, *, skippable: bool = True) -> None:
     """Check that every gate and check has passed on this tree, or is waived or skipped by name.
 
     Args:
-        context: the entry's context.
+        view: the entry.
         tip: the commit.
         skippable: accept steps that were skipped by name.
 
     Raises:
         Refused: one has not passed.
     """
-    for step, missing in _unverified(context, tip, skippable=skippable):
+    for step, missing in _unverified(view, tip, skippable=skippable):
         flags = waiver_flags(each for _, each in missing if each)
         is_waivable = all(each and each.verdict in _WAIVABLE.values() for _, each in missing)
-        alone = task_command(step.value, "--pr", context.entry.key)
+        alone = task_command(step.value, "--pr", view.entry.key)
         raise Refused(
             f"the {step.value} have not passed on {short(tip)}",
             why="\n".join(f"{name}: {describe(each)}" for name, each in missing) + "\nnothing was pushed",
-            next_command=same_command(flags, pr=context.entry.key) if is_waivable else alone,
+            next_command=same_command(flags, pr=view.entry.key) if is_waivable else alone,
         )
 
 
-def is_unverified(context: Context, tip: Oid) -> bool:
+def is_unverified(view: View, tip: Oid) -> bool:
     """Return whether a gate or check that is not skipped has not passed on this commit's tree."""
-    return next(_unverified(context, tip, skippable=True), None) is not None
+    return next(_unverified(view, tip, skippable=True), None) is not None
 
 
 def _unverified(
-    context: Context, tip: Oid, *, skippable: bool
+    view: View, tip: Oid, *, skippable: bool
 ) -> Iterator[tuple[StepName, list[tuple[str, GateOutcome | None]]]]:
     """Yield the steps `gates` and `checks`, each with the names and outcomes that have not passed."""
-    own = ((check.name, outcome) for check, outcome in checks_for(context, tip))
-    for step, known in ((StepName.GATES, gates_beside_base(context, tip)), (StepName.CHECKS, own)):
-        if skippable and step in context.options.skip:
+    own = ((check.name, outcome) for check, outcome in checks_for(view, tip))
+    for step, known in ((StepName.GATES, gates_beside_base(view, tip)), (StepName.CHECKS, own)):
+        if skippable and step in view.options.skip:
             continue
-        missing = [(name, outcome) for name, outcome in known if not passes(context, name, outcome)]
+        missing = [(name, outcome) for name, outcome in known if not view.waivers.allow(outcome)]
         if missing:
             yield step, missing
 
@@ -190,11 +194,11 @@ def waiver_flags(wrong: Iterable[GateOutcome]) -> dict[str, str]:
     return {flag: ",".join(names) for flag, names in named.items() if names}
 
 
-def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str) -> None:
+def refuse_other_head(view: View, pr: PullRequest, *, why: str, task: str) -> None:
     """Check that the pull request's head is the local tip, which the following step relies on.
 
     Args:
-        context: the entry's context.
+        view: the entry.
         pr: the entry's pull request as GitHub shows it.
         why: the reason in the error.
         task: the task that synchronises the two.
@@ -203,9 +207,9 @@ def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str)
         Paused: somebody pushed to the branch after the run began.
         Refused: GitHub shows another head.
     """
-    tip = context.local_tip()
+    tip = view.local_tip()
     if pr.head_oid != tip:
-        pushed_commits.refuse(context)
+        pushed_commits.refuse(view)
         raise Refused(
             f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
             why=why,
@@ -213,30 +217,9 @@ def refuse_other_head(context: Context, pr: PullRequest, *, why: str, task: str)
         )
 
 
-def passes(context: Context, name: str, outcome: GateOutcome | None) -> bool:
-    """Return whether a gate or check has passed, or its verdict is waived."""
-    return (outcome is not None and outcome.verdict is Verdict.PASSED) or is_waived(context, name, outcome)
-
-
-def is_waived(context: Context, name: str, outcome: GateOutcome | None) -> bool:
-    """Return whether a verdict other than a pass is waived by name: unavailable or flaky.
-
-    A failed gate is waived only if it fails on the base for the same cause and stack.toml has
-    `inherited = "allow"`.
-    """
-    if outcome is not None and outcome.inherited and context.stack.gates.inherited == "allow":
-        return True
-    named = {
-        Verdict.UNAVAILABLE: context.options.accept_unavailable | context.cache.accepted,
-        Verdict.FLAKY: context.options.accept_flaky,
-    }
-    return outcome is not None and name in named.get(outcome.verdict, ())
-
-
-def accepted_names(context: Context, tip: Oid) -> frozenset[str]:
+def accepted_names(view: View, tip: Oid) -> frozenset[str]:
     """Return the gates and checks that were waived by name for a commit, now or when they ran."""
-    now = context.options.accept_unavailable | context.options.accept_flaky | context.cache.accepted
-    return now | journal_queries.accepted(context, tip)
+    return view.waivers.names | journal_queries.accepted(view.state, tip)
 
 
 def describe(outcome: GateOutcome | None) -> str:
@@ -246,29 +229,29 @@ def describe(outcome: GateOutcome | None) -> str:
     return outcome.words + "".join(f": {part}" for part in (outcome.diagnosis, outcome.on_base) if part)
 
 
-def merged_numbers(context: Context) -> tuple[PrNumber, ...]:
+def merged_numbers(view: View) -> tuple[PrNumber, ...]:
     """Return the merged entries right below, nearest first; none if an open entry is in between."""
-    if open_below(context) is not None:
+    if open_below(view) is not None:
         return ()
-    return tuple(entry.pr for entry in reversed(context.stack.below(context.entry)))
+    return tuple(entry.pr for entry in reversed(view.stack.below(view.entry)))
 
 
-def own_commit_count(context: Context, tip: Oid) -> int:
+def own_commit_count(view: View, tip: Oid) -> int:
     """Return the number of commits between a tip and its base."""
-    excluded = [base_of(context).oid, own_base_of(context, tip)]
-    return len(history.reachable(context.git, [tip], list(dict.fromkeys(excluded))))
+    excluded = [base_of(view).oid, own_base_of(view, tip)]
+    return len(history.reachable(view.git, [tip], list(dict.fromkeys(excluded))))
 
 
-def rebased_since(context: Context, tip: Oid) -> Rebased | None:
+def rebased_since(scope: Scope, tip: Oid) -> Rebased | None:
     """Return how our rebases changed the published commits; None without a journal record.
 
     A commit counts as unchanged if its patch id (`git patch-id --stable`) equals that of the commit
     that was pushed last, after any number of rebases.
     """
-    replays = journal_queries.replays(context, tip)
+    replays = journal_queries.replays(scope, tip)
     if not replays or not replays[-1].remote:
         return None
-    git, old_tip, fork = context.git, replays[-1].remote, replays[-1].fork
+    git, old_tip, fork = scope.git, replays[-1].remote, replays[-1].fork
     mapped = [{new: old for old, new in each.mapped} for each in replays]
     own = history.with_patch_ids(git, history.chain(git, replays[0].base, tip))
     was = {commit.oid: _traced(commit.oid, mapped) for commit in own}
@@ -292,6 +275,6 @@ def _traced(name: Oid, mapped: Sequence[Mapping[Oid, Oid]]) -> Oid:
     return name
 
 
-def skipped_by_name(context: Context) -> tuple[str, ...]:
+def skipped_by_name(scope: Scope) -> tuple[str, ...]:
     """Return the skipped steps, in a run's order."""
-    return tuple(step.value for step in StepName if step in context.options.skip)
+    return tuple(step.value for step in StepName if step in scope.options.skip)

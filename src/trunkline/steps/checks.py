@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.check import ManualCheck
 from trunkline.domain.command import same_command, task_command
@@ -18,22 +19,22 @@ from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.gates import checks
 from trunkline.operations.gate_stack import GateProgress
-from trunkline.planning.verification import passes, subject_of, waiver_flags
+from trunkline.planning.verification import subject_of, waiver_flags
 from trunkline.steps.gates import note_verdicts
 
 _MARKS = {Verdict.PASSED: "ok", Verdict.UNAVAILABLE: "could not run"}
 
 
-def plan(context: Context) -> Step:
+def plan(scope: Scope) -> Step:
     """Plan the step."""
-    own = context.entry.checks
+    own = scope.entry.checks
     names = ", ".join(check.name for check in own)
     message = (
         f"{count_of(len(own), 'check')} of the entry: {names}"
         if own
-        else f"{context.entry.label} has no check in stack.toml"
+        else f"{scope.entry.label} has no check in stack.toml"
     )
-    return Step(StepName.CHECKS, message, (task_command("checks", "--pr", context.entry.key),) if own else ())
+    return Step(StepName.CHECKS, message, (task_command("checks", "--pr", scope.entry.key),) if own else ())
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -49,7 +50,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     tip = context.verified_commit()
     started, watch = time.monotonic(), GateProgress(context.reporter, context.git)
     outcomes = checks.run(
-        subject_of(context, tip),
+        subject_of(context.view(), tip),
         own,
         fresh=context.options.fresh,
         clean=context.options.clean,
@@ -57,7 +58,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         say=context.reporter.progress,
     )
     note_verdicts(context, step_context, records.ChecksJudged, tip, outcomes)
-    wrong = [outcome for outcome in outcomes if not passes(context, outcome.gate, outcome)]
+    wrong = [outcome for outcome in outcomes if not context.waivers.allow(outcome)]
     if wrong:
         raise _failure(context, wrong, tip, {"outcomes": [outcome.to_json() for outcome in outcomes]})
     waived = [outcome for outcome in outcomes if outcome.verdict is not Verdict.PASSED]
@@ -74,17 +75,17 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     )
 
 
-def manual_check(context: Context, name: str, reason: str) -> ManualCheck:
+def manual_check(scope: Scope, name: str, reason: str) -> ManualCheck:
     """Return the manual check that the user confirms.
 
     Raises:
         UsageError: the entry has no such check, a machine can decide it, or there is no reason.
     """
-    pr = context.entry.key
-    manual = [check for check in context.entry.checks if isinstance(check, ManualCheck)]
+    pr = scope.entry.key
+    manual = [check for check in scope.entry.checks if isinstance(check, ManualCheck)]
     check = next((check for check in manual if check.name == name), None)
     if check is None:
-        known = any(each.name == name for each in context.entry.checks)
+        known = any(each.name == name for each in scope.entry.checks)
         raise UsageError(
             f"--tick {name}: " + ("a machine decides that check" if known else f"#{pr} has no check of that name"),
             why=f"its manual checks: {', '.join(each.name for each in manual) or 'none'}",
@@ -107,7 +108,7 @@ def tick(context: Context, name: str, reason: str) -> GateOutcome:
     """
     check = manual_check(context, name, reason)
     who = context.git.query("var", "GIT_AUTHOR_IDENT").text.rpartition(">")[0] + ">"
-    subject = subject_of(context, context.local_tip())
+    subject = subject_of(context.view(), context.local_tip())
     return checks.tick(subject, check, who=who, reason=" ".join(reason.split()), say=context.reporter.progress)
 
 
@@ -119,8 +120,8 @@ def _told(outcome: GateOutcome) -> str:
     return f"{_MARKS.get(outcome.verdict, outcome.verdict.value)}" + (f": {outcome.fix}" if outcome.fix else "")
 
 
-def _failure(context: Context, wrong: list[GateOutcome], tip: Oid, data: Mapping[str, Any]) -> CheckFailed:
-    entry = context.entry
+def _failure(scope: Scope, wrong: list[GateOutcome], tip: Oid, data: Mapping[str, Any]) -> CheckFailed:
+    entry = scope.entry
     named = {check.name: check for check in entry.checks}
     lines = []
     for outcome in wrong:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.names import Oid, short
 from trunkline.domain.snapshot import PrState, PullRequest
@@ -12,10 +14,10 @@ from trunkline.git import refs
 from trunkline.steps.merge import children
 
 
-def plan(context: Context) -> Step:
+def plan(scope: Scope) -> Step:
     """Plan the step."""
-    remote = context.stack.remote
-    commands = tuple(f"git push {remote} --delete {entry.branch}" for entry in context.stack.entries)
+    remote = scope.stack.remote
+    commands = tuple(f"git push {remote} --delete {entry.branch}" for entry in scope.stack.entries)
     description = "delete the branches that are merged whole and hold nothing else"
     return Step(
         StepName.CLEANUP, description, commands, mutates=True, publishes=(f"delete merged branches on {remote}",)
@@ -27,14 +29,14 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
     A branch is kept if its tip is not the merged commit, or if an open pull request is based on it.
     """
-    context.invalidate()
+    context.observer.changed()
     gone, kept = [], []
     for entry in context.stack.entries:
         entry_context = context.of(entry)
         pr = context.world().snapshot.pr(entry.key)
         if pr is None or pr.state is not PrState.MERGED or not pr.merged_at:
             continue  # branches of pull requests that were closed by hand are kept, even if trunk has their changes
-        reason = _reason_to_keep(entry_context, pr)
+        reason = _reason_to_keep(entry_context.view(), pr)
         if reason:
             kept.append(f"{entry.branch} stays: {reason}")
         elif _delete(entry_context, step_context, pr.head_oid):
@@ -43,17 +45,17 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     return Outcome("tidied", message, StepStatus.DONE if gone else StepStatus.NOTHING, tuple(kept), {"deleted": gone})
 
 
-def _reason_to_keep(context: Context, pr: PullRequest) -> str:
+def _reason_to_keep(view: View, pr: PullRequest) -> str:
     """Return why a branch must be kept, or "".
 
     Deleting it could lose commits, or close the pull requests based on it (git-spice#1107,
     cli/cli#14223).
     """
-    local = context.world().local
-    for where, tip in (("here", local.local), (f"on {context.stack.remote}", local.remote)):
+    local = view.local
+    for where, tip in (("here", local.local), (f"on {view.stack.remote}", local.remote)):
         if tip not in {None, pr.head_oid}:
             return f"it holds {short(tip or pr.head_oid)} {where}, which is not what was merged"
-    based = ", ".join(f"#{child.number}" for child in children(context))
+    based = ", ".join(f"#{child.number}" for child in children(view))
     if based:
         return f"{based} is based on it, and would be closed"
     if local.rebasing:
@@ -62,7 +64,7 @@ def _reason_to_keep(context: Context, pr: PullRequest) -> str:
 
 
 def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:
-    local, entry = context.world().local, context.entry
+    local, entry = context.view().local, context.entry
     if local.remote is None and local.local is None:
         return False
     if local.remote is not None:
@@ -74,5 +76,5 @@ def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:
         refs.back_up(context.git, step_context.lock, entry.branch, tip)
         step_context.log_intent(records.BranchDeleted(*step_context.about(entry), old=tip))
         refs.delete(context.git, step_context.lock, entry.branch, tip)
-    context.invalidate()
+    context.observer.changed()
     return True

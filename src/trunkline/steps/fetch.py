@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_ref, short
 from trunkline.domain.snapshot import PrState
@@ -12,12 +14,12 @@ from trunkline.engine import StepContext
 from trunkline.git import refs
 
 
-def plan(context: Context) -> Step:
+def plan(scope: Scope) -> Step:
     """Plan the step."""
     return Step(
         StepName.FETCH,
-        f"bring {context.tracking} and the entry's branch up to date",
-        (f"git fetch {context.stack.remote}",),
+        f"bring {scope.tracking} and the entry's branch up to date",
+        (f"git fetch {scope.stack.remote}",),
         mutates=True,
     )
 
@@ -33,7 +35,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
             somebody may have deleted it on purpose.
     """
     world, remote = context.world(), context.stack.remote
-    local_refs = _wanted(context)
+    local_refs = _wanted(context.view())
     trunk = refs.tracking_ref(remote, context.stack.trunk)
     before = refs.read_refs(context.git, *local_refs.values())
     stale = {theirs: ours for theirs, ours in local_refs.items() if before.get(ours) != world.remote_refs[theirs]}
@@ -41,7 +43,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         refs.update_tracking_refs(context.git, step_context.lock, remote, stale, before, world.remote_refs)
     old, new = before.get(trunk), refs.read_refs(context.git, trunk)[trunk]
     if new != world.trunk:
-        context.invalidate()  # trunk moved since it was observed: observe again
+        context.observer.changed()  # trunk moved since it was observed: observe again
     moved = f"{short(old) if old else 'new'}..{short(new)}" if old != new else f"is at {short(new)}"
     return Outcome(
         "fetched",
@@ -51,35 +53,35 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     )
 
 
-def _wanted(context: Context) -> dict[str, str]:
+def _wanted(view: View) -> dict[str, str]:
     """Return local refs by remote ref: trunk, the entries' branches, and merged heads below them."""
-    world, remote = context.world(), context.stack.remote
-    entries = context.stack.entries if context.stacked else (context.entry,)
-    local_refs = {branch_ref(context.stack.trunk): refs.tracking_ref(remote, context.stack.trunk)}
-    for entry in (*context.stack.below(entries[-1]), *entries):
+    world, remote = view.world, view.stack.remote
+    entries = view.stack.entries if view.stacked else (view.entry,)
+    local_refs = {branch_ref(view.stack.trunk): refs.tracking_ref(remote, view.stack.trunk)}
+    for entry in (*view.stack.below(entries[-1]), *entries):
         branch = branch_ref(entry.branch)
         head = refs.pull_head(entry.number) if entry.number is not None else ""
         if entry in entries and branch in world.remote_refs:
             local_refs[branch] = refs.tracking_ref(remote, entry.branch)
-        elif entry in entries and _is_open(context, entry):
-            raise _deleted(context.of(entry))
+        elif entry in entries and _is_open(view, entry):
+            raise _deleted(view.of(entry))
         elif entry.number is not None and head in world.remote_refs:
             local_refs[head] = refs.evidence_ref(entry.number)
     return local_refs
 
 
-def _is_open(context: Context, entry: Entry) -> bool:
+def _is_open(view: View, entry: Entry) -> bool:
     """Return whether a branch must exist: always for a single entry, for a stack while it is open."""
     if entry.number is None:  # `submit` pushes it
         return False
-    pr = context.world().snapshot.pr(entry.key)
-    return not context.stacked or (pr is not None and pr.state is PrState.OPEN)
+    pr = view.world.snapshot.pr(entry.key)
+    return not view.stacked or (pr is not None and pr.state is PrState.OPEN)
 
 
-def _deleted(context: Context) -> Refused:
-    remote, head = context.stack.remote, context.pull_request().head_oid
+def _deleted(view: View) -> Refused:
+    remote, head = view.stack.remote, view.pull_request().head_oid
     return Refused(
-        f"{context.entry.label}: branch {context.entry.branch} no longer exists on {remote}",
-        why=f"it is the head of {context.entry.label}; pushing it again by itself could hide why it was deleted",
-        next_command=f"git push {remote} {head}:{branch_ref(context.entry.branch)}",
+        f"{view.entry.label}: branch {view.entry.branch} no longer exists on {remote}",
+        why=f"it is the head of {view.entry.label}; pushing it again by itself could hide why it was deleted",
+        next_command=f"git push {remote} {head}:{branch_ref(view.entry.branch)}",
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import Oid, oid, short
@@ -18,7 +19,7 @@ from trunkline.rust.cargo_output import CargoOutput
 MESSAGE = b"style: cargo fmt\n"
 
 
-def plan(_context: Context) -> Step:
+def plan(_context: Scope) -> Step:
     """Plan the step."""
     return Step(StepName.FMT, "format; what changes becomes a commit of its own", ("cargo fmt --all",), mutates=True)
 
@@ -47,8 +48,8 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     return Outcome("formatted", message, details=files, data={"commit": commit, "files": list(files)})
 
 
-def _formatted(context: Context, slot: slots.Slot, root: str, tip: Oid) -> tuple[Oid, tuple[str, ...]] | None:
-    sandbox = context.stack.gates.sandbox
+def _formatted(scope: Scope, slot: slots.Slot, root: str, tip: Oid) -> tuple[Oid, tuple[str, ...]] | None:
+    sandbox = scope.stack.gates.sandbox
     if sandbox and (fix := bubblewrap.missing_tool()):
         why = "`[gates] sandbox = true` in stack.toml, and the sandbox does not work here"
         raise CheckFailed("cargo fmt cannot run", why=why, next_command=fix)
@@ -65,11 +66,11 @@ def _formatted(context: Context, slot: slots.Slot, root: str, tip: Oid) -> tuple
             stderr=done.error_text,
             next_command=tuple(command for command in (cause.fix, task_command("abort")) if command),
         )
-    tree_git = context.git.at(slot.tree)
+    tree_git = scope.git.at(slot.tree)
     # Submodules are skipped: code in the tree could have written their settings, which name
     # programs to run.
     changed = tree_git.query("diff-files", "-z", "--name-only", "--ignore-submodules=all").text.split("\0")
-    written = frozenset(slots.leftovers(context.git, slot))  # git reports these as changed, but nobody wrote to them
+    written = frozenset(slots.leftovers(scope.git, slot))  # git reports these as changed, but nobody wrote to them
     files = tuple(path for path in changed if path.endswith(".rs") and path in written)
     if not files:
         return None
@@ -77,6 +78,6 @@ def _formatted(context: Context, slot: slots.Slot, root: str, tip: Oid) -> tuple
     tree = oid(tree_git.query("write-tree").text)
     # The next user of this slot expects it at `tip`.
     tree_git.query("-c", "submodule.recurse=false", "reset", "--quiet", "--hard", tip)
-    if tree == context.git.tree(tip):  # only line endings in the work tree differ
+    if tree == scope.git.tree(tip):  # only line endings in the work tree differ
         return None
-    return oid(context.git.query("commit-tree", tree, "-p", tip, stdin=MESSAGE).text), files
+    return oid(scope.git.query("commit-tree", tree, "-p", tip, stdin=MESSAGE).text), files

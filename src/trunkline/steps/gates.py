@@ -6,7 +6,8 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.coverage import Coverage
@@ -21,13 +22,13 @@ from trunkline.gates.run import gate_commit, gate_names
 from trunkline.operations.gate_stack import GateProgress
 from trunkline.planning.baseline import with_base
 from trunkline.planning.coverage import coverage_of
-from trunkline.planning.verification import is_waived, own_base_of, passes, waiver_flags
+from trunkline.planning.verification import own_base_of, waiver_flags
 from trunkline.rust import cargo
 
 
-def plan(context: Context) -> Step:
+def plan(scope: Scope) -> Step:
     """Plan the step."""
-    names, settings = gate_names(context.stack.gates), context.stack.gates
+    names, settings = gate_names(scope.stack.gates), scope.stack.gates
     description = f"{count_of(len(names), 'gate')} on the entry's tree: {', '.join(names)}"
     return Step(StepName.GATES, description, ("nox -s gates",), publishes=publishes(settings))
 
@@ -53,17 +54,17 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         compiled=watch.compiled, foreseen=lambda stopped: _refuse_first(context, stopped),
     )  # fmt: skip
     context.reporter.gates_ended(time.monotonic() - started)
-    context.invalidate()  # gates can run for minutes: observe again
+    context.observer.changed()  # gates can run for minutes: observe again
     compare = context.options.baseline or context.stack.gates.inherited == "allow"
-    outcomes = with_base(context, outcomes, run=compare, progress=watch.ended)
+    outcomes = with_base(context.view(), outcomes, run=compare, progress=watch.ended)
     note_verdicts(context, step_context, records.GatesJudged, tip, outcomes)
-    coverage = coverage_of(context.git, own_base_of(context, tip), tip, outcomes)
+    coverage = coverage_of(context.git, own_base_of(context.view(), tip), tip, outcomes)
     data = {
         "outcomes": [outcome.to_json() for outcome in outcomes],
         "new_dependencies": list(_new_dependencies(context, tip)),
         "coverage": coverage.to_json(),
     }
-    wrong = [outcome for outcome in outcomes if not passes(context, outcome.gate, outcome)]
+    wrong = [outcome for outcome in outcomes if not context.waivers.allow(outcome)]
     if wrong:
         raise _failure(context, wrong, data=data)
     return _passed(outcomes, short(tip), data, coverage, time.monotonic() - started)
@@ -86,14 +87,14 @@ def note_verdicts(
         outcomes: all outcomes.
     """
     fixes = {outcome.gate: outcome.fix for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
-    waived = sorted(outcome.gate for outcome in outcomes if is_waived(context, outcome.gate, outcome))
+    waived = sorted(outcome.gate for outcome in outcomes if context.waivers.accept(outcome))
     step_context.note(kind(*step_context.about(context.entry), commit=tip, unavailable=fixes, accepted=tuple(waived)))
 
 
-def _new_dependencies(context: Context, tip: Oid) -> tuple[str, ...]:
+def _new_dependencies(scope: Scope, tip: Oid) -> tuple[str, ...]:
     """Return the packages that the entry adds to its base's Cargo.lock, as `name version`."""
-    git, path = context.git, f"{context.stack.gates.root}/Cargo.lock".removeprefix("./")
-    base = git.query("merge-base", tip, context.tracking, ok=(0, 1, 128)).text
+    git, path = scope.git, f"{scope.stack.gates.root}/Cargo.lock".removeprefix("./")
+    base = git.query("merge-base", tip, scope.tracking, ok=(0, 1, 128)).text
     try:
         now, then = (
             cargo.lock_packages(git.query("show", f"{commit}:{path}", ok=(0, 128)).text) if commit else frozenset()
@@ -145,7 +146,7 @@ def _refuse_first(context: Context, stopped: tuple[GateOutcome, ...]) -> None:
     Raises:
         CheckFailed: a gate will fail, or cannot run and was not accepted as unavailable.
     """
-    wrong = [outcome for outcome in stopped if not passes(context, outcome.gate, outcome)]
+    wrong = [outcome for outcome in stopped if not context.waivers.allow(outcome)]
     if not wrong:
         return
     if all(outcome.verdict is Verdict.UNAVAILABLE for outcome in wrong):
@@ -154,7 +155,7 @@ def _refuse_first(context: Context, stopped: tuple[GateOutcome, ...]) -> None:
         if context.reporter.ask(
             f"{names} cannot run here ({reasons}). Run the other gates, and land without {names}?"
         ):
-            context.cache.accepted.update(outcome.gate for outcome in wrong)
+            context.run.decisions = context.run.decisions.accepting({outcome.gate for outcome in wrong})
             return
     data = {"outcomes": [outcome.to_json() for outcome in stopped]}
     raise _failure(context, wrong, "no gate was run, nothing was pushed", data)

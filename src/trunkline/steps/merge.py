@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trunkline.context import native
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records, title
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused, TrunklineError
@@ -31,11 +33,11 @@ TRUNK_SECONDS = 120.0
 """Seconds to wait until the trunk ref contains a merge that GitHub reports."""
 
 
-def plan(context: Context) -> Step:
+def plan(view: View) -> Step:
     """Plan the step."""
-    pr, trunk = context.entry.pr, context.stack.trunk
-    method = context.options.method or context.stack.land.method or "squash"
-    before = tuple(f"gh pr edit {child.number} --base {trunk}" for child in children(context))
+    pr, trunk = view.entry.pr, view.stack.trunk
+    method = merge_as_is.named_method(view) or "squash"
+    before = tuple(f"gh pr edit {child.number} --base {trunk}" for child in children(view))
     command = f"gh pr merge {pr} --{method} --match-head-commit VERIFIED"
     description = f"merge #{pr} into {trunk}, if its head is what was verified"
     return Step(
@@ -55,19 +57,19 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     pr = context.world().snapshot.pr(context.entry.key)
     if pr is not None and pr.state is PrState.MERGED:
         return _landed(context, step_context, pr, StepStatus.NOTHING)
-    pr, tip = context.pull_request(), context.local_tip()
-    refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
+    pr, tip = context.view().pull_request(), context.local_tip()
+    refuse_other_head(context.view(), pr, why=VERIFIED_ONLY, task="rebase")
     choice = unchanged.renew(context, step_context)
-    pr = context.pull_request()  # gates may have run for minutes
-    refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
+    pr = context.view().pull_request()  # gates may have run for minutes
+    refuse_other_head(context.view(), pr, why=VERIFIED_ONLY, task="rebase")
     context.reporter.require_approval(f"merge #{pr.number} into {context.stack.trunk}")
     _retarget_children(context, step_context)
-    method = merge_as_is.method_of(context)
+    method = merge_as_is.named_method(context) or merge_as_is.default_method(context.observer.rules())
     step_context.log_intent(records.MergeRequested(*step_context.about(context.entry), head=tip, method=method))
     context.reporter.command(f"gh pr merge {pr.number} --{method} --match-head-commit {tip}")
     if not _merge(context, pr, tip, method, choice):
         _queued(context)
-    context.invalidate_remote()
+    context.observer.changed(Part.REMOTE)
     merged = context.world().snapshot.pr(pr.number)
     if merged is None or merged.state is not PrState.MERGED:
         raise ExternalError(
@@ -76,16 +78,16 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     return _compared(context, choice, _landed(context, step_context, merged, StepStatus.DONE))
 
 
-def _compared(context: Context, choice: MergeChoice | None, done: Outcome) -> Outcome:
+def _compared(scope: Scope, choice: MergeChoice | None, done: Outcome) -> Outcome:
     """Compare what landed with what was verified.
 
     GitHub pins the head of a merge, but not the trunk commit that it is merged into.
     """
     merge = done.data["merge_commit"]
-    if choice is None or context.git.tree(merge) == context.git.tree(choice.result):
+    if choice is None or scope.git.tree(merge) == scope.git.tree(choice.result):
         return done
-    names = ", ".join(history.differing(context.git, context.git.tree(choice.result), context.git.tree(merge)))
-    message = f"{context.tracking} moved in the moment of the merge: {short(merge)} also holds changes to {names}, "
+    names = ", ".join(history.differing(scope.git, scope.git.tree(choice.result), scope.git.tree(merge)))
+    message = f"{scope.tracking} moved in the moment of the merge: {short(merge)} also holds changes to {names}, "
     again = "which no gate has seen together with it"
     return replace(done, mark=StepStatus.WARNED, details=(message + again, *done.details))
 
@@ -100,7 +102,7 @@ def _merge(context: Context, pr: PullRequest, tip: Oid, method: str, choice: Mer
     try:
         return bool(context.github.merge(pr.number, head=tip, method=method, title=title, message=message))
     except TrunklineError:
-        context.invalidate_remote()
+        context.observer.changed(Part.REMOTE)
         pr_now = context.world().snapshot.pr(pr.number)
         if pr_now is None or pr_now.state is not PrState.MERGED:
             raise
@@ -123,8 +125,8 @@ def _queued(context: Context) -> None:
     def look() -> bool:
         # Query the queue first: a merge between the two requests is then seen as merged.
         place = branch_rules.read_rules(context.github, number).queued
-        context.invalidate_remote()
-        if context.known(number).state is PrState.MERGED:
+        context.observer.changed(Part.REMOTE)
+        if context.view().known(number).state is PrState.MERGED:
             return True
         if not place:
             raise Refused(
@@ -157,18 +159,18 @@ def _retarget_children(context: Context, step_context: StepContext) -> None:
     changes the bases itself and rejects other changes.
     """
     trunk = context.stack.trunk
-    for child in children(context):
-        if stack := stack_of(native.stacks_of(context) or (), child.number):
+    for child in children(context.view()):
+        if stack := stack_of(context.observer.native_stacks() or (), child.number):
             number = stack.number
             context.reporter.progress(f"#{child.number} is in GitHub's native stack {number}: GitHub retargets it")
             continue
         retarget(context, step_context, child, trunk)
-        context.invalidate_github()
+        context.observer.changed(Part.PULLS)
 
 
-def children(context: Context) -> tuple[PullRequest, ...]:
+def children(view: View) -> tuple[PullRequest, ...]:
     """Return the open pull requests of the stack that are based on the entry's branch."""
-    return tuple(pr for pr in context.open_pulls() if pr.base == context.entry.branch)
+    return tuple(pr for pr in view.open_pulls() if pr.base == view.entry.branch)
 
 
 def _worded(context: Context, pr: PullRequest, choice: MergeChoice | None) -> tuple[str, str | None]:
@@ -179,15 +181,15 @@ def _worded(context: Context, pr: PullRequest, choice: MergeChoice | None) -> tu
     title = _title(context, pr)
     if choice is None or not choice.foreign:
         return title, None
-    own, message = squash_message(pr.number, pr.title, choice.own, merge_as_is.rules_of(context))
+    own, message = squash_message(pr.number, pr.title, choice.own, context.observer.rules())
     return title or own, message
 
 
-def _title(context: Context, pr: PullRequest) -> str:
-    template, entries = context.stack.land.title, context.stack.entries
+def _title(scope: Scope, pr: PullRequest) -> str:
+    template, entries = scope.stack.land.title, scope.stack.entries
     if not template:
         return ""
-    position = entries.index(context.entry) + 1
+    position = entries.index(scope.entry) + 1
     values = {"title": pr.title, "number": pr.number, "position": position, "count": len(entries)}
     return title.fill(template, values)
 
@@ -203,7 +205,7 @@ def _landed(context: Context, step_context: StepContext, pr: PullRequest, mark: 
     merge = pr.merge_commit
 
     def trunk_has_it() -> bool:
-        context.invalidate_remote()
+        context.observer.changed(Part.REMOTE)
         return merge is not None and history.is_ancestor(context.git, merge, context.world().trunk)
 
     try:

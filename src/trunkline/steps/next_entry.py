@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain.command import task_command
 from trunkline.domain.names import branch_ref
 from trunkline.domain.snapshot import PrState
@@ -11,7 +12,7 @@ from trunkline.engine import StepContext
 from trunkline.git import refs
 
 
-def plan(_context: Context) -> Step:
+def plan(_context: Scope) -> Step:
     """Plan the step."""
     return Step(StepName.NEXT, "name the entry above and its command")
 

@@ -7,7 +7,9 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, TrunklineError
@@ -26,7 +28,6 @@ from trunkline.planning.verification import (
     accepted_names,
     checks_for,
     gates_beside_base,
-    is_waived,
     merged_numbers,
     own_base_of,
     own_commit_count,
@@ -36,31 +37,32 @@ from trunkline.planning.verification import (
 )
 
 
-def plan(context: Context) -> Step:
+def plan(view: View) -> Step:
     """Plan the step.
 
     Raises:
         UsageError: the template in stack.toml cannot be read or is invalid; raised before anything
             changes.
     """
-    if own := template_of(context):
-        written(_sample(context), own)
-    command = f"gh pr edit {context.entry.pr} --body-file DESCRIPTION"
-    description = f"write the reviewer note into {context.entry.label}'s description"
+    if own := template_of(view):
+        written(_sample(view), own)
+    command = f"gh pr edit {view.entry.pr} --body-file DESCRIPTION"
+    description = f"write the reviewer note into {view.entry.label}'s description"
     return Step(
-        StepName.NOTE, description, (command,), mutates=True, publishes=() if _is_written(context) else (description,)
+        StepName.NOTE, description, (command,), mutates=True, publishes=() if _is_written(view) else (description,)
     )
 
 
-def _is_written(context: Context) -> bool:
+def _is_written(view: View) -> bool:
     """Return whether the note is up to date, as far as this is known before the branch moves."""
-    pr, local = context.known(context.entry.pr), context.world().local
-    moves = context.cache.planned.get(pr.number, local.local) != pr.head_oid or local.local != pr.head_oid
-    if moves or context.stack.publish.statuses:
+    pr, local = view.known(view.entry.pr), view.local
+    planned = view.decisions.planned_tip(pr.number) or local.local
+    moves = planned != pr.head_oid or local.local != pr.head_oid
+    if moves or view.stack.publish.statuses:
         return False
     with contextlib.suppress(TrunklineError):  # the step itself raises it again
-        facts = facts_of(context)
-        return not worth_writing(facts, pr.body) or place(pr.body, written(facts, template_of(context))) == pr.body
+        facts = facts_of(view)
+        return not worth_writing(facts, pr.body) or place(pr.body, written(facts, template_of(view))) == pr.body
     return False
 
 
@@ -107,8 +109,9 @@ class Notes:
         edits: list[tuple[Context, PullRequest, str]] = []
         for context in self.contexts:
             try:
-                pr, facts = _checked(context), facts_of(context)
-                body = place(pr.body, written(facts, template_of(context)))
+                view = context.view()
+                pr, facts = _checked(view), facts_of(view)
+                body = place(pr.body, written(facts, template_of(view)))
             except TrunklineError as error:
                 results[context.entry.pr] = error  # raised by the step of that entry
                 continue
@@ -131,13 +134,13 @@ def _publish(
     first.reporter.command(_command(first, numbers))
     shown = first.github.edit_bodies([(pr, body) for _, pr, body in edits])
     for _, pr, _ in edits:
-        first.record_pull_request(replace(pr, body=shown[pr.number]))
+        first.observer.took(replace(pr, body=shown[pr.number]))
     return {pr.number: _confirmed(context, pr, body, shown[pr.number]) for context, pr, body in edits}
 
 
-def _checked(context: Context) -> PullRequest:
-    pr = context.pull_request()
-    refuse_other_head(context, pr, why="the note describes the pushed commit only", task="push")
+def _checked(view: View) -> PullRequest:
+    pr = view.pull_request()
+    refuse_other_head(view, pr, why="the note describes the pushed commit only", task="push")
     return pr
 
 
@@ -156,10 +159,10 @@ def _outcome(context: Context, message: str, status: StepStatus) -> Outcome:
     return Outcome("note", message, status, data=data)
 
 
-def _command(context: Context, numbers: Sequence[PrNumber]) -> str:
+def _command(scope: Scope, numbers: Sequence[PrNumber]) -> str:
     """Return the equivalent command line that writes the notes."""
     if len(numbers) == 1:
-        return f"gh api -X PATCH repos/{context.repository.slug}/pulls/{numbers[0]} --input DESCRIPTION"
+        return f"gh api -X PATCH repos/{scope.repository.slug}/pulls/{numbers[0]} --input DESCRIPTION"
     return f"gh api graphql --input DESCRIPTIONS   # of {', '.join(f'#{number}' for number in numbers)}"
 
 
@@ -171,78 +174,74 @@ def _unchanged(facts: NoteFacts, before: str, after: str) -> str:
     return "none: nothing was verified here, and nothing changed for readers"
 
 
-def text_of(context: Context) -> str:
+def text_of(view: View) -> str:
     """Return the note, rendered with the template of stack.toml if there is one.
 
     Raises:
         UsageError: the template cannot be read, or is invalid.
     """
-    return written(facts_of(context), template_of(context))
+    return written(facts_of(view), template_of(view))
 
 
-def refuse_unusable(context: Context) -> None:
+def refuse_unusable(view: View) -> None:
     """Check that the note can be rendered, before anything is published.
 
     Raises:
         UsageError: its template cannot be read, or is invalid.
     """
-    own = template_of(context) if StepName.NOTE not in context.options.skip else None
+    own = template_of(view) if StepName.NOTE not in view.options.skip else None
     if own is not None:
-        written(facts_of(context), own)
+        written(facts_of(view), own)
 
 
-def facts_of(context: Context) -> NoteFacts:
+def facts_of(view: View) -> NoteFacts:
     """Gather the facts of the note: receipts for exactly this commit, and skipped steps."""
-    tip = context.local_tip()
-    base, since = base_of(context), rebased_since(context, tip)
-    verified = context.verified_commit()
-    gates = gates_beside_base(context, verified)
-    waived = {name for name, outcome in gates if is_waived(context, name, outcome)}
-    pr = context.known(context.entry.pr)
-    url = f"https://{context.repository.host}/{context.repository.slug}"
+    tip = view.local_tip()
+    base, since = base_of(view), rebased_since(view, tip)
+    verified = view.verified_commit()
+    gates = gates_beside_base(view, verified)
+    waived = {name for name, outcome in gates if view.waivers.accept(outcome)}
+    pr = view.known(view.entry.pr)
+    url = f"https://{view.repository.host}/{view.repository.slug}"
     compare = f"{url}/compare/{since.old}..{tip}" if since else ""
     today = dt.datetime.now(dt.timezone.utc).date().isoformat()
     return NoteFacts(
         base=base.branch,
         base_oid=base.oid,
         commit=tip,
-        own_commits=own_commit_count(context, tip),
-        merged=merged_numbers(context),
+        own_commits=own_commit_count(view, tip),
+        merged=merged_numbers(view),
         gates=gates,
-        checks=tuple((check.name, check.text, outcome) for check, outcome in checks_for(context, verified)),
-        skipped=skipped_by_name(context),
-        next=context.entry.next,
+        checks=tuple((check.name, check.text, outcome) for check, outcome in checks_for(view, verified)),
+        skipped=skipped_by_name(view),
+        next=view.entry.next,
         since=since,
-        pr=context.entry.pr,
-        stack=context.stack.numbers,
-        issue=context.stack.issue,
+        pr=view.entry.pr,
+        stack=view.stack.numbers,
+        issue=view.stack.issue,
         compare=compare,
-        coverage=coverage_of(
-            context.git, own_base_of(context, verified), verified, [outcome for _, outcome in gates]
-        ),
-        accepted=accepted_names(context, verified) | waived,
+        coverage=coverage_of(view.git, own_base_of(view, verified), verified, [outcome for _, outcome in gates]),
+        accepted=accepted_names(view, verified) | waived,
         result=verified if verified != tip else None,
         revisions=revisions(pr.body, since, tip, date=today, compare=compare),
     )
 
 
-def _sample(context: Context) -> NoteFacts:
+def _sample(scope: Scope) -> NoteFacts:
     """Return sample facts, to validate a template before there are results."""
-    outcomes = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED)) for gate in catalogue(context.stack.gates))
-    checks = tuple(
-        (check.name, check.text, GateOutcome(check.name, Verdict.PASSED)) for check in context.entry.checks
-    )
+    outcomes = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED)) for gate in catalogue(scope.stack.gates))
+    checks = tuple((check.name, check.text, GateOutcome(check.name, Verdict.PASSED)) for check in scope.entry.checks)
     return NoteFacts(
-        base=context.stack.trunk,
+        base=scope.stack.trunk,
         base_oid=ZERO_OID,
         commit=ZERO_OID,
         own_commits=1,
         merged=(),
         gates=outcomes,
         checks=checks,
-        next=context.entry.next,
+        next=scope.entry.next,
         since=Rebased(ZERO_OID, ZERO_OID, 1, ()),
-        pr=context.entry.pr,
-        stack=context.stack.numbers,
-        issue=context.stack.issue,
+        pr=scope.entry.pr,
+        stack=scope.stack.numbers,
+        issue=scope.stack.issue,
     )

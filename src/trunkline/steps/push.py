@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
@@ -19,29 +22,28 @@ from trunkline.planning import pushed_commits
 from trunkline.planning.heads import diverged, foreign_commits
 from trunkline.planning.journal_queries import planned_remote
 from trunkline.planning.parents import open_below
-from trunkline.planning.replay_plan import ReplayPreview
 from trunkline.planning.verification import require_gates
 
 
-def plan(context: Context) -> Step:
+def plan(view: View) -> Step:
     """Plan the step."""
-    ref, remote = branch_ref(context.entry.branch), context.stack.remote
+    ref, remote = branch_ref(view.entry.branch), view.stack.remote
     command = f"git push --atomic --force-with-lease={ref}:EXPECTED {remote} REBASED:{ref}"
-    description = f"push {context.entry.branch}, if {remote} has not moved"
-    return Step(StepName.PUSH, description, (command,), mutates=True, publishes=_publishes(context))
+    description = f"push {view.entry.branch}, if {remote} has not moved"
+    return Step(StepName.PUSH, description, (command,), mutates=True, publishes=_publishes(view))
 
 
-def _publishes(context: Context) -> tuple[str, ...]:
+def _publishes(view: View) -> tuple[str, ...]:
     """Return what a push will show to others, as far as it is known at planning time."""
-    local, foreseen = context.world().local, context.cache.foreseen.get(context.entry.key)
-    new = context.cache.planned.get(context.entry.key) or local.local
+    local, foreseen = view.local, view.decisions.replays.get(view.entry.key)
+    new = view.decisions.planned_tip(view.entry.key) or local.local
     if local.remote is None or new is None:
         return ()
-    unknown = isinstance(foreseen, ReplayPreview) and (foreseen.done.conflict or open_below(context))
+    unknown = foreseen is not None and (foreseen.done.conflict or open_below(view))
     if not unknown and new == local.remote:
         return ()
     message = "the rebased commits" if unknown else short(new)
-    return (f"push {context.entry.branch} to {context.stack.remote}: {short(local.remote)}..{message}",)
+    return (f"push {view.entry.branch} to {view.stack.remote}: {short(local.remote)}..{message}",)
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -52,12 +54,12 @@ def run(context: Context, step_context: StepContext) -> Outcome:
             closed, or the remote branch moved or holds foreign commits.
         ExternalError: the request to the remote failed.
     """
-    context.pull_request()
-    tip, seen = context.local_tip(), context.world().local.remote
+    context.view().pull_request()
+    tip, seen = context.local_tip(), context.view().local.remote
     if seen is None:
         raise _gone(context)
-    require_gates(context, tip)
-    _refuse_no_commits(context, tip)
+    require_gates(context.view(), tip)
+    _refuse_no_commits(context.view(), tip)
     if seen == tip:
         # A killed push may have left it behind.
         refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
@@ -67,8 +69,8 @@ def run(context: Context, step_context: StepContext) -> Outcome:
             StepStatus.NOTHING,
             data=_facts(context, seen, tip),
         )
-    pushed_commits.refuse(context)
-    _refuse_foreign(context, seen, tip)
+    pushed_commits.refuse(context.view())
+    _refuse_foreign(context.view(), seen, tip)
     context.reporter.require_approval(f"push {context.entry.branch}: {short(seen)}..{short(tip)}")
     about = step_context.about(context.entry)
     step_context.log_intent(records.BranchPushed(*about, remote=context.stack.remote, old=seen, new=tip))
@@ -77,27 +79,25 @@ def run(context: Context, step_context: StepContext) -> Outcome:
             context.git, step_context.lock, context.stack.remote, [RefUpdate(context.entry.branch, seen, tip)]
         )
     except Refused:
-        context.invalidate_remote()
-        pushed_commits.refuse(context)  # the lease failed because somebody pushed at that moment
+        context.observer.changed(Part.REMOTE)
+        pushed_commits.refuse(context.view())  # the lease failed because somebody pushed at that moment
         raise
     refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
-    context.invalidate_remote()
+    context.observer.changed(Part.REMOTE)
     message = (
         f"{short(seen)}..{short(tip)}, lease held" if done is Pushed.MOVED else f"{short(tip)} was there already"
     )
     return Outcome("pushed", message, data=_facts(context, seen, tip))
 
 
-def plan_stack(context: Context, entries: Sequence[Entry]) -> Step:
+def plan_stack(view: View, entries: Sequence[Entry]) -> Step:
     """Plan one atomic push for all open entries."""
-    published = [
-        each for each in entries if each.number is not None and context.stack.unsubmitted_below(each) is None
-    ]
+    published = [each for each in entries if each.number is not None and view.stack.unsubmitted_below(each) is None]
     refs_ = [branch_ref(entry.branch) for entry in published]
     leases = " ".join(f"--force-with-lease={ref}:EXPECTED" for ref in refs_)
-    command = f"git push --atomic {leases} {context.stack.remote} " + " ".join(f"REBASED:{ref}" for ref in refs_)
-    description = f"push all moved branches atomically, if {context.stack.remote} has not moved"
-    publishes = tuple(line for entry in published for line in _publishes(context.of(entry)))
+    command = f"git push --atomic {leases} {view.stack.remote} " + " ".join(f"REBASED:{ref}" for ref in refs_)
+    description = f"push all moved branches atomically, if {view.stack.remote} has not moved"
+    publishes = tuple(line for entry in published for line in _publishes(view.of(entry)))
     return Step(StepName.PUSH, description, (command,) if published else (), mutates=True, publishes=publishes)
 
 
@@ -110,23 +110,23 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
         ExternalError: the request to the remote failed.
     """
     updates, left = [], list[str]()
-    for pr in context.open_pulls():
+    for pr in context.view().open_pulls():
         entry = context.stack.entry(pr.number)
         if (lacking := context.stack.unsubmitted_below(entry)) is not None:
             left.append(f"{entry.label} is left to {task_command('submit')}: {lacking.branch} has no pull request")
             continue
         entry_context = context.of(entry)
-        local = entry_context.world().local
+        local = entry_context.view().local
         if local.local is None:
             continue
-        entry_context.pull_request()
+        entry_context.view().pull_request()
         if local.remote is None:
             raise _gone(entry_context)
         if local.remote == local.local:
             refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, entry.branch, local.local)
             continue
-        pushed_commits.refuse(entry_context)
-        _refuse_foreign(entry_context, local.remote, local.local)
+        pushed_commits.refuse(entry_context.view())
+        _refuse_foreign(entry_context.view(), local.remote, local.local)
         updates.append(Update(entry, local.remote, local.local))
     if not updates:
         nothing = f"{context.stack.remote} has every branch already" if not left else "nothing to push"
@@ -136,37 +136,37 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
     return Outcome("pushed", f"{moved}; all or none, leases held", details=(*message, *left))
 
 
-def _gone(context: Context) -> Refused:
+def _gone(scope: Scope) -> Refused:
     return Refused(
-        f"{context.entry.label}: branch {context.entry.branch} no longer exists on {context.stack.remote}",
+        f"{scope.entry.label}: branch {scope.entry.branch} no longer exists on {scope.stack.remote}",
         why="it is not created again: somebody deleted it",
-        next_command=f"gh pr view {context.entry.pr}",
+        next_command=f"gh pr view {scope.entry.pr}",
     )
 
 
-def _facts(context: Context, old: Oid, new: Oid) -> dict[str, str]:
-    return {"remote": context.stack.remote, "branch": context.entry.branch, "old": old, "new": new}
+def _facts(scope: Scope, old: Oid, new: Oid) -> dict[str, str]:
+    return {"remote": scope.stack.remote, "branch": scope.entry.branch, "old": old, "new": new}
 
 
-def _refuse_no_commits(context: Context, tip: Oid) -> None:
-    trunk = context.world().trunk
-    if history.is_ancestor(context.git, tip, trunk):
+def _refuse_no_commits(view: View, tip: Oid) -> None:
+    trunk = view.world.trunk
+    if history.is_ancestor(view.git, tip, trunk):
         raise Refused(
-            f"{context.entry.branch} has no commits over {context.tracking}",
-            why=f"a push that leaves the pull request none closes {context.entry.label} for good",
-            next_command=task_command("onto", "--pr", context.entry.key),
+            f"{view.entry.branch} has no commits over {view.tracking}",
+            why=f"a push that leaves the pull request none closes {view.entry.label} for good",
+            next_command=task_command("onto", "--pr", view.entry.key),
         )
 
 
-def _refuse_foreign(context: Context, seen: Oid, tip: Oid) -> None:
-    git, branch = context.git, context.entry.branch
-    foreign = foreign_commits(context, seen, tip)
+def _refuse_foreign(view: View, seen: Oid, tip: Oid) -> None:
+    git, branch = view.git, view.entry.branch
+    foreign = foreign_commits(view, seen, tip)
     if foreign:
-        raise diverged(context, foreign)
-    planned = planned_remote(context, tip)
+        raise diverged(view, foreign)
+    planned = planned_remote(view, tip)
     if planned is not None and seen != planned and not history.is_ancestor(git, seen, tip):
         raise Refused(
-            f"{context.stack.remote}/{branch} moved since the rebase was planned",
+            f"{view.stack.remote}/{branch} moved since the rebase was planned",
             why=f"it was at {planned}, it is at {seen}",
-            next_command=task_command("onto", "--pr", context.entry.key),
+            next_command=task_command("onto", "--pr", view.entry.key),
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError
@@ -18,22 +21,22 @@ LAG_SECONDS = 60.0
 """Seconds until GitHub shows a pushed head; delays of tens of seconds are documented."""
 
 
-def plan(context: Context) -> Step:
+def plan(view: View) -> Step:
     """Plan the step."""
-    commands = (f"gh pr edit {context.entry.pr} --base {context.stack.trunk}", f"gh pr ready {context.entry.pr}")
+    commands = (f"gh pr edit {view.entry.pr} --base {view.stack.trunk}", f"gh pr ready {view.entry.pr}")
     return Step(
         StepName.READY,
-        f"{context.entry.label} targets {context.stack.trunk} and is ready for review",
+        f"{view.entry.label} targets {view.stack.trunk} and is ready for review",
         commands,
         mutates=True,
-        publishes=_publishes(context, context.known(context.entry.pr)),
+        publishes=_publishes(view, view.known(view.entry.pr)),
     )
 
 
-def _publishes(context: Context, pr: PullRequest) -> tuple[str, ...]:
-    base = f"#{pr.number} targets {context.stack.trunk} instead of {pr.base}"
+def _publishes(scope: Scope, pr: PullRequest) -> tuple[str, ...]:
+    base = f"#{pr.number} targets {scope.stack.trunk} instead of {pr.base}"
     ready = f"#{pr.number} is marked ready for review"
-    return (*([base] if pr.base != context.stack.trunk else []), *([ready] if pr.draft else []))
+    return (*([base] if pr.base != scope.stack.trunk else []), *([ready] if pr.draft else []))
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -55,9 +58,9 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         set_base(context, pr.number, context.stack.trunk)
     if pr.draft:
         context.reporter.command(f"gh pr ready {pr.number}")
-        context.record_pull_request(context.github.set_draft(pr, draft=False))
+        context.observer.took(context.github.set_draft(pr, draft=False))
     elif retargeted:
-        context.invalidate_github()
+        context.observer.changed(Part.PULLS)
     moved = f", retargeted from {pr.base} to {context.stack.trunk}" if retargeted else ""
     return Outcome(
         "ready",
@@ -73,13 +76,13 @@ def _caught_up(context: Context) -> PullRequest:
     from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
 
     def look() -> PullRequest:
-        pr = context.pull_request()
-        if pr.head_oid != context.world().local.remote:
-            context.invalidate_remote()
+        pr = context.view().pull_request()
+        if pr.head_oid != context.view().local.remote:
+            context.observer.changed(Part.REMOTE)
         return pr
 
     attempts = Retrying(
-        retry=retry_if_result(lambda pr: pr.head_oid != context.world().local.remote),
+        retry=retry_if_result(lambda pr: pr.head_oid != context.view().local.remote),
         wait=wait_exponential(multiplier=0.5, max=8),
         stop=waited(LAG_SECONDS),
         sleep=retry.sleep,
@@ -92,5 +95,5 @@ def _caught_up(context: Context) -> PullRequest:
             why=f"waited {LAG_SECONDS:g} s",
             next_command=task_command("ready", "--pr", context.entry.key),
         ) from None
-    refuse_other_head(context, pr, why="what is marked ready must be what was verified here", task="push")
+    refuse_other_head(context.view(), pr, why="what is marked ready must be what was verified here", task="push")
     return pr

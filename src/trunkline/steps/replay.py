@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from trunkline.context.open_run import go_on
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Paused
 from trunkline.domain.names import Oid, short
+from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.replayed import Replayed
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
@@ -21,92 +24,82 @@ from trunkline.git import history, refs, replay
 from trunkline.operations import conflict, local_branch
 from trunkline.operations.local_branch import refuse_unmovable
 from trunkline.planning import pushed_commits
-from trunkline.planning.replay_plan import (
-    ReplayPlan,
-    ReplayPreview,
-    against_merge,
-    preview_replay,
-    refuse_nothing_left,
-)
+from trunkline.planning.replay_plan import against_merge, preview_replay, refuse_nothing_left, still_holds
 
 
-def plan(context: Context) -> Step:
+def plan(scope: Scope) -> Step:
     """Plan the step, with fork point and predicted conflicts if the history is local."""
-    command = f"git rebase --onto {context.tracking} FORK_POINT {context.entry.branch}"
-    return Step(StepName.REPLAY, f"replay the entry's own commits onto {context.tracking}", (command,), mutates=True)
+    command = f"git rebase --onto {scope.tracking} FORK_POINT {scope.entry.branch}"
+    return Step(StepName.REPLAY, f"replay the entry's own commits onto {scope.tracking}", (command,), mutates=True)
 
 
-def forecast(context: Context, *, moves: bool = True) -> Step:
+def forecast(view: View, *, moves: bool = True) -> tuple[Step, View]:
     """Plan the step in detail by computing the same replay in memory; no ref moves.
 
     An entry above a predicted conflict cannot be computed: it is planned without details.
 
     Args:
-        context: the entry's context.
+        view: the entry.
         moves: the step is part of the plan, so the branch must be movable.
+
+    Returns:
+        The step, and the view after it, in which later steps and entries are planned.
 
     Raises:
         Refused: see `preview_replay`; or the branch cannot be moved.
     """
-    if (blocking := blocked_by(context)) is not None:
+    if (blocking := blocked_by(view)) is not None:
         description = f"replay its own commits, once the conflict of {blocking.label} is resolved"
-        return Step(StepName.REPLAY, description, mutates=True)
-    foreseen = preview_replay(context)
+        return Step(StepName.REPLAY, description, mutates=True), view
+    foreseen = preview_replay(view)
     work, done = foreseen.work, foreseen.done
-    if not (context.stacked or foreseen.nothing or done.conflict):
-        against_merge(context, work, done)  # for a whole stack, `check_predictions` checks all entries at once
+    if not (view.stacked or foreseen.nothing or done.conflict):
+        against_merge(view, work, done)  # for a whole stack, `check_predictions` checks all entries at once
     if moves:
         # After a conflict, the new tip of the branch is not known yet.
-        local_branch.check_move(context, work.local or work.tip if done.conflict else done.tip)
-    remember(context, foreseen)
-    command = f"git rebase --onto {work.base} {work.fork} {context.entry.branch}"
+        new = work.local or work.tip if done.conflict else done.tip
+        local_branch.check_move(view, view.local, new)
+    after = view.with_replay(foreseen)
+    command = f"git rebase --onto {work.base} {work.fork} {view.entry.branch}"
     if foreseen.nothing:
-        return Step(StepName.REPLAY, f"already up to date ({counted(len(work.own))} on {work.base_name})", ())
+        up_to_date = f"already up to date ({counted(len(work.own))} on {work.base_name})"
+        return Step(StepName.REPLAY, up_to_date, ()), after
     description = (
         f"replay {counted(len(work.own))} onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
     )
-    return Step(StepName.REPLAY, description + _expected(done), (command,), mutates=True)
+    return Step(StepName.REPLAY, description + _expected(done), (command,), mutates=True), after
 
 
-def blocked_by(context: Context) -> Entry | None:
+def blocked_by(view: View) -> Entry | None:
     """Return the lowest entry below with a predicted conflict; None if there is none."""
-    below = context.stack.below(context.entry)
-    return next((entry for entry in below if _conflicts(context.of(entry))), None)
+    below = view.stack.below(view.entry)
+    return next((entry for entry in below if _conflicts(view.of(entry))), None)
 
 
-def remember(context: Context, foreseen: ReplayPreview) -> None:
-    """Cache a replay for the plans of the entries above, and for the step itself."""
-    context.cache.foreseen[context.entry.key] = foreseen
-    context.cache.planned[context.entry.key] = foreseen.done.tip
-
-
-def check_predictions(context: Context, entries: Sequence[Entry]) -> None:
+def check_predictions(view: View, entries: Sequence[Entry]) -> None:
     """Check every predicted replay against git's own merges, in one process, before anything moves.
 
     Raises:
         Refused: see `against_merge`.
     """
-    planned = [context.cache.foreseen.get(entry.key) for entry in entries]
-    whole = [
-        each for each in planned if isinstance(each, ReplayPreview) and not each.nothing and not each.done.conflict
-    ]
-    replay.three_ways(context.git, [(each.work.fork, each.work.base, each.work.tip) for each in whole])
-    history.read_commits(context.git, [new for each in whole for _, new in each.done.mapped])
+    planned = [view.decisions.replays.get(entry.key) for entry in entries]
+    whole = [each for each in planned if each is not None and not each.nothing and not each.done.conflict]
+    replay.three_ways(view.git, [(each.work.fork, each.work.base, each.work.tip) for each in whole])
+    history.read_commits(view.git, [new for each in whole for _, new in each.done.mapped])
     for entry in entries:
-        foreseen = context.cache.foreseen.get(entry.key)
-        if isinstance(foreseen, ReplayPreview) and foreseen in whole:
-            against_merge(context.of(entry), foreseen.work, foreseen.done)
+        foreseen = view.decisions.replays.get(entry.key)
+        if foreseen is not None and foreseen in whole:
+            against_merge(view.of(entry), foreseen.work, foreseen.done)
 
 
-def after_landing(context: Context, below: Entry) -> str:
+def after_landing(view: View, below: Entry) -> str:
     """Describe the replay for the time after the open entry below has landed with the same tree."""
-    foreseen = context.cache.foreseen[context.entry.key]
-    assert isinstance(foreseen, ReplayPreview)  # noqa: S101 -- the caller ran forecast
+    foreseen = view.decisions.replays[view.entry.key]
     own = counted(len(foreseen.work.own))
-    return f"replay {own} onto {context.tracking}, once {below.label} is in it; {_expected(foreseen.done)}"
+    return f"replay {own} onto {view.tracking}, once {below.label} is in it; {_expected(foreseen.done)}"
 
 
-def _expected(done: replay.Replay) -> str:
+def _expected(done: Replay) -> str:
     if done.conflict is None:
         made = sorted({path for _, path in done.regenerated})
         message = f"no conflict but in {', '.join(made)}, which cargo regenerates" if made else "no conflict"
@@ -115,9 +108,9 @@ def _expected(done: replay.Replay) -> str:
     return f"conflict in {short(done.conflict[0].oid)}: {', '.join(done.conflict[1])}"
 
 
-def _conflicts(context: Context) -> bool:
-    foreseen = context.cache.foreseen.get(context.entry.key)
-    return isinstance(foreseen, ReplayPreview) and foreseen.done.conflict is not None
+def _conflicts(view: View) -> bool:
+    foreseen = view.decisions.replays.get(view.entry.key)
+    return foreseen is not None and foreseen.done.conflict is not None
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -128,18 +121,17 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         Paused: somebody pushed to the branch after the run began.
         Pause: a commit conflicts; its work tree waits for the user.
     """
-    refuse_unmovable(context.world().local)
+    refuse_unmovable(context.view().local)
     pushed_commits.settle(context, step_context)
     foreseen = _as_planned(context)
     if foreseen.nothing:
         return _nothing(context, step_context, foreseen.work)
     if _left_out(context, foreseen):
-        dropping = dataclasses.replace(context.options, drop_emptied=True)
-        foreseen = preview_replay(dataclasses.replace(context, options=dropping))
+        foreseen = preview_replay(context.view(), drop_emptied=True)
     return conclude(context, step_context, foreseen.work, foreseen.done)
 
 
-def _left_out(context: Context, foreseen: ReplayPreview) -> bool:
+def _left_out(scope: Scope, foreseen: ReplayPreview) -> bool:
     """Return whether to drop commits that became empty: prompt, unless all would be dropped."""
     done, own = foreseen.done, foreseen.work.own
     if done.conflict or not 0 < len(done.emptied) < len(own):
@@ -147,17 +139,16 @@ def _left_out(context: Context, foreseen: ReplayPreview) -> bool:
     subjects = {new: commit.subject for commit, (_, new) in zip(own, done.mapped, strict=True)}
     for name in done.emptied:
         message = f'"{subjects[name]}" is now empty: {foreseen.work.base_name} already has its changes'
-        context.reporter.progress(f"{short(name)} {message}")
-    return context.reporter.ask(f"Leave {'it' if len(done.emptied) == 1 else 'them'} out?")
+        scope.reporter.progress(f"{short(name)} {message}")
+    return scope.reporter.ask(f"Leave {'it' if len(done.emptied) == 1 else 'them'} out?")
 
 
 def _as_planned(context: Context) -> ReplayPreview:
     """Observe again; reuse the planned replay if nothing changed, else plan anew."""
-    planned = context.cache.foreseen.get(context.entry.key)
-    if isinstance(planned, ReplayPreview) and planned.still_holds(context):
-        work = dataclasses.replace(planned.work, local=context.world().local.local)
-        return dataclasses.replace(planned, work=work)
-    return preview_replay(context)
+    view, planned = context.view(), context.run.planned.get(context.entry.key)
+    if planned is not None and still_holds(planned, view):
+        return dataclasses.replace(planned, work=dataclasses.replace(planned.work, local=view.local.local))
+    return preview_replay(view)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +166,7 @@ def conclude(
     context: Context,
     step_context: StepContext,
     work: ReplayPlan,
-    done: replay.Replay,
+    done: Replay,
     by_hand: ManualDecisions = NO_DECISIONS,
 ) -> Outcome:
     """Verify a replay and move the branch to it; pause if it ended at a conflict.
@@ -201,8 +192,8 @@ def conclude(
         f"{path} of {short(name)} was regenerated by cargo; the gates verify it" for name, path in done.regenerated
     ]
     empty = [
-        f"{short(name)} is now empty and is kept; "
-        f"to leave it out: {same_command({'drop-emptied': True}, pr=context.entry.key)}"
+        f"{short(name)} is now empty and is kept; to leave it out:"
+        f" {same_command({'drop-emptied': True}, pr=context.entry.key)}"
         for name in done.emptied
     ]
     if empty and len(empty) == len(kept):
@@ -238,9 +229,9 @@ def conclude(
     )
 
 
-def _replayed(context: Context, work: ReplayPlan, new: Oid, **commits: Any) -> Replayed:
+def _replayed(scope: Scope, work: ReplayPlan, new: Oid, **commits: Any) -> Replayed:
     """Return the result for the journal; `commits` is what became of the entry's own."""
-    branch = context.entry.branch
+    branch = scope.entry.branch
     return Replayed(
         branch=branch, tip=work.tip, new=new, base=work.base, fork=work.fork, remote=work.remote, **commits
     )
@@ -263,24 +254,22 @@ def _nothing(context: Context, step_context: StepContext, work: ReplayPlan) -> O
     return Outcome("rebased", message, StepStatus.NOTHING, work.notes, facts, replayed=replayed)
 
 
-def pause(
-    context: Context, step_context: StepContext, work: ReplayPlan, done: replay.Replay, by_hand: ManualDecisions
-) -> Pause:
+def pause(scope: Scope, step_context: StepContext, work: ReplayPlan, done: Replay, by_hand: ManualDecisions) -> Pause:
     """Create the work tree of a conflict, and return the pause with instructions."""
     assert done.conflict  # noqa: S101 -- checked by the caller
     commit, paths = done.conflict
-    path, filled_in = conflict.open_worktree(context, step_context, onto=done.tip, commit=commit)
+    path, filled_in = conflict.open_worktree(scope, step_context, onto=done.tip, commit=commit)
     met = conflict.conflict_digests(path, paths)
     listed = "\n".join(f"  {name}" for name in paths)
     before = f"\nrerere filled in how you resolved {', '.join(filled_in)} before: look, then git add"
-    earlier = conflict.earlier_resolutions(context, met)
+    earlier = conflict.earlier_resolutions(scope, met)
     known = (before if filled_in else "") + "".join(f"\n{line}" for line in earlier)
-    entry, own = context.entry, counted(len(work.own))
+    entry, own = scope.entry, counted(len(work.own))
     error = Paused(
         f'conflict in {entry.full_label}: {short(commit.oid)} "{commit.subject}" does not apply to {work.base_name}',
-        why=f"{len(done.mapped)} of {own} replayed; {entry.branch} itself has not moved. In conflict:\n"
-        f"{listed}{known}\n"
-        f"resolve them in {path} and `git add` them there, then go on; or leave this commit out, or go back:",
+        why=f"{len(done.mapped)} of {own} replayed; {entry.branch} itself has not moved. In"
+        f" conflict:\n{listed}{known}\nresolve them in {path} and `git add` them there, then go on; or leave"
+        " this commit out, or go back:",
         next_command=go_on(),
     )
     record = records.Paused(

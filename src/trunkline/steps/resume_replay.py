@@ -10,18 +10,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref, short
 from trunkline.domain.records import Record
+from trunkline.domain.replay_plan import Replay, ReplayPlan
 from trunkline.domain.step import Outcome
 from trunkline.engine import StepContext
 from trunkline.git import history, refs, replay
 from trunkline.operations import conflict
-from trunkline.planning.replay_plan import ReplayPlan, resolver, signing
+from trunkline.planning.replay_plan import resolver, signing
 from trunkline.steps import replay as replay_step
 from trunkline.steps.replay import ManualDecisions
 
@@ -81,7 +83,7 @@ def run(context: Context, step_context: StepContext, stopped: Stopped, *, skip: 
     return _replay_rest(context, step_context, paused, work, rest, decided)
 
 
-def _work_of(context: Context, paused: records.Paused) -> ReplayPlan:
+def _work_of(scope: Scope, paused: records.Paused) -> ReplayPlan:
     return ReplayPlan(
         tip=paused.tip,
         local=paused.local,
@@ -89,27 +91,27 @@ def _work_of(context: Context, paused: records.Paused) -> ReplayPlan:
         base=paused.base,
         fork=paused.fork,
         about=paused.about,
-        own=replay.reread(context.git, paused.own),
+        own=replay.reread(scope.git, paused.own),
         base_name=paused.base_name,
         notes=paused.notes,
         unsigned=paused.unsigned,
     )
 
 
-def _took_place(context: Context, moved: records.BranchMoved) -> bool:
+def _took_place(scope: Scope, moved: records.BranchMoved) -> bool:
     """Return whether a killed process had completed its intended move of the branch."""
-    ref, new = branch_ref(context.entry.branch), moved.new
-    tip = refs.read_refs(context.git, ref).get(ref)
-    return tip is not None and history.has_object(context.git, new) and history.is_ancestor(context.git, new, tip)
+    ref, new = branch_ref(scope.entry.branch), moved.new
+    tip = refs.read_refs(scope.git, ref).get(ref)
+    return tip is not None and history.has_object(scope.git, new) and history.is_ancestor(scope.git, new, tip)
 
 
-def _with_later_commits(context: Context, work: ReplayPlan, tip: Oid | None) -> tuple[ReplayPlan, tuple[Commit, ...]]:
+def _with_later_commits(scope: Scope, work: ReplayPlan, tip: Oid | None) -> tuple[ReplayPlan, tuple[Commit, ...]]:
     """Return the plan with the commits that the user added to the branch during the pause.
 
     Raises:
         Refused: the branch was deleted, or does not extend the paused commits.
     """
-    entry = context.entry
+    entry = scope.entry
     if tip == work.local:
         return work, ()
     if tip is None:
@@ -118,19 +120,19 @@ def _with_later_commits(context: Context, work: ReplayPlan, tip: Oid | None) -> 
             why=f"when the run paused it was at {work.local}; nothing was changed",
             next_command=(f"git branch {entry.branch} {work.local}", task_command("abort")),
         )
-    added = history.chain(context.git, work.tip, tip) if history.is_ancestor(context.git, work.tip, tip) else ()
+    added = history.chain(scope.git, work.tip, tip) if history.is_ancestor(scope.git, work.tip, tip) else ()
     if work.tip != work.local or not added or any(len(commit.parents) != 1 for commit in added):
         raise Refused(
             f"{entry.full_label} moved since the run paused",
-            why=f"it was at {work.local} and is at {tip}; nothing was changed\n"
-            "an abort leaves the branch where it is, and keeps what you resolved under refs/trunkline/backup/",
+            why=f"it was at {work.local} and is at {tip}; nothing was changed\nan abort leaves the branch where"
+            " it is, and keeps what you resolved under refs/trunkline/backup/",
             next_command=task_command("abort"),
         )
-    context.reporter.progress(f"{entry.branch} got {len(added)} more since the pause: replayed too")
+    scope.reporter.progress(f"{entry.branch} got {len(added)} more since the pause: replayed too")
     return dataclasses.replace(work, tip=tip, local=tip, own=(*work.own, *added)), tuple(added)
 
 
-def _recorded(context: Context, stopped: Stopped, *, skip: bool) -> tuple[Oid, str] | None:
+def _recorded(scope: Scope, stopped: Stopped, *, skip: bool) -> tuple[Oid, str] | None:
     """Return the decision that an earlier process recorded; None if the user decided again since.
 
     A continue that failed after its decision leaves the work tree in place: the user may change the
@@ -141,60 +143,60 @@ def _recorded(context: Context, stopped: Stopped, *, skip: bool) -> tuple[Oid, s
     new, left_out = stopped.decided.new, stopped.decided.left_out
     if left_out == "skipped":
         return new, left_out
-    path = conflict.current_path(context.git, Path(stopped.paused.worktree))
-    return None if skip or conflict.is_edited(context.git, path, new) else (new, left_out)
+    path = conflict.current_path(scope.git, Path(stopped.paused.worktree))
+    return None if skip or conflict.is_edited(scope.git, path, new) else (new, left_out)
 
 
 def _skip(
-    context: Context, step_context: StepContext, stopped: Stopped, work: ReplayPlan, commit: Commit
+    scope: Scope, step_context: StepContext, stopped: Stopped, work: ReplayPlan, commit: Commit
 ) -> tuple[Oid, str]:
     """Record that the stopped commit is skipped; return the commit to continue from."""
     out_of_it = {*stopped.paused.dropped, *stopped.paused.skipped, commit.oid}
     if all(each.oid in out_of_it for each in work.own):
         raise Refused(
-            f"nothing would be left of {context.entry.full_label}",
+            f"nothing would be left of {scope.entry.full_label}",
             why=f'{short(commit.oid)} "{commit.subject}" is its last commit; a push without any closes it for good',
             next_command=(
                 task_command("abort"),
-                *((f"gh pr close {context.entry.number}",) if context.entry.number is not None else ()),
+                *((f"gh pr close {scope.entry.number}",) if scope.entry.number is not None else ()),
             ),
         )
     onto_ = stopped.paused.onto
-    _keep(context, step_context, stopped.paused)
-    about = step_context.about(context.entry)
+    _keep(scope, step_context, stopped.paused)
+    about = step_context.about(scope.entry)
     step_context.note(records.Resolved(*about, new=onto_, commit=commit.oid, left_out="skipped"))
     return onto_, "skipped"
 
 
-def _keep(context: Context, step_context: StepContext, paused: records.Paused) -> None:
+def _keep(scope: Scope, step_context: StepContext, paused: records.Paused) -> None:
     """Back up the contents of the work tree before a skip removes it."""
-    path = conflict.current_path(context.git, Path(paused.worktree))
+    path = conflict.current_path(scope.git, Path(paused.worktree))
     if path.is_dir():
-        for ref in conflict.keep_work(context, step_context, path, onto=paused.onto):
-            context.reporter.progress(f"what you had resolved is kept: {ref}")
+        for ref in conflict.keep_work(scope, step_context, path, onto=paused.onto):
+            scope.reporter.progress(f"what you had resolved is kept: {ref}")
 
 
 def _resolve(
-    context: Context, step_context: StepContext, paused: records.Paused, work: ReplayPlan, rest: Sequence[Commit]
+    scope: Scope, step_context: StepContext, paused: records.Paused, work: ReplayPlan, rest: Sequence[Commit]
 ) -> tuple[Oid, str]:
     """Record the user's resolution as a commit; return it, and why a commit was dropped."""
-    git, onto_ = context.git, paused.onto
+    git, onto_ = scope.git, paused.onto
     path = conflict.current_path(git, Path(paused.worktree))
     if not (path / ".git").is_file():
-        context.reporter.progress("the work tree of the conflict is missing; it is created again")
-        again = replay.Replay(onto_, paused.mapped, (rest[0], paused.files), tuple(rest), dropped=paused.dropped)
-        raise replay_step.pause(context, step_context, work, again, _by_hand(paused))
-    tree = conflict.resolution(context, path, onto_, paused)
+        scope.reporter.progress("the work tree of the conflict is missing; it is created again")
+        again = Replay(onto_, paused.mapped, (rest[0], paused.files), tuple(rest), dropped=paused.dropped)
+        raise replay_step.pause(scope, step_context, work, again, _by_hand(paused))
+    tree = conflict.resolution(scope, path, onto_, paused)
     left_out: Literal["", "emptied"] = "emptied" if tree == git.tree(onto_) else ""
     new = onto_
     if not left_out:
-        by, sign = replay.committer(git), signing(context)
+        by, sign = replay.committer(git), signing(scope)
         new = replay.write_commit(git, rest[0], tree=tree, parent=onto_, by=by, sign=sign)
-    conflict.record_resolution(context, step_context, path)
+    conflict.record_resolution(scope, step_context, path)
     # Back up and journal the user's work before the work tree may be removed, so that a kill cannot
     # lose it.
     refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(new)}"), new)
-    about = step_context.about(context.entry)
+    about = step_context.about(scope.entry)
     step_context.note(records.Resolved(*about, new=new, commit=rest[0].oid, left_out=left_out))
     return new, left_out
 
@@ -247,5 +249,5 @@ def _conclude_moved(
     pairs = [(old.oid, left.pop(0).oid) for old in kept if left and old.same_as(left[0])]
     gone = {old for old, _ in pairs} | set(by_hand.skipped)
     dropped = tuple(old.oid for old in work.own if old.oid not in gone) if context.options.drop_emptied else ()
-    done = replay.Replay(tip, tuple(pairs), dropped=dropped)
+    done = Replay(tip, tuple(pairs), dropped=dropped)
     return replay_step.conclude(context, step_context, dataclasses.replace(work, local=done.tip), done, by_hand)

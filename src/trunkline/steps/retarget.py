@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.view import View
+from trunkline.domain.native import NativeStack
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
@@ -11,10 +14,15 @@ from trunkline.operations import native_link, publish
 from trunkline.planning.parents import Base, base_of
 
 
-def plan(context: Context) -> Step:
-    """Plan the step."""
-    wrong = _wrong(context)
-    linked = native_link.linking(context, [pr.number for pr, _ in wrong])
+def plan(view: View, stacks: tuple[NativeStack, ...] | None) -> Step:
+    """Plan the step.
+
+    Args:
+        view: the stack.
+        stacks: GitHub's native stacks; None if they are not used.
+    """
+    wrong = _wrong(view)
+    linked = native_link.linking(view, stacks, [pr.number for pr, _ in wrong])
     commands = tuple(f"gh pr edit {pr.number} --base {base.branch}" for pr, base in wrong)
     publishes = tuple(f"#{pr.number} targets {base.branch} instead of {pr.base}" for pr, base in wrong)
     description = "each pull request targets what its entry sits on"
@@ -37,18 +45,19 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         Refused: GitHub rejects a change.
     """
     message, kept = [], []
-    wrong = _wrong(context)
-    linked = native_link.linking(context, [pr.number for pr, _ in wrong])
+    view = context.view()
+    wrong = _wrong(view)
+    linked = native_link.linking(view, native_link.stacks_of(context), [pr.number for pr, _ in wrong])
     native_link.dissolve(context, step_context, linked)
     for pr, base in wrong:
-        context.of(context.stack.entry(pr.number)).pull_request()
+        view.of_pr(pr.number).pull_request()
         if history.is_ancestor(context.git, pr.head_oid, base.oid):
             kept.append(f"#{pr.number} still targets {pr.base}: it has no commits over {base.branch}")
             continue
         publish.retarget(context, step_context, pr, base.branch)
         message.append(f"#{pr.number} {pr.base} -> {base.branch}")
     if message:
-        context.invalidate_github()
+        context.observer.changed(Part.PULLS)
     linked = native_link.link(context, linked)
     done = message or linked.changes
     mark = StepStatus.WARNED if kept else StepStatus.DONE if done else StepStatus.NOTHING
@@ -56,9 +65,9 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     return Outcome("retargeted", ", ".join(message) or "every base is right", mark, details)
 
 
-def _wrong(context: Context) -> tuple[tuple[PullRequest, Base], ...]:
+def _wrong(view: View) -> tuple[tuple[PullRequest, Base], ...]:
     """Return the open pull requests with a wrong base, each with its proper base."""
-    bases = ((pr, base_of(context.of(context.stack.entry(pr.number)))) for pr in context.open_pulls())
+    bases = ((pr, base_of(view.of(view.stack.entry(pr.number)))) for pr in view.open_pulls())
     return tuple((pr, base) for pr, base in bases if pr.base != base.branch and _is_published(base))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused
@@ -14,11 +15,11 @@ from trunkline.git import history, index
 from trunkline.operations import local_branch
 
 
-def plan(context: Context, rewrite: Rewrite, *, description: str, keeps_files: bool = False) -> Step:
+def plan(view: View, rewrite: Rewrite, *, description: str, keeps_files: bool = False) -> Step:
     """Plan the step.
 
     Args:
-        context: the entry's context.
+        view: the entry.
         rewrite: the commits before and after.
         description: the change, in one line.
         keeps_files: files and index stay as they are.
@@ -27,7 +28,7 @@ def plan(context: Context, rewrite: Rewrite, *, description: str, keeps_files: b
         Refused: the branch cannot be moved.
     """
     result = rewrite.result
-    local_branch.check_move(context, result.new, keeps_files=keeps_files)
+    local_branch.check_move(view, view.local, result.new, keeps_files=keeps_files)
     command = f"git update-ref refs/heads/{result.branch} {result.new} {rewrite.local or ''}".rstrip()
     return Step(StepName.REWRITE, description, (command,), mutates=True, pr=rewrite.pr)
 
@@ -47,7 +48,7 @@ def run(context: Context, step_context: StepContext, rewrite: Rewrite, staged: S
             why="the run was interrupted before it was stored durably; the branch is as it was",
             next_command=task_command("abort"),
         )
-    if context.refresh_local().local != result.new:
+    if context.observer.local_now(context.entry.branch).local != result.new:
         if staged is not None and keeps_files:
             _stage(context, step_context, staged)
         local_branch.move(

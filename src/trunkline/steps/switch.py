@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_ref, short
@@ -15,20 +18,20 @@ from trunkline.operations.local_branch import dirty, refuse_elsewhere, refuse_un
 from trunkline.planning import pushed_commits
 
 
-def plan(context: Context) -> Step:
+def plan(view: View) -> Step:
     """Plan the step as a task of its own.
 
     Raises:
         Refused: the switch would fail.
     """
-    _refuse_switch(context)
-    command = f"git switch {context.entry.branch}"
-    return Step(StepName.SWITCH, f"check out {context.entry.branch}", (command,), mutates=True)
+    _refuse_switch(view)
+    command = f"git switch {view.entry.branch}"
+    return Step(StepName.SWITCH, f"check out {view.entry.branch}", (command,), mutates=True)
 
 
-def plan_in_rebase(context: Context) -> Step:
+def plan_in_rebase(scope: Scope) -> Step:
     """Plan the step as part of a rebase, which does not use the user's checkout."""
-    command = f"git branch --track {context.entry.branch} {context.stack.remote}/{context.entry.branch}"
+    command = f"git branch --track {scope.entry.branch} {scope.stack.remote}/{scope.entry.branch}"
     return Step(StepName.SWITCH, "check that the local branch exists and can be moved", (command,), mutates=True)
 
 
@@ -38,30 +41,30 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     Raises:
         Refused: the checkout has uncommitted changes, or another work tree has the branch.
     """
-    local = context.world().local
+    local = context.view().local
     if local.checked_out:
         return Outcome("on branch", str(context.entry.branch), StepStatus.NOTHING)
-    _refuse_switch(context)
+    _refuse_switch(context.view())
     head, tip = context.git.resolve("HEAD"), ensure_branch(context, step_context).local
     local_branch.switch(context, step_context, old=head, new=tip)
     return Outcome("switched", f"to {context.entry.branch}")
 
 
-def _refuse_switch(context: Context) -> None:
+def _refuse_switch(view: View) -> None:
     """Refuse a switch that would carry edits along or overwrite files of the user."""
-    local = context.world().local
+    local = view.local
     if local.checked_out:
         return
     refuse_elsewhere(local)
-    head, tip = context.git.resolve("HEAD"), local.local or local.remote
+    head, tip = view.git.resolve("HEAD"), local.local or local.remote
     try:
         if local.changes:
             raise dirty(local, "switching would carry them to another branch")
         if head is not None and tip is not None:
-            what = f"your checkout cannot switch to {context.entry.branch} of {context.entry.label}"
-            obstacles.refuse(context.git, head, tip, what=what)
+            what = f"your checkout cannot switch to {view.entry.branch} of {view.entry.label}"
+            obstacles.refuse(view.git, head, tip, what=what)
     except Refused:
-        if not local_branch.is_half_moved(context):
+        if not local_branch.is_half_moved(view):
             raise
 
 
@@ -87,7 +90,7 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
     Raises:
         Refused: the remote branch does not exist either.
     """
-    local = context.world().local
+    local = context.view().local
     if local.local is not None:
         return local
     if local.remote is None:
@@ -103,5 +106,5 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
     upstream = f"--set-upstream-to={remote}/{local.branch}"
     command = f"git branch {upstream} {local.branch}"
     context.git.mutate(step_context.lock, "branch", "--quiet", upstream, "--", local.branch, display=command)
-    context.invalidate_local()
-    return context.world().local
+    context.observer.changed(Part.LOCAL)
+    return context.view().local

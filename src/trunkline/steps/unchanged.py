@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.merge_choice import MergeChoice, described
 from trunkline.domain.names import short
+from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.operations import local_branch
 from trunkline.planning import merge_as_is, pushed_commits
-from trunkline.planning.replay_plan import ReplayPreview
 from trunkline.planning.verification import is_unverified
 from trunkline.steps import checks, gates, note, replay
 
@@ -22,17 +24,16 @@ _ROUNDS = 5
 """The maximum number of gate runs that are repeated because trunk moved in the meantime."""
 
 
-def is_unchanged(context: Context) -> bool:
+def is_unchanged(view: View) -> bool:
     """Return whether the last decision was to merge the entry without a rewrite."""
-    choice = context.cache.merges.get(context.entry.key)
-    return choice is not None and not choice.reason
+    return view.decisions.as_is(view.entry.key) is not None
 
 
-def plan_step(context: Context, name: StepName) -> Step:
+def plan_step(view: View, name: StepName) -> Step:
     """Plan a rewriting step for an entry that is merged without a rewrite."""
-    choice = context.cache.merges[context.entry.key]
+    choice = view.decisions.merges[view.entry.key]
     if name is StepName.REPLAY:
-        return Step(name, f"{described(choice)}: {merge_as_is.message(context, choice)}")
+        return Step(name, f"{described(choice)}: {merge_as_is.message(view, choice)}")
     return Step(name, "nothing: the pull request is merged as it is")
 
 
@@ -60,17 +61,17 @@ def run_replay(context: Context, step_context: StepContext) -> Outcome:
 
 def run_fmt(context: Context, step_context: StepContext, otherwise: Callable[[StepContext], Outcome]) -> Outcome:
     """Skip formatting if the head is merged as it is."""
-    if not is_unchanged(context):
+    if not context.run.decisions.as_is(context.entry.pr):
         return otherwise(step_context)
     return Outcome("formatted", "nothing: merged as it is; the gates check its format", StepStatus.NOTHING)
 
 
 def run_push(context: Context, step_context: StepContext, otherwise: Callable[[StepContext], Outcome]) -> Outcome:
     """Skip the push if the head is merged as it is."""
-    if not is_unchanged(context):
+    if not context.run.decisions.as_is(context.entry.pr):
         return otherwise(step_context)
-    note.refuse_unusable(context)
-    head = short(context.cache.merges[context.entry.key].head)
+    note.refuse_unusable(context.view())
+    head = short(context.run.decisions.merges[context.entry.key].head)
     return Outcome(
         "pushed", f"nothing: {context.stack.remote} keeps {head}", StepStatus.NOTHING, data={"pushed": False}
     )
@@ -80,7 +81,7 @@ def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable
     """Wrap a step so that the choice of an earlier process is restored first."""
 
     def step_function(step_context: StepContext) -> Outcome:
-        if context.entry.key not in context.cache.merges:
+        if context.entry.key not in context.run.decisions.merges:
             _chosen(context)
         return way(step_context)
 
@@ -89,7 +90,8 @@ def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable
 
 def _chosen(context: Context) -> tuple[MergeChoice, ReplayPreview]:
     """Decide, and store the commit for the gates, which run in other processes."""
-    choice, foreseen = merge_as_is.choose(context)
+    choice, foreseen = merge_as_is.choose(context.view(), merge_as_is.requested_terms(context))
+    context.run.decisions = context.run.decisions.with_merge(context.entry.pr, choice)
     context.git.query("cat-file", "-e", choice.result)
     return choice, foreseen
 
@@ -109,7 +111,7 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
     if not merge_as_is.is_enabled(context) or StepName.REPLAY in context.options.skip:
         return None
     for _ in range(_ROUNDS):
-        pushed_commits.refuse(context)
+        pushed_commits.refuse(context.view())
         choice, _foreseen = _chosen(context)
         if choice.reason:
             raise Refused(
@@ -117,12 +119,12 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
                 why=f"it is to be {described(choice)}; it was not merged",
                 next_command=task_command("land"),
             )
-        if not is_unverified(context, choice.result):
+        if not is_unverified(context.view(), choice.result):
             return choice
         at = f"{context.tracking} is at {short(choice.trunk)}"
         context.reporter.progress(f"{at}: the gates run on what merging {context.entry.label} gives")
         _verify(context, step_context)
-        context.invalidate_remote()
+        context.observer.changed(Part.REMOTE)
     raise ExternalError(
         f"{context.entry.label}: {context.tracking} moved {_ROUNDS} times while the gates ran",
         why="what a merge would give now is not verified; it was not merged",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain.names import short
 from trunkline.domain.snapshot import CiState, MergeMethod, PullRequest, ci_state
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
@@ -10,9 +11,9 @@ from trunkline.engine import StepContext
 from trunkline.planning.merged import merged_below
 
 
-def plan(context: Context) -> Step:
+def plan(scope: Scope) -> Step:
     """Plan the step."""
-    below = context.stack.below(context.entry)
+    below = scope.stack.below(scope.entry)
     fields = "state,mergedAt,mergeCommit,baseRefName"
     listed = " ".join(entry.label for entry in below) or "nothing below"
     commands = tuple(f"gh pr view {entry.pr} --json {fields}" for entry in below)
@@ -29,9 +30,9 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
         Refused: an entry below is open or closed, or its merge commit is not in trunk.
         UsageError: GitHub has no such pull request.
     """
-    context.pull_request()
+    context.view().pull_request()
     world = context.world()
-    merges = [merged_below(context, entry) for entry in context.stack.below(context.entry)]
+    merges = [merged_below(context.view(), entry) for entry in context.stack.below(context.entry)]
     state, why = ci_state(world.snapshot.pull_requests)
     facts = [
         {"pr": pr.number, "method": method.value, "merged_at": pr.merged_at, "merge_commit": pr.merge_commit}

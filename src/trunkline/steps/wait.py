@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trunkline.context.project import Context
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, ExternalError, Paused, Refused, TrunklineError
 from trunkline.domain.readiness import Readiness, Ready, evaluate
@@ -24,20 +27,20 @@ _FIRST, _LONGEST = 2.0, 60.0
 """The shortest and longest poll interval in seconds; GitHub's best practices ask for few requests."""
 
 
-def plan(context: Context) -> Step:
+def plan(scope: Scope) -> Step:
     """Plan the step."""
-    gates = requires_gates(context)
+    gates = requires_gates(scope)
     source = "the receipts of this machine" if gates else "GitHub's checks"
     return Step(
         StepName.WAIT,
         f"wait for {source}, approvals, and until GitHub reports it as mergeable",
-        (f"gh pr checks {context.entry.pr} --watch",),
+        (f"gh pr checks {scope.entry.pr} --watch",),
     )
 
 
-def requires_gates(context: Context) -> bool:
+def requires_gates(scope: Scope) -> bool:
     """Return whether the receipts of this machine replace GitHub's checks."""
-    return (context.options.require or context.stack.land.require) == "gates"
+    return (scope.options.require or scope.stack.land.require) == "gates"
 
 
 def run(context: Context, step_context: StepContext | None = None) -> Outcome:
@@ -55,19 +58,19 @@ def run(context: Context, step_context: StepContext | None = None) -> Outcome:
         return Outcome("merged", "already, by somebody else", StepStatus.NOTHING)
     if requires_gates(context):
         # Hours may have passed since the gates ran; skipped gates are not proven at all.
-        context.cache.surroundings = None
+        context.observer.changed(Part.MACHINE)
         if step_context is not None:
             unchanged.renew(context, step_context)
-        require_gates(context, context.verified_commit(), skippable=False)
+        require_gates(context.view(), context.verified_commit(), skippable=False)
     if found.state is not Ready.YES:
-        raise _stop(context, found)
-    return Outcome("ready to land", _told(context), StepStatus.DONE)
+        raise _stop(context.view(), found)
+    return Outcome("ready to land", _told(context.view()), StepStatus.DONE)
 
 
-def _told(context: Context) -> str:
-    if requires_gates(context):
+def _told(view: View) -> str:
+    if requires_gates(view):
         return "on the receipts of this machine; GitHub's checks were not asked"
-    checks = context.pull_request().checks
+    checks = view.pull_request().checks
     return f"{count_of(len(checks), 'check')} passed" if checks else "there are no checks"
 
 
@@ -79,12 +82,12 @@ def _until_decided(context: Context) -> Readiness | None:
     message: list[Readiness] = []
 
     def look() -> Readiness | None:
-        context.invalidate_remote()
+        context.observer.changed(Part.REMOTE)
         pr = context.world().snapshot.pr(context.entry.key)
         if pr is not None and pr.state is PrState.MERGED:
             return None
-        pr = context.pull_request()
-        return _lagging(context, pr) or evaluate(pr, gates_suffice=requires_gates(context))
+        pr = context.view().pull_request()
+        return _lagging(context.view(), pr) or evaluate(pr, gates_suffice=requires_gates(context))
 
     def say(state: RetryCallState) -> None:
         found = state.outcome.result() if state.outcome else None
@@ -106,9 +109,9 @@ def _until_decided(context: Context) -> Readiness | None:
     return result
 
 
-def limit(context: Context) -> float:
+def limit(scope: Scope) -> float:
     """Return the time limit in seconds."""
-    return WATCH_SECONDS if context.options.watch else context.stack.land.wait
+    return WATCH_SECONDS if scope.options.watch else scope.stack.land.wait
 
 
 def waited(seconds: float) -> Callable[..., bool]:
@@ -119,32 +122,31 @@ def waited(seconds: float) -> Callable[..., bool]:
     return lambda state: bool(state.idle_for >= seconds)
 
 
-def _waited_for(context: Context) -> frozenset[Ready]:
+def _waited_for(scope: Scope) -> frozenset[Ready]:
     """Return the states that waiting can change; only `--watch` waits for approvals."""
     soon = {Ready.SOON, Ready.CHECKS}
-    return frozenset(soon | {Ready.REVIEW, Ready.BLOCKED} if context.options.watch else soon)
+    return frozenset(soon | {Ready.REVIEW, Ready.BLOCKED} if scope.options.watch else soon)
 
 
-def _named(context: Context) -> tuple[str, ...]:
+def _named(scope: Scope) -> tuple[str, ...]:
     """Return messages with the names of the base branch's rules, which may block the merge."""
     return tuple(
-        f"{context.stack.trunk} has {rule}"
-        for rule in branch_rules.read_rules(context.github, context.entry.pr).rules
+        f"{scope.stack.trunk} has {rule}" for rule in branch_rules.read_rules(scope.github, scope.entry.pr).rules
     )
 
 
-def _lagging(context: Context, pr: PullRequest) -> Readiness | None:
+def _lagging(view: View, pr: PullRequest) -> Readiness | None:
     """Return a readiness if GitHub shows an older head than was pushed; other heads are foreign."""
-    tip, remote = context.local_tip(), context.world().local.remote
+    tip, remote = view.local_tip(), view.local.remote
     if remote == tip != pr.head_oid:
         return Readiness(Ready.SOON, ("GitHub does not show the pushed head yet",))
-    refuse_other_head(context, pr, why=VERIFIED_ONLY, task="rebase")
+    refuse_other_head(view, pr, why=VERIFIED_ONLY, task="rebase")
     return None
 
 
-def _stop(context: Context, found: Readiness) -> TrunklineError:
-    number = context.entry.pr
-    by_name = _named(context) if found.state in {Ready.REVIEW, Ready.BLOCKED} else ()
+def _stop(view: View, found: Readiness) -> TrunklineError:
+    number = view.entry.pr
+    by_name = _named(view) if found.state in {Ready.REVIEW, Ready.BLOCKED} else ()
     why = "\n".join((*found.why, *by_name))
     again, page = task_command("continue"), f"gh pr view {number} --web"
     what = f"#{number}: {found.state.value}"
@@ -157,12 +159,12 @@ def _stop(context: Context, found: Readiness) -> TrunklineError:
         return Paused(
             what, why=f'{why}\n"not started" is neither red nor green', next_command=(alone, task_command("abort"))
         )
-    if found.state is Ready.BLOCKED and context.pull_request().merge_state == "BEHIND":
+    if found.state is Ready.BLOCKED and view.pull_request().merge_state == "BEHIND":
         return Paused(what, why=why, next_command=(task_command("rebase", "--pr", number), again))
     if found.state in {Ready.REVIEW, Ready.BLOCKED}:
         return Paused(what, why=why, next_command=(page, again))
     if found.state in {Ready.SOON, Ready.CHECKS}:
         return ExternalError(
-            what, why=f"{why}\nwaited {context.stack.land.wait:g} s".strip(), next_command=(again, page)
+            what, why=f"{why}\nwaited {view.stack.land.wait:g} s".strip(), next_command=(again, page)
         )
     return Refused(what, why=why, next_command=task_command("rebase", "--pr", number))

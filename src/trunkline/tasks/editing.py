@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context
-from trunkline.context.project import Context
+from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.redaction import redacted
 from trunkline.report.own_diff import diff_data
@@ -35,7 +35,8 @@ def diff(
     context = open_context(pr, stack=stack, options=options, reporter=session.terminal).over_the_stack()
     from trunkline.commands import diff as diff_command
 
-    shown = diff_command.since_review(context) if since_review else diff_command.own_diff(context, stat=stat)
+    view = context.view()
+    shown = diff_command.since_review(view) if since_review else diff_command.own_diff(view, stat=stat)
     session.account["pr"] = context.entry.number
     if session.interactive and not session.json_wanted:
         for note in shown.notes:
@@ -95,7 +96,7 @@ def absorb(session: TaskSession, pr: str | None = None, stack: str = "", fork_po
 def _rewrite(session: TaskSession, context: Context, rewriting: Rewriting) -> None:
     """Print a plan that rewrites entries, or carry it out."""
     if session.dry_run:
-        session.plan(rewriting.plan)
+        session.plan(rewriting.forecast.plan)
         return
     from trunkline.commands import rewriting as rewriting_command
 

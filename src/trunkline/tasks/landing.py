@@ -7,7 +7,7 @@ import functools
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context
-from trunkline.context.project import Context
+from trunkline.context.run import Context
 from trunkline.domain.step import ALIASES, REBASE_STEPS, StepName
 from trunkline.tasks import asking, attestation, editing, inspection, receipts, recovery, setup, simulator
 from trunkline.tasks import stack as stack_tasks
@@ -38,7 +38,7 @@ def _do(session: TaskSession, context: Context) -> None:
     session.terminal.headline(f"{context.entry.full_label} -> {context.stack.trunk}")
     session.account["pr"] = context.entry.number
     if session.dry_run:
-        session.plan(rebase.forecast(context, session.task))
+        session.plan(rebase.forecast(context, session.task).plan)
         return
     conclude(session, context, rebase.run(context, session.task))
 

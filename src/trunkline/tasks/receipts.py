@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from invoke.collection import Collection
 
 from trunkline.context.loading import choose_stack, load_stacks, open_context, top_of
-from trunkline.context.project import Context, Options
+from trunkline.context.project import Options
+from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import short
@@ -135,7 +136,7 @@ def checklist_task(single: LandingTask) -> LandingTask:
         from trunkline.report import checklist as checklist_report
         from trunkline.steps import checklist
 
-        lines = checklist.evaluate(here)
+        lines = checklist.evaluate(here.view())
         outcome = checklist.outcome(lines)
         session.account["pr"] = here.entry.number
         session.account["steps"] = [{"step": "checklist", **as_json.outcome(outcome)}]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
-from trunkline.context.project import Context
+from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import labelled

@@ -8,7 +8,8 @@ from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
 from trunkline.context.open_run import find_open_run
-from trunkline.context.project import Context, Options
+from trunkline.context.project import Options
+from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.merge_choice import described
 from trunkline.domain.names import entry_key
@@ -49,11 +50,11 @@ def restack(
     from trunkline.commands import restack as restack_workflow
 
     _headline(session, context)
-    if (nothing := restack_workflow.nothing_to_do(context)) is not None:
+    if (nothing := restack_workflow.nothing_to_do(context.view())) is not None:
         _nothing_to_do(session, nothing)
         return
     if session.dry_run:
-        session.plan(restack_workflow.forecast(context))
+        session.plan(restack_workflow.forecast(context).plan)
         return
     session.performed(restack_workflow.run(context))
 
@@ -91,10 +92,10 @@ def land(
     land_workflow.refuse_contradiction(context)
     up_to = entry_key(pr) if pr else None
     _headline(session, context)
-    if (nothing := restack_workflow.nothing_to_do(context, up_to=up_to)) is not None:
+    if (nothing := restack_workflow.nothing_to_do(context.view(), up_to=up_to)) is not None:
         _nothing_to_do(session, nothing)
         return
-    entries = land_workflow.entries_of(context, up_to)
+    entries = land_workflow.entries_of(context.view(), up_to)
     session.account["lands"] = [entry.pr for entry in entries]
     order = tuple(f"  {n}. {entry.full_label}  {entry.title}" for n, entry in enumerate(entries, 1))
     if (lacking := land_workflow.unsubmitted(context, up_to)) is not None:
@@ -104,10 +105,11 @@ def land(
     where = f"{count_of(len(entries), 'pull request')} on {context.tracking}, in this order:"
     session.summarise((f"lands {where}", *order))
     if session.dry_run:
-        session.plan(land_workflow.forecast(context, up_to=up_to))
+        forecast = land_workflow.forecast(context, up_to=up_to)
+        session.plan(forecast.plan)
         from trunkline.report import runbook
 
-        choices = dict(land_workflow.choices(context, entries))
+        choices = dict(land_workflow.choices(forecast.decisions, entries))
         session.account["merges"] = runbook.merges_data(choices.items())
         known = [f": {described(choices[entry.pr])}" if entry.pr in choices else "" for entry in entries]
         session.summarise((f"would land {where}", *map(str.__add__, order, known)))

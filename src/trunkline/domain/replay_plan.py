@@ -1,0 +1,95 @@
+"""A planned replay and its result, computed in memory: object ids only, no ref points to them yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from trunkline.domain.commits import Commit
+from trunkline.domain.names import Oid
+from trunkline.domain.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Result of a replay.
+
+    Attributes:
+        tip: the last commit written, or the base if there was none.
+        mapped: (old, new) of every commit replayed, in order.
+        conflict: the commit that could not be merged, with the paths in conflict.
+        rest: the commits from the conflicting one on, in order.
+        emptied: the new commits that no longer change anything; kept and reported. Commits that
+            were empty before do not count.
+        dropped: the old commits that no longer change anything and were left out, as requested.
+        regenerated: (new commit, path) of every conflicting file that was generated again instead
+            of merged.
+    """
+
+    tip: Oid
+    mapped: tuple[tuple[Oid, Oid], ...]
+    conflict: tuple[Commit, tuple[str, ...]] | None = None
+    rest: tuple[Commit, ...] = ()
+    emptied: tuple[Oid, ...] = ()
+    dropped: tuple[Oid, ...] = ()
+    regenerated: tuple[tuple[Oid, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ReplayPlan:
+    """A planned replay; it holds object ids only, so that it can be resumed from the journal.
+
+    Attributes:
+        tip: the entry's head as planned.
+        local: the local branch's tip; None if there is none.
+        remote: the remote branch's tip; None if there is none.
+        base: the new base.
+        fork: the fork point.
+        about: the origin of the fork point, in words.
+        own: the entry's own commits, oldest first.
+        base_name: the name of the base, as a user writes it.
+        notes: further messages for the user.
+        unsigned: own commits whose signature is dropped.
+        hand_merges: merges of the branch that were resolved by hand; they are not replayed.
+    """
+
+    tip: Oid
+    local: Oid | None
+    remote: Oid | None
+    base: Oid
+    fork: Oid
+    about: str
+    own: tuple[Commit, ...]
+    base_name: str
+    notes: tuple[str, ...] = field(default=())
+    unsigned: tuple[Oid, ...] = ()
+    hand_merges: tuple[Oid, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """Return the plan as journal values."""
+        return {
+            "tip": self.tip,
+            "local": self.local,
+            "remote": self.remote,
+            "base": self.base,
+            "fork": self.fork,
+            "about": self.about,
+            "own": [commit.oid for commit in self.own],
+            "base_name": self.base_name,
+            "notes": list(self.notes),
+            "unsigned": list(self.unsigned),
+        }
+
+
+@dataclass(frozen=True)
+class ReplayPreview:
+    """A replay that was computed in memory for the plan; no ref points to its commits yet."""
+
+    work: ReplayPlan
+    done: Replay
+    snapshot: Snapshot
+
+    @property
+    def nothing(self) -> bool:
+        """The commits are already on the base, and none is dropped."""
+        return self.work.fork == self.work.base and not self.done.mapped
