@@ -48,6 +48,7 @@ def evidence(
         child=tip, merge_base=base, chain=chain, parents=(Parent("#1", heads, commits, rewritten=bool(older)),),
         clean_merges=frozenset(commit.oid for commit in chain if fork_point_evidence.is_clean_merge(git, commit)),
         absorbed=lambda commits: fork_point_evidence.absorbed(git, commits, trunk),
+        superseded=lambda commits: fork_point_evidence.superseded(git, commits, trunk),
         similar=lambda one, other: fork_point_evidence.similar(git, one, other),
     )  # fmt: skip
 
@@ -143,6 +144,31 @@ def test_parent_amended_with_a_new_author_date_is_paired_by_its_diff(stack: Repo
     stack.git("switch", "--quiet", "main")
     found = decide(evidence(stack, current=stack.head("parent"), older=[old], merge=squash(stack)))
     assert (found.questions, subjects(found.own)) == ((), CHILD)
+
+
+def test_parent_squashed_by_force_push(stack: Repo) -> None:
+    """The base contains the whole change of the commits that vanished: nothing is asked."""
+    old = stack.head("parent")
+    stack.git("switch", "--quiet", "parent")
+    stack.git("reset", "--quiet", "--soft", "main")
+    stack.commit("all in one", {"more.txt": "1"}, author="Mallory")
+    stack.git("switch", "--quiet", "main")
+    found = decide(evidence(stack, current=stack.head("parent"), older=[old], merge=squash(stack)))
+    assert (found.fork, found.questions, subjects(found.own)) == (old, (), CHILD)
+
+
+def test_commits_that_cancel_each_other_out_are_asked_about(stack: Repo) -> None:
+    """A base contains the sum of a change and its revert trivially: that proves nothing."""
+    stack.git("switch", "--quiet", "child")
+    stack.git("reset", "--quiet", "--hard", "child~2")
+    stack.commit("take it back", {"c-one.txt": None})
+    stray = stack.commit("empty")
+    stack.commit("child two", {"c-two.txt": "2"})
+    stack.git("switch", "--quiet", "main")
+    parent = stack.head("parent")
+    for older in (stray, stack.head(f"{stray}~1")):
+        found = decide(evidence(stack, current=parent, older=[older], merge=parent))
+        assert [question.kind for question in found.questions] == [CommitClass.VANISHED]
 
 
 def test_child_pushed_to_the_parents_branch_by_mistake(stack: Repo) -> None:

@@ -284,7 +284,7 @@ def _apart(
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
     trunk = [fetched] if fetched is not None else []
     found = branch_versions.compare(scope.git, stack, entry, pulls.get, ours=ours, theirs=theirs, trunk=trunk)
-    return Side.DIVERGED if found.local_only else Side.BEHIND
+    return Side.DIVERGED if found.diverged else Side.BEHIND
 
 
 def _foreign(scope: Scope, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:

@@ -151,9 +151,14 @@ def reflog(git: Git, branch: BranchName) -> tuple[Oid, ...]:
 
 
 def reflog_of(git: Git, ref: str) -> tuple[Oid, ...]:
-    """Return at most 50 values of a ref from its reflog, newest first."""
+    """Return the distinct values among the 50 newest of a ref's reflog, newest first."""
+    return tuple(dict.fromkeys(moves_of(git, ref)))
+
+
+def moves_of(git: Git, ref: str) -> tuple[Oid, ...]:
+    """Return at most 50 values of a ref from its reflog, newest first; a value may occur again."""
     done = git.query("rev-list", "--walk-reflogs", "--max-count=50", ref, "--", ok=(0, 128))
-    return tuple(dict.fromkeys(oid(line) for line in done.text.split())) if done.returncode == 0 else ()
+    return tuple(oid(line) for line in done.text.split()) if done.returncode == 0 else ()
 
 
 def has_object(git: Git, name: Oid) -> bool:

@@ -6,7 +6,7 @@ GitHub rebased it ("Update with rebase", or the server-side rebase of a stack).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from trunkline.domain.commits import Commit
@@ -27,12 +27,19 @@ class Versions:
         remote_only: remote commits without a version in the local branch, oldest first.
         parent: the parent of the first of these; None if there is none, or if one is a merge.
         pushed: every local commit was on the remote at some time.
+        put_back: the user pushed another tip after the local one, and then moved the branch back.
     """
 
     local_only: tuple[Commit, ...]
     remote_only: tuple[Commit, ...]
     parent: Oid | None
     pushed: bool
+    put_back: bool = False
+
+    @property
+    def diverged(self) -> bool:
+        """The local branch holds work that taking the remote's version would replace."""
+        return bool(self.local_only) and (not self.pushed or self.put_back)
 
 
 def compare(
@@ -86,8 +93,18 @@ def compare(
     versions = {name for pair in pairs.values() for name in pair[:1]}
     remote_only = tuple(commit for commit in others if commit.oid not in versions)
     return Versions(
-        local_only, remote_only, rest[0].parents[0] if linear else None, all(each.oid in pushed for each in mine)
-    )
+        local_only, remote_only, rest[0].parents[0] if linear else None, all(each.oid in pushed for each in mine),
+        put_back=_put_back(git, entry, ours, pushed.union(once)),
+    )  # fmt: skip
+
+
+def _put_back(git: Git, entry: Entry, ours: Oid, pushed: Collection[Oid]) -> bool:
+    """Return whether the local branch was moved back to its tip from another tip that was pushed."""
+    tips = history.moves_of(git, branch_ref(entry.branch))
+    if ours not in tips[1:]:
+        return False
+    oldest = len(tips) - 1 - tips[::-1].index(ours)
+    return any(tip != ours and tip in pushed for tip in tips[:oldest])
 
 
 def _heads(git: Git, stack: Stack, entry: Entry, pr: PullRequest | None) -> list[Oid]:

@@ -57,6 +57,7 @@ def gather(view: View, child: Oid) -> Evidence:
         parents=tuple(_parents(view, _Branch(child, base, frozenset(commit.oid for commit in chain)))),
         clean_merges=frozenset(commit.oid for commit in chain if is_clean_merge(git, commit)),
         absorbed=lambda commits: absorbed(git, commits, onto),
+        superseded=lambda commits: superseded(git, commits, onto),
         similar=lambda one, other: similar(git, one, other),
     )
 
@@ -191,13 +192,14 @@ def _with_reflog(view: View, parent: Parent, branch: _Branch, *, replaced_only: 
     The reflog is read only if the branch does not sit on the nearest parent's current head: that
     parent may have been amended here before it was pushed. A reflog also holds commits that were
     made on the wrong branch and taken back. So if the branch contains another head, a tip that was
-    reset away proves nothing by itself.
+    reset away proves something only together with a commit that replaced it (`git reset --soft`,
+    then `git commit`).
 
     Args:
         view: the entry.
         parent: the parent; one that is no entry of the stack is returned unchanged.
         branch: the branch.
-        replaced_only: leave out tips that the parent was reset away from.
+        replaced_only: tips that the parent was only reset away from prove nothing by themselves.
     """
     entry = next((entry for entry in view.stack.entries if entry.label == parent.name), None)
     if entry is None:
@@ -208,12 +210,15 @@ def _with_reflog(view: View, parent: Parent, branch: _Branch, *, replaced_only: 
     replaced = {old for new, old in itertools.pairwise(tips) if not history.is_ancestor(git, new, old)}
     known = {child, *(head.oid for head in parent.heads)}
     heads = [
-        KnownHead(tip, False, _held(view, tip, branch))
+        KnownHead(tip, False, _held(view, tip, branch), moved_back=replaced_only and tip not in replaced)
         for tip in tips
         if tip not in absent | known and not history.is_ancestor(git, child, tip)
     ]
-    older = tuple(head for head in heads if head.oid in replaced or not replaced_only)
-    rewritten = parent.rewritten or not replaced_only or any(head.holds for head in heads)
+    older = tuple(head for head in heads if not head.moved_back or not history.is_ancestor(git, tips[0], head.oid))
+    current = [head.oid for head in parent.heads if head.current]
+    held = [head.oid for head in heads if head.holds]
+    grown = held and all(any(history.is_ancestor(git, tip, head) for head in current) for tip in held)
+    rewritten = parent.rewritten or (not grown and (bool(held) or not replaced_only))
     return Parent(parent.name, (*parent.heads, *older), parent.commits, rewritten, parent.trunk)
 
 
@@ -248,6 +253,13 @@ def absorbed(git: Git, commits: Sequence[Commit], onto: Oid) -> int:
         if not merge.conflicts and merge.tree == git.tree(onto):
             return count
     return 0
+
+
+def superseded(git: Git, commits: Sequence[Commit], onto: Oid) -> bool:
+    """Return whether commits change files, and nothing when merged into a base as one change."""
+    if not all(commit.patch_id for commit in commits) or git.tree(commits[0].parents[0]) == commits[-1].tree:
+        return False
+    return absorbed(git, commits, onto) == len(commits)
 
 
 _PAIR = re.compile(r"^\s*\d+:\s+([0-9a-f]{7,64})\s+[=!]\s+\d+:\s+([0-9a-f]{7,64})\b")

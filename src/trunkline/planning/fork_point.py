@@ -7,6 +7,7 @@ a match by similarity (patch id, author, date, subject).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
@@ -46,11 +47,14 @@ class KnownHead:
         oid: the commit.
         current: it is the tip now, or was the tip when the pull request was merged.
         holds: the commits of the evidence's chain that are reachable from it, itself included.
+        moved_back: the local branch was only moved back from it, and then went on without it. So it
+            may hold commits that were made on the wrong branch.
     """
 
     oid: Oid
     current: bool
     holds: frozenset[Oid]
+    moved_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,11 @@ def nothing_absorbed(_commits: Sequence[Commit]) -> int:
     return 0
 
 
+def nothing_superseded(_commits: Sequence[Commit]) -> bool:
+    """Return False: the default of `Evidence.superseded` without a repository."""
+    return False
+
+
 def nothing_similar(_one: Sequence[Commit], _other: Sequence[Commit]) -> Mapping[Oid, Oid]:
     """Return no pairs: the default of `Evidence.similar` without a repository."""
     return {}
@@ -98,6 +107,8 @@ class Evidence:
             parents.
         absorbed: return how many leading commits of a list change nothing when merged into the
             base, as one change.
+        superseded: return whether a list of commits changes files, and changes nothing when merged
+            into the base as one change.
         similar: pair commits of two lists by their diffs, as `git range-diff` does.
     """
 
@@ -107,6 +118,7 @@ class Evidence:
     parents: tuple[Parent, ...] = ()
     clean_merges: frozenset[Oid] = frozenset()
     absorbed: Callable[[Sequence[Commit]], int] = field(default=nothing_absorbed, compare=False)
+    superseded: Callable[[Sequence[Commit]], bool] = field(default=nothing_superseded, compare=False)
     similar: Callable[[Sequence[Commit], Sequence[Commit]], Mapping[Oid, Oid]] = field(
         default=nothing_similar, compare=False
     )
@@ -232,6 +244,12 @@ def _patch_and_subject(commit: Commit) -> Hashable:
     return (commit.patch_id, commit.subject) if commit.patch_id else None
 
 
+def _is_line(commits: Sequence[Commit]) -> bool:
+    """Return whether there are commits, and each one's only parent is the one before it."""
+    linear = all(len(commit.parents) == 1 for commit in commits)
+    return bool(commits) and linear and all(one.oid == two.parents[0] for one, two in itertools.pairwise(commits))
+
+
 _KEYS: tuple[tuple[Likeness, Callable[[Commit], Hashable]], ...] = (
     (Likeness.SAME, lambda commit: commit.oid),
     (Likeness.PATCH_AND_SUBJECT, _patch_and_subject),
@@ -278,7 +296,7 @@ class _Decision:
             if head.current is current
         ]
         # Parents come before trunk, because a branch may once have been pushed to trunk by mistake.
-        for parent, head in sorted(ordered, key=lambda pair: pair[0].trunk):
+        for parent, head in sorted(ordered, key=lambda pair: (pair[0].trunk, pair[1].moved_back)):
             kind = CommitClass.REMOVED_FROM_TRUNK if parent.trunk else CommitClass.PARENT
             for name in head.holds & self.by_oid.keys():
                 self.found.setdefault(name, Classified(self.by_oid[name], kind, parent.name, head.oid))
@@ -313,7 +331,9 @@ class _Decision:
     def _vanished(self) -> None:
         """Apply rule 2: commits that only an earlier head of a parent holds.
 
-        The topmost such commits that the parent no longer has are classified as vanished.
+        The topmost such commits that the parent no longer has are classified as vanished, unless
+        the base provably contains their change: the parent was squashed. Those of a head that the
+        branch was only moved back from stay own.
         """
         for parent in self.evidence.parents:
             if parent.trunk:
@@ -329,11 +349,16 @@ class _Decision:
             # once.
             known = [commit for commit in self.evidence.chain if commit.oid in current_commits]
             pairs = match(known, parent.commits, self.evidence.similar)
-            for commit in reversed(old):
-                if commit.oid in pairs:
-                    break
-                if len(commit.parents) < 2:  # noqa: PLR2004 -- a merge has no counterpart to match
-                    head = self.found[commit.oid].head
+            kept = [index for index, commit in enumerate(old, 1) if commit.oid in pairs]
+            gone = old[kept[-1] if kept else 0 :]
+            if _is_line(gone) and self.evidence.superseded(gone):
+                continue
+            moved_back = {head.oid for head in parent.heads if head.moved_back}
+            for commit in gone:
+                head = self.found[commit.oid].head
+                if head in moved_back:
+                    del self.found[commit.oid]
+                elif len(commit.parents) < 2:  # noqa: PLR2004 -- a merge has no counterpart to match
                     self.found[commit.oid] = Classified(commit, CommitClass.VANISHED, parent.name, head)
         self._below_a_parent()
 
@@ -346,33 +371,41 @@ class _Decision:
                 self.found[each.commit.oid] = Classified(each.commit, CommitClass.PARENT, each.parent, each.head)
 
     def _likeness(self) -> None:
-        """Apply rules 3 and 4: copies of a parent's commits at the bottom of the own commits."""
+        """Apply rules 3 and 4: copies of a parent's commits at the bottom of the own commits.
+
+        For a parent that was never force-pushed, the object ids are certain. Only exact copies of
+        the commits that it got after the entry left it are left out, and nothing is asked.
+        """
         own = [commit for commit in self.evidence.chain if commit.oid not in self.found]
         bottom = own[:-1]  # an entry keeps at least one commit
         for parent in self.evidence.parents:
             if parent.trunk or not bottom:
                 continue
             contained = any(head.holds for head in parent.heads)
-            if contained and not parent.rewritten:
+            certain = contained and not parent.rewritten
+            if certain and all(commit.oid in self.by_oid for commit in parent.commits):
                 continue
-            run = self._matched_run(parent, bottom)
+            run = self._matched_run(parent, bottom, exact=certain)
             absorbed = self.evidence.absorbed(run) if run else 0
+            run = run[:absorbed] if certain else run
             for index, commit in enumerate(run):
                 kind = CommitClass.COPY if index < absorbed else CommitClass.LIKENESS
                 self.found[commit.oid] = Classified(commit, kind, parent.name)
             bottom = bottom[len(run) :]
 
-    def _matched_run(self, parent: Parent, bottom: Sequence[Commit]) -> tuple[Commit, ...]:
+    def _matched_run(self, parent: Parent, bottom: Sequence[Commit], *, exact: bool) -> tuple[Commit, ...]:
         """Return the lowest own commits that are versions of the parent's commits.
 
         Commits that any parent holds by object id take part in the matching: an entry in between
         holds the commits of those below it, and each version may account for one commit only.
         """
         claimed = [each.commit for each in self._classified() if each.parent]
-        pairs = match([*claimed, *bottom], parent.commits, self.evidence.similar)
+        similar = nothing_similar if exact else self.evidence.similar
+        pairs = match([*claimed, *bottom], parent.commits, similar)
         # Author and date alone are no evidence for a branch that was never force-pushed: one
         # person, or one tool, can commit to two branches within a second.
         limit = Likeness.SIMILAR_DIFF if parent.rewritten else Likeness.AUTHOR_DATE_SUBJECT
+        limit = Likeness.PATCH_AND_SUBJECT if exact else limit
         run = []
         for commit in bottom:
             if commit.oid not in pairs or pairs[commit.oid][1] > limit:

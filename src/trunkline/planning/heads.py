@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trunkline.context.scope import Scope
@@ -51,7 +52,8 @@ def entry_tip(view: View) -> Tip:
     A remote tip found in our backups was rebased by an earlier run: the local branch replaces it.
 
     Raises:
-        Refused: both sides hold commits that the other lacks; the error lists them.
+        Refused: both sides hold commits that the other lacks, and the local ones are not all
+            pushed; the error lists them.
     """
     git, local = view.git, view.local
     ours, theirs = local.local, local.remote
@@ -74,7 +76,7 @@ def entry_tip(view: View) -> Tip:
             git, view.stack, view.entry, world.snapshot.pr,
             ours=ours, theirs=theirs, trunk=[world.trunk],
         )  # fmt: skip
-        if found.local_only:
+        if found.diverged:
             raise diverged(view, foreign, _on_top(view, found, theirs))
         return Tip(theirs, _taken_over(view, found, ours, theirs))
     return Tip(ours)
@@ -83,18 +85,25 @@ def entry_tip(view: View) -> Tip:
 def _taken_over(view: View, found: Versions, ours: Oid, theirs: Oid) -> str:
     """Return what taking the remote's version of a branch brings.
 
-    Commits that only it has are named, and so are signatures that it lacks: GitHub rebases without
-    them.
+    Commits that only one side has are named, and so are signatures that the remote's lacks: GitHub
+    rebases without them.
     """
-    trunk = view.world.trunk
+    trunk, remote = view.world.trunk, view.stack.remote
     signed = [commit for commit in history.reachable(view.git, [ours], [theirs, trunk]) if commit.signed]
     lost = len(signed) - sum(each.signed for each in history.reachable(view.git, [theirs], [ours, trunk]))
-    text = f"{view.stack.remote} holds the same commits with other ids: its version is taken"
+    text = f"{remote} holds the same commits with other ids: its version is taken"
+    if found.local_only:
+        text = f"others rewrote the branch on {remote}, and you have nothing unpushed: its version is taken"
     text += f"; {counted(lost)} signed here {'is' if lost == 1 else 'are'} unsigned there" if lost > 0 else ""
-    if not found.remote_only:
-        return text
-    more = "; ".join(f'{short(each.oid)} "{each.subject}" by {each.author_name}' for each in found.remote_only)
-    return f"{text}, with {counted(len(found.remote_only))} more: {more}"
+    if found.remote_only:
+        text += f", with {counted(len(found.remote_only))} more: {_listed(found.remote_only)}"
+    if found.local_only:
+        text += f"; only your local branch had: {_listed(found.local_only)}"
+    return text
+
+
+def _listed(commits: Sequence[Commit]) -> str:
+    return "; ".join(f'{short(each.oid)} "{each.subject}" by {each.author_name}' for each in commits)
 
 
 def _on_top(scope: Scope, found: Versions, theirs: Oid) -> tuple[str, ...]:
