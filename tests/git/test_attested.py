@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import json
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.attesting import GATES, NOW, SIGNERS, Attesting, address, attesting
-from trunkline.domain.attestation import NO_RECEIPT, Standing
-from trunkline.domain.errors import UsageError
+from support.attesting import GATES, NO_OPS, NOW, POLICY, SIGNERS, Attesting, address, attesting
+from support.repo import Repo
+from trunkline.commands import verify as verify_workflow
+from trunkline.commands.verify import NOT_SHARED
+from trunkline.domain.attestation import NO_RECEIPT, Standing, to_data
+from trunkline.domain.errors import CheckFailed, ExternalError, Refused, UsageError
+from trunkline.domain.proof import UNKNOWN_SIGNER
+from trunkline.git import notes
+from trunkline.git.signing import EXPIRED_KEY, REVOKED
 
 
 @pytest.fixture
@@ -20,6 +27,11 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Attesting]:
     made = attesting(monkeypatch)
     yield made
     shutil.rmtree(made.root, ignore_errors=True)
+
+
+def share(place: Attesting, person: str = "ada", **changes: Any) -> None:
+    """Share a signed pass of one gate, changed."""
+    place.share([place.line(place.receipt("fmt", **changes), person)])
 
 
 def test_signed_receipts_attest_a_commit(place: Attesting) -> None:
@@ -38,35 +50,181 @@ def test_signed_receipts_attest_a_commit(place: Attesting) -> None:
             assert set(place.reasons(clone=clone).values()) == {NO_RECEIPT}
         assert place.verify(clone=clone, fetch=True).missing == ()
         assert place.verify(clone=clone).missing == ()
+    assert json.dumps(to_data(found))
 
 
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        pytest.param({"repository": "github.com/octo/other"}, "it is a receipt of github.com/octo/other", id="repo"),
-        pytest.param({"repository": ""}, "it does not say of which repository it is", id="no repository"),
-        pytest.param({"argv": ("true", "x")}, "the gate's command has changed since", id="command"),
-        pytest.param({"env": {"A": "1"}}, "the gate's environment has changed since", id="environment"),
-        pytest.param(
-            {"started": (NOW - dt.timedelta(days=31)).isoformat()},
-            "it is 31 days old, and [attest] max-age",
-            id="age",
-        ),
-        pytest.param({"started": (NOW + dt.timedelta(hours=1)).isoformat()}, "which is yet to come", id="future"),
-        pytest.param({"exit_code": 1}, "it failed: exit code 1", id="failed"),
-        pytest.param({"tests": 0}, "it ran no test", id="no tests"),
-    ],
-)
-def test_a_receipt_that_does_not_count(place: Attesting, changes: dict[str, Any], why: str) -> None:
-    """The reason is that of the gate's newest receipt."""
-    place.share_all(**changes)
-    reasons = place.reasons()
-    assert set(reasons) == set(GATES)
-    assert all(why in reason for reason in reasons.values()), reasons
+def test_a_note_that_was_replayed_on_another_commit(place: Attesting) -> None:
+    """The receipts of the reviewed commit, copied into the note of a later one."""
+    line = place.line(place.receipt("fmt"))
+    later = place.clone.commit("later", {"src/two.rs": "//! Two.\n"})
+    place.share([line], on=later)
+    assert "the note of this commit has a receipt of another tree" in place.reasons()["fmt"]
 
 
-def test_signers_file_of_the_branch(place: Attesting) -> None:
-    """It does not count: whose receipts count is read from trunk."""
+def test_whose_signatures_count(place: Attesting) -> None:
+    """Those of the people whom trunk names now, not the branch, with a key that is not revoked."""
     place.clone.commit("mine", {SIGNERS: f"{address('eve')} {place.public('eve')}\n"})
-    place.share_all("eve")
-    assert set(place.reasons().values()) == {"its receipt is signed with a key that stack.toml does not trust"}
+    share(place, "eve")
+    assert place.reasons()["fmt"] == UNKNOWN_SIGNER
+    share(place, started=NOW.isoformat())
+    assert "fmt" not in place.reasons()
+    place.set_policy(more='revoked = "revoked"', files={"revoked": f"{place.public('ada')}\n"})
+    assert place.reasons()["fmt"] == REVOKED
+    place.set_policy(files={SIGNERS: f'{address("ada")} valid-before="20200101" {place.public("ada")}\n'})
+    assert place.reasons()["fmt"] == EXPIRED_KEY
+    place.set_policy(files={SIGNERS: f"{address('bob')} {place.public('bob')}\n"})
+    assert place.reasons()["fmt"] == UNKNOWN_SIGNER
+
+
+def test_a_wrong_signature_hides_no_right_one(place: Attesting) -> None:
+    """Somebody who can push adds a line of the same receipt with a signature of nothing."""
+    good = place.line(place.receipt("fmt"))
+    place.share(
+        [good, json.dumps({**json.loads(good), "signature": "x"}), "[" * 200_000, '{"name": 1}', "\ud83d"[:0]]
+    )
+    assert "fmt" not in place.reasons()
+
+
+def test_a_policy_that_changed(place: Attesting) -> None:
+    """The tree is the same, and the receipts no longer answer trunk's question; those of others do not either."""
+    share(place, repository="github.com/octo/other", started="2026-11-28T10:00:00+00:00")
+    assert "it is a receipt of github.com/octo/other" in place.reasons()["fmt"]
+    share(place)
+    assert "fmt" not in place.reasons()
+    place.set_policy('max-age = "30m"')
+    assert "1 hour old, and [attest] max-age is 30 minutes" in place.reasons()["fmt"]
+    place.set_policy(gates=NO_OPS.replace('fmt]\nrun = ["true"]', 'fmt]\nrun = ["true", "2"]'))
+    assert place.reasons()["fmt"] == "the gate's command has changed since"
+
+
+def test_a_rebase_that_leaves_the_tree_alone(place: Attesting) -> None:
+    """The receipt is kept, unless the policy refuses that."""
+    share(place)
+    place.clone.git("commit", "--quiet", "--amend", "--message=said better")
+    assert "fmt" not in place.reasons()
+    place.set_policy('rebase = "refuse"')
+    assert '[attest] rebase is "refuse"' in place.reasons()["fmt"]
+
+
+def test_the_result_of_the_merge(place: Attesting) -> None:
+    """With --merged it is another tree, with receipts of its own; a conflict has none."""
+    share(place)
+    place.set_policy(files={"other.txt": "1\n"})
+    assert "fmt" not in place.reasons()
+    assert "a receipt of another tree" in place.reasons(merged=True)["fmt"]
+    tree = place.verify(merged=True).tree
+    place.share([place.line(place.receipt("fmt", tree=tree))])
+    assert "fmt" not in place.reasons(merged=True)
+    place.set_policy(files={"src/one.rs": "//! Uno.\n"})
+    with pytest.raises(CheckFailed, match="conflicts with origin/main"):
+        place.verify(merged=True)
+    with pytest.raises(Refused, match="shallow"):
+        place.verify(merged=True, fetch=True, clone=place.second_clone(depth=1))
+
+
+def test_notes_that_were_replaced(place: Attesting) -> None:
+    """Somebody force-pushes the notes away: what only we still have attests nothing, and says so."""
+    share(place)
+    assert "fmt" not in place.reasons(fetch=True)
+    place.bare.git("update-ref", "-d", notes.REF)
+    assert place.reasons(fetch=True)["fmt"] == NOT_SHARED
+    other = place.bare.git("commit-tree", place.bare.git("mktree"), "-m", "gone")
+    place.bare.git("update-ref", notes.REF, other)
+    assert place.reasons(fetch=True)["fmt"] == NOT_SHARED
+    assert place.verify().notices == ("1 receipt of this tree only here, not on origin",)
+    place.share([])
+    assert "fmt" not in place.reasons(fetch=True)
+
+
+def test_a_notes_ref_that_is_none(place: Attesting) -> None:
+    """A blob: where it is fetched no ref moves, and where it is here the command removes it."""
+    share(place)
+    blob = place.bare.git("hash-object", "-w", "--stdin", stdin="[" * 300)
+    place.bare.git("update-ref", notes.REF, blob)
+    before = place.clone.refs()
+    with pytest.raises(ExternalError, match="refs/notes/trunkline on origin is blob"):
+        place.verify(fetch=True)
+    assert place.clone.refs() == before
+    place.clone.git("update-ref", notes.REF, place.clone.git("hash-object", "-w", "--stdin", stdin="x"))
+    with pytest.raises(ExternalError, match="is a blob, not a commit") as failed:
+        place.verify()
+    assert failed.value.next_commands == (f"git update-ref -d {notes.REF}",)
+
+
+@pytest.mark.parametrize("signers", ["missing", "/etc/ssh/allowed", "~/allowed", "../allowed", ""])
+def test_a_signers_file_that_is_not_trunks(place: Attesting, signers: str) -> None:
+    """Exit code 2, whatever the receipts say."""
+    place.set_policy(signers=signers)
+    with pytest.raises(UsageError) as refused:
+        place.verify()
+    assert "signers" in str(refused.value)
+
+
+def test_a_missing_file_of_revoked_keys(place: Attesting) -> None:
+    """It is an error, because keys may be revoked in it."""
+    place.set_policy(more='revoked = "missing"')
+    with pytest.raises(UsageError, match="revoked: missing cannot be read"):
+        place.verify()
+
+
+def test_the_policy_of_the_branch(place: Attesting) -> None:
+    """It does not count: neither its stack.toml in the work tree, nor a branch that is called like a trunk."""
+    easy = POLICY.format(attest='gates = ["fmt"]', more="", gates=NO_OPS, signers=SIGNERS, entry="")
+    place.clone.commit("mine", {"stack.toml": easy})
+    share(place)
+    assert set(place.reasons()) == set(GATES) - {"fmt"}
+    place.clone.git("update-ref", "refs/remotes/origin/master", "HEAD")
+    place.clone.git("update-ref", "-d", "refs/remotes/origin/main")
+    place.clone.git("symbolic-ref", "--delete", "refs/remotes/origin/HEAD")
+    with pytest.raises(UsageError, match="has no stack"):
+        place.verify()
+
+
+def test_a_policy_without_entries(place: Attesting) -> None:
+    """Trunk's file may hold settings only."""
+    text = POLICY.format(attest='gates = ["fmt"]', more="", gates=NO_OPS, signers=SIGNERS, entry="")
+    place.set_policy(files={"stack.toml": text})
+    share(place)
+    assert place.verify().missing == ()
+
+
+def test_co_authors_and_addresses_of_one_person(place: Attesting) -> None:
+    """A signer is all names of the line in the signers file; a co-author is an author."""
+    names = f"{address('ada')},ada@users.noreply.invalid"
+    place.set_policy("independent = true", files={SIGNERS: f"{names} {place.public('ada')}\n"})
+    share(place)
+    assert "fmt" not in place.reasons()
+    place.clone.git("commit", "--quiet", "--amend", "-m", "one\n\nCo-authored-by: A <ADA@users.noreply.invalid>")
+    assert "another person must sign" in place.reasons()["fmt"]
+    place.set_policy("independent = true", files={SIGNERS: f"ada {place.public('ada')}\n"})
+    assert "needs email addresses" in place.reasons()["fmt"]
+
+
+def test_the_base_repository_is_what_is_fetched_from(place: Attesting) -> None:
+    """With a fork as `origin`, `--remote upstream` names the base: policy, notes and identity are its own."""
+    share(place)
+    clone = place.second_clone()
+    clone.git("remote", "rename", "origin", "upstream")
+    fork = Repo(place.root / "fork")
+    place.author.git("clone", "--quiet", "--bare", str(place.bare.path), str(fork.path))
+    clone.git("remote", "add", "origin", str(fork.path))
+    git = clone.adapter
+    verify_workflow.fetch(git, "upstream", None)
+    policy = verify_workflow.policy_of(git, "upstream")
+    assert policy.name == "upstream/main"
+    found = verify_workflow.verify(git, "upstream", policy, clone.head(), merged=False, now=NOW, fetched=True)
+    assert {each.gate for each in found.missing} == set(GATES) - {"fmt"}
+
+
+def test_nothing_is_executed_but_git_and_ssh_keygen(place: Attesting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No gh, no cargo, no program of the tree."""
+    share(place)
+    programs = place.root / "programs"
+    programs.mkdir()
+    for name in ("git", "ssh-keygen", "ssh"):
+        found = shutil.which(name)
+        if found:
+            (programs / name).symlink_to(found)
+    monkeypatch.setenv("PATH", str(programs))
+    assert "fmt" not in place.reasons(fetch=True)
+    assert not (Path(place.clone.path) / "target").exists()

@@ -101,11 +101,14 @@ def policy_of(git: Git, remote: str) -> Policy:
     Raises:
         UsageError: trunk has no valid stack.toml, or no signers file in the repository.
     """
-    found = trust.trunks_own(git, remote)
+    # Without the remote's HEAD, a branch with a usual name would be taken for trunk.
+    known = git.query("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", ok=(0, 1, 128)).returncode == 0
+    found = trust.trunks_own(git, remote) if known else None
     if found is None:
+        reason = "it is not tracked there" if known else f"which branch of {remote} is trunk is not known here"
         raise UsageError(
             f"{remote}'s trunk has no stack.toml here",
-            why="verify reads the policy from trunk alone: it is not tracked there, or trunk was not fetched",
+            why=f"verify reads the policy from trunk alone, and {reason}",
             next_command=(exact_command("verify", {"fetch": True}), task_command("init", "--track")),
         )
     stack = validation.stacks_of(found, entries=False)[0]
@@ -213,7 +216,7 @@ def question_of(git: Git, remote: str, policy: Policy, commit: Oid, *, merged: b
         now,
         dt.timedelta(seconds=rules.max_age),
         commit=commit if rules.rebase == "refuse" and is_own else None,
-        authors=_authors(git, policy, commit) if rules.independent else frozenset(),
+        authors=_authors(git, policy, commit) if rules.independent else None,
     )
     return Question(tree, policy.stack.gates, rules, terms, policy.signers)
 
@@ -273,11 +276,15 @@ def _authors(git: Git, policy: Policy, commit: Oid) -> frozenset[str]:
         cut = (git.common_dir() / "shallow").read_text(encoding="ascii").split()
         if not set(own).isdisjoint(cut):
             raise _shallow(policy, "[attest] independent needs the authors of all commits")
-    form = "--format=%ae%n%(trailers:key=Co-authored-by,valueonly)"
+    form = "--format=%x00%ae%n%(trailers:key=Co-authored-by,valueonly)"
     text = git.query(
         "log", "--no-mailmap", "--no-walk", form, "--stdin", stdin="".join(f"{one}\n" for one in own).encode()
     )
-    return emails(text.stdout.decode("utf-8", "replace"))
+    found: set[str] = set()
+    for each in text.stdout.decode("utf-8", "replace").split("\0")[1:]:
+        author, _, also = each.partition("\n")
+        found |= {author.strip().lower(), *emails(also)}
+    return frozenset(found)
 
 
 def _shallow(policy: Policy, why: str) -> Refused:

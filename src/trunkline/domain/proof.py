@@ -31,7 +31,7 @@ class Terms:
         commit: only a run on this commit counts; None: on any commit with the tree.
         release: the release of rustc, like `1.95.0` or `1.95`; "" for any.
         signers: the only signers who count; None: everybody in the signers file.
-        authors: email addresses of the authors; none of them counts as a signer.
+        authors: email addresses of the authors, none of whom counts as a signer; None: they do.
     """
 
     repository: str
@@ -40,7 +40,7 @@ class Terms:
     commit: Oid | None = None
     release: str = ""
     signers: frozenset[str] | None = None
-    authors: frozenset[str] = frozenset()
+    authors: frozenset[str] | None = None
 
     def mismatch(self, receipt: Receipt) -> str:
         """Return why a receipt does not meet the conditions, or ""."""
@@ -71,7 +71,7 @@ class Terms:
         names = signer.split(",")
         if self.signers is not None and not self.signers.intersection(names):
             return f"{signer} may not waive it: [attest] waive names {', '.join(sorted(self.signers)) or 'nobody'}"
-        if not self.authors:
+        if self.authors is None:
             return ""
         if not all("@" in name for name in names):
             return f"[attest] independent needs email addresses in the signers file; {signer} is none"

@@ -6,7 +6,7 @@ runs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -56,46 +56,50 @@ def evaluate(question: Question, lines: Iterable[str]) -> tuple[AttestedGate, ..
         question: the question.
         lines: lines of notes; those that trunkline did not write are skipped.
     """
-    shared = {each.name: each for line in lines if (each := SharedReceipt.of_line(line)) is not None}
-    receipts = {name: parse_receipt(name, each.content) for name, each in shared.items()}
-    known = [KnownReceipt(name, found) for name, found in receipts.items() if isinstance(found, Receipt)]
+    shared = [each for line in lines if (each := SharedReceipt.of_line(line)) is not None]
+    parsed = ((each, parse_receipt(each.name, each.content)) for each in shared)
+    known = [_Candidate(KnownReceipt(each.name, found), each) for each, found in parsed if isinstance(found, Receipt)]
     rows = []
     with ThreadPoolExecutor(_THREADS) as pool:
         for gate in question.gates():
             base = proof.query_of(gate, question.tree)
             query = query_under(base, question.policy, question.terms)
             waiver = waiver_query(base, question.policy, question.terms)
-            about = [each for each in known if concerns(query, each.receipt)]
-            rows.append(attest_gate(query, waiver, _verified(query, waiver, about, shared, question.signers, pool)))
+            about = [each for each in known if concerns(query, each.known.receipt)]
+            rows.append(attest_gate(query, waiver, _verified(query, waiver, about, question.signers, pool)))
     return tuple(rows)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A valid receipt, with the line that it came from."""
+
+    known: KnownReceipt
+    shared: SharedReceipt
+
+    def examined(self, signers: signing.Signers) -> KnownReceipt:
+        """Return the receipt with its signature verified."""
+        if not self.shared.signature:
+            return self.known
+        found = signing.examine(self.shared.content, self.shared.signature, signers)
+        return replace(self.known, signer=found.signer, signature=True, problem=found.problem)
 
 
 def _verified(
     query: ReceiptQuery,
     waiver: ReceiptQuery,
-    about: Sequence[KnownReceipt],
-    shared: Mapping[str, SharedReceipt],
+    about: Sequence[_Candidate],
     signers: signing.Signers,
     pool: ThreadPoolExecutor,
 ) -> list[KnownReceipt]:
-    """Return the receipts of a gate, with the signatures of those that would count verified."""
-    relevant = [each for each in about if is_relevant(query, waiver, each.receipt)]
-    newest = sorted(relevant, key=lambda each: each.receipt.began, reverse=True)[:_MOST_SIGNATURES]
-    signed = [shared[each.file] for each in newest]
-    examined = pool.map(lambda each: _examined(each, signers), signed)
-    found = {each.file: _with(each, done) for each, done in zip(newest, examined, strict=True)}
-    dropped = {each.file for each in relevant} - found.keys()
-    return [found.get(each.file, each) for each in about if each.file not in dropped]
+    """Return the receipts of a gate, with the signatures of those that would count verified.
 
-
-def _examined(each: SharedReceipt, signers: signing.Signers) -> signing.Signature | None:
-    return signing.examine(each.content, each.signature, signers) if each.signature else None
-
-
-def _with(known: KnownReceipt, found: signing.Signature | None) -> KnownReceipt:
-    if found is None:
-        return known
-    return replace(known, signer=found.signer, signature=True, problem=found.problem)
+    The same receipt may be there with several signatures, of which a wrong one hides no right one.
+    """
+    relevant = [each for each in about if is_relevant(query, waiver, each.known.receipt)]
+    newest = sorted(relevant, key=lambda each: each.known.receipt.began, reverse=True)[:_MOST_SIGNATURES]
+    examined = pool.map(lambda each: each.examined(signers), newest)
+    return [*examined, *(each.known for each in about if each not in relevant)]
 
 
 def replayed(lines: Iterable[str], tree: Oid, gates: Collection[str]) -> dict[str, str]:

@@ -84,7 +84,7 @@ class Signature:
 
 
 UNREADABLE = "its signature cannot be read"
-OTHER_CONTENT = "its signature is of another content"
+OTHER_CONTENT = "its signature is of another content, or the signers file does not allow the key for receipts"
 REVOKED = "it is signed with a key that is revoked"
 EXPIRED_KEY = "it is signed with a key that has expired, or is not valid yet (valid-before, valid-after)"
 
@@ -174,7 +174,7 @@ def _parts(signature: bytes) -> tuple[bytes, bytes]:
     for _ in range(2):
         size = int.from_bytes(blob[position : position + 4], "big")
         part = blob[position + 4 : position + 4 + size]
-        if len(part) != size:
+        if not part or len(part) != size:
             raise ValueError("cut off")
         found.append(part)
         position += 4 + size

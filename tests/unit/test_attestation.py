@@ -1,0 +1,144 @@
+"""What attests a gate, as a table: trunk's policy against receipts, without git and keys."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from trunkline.domain.attestation import (
+    WAIVER,
+    AttestedGate,
+    Standing,
+    attest_gate,
+    emails,
+    query_under,
+    receipt_id,
+    waiver_query,
+)
+from trunkline.domain.names import oid
+from trunkline.domain.proof import UNSIGNED, KnownReceipt, ReceiptQuery, Terms
+from trunkline.domain.receipt import Receipt, Toolchain
+from trunkline.domain.stack import AttestSettings
+
+TREE, COMMIT, OTHER = oid("1" * 40), oid("2" * 40), oid("3" * 40)
+NOW = dt.datetime(2026, 11, 28, 12, tzinfo=dt.timezone.utc)
+RUSTC = Toolchain("rustc 1.95.0 (abc 2026-04-14)\nhost: x", "cargo 1.95.0")
+TERMS = Terms("github.com/octo/tiny", NOW, dt.timedelta(days=30))
+BASE = ReceiptQuery("fmt", TREE, ("cargo", "fmt"), {})
+POLICY = AttestSettings(waive={"fmt": ("ada@x",)})
+PASS = Receipt(
+    "fmt", COMMIT, TREE, BASE.argv, {}, (), RUSTC, "", "none", "2026-11-28T11:00:00+00:00", 1.0, 0, "x.log", "",
+    executor="nox", host="build-7", repository=TERMS.repository,
+)  # fmt: skip
+WAIVED = replace(PASS, argv=(*WAIVER, "fmt"), summary="no such toolchain", toolchain=Toolchain("", ""))
+
+
+def answer(
+    *receipts: Receipt, signer: str = "ada@x", terms: Terms = TERMS, policy: AttestSettings = POLICY, **base: Any
+) -> AttestedGate:
+    """Return what receipts, all signed by one person, attest."""
+    question = replace(BASE, **base)
+    known = [KnownReceipt(f"{number}.json", each, signer, signature=True) for number, each in enumerate(receipts)]
+    return attest_gate(query_under(question, policy, terms), waiver_query(question, policy, terms), known)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"repository": "github.com/octo/other"}, "it is a receipt of github.com/octo/other"),
+        ({"repository": ""}, "it does not say of which repository it is"),
+        ({"argv": ("cargo", "x")}, "the gate's command has changed since"),
+        ({"env": {"A": "1"}}, "the gate's environment has changed since"),
+        ({"started": "2026-10-28T11:00:00+00:00"}, "it is 31 days old, and [attest] max-age is 30 days"),
+        ({"started": "2026-11-28T12:11:00+00:00"}, "which is yet to come"),
+        ({"exit_code": 1}, "it failed: exit code 1"),
+        ({"exit_code": 1, "failure": {"diagnosis": "E0308"}}, "it failed: E0308"),
+        ({"tests": 0}, "it ran no test"),
+        ({"tree": OTHER}, "there is no receipt of this tree"),
+        ({"gate": "doc"}, "there is no receipt of this tree"),
+    ],
+)
+def test_a_receipt_that_does_not_count(changes: dict[str, Any], why: str) -> None:
+    """The reason is said."""
+    assert answer(PASS).standing is Standing.ATTESTED
+    found = answer(replace(PASS, **changes))
+    assert found.standing is Standing.MISSING
+    assert why in found.reason
+
+
+@pytest.mark.parametrize(
+    ("base", "policy", "why"),
+    [
+        ({"argv": ("cargo", "fmt", "--all")}, {}, "the gate's command has changed since"),
+        ({"sandboxed": True}, {}, "it ran without the sandbox"),
+        ({}, {"toolchain": "1.9"}, "it ran with rustc 1.95.0, and the policy demands 1.9"),
+        ({}, {"toolchain": "1.95.1"}, "it ran with rustc 1.95.0, and the policy demands 1.95.1"),
+        ({}, {"toolchain": "1.95"}, ""),
+        ({}, {"toolchain": "1.95.0"}, ""),
+    ],
+)
+def test_a_policy_that_changed(base: dict[str, Any], policy: dict[str, Any], why: str) -> None:
+    """The tree is the same, and the receipt no longer answers trunk's question."""
+    assert answer(PASS, policy=replace(POLICY, **policy), **base).reason == why
+
+
+@pytest.mark.parametrize(("argv", "standing"), [("+1.95.0", "attested"), ("+1.89.0", "missing"), ("+x", "attested")])
+def test_the_toolchain_that_a_command_names(argv: str, standing: str) -> None:
+    """`cargo +1.89.0` demands that release, whatever `toolchain` says of the other gates."""
+    words = ("cargo", argv, "check")
+    assert (
+        answer(replace(PASS, argv=words), policy=AttestSettings(toolchain="1.80"), argv=words).standing.value
+        == standing
+    )
+
+
+def test_a_commit_of_the_same_tree() -> None:
+    """It counts, unless the policy refuses that."""
+    assert answer(PASS, terms=replace(TERMS, commit=COMMIT)).standing is Standing.ATTESTED
+    assert 'rebase is "refuse"' in answer(PASS, terms=replace(TERMS, commit=OTHER)).reason
+
+
+@pytest.mark.parametrize(
+    ("signer", "why"),
+    [
+        ("ada@x", ""),
+        ("grace@x", "grace@x signed it and is an author of the commits (grace@x): another person must sign"),
+        ("ada@x,GRACE@X", "another person must sign"),
+        ("*@x", "another person must sign"),
+        ("ada", "[attest] independent needs email addresses in the signers file; ada is none"),
+        ("", UNSIGNED),
+    ],
+)
+def test_the_signer_is_another_person(signer: str, why: str) -> None:
+    """Every name of the signer's line counts, and an author's address in any case."""
+    known = KnownReceipt("a.json", PASS, signer, signature=bool(signer))
+    query = query_under(BASE, POLICY, replace(TERMS, authors=frozenset({"grace@x"})))
+    assert why in attest_gate(query, waiver_query(BASE, POLICY, TERMS), [known]).reason
+
+
+def test_a_waiver() -> None:
+    """By somebody who may, for this tree; it proves nothing, and a proof is preferred."""
+    waived = answer(WAIVED)
+    assert (waived.standing, waived.reason) == (Standing.WAIVED, "no such toolchain")
+    assert "may not waive it: [attest] waive names ada@x" in answer(WAIVED, signer="bob@x").reason
+    assert answer(WAIVED, policy=AttestSettings()).standing is Standing.MISSING
+    assert answer(replace(WAIVED, tree=OTHER)).standing is Standing.MISSING
+    assert answer(PASS, WAIVED).standing is Standing.ATTESTED
+    assert answer(replace(PASS, exit_code=1), WAIVED).standing is Standing.WAIVED
+
+
+def test_a_flaky_gate() -> None:
+    """A failure beside a pass, whoever signed it, withholds the attestation until somebody waives the gate."""
+    failed = replace(PASS, exit_code=1, started="2026-11-28T10:00:00+00:00")
+    assert answer(PASS, failed).reason == "flaky: 1 of 2 passed"
+    assert answer(PASS, failed, WAIVED).standing is Standing.WAIVED
+
+
+def test_small_things() -> None:
+    """Ids, places and addresses."""
+    assert receipt_id("0123-fmt-4567-89abcdef01234567.json") == "89abcdef0123"
+    assert answer(PASS).where == "build-7 (nox)"
+    assert emails("Ada <ADA@x.org>\nnobody\n<b@y>") == {"ada@x.org", "b@y"}
