@@ -112,3 +112,19 @@ def test_what_was_typed_wrongly(place: Attesting, ada: Typing, monkeypatch: pyte
     remoteless = ada(place.clone, "trunkline verify")
     assert remoteless.code == 2
     assert remoteless.next == ["trunkline verify --remote other"]
+
+
+def test_the_workflow_is_written_and_checked(place: Attesting, ada: Typing) -> None:
+    """`--check` names the command that writes it; a flag without --attested is an error."""
+    place.clone.git("switch", "--quiet", "main")
+    checked = ada(place.clone, "trunkline ci.workflow --attested --check")
+    assert checked.code == 1
+    assert ada.follow(place.clone, checked, "trunkline ci.workflow --attested").code == 0
+    assert ada(place.clone, "trunkline ci.workflow --attested --check").code == 0
+    alone = ada(place.clone, "trunkline ci.workflow --merged --check")
+    assert alone.code == 2
+    assert alone.next == ["trunkline ci.workflow --check --merged --attested"]
+    assert ada(place.clone, "trunkline ci.workflow --attested --fallback walk").code == 2
+    (place.clone.path / "stack.toml").unlink()
+    place.set_policy(signers="")
+    assert ada(place.clone, "trunkline ci.workflow --attested").code == 2

@@ -225,6 +225,7 @@ waive = { msrv = ["ada@example.org"] }
 independent = true
 toolchain = "1.95"
 auto = true
+install = "tools/trunkline"
 
 [[entry]]
 pr = 1
@@ -282,7 +283,7 @@ def test_every_key_arrives(tmp_path: Path) -> None:
         lockfile="conflict",
         attest=AttestSettings(
             ("build", "deny"), 7200.0, "refuse", {"msrv": ("ada@example.org",)}, independent=True, toolchain="1.95",
-            auto=True,
+            auto=True, install="tools/trunkline",
         ),
     )  # fmt: skip
     keys = {key for table in [tomli.loads(EVERYTHING)["gates"]] for key in table}

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from trunkline.domain.stack import GateSettings
-from trunkline.report.workflow import workflow
+from trunkline.domain.stack import AttestSettings, GateSettings
+from trunkline.report.workflow import attested_workflow, install_command, workflow
 
 PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
 SETTINGS = [GateSettings(), replace(GateSettings(), sandbox=True)]
@@ -79,3 +79,69 @@ def test_what_an_auditor_finds(tmp_path: Path, settings: GateSettings) -> None:
     planted = text.replace('nox -s "gates($GATE)"', 'nox -s "gates(${{ github.event.pull_request.title }})"')
     assert "template-injection" in findings(tmp_path / "workflow.yml", planted)
     assert "unpinned-uses" in findings(tmp_path / "workflow.yml", re.sub(r"@[0-9a-f]{40}", "@v4", text))
+
+
+def attested(*, merged: bool = False, fallback: bool = False, policy: AttestSettings | None = None) -> str:
+    """Return the workflow that verifies receipts."""
+    return attested_workflow(
+        GateSettings(), policy or AttestSettings(), version="1.2.3", runner="ubuntu-24.04", python="3.12",
+        merged=merged, fallback=fallback,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("fallback", ["", "run"])
+def test_the_workflow_that_verifies_receipts(tmp_path: Path, fallback: str) -> None:
+    """It is valid, may only read, names no secret, pins its actions; the required check keeps its name."""
+    text = attested(fallback=bool(fallback))
+    made = yaml.safe_load(text)
+    assert made["permissions"] == {}
+    assert {tuple(job["permissions"].items()) for job in made["jobs"].values()} <= {(("contents", "read"),), ()}
+    assert "trunkline-attested" in {job["name"] for job in made["jobs"].values()}
+    assert "secrets." not in text
+    scripts = [step["run"] for step in steps_of(text) if "run" in step]
+    assert not [script for script in scripts if "${{" in script]
+    assert all(PINNED.fullmatch(step["uses"]) for step in steps_of(text) if "uses" in step)
+    assert findings(tmp_path / "workflow.yml", text) == ""
+    judged = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows",
+         str(tmp_path / "workflow.yml")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+def test_code_of_the_pull_request_runs_only_where_its_workflow_counts() -> None:
+    """On pull_request_target trunk alone is checked out, and no gate runs; the fallback has another event."""
+    text = attested()
+    assert list(yaml.safe_load(text)[True]) == ["pull_request_target", "merge_group"]  # YAML 1.1: `on` is a boolean
+    (checkout,) = (step for step in steps_of(text) if "checkout" in step.get("uses", ""))
+    assert checkout["with"]["ref"] == "${{ github.event.repository.default_branch }}"
+    assert "nox" not in text
+    assert list(yaml.safe_load(attested(fallback=True))[True]) == ["pull_request", "merge_group"]
+
+
+def test_history_is_fetched_where_it_is_needed() -> None:
+    """For the merge base, and for the authors of all commits."""
+    depths = [
+        steps_of(text)[0]["with"]["fetch-depth"]
+        for text in (attested(), attested(merged=True), attested(policy=AttestSettings(independent=True)))
+    ]
+    assert depths == [1, 0, 0]
+    assert "--merged" in attested(merged=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "command"),
+    [
+        ("", 'python -m pip install "trunkline==1.2.3"'),
+        (
+            "git+https://example.org/o/r@" + "a" * 40,
+            f'pip install "trunkline @ git+https://example.org/o/r@{"a" * 40}"',
+        ),
+        ("ci/requirements.txt", "pip install --require-hashes -r ci/requirements.txt"),
+        ("tools/trunkline", "pip install ./tools/trunkline"),
+    ],
+)
+def test_where_trunkline_is_installed_from(source: str, command: str) -> None:
+    """The package index, a commit, a file of hashes, or the repository."""
+    assert install_command(source, "1.2.3").endswith(command)

@@ -25,6 +25,7 @@ LAND = LandSettings()
 ATTEST = AttestSettings()
 ONE_OR_SEVERAL = "expected either [[entry]] tables (one stack) or [[stack]] tables (several)"
 DURATION = r"^[1-9][0-9]{0,4}[mhdw]$(?!\n)"
+SOURCE = r"^(git\+https://[A-Za-z0-9._~/-]+@[0-9a-f]{40}|(?!/)(?!.*\.\.)[A-Za-z0-9._][A-Za-z0-9._/-]*)?$(?!\n)"
 RELEASE = r"^([0-9]+\.[0-9]+(\.[0-9]+)?)?$(?!\n)"
 _YEAR = 366 * 24 * 3600.0
 # `$` alone also matches before a newline at the end in Python, though not in a JSON Schema.
@@ -279,6 +280,14 @@ class AttestTable(_Table, frozen=True):
         ),
     ] = ATTEST.toolchain
     auto: Annotated[bool, Meta(description="push and land attest, too, as with --attest.")] = ATTEST.auto
+    install: Annotated[
+        str,
+        Meta(
+            pattern=SOURCE,
+            description="Where the workflow of ci.workflow --attested installs trunkline from: git+https://...@COMMIT,"
+            " a requirements file with hashes (.txt), or a directory of the repository. Empty: the package index.",
+        ),
+    ] = ATTEST.install
 
 
 class NoteTable(_Table, frozen=True):

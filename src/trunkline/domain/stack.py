@@ -202,6 +202,8 @@ class AttestSettings:
             "" for any. A gate whose command names a release (`cargo +1.89.0`) must have run with
             that one.
         auto: push and land attest, too.
+        install: where the workflow of `ci.workflow --attested` installs trunkline from; "": from
+            the package index.
     """
 
     gates: tuple[str, ...] = ()
@@ -211,6 +213,7 @@ class AttestSettings:
     independent: bool = False
     toolchain: str = ""
     auto: bool = False
+    install: str = ""
 
 
 @dataclass(frozen=True)

@@ -73,11 +73,13 @@ FLAGS: Mapping[str, Flag] = {
     # Flags of one or two tasks.
     "all": Flag("gate every entry of the stack", switch=True),
     "alone": Flag("take a single pull request on trunk as a stack, too", switch=True),
+    "attested": Flag("the workflow that verifies signed receipts instead of running the gates", switch=True),
     "check": Flag("report differences and change nothing; exit code 1 if there are any", switch=True),
     "commit": Flag("the commit; default: the last one of the entry, or HEAD"),
     "example": Flag(
         "start with the bundled example: five pull requests, the first merged, and a checkout", switch=True
     ),
+    "fallback": Flag("run: gates that no receipt attests run in Actions"),
     "fault": Flag("rehearse a failure: its name (an unknown one lists them) or a TOML file of faults"),
     "faults": Flag("a TOML file of faults to inject"),
     "fetch": Flag("fetch trunk, the receipts and the pull request's head first", switch=True),

@@ -15,6 +15,7 @@ from trunkline.domain.discover import OpenPullRequest, beside
 from trunkline.domain.errors import CheckFailed, Refused, UsageError
 from trunkline.domain.health import Health
 from trunkline.tasks.definition import landing_task
+from trunkline.tasks.flags import one_of
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
@@ -226,27 +227,46 @@ def doctor(session: TaskSession, offline: bool = False) -> None:
     mutates=True,
     help={"check": "compare the file with what would be written; exit code 1 if it differs"},
 )
-def workflow(session: TaskSession, check: bool = False, runner: str = "", stack: str = "") -> None:
-    """Write .github/workflows/trunkline.yml: a job per gate that runs the same nox session."""
+def workflow(
+    session: TaskSession,
+    check: bool = False,
+    runner: str = "",
+    stack: str = "",
+    attested: bool = False,
+    merged: bool = False,
+    fallback: str = "",
+) -> None:
+    """Write the Actions workflow: a job per gate; or with --attested, one that verifies receipts."""
     from trunkline.commands import ci_workflow
     from trunkline.context.loading import choose_stack, load_stacks, top_of
     from trunkline.git.git import Git
 
     git = top_of(Git(Path.cwd()))
-    text = ci_workflow.text(git, choose_stack(load_stacks(git), stack), runner=runner or ci_workflow.RUNNER)
-    session.account.update(path=ci_workflow.PATH, text=text)
+    chosen, label = choose_stack(load_stacks(git), stack), runner or ci_workflow.RUNNER
+    if not attested and (merged or fallback):
+        raise UsageError(
+            "--merged and --fallback belong to --attested", next_command=session.again({"attested": True})
+        )
+    name = ci_workflow.ATTESTED if attested else ci_workflow.PATH
+    if attested:
+        runs = one_of("fallback", fallback, ("run",)) == "run"
+        text = ci_workflow.attested_text(git, chosen, runner=label, merged=merged, fallback=runs)
+    else:
+        text = ci_workflow.text(git, chosen, runner=label)
+    session.account.update(path=name, text=text)
     if check:
-        ci_workflow.check(git, text)
-        session.terminal.line(("✓ ", "green"), f"{ci_workflow.PATH} is what would be written")
+        switches: dict[str, str | bool] = {"attested": attested, "merged": merged, "fallback": fallback}
+        ci_workflow.check(git, text, name, {flag: value for flag, value in switches.items() if value})
+        session.terminal.line(("✓ ", "green"), f"{name} is what would be written")
     elif session.dry_run:
         if not session.json_wanted:
             sys.stdout.write(text)  # file content, printed without escapes and wrapping
     else:
-        path, changed = ci_workflow.write(git, text)
+        path, changed = ci_workflow.write(git, text, name)
         session.terminal.line(
             ("✓ ", "green"), f"{'wrote' if changed else 'has it already:'} {path.relative_to(git.cwd)}"
         )
-        session.terminal.next(f"git add {ci_workflow.PATH}")
+        session.terminal.next(f"git add {name}")
 
 
 def add_to(namespace: Collection) -> None:
