@@ -165,7 +165,7 @@ def test_a_resolution_that_resolves_nothing(person: Typist) -> None:
     paused = person("invoke restack")
     person.desk.tree().git("reset", "--quiet", "--hard")
     unresolved = person.follow(paused, GOING_ON, "invoke continue", code=3)
-    person.follow(unresolved, "operations/conflict.py:_nothing_resolved", "invoke skip")
+    person.follow(unresolved, "operations/resolution.py:_nothing_resolved", "invoke skip")
 
 
 def test_an_open_checklist(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:

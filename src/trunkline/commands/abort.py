@@ -41,13 +41,13 @@ class _Ending:
         restored: one outcome for each restored change.
         left: messages about changes that were not restored, with the reason.
         unreached: the errors of requests to GitHub or the remote, which may be retried.
-        kept: backup refs of the work in the pause's work tree.
+        kept: what was kept of the pause's work tree.
     """
 
     restored: list[Outcome] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     unreached: list[TrunklineError] = field(default_factory=list)
-    kept: tuple[str, ...] = ()
+    kept: conflict.Kept = field(default_factory=conflict.Kept)
 
 
 def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
@@ -241,14 +241,11 @@ def _remove_worktrees(scope: Scope, run: Run, step_context: StepContext, ending:
     announced = run.last(records.WorktreeCreated)
     if announced is None:
         return
-    path = conflict.current_path(scope.git, Path(announced.path))
-    resolved = [r for r in run.after(run.pause) if isinstance(r, records.Resolved)] if run.pause else []
+    resolved = [r.new for r in run.after(run.pause) if isinstance(r, records.Resolved)] if run.pause else []
     try:
-        if run.pause and (not resolved or conflict.is_edited(scope.git, path, resolved[-1].new)):
-            ending.kept = conflict.keep_work(scope, step_context, path, onto=announced.onto)
-        conflict.remove_worktree(scope, step_context, path)
+        ending.kept = conflict.retire_worktree(scope, step_context, onto=announced.onto, taken=resolved[-1:])
     except (TrunklineError, OSError) as error:
-        ending.left.append(f"the work tree {path} stays: {error}")
+        ending.left.append(f"the work tree {announced.path} stays: {error}")
 
 
 def _unfinished(run: Run, ending: _Ending) -> TrunklineError:
@@ -274,12 +271,14 @@ def _concluded(scope: Scope, run: Run, ending: _Ending) -> Outcome:
         message = "the run is over; what changed since is left as it is"
     notes = [line for outcome in ending.restored for line in outcome.details]
     notes += [f"left: {line}" for line in ending.left]
-    notes += [f"what you had resolved is kept: {ref}" for ref in ending.kept]
+    notes += [f"what you had resolved is kept: {ref}" for ref in ending.kept.refs]
+    notes += ending.kept.files
     backups = f"{refs.BACKUPS}/{run.id}/"
     if ending.left and refs.read_refs(scope.git, backups):
         notes.append(f"every tip that the run replaced is kept: git for-each-ref {backups}")
     mark = StepStatus.WARNED if ending.left else StepStatus.DONE
-    data = {"run": run.id, "kept": next(iter(ending.kept), ""), "backups": list(ending.kept), "left": ending.left}
+    kept = list(ending.kept.refs)
+    data = {"run": run.id, "kept": next(iter(kept), ""), "backups": kept, "left": ending.left}
     return Outcome("aborted", message, mark, tuple(notes), data)
 
 

@@ -1,8 +1,11 @@
-"""Identify conflicts, so that a repeated conflict is recognised even with the sides swapped."""
+"""Identify conflicts, also with the sides swapped, and the commits that resolve them."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+
+from trunkline.domain.commits import Commit
 
 
 def digests(text: bytes) -> frozenset[str]:
@@ -26,3 +29,22 @@ def digests(text: bytes) -> frozenset[str]:
         elif sides:
             sides[-1].append(line)
     return frozenset(found)
+
+
+def resolves(made: Commit, stopped: Commit, others: Iterable[Commit]) -> bool:
+    """Return whether a commit made by a person is the resolution of the stopped commit.
+
+    `git cherry-pick --continue`, `git commit` during a cherry-pick and `git commit --amend` keep the
+    author and the author date, whatever becomes of the message. The name is not compared, because
+    `i18n.commitEncoding` may change its bytes. Tools may give several commits the same date, so the
+    message must not be another commit's.
+
+    Args:
+        made: the commit.
+        stopped: the commit that conflicted.
+        others: the other commits of the same entry.
+    """
+    if made.author.rpartition(b" <")[2] != stopped.author.rpartition(b" <")[2]:
+        return False
+    message = made.message.strip()
+    return message == stopped.message.strip() or all(message != each.message.strip() for each in others)

@@ -1,23 +1,22 @@
-"""The temporary work tree of a conflict: create it for a pause, read its resolution, remove it."""
+"""The temporary work tree of a conflict: create it for a pause, keep what is in it, remove it."""
 
 from __future__ import annotations
 
+import os
 import re
-import shlex
 import shutil
-from collections import Counter
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.context.open_run import go_on
 from trunkline.context.scope import Scope
 from trunkline.domain import records
-from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
 from trunkline.domain.conflicts import digests
-from trunkline.domain.errors import Paused, UsageError
+from trunkline.domain.errors import TrunklineError, UsageError
 from trunkline.domain.names import Oid, branch_name, labelled, oid, short
-from trunkline.engine import Pause, StepContext
+from trunkline.engine import StepContext
 from trunkline.gates import slots
 from trunkline.git import history, refs
 from trunkline.git.git import Git
@@ -35,15 +34,23 @@ def _own_path(scope: Scope, step_context: StepContext) -> Path:
 
 
 def open_worktree(
-    scope: Scope, step_context: StepContext, *, onto: Oid, commit: Commit
-) -> tuple[Path, tuple[str, ...]]:
+    scope: Scope, step_context: StepContext, *, onto: Oid, commit: Commit, taken: Sequence[Oid] = ()
+) -> tuple[Path, tuple[str, ...], Kept]:
     """Create the linked work tree of a conflict, with the conflict as git itself shows it.
 
+    Args:
+        scope: the entry.
+        step_context: the step's arguments.
+        onto: the commit to create it from.
+        commit: the commit that conflicts.
+        taken: the commits that the run made of earlier resolutions; see `retire_worktree`.
+
     Returns:
-        Its path, and the files that git-rerere filled in if stack.toml enables it. They are not
-        staged, because the user must review a reused resolution before the run continues.
+        Its path; the files that git-rerere filled in if stack.toml enables it (they are not staged,
+        because the user must review a reused resolution before the run continues); what was kept of
+        the work tree of an earlier conflict.
     """
-    remove_worktree(scope, step_context, worktree_path(scope, step_context))
+    kept = retire_worktree(scope, step_context, onto=onto, taken=taken)
     path = _own_path(scope, step_context)
     about = step_context.about(scope.entry)
     step_context.log_intent(records.WorktreeCreated(*about, path=str(path), onto=onto, commit=commit.oid))
@@ -59,7 +66,7 @@ def open_worktree(
         step_context.lock, *rerere, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty",
         "--keep-redundant-commits", commit.oid, ok=(0, 1),
     )  # fmt: skip
-    return path, tuple(_FILLED_IN.findall(done.error_text))
+    return path, tuple(_FILLED_IN.findall(done.error_text)), kept
 
 
 _FILLED_IN = re.compile(r"^Resolved '(.+)' using previous resolution\.$", re.MULTILINE)  # git's rerere.c, LC_ALL=C
@@ -104,14 +111,20 @@ def current_path(git: Git, recorded: Path) -> Path:
     return moved.parent if moved.is_file() else recorded
 
 
-def keep_work(scope: Scope, step_context: StepContext, path: Path, *, onto: Oid) -> tuple[str, ...]:
+def keep_work(
+    scope: Scope, step_context: StepContext, path: Path, *, onto: Oid, taken: Sequence[Oid] = ()
+) -> tuple[str, ...]:
     """Commit the contents of a pause's work tree to backup refs, with any commits made there.
 
     Args:
         scope: the entry.
         step_context: the step's arguments.
         path: the work tree; it may be missing.
-        onto: the commit that it was created from.
+        onto: the commit that it was created from, or one that contains it.
+        taken: the commits that the run made of resolutions; equal changes need no backup.
+
+    Returns:
+        The backup refs.
 
     Raises:
         UsageError: it is no longer a work tree, or git cannot commit there; it must not be removed.
@@ -121,19 +134,36 @@ def keep_work(scope: Scope, step_context: StepContext, path: Path, *, onto: Oid)
     git = scope.git.at(path)
     if not (path / ".git").is_file():
         raise UsageError("it is no longer a git work tree")
+    known = {(made.tree, made.message.strip()) for made in history.read_commits(git, taken)}
     head, kept = git.resolve("HEAD"), []
-    if head is not None and git.query("status", "--porcelain", "-z").stdout:
+    if git.query("status", "--porcelain", "-z").stdout:
         git.mutate(step_context.lock, "add", "--all")
-        tree = git.query("write-tree").text
-        made = git.query("commit-tree", tree, "-p", head, stdin=b"a resolution begun, kept by abort\n").text
-        kept.append(oid(made))
+        tree = oid(git.query("write-tree").text)
+        if tree not in {each for each, _ in known}:
+            parents = ("-p", head) if head is not None else ()
+            made = git.query(
+                "commit-tree", tree, *parents, stdin=b"work in progress of a pause\n", env=_FIXED_IDENTITY
+            )
+            kept.append(oid(made.text))
     seen = git.query("reflog", "--format=%H", "HEAD", ok=(0, 128)).text.split()
-    kept += [commit for commit in dict.fromkeys(map(oid, seen)) if not history.is_ancestor(git, commit, onto)]
+    commits = history.read_commits(git, list(dict.fromkeys(map(oid, seen))))
+    kept += [
+        each.oid
+        for each in commits
+        if (each.tree, each.message.strip()) not in known and not history.is_ancestor(git, each.oid, onto)
+    ]
     # Commits that another backup contains need no ref of their own.
     tips = [each for each in kept if not any(each != one and history.is_ancestor(git, each, one) for one in kept)]
     return tuple(
         refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(commit)}"), commit) for commit in tips
     )
+
+
+_FIXED_IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "trunkline"), ("EMAIL", "trunkline@invalid"), ("DATE", "@0 +0000"))
+}  # equal contents give an equal commit, so a repeated call makes no second backup
 
 
 def is_edited(git: Git, path: Path, decided: Oid) -> bool:
@@ -152,6 +182,116 @@ def is_edited(git: Git, path: Path, decided: Oid) -> bool:
     return any(tree.query(*query).stdout for query in queries)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What was kept of a work tree before it was removed.
+
+    Attributes:
+        refs: the backup refs that hold its contents and commits.
+        files: messages about files that were moved, each with their new place.
+    """
+
+    refs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def lines(self) -> tuple[str, ...]:
+        """Return a message for each thing kept."""
+        backups = (f"work of the conflict's work tree that was not taken is kept: {ref}" for ref in self.refs)
+        return (*backups, *self.files)
+
+
+def retire_worktree(scope: Scope, step_context: StepContext, *, onto: Oid, taken: Sequence[Oid] = ()) -> Kept:
+    """Remove this run's work tree of a conflict after keeping what the run did not take from it.
+
+    Args:
+        scope: the entry.
+        step_context: the step's arguments.
+        onto: the commit that it was created from, or the tip of the replay; commits that this
+            contains need no backup.
+        taken: the commits that the run made of resolutions, the newest last.
+    """
+    path, kept = worktree_path(scope, step_context), Kept()
+    if path.is_dir() and _was_shown(step_context):
+        kept = _keep(scope, step_context, path, onto=onto, taken=taken)
+    remove_worktree(scope, step_context, path)
+    return kept
+
+
+def _was_shown(step_context: StepContext) -> bool:
+    """Return whether the work tree is one that a person may have worked in: the run paused after creating it."""
+    run = journal.read(step_context.journal.path)
+    made = run.last(records.WorktreeCreated)
+    return made is None or any(isinstance(record, records.Paused) for record in run.after(made))
+
+
+def _keep(scope: Scope, step_context: StepContext, path: Path, *, onto: Oid, taken: Sequence[Oid]) -> Kept:
+    """Keep the contents of a work tree; move all of it where git cannot read it."""
+    files: tuple[str, ...] = ()
+    try:
+        files = _move_files(scope, step_context, path)
+        if not (path / ".git").is_file():
+            raise UsageError("it is no longer a git work tree")
+        if taken and not is_edited(scope.git, path, taken[-1]) and not _has_commits(scope.git, path):
+            return Kept(files=files)
+        return Kept(keep_work(scope, step_context, path, onto=onto, taken=taken), files)
+    except TrunklineError as error:
+        place = _kept_directory(scope, step_context) / path.name
+        shutil.move(path, place)
+        return Kept(files=(*files, f"the work tree of the conflict is kept, because {error}: {place}"))
+
+
+def _has_commits(git: Git, path: Path) -> bool:
+    """Return whether HEAD of a work tree has moved since it was created."""
+    if not (path / ".git").is_file():
+        return False
+    return len(git.at(path).query("reflog", "--format=%H", "HEAD", ok=(0, 128)).lines) > 1
+
+
+def _kept_directory(scope: Scope, step_context: StepContext) -> Path:
+    """Create a directory for files of a work tree that is about to be removed."""
+    base = private_directory(slots.work_dir(scope.git.common_dir()) / "kept")
+    return Path(tempfile.mkdtemp(prefix=f"{step_context.lock.run}-", dir=base))
+
+
+def _move_files(scope: Scope, step_context: StepContext, path: Path) -> tuple[str, ...]:
+    """Move the files of a work tree that a backup ref cannot hold; return a message that names the directory.
+
+    These are ignored files and other repositories. Cache directories are left (https://bford.info/cachedir/),
+    because cargo's target directory may hold gigabytes.
+    """
+    if not (path / ".git").is_file():
+        return ()
+    git = scope.git.at(path)
+    ignored = git.query("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+    others = git.query("ls-files", "--others", "--exclude-standard", "-z")
+    repositories = [name for name in others.stdout.split(b"\0") if name.endswith(b"/")]
+    found = [
+        os.fsdecode(name.rstrip(b"/"))
+        for name in (*ignored.stdout.split(b"\0"), *repositories)
+        if name and not _is_cache(path / os.fsdecode(name))
+    ]
+    if not found:
+        return ()
+    place = _kept_directory(scope, step_context)
+    for name in found:
+        if not os.path.lexists(path / name):
+            continue  # git lists a directory of ignored files, and the files in it
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path / name, place / name)
+    listed = ", ".join(found[:_SHOWN]) + (" ..." if len(found) > _SHOWN else "")
+    return (f"files that git ignores are kept from the work tree of the conflict ({listed}): {place}",)
+
+
+_SHOWN = 5
+
+
+def _is_cache(place: Path) -> bool:
+    try:
+        return (place / "CACHEDIR.TAG").read_bytes().startswith(b"Signature: 8a477f597d28d172789f06886806bc55")
+    except OSError:
+        return False
+
+
 def remove_worktree(scope: Scope, step_context: StepContext, path: Path) -> None:
     """Remove a pause's work tree, whose contents must be committed elsewhere.
 
@@ -167,84 +307,3 @@ def remove_worktree(scope: Scope, step_context: StepContext, path: Path) -> None
         shutil.rmtree(path)
         with slots.registration_lock(scope.git):
             scope.git.mutate(step_context.lock, "worktree", "prune")
-
-
-def resolution(scope: Scope, path: Path, onto: Oid, paused: records.Paused) -> Oid:
-    """Return the tree of the user's resolution; never the tree of the commit below.
-
-    The resolution may be staged or committed (`git commit`, `git cherry-pick --continue`).
-
-    Raises:
-        Pause: the conflict is not resolved yet; the error lists what is left.
-    """
-    tree_git = scope.git.at(path)
-    head = tree_git.resolve("HEAD")
-    unmerged = tree_git.query("diff", "--name-only", "--diff-filter=U", "-z").text.split("\0")
-    if left := [name for name in unmerged if name]:
-        raise _unresolved(path, paused, f"not resolved yet, or not added: {', '.join(left)}")
-    if marked := [name for name in paused.files if _has_new_markers(tree_git, path, name, paused)]:
-        raise _unresolved(path, paused, f"conflict markers are left in {', '.join(marked)}")
-    loose = tree_git.query("diff", "--name-only", "-z").text.split("\0")
-    loose += tree_git.query("ls-files", "--others", "--exclude-standard", "-z").text.split("\0")
-    if left := [name for name in loose if name]:
-        raise _unresolved(path, paused, f"changed but not added: {', '.join(left)}")
-    if head != onto and (head is None or tree_git.resolve(f"{head}^") != onto or tree_git.resolve(f"{head}^2")):
-        raise _unresolved(path, paused, f"HEAD is at {head}, neither {onto} nor one commit on top of it")
-    tree = oid(tree_git.query("write-tree").text)
-    if tree == scope.git.tree(onto) and not _drops_on_request(scope, tree_git, head == onto):
-        raise _nothing_resolved(path, paused)
-    return tree
-
-
-def _drops_on_request(scope: Scope, tree_git: Git, is_staged: bool) -> bool:  # noqa: FBT001 -- computed by the caller
-    """Return whether an empty resolution drops the commit, as --drop-emptied requests.
-
-    This holds only while the cherry-pick is in progress: the state after `git cherry-pick --abort`,
-    `--skip` or `git reset --hard` is not a resolution.
-    """
-    return scope.options.drop_emptied and is_staged and tree_git.resolve("CHERRY_PICK_HEAD") is not None
-
-
-def _unresolved(path: Path, paused: records.Paused, why: str) -> Pause:
-    where = f"{paused.full_label}, in {path}"
-    return Pause(Paused("the conflict is not resolved", why=f"{why}\n{where}", next_command=go_on()), paused)
-
-
-def _nothing_resolved(path: Path, paused: records.Paused) -> Pause:
-    commit, git = paused.rest[0], f"git -C {shlex.quote(str(path))}"
-    again = f"{git} reset --quiet --hard {paused.onto} && {git} cherry-pick {commit}"
-    error = Paused(
-        f"nothing was resolved: {path} holds nothing of commit {short(commit)}",
-        why=f"the commit of {paused.full_label} would be pushed empty.\n"
-        f"To resolve it: pick it again, resolve, `git add`, then {task_command('continue')}.\n"
-        f"To leave it out, because what it does is there already or is not wanted: {task_command('skip')}.\n"
-        f"To go back to before the run: {task_command('abort')}.",
-        next_command=(again, task_command("skip"), task_command("abort")),
-    )
-    return Pause(error, paused)
-
-
-_MARKERS = (b"<<<<<<< ", b">>>>>>> ")
-
-
-def _has_new_markers(git: Git, top: Path, name: str, paused: records.Paused) -> bool:
-    """Return whether a file contains conflict markers that neither merged version contains.
-
-    Documentation and test data may contain such lines, so both versions are compared.
-    """
-    path = top / name
-    if path.is_symlink() or not path.is_file():
-        return False
-    own = [_marker_lines(_version(git, commit, name)) for commit in (paused.rest[0], paused.onto)]
-    found = _marker_lines(path.read_bytes())
-    return all(any(line.startswith(kind) for line in found - (own[0] | own[1])) for kind in _MARKERS)
-
-
-def _marker_lines(content: bytes) -> Counter[bytes]:
-    return Counter(line for line in content.splitlines() if line.startswith(_MARKERS))
-
-
-def _version(git: Git, commit: str, name: str) -> bytes:
-    """Return the contents of a file at a commit; b"" if it does not exist."""
-    done = git.query("cat-file", "blob", f"{commit}:{name}", ok=(0, 128))
-    return done.stdout if done.returncode == 0 else b""

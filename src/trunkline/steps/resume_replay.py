@@ -23,6 +23,7 @@ from trunkline.domain.step import Outcome
 from trunkline.engine import StepContext
 from trunkline.git import history, refs, replay
 from trunkline.operations import conflict
+from trunkline.operations.resolution import resolution
 from trunkline.planning.replay_plan import resolver, signing
 from trunkline.steps import replay as replay_step
 from trunkline.steps.replay import ManualDecisions
@@ -162,18 +163,9 @@ def _skip(
             ),
         )
     onto_ = stopped.paused.onto
-    _keep(scope, step_context, stopped.paused)
     about = step_context.about(scope.entry)
     step_context.note(records.Resolved(*about, new=onto_, commit=commit.oid, left_out="skipped"))
     return onto_, "skipped"
-
-
-def _keep(scope: Scope, step_context: StepContext, paused: records.Paused) -> None:
-    """Back up the contents of the work tree before a skip removes it."""
-    path = conflict.current_path(scope.git, Path(paused.worktree))
-    if path.is_dir():
-        for ref in conflict.keep_work(scope, step_context, path, onto=paused.onto):
-            scope.reporter.progress(f"what you had resolved is kept: {ref}")
 
 
 def _resolve(
@@ -186,7 +178,7 @@ def _resolve(
         scope.reporter.progress("the work tree of the conflict is missing; it is created again")
         again = Replay(onto_, paused.mapped, (rest[0], paused.files), tuple(rest), dropped=paused.dropped)
         raise replay_step.pause(scope, step_context, work, again, _by_hand(paused))
-    tree = conflict.resolution(scope, path, onto_, paused)
+    tree = resolution(scope, step_context, path, paused)
     left_out: Literal["", "emptied"] = "emptied" if tree == git.tree(onto_) else ""
     new = onto_
     if not left_out:
