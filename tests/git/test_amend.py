@@ -7,15 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.inprocess import Desk, desk, refusal
+from support.inprocess import Desk, desk, kill_at, refusal
 from support.typist import typist
 from trunkline.commands import amend, rewriting
 from trunkline.commands.amend import Request
-from trunkline.domain import records
 from trunkline.domain.errors import Paused
 from trunkline.domain.step import StepStatus
 from trunkline.engine import RunResult
-from trunkline.state.journal import Journal
 
 
 @pytest.fixture
@@ -205,7 +203,7 @@ def test_conflict_above_aborts(stack: Desk) -> None:
 def test_killed_at_a_record(stack: Desk, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """After a kill at any record, `continue` finishes, or nothing had begun; the files are kept."""
     stage(stack, "two.txt", "two\nmore\n")
-    killed = _kill_at(monkeypatch, number, lambda: amended(stack))
+    killed = kill_at(monkeypatch, number, lambda: amended(stack))
     if killed and stack.open_run() is not None:
         done = stack.resume()
         assert done is not None
@@ -217,28 +215,3 @@ def test_killed_at_a_record(stack: Desk, monkeypatch: pytest.MonkeyPatch, number
     undone = stack.undo()
     assert undone is not None
     assert staged(stack) == "two.txt"
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-def _kill_at(monkeypatch: pytest.MonkeyPatch, number: int, do: object) -> bool:
-    """Run something that is killed before a record; return whether it was."""
-    count = 0
-    real = Journal.append
-
-    def append(self: Journal, lock: object, record: records.Record) -> None:
-        nonlocal count
-        if count == number:
-            raise Killed
-        count += 1
-        real(self, lock, record)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "append", append)
-        try:
-            do()  # type: ignore[operator]
-        except Killed:
-            return True
-    return False

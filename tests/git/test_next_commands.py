@@ -360,6 +360,7 @@ ELSEWHERE: dict[str, str] = {
     "steps/rewrite.py:run": "because: only a power failure loses the commits; other tests follow abort",
     "tasks/editing.py:_rewrite": "tests/git/test_amend.py::test_the_message_names_the_next_command",
     "commands/status.py:_unlinked": "tests/e2e/test_status.py::test_native_stacks",
+    "tasks/stack.py:sync": "tests/git/test_sync.py::test_the_next_stack_begins",
     "commands/ci_workflow.py:check": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
     "commands/ci_workflow.py:text": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
     "commands/init.py:_refuse_committed": "tests/git/test_stack_file.py::test_mending_dirties_no_branch_of_a_stack",

@@ -28,6 +28,7 @@ from trunkline.context.project import Options
 from trunkline.context.run import Context
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid, pr_number
+from trunkline.domain.records import Record
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
@@ -36,6 +37,7 @@ from trunkline.github.client import EditedPullRequest
 from trunkline.github.responses import NotFound
 from trunkline.state import journal
 from trunkline.state.journal import Run
+from trunkline.state.lock import RepositoryLock
 
 ENTRIES = {1: "one", 2: "two", 3: "three"}
 NO_CARGO = frozenset({StepName.FMT, StepName.GATES, StepName.CHECKS, StepName.NOTE, StepName.CHECKLIST})
@@ -420,4 +422,29 @@ def fail_at(step: str, stack: Desk, do: Callable[[], object]) -> None:
     assert stack.open_run() is not None
 
 
-__all__ = ["ENTRIES", "NO_CARGO", "Desk", "Hub", "Pull", "Quiet", "Refused", "desk", "fail_at", "refusal"]
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, number: int, do: Callable[[], object]) -> bool:
+    """Run something that is killed before a record; return whether it was."""
+    count = 0
+    real = journal.Journal.append
+
+    def append(self: journal.Journal, lock: RepositoryLock, record: Record) -> None:
+        nonlocal count
+        if count == number:
+            raise Killed
+        count += 1
+        real(self, lock, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.Journal, "append", append)
+        try:
+            do()
+        except Killed:
+            return True
+    return False
+
+
+__all__ = ["ENTRIES", "NO_CARGO", "Desk", "Hub", "Pull", "Quiet", "Refused", "desk", "fail_at", "kill_at", "refusal"]

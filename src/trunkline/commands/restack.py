@@ -24,7 +24,7 @@ from trunkline.planning import heads
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import refuse_unanswered
 from trunkline.state import lock
-from trunkline.steps import fetch, note, push, replay, retarget, switch
+from trunkline.steps import cleanup, fetch, note, push, replay, retarget, switch
 
 TASK = "restack"
 
@@ -104,15 +104,20 @@ def run(context: Context) -> RunResult:
         Paused: an earlier run is paused.
         Refused: another run holds the lock.
     """
-    intended = forecast(context)
+    return carry_out(context, forecast(context))
+
+
+def carry_out(context: Context, intended: Forecast) -> RunResult:
+    """Run a plan with steps of this module, after a backup of every branch that it moves; see `run`."""
 
     @contextlib.contextmanager
     def around(repository_lock: lock.RepositoryLock) -> Iterator[None]:
         refs.back_up_all(context.git, repository_lock, _tips(context.view(), intended.plan))
-        with refs.update_ref_session(context.git, repository_lock, why=TASK):
+        with refs.update_ref_session(context.git, repository_lock, why=intended.plan.task):
             yield
 
-    return rebase.carry_out(context, intended, step_functions(context, intended.plan), label=TASK, around=around)
+    handlers = step_functions(context, intended.plan)
+    return rebase.carry_out(context, intended, handlers, label=intended.plan.task, around=around)
 
 
 def _tips(view: View, intended: Plan) -> list[tuple[BranchName, Oid]]:
@@ -142,6 +147,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         StepName.FETCH: fetch.run,
         StepName.PUSH: push_all,
         StepName.RETARGET: retarget.run,
+        StepName.CLEANUP: cleanup.run_locally,
     }
     return {
         step.key: on_stack(whole[step.name]) if step.name in whole else on_entry(context, each[step.name], step)

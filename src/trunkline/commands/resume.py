@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from trunkline.commands import land, rebase, rescue, restack, rewriting, undo
+from trunkline.commands import land, rebase, rescue, restack, rewriting, sync, undo
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.project import Reporter
@@ -222,7 +222,7 @@ class _Going:
         context, plan = self.context, self.plan
         if plan.task == rescue.TASK:
             return rescue.step_functions(context, plan)
-        if plan.task == restack.TASK:
+        if plan.task in {restack.TASK, sync.TASK}:
             return restack.step_functions(context, plan)
         if plan.task in rewriting.TASKS:
             return rewriting.step_functions(context, plan, self.run.begun.rewrites, self.run.begun.staged)
@@ -250,7 +250,8 @@ class _Going:
                     why=f"run {self.run.id} left it at {new}; nothing was changed",
                     next_command=(f"git branch {entry.branch} {new}", task_command("abort")),
                 )
-            again = self.run.task if self.run.task in {restack.TASK, land.TASK} else f"rebase --pr {entry.key}"
+            whole = self.run.task in {restack.TASK, sync.TASK, land.TASK}
+            again = self.run.task if whole else f"rebase --pr {entry.key}"
             again = restack.TASK if self.run.task in rewriting.TASKS else again
             raise Refused(
                 f"{entry.full_label} is not where run {self.run.id} left it",
@@ -286,7 +287,7 @@ class _Going:
             tip = _tip(self.context, entry)
             if tip is None or self._is_merged(entry):
                 continue
-            if below is not None and self.plan.task in {restack.TASK, *rewriting.TASKS}:
+            if below is not None and self.plan.task in {restack.TASK, sync.TASK, *rewriting.TASKS}:
                 again = again or not history.is_ancestor(self.context.git, below, tip)
             if again:
                 found.add(self.plan.key(StepName.REPLAY, entry.key))

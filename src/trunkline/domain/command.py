@@ -12,7 +12,7 @@ _SHELL = frozenset("|&;<>$`(){}*?~\n")
 """Characters that only a shell interprets; such a line has no argv."""
 
 
-_OF_STACK = frozenset({"restack", "land", "amend", "absorb", "diff"})
+_OF_STACK = frozenset({"restack", "land", "amend", "absorb", "diff", "sync"})
 """Tasks of the whole stack, which have no `--pr` or use it differently."""
 _LISTS = frozenset({"accept-unavailable", "accept-flaky"})
 _SEVERAL = frozenset({"fork-point"})

@@ -266,6 +266,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
     },
     "schema": {"of": _TEXT, "json_schema": _ANY},
     "status": {"run": _or_null(_RUN), "stack": _STACK},
+    "sync": {"next_stack": _list(_PR)},
     "trust": {"differences": _DIFFERENCES, "trusted": _FLAG},
     "undo": {"undoes": _TEXT},
     "verify": {"attestation": _ATTESTATION},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
+from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -10,7 +13,7 @@ from trunkline.domain.names import Oid, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.git import refs
+from trunkline.git import history, refs
 from trunkline.steps.merge import children
 
 
@@ -24,6 +27,72 @@ def plan(scope: Scope) -> Step:
     )
 
 
+def plan_locally(view: View) -> Step | None:
+    """Plan the deletion of merged local branches; None if no branch can be deleted.
+
+    Args:
+        view: the stack.
+    """
+    gone = [entry for entry in view.stack.entries if _is_deletable(view.of(entry))]
+    if not gone:
+        return None
+    commands = tuple(f"git branch -D {entry.branch}" for entry in gone)
+    publishes = tuple(f"delete your local branch {entry.branch}: {entry.label} is merged" for entry in gone)
+    return Step(StepName.CLEANUP, "delete merged local branches", commands, mutates=True, publishes=publishes)
+
+
+def run_locally(context: Context, step_context: StepContext) -> Outcome:
+    """Delete the local branches of merged entries; branches on the remote stay as they are.
+
+    A branch is kept if it holds a commit that was not merged, or if it is checked out.
+    """
+    context.observer.changed()
+    gone, kept = [], []
+    for entry in context.stack.entries:
+        entry_context = context.of(entry)
+        view = entry_context.view()
+        if view.local.local is None or not _is_merged(view.world.snapshot.pr(entry.key)):
+            continue
+        if _is_deletable(view):
+            _delete_here(entry_context, step_context, view.local.local)
+            context.observer.changed(Part.LOCAL)
+            gone.append(str(entry.branch))
+        else:
+            kept.append(f"{entry.branch} stays: {_reason_to_stay(view)}")
+    message = f"deleted {', '.join(gone)}" if gone else "nothing to delete"
+    return Outcome("tidied", message, StepStatus.DONE if gone else StepStatus.NOTHING, tuple(kept), {"deleted": gone})
+
+
+def _is_merged(pr: PullRequest | None) -> TypeGuard[PullRequest]:
+    """Return whether GitHub merged a pull request; one closed by hand does not count."""
+    return pr is not None and pr.state is PrState.MERGED and bool(pr.merged_at)
+
+
+def _is_deletable(view: View) -> bool:
+    """Return whether the local branch of an entry is merged whole, and not in use."""
+    pr = view.world.snapshot.pr(view.entry.key)
+    return view.local.local is not None and _is_merged(pr) and not _reason_to_stay(view)
+
+
+def _reason_to_stay(view: View) -> str:
+    """Return why the local branch of a merged entry is kept, or ""."""
+    local, pr = view.local, view.world.snapshot.pr(view.entry.key)
+    if local.local is None or pr is None:
+        return ""
+    if not history.is_ancestor(view.git, local.local, pr.head_oid):
+        return f"it holds {short(local.local)}, which is not part of what was merged"
+    if local.rebasing:
+        return f"it is being rebased in {local.rebasing}"
+    return "it is checked out" if local.checked_out or local.elsewhere else ""
+
+
+def _delete_here(context: Context, step_context: StepContext, tip: Oid) -> None:
+    """Delete a local branch, after a backup of its tip."""
+    refs.back_up(context.git, step_context.lock, context.entry.branch, tip)
+    step_context.log_intent(records.BranchDeleted(*step_context.about(context.entry), old=tip))
+    refs.delete(context.git, step_context.lock, context.entry.branch, tip)
+
+
 def run(context: Context, step_context: StepContext) -> Outcome:
     """Delete the branches of merged entries.
 
@@ -34,7 +103,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     for entry in context.stack.entries:
         entry_context = context.of(entry)
         pr = context.world().snapshot.pr(entry.key)
-        if pr is None or pr.state is not PrState.MERGED or not pr.merged_at:
+        if not _is_merged(pr):
             continue  # branches of pull requests that were closed by hand are kept, even if trunk has their changes
         reason = _reason_to_keep(entry_context.view(), pr)
         if reason:
@@ -73,8 +142,6 @@ def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:
         step_context.log_intent(records.RemoteBranchDeleted(*about, remote=context.stack.remote, old=tip))
         refs.delete_remote(context.git, step_context.lock, context.stack.remote, entry.branch, tip)
     if local.local is not None:
-        refs.back_up(context.git, step_context.lock, entry.branch, tip)
-        step_context.log_intent(records.BranchDeleted(*step_context.about(entry), old=tip))
-        refs.delete(context.git, step_context.lock, entry.branch, tip)
+        _delete_here(context, step_context, tip)
     context.observer.changed()
     return True

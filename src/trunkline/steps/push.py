@@ -40,7 +40,8 @@ def _publishes(view: View) -> tuple[str, ...]:
     if local.remote is None or new is None:
         return ()
     unknown = foreseen is not None and (foreseen.done.conflict or open_below(view))
-    if not unknown and new == local.remote:
+    stays = not unknown or (foreseen is not None and foreseen.nothing)
+    if stays and new == local.remote:
         return ()
     message = "the rebased commits" if unknown else short(new)
     return (f"push {view.entry.branch} to {view.stack.remote}: {short(local.remote)}..{message}",)

@@ -1,4 +1,4 @@
-"""Tasks of a whole stack: restack, land and rescue."""
+"""Tasks of a whole stack: restack, sync, land and rescue."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from trunkline.context.open_run import find_open_run
 from trunkline.context.project import Options
 from trunkline.context.run import Context
 from trunkline.domain.command import task_command
+from trunkline.domain.errors import Refused
 from trunkline.domain.merge_choice import described
 from trunkline.domain.names import entry_key
 from trunkline.domain.step import Outcome
@@ -57,6 +58,41 @@ def restack(
         session.plan(restack_workflow.forecast(context).plan)
         return
     session.performed(restack_workflow.run(context))
+
+
+@landing_task("sync", mutates=True)
+def sync(
+    session: TaskSession,
+    stack: str = "",
+    skip: str = "",
+    fork_point: str = "",
+    no_push: bool = False,
+    drop_emptied: bool = False,
+) -> None:
+    """Take over what others merged and pushed, restack, delete merged local branches, begin the next stack."""
+    options = options_of(skip, fork_point=fork_point, no_push=no_push, drop_emptied=drop_emptied)
+    context = open_stack(stack=stack, options=options, reporter=session.terminal)
+    from trunkline.commands import sync as sync_command
+
+    _headline(session, context)
+    if session.dry_run:
+        session.plan(sync_command.forecast(context).plan)
+    else:
+        session.performed(sync_command.run(context))
+    session.account["next_stack"] = []
+    try:
+        following = sync_command.next_stack(context, change=not session.dry_run)
+    except Refused as refused:  # stack.toml is tracked: the branches are up to date all the same
+        session.terminal.line(("! ", "yellow"), f"{refused.what}: {refused.why}")
+        for command in refused.next_commands:
+            session.terminal.next(command)
+        return
+    if following:
+        session.account["next_stack"] = [entry.number for entry in following]
+        begins = "would begin" if session.dry_run else "begins"
+        listed = " ".join(entry.label for entry in following)
+        session.terminal.line(("✓ ", "green"), f"all of the stack is merged; stack.toml {begins} the next: {listed}")
+    session.terminal.next(task_command("status"))
 
 
 @landing_task(
@@ -136,5 +172,6 @@ def rescue(session: TaskSession, pr: str | None = None, stack: str = "") -> None
 def add_to(namespace: Collection) -> None:
     """Add these tasks to the collection."""
     namespace.add_task(restack)
+    namespace.add_task(sync)
     namespace.add_task(land)
     namespace.add_task(rescue)

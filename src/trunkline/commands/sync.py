@@ -1,0 +1,67 @@
+"""Command `sync`: bring the stack up to date with what others did since, and tidy up what has landed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trunkline.commands import init, rebase, restack
+from trunkline.context.run import Context
+from trunkline.domain.decisions import Forecast
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import Plan, StepName
+from trunkline.engine import RunResult
+from trunkline.steps import cleanup, fetch
+
+TASK = "sync"
+
+
+def forecast(context: Context) -> Forecast:
+    """Return the plan that `run` would execute: a restack, then the deletion of merged local branches.
+
+    A stack that has landed is only fetched and tidied.
+
+    Raises:
+        Paused: an earlier run is paused, or the user must answer a question.
+        Refused: a replay or a move would fail.
+    """
+    rebase.refuse_while_paused(context, (StepName.REPLAY, StepName.CLEANUP))
+    view = context.view()
+    tidy = cleanup.plan_locally(view)
+    if view.open_entries():
+        found = restack.plan(context)
+    else:
+        found = Forecast(Plan(TASK, view.stack.entries[0].key, (fetch.plan(view),)), view.decisions)
+    steps = (*found.plan.steps, tidy) if tidy is not None else found.plan.steps
+    skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in view.options.skip))
+    return replace(found, plan=replace(found.plan, task=TASK, steps=steps, skipped=skipped))
+
+
+def run(context: Context) -> RunResult:
+    """Run a plan of `forecast`.
+
+    Raises:
+        Paused: an earlier run is paused.
+        Refused: another run holds the lock.
+    """
+    return restack.carry_out(context, forecast(context))
+
+
+def next_stack(context: Context, *, change: bool) -> tuple[Entry, ...]:
+    """Return the entries of the stack that follows one that has landed; () if there is none.
+
+    Args:
+        context: the landed stack's context.
+        change: also write them into stack.toml.
+
+    Raises:
+        Refused: stack.toml is tracked on a branch where it must not be changed.
+        ExternalError: the request to GitHub failed.
+    """
+    if context.view().open_entries():
+        return ()
+    stack = context.stack
+    seen = init.look(context.reporter, remote=stack.remote, trunk=stack.trunk, cwd=context.git.cwd)
+    landed = [each for each in init.check(seen) if each.landed and each.differences and each.stack.name == stack.name]
+    if landed and change:
+        init.update(seen, landed)
+    return landed[0].entries if landed else ()
