@@ -109,7 +109,7 @@ def test_all_changes_and_a_message(stack: Desk) -> None:
 def test_nothing_staged(stack: Desk) -> None:
     """Nothing is done, and the unstaged files are named with the command that takes them."""
     (stack.clone.path / "two.txt").write_text("unstaged\n")
-    outcome = amend.nothing_to_do(stack.entry_context(2).over_the_stack(), Request())
+    outcome = amend.nothing_to_do(stack.entry_context(2).git, Request())
     assert outcome is not None
     assert outcome.mark is StepStatus.NOTHING
     assert outcome.details == ("to take in two.txt: invoke amend --all",)

@@ -10,6 +10,7 @@ import pytest
 from support.inprocess import Desk, desk
 from support.typist import typist
 from trunkline.commands import diff
+from trunkline.context.view import View
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, oid
 from trunkline.domain.own_diff import Reviewed
@@ -29,9 +30,9 @@ def reviewed(monkeypatch: pytest.MonkeyPatch, head: Oid | None) -> None:
     monkeypatch.setattr(diff, "last_review", lambda *_: found)
 
 
-def of_entry(stack: Desk, pr: int) -> Any:
-    """Return the context of an entry within the stack."""
-    return stack.entry_context(pr).over_the_stack()
+def of_entry(stack: Desk, pr: int) -> View:
+    """Return the view of an entry within the stack."""
+    return stack.entry_context(pr).over_the_stack().view()
 
 
 def test_own_commits_only(stack: Desk) -> None:
@@ -70,11 +71,11 @@ def test_since_the_review(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.clone.git("switch", "--quiet", "two")
     stack.clone.commit("two 3", {"two-3.txt": "3\n"})
     reviewed(monkeypatch, before)
-    context = of_entry(stack, 2)
-    shown = diff.since_review(context)
+    view = of_entry(stack, 2)
+    shown = diff.since_review(view)
     below = stack.clone.head("one")
     assert shown.arguments == ("range-diff", f"{below}..{before}", f"{below}..{stack.clone.head('two')}", "--")
-    lines = context.git.query(*shown.arguments).text.splitlines()
+    lines = view.git.query(*shown.arguments).text.splitlines()
     assert [line.split()[2] for line in lines] == ["=", "=", ">"]
 
 

@@ -666,7 +666,7 @@ def test_a_resumed_replay_knows_which_signatures_it_drops(paused: Desk) -> None:
     run = next(iter(journal.runs(paused.state)))
     assert run.pause is not None
     pause = msgspec.structs.replace(run.pause, unsigned=(run.pause.own[0],))
-    assert resume_replay._work_of(paused.entry_context(2), pause).unsigned == pause.unsigned
+    assert resume_replay._work_of(paused.entry_context(2).git, pause).unsigned == pause.unsigned
 
 
 def test_status_and_refusals_speak_of_the_same_run(paused: Desk) -> None:

@@ -103,8 +103,8 @@ def test_land_stops_below_it(middle: Desk) -> None:
     """Only the entries below it are landed; without one the error names `submit`."""
     context = middle.stack_context(skip=NO_CARGO)
     assert [entry.number for entry in land.entries_of(context.view(), None)] == [1]
-    assert land.unsubmitted(context, None) == context.stack.entries[1]
-    assert land.unsubmitted(context, context.stack.entries[0].key) is None
+    assert land.unsubmitted(context.stack, None) == context.stack.entries[1]
+    assert land.unsubmitted(context.stack, context.stack.entries[0].key) is None
     _lacks(middle, 1)
     refused = refusal(lambda: land.plan(middle.stack_context(skip=NO_CARGO)))
     assert (refused.what, refused.why) == ("there is nothing to land", "one has no pull request yet")
@@ -130,7 +130,7 @@ def test_plan_and_rehearsal_with_one_above(top: Desk) -> None:
     book = plan.predict_landing(top.entry_context(1))
     assert [above.entry.branch for above in book.above] == ["two", "three"]
     assert book.above[1].pr is None
-    assert set(_offline(top.stack_context(), {"refs/heads/one": top.tips()["one"]}).pull_requests) == {1}  # type: ignore[dict-item]
+    assert set(_offline(top.stack_context().project, {"refs/heads/one": top.tips()["one"]}).pull_requests) == {1}  # type: ignore[dict-item]
 
 
 def test_a_stack_without_any_pull_request(top: Desk) -> None:

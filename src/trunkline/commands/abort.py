@@ -80,7 +80,7 @@ def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
         step_context = StepContext(held, log, Step(StepName.REPLAY, "abort", mutates=True))
         ending = _Ending()
         _restore(context, run, step_context, ending, local=local)
-        _remove_worktrees(context, run, step_context, ending)
+        _remove_worktrees(context.git, run, step_context, ending)
         if ending.unreached:
             raise _unfinished(run, ending)
         log.append(held, records.Aborted())
@@ -193,7 +193,7 @@ def _check_branch(context: Context, change: Change) -> None:
 
 def _restore_on_github(context: Context, step_context: StepContext, change: Change) -> Outcome:
     if found := run_changes.drifted(context, (change,)):
-        raise run_changes.drift(context, found)
+        raise run_changes.drift(context.entry, found)
     return _RESTORE[change.step](context, step_context, change)
 
 
@@ -236,14 +236,14 @@ def _give_up_rescue(context: Context, step_context: StepContext, ending: _Ending
         _not_done(ending, error, f"what the rescue restored on GitHub stays: {error}")
 
 
-def _remove_worktrees(scope: Scope, run: Run, step_context: StepContext, ending: _Ending) -> None:
+def _remove_worktrees(git: Git, run: Run, step_context: StepContext, ending: _Ending) -> None:
     """Back up the work in the pause's work tree, and remove the work tree."""
     announced = run.last(records.WorktreeCreated)
     if announced is None:
         return
     resolved = [r.new for r in run.after(run.pause) if isinstance(r, records.Resolved)] if run.pause else []
     try:
-        ending.kept = conflict.retire_worktree(scope, step_context, onto=announced.onto, taken=resolved[-1:])
+        ending.kept = conflict.retire_worktree(git, step_context, onto=announced.onto, taken=resolved[-1:])
     except (TrunklineError, OSError) as error:
         ending.left.append(f"the work tree {announced.path} stays: {error}")
 

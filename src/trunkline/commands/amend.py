@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from trunkline.commands import rebase, rewriting
 from trunkline.commands.rewriting import Rewriting
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
@@ -16,6 +15,7 @@ from trunkline.domain.names import Oid, oid, short
 from trunkline.domain.rewrite import NewCommit, Staged
 from trunkline.domain.step import Outcome, StepName, StepStatus
 from trunkline.git import history, index, refs, rewrite
+from trunkline.git.git import Git
 from trunkline.planning.rewrite_plan import OpenEntry, open_entries, rewritten
 
 TASK = "amend"
@@ -36,17 +36,16 @@ class Request:
     message: str = ""
 
 
-def nothing_to_do(scope: Scope, request: Request) -> Outcome | None:
+def nothing_to_do(git: Git, request: Request) -> Outcome | None:
     """Return the outcome if nothing is staged and no message was given; else None."""
-    if request.message or _changed(scope, request):
+    if request.message or _changed(git, request):
         return None
-    changed = refs.changed_paths(scope.git)
+    changed = refs.changed_paths(git)
     details = (f"to take in {', '.join(changed)}: {task_command('amend', '--all')}",) if changed else ()
     return Outcome("nothing to do", "nothing is staged", StepStatus.NOTHING, details)
 
 
-def _changed(scope: Scope, request: Request) -> bool:
-    git = scope.git
+def _changed(git: Git, request: Request) -> bool:
     tree = index.tree_with_all(git) if request.all else index.staged_tree(git)
     head = git.resolve("HEAD")
     return head is None or tree != git.tree(head)
@@ -66,8 +65,8 @@ def plan(context: Context, request: Request) -> Rewriting:
     require_checked_out(view, task=TASK)
     entries = open_entries(view, task=TASK)
     position, here = at(view, entries)
-    target = _target(view, here, request.commit)
-    staged = staged_changes(view, here, everything=request.all)
+    target = _target(view.git, here, request.commit)
+    staged = staged_changes(view.git, here, everything=request.all)
     before, after = view.git.tree(here.tip), staged.wanted
     change = (rewrite.change_of(view.git, before, after),) if before != after else ()
     message = f"{request.message.strip()}\n".encode() if request.message else None
@@ -76,7 +75,7 @@ def plan(context: Context, request: Request) -> Rewriting:
         for commit in here.own
     ]
     rewrites = rewritten(view, (here,), {here.entry.key: commits})
-    require_tree(view, here, rewrites[-1].result.new, after)
+    require_tree(view.git, here, rewrites[-1].result.new, after)
     description = f'amend {short(target.oid)} "{target.subject}"'
     descriptions = {here.entry.key: description}
     above = entries[position + 1 :]
@@ -118,20 +117,20 @@ def at(view: View, entries: tuple[OpenEntry, ...]) -> tuple[int, OpenEntry]:
     return position, here
 
 
-def staged_changes(scope: Scope, here: OpenEntry, *, everything: bool) -> Staged:
+def staged_changes(git: Git, here: OpenEntry, *, everything: bool) -> Staged:
     """Return the staged changes of the checkout, or with `everything` all of tracked files."""
-    held = index.staged_tree(scope.git)
-    wanted = index.tree_with_all(scope.git) if everything else held
+    held = index.staged_tree(git)
+    wanted = index.tree_with_all(git) if everything else held
     return Staged(branch=here.entry.branch, index=held, wanted=wanted)
 
 
-def require_tree(scope: Scope, here: OpenEntry, tip: Oid, tree: Oid) -> None:
+def require_tree(git: Git, here: OpenEntry, tip: Oid, tree: Oid) -> None:
     """Check that a rewritten entry comes to the files that are expected.
 
     Raises:
         Refused: it does not; the branch was merged with trunk, or is not on the entry below.
     """
-    differing = history.differing(scope.git, scope.git.tree(tip), tree)
+    differing = history.differing(git, git.tree(tip), tree)
     if differing:
         raise Refused(
             f"{here.entry.full_label}: the rewritten commits would not come to your files",
@@ -141,10 +140,10 @@ def require_tree(scope: Scope, here: OpenEntry, tip: Oid, tree: Oid) -> None:
         )
 
 
-def _target(scope: Scope, here: OpenEntry, given: str) -> Commit:
+def _target(git: Git, here: OpenEntry, given: str) -> Commit:
     if not given:
         return here.own[-1]
-    found = scope.git.resolve(given)
+    found = git.resolve(given)
     for commit in here.own:
         if found is not None and commit.oid == oid(found):
             return commit

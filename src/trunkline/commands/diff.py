@@ -9,6 +9,7 @@ from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.own_diff import EntryDiff, FileChange, Reviewed
 from trunkline.git import history, refs
+from trunkline.git.git import Git
 from trunkline.github.last_review import last_review
 from trunkline.planning import heads
 from trunkline.planning.fork_point import CommitClass, Ownership
@@ -53,7 +54,7 @@ def own_diff(view: View, *, stat: bool = False) -> EntryDiff:
     form = ("--stat",) if stat else ()
     arguments = ("diff", *form, before, after, "--")
     return EntryDiff(
-        found.fork, tip.oid, found.own, arguments, _files(view, before, after), notes=(notes,) if notes else ()
+        found.fork, tip.oid, found.own, arguments, _files(view.git, before, after), notes=(notes,) if notes else ()
     )
 
 
@@ -109,8 +110,8 @@ def _gone(scope: Scope, review: Reviewed) -> Refused:
     )
 
 
-def _files(scope: Scope, before: Oid, after: Oid) -> tuple[FileChange, ...]:
-    done = scope.git.query("diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", before, after, "--")
+def _files(git: Git, before: Oid, after: Oid) -> tuple[FileChange, ...]:
+    done = git.query("diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", before, after, "--")
     rows = (line.split("\t", _COLUMNS - 1) for line in done.text.split("\0") if line)
     return tuple(FileChange(path, _count(added), _count(deleted)) for added, deleted, path in rows)
 

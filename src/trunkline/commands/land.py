@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from trunkline.commands import rebase
+from trunkline.context.project import Project
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.decisions import Decisions, Forecast
 from trunkline.domain.errors import Refused, WrongFlag
 from trunkline.domain.merge_choice import MergeChoice, described
 from trunkline.domain.names import EntryKey, PrNumber, labelled
-from trunkline.domain.stack import Entry
+from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import RunResult, StepContext, StepFunction
 from trunkline.planning import heads, merge_as_is
@@ -43,7 +43,7 @@ def plan(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
         Refused: no entry is open, or a replay differs from git's own merges.
         Paused: the user must decide which commits are an entry's own.
     """
-    refuse_contradiction(context)
+    refuse_contradiction(context.project)
     view = context.view()
     entries = entries_of(view, up_to)
     heads.load(view)
@@ -57,20 +57,20 @@ def plan(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
         refuse_unanswered(view, entries, task=TASK)  # collects the questions of all entries
         raise
     replay.check_predictions(view, [each for each in entries if view.decisions.as_is(each.pr) is None])
-    merge_as_is.refuse_rewriting(view, *choices(view.decisions, entries))
+    merge_as_is.refuse_rewriting(view.stack, *choices(view.decisions, entries))
     steps.append(cleanup.plan(view))
     skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in view.options.skip))
     return Forecast(Plan(TASK, entries[0].pr, tuple(steps), skipped), view.decisions)
 
 
-def refuse_contradiction(scope: Scope) -> None:
+def refuse_contradiction(project: Project) -> None:
     """Check that conditions of the merge are not skipped: there are no receipts of skipped gates."""
-    skipped = scope.options.skip & {StepName.GATES, StepName.CHECKS}
-    if not (wait.requires_gates(scope) and skipped):
+    skipped = project.options.skip & {StepName.GATES, StepName.CHECKS}
+    if not (wait.requires_gates(project) and skipped):
         return
     names = ", ".join(sorted(step.value for step in skipped))
-    where = "--require gates" if scope.options.require else 'require = "gates" in stack.toml'
-    rest = sorted(step.value for step in scope.options.skip - skipped)
+    where = "--require gates" if project.options.require else 'require = "gates" in stack.toml'
+    rest = sorted(step.value for step in project.options.skip - skipped)
     raise WrongFlag(
         f"{where} and --skip {names} contradict each other",
         why="the pull requests would be merged on receipts that are not made; nothing was done",
@@ -97,7 +97,7 @@ def entries_of(view: View, up_to: EntryKey | None) -> tuple[Entry, ...]:
     if up_to is not None:
         last = view.stack.entries.index(view.stack.entry(up_to))
         entries = tuple(entry for entry in entries if view.stack.entries.index(entry) <= last)
-    lacking = unsubmitted(view, up_to)
+    lacking = unsubmitted(view.stack, up_to)
     if not entries and lacking is not None:
         raise Refused(
             "there is nothing to land",
@@ -118,15 +118,15 @@ def before_unsubmitted(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     return tuple(itertools.takewhile(lambda entry: entry.number is not None, entries))
 
 
-def unsubmitted(scope: Scope, up_to: EntryKey | None) -> Entry | None:
+def unsubmitted(stack: Stack, up_to: EntryKey | None) -> Entry | None:
     """Return the entry without a pull request at which a landing stops; None if there is none.
 
     Args:
-        scope: the stack.
+        stack: the stack.
         up_to: the last entry to land; None: all.
     """
-    entries = scope.stack.entries
-    last = entries.index(scope.stack.entry(up_to)) if up_to is not None else len(entries) - 1
+    entries = stack.entries
+    last = entries.index(stack.entry(up_to)) if up_to is not None else len(entries) - 1
     return next((entry for entry in entries[: last + 1] if entry.number is None), None)
 
 
@@ -196,7 +196,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
             key: rebase.unless_merged(entry_context, key[0], way)
             for key, way in rebase.step_functions(entry_context, rebase.WHOLE, pr=number).items()
         }
-        if merge_as_is.is_enabled(entry_context):
+        if merge_as_is.is_enabled(entry_context.stack):
             found |= _merged_as_it_is(entry_context, found, number)
         found[StepName.WAIT, number] = _bound(entry_context, wait.run)
         found[StepName.MERGE, number] = _bound(entry_context, merge.run)

@@ -20,6 +20,7 @@ from trunkline.domain.snapshot import PullRequest, ci_state
 from trunkline.domain.stack import Entry
 from trunkline.gates.catalogue import catalogue
 from trunkline.git import history, refs
+from trunkline.git.git import Git
 from trunkline.operations.note_template import template_of, written
 from trunkline.planning import heads, merge_as_is
 from trunkline.planning.merged import merged_below
@@ -50,7 +51,7 @@ def predict_landing(context: Context) -> Runbook:
         plan=forecast.plan,
         merged=merged,
         ci=ci_state(view.world.snapshot.pull_requests),
-        replay=_replay(view, foreseen),
+        replay=_replay(view.git, foreseen),
         gates=gates,
         above=above,
         effects=_effects(moved),
@@ -61,9 +62,9 @@ def predict_landing(context: Context) -> Runbook:
     )
 
 
-def _replay(scope: Scope, foreseen: ReplayPreview) -> Replay:
+def _replay(git: Git, foreseen: ReplayPreview) -> Replay:
     work = foreseen.work
-    over = len(history.reachable(scope.git, [work.tip], [work.base]))
+    over = len(history.reachable(git, [work.tip], [work.base]))
     return Replay(
         work.base, work.base_name, work.fork, work.about, work.own, work.remote, foreseen.done.conflict, over
     )
@@ -94,12 +95,12 @@ def _above(view: View, stacked: View) -> tuple[tuple[Above, ...], list[PullReque
         if step.mutates and pr is not None:
             moved.append(pr)
         if view.stack.entries.index(entry) > position:
-            message.append(Above(entry, pr, step.description, here=_is_here(view, entry)))
+            message.append(Above(entry, pr, step.description, here=_is_here(view.git, entry)))
     return tuple(message), moved, stacked
 
 
-def _is_here(scope: Scope, entry: Entry) -> bool:
-    return bool(refs.read_refs(scope.git, branch_ref(entry.branch)))
+def _is_here(git: Git, entry: Entry) -> bool:
+    return bool(refs.read_refs(git, branch_ref(entry.branch)))
 
 
 def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:

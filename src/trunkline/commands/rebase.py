@@ -117,7 +117,7 @@ def plan(context: Context, task: str) -> Forecast:
     names = steps_of(task, context.entry)
     if set(names) <= _PLANNERS_OFFLINE.keys():
         offline = tuple(_PLANNERS_OFFLINE[name](context) for name in names)
-        return Forecast(Plan(task, context.entry.pr, offline, _skipped(context, names)))
+        return Forecast(Plan(task, context.entry.pr, offline, _skipped(context.options, names)))
     view = context.view()
     if _NEEDS_PULL_REQUEST & set(names) and context.entry.number is None:
         raise context.entry.no_pull_request()
@@ -134,7 +134,7 @@ def plan(context: Context, task: str) -> Forecast:
         else:
             step = planners[name](view)
         steps.append(step)
-    return Forecast(Plan(task, view.entry.key, tuple(steps), _skipped(view, names)), view.decisions)
+    return Forecast(Plan(task, view.entry.key, tuple(steps), _skipped(view.options, names)), view.decisions)
 
 
 def plan_step(view: View, name: StepName) -> Step:
@@ -350,8 +350,8 @@ def step_of(recorded: PlannedStep) -> Step:
     return Step(recorded.name, recorded.description, recorded.commands, pr=recorded.pr, publishes=recorded.publishes)
 
 
-def _skipped(scope: Scope, names: Collection[StepName]) -> tuple[StepName, ...]:
-    return tuple(name for name in names if name in scope.options.skip and len(names) > 1)
+def _skipped(options: Options, names: Collection[StepName]) -> tuple[StepName, ...]:
+    return tuple(name for name in names if name in options.skip and len(names) > 1)
 
 
 def refuse_while_paused(scope: Scope, steps: Collection[StepName]) -> None:

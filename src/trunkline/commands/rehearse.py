@@ -24,11 +24,13 @@ from typing import Any
 from trunkline.config import location, reading, trust
 from trunkline.context.loading import found_text
 from trunkline.context.observation import observe_remote
+from trunkline.context.project import Project, Reporter
 from trunkline.context.scope import Scope
 from trunkline.domain.command import caller, program_help, task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import Oid, branch_ref, pr_number
 from trunkline.domain.rehearsal import PullChange, RefChange, Rehearsed
+from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.git import config_audit, history, refs
 from trunkline.git.git import Git
@@ -78,19 +80,19 @@ def rehearse(
     base = private_directory(work_dir(scope.git.common_dir()) / "rehearsals")
     root = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=base))
     try:
-        with _sandbox(scope, root, offline=offline) as box:
+        with _sandbox(scope.project, root, offline=offline) as box:
             box.github.arm(armed)
-            before = _seen(scope, box)
+            before = _seen(scope.repository, box)
             prepared = time.monotonic()
-            code = _perform(scope, box, arguments, unset)
+            code = _perform(scope.reporter, box, arguments, unset)
             done = time.monotonic()
-            after = _seen(scope, box)
+            after = _seen(scope.repository, box)
             found = Rehearsed(
                 command=task_command(*arguments),
                 code=code,
-                refs=_refs_changed(box, before[0], after[0], scope),
+                refs=_refs_changed(box, before[0], after[0], scope.repository),
                 pulls=_pulls_changed(before[1], after[1]),
-                receipts=_keep_receipts(scope, box),
+                receipts=_keep_receipts(scope.state, box),
                 preparing=prepared - started,
                 seconds=done - prepared,
                 faults=sum(each.times for each in armed),
@@ -106,65 +108,67 @@ def rehearse(
 
 
 @contextmanager
-def _sandbox(scope: Scope, root: Path, *, offline: bool) -> Iterator[_Sandbox]:
-    remote_refs = _remote_refs(scope, offline=offline)
-    snapshot = _offline(scope, remote_refs) if offline else _asked(scope)
+def _sandbox(project: Project, root: Path, *, offline: bool) -> Iterator[_Sandbox]:
+    remote_refs = _remote_refs(project, offline=offline)
+    snapshot = _offline(project, remote_refs) if offline else _asked(project)
     with running(root / "github") as github:
-        slug = scope.repository.slug
-        github.create_repository(scope.repository.owner, scope.repository.name, default_branch=scope.stack.trunk)
+        slug = project.repository.slug
+        github.create_repository(
+            project.repository.owner, project.repository.name, default_branch=project.stack.trunk
+        )
         github.lever("run_by_the_clock", slug)
-        objects = str(scope.git.common_dir() / "objects")
-        github.lever("place", slug, objects=objects, refs=remote_refs, pulls=_pulls(scope, snapshot, remote_refs))
+        objects = str(project.git.common_dir() / "objects")
+        github.lever("place", slug, objects=objects, refs=remote_refs, pulls=_pulls(project, snapshot, remote_refs))
         environment = {
             **process.own_environment(),
             **github.environment(),
-            **_stack_elsewhere(scope.git, root),
-            "GIT_CONFIG_GLOBAL": str(_global_config(scope, root)),
+            **_stack_elsewhere(project.git, root),
+            "GIT_CONFIG_GLOBAL": str(_global_config(project.git, root)),
             "GIT_CONFIG_NOSYSTEM": "1",
             "TRUNKLINE_STATE_DIR": str(private_directory(root / "state")),
             "XDG_STATE_HOME": str(root / "state"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
-        checkout = _checkout(scope, root, github.remote(slug), environment)
+        checkout = _checkout(project, root, github.remote(slug), environment)
         yield _Sandbox(github, checkout, environment)
 
 
-def _asked(scope: Scope) -> Snapshot:
-    with scope.github.reading_stack(scope.stack.numbers, merging=True) as answer:
+def _asked(project: Project) -> Snapshot:
+    with project.github.reading_stack(project.stack.numbers, merging=True) as answer:
         return answer()
 
 
-def _remote_refs(scope: Scope, *, offline: bool) -> dict[str, Oid]:
+def _remote_refs(project: Project, *, offline: bool) -> dict[str, Oid]:
     """Return the remote refs that the stack needs; offline, as of the last fetch."""
-    stack = scope.stack
+    stack = project.stack
     if not offline:
-        return observe_remote(scope.git, stack, stack.entries)
+        return observe_remote(project.git, stack, stack.entries)
     branches = [stack.trunk, *(entry.branch for entry in stack.entries)]
     tracked = {refs.tracking_ref(stack.remote, branch): branch_ref(branch) for branch in branches}
-    held = refs.read_refs(scope.git, *tracked)
+    held = refs.read_refs(project.git, *tracked)
     return {tracked[name]: tip for name, tip in held.items() if name in tracked}
 
 
-def _offline(scope: Scope, remote_refs: Mapping[str, Oid]) -> Snapshot:
+def _offline(project: Project, remote_refs: Mapping[str, Oid]) -> Snapshot:
     """Return the pull requests of stack.toml, all open, each based on the entry below."""
-    found, below = {}, str(scope.stack.trunk)
-    for entry in scope.stack.entries:
+    found, below = {}, str(project.stack.trunk)
+    for entry in project.stack.entries:
         head = remote_refs.get(branch_ref(entry.branch))
         if head is not None and entry.number is not None:
             found[entry.number] = PullRequest(
                 number=entry.number, title=entry.title or str(entry.branch), url="", state=PrState.OPEN, draft=False,
-                body="", base=below, head=str(entry.branch), head_oid=head, head_repository=scope.repository.slug,
+                body="", base=below, head=str(entry.branch), head_oid=head, head_repository=project.repository.slug,
             )  # fmt: skip
             below = str(entry.branch)
     return Snapshot(found)
 
 
-def _pulls(scope: Scope, snapshot: Snapshot, remote_refs: Mapping[str, Oid]) -> list[dict[str, Any]]:
+def _pulls(project: Project, snapshot: Snapshot, remote_refs: Mapping[str, Oid]) -> list[dict[str, Any]]:
     """Return the pull requests in the simulator's format, without missing commits."""
-    pulls = [pr for entry in scope.stack.entries if (pr := snapshot.pr(entry.key)) is not None]
+    pulls = [pr for entry in project.stack.entries if (pr := snapshot.pr(entry.key)) is not None]
     named = [commit for pr in pulls for commit in (*pr.historical_heads, pr.head_oid, pr.merge_commit or pr.head_oid)]
-    missing_objects = history.missing(scope.git, named)
-    trunk = remote_refs.get(branch_ref(scope.stack.trunk))
+    missing_objects = history.missing(project.git, named)
+    trunk = remote_refs.get(branch_ref(project.stack.trunk))
 
     def base_of(pr: PullRequest) -> Oid | None:
         return pr.base_oid or trunk
@@ -193,7 +197,7 @@ def _pulls(scope: Scope, snapshot: Snapshot, remote_refs: Mapping[str, Oid]) -> 
 _IDENTITY = ("user.", "gpg.", "commit.gpgsign", "core.autocrlf", "core.eol", "merge.", "diff.")
 
 
-def _global_config(scope: Scope, root: Path) -> Path:
+def _global_config(git: Git, root: Path) -> Path:
     """Write a git configuration with the user's identity and signing settings only.
 
     Settings such as insteadOf could redirect git to the real remote.
@@ -201,18 +205,18 @@ def _global_config(scope: Scope, root: Path) -> Path:
     path = root / "gitconfig"
     path.touch()
     outside = root  # any directory: the file is named
-    for each in config_audit.settings(scope.git):
+    for each in config_audit.settings(git):
         if each.key.startswith(_IDENTITY) and ".driver" not in each.key and ".command" not in each.key:
             Git(outside).query("config", "--file", str(path), "--add", each.key, each.value)
     return path
 
 
-def _checkout(scope: Scope, root: Path, url: str, environment: Mapping[str, str]) -> Path:
+def _checkout(project: Project, root: Path, url: str, environment: Mapping[str, str]) -> Path:
     """Create the copy of the clone.
 
     It shares the clone's objects and has its refs, reflogs, journals, receipts and stack.toml.
     """
-    real, top = scope.git, root / "checkout"
+    real, top = project.git, root / "checkout"
     common = real.common_dir()
     top.mkdir()
     git = Git(top)
@@ -224,7 +228,7 @@ def _checkout(scope: Scope, root: Path, url: str, environment: Mapping[str, str]
     git.query("update-ref", "--stdin", stdin=created.encode("utf-8", "surrogateescape"))
     if (common / "logs").is_dir():
         shutil.copytree(common / "logs", inner / "logs", dirs_exist_ok=True)
-    git.query("remote", "add", scope.stack.remote, url)
+    git.query("remote", "add", project.stack.remote, url)
     (inner / "HEAD").write_bytes((real.query("rev-parse", "--absolute-git-dir").path / "HEAD").read_bytes())
     done = process.run(["git", "reset", "--hard", "--quiet"], cwd=top, env=environment, timeout=600.0)
     if done.returncode:
@@ -275,7 +279,7 @@ def _faults(scope: Scope, day: str) -> tuple[Fault, ...]:
     return read_faults(DAYS / f"{day}.toml", known)
 
 
-def _perform(scope: Scope, box: _Sandbox, arguments: Sequence[str], unset: Collection[str]) -> int:
+def _perform(reporter: Reporter, box: _Sandbox, arguments: Sequence[str], unset: Collection[str]) -> int:
     """Run the task in the sandbox as a user would, and pass its output on."""
     # Commands that the task suggests name the program that called us.
     start = f"import sys; sys.argv[0] = {caller().program[0]!r}; from trunkline.tasks.program import main; main()"
@@ -285,17 +289,17 @@ def _perform(scope: Scope, box: _Sandbox, arguments: Sequence[str], unset: Colle
     }
     env = {**inherited, "PYTHONUNBUFFERED": "1"}
 
-    def reporter(line: bytes) -> None:
-        scope.reporter.progress("| " + line.decode("utf-8", "replace").rstrip("\n"))
+    def pass_on(line: bytes) -> None:
+        reporter.progress("| " + line.decode("utf-8", "replace").rstrip("\n"))
 
     log = box.checkout.parent / "task.log"
     return logged_process.run_logged(
-        argv, cwd=box.checkout, env=env, timeout=_SECONDS, log=log, on_line=reporter
+        argv, cwd=box.checkout, env=env, timeout=_SECONDS, log=log, on_line=pass_on
     ).returncode
 
 
-def _seen(scope: Scope, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, dict[str, Any]]]:
-    slug = scope.repository.slug
+def _seen(repository: Repository, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, dict[str, Any]]]:
+    slug = repository.slug
     state = box.github.state()["repositories"][slug]
     return refs.read_refs(Git(box.github.bare(slug)), "refs/heads/"), {
         int(number): pull for number, pull in state["pulls"].items()
@@ -303,9 +307,9 @@ def _seen(scope: Scope, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, dict[s
 
 
 def _refs_changed(
-    box: _Sandbox, before: Mapping[str, Oid], after: Mapping[str, Oid], scope: Scope
+    box: _Sandbox, before: Mapping[str, Oid], after: Mapping[str, Oid], repository: Repository
 ) -> tuple[RefChange, ...]:
-    git = Git(box.github.bare(scope.repository.slug))
+    git = Git(box.github.bare(repository.slug))
     found = []
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
@@ -331,12 +335,12 @@ def _pulls_changed(before: Mapping[int, Any], after: Mapping[int, Any]) -> tuple
     return tuple(found)
 
 
-def _keep_receipts(scope: Scope, box: _Sandbox) -> int:
+def _keep_receipts(state: Path, box: _Sandbox) -> int:
     """Keep the receipts of the rehearsal: they prove the same for the same tree and toolchain."""
-    earned, own = box.checkout / ".git/trunkline/receipts", scope.state / "receipts"
+    earned, own = box.checkout / ".git/trunkline/receipts", state / "receipts"
     if not earned.is_dir():
         return 0
-    private_directory(scope.state)
+    private_directory(state)
     private_directory(own)
     new = [path for path in earned.iterdir() if not (own / path.name).exists()]
     for path in sorted(new, key=lambda path: path.suffix == ".json"):  # logs first

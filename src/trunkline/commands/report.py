@@ -9,7 +9,6 @@ from pathlib import Path
 
 from trunkline.commands import status as status_workflow
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.receipt import instant
@@ -18,6 +17,7 @@ from trunkline.domain.status import EntryStatus, StackStatus
 from trunkline.domain.step import StepKey
 from trunkline.gates.shown_paths import relative_paths
 from trunkline.git import history
+from trunkline.git.git import Git
 from trunkline.planning.coverage import coverage_of
 from trunkline.planning.verification import subject_at
 from trunkline.state import journal
@@ -44,25 +44,25 @@ def gather(context: Context, *, offline: bool) -> Report:
         repository=repository.slug,
         url=f"https://{repository.host}/{repository.slug}",
         status=seen,
-        entries=tuple(_entry(context, seen, row) for row in seen.entries),
+        entries=tuple(_entry(context.git, seen, row) for row in seen.entries),
         runs=tuple(_run(run) for run in list(journal.runs(context.state))[:_RUNS]),
     )
 
 
-def _entry(scope: Scope, seen: StackStatus, row: EntryStatus) -> EntryReport:
+def _entry(git: Git, seen: StackStatus, row: EntryStatus) -> EntryReport:
     """Return an entry's report, with the evidence of its status."""
-    relative = relative_paths(scope.git)
+    relative = relative_paths(git)
     titles = {check.name: check.text for check in row.entry.checks}
     return EntryReport(
         row,
         tuple(_with_log(Evidenced(name, "", outcome), relative) for name, outcome in row.gates),
         tuple(_with_log(Evidenced(name, titles[name], outcome), relative) for name, outcome in row.checks),
-        _coverage(scope, seen, row),
+        _coverage(git, seen, row),
     )
 
 
-def _coverage(scope: Scope, seen: StackStatus, row: EntryStatus) -> Coverage:
-    git, proven = scope.git, [outcome for _, outcome in row.gates if outcome is not None and outcome.proven]
+def _coverage(git: Git, seen: StackStatus, row: EntryStatus) -> Coverage:
+    proven = [outcome for _, outcome in row.gates if outcome is not None and outcome.proven]
     if not proven or row.head is None or seen.trunk is None or history.missing(git, [seen.trunk]):
         return Coverage(known=False)
     pulls = {each.entry.key: each.pr for each in seen.entries}

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from trunkline.commands import rebase
 from trunkline.context.observer import Part
+from trunkline.context.project import Project
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
@@ -54,8 +54,9 @@ def plan(context: Context) -> Plan:
     Raises:
         Refused: it is open or merged, it landed, it was closed by hand, or its base is unknown.
     """
-    pr = context.view().known(context.entry.pr)
-    lost = _look(context.view(), pr)
+    view = context.view()
+    pr = view.known(view.entry.pr)
+    lost = _look(view, pr)
     restored = ", ".join(f"{branch} at {short(tip)}" for branch, tip in lost.gone)
     slug, number = context.repository.slug, pr.number
     description = [f"restore {restored}"] if lost.gone else []
@@ -109,13 +110,14 @@ def restore(context: Context, step_context: StepContext) -> Outcome:
             that creates a new pull request.
     """
     context.observer.changed()
-    pr = context.view().known(context.entry.pr)
-    lost = _begun(step_context) or _look(context.view(), pr)
+    view = context.view()
+    pr = view.known(view.entry.pr)
+    lost = _begun(step_context) or _look(view, pr)
     if pr.state is PrState.CLOSED:
         context.reporter.require_approval(f"reopen #{pr.number}")
         about, gone = step_context.about(context.entry), tuple(records.LostBranch(*each) for each in lost.gone)
         step_context.log_intent(records.PullRequestReopened(*about, gone=gone, base=lost.base, base_after=lost.onto))
-        _restore(context, lost.gone)
+        _restore(context.project, lost.gone)
         pr = _reopen(context, step_context, pr, lost)
     if pr.base != lost.onto:
         publish.retarget(context, step_context, pr, lost.onto)
@@ -177,7 +179,7 @@ def _look(view: View, pr: PullRequest) -> _Lost:
     if unknown:
         raise Refused(
             f"{unknown[0]} is gone, and GitHub does not say where it was",
-            next_command=_replacement(view, pr, below.branch if below else view.stack.trunk),
+            next_command=_replacement(view.project, pr, below.branch if below else view.stack.trunk),
         )
     gone = tuple((branch, tip) for branch, tip in tips.items() if tip and branch_ref(branch) not in there)
     if not gone:
@@ -198,12 +200,14 @@ def _begun(step_context: StepContext) -> _Lost | None:
     return None
 
 
-def _restore(scope: Scope, gone: Sequence[tuple[BranchName, Oid]]) -> None:
-    remote_refs = refs.list_remote(scope.git, scope.stack.remote, [branch_ref(branch) for branch, _ in gone])
+def _restore(project: Project, gone: Sequence[tuple[BranchName, Oid]]) -> None:
+    remote_refs = refs.list_remote(project.git, project.stack.remote, [branch_ref(branch) for branch, _ in gone])
     for branch, tip in gone:
         if branch_ref(branch) not in remote_refs:
-            scope.reporter.command(f"gh api repos/{scope.repository.slug}/git/refs -f ref={branch_ref(branch)} ...")
-            scope.github.create_branch(branch, tip)
+            project.reporter.command(
+                f"gh api repos/{project.repository.slug}/git/refs -f ref={branch_ref(branch)} ..."
+            )
+            project.github.create_branch(branch, tip)
 
 
 def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: _Lost) -> PullRequest:
@@ -215,7 +219,7 @@ def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: 
         raise Refused(
             f"GitHub does not reopen #{pr.number}",
             why=f"{refused.why}\n{lost.base} is removed again; this makes a new pull request of the same branch",
-            next_command=_replacement(context, pr, lost.onto),
+            next_command=_replacement(context.project, pr, lost.onto),
         ) from refused
     context.observer.changed(Part.REMOTE)
     return context.view().known(pr.number)
@@ -242,9 +246,9 @@ def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[s
     return ()
 
 
-def _replacement(scope: Scope, pr: PullRequest, base: str) -> str:
+def _replacement(project: Project, pr: PullRequest, base: str) -> str:
     """Return the command that creates a new pull request from the closed one."""
-    repository = scope.repository.argument
+    repository = project.repository.argument
     create = ["gh", "pr", "create", "--repo", repository, "--base", base, "--head", str(pr.head), "--title", pr.title]
     draft = ["--draft"] if pr.draft else []
     body = ["gh", "pr", "view", str(pr.number), "--repo", repository, "--json", "body"]

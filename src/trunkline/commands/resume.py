@@ -240,7 +240,7 @@ class _Going:
             Refused: one was deleted, renamed, or moved to commits without its base.
         """
         for entry, replayed in self._moved():
-            tip, new = _tip(self.context, entry), replayed.new
+            tip, new = _tip(self.context.git, entry), replayed.new
             on_base = tip is not None and history.is_ancestor(self.context.git, replayed.base, tip)
             if on_base or self._is_merged(entry):
                 continue
@@ -284,7 +284,7 @@ class _Going:
         below: Oid | None = None
         again = False
         for entry, replayed in self._moved():
-            tip = _tip(self.context, entry)
+            tip = _tip(self.context.git, entry)
             if tip is None or self._is_merged(entry):
                 continue
             if below is not None and self.plan.task in {restack.TASK, sync.TASK, *rewriting.TASKS}:
@@ -330,6 +330,6 @@ class _Going:
         self.log.append(self.held, records.Adopted(StepName.REPLAY, entry.key, entry.branch, replayed=adopted))
 
 
-def _tip(scope: Scope, entry: Entry) -> Oid | None:
+def _tip(git: Git, entry: Entry) -> Oid | None:
     ref = branch_ref(entry.branch)
-    return refs.read_refs(scope.git, ref).get(ref)
+    return refs.read_refs(git, ref).get(ref)

@@ -12,8 +12,8 @@ from trunkline.context import native
 from trunkline.context.landed import recognised
 from trunkline.context.observation import World
 from trunkline.context.open_run import described, open_run
+from trunkline.context.project import Project
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
@@ -26,6 +26,7 @@ from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.status import EntryFacts, EntryStatus, Side, StackStatus, entry_states, next_command
 from trunkline.gates.run import gate_names
 from trunkline.git import history, refs
+from trunkline.git.git import Git
 from trunkline.planning import branch_versions, fork_point, misplaced_commits
 from trunkline.planning.evidence import gather
 from trunkline.planning.verification import Evidence, checks_at, gates_for, subject_at
@@ -63,19 +64,19 @@ def look(context: Context, *, offline: bool) -> StackStatus:
     """
     stack = context.stack
     if offline:
-        here = _refs(context)
+        here = _refs(context.project)
         return _picture(context, None, here, None)
     with context.project.reading_pulls(merging=True, trunk=stack.trunk) as answer, native.asking(context) as stacks:
-        here = _refs(context)
+        here = _refs(context.project)
         return _picture(context, answer(), here, stacks())
 
 
-def _refs(scope: Scope) -> dict[str, Oid]:
+def _refs(project: Project) -> dict[str, Oid]:
     """Return the relevant refs by full name, from one git process."""
-    stack = scope.stack
+    stack = project.stack
     branches: list[BranchName] = [stack.trunk, *(entry.branch for entry in stack.entries)]
     names = [name for b in branches for name in (branch_ref(b), refs.tracking_ref(stack.remote, b))]
-    return refs.read_refs(scope.git, *names, f"{refs.BACKUPS}/")
+    return refs.read_refs(project.git, *names, f"{refs.BACKUPS}/")
 
 
 def _picture(
@@ -99,7 +100,7 @@ def _picture(
         snapshot.trunk if snapshot else fetched,
         fetched,
         pulls,
-        {entry.key: _branch(context, entry, pulls, here) for entry in stack.entries},
+        {entry.key: _branch(context.project, entry, pulls, here) for entry in stack.entries},
     )
     astray = misplaced_commits.find(context.git, stack, pulls.get)
     facts = [
@@ -251,11 +252,11 @@ class _View:
 
 
 def _branch(
-    scope: Scope, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid]
+    project: Project, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid]
 ) -> _Branch:
-    git, pr = scope.git, pulls[entry.key]
+    git, pr = project.git, pulls[entry.key]
     ours = here.get(branch_ref(entry.branch))
-    theirs = pr.head_oid if pr else here.get(refs.tracking_ref(scope.stack.remote, entry.branch))
+    theirs = pr.head_oid if pr else here.get(refs.tracking_ref(project.stack.remote, entry.branch))
     if theirs is None:
         side = Side.AHEAD if ours else Side.NOWHERE
     elif ours == theirs:
@@ -269,32 +270,32 @@ def _branch(
     elif history.is_ancestor(git, ours, theirs):
         side = Side.BEHIND
     else:
-        side = _apart(scope, entry, pulls, here, ours=ours, theirs=theirs)
+        side = _apart(project, entry, pulls, here, ours=ours, theirs=theirs)
     return _Branch(ours, theirs, side)
 
 
 def _apart(
-    scope: Scope, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid], *,
+    project: Project, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid], *,
     ours: Oid, theirs: Oid,
 ) -> Side:  # fmt: skip
     """Return the relation of two diverged sides of a branch (`entry_tip`)."""
-    if not _foreign(scope, entry, ours, theirs, here):
+    if not _foreign(project.git, entry, ours, theirs, here):
         return Side.REWRITTEN
-    stack = scope.stack
+    stack = project.stack
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
     trunk = [fetched] if fetched is not None else []
-    found = branch_versions.compare(scope.git, stack, entry, pulls.get, ours=ours, theirs=theirs, trunk=trunk)
+    found = branch_versions.compare(project.git, stack, entry, pulls.get, ours=ours, theirs=theirs, trunk=trunk)
     return Side.DIVERGED if found.diverged else Side.BEHIND
 
 
-def _foreign(scope: Scope, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:
+def _foreign(git: Git, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:
     """Return whether the remote side holds commits that were never in this repository.
 
     The rule is that of `heads.foreign_commits`, without a process for each entry; the reflog is
     read only if the backups do not suffice.
     """
     kept = refs.backups_among(here, entry.branch)
-    history.missing(scope.git, kept)  # one process for all instead of one each
-    return bool(refs.foreign_commits(scope.git, theirs, [ours, *kept])) and bool(
-        refs.foreign_commits(scope.git, theirs, [ours, *kept, *history.reflog(scope.git, entry.branch)])
+    history.missing(git, kept)  # one process for all instead of one each
+    return bool(refs.foreign_commits(git, theirs, [ours, *kept])) and bool(
+        refs.foreign_commits(git, theirs, [ours, *kept, *history.reflog(git, entry.branch)])
     )

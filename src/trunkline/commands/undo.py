@@ -130,7 +130,7 @@ def _refuse(undo: Undo) -> None:
     context = undo.context
     found = changed.drifted(context, undo.changes)
     if found:
-        raise changed.drift(context, found)
+        raise changed.drift(context.entry, found)
     for change in undo.changes:
         if change.step is StepName.REPLAY:
             under, before = context.of_pr(change.pr), oid(str(change.before["tip"]))

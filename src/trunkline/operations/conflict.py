@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trunkline.context.project import Project
 from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.commits import Commit
@@ -24,13 +25,13 @@ from trunkline.state import journal
 from trunkline.system.files import private_directory
 
 
-def worktree_path(scope: Scope, step_context: StepContext) -> Path:
+def worktree_path(git: Git, step_context: StepContext) -> Path:
     """Return the path of the work tree for this run's conflict; it need not exist."""
-    return current_path(scope.git, _own_path(scope, step_context))
+    return current_path(git, _own_path(git, step_context))
 
 
-def _own_path(scope: Scope, step_context: StepContext) -> Path:
-    return slots.work_dir(scope.git.common_dir()) / "replay" / step_context.lock.run
+def _own_path(git: Git, step_context: StepContext) -> Path:
+    return slots.work_dir(git.common_dir()) / "replay" / step_context.lock.run
 
 
 def open_worktree(
@@ -50,11 +51,11 @@ def open_worktree(
         because the user must review a reused resolution before the run continues); what was kept of
         the work tree of an earlier conflict.
     """
-    kept = retire_worktree(scope, step_context, onto=onto, taken=taken)
-    path = _own_path(scope, step_context)
+    kept = retire_worktree(scope.git, step_context, onto=onto, taken=taken)
+    path = _own_path(scope.git, step_context)
     about = step_context.about(scope.entry)
     step_context.log_intent(records.WorktreeCreated(*about, path=str(path), onto=onto, commit=commit.oid))
-    remove_worktree(scope, step_context, path)
+    remove_worktree(scope.git, step_context, path)
     private_directory(path.parent)
     with slots.registration_lock(scope.git):
         scope.git.mutate(
@@ -79,16 +80,16 @@ def conflict_digests(path: Path, files: Sequence[str]) -> dict[str, list[str]]:
     return {name: each for name, each in found.items() if each}
 
 
-def record_resolution(scope: Scope, step_context: StepContext, path: Path) -> None:
+def record_resolution(project: Project, step_context: StepContext, path: Path) -> None:
     """Record the user's resolution of a conflict with git-rerere, if stack.toml enables it."""
-    if scope.stack.rerere:
-        scope.git.at(path).mutate(step_context.lock, "-c", "rerere.enabled=true", "rerere", ok=(0, 1, 128))
+    if project.stack.rerere:
+        project.git.at(path).mutate(step_context.lock, "-c", "rerere.enabled=true", "rerere", ok=(0, 1, 128))
 
 
-def earlier_resolutions(scope: Scope, conflicts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def earlier_resolutions(state: Path, conflicts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Return messages about earlier resolutions of the same conflicts, from all journals."""
     message: dict[str, str] = {}
-    for run in journal.runs(scope.state):
+    for run in journal.runs(state):
         for paused in (record for record in run.records if isinstance(record, records.Paused)):
             earlier = {name: set(each) for name, each in paused.conflicts.items()}
             resolved = next((r.new for r in reversed(run.after(paused)) if isinstance(r, records.Resolved)), "")
@@ -112,12 +113,12 @@ def current_path(git: Git, recorded: Path) -> Path:
 
 
 def keep_work(
-    scope: Scope, step_context: StepContext, path: Path, *, onto: Oid, taken: Sequence[Oid] = ()
+    git: Git, step_context: StepContext, path: Path, *, onto: Oid, taken: Sequence[Oid] = ()
 ) -> tuple[str, ...]:
     """Commit the contents of a pause's work tree to backup refs, with any commits made there.
 
     Args:
-        scope: the entry.
+        git: the repository.
         step_context: the step's arguments.
         path: the work tree; it may be missing.
         onto: the commit that it was created from, or one that contains it.
@@ -131,7 +132,7 @@ def keep_work(
     """
     if not path.is_dir() or not any(path.iterdir()):
         return ()
-    git = scope.git.at(path)
+    git = git.at(path)
     if not (path / ".git").is_file():
         raise UsageError("it is no longer a git work tree")
     known = {(made.tree, made.message.strip()) for made in history.read_commits(git, taken)}
@@ -200,20 +201,20 @@ class Kept:
         return (*backups, *self.files)
 
 
-def retire_worktree(scope: Scope, step_context: StepContext, *, onto: Oid, taken: Sequence[Oid] = ()) -> Kept:
+def retire_worktree(git: Git, step_context: StepContext, *, onto: Oid, taken: Sequence[Oid] = ()) -> Kept:
     """Remove this run's work tree of a conflict after keeping what the run did not take from it.
 
     Args:
-        scope: the entry.
+        git: the repository.
         step_context: the step's arguments.
         onto: the commit that it was created from, or the tip of the replay; commits that this
             contains need no backup.
         taken: the commits that the run made of resolutions, the newest last.
     """
-    path, kept = worktree_path(scope, step_context), Kept()
+    path, kept = worktree_path(git, step_context), Kept()
     if path.is_dir() and _was_shown(step_context):
-        kept = _keep(scope, step_context, path, onto=onto, taken=taken)
-    remove_worktree(scope, step_context, path)
+        kept = _keep(git, step_context, path, onto=onto, taken=taken)
+    remove_worktree(git, step_context, path)
     return kept
 
 
@@ -224,18 +225,18 @@ def _was_shown(step_context: StepContext) -> bool:
     return made is None or any(isinstance(record, records.Paused) for record in run.after(made))
 
 
-def _keep(scope: Scope, step_context: StepContext, path: Path, *, onto: Oid, taken: Sequence[Oid]) -> Kept:
+def _keep(git: Git, step_context: StepContext, path: Path, *, onto: Oid, taken: Sequence[Oid]) -> Kept:
     """Keep the contents of a work tree; move all of it where git cannot read it."""
     files: tuple[str, ...] = ()
     try:
-        files = _move_files(scope, step_context, path)
+        files = _move_files(git, step_context, path)
         if not (path / ".git").is_file():
             raise UsageError("it is no longer a git work tree")
-        if taken and not is_edited(scope.git, path, taken[-1]) and not _has_commits(scope.git, path):
+        if taken and not is_edited(git, path, taken[-1]) and not _has_commits(git, path):
             return Kept(files=files)
-        return Kept(keep_work(scope, step_context, path, onto=onto, taken=taken), files)
+        return Kept(keep_work(git, step_context, path, onto=onto, taken=taken), files)
     except TrunklineError as error:
-        place = _kept_directory(scope, step_context) / path.name
+        place = _kept_directory(git, step_context) / path.name
         shutil.move(path, place)
         return Kept(files=(*files, f"the work tree of the conflict is kept, because {error}: {place}"))
 
@@ -247,13 +248,13 @@ def _has_commits(git: Git, path: Path) -> bool:
     return len(git.at(path).query("reflog", "--format=%H", "HEAD", ok=(0, 128)).lines) > 1
 
 
-def _kept_directory(scope: Scope, step_context: StepContext) -> Path:
+def _kept_directory(git: Git, step_context: StepContext) -> Path:
     """Create a directory for files of a work tree that is about to be removed."""
-    base = private_directory(slots.work_dir(scope.git.common_dir()) / "kept")
+    base = private_directory(slots.work_dir(git.common_dir()) / "kept")
     return Path(tempfile.mkdtemp(prefix=f"{step_context.lock.run}-", dir=base))
 
 
-def _move_files(scope: Scope, step_context: StepContext, path: Path) -> tuple[str, ...]:
+def _move_files(git: Git, step_context: StepContext, path: Path) -> tuple[str, ...]:
     """Move the files of a work tree that a backup ref cannot hold; return a message that names the directory.
 
     These are ignored files and other repositories. Cache directories are left (https://bford.info/cachedir/),
@@ -261,9 +262,9 @@ def _move_files(scope: Scope, step_context: StepContext, path: Path) -> tuple[st
     """
     if not (path / ".git").is_file():
         return ()
-    git = scope.git.at(path)
-    ignored = git.query("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
-    others = git.query("ls-files", "--others", "--exclude-standard", "-z")
+    there = git.at(path)
+    ignored = there.query("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+    others = there.query("ls-files", "--others", "--exclude-standard", "-z")
     repositories = [name for name in others.stdout.split(b"\0") if name.endswith(b"/")]
     found = [
         os.fsdecode(name.rstrip(b"/"))
@@ -272,7 +273,7 @@ def _move_files(scope: Scope, step_context: StepContext, path: Path) -> tuple[st
     ]
     if not found:
         return ()
-    place = _kept_directory(scope, step_context)
+    place = _kept_directory(git, step_context)
     for name in found:
         if not os.path.lexists(path / name):
             continue  # git lists a directory of ignored files, and the files in it
@@ -292,18 +293,18 @@ def _is_cache(place: Path) -> bool:
         return False
 
 
-def remove_worktree(scope: Scope, step_context: StepContext, path: Path) -> None:
+def remove_worktree(git: Git, step_context: StepContext, path: Path) -> None:
     """Remove a pause's work tree, whose contents must be committed elsewhere.
 
     This includes one that a killed process left incomplete: without its `.git`, or locked as
     initializing.
     """
-    if not path.is_dir() and not (scope.git.common_dir() / "worktrees" / path.name).is_dir():
+    if not path.is_dir() and not (git.common_dir() / "worktrees" / path.name).is_dir():
         return
-    done = scope.git.mutate(
+    done = git.mutate(
         step_context.lock, "worktree", "remove", "--force", "--force", "--", str(path), ok=tuple(range(256))
     )
     if done.returncode != 0 and path.is_dir():
         shutil.rmtree(path)
-        with slots.registration_lock(scope.git):
-            scope.git.mutate(step_context.lock, "worktree", "prune")
+        with slots.registration_lock(git):
+            git.mutate(step_context.lock, "worktree", "prune")

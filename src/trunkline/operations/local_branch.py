@@ -8,12 +8,14 @@ import shlex
 from trunkline.context import open_run
 from trunkline.context.observation import local_state
 from trunkline.context.observer import Part
+from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref
 from trunkline.domain.snapshot import LocalState
+from trunkline.domain.stack import Entry
 from trunkline.engine import StepContext
 from trunkline.git import checkout, history, obstacles, refs
 from trunkline.state.journal import Run
@@ -80,19 +82,19 @@ def check_move(scope: Scope, local: LocalState, new: Oid, *, keeps_files: bool =
     try:
         refuse_unmovable(local, keeps_files=keeps_files)
         if local.checked_out and local.local is not None and not keeps_files:
-            obstacles.refuse(scope.git, local.local, new, what=_what(scope))
+            obstacles.refuse(scope.git, local.local, new, what=_what(scope.entry))
     except Refused:
-        if not is_half_moved(scope):
+        if not is_half_moved(scope.project):
             raise
 
 
-def is_half_moved(scope: Scope) -> bool:
+def is_half_moved(project: Project) -> bool:
     """Return whether a killed run left the checkout in the middle of a move.
 
     It is restored before anything else (`settle`), so it is no reason to refuse.
     """
-    halves = (_half_moved(scope, run) for run in open_run.stopped_runs(scope.state))
-    return any(half and checkout.is_half_moved(scope.git, old=half[0], new=half[1]) for half in halves)
+    halves = (_half_moved(project, run) for run in open_run.stopped_runs(project.state))
+    return any(half and checkout.is_half_moved(project.git, old=half[0], new=half[1]) for half in halves)
 
 
 def switch(context: Context, step_context: StepContext, *, old: Oid | None, new: Oid | None) -> None:
@@ -119,8 +121,8 @@ def switch(context: Context, step_context: StepContext, *, old: Oid | None, new:
     context.observer.changed(Part.LOCAL)
 
 
-def _what(scope: Scope) -> str:
-    return f"your checkout cannot move along with {scope.entry.branch} of {scope.entry.label}"
+def _what(entry: Entry) -> str:
+    return f"your checkout cannot move along with {entry.branch} of {entry.label}"
 
 
 def move(
@@ -148,7 +150,7 @@ def move(
     refuse_unmovable(local, keeps_files=keeps_files)
     along = local.checked_out and old is not None and not keeps_files
     if along and old is not None:
-        obstacles.refuse(git, old, new, what=_what(context))
+        obstacles.refuse(git, old, new, what=_what(context.entry))
     if old is not None:
         refs.back_up(git, step_context.lock, branch, old)
     about = step_context.about(context.entry)
@@ -158,7 +160,7 @@ def move(
     )
     try:
         if along and old is not None:
-            checkout.move(git, step_context.lock, old=old, new=new, what=_what(context))
+            checkout.move(git, step_context.lock, old=old, new=new, what=_what(context.entry))
         refs.move_ref(git, step_context.lock, branch_ref(branch), new=new, old=old, why=why)
     except Refused:
         if along and old is not None:
@@ -175,7 +177,7 @@ def settle(context: Context, lock: RepositoryLock, run: Run) -> bool:
     If it contains changes of the user, nothing is touched and the following check reports them
     (`checkout.put_back`).
     """
-    half = _half_moved(context, run)
+    half = _half_moved(context.project, run)
     if half is None:
         return False
     brought = checkout.put_back(context.git, lock, old=half[0], new=half[1])
@@ -184,12 +186,12 @@ def settle(context: Context, lock: RepositoryLock, run: Run) -> bool:
     return brought
 
 
-def _half_moved(scope: Scope, run: Run) -> tuple[Oid, Oid] | None:
+def _half_moved(project: Project, run: Run) -> tuple[Oid, Oid] | None:
     """Return the two commits of a checkout that a run began to move; None if it did not."""
     move = run.moving_checkout
     if move is None or move.old is None or move.new is None:
         return None
-    git, old, new = scope.git, move.old, move.new
+    git, old, new = project.git, move.old, move.new
     if isinstance(move, records.CheckoutSwitched):
         is_there = git.resolve("HEAD") == old
     else:

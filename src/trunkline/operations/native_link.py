@@ -10,8 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from trunkline.context.observer import Part
+from trunkline.context.project import Project
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.errors import Refused
@@ -86,12 +86,12 @@ def linking(view: View, stacks: tuple[NativeStack, ...] | None, retargeted: Coll
     if fixed:
         numbers = order if len(order) >= LEAST else ()
         plan = LinkPlan(Link.REBUILD, 0, numbers, tuple(dict.fromkeys((*plan.dissolve, *fixed))))
-    return _without_foreign(view, plan, stacks)
+    return _without_foreign(view.project, plan, stacks)
 
 
-def _without_foreign(scope: Scope, plan: LinkPlan, stacks: tuple[NativeStack, ...]) -> Linking:
+def _without_foreign(project: Project, plan: LinkPlan, stacks: tuple[NativeStack, ...]) -> Linking:
     """Leave stacks alone that hold open pull requests which stack.toml does not have."""
-    own = {entry.pr for entry in scope.stack.entries}
+    own = {entry.pr for entry in project.stack.entries}
     notes = []
     for stack in stacks:
         foreign = [f"#{number}" for number in stack.open if number not in own]

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path, PurePosixPath
 
-from trunkline.context.scope import Scope
+from trunkline.context.project import Project
 from trunkline.context.view import View
 from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.domain.note import NoteFacts, Template
@@ -36,7 +36,7 @@ def template_of(view: View) -> Template | None:
     try:
         content = _of_trunk(view, name)
         if content is None:
-            _refuse_tracked(view, name)
+            _refuse_tracked(view.project, name)
             content = read_inside(view.git.cwd, PurePosixPath(name), LONGEST)
         return Template(name, content.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -59,9 +59,9 @@ def _of_trunk(view: View, name: str) -> bytes | None:
     return view.git.query("cat-file", "blob", blob).stdout
 
 
-def _refuse_tracked(scope: Scope, name: str) -> None:
-    if scope.git.query(_LITERAL, "ls-files", "-z", "--", name).stdout:
-        raise _unreadable(name, f"{scope.tracking} has no such file; a branch's own template is not used")
+def _refuse_tracked(project: Project, name: str) -> None:
+    if project.git.query(_LITERAL, "ls-files", "-z", "--", name).stdout:
+        raise _unreadable(name, f"{project.tracking} has no such file; a branch's own template is not used")
 
 
 def _unreadable(name: str, why: str) -> UsageError:

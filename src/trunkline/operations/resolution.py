@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trunkline.context.open_run import go_on
-from trunkline.context.scope import Scope
+from trunkline.context.project import Project
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit, counted
@@ -20,7 +20,7 @@ from trunkline.git import history, refs
 from trunkline.git.git import Git
 
 
-def resolution(scope: Scope, step_context: StepContext, path: Path, paused: records.Paused) -> Oid:
+def resolution(project: Project, step_context: StepContext, path: Path, paused: records.Paused) -> Oid:
     """Return the tree of the user's resolution; never the tree of the commit below.
 
     The resolution may be staged while git picks the stopped commit, or be committed (`git commit`,
@@ -30,7 +30,7 @@ def resolution(scope: Scope, step_context: StepContext, path: Path, paused: reco
         Pause: the conflict is not resolved yet, and the error lists what is left; or other work is
             there, which is named and kept.
     """
-    git, onto = scope.git.at(path), paused.onto
+    git, onto = project.git.at(path), paused.onto
     unmerged = git.query("diff", "--name-only", "--diff-filter=U", "-z").text.split("\0")
     if left := [name for name in unmerged if name]:
         raise _unresolved(path, paused, f"not resolved yet, or not added: {', '.join(left)}")
@@ -42,11 +42,11 @@ def resolution(scope: Scope, step_context: StepContext, path: Path, paused: reco
         raise _unresolved(path, paused, f"changed but not added: {', '.join(left)}")
     tree = oid(git.query("write-tree").text)
     if other := _other_work(git, path, paused, tree):
-        raise _not_the_resolution(scope, step_context, path, paused, *other)
+        raise _not_the_resolution(project, step_context, path, paused, *other)
     # An empty resolution drops the commit, as --drop-emptied requests, only while the cherry-pick is
     # in progress: the state after `git cherry-pick --abort`, `--skip` or `git reset --hard` is none.
     is_picking = git.resolve("HEAD") == onto and git.resolve("CHERRY_PICK_HEAD") is not None
-    if tree == scope.git.tree(onto) and not (scope.options.drop_emptied and is_picking):
+    if tree == project.git.tree(onto) and not (project.options.drop_emptied and is_picking):
         raise _nothing_resolved(path, paused)
     return tree
 
@@ -113,10 +113,10 @@ def _unresolved(path: Path, paused: records.Paused, why: str) -> Pause:
 
 
 def _not_the_resolution(
-    scope: Scope, step_context: StepContext, path: Path, paused: records.Paused, why: str, command: str
+    project: Project, step_context: StepContext, path: Path, paused: records.Paused, why: str, command: str
 ) -> Pause:
     """Return the pause for other work; a backup ref keeps its commits."""
-    git, kept = scope.git.at(path), ""
+    git, kept = project.git.at(path), ""
     head = git.resolve("HEAD")
     if head is not None and not history.is_ancestor(git, head, paused.onto):
         ref = refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(head)}"), head)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trunkline.context.observer import Part
+from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -95,7 +96,7 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Change
             refs.update_tracking_ref(context.git, step_context.lock, remote, under.entry.branch, old)
             continue
         if not change.is_ours("tip", tip):
-            raise drift(under, (f"{remote}/{under.entry.branch} is at {short(tip) or 'nothing'}",))
+            raise drift(under.entry, (f"{remote}/{under.entry.branch} is at {short(tip) or 'nothing'}",))
         _refuse_closing(under.view(), old, changes)
         updates.append(Update(under.entry, oid(tip), old))
     if not updates:
@@ -124,7 +125,7 @@ def restore_state(context: Context, step_context: StepContext, change: Change) -
     """Restore a pull request's draft state and base; a deleted base is left and reported."""
     context.observer.changed(Part.PULLS)
     pr, before = context.view().pull_request(), change.before
-    kept = _base_obstacle(context, pr.base, str(before["base"]), pr.head_oid)
+    kept = _base_obstacle(context.project, pr.base, str(before["base"]), pr.head_oid)
     base = pr.base if kept else str(before["base"])
     if (pr.draft, pr.base) == (before["draft"], base):
         return _readied(pr.draft, pr.base, kept, StepStatus.NOTHING)
@@ -148,15 +149,15 @@ def _readied(draft: bool, base: str, kept: str, mark: StepStatus) -> Outcome:  #
     return Outcome("ready", message, StepStatus.WARNED if kept else mark, (kept,) if kept else ())
 
 
-def _base_obstacle(scope: Scope, base: str, former: str, head: Oid) -> str:
+def _base_obstacle(project: Project, base: str, former: str, head: Oid) -> str:
     """Return why a pull request's base cannot be restored, or ""."""
     if base == former:
         return ""
     ref = branch_ref(branch_name(former))
-    tip = refs.list_remote(scope.git, scope.stack.remote, [ref]).get(ref)
+    tip = refs.list_remote(project.git, project.stack.remote, [ref]).get(ref)
     if tip is None:
-        return f"base left at {base}: branch {former} no longer exists on {scope.stack.remote}"
-    if history.has_object(scope.git, tip) and history.is_ancestor(scope.git, head, tip):
+        return f"base left at {base}: branch {former} no longer exists on {project.stack.remote}"
+    if history.has_object(project.git, tip) and history.is_ancestor(project.git, head, tip):
         return f"base left at {base}: the pull request has no commits over {former}"
     return ""
 
@@ -169,7 +170,7 @@ def restore_note(context: Context, step_context: StepContext, change: Change) ->
     if current == block:
         return Outcome("note", "is as it was", StepStatus.NOTHING)
     if current != change.left["block"]:
-        raise drift(context, (f"#{pr.number}'s reviewer note was edited since",))
+        raise drift(context.entry, (f"#{pr.number}'s reviewer note was edited since",))
     body = put_back(pr.body, block)
     context.reporter.require_approval(f"the note of #{pr.number} as it was")
     about = step_context.about(context.entry)
@@ -195,7 +196,7 @@ def restore_branch(context: Context, step_context: StepContext, change: Change) 
     if tip == old:
         return Outcome("branch", f"{context.entry.branch} is at {short(old)}", StepStatus.NOTHING)
     if not change.is_ours("tip", tip):
-        raise drift(context, (f"{context.entry.branch} is at {short(tip) or 'nothing'}",))
+        raise drift(context.entry, (f"{context.entry.branch} is at {short(tip) or 'nothing'}",))
     local_branch.move(context, step_context, new=old, old=oid(tip), why="taken back", keeps_files=change.keeps_files)
     stays = "; your files stay as they are" if change.keeps_files else ""
     return Outcome("branch", f"{context.entry.branch} is back at {short(old)}{stays}")

@@ -75,7 +75,7 @@ def _parents(view: View, branch: _Branch) -> Iterator[Parent]:
     found = [_of_entry(view, entry, branch) for entry in below]
     found += [parent for entry in beside if (parent := _contained(view, entry, branch)) is not None]
     found += _of_base_branch(view, branch)
-    if below and not any(head.current and _contains(view, branch, head.oid) for head in found[0].heads):
+    if below and not any(head.current and _contains(view.git, branch, head.oid) for head in found[0].heads):
         contained = any(head.holds for parent in found for head in parent.heads)
         found = [_with_reflog(view, parent, branch, replaced_only=contained) for parent in found]
     yield from found
@@ -182,8 +182,8 @@ def _same_head(scope: Scope, name: str, tip: Oid) -> Refused:
     )
 
 
-def _contains(scope: Scope, branch: _Branch, head: Oid) -> bool:
-    return head in branch.names or history.is_ancestor(scope.git, head, branch.base)
+def _contains(git: Git, branch: _Branch, head: Oid) -> bool:
+    return head in branch.names or history.is_ancestor(git, head, branch.base)
 
 
 def _with_reflog(view: View, parent: Parent, branch: _Branch, *, replaced_only: bool) -> Parent:

@@ -10,6 +10,7 @@ from trunkline.context.view import View
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, short
+from trunkline.domain.stack import Entry
 from trunkline.git import history, refs, replay
 from trunkline.planning import branch_versions, misplaced_commits, pushed_commits
 from trunkline.planning.branch_versions import Versions
@@ -77,7 +78,7 @@ def entry_tip(view: View) -> Tip:
             ours=ours, theirs=theirs, trunk=[world.trunk],
         )  # fmt: skip
         if found.diverged:
-            raise diverged(view, foreign, _on_top(view, found, theirs))
+            raise diverged(view, foreign, _on_top(view.entry, found, theirs))
         return Tip(theirs, _taken_over(view, found, ours, theirs))
     return Tip(ours)
 
@@ -106,9 +107,9 @@ def _listed(commits: Sequence[Commit]) -> str:
     return "; ".join(f'{short(each.oid)} "{each.subject}" by {each.author_name}' for each in commits)
 
 
-def _on_top(scope: Scope, found: Versions, theirs: Oid) -> tuple[str, ...]:
+def _on_top(entry: Entry, found: Versions, theirs: Oid) -> tuple[str, ...]:
     """Return the commands that combine a local branch with a remote branch that others rewrote."""
-    branch = scope.entry.branch
+    branch = entry.branch
     if found.parent is None:
         return ()
     adds = f"puts {counted(len(found.local_only))} of yours on top of it"

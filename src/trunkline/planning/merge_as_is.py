@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trunkline.context.project import Project
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
@@ -26,14 +26,15 @@ from trunkline.domain.merge_choice import (
 from trunkline.domain.names import Oid, short
 from trunkline.domain.native import NativeStack, stack_of
 from trunkline.domain.replay_plan import ReplayPreview
+from trunkline.domain.stack import Stack
 from trunkline.git import history, replay
 from trunkline.planning.parents import open_below
 from trunkline.planning.replay_plan import preview_replay
 
 
-def named_method(scope: Scope) -> str:
+def named_method(project: Project) -> str:
     """Return the merge method from the flag or from stack.toml; "" if neither names one."""
-    return scope.options.method or scope.stack.land.method
+    return project.options.method or project.stack.land.method
 
 
 def default_method(rules: MergeRules) -> str:
@@ -41,9 +42,9 @@ def default_method(rules: MergeRules) -> str:
     return "squash" if "squash" in rules.methods or not rules.methods else rules.methods[0]
 
 
-def is_enabled(scope: Scope) -> bool:
+def is_enabled(stack: Stack) -> bool:
     """Return whether stack.toml allows entries to be merged without a rewrite."""
-    return scope.stack.land.rewrite != ALWAYS
+    return stack.land.rewrite != ALWAYS
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def terms_of(context: Context) -> Terms | None:
     Raises:
         ExternalError: a request to GitHub failed.
     """
-    return requested_terms(context) if is_enabled(context) else None
+    return requested_terms(context) if is_enabled(context.stack) else None
 
 
 def requested_terms(context: Context) -> Terms:
@@ -88,7 +89,7 @@ def choose(view: View, terms: Terms) -> tuple[MergeChoice, ReplayPreview]:
     """
     foreseen = preview_replay(view, trial=True)
     git, work, done = view.git, foreseen.work, foreseen.done
-    method = named_method(view) or default_method(terms.rules)
+    method = named_method(view.project) or default_method(terms.rules)
     excluded = _excluded(view, method)
     trunk = _trunk_by_then(view, work.base, excluded)
     on_trunk = foreseen.nothing and open_below(view) is None
@@ -133,18 +134,18 @@ def _excluded(view: View, method: str) -> tuple[Oid, ...]:
     return (trunk, head) if head is not None else (trunk,)
 
 
-def refuse_rewriting(scope: Scope, *choices: tuple[int, MergeChoice]) -> None:
+def refuse_rewriting(stack: Stack, *choices: tuple[int, MergeChoice]) -> None:
     """Refuse to continue if an entry must be rewritten and stack.toml has `rewrite = "never"`.
 
     Args:
-        scope: the stack.
+        stack: the stack.
         choices: pairs of a pull request number and its merge choice.
 
     Raises:
         Refused: an entry must be rewritten.
     """
     rewritten = [(number, choice) for number, choice in choices if choice.reason]
-    if scope.stack.land.rewrite != NEVER or not rewritten:
+    if stack.land.rewrite != NEVER or not rewritten:
         return
     listed = ", ".join(f"#{number}" for number, _ in rewritten)
     raise Refused(
@@ -155,7 +156,7 @@ def refuse_rewriting(scope: Scope, *choices: tuple[int, MergeChoice]) -> None:
     )
 
 
-def message(scope: Scope, choice: MergeChoice) -> str:
+def message(tracking: str, choice: MergeChoice) -> str:
     """Return the message for an entry that is merged without a rewrite."""
-    where = f"{short(choice.head)} on {scope.tracking}"
+    where = f"{short(choice.head)} on {tracking}"
     return f"nothing to rewrite: {where} comes to the same result as its own commits"

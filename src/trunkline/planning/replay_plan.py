@@ -10,13 +10,14 @@ import functools
 import itertools
 from collections.abc import Iterable, Sequence
 
+from trunkline.context.project import Project
 from trunkline.context.scope import Scope, resolve_fork_point
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_ref, oid, short
 from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
-from trunkline.domain.stack import Entry
+from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, replay
 from trunkline.planning import fork_point, questions
 from trunkline.planning.evidence import gather
@@ -53,7 +54,7 @@ def decide(view: View) -> ReplayPlan:
     found = own_commits(view, tip.oid)
     if found.questions:
         raise OwnCommitsUnknown(view.entry, found)
-    _refuse_unreplayable(view, found, base.name)
+    _refuse_unreplayable(view.entry, found, base.name)
     local = view.local
     notes = tuple(
         note for note in (tip.reason, *_reverted(view), *_detached(view, tip.oid), *_left_out(found)) if note
@@ -133,11 +134,13 @@ def preview_replay(view: View, *, trial: bool = False, drop_emptied: bool = Fals
     if work.fork == work.base and not (drop and replay.empty(view.git, work.own)):
         done = Replay(work.tip, ())
     else:
-        sign = signing(view) and not trial
+        sign = signing(view.project) and not trial
         work = work if trial else _without_signatures(view, work, sign=sign)
         by = replay.committer(view.git)
-        done = replay.replay(view.git, work.own, work.base, by=by, sign=sign, resolve=resolver(view), drop_empty=drop)
-        refuse_nothing_left(view, work, done)
+        done = replay.replay(
+            view.git, work.own, work.base, by=by, sign=sign, resolve=resolver(view.project), drop_empty=drop
+        )
+        refuse_nothing_left(view.entry, work, done)
     return ReplayPreview(work, done, view.world.snapshot)
 
 
@@ -184,11 +187,11 @@ def against_merge(scope: Scope, work: ReplayPlan, done: Replay) -> str:
     )
 
 
-def refuse_nothing_left(scope: Scope, work: ReplayPlan, done: Replay, *, first: tuple[str, ...] = ()) -> None:
+def refuse_nothing_left(entry: Entry, work: ReplayPlan, done: Replay, *, first: tuple[str, ...] = ()) -> None:
     """Refuse a replay that drops all commits of the entry.
 
     Args:
-        scope: the entry.
+        entry: the entry.
         work: the plan.
         done: its result.
         first: commands to show before the others.
@@ -198,10 +201,10 @@ def refuse_nothing_left(scope: Scope, work: ReplayPlan, done: Replay, *, first: 
     """
     if len(done.dropped) == len(work.own):
         raise Refused(
-            f"nothing would be left of {scope.entry.label}: all of its commits are in {work.base_name}",
-            why=("pushing that would close it for good; close it yourself, and " if scope.entry.number else "")
+            f"nothing would be left of {entry.label}: all of its commits are in {work.base_name}",
+            why=("pushing that would close it for good; close it yourself, and " if entry.number else "")
             + "take it out of stack.toml",
-            next_command=(*first, *_closing(scope.entry), "${EDITOR:-vi} stack.toml"),
+            next_command=(*first, *_closing(entry), "${EDITOR:-vi} stack.toml"),
         )
 
 
@@ -210,33 +213,33 @@ def _closing(entry: Entry) -> tuple[str, ...]:
     return (f"gh pr close {entry.number}",) if entry.number is not None else ()
 
 
-def resolver(scope: Scope) -> replay.Resolver | None:
+def resolver(project: Project) -> replay.Resolver | None:
     """Return the function that resolves conflicts in generated files, if stack.toml allows it."""
-    if scope.stack.lockfile != "regenerate":
+    if project.stack.lockfile != "regenerate":
         return None
-    return functools.partial(lock_file.regenerate, scope.git, sandbox=scope.stack.gates.sandbox)
+    return functools.partial(lock_file.regenerate, project.git, sandbox=project.stack.gates.sandbox)
 
 
-def _refuse_unreplayable(scope: Scope, fork: Ownership, base: str) -> None:
+def _refuse_unreplayable(entry: Entry, fork: Ownership, base: str) -> None:
     merges = [commit for commit in fork.own if len(commit.parents) != 1]
     if merges:
         raise Refused(
-            f"{scope.entry.branch} holds merge commits of its own",
+            f"{entry.branch} holds merge commits of its own",
             why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + "\nthey cannot be replayed one by one",
-            next_command=f"git rebase --onto {fork.fork} {fork.fork} {scope.entry.branch}   # makes it linear",
+            next_command=f"git rebase --onto {fork.fork} {fork.fork} {entry.branch}   # makes it linear",
         )
     if not fork.own:
         raise Refused(
-            f"{scope.entry.branch} has no commits of its own",
+            f"{entry.branch} has no commits of its own",
             why=f"all of it is in {base}"
-            + (f"; pushing that would close {scope.entry.label} for good" if scope.entry.number else ""),
-            next_command=f"gh pr view {scope.entry.number} --web" if scope.entry.number else "git commit",
+            + (f"; pushing that would close {entry.label} for good" if entry.number else ""),
+            next_command=f"gh pr view {entry.number} --web" if entry.number else "git commit",
         )
 
 
-def signing(scope: Scope) -> bool:
+def signing(project: Project) -> bool:
     """Return whether replayed commits are signed, from git's configuration or `[rebase] sign`."""
-    return scope.stack.rebase.sign or replay.signs(scope.git)
+    return project.stack.rebase.sign or replay.signs(project.git)
 
 
 def _without_signatures(scope: Scope, work: ReplayPlan, *, sign: bool) -> ReplayPlan:
@@ -284,7 +287,7 @@ def _detached(view: View, tip: Oid) -> tuple[str, ...]:
     if git.cached_query("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).text:
         return ()
     head = git.resolve("HEAD")
-    names = [name for each in view.stack.entries for name in _branches(view, each)]
+    names = [name for each in view.stack.entries for name in _branches(view.stack, each)]
     tips = [tip, *(other for other in refs.read_refs(git, *names).values() if other != head)]
     if head is None or not history.is_ancestor(git, tip, head):
         return ()
@@ -299,8 +302,8 @@ def _detached(view: View, tip: Oid) -> tuple[str, ...]:
     )
 
 
-def _branches(scope: Scope, entry: Entry) -> tuple[str, str]:
-    return branch_ref(entry.branch), refs.tracking_ref(scope.stack.remote, entry.branch)
+def _branches(stack: Stack, entry: Entry) -> tuple[str, str]:
+    return branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch)
 
 
 def _reverted(view: View) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def rewritten(
         Refused: a change does not apply, a local branch lacks commits of the remote one, or a
             signature would be lost that stack.toml requires.
     """
-    by, sign = replay.committer(view.git), signing(view)
+    by, sign = replay.committer(view.git), signing(view.project)
     onto, made = entries[0].fork, []
     for each in entries:
         commits = tuple(wanted[each.entry.key])

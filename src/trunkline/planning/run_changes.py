@@ -14,6 +14,7 @@ from trunkline.domain.errors import Refused
 from trunkline.domain.names import EntryKey, branch_ref, short
 from trunkline.domain.records import Intent
 from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import StepName
 from trunkline.git import refs
 from trunkline.state.journal import Run
@@ -140,10 +141,10 @@ def _shown(value: object) -> str:
     return "gone" if value is None else str(value)
 
 
-def drift(scope: Scope, found: tuple[str, ...]) -> Refused:
+def drift(entry: Entry, found: tuple[str, ...]) -> Refused:
     """Return the error for a change that somebody else has changed since."""
     return Refused(
-        f"{scope.entry.label} moved since",
+        f"{entry.label} moved since",
         why="\n".join(found) + "\nwhat others changed is not taken back; nothing was changed",
         next_command=task_command("log"),
     )

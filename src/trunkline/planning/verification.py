@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from trunkline.context.project import Project
+from trunkline.context.project import Options, Project
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
@@ -275,6 +275,6 @@ def _traced(name: Oid, mapped: Sequence[Mapping[Oid, Oid]]) -> Oid:
     return name
 
 
-def skipped_by_name(scope: Scope) -> tuple[str, ...]:
+def skipped_by_name(options: Options) -> tuple[str, ...]:
     """Return the skipped steps, in a run's order."""
-    return tuple(step.value for step in StepName if step in scope.options.skip)
+    return tuple(step.value for step in StepName if step in options.skip)

@@ -14,6 +14,7 @@ from trunkline.domain.command import same_command, task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
@@ -75,17 +76,17 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     )
 
 
-def manual_check(scope: Scope, name: str, reason: str) -> ManualCheck:
+def manual_check(entry: Entry, name: str, reason: str) -> ManualCheck:
     """Return the manual check that the user confirms.
 
     Raises:
         UsageError: the entry has no such check, a machine can decide it, or there is no reason.
     """
-    pr = scope.entry.key
-    manual = [check for check in scope.entry.checks if isinstance(check, ManualCheck)]
+    pr = entry.key
+    manual = [check for check in entry.checks if isinstance(check, ManualCheck)]
     check = next((check for check in manual if check.name == name), None)
     if check is None:
-        known = any(each.name == name for each in scope.entry.checks)
+        known = any(each.name == name for each in entry.checks)
         raise UsageError(
             f"--tick {name}: " + ("a machine decides that check" if known else f"#{pr} has no check of that name"),
             why=f"its manual checks: {', '.join(each.name for each in manual) or 'none'}",
@@ -106,7 +107,7 @@ def tick(context: Context, name: str, reason: str) -> GateOutcome:
     Raises:
         UsageError: see `manual_check`.
     """
-    check = manual_check(context, name, reason)
+    check = manual_check(context.entry, name, reason)
     who = context.git.query("var", "GIT_AUTHOR_IDENT").text.rpartition(">")[0] + ">"
     subject = subject_of(context.view(), context.local_tip())
     return checks.tick(subject, check, who=who, reason=" ".join(reason.split()), say=context.reporter.progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain.command import task_command
@@ -39,7 +40,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
                 why=f"there is no Cargo.toml in {root}",
                 next_command="${EDITOR:-vi} stack.toml   # [gates] root names the workspace's directory",
             )
-        changed = _formatted(context, slot, root, tip)
+        changed = _formatted(context.project, slot, root, tip)
     if not changed:
         return Outcome("formatted", "nothing to change", StepStatus.NOTHING, data={"commit": None, "files": []})
     commit, files = changed
@@ -48,8 +49,8 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     return Outcome("formatted", message, details=files, data={"commit": commit, "files": list(files)})
 
 
-def _formatted(scope: Scope, slot: slots.Slot, root: str, tip: Oid) -> tuple[Oid, tuple[str, ...]] | None:
-    sandbox = scope.stack.gates.sandbox
+def _formatted(project: Project, slot: slots.Slot, root: str, tip: Oid) -> tuple[Oid, tuple[str, ...]] | None:
+    sandbox = project.stack.gates.sandbox
     if sandbox and (fix := bubblewrap.missing_tool()):
         why = "`[gates] sandbox = true` in stack.toml, and the sandbox does not work here"
         raise CheckFailed("cargo fmt cannot run", why=why, next_command=fix)
@@ -66,11 +67,11 @@ def _formatted(scope: Scope, slot: slots.Slot, root: str, tip: Oid) -> tuple[Oid
             stderr=done.error_text,
             next_command=tuple(command for command in (cause.fix, task_command("abort")) if command),
         )
-    tree_git = scope.git.at(slot.tree)
+    tree_git = project.git.at(slot.tree)
     # Submodules are skipped: code in the tree could have written their settings, which name
     # programs to run.
     changed = tree_git.query("diff-files", "-z", "--name-only", "--ignore-submodules=all").text.split("\0")
-    written = frozenset(slots.leftovers(scope.git, slot))  # git reports these as changed, but nobody wrote to them
+    written = frozenset(slots.leftovers(project.git, slot))  # git reports these as changed, but nobody wrote to them
     files = tuple(path for path in changed if path.endswith(".rs") and path in written)
     if not files:
         return None
@@ -78,6 +79,6 @@ def _formatted(scope: Scope, slot: slots.Slot, root: str, tip: Oid) -> tuple[Oid
     tree = oid(tree_git.query("write-tree").text)
     # The next user of this slot expects it at `tip`.
     tree_git.query("-c", "submodule.recurse=false", "reset", "--quiet", "--hard", tip)
-    if tree == scope.git.tree(tip):  # only line endings in the work tree differ
+    if tree == project.git.tree(tip):  # only line endings in the work tree differ
         return None
-    return oid(scope.git.query("commit-tree", tree, "-p", tip, stdin=MESSAGE).text), files
+    return oid(project.git.query("commit-tree", tree, "-p", tip, stdin=MESSAGE).text), files

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
@@ -61,7 +62,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     coverage = coverage_of(context.git, own_base_of(context.view(), tip), tip, outcomes)
     data = {
         "outcomes": [outcome.to_json() for outcome in outcomes],
-        "new_dependencies": list(_new_dependencies(context, tip)),
+        "new_dependencies": list(_new_dependencies(context.project, tip)),
         "coverage": coverage.to_json(),
     }
     wrong = [outcome for outcome in outcomes if not context.waivers.allow(outcome)]
@@ -91,10 +92,10 @@ def note_verdicts(
     step_context.note(kind(*step_context.about(context.entry), commit=tip, unavailable=fixes, accepted=tuple(waived)))
 
 
-def _new_dependencies(scope: Scope, tip: Oid) -> tuple[str, ...]:
+def _new_dependencies(project: Project, tip: Oid) -> tuple[str, ...]:
     """Return the packages that the entry adds to its base's Cargo.lock, as `name version`."""
-    git, path = scope.git, f"{scope.stack.gates.root}/Cargo.lock".removeprefix("./")
-    base = git.query("merge-base", tip, scope.tracking, ok=(0, 1, 128)).text
+    git, path = project.git, f"{project.stack.gates.root}/Cargo.lock".removeprefix("./")
+    base = git.query("merge-base", tip, project.tracking, ok=(0, 1, 128)).text
     try:
         now, then = (
             cargo.lock_packages(git.query("show", f"{commit}:{path}", ok=(0, 128)).text) if commit else frozenset()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trunkline.context.observer import Part
+from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -36,7 +37,7 @@ TRUNK_SECONDS = 120.0
 def plan(view: View) -> Step:
     """Plan the step."""
     pr, trunk = view.entry.pr, view.stack.trunk
-    method = merge_as_is.named_method(view) or "squash"
+    method = merge_as_is.named_method(view.project) or "squash"
     before = tuple(f"gh pr edit {child.number} --base {trunk}" for child in children(view))
     command = f"gh pr merge {pr} --{method} --match-head-commit VERIFIED"
     description = f"merge #{pr} into {trunk}, if its head is what was verified"
@@ -57,14 +58,15 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     pr = context.world().snapshot.pr(context.entry.key)
     if pr is not None and pr.state is PrState.MERGED:
         return _landed(context, step_context, pr, StepStatus.NOTHING)
-    pr, tip = context.view().pull_request(), context.local_tip()
-    refuse_other_head(context.view(), pr, why=VERIFIED_ONLY, task="rebase")
+    view, tip = context.view(), context.local_tip()
+    refuse_other_head(view, view.pull_request(), why=VERIFIED_ONLY, task="rebase")
     choice = unchanged.renew(context, step_context)
-    pr = context.view().pull_request()  # gates may have run for minutes
-    refuse_other_head(context.view(), pr, why=VERIFIED_ONLY, task="rebase")
+    view = context.view()  # gates may have run for minutes
+    pr = view.pull_request()
+    refuse_other_head(view, pr, why=VERIFIED_ONLY, task="rebase")
     context.reporter.require_approval(f"merge #{pr.number} into {context.stack.trunk}")
     _retarget_children(context, step_context)
-    method = merge_as_is.named_method(context) or merge_as_is.default_method(context.observer.rules())
+    method = merge_as_is.named_method(context.project) or merge_as_is.default_method(context.observer.rules())
     step_context.log_intent(records.MergeRequested(*step_context.about(context.entry), head=tip, method=method))
     context.reporter.command(f"gh pr merge {pr.number} --{method} --match-head-commit {tip}")
     if not _merge(context, pr, tip, method, choice):
@@ -75,19 +77,19 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         raise ExternalError(
             f"GitHub took the merge of #{pr.number} but does not show it yet", next_command=task_command("continue")
         )
-    return _compared(context, choice, _landed(context, step_context, merged, StepStatus.DONE))
+    return _compared(context.project, choice, _landed(context, step_context, merged, StepStatus.DONE))
 
 
-def _compared(scope: Scope, choice: MergeChoice | None, done: Outcome) -> Outcome:
+def _compared(project: Project, choice: MergeChoice | None, done: Outcome) -> Outcome:
     """Compare what landed with what was verified.
 
     GitHub pins the head of a merge, but not the trunk commit that it is merged into.
     """
     merge = done.data["merge_commit"]
-    if choice is None or scope.git.tree(merge) == scope.git.tree(choice.result):
+    if choice is None or project.git.tree(merge) == project.git.tree(choice.result):
         return done
-    names = ", ".join(history.differing(scope.git, scope.git.tree(choice.result), scope.git.tree(merge)))
-    message = f"{scope.tracking} moved in the moment of the merge: {short(merge)} also holds changes to {names}, "
+    names = ", ".join(history.differing(project.git, project.git.tree(choice.result), project.git.tree(merge)))
+    message = f"{project.tracking} moved in the moment of the merge: {short(merge)} also holds changes to {names}, "
     again = "which no gate has seen together with it"
     return replace(done, mark=StepStatus.WARNED, details=(message + again, *done.details))
 
@@ -142,12 +144,12 @@ def _queued(context: Context) -> None:
     try:
         Retrying(
             retry=retry_if_result(lambda merged: not merged), wait=wait_exponential(multiplier=2, max=60),
-            stop=waited(limit(context)), sleep=retry.sleep,
+            stop=waited(limit(context.project)), sleep=retry.sleep,
         )(look)  # fmt: skip
     except RetryError:
         raise ExternalError(
             f"#{number} is still in the merge queue",
-            why=f"waited {limit(context):g} s",
+            why=f"waited {limit(context.project):g} s",
             next_command=(task_command("continue"), f"gh pr view {number} --web"),
         ) from None
 

@@ -16,6 +16,7 @@ from trunkline.domain.errors import ExternalError, TrunklineError
 from trunkline.domain.names import ZERO_OID, PrNumber, short
 from trunkline.domain.note import BEGIN, END, NoteFacts, Rebased, place, revisions, worth_writing
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
@@ -131,7 +132,7 @@ def _publish(
     for context, pr, body in edits:
         about = step_context.about(context.entry)
         step_context.log_intent(records.NoteWritten(*about, body=pr.body, body_after=body))
-    first.reporter.command(_command(first, numbers))
+    first.reporter.command(_command(first.repository, numbers))
     shown = first.github.edit_bodies([(pr, body) for _, pr, body in edits])
     for _, pr, _ in edits:
         first.observer.took(replace(pr, body=shown[pr.number]))
@@ -159,10 +160,10 @@ def _outcome(context: Context, message: str, status: StepStatus) -> Outcome:
     return Outcome("note", message, status, data=data)
 
 
-def _command(scope: Scope, numbers: Sequence[PrNumber]) -> str:
+def _command(repository: Repository, numbers: Sequence[PrNumber]) -> str:
     """Return the equivalent command line that writes the notes."""
     if len(numbers) == 1:
-        return f"gh api -X PATCH repos/{scope.repository.slug}/pulls/{numbers[0]} --input DESCRIPTION"
+        return f"gh api -X PATCH repos/{repository.slug}/pulls/{numbers[0]} --input DESCRIPTION"
     return f"gh api graphql --input DESCRIPTIONS   # of {', '.join(f'#{number}' for number in numbers)}"
 
 
@@ -213,7 +214,7 @@ def facts_of(view: View) -> NoteFacts:
         merged=merged_numbers(view),
         gates=gates,
         checks=tuple((check.name, check.text, outcome) for check, outcome in checks_for(view, verified)),
-        skipped=skipped_by_name(view),
+        skipped=skipped_by_name(view.options),
         next=view.entry.next,
         since=since,
         pr=view.entry.pr,

@@ -55,35 +55,34 @@ def run(context: Context, step_context: StepContext) -> Outcome:
             closed, or the remote branch moved or holds foreign commits.
         ExternalError: the request to the remote failed.
     """
-    context.view().pull_request()
-    tip, seen = context.local_tip(), context.view().local.remote
+    view, remote = context.view(), context.stack.remote
+    view.pull_request()
+    tip, seen = view.local_tip(), view.local.remote
     if seen is None:
         raise _gone(context)
-    require_gates(context.view(), tip)
-    _refuse_no_commits(context.view(), tip)
+    require_gates(view, tip)
+    _refuse_no_commits(view, tip)
     if seen == tip:
         # A killed push may have left it behind.
-        refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
+        refs.update_tracking_ref(context.git, step_context.lock, remote, context.entry.branch, tip)
         return Outcome(
             "pushed",
-            f"{context.stack.remote} has {short(tip)} already",
+            f"{remote} has {short(tip)} already",
             StepStatus.NOTHING,
             data=_facts(context, seen, tip),
         )
-    pushed_commits.refuse(context.view())
-    _refuse_foreign(context.view(), seen, tip)
+    pushed_commits.refuse(view)
+    _refuse_foreign(view, seen, tip)
     context.reporter.require_approval(f"push {context.entry.branch}: {short(seen)}..{short(tip)}")
     about = step_context.about(context.entry)
-    step_context.log_intent(records.BranchPushed(*about, remote=context.stack.remote, old=seen, new=tip))
+    step_context.log_intent(records.BranchPushed(*about, remote=remote, old=seen, new=tip))
     try:
-        done = refs.push(
-            context.git, step_context.lock, context.stack.remote, [RefUpdate(context.entry.branch, seen, tip)]
-        )
+        done = refs.push(context.git, step_context.lock, remote, [RefUpdate(context.entry.branch, seen, tip)])
     except Refused:
         context.observer.changed(Part.REMOTE)
         pushed_commits.refuse(context.view())  # the lease failed because somebody pushed at that moment
         raise
-    refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, context.entry.branch, tip)
+    refs.update_tracking_ref(context.git, step_context.lock, remote, context.entry.branch, tip)
     context.observer.changed(Part.REMOTE)
     message = (
         f"{short(seen)}..{short(tip)}, lease held" if done is Pushed.MOVED else f"{short(tip)} was there already"
@@ -110,27 +109,28 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
             or the push would close a pull request for good.
         ExternalError: the request to the remote failed.
     """
-    updates, left = [], list[str]()
-    for pr in context.view().open_pulls():
-        entry = context.stack.entry(pr.number)
-        if (lacking := context.stack.unsubmitted_below(entry)) is not None:
+    updates, left, remote = [], list[str](), context.stack.remote
+    view = context.view()
+    for pr in view.open_pulls():
+        entry = view.stack.entry(pr.number)
+        if (lacking := view.stack.unsubmitted_below(entry)) is not None:
             left.append(f"{entry.label} is left to {task_command('submit')}: {lacking.branch} has no pull request")
             continue
-        entry_context = context.of(entry)
-        local = entry_context.view().local
+        under = view.of(entry)
+        local = under.local
         if local.local is None:
             continue
-        entry_context.view().pull_request()
+        under.pull_request()
         if local.remote is None:
-            raise _gone(entry_context)
+            raise _gone(under)
         if local.remote == local.local:
-            refs.update_tracking_ref(context.git, step_context.lock, context.stack.remote, entry.branch, local.local)
+            refs.update_tracking_ref(context.git, step_context.lock, remote, entry.branch, local.local)
             continue
-        pushed_commits.refuse(entry_context.view())
-        _refuse_foreign(entry_context.view(), local.remote, local.local)
+        pushed_commits.refuse(under)
+        _refuse_foreign(under, local.remote, local.local)
         updates.append(Update(entry, local.remote, local.local))
     if not updates:
-        nothing = f"{context.stack.remote} has every branch already" if not left else "nothing to push"
+        nothing = f"{remote} has every branch already" if not left else "nothing to push"
         return Outcome("pushed", nothing, StepStatus.NOTHING, tuple(left))
     message = push_all(context, step_context, updates)
     moved = ", ".join(described(update) for update in updates)

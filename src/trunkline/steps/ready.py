@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.snapshot import PullRequest
+from trunkline.domain.stack import Stack
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.operations.publish import set_base
@@ -29,14 +29,14 @@ def plan(view: View) -> Step:
         f"{view.entry.label} targets {view.stack.trunk} and is ready for review",
         commands,
         mutates=True,
-        publishes=_publishes(view, view.known(view.entry.pr)),
+        publishes=_publishes(view.stack, view.known(view.entry.pr)),
     )
 
 
-def _publishes(scope: Scope, pr: PullRequest) -> tuple[str, ...]:
-    base = f"#{pr.number} targets {scope.stack.trunk} instead of {pr.base}"
+def _publishes(stack: Stack, pr: PullRequest) -> tuple[str, ...]:
+    base = f"#{pr.number} targets {stack.trunk} instead of {pr.base}"
     ready = f"#{pr.number} is marked ready for review"
-    return (*([base] if pr.base != scope.stack.trunk else []), *([ready] if pr.draft else []))
+    return (*([base] if pr.base != stack.trunk else []), *([ready] if pr.draft else []))
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -48,7 +48,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     """
     pr = _caught_up(context)
     retargeted = pr.base != context.stack.trunk
-    if publishes := _publishes(context, pr):
+    if publishes := _publishes(context.stack, pr):
         context.reporter.require_approval(*publishes)
     about, trunk = step_context.about(context.entry), context.stack.trunk
     step_context.log_intent(

@@ -19,9 +19,11 @@ from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref, short
 from trunkline.domain.records import Record
 from trunkline.domain.replay_plan import Replay, ReplayPlan
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome
 from trunkline.engine import StepContext
 from trunkline.git import history, refs, replay
+from trunkline.git.git import Git
 from trunkline.operations import conflict
 from trunkline.operations.resolution import resolution
 from trunkline.planning.replay_plan import resolver, signing
@@ -66,7 +68,7 @@ def run(context: Context, step_context: StepContext, stopped: Stopped, *, skip: 
         Refused: the branch is not as the run left it, or no commit of the entry would be left.
     """
     paused = stopped.paused
-    work = _work_of(context, paused)
+    work = _work_of(context.git, paused)
     rest = replay.reread(context.git, paused.rest)
     if stopped.moved is not None and _took_place(context, stopped.moved):
         work, _ = _with_later_commits(context, work, stopped.moved.old)
@@ -74,17 +76,17 @@ def run(context: Context, step_context: StepContext, stopped: Stopped, *, skip: 
     ref = branch_ref(context.entry.branch)
     work, added = _with_later_commits(context, work, refs.read_refs(context.git, ref).get(ref))
     rest = (*rest, *added)
-    recorded = _recorded(context, stopped, skip=skip)
+    recorded = _recorded(context.git, stopped, skip=skip)
     if recorded is not None:
         decided = recorded
     elif skip:
-        decided = _skip(context, step_context, stopped, work, rest[0])
+        decided = _skip(context.entry, step_context, stopped, work, rest[0])
     else:
         decided = _resolve(context, step_context, paused, work, rest)
     return _replay_rest(context, step_context, paused, work, rest, decided)
 
 
-def _work_of(scope: Scope, paused: records.Paused) -> ReplayPlan:
+def _work_of(git: Git, paused: records.Paused) -> ReplayPlan:
     return ReplayPlan(
         tip=paused.tip,
         local=paused.local,
@@ -92,7 +94,7 @@ def _work_of(scope: Scope, paused: records.Paused) -> ReplayPlan:
         base=paused.base,
         fork=paused.fork,
         about=paused.about,
-        own=replay.reread(scope.git, paused.own),
+        own=replay.reread(git, paused.own),
         base_name=paused.base_name,
         notes=paused.notes,
         unsigned=paused.unsigned,
@@ -133,7 +135,7 @@ def _with_later_commits(scope: Scope, work: ReplayPlan, tip: Oid | None) -> tupl
     return dataclasses.replace(work, tip=tip, local=tip, own=(*work.own, *added)), tuple(added)
 
 
-def _recorded(scope: Scope, stopped: Stopped, *, skip: bool) -> tuple[Oid, str] | None:
+def _recorded(git: Git, stopped: Stopped, *, skip: bool) -> tuple[Oid, str] | None:
     """Return the decision that an earlier process recorded; None if the user decided again since.
 
     A continue that failed after its decision leaves the work tree in place: the user may change the
@@ -144,26 +146,26 @@ def _recorded(scope: Scope, stopped: Stopped, *, skip: bool) -> tuple[Oid, str] 
     new, left_out = stopped.decided.new, stopped.decided.left_out
     if left_out == "skipped":
         return new, left_out
-    path = conflict.current_path(scope.git, Path(stopped.paused.worktree))
-    return None if skip or conflict.is_edited(scope.git, path, new) else (new, left_out)
+    path = conflict.current_path(git, Path(stopped.paused.worktree))
+    return None if skip or conflict.is_edited(git, path, new) else (new, left_out)
 
 
 def _skip(
-    scope: Scope, step_context: StepContext, stopped: Stopped, work: ReplayPlan, commit: Commit
+    entry: Entry, step_context: StepContext, stopped: Stopped, work: ReplayPlan, commit: Commit
 ) -> tuple[Oid, str]:
     """Record that the stopped commit is skipped; return the commit to continue from."""
     out_of_it = {*stopped.paused.dropped, *stopped.paused.skipped, commit.oid}
     if all(each.oid in out_of_it for each in work.own):
         raise Refused(
-            f"nothing would be left of {scope.entry.full_label}",
+            f"nothing would be left of {entry.full_label}",
             why=f'{short(commit.oid)} "{commit.subject}" is its last commit; a push without any closes it for good',
             next_command=(
                 task_command("abort"),
-                *((f"gh pr close {scope.entry.number}",) if scope.entry.number is not None else ()),
+                *((f"gh pr close {entry.number}",) if entry.number is not None else ()),
             ),
         )
     onto_ = stopped.paused.onto
-    about = step_context.about(scope.entry)
+    about = step_context.about(entry)
     step_context.note(records.Resolved(*about, new=onto_, commit=commit.oid, left_out="skipped"))
     return onto_, "skipped"
 
@@ -178,13 +180,13 @@ def _resolve(
         scope.reporter.progress("the work tree of the conflict is missing; it is created again")
         again = Replay(onto_, paused.mapped, (rest[0], paused.files), tuple(rest), dropped=paused.dropped)
         raise replay_step.pause(scope, step_context, work, again, _by_hand(paused))
-    tree = resolution(scope, step_context, path, paused)
+    tree = resolution(scope.project, step_context, path, paused)
     left_out: Literal["", "emptied"] = "emptied" if tree == git.tree(onto_) else ""
     new = onto_
     if not left_out:
-        by, sign = replay.committer(git), signing(scope)
+        by, sign = replay.committer(git), signing(scope.project)
         new = replay.write_commit(git, rest[0], tree=tree, parent=onto_, by=by, sign=sign)
-    conflict.record_resolution(scope, step_context, path)
+    conflict.record_resolution(scope.project, step_context, path)
     # Back up and journal the user's work before the work tree may be removed, so that a kill cannot
     # lose it.
     refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(new)}"), new)
@@ -209,8 +211,8 @@ def _replay_rest(
     git, drop, stopped, (new, left_out) = context.git, context.options.drop_emptied, rest[0], decided
     done = "left out" if left_out else "resolved"
     context.reporter.progress(f'{done}: {short(stopped.oid)} "{stopped.subject}"')
-    by, sign = replay.committer(git), signing(context)
-    further = replay.replay(git, rest[1:], new, by=by, sign=sign, resolve=resolver(context), drop_empty=drop)
+    by, sign = replay.committer(git), signing(context.project)
+    further = replay.replay(git, rest[1:], new, by=by, sign=sign, resolve=resolver(context.project), drop_empty=drop)
     own_pair = () if left_out else ((stopped.oid, new),)
     emptied = (stopped.oid,) if left_out == "emptied" else ()
     whole = dataclasses.replace(

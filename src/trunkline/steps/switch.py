@@ -41,10 +41,10 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     Raises:
         Refused: the checkout has uncommitted changes, or another work tree has the branch.
     """
-    local = context.view().local
-    if local.checked_out:
+    view = context.view()
+    if view.local.checked_out:
         return Outcome("on branch", str(context.entry.branch), StepStatus.NOTHING)
-    _refuse_switch(context.view())
+    _refuse_switch(view)
     head, tip = context.git.resolve("HEAD"), ensure_branch(context, step_context).local
     local_branch.switch(context, step_context, old=head, new=tip)
     return Outcome("switched", f"to {context.entry.branch}")
@@ -64,7 +64,7 @@ def _refuse_switch(view: View) -> None:
             what = f"your checkout cannot switch to {view.entry.branch} of {view.entry.label}"
             obstacles.refuse(view.git, head, tip, what=what)
     except Refused:
-        if not local_branch.is_half_moved(view):
+        if not local_branch.is_half_moved(view.project):
             raise
 
 

@@ -33,7 +33,7 @@ def plan_step(view: View, name: StepName) -> Step:
     """Plan a rewriting step for an entry that is merged without a rewrite."""
     choice = view.decisions.merges[view.entry.key]
     if name is StepName.REPLAY:
-        return Step(name, f"{described(choice)}: {merge_as_is.message(view, choice)}")
+        return Step(name, f"{described(choice)}: {merge_as_is.message(view.tracking, choice)}")
     return Step(name, "nothing: the pull request is merged as it is")
 
 
@@ -47,7 +47,7 @@ def run_replay(context: Context, step_context: StepContext) -> Outcome:
     pushed_commits.settle(context, step_context)
     choice, foreseen = _chosen(context)
     if choice.reason:
-        merge_as_is.refuse_rewriting(context, (context.entry.pr, choice))
+        merge_as_is.refuse_rewriting(context.stack, (context.entry.pr, choice))
         done = replay.run(context, step_context)
         why = f"{context.entry.label} is {described(choice)}"
         return replace(done, details=(why, *done.details), data={**done.data, "rewritten_because": choice.reason})
@@ -56,7 +56,7 @@ def run_replay(context: Context, step_context: StepContext) -> Outcome:
         context, step_context, new=work.tip, old=work.local, why=f"caught up with {context.stack.remote}"
     )
     facts = {"as_is": True, "head": choice.head, "trunk": choice.trunk, "result": choice.result}
-    return Outcome("unchanged", merge_as_is.message(context, choice), StepStatus.NOTHING, work.notes, facts)
+    return Outcome("unchanged", merge_as_is.message(context.tracking, choice), StepStatus.NOTHING, work.notes, facts)
 
 
 def run_fmt(context: Context, step_context: StepContext, otherwise: Callable[[StepContext], Outcome]) -> Outcome:
@@ -108,7 +108,7 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
         CheckFailed: a gate or a check fails on the result.
         ExternalError: trunk moved during every round.
     """
-    if not merge_as_is.is_enabled(context) or StepName.REPLAY in context.options.skip:
+    if not merge_as_is.is_enabled(context.stack) or StepName.REPLAY in context.options.skip:
         return None
     for _ in range(_ROUNDS):
         pushed_commits.refuse(context.view())

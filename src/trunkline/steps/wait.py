@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trunkline.context.observer import Part
+from trunkline.context.project import Options, Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -29,7 +30,7 @@ _FIRST, _LONGEST = 2.0, 60.0
 
 def plan(scope: Scope) -> Step:
     """Plan the step."""
-    gates = requires_gates(scope)
+    gates = requires_gates(scope.project)
     source = "the receipts of this machine" if gates else "GitHub's checks"
     return Step(
         StepName.WAIT,
@@ -38,9 +39,9 @@ def plan(scope: Scope) -> Step:
     )
 
 
-def requires_gates(scope: Scope) -> bool:
+def requires_gates(project: Project) -> bool:
     """Return whether the receipts of this machine replace GitHub's checks."""
-    return (scope.options.require or scope.stack.land.require) == "gates"
+    return (project.options.require or project.stack.land.require) == "gates"
 
 
 def run(context: Context, step_context: StepContext | None = None) -> Outcome:
@@ -56,7 +57,7 @@ def run(context: Context, step_context: StepContext | None = None) -> Outcome:
     found = _until_decided(context)
     if found is None:
         return Outcome("merged", "already, by somebody else", StepStatus.NOTHING)
-    if requires_gates(context):
+    if requires_gates(context.project):
         # Hours may have passed since the gates ran; skipped gates are not proven at all.
         context.observer.changed(Part.MACHINE)
         if step_context is not None:
@@ -68,7 +69,7 @@ def run(context: Context, step_context: StepContext | None = None) -> Outcome:
 
 
 def _told(view: View) -> str:
-    if requires_gates(view):
+    if requires_gates(view.project):
         return "on the receipts of this machine; GitHub's checks were not asked"
     checks = view.pull_request().checks
     return f"{count_of(len(checks), 'check')} passed" if checks else "there are no checks"
@@ -87,7 +88,7 @@ def _until_decided(context: Context) -> Readiness | None:
         if pr is not None and pr.state is PrState.MERGED:
             return None
         pr = context.view().pull_request()
-        return _lagging(context.view(), pr) or evaluate(pr, gates_suffice=requires_gates(context))
+        return _lagging(context.view(), pr) or evaluate(pr, gates_suffice=requires_gates(context.project))
 
     def say(state: RetryCallState) -> None:
         found = state.outcome.result() if state.outcome else None
@@ -98,9 +99,9 @@ def _until_decided(context: Context) -> Readiness | None:
             )
 
     retrying = Retrying(
-        retry=retry_if_result(lambda found: found is not None and found.state in _waited_for(context)),
+        retry=retry_if_result(lambda found: found is not None and found.state in _waited_for(context.options)),
         wait=wait_exponential(multiplier=_FIRST, max=_LONGEST),
-        stop=waited(limit(context)),
+        stop=waited(limit(context.project)),
         sleep=retry.sleep,
         before_sleep=say,
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
@@ -109,9 +110,9 @@ def _until_decided(context: Context) -> Readiness | None:
     return result
 
 
-def limit(scope: Scope) -> float:
+def limit(project: Project) -> float:
     """Return the time limit in seconds."""
-    return WATCH_SECONDS if scope.options.watch else scope.stack.land.wait
+    return WATCH_SECONDS if project.options.watch else project.stack.land.wait
 
 
 def waited(seconds: float) -> Callable[..., bool]:
@@ -122,10 +123,10 @@ def waited(seconds: float) -> Callable[..., bool]:
     return lambda state: bool(state.idle_for >= seconds)
 
 
-def _waited_for(scope: Scope) -> frozenset[Ready]:
+def _waited_for(options: Options) -> frozenset[Ready]:
     """Return the states that waiting can change; only `--watch` waits for approvals."""
     soon = {Ready.SOON, Ready.CHECKS}
-    return frozenset(soon | {Ready.REVIEW, Ready.BLOCKED} if scope.options.watch else soon)
+    return frozenset(soon | {Ready.REVIEW, Ready.BLOCKED} if options.watch else soon)
 
 
 def _named(scope: Scope) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def _tick(session: TaskSession, context: Context, name: str, reason: str) -> Non
 
     session.account["pr"] = context.entry.number
     if session.dry_run:
-        checks.manual_check(context, name, reason)
+        checks.manual_check(context.entry, name, reason)
         session.terminal.line(f"would confirm {name} on {short(context.local_tip())}")
         return
     outcome = checks.tick(context, name, reason)

@@ -125,7 +125,7 @@ def land(
     from trunkline.commands import land as land_workflow
     from trunkline.commands import restack as restack_workflow
 
-    land_workflow.refuse_contradiction(context)
+    land_workflow.refuse_contradiction(context.project)
     up_to = entry_key(pr) if pr else None
     _headline(session, context)
     if (nothing := restack_workflow.nothing_to_do(context.view(), up_to=up_to)) is not None:
@@ -134,7 +134,7 @@ def land(
     entries = land_workflow.entries_of(context.view(), up_to)
     session.account["lands"] = [entry.pr for entry in entries]
     order = tuple(f"  {n}. {entry.full_label}  {entry.title}" for n, entry in enumerate(entries, 1))
-    if (lacking := land_workflow.unsubmitted(context, up_to)) is not None:
+    if (lacking := land_workflow.unsubmitted(context.stack, up_to)) is not None:
         session.terminal.line(
             (f"stops below {lacking.branch}: it has no pull request yet; {task_command('submit')}", "yellow")
         )
