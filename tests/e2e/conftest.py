@@ -35,8 +35,8 @@ def landing(grounds: Yard) -> Iterator[Landing]:
         yield landing
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Return where prepared stacks are kept, copied, and killed."""
+    """Return where prepared stacks are kept, copied, and killed: one process and one copy of each per worker."""
     with yard(tmp_path_factory.mktemp("yard")) as made:
         yield made

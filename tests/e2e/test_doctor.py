@@ -18,7 +18,7 @@ pytestmark = pytest.mark.gh
 @pytest.fixture
 def stack(grounds: Yard) -> Iterator[YardLanding]:
     """Return the small stack as it was opened."""
-    with grounds.prepared("open", lambda _: None) as prepared:
+    with grounds.prepared("nothing merged") as prepared:
         assert isinstance(prepared, YardLanding)
         yield prepared
 

@@ -19,7 +19,7 @@ QUICK = ("--skip", "fmt,gates", "--yes")
 @pytest.fixture
 def unmerged(grounds: Yard) -> Iterator[YardLanding]:
     """Return the small stack as it was opened."""
-    with grounds.prepared("open") as prepared:
+    with grounds.prepared("nothing merged") as prepared:
         yield prepared
 
 

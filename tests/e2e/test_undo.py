@@ -266,6 +266,6 @@ def test_a_killed_abort_is_finished(landed: YardLanding, kill: Kill, again: str)
 
 def test_nothing_to_undo(grounds: Yard) -> None:
     """No run at all: exit 0 and a line that says so."""
-    with grounds.prepared("fresh", lambda _landing: None) as fresh:
+    with grounds.prepared("nothing merged") as fresh:
         ran = fresh.invoke("undo")
     assert (ran.code, "nothing to undo" in ran.out) == (0, True)

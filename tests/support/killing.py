@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import itertools
 import json
 import os
+import pkgutil
 import shutil
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import trunkline
 from support.landing import Landing, Ran, small_stack
 from support.repo import Repo
 from trunkline.domain.errors import ExternalError
@@ -74,6 +77,10 @@ def records(count: int) -> list[Kill]:
     ]
 
 
+def unchanged(_landing: Landing) -> None:
+    """Leave the stack as it was opened."""
+
+
 @dataclass
 class Yard:
     """A prepared stack in its current state (`box`) and in its original state (`kept`)."""
@@ -89,10 +96,13 @@ class Yard:
 
     @contextlib.contextmanager
     def prepared(
-        self, name: str, prepare: Callable[[Landing], None] = lambda _: None, *, merged: bool = False
+        self, name: str, prepare: Callable[[Landing], None] = unchanged, *, merged: bool = False
     ) -> Iterator[YardLanding]:
-        """Yield the stack as `prepare` leaves it, with a running simulator; prepared once per name."""
-        kept = self.root / name
+        """Yield the stack as `prepare` leaves it, with a running simulator.
+
+        It is prepared once per session and per combination of name and function.
+        """
+        kept = self.root / f"{prepare.__module__}.{prepare.__qualname__} {name}"
         if not kept.exists():
             self._make(kept, prepare, merged=merged)
         shutil.rmtree(self.box, ignore_errors=True)
@@ -190,11 +200,14 @@ def yard(root: Path) -> Iterator[Yard]:
 
 def _serve_requests() -> None:
     """Handle requests, one JSON object per line, until standard input ends."""
-    for module in (
-        "trunkline.tasks.program", "trunkline.sim.__main__", "tenacity", "nox", "rich.progress", "rich.status",
-    ):  # fmt: skip
-        importlib.import_module(module)
+    for found in pkgutil.walk_packages(trunkline.__path__, "trunkline."):
+        if not found.name.endswith("__main__") and "dask" not in found.name:
+            importlib.import_module(found.name)
+    for name in ("trunkline.sim.__main__", "tenacity", "rich.progress", "rich.status"):
+        importlib.import_module(name)
     importlib.import_module("trunkline.sim.graph.engine").schema()
+    gc.collect()
+    gc.freeze()  # otherwise a collection in a child copies every page of the parent
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
