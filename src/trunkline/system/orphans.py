@@ -94,8 +94,17 @@ def _processes() -> Iterator[_Process]:
             with contextlib.suppress(OSError, ValueError, IndexError):
                 # The second field is the program's name in parentheses, and may contain any
                 # character.
-                fields = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")[2].split()
-                yield _Process(int(name), fields[0], int(fields[1]), int(fields[2]))
+                fields = _stat(name).rpartition(b")")[2].split()
+                yield _Process(int(name), fields[0].decode(), int(fields[1]), int(fields[2]))
+
+
+def _stat(pid: str) -> bytes:
+    """Read /proc/PID/stat: this runs for each process of the machine, and pathlib takes four times as long."""
+    descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)
 
 
 def _command_line(pid: int) -> str:
