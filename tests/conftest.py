@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from support.repo import Repo
+from trunkline.domain import command
 
 # No test depends on how fast or how busy the machine is.
 settings.register_profile("trunkline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -18,6 +20,14 @@ settings.load_profile("trunkline")
 
 _REAL_HOME = Path.home()
 _KEPT = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def pytest_configure() -> None:
+    """Restore the default signal handlers: a shell's `&` ignores SIGINT, and nohup ignores SIGHUP."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +68,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         "TRUNKLINE_WAIT_FACTOR": "0",  # nobody sleeps
         "TRUNKLINE_YES": "1",  # a test has no terminal; tests of the question unset it
     }
+    monkeypatch.setattr(command, "_caller", command.Caller())  # otherwise that of the previous test's task
     for name, value in sealed_values.items():
         monkeypatch.setenv(name, value)
     (home / "gitconfig").write_text(

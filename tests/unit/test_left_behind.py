@@ -17,13 +17,15 @@ SECONDS = 60.0
 """How long a program may take before it counts as hanging: far less than what it leaves behind would run."""
 BEGUN = 'until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done'
 """Shell: what was started last is the program itself by now, no copy of the shell any more."""
+CHILD, DAEMON = f"sleep 1{os.getpid():07}", f"sleep 2{os.getpid():07}"
+"""What the programs leave behind; no other test run on this machine has a process with the same arguments."""
 OWN_SESSION = """\
 import os, sys
 from pathlib import Path
 from trunkline.system import orphans
 from trunkline.system.logged_process import run_logged
 orphans.become_subreaper()
-argv = ["sh", "-c", "setsid sleep 1117 & BEGUN; echo printed"]
+argv = ["sh", "-c", "setsid DAEMON & BEGUN; echo printed"]
 done = run_logged(argv, cwd=Path("/"), env={"PATH": os.environ["PATH"]}, timeout=60, log=Path(sys.argv[1]))
 print(done.returncode, done.timed_out, done.left)
 """
@@ -52,21 +54,22 @@ def running(name: str) -> bool:
 def test_a_child_that_holds_the_output_open(tmp_path: Path) -> None:
     """The program ends with its own exit code, although what it started still has its output; that is ended."""
     log = tmp_path / "log"
-    argv = ["sh", "-c", f"sleep 1116 & {BEGUN}; echo printed; printf unfinished; exit 3"]
+    argv = ["sh", "-c", f"{CHILD} & {BEGUN}; echo printed; printf unfinished; exit 3"]
     done = run_logged(argv, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=SECONDS, log=log)
     assert (done.returncode, done.timed_out) == (3, False)
-    assert done.left == ("sleep 1116",)
-    assert not running("sleep 1116")
+    assert done.left == (CHILD,)
+    assert not running(CHILD)
     assert log.read_bytes() == b"printed\nunfinished", "what was printed before the end is there"
 
 
 def test_a_child_in_a_session_of_its_own(tmp_path: Path) -> None:
     """A daemon has left the process group; who adopts orphans finds it all the same."""
     log = tmp_path / "log"
-    argv = [sys.executable, "-c", OWN_SESSION.replace("BEGUN", BEGUN.replace('"', '\\"')), str(log)]
+    script = OWN_SESSION.replace("BEGUN", BEGUN.replace('"', '\\"')).replace("DAEMON", DAEMON)
+    argv = [sys.executable, "-c", script, str(log)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=SECONDS)
-    assert done.stdout == "0 False ('sleep 1117',)\n"
-    assert not running("sleep 1117")
+    assert done.stdout == f"0 False {(DAEMON,)}\n"
+    assert not running(DAEMON)
 
 
 def test_a_daemon_that_ran_before(tmp_path: Path) -> None:
