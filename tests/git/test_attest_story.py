@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from support.attesting import NO_OPS, Attesting, Typing, address, attesting
+from support.inprocess import Hub, Pull
+from trunkline.context import project
+from trunkline.domain.names import pr_number
 
 
 @pytest.fixture
@@ -128,3 +131,26 @@ def test_the_workflow_is_written_and_checked(place: Attesting, ada: Typing) -> N
     (place.clone.path / "stack.toml").unlink()
     place.set_policy(signers="")
     assert ada(place.clone, "trunkline ci.workflow --attested").code == 2
+
+
+def test_a_push_attests(place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --attest the receipts are shared with the branch; who may not sign is told before the push."""
+    hub = Hub(place.bare, {1: Pull(pr_number(1), "feat/one", "main")})
+    monkeypatch.setattr(project, "GitHub", lambda *_: hub)
+    place.clone.commit("two", {"src/two.rs": "//! Two.\n"})
+    before = place.bare.refs()
+    gated = ada(place.clone, "trunkline gates --pr 1")
+    assert gated.code == 0, gated
+    monkeypatch.setenv("TRUNKLINE_SIGN", place.key("eve"))
+    refused = ada(place.clone, "trunkline push --pr 1 --attest")
+    assert (refused.code, place.bare.refs()) == (5, before)
+    monkeypatch.setenv("TRUNKLINE_SIGN", place.key("ada"))
+    planned = ada(place.clone, "trunkline push --pr 1 --attest --dry-run --json")
+    assert "share its signed receipts as git notes" in planned.out
+    pushed = ada(place.clone, "trunkline push --pr 1 --attest")
+    assert pushed.code == 0, pushed
+    assert "6 signed receipts shared" in pushed.out
+    assert place.bare.refs()["refs/heads/feat/one"] == place.clone.head()
+    assert ada(place.second_clone(), "trunkline verify --fetch").code == 0
+    again = ada(place.clone, "trunkline push --pr 1 --attest")
+    assert "6 signed receipts, all shared before" in again.out

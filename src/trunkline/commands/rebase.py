@@ -265,6 +265,7 @@ def options_of(started: RunStarted) -> Options:
         method=recorded.method,
         watch=recorded.watch,
         drop_emptied=recorded.drop_emptied,
+        attest=recorded.attest,
     )
 
 
@@ -281,6 +282,7 @@ def _recorded_options(options: Options) -> RunOptions:
         method=options.method,
         watch=options.watch,
         drop_emptied=options.drop_emptied,
+        attest=options.attest,
     )
 
 

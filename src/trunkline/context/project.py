@@ -67,6 +67,7 @@ class Options:
         drop_emptied: drop commits that became empty.
         baseline: run failed gates on the base too.
         accept_flaky: gates that are accepted although they both passed and failed on the same tree.
+        attest: sign and share the receipts of what is pushed.
     """
 
     skip: frozenset[StepName] = frozenset()
@@ -80,6 +81,7 @@ class Options:
     accept_flaky: frozenset[str] = frozenset()
     baseline: bool = False
     clean: bool = False
+    attest: bool = False
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     method: str
     watch: bool
     drop_emptied: bool
+    attest: bool = False
 
 
 class RunStarted(Record, frozen=True, kw_only=True, tag="run"):

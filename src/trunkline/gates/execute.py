@@ -140,7 +140,7 @@ def store_receipt(
     """
     receipt = replace(receipt, repository=refs.identity_of(git, settings.remote))
     path = Store(git.state_dir()).write(receipt, log, read)
-    if settings.sign and (problem := signing.sign(path, settings.sign)):
+    if (key := signing.key_of(git, settings)) and (problem := signing.sign(path, key)):
         say(f"the receipt is not signed: {problem}")
     return path.with_name(receipt.log)
 

@@ -69,6 +69,7 @@ class Request:
         known = self.trust
         return GateSettings(
             sign=known.get("sign", ""), signers=known.get("signers", ""),
+            revoked=known.get("revoked", ""),
             remote=known.get("remote", DEFAULT_REMOTE), trunk=known.get("trunk", DEFAULT_TRUNK), strict=self.strict,
         )  # fmt: skip
 
@@ -100,7 +101,7 @@ def reported_units(line: bytes) -> tuple[str, int] | None:
     return words[0], int(words[1])
 
 
-_TRUST = ("sign", "signers", "remote", "trunk")
+_TRUST = ("sign", "signers", "revoked", "remote", "trunk")
 
 
 def trust_of(settings: GateSettings) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -183,6 +184,25 @@ def _parts(signature: bytes) -> tuple[bytes, bytes]:
 
 _BEGIN, _END = b"-----BEGIN SSH SIGNATURE-----", b"-----END SSH SIGNATURE-----"
 _LEAST_LINES = 3
+
+
+KEY_VARIABLE = "TRUNKLINE_SIGN"
+
+
+def key_of(git: Git, settings: GateSettings) -> str:
+    """Return the key that signs the receipts of this machine; "" for none.
+
+    It is `sign`. Where stack.toml demands signatures of several people it names no key of one of
+    them: then it is TRUNKLINE_SIGN, else the key file that git signs commits with.
+    """
+    if settings.sign or not settings.signers:
+        return settings.sign
+    if named := os.environ.get(KEY_VARIABLE, ""):
+        return named
+    found = git.query("config", "--null", "--get-regexp", r"^(gpg\.format|user\.signingkey)$", ok=(0, 1)).stdout
+    known = dict(line.split("\n", 1) for line in os.fsdecode(found).split("\0") if "\n" in line)
+    key = known.get("user.signingkey", "")
+    return key if known.get("gpg.format") == "ssh" and not key.startswith(("key::", "ssh-")) else ""
 
 
 def demanded(settings: GateSettings) -> bool:

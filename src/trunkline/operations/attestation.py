@@ -26,11 +26,7 @@ def key_of(git: Git, given: str, settings: GateSettings) -> str:
     Raises:
         UsageError: there is none.
     """
-    if given or settings.sign:
-        return given or settings.sign
-    form = git.query("config", "--get", "gpg.format", ok=(0, 1)).text
-    key = git.query("config", "--get", "user.signingKey", ok=(0, 1)).text
-    if form == "ssh" and key and not key.startswith(("key::", "ssh-")):
+    if key := given or signing.key_of(git, settings):
         return key
     raise UsageError(
         "there is no SSH key to sign with",

@@ -17,6 +17,7 @@ from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import history, refs
 from trunkline.git.refs import Pushed, RefUpdate
+from trunkline.operations import attested_push
 from trunkline.operations.publish import Update, described, push_all
 from trunkline.planning import pushed_commits
 from trunkline.planning.heads import diverged, foreign_commits
@@ -29,8 +30,15 @@ def plan(view: View) -> Step:
     """Plan the step."""
     ref, remote = branch_ref(view.entry.branch), view.stack.remote
     command = f"git push --atomic --force-with-lease={ref}:EXPECTED {remote} REBASED:{ref}"
-    description = f"push {view.entry.branch}, if {remote} has not moved"
-    return Step(StepName.PUSH, description, (command,), mutates=True, publishes=_publishes(view))
+    also = "; share its signed receipts as git notes" if attested_push.is_wanted(view) else ""
+    description = f"push {view.entry.branch}, if {remote} has not moved{also}"
+    return Step(
+        StepName.PUSH,
+        description,
+        (command,),
+        mutates=True,
+        publishes=_publishes(view) + attested_push.publishes(view),
+    )
 
 
 def _publishes(view: View) -> tuple[str, ...]:
@@ -48,6 +56,12 @@ def _publishes(view: View) -> tuple[str, ...]:
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
+    """Push the entry's branch, and share the signed receipts if that is wanted; errors as of `_push`."""
+    key = attested_push.key_of(context)
+    return attested_push.share(context, step_context.lock, key, _push(context, step_context))
+
+
+def _push(context: Context, step_context: StepContext) -> Outcome:
     """Push the entry's branch.
 
     Raises:

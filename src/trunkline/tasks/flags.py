@@ -38,6 +38,7 @@ FLAGS: Mapping[str, Flag] = {
     "accept-flaky": Flag(
         "gates that count although they both passed and failed on the same tree, separated by commas", env=True
     ),
+    "attest": Flag("sign the receipts of what is pushed, and share them as git notes", env=True, switch=True),
     "baseline": Flag(
         "run gates that fail on the base, too: a failure there is not the entry's", env=True, switch=True
     ),
@@ -160,6 +161,7 @@ def options_of(
     drop_emptied: bool = False,
     accept_flaky: str = "",
     baseline: bool = False,
+    attest: bool = False,
 ) -> Options:
     """Return the options of a workflow from its flags.
 
@@ -169,7 +171,7 @@ def options_of(
     skipped = step_names(skip) | (PUBLISHING if no_push else frozenset())
     return Options(
         skipped, _names(accept_unavailable), fork_point, fresh or clean, drop_emptied=drop_emptied,
-        accept_flaky=_names(accept_flaky), baseline=baseline, clean=clean,
+        accept_flaky=_names(accept_flaky), baseline=baseline, clean=clean, attest=attest,
     )  # fmt: skip
 
 

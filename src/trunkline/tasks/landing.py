@@ -55,11 +55,12 @@ def rebase_(
     fresh: bool = False,
     no_push: bool = False,
     drop_emptied: bool = False,
+    attest: bool = False,
 ) -> None:
     """Land one entry, steps 1 to 11: rebase, verify with cargo, push, mark ready, write the note."""
     options = options_of(
         skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied,
-        accept_flaky=accept_flaky,
+        accept_flaky=accept_flaky, attest=attest,
     )  # fmt: skip
     context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
     _do(session, context)
@@ -87,10 +88,32 @@ def _step_task(step: StepName) -> LandingTask:
     return landing_task(step.value, mutates=True, aliases=aliases)(body)
 
 
-namespace = Collection(
-    rebase_,
-    *[_step_task(step) for step in REBASE_STEPS],
-)
+def _push_task(single: LandingTask) -> LandingTask:
+    """Return the task `push`, extended by `--attest`."""
+
+    def body(
+        session: TaskSession,
+        pr: str | None = None,
+        stack: str = "",
+        skip: str = "",
+        accept_unavailable: str = "",
+        accept_flaky: str = "",
+        fork_point: str = "",
+        fresh: bool = False,
+        clean: bool = False,
+        attest: bool = False,
+    ) -> None:
+        options = options_of(
+            skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky, attest=attest
+        )
+        _do(session, open_context(pr, stack=stack, options=options, reporter=session.terminal))
+
+    body.__doc__ = single.__doc__
+    return landing_task("push", mutates=True)(body)
+
+
+_steps = {step: _step_task(step) for step in REBASE_STEPS}
+namespace = Collection(rebase_, *(_steps | {StepName.PUSH: _push_task(_steps[StepName.PUSH])}).values())
 recovery.add_to(namespace)
 receipts.add_to(namespace, _do)
 stack_tasks.add_to(namespace)

@@ -111,11 +111,18 @@ def land(
     fresh: bool = False,
     watch: bool = False,
     drop_emptied: bool = False,
+    attest: bool = False,
 ) -> None:
     """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge each entry."""
     options = replace(
         options_of(
-            skip, accept_unavailable, fork_point, fresh=fresh, drop_emptied=drop_emptied, accept_flaky=accept_flaky
+            skip,
+            accept_unavailable,
+            fork_point,
+            fresh=fresh,
+            drop_emptied=drop_emptied,
+            accept_flaky=accept_flaky,
+            attest=attest,
         ),
         require=one_of("require", require, ("checks", "gates")),
         method=one_of("method", method, ("squash", "merge", "rebase")),
