@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.inprocess import ENTRIES, NO_CARGO, Desk, desk, refusal
+from support.inprocess import NO_CARGO, Desk, desk, refusal
 from trunkline.commands import land, plan, rebase, restack, status
 from trunkline.commands.rehearse import _offline
 from trunkline.context.loading import open_context
@@ -18,24 +18,11 @@ from trunkline.report import as_json
 from trunkline.report.stack import stack_data
 
 
-def _lacks(stack: Desk, *numbers: int) -> None:
-    """Take these pull requests, their numbers and their remote branches away."""
-    path = stack.clone.path / "stack.toml"
-    text = path.read_text()
-    for number in numbers:
-        text = text.replace(f"pr = {number}\n", "")
-        del stack.hub.pulls[number]
-        stack.hub.bare.git("update-ref", "-d", f"refs/heads/{ENTRIES[number]}")
-    path.write_text(text)
-    stack.clone.git("update-index", "--assume-unchanged", "stack.toml")
-    stack.clone.git("fetch", "--quiet", "--prune")
-
-
 @pytest.fixture
 def top(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """Yield a stack whose top entry has no pull request."""
     with desk(monkeypatch) as found:
-        _lacks(found, 3)
+        found.own_stack(monkeypatch, 3)
         yield found
 
 
@@ -43,8 +30,7 @@ def top(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 def middle(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """Yield a stack whose middle entry has no pull request; #3 targets trunk."""
     with desk(monkeypatch) as found:
-        _lacks(found, 2)
-        found.hub.pulls[3].base = "main"
+        found.own_stack(monkeypatch, 2)
         yield found
 
 
@@ -99,19 +85,19 @@ def test_a_conflict_in_it_pauses_and_goes_on(top: Desk) -> None:
     assert "three.txt" in top.clone.git("ls-tree", "--name-only", "three")
 
 
-def test_land_stops_below_it(middle: Desk) -> None:
+def test_land_stops_below_it(middle: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the entries below it are landed; without one the error names `submit`."""
     context = middle.stack_context(skip=NO_CARGO)
     assert [entry.number for entry in land.entries_of(context.view(), None)] == [1]
     assert land.unsubmitted(context.stack, None) == context.stack.entries[1]
     assert land.unsubmitted(context.stack, context.stack.entries[0].key) is None
-    _lacks(middle, 1)
+    middle.own_stack(monkeypatch, 1)
     refused = refusal(lambda: land.plan(middle.stack_context(skip=NO_CARGO)))
     assert (refused.what, refused.why) == ("there is nothing to land", "one has no pull request yet")
     assert refused.next_commands == ("invoke submit",)
 
 
-def test_tasks_of_its_own(middle: Desk) -> None:
+def test_tasks_of_its_own(middle: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--pr BRANCH` names it; tasks that need a pull request refuse and name `submit`, `switch` works."""
     there = open_context("two", stack="", options=Options(), reporter=middle.quiet, cwd=middle.clone.path)
     assert there.entry.branch == "two"
@@ -121,7 +107,7 @@ def test_tasks_of_its_own(middle: Desk) -> None:
         assert refused.next_commands == ("invoke submit",)
     assert rebase.run(there, StepName.SWITCH.value).error is None
     assert middle.clone.git("branch", "--show-current") == "two"
-    _lacks(middle, 1)
+    middle.own_stack(monkeypatch, 1)
     assert refusal(lambda: middle.rebase(3)).what == "one has no pull request yet"
 
 
@@ -133,9 +119,9 @@ def test_plan_and_rehearsal_with_one_above(top: Desk) -> None:
     assert set(_offline(top.stack_context().project, {"refs/heads/one": top.tips()["one"]}).pull_requests) == {1}  # type: ignore[dict-item]
 
 
-def test_a_stack_without_any_pull_request(top: Desk) -> None:
+def test_a_stack_without_any_pull_request(top: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is asked of GitHub by number, and restack still moves everything."""
-    _lacks(top, 1, 2)
+    top.own_stack(monkeypatch, 1, 2)
     top.trunk_commits("trunk moves", {"t.txt": "t\n"})
     before = top.tips()
     assert top.restack().error is None

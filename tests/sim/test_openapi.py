@@ -37,6 +37,12 @@ def test_every_route_is_githubs() -> None:
         ("POST", "pulls", {"title": "T", "head": "s3", "base": "s2"}, 422),
         ("PATCH", "pulls/519", {"title": "x", "body": "", "base": "main"}, 200),
         ("PATCH", "pulls/519", {"state": "closed"}, 200),
+        ("POST", "issues/519/labels", {"labels": ["new"]}, 200),
+        ("POST", "issues/519/assignees", {"assignees": ["ada"]}, 201),
+        ("POST", "pulls/519/requested_reviewers", {"reviewers": ["ada"], "team_reviewers": []}, 201),
+        ("GET", "milestones?state=open", None, 200),
+        ("PATCH", "issues/519", {"milestone": 1}, 200),
+        ("PATCH", "issues/519", {"milestone": 7}, 422),
         ("PUT", "pulls/518/merge", {"merge_method": "squash", "sha": "{s1}"}, 200),
         ("PUT", "pulls/518/merge", {"sha": "0" * 40}, 409),
         ("PUT", "pulls/519/merge", {}, 405),
@@ -55,6 +61,7 @@ def test_every_route_is_githubs() -> None:
 def test_answers_are_githubs(octo: Octo, method: str, path: str, body: Any, status: int) -> None:
     """Status and every field are documented for that route."""
     octo.github.add_check_run(octo.slug, octo.clone.head("s1"), "build", conclusion="FAILURE", annotations=("why",))
+    octo.github.add_milestone(octo.slug, "v1")
     octo.github.add_status(octo.slug, octo.clone.head("s1"), "ci/other", "SUCCESS")
     message = {"slug": octo.slug, "s1": octo.clone.head("s1")}
     sent = {

@@ -111,12 +111,16 @@ class Hub:
         pulls: by number.
         down: the error that every request raises, or None.
         asked: the number of requests.
+        added: what was added to pull requests: path and fields of each request.
+        titles: the titles of those that were created.
     """
 
     bare: Repo
     pulls: dict[int, Pull]
     down: TrunklineError | None = None
     asked: int = 0
+    added: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    titles: dict[int, str] = field(default_factory=dict)
     repository: Repository = field(default_factory=lambda: Repository("github.com", "octo", "tiny"))
 
     @contextlib.contextmanager
@@ -158,12 +162,49 @@ class Hub:
         self._answer()
         yield absent
 
-    def graphql(self, _query: str, _variables: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Any]) -> Any:
-        """Return a response without rules for trunk."""
+    def graphql(self, query: str, variables: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Any]) -> Any:
+        """Return the open pull requests of branches, or a response without rules for trunk."""
         self._answer()
+        if "OpenOfBranches" in query:
+            heads = {name: branch for name, branch in variables.items() if name not in {"owner", "name"}}
+            return read({"repository": {name: {"nodes": self._open_of(branch)} for name, branch in heads.items()}})
         allowed = dict.fromkeys(("mergeCommitAllowed", "squashMergeAllowed", "rebaseMergeAllowed"), True)
         words = {"squashMergeCommitTitle": "PR_TITLE", "squashMergeCommitMessage": "PR_BODY"}
         return read({"repository": {**allowed, **words, "ref": None}})
+
+    def change(
+        self,
+        _method: str,
+        path: str,
+        fields: Mapping[str, Any],
+        read: Callable[[Any], Any],
+        _read_back: Callable[[], Any],
+        *,
+        kind: type = dict,  # noqa: ARG002
+    ) -> Any:
+        """Create a pull request, or keep what is added to one."""
+        self._answer()
+        if path != "pulls":
+            self.added.append((path, dict(fields)))
+            return read({})
+        number = pr_number(max(self.pulls, default=0) + 1)
+        pull = Pull(number, fields["head"], fields["base"], draft=fields["draft"], body=fields["body"])
+        self.pulls[number] = pull
+        self.bare.git("update-ref", f"refs/pull/{number}/head", self.tip(pull.head))
+        self.titles[number] = fields["title"]
+        return read(
+            {**self._node(pull), "html_url": self._url(pull), "base": {"ref": pull.base}, "draft": pull.draft}
+        )
+
+    def _open_of(self, branch: str) -> list[dict[str, Any]]:
+        return [self._node(pull) for pull in self.pulls.values() if (pull.head, pull.state) == (branch, PrState.OPEN)]
+
+    def _node(self, pull: Pull) -> dict[str, Any]:
+        about = {"baseRefName": pull.base, "isDraft": pull.draft, "isCrossRepository": False}
+        return {"number": pull.number, "url": self._url(pull), **about}
+
+    def _url(self, pull: Pull) -> str:
+        return f"https://github.com/octo/tiny/pull/{pull.number}"
 
     def tip(self, branch: str) -> str:
         """Return a branch's tip on the remote, or ""."""
@@ -236,6 +277,23 @@ class Desk:
     def entry_context(self, pr: int, skip: frozenset[StepName] = NO_CARGO) -> Context:
         """Return the context of a task of one entry."""
         return open_context(str(pr), stack="", options=Options(skip=skip), reporter=self.quiet, cwd=self.clone.path)
+
+    def own_stack(self, patch: pytest.MonkeyPatch, *without: int) -> None:
+        """Use a stack.toml that git does not track, in which these entries have no pull request yet.
+
+        Their pull requests and their remote branches are taken away.
+        """
+        path = self.root / "stack.toml"
+        text = path.read_text() if path.exists() else STACK
+        for number in without:
+            text = text.replace(f"pr = {number}\n", "")
+            del self.hub.pulls[number]
+            self.hub.bare.git("update-ref", "-d", f"refs/heads/{ENTRIES[number]}")
+        for pull in self.hub.pulls.values():
+            pull.base = pull.base if self.hub.tip(pull.base) else "main"
+        path.write_text(text)
+        patch.setenv("TRUNKLINE_STACK_FILE", str(path))
+        self.clone.git("fetch", "--quiet", "--prune")
 
     def refuse_pushes(self) -> None:
         """Install a pre-push hook of the user that rejects every push."""

@@ -206,7 +206,7 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
     [
         ("statsu", "there is no task 'statsu'", "trunkline status"),
         ("receipt.verfy --stack x", "there is no task 'receipt.verfy'", "trunkline receipts.verify --stack x"),
-        ("submit", "there is no task 'submit'", "trunkline --list"),
+        ("xyz", "there is no task 'xyz'", "trunkline --list"),
         ("zzzzqqq", "there is no task 'zzzzqqq'", "trunkline --list"),
         ("rebase --skp fmt", "rebase has no flag --skp", "trunkline rebase --skip fmt"),
         ("rebase --pr", "next: trunkline --help rebase", "trunkline --list"),
@@ -232,7 +232,7 @@ def test_a_command_line_that_cannot_be_read(
         ("stack.statsu", 2, "next: invoke stack.status"),
         ("--help stack.statsu", 2, "next: invoke --help stack.status"),
         ("deplyo", 2, "next: invoke deploy"),
-        ("submit", 2, "next: invoke --list"),
+        ("xyz", 2, "next: invoke --list"),
         ("stack.rebase --drop-emtied", 2, "next: invoke stack.rebase --drop-emptied"),
         ("deploy --wher=1", 1, "No idea what '--wher' is!"),
     ],

@@ -45,6 +45,7 @@ from trunkline.git.git import Git
 from trunkline.github import native_stacks
 from trunkline.github.client import GitHub
 from trunkline.github.pull_request_list import PullRequestList, list_pull_requests
+from trunkline.operations import stack_file
 from trunkline.planning.gate_proposals import proposed
 from trunkline.rust import cargo
 from trunkline.system.files import replace_bytes, write_inside
@@ -237,31 +238,6 @@ def write(seen: PullRequestStacks, *, track: bool = False) -> Path:
     return path
 
 
-def _refuse_committed(seen: PullRequestStacks, found: reading.StackText) -> None:
-    """Check that an update does not change a file on a branch that a landing moves, or an old copy.
-
-    Raises:
-        Refused: it would; the error names the branch on which to update the file.
-    """
-    why = found.source
-    if not found.of_trunk:
-        if not trust.is_tracked(seen.git, found.path):
-            return
-        holder = seen.git.at(found.path.absolute().parent)
-        branch = holder.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
-        edited = holder.query("diff", "--quiet", "HEAD", "--", found.path.name, ok=(0, 1, 128)).returncode
-        if branch == seen.trunk or edited:
-            return
-        why = f"it is tracked: mended here, it would be an uncommitted change on {branch or 'a detached HEAD'}"
-    trunk, upstream = shlex.quote(seen.trunk), shlex.quote(f"{seen.remote}/{seen.trunk}")
-    update = task_command("init", "--update")
-    raise Refused(
-        f"stack.toml is part of {seen.remote}/{seen.trunk}: it is mended there; nothing was changed",
-        why=why,
-        next_command=f"git switch {trunk} && git merge --ff-only {upstream} && {update}",
-    )
-
-
 def _slug(git: Git, remote: str) -> str:
     return repository_of(refs.remote_url(git, remote)).argument
 
@@ -389,7 +365,7 @@ def update(seen: PullRequestStacks, checked: Sequence[Checked]) -> Path:
 
     before = trust.effective(seen.git, found_text(seen.git))
     path = before.path
-    _refuse_committed(seen, before)
+    stack_file.require_writable(seen.git, seen.trunk, seen.remote, next_command=task_command("init", "--update"))
     text = before.text
     for each in checked:
         if not each.differences:

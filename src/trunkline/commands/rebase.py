@@ -266,6 +266,7 @@ def options_of(started: RunStarted) -> Options:
         watch=recorded.watch,
         drop_emptied=recorded.drop_emptied,
         attest=recorded.attest,
+        submit=recorded.submit,
     )
 
 
@@ -283,6 +284,7 @@ def _recorded_options(options: Options) -> RunOptions:
         watch=options.watch,
         drop_emptied=options.drop_emptied,
         attest=options.attest,
+        submit=options.submit,
     )
 
 
@@ -321,6 +323,8 @@ def moves_of(scope: Scope, intended: Plan) -> list[BranchName]:
 
     They are those of its entries, or of the whole stack if merged branches are deleted.
     """
+    if intended.branches:
+        return sorted(intended.branches)
     numbers = {step.pr for step in intended.steps if step.pr is not None}
     all_ = any(step.name is StepName.CLEANUP for step in intended.steps)
     branches = [entry.branch for entry in scope.stack.entries if all_ or entry.key in numbers]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from trunkline.commands import land, rebase, rescue, restack, rewriting, sync, undo
+from trunkline.commands import land, rebase, rescue, restack, rewriting, submit, sync, undo
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.project import Reporter
@@ -118,7 +118,7 @@ def _plan_of(scope: Scope, run: Run) -> Plan:
     """Return a run's plan, from its journal."""
     steps = tuple(rebase.step_of(each) for each in run.begun.steps)
     skipped = tuple(step.name for step in steps if step.name in scope.options.skip and len(steps) > 1)
-    return Plan(run.task, scope.entry.key, steps, skipped)
+    return Plan(run.task, scope.entry.key, steps, skipped, branches=run.begun.moves)
 
 
 def _done(plan: Plan, run: Run) -> frozenset[StepKey]:
@@ -226,6 +226,8 @@ class _Going:
             return restack.step_functions(context, plan)
         if plan.task in rewriting.TASKS:
             return rewriting.step_functions(context, plan, self.run.begun.rewrites, self.run.begun.staged)
+        if plan.task == submit.TASK:
+            return submit.step_functions(context, plan)
         if plan.task == land.TASK:
             return land.step_functions(context, plan)
         return {

@@ -299,6 +299,16 @@ class NoteTable(_Table, frozen=True):
     ] = ""
 
 
+class SubmitTable(_Table, frozen=True):
+    """What `submit` gives new pull requests."""
+
+    draft: Annotated[bool, Meta(description="They are drafts.")] = True
+    labels: Annotated[tuple[str, ...], Meta(description="Labels of the repository.")] = ()
+    reviewers: Annotated[tuple[str, ...], Meta(description="Logins, or ORGANISATION/TEAM.")] = ()
+    assignees: Annotated[tuple[str, ...], Meta(description="Logins.")] = ()
+    milestone: Annotated[str, Meta(description="The title of an open milestone.")] = ""
+
+
 class StackTable(_Table, frozen=True, kw_only=True):
     """One of several stacks."""
 
@@ -327,6 +337,7 @@ class StackFile(_Table, frozen=True):
     rebase: RebaseTable = RebaseTable()
     note: NoteTable = NoteTable()
     attest: AttestTable = AttestTable()
+    submit: SubmitTable = SubmitTable()
     entry: Annotated[tuple[EntryTable, ...], Meta(description="The entries, bottom first.")] = ()
     stack: Annotated[
         tuple[StackTable, ...], Meta(description="Several stacks; then there is no top-level entry.")

@@ -44,6 +44,7 @@ from trunkline.domain.stack import (
     PublishSettings,
     RebaseSettings,
     Stack,
+    SubmitSettings,
 )
 
 _Where = tuple[str | int, ...]
@@ -250,6 +251,7 @@ def _domain(file: StackFile, overrides: Mapping[str, GateTable]) -> tuple[Stack,
         "rebase": RebaseSettings(**_values(file.rebase)),
         "note": NoteSettings(template),
         "attest": AttestSettings(**_values(file.attest) | {"max_age": _seconds(file.attest.max_age)}),
+        "submit": SubmitSettings(**_values(file.submit)),
         "rerere": file.rerere,
         "lockfile": file.lockfile,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import Snapshot
 from trunkline.domain.stack import Stack
 from trunkline.domain.step import StepName
+from trunkline.domain.submission import SubmitOptions
 from trunkline.engine import ProgressReporter
 from trunkline.git.git import Git
 from trunkline.github.client import GitHub
@@ -68,6 +69,7 @@ class Options:
         baseline: run failed gates on the base too.
         accept_flaky: gates that are accepted although they both passed and failed on the same tree.
         attest: sign and share the receipts of what is pushed.
+        submit: what new pull requests get.
     """
 
     skip: frozenset[StepName] = frozenset()
@@ -82,6 +84,7 @@ class Options:
     baseline: bool = False
     clean: bool = False
     attest: bool = False
+    submit: SubmitOptions = field(default_factory=SubmitOptions)
 
 
 @dataclass(frozen=True)

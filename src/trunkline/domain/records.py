@@ -16,6 +16,7 @@ from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber
 from trunkline.domain.replayed import Replayed
 from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.step import StepName, StepStatus
+from trunkline.domain.submission import SubmitOptions
 
 Id = Annotated[Oid, msgspec.Meta(pattern=r"\A[0-9a-f]{40}([0-9a-f]{24})?\Z")]
 """A full object id, checked when a record is decoded."""
@@ -127,6 +128,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     watch: bool
     drop_emptied: bool
     attest: bool = False
+    submit: SubmitOptions = SubmitOptions()
 
 
 class RunStarted(Record, frozen=True, kw_only=True, tag="run"):
@@ -280,19 +282,21 @@ class BranchDeleted(Intent, frozen=True, kw_only=True, tag="branch-deleted"):
 
 
 class BranchPushed(Intent, frozen=True, kw_only=True, tag="branch-pushed"):
-    """A push of the branch from `old` to `new`, with a lease on `old`.
+    """A push of the branch from `old` to `new`, with a lease on `old`; `old` is null where it must not exist.
 
     Written: before the push; of an atomic push one for each branch.
     Resume: pushes again unless the remote has `new`.
-    Undo: pushes `old`, with a lease on what the run pushed.
+    Undo: pushes `old`, with a lease on what the run pushed; a branch that the run created stays.
     """
 
     remote: str
-    old: Id
+    old: Id | None
     new: Id
 
-    def change(self) -> Change:
-        """Return the change of the remote branch."""
+    def change(self) -> Change | None:
+        """Return the change of the remote branch; None if the run created it."""
+        if self.old is None:
+            return None
         return Change(self.pr, StepName.PUSH, {"tip": self.old}, {"tip": self.new})
 
 
@@ -338,6 +342,20 @@ class NativeStackLinked(Intent, frozen=True, kw_only=True, tag="native-stack-lin
     stack: int
     numbers: tuple[PrNumber, ...]
     dissolved: tuple[int, ...]
+
+
+class PullRequestCreated(Intent, frozen=True, kw_only=True, tag="pull-request-created"):
+    """The creation of the entry's pull request, with its title and description.
+
+    Written: before GitHub is sent it; not if the branch has an open pull request already.
+    Resume: looks for an open pull request of the branch first, and creates it with these words otherwise.
+    Undo: the pull request stays; a closed one could never be deleted.
+    """
+
+    base: str
+    title: str
+    body: str
+    draft: bool
 
 
 class NoteWritten(Intent, frozen=True, kw_only=True, tag="note-written"):
@@ -533,7 +551,8 @@ class Adopted(EntryRecord, frozen=True, kw_only=True, tag="adopted"):
 AnyRecord = (
     RunStarted | StepBegan | StepDone | StepFailed | RunFinished | Resumed | Aborting | Aborted
     | BranchMoved | MoveWithdrawn | BranchDeleted | BranchPushed | RemoteBranchDeleted | PullRequestEdited
-    | NativeStackLinked | NoteWritten | WorktreeCreated | MergeRequested | PullRequestReopened | RestoredBaseDeleted
+    | PullRequestCreated | NativeStackLinked | NoteWritten | WorktreeCreated | MergeRequested | PullRequestReopened
+    | RestoredBaseDeleted
     | CheckoutSwitched | StatusesPublished | GatesJudged | ChecksJudged | Paused | Resolved | Included | Adopted
 )  # fmt: skip
 """Every kind of record."""

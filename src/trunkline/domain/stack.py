@@ -229,6 +229,25 @@ class NoteSettings:
 
 
 @dataclass(frozen=True)
+class SubmitSettings:
+    """The `[submit]` table.
+
+    Attributes:
+        draft: new pull requests are drafts.
+        labels: labels to add.
+        reviewers: logins, or ORGANISATION/TEAM.
+        assignees: logins.
+        milestone: the title of a milestone; "" for none.
+    """
+
+    draft: bool = True
+    labels: tuple[str, ...] = ()
+    reviewers: tuple[str, ...] = ()
+    assignees: tuple[str, ...] = ()
+    milestone: str = ""
+
+
+@dataclass(frozen=True)
 class Stack:
     """The entries above trunk, bottom first, with all settings.
 
@@ -249,6 +268,7 @@ class Stack:
     rebase: RebaseSettings = field(default_factory=RebaseSettings)
     note: NoteSettings = field(default_factory=NoteSettings)
     attest: AttestSettings = field(default_factory=AttestSettings)
+    submit: SubmitSettings = field(default_factory=SubmitSettings)
     rerere: bool = False
     lockfile: str = "regenerate"
 

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from trunkline.domain.choices import listed, require_known
-from trunkline.domain.names import EntryKey, labelled
+from trunkline.domain.names import BranchName, EntryKey, labelled
 from trunkline.domain.replayed import Replayed
 
 
@@ -33,6 +33,7 @@ class StepName(Enum):
     CLEANUP = "tidy"
     RESCUE = "rescue"
     REWRITE = "rewrite"
+    CREATE = "create"
 
 
 REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]
@@ -142,12 +143,14 @@ class Plan:
         pr: the entry's pull request; of several, the bottom one.
         steps: the steps in order.
         skipped: skipped steps.
+        branches: the branches that it moves, if its steps do not tell.
     """
 
     task: str
     pr: EntryKey
     steps: tuple[Step, ...]
     skipped: tuple[StepName, ...] = ()
+    branches: tuple[BranchName, ...] = ()
 
     @property
     def publishes(self) -> tuple[str, ...]:

@@ -392,10 +392,13 @@ class Pushed(Enum):
 
 @dataclass(frozen=True)
 class RefUpdate:
-    """An update of one remote branch: the expected tip and the new tip; None deletes the branch."""
+    """An update of one remote branch: the expected tip (None: it must not exist) and the new tip.
+
+    None as the new tip deletes the branch.
+    """
 
     branch: BranchName
-    old: Oid
+    old: Oid | None
     new: Oid | None
 
 
@@ -406,7 +409,7 @@ def push_arguments(remote: str, updates: Sequence[RefUpdate]) -> tuple[str, ...]
     2.39, tests/git/test_push_lease.py). Each ref names the tip that it must still have; all refs
     move or none (`--atomic`).
     """
-    leases = [f"--force-with-lease={branch_ref(u.branch)}:{u.old}" for u in updates]
+    leases = [f"--force-with-lease={branch_ref(u.branch)}:{u.old or ''}" for u in updates]
     specs = [f"{u.new or ''}:{branch_ref(u.branch)}" for u in updates]
     return (
         "push", "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no", "--no-force-if-includes",
@@ -421,6 +424,11 @@ _UNTYPED = {
     "--no-force-if-includes",
     "--end-of-options",
 }
+
+
+def typed(arguments: Sequence[str]) -> str:
+    """Return a push as a person would type it."""
+    return "git " + shlex.join(part for part in arguments if part not in _UNTYPED)
 
 
 def push_temporary_ref(git: Git, remote: str, commit: Oid) -> None:
@@ -492,7 +500,7 @@ def _refuse_incomplete_push(git: Git, remote: str, updates: Sequence[RefUpdate])
     The remote would accept an incomplete commit if it has the missing objects itself.
     """
     tips = [update.new for update in updates if update.new is not None]
-    theirs = [update.old for update in updates if update.old in git.complete]
+    theirs = [update.old for update in updates if update.old is not None and update.old in git.complete]
     if tips:
         done = connectivity(git, tips, excluding=(f"--remotes={remote}", *theirs))
         if done.returncode:
@@ -530,8 +538,7 @@ def _confirmed(git: Git, remote: str, updates: Sequence[RefUpdate]) -> dict[str,
 def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
     names = [branch_ref(update.branch) for update in updates]
     arguments = push_arguments(remote, updates)
-    display = "git " + shlex.join(part for part in arguments if part not in _UNTYPED)
-    done = git.mutate(lock, *arguments, ok=tuple(range(256)), network=True, hooks=True, display=display)
+    done = git.mutate(lock, *arguments, ok=tuple(range(256)), network=True, hooks=True, display=typed(arguments))
     found = list_remote(git, remote, names)
     if done.returncode == 0 and _holds_old(found, updates):
         found = _confirmed(git, remote, updates)
@@ -541,7 +548,7 @@ def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[Re
     if moved:
         raise Refused(
             f"{moved[0].branch} moved on {remote} while we worked",
-            why=f"expected {moved[0].old}, found {found.get(branch_ref(moved[0].branch)) or 'nothing'};"
+            why=f"expected {moved[0].old or 'nothing'}, found {found.get(branch_ref(moved[0].branch)) or 'nothing'};"
             " nothing was overwritten",
             command=done.command_line,
             stderr=done.error_text,

@@ -155,3 +155,24 @@ def _written(git: Git, entries: dict[bytes, tuple[bytes, Oid]]) -> Oid:
     tree = objects.make(git, b"tree", raw)
     git.tree_cache[tree] = entries
     return tree
+
+
+def regular_file(git: Git, commit: Oid, path: str, *, limit: int) -> bytes | None:
+    """Return a file of a commit; None if it is missing, no regular file (a link), or longer than a limit.
+
+    Args:
+        git: the repository.
+        commit: the commit.
+        path: the path from the top.
+        limit: the most bytes.
+    """
+    listed = git.query("ls-tree", "-z", "--full-tree", "--long", commit, "--", path).stdout.partition(b"\0")[0]
+    about = listed.partition(b"\t")[0].split()
+    if len(about) != _LISTED or about[0] not in _REGULAR or int(about[3]) > limit:
+        return None
+    return git.query("cat-file", "blob", about[2].decode()).stdout
+
+
+_REGULAR = frozenset({b"100644", b"100755"})
+_LISTED = 4
+"""Fields of a line of `ls-tree --long`: mode, type, object, size."""

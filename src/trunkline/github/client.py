@@ -173,12 +173,12 @@ class GitHub:
 
             yield lambda: retrying(request, reporter=self.reporter)
 
-    def rest(self, path: str, read: Callable[[Mapping[str, Any]], T], *more: str) -> T:
-        """GET a path below `repos/OWNER/NAME/` and return the parsed response, a JSON object.
+    def rest(self, path: str, read: Callable[[Any], T], *more: str) -> T:
+        """GET a path below `repos/OWNER/NAME/` and return the parsed response, a JSON object or array.
 
         Args:
             path: the path.
-            read: parses the object; an exception counts as a failure of GitHub and is retried.
+            read: parses it; an exception counts as a failure of GitHub and is retried.
             *more: further arguments of `gh api`.
 
         Raises:
@@ -218,6 +218,42 @@ class GitHub:
         """
         return self._read(path, read, "-X", method, "--input", "-", stdin=content)
 
+    def change(
+        self,
+        method: str,
+        path: str,
+        fields: Mapping[str, Any],
+        read: Callable[[Any], T],
+        read_back: Callable[[], T | None],
+        *,
+        kind: type[dict[Any, Any] | list[Any]] = dict,
+    ) -> T:
+        """Send a mutation below `repos/OWNER/NAME/`, with retries, and return the parsed response.
+
+        Args:
+            method: POST, PUT or PATCH.
+            path: the path.
+            fields: the body.
+            read: parses the response.
+            read_back: returns the result of a failed request that took effect, else None; called
+                before a retry.
+            kind: the kind of the response.
+
+        Raises:
+            NotFound: GitHub has no such object.
+            Refused: GitHub rejects the request.
+        """
+        stdin = json.dumps(fields).encode()
+
+        def write() -> T:
+            response = rest_response(
+                self._run(self._path(path), "-X", method, "--input", "-", stdin=stdin), kind=kind
+            )
+            with parsing(response):
+                return read(response.body)
+
+        return self._send_mutation(write, read_back)
+
     def post(self, path: str, fields: Mapping[str, Any], *, arrived: Callable[[], bool]) -> None:
         """POST to a path below `repos/OWNER/NAME/`.
 
@@ -230,9 +266,7 @@ class GitHub:
             NotFound: GitHub has no such object.
             Refused: GitHub rejects the request.
         """
-        stdin = json.dumps(fields).encode()
-        write = ("-X", "POST", self._path(path), "--input", "-")
-        self._send_mutation(lambda: bool(self._api(*write, stdin=stdin)), lambda: arrived() or None)
+        self.change("POST", path, fields, lambda _: True, lambda: arrived() or None)
 
     def download(self, run: int, artifact: str, into: Path) -> bool:
         """Unpack an artifact of a workflow run into a directory; return whether gh succeeded."""
@@ -509,7 +543,7 @@ class GitHub:
     def _read(
         self,
         path: str,
-        read: Callable[[Mapping[str, Any]], T],
+        read: Callable[[Any], T],
         *more: str,
         stdin: bytes = b"",
         also: frozenset[int] = frozenset(),

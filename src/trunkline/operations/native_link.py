@@ -80,7 +80,9 @@ def linking(view: View, stacks: tuple[NativeStack, ...] | None, retargeted: Coll
     """
     if stacks is None:
         return Linking(LinkPlan(Link.NONE))
-    order = tuple(pr.number for pr in view.open_pulls())
+    entries = ((pr, view.stack.entry(pr.number)) for pr in view.open_pulls())
+    # What sits above an entry without a pull request joins once `submit` has made that.
+    order = tuple(pr.number for pr, entry in entries if view.stack.unsubmitted_below(entry) is None)
     plan = plan_link(order, stacks)
     fixed = [stack.number for number in retargeted if (stack := stack_of(stacks, number)) is not None]
     if fixed:

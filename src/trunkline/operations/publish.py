@@ -26,15 +26,15 @@ from trunkline.git.refs import PushCapped, RefUpdate
 
 @dataclass(frozen=True)
 class Update:
-    """The branch of one entry on the remote, with its expected tip and its new tip."""
+    """The branch of one entry on the remote, with its expected tip (None: it must not exist) and its new tip."""
 
     entry: Entry
-    old: Oid
+    old: Oid | None
     new: Oid
 
 
 def push_all(
-    context: Context, step_context: StepContext, updates: Sequence[Update], *, restoring: bool = False
+    context: Context, step_context: StepContext, updates: Sequence[Update], *, stacked: bool = True
 ) -> tuple[str, ...]:
     """Push all updates, bottom first, and return messages for the user.
 
@@ -45,7 +45,7 @@ def push_all(
         context: the stack's context.
         step_context: the step's arguments.
         updates: the branches to push.
-        restoring: earlier tips are restored; do not check how the entries are stacked.
+        stacked: check that each entry contains the one below; not while earlier tips are restored.
 
     Raises:
         Refused: after the push an entry would not contain the one below, the push would close a
@@ -53,7 +53,7 @@ def push_all(
         ExternalError: the request to the remote failed.
     """
     remote = context.stack.remote
-    if not restoring:
+    if stacked:
         require_stacked(context.view(), updates)
     context.reporter.require_approval(*(f"push {described(update)}" for update in updates))
     message = retarget_endangered(context, step_context, updates)
@@ -177,5 +177,7 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
 
 
 def described(update: Update) -> str:
-    """Return an update in words: `#519 1b29d66..2bb6ec5`."""
+    """Return an update in words: `#519 1b29d66..2bb6ec5`, `feat/x, new at 2bb6ec5`."""
+    if update.old is None:
+        return f"{update.entry.branch}, new at {short(update.new)}"
     return f"{update.entry.label} {short(update.old)}..{short(update.new)}"

@@ -102,8 +102,8 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Change
     if not updates:
         tips = ", ".join(short(oid(str(change.before["tip"]))) for change in changes)
         return Outcome("pushed", f"{remote} has {tips} already", StepStatus.NOTHING)
-    message = push_all(context, step_context, updates, restoring=True)
-    moved = ", ".join(f"{short(update.old)}..{short(update.new)}" for update in updates)
+    message = push_all(context, step_context, updates, stacked=False)
+    moved = ", ".join(f"{short(update.old or '')}..{short(update.new)}" for update in updates)
     return Outcome("pushed", f"{moved}, back as it was, lease held", details=message)
 
 

@@ -267,6 +267,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
     "schema": {"of": _TEXT, "json_schema": _ANY},
     "status": {"run": _or_null(_RUN), "stack": _STACK},
     "sync": {"next_stack": _list(_PR)},
+    "submit": {"pull_requests": _list(_object({"pr": _PR_OR_NULL, "branch": _TEXT, "url": _TEXT, "created": _FLAG}))},
     "trust": {"differences": _DIFFERENCES, "trusted": _FLAG},
     "undo": {"undoes": _TEXT},
     "verify": {"attestation": _ATTESTATION},

@@ -222,6 +222,10 @@ class SimulatedGitHub:
         """Add a commit status; state is GraphQL's StatusState."""
         self._pull_lever("add_status", repository=repository, commit=commit, context=context, state=state)
 
+    def add_milestone(self, repository: str, title: str) -> None:
+        """Add an open milestone."""
+        self._pull_lever("add_milestone", repository=repository, title=title)
+
     def review(
         self, repository: str, number: int, author: str, *, state: str = "APPROVED", body: str = "", threads: int = 0
     ) -> None:

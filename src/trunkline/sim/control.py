@@ -143,6 +143,11 @@ class Control:
         asked = tuple(dict.fromkeys((*pull.review_requests, *logins)))
         self.world.put(found, replace(pull, review_requests=asked))
 
+    def add_milestone(self, repository: str, title: str) -> None:
+        """Add an open milestone."""
+        found = self._repository(repository)
+        found.milestones = (*found.milestones, title)
+
     def comment(self, repository: str, number: int, author: str, body: str) -> None:
         """Add a comment."""
         found = self._repository(repository)

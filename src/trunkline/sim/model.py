@@ -113,6 +113,8 @@ class PullRequest:
             open.
         head_oid: tip of the head; frozen when the pull request is closed or merged.
         at: times are ISO 8601 in UTC, empty if the event has not happened.
+        assignees: logins.
+        milestone: the title of a milestone of the repository; empty for none.
         review_requests: logins of requested reviewers.
         resolved_threads: for each review thread, whether it is resolved.
     """
@@ -134,6 +136,8 @@ class PullRequest:
     merged_by: str = ""
     merge_commit: str = ""
     labels: tuple[str, ...] = ()
+    assignees: tuple[str, ...] = ()
+    milestone: str = ""
     comments: tuple[Comment, ...] = ()
     reviews: tuple[Review, ...] = ()
     review_requests: tuple[str, ...] = ()
@@ -303,6 +307,7 @@ class Repository:
 
     Attributes:
         refs: branch name -> object id, after `received` bytes of the push log.
+        milestones: titles of the open milestones; their numbers are 1, 2, ...
         lag: requests before a push is processed; `waited` counts them for the oldest one.
         checks: commit -> its check runs, oldest first; statuses likewise.
         merges: uuid -> asynchronous merge.
@@ -327,6 +332,7 @@ class Repository:
     waited: int = 0
     refs: dict[str, str] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)
+    milestones: tuple[str, ...] = ()
     pulls: dict[int, PullRequest] = field(default_factory=dict)
     checks: dict[str, tuple[CheckRun, ...]] = field(default_factory=dict)
     statuses: dict[str, tuple[Status, ...]] = field(default_factory=dict)

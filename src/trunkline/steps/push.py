@@ -16,7 +16,7 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import history, refs
-from trunkline.git.refs import Pushed, RefUpdate
+from trunkline.git.refs import Pushed, RefUpdate, push_arguments, typed
 from trunkline.operations import attested_push
 from trunkline.operations.publish import Update, described, push_all
 from trunkline.planning import pushed_commits
@@ -113,6 +113,71 @@ def plan_stack(view: View, entries: Sequence[Entry]) -> Step:
     description = f"push all moved branches atomically, if {view.stack.remote} has not moved"
     publishes = tuple(line for entry in published for line in _publishes(view.of(entry)))
     return Step(StepName.PUSH, description, (command,) if published else (), mutates=True, publishes=publishes)
+
+
+def updates_of(view: View, entries: Sequence[Entry]) -> tuple[Update, ...]:
+    """Return the branches of entries whose remote side is missing or differs.
+
+    Only the branch of an entry without a pull request may be missing on the remote: it is new.
+
+    Raises:
+        Refused: a pull request is closed, or a remote branch is gone or holds foreign commits.
+    """
+    found = []
+    for entry in entries:
+        there = view.of(entry)
+        local = there.local
+        if entry.number is not None:
+            there.pull_request()
+        if local.local is None:
+            if local.remote is None:
+                raise there.no_branch()
+            continue
+        if local.remote is None:
+            if entry.number is not None:
+                raise _gone(there)
+        elif local.remote != local.local:
+            pushed_commits.refuse(there)
+            _refuse_foreign(there, local.remote, local.local)
+        if local.remote != local.local:
+            found.append(Update(entry, local.remote, local.local))
+    return tuple(found)
+
+
+def plan_entries(view: View, entries: Sequence[Entry]) -> Step:
+    """Plan one atomic push of what is new or moved; errors as of `updates_of`."""
+    updates, remote = updates_of(view, entries), view.stack.remote
+    parts = push_arguments(remote, [RefUpdate(each.entry.branch, each.old, each.new) for each in updates])
+    commands = (typed(parts),) if updates else ()
+    publishes = tuple(f"push {described(update)}" for update in updates)
+    description = f"push what is new or moved, all or none, if {remote} has not moved"
+    return Step(StepName.PUSH, description if updates else f"{remote} has every branch", commands, mutates=True,
+                publishes=publishes)  # fmt: skip
+
+
+def run_entries(context: Context, step_context: StepContext, entries: Sequence[Entry]) -> Outcome:
+    """Push what is new or moved in one atomic push, and set the upstream of new branches.
+
+    Raises:
+        Refused: see `updates_of`; or a branch appeared on the remote meanwhile.
+        ExternalError: the request to the remote failed.
+    """
+    git, remote, view = context.git, context.stack.remote, context.view()
+    updates = updates_of(view, entries)
+    pushed = {update.entry.branch for update in updates}
+    for entry in entries:
+        local = view.of(entry).local
+        if entry.branch not in pushed and local.local is not None:  # a killed push may have left it behind
+            refs.update_tracking_ref(git, step_context.lock, remote, entry.branch, local.local)
+    if not updates:
+        return Outcome("pushed", f"{remote} has every branch already", StepStatus.NOTHING)
+    message = push_all(context, step_context, updates, stacked=False)
+    for update in updates:
+        if update.old is None:
+            upstream = f"--set-upstream-to={remote}/{update.entry.branch}"
+            git.mutate(step_context.lock, "branch", "--quiet", upstream, "--", update.entry.branch)
+    moved = ", ".join(described(update) for update in updates)
+    return Outcome("pushed", f"{moved}; all or none, leases held", details=message)
 
 
 def run_stack(context: Context, step_context: StepContext) -> Outcome:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.native import NativeStack
 from trunkline.domain.snapshot import PullRequest
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import history
@@ -14,14 +17,15 @@ from trunkline.operations import native_link, publish
 from trunkline.planning.parents import Base, base_of
 
 
-def plan(view: View, stacks: tuple[NativeStack, ...] | None) -> Step:
+def plan(view: View, stacks: tuple[NativeStack, ...] | None, entries: Sequence[Entry] | None = None) -> Step:
     """Plan the step.
 
     Args:
         view: the stack.
         stacks: GitHub's native stacks; None if they are not used.
+        entries: the entries whose bases are published by then; None: those that are now.
     """
-    wrong = _wrong(view)
+    wrong = _wrong(view, entries)
     linked = native_link.linking(view, stacks, [pr.number for pr, _ in wrong])
     commands = tuple(f"gh pr edit {pr.number} --base {base.branch}" for pr, base in wrong)
     publishes = tuple(f"#{pr.number} targets {base.branch} instead of {pr.base}" for pr, base in wrong)
@@ -36,7 +40,7 @@ def plan(view: View, stacks: tuple[NativeStack, ...] | None) -> Step:
     )
 
 
-def run(context: Context, step_context: StepContext) -> Outcome:
+def run(context: Context, step_context: StepContext, entries: Sequence[Entry] | None = None) -> Outcome:
     """Set the base of each open pull request, after the push, and link them as a native stack.
 
     Before the push, a pull request might have no commits over its new base.
@@ -46,7 +50,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     """
     message, kept = [], []
     view = context.view()
-    wrong = _wrong(view)
+    wrong = _wrong(view, entries)
     linked = native_link.linking(view, native_link.stacks_of(context), [pr.number for pr, _ in wrong])
     native_link.dissolve(context, step_context, linked)
     for pr, base in wrong:
@@ -65,10 +69,15 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     return Outcome("retargeted", ", ".join(message) or "every base is right", mark, details)
 
 
-def _wrong(view: View) -> tuple[tuple[PullRequest, Base], ...]:
+def _wrong(view: View, entries: Sequence[Entry] | None) -> tuple[tuple[PullRequest, Base], ...]:
     """Return the open pull requests with a wrong base, each with its proper base."""
     bases = ((pr, base_of(view.of(view.stack.entry(pr.number)))) for pr in view.open_pulls())
-    return tuple((pr, base) for pr, base in bases if pr.base != base.branch and _is_published(base))
+    chosen = None if entries is None else {entry.number for entry in entries}
+    return tuple(
+        (pr, base)
+        for pr, base in bases
+        if pr.base != base.branch and (_is_published(base) if chosen is None else pr.number in chosen)
+    )
 
 
 def _is_published(base: Base) -> bool:

@@ -9,7 +9,7 @@ from invoke.collection import Collection
 from trunkline.context.loading import open_context
 from trunkline.context.run import Context
 from trunkline.domain.step import ALIASES, REBASE_STEPS, StepName
-from trunkline.tasks import asking, attestation, editing, inspection, receipts, recovery, setup, simulator
+from trunkline.tasks import asking, attestation, building, editing, inspection, receipts, recovery, setup, simulator
 from trunkline.tasks import stack as stack_tasks
 from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import options_of
@@ -117,6 +117,7 @@ namespace = Collection(rebase_, *(_steps | {StepName.PUSH: _push_task(_steps[Ste
 recovery.add_to(namespace)
 receipts.add_to(namespace, _do)
 stack_tasks.add_to(namespace)
+building.add_to(namespace)
 inspection.add_to(namespace)
 editing.add_to(namespace)
 setup.add_to(namespace)

@@ -11,7 +11,7 @@ from starlette.routing import compile_path
 
 from trunkline.sim import actions, merging
 from trunkline.sim.graph.commits import rollup_state
-from trunkline.sim.model import CheckRun, Job, PullState
+from trunkline.sim.model import CheckRun, Job, Label, PullState
 from trunkline.sim.refused import GitHubRefusal, NotSimulatedError, RefusalKind
 from trunkline.sim.rest import merges, runs, shapes, stacks
 from trunkline.sim.rest.reply import Call, Reply, paged
@@ -215,6 +215,53 @@ def workflow_runs(call: Call) -> Reply:
     return Reply(200, {"total_count": 0, "workflow_runs": []})
 
 
+def issue_labels(call: Call) -> Reply:
+    """POST labels of an issue: labels that the repository lacks are created."""
+    where, names = call.repository, tuple(map(str, call.body("labels").get("labels") or ()))
+    for name in names:
+        where.labels.setdefault(name, Label(name))
+    return Reply(200, shapes.labels_json(where, actions.add_labels(call.world, where, call.pull, names)))
+
+
+def issue_assignees(call: Call) -> Reply:
+    """POST assignees of an issue."""
+    logins = map(str, call.body("assignees").get("assignees") or ())
+    known = tuple(dict.fromkeys((*call.pull.assignees, *(call.world.add_user(login).login for login in logins))))
+    changed = call.world.put(call.repository, replace(call.pull, assignees=known))
+    return Reply(201, shapes.issue_json(call.world, call.repository, changed))
+
+
+def issue_edit(call: Call) -> Reply:
+    """PATCH an issue: its milestone, by number."""
+    number, known = call.body("milestone").get("milestone"), call.repository.milestones
+    if not isinstance(number, int) or not 1 <= number <= len(known):
+        raise GitHubRefusal(RefusalKind.INVALID, "", field="milestone")
+    changed = call.world.put(call.repository, replace(call.pull, milestone=known[number - 1]))
+    return Reply(200, shapes.issue_json(call.world, call.repository, changed))
+
+
+def milestones(call: Call) -> Reply:
+    """GET milestones; all are open."""
+    call.options("state", "per_page", "page")
+    listed = [shapes.milestone_json(call.repository, title) for title in call.repository.milestones]
+    return paged(call, listed, f"/repos/{call.repository.slug}/milestones")
+
+
+def review_requests(call: Call) -> Reply:
+    """POST requested reviewers; the author cannot be one (docs.github.com, "Request reviewers")."""
+    body = call.body("reviewers", "team_reviewers")
+    if body.get("team_reviewers"):
+        raise NotSimulatedError("review requests of teams")
+    logins = tuple(map(str, body.get("reviewers") or ()))
+    if call.pull.author in logins:
+        raise GitHubRefusal(RefusalKind.INVALID, "Review cannot be requested from pull request author.", code="")
+    for login in logins:
+        call.world.add_user(login)
+    asked = tuple(dict.fromkeys((*call.pull.review_requests, *logins)))
+    changed = call.world.put(call.repository, replace(call.pull, review_requests=asked))
+    return Reply(201, shapes.pull_json(call.world, call.repository, changed))
+
+
 _REPO = "/repos/{owner}/{name}"
 TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/", meta),
@@ -224,6 +271,11 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("POST", _REPO + "/pulls", pull_create),
     ("GET", _REPO + "/pulls/{number:int}", pull_get),
     ("PATCH", _REPO + "/pulls/{number:int}", pull_edit),
+    ("POST", _REPO + "/pulls/{number:int}/requested_reviewers", review_requests),
+    ("GET", _REPO + "/milestones", milestones),
+    ("PATCH", _REPO + "/issues/{number:int}", issue_edit),
+    ("POST", _REPO + "/issues/{number:int}/labels", issue_labels),
+    ("POST", _REPO + "/issues/{number:int}/assignees", issue_assignees),
     ("PUT", _REPO + "/pulls/{number:int}/merge", pull_merge),
     ("PUT", _REPO + "/pulls/{number:int}/merge-async", merges.request),
     ("PUT", _REPO + "/pulls/{number:int}/merge-async-is-not-on-this-server", nowhere),

@@ -55,11 +55,38 @@ def pull_json(world: World, repository: Repository, pull: PullRequest) -> dict[s
         "state": "open" if pull.state is PullState.OPEN else "closed", "locked": False, "title": pull.title,
         "user": user(world, pull.author), "body": pull.body or None, "created_at": pull.created_at,
         "updated_at": pull.updated_at, "closed_at": pull.closed_at or None, "merged_at": pull.merged_at or None,
-        "merge_commit_sha": pull.merge_commit or None, "draft": pull.draft, "auto_merge": None, "milestone": None,
-        "assignees": [], "requested_reviewers": [], "requested_teams": [],
-        "labels": [{"name": name, "color": repository.labels[name].color} for name in pull.labels],
+        "merge_commit_sha": pull.merge_commit or None, "draft": pull.draft, "auto_merge": None,
+        "milestone": milestone_json(repository, pull.milestone) if pull.milestone else None,
+        "assignees": [user(world, login) for login in pull.assignees],
+        "requested_reviewers": [user(world, login) for login in pull.review_requests], "requested_teams": [],
+        "labels": labels_json(repository, pull),
         "author_association": association(repository, pull.author),
         "head": end(pull.head, pull.head_oid), "base": end(pull.base, world.base_tip(repository, pull)),
+    }  # fmt: skip
+
+
+def labels_json(repository: Repository, pull: PullRequest) -> list[dict[str, Any]]:
+    """Return the labels of a pull request."""
+    return [{"name": name, "color": repository.labels[name].color} for name in pull.labels]
+
+
+def milestone_json(repository: Repository, title: str) -> dict[str, Any]:
+    """Return a milestone of a repository."""
+    number = repository.milestones.index(title) + 1
+    url = f"{API}/repos/{repository.slug}/milestones/{number}"
+    return {"number": number, "title": title, "state": "open", "url": url, "description": None}
+
+
+def issue_json(world: World, repository: Repository, pull: PullRequest) -> dict[str, Any]:
+    """Return a pull request as an issue."""
+    return {
+        "id": pull.number, "number": pull.number, "title": pull.title, "body": pull.body or None,
+        "state": "open" if pull.state is PullState.OPEN else "closed", "user": user(world, pull.author),
+        "url": f"{API}/repos/{repository.slug}/issues/{pull.number}", "html_url": url_of(repository, pull),
+        "labels": labels_json(repository, pull), "assignees": [user(world, login) for login in pull.assignees],
+        "milestone": milestone_json(repository, pull.milestone) if pull.milestone else None,
+        "comments": len(pull.comments), "locked": False, "draft": pull.draft, "created_at": pull.created_at,
+        "updated_at": pull.updated_at, "closed_at": pull.closed_at or None,
     }  # fmt: skip
 
 

@@ -1,0 +1,127 @@
+"""Find and create pull requests by their head branch, and give them labels and people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.names import BranchName, PrNumber, pr_number
+from trunkline.domain.submission import SubmitOptions, Words
+from trunkline.github.client import GitHub
+
+
+@dataclass(frozen=True)
+class OpenedPullRequest:
+    """An open pull request: its number, page, base and draft state."""
+
+    number: PrNumber
+    url: str
+    base: str
+    draft: bool
+
+
+def open_ones(github: GitHub, branches: Sequence[BranchName]) -> dict[BranchName, OpenedPullRequest]:
+    """Return the open pull request of each head branch that has one, the oldest of several; one query.
+
+    Pull requests from forks are left out, whatever the name of their branch.
+    """
+    if not branches:
+        return {}
+    fields = "nodes { number url baseRefName isDraft isCrossRepository }"
+    declared = "".join(f", $b{index}: String!" for index in range(len(branches)))
+    aliases = "\n".join(
+        f"b{index}: pullRequests(headRefName: $b{index}, states: [OPEN], first: 30,"
+        f" orderBy: {{ field: CREATED_AT, direction: ASC }}) {{ {fields} }}"
+        for index in range(len(branches))
+    )
+    query = (
+        f"query OpenOfBranches($owner: String!, $name: String!{declared})"
+        f" {{ repository(owner: $owner, name: $name) {{ {aliases} }} }}"
+    )
+    variables = {"owner": github.repository.owner, "name": github.repository.name}
+    variables |= {f"b{index}": str(branch) for index, branch in enumerate(branches)}
+
+    def read(data: Mapping[str, Any]) -> dict[BranchName, OpenedPullRequest]:
+        found = {}
+        for index, branch in enumerate(branches):
+            own = [node for node in data["repository"][f"b{index}"]["nodes"] if not node["isCrossRepository"]]
+            if own:
+                found[branch] = _opened(
+                    own[0]["number"], own[0]["url"], own[0]["baseRefName"], draft=own[0]["isDraft"]
+                )
+        return found
+
+    return github.graphql(query, variables, read)
+
+
+def create(github: GitHub, branch: BranchName, *, base: BranchName, words: Words, draft: bool) -> OpenedPullRequest:
+    """Create the pull request of a branch; before a retry, look for the one of the failed request.
+
+    Raises:
+        Refused: GitHub rejects it: it has no commits, or the base does not exist.
+    """
+    fields = {"title": words.title, "body": words.body, "head": str(branch), "base": str(base), "draft": draft}
+
+    def read(body: Mapping[str, Any]) -> OpenedPullRequest:
+        return _opened(body["number"], body["html_url"], body["base"]["ref"], draft=body["draft"])
+
+    def existing() -> OpenedPullRequest | None:
+        return open_ones(github, [branch]).get(branch)
+
+    try:
+        return github.change("POST", "pulls", fields, read, existing)
+    except Refused:
+        found = existing()  # somebody else made one at that moment
+        if found is None:
+            raise
+        return found
+
+
+def decorate(github: GitHub, number: PrNumber, wanted: SubmitOptions) -> None:
+    """Add labels, assignees and reviewers to a pull request, and set its milestone; repeating it changes nothing.
+
+    Raises:
+        Refused: GitHub rejects a name.
+        UsageError: there is no such milestone.
+    """
+
+    def add(method: str, path: str, fields: Mapping[str, Any], kind: type[dict[Any, Any] | list[Any]] = dict) -> None:
+        github.change(method, path, fields, lambda _: True, lambda: None, kind=kind)
+
+    if wanted.labels:
+        add("POST", f"issues/{number}/labels", {"labels": list(wanted.labels)}, kind=list)
+    if wanted.assignees:
+        add("POST", f"issues/{number}/assignees", {"assignees": list(wanted.assignees)})
+    if wanted.reviewers:
+        teams = [each.rpartition("/")[2] for each in wanted.reviewers if "/" in each]
+        people = [each for each in wanted.reviewers if "/" not in each]
+        add("POST", f"pulls/{number}/requested_reviewers", {"reviewers": people, "team_reviewers": teams})
+    if wanted.milestone:
+        add("PATCH", f"issues/{number}", {"milestone": _milestone(github, wanted.milestone)})
+
+
+def _milestone(github: GitHub, title: str) -> int:
+    """Return the number of an open milestone.
+
+    Raises:
+        UsageError: there is none of that title.
+    """
+
+    def read(body: Any) -> dict[str, int]:
+        return {str(each["title"]): int(each["number"]) for each in body}
+
+    with github.listing("milestones?state=open&per_page=100", read) as answer:
+        known = answer()
+    if title not in known:
+        raise UsageError(
+            f"{github.repository.slug} has no open milestone {title!r}",
+            why=f"it has {', '.join(sorted(known))}" if known else "it has none",
+            next_command=f"gh api repos/{github.repository.slug}/milestones --jq '.[].title'",
+        )
+    return known[title]
+
+
+def _opened(number: int, url: str, base: str, *, draft: bool) -> OpenedPullRequest:
+    return OpenedPullRequest(pr_number(number), str(url), str(base), bool(draft))

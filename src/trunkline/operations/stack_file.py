@@ -1,0 +1,122 @@
+"""Change the stack.toml that counts: write entries and numbers; comments and order stay."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trunkline.config import reading, trust, validation
+from trunkline.context.loading import choose_stack, found_text
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.names import BranchName, PrNumber
+from trunkline.domain.stack import Entry, Stack
+from trunkline.git.git import Git
+from trunkline.state.lock import RepositoryLock
+from trunkline.system.files import replace_bytes
+
+
+def require_writable(git: Git, trunk: str, remote: str, *, next_command: str) -> None:
+    """Check that a change of stack.toml is not a change of a file that belongs to a branch.
+
+    Args:
+        git: the checkout.
+        trunk: the branch on which a tracked file may be changed.
+        remote: trunk's remote.
+        next_command: the command that changes the file there.
+
+    Raises:
+        Refused: the file is tracked, and another branch is checked out.
+    """
+    found = trust.effective(git, found_text(git))
+    why = found.source
+    if not found.of_trunk:
+        if not trust.is_tracked(git, found.path):
+            return
+        holder = git.at(found.path.absolute().parent)
+        branch = holder.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+        edited = holder.query("diff", "--quiet", "HEAD", "--", found.path.name, ok=(0, 1, 128)).returncode
+        if branch == trunk or edited:
+            return
+        why = f"it is tracked: mended here, it would be an uncommitted change on {branch or 'a detached HEAD'}"
+    upstream = shlex.quote(f"{remote}/{trunk}")
+    raise Refused(
+        f"stack.toml is part of {remote}/{trunk}: it is mended there; nothing was changed",
+        why=why,
+        next_command=f"git switch {shlex.quote(trunk)} && git merge --ff-only {upstream} && {next_command}",
+    )
+
+
+def require_own(git: Git, trunk: str, remote: str) -> None:
+    """Check that stack.toml belongs to no branch, for a task that changes it whatever is checked out.
+
+    Raises:
+        Refused: git tracks it; the error has the command that makes a copy outside the work tree.
+    """
+    found = trust.effective(git, found_text(git))
+    if not found.of_trunk and not trust.is_tracked(git, found.path):
+        return
+    copy = shlex.quote(str(git.common_dir() / reading.FILE_NAME))
+    raise Refused(
+        f"stack.toml is part of {remote}/{trunk}: a change of it would be part of a branch; nothing was changed",
+        why="entries come and go with your work; keep them in a copy that git does not track",
+        next_command=f"git show {shlex.quote(f'{remote}/{trunk}')}:stack.toml > {copy} &&"
+        f" export TRUNKLINE_STACK_FILE={copy}   # then: {task_command('status')}",
+    )
+
+
+def record_number(git: Git, lock: RepositoryLock, stack: str, branch: BranchName, number: PrNumber) -> Path:
+    """Fill in the number of an entry's pull request; return the file.
+
+    Args:
+        git: the checkout.
+        lock: proof that the caller holds the repository lock.
+        stack: the stack's name; "" where there is one.
+        branch: the entry's branch.
+        number: its pull request.
+
+    Raises:
+        UsageError: the stack has no such entry any more.
+    """
+
+    def numbered(entries: Sequence[Entry]) -> list[Entry]:
+        if all(entry.branch != branch for entry in entries):
+            raise UsageError(
+                f"#{number} was made for {branch}, which is not in stack.toml any more",
+                next_command=task_command("init", "--update"),
+            )
+        return [replace(entry, number=number) if entry.branch == branch else entry for entry in entries]
+
+    return change_entries(git, lock, stack, numbered)
+
+
+def change_entries(
+    git: Git, lock: RepositoryLock, stack: str, change: Callable[[Sequence[Entry]], Sequence[Entry]]
+) -> Path:
+    """Change the entries of a stack in the file that counts; return the file.
+
+    Args:
+        git: the checkout.
+        lock: proof that the caller holds the repository lock.
+        stack: the stack's name; "" where there is one.
+        change: returns the new entries, bottom first, from those of the file.
+    """
+    assert lock.run  # noqa: S101 -- a proof, not input
+    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
+
+    before = trust.effective(git, found_text(git))
+    entries = choose_stack(validation.stacks_of(before), stack).entries
+    after = tuple(change(entries))
+    if after == entries:
+        return before.path
+    replace_bytes(before.path, writing.mended(before.text, stack, after).encode())
+    validation.load(before.path)
+    trust.carry_over(git, before, reading.read(before.path))
+    return before.path
+
+
+def current(git: Git, stack: Stack) -> Stack:
+    """Return a stack as stack.toml has it by now."""
+    return choose_stack(validation.stacks_of(trust.effective(git, found_text(git))), stack.name)

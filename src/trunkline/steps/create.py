@@ -1,0 +1,148 @@
+"""Step `create`: create the entry's pull request, or take over the open one of its branch."""
+
+from __future__ import annotations
+
+import contextlib
+
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
+from trunkline.domain import records
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import BranchName, Oid
+from trunkline.domain.step import Outcome, Step, StepName
+from trunkline.domain.submission import TEMPLATES, SubmitOptions, Words, words_of
+from trunkline.engine import StepContext
+from trunkline.git import trees
+from trunkline.github import opening
+from trunkline.github.opening import OpenedPullRequest
+from trunkline.operations import editor, stack_file
+from trunkline.planning.parents import base_of
+from trunkline.planning.questions import OwnCommitsUnknown
+from trunkline.planning.replay_plan import own_commits
+from trunkline.state import journal
+
+_LONGEST_TEMPLATE = 60_000
+"""GitHub takes 65,536 characters of a description."""
+
+
+def plan(view: View, opened: OpenedPullRequest | None) -> Step:
+    """Plan the step.
+
+    Args:
+        view: the entry.
+        opened: the open pull request of the entry's branch; None if there is none.
+
+    Raises:
+        Refused: the entry has no commits of its own.
+        OwnCommitsUnknown: the user must say which commits are its own.
+    """
+    branch, base, key = view.entry.branch, base_of(view).branch, view.entry.key
+    if opened is not None:
+        return Step(StepName.CREATE, f"take over #{opened.number}, the open pull request of {branch}", pr=key)
+    draft, words = wanted(view).draft, proposed(view)
+    flag = " --draft" if draft else ""
+    command = f"gh pr create --head {branch} --base {base}{flag} --title TITLE --body-file DESCRIPTION"
+    what = f'create a {"draft " if draft else ""}pull request for {branch} into {base}: "{words.title}"'
+    return Step(StepName.CREATE, what, (command,), mutates=True, pr=key, publishes=(what,))
+
+
+def run(context: Context, step_context: StepContext) -> Outcome:
+    """Create the pull request, add labels and people, and fill its number into stack.toml.
+
+    The branch's open pull requests are read first: a run that was killed after the request, or a
+    person, may have made one already.
+
+    Raises:
+        Refused: GitHub rejects it, or the edited title is empty.
+        ExternalError: the request to GitHub failed.
+    """
+    branch, base = context.entry.branch, base_of(context.view()).branch
+    opened = opening.open_ones(context.github, [branch]).get(branch)
+    created = opened is None
+    if opened is None:
+        opened = _create(context, step_context, base)
+    with contextlib.ExitStack() as after:
+        # The number is kept whatever becomes of the labels.
+        after.callback(
+            stack_file.record_number, context.git, step_context.lock, context.stack.name, branch, opened.number
+        )
+        opening.decorate(context.github, opened.number, wanted(context))
+    context.observer.changed(Part.PULLS)
+    verb, state = "created" if created else "taken over", "a draft, " if opened.draft else ""
+    message = f"#{opened.number} {branch}, {state}targets {opened.base}"
+    data = {"number": opened.number, "branch": branch, "url": opened.url, "created": created}
+    return Outcome(verb, message, details=(opened.url,), data=data)
+
+
+def _create(context: Context, step_context: StepContext, base: BranchName) -> OpenedPullRequest:
+    branch, asked = context.entry.branch, wanted(context)
+    begun = _begun(context, step_context)
+    words = Words(begun.title, begun.body) if begun is not None else proposed(context.view())
+    if asked.edit and begun is None:
+        changed = editor.words(context, words)
+        if changed is None:
+            raise Refused(f"{branch}: the title is empty", why="no pull request was created")
+        words = changed
+    context.reporter.require_approval(f'create a pull request for {branch} into {base}: "{words.title}"')
+    about = step_context.about(context.entry)
+    step_context.log_intent(
+        records.PullRequestCreated(*about, base=base, title=words.title, body=words.body, draft=asked.draft)
+    )
+    flag = " --draft" if asked.draft else ""
+    context.reporter.command(f"gh pr create --head {branch} --base {base}{flag} --body-file DESCRIPTION")
+    return opening.create(context.github, branch, base=base, words=words, draft=asked.draft)
+
+
+def _begun(context: Context, step_context: StepContext) -> records.PullRequestCreated | None:
+    """Return the intent of this run that a killed process logged: its words were edited, perhaps."""
+    found = [
+        record
+        for record in journal.read(step_context.journal.path).records
+        if isinstance(record, records.PullRequestCreated) and record.branch == context.entry.branch
+    ]
+    return found[-1] if found else None
+
+
+def wanted(scope: Scope) -> SubmitOptions:
+    """Return what new pull requests get: the flags, with the defaults of stack.toml."""
+    defaults = scope.stack.submit
+    return scope.options.submit.over(
+        draft=defaults.draft, labels=defaults.labels, reviewers=defaults.reviewers, assignees=defaults.assignees,
+        milestone=defaults.milestone,
+    )  # fmt: skip
+
+
+def proposed(view: View) -> Words:
+    """Return the title and the description from the entry's own commits and the repository's template.
+
+    Raises:
+        Refused: the entry has no commits of its own.
+        OwnCommitsUnknown: the user must say which commits are its own.
+    """
+    tip = view.local.local or view.local.remote
+    if tip is None:
+        raise view.no_branch()
+    found = own_commits(view, tip)
+    if found.questions:
+        raise OwnCommitsUnknown(view.entry, found)
+    if not found.own:
+        raise Refused(
+            f"{view.entry.branch} has no commits of its own",
+            why=f"GitHub makes no pull request without commits over {base_of(view).name}",
+            next_command="git commit",
+        )
+    return words_of(found.own, title=view.entry.title, template=_template(view, tip))
+
+
+def _template(scope: Scope, tip: Oid) -> str:
+    """Return the repository's pull request template as the entry's tip has it; "" for none.
+
+    Links are not followed: the file is read from the commit, where a link is no regular file.
+    """
+    for path in TEMPLATES:
+        content = trees.regular_file(scope.git, tip, path, limit=_LONGEST_TEMPLATE)
+        if content is not None:
+            return content.decode("utf-8", "replace").replace("\r\n", "\n")
+    return ""

@@ -1,0 +1,61 @@
+"""Tasks that build a stack: submit."""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+
+from trunkline.context.loading import open_stack
+from trunkline.context.project import Options
+from trunkline.domain.choices import listed
+from trunkline.domain.errors import UsageError
+from trunkline.domain.names import entry_key
+from trunkline.domain.submission import SubmitOptions
+from trunkline.tasks.definition import landing_task
+from trunkline.tasks.session import TaskSession
+
+
+@landing_task("submit", mutates=True)
+def submit(
+    session: TaskSession,
+    stack: str = "",
+    up_to: str = "",
+    ready: bool = False,
+    edit: bool = False,
+    label: str = "",
+    reviewer: str = "",
+    assignee: str = "",
+    milestone: str = "",
+    fork_point: str = "",
+) -> None:
+    """Push what is new or moved, and create or update the pull requests of the stack."""
+    from trunkline.commands import submit as submit_command
+
+    if edit and not session.interactive and not session.dry_run:
+        raise UsageError("--edit needs a terminal", why="nothing was done", next_command=session.again({"edit": ""}))
+    asked = SubmitOptions(
+        draft=not ready, edit=edit, labels=tuple(listed(label)), reviewers=tuple(listed(reviewer)),
+        assignees=tuple(listed(assignee)), milestone=milestone,
+    )  # fmt: skip
+    context = open_stack(stack=stack, options=Options(fork_point=fork_point, submit=asked), reporter=session.terminal)
+    last = entry_key(up_to) if up_to else None
+    session.terminal.headline(f"{context.stack.name or 'stack'} -> {context.stack.trunk}")
+    intended = submit_command.forecast(context, up_to=last)
+    if session.dry_run:
+        session.plan(intended.plan)
+        return
+    if (nothing := submit_command.nothing_to_do(intended.plan)) is not None:
+        session.outcome(nothing)
+        return
+    performed = submit_command.run(context, up_to=last)
+    found = submit_command.pull_requests(context, performed, up_to=last)
+    session.account["pull_requests"] = [
+        {"pr": each.number, "branch": each.branch, "url": each.url, "created": each.created} for each in found
+    ]
+    session.performed(performed)
+    for each in found:
+        session.terminal.line((f"#{each.number} ", "bold"), f"{each.branch}  {each.url}")
+
+
+def add_to(namespace: Collection) -> None:
+    """Add these tasks to the collection."""
+    namespace.add_task(submit)

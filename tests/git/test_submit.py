@@ -1,0 +1,231 @@
+"""`submit`: push, create and update the pull requests of a stack; never a second one for a branch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from support.inprocess import STACK, Desk, Hub, Pull, desk, refusal
+from trunkline.commands import restack, submit
+from trunkline.domain.errors import UsageError
+from trunkline.domain.names import pr_number
+from trunkline.domain.step import PUBLISHING
+from trunkline.domain.submission import SubmitOptions, Words, edited
+from trunkline.engine import RunResult
+from trunkline.state.journal import Journal
+from trunkline.steps import push
+
+
+class Killed(BaseException):
+    """The process is killed here."""
+
+
+@pytest.fixture
+def new(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Yield a stack of three entries without pull requests; nothing was pushed."""
+    with desk(monkeypatch) as found:
+        found.own_stack(monkeypatch, 1, 2, 3)
+        yield found
+
+
+@pytest.fixture
+def half(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Yield a stack whose middle entry has no pull request; #3 targets trunk."""
+    with desk(monkeypatch) as found:
+        found.own_stack(monkeypatch, 2)
+        yield found
+
+
+def _submit(stack: Desk, **options: Any) -> RunResult:
+    context = stack.stack_context(submit=SubmitOptions(**options))
+    return submit.run(context)
+
+
+def _file(stack: Desk) -> str:
+    return (stack.root / "stack.toml").read_text()
+
+
+def _bases(stack: Desk) -> dict[str, str]:
+    return {pull.head: pull.base for pull in stack.hub.pulls.values()}
+
+
+def test_a_new_stack(new: Desk) -> None:
+    """Branches are pushed, drafts created bottom-up on the right bases, numbers filled in; then nothing is left."""
+    tips = new.tips()
+    done = _submit(new)
+    assert done.error is None
+    assert new.remote_tips() == tips
+    assert _bases(new) == {"one": "main", "two": "one", "three": "two"}
+    assert all(pull.draft for pull in new.hub.pulls.values())
+    assert _file(new) == STACK
+    assert new.hub.titles == {1: "one 1", 2: "two 1", 3: "three 1"}
+    assert new.hub.pulls[2].body == "- two 1\n- two 2\n"
+    assert new.clone.git("rev-parse", "--abbrev-ref", "two@{upstream}") == "origin/two"
+    assert submit.nothing_to_do(submit.forecast(new.stack_context()).plan) is not None
+    found = submit.pull_requests(new.stack_context(), RunResult({}))
+    assert [each.number for each in found] == [1, 2, 3]
+
+
+def test_up_to_an_entry(new: Desk) -> None:
+    """Only the entries up to a given one are submitted."""
+    context = new.stack_context()
+    assert submit.run(context, up_to=context.stack.entries[0].key).error is None
+    assert _bases(new) == {"one": "main"}
+    assert set(new.remote_tips()) == {"one"}
+
+
+def test_an_entry_in_the_middle(half: Desk) -> None:
+    """The entry gets its pull request, and the one above targets it."""
+    assert _submit(half, draft=False).error is None
+    assert _bases(half) == {"one": "main", "three": "two", "two": "one"}
+    number = next(pull.number for pull in half.hub.pulls.values() if pull.head == "two")
+    assert f'pr = {number}\nbranch = "two"' in _file(half)
+    assert not half.hub.pulls[number].draft
+
+
+def test_what_moved_is_pushed(new: Desk) -> None:
+    """After a restack, `submit` pushes the branches again, under their leases."""
+    _submit(new)
+    new.trunk_commits("trunk moves", {"t.txt": "t\n"})
+    assert restack.run(new.stack_context(skip=PUBLISHING)).error is None
+    assert new.remote_tips() != new.tips()
+    assert _submit(new).error is None
+    assert new.remote_tips() == new.tips()
+
+
+def test_labels_and_people(new: Desk) -> None:
+    """Labels, people and a team go to the new pull requests only; stack.toml's defaults are added to."""
+    path = new.root / "stack.toml"
+    path.write_text(path.read_text().replace("\n[[entry]]", '\n[submit]\nlabels = ["stack"]\n\n[[entry]]', 1))
+    assert _submit(new, labels=("x",), reviewers=("ada", "octo/core"), assignees=("me",)).error is None
+    assert new.hub.added[:3] == [
+        ("issues/1/labels", {"labels": ["stack", "x"]}),
+        ("issues/1/assignees", {"assignees": ["me"]}),
+        ("pulls/1/requested_reviewers", {"reviewers": ["ada"], "team_reviewers": ["core"]}),
+    ]
+
+
+def test_an_open_pull_request_of_the_branch_is_taken_over(new: Desk) -> None:
+    """A pull request that was made by hand, with another base, gets its number filled in and its base set."""
+    new.clone.git("push", "--quiet", str(new.root / "bare"), "one", "two")
+    new.hub.pulls[7] = Pull(pr_number("7"), "two", "main")
+    done = _submit(new)
+    assert done.error is None
+    assert _bases(new) == {"one": "main", "two": "one", "three": "two"}
+    assert len(new.hub.pulls) == 3
+    assert 'pr = 7\nbranch = "two"' in _file(new)
+
+
+def test_a_branch_that_appeared_on_the_remote_is_not_overwritten(new: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new branch must not exist: another person's branch of that name stays, and nothing is pushed."""
+    context = new.stack_context()
+    planned = push.updates_of(context.view(), context.stack.entries)
+    theirs = new.hub.tip("main")
+    new.hub.bare.git("update-ref", "refs/heads/two", theirs)
+    monkeypatch.setattr(push, "updates_of", lambda *_: planned)
+    refused = refusal(lambda: submit.run(context))
+    assert "two" in refused.what
+    assert new.hub.tip("two") == theirs
+    assert not new.hub.tip("one")
+    assert not new.hub.pulls
+
+
+def test_an_entry_that_does_not_sit_on_the_one_below(new: Desk) -> None:
+    """A pull request would show foreign commits: refused, with the command that moves it."""
+    new.clone.git("switch", "--quiet", "two")
+    new.clone.commit("more", {"more.txt": "m\n"})
+    refused = refusal(lambda: _submit(new))
+    assert refused.what == "three does not sit on two"
+    assert refused.next_commands == ("invoke restack",)
+    assert not new.remote_tips()
+
+
+def test_a_tracked_stack_file_is_left_alone(new: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers would be an uncommitted change of a branch: refused, with a command that works."""
+    monkeypatch.delenv("TRUNKLINE_STACK_FILE")
+    path = new.clone.path / "stack.toml"
+    path.write_text(path.read_text().replace("pr = 1\n", ""))
+    new.hub.pulls = {
+        number: Pull(pr_number(str(number)), name, "main") for number, name in ((2, "two"), (3, "three"))
+    }
+    refused = refusal(lambda: submit.plan(new.stack_context()))
+    assert "is part of origin/main" in refused.what
+    assert "export TRUNKLINE_STACK_FILE=" in refused.next_commands[0]
+
+
+@pytest.mark.parametrize("again", ["continue", "submit"])
+@pytest.mark.parametrize("number", range(3, 16, 3))
+def test_killed_after_each_record(new: Desk, monkeypatch: pytest.MonkeyPatch, number: int, again: str) -> None:
+    """After a kill, `continue` or another `submit` finishes: one pull request for each branch."""
+    with monkeypatch.context() as patch:
+        _kill_after(patch, number)
+        with pytest.raises(Killed):
+            _submit(new)
+    _finish(new, again)
+
+
+@pytest.mark.parametrize("again", ["continue", "submit"])
+def test_killed_after_the_request(new: Desk, monkeypatch: pytest.MonkeyPatch, again: str) -> None:
+    """GitHub has the second pull request, and the process died before it knew: it is found again."""
+    sent = Hub.change
+
+    def dies(hub: Hub, *arguments: Any, **named: Any) -> Any:
+        answer = sent(hub, *arguments, **named)
+        if len(hub.pulls) == 2:
+            raise Killed
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Hub, "change", dies)
+        with pytest.raises(Killed):
+            _submit(new)
+    assert "pr = 2\n" not in _file(new)
+    new.hub.pulls[2].base = "main"  # GitHub itself refuses a second one only with the same base
+    _finish(new, again)
+
+
+def _finish(stack: Desk, again: str) -> None:
+    done = stack.resume() if again == "continue" else None
+    done = _submit(stack) if done is None else done
+    assert done.error is None
+    assert _bases(stack) == {"one": "main", "two": "one", "three": "two"}
+    assert len(stack.hub.pulls) == 3
+    assert _file(stack) == STACK
+    assert stack.remote_tips() == stack.tips()
+
+
+def _kill_after(patch: pytest.MonkeyPatch, number: int) -> None:
+    append, count = Journal.append, iter(range(1000))
+
+    def dies(self: Journal, *arguments: Any) -> None:
+        append(self, *arguments)
+        if next(count) == number:
+            raise Killed
+
+    patch.setattr(Journal, "append", dies)
+
+
+def test_the_words_of_a_pull_request() -> None:
+    """The first line is the title; an empty title means no pull request."""
+    assert edited("Title\n\nBody\n\nmore\n") == Words("Title", "Body\n\nmore\n")
+    assert edited("Title\r\n") == Words("Title", "")
+    assert edited("\n \n") is None
+    assert Words("T", "").as_text == "T\n"
+
+
+def test_an_unknown_milestone_is_named(new: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pull request is there and numbered; the error names the milestones, and `continue` goes on."""
+    listing = Hub.listing
+
+    def milestones(hub: Hub, path: str, read: Callable[[Any], Any]) -> Any:
+        known = path.startswith("milestones")
+        return contextlib.nullcontext(lambda: {"v1": 3}) if known else listing(hub, path, read)
+
+    monkeypatch.setattr(Hub, "listing", milestones)
+    refused = refusal(lambda: _submit(new, milestone="v2"))
+    assert isinstance(refused, UsageError)
+    assert "no open milestone 'v2'" in refused.what
+    assert "pr = 1\n" in _file(new)
