@@ -66,9 +66,9 @@ def test_status_of_a_draft(person: Typist) -> None:
     person.desk.merge(1)
     done = person.follow(person("invoke plan --pr 2"), "tasks/inspection.py:plan", "invoke rebase --pr 2")
     assert done.next[-1] == "invoke rebase --pr 3"
-    person.follow(done, "tasks/recovery.py:conclude", code=5)  # #2 is not merged yet, and says so
+    person.follow(done, "steps/next_entry.py:landing", code=5)  # #2 is not merged yet, and says so
     person.desk.merge(2)
-    person.follow(done, "steps/next_entry.py:run", "invoke rebase --pr 3")
+    person.follow(done, "steps/next_entry.py:landing", "invoke rebase --pr 3")
 
 
 def test_status_of_a_stack_whose_lower_entry_moved(person: Typist) -> None:
