@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from trunkline.context.observer import Part
@@ -119,9 +120,10 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
 def plan_stack(view: View, entries: Sequence[Entry]) -> Step:
     """Plan one atomic push for all open entries."""
     published = [each for each in entries if each.number is not None and view.stack.unsubmitted_below(each) is None]
-    published = [each for each in published if _may_move(view.of(each))]
-    if not published:
+    if published and not any(_may_move(view.of(each)) for each in published):
         return Step(StepName.PUSH, f"nothing: {view.stack.remote} has every branch already", mutates=True)
+    # An entry above one that moves is replayed, too, even if a conflict below hides its new tip.
+    published = list(itertools.dropwhile(lambda each: not _may_move(view.of(each)), published))
     refs_ = [branch_ref(entry.branch) for entry in published]
     leases = " ".join(f"--force-with-lease={ref}:EXPECTED" for ref in refs_)
     command = f"git push --atomic {leases} {view.stack.remote} " + " ".join(f"REBASED:{ref}" for ref in refs_)
