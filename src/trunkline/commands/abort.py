@@ -99,16 +99,23 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
     if local:
         ending.left += [_described(context, change, "as you asked") for change in taken if _is_outside(change)]
     else:
-        _push_back(context, step_context, pushed, {each.pr: each for each in taken if not _is_outside(each)}, ending)
+        branches = {each.pr: each for each in taken if each.step is StepName.REPLAY}
+        _push_back(context, step_context, pushed, branches, ending)
     for change in taken:
         if not _is_outside(change):
-            _attempt(context, change, ending, lambda there, each: _restore_branch(there, step_context, each))
+            _attempt(context, change, ending, lambda there, each: _restore_here(there, step_context, each))
         elif change.step is not StepName.PUSH and not local:
             _attempt(context, change, ending, lambda there, each: _restore_on_github(there, step_context, each))
 
 
 def _is_outside(change: Change) -> bool:
-    return change.step is not StepName.REPLAY
+    return change.step not in {StepName.REPLAY, StepName.STACK_FILE}
+
+
+def _restore_here(context: Context, step_context: StepContext, change: Change) -> Outcome:
+    if change.step is StepName.STACK_FILE:
+        return revert.restore_stack_file(context, step_context, change)
+    return _restore_branch(context, step_context, change)
 
 
 def _attempt(
@@ -138,6 +145,8 @@ def _described(scope: Scope, change: Change, why: str) -> str:
         return f"{name}: draft state and base stay: {why}; before the run it was {was}"
     if change.step is StepName.NOTE:
         return f"{name}: the reviewer note stays: {why}"
+    if change.step is StepName.STACK_FILE:
+        return f"{before['path']} stays as it is: {why}"
     where = f"{scope.stack.remote}/{entry.branch}" if change.step is StepName.PUSH else entry.branch
     return f"{name}: {where} stays as it is: {why}; before the run it was at {before['tip']}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -173,6 +173,7 @@ def carry_out(
     around: Callable[[lock.RepositoryLock], AbstractContextManager[None]] | None = None,
     rewrites: tuple[Rewrite, ...] = (),
     staged: Staged | None = None,
+    declared: Sequence[Entry] = (),
 ) -> RunResult:
     """Take the lock, open a journal, and run the steps of a plan.
 
@@ -184,6 +185,7 @@ def carry_out(
         around: a context manager around all steps.
         rewrites: the commits that the plan's `rewrite` steps move branches to.
         staged: the staged changes that are part of them.
+        declared: the entries that stack.toml shall have; empty: it stays.
 
     Raises:
         Paused: a paused run needs these branches as they are.
@@ -197,7 +199,9 @@ def carry_out(
         open_run.refuse_while_paused(context.state, moves_of(bottom, intended))
         settle_last(bottom, held)
         log = journal.create(held)
-        begun: RunStarted = msgspec.structs.replace(started(bottom, intended), rewrites=rewrites, staged=staged)
+        begun: RunStarted = msgspec.structs.replace(
+            started(bottom, intended), rewrites=rewrites, staged=staged, declared=placed(declared)
+        )
         log.append(held, begun)
         tips = pushed_commits.initial_tips(context.stack, begun.heads)
         context.run.begin(forecast.decisions, tips)
@@ -295,6 +299,16 @@ def context_of(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None)
     return context.over_the_stack() if begun.stacked else context
 
 
+def entries_of(placed_entries: Iterable[PlacedEntry]) -> tuple[Entry, ...]:
+    """Return the entries of journal values."""
+    return tuple(Entry(each.number, branch_name(each.branch)) for each in placed_entries)
+
+
+def placed(entries: Iterable[Entry]) -> tuple[PlacedEntry, ...]:
+    """Return entries as journal values."""
+    return tuple(PlacedEntry(entry.key, entry.branch) for entry in entries)
+
+
 def started(context: Context, intended: Plan) -> RunStarted:
     """Return a run's first record, which holds everything that resuming and reverting need.
 
@@ -310,7 +324,7 @@ def started(context: Context, intended: Plan) -> RunStarted:
         stacked=context.stacked,
         trunk=stack.trunk,
         remote=stack.remote,
-        entries=tuple(PlacedEntry(entry.key, entry.branch) for entry in stack.entries),
+        entries=placed(stack.entries),
         repository=Place(repository.host, repository.owner, repository.name),
         heads=pushed_commits.heads(context.view()),
         options=_recorded_options(context.options),
@@ -337,7 +351,7 @@ def recorded_context(run: journal.Run, *, reporter: Reporter, cwd: Path | None =
     It suffices to restore what the run changed, but it has no gates and no settings.
     """
     begun, place = run.begun, run.begun.repository
-    entries = tuple(Entry(each.number, branch_name(each.branch)) for each in begun.entries)
+    entries = entries_of(begun.entries)
     stack = Stack(branch_name(begun.trunk), begun.remote, entries, begun.stack)
     git, entry = top_of(Git(cwd or Path.cwd())), stack.entry(begun.pr)
     repository = Repository(place.host, place.owner, place.name)

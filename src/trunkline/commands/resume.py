@@ -26,7 +26,7 @@ from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import RunResult, StepContext, StepFunction, run_plan
 from trunkline.git import history, refs
 from trunkline.git.git import Git
-from trunkline.operations import local_branch, revert
+from trunkline.operations import revert
 from trunkline.planning import pushed_commits
 from trunkline.state import journal, lock
 from trunkline.state.journal import Run
@@ -51,6 +51,8 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
         return None
     open_run.refuse_damaged(run)
     try:
+        if run.begun.declared:  # the run itself changes the entries of stack.toml
+            return rebase.recorded_context(run, reporter=reporter, cwd=cwd), run
         context = rebase.context_of(run, reporter=reporter, cwd=cwd)
         for pr in _numbers(run):
             context.stack.entry(pr)
@@ -99,7 +101,6 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
         if run.task == undo.TASK:
             return going.undo()
         going.refuse_gone()
-        going.refuse_unmovable()
         log.append(held, records.Resumed())
         context.run.begin(Decisions(), pushed_commits.initial_tips(context.stack, run.begun.heads, run))
         if include:
@@ -226,7 +227,9 @@ class _Going:
         if plan.task in {restack.TASK, sync.TASK}:
             return restack.step_functions(context, plan)
         if plan.task in rewriting.TASKS:
-            return rewriting.step_functions(context, plan, self.run.begun.rewrites, self.run.begun.staged)
+            begun = self.run.begun
+            declared = rebase.entries_of(begun.declared)
+            return rewriting.step_functions(context, plan, begun.rewrites, begun.staged, declared)
         if plan.task == submit.TASK:
             return submit.step_functions(context, plan)
         if plan.task == land.TASK:
@@ -263,19 +266,6 @@ class _Going:
                 if self.run.is_held
                 else (task_command(*again.split()), task_command("abort")),
             )
-
-    def refuse_unmovable(self) -> None:
-        """Check that every branch that is left to replay can be moved, before the first of them is.
-
-        Raises:
-            Refused: one is checked out elsewhere or being rebased, or its checkout has uncommitted changes.
-        """
-        done = self.done()
-        replays = (step for step in self.plan.steps if step.name is StepName.REPLAY and step.key not in done)
-        left = {step.pr or self.context.entry.key for step in replays}
-        for entry in self.context.stack.entries:
-            if entry.key in left and not self._is_merged(entry):
-                local_branch.refuse_unmovable(self.context.of(entry).view().local)
 
     def _moved(self) -> list[tuple[Entry, Replayed]]:
         """Return the replayed entries, bottom first, each with the data of its newest replay."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trunkline.commands import rebase, restack
@@ -12,6 +12,7 @@ from trunkline.context.view import View
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.names import EntryKey
 from trunkline.domain.rewrite import Rewrite, Staged
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Plan, StepKey, StepName
 from trunkline.engine import RunResult, StepContext, StepFunction
 from trunkline.git import refs
@@ -19,7 +20,7 @@ from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import refuse_unanswered
 from trunkline.planning.rewrite_plan import OpenEntry
 from trunkline.state import lock
-from trunkline.steps import replay, rewrite
+from trunkline.steps import replay, rewrite, stack_file
 
 TASKS = frozenset({"amend", "absorb", "modify"})
 """The tasks with steps of this module."""
@@ -33,11 +34,13 @@ class Rewriting:
         forecast: the steps, with the decisions that they were planned from.
         rewrites: the commits that its `rewrite` steps move branches to.
         staged: the staged changes that are part of them.
+        declared: the entries that stack.toml shall have; (): it stays.
     """
 
     forecast: Forecast
     rewrites: tuple[Rewrite, ...]
     staged: Staged | None = None
+    declared: tuple[Entry, ...] = ()
 
 
 def plan(
@@ -99,15 +102,19 @@ def run(context: Context, rewriting: Rewriting) -> RunResult:
         with refs.update_ref_session(context.git, repository_lock, why=intended.task):
             yield
 
-    handlers = step_functions(context, intended, rewriting.rewrites, rewriting.staged)
+    handlers = step_functions(context, intended, rewriting.rewrites, rewriting.staged, rewriting.declared)
     return rebase.carry_out(
         context, rewriting.forecast, handlers, label=intended.task, around=around, rewrites=rewriting.rewrites,
-        staged=rewriting.staged,
+        staged=rewriting.staged, declared=rewriting.declared,
     )  # fmt: skip
 
 
 def step_functions(
-    context: Context, intended: Plan, rewrites: tuple[Rewrite, ...], staged: Staged | None
+    context: Context,
+    intended: Plan,
+    rewrites: tuple[Rewrite, ...],
+    staged: Staged | None,
+    declared: Sequence[Entry] = (),
 ) -> dict[StepKey, StepFunction]:
     """Return the function of each step in the plan."""
     of_entry = {each.pr: each for each in rewrites}
@@ -115,9 +122,14 @@ def step_functions(
     def moved(of: Rewrite) -> Callable[[Context, StepContext], Outcome]:
         return lambda there, step_context: rewrite.run(there, step_context, of, staged)
 
-    return {
+    found = {
         step.key: restack.on_entry(
             context, moved(of_entry[step.pr]) if step.name is StepName.REWRITE and step.pr else restack.onto, step
         )
         for step in intended.steps
+        if step.pr is not None
+    }
+    return {
+        **found,
+        (StepName.STACK_FILE, None): lambda step_context: stack_file.run(context, step_context, declared),
     }

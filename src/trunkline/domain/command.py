@@ -12,7 +12,7 @@ _SHELL = frozenset("|&;<>$`(){}*?~\n")
 """Characters that only a shell interprets; such a line has no argv."""
 
 
-_OF_STACK = frozenset({"restack", "land", "amend", "absorb", "diff", "sync"})
+_OF_STACK = frozenset({"restack", "land", "amend", "absorb", "diff", "modify", "sync"})
 """Tasks of the whole stack, which have no `--pr` or use it differently."""
 _LISTS = frozenset({"accept-unavailable", "accept-flaky"})
 _SEVERAL = frozenset({"fork-point"})
@@ -121,11 +121,6 @@ def same_command(
         values[flag] = ",".join(dict.fromkeys(",".join(parts).split(","))) if parts else answer
     words = flag_words({flag: value for flag, value in values.items() if value != ""})
     return _command(task, words, comment) if is_again else task_command(task, *words, comment=comment)
-
-
-def flags_given(*names: str) -> list[str]:
-    """Return some of the flags of the current call, as words, for a command about another entry."""
-    return flag_words({name: _caller.given[name] for name in names if name in _caller.given})
 
 
 def flag_words(values: Mapping[str, str | bool]) -> list[str]:

@@ -9,7 +9,6 @@ from trunkline.domain.coverage import Coverage
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber
 from trunkline.domain.receipt import GateOutcome, Verdict
-from trunkline.domain.reverts import Reverted
 
 BEGIN = "<!-- trunkline:note -->"
 END = "<!-- /trunkline:note -->"
@@ -91,7 +90,6 @@ class NoteFacts:
         commit: the pushed commit.
         own_commits: the number of the entry's commits.
         merged: the merged entries below, nearest first.
-        reverted: those that trunk reverted since.
         gates: every gate with its outcome on exactly this commit's tree; None if it did not run.
         checks: every check by name and title, with its outcome on this tree.
         skipped: skipped steps.
@@ -125,7 +123,6 @@ class NoteFacts:
     accepted: frozenset[str] = frozenset()
     revisions: tuple[str, ...] = ()
     result: Oid | None = None
-    reverted: tuple[Reverted, ...] = ()
 
     @property
     def verified(self) -> bool:

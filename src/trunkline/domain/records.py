@@ -135,7 +135,7 @@ class RunStarted(Record, frozen=True, kw_only=True, tag="run"):
     """The task, the stack, the options and the plan of the run.
 
     Written: first, before any step.
-    Resume: continues with this plan and these options; `rewrites` are the commits that `rewrite` steps move to.
+    Resume: continues with this plan and these options, to the commits of `rewrites` and the entries of `declared`.
     Undo: uses the stack, the remote and the repository as they are here; stack.toml may have changed since.
     """
 
@@ -156,6 +156,7 @@ class RunStarted(Record, frozen=True, kw_only=True, tag="run"):
     changes: tuple[Change, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
     staged: Staged | None = None
+    declared: tuple[PlacedEntry, ...] = ()
 
 
 class StepBegan(StepRecord, frozen=True, tag="begin"):
@@ -374,6 +375,24 @@ class NoteWritten(Intent, frozen=True, kw_only=True, tag="note-written"):
         return Change(self.pr, StepName.NOTE, {"block": note_of(self.body)}, {"block": note_of(self.body_after)})
 
 
+class StackFileWritten(Intent, frozen=True, kw_only=True, tag="stack-file-written"):
+    """A change of stack.toml: its path, and the whole text before and after.
+
+    Written: before the file is replaced.
+    Resume: writes the entries again unless the file has them.
+    Undo: restores the text if nobody has changed it since.
+    """
+
+    path: str
+    text: str
+    text_after: str
+
+    def change(self) -> Change:
+        """Return the change of the file."""
+        before = {"path": self.path, "text": self.text}
+        return Change(self.pr, StepName.STACK_FILE, before, {"path": self.path, "text": self.text_after})
+
+
 class WorktreeCreated(Intent, frozen=True, kw_only=True, tag="worktree-created"):
     """The work tree of a conflict: its path, the commit that it is made at, and the commit that conflicts.
 
@@ -551,8 +570,8 @@ class Adopted(EntryRecord, frozen=True, kw_only=True, tag="adopted"):
 AnyRecord = (
     RunStarted | StepBegan | StepDone | StepFailed | RunFinished | Resumed | Aborting | Aborted
     | BranchMoved | MoveWithdrawn | BranchDeleted | BranchPushed | RemoteBranchDeleted | PullRequestEdited
-    | PullRequestCreated | NativeStackLinked | NoteWritten | WorktreeCreated | MergeRequested | PullRequestReopened
-    | RestoredBaseDeleted
+    | PullRequestCreated | NativeStackLinked | NoteWritten | StackFileWritten | WorktreeCreated | MergeRequested
+    | PullRequestReopened | RestoredBaseDeleted
     | CheckoutSwitched | StatusesPublished | GatesJudged | ChecksJudged | Paused | Resolved | Included | Adopted
 )  # fmt: skip
 """Every kind of record."""

@@ -34,6 +34,7 @@ class StepName(Enum):
     RESCUE = "rescue"
     REWRITE = "rewrite"
     CREATE = "create"
+    STACK_FILE = "stack-file"
 
 
 REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]

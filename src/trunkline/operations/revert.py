@@ -18,14 +18,17 @@ from trunkline.domain.note import put_back
 from trunkline.domain.step import Outcome, Step, StepKey, StepName, StepStatus
 from trunkline.engine import StepContext, StepFunction
 from trunkline.git import history, refs
-from trunkline.operations import local_branch
+from trunkline.operations import local_branch, stack_file
 from trunkline.operations.publish import Update, push_all, set_base
 from trunkline.planning.run_changes import drift, now
 
 
 def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, StepFunction]:
     """Return the step functions that revert changes: one push of all branches, then the rest."""
-    handlers = {StepName.READY: restore_state, StepName.NOTE: restore_note, StepName.REPLAY: restore_branch}
+    handlers = {
+        StepName.READY: restore_state, StepName.NOTE: restore_note, StepName.REPLAY: restore_branch,
+        StepName.STACK_FILE: restore_stack_file,
+    }  # fmt: skip
 
     def bound(change: Change) -> StepFunction:
         return lambda step_context: handlers[change.step](context.of_pr(change.pr), step_context, change)
@@ -75,6 +78,8 @@ def _step(scope: Scope, change: Change) -> Step:
         command = f"gh pr edit {entry.pr} --body-file DESCRIPTION"
         description = f"the note of {entry.label} as it was"
         return Step(change.step, description, (command,), mutates=True, publishes=(description,))
+    if change.step is StepName.STACK_FILE:
+        return Step(change.step, "stack.toml is as it was", mutates=True)
     old = change.before["tip"]
     command = f"git branch -f {entry.branch} {old}"
     return Step(change.step, f"{entry.branch} is at {short(old)} again", (command,), mutates=True)
@@ -184,6 +189,21 @@ def restore_note(context: Context, step_context: StepContext, change: Change) ->
         )
     context.observer.changed(Part.PULLS)
     return Outcome("note", "removed" if block is None else "as it was")
+
+
+def restore_stack_file(context: Context, step_context: StepContext, change: Change) -> Outcome:
+    """Restore the text of stack.toml.
+
+    Raises:
+        Refused: somebody has changed it since.
+    """
+    text, before = now(context, change)["text"], str(change.before["text"])
+    if text == before:
+        return Outcome("stack.toml", "is as it was", StepStatus.NOTHING)
+    if text != change.left["text"]:
+        raise drift(context.entry, ("stack.toml was edited since",))
+    stack_file.write(context, step_context, text=text, text_after=before)
+    return Outcome("stack.toml", "as it was")
 
 
 def restore_branch(context: Context, step_context: StepContext, change: Change) -> Outcome:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from trunkline.config import reading, trust, validation
 from trunkline.context.loading import choose_stack, found_text
+from trunkline.context.run import Context
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import BranchName, PrNumber
 from trunkline.domain.stack import Entry, Stack
+from trunkline.engine import StepContext
 from trunkline.git.git import Git
 from trunkline.state.lock import RepositoryLock
 from trunkline.system.files import replace_bytes
@@ -115,6 +118,33 @@ def change_entries(
     validation.load(before.path)
     trust.carry_over(git, before, reading.read(before.path))
     return before.path
+
+
+def entries_text(git: Git, stack: str, entries: Sequence[Entry]) -> tuple[str, str]:
+    """Return the text of the file that counts, now and with other entries in one of its stacks."""
+    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
+
+    text = trust.effective(git, found_text(git)).text
+    return text, writing.mended(text, stack, entries)
+
+
+def write(context: Context, step_context: StepContext, *, text: str, text_after: str) -> None:
+    """Replace the text of the file that counts, logged before.
+
+    Args:
+        context: the context of the entry that the journal's record names.
+        step_context: the step's arguments.
+        text: the text that the file has.
+        text_after: the new text.
+    """
+    before = trust.effective(context.git, found_text(context.git))
+    intent = records.StackFileWritten(
+        *step_context.about(context.entry), path=str(before.path.absolute()), text=text, text_after=text_after
+    )
+    step_context.log_intent(intent)
+    replace_bytes(before.path, text_after.encode())
+    validation.load(before.path)
+    trust.carry_over(context.git, before, reading.read(before.path))
 
 
 def current(git: Git, stack: Stack) -> Stack:

@@ -70,7 +70,11 @@ def _now(view: View) -> OpenEntry:
 
 
 def rewritten(
-    view: View, entries: Sequence[OpenEntry], wanted: Mapping[EntryKey, Sequence[NewCommit]]
+    view: View,
+    entries: Sequence[OpenEntry],
+    wanted: Mapping[EntryKey, Sequence[NewCommit]],
+    *,
+    instead: str = "git commit   # makes it a commit of its own instead",
 ) -> tuple[Rewrite, ...]:
     """Write the wanted commits of some entries that follow one another, in memory, and check them.
 
@@ -80,6 +84,7 @@ def rewritten(
         view: the stack.
         entries: those entries as they are, bottom first.
         wanted: the commits that each shall have.
+        instead: the next command after a foreseen conflict.
 
     Raises:
         Refused: a change does not apply, a local branch lacks commits of the remote one, or a
@@ -93,7 +98,7 @@ def rewritten(
         replay.load(view.git, each.own, view.git.tree(onto))
         written = rewrite.write(view.git, commits, onto, by=by, sign=sign)
         if written.conflict is not None:
-            raise _conflict(each.entry, written.conflict)
+            raise _conflict(each.entry, written.conflict, instead)
         rewrite.check(view.git, commits, written, onto=onto)
         made.append(_result(view.of(each.entry), each, commits, written, onto=onto, sign=sign))
         onto = written.tip
@@ -132,11 +137,11 @@ def _refuse_unwritable(each: OpenEntry) -> None:
         )
 
 
-def _conflict(entry: Entry, conflict: rewrite.Conflict) -> Refused:
+def _conflict(entry: Entry, conflict: rewrite.Conflict, instead: str) -> Refused:
     source = conflict.into.source
     what = f'"{conflict.change.subject}"' if conflict.change in conflict.into.changes[:1] else "the change"
     return Refused(
         f'{entry.full_label}: {what} does not apply at {short(source.oid)} "{source.subject}"',
         why=f"conflict in {', '.join(conflict.paths)}, foreseen in memory; nothing was changed",
-        next_command="git commit   # makes it a commit of its own instead",
+        next_command=instead,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from trunkline.context.run import Context
@@ -40,7 +41,7 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
         for change in _joined(intents)
         if change.before != change.left or change.created
     ]
-    order = (StepName.PUSH, StepName.READY, StepName.NOTE, StepName.REPLAY)
+    order = (StepName.PUSH, StepName.READY, StepName.NOTE, StepName.STACK_FILE, StepName.REPLAY)
     return tuple(sorted(found, key=lambda change: order.index(change.step)))
 
 
@@ -116,12 +117,22 @@ def now(context: Context, change: Change) -> dict[str, Any]:
     if change.step is StepName.REPLAY:
         ref = branch_ref(under.entry.branch)
         return {"tip": refs.read_refs(under.git, ref).get(ref, "")}
+    if change.step is StepName.STACK_FILE:
+        return {"text": read_stack_text(Path(str(change.left["path"])))}
     pr = under.view().pull_request()
     if change.step is StepName.PUSH:
         return {"tip": under.world().remote_refs.get(branch_ref(under.entry.branch), "")}
     if change.step is StepName.READY:
         return {"base": pr.base, "draft": pr.draft}
     return {"block": note_of(pr.body)}
+
+
+def read_stack_text(path: Path) -> str:
+    """Return the text of a stack.toml; "" if it is gone."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _named(scope: Scope, change: Change, name: str) -> str:
@@ -132,6 +143,7 @@ def _named(scope: Scope, change: Change, name: str) -> str:
         "base": f"{pr} base",
         "draft": f"{pr} draft state",
         "block": f"{pr} reviewer note",
+        "text": "stack.toml",
     }[name]
 
 

@@ -9,7 +9,18 @@ from invoke.collection import Collection
 from trunkline.context.loading import open_context
 from trunkline.context.run import Context
 from trunkline.domain.step import ALIASES, REBASE_STEPS, StepName
-from trunkline.tasks import asking, attestation, building, editing, inspection, receipts, recovery, setup, simulator
+from trunkline.tasks import (
+    asking,
+    attestation,
+    building,
+    editing,
+    inspection,
+    modifying,
+    receipts,
+    recovery,
+    setup,
+    simulator,
+)
 from trunkline.tasks import stack as stack_tasks
 from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import options_of
@@ -120,6 +131,7 @@ stack_tasks.add_to(namespace)
 building.add_to(namespace)
 inspection.add_to(namespace)
 editing.add_to(namespace)
+modifying.add_to(namespace)
 setup.add_to(namespace)
 attestation.add_to(namespace)
 asking.add_to(namespace)

@@ -1,0 +1,227 @@
+"""Command `modify`: change the stack as text, or by one operation; everything is foreseen in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from trunkline.commands import rebase, rewriting
+from trunkline.commands.rewriting import Rewriting
+from trunkline.context.run import Context, open_run_context
+from trunkline.context.view import View
+from trunkline.domain.command import task_command
+from trunkline.domain.commits import Commit
+from trunkline.domain.decisions import Forecast
+from trunkline.domain.errors import InternalError, Refused, UsageError
+from trunkline.domain.modify import WantedStack, described, wanted
+from trunkline.domain.modify_operations import Operation, applied
+from trunkline.domain.names import EntryKey, branch_ref, short
+from trunkline.domain.rewrite import NewCommit, Rewrite
+from trunkline.domain.stack import Entry
+from trunkline.domain.stack_text import EntryLine, lines_of, parsed, written
+from trunkline.domain.step import Plan, StepName
+from trunkline.domain.words import count_of
+from trunkline.git import refs
+from trunkline.operations.stack_file import require_own
+from trunkline.planning.rewrite_plan import OpenEntry, open_entries, rewritten
+from trunkline.steps import stack_file
+
+TASK = "modify"
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """The open entries of a stack as they are.
+
+    Attributes:
+        view: the stack.
+        entries: the open entries, bottom first.
+    """
+
+    view: View
+    entries: tuple[OpenEntry, ...]
+
+    @property
+    def today(self) -> list[tuple[Entry, tuple[Commit, ...]]]:
+        """The open entries with their own commits."""
+        return [(each.entry, each.own) for each in self.entries]
+
+    @property
+    def text(self) -> str:
+        """The stack as text."""
+        return written(self.today, self.view.tracking)
+
+
+@dataclass(frozen=True)
+class Modification:
+    """A planned modification.
+
+    Attributes:
+        context: the context of the run: its stack has the new entries and the removed ones.
+        rewriting: the plan.
+        stack: the stack as it shall be.
+        changes: what changes, one line each.
+    """
+
+    context: Context
+    rewriting: Rewriting
+    stack: WantedStack
+    changes: tuple[str, ...]
+
+
+def look(context: Context) -> Stacked:
+    """Return the open entries with their own commits.
+
+    Raises:
+        Paused: an earlier run is paused, or the user must answer a question.
+        Refused: no entry is open, a branch and its remote branch have diverged, or stack.toml is
+            part of a branch.
+    """
+    rebase.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
+    require_own(context.git, context.stack.trunk, context.stack.remote)
+    view = context.view()
+    entries = open_entries(view, task=TASK)
+    if not entries:
+        raise Refused(
+            "no entry of the stack is open", why="there is nothing to modify", next_command=task_command("status")
+        )
+    return Stacked(view, entries)
+
+
+def lines_in(text: str) -> tuple[EntryLine, ...]:
+    """Return the lines of a text.
+
+    Raises:
+        UsageError: lines cannot be read; the error names each.
+    """
+    lines, problems = parsed(text)
+    if problems:
+        raise _invalid(tuple(map(str, problems)))
+    return lines
+
+
+def after(stacked: Stacked, operation: Operation) -> tuple[EntryLine, ...]:
+    """Return the lines of a stack after one operation.
+
+    Raises:
+        UsageError: the operation does not fit the stack.
+    """
+    return applied(lines_of(stacked.today), operation)
+
+
+def plan(context: Context, stacked: Stacked, lines: Sequence[EntryLine]) -> Modification | None:
+    """Plan the stack that lines describe, with everything computed in memory; None if nothing changes.
+
+    Raises:
+        UsageError: the lines do not describe a stack; the error names each problem with its line.
+        Refused: a change would conflict, a branch cannot be moved, or a new branch exists already.
+    """
+    stack, problems = wanted(stacked.today, lines)
+    if problems:
+        raise _invalid(tuple(map(str, problems)))
+    _account(stacked, stack)
+    changes = _changes(stacked, stack)
+    if not changes:
+        return None
+    _refuse_existing(stacked, stack)
+    own = _context(context, stack)
+    view, ordered = own.view(), _ordered(stacked, stack)
+    commits = {each.entry.key: each.commits for each in stack.entries}
+    rewrites = rewritten(view, ordered, commits, instead=task_command("status"))
+    moved = tuple(each for each in rewrites if each.local is None or each.result.new != each.local)
+    words = dict(described(stacked.today, stack))
+    return Modification(own, _rewriting(view, moved, words, _declared(context, stack)), stack, changes)
+
+
+def _rewriting(
+    view: View, moved: tuple[Rewrite, ...], words: Mapping[EntryKey, str], declared: tuple[Entry, ...]
+) -> Rewriting:
+    if moved:
+        descriptions = {each.pr: words[each.pr] for each in moved if each.pr in words}
+        made = rewriting.plan(view, TASK, moved, (), descriptions=descriptions)
+    else:
+        made = Rewriting(Forecast(Plan(TASK, view.entry.key, ()), view.decisions), ())
+    if not declared:
+        return made
+    intended = made.forecast.plan
+    with_file = replace(intended, steps=(*intended.steps, stack_file.plan(declared)))
+    return replace(made, forecast=replace(made.forecast, plan=with_file), declared=declared)
+
+
+def _account(stacked: Stacked, stack: WantedStack) -> None:
+    """Check that every own commit is in the wanted stack exactly once, or dropped on request.
+
+    Raises:
+        InternalError: one is not.
+    """
+    before = Counter(commit.oid for each in stacked.entries for commit in each.own)
+    now = Counter(change.oid for each in stack.entries for new in each.commits for change in new.changes)
+    now.update(commit.oid for commit in stack.dropped)
+    if before != now:
+        raise InternalError("the wanted stack would lose or repeat a commit; nothing was changed")
+
+
+def _changes(stacked: Stacked, stack: WantedStack) -> tuple[str, ...]:
+    words = dict(described(stacked.today, stack))
+    changed = [f"{each.entry.label}: {words[each.entry.key]}" for each in stack.entries if each.entry.key in words]
+    changed += [f"{entry.label}: removed from the stack" for entry in stack.removed]
+    return (*changed, *(f'dropped: {short(commit.oid)} "{commit.subject}"' for commit in stack.dropped))
+
+
+def _refuse_existing(stacked: Stacked, stack: WantedStack) -> None:
+    known = {each.entry.key for each in stacked.entries}
+    git, remote = stacked.view.git, stacked.view.stack.remote
+    for each in stack.entries:
+        branch = each.entry.branch
+        taken = branch in {entry.branch for entry in stacked.view.stack.entries}
+        if each.entry.key in known:
+            continue
+        if taken or refs.read_refs(git, branch_ref(branch), refs.tracking_ref(remote, branch)):
+            raise Refused(
+                f"there is a branch {branch} already",
+                why="a new entry needs a new branch; nothing was changed",
+                next_command=f"git log --oneline {branch} --",
+            )
+
+
+def _declared(context: Context, stack: WantedStack) -> tuple[Entry, ...]:
+    """Return the entries that stack.toml shall have; () if it has them."""
+    open_or_gone = {each.entry.key for each in stack.entries} | {entry.key for entry in stack.removed}
+    landed = [entry for entry in context.stack.entries if entry.key not in open_or_gone]
+    entries = (*landed, *(each.entry for each in stack.entries))
+    same = [entry.key for entry in entries] == [entry.key for entry in context.stack.entries]
+    return () if same else entries
+
+
+def _context(context: Context, stack: WantedStack) -> Context:
+    """Return the context of the run, whose stack has the new entries, and the removed ones on top."""
+    shown = {each.entry.key for each in stack.entries} | {entry.key for entry in stack.removed}
+    landed = [entry for entry in context.stack.entries if entry.key not in shown]
+    entries = (*landed, *(each.entry for each in stack.entries), *stack.removed)
+    project = replace(context.project, stack=replace(context.stack, entries=entries))
+    return open_run_context(project, stack.entries[0].entry, stacked=True)
+
+
+def _ordered(stacked: Stacked, stack: WantedStack) -> tuple[OpenEntry, ...]:
+    """Return the entries in the wanted order, from the fork point of the bottom one; new ones have no branch."""
+    known = {each.entry.key: each for each in stacked.entries}
+    bottom = stacked.entries[0].fork
+    return tuple(
+        replace(known[each.entry.key], fork=bottom)
+        if each.entry.key in known
+        else OpenEntry(each.entry, each.commits[-1].changes[-1].oid, None, None, bottom, _own(each.commits))
+        for each in stack.entries
+    )
+
+
+def _own(commits: Sequence[NewCommit]) -> tuple[Commit, ...]:
+    return tuple(change for new in commits for change in new.changes)
+
+
+def _invalid(problems: Sequence[str]) -> UsageError:
+    return UsageError(
+        f"the plan has {count_of(len(problems), 'problem')}; nothing was changed",
+        why="\n".join(problems),
+        next_command=task_command("modify", "--print"),
+    )

@@ -1,0 +1,140 @@
+"""Single operations of `modify`, as edits of the stack's lines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from trunkline.domain.errors import UsageError
+from trunkline.domain.stack_text import CommitLine, EntryLine
+
+Lines = tuple[EntryLine, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation, from its flags; "" for what was not given.
+
+    Attributes:
+        kind: move, drop, fold, split, reword or squash.
+        name: the entry (`519`, `#519`, a branch) or the commit that it is about.
+        onto: the entry that a moved entry shall sit on; the name of trunk: the bottom of the stack.
+        trunk: the name of trunk.
+        into: the neighbour that a folded entry goes into; default: the one below.
+        branch: the branch of the new entry of a split.
+        message: the message of a reword.
+    """
+
+    kind: str
+    name: str
+    onto: str = ""
+    trunk: str = ""
+    into: str = ""
+    branch: str = ""
+    message: str = ""
+
+
+def applied(lines: Lines, operation: Operation) -> Lines:
+    """Return the lines after an operation.
+
+    Raises:
+        UsageError: it names no entry or no commit of the stack, or a flag of it is missing.
+    """
+    ways: dict[str, Callable[[Lines, Operation], Lines]] = {
+        "move": _move, "drop": _drop, "fold": _fold, "split": _split, "reword": _reword, "squash": _squash,
+    }  # fmt: skip
+    return ways[operation.kind](lines, operation)
+
+
+def _move(lines: Lines, operation: Operation) -> Lines:
+    if not operation.onto:
+        raise UsageError(f"--move {operation.name}: --onto names the entry that it shall sit on, or trunk")
+    moved = lines[_position(lines, operation.name)]
+    others = [line for line in lines if line is not moved]
+    at = 0 if operation.onto == operation.trunk else _position(others, operation.onto) + 1
+    return (*others[:at], moved, *others[at:])
+
+
+def _drop(lines: Lines, operation: Operation) -> Lines:
+    if (at := _found(lines, operation.name)) is None:
+        return _on_commit(lines, operation.name, lambda commit: replace(commit, verb="drop"))
+    dropped = tuple(replace(commit, verb="drop") for commit in lines[at].commits)
+    return _replaced(lines, at, replace(lines[at], verb="remove", commits=dropped))
+
+
+def _fold(lines: Lines, operation: Operation) -> Lines:
+    at = _position(lines, operation.name)
+    into = _position(lines, operation.into) if operation.into else at - 1
+    if into < 0 or abs(into - at) != 1:
+        raise UsageError(
+            f"--fold {operation.name}: {operation.into or 'nothing'} is not next to it",
+            why="an entry is folded into the one below it, or with --into into the one above it",
+        )
+    own, theirs = lines[at].commits, lines[into].commits
+    joined = (*theirs, *own) if into < at else (*own, *theirs)
+    folded = _replaced(lines, into, replace(lines[into], commits=joined))
+    return _replaced(folded, at, replace(lines[at], verb="remove", commits=()))
+
+
+def _split(lines: Lines, operation: Operation) -> Lines:
+    if not operation.branch:
+        raise UsageError(f"--split {operation.name}: --branch names the new entry above it")
+    at, number = _commit_position(lines, operation.name)
+    entry = lines[at]
+    above = EntryLine(0, "entry", operation.branch, entry.commits[number + 1 :])
+    if not above.commits:
+        raise UsageError(
+            f"--split {operation.name}: it is the last commit of {entry.name}",
+            why="the commits above it become the new entry, and there is none",
+        )
+    return (*lines[:at], replace(entry, commits=entry.commits[: number + 1]), above, *lines[at + 1 :])
+
+
+def _reword(lines: Lines, operation: Operation) -> Lines:
+    if not operation.message:
+        raise UsageError(f"--reword {operation.name}: --message has the new message")
+    message = operation.message if "\n" in operation.message else f"{operation.message}\n"
+    return _on_commit(lines, operation.name, lambda commit: replace(commit, verb="reword", message=message))
+
+
+def _squash(lines: Lines, operation: Operation) -> Lines:
+    return _on_commit(lines, operation.name, lambda commit: replace(commit, verb="squash"))
+
+
+def _on_commit(lines: Lines, name: str, change: Callable[[CommitLine], CommitLine]) -> Lines:
+    at, number = _commit_position(lines, name)
+    commits = lines[at].commits
+    return _replaced(
+        lines, at, replace(lines[at], commits=(*commits[:number], change(commits[number]), *commits[number + 1 :]))
+    )
+
+
+def _replaced(lines: Lines, at: int, line: EntryLine) -> Lines:
+    return (*lines[:at], line, *lines[at + 1 :])
+
+
+def _found(lines: Sequence[EntryLine], name: str) -> int | None:
+    wanted = name.removeprefix("#")
+    fitting = (number for number, line in enumerate(lines) if wanted in {line.name.removeprefix("#"), line.branch})
+    return next(fitting, None)
+
+
+def _position(lines: Sequence[EntryLine], name: str) -> int:
+    at = _found(lines, name)
+    if at is None:
+        listed = ", ".join(line.name for line in lines)
+        raise UsageError(f"{name} is no open entry of the stack", why=f"it has {listed}")
+    return at
+
+
+def _commit_position(lines: Lines, name: str) -> tuple[int, int]:
+    found = [
+        (at, number)
+        for at, line in enumerate(lines)
+        for number, commit in enumerate(line.commits)
+        if name and commit.name.startswith(name)
+    ]
+    if len(found) != 1:
+        what = f"names {len(found)} commits" if found else "is no own commit of the stack, nor an entry"
+        raise UsageError(f"{name} {what}", why="`diff` and `status` show the commits of each entry")
+    return found[0]

@@ -1,0 +1,143 @@
+"""Task `modify`: change the stack as text in an editor, from a file, or by one operation."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.collection import Collection
+
+from trunkline.context.loading import open_stack
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import UsageError
+from trunkline.domain.modify_operations import Operation
+from trunkline.domain.step import Outcome, StepStatus
+from trunkline.system.files import private_directory, replace_bytes
+from trunkline.tasks.definition import landing_task
+from trunkline.tasks.flags import options_of
+from trunkline.tasks.session import TaskSession
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.commands.modify import Modification, Stacked
+    from trunkline.context.run import Context
+    from trunkline.domain.stack_text import EntryLine
+
+
+@landing_task("modify", mutates=True, help={"message": "the new message of --reword"})
+def modify(
+    session: TaskSession,
+    stack: str = "",
+    fork_point: str = "",
+    plan: str = "",
+    print: bool = False,  # noqa: A002 -- the flag's name
+    move: str = "",
+    onto: str = "",
+    drop: str = "",
+    fold: str = "",
+    into: str = "",
+    split: str = "",
+    branch: str = "",
+    reword: str = "",
+    message: str = "",
+    squash: str = "",
+) -> None:
+    """Change the stack as text in your editor, or by one operation: move, drop, fold, split, reword, squash."""
+    from trunkline.commands import modify as modify_command
+
+    kinds = {"move": move, "drop": drop, "fold": fold, "split": split, "reword": reword, "squash": squash}
+    given = [(kind, name) for kind, name in kinds.items() if name]
+    if len(given) + bool(plan) + bool(print) > 1:
+        raise UsageError(
+            "modify takes one operation at a time, or --plan, or --print",
+            why="several changes at once are a plan: print it, edit it, and give it back",
+            next_command=task_command("modify", "--print"),
+        )
+    context = open_stack(stack=stack, options=options_of(fork_point=fork_point), reporter=session.terminal)
+    stacked = modify_command.look(context)
+    session.account["text"] = stacked.text
+    if print:
+        if not session.json_wanted:
+            sys.stdout.write(stacked.text)
+        return
+    if given:
+        kind, name = given[0]
+        operation = Operation(kind, name, onto, str(context.stack.trunk), into, branch, message)
+        _modify(session, context, stacked, modify_command.after(stacked, operation))
+    elif plan:
+        _modify(session, context, stacked, modify_command.lines_in(_read(plan)))
+    else:
+        _edited(session, context, stacked)
+
+
+def _edited(session: TaskSession, context: Context, stacked: Stacked) -> None:
+    """Let the user edit the text; a text with a problem is kept, and the error names the file."""
+    from trunkline.commands import modify as modify_command
+    from trunkline.operations import editor
+
+    if not session.interactive:
+        raise UsageError(
+            "modify opens an editor, and there is no terminal",
+            why="without one, give an operation, or print the text, edit it, and give it back with --plan",
+            next_command=task_command("modify", "--print"),
+        )
+    text = editor.edit(context, "STACK", stacked.text)
+    try:
+        _modify(session, context, stacked, modify_command.lines_in(text))
+    except UsageError as error:
+        kept = private_directory(context.state / "edit") / "STACK"
+        replace_bytes(kept, text.encode())
+        error.why = f"{error.why}\nyour text is in {kept}"
+        error.next_commands = (f"${{EDITOR:-vi}} {kept}", task_command("modify", "--plan", kept))
+        raise
+
+
+def _modify(session: TaskSession, context: Context, stacked: Stacked, lines: Sequence[EntryLine]) -> None:
+    from trunkline.commands import modify as modify_command
+    from trunkline.commands import rewriting as rewriting_command
+
+    made = modify_command.plan(context, stacked, lines)
+    if made is None:
+        session.outcome(Outcome("nothing to do", "the stack is as the plan has it", StepStatus.NOTHING))
+        return
+    session.account["changes"] = list(made.changes)
+    session.summarise(made.changes)
+    if session.dry_run:
+        session.plan(made.rewriting.forecast.plan)
+        return
+    session.performed(rewriting_command.run(made.context, made.rewriting))
+    _tell_next(session, made)
+
+
+def _tell_next(session: TaskSession, made: Modification) -> None:
+    """Print the commands that bring GitHub up to date, and name what the removed entries leave."""
+    for entry in made.stack.removed:
+        if entry.number is not None:
+            session.terminal.next(f"gh pr close {entry.number}   # its branch {entry.branch} stays here")
+    is_new = any(each.entry.number is None for each in made.stack.entries)
+    if is_new:
+        session.terminal.next(task_command("submit", comment="pushes what moved, creates pull requests, retargets"))
+    else:
+        session.terminal.next(task_command("restack", comment="pushes what moved and retargets pull requests"))
+
+
+def _read(plan: str) -> str:
+    """Return the text of a plan.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        data = sys.stdin.buffer.read() if plan == "-" else Path(plan).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"--plan {plan} cannot be read", why=error.strerror or "", next_command=task_command("modify", "--print")
+        ) from error
+    return data.decode("utf-8", "replace")
+
+
+def add_to(namespace: Collection) -> None:
+    """Add this task to the collection."""
+    namespace.add_task(modify)

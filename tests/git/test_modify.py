@@ -1,0 +1,244 @@
+"""`modify`: the stack as text or by one operation; one run moves every branch and rewrites stack.toml."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.inprocess import STACK, Desk, desk, kill_at, refusal
+from support.typist import Typist, typist
+from trunkline.commands import modify, rewriting
+from trunkline.domain.modify_operations import Operation
+from trunkline.engine import RunResult
+
+COMMENTED = STACK.replace("[[entry]]\npr = 2", "[[entry]]  # the second\npr = 2")
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Desk]:
+    """Yield a stack of three entries whose stack.toml is no part of a branch; trunk is checked out."""
+    with desk(monkeypatch) as made:
+        own = tmp_path / "stack.toml"
+        own.write_text(COMMENTED)
+        monkeypatch.setenv("TRUNKLINE_STACK_FILE", str(own))
+        yield made
+
+
+@pytest.fixture
+def own(tmp_path: Path, stack: Desk) -> Path:  # noqa: ARG001 -- the file is the stack's
+    """Return the path of the stack's file."""
+    return tmp_path / "stack.toml"
+
+
+@pytest.fixture
+def person(stack: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Typist]:
+    """Yield a user who types commands."""
+    yield from typist(stack, monkeypatch, capsys, "")
+
+
+def modified(stack: Desk, text: str = "", **flags: str) -> RunResult:
+    """Run `modify` with a plan, or with one operation."""
+    context = stack.stack_context()
+    stacked = modify.look(context)
+    lines = modify.lines_in(text) if text else modify.after(stacked, Operation(trunk="main", **flags))
+    made = modify.plan(context, stacked, lines)
+    assert made is not None
+    return rewriting.run(made.context, made.rewriting)
+
+
+def subjects(stack: Desk, branch: str, since: str = "origin/main") -> list[str]:
+    """Return the subjects of a branch's commits, oldest first."""
+    return stack.clone.git("log", "--reverse", "--format=%s", f"{since}..{branch}").splitlines()
+
+
+def commands(printed: list[str]) -> list[str]:
+    """Return printed commands without their comments."""
+    return [line.partition("   #")[0] for line in printed]
+
+
+def branches(own: Path) -> list[str]:
+    """Return the branches in stack.toml, bottom first."""
+    return [line.split('"')[1] for line in own.read_text().splitlines() if line.startswith("branch")]
+
+
+def test_move_and_undo(stack: Desk, own: Path) -> None:
+    """The order changes in the branches and in stack.toml, whose comments stay; one undo takes all of it back."""
+    before = stack.tips()
+    assert modified(stack, kind="move", name="3", onto="1").error is None
+    assert branches(own) == ["one", "three", "two"]
+    assert "[[entry]]  # the second\npr = 2" in own.read_text()
+    assert stack.tips()["one"] == before["one"]
+    assert subjects(stack, "two") == ["one 1", "one 2", "three 1", "three 2", "two 1", "two 2"]
+    assert subjects(stack, "three") == ["one 1", "one 2", "three 1", "three 2"]
+    undone = stack.undo()
+    assert undone is not None
+    assert undone.error is None
+    assert stack.tips() == before
+    assert own.read_text() == COMMENTED
+
+
+def test_restack_follows(stack: Desk) -> None:
+    """After a move, `restack` pushes every branch and retargets the pull requests."""
+    assert modified(stack, kind="move", name="1", onto="3").error is None
+    assert stack.restack().error is None
+    assert stack.remote_tips() == stack.tips()
+    assert {number: pull.base for number, pull in stack.hub.pulls.items()} == {2: "main", 3: "two", 1: "three"}
+
+
+def test_author_and_date_are_kept(stack: Desk) -> None:
+    """A moved commit keeps author, date and message."""
+    form = ("log", "--format=%an %ae %at %B", "--no-walk=unsorted", "two", "three")
+    before = stack.clone.git(*form)
+    assert modified(stack, kind="move", name="2", onto="main").error is None
+    assert stack.clone.git(*form) == before
+
+
+def test_fold_into_the_entry_below(stack: Desk, own: Path) -> None:
+    """The commits are the neighbour's; the branch and the pull request of the folded entry stay."""
+    assert modified(stack, kind="fold", name="2").error is None
+    assert branches(own) == ["one", "three"]
+    assert subjects(stack, "one") == ["one 1", "one 2", "two 1", "two 2"]
+    assert subjects(stack, "three", "one") == ["three 1", "three 2"]
+    assert "two" in stack.tips()
+
+
+def test_split_makes_an_entry_without_a_number(stack: Desk, own: Path) -> None:
+    """The commits above the given one are a new branch between the entries."""
+    at = stack.clone.head("two~1")
+    assert modified(stack, kind="split", name=at, branch="half").error is None
+    assert branches(own) == ["one", "two", "half", "three"]
+    assert subjects(stack, "two", "one") == ["two 1"]
+    assert subjects(stack, "half", "two") == ["two 2"]
+    assert subjects(stack, "three", "half") == ["three 1", "three 2"]
+
+
+def test_drop_an_entry(stack: Desk, own: Path) -> None:
+    """Its commits leave the entries above; its branch stays, so nothing is lost."""
+    old = stack.tips()["two"]
+    assert modified(stack, kind="drop", name="two").error is None
+    assert branches(own) == ["one", "three"]
+    assert subjects(stack, "three") == ["one 1", "one 2", "three 1", "three 2"]
+    assert stack.tips()["two"] == old
+
+
+def test_squash_and_reword(stack: Desk) -> None:
+    """Both change one commit; the entries above follow."""
+    assert modified(stack, kind="squash", name=stack.clone.head("one")).error is None
+    assert subjects(stack, "one") == ["one 1"]
+    assert stack.clone.git("show", "--no-patch", "--format=%B", "one").split() == ["one", "1", "one", "2"]
+    assert modified(stack, kind="reword", name=stack.clone.head("one"), message="Anew").error is None
+    assert subjects(stack, "three")[0] == "Anew"
+
+
+def test_conflict_is_foreseen(stack: Desk, own: Path) -> None:
+    """A move that would conflict is refused with the file; no branch and no file changes."""
+    stack.clone.git("switch", "--quiet", "three")
+    stack.clone.commit("three 3", {"two.txt": "two\nthree\n"})
+    stack.clone.git("switch", "--quiet", "main")
+    before = stack.tips()
+    error = refusal(lambda: modified(stack, kind="move", name="3", onto="1"))
+    assert "#3 three" in error.what
+    assert "two.txt" in error.why
+    assert stack.tips() == before
+    assert own.read_text() == COMMENTED
+    assert stack.open_run() is None
+
+
+def test_a_branch_that_exists_already(stack: Desk) -> None:
+    """A new entry never takes over a branch."""
+    stack.clone.git("branch", "half", "main")
+    error = refusal(lambda: modified(stack, kind="split", name=stack.clone.head("two~1"), branch="half"))
+    assert error.what == "there is a branch half already"
+
+
+def test_a_dirty_checkout(stack: Desk) -> None:
+    """A branch that is checked out with uncommitted changes does not move; nothing does."""
+    stack.clone.git("switch", "--quiet", "two")
+    (stack.clone.path / "two.txt").write_text("edited\n")
+    before = stack.tips()
+    error = refusal(lambda: modified(stack, kind="move", name="2", onto="main"))
+    assert "uncommitted changes" in error.what
+    assert stack.tips() == before
+
+
+def test_the_checkout_moves_along(stack: Desk) -> None:
+    """A clean checkout of a moved branch holds its new files."""
+    stack.clone.git("switch", "--quiet", "three")
+    assert modified(stack, kind="drop", name="two").error is None
+    assert not (stack.clone.path / "two.txt").exists()
+    assert stack.clone.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("number", [1, 3, 6, 9, 10])
+def test_killed_at_a_record(stack: Desk, own: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """After a kill at any record `continue` comes to the same stack; undo takes it back."""
+    before = stack.tips()
+    at = stack.clone.head("two~1")
+    plan = {"kind": "split", "name": at, "branch": "half"}
+    assert kill_at(monkeypatch, number, lambda: modified(stack, **plan))
+    if stack.open_run() is None:
+        assert modified(stack, **plan).error is None
+    else:
+        done = stack.resume()
+        assert done is not None
+        assert done.error is None
+    assert branches(own) == ["one", "two", "half", "three"]
+    assert subjects(stack, "three") == ["one 1", "one 2", "two 1", "two 2", "three 1", "three 2"]
+    undone = stack.undo()
+    assert undone is not None
+    assert undone.error is None
+    assert (stack.tips(), own.read_text()) == (before, COMMENTED)
+
+
+@pytest.mark.parametrize("number", [3, 6, 9])
+def test_aborted_after_a_kill(stack: Desk, own: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """`abort` restores every branch and stack.toml."""
+    before = stack.tips()
+    assert kill_at(monkeypatch, number, lambda: modified(stack, kind="move", name="3", onto="main"))
+    assert stack.abort() is not None
+    assert (stack.tips(), own.read_text()) == (before, COMMENTED)
+
+
+def test_print_edit_and_give_back(person: Typist, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The printed text is a plan that changes nothing; moved lines change the stack."""
+    text = person("invoke modify --print").out
+    plan = own.with_name("plan")
+    plan.write_text(text)
+    assert "the stack is as the plan has it" in person(f"invoke modify --plan {plan}").out
+    lines = text.splitlines()
+    entry = [line for line in lines if line.startswith("entry #3") or "three " in line]
+    moved = [*entry, *(line for line in lines if line not in entry)]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(moved).encode())))
+    ran = person("invoke modify --plan - --dry-run --json")
+    assert json.loads(ran.out)["changes"][0] == "#3: moved onto the base of the stack"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(moved).encode())))
+    ran = person("invoke modify --plan -")
+    assert commands(ran.next) == ["invoke restack"]
+    assert branches(own) == ["three", "one", "two"]
+
+
+def test_problems_of_a_plan(person: Typist, own: Path) -> None:
+    """Every problem is printed with its line, and the command that prints the text again."""
+    plan = own.with_name("plan")
+    plan.write_text("entry #1\n    keep aaaa\n")
+    ran = person(f"invoke modify --plan {plan}")
+    assert ran.code == 2
+    assert "line 2: 'keep' is no verb" in ran.err
+    assert ran.next == ["invoke modify --print"]
+    assert person("invoke modify").code == 2
+    assert person("invoke modify --drop two --squash aaaa").code == 2
+    assert person("invoke modify --plan no-such-file").code == 2
+
+
+def test_what_a_removed_entry_leaves(person: Typist) -> None:
+    """The pull request of a removed entry is named with the command that closes it."""
+    ran = person("invoke modify --fold 2")
+    assert ran.code == 0, ran.err
+    assert commands(ran.next) == ["gh pr close 2", "invoke restack"]
+    ran = person(f"invoke modify --split {person.desk.clone.head('one~3')} --branch half")
+    assert commands(ran.next) == ["invoke submit"]
