@@ -303,3 +303,14 @@ def test_a_work_tree_that_is_broken_is_kept(paused: Desk) -> None:
     assert not path.exists()
     (line,) = [line for line in details if "no longer a git work tree" in line]
     assert (Path(line.rpartition(": ")[2]) / "mine.txt").read_text() == "m\n"
+
+
+@pytest.mark.parametrize("flag", ["assume-unchanged", "skip-worktree"])
+def test_an_edit_of_a_marked_file_is_kept(paused: Desk, flag: str) -> None:
+    """Git does not see it; a backup ref holds it before the work tree is removed."""
+    paused.resolve()
+    paused.tree().git("update-index", f"--{flag}", "a.txt")
+    (paused.tree().path / "a.txt").write_text("mine\n")
+    assert any("refs/trunkline/backup/" in line for line in ended(paused.resume()))
+    kept = [ref for ref in paused.clone.refs() if "/resolution-" in ref]
+    assert "mine" in {paused.clone.git("show", f"{ref}:a.txt") for ref in kept}

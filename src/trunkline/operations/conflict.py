@@ -19,7 +19,7 @@ from trunkline.domain.errors import TrunklineError, UsageError
 from trunkline.domain.names import Oid, branch_name, labelled, oid, short
 from trunkline.engine import StepContext
 from trunkline.gates import slots
-from trunkline.git import history, refs
+from trunkline.git import history, obstacles, refs
 from trunkline.git.git import Git
 from trunkline.state import journal
 from trunkline.system.files import private_directory
@@ -232,6 +232,7 @@ def _keep(git: Git, step_context: StepContext, path: Path, *, onto: Oid, taken: 
         files = _move_files(git, step_context, path)
         if not (path / ".git").is_file():
             raise UsageError("it is no longer a git work tree")
+        _unmark(git.at(path), step_context)
         if taken and not is_edited(git, path, taken[-1]) and not _has_commits(git, path):
             return Kept(files=files)
         return Kept(keep_work(git, step_context, path, onto=onto, taken=taken), files)
@@ -239,6 +240,15 @@ def _keep(git: Git, step_context: StepContext, path: Path, *, onto: Oid, taken: 
         place = _kept_directory(git, step_context) / path.name
         shutil.move(path, place)
         return Kept(files=(*files, f"the work tree of the conflict is kept, because {error}: {place}"))
+
+
+def _unmark(git: Git, step_context: StepContext) -> None:
+    """Let git see edits of files that are marked `--assume-unchanged`, or that exist despite `--skip-worktree`."""
+    for flag in ("assume-unchanged", "skip-worktree"):
+        marked = [name for name, each in obstacles.marked_paths(git).items() if each == flag]
+        paths = b"".join(name + b"\0" for name in marked if obstacles.mode_of(git.cwd, name) is not None)
+        if paths:
+            git.mutate(step_context.lock, "update-index", f"--no-{flag}", "-z", "--stdin", stdin=paths)
 
 
 def _has_commits(git: Git, path: Path) -> bool:
