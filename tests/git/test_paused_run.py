@@ -798,12 +798,12 @@ def test_undo_of_what_moved_since_changes_nothing(stack: Desk, where: str) -> No
     stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
     done(stack.restack())
     if where == "here":
-        _commits_on("one")(stack)
+        _commits_on("two")(stack)
     else:
-        stack.push_commit("one", "a bot's fix", {"bot.txt": "b\n"})
+        stack.push_commit("two", "a bot's fix", {"bot.txt": "b\n"})
     tips, remote = stack.tips(), stack.remote_tips()
     error = refusal(stack.undo)
-    assert (int(error.code), "one" in error.why) == (5, True)
+    assert (int(error.code), error.what, "two" in error.why) == (5, "#2 moved since", True)
     assert (stack.tips(), stack.remote_tips()) == (tips, remote)
 
 

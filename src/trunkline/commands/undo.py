@@ -130,7 +130,8 @@ def _refuse(undo: Undo) -> None:
     context = undo.context
     found = changed.drifted(context, undo.changes)
     if found:
-        raise changed.drift(context.entry, found)
+        moved = next(change for change in undo.changes if changed.drifted(context, (change,)))
+        raise changed.drift(context.of_pr(moved.pr).entry, found)
     for change in undo.changes:
         if change.step is StepName.REPLAY:
             under, before = context.of_pr(change.pr), oid(str(change.before["tip"]))
