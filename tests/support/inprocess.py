@@ -113,6 +113,9 @@ class Hub:
         asked: the number of requests.
         added: what was added to pull requests: path and fields of each request.
         titles: the titles of those that were created.
+        native: the numbers of the pull requests of its native stack; empty: it has none.
+        merged: the numbers of the pull requests that it was sent a merge for.
+        mergeable: whether it shows pull requests as mergeable; until then it computes that.
     """
 
     bare: Repo
@@ -121,6 +124,9 @@ class Hub:
     asked: int = 0
     added: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     titles: dict[int, str] = field(default_factory=dict)
+    native: tuple[int, ...] = ()
+    merged: list[int] = field(default_factory=list)
+    mergeable: bool = False
     repository: Repository = field(default_factory=lambda: Repository("github.com", "octo", "tiny"))
 
     @contextlib.contextmanager
@@ -153,14 +159,25 @@ class Hub:
         return {pr.number: self.edit(pr.number, body=body).body for pr, body in edits}
 
     @contextlib.contextmanager
-    def listing(self, _path: str, _read: Callable[[Sequence[Any]], Any]) -> Iterator[Callable[[], Any]]:
-        """Respond as a repository without native stacks."""
+    def listing(self, _path: str, read: Callable[[Sequence[Any]], Any]) -> Iterator[Callable[[], Any]]:
+        """Respond with the native stack, or as a repository without native stacks."""
 
-        def absent() -> Any:
-            raise NotFound("GitHub has no such object")
+        def stacks() -> Any:
+            if not self.native:
+                raise NotFound("GitHub has no such object")
+            members = [
+                {"number": n, "state": "open" if self.pulls[n].state is PrState.OPEN else "closed", "merged_at": None}
+                for n in self.native
+            ]
+            return read([{"number": 9, "base": {"ref": "main"}, "pull_requests": members}])
 
         self._answer()
-        yield absent
+        yield stacks
+
+    def merge(self, number: PrNumber, **_: Any) -> str:
+        """Note the request, and refuse it."""
+        self.merged.append(number)
+        raise Refused("the fake GitHub merges nothing")
 
     def graphql(self, query: str, variables: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Any]) -> Any:
         """Return the open pull requests of branches, or a response without rules for trunk."""
@@ -223,6 +240,8 @@ class Hub:
             number=number, title=pull.head, url="", state=pull.state, draft=pull.draft, body=pull.body,
             base=pull.base, head=pull.head, head_oid=head, head_repository="octo/tiny", merged_at=merged,
             merge_commit=pull.merge_commit, force_pushes=tuple(pull.pushes),
+            mergeable="MERGEABLE" if self.mergeable else "UNKNOWN",
+            merge_state="CLEAN" if self.mergeable else "UNKNOWN",
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.domain.errors import ExternalError, NotSignedIn, TransientError, TrunklineError, UsageError
-from trunkline.domain.names import pr_number
+from trunkline.domain.names import oid, pr_number
 from trunkline.domain.repository import Repository
 from trunkline.gates.actions import _Job, _WorkflowRun
 from trunkline.github import branch_rules, pull_request_list, pull_request_nodes, responses
@@ -181,6 +181,20 @@ def test_a_shape_that_is_not_the_schemas_is_the_outsides_fault(
     """Exit 6, not a defect of ours."""
     with pytest.raises(ExternalError, match="schema"):
         read(tmp_path_factory, printed(json.dumps({"data": {"repository": repository}}).encode()))
+
+
+def test_a_merge_is_pinned_to_the_head(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """GitHub gets the head that was verified, and refuses the merge of another one."""
+    head, sent = oid("a" * 40), list[dict[str, str]]()
+
+    class Recording(GitHub):
+        def _read(self, *_: object, stdin: bytes = b"", **__: object) -> Any:
+            sent.append(json.loads(stdin))
+            return _MergeState("merged", "b" * 40)
+
+    github = Recording(Repository("github.com", "octo", "tiny"), tmp_path_factory.mktemp("gh"))
+    assert github.merge(pr_number(520), head=head, method="squash") == "b" * 40
+    assert sent == [{"sha": head, "merge_method": "squash"}]
 
 
 def test_brackets_without_end_are_no_json() -> None:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from trunkline.commands import rebase
+from trunkline.commands import land_together, rebase
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.view import View
@@ -50,6 +50,8 @@ def plan(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
     terms = merge_as_is.terms_of(context)
     steps = list[Step]()
     try:
+        if view.options.together:
+            return land_together.plan(context, view, TASK, entries)
         for entry in entries:
             of_entry, view = _steps(view.of(entry), terms)
             steps += (replace(step, pr=entry.key) for step in of_entry)
@@ -64,7 +66,11 @@ def plan(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
 
 
 def refuse_contradiction(project: Project) -> None:
-    """Check that conditions of the merge are not skipped: there are no receipts of skipped gates."""
+    """Check that the options of a landing fit each other.
+
+    Conditions of the merge must not be skipped: there are no receipts of skipped gates.
+    """
+    land_together.refuse_contradiction(project)
     skipped = project.options.skip & {StepName.GATES, StepName.CHECKS}
     if not (wait.requires_gates(project) and skipped):
         return
@@ -189,6 +195,8 @@ def run(context: Context, *, up_to: EntryKey | None = None) -> RunResult:
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
     """Return the function of each step in the plan."""
+    if context.options.together:
+        return land_together.step_functions(context, intended)
     found: dict[StepKey, StepFunction] = {}
     for number in dict.fromkeys(step.pr for step in intended.steps if step.pr is not None):
         entry_context = context.of(context.stack.entry(number))

@@ -271,6 +271,8 @@ def options_of(started: RunStarted) -> Options:
         drop_emptied=recorded.drop_emptied,
         attest=recorded.attest,
         submit=recorded.submit,
+        together=recorded.together,
+        verify=recorded.verify,
     )
 
 
@@ -289,6 +291,8 @@ def _recorded_options(options: Options) -> RunOptions:
         drop_emptied=options.drop_emptied,
         attest=options.attest,
         submit=options.submit,
+        together=options.together,
+        verify=options.verify,
     )
 
 

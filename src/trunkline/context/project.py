@@ -70,6 +70,8 @@ class Options:
         accept_flaky: gates that are accepted although they both passed and failed on the same tree.
         attest: sign and share the receipts of what is pushed.
         submit: what new pull requests get.
+        together: land several entries without waiting for CI in between.
+        verify: each: gate the result of each merge; top: of the last one; "": as each.
     """
 
     skip: frozenset[StepName] = frozenset()
@@ -85,6 +87,8 @@ class Options:
     clean: bool = False
     attest: bool = False
     submit: SubmitOptions = field(default_factory=SubmitOptions)
+    together: bool = False
+    verify: str = ""
 
 
 @dataclass(frozen=True)

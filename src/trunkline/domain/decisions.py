@@ -39,6 +39,7 @@ class Decisions:
         merges: the last merge choice of each entry.
         initial_tips: the tips of the branches when the run began; empty while a plan is made.
         accepted: gates that the user accepted as unavailable when prompted.
+        landing: the entries that `land --together` lands, bottom first.
     """
 
     replays: Mapping[EntryKey, ReplayPreview] = field(default_factory=dict)
@@ -46,6 +47,7 @@ class Decisions:
     merges: Mapping[EntryKey, MergeChoice] = field(default_factory=dict)
     initial_tips: Mapping[EntryKey, InitialTips] = field(default_factory=dict)
     accepted: frozenset[str] = frozenset()
+    landing: tuple[EntryKey, ...] = ()
 
     def with_replay(self, entry: EntryKey, preview: ReplayPreview) -> Decisions:
         """Return the decisions with the planned replay of an entry."""

@@ -103,6 +103,7 @@ class NoteFacts:
         accepted: gates and checks that were waived by name for this commit.
         revisions: the lines of the revision history, oldest first; see `revisions`.
         result: the merge result that was verified instead of `commit`, if there is one.
+        together: how entries that land together were verified, in a sentence; "" alone.
     """
 
     base: str
@@ -123,6 +124,7 @@ class NoteFacts:
     accepted: frozenset[str] = frozenset()
     revisions: tuple[str, ...] = ()
     result: Oid | None = None
+    together: str = ""
 
     @property
     def verified(self) -> bool:

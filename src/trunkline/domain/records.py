@@ -129,6 +129,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     drop_emptied: bool
     attest: bool = False
     submit: SubmitOptions = SubmitOptions()
+    together: bool = False
+    verify: str = ""
 
 
 class RunStarted(Record, frozen=True, kw_only=True, tag="run"):

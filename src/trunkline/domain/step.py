@@ -28,6 +28,7 @@ class StepName(Enum):
     CHECKLIST = "checklist"
     NEXT = "next"
     RETARGET = "retarget"
+    TOGETHER = "together"
     WAIT = "wait"
     MERGE = "merge"
     CLEANUP = "tidy"

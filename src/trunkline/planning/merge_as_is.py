@@ -97,6 +97,8 @@ def choose(view: View, terms: Terms) -> tuple[MergeChoice, ReplayPreview]:
     foreign = sum(commit.oid not in own for commit in history.reachable(git, [work.tip], excluded))
     merged = replay.automatic_merge(git, trunk, work.tip)
     stack = stack_of(terms.stacks, view.entry.pr)
+    if view.options.together and stack is not None:
+        return _in_group(view, foreseen, stack.number), foreseen
     facts = MergeFacts(
         method=method,
         trunk=view.tracking,
@@ -112,6 +114,20 @@ def choose(view: View, terms: Terms) -> tuple[MergeChoice, ReplayPreview]:
     reason = reason_to_rewrite(facts, terms.rules)
     result = work.tip if on_trunk or reason else replay.commit_of_tree(git, merged.tree, trunk)
     return MergeChoice(work.tip, trunk, result, reason, foreign, work.own), foreseen
+
+
+def _in_group(view: View, foreseen: ReplayPreview, stack: int) -> MergeChoice:
+    """Decide about an entry that GitHub merges together with those below it in a native stack.
+
+    GitHub demands a linear stack, so the head holds exactly what trunk will be.
+    """
+    work = foreseen.work
+    reason = ""
+    if work.tip != work.remote:
+        reason = "its branch on GitHub differs from the local one"
+    elif not foreseen.nothing:
+        reason = f"GitHub merges its native stack {stack} only if it holds the tip of {work.base_name}"
+    return MergeChoice(work.tip, view.world.trunk, work.tip, reason, 0, work.own)
 
 
 def _trunk_by_then(view: View, base: Oid, excluded: Sequence[Oid]) -> Oid:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 from trunkline.domain.errors import UsageError
 from trunkline.sim import actions, copying, merging, pushes, rules, running, stacks
 from trunkline.sim.faults import OF_PUSHES, Fault, FaultKind
-from trunkline.sim.model import Annotation, CheckRun, Ci, Deletion, MergeMethod, Repository, Review, Rule, Settings
+from trunkline.sim.model import (
+    Annotation,
+    CheckRun,
+    Ci,
+    Deletion,
+    MergeMethod,
+    MergeRequest,
+    Repository,
+    Review,
+    Rule,
+    Settings,
+)
 from trunkline.sim.refused import GitHubRefusal
 
 if TYPE_CHECKING:
@@ -68,6 +79,11 @@ class Control:
             actor: the user; default: the repository's owner.
         """
         found = self._repository(repository)
+        if found.stack_of(number) is not None:
+            request = MergeRequest(
+                "", number, actor or found.owner, method, "direct_merge", found.pulls[number].head_oid
+            )
+            return merging.merge_stack(self.world, found, request).merge_commit
         pull = merging.merge(
             self.world, found, found.pulls[number], actor or found.owner, method=MergeMethod[method.upper()],
             deletion=Deletion(delete_branch),

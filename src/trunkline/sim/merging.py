@@ -208,18 +208,23 @@ def _performed(world: World, repository: Repository, request: MergeRequest) -> M
                 expected_head=request.sha, headline=request.title, body=request.message,
             )  # fmt: skip
         else:
-            done = _merge_stack(world, repository, request, queued=queue)
+            done = merge_stack(world, repository, request, queued=queue)
     except GitHubRefusal as refusal:
         return replace(request, status="failed", result_message=refusal.message)
     if ejected:
         return replace(request, status="failed")
-    return replace(request, status="merged", result_message="Pull request was merged.", sha=done.merge_commit)
+    return replace(
+        request, status="merged", result_message="Pull request was merged.", merge_commit=done.merge_commit
+    )
 
 
-def _merge_stack(world: World, repository: Repository, request: MergeRequest, *, queued: bool) -> PullRequest:
+def merge_stack(world: World, repository: Repository, request: MergeRequest, *, queued: bool = False) -> PullRequest:
     """Merge a pull request of a native stack and all unmerged ones below it, all or none.
 
     In the merge queue, one that was ejected stays open, and so do those above it.
+
+    Raises:
+        GitHubRefusal: one of them cannot be merged; the message names it.
     """
     group, method = _group(world, repository, request, queued=queued), MergeMethod[request.method.upper()]
     bare, base, at = world.bare(repository), group[0].base, world.now()

@@ -283,6 +283,7 @@ class MergeRequest:
         age: requests since then; the merge runs at the second, so that polling is needed.
         status: pending, enqueued, merged or failed.
         result_message: the message of the result.
+        merge_commit: the commit that it made.
         ejected: the pull request of a stack that left the merge queue, with all above it; 0: none.
     """
 
@@ -298,6 +299,7 @@ class MergeRequest:
     age: int = 0
     status: str = "pending"
     result_message: str = ""
+    merge_commit: str = ""
     ejected: int = 0
 
 

@@ -57,7 +57,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     """
     pr = context.world().snapshot.pr(context.entry.key)
     if pr is not None and pr.state is PrState.MERGED:
-        return _landed(context, step_context, pr, StepStatus.NOTHING)
+        return landed(context, step_context, pr, StepStatus.NOTHING)
     view, tip = context.view(), context.local_tip()
     refuse_other_head(view, view.pull_request(), why=VERIFIED_ONLY, task="rebase")
     choice = unchanged.renew(context, step_context)
@@ -69,18 +69,18 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     method = merge_as_is.named_method(context.project) or merge_as_is.default_method(context.observer.rules())
     step_context.log_intent(records.MergeRequested(*step_context.about(context.entry), head=tip, method=method))
     context.reporter.command(f"gh pr merge {pr.number} --{method} --match-head-commit {tip}")
-    if not _merge(context, pr, tip, method, choice):
-        _queued(context)
+    if not request(context, pr, tip, method, choice):
+        wait_for_queue(context)
     context.observer.changed(Part.REMOTE)
     merged = context.world().snapshot.pr(pr.number)
     if merged is None or merged.state is not PrState.MERGED:
         raise ExternalError(
             f"GitHub took the merge of #{pr.number} but does not show it yet", next_command=task_command("continue")
         )
-    return _compared(context.project, choice, _landed(context, step_context, merged, StepStatus.DONE))
+    return compared(context.project, choice, landed(context, step_context, merged, StepStatus.DONE))
 
 
-def _compared(project: Project, choice: MergeChoice | None, done: Outcome) -> Outcome:
+def compared(project: Project, choice: MergeChoice | None, done: Outcome) -> Outcome:
     """Compare what landed with what was verified.
 
     GitHub pins the head of a merge, but not the trunk commit that it is merged into.
@@ -94,7 +94,7 @@ def _compared(project: Project, choice: MergeChoice | None, done: Outcome) -> Ou
     return replace(done, mark=StepStatus.WARNED, details=(message + again, *done.details))
 
 
-def _merge(context: Context, pr: PullRequest, tip: Oid, method: str, choice: MergeChoice | None) -> bool:
+def request(context: Context, pr: PullRequest, tip: Oid, method: str, choice: MergeChoice | None) -> bool:
     """Merge the pull request; after an error, check whether the merge happened all the same.
 
     Returns:
@@ -111,7 +111,7 @@ def _merge(context: Context, pr: PullRequest, tip: Oid, method: str, choice: Mer
         return True
 
 
-def _queued(context: Context) -> None:
+def wait_for_queue(context: Context) -> None:
     """Wait until the merge queue has merged it.
 
     Raises:
@@ -196,7 +196,7 @@ def _title(scope: Scope, pr: PullRequest) -> str:
     return title.fill(template, values)
 
 
-def _landed(context: Context, step_context: StepContext, pr: PullRequest, mark: StepStatus) -> Outcome:
+def landed(context: Context, step_context: StepContext, pr: PullRequest, mark: StepStatus) -> Outcome:
     """Wait until the trunk ref contains the merge commit.
 
     GitHub's API and its git server may differ for seconds.

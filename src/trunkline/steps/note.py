@@ -23,6 +23,7 @@ from trunkline.engine import StepContext
 from trunkline.gates.catalogue import catalogue
 from trunkline.operations import commit_statuses
 from trunkline.operations.note_template import template_of, written
+from trunkline.planning import together
 from trunkline.planning.coverage import coverage_of
 from trunkline.planning.parents import base_of
 from trunkline.planning.verification import (
@@ -207,8 +208,8 @@ def facts_of(view: View) -> NoteFacts:
     compare = f"{url}/compare/{since.old}..{tip}" if since else ""
     today = dt.datetime.now(dt.timezone.utc).date().isoformat()
     return NoteFacts(
-        base=base.branch,
-        base_oid=base.oid,
+        base=view.stack.trunk if view.options.together else base.branch,
+        base_oid=view.world.trunk if view.options.together else base.oid,
         commit=tip,
         own_commits=own_commit_count(view, tip),
         merged=merged_numbers(view),
@@ -225,6 +226,7 @@ def facts_of(view: View) -> NoteFacts:
         accepted=accepted_names(view, verified) | waived,
         result=verified if verified != tip else None,
         revisions=revisions(pr.body, since, tip, date=today, compare=compare),
+        together=together.words(view, view.decisions),
     )
 
 

@@ -16,7 +16,7 @@ from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.operations import local_branch
-from trunkline.planning import merge_as_is, pushed_commits
+from trunkline.planning import merge_as_is, pushed_commits, together
 from trunkline.planning.verification import is_unverified
 from trunkline.steps import checks, gates, note, replay
 
@@ -119,11 +119,12 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
                 why=f"it is to be {described(choice)}; it was not merged",
                 next_command=task_command("land"),
             )
-        if not is_unverified(context.view(), choice.result):
+        view = context.view()
+        if not (together.is_gated(view, view.decisions) and is_unverified(view, choice.result)):
             return choice
         at = f"{context.tracking} is at {short(choice.trunk)}"
         context.reporter.progress(f"{at}: the gates run on what merging {context.entry.label} gives")
-        _verify(context, step_context)
+        verify(context, step_context)
         context.observer.changed(Part.REMOTE)
     raise ExternalError(
         f"{context.entry.label}: {context.tracking} moved {_ROUNDS} times while the gates ran",
@@ -132,7 +133,12 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
     )
 
 
-def _verify(context: Context, step_context: StepContext) -> None:
+def verify(context: Context, step_context: StepContext) -> None:
+    """Run the gates and checks that are not skipped on what merging the entry gives.
+
+    Raises:
+        CheckFailed: one fails.
+    """
     if StepName.GATES not in context.options.skip:
         gates.run(context, step_context)
     if StepName.CHECKS not in context.options.skip:

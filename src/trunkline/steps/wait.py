@@ -17,6 +17,7 @@ from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.github import branch_rules
+from trunkline.planning import together
 from trunkline.planning.verification import refuse_other_head, require_gates
 from trunkline.steps import unchanged
 from trunkline.system import retry
@@ -62,7 +63,8 @@ def run(context: Context, step_context: StepContext | None = None) -> Outcome:
         context.observer.changed(Part.MACHINE)
         if step_context is not None:
             unchanged.renew(context, step_context)
-        require_gates(context.view(), context.verified_commit(), skippable=False)
+        if together.is_gated(context, context.run.decisions):
+            require_gates(context.view(), context.verified_commit(), skippable=False)
     if found.state is not Ready.YES:
         raise _stop(context.view(), found)
     return Outcome("ready to land", _told(context.view()), StepStatus.DONE)

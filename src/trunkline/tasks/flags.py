@@ -69,6 +69,8 @@ FLAGS: Mapping[str, Flag] = {
     "since-review": Flag("compare with the head that was last reviewed, commit by commit", switch=True),
     "skip": Flag("steps to skip, separated by commas; listed in the reviewer note", env=True),
     "stack": Flag("the stack, where stack.toml has several", env=True),
+    "together": Flag("merge several entries without waiting for CI in between, or none", env=True, switch=True),
+    "verify": Flag("with --together: gate the result of each merge (each), or of the last one (top)", env=True),
     "watch": Flag("wait for hours, for reviewers too", env=True, switch=True),
     "yes": Flag("publish without asking", short="y", env=True, switch=True),
     # Flags of one or two tasks.
@@ -123,7 +125,7 @@ FLAGS: Mapping[str, Flag] = {
     "top": Flag("take only the stack that ends in this pull request"),
     "track": Flag("keep stack.toml in the repository; default: untracked, on every branch", switch=True),
     "trunk": Flag("the branch that stacks land on; default: GitHub's default branch"),
-    "up-to": Flag("the last entry, by pull request or branch; default: all"),
+    "up-to": Flag("the last entry, by pull request or branch; default: all", env=True),
     "update": Flag("update stack.toml; comments and order stay", switch=True),
     "waive": Flag("gates that you waive with a reason, separated by commas; [attest] waive says who may"),
     "write-tasks": Flag("write tasks.py, noxfile.py and a Makefile fragment; existing files stay", switch=True),

@@ -112,6 +112,9 @@ def land(
     watch: bool = False,
     drop_emptied: bool = False,
     attest: bool = False,
+    together: bool = False,
+    up_to: str = "",
+    verify: str = "",
 ) -> None:
     """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge each entry."""
     options = replace(
@@ -127,28 +130,30 @@ def land(
         require=one_of("require", require, ("checks", "gates")),
         method=one_of("method", method, ("squash", "merge", "rebase")),
         watch=watch,
+        together=together,
+        verify=one_of("verify", verify, ("each", "top")),
     )
     context = open_stack(stack=stack, options=options, reporter=session.terminal)
     from trunkline.commands import land as land_workflow
     from trunkline.commands import restack as restack_workflow
 
     land_workflow.refuse_contradiction(context.project)
-    up_to = entry_key(pr) if pr else None
+    last = entry_key(up_to or pr) if up_to or pr else None
     _headline(session, context)
-    if (nothing := restack_workflow.nothing_to_do(context.view(), up_to=up_to)) is not None:
+    if (nothing := restack_workflow.nothing_to_do(context.view(), up_to=last)) is not None:
         _nothing_to_do(session, nothing)
         return
-    entries = land_workflow.entries_of(context.view(), up_to)
+    entries = land_workflow.entries_of(context.view(), last)
     session.account["lands"] = [entry.pr for entry in entries]
     order = tuple(f"  {n}. {entry.full_label}  {entry.title}" for n, entry in enumerate(entries, 1))
-    if (lacking := land_workflow.unsubmitted(context.stack, up_to)) is not None:
+    if (lacking := land_workflow.unsubmitted(context.stack, last)) is not None:
         session.terminal.line(
             (f"stops below {lacking.branch}: it has no pull request yet; {task_command('submit')}", "yellow")
         )
     where = f"{count_of(len(entries), 'pull request')} on {context.tracking}, in this order:"
     session.summarise((f"lands {where}", *order))
     if session.dry_run:
-        forecast = land_workflow.forecast(context, up_to=up_to)
+        forecast = land_workflow.forecast(context, up_to=last)
         session.plan(forecast.plan)
         from trunkline.report import runbook
 
@@ -157,7 +162,7 @@ def land(
         known = [f": {described(choices[entry.pr])}" if entry.pr in choices else "" for entry in entries]
         session.summarise((f"would land {where}", *map(str.__add__, order, known)))
     else:
-        session.performed(land_workflow.run(context, up_to=up_to))
+        session.performed(land_workflow.run(context, up_to=last))
         session.summarise((f"landed {where}", *order))
 
 

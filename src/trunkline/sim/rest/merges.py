@@ -73,5 +73,5 @@ def _merge_json(request: MergeRequest, pending: str) -> dict[str, Any]:
             "merge_action": request.action, "expected_head_sha": request.sha,
         }  # fmt: skip
     if request.status == "merged":
-        details["sha"] = request.sha
+        details["sha"] = request.merge_commit
     return {"status": request.status, "details": details}

@@ -1,0 +1,102 @@
+"""Plan of `land --together`: verify every entry, then merge all without waiting in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from trunkline.commands import rebase
+from trunkline.context.project import Project
+from trunkline.context.run import Context
+from trunkline.context.view import View
+from trunkline.domain.decisions import Forecast
+from trunkline.domain.errors import Refused, WrongFlag
+from trunkline.domain.stack import Entry
+from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
+from trunkline.engine import StepContext, StepFunction
+from trunkline.planning import merge_as_is, together
+from trunkline.steps import cleanup, merge, verify_merged, wait
+from trunkline.steps import together as step
+
+_GATES = (StepName.GATES, StepName.CHECKS)
+_FIRST = (StepName.SWITCH, StepName.FETCH, StepName.REPLAY, *_GATES, StepName.READY, StepName.NOTE)
+_OWN = {StepName.REPLAY: step.plan_replay, StepName.READY: step.plan_ready}
+
+
+def refuse_contradiction(project: Project) -> None:
+    """Check that the options of the landing fit each other.
+
+    Raises:
+        WrongFlag: `--verify` without `--together`.
+        Refused: stack.toml demands that every entry is rewritten.
+    """
+    if project.options.verify and not project.options.together:
+        raise WrongFlag(
+            "--verify belongs to --together",
+            why="entries that land one by one are all gated",
+            flags={"verify": ""},
+        )
+    if project.options.together and not merge_as_is.is_enabled(project.stack):
+        raise Refused(
+            '--together and [land] rewrite = "always" contradict each other',
+            why="a rewritten entry waits for its own CI before the next one can land",
+            next_command="${EDITOR:-vi} stack.toml",
+        )
+
+
+def plan(context: Context, view: View, task: str, entries: Sequence[Entry]) -> Forecast:
+    """Plan the landing of several entries in one go.
+
+    Raises:
+        Refused: an entry must be rewritten, or GitHub's native stack holds others.
+        OwnCommitsUnknown: the user must decide which commits are an entry's own.
+    """
+    terms = merge_as_is.requested_terms(context)
+    landing = tuple(entry.key for entry in entries)
+    view = together.decide(replace(view, decisions=replace(view.decisions, landing=landing)), terms)
+    steps = [replace(each, pr=entry.key) for entry in entries for each in _first(view.of(entry))]
+    steps.append(step.plan(view, entries, terms))
+    if together.native_stack(terms.stacks, entries) is None:
+        for entry in entries:
+            there = view.of(entry)
+            one = (verify_merged.plan(there), wait.plan(there), merge.plan(there))
+            steps += [replace(each, pr=entry.key) for each in one]
+    steps.append(cleanup.plan(view))
+    skipped = tuple(dict.fromkeys(each.name for each in steps if each.name in context.options.skip))
+    return Forecast(Plan(task, entries[0].pr, tuple(steps), skipped), view.decisions)
+
+
+def _first(view: View) -> list[Step]:
+    names = rebase.needed(_FIRST, view.entry)
+    gated = together.is_gated(view, view.decisions)
+    return [
+        _OWN[name](view) if name in _OWN else rebase.plan_step(view, name)
+        for name in names
+        if gated or name not in _GATES
+    ]
+
+
+def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
+    """Return the function of each step in the plan."""
+    keys = tuple(dict.fromkeys(each.pr for each in intended.steps if each.pr is not None))
+    context.run.decisions = replace(context.run.decisions, landing=keys)
+    found: dict[StepKey, StepFunction] = {}
+    for key in keys:
+        there = context.of(context.stack.entry(key))
+        ordinary = rebase.step_functions(there, rebase.WHOLE, pr=key)
+        own = {
+            **{name: ordinary[name, key] for name in (StepName.SWITCH, StepName.FETCH, StepName.VERIFY_MERGED)},
+            StepName.REPLAY: _bound(there, step.run_replay),
+            StepName.READY: _bound(there, step.run_ready),
+            **{name: step.decided(there, ordinary[name, key]) for name in (*_GATES, StepName.NOTE)},
+            StepName.WAIT: _bound(there, wait.run),
+            StepName.MERGE: _bound(there, merge.run),
+        }
+        found |= {(name, key): rebase.unless_merged(there, name, way) for name, way in own.items()}
+    found[StepName.TOGETHER, None] = _bound(context, step.run)
+    found[StepName.CLEANUP, None] = _bound(context, cleanup.run)
+    return found
+
+
+def _bound(context: Context, way: Callable[[Context, StepContext], Outcome]) -> StepFunction:
+    return lambda step_context: way(context, step_context)

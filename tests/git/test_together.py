@@ -1,0 +1,101 @@
+"""`land --together` in this process: what must hold right before the first merge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.inprocess import Desk, desk, refusal
+from trunkline.commands import land
+from trunkline.domain.errors import CheckFailed, Refused
+from trunkline.domain.names import Oid
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.step import StepName
+from trunkline.engine import RunResult
+from trunkline.planning import verification
+from trunkline.steps import gates
+
+SKIP = frozenset({StepName.FMT, StepName.CHECKS, StepName.NOTE, StepName.CHECKLIST})
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Return the small stack in this process."""
+    with desk(monkeypatch) as made:
+        yield made
+
+
+class Gate:
+    """A gate that passes on every tree but those that hold a file."""
+
+    def __init__(self, stack: Desk, patch: pytest.MonkeyPatch, bad: str) -> None:
+        """Take the place of cargo's gates."""
+        self.stack, self.bad = stack, bad
+        self.ran: dict[str, GateOutcome] = {}
+        patch.setattr(gates, "gate_commit", self._run)
+        patch.setattr(verification, "gates_beside_base", self._known)
+
+    def _tree(self, commit: Oid) -> str:
+        return self.stack.clone.git("rev-parse", f"{commit}^{{tree}}")
+
+    def _run(self, _cwd: object, commit: Oid, *_: object, **__: object) -> tuple[GateOutcome, ...]:
+        listed = self.stack.clone.git("ls-tree", "--name-only", commit).split()
+        verdict = Verdict.FAILED if self.bad in listed else Verdict.PASSED
+        self.ran[self._tree(commit)] = GateOutcome("msrv", verdict)
+        return (self.ran[self._tree(commit)],)
+
+    def _known(self, _view: object, commit: Oid) -> tuple[tuple[str, GateOutcome | None], ...]:
+        return (("msrv", self.ran.get(self._tree(commit))),)
+
+
+def land_together(stack: Desk, **options: object) -> RunResult:
+    """Run `land --together`."""
+    return land.run(stack.stack_context(skip=SKIP, together=True, **options))
+
+
+@pytest.mark.parametrize("native", [(), (1, 2, 3)], ids=["one by one", "native"])
+def test_a_result_that_fails_lands_nothing(
+    stack: Desk, monkeypatch: pytest.MonkeyPatch, native: tuple[int, ...]
+) -> None:
+    """Every result passed; then trunk gets a commit on which the gate fails: no merge is requested."""
+    stack.hub.native = native
+    gate = Gate(stack, monkeypatch, "bad.txt")
+    mark = stack.hub.set_draft
+
+    def trunk_moves_last(pr: object, *, draft: bool) -> object:
+        if pr.number == 3:  # type: ignore[attr-defined]
+            stack.trunk_commits("bad", {"bad.txt": "bad\n"})
+        return mark(pr, draft=draft)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stack.hub, "set_draft", trunk_moves_last)
+    error = refusal(lambda: land_together(stack))
+    if native:
+        assert isinstance(error, Refused)
+        assert "only if it holds the tip of origin/main" in error.why
+    else:
+        assert isinstance(error, CheckFailed)
+    assert len(gate.ran) == (3 if native else 4)
+    assert stack.hub.merged == []
+
+
+@pytest.mark.parametrize(("verify", "gated"), [("", 3), ("each", 3), ("top", 1)])
+def test_which_results_are_gated(stack: Desk, monkeypatch: pytest.MonkeyPatch, verify: str, gated: int) -> None:
+    """Each one by default, or the last one only."""
+    stack.hub.mergeable = True
+    gate = Gate(stack, monkeypatch, "bad.txt")
+    error = refusal(lambda: land_together(stack, verify=verify))
+    assert error.what == "the fake GitHub merges nothing"
+    assert len(gate.ran) == gated
+    assert stack.hub.merged == [1]
+
+
+def test_a_native_stack_with_others_is_not_merged(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merge takes everything below: exit 5 before anything moves."""
+    stack.hub.pulls[4] = stack.hub.pulls[3]
+    stack.hub.native = (4, 1, 2, 3)
+    Gate(stack, monkeypatch, "bad.txt")
+    error = refusal(lambda: land_together(stack))
+    assert isinstance(error, Refused)
+    assert "merging #3 in native stack 9 takes #4 #1 #2 #3" in error.why
+    assert stack.hub.merged == []
