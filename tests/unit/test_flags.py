@@ -86,7 +86,8 @@ def test_a_dry_run_cannot_change_the_repository(
             seen.append("a dry run holds the lease")
 
     monkeypatch.setattr(ALL[name], "body", body)
-    argv = ["-R", name] if way == "before" else [name, *([way] if way.startswith("-") else [])]
+    words = [name, *("x" for _ in ALL[name].positional)]
+    argv = ["-R", *words] if way == "before" else [*words, *([way] if way.startswith("-") else [])]
     if way.isupper() and not way.startswith("-"):
         monkeypatch.setenv(way, "1")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

@@ -109,7 +109,7 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
 
 
 def _is_outside(change: Change) -> bool:
-    return change.step not in {StepName.REPLAY, StepName.STACK_FILE}
+    return change.step not in {StepName.REPLAY, StepName.STACK_FILE, StepName.ADD}
 
 
 def _restore_here(context: Context, step_context: StepContext, change: Change) -> Outcome:
@@ -208,6 +208,8 @@ def _restore_on_github(context: Context, step_context: StepContext, change: Chan
 
 def _restore_branch(context: Context, step_context: StepContext, change: Change) -> Outcome:
     """Restore the local branch; delete one that the run created, unless it is checked out."""
+    if change.step is StepName.ADD:
+        return revert.restore_entry(context, step_context, change)
     _keep_before(context, step_context, change)
     name = context.entry.branch
     held = run_changes.now(context, change)["tip"]

@@ -15,6 +15,7 @@ from trunkline.context.project import Options, Project, Reporter
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
+from trunkline.domain.added import AddedEntry
 from trunkline.domain.command import task_command
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.names import BranchName, EntryKey, branch_name
@@ -174,6 +175,7 @@ def carry_out(
     rewrites: tuple[Rewrite, ...] = (),
     staged: Staged | None = None,
     declared: Sequence[Entry] = (),
+    added: AddedEntry | None = None,
 ) -> RunResult:
     """Take the lock, open a journal, and run the steps of a plan.
 
@@ -186,6 +188,7 @@ def carry_out(
         rewrites: the commits that the plan's `rewrite` steps move branches to.
         staged: the staged changes that are part of them.
         declared: the entries that stack.toml shall have; empty: it stays.
+        added: the new entry that the plan adds.
 
     Raises:
         Paused: a paused run needs these branches as they are.
@@ -200,7 +203,7 @@ def carry_out(
         settle_last(bottom, held)
         log = journal.create(held)
         begun: RunStarted = msgspec.structs.replace(
-            started(bottom, intended), rewrites=rewrites, staged=staged, declared=placed(declared)
+            started(bottom, intended), rewrites=rewrites, staged=staged, declared=placed(declared), added=added
         )
         log.append(held, begun)
         tips = pushed_commits.initial_tips(context.stack, begun.heads)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from trunkline.commands import land, rebase, rescue, restack, rewriting, submit, sync, undo
+from trunkline.commands import add, land, rebase, rescue, restack, rewriting, submit, sync, undo
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.project import Reporter
@@ -39,6 +39,16 @@ _AFTER_REPLAY = frozenset({
 """Steps to repeat for an entry, or a stack, whose branch changed after they were done."""
 
 
+_WHOLE: Mapping[str, Callable[[Context, Plan], dict[StepKey, StepFunction]]] = {
+    rescue.TASK: rescue.step_functions,
+    restack.TASK: restack.step_functions,
+    sync.TASK: restack.step_functions,
+    submit.TASK: submit.step_functions,
+    land.TASK: land.step_functions,
+}
+"""The tasks of several entries whose step functions need their plan alone."""
+
+
 def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | None:
     """Return the open run and the context for resuming it; None if there is none.
 
@@ -54,6 +64,8 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
         if run.begun.declared:  # the run itself changes the entries of stack.toml
             return rebase.recorded_context(run, reporter=reporter, cwd=cwd), run
         context = rebase.context_of(run, reporter=reporter, cwd=cwd)
+        if run.begun.added is not None:
+            context = add.with_entry(context, run.begun.added)
         for pr in _numbers(run):
             context.stack.entry(pr)
     except UsageError as error:
@@ -221,19 +233,14 @@ class _Going:
         )
 
     def _performers(self) -> dict[StepKey, StepFunction]:
-        context, plan = self.context, self.plan
-        if plan.task == rescue.TASK:
-            return rescue.step_functions(context, plan)
-        if plan.task in {restack.TASK, sync.TASK}:
-            return restack.step_functions(context, plan)
+        context, plan, begun = self.context, self.plan, self.run.begun
         if plan.task in rewriting.TASKS:
-            begun = self.run.begun
             declared = rebase.entries_of(begun.declared)
             return rewriting.step_functions(context, plan, begun.rewrites, begun.staged, declared)
-        if plan.task == submit.TASK:
-            return submit.step_functions(context, plan)
-        if plan.task == land.TASK:
-            return land.step_functions(context, plan)
+        if plan.task == add.TASK:
+            return add.step_functions(context, plan, begun.added)
+        if plan.task in _WHOLE:
+            return _WHOLE[plan.task](context, plan)
         return {
             key: rebase.unless_merged(context, key[0], way)
             for key, way in rebase.step_functions(context, plan.task).items()

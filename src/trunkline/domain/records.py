@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from trunkline.domain.added import AddedEntry
 from trunkline.domain.changes import Change, note_of
 from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber
 from trunkline.domain.replayed import Replayed
@@ -157,6 +158,7 @@ class RunStarted(Record, frozen=True, kw_only=True, tag="run"):
     undoes: str | None = None
     changes: tuple[Change, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
+    added: AddedEntry | None = None
     staged: Staged | None = None
     declared: tuple[PlacedEntry, ...] = ()
 
@@ -345,6 +347,22 @@ class NativeStackLinked(Intent, frozen=True, kw_only=True, tag="native-stack-lin
     stack: int
     numbers: tuple[PrNumber, ...]
     dissolved: tuple[int, ...]
+
+
+class EntryAdded(Intent, frozen=True, kw_only=True, tag="entry-added"):
+    """A new entry in stack.toml, with its place and what the checkout held before.
+
+    Written: before stack.toml is written.
+    Resume: writes the entry unless it is there, and checks out its branch.
+    Undo: takes the entry out; the checkout goes back to where it was if nothing changed since. The branch stays.
+    """
+
+    added: AddedEntry
+
+    def change(self) -> Change:
+        """Return the change of stack.toml."""
+        plain: dict[str, Any] = msgspec.to_builtins(self.added)
+        return Change(self.pr, StepName.ADD, {"entry": False}, {"entry": True, "added": plain})
 
 
 class PullRequestCreated(Intent, frozen=True, kw_only=True, tag="pull-request-created"):
@@ -572,7 +590,8 @@ class Adopted(EntryRecord, frozen=True, kw_only=True, tag="adopted"):
 AnyRecord = (
     RunStarted | StepBegan | StepDone | StepFailed | RunFinished | Resumed | Aborting | Aborted
     | BranchMoved | MoveWithdrawn | BranchDeleted | BranchPushed | RemoteBranchDeleted | PullRequestEdited
-    | PullRequestCreated | NativeStackLinked | NoteWritten | StackFileWritten | WorktreeCreated | MergeRequested
+    | EntryAdded | PullRequestCreated | NativeStackLinked | NoteWritten | StackFileWritten | WorktreeCreated
+    | MergeRequested
     | PullRequestReopened | RestoredBaseDeleted
     | CheckoutSwitched | StatusesPublished | GatesJudged | ChecksJudged | Paused | Resolved | Included | Adopted
 )  # fmt: skip

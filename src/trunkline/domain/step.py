@@ -36,6 +36,7 @@ class StepName(Enum):
     REWRITE = "rewrite"
     CREATE = "create"
     STACK_FILE = "stack-file"
+    ADD = "add"
 
 
 REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]

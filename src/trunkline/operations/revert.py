@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+
 from trunkline.context.observer import Part
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
+from trunkline.domain.added import AddedEntry
 from trunkline.domain.changes import Change, note_of
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused
@@ -18,7 +21,7 @@ from trunkline.domain.note import put_back
 from trunkline.domain.step import Outcome, Step, StepKey, StepName, StepStatus
 from trunkline.engine import StepContext, StepFunction
 from trunkline.git import history, refs
-from trunkline.operations import local_branch, stack_file
+from trunkline.operations import added_entry, local_branch, stack_file
 from trunkline.operations.publish import Update, push_all, set_base
 from trunkline.planning.run_changes import drift, now
 
@@ -26,9 +29,12 @@ from trunkline.planning.run_changes import drift, now
 def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, StepFunction]:
     """Return the step functions that revert changes: one push of all branches, then the rest."""
     handlers = {
-        StepName.READY: restore_state, StepName.NOTE: restore_note, StepName.REPLAY: restore_branch,
+        StepName.READY: restore_state,
+        StepName.NOTE: restore_note,
         StepName.STACK_FILE: restore_stack_file,
-    }  # fmt: skip
+        StepName.ADD: restore_entry,
+        StepName.REPLAY: restore_branch,
+    }
 
     def bound(change: Change) -> StepFunction:
         return lambda step_context: handlers[change.step](context.of_pr(change.pr), step_context, change)
@@ -80,6 +86,8 @@ def _step(scope: Scope, change: Change) -> Step:
         return Step(change.step, description, (command,), mutates=True, publishes=(description,))
     if change.step is StepName.STACK_FILE:
         return Step(change.step, "stack.toml is as it was", mutates=True)
+    if change.step is StepName.ADD:
+        return Step(change.step, f"take {entry.branch} out of stack.toml; its branch stays", mutates=True)
     old = change.before["tip"]
     command = f"git branch -f {entry.branch} {old}"
     return Step(change.step, f"{entry.branch} is at {short(old)} again", (command,), mutates=True)
@@ -220,3 +228,10 @@ def restore_branch(context: Context, step_context: StepContext, change: Change) 
     local_branch.move(context, step_context, new=old, old=oid(tip), why="taken back", keeps_files=change.keeps_files)
     stays = "; your files stay as they are" if change.keeps_files else ""
     return Outcome("branch", f"{context.entry.branch} is back at {short(old)}{stays}")
+
+
+def restore_entry(context: Context, step_context: StepContext, change: Change) -> Outcome:
+    """Take an added entry out of stack.toml again; errors as of `added_entry.take_back`."""
+    if not now(context, change)["entry"]:
+        return Outcome("entry", f"{context.entry.branch} is not in stack.toml", StepStatus.NOTHING)
+    return added_entry.take_back(context, step_context, msgspec.convert(change.left["added"], AddedEntry))

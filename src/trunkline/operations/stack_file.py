@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trunkline.config import reading, trust, validation
-from trunkline.context.loading import choose_stack, found_text
+from trunkline.context.loading import choose_stack, found_text, load_stacks
 from trunkline.context.run import Context
 from trunkline.domain import records
 from trunkline.domain.command import task_command
@@ -149,4 +149,4 @@ def write(context: Context, step_context: StepContext, *, text: str, text_after:
 
 def current(git: Git, stack: Stack) -> Stack:
     """Return a stack as stack.toml has it by now."""
-    return choose_stack(validation.stacks_of(trust.effective(git, found_text(git))), stack.name)
+    return choose_stack(load_stacks(git), stack.name)

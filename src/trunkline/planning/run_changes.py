@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from trunkline.context.loading import choose_stack, load_stacks
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
@@ -24,7 +25,8 @@ from trunkline.state.journal import Run
 def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change, ...]:
     """Return the changes of a run, completed or only intended, in the order of their reversal.
 
-    The remote comes first, since it alone can reject; then the pull request; the local branch last.
+    The remote comes first, since it alone can reject; then the pull request; then the local
+    branches. An added entry is last: the checkout goes back to a branch that has moved back.
 
     Args:
         context: the run's context.
@@ -41,7 +43,9 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
         for change in _joined(intents)
         if change.before != change.left or change.created
     ]
-    order = (StepName.PUSH, StepName.READY, StepName.NOTE, StepName.STACK_FILE, StepName.REPLAY)
+    order = (
+        StepName.PUSH, StepName.READY, StepName.NOTE, StepName.STACK_FILE, StepName.REPLAY, StepName.ADD,
+    )  # fmt: skip
     return tuple(sorted(found, key=lambda change: order.index(change.step)))
 
 
@@ -119,6 +123,9 @@ def now(context: Context, change: Change) -> dict[str, Any]:
         return {"tip": refs.read_refs(under.git, ref).get(ref, "")}
     if change.step is StepName.STACK_FILE:
         return {"text": read_stack_text(Path(str(change.left["path"])))}
+    if change.step is StepName.ADD:
+        known = choose_stack(load_stacks(under.git), under.stack.name).entries
+        return {"entry": any(entry.branch == under.entry.branch for entry in known)}
     pr = under.view().pull_request()
     if change.step is StepName.PUSH:
         return {"tip": under.world().remote_refs.get(branch_ref(under.entry.branch), "")}
@@ -144,6 +151,7 @@ def _named(scope: Scope, change: Change, name: str) -> str:
         "draft": f"{pr} draft state",
         "block": f"{pr} reviewer note",
         "text": "stack.toml",
+        "entry": f"stack.toml's entry of {scope.entry.branch}",
     }[name]
 
 

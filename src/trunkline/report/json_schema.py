@@ -177,6 +177,7 @@ _ATTESTATION = _object(
     }
 )
 _OWN: dict[str, dict[str, _Schema]] = {
+    "add": {"branch": _TEXT},
     "absorb": {
         "hunks": _list(
             _object(

@@ -1,4 +1,4 @@
-"""Tasks that build a stack: submit."""
+"""Tasks that build a stack: add and submit."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from invoke.collection import Collection
 from trunkline.context.loading import open_stack
 from trunkline.context.project import Options
 from trunkline.domain.choices import listed
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
-from trunkline.domain.names import entry_key
+from trunkline.domain.names import branch_name, entry_key
 from trunkline.domain.submission import SubmitOptions
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.session import TaskSession
@@ -56,6 +57,49 @@ def submit(
         session.terminal.line((f"#{each.number} ", "bold"), f"{each.branch}  {each.url}")
 
 
+@landing_task(
+    "add",
+    mutates=True,
+    help={
+        "all": "commit all changes of tracked files, not only the staged ones",
+        "message": "the commit message; its first line becomes the title",
+    },
+)
+def add(
+    session: TaskSession,
+    name: str,
+    message: str = "",
+    all: bool = False,  # noqa: A002 -- the flag's name
+    above: str = "",
+    below: bool = False,
+    onto_trunk: bool = False,
+    stack: str = "",
+    fork_point: str = "",
+) -> None:
+    """Begin the entry NAME with the staged changes; in the middle, replay what sits above it."""
+    from trunkline.commands import add as add_command
+
+    if (places := sum((bool(above), below, onto_trunk))) > 1:
+        raise UsageError(
+            f"{places} places for one entry",
+            why="--above, --below and --onto-trunk exclude each other; nothing was done",
+            next_command=session.again({"below": "", "onto-trunk": ""}),
+        )
+    context = open_stack(stack=stack, options=Options(fork_point=fork_point), reporter=session.terminal)
+    request = add_command.Request(
+        branch_name(name), message, all, entry_key(above) if above else None, below, onto_trunk
+    )
+    adding = add_command.plan(context, request)
+    session.terminal.headline(f"{context.stack.name or 'stack'} -> {context.stack.trunk}")
+    session.account["branch"] = adding.added.branch
+    if session.dry_run:
+        session.plan(adding.forecast.plan)
+        return
+    session.performed(add_command.run(adding))
+    session.terminal.next(task_command("submit"))
+
+
 def add_to(namespace: Collection) -> None:
     """Add these tasks to the collection."""
+    namespace.add_task(add)
     namespace.add_task(submit)

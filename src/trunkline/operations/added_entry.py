@@ -1,0 +1,92 @@
+"""Make a new entry of the stack, and take it back: stack.toml and the checkout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.domain.added import AddedEntry
+from trunkline.domain.errors import Refused
+from trunkline.domain.names import branch_name, branch_ref
+from trunkline.domain.stack import Entry, Stack
+from trunkline.domain.step import Outcome
+from trunkline.engine import StepContext
+from trunkline.git import checkout, index, refs
+from trunkline.git.git import Git
+from trunkline.operations import stack_file
+
+
+def inserted(stack: Stack, added: AddedEntry) -> Stack:
+    """Return the stack with the new entry in its place; as it is if it has the entry already."""
+    entries = stack.entries
+    if any(entry.branch == added.branch for entry in entries):
+        return stack
+    branches = [str(entry.branch) for entry in entries]
+    at = branches.index(added.below) + 1 if added.below in branches else 0
+    new = Entry(None, added.branch, added.title)
+    return replace(stack, entries=(*entries[:at], new, *entries[at:]))
+
+
+def check_out(git: Git, step_context: StepContext, added: AddedEntry) -> None:
+    """Check out the new branch: the files that its commit took in stay, or move with it."""
+    assert added.commit is not None  # noqa: S101 -- checked by the caller
+    assert added.staged is not None  # noqa: S101 -- set with the commit
+    if current_branch(git) == added.branch:
+        return
+    lock, target = step_context.lock, git.tree(added.commit)
+    checkout.put_back(git, lock, old=added.staged, new=added.commit)  # a killed process may have moved half of it
+    if index.staged_tree(git) != target:
+        if index.staged_tree(git) != git.tree(added.staged):
+            index.set_to(git, lock, git.tree(added.staged))
+        checkout.move(
+            git, lock, old=added.staged, new=added.commit, what=f"your checkout cannot move to {added.branch}"
+        )
+    git.mutate(
+        lock, "symbolic-ref", "-m", f"trunkline: added {added.branch}", "HEAD", branch_ref(added.branch),
+        display=f"git switch {added.branch}",
+    )  # fmt: skip
+
+
+def require_unchanged(git: Git, added: AddedEntry) -> None:
+    """Check that the checkout is as it was when the commit was made.
+
+    Raises:
+        Refused: something was staged or committed since.
+    """
+    if (index.staged_tree(git), git.resolve("HEAD")) != (added.index, added.head):
+        raise Refused(
+            "your checkout changed since the plan was made",
+            why=f"{added.branch} would not hold what is staged now; nothing was changed",
+            next_command="git status",
+        )
+
+
+def take_back(context: Context, step_context: StepContext, added: AddedEntry) -> Outcome:
+    """Take the entry out of stack.toml, and bring the checkout back to where `add` found it.
+
+    The branch stays. The files come back only if nothing was changed since.
+    """
+    git, lock = context.git, step_context.lock
+    stack_file.change_entries(
+        git, lock, context.stack.name, lambda entries: [each for each in entries if each.branch != added.branch]
+    )
+    if added.commit is None or added.staged is None or added.head is None:
+        return Outcome("added", f"{added.branch} is no entry any more")
+    here, clean = current_branch(git), not refs.changed_paths(git)
+    came_from = branch_ref(branch_name(added.came_from)) if added.came_from else ""
+    stays = bool(came_from) and refs.read_refs(git, came_from).get(came_from) == added.head
+    if here == added.branch and clean and stays and git.resolve("HEAD") == added.commit:
+        if git.tree(added.staged) != git.tree(added.commit):
+            checkout.move(
+                git, lock, old=added.commit, new=added.staged, what=f"your checkout cannot leave {added.branch}"
+            )
+        git.mutate(lock, "symbolic-ref", "HEAD", came_from, display=f"git switch {added.came_from}")
+        context.observer.changed(Part.LOCAL)
+        return Outcome("added", f"{added.branch} is no entry any more; its changes are staged on {added.came_from}")
+    return Outcome("added", f"{added.branch} is no entry any more; the branch and your checkout stay")
+
+
+def current_branch(git: Git) -> str:
+    """Return the branch that is checked out; "" on a detached HEAD."""
+    return git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text

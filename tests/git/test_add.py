@@ -1,0 +1,189 @@
+"""`add`: a new entry with the staged changes, in any place of the stack."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from support.inprocess import Desk, desk, refusal
+from trunkline.commands import add, status
+from trunkline.commands.add import Request
+from trunkline.domain.added import slug
+from trunkline.domain.names import branch_name
+from trunkline.engine import RunResult
+from trunkline.state.journal import Journal
+
+
+class Killed(BaseException):
+    """The process is killed here."""
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Yield a stack of three whose file git does not track; the middle entry is checked out, with a staged file."""
+    with desk(monkeypatch) as found:
+        found.own_stack(monkeypatch)
+        found.clone.git("switch", "--quiet", "two")
+        _stage(found, "new.txt")
+        yield found
+
+
+def _stage(stack: Desk, name: str, text: str = "new\n") -> None:
+    (stack.clone.path / name).write_text(text)
+    stack.clone.git("add", name)
+
+
+def _add(stack: Desk, **asked: Any) -> RunResult:
+    request = Request(branch_name("half"), **{"message": "Add half\n\nWhy.", **asked})
+    return add.run(add.plan(stack.stack_context(), request))
+
+
+def _order(stack: Desk) -> list[str]:
+    return [str(entry.branch) for entry in stack.stack_context().stack.entries]
+
+
+def _has(stack: Desk, branch: str, name: str) -> bool:
+    return name in stack.clone.git("ls-tree", "--name-only", branch).splitlines()
+
+
+def _status(stack: Desk) -> str:
+    return stack.clone.git("status", "--porcelain", "--untracked-files=no")
+
+
+def test_in_the_middle(stack: Desk) -> None:
+    """The staged file becomes a commit on a new branch, and the entry above is replayed onto it."""
+    two = stack.tips()["two"]
+    (stack.clone.path / "a.txt").write_text("an edit that is not staged\n")
+    assert _add(stack).error is None
+    assert _order(stack) == ["one", "two", "half", "three"]
+    assert stack.clone.git("branch", "--show-current") == "half"
+    assert stack.clone.git("log", "--format=%s %b", "two..half").strip() == "Add half Why."
+    assert stack.tips()["two"] == two
+    assert stack.clone.git("merge-base", "half", "three") == stack.clone.git("rev-parse", "half")
+    assert _has(stack, "three", "new.txt")
+    assert _status(stack).strip() == "M a.txt"
+    assert 'branch = "half"\ntitle = "Add half"' in (stack.root / "stack.toml").read_text()
+
+
+def test_undo_stages_the_changes_again(stack: Desk) -> None:
+    """The entry is gone, the entry above is back, and the file is staged on the branch of before."""
+    before = stack.tips()
+    _add(stack)
+    assert stack.undo() is not None
+    assert (_order(stack), stack.tips()) == (["one", "two", "three"], before)
+    assert stack.clone.git("branch", "--show-current") == "two"
+    assert _status(stack) == "A  new.txt"
+    assert stack.clone.git("log", "--format=%s", "-1", "half") == "Add half"
+
+
+@pytest.mark.parametrize(
+    ("place", "order"),
+    [
+        ({"below": True}, ["one", "half", "two", "three"]),
+        ({"onto_trunk": True}, ["half", "one", "two", "three"]),
+        ({"above": 3}, ["one", "two", "three", "half"]),
+    ],
+)
+def test_in_another_place(stack: Desk, place: dict[str, Any], order: list[str]) -> None:
+    """The staged changes move to the place, the checkout with them; undo brings both back."""
+    before = stack.tips()
+    assert _add(stack, **place).error is None
+    assert _order(stack) == order
+    assert stack.clone.git("branch", "--show-current") == "half"
+    assert _status(stack) == ""
+    assert stack.clone.git("show", "--format=", "--name-only", "half") == "new.txt"
+    for below, above in itertools.pairwise(order):
+        assert stack.clone.git("merge-base", below, above) == stack.clone.git("rev-parse", below)
+    assert stack.undo() is not None
+    assert (stack.tips(), _status(stack)) == (before, "A  new.txt")
+    assert stack.clone.git("branch", "--show-current") == "two"
+
+
+def test_changes_that_do_not_apply_there(stack: Desk) -> None:
+    """A conflict with the place is found before anything changes."""
+    _stage(stack, "two.txt", "changed\n")
+    refused = refusal(lambda: _add(stack, onto_trunk=True))
+    assert "do not apply there: conflict in two.txt" in refused.what
+    assert _order(stack) == ["one", "two", "three"]
+
+
+def test_a_conflict_above_pauses_and_goes_on(stack: Desk) -> None:
+    """The entry is made; the conflict of the entry above is resolved as in a restack."""
+    _stage(stack, "three.txt", "mine\n")
+    paused = refusal(lambda: _add(stack))
+    assert paused.what.startswith("conflict in #3 three")
+    assert _order(stack) == ["one", "two", "half", "three"]
+    stack.resolve()
+    resumed = stack.resume()
+    assert resumed is not None
+    assert resumed.error is None
+    assert stack.clone.git("merge-base", "half", "three") == stack.clone.git("rev-parse", "half")
+
+
+def test_abort_after_a_conflict(stack: Desk) -> None:
+    """The stack is as before, and the changes are staged again."""
+    before = stack.tips()
+    _stage(stack, "three.txt", "mine\n")
+    refusal(lambda: _add(stack))
+    assert stack.abort() is not None
+    assert (_order(stack), stack.tips()) == (["one", "two", "three"], before)
+    assert _status(stack).splitlines() == ["A  new.txt", "A  three.txt"]
+
+
+@pytest.mark.parametrize("place", [{}, {"below": True}])
+@pytest.mark.parametrize("number", range(5))
+def test_killed_after_each_record(
+    stack: Desk, monkeypatch: pytest.MonkeyPatch, number: int, place: dict[str, Any]
+) -> None:
+    """`continue` finishes: the entry, its commit, the checkout and the replay above."""
+    append, count = Journal.append, iter(range(1000))
+
+    def dies(self: Journal, *arguments: Any) -> None:
+        append(self, *arguments)
+        if next(count) == number:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", dies)
+        with pytest.raises(Killed):
+            _add(stack, **place)
+    resumed = stack.resume()
+    assert resumed is not None
+    assert resumed.error is None
+    assert "half" in _order(stack)
+    assert stack.clone.git("branch", "--show-current") == "half"
+    assert (_status(stack), _has(stack, "three", "new.txt")) == ("", True)
+
+
+def test_a_branch_that_exists(stack: Desk) -> None:
+    """A branch that was begun by hand, or by another tool, is added with its commits, above what it contains."""
+    stack.clone.git("reset", "--quiet", "--hard")
+    stack.clone.git("switch", "--quiet", "--create", "half", "three")
+    stack.clone.commit("by hand", {"hand.txt": "h\n"})
+    assert _add(stack, message="").error is None
+    assert _order(stack) == ["one", "two", "three", "half"]
+    seen = status.look(stack.stack_context(), offline=False)
+    assert (seen.entries[3].own, seen.next) != (None, "")
+
+
+def test_what_was_forgotten(stack: Desk) -> None:
+    """No message, nothing staged, no place, an entry that exists: each error has the command that goes on."""
+    assert "needs a commit message" in refusal(lambda: _add(stack, message="")).what
+    stack.clone.git("reset", "--quiet")
+    assert refusal(lambda: _add(stack)).next_commands == ("git add FILE",)
+    (stack.clone.path / "a.txt").write_text("edited\n")
+    assert refusal(lambda: _add(stack)).next_commands == ("invoke add half --all --message 'Add half\n\nWhy.'",)
+    assert _add(stack, all=True).error is None
+    assert "is an entry of the stack already" in refusal(lambda: _add(stack)).what
+    stack.clone.git("switch", "--quiet", "--detach")
+    where = refusal(lambda: add.plan(stack.stack_context(), Request(branch_name("more"), "m")))
+    assert where.what == "where does more go?"
+
+
+def test_slugs() -> None:
+    """A branch name from the first line of a message."""
+    assert slug("Add a Pool: v2!\n\nmore") == "add-a-pool-v2"
+    assert slug("***") == ""
