@@ -245,7 +245,9 @@ def run(adding: Adding) -> RunResult:
         yield
 
     handlers = step_functions(context, intended, adding.added)
-    return rebase.carry_out(context, adding.forecast, handlers, label=TASK, around=around, added=adding.added)
+    return rebase.carry_out(
+        context, adding.forecast, handlers, label=TASK, around=around, inputs=rebase.Inputs(added=adding.added)
+    )
 
 
 def step_functions(context: Context, intended: Plan, added: AddedEntry | None) -> dict[StepKey, StepFunction]:

@@ -165,6 +165,26 @@ def run(context: Context, task: str) -> RunResult:
     return carry_out(context, intended, step_functions(context, task), label=str(context.entry.key))
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a run is given beside its plan, recorded for resuming it.
+
+    Attributes:
+        rewrites: the commits that the plan's `rewrite` steps move branches to.
+        staged: the staged changes that are part of them.
+        declared: the entries that stack.toml shall have; empty: it stays.
+        added: the new entry that the plan adds.
+    """
+
+    rewrites: tuple[Rewrite, ...] = ()
+    staged: Staged | None = None
+    declared: Sequence[Entry] = ()
+    added: AddedEntry | None = None
+
+
+_NO_INPUTS = Inputs()
+
+
 def carry_out(
     context: Context,
     forecast: Forecast,
@@ -172,10 +192,7 @@ def carry_out(
     *,
     label: str,
     around: Callable[[lock.RepositoryLock], AbstractContextManager[None]] | None = None,
-    rewrites: tuple[Rewrite, ...] = (),
-    staged: Staged | None = None,
-    declared: Sequence[Entry] = (),
-    added: AddedEntry | None = None,
+    inputs: Inputs = _NO_INPUTS,
 ) -> RunResult:
     """Take the lock, open a journal, and run the steps of a plan.
 
@@ -185,10 +202,7 @@ def carry_out(
         handlers: the functions of its steps.
         label: the suffix of the run's id.
         around: a context manager around all steps.
-        rewrites: the commits that the plan's `rewrite` steps move branches to.
-        staged: the staged changes that are part of them.
-        declared: the entries that stack.toml shall have; empty: it stays.
-        added: the new entry that the plan adds.
+        inputs: what the run is given beside the plan.
 
     Raises:
         Paused: a paused run needs these branches as they are.
@@ -203,7 +217,11 @@ def carry_out(
         settle_last(bottom, held)
         log = journal.create(held)
         begun: RunStarted = msgspec.structs.replace(
-            started(bottom, intended), rewrites=rewrites, staged=staged, declared=placed(declared), added=added
+            started(bottom, intended),
+            rewrites=inputs.rewrites,
+            staged=inputs.staged,
+            declared=placed(inputs.declared),
+            added=inputs.added,
         )
         log.append(held, begun)
         tips = pushed_commits.initial_tips(context.stack, begun.heads)

@@ -104,9 +104,13 @@ def run(context: Context, rewriting: Rewriting) -> RunResult:
 
     handlers = step_functions(context, intended, rewriting.rewrites, rewriting.staged, rewriting.declared)
     return rebase.carry_out(
-        context, rewriting.forecast, handlers, label=intended.task, around=around, rewrites=rewriting.rewrites,
-        staged=rewriting.staged, declared=rewriting.declared,
-    )  # fmt: skip
+        context,
+        rewriting.forecast,
+        handlers,
+        label=intended.task,
+        around=around,
+        inputs=rebase.Inputs(rewriting.rewrites, rewriting.staged, rewriting.declared),
+    )
 
 
 def step_functions(
