@@ -70,6 +70,8 @@ def test_a_squash_that_trunk_reverted_is_warned_of(landing: Landing) -> None:
     ran = landing.invoke("rebase", "--pr", "519", "--skip", "fmt,gates", "--no-push")
     assert ran.code == 0, ran.out + ran.err
     assert "warning: origin/main reverted #518" in ran.out
+    planned = landing.invoke("plan", "--pr", "519", "--markdown")
+    assert planned.out.count(" reverted #518 in ") == 3, planned.out  # step, checklist and note
     assert "src/arena.rs" not in landing.clone.git("ls-tree", "-r", "--name-only", "feat/two")
 
 

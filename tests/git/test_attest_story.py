@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
+import subprocess
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
+from junitparser import JUnitXml
 
 from support.attesting import NO_OPS, Attesting, Typing, address, attesting
 from support.inprocess import Hub, Pull
+from trunkline.commands import verify_status
 from trunkline.context import project
 from trunkline.domain.names import pr_number
 
@@ -154,3 +160,50 @@ def test_a_push_attests(place: Attesting, ada: Typing, monkeypatch: pytest.Monke
     assert ada(place.second_clone(), "trunkline verify --fetch").code == 0
     again = ada(place.clone, "trunkline push --pr 1 --attest")
     assert "6 signed receipts, all shared before" in again.out
+
+
+def test_a_status_is_compared_with_its_receipt(
+    place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `[publish] statuses` writes is true; what somebody else writes by hand is not."""
+    assert ada(place.clone, "trunkline attest").code == 0
+    told = json.loads(ada(place.clone, "trunkline verify --json").out)["attestation"]["gates"][0]
+    text = f"passed, signed by {told['signer']}, receipt {told['receipt']}, {told['toolchain']}"
+    shown = {"trunkline/build": ("success", text), "ci/other": ("success", "x")}
+    hub = SimpleNamespace(statuses=lambda _: shown)
+    monkeypatch.setattr(verify_status, "GitHub", lambda *_: hub)
+    assert ada(place.clone, "trunkline verify --status").code == 0
+    shown["trunkline/test"] = ("success", text)
+    wrong = ada(place.clone, "trunkline verify --status")
+    assert (wrong.code, "1 commit status not true" in wrong.err) == (1, True)
+    assert ada.follow(place.clone, wrong).code == 0
+    shown.clear()
+    assert "there is no status" in ada(place.clone, "trunkline verify --status").out
+
+
+def test_receipts_are_exported(place: Attesting, ada: Typing) -> None:
+    """Envelopes that any DSSE library verifies, of exactly the receipts' bytes, and a JUnit file."""
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    none = ada(place.clone, "trunkline receipts.export")
+    assert (none.code, ada.follow(place.clone, none).code) == (2, 0)
+    for receipt in [*place.receipts(), place.receipt("fmt", exit_code=1, failure={"diagnosis": "a & b"})]:
+        place.line(receipt)
+    assert "would write" in ada(place.clone, "trunkline receipts.export --dry-run").out
+    assert ada(place.clone, "trunkline receipts.export --output out").code == 0
+    public = serialization.load_ssh_public_key(place.public("ada").encode())
+    envelopes = sorted((place.clone.path / "out").glob("*.dsse.json"))
+    for path in envelopes:
+        envelope = json.loads(path.read_text())
+        payload = base64.b64decode(envelope["payload"])
+        (signature,) = envelope["signatures"]
+        public.verify(
+            base64.b64decode(signature["sig"]), b"DSSEv1 28 application/vnd.in-toto+json %d " % len(payload) + payload
+        )
+        assert payload == (place.store.directory / path.name.replace(".dsse", "")).read_bytes()
+        assert json.loads(payload)["_type"] == "https://in-toto.io/Statement/v1"
+        assert signature["keyid"].startswith("SHA256:")
+    suite = next(iter(JUnitXml.fromfile(str(place.clone.path / "out/junit.xml"))))
+    assert (len(envelopes), suite.tests, suite.failures) == (7, 7, 1)
+    locked = place.root / "locked"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret words", "-f", str(locked)], check=True)
+    assert ada(place.clone, f"trunkline receipts.export --sign {locked}").code == 2

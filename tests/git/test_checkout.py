@@ -336,7 +336,7 @@ def test_a_file_of_the_users_is_named_and_kept(tmp_path: Path, case: Situation) 
         with pytest.raises(Refused, match="it cannot move: 1 file of yours is in the way") as refused:
             checkout.move(place.git, held, old=place.old, new=place.new, what="it cannot move")
         assert (place.snapshot(), place.index()) == (before, index)
-        assert refused.value.why == f"  {case.named}\nnothing was changed"
+        assert refused.value.why == f"  {case.named}\nyour checkout and this branch are unchanged"
         (command,) = refused.value.next_commands
         subprocess.run(command, shell=True, cwd=place.repo.path, check=True)  # noqa: S602 -- as a person types it
         if case.named.endswith(("assume-unchanged)", "skip-worktree)")):

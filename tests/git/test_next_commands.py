@@ -66,9 +66,9 @@ def test_status_of_a_draft(person: Typist) -> None:
     person.desk.merge(1)
     done = person.follow(person("invoke plan --pr 2"), "tasks/inspection.py:plan", "invoke rebase --pr 2")
     assert done.next[-1] == "invoke rebase --pr 3"
-    person.follow(done, "tasks/recovery.py:conclude", code=5)  # #2 is not merged yet, and says so
+    person.follow(done, "steps/next_entry.py:landing", code=5)  # #2 is not merged yet, and says so
     person.desk.merge(2)
-    person.follow(done, "steps/next_entry.py:run", "invoke rebase --pr 3")
+    person.follow(done, "steps/next_entry.py:landing", "invoke rebase --pr 3")
 
 
 def test_status_of_a_stack_whose_lower_entry_moved(person: Typist) -> None:
@@ -393,6 +393,8 @@ ELSEWHERE: dict[str, str] = {
     "operations/stack_file.py:record_number.numbered": LOOKS,
     "steps/push.py:run_stack": "tests/git/test_unsubmitted.py::test_restack_leaves_what_sits_above_it_to_submit",
     "tasks/stack.py:land": "tests/git/test_unsubmitted.py::test_land_stops_below_it",
+    "commands/export_receipts.py:export_of": "tests/git/test_attest_story.py::test_receipts_are_exported",
+    "commands/init.py:_refuse_committed": "tests/git/test_stack_file.py::test_mending_dirties_no_branch_of_a_stack",
     "commands/init.py:_remote": "tests/e2e/test_init.py::test_other_tools_and_several_stacks",
     "commands/init.py:refuse_second": "tests/e2e/test_init.py::test_it_never_overwrites",
     "commands/plan.py:_note": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",

@@ -233,19 +233,34 @@ def test_skip_keeps_a_resolution_that_was_begun(paused: Desk) -> None:
 
 @pytest.fixture
 def resolved_too_early(paused: Desk) -> Desk:
-    """Return the pause after a continue that took the resolution and stopped at an uncommitted edit."""
+    """Return the pause after a continue that took the resolution and stopped at a marked file."""
     paused.resolve(text="first\n")
     paused.clone.git("switch", "--quiet", "two")
-    (paused.clone.path / "a.txt").write_text("edited\n")
-    assert refusal(paused.resume).what == "your checkout has uncommitted changes"
+    paused.clone.git("update-index", "--assume-unchanged", "two.txt")
+    assert "1 file of yours is in the way" in refusal(paused.resume).what
     assert paused.tree().git("show", ":two.txt") == "first"
     return paused
+
+
+@pytest.mark.parametrize("branch", ["two", "three"])
+def test_an_edit_in_the_way_is_foreseen_before_the_first_move(paused: Desk, branch: str) -> None:
+    """The checkout of a branch that is left to replay has an edit: nothing moves, neither here nor on the remote."""
+    paused.resolve()
+    paused.clone.git("switch", "--quiet", branch)
+    (paused.clone.path / "a.txt").write_text("edited\n")
+    tips, remote = paused.tips(), paused.remote_tips()
+    error = refusal(paused.resume)
+    assert "nothing was changed" in error.why
+    assert (paused.tips(), paused.remote_tips()) == (tips, remote)
+    paused.clone.git("restore", "a.txt")
+    done(paused.resume())
+    paused.assert_stacked()
 
 
 def test_a_resolution_changed_after_a_failed_continue_counts(resolved_too_early: Desk) -> None:
     """What was taken before is not published in its place; what is not added yet is asked for."""
     (resolved_too_early.tree().path / "two.txt").write_text("second\n")
-    resolved_too_early.clone.git("restore", "a.txt")
+    resolved_too_early.clone.git("update-index", "--no-assume-unchanged", "two.txt")
     assert "changed but not added: two.txt" in refusal(resolved_too_early.resume).why
     resolved_too_early.tree().git("add", "two.txt")
     done(resolved_too_early.resume())
@@ -263,7 +278,7 @@ def test_a_resolution_changed_after_a_failed_continue_is_kept_by_abort(resolved_
 
 def test_skip_after_a_failed_continue_leaves_the_commit_out(resolved_too_early: Desk) -> None:
     """The later decision counts, not the resolution that was taken before."""
-    resolved_too_early.clone.git("restore", "a.txt")
+    resolved_too_early.clone.git("update-index", "--no-assume-unchanged", "two.txt")
     done(resolved_too_early.resume(skip=True))
     assert resolved_too_early.clone.subjects("one..two") == ["two 2"]
 

@@ -293,9 +293,9 @@ def test_a_work_tree_that_is_broken_is_kept(paused: Desk) -> None:
     """Without its `.git` nothing can be committed there: the directory is moved, and named."""
     paused.resolve()
     paused.clone.git("switch", "--quiet", "two")
-    (paused.clone.path / "a.txt").write_text("edited\n")
+    paused.clone.git("update-index", "--assume-unchanged", "two.txt")
     assert int(refusal(paused.resume).code) == 5
-    paused.clone.git("restore", "a.txt")
+    paused.clone.git("update-index", "--no-assume-unchanged", "two.txt")
     path = paused.tree().path
     (path / "mine.txt").write_text("m\n")
     (path / ".git").unlink()

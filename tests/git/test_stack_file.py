@@ -12,6 +12,7 @@ from support.inprocess import STACK, desk
 from support.repo import Repo
 from trunkline.commands import init as discover_workflow
 from trunkline.commands import rehearse, status
+from trunkline.commands import trust as trust_workflow
 from trunkline.config import location, trust
 from trunkline.context.loading import found_text, load_stacks, top_of
 from trunkline.domain.discover import Found, MergedPullRequest, OpenPullRequest, discover
@@ -218,3 +219,16 @@ def test_the_next_stack_after_one_that_has_landed(repo: Repo) -> None:
         MergedPullRequest(pr.number, "T", pr.head, ZERO_OID) for pr in pulls
     )))))  # fmt: skip
     assert (none.landed, none.differences) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [("\n[gate]\nmsrv = '1'\n", "gate"), ("\n[[entry]]\npr = 1\nbranch = 'again'\n", "pr")],
+)
+def test_trust_confirms_no_file_that_is_not_valid(monkeypatch: pytest.MonkeyPatch, wrong: str, named: str) -> None:
+    """Exit code 2 with file, line and key: a misspelt table would be confirmed, and then not apply."""
+    with desk(monkeypatch) as stack:
+        path = stack.clone.path / "stack.toml"
+        path.write_text(path.read_text() + wrong)
+        with pytest.raises(UsageError, match=rf"stack\.toml:\d+.*{named}"):
+            trust_workflow.look(stack.clone.path)

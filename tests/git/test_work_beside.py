@@ -14,7 +14,8 @@ from trunkline.commands import restack
 from trunkline.context.loading import open_context
 from trunkline.context.project import Options
 from trunkline.context.run import Context
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import Refused, TransientError, WrongFlag
+from trunkline.domain.step import StepName
 
 
 @pytest.fixture
@@ -40,6 +41,19 @@ def test_a_renamed_branch_is_found_by_its_upstream(stack: Desk) -> None:
     """Not "which pull request?", and not the lowest entry."""
     rename_two(stack)
     assert entry_here(stack).entry.pr == 2
+
+
+def test_entries_that_are_merged_are_not_offered(stack: Desk) -> None:
+    """On trunk: the open entries are listed, and the lowest of them is the one to type."""
+    stack.merge(1)
+    with pytest.raises(WrongFlag) as wrong:
+        entry_here(stack)
+    assert "#1" not in wrong.value.why
+    assert wrong.value.flags == {"pr": "2"}
+    stack.hub.down = TransientError("GitHub is down")
+    with pytest.raises(WrongFlag) as wrong:
+        entry_here(stack)
+    assert "#1" in wrong.value.why
 
 
 def test_unpushed_commits_of_a_renamed_branch_are_named(stack: Desk) -> None:
@@ -107,3 +121,15 @@ def test_a_branch_that_the_user_is_rebasing_is_left_alone(
     assert stack.restack().error is None
     stack.assert_stacked()
     assert stack.clone.subjects("one..two") == ["two 1, edited", "two 2"]
+
+
+def test_the_plan_of_a_stack_that_is_up_to_date_pushes_nothing(stack: Desk) -> None:
+    """No push command is printed; after a move of trunk there is one, for all three branches."""
+    plan = restack.forecast(stack.stack_context()).plan
+    push = next(step for step in plan.steps if step.name is StepName.PUSH)
+    assert (push.commands, push.publishes) == ((), ())
+    assert push.description == "nothing: origin has every branch already"
+    stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
+    plan = restack.forecast(stack.stack_context()).plan
+    push = next(step for step in plan.steps if step.name is StepName.PUSH)
+    assert push.commands[0].count("--force-with-lease=") == 3

@@ -158,6 +158,10 @@ class Hub:
         """Change the descriptions of several pull requests."""
         return {pr.number: self.edit(pr.number, body=body).body for pr, body in edits}
 
+    def edit_bases(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
+        """Change the bases of several pull requests."""
+        return {pr.number: self.edit(pr.number, base=base).base for pr, base in edits}
+
     @contextlib.contextmanager
     def listing(self, _path: str, read: Callable[[Sequence[Any]], Any]) -> Iterator[Callable[[], Any]]:
         """Respond with the native stack, or as a repository without native stacks."""

@@ -479,7 +479,9 @@ def _judge(oracle: Oracle, made: Made, view: View) -> Judged:
 def _replayed(oracle: Oracle, made: Made, view: View, entries: Mapping[int, Entry]) -> Judged:
     """Compare the predicted replays with git's results, bottom first."""
     plan, base = made.plan, made.trunk
+    bases: dict[int, Oid] = {}
     for n, entry in entries.items():
+        bases[n] = base
         foreseen = view.decisions.replays[entry.pr]
         tip, conflict = oracle.rebase(made.own[n], base)
         wrong = _difference(view.git, foreseen, made.own[n], oracle.trees(base, tip), conflict)
@@ -488,9 +490,20 @@ def _replayed(oracle: Oracle, made: Made, view: View, entries: Mapping[int, Entr
         if conflict:
             return Judged(plan, Result.PAUSED)
         base = tip
-    if plan.variant in ASKED and not view.options.fork_point:
+    if plan.variant in ASKED and not view.options.fork_point and not _superseded(oracle.shop, made, bases):
         return Judged(plan, Result.WRONG, "a person should have been asked")
     return Judged(plan, Result.RIGHT)
+
+
+def _superseded(shop: Workshop, made: Made, bases: Mapping[int, Oid]) -> bool:
+    """Return whether the base of the entry above contains the commit that a parent lost."""
+    ((at, heads),) = made.old.items()
+    lost, base = heads[0], bases[at + 1]
+    try:
+        tree = shop.merged(base, lost, shop.git("rev-parse", f"{lost}^"))
+    except Unfit:
+        return False
+    return tree == shop.git("rev-parse", f"{base}^{{tree}}")
 
 
 def _answered(view: View, entries: Sequence[Entry], variant: str) -> View:

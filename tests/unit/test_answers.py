@@ -6,6 +6,8 @@ import contextlib
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.domain.errors import ExternalError, NotSignedIn, TransientError, TrunklineError, UsageError
-from trunkline.domain.names import oid, pr_number
+from trunkline.domain.names import ZERO_OID, oid, pr_number
 from trunkline.domain.repository import Repository
+from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.gates.actions import _Job, _WorkflowRun
 from trunkline.github import branch_rules, pull_request_list, pull_request_nodes, responses
 from trunkline.github.client import EditedPullRequest, GitHub, _MergeState
@@ -208,3 +211,34 @@ def test_a_wait_that_is_no_number_is_a_minute() -> None:
     with pytest.raises(TransientError) as caught:
         rest_response(printed(b"{}", status=429, code=1, headers="Retry-After: \u00b2\r\n"))
     assert caught.value.wait == 60
+
+
+@pytest.mark.parametrize(("entries", "requests"), [(1, 1), (3, 1), (20, 1), (30, 2)])
+@pytest.mark.parametrize("field", ["bodies", "bases"])
+def test_requests_do_not_grow_with_the_pull_requests_to_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str, entries: int, requests: int
+) -> None:
+    """One for up to twenty, by aliases; every value arrives where it belongs."""
+    sent: list[Any] = []
+
+    def run(_self: GitHub, *_args: str, stdin: bytes = b"") -> Completed:
+        sent.append(json.loads(stdin))
+        if entries == 1:
+            edited = {"body": sent[0].get("body"), "base": {"ref": sent[0].get("base", "main")}, "state": "open"}
+            return printed(json.dumps(edited).encode())
+        name = "body" if field == "bodies" else "baseRefName"
+        values = {key: each for key, each in sent[-1]["variables"].items() if key.startswith("value")}
+        data = {key.replace("value", "pr"): {"pullRequest": {name: each}} for key, each in values.items()}
+        return printed(json.dumps({"data": data}).encode())
+
+    monkeypatch.setattr(GitHub, "_run", run)
+    monkeypatch.setattr("trunkline.github.client.throttle", lambda: None)
+    hub = GitHub(Repository("github.com", "octo", "tiny"), tmp_path)
+    first = PullRequest(
+        number=pr_number("1"), title="", url="", state=PrState.OPEN, draft=False, body="", base="main", head="x",
+        head_oid=ZERO_OID, head_repository="octo/tiny",
+    )  # fmt: skip
+    edits = [(replace(first, number=pr_number(str(n))), f"value {n}") for n in range(1, entries + 1)]
+    shown = hub.edit_bodies(edits) if field == "bodies" else hub.edit_bases(edits)
+    assert shown == {pr.number: value for pr, value in edits}
+    assert len(sent) == requests

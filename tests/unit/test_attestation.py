@@ -14,13 +14,15 @@ from trunkline.domain.attestation import (
     Standing,
     attest_gate,
     emails,
+    named_receipt,
     query_under,
-    receipt_id,
+    status_problem,
+    status_text,
     waiver_query,
 )
 from trunkline.domain.names import oid
 from trunkline.domain.proof import UNSIGNED, KnownReceipt, ReceiptQuery, Terms
-from trunkline.domain.receipt import Receipt, Toolchain
+from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict, receipt_id
 from trunkline.domain.stack import AttestSettings
 
 TREE, COMMIT, OTHER = oid("1" * 40), oid("2" * 40), oid("3" * 40)
@@ -142,3 +144,21 @@ def test_small_things() -> None:
     assert receipt_id("0123-fmt-4567-89abcdef01234567.json") == "89abcdef0123"
     assert answer(PASS).where == "build-7 (nox)"
     assert emails("Ada <ADA@x.org>\nnobody\n<b@y>") == {"ada@x.org", "b@y"}
+
+
+def test_a_commit_status() -> None:
+    """It names signer and receipt, and is true if that receipt attests the gate."""
+    outcome = GateOutcome("fmt", Verdict.PASSED, toolchain="rustc 1.95.0", signer="ada@x", receipt="89abcdef0123")
+    text = status_text(outcome)
+    assert text == "passed, signed by ada@x, receipt 89abcdef0123, rustc 1.95.0"
+    assert len(status_text(replace(outcome, toolchain="x" * 200))) == 140
+    assert named_receipt(text) == named_receipt(status_text(replace(outcome, signer=""))) == "89abcdef0123"
+    good = answer(PASS)
+    assert status_problem("success", text, good) == ""
+    assert status_problem("failure", "", None) == ""
+    assert status_problem("success", "passed", None) == "it names no receipt"
+    assert status_problem("success", text, None) == "there is no receipt 89abcdef0123 of this tree"
+    assert "attests nothing: it failed" in status_problem("success", text, answer(replace(PASS, exit_code=1)))
+    assert "says that ada@x signed receipt 89abcdef0123; bob@x did" in status_problem(
+        "success", text, answer(PASS, signer="bob@x")
+    )

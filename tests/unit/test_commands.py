@@ -12,6 +12,11 @@ from invoke.collection import Collection
 from invoke.program import Program
 
 from trunkline.domain.command import Caller, argv_of, called_by, task_command
+from trunkline.domain.errors import UsageError
+from trunkline.domain.names import branch_name, pr_number
+from trunkline.domain.stack import Entry
+from trunkline.git.git import Git
+from trunkline.steps import next_entry
 from trunkline.tasks import namespace
 from trunkline.tasks.command_line import prefix, program
 from trunkline.tasks.landing import task_names
@@ -140,3 +145,27 @@ def test_no_command_of_ours_is_written_by_hand() -> None:
         if before.strip("`'\"(:") in {"invoke", "trunkline"} and word.strip("`'\").,:") in names
     ]
     assert found == []
+
+
+def test_the_command_for_the_entry_above_accepts_what_this_one_did() -> None:
+    """A toolchain that is not installed here is missing for it, too; the approval to publish is not for it."""
+    called_by(Caller(task="rebase", given={"pr": "1", "accept-unavailable": "msrv", "yes": True}))
+    above = Entry(number=pr_number("2"), branch=branch_name("two"))
+    assert next_entry.landing(above) == "invoke rebase --pr 2 --accept-unavailable msrv"
+    assert next_entry.landing(Entry(number=None, branch=branch_name("two"))) == "invoke submit"
+
+
+def test_outside_a_repository_no_command_is_named(tmp_path: Path) -> None:
+    """Which checkout is meant is not known, so `next` of the JSON object is empty."""
+    with pytest.raises(UsageError) as refused:
+        Git(tmp_path).common_dir()
+    assert refused.value.next_commands == ()
+    assert "run it in the checkout" in refused.value.why
+
+
+def test_help_alone_lists_its_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 0, and commands that can be typed."""
+    with pytest.raises(SystemExit) as ended:
+        Program(name="trunkline", binary="trunkline", namespace=namespace).run(["trunkline", "help"])
+    assert ended.value.code == 0
+    assert "help agents\n" in capsys.readouterr().out

@@ -128,6 +128,29 @@ def test_an_entry_between_holds_the_commits_of_those_below() -> None:
     assert (found.own, found.questions) == ((twin, c2), ())
 
 
+def test_a_change_applied_again_is_matched_with_its_own_author_and_date() -> None:
+    """The entry below holds a commit with the same patch and subject: it does not account for the moved one."""
+    p1, p2, _ = chain = line("p1", "p2", "c1")
+    twin = dataclasses.replace(p2, message=p1.message, patch_id=p1.patch_id)
+    chain = (p1, twin, chain[-1])
+    moved = dataclasses.replace(twin, oid=name("moved"), parents=(BASE,))
+    lower = Parent("#1", (head(p1, chain),), (p1,))
+    upper = Parent("#2", (KnownHead(moved.oid, True, frozenset()), head(p2, chain, current=False)), (moved,), True)
+    found = decide(evidence(chain, upper, lower))
+    assert (subjects(found.own), found.questions) == (["c1"], ())
+
+
+def test_exact_copies_of_what_a_parent_got_later_are_left_out() -> None:
+    """A commit cherry-picked to a parent that was never force-pushed; one that only looks alike stays own."""
+    p1, c1, c2 = chain = line("p1", "c1", "c2")
+    copy = dataclasses.replace(c1, oid=name("copy"), parents=(p1.oid,))
+    alike = dataclasses.replace(copy, patch_id=name("another patch"))
+    for picked, left in ((copy, [c2]), (alike, [c1, c2])):
+        parent = Parent("#1", (KnownHead(picked.oid, True, frozenset({p1.oid})),), (p1, picked))
+        found = decide(evidence(chain, parent, absorbed=1))
+        assert (list(found.own), found.questions) == (left, ())
+
+
 def test_only_the_topmost_vanished_run_is_asked_about() -> None:
     """A deeper commit without a match is the parent's: something above it was recognised."""
     p1, p2, _ = chain = line("p1", "p2", "c1")

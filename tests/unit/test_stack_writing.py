@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trunkline.config import writing
 from trunkline.domain.discover import Change, unnumbered, with_unsubmitted
 from trunkline.domain.names import PrNumber, branch_name
@@ -45,6 +47,17 @@ def test_an_entry_without_a_number_is_kept_and_written() -> None:
     assert writing.mended(TEXT, "", [_entry(1, "one"), _entry(None, "two")]) == TEXT
     text = writing.mended(TEXT, "", [_entry(1, "one"), _entry(None, "half"), _entry(None, "two")])
     assert '[[entry]]\nbranch = "half"\n\n[[entry]]\n# a remark' in text
+
+
+@pytest.mark.parametrize("below", ["", "\n# the end\n", "\n[land]\nmethod = 'squash'\n"])
+def test_an_update_adds_no_blank_line(below: str) -> None:
+    """Whatever follows the entries, an entry that comes and goes leaves the file as the first update wrote it."""
+    two, three = [_entry(1, "one"), _entry(None, "two")], [_entry(1, "one"), _entry(None, "two"), _entry(3, "three")]
+    first = writing.mended(TEXT + below, "", two)
+    text = first
+    for _ in range(3):
+        text = writing.mended(writing.mended(text, "", three), "", two)
+    assert text == first
 
 
 def test_init_keeps_entries_without_a_pull_request() -> None:

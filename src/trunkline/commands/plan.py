@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from trunkline.commands import land, rebase
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.merge_choice import MergeChoice
@@ -23,7 +22,7 @@ from trunkline.git import history, refs
 from trunkline.git.git import Git
 from trunkline.operations.note_template import template_of, written
 from trunkline.planning import heads, merge_as_is
-from trunkline.planning.merged import merged_below
+from trunkline.planning.merged import merged_below, reverted_below
 from trunkline.planning.replay_plan import preview_replay
 from trunkline.steps import checklist, replay
 
@@ -65,9 +64,11 @@ def predict_landing(context: Context) -> Runbook:
 def _replay(git: Git, foreseen: ReplayPreview) -> Replay:
     work = foreseen.work
     over = len(history.reachable(git, [work.tip], [work.base]))
+    warnings = tuple(note.removeprefix("warning: ") for note in work.notes if note.startswith("warning: "))
     return Replay(
-        work.base, work.base_name, work.fork, work.about, work.own, work.remote, foreseen.done.conflict, over
-    )
+        work.base, work.base_name, work.fork, work.about, work.own, work.remote, foreseen.done.conflict, over,
+        warnings,
+    )  # fmt: skip
 
 
 def _merges(view: View, terms: merge_as_is.Terms) -> tuple[tuple[PrNumber, MergeChoice], ...]:
@@ -118,22 +119,23 @@ def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
     return tuple(message)
 
 
-def _note(scope: Scope, foreseen: ReplayPreview, gates: Sequence[GateLine]) -> NoteFacts:
+def _note(view: View, foreseen: ReplayPreview, gates: Sequence[GateLine]) -> NoteFacts:
     passed = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED, command=gate.command)) for gate in gates)
-    shown = task_command("checks", "--pr", scope.entry.key)
+    shown = task_command("checks", "--pr", view.entry.key)
     return NoteFacts(
-        base=BranchName(scope.stack.trunk),
+        base=BranchName(view.stack.trunk),
         base_oid=foreseen.work.base,
         commit=REBASED,
         own_commits=len(foreseen.work.own),
-        merged=tuple(entry.pr for entry in reversed(scope.stack.below(scope.entry))),
+        merged=tuple(entry.pr for entry in reversed(view.stack.below(view.entry))),
+        reverted=reverted_below(view),
         gates=passed,
         checks=tuple(
             (check.name, check.text, GateOutcome(check.name, Verdict.PASSED, command=shown))
-            for check in scope.entry.checks
+            for check in view.entry.checks
         ),
-        pr=scope.entry.pr,
-        stack=scope.stack.numbers,
-        issue=scope.stack.issue,
-        next=scope.entry.next,
+        pr=view.entry.pr,
+        stack=view.stack.numbers,
+        issue=view.stack.issue,
+        next=view.entry.next,
     )

@@ -120,7 +120,7 @@ def restore(context: Context, step_context: StepContext) -> Outcome:
         _restore(context.project, lost.gone)
         pr = _reopen(context, step_context, pr, lost)
     if pr.base != lost.onto:
-        publish.retarget(context, step_context, pr, lost.onto)
+        publish.retarget(context, step_context, (pr, lost.onto))
     kept = _remove(context, step_context, lost)
     context.observer.changed()
     message = f"#{pr.number} is open again and targets {lost.onto}"

@@ -26,7 +26,7 @@ from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import RunResult, StepContext, StepFunction, run_plan
 from trunkline.git import history, refs
 from trunkline.git.git import Git
-from trunkline.operations import revert
+from trunkline.operations import local_branch, revert
 from trunkline.planning import pushed_commits
 from trunkline.state import journal, lock
 from trunkline.state.journal import Run
@@ -113,6 +113,7 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
         if run.task == undo.TASK:
             return going.undo()
         going.refuse_gone()
+        going.refuse_unmovable()
         log.append(held, records.Resumed())
         context.run.begin(Decisions(), pushed_commits.initial_tips(context.stack, run.begun.heads, run))
         if include:
@@ -273,6 +274,19 @@ class _Going:
                 if self.run.is_held
                 else (task_command(*again.split()), task_command("abort")),
             )
+
+    def refuse_unmovable(self) -> None:
+        """Check that every branch that is left to replay can be moved, before the first of them is.
+
+        Raises:
+            Refused: one is checked out elsewhere or being rebased, or its checkout has uncommitted changes.
+        """
+        done = self.done()
+        replays = (step for step in self.plan.steps if step.name is StepName.REPLAY and step.key not in done)
+        left = {step.pr or self.context.entry.key for step in replays}
+        for entry in self.context.stack.entries:
+            if entry.key in left and not self._is_merged(entry):
+                local_branch.refuse_unmovable(self.context.of(entry).view().local)
 
     def _moved(self) -> list[tuple[Entry, Replayed]]:
         """Return the replayed entries, bottom first, each with the data of its newest replay."""

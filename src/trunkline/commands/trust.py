@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.config import trust
+from trunkline.config import trust, validation
 from trunkline.config.reading import StackText
 from trunkline.context.loading import found_text, top_of
 from trunkline.git.git import Git
@@ -32,10 +32,11 @@ def look(cwd: Path | None = None) -> Question:
     """Compare the checkout's stack.toml with trunk's, without applying its settings.
 
     Raises:
-        UsageError: it does not exist, or it is not TOML.
+        UsageError: it does not exist, or it is not valid; a misspelt table would be confirmed as if it applied.
     """
     git = top_of(Git(cwd or Path.cwd()))
     found = found_text(git)
+    validation.stacks_of(found)
     origin = trust.origin_of(git, found)
     if not origin.tracked:
         return Question(git, found, (), "git does not track it: it came with no branch")

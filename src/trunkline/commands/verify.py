@@ -13,7 +13,13 @@ from pathlib import PurePosixPath
 
 from trunkline.config import trust, validation
 from trunkline.context.loading import load_stacks
-from trunkline.domain.attestation import NO_RECEIPT, Attestation, AttestedGate, Standing, emails
+from trunkline.domain.attestation import (
+    NO_RECEIPT,
+    Attestation,
+    AttestedGate,
+    Standing,
+    emails,
+)
 from trunkline.domain.command import exact_command, task_command
 from trunkline.domain.errors import CheckFailed, Refused, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref
@@ -194,17 +200,22 @@ def verify(
     """
     question = question_of(git, remote, policy, commit, merged=merged, now=now)
     tree = question.tree
+    shared, ours = lines_about(git, remote, tree, fetched=fetched)
+    rows = evaluate(question, shared)
+    if any(row.standing is Standing.MISSING for row in rows):
+        rows = _explained(git, question, rows, ours - shared, [*notes.sources(git, remote)], commit)
+    unshared = len(ours - shared)
+    notices = (f"{count_of(unshared, 'receipt')} of this tree only here, not on {remote}",) if unshared else ()
+    return Attestation(commit, tree, merged, policy.name, policy.commit, rows, notices)
+
+
+def lines_about(git: Git, remote: str, tree: Oid, *, fetched: bool) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the lines of notes about a tree: those on the remote as far as known, and those here."""
     sources = notes.sources(git, remote)
     copy = notes.copy_of(remote)
     lines = {ref: notes.about(git, ref, tree) for ref in sources}
     ours = lines.get(notes.REF, frozenset())
-    shared = lines.get(copy, frozenset()) if fetched or copy in sources else ours
-    rows = evaluate(question, shared)
-    if any(row.standing is Standing.MISSING for row in rows):
-        rows = _explained(git, question, rows, ours - shared, [*sources], commit)
-    unshared = len(ours - shared)
-    notices = (f"{count_of(unshared, 'receipt')} of this tree only here, not on {remote}",) if unshared else ()
-    return Attestation(commit, tree, merged, policy.name, policy.commit, rows, notices)
+    return (lines.get(copy, frozenset()) if fetched or copy in sources else ours), ours
 
 
 def question_of(git: Git, remote: str, policy: Policy, commit: Oid, *, merged: bool, now: dt.datetime) -> Question:

@@ -68,7 +68,7 @@ def mended(text: str, name: str, entries: Sequence[Entry]) -> str:
     holder: Any = next(table for table in doc["stack"] if table["name"] == name) if name else doc
     held: dict[object, Table] = {table["branch"]: table for table in holder["entry"] if "pr" not in table}
     held |= {int(table["pr"]): table for table in holder["entry"] if "pr" in table}
-    followed = any(isinstance(item, Whitespace) for _, item in holder["entry"][-1].value.body[-1:])
+    followed = any(isinstance(item, Whitespace) for _, item in _last_body(holder["entry"][-1])[-1:])
     aot = tomlkit.aot()
     for entry in entries:
         table = held.get(entry.key) or held.get(entry.branch)
@@ -80,7 +80,7 @@ def mended(text: str, name: str, entries: Sequence[Entry]) -> str:
             table["branch"] = entry.branch
         aot.append(_trimmed(table))
     if followed:
-        aot[-1].add(tomlkit.nl())
+        _last_body(aot[-1]).append((None, tomlkit.nl()))
     holder["entry"] = aot
     return tomlkit.dumps(doc)
 
@@ -103,10 +103,19 @@ def without(text: str, key: str) -> str:
 
 def _trimmed(table: Table) -> Table:
     """Return a table without blank lines at its end: appending puts one between two tables."""
-    body = table.value.body
+    body = _last_body(table)
     while body and isinstance(body[-1][1], Whitespace):
         body.pop()
     return table
+
+
+def _last_body(table: Table) -> list[tuple[Any, Any]]:
+    """Return the items of a table, or of the last table in it: a blank line after `[[entry.check]]` is there."""
+    body: list[tuple[Any, Any]] = table.value.body
+    while body and isinstance(body[-1][1], (AoT, Table)):
+        last = body[-1][1]
+        body = (last[-1] if isinstance(last, AoT) else last).value.body
+    return body
 
 
 def _entries(entries: Sequence[Entry]) -> AoT:

@@ -11,9 +11,10 @@ from trunkline.context.project import Options, Project, Reporter
 from trunkline.context.run import Context, open_run_context
 from trunkline.domain.choices import nearest, require_known
 from trunkline.domain.commits import counted
-from trunkline.domain.errors import Refused, UsageError, WrongFlag
+from trunkline.domain.errors import Refused, TrunklineError, UsageError, WrongFlag
 from trunkline.domain.names import branch_ref, entry_key, short
 from trunkline.domain.repository import repository_of
+from trunkline.domain.snapshot import PrState, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.gates.catalogue import catalogue
 from trunkline.git import history, refs
@@ -43,8 +44,8 @@ def open_context(
             programs run.
     """
     git, chosen, _ = _found(stack, cwd)
-    entry = _entry(git, chosen, pr)
-    return open_run_context(_opened(git, chosen, "", options, reporter), entry, stacked=False)
+    project = _opened(git, chosen, "", options, reporter)
+    return open_run_context(project, _entry(project, pr), stacked=False)
 
 
 def open_stack(
@@ -151,7 +152,8 @@ def choose_stack(stacks: Collection[Stack], name: str) -> Stack:
     )
 
 
-def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
+def _entry(project: Project, pr: str | None) -> Entry:
+    git, stack = project.git, project.stack
     asked = pr if pr is not None else os.environ.get("TRUNKLINE_PR")
     if asked:
         return stack.entry(entry_key(asked))
@@ -161,15 +163,33 @@ def _entry(git: Git, stack: Stack, pr: str | None) -> Entry:
             return entry
     if here and (renamed := _by_upstream(git, stack, here)) is not None:
         return renamed
+    entries = _open_entries(project)
     listed = "\n".join(
         f"{entry.label}  {entry.branch if entry.number else 'no pull request yet'}  {entry.title}"
-        for entry in stack.entries
+        for entry in entries
     )
     raise WrongFlag(
         "which pull request?",
         why=f"{here or 'a detached HEAD'} is no branch of the stack, which has\n{listed}",
-        flags={"pr": str(stack.entries[0].key)},
+        flags={"pr": str(entries[0].key)},
     )
+
+
+def _open_entries(project: Project) -> tuple[Entry, ...]:
+    """Return the entries whose pull requests are open or not made yet; all if GitHub does not answer or none is."""
+    stack = project.stack
+    try:
+        with project.github.reading_stack(stack.numbers) as answer:
+            snapshot = answer()
+    except TrunklineError:
+        return stack.entries
+    over = {entry.key for entry in stack.entries if _is_over(snapshot, entry)}
+    return tuple(entry for entry in stack.entries if entry.key not in over) or stack.entries
+
+
+def _is_over(snapshot: Snapshot, entry: Entry) -> bool:
+    pr = snapshot.pr(entry.key) if entry.number is not None else None
+    return pr is not None and pr.state is not PrState.OPEN
 
 
 def _by_upstream(git: Git, stack: Stack, here: str) -> Entry | None:

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from trunkline.domain.proof import KnownReceipt, Proof, ReceiptQuery, Terms, concerns, mismatch, prove
-from trunkline.domain.receipt import Receipt, Verdict
+from trunkline.domain.receipt import GateOutcome, Receipt, Verdict, receipt_id
 
 if TYPE_CHECKING:
     from trunkline.domain.names import Oid
@@ -87,11 +87,6 @@ class Attestation:
     def missing(self) -> tuple[AttestedGate, ...]:
         """The gates that are neither attested nor waived."""
         return tuple(each for each in self.gates if each.standing is Standing.MISSING)
-
-
-def receipt_id(file: str) -> str:
-    """Return the short id of a receipt, from its file name."""
-    return file.removesuffix(".json").rpartition("-")[2][:12]
 
 
 WAIVER = ("trunkline", "attest", "--waive")
@@ -176,6 +171,45 @@ def is_relevant(query: ReceiptQuery, waiver: ReceiptQuery, receipt: Receipt) -> 
     """Return whether the signature of a receipt matters: it would count, if it is trusted."""
     asked = waiver if is_waiver(receipt) else query
     return receipt.passed and concerns(asked, receipt) and not mismatch(asked, receipt)
+
+
+_LONGEST = 140  # docs.github.com, "Create a commit status"
+_STATUS = re.compile(r"passed, (?:signed by (\S+)|not signed), receipt ([0-9a-f]{12})\b")
+
+
+def status_text(outcome: GateOutcome) -> str:
+    """Return the description of the commit status of a gate that passed: signer and receipt."""
+    signed = f"signed by {outcome.signer}" if outcome.signer else "not signed"
+    text = f"passed, {signed}, receipt {outcome.receipt}, {outcome.toolchain or outcome.command}"
+    return text[:_LONGEST]
+
+
+def named_receipt(text: str) -> str:
+    """Return the id of the receipt that a status names, or ""."""
+    match = _STATUS.match(text)
+    return match[2] if match else ""
+
+
+def status_problem(state: str, text: str, named: AttestedGate | None) -> str:
+    """Return why a commit status is not true, or "".
+
+    Args:
+        state: its state.
+        text: its description.
+        named: what the receipt that it names attests; None: there is no such receipt.
+    """
+    match = _STATUS.match(text)
+    if state != "success":
+        return ""
+    if match is None:
+        return "it names no receipt"
+    if named is None:
+        return f"there is no receipt {match[2]} of this tree"
+    if named.standing is not Standing.ATTESTED:
+        return f"receipt {match[2]} attests nothing: {named.reason}"
+    if named.signer != (match[1] or ""):
+        return f"it says that {match[1] or 'nobody'} signed receipt {match[2]}; {named.signer} did"
+    return ""
 
 
 _EMAIL = re.compile(r"[^\s<>]+@[^\s<>]+")

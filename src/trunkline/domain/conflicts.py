@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Iterable
 
 from trunkline.domain.commits import Commit
+from trunkline.domain.names import Oid
+
+_MARKER = re.compile(rb"(?:<{7,}|>{7,}) .*")
+_END = re.compile(rb">{7,} (?:(?P<commit>[0-9a-f]{4,64})\b.*|theirs(?::.*)?)")
+
+
+def marker_lines(content: bytes) -> Counter[bytes]:
+    """Return the lines that look like the beginning or end of a conflict, of any marker size."""
+    return Counter(line for line in content.splitlines() if _MARKER.fullmatch(line))
+
+
+def written_by_git(markers: Iterable[bytes], commit: Oid) -> bool:
+    """Return whether one of the lines is the end of a conflict that git wrote for a commit.
+
+    `git cherry-pick` names the commit; `git checkout --merge` writes `theirs`.
+    """
+    ends = (found for line in markers if (found := _END.fullmatch(line)))
+    return any(end["commit"] is None or commit.startswith(end["commit"].decode()) for end in ends)
+
+
+def has_both_ends(markers: Iterable[bytes]) -> bool:
+    """Return whether the lines include a beginning and an end of a conflict."""
+    kinds = {line[:1] for line in markers}
+    return kinds == {b"<", b">"}
 
 
 def digests(text: bytes) -> frozenset[str]:

@@ -9,6 +9,7 @@ from trunkline.domain.coverage import Coverage
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.reverts import Reverted
 
 BEGIN = "<!-- trunkline:note -->"
 END = "<!-- /trunkline:note -->"
@@ -90,6 +91,7 @@ class NoteFacts:
         commit: the pushed commit.
         own_commits: the number of the entry's commits.
         merged: the merged entries below, nearest first.
+        reverted: those that trunk reverted since.
         gates: every gate with its outcome on exactly this commit's tree; None if it did not run.
         checks: every check by name and title, with its outcome on this tree.
         skipped: skipped steps.
@@ -125,6 +127,7 @@ class NoteFacts:
     revisions: tuple[str, ...] = ()
     result: Oid | None = None
     together: str = ""
+    reverted: tuple[Reverted, ...] = ()
 
     @property
     def verified(self) -> bool:

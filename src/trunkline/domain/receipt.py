@@ -103,6 +103,8 @@ class GateOutcome:
         on_base: for a failure: the same gate's result on the base, or "".
         inherited: it fails on the base for the same cause.
         left: command lines of processes that the gate left running; they were killed.
+        receipt: the short id of the receipt that decided, or "".
+        signer: who signed it, if stack.toml demands signatures, or "".
     """
 
     gate: str
@@ -130,6 +132,8 @@ class GateOutcome:
     on_base: str = ""
     inherited: bool = False
     left: tuple[str, ...] = ()
+    receipt: str = ""
+    signer: str = ""
 
     @classmethod
     def unavailable(cls, gate: str, fix: str) -> GateOutcome:
@@ -184,6 +188,11 @@ class GateOutcome:
             return cls(**{**values, "verdict": Verdict(values["verdict"]), "left": left})
         except (KeyError, TypeError) as error:
             raise ValueError(f"no gate outcome: {error}") from error
+
+
+def receipt_id(file: str) -> str:
+    """Return the short id of a receipt, from its file name: the first digits of the hash."""
+    return file.removesuffix(".json").rpartition("-")[2][:12]
 
 
 def by_cause(outcomes: Iterable[GateOutcome]) -> tuple[tuple[GateOutcome, ...], ...]:

@@ -26,6 +26,7 @@ class Replay:
         remote: the remote branch's tip; None if there is none.
         conflict: the commit that conflicts, with the files; None if there is none.
         over_base: the number of commits over the base, including the parent's.
+        warnings: what the user should know, such as a revert of an entry below.
     """
 
     base: Oid
@@ -36,6 +37,7 @@ class Replay:
     remote: Oid | None
     conflict: tuple[Commit, tuple[str, ...]] | None
     over_base: int
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from trunkline.domain.names import Oid
 from trunkline.domain.proof import KnownReceipt, Proof, ReceiptQuery, concerns, prove
-from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict
+from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict, receipt_id
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import slots
 from trunkline.gates.catalogue import Gate
@@ -278,6 +278,7 @@ def outcome_of(gate: Gate, proof: Proof) -> GateOutcome | None:
         sandbox=receipt.sandbox, summary=receipt.summary, started=receipt.started, cpu_seconds=receipt.cpu_seconds,
         attempts=receipt.attempts,
         passes=proof.passes, runs=proof.runs, since=proof.since, tests=receipt.tests, sources=receipt.sources,
+        receipt=receipt_id(Path(known.file).name), signer=known.signer,
     )  # fmt: skip
     if proof.verdict is Verdict.STALE:
         return replace(outcome, diagnosis=proof.reason)

@@ -281,8 +281,8 @@ class Git:
         if done.returncode != 0:
             raise UsageError(
                 f"{self.cwd} is not in a git repository",
-                why=next(iter(done.error_text.splitlines()), ""),
-                next_command="cd to the checkout of your Rust workspace",
+                why=f"{next(iter(done.error_text.splitlines()), '')}\n"
+                "run it in the checkout of your Rust workspace".lstrip(),
             )
         return done.path
 

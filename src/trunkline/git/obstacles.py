@@ -189,7 +189,7 @@ def refuse(git: Git, old: Oid, new: Oid, *, what: str) -> None:
     try:
         found = obstacles(git, old, new)
     except OSError as error:
-        why = f"{error.filename}: {error.strerror}; nothing was changed"
+        why = f"{error.filename}: {error.strerror}; your checkout and this branch are unchanged"
         raise Refused(what, why=why, next_command=f"ls -ld {shlex.quote(str(error.filename))}") from error
     if not found:
         return
@@ -198,6 +198,6 @@ def refuse(git: Git, old: Oid, new: Oid, *, what: str) -> None:
     more = f"\n  and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     raise Refused(
         f"{what}: {files} in the way",
-        why=f"{listed}{more}\nnothing was changed",
+        why=f"{listed}{more}\nyour checkout and this branch are unchanged",
         next_command=tuple(each.fix_command for each in found[:_SHOWN]),
     )

@@ -19,7 +19,8 @@ from trunkline.domain.errors import Refused, TransientError, TrunklineError, Usa
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import PullRequest, Snapshot
-from trunkline.github import responses
+from trunkline.github import bulk_edits, responses
+from trunkline.github.bulk_edits import Field
 from trunkline.github.pull_request_nodes import ENTRY, MERGING, TRUNK, pull_request
 from trunkline.github.responses import NotFound, Response, command_line, messages, parsing, rest_response
 from trunkline.system import process
@@ -57,27 +58,6 @@ class EditedPullRequest:
         if body is not None and not isinstance(body, str):
             raise TypeError("the description is no text")
         return cls(body or "", str(current["base"]["ref"]), str(current["state"]))
-
-
-_EDITS = 20
-"""Most descriptions to edit in one request: GitHub aborts a request after 10 s.
-
-Source: docs.github.com, "Rate limits and query limits for the GraphQL API".
-"""
-
-
-def _update_bodies(edits: Sequence[tuple[PullRequest, str]]) -> bytes:
-    """Return the GraphQL request that edits descriptions, with an alias for each pull request."""
-    declared = ", ".join(f"$id{pr.number}: ID!, $body{pr.number}: String!" for pr, _ in edits)
-    fields = "\n".join(
-        f"pr{pr.number}: updatePullRequest(input: {{pullRequestId: $id{pr.number}, body: $body{pr.number}}})"
-        " { pullRequest { body } }"
-        for pr, _ in edits
-    )
-    variables = {f"id{pr.number}": pr.node_id for pr, _ in edits} | {f"body{pr.number}": body for pr, body in edits}
-    return json.dumps(
-        {"query": f"mutation ReviewerNotes({declared}) {{ {fields} }}", "variables": variables}
-    ).encode()
 
 
 def _edited_meanwhile(number: PrNumber) -> Refused:
@@ -358,43 +338,60 @@ class GitHub:
     def edit_bodies(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
         """Edit the descriptions of several pull requests; return them as GitHub now has them.
 
-        A single one is edited by REST. Several are edited by one GraphQL mutation for each `_EDITS`
-        of them; GitHub runs its aliased fields in order.
-
         Args:
             edits: each pull request as last read, and its new description.
 
         Raises:
             Refused: GitHub rejects a change, or a description was edited at the same moment.
         """
+        return self._edit_several(bulk_edits.BODY, edits)
+
+    def edit_bases(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
+        """Edit the bases of several pull requests; return them as GitHub now has them.
+
+        Args:
+            edits: each pull request as last read, and its new base.
+
+        Raises:
+            Refused: GitHub rejects a change.
+        """
+        return self._edit_several(bulk_edits.BASE, edits)
+
+    def _edit_several(self, field: Field, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
+        """Edit a field: a single one by REST, several by one GraphQL mutation for each `LARGEST`.
+
+        GitHub runs the aliased fields of a mutation in order.
+        """
         if len(edits) == 1:
-            ((pr, body),) = edits
-            return {pr.number: self.edit(pr.number, seen_body=pr.body, body=body).body}
+            ((pr, value),) = edits
+            if field is bulk_edits.BODY:
+                return {pr.number: self.edit(pr.number, seen_body=pr.body, body=value).body}
+            return {pr.number: self.edit(pr.number, base=value).base}
         current: dict[PrNumber, str] = {}
-        for start in range(0, len(edits), _EDITS):
-            current |= self._edit_together(edits[start : start + _EDITS])
+        for start in range(0, len(edits), bulk_edits.LARGEST):
+            current |= self._edit_together(field, edits[start : start + bulk_edits.LARGEST])
         return current
 
-    def _edit_together(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
+    def _edit_together(self, field: Field, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
         left = list(edits)
         current: dict[PrNumber, str] = {}
 
         def write() -> dict[PrNumber, str]:
             throttle()
-            response = responses.graphql_response(self._run(*_GRAPHQL, stdin=_update_bodies(left)))
+            response = responses.graphql_response(self._run(*_GRAPHQL, stdin=field.request(left)))
             with parsing(response):
                 data = response.body["data"]
-                return current | {pr.number: str(data[f"pr{pr.number}"]["pullRequest"]["body"]) for pr, _ in left}
+                return current | {pr.number: str(data[f"pr{pr.number}"]["pullRequest"][field.name]) for pr, _ in left}
 
         def arrived() -> dict[PrNumber, str] | None:
             with self.reading_stack([pr.number for pr, _ in left]) as response:
                 now = response()
-            for pr, body in tuple(left):
+            for pr, value in tuple(left):
                 found = now.pr(pr.number)
-                if found is not None and found.body == body:
-                    current[pr.number] = body
-                    left.remove((pr, body))
-                elif found is not None and found.body != pr.body:
+                if found is not None and field.of(found) == value:
+                    current[pr.number] = value
+                    left.remove((pr, value))
+                elif field is bulk_edits.BODY and found is not None and found.body != pr.body:
                     raise _edited_meanwhile(pr.number)
             return None if left else current
 

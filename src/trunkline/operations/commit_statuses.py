@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from trunkline.context.run import Context
 from trunkline.domain import records
+from trunkline.domain.attestation import status_text
 from trunkline.domain.names import Oid, short
 from trunkline.domain.snapshot import OUR_CONTEXTS
 from trunkline.engine import StepContext
 from trunkline.planning.verification import gates_for
-
-_LONGEST = 140  # docs.github.com, "Create a commit status"
 
 
 def publish(context: Context, step_context: StepContext, tip: Oid) -> tuple[str, ...]:
@@ -30,12 +29,7 @@ def publish(context: Context, step_context: StepContext, tip: Oid) -> tuple[str,
     gates = gates_for(context.project, context.observer.machine(), tip)
     passed = {name: outcome for name, outcome in gates if outcome and outcome.proven}
     published = context.github.statuses(tip)
-    expected = {
-        f"{OUR_CONTEXTS}{name}": f"passed on this commit's tree with {outcome.toolchain or outcome.command}"[
-            :_LONGEST
-        ]
-        for name, outcome in passed.items()
-    }
+    expected = {f"{OUR_CONTEXTS}{name}": status_text(outcome) for name, outcome in passed.items()}
     missing = {name: message for name, message in expected.items() if published.get(name) != ("success", message)}
     if missing:
         context.reporter.require_approval(f"{len(missing)} commit statuses on {short(tip)}")

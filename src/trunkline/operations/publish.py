@@ -5,6 +5,7 @@ Pull requests that the push would close are retargeted first.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -111,19 +112,18 @@ def retarget_endangered(context: Context, step_context: StepContext, updates: Se
         Refused: trunk itself would contain all commits of a pull request.
     """
     trunk = context.stack.trunk
-    message = []
-    for pr in _endangered(context.view(), updates):
+    endangered = tuple(_endangered(context.view(), updates))
+    for pr in endangered:
         if pr.base == trunk or history.is_ancestor(context.git, pr.head_oid, context.world().trunk):
             raise Refused(
                 f"#{pr.number} would have no commits over {pr.base}",
                 why="a push that leaves a pull request none closes it for good; nothing was pushed",
                 next_command=f"gh pr view {pr.number} --web",
             )
-        retarget(context, step_context, pr, trunk)
-        message.append(f"#{pr.number} targets {trunk} while {pr.base} moves")
-    if message:
+    if endangered:
+        retarget(context, step_context, *((pr, trunk) for pr in endangered))
         context.observer.changed(Part.PULLS)
-    return tuple(message)
+    return tuple(f"#{pr.number} targets {trunk} while {pr.base} moves" for pr in endangered)
 
 
 def _endangered(view: View, updates: Sequence[Update]) -> Iterator[PullRequest]:
@@ -138,19 +138,30 @@ def _endangered(view: View, updates: Sequence[Update]) -> Iterator[PullRequest]:
             yield pr
 
 
-def retarget(context: Context, step_context: StepContext, pr: PullRequest, base: str) -> None:
-    """Log the intent, and change a pull request's base; the caller invalidates its cache.
+def retarget(context: Context, step_context: StepContext, *bases: tuple[PullRequest, str]) -> None:
+    """Log the intents, and change the bases of pull requests; the caller invalidates its cache.
+
+    GitHub takes several changes in one request. If it rejects that, they are made one by one, so
+    that the error names the pull request.
 
     Raises:
         Refused: see `set_base`.
     """
-    context.reporter.require_approval(f"#{pr.number} targets {base} instead of {pr.base}")
-    entry = context.stack.entry(pr.number)
-    about = step_context.about(entry)
-    step_context.log_intent(
-        records.PullRequestEdited(*about, base=pr.base, draft=pr.draft, base_after=base, draft_after=pr.draft)
-    )
-    set_base(context, pr.number, base)
+    context.reporter.require_approval(*(f"#{pr.number} targets {base} instead of {pr.base}" for pr, base in bases))
+    for pr, base in bases:
+        about = step_context.about(context.stack.entry(pr.number))
+        step_context.log_intent(
+            records.PullRequestEdited(*about, base=pr.base, draft=pr.draft, base_after=base, draft_after=pr.draft)
+        )
+    shown: dict[PrNumber, str] = {}
+    if len(bases) > 1:
+        with contextlib.suppress(Refused):
+            shown = context.github.edit_bases(bases)
+    for pr, base in bases:
+        if shown.get(pr.number) == base:
+            context.reporter.command(f"gh pr edit {pr.number} --base {base}")
+        else:
+            set_base(context, pr.number, base)
 
 
 def set_base(context: Context, number: PrNumber, base: str) -> None:

@@ -12,7 +12,7 @@ from trunkline.context.project import Project
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit, counted
-from trunkline.domain.conflicts import resolves
+from trunkline.domain.conflicts import has_both_ends, marker_lines, resolves, written_by_git
 from trunkline.domain.errors import Paused
 from trunkline.domain.names import Oid, branch_name, oid, short
 from trunkline.engine import Pause, StepContext
@@ -34,8 +34,7 @@ def resolution(project: Project, step_context: StepContext, path: Path, paused: 
     unmerged = git.query("diff", "--name-only", "--diff-filter=U", "-z").text.split("\0")
     if left := [name for name in unmerged if name]:
         raise _unresolved(path, paused, f"not resolved yet, or not added: {', '.join(left)}")
-    if marked := [name for name in paused.files if _has_new_markers(git, path, name, paused)]:
-        raise _unresolved(path, paused, f"conflict markers are left in {', '.join(marked)}")
+    _refuse_markers(git, path, paused, committed=git.resolve("HEAD") != onto)
     loose = git.query("diff", "--name-only", "-z").text.split("\0")
     loose += git.query("ls-files", "--others", "--exclude-standard", "-z").text.split("\0")
     if left := [name for name in loose if name]:
@@ -143,24 +142,32 @@ def _nothing_resolved(path: Path, paused: records.Paused) -> Pause:
     return Pause(error, paused)
 
 
-_MARKERS = (b"<<<<<<< ", b">>>>>>> ")
+def _refuse_markers(git: Git, path: Path, paused: records.Paused, *, committed: bool) -> None:
+    """Check that no file of the conflict holds conflict markers that neither merged version holds.
 
+    Documentation and test data may contain such lines. If the user committed the file, only the
+    markers that git wrote for this conflict count.
 
-def _has_new_markers(git: Git, top: Path, name: str, paused: records.Paused) -> bool:
-    """Return whether a file contains conflict markers that neither merged version contains.
-
-    Documentation and test data may contain such lines, so both versions are compared.
+    Raises:
+        Pause: a file holds new markers.
     """
+    found = {name: _new_markers(git, path, name, paused) for name in paused.files}
+    written = [name for name, markers in found.items() if written_by_git(markers, paused.rest[0])]
+    if written:
+        raise _unresolved(path, paused, f"conflict markers are left in {', '.join(written)}")
+    others = [name for name, markers in found.items() if has_both_ends(markers)]
+    if others and not committed:
+        hint = "If they belong there, commit the file (`git commit --no-edit`), and go on."
+        raise _unresolved(path, paused, f"conflict markers are left in {', '.join(others)}. {hint}")
+
+
+def _new_markers(git: Git, top: Path, name: str, paused: records.Paused) -> Counter[bytes]:
+    """Return the marker lines of a file that neither merged version has."""
     path = top / name
     if path.is_symlink() or not path.is_file():
-        return False
-    own = [_marker_lines(_version(git, commit, name)) for commit in (paused.rest[0], paused.onto)]
-    found = _marker_lines(path.read_bytes())
-    return all(any(line.startswith(kind) for line in found - (own[0] | own[1])) for kind in _MARKERS)
-
-
-def _marker_lines(content: bytes) -> Counter[bytes]:
-    return Counter(line for line in content.splitlines() if line.startswith(_MARKERS))
+        return Counter()
+    own = [marker_lines(_version(git, commit, name)) for commit in (paused.rest[0], paused.onto)]
+    return marker_lines(path.read_bytes()) - (own[0] | own[1])
 
 
 def _version(git: Git, commit: str, name: str) -> bytes:

@@ -244,6 +244,10 @@ def _patch_and_subject(commit: Commit) -> Hashable:
     return (commit.patch_id, commit.subject) if commit.patch_id else None
 
 
+def _patch_subject_and_author(commit: Commit) -> Hashable:
+    return (commit.patch_id, commit.subject, commit.author) if commit.patch_id else None
+
+
 def _is_line(commits: Sequence[Commit]) -> bool:
     """Return whether there are commits, and each one's only parent is the one before it."""
     linear = all(len(commit.parents) == 1 for commit in commits)
@@ -252,6 +256,8 @@ def _is_line(commits: Sequence[Commit]) -> bool:
 
 _KEYS: tuple[tuple[Likeness, Callable[[Commit], Hashable]], ...] = (
     (Likeness.SAME, lambda commit: commit.oid),
+    # Reverts and re-applied changes occur several times with one patch and subject.
+    (Likeness.PATCH_AND_SUBJECT, _patch_subject_and_author),
     (Likeness.PATCH_AND_SUBJECT, _patch_and_subject),
     (Likeness.AUTHOR_DATE_SUBJECT, lambda commit: (commit.author, commit.subject)),
     (Likeness.AUTHOR_DATE, lambda commit: commit.author),  # the author line carries name, email and date

@@ -5,7 +5,8 @@ from __future__ import annotations
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, short
+from trunkline.domain.names import Oid, oid, short
+from trunkline.domain.reverts import Reverted, reverted_by
 from trunkline.domain.snapshot import MergeMethod, PrState, PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.git import history
@@ -63,3 +64,25 @@ def merge_method(git: Git, pr: PullRequest, merge: Oid) -> MergeMethod:
     head, merged = history.read_commits(git, [pr.head_oid, merge])
     kept = (head.author, head.message.strip()) == (merged.author, merged.message.strip())
     return MergeMethod.REBASE if kept else MergeMethod.SQUASH
+
+
+def reverted_below(view: View) -> tuple[Reverted, ...]:
+    """Return the merged entries directly below that trunk reverted; the entry may need their changes.
+
+    Raises:
+        Refused: see `merged_below`.
+    """
+    found, trunk = [], view.world.trunk
+    for entry in view.stack.below(view.entry):
+        pr, _ = merged_below(view, entry)
+        if pr.merge_commit is None:
+            continue
+        span = f"{pr.merge_commit}..{trunk}"
+        listed = view.git.cached_query(
+            "rev-list", "--topo-order", "--fixed-strings", "--grep=everts ", "--end-of-options", span
+        ).text.split()
+        commits = history.read_commits(view.git, [oid(name) for name in listed])
+        by = reverted_by(commits, view.repository.slug, merge=pr.merge_commit, number=pr.number)
+        if by is not None:
+            found.append(Reverted(pr.number, by))
+    return tuple(found)

@@ -15,7 +15,7 @@ from trunkline.context.scope import Scope, resolve_fork_point
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, branch_ref, oid, short
+from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, replay
@@ -23,7 +23,7 @@ from trunkline.planning import fork_point, questions
 from trunkline.planning.evidence import gather
 from trunkline.planning.fork_point import CommitClass, InvalidForkPointError, Ownership
 from trunkline.planning.heads import entry_tip
-from trunkline.planning.merged import merged_below
+from trunkline.planning.merged import reverted_below
 from trunkline.planning.parents import base_of, open_below
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.rust import lock_file
@@ -307,17 +307,7 @@ def _branches(stack: Stack, entry: Entry) -> tuple[str, str]:
 
 
 def _reverted(view: View) -> tuple[str, ...]:
-    """Warn if trunk reverted a merged entry below: the entry may need its changes."""
+    """Warn if trunk reverted a merged entry below; reported for the bottom open entry."""
     if open_below(view) is not None:
-        return ()  # reported for the bottom entry
-    found = []
-    for entry in view.stack.below(view.entry):
-        merge = merged_below(view, entry)[0].merge_commit
-        text = f"This reverts commit {merge}"
-        trunk = view.world.trunk
-        by = view.git.cached_query(
-            "rev-list", "--fixed-strings", f"--grep={text}", "--end-of-options", f"{merge}..{trunk}"
-        ).text
-        if by:
-            found.append(f"warning: {view.tracking} reverted {entry.label} in {short(oid(by.split()[0]))}")
-    return tuple(found)
+        return ()
+    return tuple(f"warning: {each.in_words(view.tracking)}" for each in reverted_below(view))

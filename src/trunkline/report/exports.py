@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trunkline.domain.names import short
-from trunkline.domain.receipt import Verdict
+from trunkline.domain.receipt import Receipt, Verdict
 from trunkline.domain.report import Evidenced, Report
 from trunkline.domain.status import State
 from trunkline.report.escape import for_terminal
@@ -39,6 +40,28 @@ def junit(report: Report) -> str:
         for each in entry.all:
             suite.add_testcase(_case(each, str(of.branch)))
         found.add_testsuite(suite)
+    found.update_statistics()
+    return str(found.tostring().decode()) + "\n"
+
+
+def receipts_junit(name: str, receipts: Sequence[Receipt]) -> str:
+    """Return receipts as JUnit XML: one suite, a case for each run, newest first.
+
+    Args:
+        name: the suite's name.
+        receipts: the receipts.
+    """
+    from junitparser import Failure, JUnitXml, TestCase, TestSuite  # noqa: PLC0415 -- imported only on request
+
+    suite = TestSuite(_plain(name))
+    for receipt in receipts:
+        case = TestCase(receipt.gate, _plain(f"{receipt.host} {receipt.started}".strip()), receipt.seconds)
+        if not receipt.passed:
+            why = receipt.failure.get("diagnosis") or receipt.lacked or f"exit code {receipt.exit_code}"
+            case.result = [Failure(_plain(why), receipt.failure.get("cause", ""))]
+        suite.add_testcase(case)
+    found = JUnitXml("trunkline receipts")
+    found.add_testsuite(suite)
     found.update_statistics()
     return str(found.tostring().decode()) + "\n"
 

@@ -249,6 +249,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
         "merges": _MERGES,
         "ci": _object({"state": _TEXT, "why": _TEXT}),
     },
+    "receipts.export": {"folder": _TEXT, "files": _TEXTS},
     "receipts.list": {"receipts": _RECEIPTS},
     "receipts.pull": {"taken": _COUNT, "untrusted": _COUNT, "known": _COUNT},
     "receipts.push": {"receipts": _COUNT, "pushed": _FLAG},
@@ -272,7 +273,10 @@ _OWN: dict[str, dict[str, _Schema]] = {
     "submit": {"pull_requests": _list(_object({"pr": _PR_OR_NULL, "branch": _TEXT, "url": _TEXT, "created": _FLAG}))},
     "trust": {"differences": _DIFFERENCES, "trusted": _FLAG},
     "undo": {"undoes": _TEXT},
-    "verify": {"attestation": _ATTESTATION},
+    "verify": {
+        "attestation": _ATTESTATION,
+        "statuses": _list(_object({"gate": _TEXT, "state": _TEXT, "description": _TEXT, "problem": _TEXT})),
+    },
 }
 
 

@@ -47,6 +47,7 @@ def view(facts: NoteFacts) -> dict[str, Any]:
     values = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
     return values | {
         "since": None if facts.since is None else asdict(facts.since),
+        "reverted": tuple(asdict(each) for each in facts.reverted),
         "accepted": tuple(sorted(facts.accepted)),
         "coverage": facts.coverage.to_json(),
         "position": facts.stack.index(facts.pr) + 1 if facts.pr in facts.stack else 0,

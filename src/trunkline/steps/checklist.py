@@ -20,7 +20,7 @@ from trunkline.engine import StepContext
 from trunkline.git import history
 from trunkline.planning.coverage import coverage_of
 from trunkline.planning.journal_queries import last_replay
-from trunkline.planning.merged import merged_below
+from trunkline.planning.merged import merged_below, reverted_below
 from trunkline.planning.verification import checks_for, gates_beside_base, own_base_of
 
 _RUNBOOKS = 6
@@ -119,7 +119,11 @@ def _merged(view: View) -> Line:
         return Line(text, LineState.OPEN, str(error), command)
     message = ", ".join(f"{short(pr.merge_commit or '')} ({how.value})" for pr, how in merges)
     newest, _ = merges[-1]
-    return Line(text, LineState.DONE, message, command, newest.merge_commit or "", at=newest.merged_at)
+    line = Line(text, LineState.DONE, message, command, newest.merge_commit or "", at=newest.merged_at)
+    if not (reverted := reverted_below(view)):
+        return line
+    evidence = "; ".join([message, *(each.in_words(view.tracking) for each in reverted)])
+    return replace(line, state=LineState.WARNED, evidence=evidence)
 
 
 def _rebased(view: View, tip: Oid) -> Line:

@@ -160,13 +160,15 @@ def _retarget_children(context: Context, step_context: StepContext) -> None:
     GitHub closes them if the branch is deleted first (cli/cli#1168). For a native stack GitHub
     changes the bases itself and rejects other changes.
     """
-    trunk = context.stack.trunk
+    trunk, moved = context.stack.trunk, []
     for child in children(context.view()):
         if stack := stack_of(context.observer.native_stacks() or (), child.number):
             number = stack.number
             context.reporter.progress(f"#{child.number} is in GitHub's native stack {number}: GitHub retargets it")
             continue
-        retarget(context, step_context, child, trunk)
+        moved.append((child, trunk))
+    if moved:
+        retarget(context, step_context, *moved)
         context.observer.changed(Part.PULLS)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
-from trunkline.domain.command import task_command
+from trunkline.domain.command import Command, flags_given, task_command
 from trunkline.domain.names import branch_ref
 from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import refs
@@ -15,6 +16,13 @@ from trunkline.git import refs
 def plan(_context: Scope) -> Step:
     """Plan the step."""
     return Step(StepName.NEXT, "name the entry above and its command")
+
+
+def landing(above: Entry) -> Command:
+    """Return the command for the entry above; a gate that this machine cannot run stays accepted."""
+    if above.number is None:
+        return task_command("submit")
+    return task_command("rebase", "--pr", above.number, *flags_given("accept-unavailable"))
 
 
 def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
@@ -31,7 +39,7 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
         state = "GitHub has no such pull request" if pr is None else _told(pr.state, draft=pr.draft)
     exists = branch_ref(above.branch) in refs.read_refs(context.git, branch_ref(above.branch))
     where = "local branch exists" if exists else "no local branch yet; the command creates it"
-    command = task_command("rebase", "--pr", above.number) if above.number is not None else task_command("submit")
+    command = landing(above)
     return Outcome(
         "next",
         f"{above.label} {above.title}".rstrip(),

@@ -25,7 +25,8 @@ from trunkline.operations import commit_statuses
 from trunkline.operations.note_template import template_of, written
 from trunkline.planning import together
 from trunkline.planning.coverage import coverage_of
-from trunkline.planning.parents import base_of
+from trunkline.planning.merged import reverted_below
+from trunkline.planning.parents import base_of, open_below
 from trunkline.planning.verification import (
     accepted_names,
     checks_for,
@@ -213,6 +214,7 @@ def facts_of(view: View) -> NoteFacts:
         commit=tip,
         own_commits=own_commit_count(view, tip),
         merged=merged_numbers(view),
+        reverted=() if open_below(view) is not None else reverted_below(view),
         gates=gates,
         checks=tuple((check.name, check.text, outcome) for check, outcome in checks_for(view, verified)),
         skipped=skipped_by_name(view.options),

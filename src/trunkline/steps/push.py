@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from trunkline.context.observer import Part
@@ -43,16 +44,28 @@ def plan(view: View) -> Step:
 
 def _publishes(view: View) -> tuple[str, ...]:
     """Return what a push will show to others, as far as it is known at planning time."""
-    local, foreseen = view.local, view.decisions.replays.get(view.entry.key)
-    new = view.decisions.planned_tip(view.entry.key) or local.local
-    if local.remote is None or new is None:
-        return ()
-    unknown = foreseen is not None and (foreseen.done.conflict or open_below(view))
-    stays = not unknown or (foreseen is not None and foreseen.nothing)
-    if stays and new == local.remote:
+    local, new, unknown = view.local, _new_tip(view), _is_unknown(view)
+    if local.remote is None or new is None or not _may_move(view):
         return ()
     message = "the rebased commits" if unknown else short(new)
     return (f"push {view.entry.branch} to {view.stack.remote}: {short(local.remote)}..{message}",)
+
+
+def _new_tip(view: View) -> Oid | None:
+    return view.decisions.planned_tip(view.entry.key) or view.local.local
+
+
+def _is_unknown(view: View) -> bool:
+    """Return whether the tip is not known before the replay: it conflicts, or rests on a branch that moves."""
+    foreseen = view.decisions.replays.get(view.entry.key)
+    return foreseen is not None and bool(foreseen.done.conflict or open_below(view))
+
+
+def _may_move(view: View) -> bool:
+    """Return whether a push may move the entry's remote branch, as far as it is known at planning time."""
+    foreseen = view.decisions.replays.get(view.entry.key)
+    moves = _is_unknown(view) and not (foreseen is not None and foreseen.nothing)
+    return moves or _new_tip(view) != view.local.remote
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -107,6 +120,10 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
 def plan_stack(view: View, entries: Sequence[Entry]) -> Step:
     """Plan one atomic push for all open entries."""
     published = [each for each in entries if each.number is not None and view.stack.unsubmitted_below(each) is None]
+    if published and not any(_may_move(view.of(each)) for each in published):
+        return Step(StepName.PUSH, f"nothing: {view.stack.remote} has every branch already", mutates=True)
+    # An entry above one that moves is replayed, too, even if a conflict below hides its new tip.
+    published = list(itertools.dropwhile(lambda each: not _may_move(view.of(each)), published))
     refs_ = [branch_ref(entry.branch) for entry in published]
     leases = " ".join(f"--force-with-lease={ref}:EXPECTED" for ref in refs_)
     command = f"git push --atomic {leases} {view.stack.remote} " + " ".join(f"REBASED:{ref}" for ref in refs_)

@@ -68,7 +68,9 @@ def forecast(view: View, *, moves: bool = True) -> tuple[Step, View]:
     description = (
         f"replay {counted(len(work.own))} onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
     )
-    return Step(StepName.REPLAY, description + _expected(done), (command,), mutates=True), after
+    warnings = [note for note in work.notes if note.startswith("warning: ")]
+    description = "; ".join([description + _expected(done), *warnings])
+    return Step(StepName.REPLAY, description, (command,), mutates=True), after
 
 
 def blocked_by(view: View) -> Entry | None:

@@ -48,7 +48,7 @@ def run(context: Context, step_context: StepContext, entries: Sequence[Entry] | 
     Raises:
         Refused: GitHub rejects a change.
     """
-    message, kept = [], []
+    moved, kept = [], []
     view = context.view()
     wrong = _wrong(view, entries)
     linked = native_link.linking(view, native_link.stacks_of(context), [pr.number for pr, _ in wrong])
@@ -58,11 +58,12 @@ def run(context: Context, step_context: StepContext, entries: Sequence[Entry] | 
         if history.is_ancestor(context.git, pr.head_oid, base.oid):
             kept.append(f"#{pr.number} still targets {pr.base}: it has no commits over {base.branch}")
             continue
-        publish.retarget(context, step_context, pr, base.branch)
-        message.append(f"#{pr.number} {pr.base} -> {base.branch}")
-    if message:
+        moved.append((pr, base.branch))
+    if moved:
+        publish.retarget(context, step_context, *moved)
         context.observer.changed(Part.PULLS)
     linked = native_link.link(context, linked)
+    message = [f"#{pr.number} {pr.base} -> {branch}" for pr, branch in moved]
     done = message or linked.changes
     mark = StepStatus.WARNED if kept else StepStatus.DONE if done else StepStatus.NOTHING
     details = (*kept, *linked.notes)

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Collection
 from importlib import resources
+from importlib.abc import Traversable
 
 from invoke.collection import Collection as Namespace
 
@@ -32,13 +33,18 @@ def schema(session: TaskSession, task: str) -> None:
 @landing_task("help", mutates=False)
 def help_(session: TaskSession, topic: str) -> None:
     """Print a page of help: `help agents` is for programs that call trunkline."""
-    folder = resources.files("trunkline").joinpath("help")
-    pages = {each.name.removesuffix(".md"): each for each in folder.iterdir() if each.name.endswith(".md")}
+    pages = help_pages()
     _refuse_unknown("help", topic, pages, "page of help")
     text = pages[topic].read_text(encoding="utf-8")
     session.account.update(topic=topic, text=text)
     if not session.json_wanted:
         sys.stdout.write(text)
+
+
+def help_pages() -> dict[str, Traversable]:
+    """Return the pages of help by topic."""
+    folder = resources.files("trunkline").joinpath("help")
+    return {each.name.removesuffix(".md"): each for each in folder.iterdir() if each.name.endswith(".md")}
 
 
 def _refuse_unknown(task: str, given: str, known: Collection[str], noun: str) -> None:

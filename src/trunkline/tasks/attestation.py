@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
     from trunkline.commands import attest as attest_workflow
+    from trunkline.commands.verify_status import PublishedStatus
     from trunkline.gates.attested import Question
 
 
@@ -58,6 +59,7 @@ def verify(
     remote: str = "",
     merged: bool = False,
     fetch: bool = False,
+    status: bool = False,
     markdown: bool = False,
 ) -> None:
     """Verify that signed receipts attest every gate that trunk's policy requires; exit code 1 if not."""
@@ -72,12 +74,31 @@ def verify(
     oid = verify_workflow.commit_of(git, base, policy, commit, number, fetched=fetch)
     found = verify_workflow.verify(git, base, policy, oid, merged=merged, now=_now(), fetched=fetch)
     _tell(session, found, markdown=markdown)
+    if status:
+        from trunkline.commands.verify_status import check_statuses
+
+        _check_statuses(session, check_statuses(git, base, policy, oid, now=_now(), fetched=fetch))
     if found.missing:
         flags: Mapping[str, str | bool] = {"merged": True} if merged else {}
         raise CheckFailed(
             f"{short(oid)} is not attested: {len(found.missing)} of {count_of(len(found.gates), 'gate')}",
             why="\n".join(f"{each.gate}: {each.reason}" for each in found.missing),
             next_command=exact_command("attest", {**({"pr": pr} if pr else {"commit": short(oid)}), **flags}),
+        )
+
+
+def _check_statuses(session: TaskSession, statuses: Sequence[PublishedStatus]) -> None:
+    session.account["statuses"] = [vars(each) for each in statuses]
+    for each in statuses:
+        mark = ("✗ ", "red") if each.problem else ("✓ ", "green")
+        session.terminal.line(mark, f"status trunkline/{each.gate}: {each.description}")
+    if not statuses:
+        session.terminal.line("there is no status trunkline/GATE on this commit")
+    if wrong := [each for each in statuses if each.problem]:
+        raise CheckFailed(
+            f"{count_of(len(wrong), 'commit status', 'commit statuses')} not true",
+            why="\n".join(f"trunkline/{each.gate}: {each.problem}" for each in wrong),
+            next_command=session.again({"status": "", "fetch": True}),
         )
 
 

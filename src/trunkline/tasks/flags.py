@@ -123,6 +123,7 @@ FLAGS: Mapping[str, Flag] = {
     "run": Flag("the id of the run, or its beginning (see log); default: the newest finished one"),
     "runner": Flag("the label of the machines that run the jobs"),
     "stat": Flag("print the changed files and line counts only", switch=True),
+    "status": Flag("check that the commit statuses on GitHub tell the truth, too", switch=True),
     "task": Flag("the task to rehearse; default: rebase"),
     "tick": Flag("the name of a manual check that you confirm for this tree"),
     "topic": Flag("the page of help: agents"),

@@ -284,6 +284,36 @@ def pull(session: TaskSession, stack: str = "") -> None:
     )
 
 
+@landing_task(
+    "receipts.export",
+    mutates=True,
+    help={
+        "output": "the directory to write; default: receipts-COMMIT",
+        "sign": "an Ed25519 key file; default as for attest",
+    },
+)
+def export(session: TaskSession, stack: str = "", commit: str = "", output: str = "", sign: str = "") -> None:
+    """Write the receipts of a commit as DSSE envelopes and a JUnit file."""
+    from trunkline.commands import export_receipts
+
+    git, chosen = _place(stack, session)
+    found = export_receipts.export_of(git, commit, output)
+    session.account.update(folder=str(found.folder), files=list(found.names()))
+    if session.dry_run:
+        for name in found.names():
+            session.terminal.line(f"would write {found.folder / name}")
+        return
+    try:
+        export_receipts.write(found, sign, chosen.gates)
+    except ModuleNotFoundError as missing:
+        raise UsageError(
+            f"a JUnit file needs the package {missing.name}", next_command="pip install 'trunkline[export]'"
+        ) from None
+    session.terminal.line(
+        ("✓ ", "green"), f"{count_of(len(found.receipts), 'envelope')} and {export_receipts.JUNIT} in {found.folder}"
+    )
+
+
 def add_to(namespace: Collection, run: Callable[[TaskSession, Context], None]) -> None:
     """Add these tasks to the collection; some replace single steps of the same name.
 
@@ -295,4 +325,4 @@ def add_to(namespace: Collection, run: Callable[[TaskSession, Context], None]) -
     namespace.add_task(gates_task(steps["gates"], run))
     namespace.add_task(checks_task(steps["checks"]))
     namespace.add_task(checklist_task(steps["checklist"]))
-    namespace.add_collection(Collection("receipts", list_, verify, push, pull))
+    namespace.add_collection(Collection("receipts", list_, verify, push, pull, export))

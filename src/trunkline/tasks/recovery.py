@@ -11,6 +11,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import labelled
 from trunkline.domain.step import StepName
+from trunkline.steps import next_entry
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.session import TaskSession
 
@@ -34,7 +35,7 @@ def conclude(session: TaskSession, context: Context, performed: RunResult) -> No
     above = context.stack.above(context.entry)
     if (StepName.NEXT, None) in performed.outcomes and above is not None:
         session.terminal.next(
-            task_command("submit") if above.number is None else task_command("rebase", "--pr", above.number),
+            next_entry.landing(above),
             about=f"{above.label} {above.title}".rstrip() + ": ",
         )
 

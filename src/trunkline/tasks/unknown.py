@@ -45,6 +45,17 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
     return Exit("\n".join(lines), code=int(ExitCode.USAGE))
 
 
+def _topics(task: str) -> Exit:
+    """Print the topics of `help`, which is no error; Invoke requires the argument of a task."""
+    from trunkline.tasks.asking import help_pages
+
+    program = command_line.program()
+    for topic in sorted(help_pages()):
+        sys.stdout.write(f"{Command((*program, task, topic))}\n")
+    sys.stdout.write(f"{Command((*program, '--help', 'TASK'))}\n{Command((*program, '--list'))}\n")
+    return Exit(code=int(ExitCode.OK))
+
+
 def _nearest(word: str, names: Sequence[str]) -> list[str]:
     """Return the most similar names; a word without a dot may mean a nested task: `stack.status`."""
     inner = {name.partition(".")[2]: name for name in names if "." in name and "." not in word}
@@ -87,6 +98,9 @@ def _explaining(parse: Callable[..., None], own: Callable[[], Collection[str]]) 
             task = error.context.name if error.context is not None else None
             if task and not command_line.own_name(task, own()):
                 raise
+            context = error.context
+            if context is not None and task and task.endswith("help") and context.missing_positional_args:
+                raise _topics(task) from error
             loaded = getattr(self, "collection", None)  # missing until the program's own flags are parsed
             names = loaded.task_names if loaded is not None else dict.fromkeys(own(), ())
             raise explained(error, {*names, *itertools.chain.from_iterable(names.values())}) from error

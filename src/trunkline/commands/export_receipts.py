@@ -1,0 +1,79 @@
+"""Task `receipts.export`: the receipts of a commit in standard formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import UsageError
+from trunkline.domain.names import Oid, short
+from trunkline.domain.receipt import Receipt
+from trunkline.domain.stack import GateSettings
+from trunkline.git import dsse
+from trunkline.git.git import Git
+from trunkline.operations import attestation
+from trunkline.report import exports
+from trunkline.state.receipt_store import Store
+from trunkline.system.files import replace_bytes
+
+JUNIT = "junit.xml"
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is exported, and where to.
+
+    Attributes:
+        git: the checkout.
+        commit: the commit.
+        folder: the directory, created if missing.
+        receipts: the valid receipts of the commit's tree, newest first, with their files.
+    """
+
+    git: Git
+    commit: Oid
+    folder: Path
+    receipts: tuple[tuple[Path, Receipt], ...]
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the files."""
+        return (*(f"{path.stem}.dsse.json" for path, _ in self.receipts), JUNIT)
+
+
+def export_of(git: Git, revision: str, output: str) -> Export:
+    """Return the export of a commit; default: HEAD.
+
+    Raises:
+        UsageError: it is not here, or has no receipt.
+    """
+    commit = git.resolve(revision or "HEAD")
+    if commit is None:
+        raise UsageError(f"--commit {revision!r} is no commit here", next_command="git log --oneline")
+    found = tuple(
+        (path, receipt)
+        for path, receipt in Store(git.state_dir()).read(git.tree(commit))
+        if isinstance(receipt, Receipt)
+    )
+    if not found:
+        raise UsageError(f"there is no receipt of {short(commit)} here", next_command=task_command("receipts.pull"))
+    return Export(git, commit, Path(output or f"receipts-{short(commit)}").resolve(), found)
+
+
+def write(export: Export, sign: str, settings: GateSettings) -> None:
+    """Write an envelope for each receipt, and one JUnit file.
+
+    Args:
+        export: what is exported.
+        sign: the key of `--sign`, or "".
+        settings: the `[gates]` table.
+
+    Raises:
+        UsageError: the key cannot sign envelopes, or a package is missing.
+    """
+    signer = dsse.Signer(attestation.key_of(export.git, sign, settings))
+    junit = exports.receipts_junit(short(export.commit), [receipt for _, receipt in export.receipts])
+    export.folder.mkdir(parents=True, exist_ok=True)
+    for path, _ in export.receipts:
+        replace_bytes(export.folder / f"{path.stem}.dsse.json", signer.envelope(path.read_bytes()).encode())
+    replace_bytes(export.folder / JUNIT, junit.encode())
