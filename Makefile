@@ -50,6 +50,7 @@ bench:
 	@.venv/bin/python tests/bench/restack.py
 	@.venv/bin/python tests/bench/land.py
 	@.venv/bin/python tests/bench/status.py
+	@.venv/bin/python tests/bench/verify.py
 	@.venv/bin/python tests/bench/rehearse.py
 
 clean:
