@@ -103,7 +103,8 @@ def _stack_toml() -> str:
         "CommandTable": '[[entry.check]], kind = "command"', "TestTable": '[[entry.check]], kind = "test"',
         "ManualTable": '[[entry.check]], kind = "manual"', "GatesTable": "[gates]", "GateTable": "[gates.NAME]",
         "LandTable": "[land]", "RebaseTable": "[rebase]",
-        "PublishTable": "[publish]", "NoteTable": "[note]", "StackTable": "[[stack]]",
+        "PublishTable": "[publish]", "NoteTable": "[note]", "AttestTable": "[attest]",
+        "SubmitTable": "[submit]", "StackTable": "[[stack]]",
     }  # fmt: skip
     missing = {name for name, model in schema["$defs"].items() if "properties" in model} - named.keys()
     if missing:

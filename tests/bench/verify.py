@@ -2,8 +2,8 @@
 
 Usage: .venv/bin/python tests/bench/verify.py [RUNS] [N,N,...] [OBJECTS]
 
-The policy requires N gates, each with one signed receipt; a thousand other commits have notes, too. It is offline: the
-notes are fetched before. "CPU" is what the process and its children took, which a busy machine does not change.
+The policy requires N gates, each with one signed receipt; a thousand other commits have notes, too. Notes are fetched
+before, so it is offline. "CPU" is what the process and its children took, which a busy machine does not change.
 """
 
 from __future__ import annotations
