@@ -194,3 +194,18 @@ def test_five_pull_requests_and_the_same_plan(tmp_path: Path) -> None:
 def _without_ids(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return steps without what they publish: that names commits, which differ by the second of the run."""
     return [{key: value for key, value in step.items() if key != "publishes"} for step in steps]
+
+
+def test_the_example_needs_no_checkout(tmp_path: Path) -> None:
+    """From an empty directory; it leaves nothing there, and names the command that begins in a repository."""
+    env = {**os.environ, "PATH": programs.path(), "TMPDIR": str(tmp_path / "tmp")}
+    here, temporary = tmp_path / "here", tmp_path / "tmp"
+    here.mkdir()
+    temporary.mkdir()
+    done = subprocess.run(
+        ["trunkline", "rehearse", "--example", *QUICK], cwd=here, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "#519's description:" in done.stdout
+    assert done.stdout.endswith("next: trunkline init\n")
+    assert [*here.iterdir(), *temporary.iterdir()] == []

@@ -140,6 +140,19 @@ def test_a_change_applied_again_is_matched_with_its_own_author_and_date() -> Non
     assert (subjects(found.own), found.questions) == (["c1"], ())
 
 
+def test_a_commit_of_the_entry_below_accounts_for_none_of_a_parent_that_moved_away() -> None:
+    """Both are empty and have one author, date and subject: nothing but the parent's head tells them apart."""
+    p1, p2, c1 = line("p1", "p2", "c1")
+    p1 = dataclasses.replace(p1, patch_id="")
+    p2 = dataclasses.replace(p2, message=p1.message, author=p1.author, patch_id="")
+    moved = dataclasses.replace(p2, oid=name("moved"), parents=(BASE,))
+    chain = (p1, p2, c1)
+    lower = Parent("#1", (head(p1, chain),), (p1,))
+    upper = Parent("#2", (KnownHead(moved.oid, True, frozenset()), head(p2, chain, current=False)), (moved,), True)
+    found = decide(evidence(chain, upper, lower))
+    assert (subjects(found.own), found.questions) == (["c1"], ())
+
+
 def test_exact_copies_of_what_a_parent_got_later_are_left_out() -> None:
     """A commit cherry-picked to a parent that was never force-pushed; one that only looks alike stays own."""
     p1, c1, c2 = chain = line("p1", "c1", "c2")

@@ -10,9 +10,14 @@ import pytest
 from trunkline.domain.words import count_of
 
 SOURCE = Path(__file__).parents[2] / "src/trunkline"
-NOUNS = "receipts|entries|files|commits|gates|checks|tests|settings|branches|lines|threads|conflicts"
-COUNTED = re.compile(rf"\{{(?:len\([^}}]*\)|count|own|found\.[a-z]+)\}} (?:{NOUNS})\b")
-ALWAYS_SEVERAL = ("if len(", "if count == 1", "raise InternalError(")
+NOUNS = (
+    "receipts|entries|files|commits|gates|checks|tests|settings|branches|lines|threads|conflicts|commit statuses"
+    "|statuses|pull requests|steps|runs|stacks|members|packages|warnings|signatures|tasks|keys|machines|toolchains"
+    "|features|requests|refs|tags|places|toolchains|workers|jobs|functions|hunks|notes|seconds|minutes|days"
+)
+COUNTED = re.compile(rf"\{{(?:len\([^}}]*\)|count|own|number|total|found\.[a-z]+)\}} (?:more |of )?(?:{NOUNS})\b")
+IN_TEMPLATE = re.compile(rf"\| (?:length|count) \}}\}} (?:more |own )?(?:{NOUNS})\b")
+ALWAYS_SEVERAL = ("if len(", "{len(found)} runs begin with", "names {len(f", "if count == 1", "raise InternalError(")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -29,5 +34,15 @@ def test_no_message_counts_by_itself() -> None:
         for path in sorted(SOURCE.rglob("*.py"))
         for line in path.read_text().splitlines()
         if COUNTED.search(line) and not any(allowed in line for allowed in ALWAYS_SEVERAL)
+    ]
+    assert wrong == []
+
+
+def test_no_template_counts_by_itself() -> None:
+    """`{{ x | length }} commits` says "1 commits" one day; the filter `commits` does not."""
+    wrong = [
+        f"{path.relative_to(SOURCE)}: {found[0]}"
+        for path in sorted(SOURCE.rglob("*.j2"))
+        for found in IN_TEMPLATE.finditer(path.read_text())
     ]
     assert wrong == []

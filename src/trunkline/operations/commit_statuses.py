@@ -7,6 +7,7 @@ from trunkline.domain import records
 from trunkline.domain.attestation import status_text
 from trunkline.domain.names import Oid, short
 from trunkline.domain.snapshot import OUR_CONTEXTS
+from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.planning.verification import gates_for
 
@@ -32,7 +33,9 @@ def publish(context: Context, step_context: StepContext, tip: Oid) -> tuple[str,
     expected = {f"{OUR_CONTEXTS}{name}": status_text(outcome) for name, outcome in passed.items()}
     missing = {name: message for name, message in expected.items() if published.get(name) != ("success", message)}
     if missing:
-        context.reporter.require_approval(f"{len(missing)} commit statuses on {short(tip)}")
+        context.reporter.require_approval(
+            f"{count_of(len(missing), 'commit status', 'commit statuses')} on {short(tip)}"
+        )
         about = step_context.about(context.entry)
         step_context.note(records.StatusesPublished(*about, commit=tip, statuses=tuple(sorted(missing))))
         slug = context.repository.slug
@@ -41,4 +44,4 @@ def publish(context: Context, step_context: StepContext, tip: Oid) -> tuple[str,
         )
     for name, message in missing.items():
         context.github.set_status(tip, name, message)
-    return (f"{len(expected)} statuses: {', '.join(sorted(expected))}",) if expected else ()
+    return (f"{count_of(len(expected), 'status', 'statuses')}: {', '.join(sorted(expected))}",) if expected else ()

@@ -352,8 +352,9 @@ class _Decision:
                 if each.kind is CommitClass.PARENT and each.parent == parent.name and each.commit.oid not in current
             ]
             # Commits that the parent still has by object id take part, so that each matches only
-            # once.
-            known = [commit for commit in self.evidence.chain if commit.oid in current_commits]
+            # once. Those that another parent certainly has, and this one has no more, do not.
+            others = self._others(parent) - {commit.oid for commit in parent.commits}
+            known = [commit for commit in self.evidence.chain if commit.oid in current_commits - others]
             pairs = match(known, parent.commits, self.evidence.similar)
             kept = [index for index, commit in enumerate(old, 1) if commit.oid in pairs]
             gone = old[kept[-1] if kept else 0 :]
@@ -367,6 +368,11 @@ class _Decision:
                 elif len(commit.parents) < 2:  # noqa: PLR2004 -- a merge has no counterpart to match
                     self.found[commit.oid] = Classified(commit, CommitClass.VANISHED, parent.name, head)
         self._below_a_parent()
+
+    def _others(self, parent: Parent) -> frozenset[Oid]:
+        """Return the commits that the current heads of other parents hold."""
+        others = (each for each in self.evidence.parents if each is not parent and not each.trunk)
+        return frozenset[Oid]().union(*(head.holds for each in others for head in each.heads if head.current))
 
     def _below_a_parent(self) -> None:
         """Give a vanished commit back to its parent if a parent certainly owns a commit above."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +53,19 @@ class Sandbox:
             "GIT_CONFIG_NOSYSTEM": "1",
         }
 
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Make this process work in the checkout, with its environment, within the context."""
+        before, directory = dict(os.environ), Path.cwd()
+        os.environ.update(self.variables())
+        os.chdir(self.checkout)
+        try:
+            yield
+        finally:
+            os.chdir(directory)
+            os.environ.clear()
+            os.environ.update(before)
+
     def git(self, *args: str) -> str:
         """Run git in the checkout and return its output.
 
@@ -67,6 +82,18 @@ class Sandbox:
     def description(self, number: int) -> str:
         """Return a pull request's description on the simulated GitHub."""
         return str(self.github.pull_request(SLUG, number)["body"])
+
+
+@contextlib.contextmanager
+def temporary(*, keep: bool) -> Iterator[Sandbox]:
+    """Build the sandbox in a temporary directory, and remove it afterwards unless it is kept."""
+    root = Path(tempfile.mkdtemp(prefix="trunkline-example-")).resolve()
+    try:
+        with sandbox(root) as place:
+            yield place
+    finally:
+        if not keep:
+            shutil.rmtree(root, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of, options_of, variables
@@ -19,6 +20,7 @@ _TASKS = ("rebase", "restack", "land", "rescue")
 @landing_task("rehearse", mutates=False, help={
     "task": f"the task to rehearse: {', '.join(_TASKS)}; default: rebase",
     "offline": "do not query GitHub: the pull requests are as stack.toml and the last fetch have them",
+    "example": "rehearse in the bundled example: five pull requests, the first merged; needs no checkout",
 })  # fmt: skip
 def rehearse(
     session: TaskSession,
@@ -32,28 +34,35 @@ def rehearse(
     offline: bool = False,
     keep: bool = False,
     fault: str = "",
+    example: bool = False,
 ) -> None:
     """Run a task in a sandbox with a simulated GitHub, and show what it would change."""
     with simulator():
         from trunkline.commands import rehearse as rehearse_workflow
         from trunkline.report import rehearsal
+        from trunkline.sim import sandbox
     one_of("task", task, _TASKS)
-    options = options_of(skip, accept_unavailable)
-    single = task in {"rebase", "rescue"}
-    if single:
-        context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
-    else:
-        context = open_stack(stack=stack, options=options, reporter=session.terminal)
-    flags = {"--stack": stack, "--skip": skip, "--accept-unavailable": accept_unavailable, "--require": require}
-    arguments = [task, "--yes", *(part for flag, value in flags.items() if value for part in (flag, value))]
-    if single or pr:
-        arguments += ["--pr", str(context.entry.key if single else pr)]
-    if no_push:
-        arguments.append("--no-push")
-    session.terminal.headline(f"rehearsing: {' '.join(arguments)}")
-    found = rehearse_workflow.rehearse(
-        context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault, unset=variables()
-    )
+    with contextlib.ExitStack() as inside:
+        single = task in {"rebase", "rescue"}
+        if example:
+            box = inside.enter_context(sandbox.temporary(keep=keep))
+            inside.enter_context(box.entered())
+            pr = pr or (str(box.example.pulls[1].number) if single else None)
+        options = options_of(skip, accept_unavailable)
+        if single:
+            context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
+        else:
+            context = open_stack(stack=stack, options=options, reporter=session.terminal)
+        flags = {"--stack": stack, "--skip": skip, "--accept-unavailable": accept_unavailable, "--require": require}
+        arguments = [task, "--yes", *(part for flag, value in flags.items() if value for part in (flag, value))]
+        if single or pr:
+            arguments += ["--pr", str(context.entry.key if single else pr)]
+        if no_push:
+            arguments.append("--no-push")
+        session.terminal.headline(f"rehearsing: {' '.join(arguments)}")
+        found = rehearse_workflow.rehearse(
+            context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault, unset=variables()
+        )
     session.account["rehearsal"] = rehearsal.data(found)
     for table, rows in ((rehearsal.refs_table, found.refs), (rehearsal.pulls_table, found.pulls)):
         if rows:
@@ -69,7 +78,7 @@ def rehearse(
             why="nothing outside the sandbox was touched",
             next_command=session.again({"keep": True}),
         )
-    session.terminal.next(found.command.replace(" --yes", ""))
+    session.terminal.next(task_command("init") if example else found.command.replace(" --yes", ""))
 
 
 @landing_task("sim.serve", mutates=False)
