@@ -14,9 +14,9 @@ from support.landing import SLUG, Landing
 from support.repo import Repo
 from trunkline.commands import land, rebase, restack, undo
 from trunkline.context.loading import open_context, open_stack
-from trunkline.context.project import Options
 from trunkline.context.run import Context
 from trunkline.domain.errors import InternalError
+from trunkline.domain.options import Options
 from trunkline.report.terminal import Terminal
 
 

@@ -639,13 +639,13 @@ def test_undo_of_an_undo_where_one_entry_of_several_moved(stack: Desk) -> None:
 
 def test_an_edit_in_the_browser_is_no_drift(stack: Desk) -> None:
     """A description saved with CRLF line ends is the same note: undo takes it away, the author's words stay."""
-    from trunkline.domain.changes import Change, note_of  # noqa: PLC0415
+    from trunkline.domain.changes import NoteChanged, note_of  # noqa: PLC0415
     from trunkline.domain.note import BEGIN, END, put_back  # noqa: PLC0415
     from trunkline.planning.run_changes import drifted  # noqa: PLC0415
 
     note = f"{BEGIN}\nThe note\n- with lines\n{END}"
     context = stack.entry_context(1)
-    change = Change(context.entry.pr, StepName.NOTE, {"block": None}, {"block": note_of(note)})
+    change = NoteChanged(pr=context.entry.pr, before=None, left=note_of(note))
     saved = f"Words.\n\n\n{note}".replace("\n", "\r\n")
     stack.hub.pulls[1].body = saved
     assert drifted(context, (change,)) == ()

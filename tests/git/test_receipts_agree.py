@@ -22,11 +22,11 @@ from trunkline.commands import report, status
 from trunkline.config import validation
 from trunkline.context import project as context_module
 from trunkline.context.loading import open_context
-from trunkline.context.project import Options
 from trunkline.context.run import Context
 from trunkline.domain.checklist import LineState
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber
+from trunkline.domain.options import Options
 from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED
 from trunkline.domain.receipt import Receipt, Toolchain, Verdict
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot

@@ -28,10 +28,10 @@ from support.repo import Repo
 from trunkline.commands import abort, rebase, resume, undo
 from trunkline.context import project as context_module
 from trunkline.context.loading import open_context
-from trunkline.context.project import Options
 from trunkline.context.run import Context
 from trunkline.domain.errors import InternalError, Refused
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid
+from trunkline.domain.options import Options
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import RunResult

@@ -10,8 +10,8 @@ from support.inprocess import NO_CARGO, Desk, desk, refusal
 from trunkline.commands import land, plan, rebase, restack, status
 from trunkline.commands.rehearse import _offline
 from trunkline.context.loading import open_context
-from trunkline.context.project import Options
 from trunkline.domain.names import branch_name
+from trunkline.domain.options import Options
 from trunkline.domain.status import State
 from trunkline.domain.step import StepName
 from trunkline.report import as_json

@@ -12,9 +12,9 @@ from support.inprocess import Desk, desk
 from support.repo import Repo
 from trunkline.commands import restack
 from trunkline.context.loading import open_context
-from trunkline.context.project import Options
 from trunkline.context.run import Context
 from trunkline.domain.errors import Refused, TransientError, WrongFlag
+from trunkline.domain.options import Options
 from trunkline.domain.step import StepName
 
 

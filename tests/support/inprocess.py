@@ -24,10 +24,10 @@ from trunkline.commands import abort, land, rebase, restack, resume, undo
 from trunkline.context import open_run
 from trunkline.context import project as context_module
 from trunkline.context.loading import open_context, open_stack
-from trunkline.context.project import Options
 from trunkline.context.run import Context
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid, pr_number
+from trunkline.domain.options import Options
 from trunkline.domain.records import Record
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot

@@ -19,12 +19,13 @@ from pathlib import Path
 
 from support.inprocess import Quiet
 from trunkline.context.observation import World
-from trunkline.context.project import Options, Project
+from trunkline.context.project import Project
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit
 from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, pr_number
+from trunkline.domain.options import Options
 from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import ForcePush, LocalState, PrState, PullRequest, Snapshot

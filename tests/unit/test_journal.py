@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from trunkline.domain import records
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, Oid, PrNumber
+from trunkline.domain.options import Options
 from trunkline.domain.step import StepName, StepStatus
 from trunkline.state import journal, lock
 
@@ -23,10 +24,7 @@ STARTED = records.RunStarted(
     task="rebase", pr=ENTRY, branch=BRANCH, moves=(BRANCH,), stack="", stacked=False, trunk=BranchName("main"),
     remote="origin", entries=(records.PlacedEntry(ENTRY, BRANCH),), repository=records.Place("github.com", "o", "r"),
     heads=(records.Head(ENTRY, Oid("1" * 40), None),), steps=(),
-    options=records.RunOptions(
-        skip=(), accept_unavailable=(), accept_flaky=(), baseline=False, fork_point="", fresh=False, clean=False,
-        require="", method="", watch=False, drop_emptied=False,
-    ),
+    options=Options(),
 )  # fmt: skip
 DONE = records.StepDone(
     StepName.REPLAY, pr=None, mark=StepStatus.DONE, message="ünï\n\x1b[31m", seconds=0.5, facts={"files": ["a"]}

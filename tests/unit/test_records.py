@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.domain import records
-from trunkline.domain.changes import Change
+from trunkline.domain.changes import LocalMoved, joined
 from trunkline.domain.names import BranchName, Oid, PrNumber
 from trunkline.domain.step import StepName
 
@@ -95,22 +95,22 @@ def test_kinds_have_names_of_their_own() -> None:
     tags = [kind.__struct_config__.tag for kind in KINDS]
     assert len(set(tags)) == len(tags)
     named = {each for each in vars(records).values() if isinstance(each, type) and issubclass(each, records.Record)}
-    bases = {records.Record, records.StepRecord, records.EntryRecord, records.Intent}
+    bases = {records.Record, records.StepRecord, records.EntryRecord, records.Intent, records.Judged}
     assert named - bases == set(KINDS)
 
 
 def test_moves_of_one_branch_are_one_change() -> None:
     """From the tip before the first to the tip after the last; the tips between are the run's own."""
     first, last = records.BranchMoved(*ABOUT, old=OLD, new=NEW), records.BranchMoved(*ABOUT, old=NEW, new=LATER)
-    change = first.change().then(last.change())
-    assert change == Change(PrNumber(7), StepName.REPLAY, {"tip": OLD}, {"tip": LATER}, (NEW,))
-    assert [change.is_ours("tip", tip) for tip in (OLD, NEW, LATER, "4" * 40)] == [True, True, True, False]
+    change = joined(first.change(), last.change())
+    assert change == LocalMoved(pr=PrNumber(7), before=OLD, left=LATER, between=(NEW,))
+    assert [change.is_ours(tip) for tip in (OLD, NEW, LATER, "4" * 40)] == [True, True, True, False]
 
 
 def test_a_created_branch_goes_back_to_where_it_was_created() -> None:
     """A branch that the run created has no tip before the run."""
     change = records.BranchMoved(*ABOUT, old=None, new=NEW).change()
-    assert (change.before, change.left, change.created) == ({"tip": NEW}, {"tip": NEW}, True)
+    assert (change.before, change.left, change.created) == (NEW, NEW, True)
 
 
 def test_what_stays_has_no_change() -> None:

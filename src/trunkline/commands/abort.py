@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from trunkline.commands import rebase, rescue
@@ -14,7 +15,15 @@ from trunkline.context.project import Reporter
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
-from trunkline.domain.changes import Change
+from trunkline.domain.changes import (
+    Change,
+    EntryTaken,
+    LocalMoved,
+    NoteChanged,
+    RemoteMoved,
+    StackFileChanged,
+    StateChanged,
+)
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import NotSignedIn, Refused, TransientError, TrunklineError
 from trunkline.domain.names import EntryKey, oid
@@ -26,11 +35,6 @@ from trunkline.operations import conflict, local_branch, revert
 from trunkline.planning import run_changes
 from trunkline.state import journal, lock
 from trunkline.state.journal import Run
-
-_RESTORE: dict[StepName, Callable[[Context, StepContext, Change], Outcome]] = {
-    StepName.READY: revert.restore_state,
-    StepName.NOTE: revert.restore_note,
-}
 
 
 @dataclass
@@ -95,37 +99,31 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
     except TrunklineError as error:
         _not_done(ending, error, "what was merged is not known")
         taken = run_changes.changes_of(context, run, ask=False)
-    pushed = tuple(change for change in taken if change.step is StepName.PUSH)
+    pushed = tuple(change for change in taken if isinstance(change, RemoteMoved))
+    here = tuple(change for change in taken if isinstance(change, LocalMoved))
     if local:
-        ending.left += [_described(context, change, "as you asked") for change in taken if _is_outside(change)]
+        outside = (change for change in taken if not isinstance(change, LocalMoved | StackFileChanged | EntryTaken))
+        ending.left += [_described(context, change, "as you asked") for change in outside]
     else:
-        branches = {each.pr: each for each in taken if each.step is StepName.REPLAY}
-        _push_back(context, step_context, pushed, branches, ending)
+        _push_back(context, step_context, pushed, {each.pr: each for each in here}, ending)
     for change in taken:
-        if not _is_outside(change):
-            _attempt(context, change, ending, lambda there, each: _restore_here(there, step_context, each))
-        elif change.step is not StepName.PUSH and not local:
-            _attempt(context, change, ending, lambda there, each: _restore_on_github(there, step_context, each))
+        under = context.of_pr(change.pr)
+        match change:
+            case LocalMoved():
+                _attempt(under, change, ending, partial(_restore_branch, under, step_context, change))
+            case StackFileChanged() | EntryTaken():
+                _attempt(under, change, ending, partial(revert.restore, under, step_context, change))
+            case StateChanged() | NoteChanged() if not local:
+                _attempt(under, change, ending, partial(_restore_on_github, under, step_context, change))
+            case _:
+                pass
 
 
-def _is_outside(change: Change) -> bool:
-    return change.step not in {StepName.REPLAY, StepName.STACK_FILE, StepName.ADD}
-
-
-def _restore_here(context: Context, step_context: StepContext, change: Change) -> Outcome:
-    if change.step is StepName.STACK_FILE:
-        return revert.restore_stack_file(context, step_context, change)
-    return _restore_branch(context, step_context, change)
-
-
-def _attempt(
-    context: Context, change: Change, ending: _Ending, restore: Callable[[Context, Change], Outcome]
-) -> None:
-    there = context.of_pr(change.pr)
+def _attempt(scope: Scope, change: Change, ending: _Ending, restore: Callable[[], Outcome]) -> None:
     try:
-        ending.restored.append(restore(there, change))
+        ending.restored.append(restore())
     except TrunklineError as error:
-        _not_done(ending, error, _described(context, change, str(error)))
+        _not_done(ending, error, _described(scope, change, str(error)))
 
 
 def _not_done(ending: _Ending, error: TrunklineError, line: str) -> None:
@@ -138,24 +136,28 @@ def _not_done(ending: _Ending, error: TrunklineError, line: str) -> None:
 
 def _described(scope: Scope, change: Change, why: str) -> str:
     """Return a message about a change that stays: its current and its old value, and the reason."""
-    entry, before = scope.of_pr(change.pr).entry, change.before
-    name = f"{entry.full_label}"
-    if change.step is StepName.READY:
-        was = f"{'a draft' if before['draft'] else 'ready'}, targeting {before['base']}"
-        return f"{name}: draft state and base stay: {why}; before the run it was {was}"
-    if change.step is StepName.NOTE:
-        return f"{name}: the reviewer note stays: {why}"
-    if change.step is StepName.STACK_FILE:
-        return f"{before['path']} stays as it is: {why}"
-    where = f"{scope.stack.remote}/{entry.branch}" if change.step is StepName.PUSH else entry.branch
-    return f"{name}: {where} stays as it is: {why}; before the run it was at {before['tip']}"
+    entry = scope.of_pr(change.pr).entry
+    match change:
+        case StateChanged(before=before):
+            was = f"{'a draft' if before.draft else 'ready'}, targeting {before.base}"
+            return f"{entry.full_label}: draft state and base stay: {why}; before the run it was {was}"
+        case StackFileChanged():
+            return f"{change.path} stays as it is: {why}"
+        case EntryTaken():
+            return f"stack.toml's entry of {entry.branch} stays: {why}"
+        case NoteChanged():
+            return f"{entry.full_label}: the reviewer note stays: {why}"
+        case LocalMoved(before=tip) | RemoteMoved(before=tip):
+            remote = f"{scope.stack.remote}/" if isinstance(change, RemoteMoved) else ""
+            where = f"{remote}{entry.branch}"
+            return f"{entry.full_label}: {where} stays as it is: {why}; before the run it was at {tip}"
 
 
 def _push_back(
     context: Context,
     step_context: StepContext,
-    pushed: tuple[Change, ...],
-    here: Mapping[EntryKey, Change],
+    pushed: tuple[RemoteMoved, ...],
+    here: Mapping[EntryKey, LocalMoved],
     ending: _Ending,
 ) -> None:
     """Push the old tips of all branches that are still as the run left them, in one atomic push.
@@ -186,33 +188,30 @@ def _push_back(
             _not_done(ending, error, _described(context, change, str(error)))
 
 
-def _check_branch(context: Context, change: Change) -> None:
+def _check_branch(context: Context, change: LocalMoved) -> None:
     """Raise the errors of restoring the local branch before the remote branch is restored.
 
     Raises:
         Refused: its checkout is not clean, or a file is in the way.
     """
-    there, before = context.of_pr(change.pr), oid(str(change.before["tip"]))
-    held = run_changes.now(there, change)["tip"]
-    if held != before and change.is_ours("tip", held):
-        local_branch.check_move(
-            there, there.observer.local_now(there.entry.branch), before, keeps_files=change.keeps_files
-        )
+    under = context.of_pr(change.pr)
+    tip = run_changes.tip_now(under, change)
+    if tip != change.before and change.is_ours(tip):
+        local = under.observer.local_now(under.entry.branch)
+        local_branch.check_move(under, local, change.before, keeps_files=change.keeps_files)
 
 
-def _restore_on_github(context: Context, step_context: StepContext, change: Change) -> Outcome:
+def _restore_on_github(context: Context, step_context: StepContext, change: StateChanged | NoteChanged) -> Outcome:
     if found := run_changes.drifted(context, (change,)):
         raise run_changes.drift(context.entry, found)
-    return _RESTORE[change.step](context, step_context, change)
+    return revert.restore(context, step_context, change)
 
 
-def _restore_branch(context: Context, step_context: StepContext, change: Change) -> Outcome:
+def _restore_branch(context: Context, step_context: StepContext, change: LocalMoved) -> Outcome:
     """Restore the local branch; delete one that the run created, unless it is checked out."""
-    if change.step is StepName.ADD:
-        return revert.restore_entry(context, step_context, change)
     _keep_before(context, step_context, change)
     name = context.entry.branch
-    held = run_changes.now(context, change)["tip"]
+    held = run_changes.tip_now(context, change)
     if not change.created:
         if not held:
             raise Refused(f"{name} was deleted or renamed")
@@ -220,7 +219,7 @@ def _restore_branch(context: Context, step_context: StepContext, change: Change)
     if not held:
         return Outcome("branch", f"{name}, which the run created, is gone", StepStatus.NOTHING)
     local = local_state(context.git, name)
-    if local.checked_out or local.elsewhere or local.rebasing or not change.is_ours("tip", held):
+    if local.checked_out or local.elsewhere or local.rebasing or not change.is_ours(held):
         return revert.restore_branch(context, step_context, change)
     refs.back_up(context.git, step_context.lock, name, oid(held))
     step_context.log_intent(records.BranchDeleted(*step_context.about(context.entry), old=oid(held)))
@@ -230,11 +229,10 @@ def _restore_branch(context: Context, step_context: StepContext, change: Change)
     return Outcome("branch", f"{name}, which the run created, is removed")
 
 
-def _keep_before(scope: Scope, step_context: StepContext, change: Change) -> None:
+def _keep_before(scope: Scope, step_context: StepContext, change: LocalMoved | RemoteMoved) -> None:
     """Keep the old tip of a branch under a backup ref, even if somebody moves the branch later."""
-    tip = oid(str(change.before["tip"]))
-    if history.has_object(scope.git, tip):
-        refs.back_up(scope.git, step_context.lock, scope.entry.branch, tip)
+    if history.has_object(scope.git, change.before):
+        refs.back_up(scope.git, step_context.lock, scope.entry.branch, change.before)
 
 
 def _give_up_rescue(context: Context, step_context: StepContext, ending: _Ending, *, local: bool) -> None:

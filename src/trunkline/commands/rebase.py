@@ -12,7 +12,7 @@ import msgspec
 
 from trunkline.context import open_run
 from trunkline.context.loading import open_context, top_of
-from trunkline.context.project import Options, Project, Reporter
+from trunkline.context.project import Project, Reporter
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -20,7 +20,8 @@ from trunkline.domain.added import AddedEntry
 from trunkline.domain.command import task_command
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.names import BranchName, EntryKey, branch_name
-from trunkline.domain.records import Place, PlacedEntry, PlannedStep, RunOptions, RunStarted
+from trunkline.domain.options import Options
+from trunkline.domain.records import Place, PlacedEntry, PlannedStep, RunStarted
 from trunkline.domain.repository import Repository
 from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.snapshot import PrState
@@ -276,52 +277,10 @@ def step_functions(context: Context, task: str, *, pr: EntryKey | None = None) -
     return {(name, pr): bound(way) for name, way in runners.items()}
 
 
-def options_of(started: RunStarted) -> Options:
-    """Return the options of a run, from its journal."""
-    recorded = started.options
-    return Options(
-        skip=frozenset(recorded.skip),
-        accept_unavailable=frozenset(recorded.accept_unavailable),
-        accept_flaky=frozenset(recorded.accept_flaky),
-        baseline=recorded.baseline,
-        fork_point=recorded.fork_point,
-        fresh=recorded.fresh,
-        clean=recorded.clean,
-        require=recorded.require,
-        method=recorded.method,
-        watch=recorded.watch,
-        drop_emptied=recorded.drop_emptied,
-        attest=recorded.attest,
-        submit=recorded.submit,
-        together=recorded.together,
-        verify=recorded.verify,
-    )
-
-
-def _recorded_options(options: Options) -> RunOptions:
-    return RunOptions(
-        skip=tuple(sorted(options.skip, key=lambda step: step.value)),
-        accept_unavailable=tuple(sorted(options.accept_unavailable)),
-        accept_flaky=tuple(sorted(options.accept_flaky)),
-        baseline=options.baseline,
-        fork_point=options.fork_point,
-        fresh=options.fresh,
-        clean=options.clean,
-        require=options.require,
-        method=options.method,
-        watch=options.watch,
-        drop_emptied=options.drop_emptied,
-        attest=options.attest,
-        submit=options.submit,
-        together=options.together,
-        verify=options.verify,
-    )
-
-
 def context_of(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None) -> Context:
     """Return the context in which a run was started."""
     begun = run.begun
-    context = open_context(str(begun.pr), stack=begun.stack, options=options_of(begun), reporter=reporter, cwd=cwd)
+    context = open_context(str(begun.pr), stack=begun.stack, options=begun.options, reporter=reporter, cwd=cwd)
     return context.over_the_stack() if begun.stacked else context
 
 
@@ -353,7 +312,7 @@ def started(context: Context, intended: Plan) -> RunStarted:
         entries=placed(stack.entries),
         repository=Place(repository.host, repository.owner, repository.name),
         heads=pushed_commits.heads(context.view()),
-        options=_recorded_options(context.options),
+        options=context.options,
         steps=tuple(_recorded(step) for step in intended.steps),
     )
 

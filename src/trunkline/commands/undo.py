@@ -15,12 +15,11 @@ from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.project import Reporter
 from trunkline.context.run import Context
-from trunkline.domain.changes import Change
+from trunkline.domain.changes import Change, LocalMoved, is_different
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Paused, Refused, UsageError
-from trunkline.domain.names import oid
 from trunkline.domain.records import RunStarted
-from trunkline.domain.step import Plan, StepName
+from trunkline.domain.step import Plan
 from trunkline.engine import RunResult, run_plan
 from trunkline.git.git import Git
 from trunkline.operations import local_branch, revert
@@ -91,7 +90,7 @@ def _decided(run: Run, reporter: Reporter, cwd: Path | None) -> Undo:
         )
     context = rebase.recorded_context(run, reporter=reporter, cwd=cwd)
     # A branch that the run only created stays: creating it is not a change to revert.
-    moved = tuple(change for change in changed.changes_of(context, run) if change.before != change.left)
+    moved = tuple(change for change in changed.changes_of(context, run) if is_different(change))
     return Undo(context, run, moved)
 
 
@@ -133,10 +132,10 @@ def _refuse(undo: Undo) -> None:
         moved = next(change for change in undo.changes if changed.drifted(context, (change,)))
         raise changed.drift(context.of_pr(moved.pr).entry, found)
     for change in undo.changes:
-        if change.step is StepName.REPLAY:
-            under, before = context.of_pr(change.pr), oid(str(change.before["tip"]))
+        if isinstance(change, LocalMoved):
+            under = context.of_pr(change.pr)
             local = context.observer.local_now(under.entry.branch)
-            local_branch.check_move(under, local, before, keeps_files=change.keeps_files)
+            local_branch.check_move(under, local, change.before, keeps_files=change.keeps_files)
 
 
 def _started(undo: Undo) -> RunStarted:

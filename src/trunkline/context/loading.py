@@ -7,12 +7,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 from trunkline.config import location, reading, trust, validation
-from trunkline.context.project import Options, Project, Reporter
+from trunkline.context.project import Project, Reporter
 from trunkline.context.run import Context, open_run_context
 from trunkline.domain.choices import nearest, require_known
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused, TrunklineError, UsageError, WrongFlag
 from trunkline.domain.names import branch_ref, entry_key, short
+from trunkline.domain.options import Options
 from trunkline.domain.repository import repository_of
 from trunkline.domain.snapshot import PrState, Snapshot
 from trunkline.domain.stack import Entry, Stack

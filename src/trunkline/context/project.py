@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from trunkline.domain.names import BranchName
+from trunkline.domain.options import Options
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import Snapshot
 from trunkline.domain.stack import Stack
-from trunkline.domain.step import StepName
-from trunkline.domain.submission import SubmitOptions
 from trunkline.engine import ProgressReporter
 from trunkline.git.git import Git
 from trunkline.github.client import GitHub
@@ -50,45 +49,6 @@ class Reporter(ProgressReporter, Protocol):
 
     def gates_ended(self, seconds: float) -> None:
         """Report that all gates have finished, after some seconds."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of a task, besides the entry.
-
-    Attributes:
-        skip: skipped steps.
-        accept_unavailable: gates that may be unavailable.
-        fork_point: the value of `--fork-point`, or "".
-        fresh: ignore receipts, and rebuild the repository's own packages.
-        clean: use an empty build cache.
-        require: the condition of a merge, `checks` or `gates`; "": as in stack.toml.
-        method: the merge method; "": as in stack.toml.
-        watch: wait for reviewers too, for hours.
-        drop_emptied: drop commits that became empty.
-        baseline: run failed gates on the base too.
-        accept_flaky: gates that are accepted although they both passed and failed on the same tree.
-        attest: sign and share the receipts of what is pushed.
-        submit: what new pull requests get.
-        together: land several entries without waiting for CI in between.
-        verify: each: gate the result of each merge; top: of the last one; "": as each.
-    """
-
-    skip: frozenset[StepName] = frozenset()
-    accept_unavailable: frozenset[str] = frozenset()
-    fork_point: str = ""
-    fresh: bool = False
-    require: str = ""
-    method: str = ""
-    watch: bool = False
-    drop_emptied: bool = False
-    accept_flaky: frozenset[str] = frozenset()
-    baseline: bool = False
-    clean: bool = False
-    attest: bool = False
-    submit: SubmitOptions = field(default_factory=SubmitOptions)
-    together: bool = False
-    verify: str = ""
 
 
 @dataclass(frozen=True)

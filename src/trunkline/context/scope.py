@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trunkline.context.project import Options, Project, Reporter
+from trunkline.context.project import Project, Reporter
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import EntryKey, Oid, entry_key, oid
+from trunkline.domain.options import Options
 from trunkline.domain.repository import Repository
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git.git import Git

@@ -1,49 +1,124 @@
-"""A change of a run to a branch or a pull request, with the values before and after."""
+"""The changes of a run to branches and pull requests, with the values before and after."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import ClassVar
 
 import msgspec
 
-from trunkline.domain.names import EntryKey
+from trunkline.domain.added import AddedEntry
+from trunkline.domain.names import EntryKey, Oid
 from trunkline.domain.note import block_of
 from trunkline.domain.step import StepName
 
-_TIPS = frozenset({StepName.PUSH, StepName.REPLAY})
 
-
-class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One change of a run.
 
     Attributes:
         pr: the entry's pull request, or its branch while it has none.
-        step: the step that changed it: push, ready, note, or onto for the local branch.
-        before: the value before the run.
-        left: the value that the run left.
-        between: intermediate tips of the run.
-        created: the run created the local branch.
-        keeps_files: the branch moved under its checkout, whose files and index stayed as they were.
     """
 
     pr: EntryKey
-    step: StepName
-    before: Mapping[str, Any]
-    left: Mapping[str, Any]
-    between: tuple[str, ...] = ()
+
+
+class TipMoved(_Change, frozen=True, kw_only=True):
+    """A move of a branch.
+
+    Attributes:
+        before: the tip before the run.
+        left: the tip that the run left.
+        between: intermediate tips of the run.
+    """
+
+    before: Oid
+    left: Oid
+    between: tuple[Oid, ...] = ()
+
+    def is_ours(self, tip: str) -> bool:
+        """Return whether a tip is the previous one or one that the run set."""
+        return tip in {self.before, self.left, *self.between}
+
+
+class LocalMoved(TipMoved, frozen=True, kw_only=True, tag="local"):
+    """A move of the local branch.
+
+    Attributes:
+        created: the run created the branch.
+        keeps_files: the branch moved under its checkout, whose files and index stayed as they were.
+    """
+
+    step: ClassVar[StepName] = StepName.REPLAY
     created: bool = False
     keeps_files: bool = False
 
-    def then(self, later: Change) -> Change:
-        """Return this change combined with a later one of the same kind."""
-        passed = (str(self.left["tip"]),) if self.step in _TIPS else ()
-        between = tuple(dict.fromkeys((*self.between, *passed)))
-        return msgspec.structs.replace(self, left=later.left, between=between)
 
-    def is_ours(self, name: str, value: object) -> bool:
-        """Return whether a current value is the previous one or one that the run set."""
-        return value in {self.before[name], self.left[name], *self.between}
+class RemoteMoved(TipMoved, frozen=True, kw_only=True, tag="remote"):
+    """A move of the branch on the remote."""
+
+    step: ClassVar[StepName] = StepName.PUSH
+
+
+class ReviewState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The base of a pull request, and whether it is a draft."""
+
+    base: str
+    draft: bool
+
+
+class StateChanged(_Change, frozen=True, kw_only=True, tag="state"):
+    """A change of a pull request's base and draft state."""
+
+    step: ClassVar[StepName] = StepName.READY
+    before: ReviewState
+    left: ReviewState
+
+
+class NoteChanged(_Change, frozen=True, kw_only=True, tag="note"):
+    """A change of the reviewer note (`note_of`); None: there is none."""
+
+    step: ClassVar[StepName] = StepName.NOTE
+    before: str | None
+    left: str | None
+
+
+class StackFileChanged(_Change, frozen=True, kw_only=True, tag="stack-file"):
+    """A change of stack.toml: its path, and the whole text before and after."""
+
+    step: ClassVar[StepName] = StepName.STACK_FILE
+    path: str
+    before: str
+    left: str
+
+
+class EntryTaken(_Change, frozen=True, kw_only=True, tag="entry"):
+    """A new entry of stack.toml."""
+
+    step: ClassVar[StepName] = StepName.ADD
+    added: AddedEntry
+
+
+Change = LocalMoved | RemoteMoved | StateChanged | NoteChanged | StackFileChanged | EntryTaken
+
+
+def is_different(change: Change) -> bool:
+    """Return whether the value that the run left differs from the one before it."""
+    return isinstance(change, EntryTaken) or change.before != change.left
+
+
+def took_effect(change: Change) -> bool:
+    """Return whether there is something to revert: a different value, or a branch that was created."""
+    return is_different(change) or (isinstance(change, LocalMoved) and change.created)
+
+
+def joined(first: Change, later: Change) -> Change:
+    """Return a change combined with a later one of the same kind and entry."""
+    if isinstance(first, EntryTaken) or isinstance(later, EntryTaken):
+        return first
+    if isinstance(first, TipMoved):
+        between = tuple(dict.fromkeys((*first.between, first.left)))
+        return msgspec.structs.replace(first, left=later.left, between=between)
+    return msgspec.structs.replace(first, left=later.left)
 
 
 def note_of(body: str) -> str | None:

@@ -12,12 +12,22 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from trunkline.domain.added import AddedEntry
-from trunkline.domain.changes import Change, note_of
+from trunkline.domain.changes import (
+    Change,
+    EntryTaken,
+    LocalMoved,
+    NoteChanged,
+    RemoteMoved,
+    ReviewState,
+    StackFileChanged,
+    StateChanged,
+    note_of,
+)
 from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber
+from trunkline.domain.options import Options
 from trunkline.domain.replayed import Replayed
 from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.step import StepName, StepStatus
-from trunkline.domain.submission import SubmitOptions
 
 Id = Annotated[Oid, msgspec.Meta(pattern=r"\A[0-9a-f]{40}([0-9a-f]{24})?\Z")]
 """A full object id, checked when a record is decoded."""
@@ -114,26 +124,6 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     pr: EntryKey | None
 
 
-class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The options that a run was started with."""
-
-    skip: tuple[StepName, ...]
-    accept_unavailable: tuple[str, ...]
-    accept_flaky: tuple[str, ...]
-    baseline: bool
-    fork_point: str
-    fresh: bool
-    clean: bool
-    require: str
-    method: str
-    watch: bool
-    drop_emptied: bool
-    attest: bool = False
-    submit: SubmitOptions = SubmitOptions()
-    together: bool = False
-    verify: str = ""
-
-
 class RunStarted(Record, frozen=True, kw_only=True, tag="run"):
     """The task, the stack, the options and the plan of the run.
 
@@ -153,7 +143,7 @@ class RunStarted(Record, frozen=True, kw_only=True, tag="run"):
     entries: tuple[PlacedEntry, ...]
     repository: Place
     heads: tuple[Head, ...]
-    options: RunOptions
+    options: Options
     steps: tuple[PlannedStep, ...]
     undoes: str | None = None
     changes: tuple[Change, ...] = ()
@@ -255,13 +245,11 @@ class BranchMoved(Intent, frozen=True, kw_only=True, tag="branch-moved"):
     checked_out: bool = False
     keeps_files: bool = False
 
-    def change(self) -> Change:
+    def change(self) -> LocalMoved:
         """Return the change of the local branch."""
         before = self.new if self.old is None else self.old
-        return Change(
-            self.pr, StepName.REPLAY, {"tip": before}, {"tip": self.new}, created=self.old is None,
-            keeps_files=self.keeps_files,
-        )  # fmt: skip
+        created = self.old is None
+        return LocalMoved(pr=self.pr, before=before, left=self.new, created=created, keeps_files=self.keeps_files)
 
 
 class MoveWithdrawn(EntryRecord, frozen=True, kw_only=True, tag="withdrawn"):
@@ -302,7 +290,7 @@ class BranchPushed(Intent, frozen=True, kw_only=True, tag="branch-pushed"):
         """Return the change of the remote branch; None if the run created it."""
         if self.old is None:
             return None
-        return Change(self.pr, StepName.PUSH, {"tip": self.old}, {"tip": self.new})
+        return RemoteMoved(pr=self.pr, before=self.old, left=self.new)
 
 
 class RemoteBranchDeleted(Intent, frozen=True, kw_only=True, tag="remote-branch-deleted"):
@@ -330,10 +318,10 @@ class PullRequestEdited(Intent, frozen=True, kw_only=True, tag="pull-request-edi
     base_after: str
     draft_after: bool
 
-    def change(self) -> Change:
+    def change(self) -> StateChanged:
         """Return the change of base and draft state."""
-        before = {"base": self.base, "draft": self.draft}
-        return Change(self.pr, StepName.READY, before, {"base": self.base_after, "draft": self.draft_after})
+        before, left = ReviewState(self.base, self.draft), ReviewState(self.base_after, self.draft_after)
+        return StateChanged(pr=self.pr, before=before, left=left)
 
 
 class NativeStackLinked(Intent, frozen=True, kw_only=True, tag="native-stack-linked"):
@@ -359,10 +347,9 @@ class EntryAdded(Intent, frozen=True, kw_only=True, tag="entry-added"):
 
     added: AddedEntry
 
-    def change(self) -> Change:
+    def change(self) -> EntryTaken:
         """Return the change of stack.toml."""
-        plain: dict[str, Any] = msgspec.to_builtins(self.added)
-        return Change(self.pr, StepName.ADD, {"entry": False}, {"entry": True, "added": plain})
+        return EntryTaken(pr=self.pr, added=self.added)
 
 
 class PullRequestCreated(Intent, frozen=True, kw_only=True, tag="pull-request-created"):
@@ -390,9 +377,9 @@ class NoteWritten(Intent, frozen=True, kw_only=True, tag="note-written"):
     body: str
     body_after: str
 
-    def change(self) -> Change:
+    def change(self) -> NoteChanged:
         """Return the change of the note."""
-        return Change(self.pr, StepName.NOTE, {"block": note_of(self.body)}, {"block": note_of(self.body_after)})
+        return NoteChanged(pr=self.pr, before=note_of(self.body), left=note_of(self.body_after))
 
 
 class StackFileWritten(Intent, frozen=True, kw_only=True, tag="stack-file-written"):
@@ -407,10 +394,9 @@ class StackFileWritten(Intent, frozen=True, kw_only=True, tag="stack-file-writte
     text: str
     text_after: str
 
-    def change(self) -> Change:
+    def change(self) -> StackFileChanged:
         """Return the change of the file."""
-        before = {"path": self.path, "text": self.text}
-        return Change(self.pr, StepName.STACK_FILE, before, {"path": self.path, "text": self.text_after})
+        return StackFileChanged(pr=self.pr, path=self.path, before=self.text, left=self.text_after)
 
 
 class WorktreeCreated(Intent, frozen=True, kw_only=True, tag="worktree-created"):
@@ -497,7 +483,18 @@ class StatusesPublished(EntryRecord, frozen=True, kw_only=True, tag="publishing"
     statuses: tuple[str, ...]
 
 
-class GatesJudged(EntryRecord, frozen=True, kw_only=True, tag="gated"):
+class Judged(EntryRecord, frozen=True, kw_only=True):
+    """The verdicts of a step on a commit that no receipt holds.
+
+    `unavailable` names what could not run, each with its fix; `accepted` what was accepted by name.
+    """
+
+    commit: Id
+    unavailable: Mapping[str, str]
+    accepted: tuple[str, ...]
+
+
+class GatesJudged(Judged, frozen=True, kw_only=True, tag="gated"):
     """The gates that could not run on a commit, each with its fix, and those whose verdict was accepted by name.
 
     Written: after the gates ran.
@@ -505,22 +502,14 @@ class GatesJudged(EntryRecord, frozen=True, kw_only=True, tag="gated"):
     Undo: ignores it.
     """
 
-    commit: Id
-    unavailable: Mapping[str, str]
-    accepted: tuple[str, ...]
 
-
-class ChecksJudged(EntryRecord, frozen=True, kw_only=True, tag="checked"):
+class ChecksJudged(Judged, frozen=True, kw_only=True, tag="checked"):
     """The checks that could not run on a commit, each with its fix, and those whose verdict was accepted by name.
 
     Written: after the checks ran.
     Resume: counts the former as unavailable and the latter as accepted.
     Undo: ignores it.
     """
-
-    commit: Id
-    unavailable: Mapping[str, str]
-    accepted: tuple[str, ...]
 
 
 class Paused(EntryRecord, frozen=True, kw_only=True, tag="paused"):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-
-import msgspec
+from pathlib import Path
 
 from trunkline.context.observer import Part
 from trunkline.context.project import Project
@@ -12,88 +11,109 @@ from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
-from trunkline.domain.added import AddedEntry
-from trunkline.domain.changes import Change, note_of
+from trunkline.domain.changes import (
+    Change,
+    EntryTaken,
+    LocalMoved,
+    NoteChanged,
+    RemoteMoved,
+    ReviewState,
+    StackFileChanged,
+    StateChanged,
+    note_of,
+)
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, short
 from trunkline.domain.note import put_back
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepKey, StepName, StepStatus
 from trunkline.engine import StepContext, StepFunction
 from trunkline.git import history, refs
 from trunkline.operations import added_entry, local_branch, stack_file
 from trunkline.operations.publish import Update, push_all, set_base
-from trunkline.planning.run_changes import drift, now
+from trunkline.planning.run_changes import drift, is_listed, read_stack_text, tip_now
+
+_Single = LocalMoved | StateChanged | NoteChanged | StackFileChanged | EntryTaken
+"""A change that is reverted by itself; pushed branches are reverted together."""
 
 
 def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, StepFunction]:
     """Return the step functions that revert changes: one push of all branches, then the rest."""
-    handlers = {
-        StepName.READY: restore_state,
-        StepName.NOTE: restore_note,
-        StepName.STACK_FILE: restore_stack_file,
-        StepName.ADD: restore_entry,
-        StepName.REPLAY: restore_branch,
-    }
 
-    def bound(change: Change) -> StepFunction:
-        return lambda step_context: handlers[change.step](context.of_pr(change.pr), step_context, change)
+    def bound(change: _Single) -> StepFunction:
+        return lambda step_context: restore(context.of_pr(change.pr), step_context, change)
 
-    pushed = tuple(change for change in changes if change.step is StepName.PUSH)
+    pushed = tuple(change for change in changes if isinstance(change, RemoteMoved))
     found: dict[StepKey, StepFunction] = {}
     if pushed:
         found[StepName.PUSH, None] = lambda step_context: push_back(context, step_context, pushed)
     for change in changes:
-        if change.step is not StepName.PUSH:
+        if not isinstance(change, RemoteMoved):
             found[change.step, change.pr] = bound(change)
     return found
 
 
+def restore(context: Context, step_context: StepContext, change: _Single) -> Outcome:
+    """Revert a change that needs no push; errors as of the function of its kind."""
+    match change:
+        case LocalMoved():
+            return restore_branch(context, step_context, change)
+        case StateChanged():
+            return restore_state(context, step_context, change)
+        case NoteChanged():
+            return restore_note(context, step_context, change)
+        case StackFileChanged():
+            return restore_stack_file(context, step_context, change)
+        case EntryTaken():
+            return restore_entry(context, step_context, change)
+
+
 def steps(scope: Scope, changes: tuple[Change, ...]) -> tuple[Step, ...]:
     """Return the steps that revert changes, with the equivalent commands."""
-    pushed = tuple(change for change in changes if change.step is StepName.PUSH)
+    pushed = tuple(change for change in changes if isinstance(change, RemoteMoved))
     first = (_push_step(scope, pushed),) if pushed else ()
-    others = (change for change in changes if change.step is not StepName.PUSH)
-    return (*first, *(replace(_step(scope.of_pr(c.pr), c), pr=c.pr) for c in others))
+    others = (change for change in changes if not isinstance(change, RemoteMoved))
+    return (*first, *(replace(_step(scope.of_pr(change.pr).entry, change), pr=change.pr) for change in others))
 
 
-def _push_step(scope: Scope, pushed: tuple[Change, ...]) -> Step:
+def _push_step(scope: Scope, pushed: tuple[RemoteMoved, ...]) -> Step:
     remote = scope.stack.remote
-    parts = [(branch_ref(scope.of_pr(c.pr).entry.branch), c.left["tip"], c.before["tip"]) for c in pushed]
-    leases = " ".join(f"--force-with-lease={ref}:{new}" for ref, new, _ in parts)
-    command = f"git push --atomic {leases} {remote} " + " ".join(f"{old}:{ref}" for ref, _, old in parts)
-    message = ", ".join(short(old) for _, _, old in parts)
-    new_tips = ", ".join(short(new) for _, new, _ in parts)
+    branches = [(scope.of_pr(change.pr).entry.branch, change) for change in pushed]
+    leases = " ".join(f"--force-with-lease={branch_ref(branch)}:{change.left}" for branch, change in branches)
+    moves = " ".join(f"{change.before}:{branch_ref(branch)}" for branch, change in branches)
+    message = ", ".join(short(change.before) for change in pushed)
+    new_tips = ", ".join(short(change.left) for change in pushed)
     description = f"push {message} back, if {remote} still has {new_tips}"
-    lines = (
-        f"push {scope.of_pr(c.pr).entry.branch} back: {short(c.left['tip'])}..{short(c.before['tip'])}"
-        for c in pushed
-    )
-    return Step(StepName.PUSH, description, (command,), mutates=True, publishes=tuple(lines))
+    lines = tuple(f"push {branch} back: {short(change.left)}..{short(change.before)}" for branch, change in branches)
+    command = f"git push --atomic {leases} {remote} {moves}"
+    return Step(StepName.PUSH, description, (command,), mutates=True, publishes=lines)
 
 
-def _step(scope: Scope, change: Change) -> Step:
-    entry = scope.entry
-    if change.step is StepName.READY:
-        state, base = "draft" if change.before["draft"] else "ready", change.before["base"]
-        undo = " --undo" if change.before["draft"] else ""
-        commands = (f"gh pr ready {entry.pr}{undo}", f"gh pr edit {entry.pr} --base {base}")
-        description = f"{entry.label} is {state} again and targets {base}"
-        return Step(change.step, description, commands, mutates=True, publishes=(description,))
-    if change.step is StepName.NOTE:
-        command = f"gh pr edit {entry.pr} --body-file DESCRIPTION"
-        description = f"the note of {entry.label} as it was"
-        return Step(change.step, description, (command,), mutates=True, publishes=(description,))
-    if change.step is StepName.STACK_FILE:
-        return Step(change.step, "stack.toml is as it was", mutates=True)
-    if change.step is StepName.ADD:
-        return Step(change.step, f"take {entry.branch} out of stack.toml; its branch stays", mutates=True)
-    old = change.before["tip"]
-    command = f"git branch -f {entry.branch} {old}"
-    return Step(change.step, f"{entry.branch} is at {short(old)} again", (command,), mutates=True)
+def _step(entry: Entry, change: _Single) -> Step:
+    match change:
+        case LocalMoved(before=old):
+            command = f"git branch -f {entry.branch} {old}"
+            return Step(change.step, f"{entry.branch} is at {short(old)} again", (command,), mutates=True)
+        case StateChanged(before=before):
+            commands = (f"gh pr ready {entry.pr}{_undo(before)}", f"gh pr edit {entry.pr} --base {before.base}")
+            description = f"{entry.label} is {_state(before)} again and targets {before.base}"
+            return Step(change.step, description, commands, mutates=True, publishes=(description,))
+        case StackFileChanged():
+            return Step(change.step, "stack.toml is as it was", mutates=True)
+        case EntryTaken():
+            return Step(change.step, f"take {entry.branch} out of stack.toml; its branch stays", mutates=True)
+        case NoteChanged():
+            command = f"gh pr edit {entry.pr} --body-file DESCRIPTION"
+            description = f"the note of {entry.label} as it was"
+            return Step(change.step, description, (command,), mutates=True, publishes=(description,))
 
 
-def push_back(context: Context, step_context: StepContext, changes: tuple[Change, ...]) -> Outcome:
+def _undo(state: ReviewState) -> str:
+    return " --undo" if state.draft else ""
+
+
+def push_back(context: Context, step_context: StepContext, changes: tuple[RemoteMoved, ...]) -> Outcome:
     """Push the old tips in one atomic push, with leases on the tips of the run.
 
     Raises:
@@ -103,24 +123,24 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Change
     context.observer.changed()
     updates, remote = [], context.stack.remote
     for change in changes:
-        under, old = context.of_pr(change.pr), oid(str(change.before["tip"]))
-        tip = now(under, change)["tip"]
+        under, old = context.of_pr(change.pr), change.before
+        tip = tip_now(under, change)
         if tip == old:
             refs.update_tracking_ref(context.git, step_context.lock, remote, under.entry.branch, old)
             continue
-        if not change.is_ours("tip", tip):
+        if not change.is_ours(tip):
             raise drift(under.entry, (f"{remote}/{under.entry.branch} is at {short(tip) or 'nothing'}",))
         _refuse_closing(under.view(), old, changes)
         updates.append(Update(under.entry, oid(tip), old))
     if not updates:
-        tips = ", ".join(short(oid(str(change.before["tip"]))) for change in changes)
+        tips = ", ".join(short(change.before) for change in changes)
         return Outcome("pushed", f"{remote} has {tips} already", StepStatus.NOTHING)
     message = push_all(context, step_context, updates, stacked=False)
     moved = ", ".join(f"{short(update.old or '')}..{short(update.new)}" for update in updates)
     return Outcome("pushed", f"{moved}, back as it was, lease held", details=message)
 
 
-def _refuse_closing(view: View, tip: Oid, changes: tuple[Change, ...]) -> None:
+def _refuse_closing(view: View, tip: Oid, changes: tuple[RemoteMoved, ...]) -> None:
     """Refuse a tip that the base contains: GitHub would close the pull request for good."""
     base = view.pull_request().base
     if any(view.of_pr(change.pr).entry.branch == base for change in changes):
@@ -134,31 +154,38 @@ def _refuse_closing(view: View, tip: Oid, changes: tuple[Change, ...]) -> None:
         )
 
 
-def restore_state(context: Context, step_context: StepContext, change: Change) -> Outcome:
+def restore_state(context: Context, step_context: StepContext, change: StateChanged) -> Outcome:
     """Restore a pull request's draft state and base; a deleted base is left and reported."""
     context.observer.changed(Part.PULLS)
     pr, before = context.view().pull_request(), change.before
-    kept = _base_obstacle(context.project, pr.base, str(before["base"]), pr.head_oid)
-    base = pr.base if kept else str(before["base"])
-    if (pr.draft, pr.base) == (before["draft"], base):
-        return _readied(pr.draft, pr.base, kept, StepStatus.NOTHING)
-    state = "a draft" if before["draft"] else "ready"
-    context.reporter.require_approval(f"#{pr.number} is {state} again and targets {base}")
-    about, draft = step_context.about(context.entry), bool(before["draft"])
-    step_context.log_intent(
-        records.PullRequestEdited(*about, base=pr.base, draft=pr.draft, base_after=base, draft_after=draft)
+    kept = _base_obstacle(context.project, pr.base, before.base, pr.head_oid)
+    target = ReviewState(pr.base if kept else before.base, before.draft)
+    if ReviewState(pr.base, pr.draft) == target:
+        return _readied(target, kept, StepStatus.NOTHING)
+    context.reporter.require_approval(
+        f"#{pr.number} is {'a draft' if target.draft else 'ready'} again and targets {target.base}"
     )
-    if pr.draft != before["draft"]:
-        context.reporter.command(f"gh pr ready {pr.number}{' --undo' if before['draft'] else ''}")
-        context.github.set_draft(pr, draft=bool(before["draft"]))
-    if pr.base != base:
-        set_base(context, pr.number, base)
+    about = step_context.about(context.entry)
+    step_context.log_intent(
+        records.PullRequestEdited(
+            *about, base=pr.base, draft=pr.draft, base_after=target.base, draft_after=target.draft
+        )
+    )
+    if pr.draft != target.draft:
+        context.reporter.command(f"gh pr ready {pr.number}{_undo(target)}")
+        context.github.set_draft(pr, draft=target.draft)
+    if pr.base != target.base:
+        set_base(context, pr.number, target.base)
     context.observer.changed(Part.PULLS)
-    return _readied(bool(before["draft"]), base, kept, StepStatus.DONE)
+    return _readied(target, kept, StepStatus.DONE)
 
 
-def _readied(draft: bool, base: str, kept: str, mark: StepStatus) -> Outcome:  # noqa: FBT001 -- values of the message
-    message = f"{'a draft' if draft else 'ready'} again, targets {base}"
+def _state(state: ReviewState) -> str:
+    return "draft" if state.draft else "ready"
+
+
+def _readied(state: ReviewState, kept: str, mark: StepStatus) -> Outcome:
+    message = f"{'a draft' if state.draft else 'ready'} again, targets {state.base}"
     return Outcome("ready", message, StepStatus.WARNED if kept else mark, (kept,) if kept else ())
 
 
@@ -175,14 +202,14 @@ def _base_obstacle(project: Project, base: str, former: str, head: Oid) -> str:
     return ""
 
 
-def restore_note(context: Context, step_context: StepContext, change: Change) -> Outcome:
+def restore_note(context: Context, step_context: StepContext, change: NoteChanged) -> Outcome:
     """Restore the note in the description, and keep everything else byte for byte."""
     context.observer.changed(Part.PULLS)
-    pr, block = context.view().pull_request(), change.before["block"]
+    pr, block = context.view().pull_request(), change.before
     current = note_of(pr.body)
     if current == block:
         return Outcome("note", "is as it was", StepStatus.NOTHING)
-    if current != change.left["block"]:
+    if current != change.left:
         raise drift(context.entry, (f"#{pr.number}'s reviewer note was edited since",))
     body = put_back(pr.body, block)
     context.reporter.require_approval(f"the note of #{pr.number} as it was")
@@ -199,39 +226,39 @@ def restore_note(context: Context, step_context: StepContext, change: Change) ->
     return Outcome("note", "removed" if block is None else "as it was")
 
 
-def restore_stack_file(context: Context, step_context: StepContext, change: Change) -> Outcome:
+def restore_stack_file(context: Context, step_context: StepContext, change: StackFileChanged) -> Outcome:
     """Restore the text of stack.toml.
 
     Raises:
         Refused: somebody has changed it since.
     """
-    text, before = now(context, change)["text"], str(change.before["text"])
-    if text == before:
+    text = read_stack_text(Path(change.path))
+    if text == change.before:
         return Outcome("stack.toml", "is as it was", StepStatus.NOTHING)
-    if text != change.left["text"]:
+    if text != change.left:
         raise drift(context.entry, ("stack.toml was edited since",))
-    stack_file.write(context, step_context, text=text, text_after=before)
+    stack_file.write(context, step_context, text=text, text_after=change.before)
     return Outcome("stack.toml", "as it was")
 
 
-def restore_branch(context: Context, step_context: StepContext, change: Change) -> Outcome:
+def restore_branch(context: Context, step_context: StepContext, change: LocalMoved) -> Outcome:
     """Move the local branch back to its old tip, or to the tip at which the run created it.
 
     Raises:
         Refused: it is at a commit that the run did not make, or its checkout is not clean.
     """
-    tip, old = now(context, change)["tip"], oid(str(change.before["tip"]))
+    tip, old = tip_now(context, change), change.before
     if tip == old:
         return Outcome("branch", f"{context.entry.branch} is at {short(old)}", StepStatus.NOTHING)
-    if not change.is_ours("tip", tip):
+    if not change.is_ours(tip):
         raise drift(context.entry, (f"{context.entry.branch} is at {short(tip) or 'nothing'}",))
     local_branch.move(context, step_context, new=old, old=oid(tip), why="taken back", keeps_files=change.keeps_files)
     stays = "; your files stay as they are" if change.keeps_files else ""
     return Outcome("branch", f"{context.entry.branch} is back at {short(old)}{stays}")
 
 
-def restore_entry(context: Context, step_context: StepContext, change: Change) -> Outcome:
+def restore_entry(context: Context, step_context: StepContext, change: EntryTaken) -> Outcome:
     """Take an added entry out of stack.toml again; errors as of `added_entry.take_back`."""
-    if not now(context, change)["entry"]:
+    if not is_listed(context):
         return Outcome("entry", f"{context.entry.branch} is not in stack.toml", StepStatus.NOTHING)
-    return added_entry.take_back(context, step_context, msgspec.convert(change.left["added"], AddedEntry))
+    return added_entry.take_back(context, step_context, change.added)

@@ -12,8 +12,6 @@ from trunkline.domain.replayed import Replayed
 from trunkline.git import history
 from trunkline.state import journal
 
-Judged = records.GatesJudged | records.ChecksJudged
-
 
 def last_replay(scope: Scope, tip: Oid) -> Replayed | None:
     """Return the newest replay that led to `tip`; None if there is none."""
@@ -58,7 +56,7 @@ def planned_remote(scope: Scope, tip: Oid) -> Oid | None:
     return scope.git.resolve(replayed.remote) if replayed is not None and replayed.remote else None
 
 
-def unavailable(state: Path, tip: Oid, kind: type[Judged]) -> dict[str, str]:
+def unavailable(state: Path, tip: Oid, kind: type[records.Judged]) -> dict[str, str]:
     """Return the gates that the newest run on this commit could not run, each with its fix.
 
     Args:
@@ -78,7 +76,7 @@ def accepted(state: Path, tip: Oid) -> frozenset[str]:
     found: dict[type, frozenset[str]] = {}
     for run in journal.runs(state):
         for record in reversed(run.records):
-            if isinstance(record, Judged) and record.commit == tip:
+            if isinstance(record, records.Judged) and record.commit == tip:
                 found.setdefault(type(record), frozenset(record.accepted))
         if len(found) == len((records.GatesJudged, records.ChecksJudged)):
             break

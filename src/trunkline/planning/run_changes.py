@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from trunkline.context.loading import choose_stack, load_stacks
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
-from trunkline.domain.changes import Change, note_of
+from trunkline.domain.changes import (
+    Change,
+    EntryTaken,
+    LocalMoved,
+    NoteChanged,
+    RemoteMoved,
+    StackFileChanged,
+    StateChanged,
+    joined,
+    note_of,
+    took_effect,
+)
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import EntryKey, branch_ref, short
@@ -41,7 +51,7 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
         for pr, intents in _intents(run).items()
         if not _stays(context, run, pr, intents, ask=ask)
         for change in _joined(intents)
-        if change.before != change.left or change.created
+        if took_effect(change)
     ]
     order = (
         StepName.PUSH, StepName.READY, StepName.NOTE, StepName.STACK_FILE, StepName.REPLAY, StepName.ADD,
@@ -92,7 +102,8 @@ def _joined(intents: Iterable[Intent]) -> Iterable[Change]:
     for intent in intents:
         change = intent.change()
         if change is not None:
-            found[change.step] = found[change.step].then(change) if change.step in found else change
+            known = found.get(change.step)
+            found[change.step] = change if known is None else joined(known, change)
     return found.values()
 
 
@@ -102,36 +113,34 @@ def drifted(context: Context, changes: tuple[Change, ...]) -> tuple[str, ...]:
     Raises:
         Refused: the pull request is merged or closed.
     """
-    found = (
-        drift_of(context, change, name, value) for change in changes for name, value in now(context, change).items()
-    )
-    return tuple(line for line in found if line)
+    return tuple(line for change in changes for line in _drift_of(context.of_pr(change.pr), change))
 
 
-def drift_of(context: Context, change: Change, name: str, value: object) -> str:
-    """Return the actual and the expected value, or "" if the value is expected."""
-    if change.is_ours(name, value):
-        return ""
-    return f"{_named(context.of_pr(change.pr), change, name)}: is {_shown(value)}, not {_shown(change.left[name])}"
-
-
-def now(context: Context, change: Change) -> dict[str, Any]:
-    """Return the current values of what a run changed."""
-    under = context.of_pr(change.pr)
-    if change.step is StepName.REPLAY:
-        ref = branch_ref(under.entry.branch)
-        return {"tip": refs.read_refs(under.git, ref).get(ref, "")}
-    if change.step is StepName.STACK_FILE:
-        return {"text": read_stack_text(Path(str(change.left["path"])))}
-    if change.step is StepName.ADD:
-        known = choose_stack(load_stacks(under.git), under.stack.name).entries
-        return {"entry": any(entry.branch == under.entry.branch for entry in known)}
-    pr = under.view().pull_request()
-    if change.step is StepName.PUSH:
-        return {"tip": under.world().remote_refs.get(branch_ref(under.entry.branch), "")}
-    if change.step is StepName.READY:
-        return {"base": pr.base, "draft": pr.draft}
-    return {"block": note_of(pr.body)}
+def _drift_of(context: Context, change: Change) -> tuple[str, ...]:
+    """Return the actual and the expected value of each that differs."""
+    pr = f"{context.entry.label}'s"
+    match change:
+        case LocalMoved() | RemoteMoved():
+            tip, remote = tip_now(context, change), isinstance(change, RemoteMoved)
+            name = f"{context.stack.remote}/{context.entry.branch}" if remote else str(context.entry.branch)
+            return () if change.is_ours(tip) else (f"{name}: is {_tip(tip)}, not {_tip(change.left)}",)
+        case StateChanged(before=before, left=left):
+            shown = context.view().pull_request()
+            found = []
+            if shown.base not in {before.base, left.base}:
+                found.append(f"{pr} base: is {shown.base!r}, not {left.base!r}")
+            if shown.draft not in {before.draft, left.draft}:
+                found.append(f"{pr} draft state: is {shown.draft}, not {left.draft}")
+            return tuple(found)
+        case EntryTaken():
+            return ()  # `added_entry.take_back` compares what it restores
+        case StackFileChanged(path=path, before=text, left=text_left):
+            expected = read_stack_text(Path(path)) in {text, text_left}
+            return () if expected else (f"{path}: was edited since",)
+        case NoteChanged(before=before, left=left):
+            note = note_of(context.view().pull_request().body)
+            expected = note in {before, left}
+            return () if expected else (f"{pr} reviewer note: is {_note(note)}, not {_note(left)}",)
 
 
 def read_stack_text(path: Path) -> str:
@@ -142,23 +151,32 @@ def read_stack_text(path: Path) -> str:
         return ""
 
 
-def _named(scope: Scope, change: Change, name: str) -> str:
-    pr = f"{scope.entry.label}'s"
-    remote = f"{scope.stack.remote}/" if change.step is StepName.PUSH else ""
-    return {
-        "tip": f"{remote}{scope.entry.branch}",
-        "base": f"{pr} base",
-        "draft": f"{pr} draft state",
-        "block": f"{pr} reviewer note",
-        "text": "stack.toml",
-        "entry": f"stack.toml's entry of {scope.entry.branch}",
-    }[name]
+def is_listed(scope: Scope) -> bool:
+    """Return whether stack.toml has the entry."""
+    known = choose_stack(load_stacks(scope.git), scope.stack.name).entries
+    return any(entry.branch == scope.entry.branch for entry in known)
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, str):
-        return (short(value) if len(value) in {40, 64} else f"{value[:40]!r}") if value else "gone"
-    return "gone" if value is None else str(value)
+def tip_now(context: Context, change: LocalMoved | RemoteMoved) -> str:
+    """Return the current tip of the branch that a run moved; "" if the branch is gone.
+
+    Raises:
+        Refused: the pull request of a pushed branch is merged or closed.
+    """
+    ref = branch_ref(context.entry.branch)
+    if isinstance(change, LocalMoved):
+        return refs.read_refs(context.git, ref).get(ref, "")
+    view = context.view()
+    view.pull_request()
+    return view.world.remote_refs.get(ref, "")
+
+
+def _tip(tip: str) -> str:
+    return short(tip) if tip else "gone"
+
+
+def _note(note: str | None) -> str:
+    return f"{note[:40]!r}" if note else "gone"
 
 
 def drift(entry: Entry, found: tuple[str, ...]) -> Refused:

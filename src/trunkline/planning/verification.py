@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from trunkline.context.project import Options, Project
+from trunkline.context.project import Project
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
@@ -17,6 +17,7 @@ from trunkline.domain.command import same_command, task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import EntryKey, Oid, PrNumber, branch_ref, short
 from trunkline.domain.note import Rebased
+from trunkline.domain.options import Options
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry, Stack
@@ -58,7 +59,7 @@ def gates_beside_base(view: View, tip: Oid) -> Evidence:
 def _with_tried(
     state: Path,
     tip: Oid,
-    kind: type[journal_queries.Judged],
+    kind: type[records.Judged],
     names: Sequence[str],
     receipts: Mapping[str, GateOutcome],
 ) -> Evidence:

@@ -74,7 +74,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 def note_verdicts(
     context: Context,
     step_context: StepContext,
-    kind: type[records.GatesJudged | records.ChecksJudged],
+    kind: type[records.Judged],
     tip: Oid,
     outcomes: Collection[GateOutcome],
 ) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trunkline.context.observer import Part
-from trunkline.context.project import Options, Project
+from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, ExternalError, Paused, Refused, TrunklineError
+from trunkline.domain.options import Options
 from trunkline.domain.readiness import Readiness, Ready, evaluate
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus

@@ -5,11 +5,11 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_stack
-from trunkline.context.project import Options
 from trunkline.domain.choices import listed
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, entry_key
+from trunkline.domain.options import Options
 from trunkline.domain.submission import SubmitOptions
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.session import TaskSession

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trunkline.context.project import Options
 from trunkline.domain.choices import listed, require_known
 from trunkline.domain.errors import UsageError
+from trunkline.domain.options import Options
 from trunkline.domain.step import PUBLISHING, step_names
 
 

@@ -10,9 +10,9 @@ from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
 from trunkline.context.open_run import find_open_run
-from trunkline.context.project import Options
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
+from trunkline.domain.options import Options
 from trunkline.domain.report import Report
 from trunkline.report import as_json
 from trunkline.system import process

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from invoke.collection import Collection
 
 from trunkline.context.loading import choose_stack, load_stacks, open_context, top_of
-from trunkline.context.project import Options
 from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import short
+from trunkline.domain.options import Options
 from trunkline.domain.receipt import Verdict
 from trunkline.domain.redaction import redacted
 from trunkline.domain.stack import Stack

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
 from trunkline.context.open_run import find_open_run
-from trunkline.context.project import Options
 from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.merge_choice import described
 from trunkline.domain.names import entry_key
+from trunkline.domain.options import Options
 from trunkline.domain.step import Outcome
 from trunkline.domain.words import count_of
 from trunkline.tasks.definition import landing_task
@@ -117,7 +116,7 @@ def land(
     verify: str = "",
 ) -> None:
     """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge each entry."""
-    options = replace(
+    options = msgspec.structs.replace(
         options_of(
             skip,
             accept_unavailable,
