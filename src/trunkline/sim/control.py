@@ -221,9 +221,11 @@ class Control:
         self.world.state.ticks += seconds
         self.world.touch()
 
-    def run_ci(self, repository: str, names: list[str], requests: int = 2, conclusion: str = "SUCCESS") -> None:
-        """Start these checks for every new head, and complete them after a number of requests."""
-        self._repository(repository).ci = Ci(tuple(names), requests, conclusion)
+    def run_ci(
+        self, repository: str, names: list[str], requests: int = 2, conclusion: str = "SUCCESS", seconds: int = 0
+    ) -> None:
+        """Start these checks for every new head, and complete them; see `model.Ci`."""
+        self._repository(repository).ci = Ci(tuple(names), requests, seconds, conclusion)
         self.world.touch()
 
     def set_mergeability_lag(self, repository: str, requests: int) -> None:

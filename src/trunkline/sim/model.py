@@ -211,10 +211,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Ci:
-    """Checks that start for every new head and complete after a number of requests."""
+    """Checks that start for every new head, and when they complete.
+
+    Attributes:
+        requests: complete after this number of requests.
+        seconds: complete after this time of the simulated clock instead; 0: by requests.
+    """
 
     names: tuple[str, ...] = ()
     requests: int = 1
+    seconds: int = 0
     conclusion: str = "SUCCESS"
 
 

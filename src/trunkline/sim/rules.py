@@ -149,10 +149,18 @@ def count_request(world: World) -> None:
                 del repository.unsettled[number]
         for commit, left in tuple(repository.running.items()):
             repository.running[commit] = left - 1
-            if left <= 1:
+            if _is_over(world, repository, commit, left):
                 del repository.running[commit]
                 repository.checks[commit] = tuple(_ended(world, repository, run) for run in repository.checks[commit])
                 world.touch()
+
+
+def _is_over(world: World, repository: Repository, commit: str, left: int) -> bool:
+    """Return whether the running checks of a commit complete now."""
+    seconds = repository.ci.seconds
+    if not seconds:
+        return left <= 1
+    return all(world.age(run.started_at) >= seconds for run in repository.checks[commit])
 
 
 def _ended(world: World, repository: Repository, run: CheckRun) -> CheckRun:
