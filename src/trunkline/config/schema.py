@@ -231,6 +231,13 @@ class RebaseTable(_Table, frozen=True):
             " as `git rebase` does. require: refuse."
         ),
     ] = "drop"
+    update: Annotated[
+        Literal["rebase", "merge"],
+        Meta(
+            description="rebase: the replayed commits become the branch, pushed by force with a lease. merge: a merge"
+            " of the branch and its new base becomes the branch, with the tree of the replay; pushed fast-forward."
+        ),
+    ] = "rebase"
 
 
 class PublishTable(_Table, frozen=True):

@@ -27,6 +27,7 @@ class Rebased:
         commits: how many own commits there are now.
         changed: the subjects of commits with a changed patch.
         left_out: the subjects of commits that were removed.
+        merged: the base was merged into the branch; its commits keep their ids.
     """
 
     old: Oid
@@ -34,6 +35,7 @@ class Rebased:
     commits: int
     changed: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    merged: bool = False
 
     @property
     def only(self) -> bool:
@@ -46,7 +48,8 @@ REVISIONS = 10
 
 _REVISION = re.compile(
     r"- \d{4}-\d\d-\d\d: \[`[0-9a-f]{7}\.\.(?P<new>[0-9a-f]{7})`\]"
-    r"\(https://[\w.-]+/[\w.-]+/[\w.-]+/compare/[0-9a-f]{40,64}\.\.[0-9a-f]{40,64}\) (?:rebase only|content)"
+    r"\(https://[\w.-]+/[\w.-]+/[\w.-]+/compare/[0-9a-f]{40,64}\.\.[0-9a-f]{40,64}\) "
+    r"(?:rebase only|merge only|content)"
 )
 
 
@@ -66,7 +69,8 @@ def revisions(body: str, since: Rebased | None, commit: Oid, *, date: str, compa
     lines = [line for line in (block_of(body) or "").splitlines() if _REVISION.fullmatch(line)]
     if since is None:
         return tuple(lines)
-    line = f"- {date}: [`{since.old[:7]}..{commit[:7]}`]({compare}) {'rebase only' if since.only else 'content'}"
+    kind = ("merge only" if since.merged else "rebase only") if since.only else "content"
+    line = f"- {date}: [`{since.old[:7]}..{commit[:7]}`]({compare}) {kind}"
     last = _REVISION.fullmatch(lines[-1]) if lines else None
     if _REVISION.fullmatch(line) and (last is None or last["new"] != commit[:7]):
         lines.append(line)

@@ -83,13 +83,21 @@ class ReplayPlan:
 
 @dataclass(frozen=True)
 class ReplayPreview:
-    """A replay that was computed in memory for the plan; no ref points to its commits yet."""
+    """A replay that was computed in memory for the plan; no ref points to its commits yet.
+
+    Attributes:
+        work: the plan.
+        done: its result.
+        snapshot: the pull requests that it was made from.
+        up_to_date: branches are updated by merges, and the branch contains its base.
+    """
 
     work: ReplayPlan
     done: Replay
     snapshot: Snapshot
+    up_to_date: bool = False
 
     @property
     def nothing(self) -> bool:
         """The commits are already on the base, and none is dropped."""
-        return self.work.fork == self.work.base and not self.done.mapped
+        return (self.work.fork == self.work.base or self.up_to_date) and not self.done.mapped

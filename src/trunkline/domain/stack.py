@@ -167,10 +167,13 @@ class RebaseSettings:
     Attributes:
         sign: sign replayed commits even if git's configuration does not.
         signatures: drop: replay signed commits unsigned, with a message; require: refuse.
+        update: rebase: the replayed commits become the branch; merge: a merge of the branch and its
+            new base does, with the tree of the replay.
     """
 
     sign: bool = False
     signatures: str = "drop"
+    update: str = "rebase"
 
 
 @dataclass(frozen=True)

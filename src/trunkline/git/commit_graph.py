@@ -30,11 +30,20 @@ class Graph:
     _parents: dict[Oid, tuple[Oid, ...]] = field(default_factory=dict)
     _ancestors: dict[Oid, frozenset[Oid]] = field(default_factory=dict)
 
-    def add(self, commit: Oid, parents: tuple[Oid, ...]) -> None:
-        """Add a commit, after its parents; ignore it if no parent is in the graph."""
-        if commit not in self.order and any(parent in self for parent in parents):
+    def load(self, commit: Oid, parents: tuple[Oid, ...]) -> None:
+        """Add a commit that `root` does not contain, after its parents.
+
+        Its parents may all be outside: a branch into which a newer trunk was merged began on an
+        older commit of trunk.
+        """
+        if commit not in self.order:
             self.order[commit] = len(self.order)
             self._parents[commit] = parents
+
+    def add(self, commit: Oid, parents: tuple[Oid, ...]) -> None:
+        """Add a new commit, after its parents; ignore it if no parent is in the graph."""
+        if any(parent in self for parent in parents):
+            self.load(commit, parents)
 
     def __contains__(self, commit: object) -> bool:
         return commit == self.root or commit in self.order

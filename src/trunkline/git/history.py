@@ -53,7 +53,7 @@ def load(git: Git, tips: Iterable[Oid]) -> None:
     found = [oid(line) for line in reversed(listed)]
     git.complete.update(found)  # the tips are complete, so everything that they reach is
     for commit in read_commits(git, found):
-        graph.add(commit.oid, commit.parents)
+        graph.load(commit.oid, commit.parents)
 
 
 _LOADED = 2000

@@ -257,6 +257,20 @@ def write_commit(git: Git, commit: Commit, *, tree: Oid, parent: Oid, by: str, s
     return new
 
 
+def write_merge(git: Git, tree: Oid, parents: tuple[Oid, Oid], message: bytes, *, by: str, sign: bool = False) -> Oid:
+    """Write a merge commit of two parents with a given tree; `by` is author and committer."""
+    if sign:
+        first, second = parents
+        return oid(git.query("commit-tree", "-S", tree, "-p", first, "-p", second, stdin=message).text)
+    who = by.encode("utf-8", "surrogateescape")
+    head = f"tree {tree}\n".encode() + b"".join(f"parent {parent}\n".encode() for parent in parents)
+    new = objects.make(git, b"commit", head + b"author " + who + b"\ncommitter " + who + b"\n\n" + message)
+    git.trees[new] = tree
+    for graph in git.graphs:
+        graph.add(new, parents)
+    return new
+
+
 def check_replayed(git: Git, own: Sequence[Commit], *, base: Oid, tip: Oid) -> None:
     """Read `tip` from the repository and check that it holds exactly `own`, in order, over `base`.
 

@@ -19,7 +19,7 @@ from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, replay
-from trunkline.planning import fork_point, questions
+from trunkline.planning import fork_point, questions, update_merge
 from trunkline.planning.evidence import gather
 from trunkline.planning.fork_point import CommitClass, InvalidForkPointError, Ownership
 from trunkline.planning.heads import entry_tip
@@ -131,11 +131,14 @@ def preview_replay(view: View, *, trial: bool = False, drop_emptied: bool = Fals
         Refused: see `decide`; or a signature would be lost that stack.toml requires.
     """
     work, drop = decide(view), drop_emptied or view.options.drop_emptied
+    if update_merge.holds_base(view.project, work):
+        return ReplayPreview(work, Replay(work.tip, ()), view.world.snapshot, up_to_date=True)
     if work.fork == work.base and not (drop and replay.empty(view.git, work.own)):
         done = Replay(work.tip, ())
     else:
-        sign = signing(view.project) and not trial
-        work = work if trial else _without_signatures(view, work, sign=sign)
+        stays = update_merge.is_enabled(view.project) and not update_merge.obstacle(view.project, work)
+        sign = signing(view.project) and not trial and not stays
+        work = work if trial or stays else _without_signatures(view, work, sign=sign)
         by = replay.committer(view.git)
         done = replay.replay(
             view.git, work.own, work.base, by=by, sign=sign, resolve=resolver(view.project), drop_empty=drop

@@ -254,7 +254,11 @@ def rebased_since(scope: Scope, tip: Oid) -> Rebased | None:
         return None
     git, old_tip, fork = scope.git, replays[-1].remote, replays[-1].fork
     mapped = [{new: old for old, new in each.mapped} for each in replays]
-    own = history.with_patch_ids(git, history.chain(git, replays[0].base, tip))
+    chain = history.chain(git, replays[0].base, tip)
+    merged = any(commit.parents[1:] == (replays[0].base,) for commit in chain)
+    if merged:  # the branch keeps its commits, and those of a parent that was merged by squash
+        chain = history.reachable(git, [tip], [replays[0].base, fork])
+    own = history.with_patch_ids(git, [commit for commit in chain if len(commit.parents) == 1])
     was = {commit.oid: _traced(commit.oid, mapped) for commit in own}
     seen = {commit.oid for commit in history.reachable(git, [old_tip], [fork])}
     before = history.with_patch_ids(git, history.read_commits(git, [old for old in was.values() if old in seen]))
@@ -266,7 +270,7 @@ def rebased_since(scope: Scope, tip: Oid) -> Rebased | None:
         for name in (*each.dropped, *each.skipped)
     ]
     left_out = history.read_commits(git, [name for name in out if name in seen])
-    return Rebased(old_tip, fork, len(own), changed, tuple(commit.subject for commit in left_out))
+    return Rebased(old_tip, fork, len(own), changed, tuple(commit.subject for commit in left_out), merged=merged)
 
 
 def _traced(name: Oid, mapped: Sequence[Mapping[Oid, Oid]]) -> Oid:

@@ -24,8 +24,8 @@ from trunkline.engine import Pause, StepContext
 from trunkline.git import history, refs, replay
 from trunkline.operations import conflict, local_branch
 from trunkline.operations.local_branch import refuse_unmovable
-from trunkline.planning import pushed_commits
-from trunkline.planning.replay_plan import against_merge, preview_replay, refuse_nothing_left, still_holds
+from trunkline.planning import pushed_commits, update_merge
+from trunkline.planning.replay_plan import against_merge, preview_replay, refuse_nothing_left, signing, still_holds
 
 
 def plan(scope: Scope) -> Step:
@@ -61,10 +61,16 @@ def forecast(view: View, *, moves: bool = True) -> tuple[Step, View]:
         new = work.local or work.tip if done.conflict else done.tip
         local_branch.check_move(view, view.local, new)
     after = view.with_replay(foreseen)
+    by_merge = update_merge.is_enabled(view.project) and not update_merge.obstacle(view.project, work, done)
     command = f"git rebase --onto {work.base} {work.fork} {view.entry.branch}"
+    if by_merge:
+        command = f"git merge {work.base_name}"
     if foreseen.nothing:
         up_to_date = f"already up to date ({counted(len(work.own))} on {work.base_name})"
         return Step(StepName.REPLAY, up_to_date, ()), after
+    if by_merge:
+        description = f"merge {work.base_name} into it, with the tree of a replay of {counted(len(work.own))}; "
+        return Step(StepName.REPLAY, description + _expected(done), (command,), mutates=True), after
     description = (
         f"replay {counted(len(work.own))} onto {work.base_name}, fork point {short(work.fork)} ({work.about}); "
     )
@@ -185,10 +191,20 @@ def conclude(
     refuse_nothing_left(context.entry, work, out_of_it, first=(task_command("abort"),))
     git = context.git
     kept = [commit for commit in work.own if commit.oid not in out_of_it.dropped]
-    replay.check_replayed(git, kept, base=work.base, tip=done.tip)
-    differs = against_merge(context, work, done) if by_hand == NO_DECISIONS else ""
+    again = update_merge.is_enabled(context.project) and update_merge.is_merge(git, work, done.tip)
+    differs = ""
+    if not again:  # a killed process had moved the branch to the merge already, after these checks
+        replay.check_replayed(git, kept, base=work.base, tip=done.tip)
+        differs = against_merge(context, work, done) if by_hand == NO_DECISIONS else ""
+    new, mapped, why_not = done.tip, done.mapped, ""
+    if update_merge.is_enabled(context.project):
+        why_not = update_merge.obstacle(context.project, work, out_of_it)
+        if not why_not:
+            sign, branch = signing(context.project), context.entry.branch
+            new = done.tip if again else update_merge.merged(git, work, done, branch=branch, sign=sign)
+            mapped = tuple((commit.oid, commit.oid) for commit in kept)  # they keep their ids
     refs.back_up(git, step_context.lock, context.entry.branch, work.tip)
-    local_branch.move(context, step_context, new=done.tip, old=work.local, why=f"rebased onto {work.base_name}")
+    local_branch.move(context, step_context, new=new, old=work.local, why=f"rebased onto {work.base_name}")
     kept_work = conflict.retire_worktree(context.git, step_context, onto=done.tip, taken=_taken(done, by_hand))
     met = _conflict_summary(by_hand)
     made = [
@@ -206,15 +222,16 @@ def conclude(
     subjects = {commit.oid: commit.subject for commit in work.own}
     out = [f'left out: {short(name)} "{subjects[name]}", which is now empty' for name in done.dropped]
     out += [f'left out: {short(name)} "{subjects[name]}", skipped by hand' for name in skipped]
-    notes = (*work.notes, *made, *empty, *out, *([differs] if differs else []), *kept_work.lines())
+    told = [line for line in (differs, why_not) if line]
+    notes = (*work.notes, *made, *empty, *out, *told, *kept_work.lines())
     facts = {
         **work.facts(),
         "branch": context.entry.branch,
-        "new": done.tip,
-        "mapped": [list(pair) for pair in done.mapped],
+        "new": new,
+        "mapped": [list(pair) for pair in mapped],
     }
     return Outcome(
-        "rebased",
+        "rebased" if new == done.tip and not again else "merged",
         f"{counted(len(kept))}, fork point {short(work.fork)} ({work.about}), {met}",
         StepStatus.WARNED if empty or skipped else StepStatus.DONE,
         notes,
@@ -229,8 +246,8 @@ def conclude(
         replayed=_replayed(
             context.entry,
             work,
-            done.tip,
-            mapped=done.mapped,
+            new,
+            mapped=mapped,
             dropped=done.dropped,
             resolved=resolved,
             skipped=skipped,

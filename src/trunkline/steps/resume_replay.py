@@ -26,6 +26,7 @@ from trunkline.git import history, refs, replay
 from trunkline.git.git import Git
 from trunkline.operations import conflict
 from trunkline.operations.resolution import resolution
+from trunkline.planning import update_merge
 from trunkline.planning.replay_plan import resolver, signing
 from trunkline.steps import replay as replay_step
 from trunkline.steps.replay import ManualDecisions
@@ -238,6 +239,9 @@ def _conclude_moved(
     by_hand = _by_hand(stopped.paused, commit.oid, left_out)
     assert stopped.moved is not None  # noqa: S101 -- checked by the caller
     tip = stopped.moved.new
+    if update_merge.is_merge(context.git, work, tip):
+        done = Replay(tip, ())
+        return replay_step.conclude(context, step_context, dataclasses.replace(work, local=tip), done, by_hand)
     new = history.chain(context.git, work.base, tip)
     left, kept = list(new), [old for old in work.own if old.oid not in by_hand.skipped]
     pairs = [(old.oid, left.pop(0).oid) for old in kept if left and old.same_as(left[0])]
