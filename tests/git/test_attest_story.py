@@ -58,6 +58,21 @@ def test_gates_attest_push_verify_in_a_second_clone(place: Attesting, ada: Typin
     assert "| ✓ | build |" in summary
 
 
+def test_the_merge_result_is_attested(place: Attesting, ada: Typing) -> None:
+    """The gates run on the merge with trunk as it is; once trunk moves, that is another tree."""
+    place.set_policy('gates = ["fmt"]', files={"other.txt": "1\n"})
+    attested = ada(place.clone, "trunkline attest --merged")
+    assert attested.code == 0, attested
+    second = place.second_clone()
+    assert ada(second, "trunkline verify --fetch --merged").code == 0
+    alone = ada(second, "trunkline verify")
+    assert "there is no receipt of this tree" in alone.err
+    place.set_policy('gates = ["fmt"]', files={"other.txt": "2\n"})
+    moved = ada(second, "trunkline verify --fetch --merged")
+    assert moved.code == 1
+    assert "--merged" in moved.next[0]
+
+
 def test_a_gate_fails(place: Attesting, ada: Typing) -> None:
     """Nothing is shared; once the policy is mended, the printed command attests."""
     place.set_policy('gates = ["fmt"]', gates=NO_OPS.replace('fmt]\nrun = ["true"]', 'fmt]\nrun = ["false"]'))

@@ -165,6 +165,7 @@ def _gate(order: Order, rows: Collection[AttestedGate], reporter: Reporter) -> M
     first = [row.gate for row in left if row.standing is Standing.MISSING and row.gate not in again]
     started, watch = time.monotonic(), GateProgress(reporter, order.git)
     settings = replace(order.policy.stack.gates, sign=order.key)
+    order.git.query("cat-file", "-e", order.gated)  # the merge may be in memory only, where no gate finds it
     found: dict[str, GateOutcome] = {}
     for only, fresh in ((first, False), (again, True)):
         if only:
