@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support.killing import Yard, yard
 from support.repo import Repo
 from trunkline.domain import command
 
@@ -20,6 +21,11 @@ settings.load_profile("trunkline")
 
 _REAL_HOME = Path.home()
 _KEPT = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for maintainers of scenarios."""
+    parser.addoption("--rewrite-scenarios", action="store_true", help="write the output of tests/scenarios anew")
 
 
 def pytest_configure() -> None:
@@ -75,6 +81,13 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         "[user]\n\tname = Tess Tester\n\temail = tess@example.invalid\n[init]\n\tdefaultBranch = main\n"
     )
     return home
+
+
+@pytest.fixture(scope="session")
+def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """Return the prepared stacks of this worker, and the process that forks for each task."""
+    with yard(tmp_path_factory.mktemp("yard")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.killing import Yard, YardLanding, yard
+from support.killing import Yard, YardLanding
 from support.landing import Landing
 
 
@@ -33,10 +33,3 @@ def landing(grounds: Yard) -> Iterator[Landing]:
     """Return the small stack with #518 squash-merged onto a trunk that moved on, its branch deleted."""
     with grounds.prepared("#518 merged", merged=True) as landing:
         yield landing
-
-
-@pytest.fixture(scope="session")
-def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Return where prepared stacks are kept, copied, and killed: one process and one copy of each per worker."""
-    with yard(tmp_path_factory.mktemp("yard")) as made:
-        yield made

@@ -147,20 +147,6 @@ def test_checks_that_do_not_end_are_waited_for_so_long(stack: YardLanding) -> No
     assert states(stack) == ["OPEN"] * 3
 
 
-def test_without_ci_the_receipts_of_this_machine_suffice_if_asked(stack: YardLanding) -> None:
-    """A billing failure is neither red nor green: exit 3 with the way out; `--require gates` lands, and says so."""
-    assert stack.invoke("rebase", "--pr", "518", "--skip", "fmt,gates").code == 0
-    stack.github.add_billing_failure(SLUG, stack.remote_head("feat/one"))
-    ran = stack.invoke("land", "--yes", "--pr", "518", "--skip", "fmt,gates", **NO_WAIT)
-    assert (ran.code, "--require gates" in ran.err) == (3, True), ran.err
-    assert states(stack)[0] == "OPEN"
-    assert stack.invoke("abort").code == 0
-    ran = stack.invoke("land", "--yes", "--pr", "518", "--skip", "fmt", "--require", "gates", **NO_WAIT)
-    assert ran.code == 0, ran.out + ran.err
-    assert "GitHub's checks were not asked" in ran.out
-    assert states(stack)[0] == "MERGED"
-
-
 def test_changes_requested_wait_for_a_person(stack: YardLanding) -> None:
     """Exit 3; an approval later, continue lands it."""
     stack.github.review(SLUG, 518, "reviewer", state="CHANGES_REQUESTED")

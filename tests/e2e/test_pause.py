@@ -59,23 +59,6 @@ def test_a_conflict_pauses_and_moves_nothing(conflicting: Landing) -> None:
     assert after == before
 
 
-def test_continue_finishes_the_run(conflicting: Landing) -> None:
-    """Resolved and added: continue does the rest of all eleven steps, and the work tree is gone."""
-    tree = pause(conflicting)
-    resolve(tree)
-    ran = conflicting.invoke("continue")
-    assert ran.code == 0, ran.out + ran.err
-    assert "1 conflict resolved by hand" in ran.out
-    conflicting.clone.git("fetch", "--quiet", "origin", env=conflicting.environment())
-    assert conflicting.clone.subjects("origin/main..origin/feat/two") == ["entry struct", "use the arena"]
-    assert "Trunk's own" in conflicting.clone.git("show", "origin/feat/two:src/lib.rs")
-    message = conflicting.clone.git("log", "-1", "--format=%B", "origin/feat/two")
-    assert message == conflicting.author.git("log", "-1", "--format=%B", "feat/two")
-    assert conflicting.pr(519)["draft"] is False
-    assert not tree.exists()
-    assert conflicting.invoke("continue").out.strip() == "nothing to continue: no run is open"
-
-
 def test_a_resolution_that_changes_nothing_is_left_out_on_request(conflicting: Landing) -> None:
     """Resolved to what trunk has, with --drop-emptied, the commit is gone; the run still knows the flag."""
     assert conflicting.invoke("rebase", "--pr", "519", "--drop-emptied").code == 3
@@ -177,18 +160,6 @@ def test_abort_after_a_failed_gate_restores_the_branch(landing: Landing) -> None
     assert landing.clone.head("feat/two") != landing.heads[519]
     assert landing.invoke("abort").code == 0
     assert landing.clone.head("feat/two") == landing.heads[519]
-
-
-def test_continue_after_a_failed_gate_was_mended(landing: Landing) -> None:
-    """The gate's cause is mended outside the tree: continue runs it again and goes on to the end."""
-    path = landing.clone.path / "stack.toml"
-    good = path.read_text()
-    path.write_text(good.replace('run = ["true"]', 'run = ["false"]', 1))
-    assert landing.invoke("rebase", "--pr", "519").code == 1
-    path.write_text(good)
-    ran = landing.invoke("continue")
-    assert ran.code == 0, ran.out + ran.err
-    assert landing.pr(519)["draft"] is False
 
 
 def test_abort_leaves_what_it_did_not_do(landing: Landing) -> None:

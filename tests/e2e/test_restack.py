@@ -9,14 +9,13 @@ import pytest
 from support.killing import Kill, Yard, YardLanding, records
 from support.landing import BODY, SLUG, Landing
 from support.repo import Repo
-from support.stacking import OWN, assert_stacked, write_stack
+from support.stacking import OWN, assert_stacked
 from trunkline.domain.note import BEGIN
 from trunkline.sim.faults import FaultKind
 
 pytestmark = pytest.mark.gh
 
 ONE, TWO, THREE = ((number, subjects) for number, (_, subjects) in OWN.items())
-BRANCHES = [(number, branch) for number, (branch, _) in OWN.items()]
 
 
 @pytest.fixture
@@ -169,41 +168,6 @@ def test_the_middle_was_amended_elsewhere(open_stack: YardLanding) -> None:
     restack(open_stack)
     assert_stacked(open_stack, ONE, TWO, THREE)
     assert "pushed" in open_stack.clone.git("show", "feat/three:src/entry.rs")
-
-
-def test_an_entry_is_inserted(open_stack: YardLanding) -> None:
-    """A branch between two others: the one above moves onto it, its pull request is retargeted."""
-    author = open_stack.author
-    author.git("switch", "--quiet", "-c", "feat/mid", "feat/two")
-    author.commit("middle", {"src/mid.rs": "//! Mid.\n"})
-    open_stack.push_as_author("feat/mid")
-    open_stack.github.open_pull_request(SLUG, head="feat/mid", base="feat/two", title="Mid", number=530)
-    write_stack(open_stack, [*BRANCHES[:2], (530, "feat/mid"), BRANCHES[2]])
-    out = restack(open_stack)
-    assert "#520 feat/two -> feat/mid" in out
-    assert_stacked(open_stack, ONE, TWO, (530, ["middle"]), THREE)
-
-
-def test_an_entry_is_taken_out(open_stack: YardLanding) -> None:
-    """The entry above sits on the one below, without the commits of what was between."""
-    open_stack.clone.git("branch", "--quiet", "feat/two", "origin/feat/two")
-    write_stack(open_stack, [BRANCHES[0], BRANCHES[2]])
-    restack(open_stack)
-    assert_stacked(open_stack, ONE, THREE)
-    assert open_stack.remote_head("feat/two") == open_stack.heads[519]
-
-
-def test_entries_change_places(open_stack: YardLanding) -> None:
-    """Each keeps its own commits; no pull request is closed or called merged while bases and heads move."""
-    write_stack(open_stack, [BRANCHES[0], BRANCHES[2], BRANCHES[1]])
-    before = refs(open_stack)
-    restack(open_stack)
-    assert_stacked(open_stack, ONE, THREE, TWO)
-    ran = open_stack.invoke("undo")
-    assert ran.code == 0, ran.out + ran.err
-    after = refs(open_stack)
-    assert after[2] == before[2]
-    assert {n: t for n, t in after[1].items() if "trunkline" not in n} == before[1]
 
 
 def test_an_entry_was_merged_out_of_order(open_stack: YardLanding) -> None:

@@ -75,17 +75,6 @@ def test_undo_takes_everything_back(landed: YardLanding) -> None:
     assert landed.github.pushes(SLUG)[-1] == ((rebased, landed.heads[519], "refs/heads/feat/two"),)
 
 
-def test_undo_of_an_undo_is_a_redo(landed: YardLanding) -> None:
-    """Undo twice: the landing stands again, to the byte; a third time: it is undone again."""
-    after = state(landed)
-    assert landed.invoke("undo").code == 0
-    ran = landed.invoke("undo")
-    assert ran.code == 0, ran.out + ran.err
-    assert state(landed) == after
-    assert landed.invoke("undo").code == 0
-    assert state(landed) == before(landed)
-
-
 def test_the_entry_lands_again_after_an_undo(landed: YardLanding) -> None:
     """An undo leaves nothing behind that stands in a new landing's way."""
     assert landed.invoke("undo").code == 0
