@@ -86,9 +86,15 @@ def test_what_was_accepted_by_name_stops_nothing() -> None:
     gates._refuse_first(context(accepted=frozenset({"msrv"})), (unavailable("msrv"),))
 
 
-def test_gates_with_one_cause_are_one_failure() -> None:
-    """Of gates that ran, one log and one command to run the first again."""
-    error = gates._failure(context(), [failed("build", "/logs/build.log"), failed("clippy", "/logs/clippy.log")])
+def test_gates_with_one_cause_are_one_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of gates that ran, one log and one command to run the first again; without a noxfile.py, nox has no session."""
+    there = context()
+    there.git = SimpleNamespace(cwd=tmp_path)
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    plain = gates._failure(there, [failed("build", "/logs/build.log")])
+    assert "invoke gates --pr 519" in plain.next_commands
+    (tmp_path / "noxfile.py").touch()
+    error = gates._failure(there, [failed("build", "/logs/build.log"), failed("clippy", "/logs/clippy.log")])
     assert error.why.count("there is no Cargo.lock") == 1
     assert error.why.splitlines()[-1] == "  log: /logs/build.log"
     assert 'nox -s "gates(build)" -- --commit aaaaaaa' in error.next_commands

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -13,13 +14,14 @@ from trunkline.domain import records
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.errors import CheckFailed
-from trunkline.domain.names import Oid, short
+from trunkline.domain.names import EntryKey, Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict, by_cause
 from trunkline.domain.stack import GateSettings
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.gates.run import gate_commit, gate_names
+from trunkline.git.git import Git
 from trunkline.operations.gate_stack import GateProgress
 from trunkline.planning.baseline import with_base
 from trunkline.planning.coverage import coverage_of
@@ -173,7 +175,7 @@ def _failure(
     groups = by_cause(wrong)
     firsts = [group[0] for group in groups]
     ran = [outcome for outcome in firsts if outcome.log]
-    alone = [f"{outcome.again} -- --commit {tip}" for outcome in ran[:1]]
+    alone = [run_again(context.git, outcome, tip, context.entry.key) for outcome in ran[:1]]
     flags = waiver_flags(wrong)
     again = same_command(flags, pr=context.entry.key) if flags else task_command("continue")
     names = ", ".join(outcome.gate for outcome in wrong)
@@ -185,6 +187,16 @@ def _failure(
         next_command=tuple(dict.fromkeys([*(each.fix for each in firsts if each.fix), *alone, again])),
         data=data,
     )
+
+
+def run_again(git: Git, outcome: GateOutcome, commit: str, pr: EntryKey) -> str:
+    """Return the command that runs a gate again, alone if the repository has nox sessions.
+
+    Without a noxfile.py, `gates` runs again what has no receipt.
+    """
+    if (git.cwd / "noxfile.py").is_file() and shutil.which("nox"):
+        return f"{outcome.again} -- --commit {commit}"
+    return task_command("gates", "--pr", pr)
 
 
 def _explained(group: tuple[GateOutcome, ...]) -> str:

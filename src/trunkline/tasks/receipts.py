@@ -183,8 +183,11 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, *, fresh: bool, clea
     session.terminal.console.print(stack_table(stack_workflow.names(stack), heads))
     wrong = [row for row in rows if not row.passed]
     if wrong:
+        from trunkline.steps.gates import run_again
+
         first = next(o for o in wrong[0].outcomes.values() if o.verdict.value != "passed")
-        alone = f"{first.again} -- --commit {short(wrong[0].commit)}" if wrong[0].commit else ""
+        commit, pr = wrong[0].commit, wrong[0].entry.key
+        alone = run_again(git, first, short(commit), pr) if commit else ""
         raise CheckFailed(
             f"{len(wrong)} of {count_of(len(rows), 'entry', 'entries')} did not pass every gate",
             why=f"{wrong[0].entry.label} {first.gate}: {first.diagnosis or first.verdict.value}",
