@@ -14,6 +14,7 @@ from support.inprocess import STACK, Desk, desk, kill_at, refusal
 from support.typist import Typist, typist
 from trunkline.commands import modify, rewriting
 from trunkline.domain.modify_operations import Operation
+from trunkline.domain.snapshot import PrState
 from trunkline.engine import RunResult
 
 COMMENTED = STACK.replace("[[entry]]\npr = 2", "[[entry]]  # the second\npr = 2")
@@ -115,6 +116,30 @@ def test_split_makes_an_entry_without_a_number(stack: Desk, own: Path) -> None:
     assert subjects(stack, "two", "one") == ["two 1"]
     assert subjects(stack, "half", "two") == ["two 2"]
     assert subjects(stack, "three", "half") == ["three 1", "three 2"]
+
+
+def test_split_a_commit_by_paths(stack: Desk) -> None:
+    """One commit becomes two: first the named files, also deleted ones, then the rest."""
+    clone = stack.clone
+    clone.git("switch", "--quiet", "three")
+    files: dict[str, str | None] = {"one.txt": None, "a.txt": "new\n", "odd name.txt": "odd\n", "b.txt": "b\n"}
+    made = clone.commit("three 3", files)
+    tree = clone.git("rev-parse", "three^{tree}")
+    assert modified(stack, kind="split", name=made, paths="one.txt,odd name.txt").error is None
+    assert subjects(stack, "three", "two") == ["three 1", "three 2", "three 3 (1/2)", "three 3 (2/2)"]
+    assert clone.git("diff", "--name-only", "three~2", "three~1").splitlines() == ["odd name.txt", "one.txt"]
+    assert clone.git("rev-parse", "three^{tree}") == tree
+    error = refusal(lambda: modified(stack, kind="split", name=clone.head("three"), paths="no.txt"))
+    assert "changes nothing in no.txt, or nothing else" in error.why
+
+
+def test_rename_an_entry_without_a_pull_request(stack: Desk, own: Path) -> None:
+    """The new branch has the commits, and stack.toml its name; the old branch stays."""
+    assert modified(stack, kind="split", name=stack.clone.head("three~1"), branch="four").error is None
+    assert modified(stack, kind="rename", name="four", branch="five").error is None
+    assert branches(own) == ["one", "two", "three", "five"]
+    assert stack.clone.git("diff", "four", "five") == ""
+    assert subjects(stack, "five", "three") == ["three 2"]
 
 
 def test_drop_an_entry(stack: Desk, own: Path) -> None:
@@ -235,10 +260,78 @@ def test_problems_of_a_plan(person: Typist, own: Path) -> None:
     assert person("invoke modify --plan no-such-file").code == 2
 
 
-def test_what_a_removed_entry_leaves(person: Typist) -> None:
-    """The pull request of a removed entry is named with the command that closes it."""
-    ran = person("invoke modify --fold 2")
+def test_a_removed_entry_is_closed(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pull request is closed after a yes, and undo opens it again; --no-push names the command instead."""
+    before = person.desk.tips()
+
+    def state() -> PrState:
+        return person.desk.hub.pulls[2].state
+
+    ran = person("invoke modify --fold 2 --no-push")
     assert ran.code == 0, ran.err
     assert commands(ran.next) == ["gh pr close 2", "invoke restack"]
-    ran = person(f"invoke modify --split {person.desk.clone.head('one~3')} --branch half")
+    assert state() is PrState.OPEN
+    assert person("invoke undo").code == 0
+    with monkeypatch.context() as patch:
+        patch.delenv("TRUNKLINE_YES")
+        ran = person("invoke modify --fold 2")
+        assert ran.code == 2
+        assert "close #2 two: its entry is removed from the stack" in ran.err
+        assert person.desk.tips() == before
+    ran = person("invoke modify --fold 2")
+    assert ran.code == 0, ran.err
+    assert state() is PrState.CLOSED
+    assert commands(ran.next) == ["invoke restack"]
+    ran = person("invoke undo")
+    assert ran.code == 0, ran.err
+    assert state() is PrState.OPEN
+    assert person.desk.tips() == before
+
+
+def test_a_new_entry_is_submitted(person: Typist) -> None:
+    """The next command is `submit`."""
+    ran = person(f"invoke modify --split {person.desk.clone.head('one~1')} --branch half")
     assert commands(ran.next) == ["invoke submit"]
+
+
+@pytest.mark.parametrize("flags", [{"kind": "fold", "name": "2"}, {"kind": "drop", "name": "2"}])
+def test_restack_after_an_entry_is_gone(stack: Desk, flags: dict[str, str]) -> None:
+    """The entries that are left are pushed and retargeted; they keep their own commits."""
+    assert modified(stack, **flags).error is None
+    before = stack.tips()
+    assert stack.restack().error is None
+    assert stack.tips() == before
+    assert stack.hub.tip("one") == before["one"]
+    assert stack.hub.tip("three") == before["three"]
+    assert stack.hub.pulls[3].base == "one"
+
+
+@pytest.mark.parametrize("branch", ["two", "three"])
+def test_restack_after_a_split(stack: Desk, branch: str) -> None:
+    """The shortened branch is not taken for one that is behind: the commits stay where they were put."""
+    number = {"two": 2, "three": 3}[branch]
+    assert modified(stack, kind="split", name=stack.clone.head(f"{branch}~1"), branch="half").error is None
+    stack.clone.git("switch", "--quiet", "half")
+    stack.clone.commit("half 3", {"half.txt": "half\n"})
+    stack.clone.git("switch", "--quiet", "main")
+    assert stack.restack().error is None
+    below = {"two": "one", "three": "two"}[branch]
+    assert subjects(stack, branch, below) == [f"{branch} 1"]
+    assert subjects(stack, "half", branch) == [f"{branch} 2", "half 3"]
+    assert stack.hub.tip(branch) == stack.clone.head(branch)
+    assert stack.hub.pulls[number].state is PrState.OPEN
+
+
+def test_commit_moved_to_the_entry_below(stack: Desk) -> None:
+    """A commit that changed its entry belongs to the new one, whatever old heads hold."""
+    text = modify.look(stack.stack_context()).text
+    moved = next(line for line in text.splitlines() if line.endswith(" two 1"))
+    lines = [line for line in text.splitlines() if line != moved]
+    at = next(number for number, line in enumerate(lines) if line.startswith("entry #2"))
+    assert modified(stack, "\n".join([*lines[:at], moved, *lines[at:]])).error is None
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    assert stack.restack().error is None
+    assert subjects(stack, "one") == ["one 1", "one 2", "two 1"]
+    assert subjects(stack, "two", "one") == ["two 2"]
+    assert subjects(stack, "three", "two") == ["three 1", "three 2"]
+    assert stack.remote_tips() == stack.tips()

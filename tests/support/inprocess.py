@@ -152,7 +152,9 @@ class Hub:
         self._answer()
         pull = self.pulls[number]
         pull.base, pull.body = fields.get("base", pull.base), fields.get("body", pull.body)
-        return EditedPullRequest(pull.body, pull.base, "open")
+        if state := fields.get("state"):
+            pull.state = PrState(state.upper())
+        return EditedPullRequest(pull.body, pull.base, "closed" if pull.state is PrState.CLOSED else "open")
 
     def edit_bodies(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
         """Change the descriptions of several pull requests."""

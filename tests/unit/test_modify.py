@@ -98,6 +98,8 @@ def test_everything_at_once() -> None:
         ("entry #1\npick aa", "line 2: aa is no own commit of the stack"),
         ("entry #1\npick aaaa\npick aaaaa", "is listed twice, first in line 2"),
         ("entry #1\nsquash aaaa", "line 2: squash: there is no commit above it in #1"),
+        ("entry #1\nsplit aaaa", "line 2: split aaaa: the paths are missing"),
+        ("entry #1\nsplit aaaa x", "line 2: split aaaa: changes nothing in x, or nothing else"),
         ("entry #1\nreword aaaa", "line 2: reword aaaa: the new subject is missing"),
         ("entry #1\ndrop aaaa\ndrop bbbb", "line 1: #1 has no commit left: write `remove #1`"),
         ("remove #1\npick aaaa", "line 2: aaaa is in #1, which is removed: move it, or drop it"),
@@ -130,6 +132,9 @@ def test_operations() -> None:
     assert after(kind="split", name="aaaa", branch="half") == {
         "one": ["a"], "half": ["b"], "two": ["c", "d"], "feat/three": ["e"],
     }  # fmt: skip
+    assert after(kind="rename", name="feat/three", branch="feat/3") == {
+        "one": ["a", "b"], "two": ["c", "d"], "feat/3": ["e"],
+    }  # fmt: skip
     assert after(kind="squash", name="dddd")["two"] == ["cd"]
     assert after(kind="reword", name="dddd", message="Words")["two"] == ["c", "d"]
 
@@ -141,7 +146,9 @@ def test_operations() -> None:
         ({"kind": "move", "name": "7", "onto": "1"}, "7 is no open entry"),
         ({"kind": "fold", "name": "1"}, "nothing is not next to it"),
         ({"kind": "fold", "name": "1", "into": "feat/three"}, "is not next to it"),
-        ({"kind": "split", "name": "aaaa"}, "--branch names"),
+        ({"kind": "split", "name": "aaaa"}, "--branch makes an entry"),
+        ({"kind": "rename", "name": "feat/three"}, "--branch has the new name"),
+        ({"kind": "rename", "name": "2", "branch": "x"}, "#2 two keeps its branch"),
         ({"kind": "split", "name": "bbbb", "branch": "x"}, "it is the last commit of #1"),
         ({"kind": "drop", "name": "ffff"}, "is no own commit of the stack, nor an entry"),
         ({"kind": "reword", "name": "aaaa"}, "--message has the new message"),
@@ -151,6 +158,28 @@ def test_operations_that_do_not_fit(flags: dict[str, str], what: str) -> None:
     """The error says what is missing or unknown."""
     with pytest.raises(UsageError, match=what):
         applied(lines_of(STACK), Operation(**flags))
+
+
+def test_a_commit_is_split_by_paths() -> None:
+    """Both parts keep the author; the messages number them."""
+    halves = commit("1"), commit("2")
+    text = written(STACK, "main").replace("pick cccc", "split cccc", 1).replace("subject c", "'x y' z")
+    lines, problems = parsed(text)
+    assert problems == ()
+    asked: list[tuple[str, ...]] = []
+
+    def halve(_: Commit, paths: tuple[str, ...]) -> tuple[Commit, Commit]:
+        asked.append(paths)
+        return halves
+
+    stack, problems = wanted(STACK, lines, halve)
+    assert problems == ()
+    assert asked == [("x y", "z")]
+    assert subjects(stack)["two"] == ["1", "2", "d"]
+    assert [new.message for new in stack.entries[1].commits[:2]] == [
+        b"subject c (1/2)\n\nBody of c.\n", b"subject c (2/2)\n\nBody of c.\n",
+    ]  # fmt: skip
+    assert dict(described(STACK, stack)) == {TWO.key: "splits ccccccc"}
 
 
 KINDS = st.sampled_from(["move", "drop", "fold", "split", "reword", "squash"])

@@ -20,6 +20,7 @@ from trunkline.domain.changes import (
     EntryTaken,
     LocalMoved,
     NoteChanged,
+    PullRequestEnded,
     RemoteMoved,
     StackFileChanged,
     StateChanged,
@@ -113,7 +114,7 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
                 _attempt(under, change, ending, partial(_restore_branch, under, step_context, change))
             case StackFileChanged() | EntryTaken():
                 _attempt(under, change, ending, partial(revert.restore, under, step_context, change))
-            case StateChanged() | NoteChanged() if not local:
+            case StateChanged() | NoteChanged() | PullRequestEnded() if not local:
                 _attempt(under, change, ending, partial(_restore_on_github, under, step_context, change))
             case _:
                 pass
@@ -141,6 +142,8 @@ def _described(scope: Scope, change: Change, why: str) -> str:
         case StateChanged(before=before):
             was = f"{'a draft' if before.draft else 'ready'}, targeting {before.base}"
             return f"{entry.full_label}: draft state and base stay: {why}; before the run it was {was}"
+        case PullRequestEnded():
+            return f"{entry.full_label}: the pull request stays closed: {why}"
         case StackFileChanged():
             return f"{change.path} stays as it is: {why}"
         case EntryTaken():
@@ -201,7 +204,9 @@ def _check_branch(context: Context, change: LocalMoved) -> None:
         local_branch.check_move(under, local, change.before, keeps_files=change.keeps_files)
 
 
-def _restore_on_github(context: Context, step_context: StepContext, change: StateChanged | NoteChanged) -> Outcome:
+def _restore_on_github(
+    context: Context, step_context: StepContext, change: StateChanged | NoteChanged | PullRequestEnded
+) -> Outcome:
     if found := run_changes.drifted(context, (change,)):
         raise run_changes.drift(context.entry, found)
     return revert.restore(context, step_context, change)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +23,10 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.stack_text import EntryLine, lines_of, parsed, written
 from trunkline.domain.step import Plan, StepName
 from trunkline.domain.words import count_of
-from trunkline.git import refs
+from trunkline.git import refs, rewrite
 from trunkline.operations.stack_file import require_own
 from trunkline.planning.rewrite_plan import OpenEntry, open_entries, rewritten
-from trunkline.steps import stack_file
+from trunkline.steps import close, stack_file
 
 TASK = "modify"
 
@@ -117,7 +118,7 @@ def plan(context: Context, stacked: Stacked, lines: Sequence[EntryLine]) -> Modi
         UsageError: the lines do not describe a stack; the error names each problem with its line.
         Refused: a change would conflict, a branch cannot be moved, or a new branch exists already.
     """
-    stack, problems = wanted(stacked.today, lines)
+    stack, problems = wanted(stacked.today, lines, functools.partial(rewrite.halves, context.git))
     if problems:
         raise _invalid(tuple(map(str, problems)))
     _account(stacked, stack)
@@ -131,11 +132,15 @@ def plan(context: Context, stacked: Stacked, lines: Sequence[EntryLine]) -> Modi
     rewrites = rewritten(view, ordered, commits, instead=task_command("status"))
     moved = tuple(each for each in rewrites if each.local is None or each.result.new != each.local)
     words = dict(described(stacked.today, stack))
-    return Modification(own, _rewriting(view, moved, words, _declared(context, stack)), stack, changes)
+    return Modification(own, _rewriting(view, moved, words, _declared(context, stack), stack.removed), stack, changes)
 
 
 def _rewriting(
-    view: View, moved: tuple[Rewrite, ...], words: Mapping[EntryKey, str], declared: tuple[Entry, ...]
+    view: View,
+    moved: tuple[Rewrite, ...],
+    words: Mapping[EntryKey, str],
+    declared: tuple[Entry, ...],
+    removed: tuple[Entry, ...],
 ) -> Rewriting:
     if moved:
         descriptions = {each.pr: words[each.pr] for each in moved if each.pr in words}
@@ -145,8 +150,10 @@ def _rewriting(
     if not declared:
         return made
     intended = made.forecast.plan
-    with_file = replace(intended, steps=(*intended.steps, stack_file.plan(declared)))
-    return replace(made, forecast=replace(made.forecast, plan=with_file), declared=declared)
+    closed = [close.plan(entry) for entry in removed if entry.number is not None]
+    skipped = tuple(step.name for step in closed[:1] if step.name in view.options.skip)
+    whole = replace(intended, steps=(*intended.steps, stack_file.plan(declared), *closed), skipped=skipped)
+    return replace(made, forecast=replace(made.forecast, plan=whole), declared=declared)
 
 
 def _account(stacked: Stacked, stack: WantedStack) -> None:
@@ -157,6 +164,9 @@ def _account(stacked: Stacked, stack: WantedStack) -> None:
     """
     before = Counter(commit.oid for each in stacked.entries for commit in each.own)
     now = Counter(change.oid for each in stack.entries for new in each.commits for change in new.changes)
+    for commit, *both in stack.split:
+        if all(now.pop(half.oid, 0) == 1 for half in both):
+            now[commit.oid] += 1
     now.update(commit.oid for commit in stack.dropped)
     if before != now:
         raise InternalError("the wanted stack would lose or repeat a commit; nothing was changed")

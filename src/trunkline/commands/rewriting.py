@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trunkline.commands import rebase, restack
@@ -20,7 +20,7 @@ from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import refuse_unanswered
 from trunkline.planning.rewrite_plan import OpenEntry
 from trunkline.state import lock
-from trunkline.steps import replay, rewrite, stack_file
+from trunkline.steps import close, replay, rewrite, stack_file
 
 TASKS = frozenset({"amend", "absorb", "modify"})
 """The tasks with steps of this module."""
@@ -123,17 +123,12 @@ def step_functions(
     """Return the function of each step in the plan."""
     of_entry = {each.pr: each for each in rewrites}
 
-    def moved(of: Rewrite) -> Callable[[Context, StepContext], Outcome]:
-        return lambda there, step_context: rewrite.run(there, step_context, of, staged)
+    def moved(there: Context, step_context: StepContext) -> Outcome:
+        return rewrite.run(there, step_context, of_entry[there.entry.key], staged)
 
+    ways = {StepName.REWRITE: moved, StepName.REPLAY: restack.onto, StepName.CLOSE: close.run}
     found = {
-        step.key: restack.on_entry(
-            context, moved(of_entry[step.pr]) if step.name is StepName.REWRITE and step.pr else restack.onto, step
-        )
-        for step in intended.steps
-        if step.pr is not None
+        step.key: restack.on_entry(context, ways[step.name], step) for step in intended.steps if step.pr is not None
     }
-    return {
-        **found,
-        (StepName.STACK_FILE, None): lambda step_context: stack_file.run(context, step_context, declared),
-    }
+    found[StepName.STACK_FILE, None] = lambda step_context: stack_file.run(context, step_context, declared)
+    return found

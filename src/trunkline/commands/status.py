@@ -14,6 +14,7 @@ from trunkline.context.observation import World
 from trunkline.context.open_run import described, open_run
 from trunkline.context.project import Project
 from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
@@ -27,7 +28,7 @@ from trunkline.domain.status import EntryFacts, EntryStatus, Side, StackStatus, 
 from trunkline.gates.run import gate_names
 from trunkline.git import history, refs
 from trunkline.git.git import Git
-from trunkline.planning import branch_versions, fork_point, misplaced_commits
+from trunkline.planning import branch_versions, fork_point, journal_queries, misplaced_commits
 from trunkline.planning.evidence import gather
 from trunkline.planning.verification import Evidence, checks_at, gates_for, subject_at
 
@@ -268,7 +269,8 @@ def _branch(
     elif history.is_ancestor(git, theirs, ours):
         side = Side.AHEAD
     elif history.is_ancestor(git, ours, theirs):
-        side = Side.BEHIND
+        shortened = journal_queries.is_shortened(Scope(project, entry, stacked=True), ours, theirs)
+        side = Side.REWRITTEN if shortened else Side.BEHIND
     else:
         side = _apart(project, entry, pulls, here, ours=ours, theirs=theirs)
     return _Branch(ours, theirs, side)

@@ -91,6 +91,14 @@ class StackFileChanged(_Change, frozen=True, kw_only=True, tag="stack-file"):
     left: str
 
 
+class PullRequestEnded(_Change, frozen=True, kw_only=True, tag="closed"):
+    """A pull request that was closed: whether it is, before and after."""
+
+    step: ClassVar[StepName] = StepName.CLOSE
+    before: bool
+    left: bool
+
+
 class EntryTaken(_Change, frozen=True, kw_only=True, tag="entry"):
     """A new entry of stack.toml."""
 
@@ -98,7 +106,7 @@ class EntryTaken(_Change, frozen=True, kw_only=True, tag="entry"):
     added: AddedEntry
 
 
-Change = LocalMoved | RemoteMoved | StateChanged | NoteChanged | StackFileChanged | EntryTaken
+Change = LocalMoved | RemoteMoved | StateChanged | NoteChanged | StackFileChanged | PullRequestEnded | EntryTaken
 
 
 def is_different(change: Change) -> bool:

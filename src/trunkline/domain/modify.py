@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import EntryKey, branch_name, branch_problem, entry_key, labelled, short
@@ -31,16 +32,28 @@ class WantedStack:
 
     Attributes:
         entries: the entries, bottom first.
+        split: commits that become two, each with the change of the first and of the second.
         removed: the entries that it loses; their branches and pull requests stay until a person deletes them.
         dropped: the commits that it loses, on request.
     """
 
     entries: tuple[WantedEntry, ...]
+    split: tuple[tuple[Commit, Commit, Commit], ...] = ()
     removed: tuple[Entry, ...] = ()
     dropped: tuple[Commit, ...] = ()
 
 
-def wanted(today: Today, lines: Sequence[EntryLine]) -> tuple[WantedStack, tuple[Problem, ...]]:
+Halve = Callable[[Commit, "tuple[str, ...]"], "tuple[Commit, Commit] | None"]
+"""Returns the change of a commit in some paths, and the rest of it; None if one would be empty."""
+
+
+def never_halved(_commit: Commit, _paths: tuple[str, ...]) -> None:
+    """Return None: the default without a repository."""
+
+
+def wanted(
+    today: Today, lines: Sequence[EntryLine], halve: Halve = never_halved
+) -> tuple[WantedStack, tuple[Problem, ...]]:
     """Return the stack that lines describe, with every problem by line; valid only if there is none.
 
     Every entry and every commit of today must be listed exactly once, so nothing is lost by an
@@ -49,12 +62,13 @@ def wanted(today: Today, lines: Sequence[EntryLine]) -> tuple[WantedStack, tuple
     Args:
         today: the stack as it is.
         lines: see `stack_text.parsed`.
+        halve: splits a commit by paths.
     """
-    reading = _Reading(today)
+    reading = _Reading(today, halve)
     for line in lines:
         reading.entry(line)
     reading.complete(max((line.line for line in lines), default=1))
-    stack = WantedStack(tuple(reading.made), tuple(reading.removed), tuple(reading.dropped))
+    stack = WantedStack(tuple(reading.made), tuple(reading.split), tuple(reading.removed), tuple(reading.dropped))
     return stack, tuple(sorted(reading.problems, key=lambda problem: problem.line))
 
 
@@ -63,6 +77,8 @@ class _Reading:
     """The state of one reading."""
 
     today: Today
+    halve: Halve
+    split: list[tuple[Commit, Commit, Commit]] = field(default_factory=list)
     made: list[WantedEntry] = field(default_factory=list)
     removed: list[Entry] = field(default_factory=list)
     dropped: list[Commit] = field(default_factory=list)
@@ -76,7 +92,8 @@ class _Reading:
             return
         if self._is_twice(line.line, entry.label):
             return
-        commits = self._commits(line)
+        here = {commit.oid for each, own in self.today if each.key == entry.key for commit in own}
+        commits = tuple(replace(new, moved=new.source.oid not in here) for new in self._commits(line))
         if line.verb == "remove":
             self.removed.append(entry)
             if is_new:
@@ -130,11 +147,31 @@ class _Reading:
                     )
                     continue
                 found[-1] = _joined(found[-1], commit, keeps_message=each.verb == "squash")
+            elif each.verb == "split":
+                found += self._halves(each, commit)
             elif each.verb == "reword":
                 found.append(NewCommit(commit, (commit,), self._message(each, commit)))
             else:
                 found.append(NewCommit.unchanged(commit))
         return tuple(found)
+
+    def _halves(self, line: CommitLine, commit: Commit) -> tuple[NewCommit, ...]:
+        try:
+            paths = tuple(shlex.split(line.message))
+        except ValueError:  # an open quote
+            paths = (line.message,)
+        both = self.halve(commit, paths) if paths else None
+        if both is None:
+            where = f"changes nothing in {line.message}, or nothing else" if paths else "the paths are missing"
+            self.problems.append(Problem(line.line, f"split {line.name}: {where}"))
+            return ()
+        self.split.append((commit, *both))
+        _, _, body = commit.message.lstrip(b"\n").partition(b"\n")
+        subject = commit.message.lstrip(b"\n").partition(b"\n")[0]
+        return tuple(
+            NewCommit(commit, (half,), b"%s (%d/2)\n%s" % (subject, number, body))
+            for number, half in enumerate(both, 1)
+        )
 
     def _message(self, line: CommitLine, commit: Commit) -> bytes:
         if not line.message or line.message == commit.subject:
@@ -191,14 +228,21 @@ def described(today: Today, stack: WantedStack) -> Iterator[tuple[EntryKey, str]
         elif remaining.index(key) != kept.index(key):
             below = stack.entries[position - 1].entry.key if position else None
             words.append(f"moved onto {labelled(below) if below is not None else 'the base of the stack'}")
-        now = [change.oid for new in each.commits for change in new.changes]
+        parts = {half.oid: commit.oid for commit, *both in stack.split for half in both}
+        halved = [parts.get(change.oid, change.oid) for new in each.commits for change in new.changes]
+        now = list(dict.fromkeys(halved))
+        words += [f"splits {short(name)}" for name in now if halved.count(name) > 1]
         taken = [short(name) for name in now if name not in before.get(key, [])]
         lost = [short(name) for name in before.get(key, []) if name not in now]
         words += [f"takes {', '.join(taken)}"] if taken else []
         words += [f"loses {', '.join(lost)}"] if lost else []
         joined = [new for new in each.commits if len(new.changes) > 1]
         words += [f"joins commits into {short(new.source.oid)}" for new in joined]
-        reworded = [new for new in each.commits if new.message is not None and new not in joined]
+        reworded = [
+            new
+            for new in each.commits
+            if new.message is not None and new not in joined and new.changes[0].oid not in parts
+        ]
         words += [f"rewords {short(new.source.oid)}" for new in reworded]
         if not taken and not lost and key in before and sorted(now) == sorted(before[key]) and now != before[key]:
             words.append("orders its commits anew")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,12 +17,13 @@ class Operation:
     """One operation, from its flags; "" for what was not given.
 
     Attributes:
-        kind: move, drop, fold, split, reword or squash.
+        kind: move, drop, fold, split, rename, reword or squash.
         name: the entry (`519`, `#519`, a branch) or the commit that it is about.
         onto: the entry that a moved entry shall sit on; the name of trunk: the bottom of the stack.
         trunk: the name of trunk.
         into: the neighbour that a folded entry goes into; default: the one below.
-        branch: the branch of the new entry of a split.
+        branch: the branch of the new entry of a split, or the new branch of a rename.
+        paths: files whose changes a split commit begins with, separated by commas.
         message: the message of a reword.
     """
 
@@ -32,6 +34,7 @@ class Operation:
     into: str = ""
     branch: str = ""
     message: str = ""
+    paths: str = ""
 
 
 def applied(lines: Lines, operation: Operation) -> Lines:
@@ -42,6 +45,7 @@ def applied(lines: Lines, operation: Operation) -> Lines:
     """
     ways: dict[str, Callable[[Lines, Operation], Lines]] = {
         "move": _move, "drop": _drop, "fold": _fold, "split": _split, "reword": _reword, "squash": _squash,
+        "rename": _rename,
     }  # fmt: skip
     return ways[operation.kind](lines, operation)
 
@@ -76,9 +80,29 @@ def _fold(lines: Lines, operation: Operation) -> Lines:
     return _replaced(folded, at, replace(lines[at], verb="remove", commits=()))
 
 
-def _split(lines: Lines, operation: Operation) -> Lines:
+def _rename(lines: Lines, operation: Operation) -> Lines:
+    at = _position(lines, operation.name)
+    entry = lines[at]
     if not operation.branch:
-        raise UsageError(f"--split {operation.name}: --branch names the new entry above it")
+        raise UsageError(f"--rename {operation.name}: --branch has the new name")
+    if entry.name.startswith("#"):
+        raise UsageError(
+            f"{entry.name} {entry.branch} keeps its branch",
+            why="GitHub binds a pull request to its branch: another branch would need another number",
+        )
+    renamed = replace(entry, name=operation.branch, branch=operation.branch)
+    return (*lines[:at], renamed, replace(entry, verb="remove", commits=()), *lines[at + 1 :])
+
+
+def _split(lines: Lines, operation: Operation) -> Lines:
+    if bool(operation.branch) == bool(operation.paths):
+        raise UsageError(
+            f"--split {operation.name}: how?",
+            why="--branch makes an entry of the commits above it; --paths makes two commits of it",
+        )
+    if operation.paths:
+        message = shlex.join(operation.paths.split(","))
+        return _on_commit(lines, operation.name, lambda commit: replace(commit, verb="split", message=message))
     at, number = _commit_position(lines, operation.name)
     entry = lines[at]
     above = EntryLine(0, "entry", operation.branch, entry.commits[number + 1 :])

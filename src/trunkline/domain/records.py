@@ -17,6 +17,7 @@ from trunkline.domain.changes import (
     EntryTaken,
     LocalMoved,
     NoteChanged,
+    PullRequestEnded,
     RemoteMoved,
     ReviewState,
     StackFileChanged,
@@ -382,6 +383,21 @@ class NoteWritten(Intent, frozen=True, kw_only=True, tag="note-written"):
         return NoteChanged(pr=self.pr, before=note_of(self.body), left=note_of(self.body_after))
 
 
+class PullRequestClosed(Intent, frozen=True, kw_only=True, tag="pull-request-closed"):
+    """The closing of the pull request, or with `closed` false its reopening.
+
+    Written: before GitHub is sent it.
+    Resume: closes it unless GitHub shows it as closed.
+    Undo: reopens it.
+    """
+
+    closed: bool
+
+    def change(self) -> PullRequestEnded:
+        """Return the change of the state."""
+        return PullRequestEnded(pr=self.pr, before=not self.closed, left=self.closed)
+
+
 class StackFileWritten(Intent, frozen=True, kw_only=True, tag="stack-file-written"):
     """A change of stack.toml: its path, and the whole text before and after.
 
@@ -580,8 +596,7 @@ AnyRecord = (
     RunStarted | StepBegan | StepDone | StepFailed | RunFinished | Resumed | Aborting | Aborted
     | BranchMoved | MoveWithdrawn | BranchDeleted | BranchPushed | RemoteBranchDeleted | PullRequestEdited
     | EntryAdded | PullRequestCreated | NativeStackLinked | NoteWritten | StackFileWritten | WorktreeCreated
-    | MergeRequested
-    | PullRequestReopened | RestoredBaseDeleted
+    | MergeRequested | PullRequestClosed | PullRequestReopened | RestoredBaseDeleted
     | CheckoutSwitched | StatusesPublished | GatesJudged | ChecksJudged | Paused | Resolved | Included | Adopted
 )  # fmt: skip
 """Every kind of record."""

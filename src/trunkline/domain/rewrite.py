@@ -20,11 +20,14 @@ class NewCommit:
             is None.
         changes: the commits whose changes it holds, in the order in which they are applied.
         message: its message; None: that of `source`.
+        moved: it comes from another entry, so it is written anew even in the same place: an old head
+            of that entry must not hold it, or it would count as that entry's (docs/fork-points.md).
     """
 
     source: Commit
     changes: tuple[Commit, ...]
     message: bytes | None = field(default=None)
+    moved: bool = False
 
     @classmethod
     def unchanged(cls, commit: Commit) -> NewCommit:
@@ -33,8 +36,8 @@ class NewCommit:
 
     @property
     def keeps_source(self) -> bool:
-        """It holds the change of its source and nothing else, with the same message."""
-        return self.changes == (self.source,) and self.message in {None, self.source.message}
+        """It holds the change of its source and nothing else, with the same message, in its own entry."""
+        return not self.moved and self.changes == (self.source,) and self.message in {None, self.source.message}
 
 
 class Rewrite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,7 +12,8 @@ from trunkline.domain.commits import Commit
 from trunkline.domain.stack import Entry
 
 COMMIT_VERBS = {"p": "pick", "r": "reword", "s": "squash", "f": "fixup", "d": "drop"}
-"""Short and long verbs of lines about a commit."""
+"""Short and long verbs of lines about a commit, as in `git rebase -i`."""
+_LONG_VERBS = (*COMMIT_VERBS.values(), "split")
 ENTRY_VERBS = {"e": "entry", "entry": "entry", "remove": "remove"}
 """Verbs of lines about an entry."""
 _SHOWN = 7
@@ -25,6 +26,7 @@ HELP = """
 #   squash COMMIT            put it into the commit above this line, with both messages
 #   fixup COMMIT             put it into the commit above this line, without its message
 #   drop COMMIT              leave it out
+#   split COMMIT PATH...     two commits: its changes in these files, then the rest
 # Entries:
 #   entry #NUMBER            an entry with a pull request; a moved line moves the entry
 #   entry BRANCH             an entry without one; a new name makes a new entry
@@ -51,9 +53,9 @@ class CommitLine:
 
     Attributes:
         line: its number, from 1.
-        verb: pick, reword, squash, fixup or drop.
+        verb: pick, reword, squash, fixup, drop or split.
         name: the commit's object id, or its beginning.
-        message: the new subject of a reword, or the whole message; "" if there is none.
+        message: the new subject of a reword, or the whole message; the paths of a split; else anything.
     """
 
     line: int
@@ -121,7 +123,7 @@ def parsed(text: str) -> tuple[tuple[EntryLine, ...], tuple[Problem, ...]]:
         if not verb or verb.startswith("#"):
             continue
         name, _, more = rest.strip().partition(" ")
-        commit_verb = COMMIT_VERBS.get(verb, verb if verb in COMMIT_VERBS.values() else "")
+        commit_verb = COMMIT_VERBS.get(verb, verb if verb in _LONG_VERBS else "")
         if not name and (commit_verb or verb in ENTRY_VERBS):
             problems.append(
                 Problem(number, f"{verb}: the name of {'a commit' if commit_verb else 'an entry'} is missing")
@@ -129,7 +131,7 @@ def parsed(text: str) -> tuple[tuple[EntryLine, ...], tuple[Problem, ...]]:
         elif verb in ENTRY_VERBS:
             entries.append(EntryLine(number, ENTRY_VERBS[verb], name))
         elif not commit_verb:
-            known = ", ".join((*COMMIT_VERBS.values(), "entry", "remove"))
+            known = ", ".join((*_LONG_VERBS, "entry", "remove"))
             problems.append(Problem(number, f"{verb!r} is no verb; known are {known}"))
         elif not entries:
             problems.append(Problem(number, "a commit before the first entry"))

@@ -37,12 +37,13 @@ class StepName(Enum):
     CREATE = "create"
     STACK_FILE = "stack-file"
     ADD = "add"
+    CLOSE = "close"
 
 
 REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]
 """The steps of a rebase, in their order; each is a task of the same name."""
 
-PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET})
+PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET, StepName.CLOSE})
 """The steps that `--no-push` skips: those with effects that others see."""
 
 ALIASES: Mapping[str, str] = {"replay": StepName.REPLAY.value, "cleanup": StepName.CLEANUP.value}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from trunkline.domain.absorb import Hunk, patched
 from trunkline.domain.names import Oid, oid
+from trunkline.git import index
 from trunkline.git.git import Git
 
 _HEADER = re.compile(rb"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
@@ -121,8 +120,4 @@ def tree_of(git: Git, head: Oid, files: Sequence[StagedFile], chosen: Mapping[st
         blob = git.query("hash-object", "-w", "--no-filters", "--stdin", stdin=patched(old, new, hunks)).text
         mode = file.mode if file.new is not None else "100644"
         rows += f"{mode} {blob}\t".encode() + path + b"\0"
-    with tempfile.TemporaryDirectory(prefix="trunkline-index-") as made:
-        env = {"GIT_INDEX_FILE": str(Path(made) / "index")}
-        git.query("read-tree", head, env=env)
-        git.query("update-index", "-z", "--index-info", stdin=rows, env=env)
-        return oid(git.query("write-tree", env=env).text)
+    return index.tree_with(git, head, rows)

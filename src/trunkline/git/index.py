@@ -37,6 +37,21 @@ def tree_with_all(git: Git) -> Oid:
         return _written(git, env)
 
 
+def tree_with(git: Git, base: Oid, rows: bytes) -> Oid:
+    """Return a tree with some other entries; it is written, and no index of the user's changes.
+
+    Args:
+        git: the repository.
+        base: the tree, or a commit.
+        rows: "mode blob TAB path NUL" for each entry; mode 0 removes it (git-update-index(1)).
+    """
+    with tempfile.TemporaryDirectory(prefix="trunkline-index-") as made:
+        env = {"GIT_INDEX_FILE": str(Path(made) / "index")}
+        git.query("read-tree", base, env=env)
+        git.query("update-index", "-z", "--index-info", stdin=rows, env=env)
+        return oid(git.query("write-tree", env=env).text)
+
+
 def set_to(git: Git, lock: RepositoryLock, tree: Oid) -> None:
     """Set the index to a tree; files of the work tree stay as they are."""
     git.mutate(lock, "read-tree", tree, display="git add --update")

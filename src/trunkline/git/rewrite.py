@@ -10,7 +10,7 @@ from trunkline.domain.commits import Commit
 from trunkline.domain.errors import InternalError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.rewrite import NewCommit
-from trunkline.git import history, replay
+from trunkline.git import history, index, replay
 from trunkline.git.git import Git
 
 
@@ -69,6 +69,30 @@ def change_of(git: Git, before: Oid, after: Oid) -> Commit:
     """Return a temporary commit whose change is the difference between two trees."""
     base = replay.commit_of_tree(git, before)
     return history.read_commits(git, [replay.commit_of_tree(git, after, base)])[0]
+
+
+def halves(git: Git, commit: Commit, paths: Sequence[str]) -> tuple[Commit, Commit] | None:
+    """Return the change of a commit in some paths, and the rest of it, as two temporary commits.
+
+    Returns:
+        None if one of them would be empty.
+    """
+    (parent,) = commit.parents
+    before = git.tree(parent)
+    specs = [f":(top,literal){path}" for path in paths]
+    gone = git.query("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=D", before, commit.tree,
+                     "--", *specs).stdout  # fmt: skip
+    kept = git.query("diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", "--diff-filter=d", before,
+                     commit.tree, "--", *specs).stdout  # fmt: skip
+    fields = iter(kept.split(b"\0"))
+    rows = b"".join(
+        b"%s %s\t%s\0" % (field.split(b" ")[1], field.split(b" ")[3], next(fields)) for field in fields if field
+    )
+    rows += b"".join(b"0 %s\t%s\0" % (b"0" * len(before), path) for path in gone.split(b"\0") if path)
+    middle = index.tree_with(git, before, rows)
+    if middle in {before, commit.tree}:
+        return None
+    return change_of(git, before, middle), change_of(git, middle, commit.tree)
 
 
 def check(git: Git, commits: Sequence[NewCommit], written: Written, *, onto: Oid) -> None:

@@ -16,6 +16,7 @@ from trunkline.domain.changes import (
     EntryTaken,
     LocalMoved,
     NoteChanged,
+    PullRequestEnded,
     RemoteMoved,
     ReviewState,
     StackFileChanged,
@@ -30,11 +31,11 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepKey, StepName, StepStatus
 from trunkline.engine import StepContext, StepFunction
 from trunkline.git import history, refs
-from trunkline.operations import added_entry, local_branch, stack_file
+from trunkline.operations import added_entry, local_branch, pull_request_state, stack_file
 from trunkline.operations.publish import Update, push_all, set_base
 from trunkline.planning.run_changes import drift, is_listed, read_stack_text, tip_now
 
-_Single = LocalMoved | StateChanged | NoteChanged | StackFileChanged | EntryTaken
+_Single = LocalMoved | StateChanged | NoteChanged | StackFileChanged | PullRequestEnded | EntryTaken
 """A change that is reverted by itself; pushed branches are reverted together."""
 
 
@@ -65,6 +66,8 @@ def restore(context: Context, step_context: StepContext, change: _Single) -> Out
             return restore_note(context, step_context, change)
         case StackFileChanged():
             return restore_stack_file(context, step_context, change)
+        case PullRequestEnded(before=closed):
+            return pull_request_state.set_state(context, step_context, is_open=not closed)
         case EntryTaken():
             return restore_entry(context, step_context, change)
 
@@ -99,6 +102,10 @@ def _step(entry: Entry, change: _Single) -> Step:
             commands = (f"gh pr ready {entry.pr}{_undo(before)}", f"gh pr edit {entry.pr} --base {before.base}")
             description = f"{entry.label} is {_state(before)} again and targets {before.base}"
             return Step(change.step, description, commands, mutates=True, publishes=(description,))
+        case PullRequestEnded():
+            description = f"reopen {entry.full_label}"
+            command = f"gh pr reopen {entry.pr}"
+            return Step(change.step, description, (command,), mutates=True, publishes=(description,))
         case StackFileChanged():
             return Step(change.step, "stack.toml is as it was", mutates=True)
         case EntryTaken():

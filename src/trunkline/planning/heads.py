@@ -12,7 +12,7 @@ from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, short
 from trunkline.domain.stack import Entry
 from trunkline.git import history, refs, replay
-from trunkline.planning import branch_versions, misplaced_commits, pushed_commits
+from trunkline.planning import branch_versions, journal_queries, misplaced_commits, pushed_commits
 from trunkline.planning.branch_versions import Versions
 
 
@@ -65,7 +65,7 @@ def entry_tip(view: View) -> Tip:
         return Tip(tip)
     if history.is_ancestor(git, theirs, ours):
         return Tip(ours, f"{counted(len(history.reachable(git, [ours], [theirs])))} not pushed yet")
-    if history.is_ancestor(git, ours, theirs):
+    if history.is_ancestor(git, ours, theirs) and not journal_queries.is_shortened(view, ours, theirs):
         count = len(history.reachable(git, [theirs], [ours]))
         return Tip(theirs, f"your local branch was {counted(count)} behind {view.stack.remote}")
     if pushed_commits.is_included(view, ours, theirs):

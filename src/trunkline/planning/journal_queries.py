@@ -56,6 +56,21 @@ def planned_remote(scope: Scope, tip: Oid) -> Oid | None:
     return scope.git.resolve(replayed.remote) if replayed is not None and replayed.remote else None
 
 
+def is_shortened(scope: Scope, ours: Oid, theirs: Oid) -> bool:
+    """Return whether a run took commits off the entry's branch that its remote branch still has.
+
+    The local branch is then an ancestor of the remote one without being behind: a commit was
+    dropped, or moved to another entry.
+
+    Args:
+        scope: the entry.
+        ours: the local branch.
+        theirs: the remote branch, which contains it.
+    """
+    newest = next((replayed for replayed in _replays(scope) if replayed.new == ours), None)
+    return newest is not None and newest.remote == theirs
+
+
 def unavailable(state: Path, tip: Oid, kind: type[records.Judged]) -> dict[str, str]:
     """Return the gates that the newest run on this commit could not run, each with its fix.
 

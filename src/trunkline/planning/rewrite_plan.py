@@ -111,7 +111,7 @@ def _result(
     mapped = [(new.source.oid, oid) for new, oid in zip(commits, written.commits, strict=True)]
     again = [new.source for new, oid in zip(commits, written.commits, strict=True) if oid != new.source.oid]
     signed = [] if sign else [commit for commit in again if commit.signed]
-    held = {change.oid for new in commits for change in new.changes}
+    held = {commit.oid for new in commits for commit in (new.source, *new.changes)}
     dropped = tuple(commit.oid for commit in each.own if commit.oid not in held)
     replayed = Replayed(
         branch=each.entry.branch, tip=each.tip, new=written.tip, base=onto, fork=each.fork, remote=each.remote,
@@ -139,7 +139,7 @@ def _refuse_unwritable(each: OpenEntry) -> None:
 
 def _conflict(entry: Entry, conflict: rewrite.Conflict, instead: str) -> Refused:
     source = conflict.into.source
-    what = f'"{conflict.change.subject}"' if conflict.change in conflict.into.changes[:1] else "the change"
+    what = f'"{source.subject}"' if conflict.change in conflict.into.changes[:1] else "the change"
     return Refused(
         f'{entry.full_label}: {what} does not apply at {short(source.oid)} "{source.subject}"',
         why=f"conflict in {', '.join(conflict.paths)}, foreseen in memory; nothing was changed",

@@ -14,6 +14,7 @@ from trunkline.domain.changes import (
     EntryTaken,
     LocalMoved,
     NoteChanged,
+    PullRequestEnded,
     RemoteMoved,
     StackFileChanged,
     StateChanged,
@@ -54,7 +55,8 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
         if took_effect(change)
     ]
     order = (
-        StepName.PUSH, StepName.READY, StepName.NOTE, StepName.STACK_FILE, StepName.REPLAY, StepName.ADD,
+        StepName.PUSH, StepName.READY, StepName.NOTE, StepName.CLOSE, StepName.STACK_FILE, StepName.REPLAY,
+        StepName.ADD,
     )  # fmt: skip
     return tuple(sorted(found, key=lambda change: order.index(change.step)))
 
@@ -132,6 +134,9 @@ def _drift_of(context: Context, change: Change) -> tuple[str, ...]:
             if shown.draft not in {before.draft, left.draft}:
                 found.append(f"{pr} draft state: is {shown.draft}, not {left.draft}")
             return tuple(found)
+        case PullRequestEnded():
+            merged = context.view().known(context.entry.pr).state is PrState.MERGED
+            return (f"{pr} state: is merged",) if merged else ()
         case EntryTaken():
             return ()  # `added_entry.take_back` compares what it restores
         case StackFileChanged(path=path, before=text, left=text_left):

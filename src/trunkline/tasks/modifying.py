@@ -12,7 +12,7 @@ from trunkline.context.loading import open_stack
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.modify_operations import Operation
-from trunkline.domain.step import Outcome, StepStatus
+from trunkline.domain.step import Outcome, StepName, StepStatus
 from trunkline.system.files import private_directory, replace_bytes
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import options_of
@@ -32,6 +32,7 @@ def modify(
     stack: str = "",
     fork_point: str = "",
     plan: str = "",
+    no_push: bool = False,
     print: bool = False,  # noqa: A002 -- the flag's name
     move: str = "",
     onto: str = "",
@@ -40,14 +41,19 @@ def modify(
     into: str = "",
     split: str = "",
     branch: str = "",
+    paths: str = "",
+    rename: str = "",
     reword: str = "",
     message: str = "",
     squash: str = "",
 ) -> None:
-    """Change the stack as text in your editor, or by one operation: move, drop, fold, split, reword, squash."""
+    """Change the stack as text in your editor, or by one operation, such as --move 520 --onto 518."""
     from trunkline.commands import modify as modify_command
 
-    kinds = {"move": move, "drop": drop, "fold": fold, "split": split, "reword": reword, "squash": squash}
+    kinds = {
+        "move": move, "drop": drop, "fold": fold, "split": split, "rename": rename, "reword": reword,
+        "squash": squash,
+    }  # fmt: skip
     given = [(kind, name) for kind, name in kinds.items() if name]
     if len(given) + bool(plan) + bool(print) > 1:
         raise UsageError(
@@ -55,7 +61,9 @@ def modify(
             why="several changes at once are a plan: print it, edit it, and give it back",
             next_command=task_command("modify", "--print"),
         )
-    context = open_stack(stack=stack, options=options_of(fork_point=fork_point), reporter=session.terminal)
+    context = open_stack(
+        stack=stack, options=options_of(fork_point=fork_point, no_push=no_push), reporter=session.terminal
+    )
     stacked = modify_command.look(context)
     session.account["text"] = stacked.text
     if print:
@@ -64,7 +72,7 @@ def modify(
         return
     if given:
         kind, name = given[0]
-        operation = Operation(kind, name, onto, str(context.stack.trunk), into, branch, message)
+        operation = Operation(kind, name, onto, str(context.stack.trunk), into, branch, message, paths)
         _modify(session, context, stacked, modify_command.after(stacked, operation))
     elif plan:
         _modify(session, context, stacked, modify_command.lines_in(_read(plan)))
@@ -114,7 +122,7 @@ def _modify(session: TaskSession, context: Context, stacked: Stacked, lines: Seq
 def _tell_next(session: TaskSession, made: Modification) -> None:
     """Print the commands that bring GitHub up to date, and name what the removed entries leave."""
     for entry in made.stack.removed:
-        if entry.number is not None:
+        if entry.number is not None and StepName.CLOSE in made.rewriting.forecast.plan.skipped:
             session.terminal.next(f"gh pr close {entry.number}   # its branch {entry.branch} stays here")
     is_new = any(each.entry.number is None for each in made.stack.entries)
     if is_new:
