@@ -6,17 +6,16 @@ import doctest
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from support import programs
+from support.pages import commands
 from trunkline.sim.sandbox import sandbox
 
 ROOT = Path(__file__).parents[2]
-CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Fetched(HTMLParser):
@@ -53,14 +52,6 @@ def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path: P
     assert "[[entry.check]]" in (tmp_path / "site/reference/stack-toml/index.html").read_text()
     codes = (tmp_path / "site/reference/exit-codes/index.html").read_text()
     assert re.findall(r"<tr>\s*<td>(\d+)</td>\s*<td>\S", codes) == ["0", "1", "2", "3", "4", "5", "6", "70", "130"]
-
-
-def commands(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each command of a page's console blocks with what it is to print; a command alone may print anything."""
-    for block in CONSOLE.findall(text):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, printed = part.partition("\n")
-            yield command, printed
 
 
 @pytest.mark.gh

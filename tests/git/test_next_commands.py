@@ -386,6 +386,8 @@ ELSEWHERE: dict[str, str] = {
     "commands/add.py:_with_commit": "tests/git/test_add.py::test_what_was_forgotten",
     "steps/add.py:run": "because: only a power failure loses the commit; other tests follow abort",
     "tasks/building.py:add": "because: submit is refused where it cannot be done, and has its own scenarios",
+    "commands/move.py:target": LOOKS,
+    "steps/switch.py:_refuse_switch": "tests/git/test_moving.py::test_uncommitted_work_is_not_carried",
     "commands/submit.py:entries_of": LOOKS,
     "commands/submit.py:_require_on_base": "tests/git/test_submit.py::"
     "test_an_entry_that_does_not_sit_on_the_one_below",

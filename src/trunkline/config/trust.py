@@ -172,7 +172,17 @@ def _holder(git: Git, found: StackText) -> _Holder | None:
             why="a branch could lead it anywhere",
             next_command="unset TRUNKLINE_STACK_FILE",
         )
+    elif _is_in_git_directory(git, folder):
+        return None
     return _Holder(git.at(folder), found.path.name)
+
+
+def _is_in_git_directory(git: Git, folder: Path) -> bool:
+    """Return whether a directory is inside the git directory, where no branch has files."""
+    return (
+        ".git" in folder.parts
+        and git.at(folder).query("rev-parse", "--is-inside-work-tree", ok=(0, 128)).text == "false"
+    )
 
 
 def _trunk(holder: _Holder, remote: str = "") -> Origin:
@@ -205,6 +215,8 @@ def trunks_own(git: Git, remote: str = "") -> StackText | None:
 def is_tracked(git: Git, path: Path) -> bool:
     """Return whether git tracks a file in the work tree that holds it; False where none does."""
     folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 -- resolve would follow links
+    if _is_in_git_directory(git, folder):
+        return False
     done = git.at(folder).query("ls-files", "--error-unmatch", "--", path.name, ok=(0, 1, 128))
     return done.returncode == 0
 

@@ -25,6 +25,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         accept_flaky: gates that are accepted although they both passed and failed on the same tree.
         attest: sign and share the receipts of what is pushed.
         submit: what new pull requests get.
+        stash: stash uncommitted changes before another branch is checked out.
         together: land several entries without waiting for CI in between.
         verify: each: gate the result of each merge; top: of the last one; "": as each.
     """
@@ -42,5 +43,6 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clean: bool = False
     attest: bool = False
     submit: SubmitOptions = SubmitOptions()
+    stash: bool = False
     together: bool = False
     verify: str = ""

@@ -238,6 +238,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
     "land": {"lands": _list(_PR), "merges": _MERGES},
     "log": {"runs": _list(_ANY)},
     "modify": {"text": _TEXT, "changes": _TEXTS},
+    "open": {"url": _TEXT},
     "plan": {
         "fork_point": _object({"commit": _MAYBE_TEXT, "from": _TEXT}),
         "base": _object({"name": _TEXT, "commit": _MAYBE_TEXT}),

@@ -59,4 +59,4 @@ def run(context: Context, step_context: StepContext, added: AddedEntry) -> Outco
     if added.commit is not None:
         added_entry.check_out(git, step_context, added)
     context.observer.changed(Part.LOCAL)
-    return Outcome("added", f"{added.branch} on {added.below or context.stack.trunk}")
+    return Outcome("added", f"on {added.below or context.stack.trunk}")

@@ -71,7 +71,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         opening.decorate(context.github, opened.number, wanted(context))
     context.observer.changed(Part.PULLS)
     verb, state = "created" if created else "taken over", "a draft, " if opened.draft else ""
-    message = f"#{opened.number} {branch}, {state}targets {opened.base}"
+    message = f"#{opened.number}, {state}targets {opened.base}"
     data = {"number": opened.number, "branch": branch, "url": opened.url, "created": created}
     return Outcome(verb, message, details=(opened.url,), data=data)
 

@@ -7,13 +7,14 @@ from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_ref, short
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import obstacles, refs
-from trunkline.operations import local_branch
+from trunkline.operations import added_entry, local_branch, stashed
 from trunkline.operations.local_branch import dirty, refuse_elsewhere, refuse_unmovable
 from trunkline.planning import pushed_commits
 
@@ -38,16 +39,25 @@ def plan_in_rebase(scope: Scope) -> Step:
 def run(context: Context, step_context: StepContext) -> Outcome:
     """Check out the entry's branch; never with uncommitted changes.
 
+    With `--stash` they are stashed, and come back when their branch is checked out again.
+
     Raises:
         Refused: the checkout has uncommitted changes, or another work tree has the branch.
     """
-    view = context.view()
+    view, branch = context.view(), context.entry.branch
     if view.local.checked_out:
-        return Outcome("on branch", str(context.entry.branch), StepStatus.NOTHING)
+        mark, messages = stashed.bring_back(context, step_context, branch)
+        return Outcome("on branch", str(branch), mark if messages else StepStatus.NOTHING, messages)
     _refuse_switch(view)
+    left = added_entry.current_branch(context.git)
+    put_away = bool(view.local.changes)
+    if put_away:
+        stashed.put_away(context, step_context, left)
     head, tip = context.git.resolve("HEAD"), ensure_branch(context, step_context).local
     local_branch.switch(context, step_context, old=head, new=tip)
-    return Outcome("switched", f"to {context.entry.branch}")
+    mark, messages = stashed.bring_back(context, step_context, branch)
+    stays = (f"your changes on {left or 'a detached HEAD'} are stashed",) if put_away else ()
+    return Outcome("switched", f"to {branch}", mark, (*stays, *messages))
 
 
 def _refuse_switch(view: View) -> None:
@@ -58,8 +68,13 @@ def _refuse_switch(view: View) -> None:
     refuse_elsewhere(local)
     head, tip = view.git.resolve("HEAD"), local.local or local.remote
     try:
-        if local.changes:
-            raise dirty(local, "switching would carry them to another branch")
+        if local.changes and not view.options.stash:
+            refused = dirty(local, "switching would carry them to another branch")
+            again = task_command(
+                "switch", "--pr", view.entry.key, "--stash", comment="they come back with their branch"
+            )
+            refused.next_commands = (again, *refused.next_commands)
+            raise refused
         if head is not None and tip is not None:
             what = f"your checkout cannot switch to {view.entry.branch} of {view.entry.label}"
             obstacles.refuse(view.git, head, tip, what=what)

@@ -124,6 +124,7 @@ FLAGS: Mapping[str, Flag] = {
     "root": Flag("the directory of the simulator, created if missing; default: a temporary one"),
     "run": Flag("the id of the run, or its beginning (see log); default: the newest finished one"),
     "runner": Flag("the label of the machines that run the jobs"),
+    "stash": Flag("stash uncommitted changes; they come back with their branch", switch=True),
     "stat": Flag("print the changed files and line counts only", switch=True),
     "status": Flag("check that the commit statuses on GitHub tell the truth, too", switch=True),
     "task": Flag("the task to rehearse; default: rebase"),

@@ -16,6 +16,7 @@ from trunkline.tasks import (
     editing,
     inspection,
     modifying,
+    moving,
     receipts,
     recovery,
     setup,
@@ -29,7 +30,6 @@ from trunkline.tasks.session import TaskSession
 
 _DOCS = {
     StepName.VERIFY_MERGED: "Step 1: verify that every entry below is merged, how and when; and whether CI works.",
-    StepName.SWITCH: "Step 2: check out the entry's branch; refuses if there are uncommitted changes.",
     StepName.FETCH: "Step 3: fetch trunk, the entry's branch and the heads of the pull requests below.",
     StepName.REPLAY: "Step 4: replay the entry's own commits, and nothing else, onto trunk.",
     StepName.FMT: "Step 5: run cargo fmt --all, and commit the changes separately.",
@@ -43,15 +43,22 @@ _DOCS = {
 }
 
 
-def _do(session: TaskSession, context: Context) -> None:
+def _do(session: TaskSession, context: Context, task: str = "") -> None:
+    """Run a task of one entry and report it.
+
+    Args:
+        session: the session.
+        context: the entry.
+        task: `rebase`, or a step; "": the session's task.
+    """
     from trunkline.commands import rebase
 
     session.terminal.headline(f"{context.entry.full_label} -> {context.stack.trunk}")
     session.account["pr"] = context.entry.number
     if session.dry_run:
-        session.plan(rebase.forecast(context, session.task).plan)
+        session.plan(rebase.forecast(context, task or session.task).plan)
         return
-    conclude(session, context, rebase.run(context, session.task))
+    conclude(session, context, rebase.run(context, task or session.task))
 
 
 @landing_task("rebase", mutates=True)
@@ -123,12 +130,13 @@ def _push_task(single: LandingTask) -> LandingTask:
     return landing_task("push", mutates=True)(body)
 
 
-_steps = {step: _step_task(step) for step in REBASE_STEPS}
+_steps = {step: _step_task(step) for step in REBASE_STEPS if step is not StepName.SWITCH}
 namespace = Collection(rebase_, *(_steps | {StepName.PUSH: _push_task(_steps[StepName.PUSH])}).values())
 recovery.add_to(namespace)
 receipts.add_to(namespace, _do)
 stack_tasks.add_to(namespace)
 building.add_to(namespace)
+moving.add_to(namespace, _do)
 inspection.add_to(namespace)
 editing.add_to(namespace)
 modifying.add_to(namespace)

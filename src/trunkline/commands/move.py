@@ -1,0 +1,45 @@
+"""Commands `up`, `down`, `top` and `bottom`: find the entry to check out, from local refs alone."""
+
+from __future__ import annotations
+
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import UsageError
+from trunkline.domain.names import branch_ref
+from trunkline.domain.stack import Entry, Stack
+from trunkline.git import refs
+from trunkline.git.git import Git
+from trunkline.operations import added_entry
+
+
+def target(git: Git, stack: Stack, direction: str) -> Entry | None:
+    """Return the entry to check out; None if there is none in that direction.
+
+    Entries without a branch, here or on the remote, are passed over: they are merged and tidied up.
+
+    Args:
+        git: the checkout.
+        stack: the stack.
+        direction: up, down, top or bottom.
+
+    Raises:
+        UsageError: the branch that is checked out is neither an entry nor trunk.
+    """
+    names = {
+        entry: (branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch)) for entry in stack.entries
+    }
+    held = refs.read_refs(git, *(name for pair in names.values() for name in pair))
+    here = added_entry.current_branch(git)
+    entries = [entry for entry, pair in names.items() if held.keys() & set(pair) or entry.branch == here]
+    if direction in {"top", "bottom"}:
+        found = entries[-1 if direction == "top" else 0] if entries else None
+        return None if found is None or found.branch == here else found
+    branches = [str(entry.branch) for entry in entries]
+    if here not in branches and here != stack.trunk:
+        raise UsageError(
+            f"{here or 'a detached HEAD'} is no entry of the stack",
+            why=f"so there is nothing {direction} from it",
+            next_command=task_command("switch", "--pr", stack.entries[-1].key),
+        )
+    at = branches.index(here) if here in branches else -1
+    wanted = at + (1 if direction == "up" else -1)
+    return entries[wanted] if 0 <= wanted < len(entries) else None

@@ -1,0 +1,62 @@
+"""Stash uncommitted changes when a branch is left, and bring them back when it is checked out again."""
+
+from __future__ import annotations
+
+from trunkline.context.observer import Part
+from trunkline.context.run import Context
+from trunkline.domain.names import BranchName, oid
+from trunkline.domain.step import StepStatus
+from trunkline.engine import StepContext
+from trunkline.git import refs, replay
+from trunkline.git.git import Git
+
+_PREFIX = "trunkline: "
+
+
+def put_away(context: Context, step_context: StepContext, branch: str) -> None:
+    """Stash the uncommitted changes of tracked files, under the name of the branch that is left.
+
+    Raises:
+        ExternalError, UsageError: git failed; the changes are where they were.
+    """
+    message = f"{_PREFIX}{branch or 'a detached HEAD'}"
+    context.git.mutate(
+        step_context.lock, "stash", "push", "--quiet", "--message", message,
+        display=f"git stash push --message '{message}'",
+    )  # fmt: skip
+    context.observer.changed(Part.LOCAL)
+
+
+def bring_back(context: Context, step_context: StepContext, branch: BranchName) -> tuple[StepStatus, tuple[str, ...]]:
+    """Apply the newest stash of a branch that is checked out, and drop it; return a mark and messages.
+
+    It stays where it is if the checkout is not clean, or if it conflicts with the branch's tip.
+    """
+    git = context.git
+    name = _newest(git, branch)
+    if name is None:
+        return StepStatus.DONE, ()
+    pop = f"git stash pop {name}"
+    if refs.changed_paths(git):
+        return StepStatus.WARNED, (f"your stashed changes stay in {name}: the checkout is not clean; {pop}",)
+    stash, base, head = git.resolve(name), git.resolve(f"{name}^1"), git.resolve("HEAD")
+    if stash is None or base is None or head is None:
+        return StepStatus.DONE, ()
+    merged = replay.three_way(git, base=oid(base), ours=oid(head), theirs=oid(stash))
+    if merged.conflicts:
+        listed = ", ".join(merged.conflicts)
+        return StepStatus.WARNED, (f"your stashed changes stay in {name}: conflict in {listed}; {pop}",)
+    done = git.mutate(step_context.lock, "stash", "pop", "--quiet", "--index", name, ok=(0, 1), display=pop)
+    if done.returncode:  # what was staged does not apply to the index; the files do
+        git.mutate(step_context.lock, "stash", "pop", "--quiet", name, display=pop)
+    context.observer.changed(Part.LOCAL)
+    return StepStatus.DONE, ("your stashed changes are back",)
+
+
+def _newest(git: Git, branch: BranchName) -> str | None:
+    """Return the name of the newest stash of a branch: `stash@{0}`."""
+    for line in git.query("stash", "list", "--format=%gd %gs").lines:
+        name, _, about = line.partition(" ")
+        if about.endswith(f": {_PREFIX}{branch}"):
+            return name
+    return None

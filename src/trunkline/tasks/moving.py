@@ -1,0 +1,113 @@
+"""Tasks that check out an entry of the stack (switch, up, down, top, bottom), and open its pull request."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from collections.abc import Callable
+
+from invoke.collection import Collection
+
+from trunkline.context.loading import open_context, open_stack
+from trunkline.context.run import Context
+from trunkline.domain.options import Options
+from trunkline.domain.stack import Entry, Stack
+from trunkline.domain.step import Outcome, StepName, StepStatus
+from trunkline.tasks.definition import LandingTask, landing_task
+from trunkline.tasks.flags import options_of
+from trunkline.tasks.session import TaskSession
+
+_Run = Callable[[TaskSession, Context, str], None]
+
+
+def _switch_task(run: _Run) -> LandingTask:
+    def body(
+        session: TaskSession,
+        pr: str | None = None,
+        stack: str = "",
+        skip: str = "",
+        accept_unavailable: str = "",
+        accept_flaky: str = "",
+        fork_point: str = "",
+        fresh: bool = False,
+        clean: bool = False,
+        stash: bool = False,
+    ) -> None:
+        options_of(skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky)
+        options = Options(stash=stash)
+        if pr is None and session.interactive and not os.environ.get("TRUNKLINE_PR"):
+            pr = _picked(session, stack)
+        run(session, open_context(pr, stack=stack, options=options, reporter=session.terminal), StepName.SWITCH.value)
+
+    body.__doc__ = "Step 2: check out the entry's branch (on a terminal, pick one); keeps uncommitted changes safe."
+    return landing_task(StepName.SWITCH.value, mutates=True)(body)
+
+
+def _picked(session: TaskSession, stack: str) -> str | None:
+    """Let the user pick an entry by its place; None: the current one."""
+    entries = open_stack(stack=stack, options=Options(), reporter=session.terminal).stack.entries
+    for place, entry in reversed(list(enumerate(entries, 1))):
+        session.terminal.line((f"{place:3} ", "bold"), f"{entry.full_label}  {entry.title}".rstrip())
+    answer = session.terminal.answer(f"Switch to [1-{len(entries)}] ")
+    if answer.isdecimal() and 1 <= int(answer) <= len(entries):
+        return str(entries[int(answer) - 1].key)
+    return None
+
+
+def _move_task(name: str, doc: str, run: _Run) -> LandingTask:
+    def body(session: TaskSession, stack: str = "", stash: bool = False) -> None:
+        from trunkline.commands import move
+
+        options = Options(stash=stash)
+        context = open_stack(stack=stack, options=options, reporter=session.terminal)
+        target = move.target(context.git, context.stack, name)
+        if target is None:
+            session.outcome(Outcome("nothing to do", _end_of(context.stack, name), StepStatus.NOTHING))
+            return
+        there = open_context(str(target.key), stack=stack, options=options, reporter=session.terminal)
+        run(session, there, StepName.SWITCH.value)
+
+    body.__doc__ = doc
+    return landing_task(name, mutates=True)(body)
+
+
+def _end_of(stack: Stack, name: str) -> str:
+    return f"this is the {'top' if name in {'up', 'top'} else 'bottom'} of {stack.name or 'the stack'}"
+
+
+@landing_task("open", mutates=False)
+def open_(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
+    """Print the page of the entry's pull request; on a terminal, open it in the browser."""
+    context = open_context(pr, stack=stack, options=Options(), reporter=session.terminal)
+    url = page(context, context.entry)
+    session.account.update(pr=context.entry.number, url=url)
+    session.terminal.line(url)
+    if session.interactive and not session.json_wanted:
+        webbrowser.open(url)
+
+
+def page(context: Context, entry: Entry) -> str:
+    """Return the address of an entry's pull request.
+
+    Raises:
+        UsageError: it has no pull request yet.
+    """
+    return f"https://{context.repository.host}/{context.repository.slug}/pull/{entry.pr}"
+
+
+def add_to(namespace: Collection, run: _Run) -> None:
+    """Add these tasks to the collection.
+
+    Args:
+        namespace: the collection.
+        run: runs a task of one entry and reports it.
+    """
+    namespace.add_task(_switch_task(run))
+    for name, doc in (
+        ("up", "Check out the entry above."),
+        ("down", "Check out the entry below."),
+        ("top", "Check out the top entry of the stack."),
+        ("bottom", "Check out the bottom entry of the stack."),
+    ):
+        namespace.add_task(_move_task(name, doc, run))
+    namespace.add_task(open_)
