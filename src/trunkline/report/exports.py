@@ -60,7 +60,7 @@ def receipts_junit(name: str, receipts: Sequence[Receipt]) -> str:
             why = receipt.failure.get("diagnosis") or receipt.lacked or f"exit code {receipt.exit_code}"
             case.result = [Failure(_plain(why), receipt.failure.get("cause", ""))]
         suite.add_testcase(case)
-    found = JUnitXml("trunkline receipts")
+    found = JUnitXml("receipts")
     found.add_testsuite(suite)
     found.update_statistics()
     return str(found.tostring().decode()) + "\n"
