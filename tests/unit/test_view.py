@@ -1,0 +1,186 @@
+"""Decisions as functions of values: bases, merge choices, waivers and observations, without git or GitHub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+
+from trunkline.context import observer
+from trunkline.context.observation import World
+from trunkline.context.observer import Observer, Part
+from trunkline.context.project import Project
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
+from trunkline.domain.decisions import Decisions, InitialTips
+from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.merge_choice import MergeChoice
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref, pr_number
+from trunkline.domain.options import Options
+from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
+from trunkline.domain.repository import Repository
+from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
+from trunkline.domain.stack import Entry, Stack
+from trunkline.planning.parents import base_of, open_below
+
+TRUNK, ONE, TWO, NEW = (Oid(digit * 40) for digit in "0123")
+BRANCHES = (branch_name("one"), branch_name("two"))
+ENTRIES = tuple(Entry(pr_number(number), branch) for number, branch in enumerate(BRANCHES, 1))
+
+
+def pull(number: int, state: PrState = PrState.OPEN) -> PullRequest:
+    """Return the pull request of an entry."""
+    branch = BRANCHES[number - 1]
+    return PullRequest(
+        number=pr_number(number), title="", url=f"https://host/{number}", body="", draft=False, state=state,
+        base="main", head=branch, head_oid=ONE if number == 1 else TWO, head_repository="octo/tiny",
+    )  # fmt: skip
+
+
+def project(options: Options | None = None, entries: tuple[Entry, ...] = ENTRIES) -> Project:
+    """Return a project without a checkout: nothing here may start git."""
+    stack = Stack(branch_name("main"), "origin", entries)
+    where = Repository("github.com", "octo", "tiny")
+    return Project(cast("Any", None), stack, where, options or Options(), cast("Any", None))
+
+
+def local(number: int, tip: Oid | None) -> LocalState:
+    """Return the state of an entry's branch, equal on both sides."""
+    return LocalState(BRANCHES[number - 1], tip, tip, checked_out=False)
+
+
+def view(
+    entry: int,
+    *pulls: PullRequest,
+    branches: Mapping[BranchName, LocalState] | None = None,
+    decisions: Decisions | None = None,
+    of: Project | None = None,
+) -> View:
+    """Return the view of an entry within the whole stack."""
+    where = of or project()
+    both = branches or {BRANCHES[0]: local(1, ONE), BRANCHES[1]: local(2, TWO)}
+    snapshot = Snapshot({each.number: each for each in pulls})
+    world = World(snapshot, TRUNK, {branch_ref(branch_name("main")): TRUNK}, both)
+    return View(where, where.stack.entries[entry - 1], True, world, cast("Any", None), decisions or Decisions())
+
+
+def preview(tip: Oid) -> ReplayPreview:
+    """Return a planned replay of the first entry that comes to a tip."""
+    plan = ReplayPlan(ONE, ONE, ONE, TRUNK, TRUNK, "merge base", (), "origin/main")
+    return ReplayPreview(plan, Replay(tip, ()), Snapshot({}))
+
+
+def test_base_is_the_open_entry_below() -> None:
+    """The local tip of its branch, or the planned one while a plan is made."""
+    seen = view(2, pull(1), pull(2))
+    assert open_below(seen) == ENTRIES[0]
+    assert base_of(seen).oid == ONE
+    planned = seen.of(ENTRIES[0]).with_replay(preview(NEW)).of(ENTRIES[1])
+    assert base_of(planned).oid == NEW
+    assert base_of(seen).oid == ONE  # the first view is unchanged
+
+
+def test_base_is_trunk_above_a_merged_entry() -> None:
+    """So it is for the bottom entry."""
+    assert base_of(view(2, pull(1, PrState.MERGED), pull(2))).name == "origin/main"
+    assert base_of(view(1, pull(1), pull(2))).oid == TRUNK
+
+
+def test_no_base_above_a_closed_entry() -> None:
+    """The error names the command that reopens it."""
+    with pytest.raises(Refused, match="#1 below was closed") as error:
+        open_below(view(2, pull(1, PrState.CLOSED), pull(2)))
+    assert "--pr 1" in error.value.next_commands[0]
+
+
+def test_no_base_without_a_branch() -> None:
+    """The entry below exists neither locally nor on the remote."""
+    gone = {BRANCHES[0]: local(1, None), BRANCHES[1]: local(2, TWO)}
+    with pytest.raises(Refused, match="there is no branch one"):
+        base_of(view(2, pull(1), pull(2), branches=gone))
+
+
+def test_unsubmitted_entry_is_open() -> None:
+    """An entry without a pull request is the base of those above it, and counts as open."""
+    entries = (Entry(None, BRANCHES[0]), ENTRIES[1])
+    seen = view(2, pull(2), of=project(entries=entries))
+    assert open_below(seen) == entries[0]
+    assert seen.open_entries() == entries
+
+
+def test_pull_request_of_another_branch_is_refused() -> None:
+    """stack.toml and GitHub must name the same branch; a missing number is a usage error."""
+    with pytest.raises(UsageError, match="has no pull request #1"):
+        view(1).pull_request()
+    with pytest.raises(Refused, match="#2 is merged already"):
+        view(2, pull(1), pull(2, PrState.MERGED)).pull_request()
+
+
+def test_verified_commit_of_an_entry_merged_as_is() -> None:
+    """It has the tree of the merge while the branch is at the chosen head; else the local tip."""
+    choice = MergeChoice(TWO, TRUNK, NEW, "", 0, ())
+    decided = Decisions().with_merge(PrNumber(2), choice)
+    assert view(2, pull(2), decisions=decided).verified_commit() == NEW
+    moved = {BRANCHES[0]: local(1, ONE), BRANCHES[1]: local(2, ONE)}
+    assert view(2, pull(2), branches=moved, decisions=decided).verified_commit() == ONE
+
+
+def test_waivers_of_options_and_answers() -> None:
+    """A gate is waived by the flag or by the user's answer, for one verdict only."""
+    unavailable, failed = GateOutcome("msrv", Verdict.UNAVAILABLE), GateOutcome("msrv", Verdict.FAILED)
+    by_flag = view(1, of=project(Options(accept_unavailable=frozenset({"msrv"}))))
+    by_answer = view(1, decisions=Decisions().accepting({"msrv"}))
+    assert [each.waivers.allow(unavailable) for each in (by_flag, by_answer, view(1))] == [True, True, False]
+    assert not by_flag.waivers.allow(failed)
+    assert not by_flag.waivers.allow(None)
+
+
+def test_including_a_tip_keeps_the_first_decisions() -> None:
+    """A tip that the user includes is known and included; an entry without initial tips stays unchanged."""
+    before = Decisions(initial_tips={PrNumber(1): InitialTips(ONE, frozenset({ONE}))})
+    after = before.including(PrNumber(1), NEW)
+    assert after.initial_tips[PrNumber(1)] == InitialTips(ONE, frozenset({ONE, NEW}), frozenset({NEW}))
+    assert before.initial_tips[PrNumber(1)].included == frozenset()
+    assert before.including(PrNumber(2), NEW) == before
+
+
+def test_only_changed_parts_are_observed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pull requests follow the remote; an effect's own answer replaces the observation without a request."""
+    requests: list[str] = []
+
+    @contextmanager
+    def pulls(*_: object, **__: object) -> Iterator[Any]:
+        requests.append("pulls")
+        yield lambda: Snapshot({PrNumber(1): pull(1), PrNumber(2): pull(2)})
+
+    def remote(*_: object) -> dict[str, Oid]:
+        requests.append("remote")
+        return {branch_ref(branch_name("main")): TRUNK, branch_ref(BRANCHES[0]): ONE}
+
+    def branches(*_: object, **__: object) -> dict[BranchName, LocalState]:
+        requests.append("local")
+        return {BRANCHES[0]: local(1, ONE), BRANCHES[1]: local(2, TWO)}
+
+    monkeypatch.setattr(Project, "reading_pulls", pulls)
+    monkeypatch.setattr(observer, "observe_remote", remote)
+    monkeypatch.setattr(observer, "local_states", branches)
+    monkeypatch.setattr(observer, "recognised", lambda _git, _stack, snapshot, _trunk: snapshot)
+    watching = Observer(Scope(project(), ENTRIES[0], stacked=True))
+    first = watching.observe()
+    assert watching.observe() == first
+    assert requests == ["pulls", "remote", "local"]
+    watching.moved(BRANCHES[0], NEW)
+    watching.took(pull(2, PrState.MERGED))
+    second = watching.observe()
+    assert (second.branches[BRANCHES[0]].local, second.branches[BRANCHES[0]].remote) == (NEW, ONE)
+    assert second.snapshot.pr(PrNumber(2)) == pull(2, PrState.MERGED)
+    assert requests == ["pulls", "remote", "local"]
+    assert first.branches[BRANCHES[0]].local == ONE  # a World is a value
+    watching.changed(Part.LOCAL)
+    watching.observe()
+    watching.changed(Part.REMOTE)
+    watching.observe()
+    assert requests[3:] == ["local", "pulls", "remote"]
