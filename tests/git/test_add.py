@@ -187,3 +187,20 @@ def test_slugs() -> None:
     """A branch name from the first line of a message."""
     assert slug("Add a Pool: v2!\n\nmore") == "add-a-pool-v2"
     assert slug("***") == ""
+
+
+@pytest.mark.parametrize("command", ["merge", "rebase"])
+def test_git_is_in_the_middle_of_something(stack: Desk, command: str) -> None:
+    """What a merge or a rebase staged is not taken for the user's own, and HEAD is not moved away from it."""
+    clone = stack.clone
+    clone.git("reset", "--quiet", "--hard")
+    stack.trunk_commits("trunk moves", {"two.txt": "trunk\n"})
+    clone.git("fetch", "--quiet")
+    clone.git(command, "origin/main", check=False)
+    _stage(stack, "two.txt", "resolved\n")
+    here = clone.git("branch", "--show-current")
+    error = refusal(lambda: _add(stack))
+    assert error.what == f"git is in the middle of a {command} in your checkout"
+    assert error.next_commands == (f"git {command} --continue", f"git {command} --abort")
+    assert clone.git("branch", "--show-current") == here
+    assert "half" not in _order(stack)

@@ -125,9 +125,13 @@ def test_another_branch_is_checked_out(stack: Desk) -> None:
 def test_dry_run_writes_nothing(stack: Desk) -> None:
     """The plan names the commit and the entries above; no ref, index or object changes."""
     stage(stack, "two.txt", "two\nmore\n")
-    before = stack.clone.refs()
+    before, index = stack.clone.refs(), stack.clone.path / ".git/index"
+    held = index.read_bytes()
+    (stack.clone.path / ".git/index.lock").touch()
     context = stack.entry_context(2).over_the_stack()
     plan = amend.plan(context, Request()).forecast.plan
+    (stack.clone.path / ".git/index.lock").unlink()
+    assert index.read_bytes() == held
     assert [(step.name.value, step.pr) for step in plan.steps] == [("rewrite", 2), ("onto", 3)]
     assert "no conflict" in plan.steps[1].description
     assert stack.clone.refs() == before
@@ -215,3 +219,97 @@ def test_killed_at_a_record(stack: Desk, monkeypatch: pytest.MonkeyPatch, number
     undone = stack.undo()
     assert undone is not None
     assert staged(stack) == "two.txt"
+
+
+def test_flags_of_other_files_are_kept(stack: Desk) -> None:
+    """Files outside a sparse checkout stay outside; the next `--all` does not delete them."""
+    clone = stack.clone
+    clone.git("sparse-checkout", "set", "--no-cone", "/two*", "/stack.toml")
+    (clone.path / "two.txt").write_text("two\nmore\n")
+    assert amended(stack, all=True).error is None
+    assert clone.git("status", "--porcelain") == ""
+    (clone.path / "two.txt").write_text("two\nmore\nand more\n")
+    assert amended(stack, all=True).error is None
+    assert clone.git("ls-tree", "--name-only", "two").splitlines() == [
+        "a.txt", "one-more.txt", "one.txt", "stack.toml", "two-more.txt", "two.txt",
+    ]  # fmt: skip
+
+
+def test_a_file_that_was_assumed_unchanged(stack: Desk) -> None:
+    """Its change is not taken in, now or later."""
+    (stack.clone.path / "a.txt").write_text("only here\n")
+    stack.clone.git("update-index", "--assume-unchanged", "a.txt")
+    (stack.clone.path / "two.txt").write_text("two\nmore\n")
+    assert amended(stack, all=True).error is None
+    assert stack.clone.git("ls-files", "-v", "a.txt") == "h a.txt"
+
+
+def test_all_deletes_and_turns_a_file_into_a_directory(stack: Desk) -> None:
+    """The index and the commit agree with the work tree."""
+    (stack.clone.path / "one.txt").unlink()
+    (stack.clone.path / "two.txt").unlink()
+    (stack.clone.path / "two.txt").mkdir()
+    stage(stack, "two.txt/inner", "in\n")
+    assert amended(stack, all=True).error is None
+    assert stack.clone.git("status", "--porcelain") == ""
+    names = stack.clone.git("ls-tree", "-r", "--name-only", "two").splitlines()
+    assert names == ["a.txt", "one-more.txt", "stack.toml", "two-more.txt", "two.txt/inner"]
+
+
+@pytest.mark.parametrize("command", ["merge", "cherry-pick", "revert"])
+def test_git_is_in_the_middle_of_something(stack: Desk, command: str) -> None:
+    """The changes of a merge, a cherry-pick or a revert are not taken for the user's own."""
+    before = stack.tips()
+    stack.trunk_commits("trunk moves", {"two.txt": "trunk\n"})
+    stack.clone.git("fetch", "--quiet")
+    arguments = {"merge": ["origin/main"], "cherry-pick": ["origin/main"], "revert": ["--no-commit", "HEAD~1"]}[
+        command
+    ]
+    stack.clone.git(command, *arguments, check=False)
+    (stack.clone.path / "two.txt").write_text("resolved\n")
+    stack.clone.git("add", "--all")
+    error = refusal(lambda: amended(stack))
+    assert f"in the middle of a {command}" in error.what
+    assert error.next_commands == (f"git {command} --continue", f"git {command} --abort")
+    assert stack.tips() == before
+
+
+def test_a_message_is_utf_8(stack: Desk) -> None:
+    """The encoding of the old message is not claimed for the new one."""
+    stack.clone.git("-c", "i18n.commitEncoding=ISO-8859-1", "commit", "--quiet", "--amend", "--message=old")
+    assert "encoding ISO-8859-1" in stack.clone.git("cat-file", "-p", "two")
+    assert amended(stack, message="Grün → blau").error is None
+    assert stack.clone.git("log", "-1", "--format=%s", "two") == "Grün → blau"
+
+
+def test_a_blank_message_is_refused(stack: Desk) -> None:
+    """A commit would have no message at all."""
+    error = refusal(lambda: amend.nothing_to_do(stack.entry_context(2).git, Request(message=" ")))
+    assert error.what == "--message is blank"
+
+
+def test_undo_needs_the_checkout_that_the_changes_came_from(stack: Desk) -> None:
+    """In another checkout the changes would be in none: undo names the branch to check out, and then works."""
+    before = stack.tips()
+    stage(stack, "two.txt", "two\nmore\n")
+    assert amended(stack).error is None
+    stack.clone.git("switch", "--quiet", "main")
+    error = refusal(stack.undo)
+    assert error.what == "#2 two is not checked out"
+    assert error.next_commands == ("git switch two",)
+    assert stack.tips() != before
+    stack.clone.git("switch", "--quiet", "two")
+    assert stack.undo() is not None
+    assert (stack.tips(), staged(stack)) == (before, "two.txt")
+
+
+def test_abort_in_another_checkout_names_the_commit(stack: Desk) -> None:
+    """Abort ends the run whatever is checked out; it names the commit that has the changes."""
+    stage(stack, "three.txt", "a conflict\n")
+    with pytest.raises(Paused):
+        raise amended(stack).error or AssertionError
+    tip = stack.clone.head("two")
+    stack.clone.git("switch", "--quiet", "main")
+    outcome = stack.abort()
+    assert outcome is not None
+    assert any(f"what was staged is in {tip[:7]}" in line for line in outcome.details), outcome

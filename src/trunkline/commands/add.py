@@ -144,9 +144,11 @@ def _with_commit(view: View, added: AddedEntry, request: Request, here: str) -> 
 
     Raises:
         UsageError: nothing is staged, or there is no message.
-        Refused: the changes conflict with the place, or there are others beside them.
+        Refused: the changes conflict with the place, there are others beside them, or git is in the middle of
+            a merge.
     """
     git, base = view.git, base_of(view).oid
+    index.refuse_unfinished(git, task=TASK)
     head = git.resolve("HEAD")
     held = index.staged_tree(git)
     everything = index.tree_with_all(git)

@@ -37,7 +37,13 @@ class Request:
 
 
 def nothing_to_do(git: Git, request: Request) -> Outcome | None:
-    """Return the outcome if nothing is staged and no message was given; else None."""
+    """Return the outcome if nothing is staged and no message was given; else None.
+
+    Raises:
+        UsageError: the message is blank.
+    """
+    if request.message and not request.message.strip():
+        raise UsageError("--message is blank", why="nothing was changed", next_command="git commit --amend")
     if request.message or _changed(git, request):
         return None
     changed = refs.changed_paths(git)
@@ -86,10 +92,11 @@ def require_checked_out(view: View, *, task: str) -> None:
     """Check that the entry's own branch is checked out.
 
     Raises:
-        Refused: another branch, or none, is checked out.
+        Refused: another branch, or none, is checked out, or git is in the middle of a merge there.
     """
     entry, local = view.entry, view.local
     if local.checked_out:
+        index.refuse_unfinished(view.git, task=task)
         return
     raise Refused(
         f"{entry.full_label} is not checked out",

@@ -5,6 +5,7 @@ Only changes that are still as that run left them are reverted.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +137,13 @@ def _refuse(undo: Undo) -> None:
             under = context.of_pr(change.pr)
             local = context.observer.local_now(under.entry.branch)
             local_branch.check_move(under, local, change.before, keeps_files=change.keeps_files)
+            if change.keeps_files and not local.checked_out and local.local != change.before:
+                raise Refused(
+                    f"{under.entry.full_label} is not checked out",
+                    why=f"the run put what was staged into {under.entry.branch}, and undo stages it again:"
+                    " that needs the branch's checkout; nothing was changed",
+                    next_command=f"git switch {shlex.quote(under.entry.branch)}",
+                )
 
 
 def _started(undo: Undo) -> RunStarted:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from trunkline.domain.errors import Refused, TrunklineError, UsageError
 from trunkline.domain.names import Oid, oid
-from trunkline.git import obstacles, trees
+from trunkline.git import index, obstacles, trees
 from trunkline.git.git import Git
 from trunkline.git.obstacles import SUBMODULE, Changes, kept_below, marked_paths, mode_of, not_a_directory
 from trunkline.git.trees import Entry
@@ -65,7 +65,7 @@ def put_back(git: Git, lock: RepositoryLock, *, old: Oid, new: Oid) -> bool:
     if half is None:
         return False
     changes, marked = half.changes, half.marked
-    _restore_entries(git, lock, {path: changes[path][0] for path in half.entries}, marked)
+    index.set_entries(git, lock, {path: changes[path][0] for path in half.entries}, marked)
     for path in reversed(half.files):
         if changes[path][0] is None:
             _remove(git.cwd, path)
@@ -201,22 +201,6 @@ def _content_side(git: Git, path: bytes, name: str, sides: tuple[Entry | None, E
 
 def _has_modes(git: Git) -> bool:
     return git.cached_query("config", "--type=bool", "--default=true", "--get", "core.fileMode").text == "true"
-
-
-def _restore_entries(
-    git: Git, lock: RepositoryLock, entries: Mapping[bytes, Entry | None], marked: Mapping[bytes, str]
-) -> None:
-    """Restore index entries; None removes the entry. Sparse-checkout paths keep their flag."""
-    if not entries:
-        return
-    none = b"0 " + b"0" * {"sha1": 40, "sha256": 64}[git.object_format()]
-    lines = [none + b"\t" + path for path, entry in entries.items() if entry is None]
-    lines += [b"%s %s\t%s" % (entry[0], entry[1].encode(), path) for path, entry in entries.items() if entry]
-    git.mutate(lock, "update-index", "-z", "--index-info", stdin=b"".join(line + b"\0" for line in lines))
-    sparse = [path for path, entry in entries.items() if entry and marked.get(path) == "skip-worktree"]
-    if sparse:
-        stdin = b"".join(path + b"\0" for path in sparse)
-        git.mutate(lock, "update-index", "-z", "--skip-worktree", "--stdin", stdin=stdin)
 
 
 def _remove(top: Path, path: bytes) -> None:

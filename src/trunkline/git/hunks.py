@@ -83,9 +83,10 @@ def blamed(git: Git, path: str, hunks: Iterable[Hunk], *, since: Oid, head: Oid)
     if not lines:
         return {}
     ranges = [option for line in lines for option in ("-L", f"{line},{line}")]
-    # A user's blame.ignoreRevsFile would give lines to other commits.
+    # A user's blame.ignoreRevsFile would give lines to other commits, a text conversion other numbers.
     done = git.query(
-        "-c", "blame.ignoreRevsFile=", "blame", "--porcelain", *ranges, f"{since}..{head}", "--", path
+        "-c", "blame.ignoreRevsFile=", "blame", "--no-textconv", "--porcelain", *ranges,
+        f"{since}..{head}", "--", path,
     )  # fmt: skip
     return {int(line): oid(name.decode()) for name, line in _BLAMED.findall(done.stdout)}
 

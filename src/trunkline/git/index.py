@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, oid
+from trunkline.git import trees
 from trunkline.git.git import Git
+from trunkline.git.obstacles import marked_paths
+from trunkline.git.trees import Entry
 from trunkline.state.lock import RepositoryLock
 
 
@@ -18,7 +23,8 @@ def staged_tree(git: Git) -> Oid:
     Raises:
         Refused: the index has unmerged files.
     """
-    return _written(git, {})
+    with _copy(git) as env:
+        return _written(git, env)
 
 
 def tree_with_all(git: Git) -> Oid:
@@ -27,14 +33,20 @@ def tree_with_all(git: Git) -> Oid:
     Raises:
         Refused: the index has unmerged files.
     """
+    with _copy(git) as env:
+        git.query("add", "--update", "--", ":/", env=env)
+        return _written(git, env)
+
+
+@contextlib.contextmanager
+def _copy(git: Git) -> Iterator[dict[str, str]]:
+    """Yield an environment with a copy of the index: `git write-tree` would lock the index and write to it."""
     path = git.query("rev-parse", "--path-format=absolute", "--git-path", "index").path
     with tempfile.TemporaryDirectory(prefix="trunkline-index-") as made:
         copy = Path(made) / "index"
         if path.exists():
             shutil.copyfile(path, copy)
-        env = {"GIT_INDEX_FILE": str(copy)}
-        git.query("add", "--update", "--", ":/", env=env)
-        return _written(git, env)
+        yield {"GIT_INDEX_FILE": str(copy)}
 
 
 def tree_with(git: Git, base: Oid, rows: bytes) -> Oid:
@@ -52,10 +64,68 @@ def tree_with(git: Git, base: Oid, rows: bytes) -> Oid:
         return oid(git.query("write-tree", env=env).text)
 
 
-def set_to(git: Git, lock: RepositoryLock, tree: Oid) -> None:
-    """Set the index to a tree; files of the work tree stay as they are."""
-    git.mutate(lock, "read-tree", tree, display="git add --update")
+def change(git: Git, lock: RepositoryLock, *, held: Oid, wanted: Oid) -> None:
+    """Change the index from a tree to another; files of the work tree stay as they are.
+
+    The entries of other paths are not written, which keeps their flags: `git read-tree` would clear
+    those of a sparse checkout, and the next `git add --update` would delete every file outside it.
+    """
+    differing = trees.changed(git, held, wanted)
+    marked = {path: flag for path, flag in marked_paths(git).items() if path in differing}
+    entries = {path: after for path, (_, after) in differing.items()}
+    set_entries(git, lock, entries, marked, display="git add --update")
     git.mutate(lock, "update-index", "-q", "--refresh", ok=(0, 1))
+
+
+def set_entries(
+    git: Git,
+    lock: RepositoryLock,
+    entries: Mapping[bytes, Entry | None],
+    marked: Mapping[bytes, str],
+    *,
+    display: str = "",
+) -> None:
+    """Set index entries; None removes the entry. Sparse-checkout paths keep their flag.
+
+    Args:
+        git: the checkout.
+        lock: proof that the caller holds the repository lock.
+        entries: path -> mode and object.
+        marked: the index flags of these paths.
+        display: the equivalent command; "": the real one.
+    """
+    if not entries:
+        return
+    none = b"0 " + b"0" * {"sha1": 40, "sha256": 64}[git.object_format()]
+    lines = [none + b"\t" + path for path, entry in entries.items() if entry is None]
+    lines += [b"%s %s\t%s" % (entry[0], entry[1].encode(), path) for path, entry in entries.items() if entry]
+    stdin = b"".join(line + b"\0" for line in lines)
+    git.mutate(lock, "update-index", "-z", "--index-info", stdin=stdin, display=display)
+    sparse = [path for path, entry in entries.items() if entry and marked.get(path) == "skip-worktree"]
+    if sparse:
+        stdin = b"".join(path + b"\0" for path in sparse)
+        git.mutate(lock, "update-index", "-z", "--skip-worktree", "--stdin", stdin=stdin)
+
+
+def refuse_unfinished(git: Git, *, task: str) -> None:
+    """Check that git is in the middle of no merge, cherry-pick, revert or rebase in this checkout.
+
+    Raises:
+        Refused: it is, so what is staged is not yet a change of one commit.
+    """
+    for name, command in _UNFINISHED:
+        if git.query("rev-parse", "--path-format=absolute", "--git-path", name).path.exists():
+            raise Refused(
+                f"git is in the middle of a {command} in your checkout",
+                why=f"{task} would take what it staged for changes of yours; nothing was changed",
+                next_command=(f"git {command} --continue", f"git {command} --abort"),
+            )
+
+
+_UNFINISHED = (
+    ("MERGE_HEAD", "merge"), ("CHERRY_PICK_HEAD", "cherry-pick"), ("REVERT_HEAD", "revert"),
+    ("rebase-merge", "rebase"), ("rebase-apply", "rebase"),
+)  # fmt: skip
 
 
 def _written(git: Git, env: dict[str, str]) -> Oid:

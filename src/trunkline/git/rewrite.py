@@ -57,7 +57,9 @@ def write(git: Git, commits: Sequence[NewCommit], onto: Oid, *, by: str, sign: b
                 return Written(tip, tuple(made), Conflict(new, change, merged.conflicts))
             tree = merged.tree
         if not (new.keeps_source and new.source.parents == (tip,)):
-            source = new.source if new.message is None else dataclasses.replace(new.source, message=new.message)
+            source = new.source
+            if new.message is not None:  # a given message is UTF-8, whatever the old one was
+                source = dataclasses.replace(source, message=new.message, encoding="")
             tip = replay.write_commit(git, source, tree=tree, parent=tip, by=by, sign=sign)
         else:
             tip = new.source.oid

@@ -37,8 +37,8 @@ def check_out(git: Git, step_context: StepContext, added: AddedEntry) -> None:
     lock, target = step_context.lock, git.tree(added.commit)
     checkout.put_back(git, lock, old=added.staged, new=added.commit)  # a killed process may have moved half of it
     if index.staged_tree(git) != target:
-        if index.staged_tree(git) != git.tree(added.staged):
-            index.set_to(git, lock, git.tree(added.staged))
+        if (held := index.staged_tree(git)) != git.tree(added.staged):
+            index.change(git, lock, held=held, wanted=git.tree(added.staged))
         checkout.move(
             git, lock, old=added.staged, new=added.commit, what=f"your checkout cannot move to {added.branch}"
         )

@@ -259,9 +259,15 @@ def restore_branch(context: Context, step_context: StepContext, change: LocalMov
         return Outcome("branch", f"{context.entry.branch} is at {short(old)}", StepStatus.NOTHING)
     if not change.is_ours(tip):
         raise drift(context.entry, (f"{context.entry.branch} is at {short(tip) or 'nothing'}",))
+    here = context.observer.local_now(context.entry.branch).checked_out
     local_branch.move(context, step_context, new=old, old=oid(tip), why="taken back", keeps_files=change.keeps_files)
-    stays = "; your files stay as they are" if change.keeps_files else ""
-    return Outcome("branch", f"{context.entry.branch} is back at {short(old)}{stays}")
+    message = f"{context.entry.branch} is back at {short(old)}"
+    if not change.keeps_files:
+        return Outcome("branch", message)
+    if here:
+        return Outcome("branch", f"{message}; your files stay as they are")
+    kept = f"what was staged is in {short(oid(tip))}: git diff {short(old)} {short(oid(tip))}"
+    return Outcome("branch", message, StepStatus.WARNED, (kept,))
 
 
 def restore_entry(context: Context, step_context: StepContext, change: EntryTaken) -> Outcome:

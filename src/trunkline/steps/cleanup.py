@@ -20,7 +20,8 @@ from trunkline.steps.merge import children
 def plan(scope: Scope) -> Step:
     """Plan the step."""
     remote = scope.stack.remote
-    commands = tuple(f"git push {remote} --delete {entry.branch}" for entry in scope.stack.entries)
+    submitted = [entry for entry in scope.stack.entries if entry.number is not None]
+    commands = tuple(f"git push {remote} --delete {entry.branch}" for entry in submitted)
     description = "delete the branches that are merged whole and hold nothing else"
     return Step(
         StepName.CLEANUP, description, commands, mutates=True, publishes=(f"delete merged branches on {remote}",)

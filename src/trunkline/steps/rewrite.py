@@ -71,4 +71,4 @@ def _stage(context: Context, step_context: StepContext, staged: Staged) -> None:
             why="nothing of it was changed",
             next_command=(task_command("abort"), "git status"),
         )
-    index.set_to(context.git, step_context.lock, staged.wanted)
+    index.change(context.git, step_context.lock, held=held, wanted=staged.wanted)
