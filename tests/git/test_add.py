@@ -199,7 +199,7 @@ def test_git_is_in_the_middle_of_something(stack: Desk, command: str) -> None:
     clone.git(command, "origin/main", check=False)
     _stage(stack, "two.txt", "resolved\n")
     here = clone.git("branch", "--show-current")
-    error = refusal(lambda: _add(stack))
+    error = refusal(lambda: _add(stack, above="two"))
     assert error.what == f"git is in the middle of a {command} in your checkout"
     assert error.next_commands == (f"git {command} --continue", f"git {command} --abort")
     assert clone.git("branch", "--show-current") == here

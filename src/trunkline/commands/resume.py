@@ -284,9 +284,11 @@ class _Going:
         done = self.done()
         replays = (step for step in self.plan.steps if step.name is StepName.REPLAY and step.key not in done)
         left = {step.pr or self.context.entry.key for step in replays}
+        # `add` takes the changes to its new branch before the branch that has them moves.
+        leaves = any(step.name is StepName.ADD and step.key not in done for step in self.plan.steps)
         for entry in self.context.stack.entries:
             if entry.key in left and not self._is_merged(entry):
-                local_branch.refuse_unmovable(self.context.of(entry).view().local)
+                local_branch.refuse_unmovable(self.context.of(entry).view().local, keeps_files=leaves)
 
     def _moved(self) -> list[tuple[Entry, Replayed]]:
         """Return the replayed entries, bottom first, each with the data of its newest replay."""
