@@ -124,6 +124,25 @@ def test_a_reason_of_github_is_quoted(native: YardLanding) -> None:
     assert (ran.code, "#518 is closed" in ran.err, "rescue --pr 518" in ran.err) == (5, True, True), ran.err
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("ejected", [False, True], ids=["whole", "ejected"])
+def test_a_merge_queue_takes_a_native_stack(native: YardLanding, *, ejected: bool) -> None:
+    """Waited for as one; where an entry is ejected, what is below it counts, and the rest lands later."""
+    native.github.lever("protect", SLUG, branch="main", name="main", queue=True)
+    native.github.lever("hold_queue", SLUG, requests=4)
+    kill = Kill(f"repos/{SLUG}/pulls/520/merge-async", "after", 0 if ejected else 99)
+    ran = native.kill(kill, "land", "--together", *QUICK, **NO_WAIT)
+    if ejected:
+        for _ in range(2):
+            native.run("gh", "api", f"repos/{SLUG}/pulls/518")
+        native.github.lever("leave_queue", SLUG, number=519, reason="a check failed")
+        while states(native)[0] == "OPEN":
+            native.run("gh", "api", f"repos/{SLUG}/pulls/518")
+        assert states(native) == ["MERGED", "OPEN", "OPEN"]
+        ran = native.invoke("continue", "--yes", **NO_WAIT)
+    assert (ran.code, states(native)) == (0, ["MERGED"] * 3), ran.out + ran.err
+
+
 def test_an_entry_that_must_be_rewritten_stops_it(stack: YardLanding) -> None:
     """Exit 5 before anything moves, with the command for those below it."""
     author = stack.author

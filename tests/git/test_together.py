@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.inprocess import Desk, desk, refusal
+from support.inprocess import STACK, Desk, desk, refusal
 from trunkline.commands import land
-from trunkline.domain.errors import CheckFailed, Refused
+from trunkline.config import location, trust
+from trunkline.domain.errors import CheckFailed, Refused, WrongFlag
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.step import StepName
@@ -98,4 +99,17 @@ def test_a_native_stack_with_others_is_not_merged(stack: Desk, monkeypatch: pyte
     error = refusal(lambda: land_together(stack))
     assert isinstance(error, Refused)
     assert "merging #3 in native stack 9 takes #4 #1 #2 #3" in error.why
+    assert stack.hub.merged == []
+
+
+def test_options_that_contradict_each_other(stack: Desk) -> None:
+    """`--verify` without `--together` is exit 2; a stack that is always rewritten cannot land together."""
+    error = refusal(lambda: land.run(stack.stack_context(skip=SKIP, verify="top")))
+    assert isinstance(error, WrongFlag)
+    file = stack.root / "stack.toml"
+    file.write_text(STACK + '\n[land]\nrewrite = "always"\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(location.VARIABLE, str(file))
+        patch.setenv(trust.VARIABLE, "checkout")
+        assert "contradict each other" in refusal(lambda: land_together(stack)).what
     assert stack.hub.merged == []

@@ -155,6 +155,8 @@ def test_trunk_was_merged_into_every_branch_by_hand(monkeypatch: pytest.MonkeyPa
             author.git("push", "--quiet", "origin", branch)
             below = branch
         stack.clone.git("fetch", "--quiet")
+        for branch in ENTRIES.values():
+            stack.clone.git("branch", "--quiet", "--force", branch, f"origin/{branch}")
         all_own(stack, 1, 2, 3)
         restack(stack)
         all_own(stack, 1, 2, 3)
