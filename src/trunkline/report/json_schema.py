@@ -209,6 +209,13 @@ _OWN: dict[str, dict[str, _Schema]] = {
             }
         )
     },
+    "comments": {
+        "threads": _list(
+            _object(
+                {"pr": _PR, "branch": _TEXT, "path": _TEXT, "line": {"type": ["integer", "null"]}, "outdated": _FLAG}
+            )
+        )
+    },
     "doctor": {"findings": _list(_object({"about": _TEXT, "message": _TEXT, "health": _TEXT, "fix": _TEXT}))},
     "gates": {
         "entries": _list(

@@ -20,6 +20,7 @@ from trunkline.sim.model import (
     Review,
     Rule,
     Settings,
+    Thread,
 )
 from trunkline.sim.refused import GitHubRefusal
 
@@ -146,8 +147,8 @@ class Control:
         self.world.add_user(author)
         review = Review(self.world.new_id(), author, state, body, self.world.now(), pull.head_oid)
         waiting = tuple(login for login in pull.review_requests if login != author)
-        opened = (*pull.resolved_threads, *(False,) * threads)
-        changed = replace(pull, reviews=(*pull.reviews, review), review_requests=waiting, resolved_threads=opened)
+        opened = (*pull.threads, *(Thread("README.md", line) for line in range(1, threads + 1)))
+        changed = replace(pull, reviews=(*pull.reviews, review), review_requests=waiting, threads=opened)
         self.world.put(found, changed)
 
     def ask_for_review(self, repository: str, number: int, *logins: str) -> None:

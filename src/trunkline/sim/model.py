@@ -105,6 +105,15 @@ class Review:
 
 
 @dataclass(frozen=True)
+class Thread:
+    """A review thread at a line of a file."""
+
+    path: str
+    line: int
+    resolved: bool = False
+
+
+@dataclass(frozen=True)
 class PullRequest:
     """A pull request inside one repository; forks are not simulated.
 
@@ -116,7 +125,7 @@ class PullRequest:
         assignees: logins.
         milestone: the title of a milestone of the repository; empty for none.
         review_requests: logins of requested reviewers.
-        resolved_threads: for each review thread, whether it is resolved.
+        threads: its review threads.
     """
 
     number: int
@@ -141,7 +150,7 @@ class PullRequest:
     comments: tuple[Comment, ...] = ()
     reviews: tuple[Review, ...] = ()
     review_requests: tuple[str, ...] = ()
-    resolved_threads: tuple[bool, ...] = ()
+    threads: tuple[Thread, ...] = ()
     events: tuple[Event, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Tasks that check out an entry of the stack (switch, up, down, top, bottom), and open its pull request."""
+"""Tasks that check out an entry (switch, up, down, top, bottom), and show its pull request (open, comments)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
 from trunkline.context.run import Context
+from trunkline.domain.names import entry_key
 from trunkline.domain.options import Options
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import Outcome, StepName, StepStatus
@@ -86,6 +87,29 @@ def open_(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
         webbrowser.open(url)
 
 
+@landing_task("comments", mutates=False, help={"pr": "the pull request; default: all of the stack"})
+def comments(session: TaskSession, pr: str = "", stack: str = "") -> None:
+    """List the open review threads by entry, file and line."""
+    from trunkline.github.review_threads import open_threads
+
+    context = open_stack(stack=stack, options=Options(), reporter=session.terminal)
+    entries = [context.stack.entry(entry_key(pr))] if pr else context.stack.entries
+    numbered = [entry for entry in entries if entry.number is not None]
+    found = open_threads(context.github, [entry.pr for entry in numbered])
+    session.account["threads"] = [
+        {"pr": entry.pr, "branch": entry.branch, "path": each.path, "line": each.line, "outdated": each.outdated}
+        for entry in numbered
+        for each in found[entry.pr]
+    ]
+    for entry in numbered:
+        if threads := found[entry.pr]:
+            session.terminal.line((entry.full_label, "bold"), f"  {page(context, entry)}/files")
+            for each in threads:
+                session.terminal.line(f"  {each.place}{'  (outdated)' if each.outdated else ''}")
+    if not any(found.values()):
+        session.terminal.line("no review thread is open")
+
+
 def page(context: Context, entry: Entry) -> str:
     """Return the address of an entry's pull request.
 
@@ -111,3 +135,4 @@ def add_to(namespace: Collection, run: _Run) -> None:
     ):
         namespace.add_task(_move_task(name, doc, run))
     namespace.add_task(open_)
+    namespace.add_task(comments)

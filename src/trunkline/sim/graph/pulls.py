@@ -184,8 +184,11 @@ def _conversation(query_context: QueryContext, repository: Repository, pull: Pul
         "latestOpinionatedReviews": latest_opinions,
         "reviewThreads": lambda **page: connection(
             "PullRequestReviewThreadConnection",
-            pull.resolved_threads,
-            lambda resolved: Node("PullRequestReviewThread", {"isResolved": resolved}),
+            pull.threads,
+            lambda thread: Node(
+                "PullRequestReviewThread",
+                {"isResolved": thread.resolved, "isOutdated": False, "path": thread.path, "line": thread.line},
+            ),
             page,
         ),
         "latestReviews": lambda **page: connection("PullRequestReviewConnection", latest, review, page),

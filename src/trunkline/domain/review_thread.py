@@ -1,0 +1,25 @@
+"""An open review thread as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ReviewThread:
+    """An open review thread.
+
+    Attributes:
+        path: the file.
+        line: the line in the current head; None: the thread is about the file, or its line is gone.
+        outdated: the line was changed since.
+    """
+
+    path: str
+    line: int | None
+    outdated: bool
+
+    @property
+    def place(self) -> str:
+        """The place for people: `src/lib.rs:7`."""
+        return self.path if self.line is None else f"{self.path}:{self.line}"

@@ -1,0 +1,38 @@
+"""`comments`: the open review threads, with the real gh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.landing import Landing, small_stack
+from trunkline.domain.review_thread import ReviewThread
+
+SLUG = "octo/tiny"
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Landing]:
+    """Yield the small stack."""
+    with small_stack(tmp_path) as found:
+        yield found
+
+
+@pytest.mark.gh
+def test_open_threads(stack: Landing) -> None:
+    """By entry, file and line; JSON conforms to the schema."""
+    assert "no review thread is open" in stack.invoke("comments").out
+    stack.github.review(SLUG, 520, "grace", state="CHANGES_REQUESTED", threads=2)
+    ran = stack.invoke("comments")
+    assert ran.code == 0
+    assert "#520" in ran.out
+    assert ran.out.count("README.md:") == 2
+    listed = stack.invoke("comments", "--pr", "520", "--json").json["threads"]
+    assert [(each["path"], each["line"]) for each in listed] == [("README.md", 1), ("README.md", 2)]
+
+
+def test_a_thread_about_a_file() -> None:
+    """Without a line, the place is the file."""
+    assert ReviewThread("a.rs", None, outdated=True).place == "a.rs"
