@@ -16,6 +16,8 @@ from trunkline.commands import modify, rewriting
 from trunkline.domain.modify_operations import Operation
 from trunkline.domain.snapshot import PrState
 from trunkline.engine import RunResult
+from trunkline.operations import editor
+from trunkline.tasks.session import TaskSession
 
 COMMENTED = STACK.replace("[[entry]]\npr = 2", "[[entry]]  # the second\npr = 2")
 
@@ -258,6 +260,22 @@ def test_problems_of_a_plan(person: Typist, own: Path) -> None:
     assert person("invoke modify").code == 2
     assert person("invoke modify --drop two --squash aaaa").code == 2
     assert person("invoke modify --plan no-such-file").code == 2
+
+
+def test_in_the_editor(person: Typist, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text with a problem is kept, with the commands that edit it again and give it back."""
+    monkeypatch.setattr(TaskSession, "interactive", property(lambda _: True))
+    monkeypatch.setattr(editor, "edit", lambda _scope, _name, text: text.replace("entry #3", "move #3"))
+    ran = person("invoke modify")
+    assert ran.code == 2
+    kept = person.desk.state / "edit/STACK"
+    assert ran.next == [f"${{EDITOR:-vi}} {kept}", f"invoke modify --plan {kept}"]
+    assert "move #3" in kept.read_text()
+    kept.write_text(kept.read_text().replace("move #3", "entry #3"))
+    assert "the stack is as the plan has it" in person(ran.next[1]).out
+    monkeypatch.setattr(editor, "edit", lambda _scope, _name, text: text.replace("pick", "squash", 1))
+    assert "squash: there is no commit above it" in person("invoke modify").err
+    assert branches(own) == ["one", "two", "three"]
 
 
 def test_a_removed_entry_is_closed(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,7 +169,11 @@ class Git:
         if self.object_buffer.is_referenced_by(args, b""):
             self._flush_buffer(durable=False)
         env = {**process.own_environment(), **{name: _ENV[name] for name in _SHOWN_ENV}}
-        process.attached(["git", "--paginate", "-c", "core.fsmonitor=false", *args], cwd=self.cwd, env=env)
+        if pager := os.environ.get("GIT_PAGER"):
+            env["GIT_PAGER"] = pager
+        # Without the setting git advises against GIT_GRAFT_FILE, in front of what the user asked for.
+        plain = ("-c", "core.fsmonitor=false", "-c", "advice.graftFileDeprecated=false")
+        process.attached(["git", "--paginate", *plain, *args], cwd=self.cwd, env=env)
 
     def report_command(self, command: str) -> None:
         """Report a command that ran, as a person would type it."""
