@@ -119,6 +119,8 @@ def test_what_was_typed_wrongly(place: Attesting, ada: Typing, monkeypatch: pyte
     """Each error names a command that gets further."""
     both = ada(place.clone, "trunkline verify --commit HEAD --pr 1")
     assert (both.code, ada.follow(place.clone, both).code) == (2, 1)
+    bare = ada(place.clone, f"trunkline verify {place.clone.head()}")
+    assert (bare.code, ada.follow(place.clone, bare, "trunkline verify --commit").code) == (2, 1)
     unknown = ada(place.clone, "trunkline attest --pr 9")
     assert (unknown.code, unknown.next) == (2, ["trunkline status"])
     place.clone.git("switch", "--quiet", "--detach")

@@ -39,6 +39,11 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
     if word and like:
         lines.append(f"  did you mean {' or '.join(like)}?")
         lines.append(f"next: {Command((program[0], *_replaced(argv, word, like[0])))}")
+    elif word and not is_flag and error.context is not None and "--commit" in error.context.flags:
+        # Invoke has no optional positional argument: `verify 57e81d4` names a commit.
+        at = argv.index(word)
+        lines.append(f"  {task} takes a commit by a flag")
+        lines.append(f"next: {Command((program[0], *argv[:at], '--commit', *argv[at:]))}")
     else:
         lines += [f"next: {Command((*program, '--help', task))}"] if task else []
         lines.append(f"next: {Command((*program, '--list'))}")
