@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.killing import ODD, Kill, Yard, YardLanding, records, warm
-from support.landing import BODY, SLUG, Landing
+from support.landing import BODY, SLUG, Landing, keep_receipts
 from support.repo import Repo
 from trunkline.domain.note import BEGIN, END
 
@@ -255,7 +255,7 @@ RESOLVED = "//! Trunk's own.\n\npub mod arena;\npub mod entry;\n"
 
 
 def _conflict(landing: Landing) -> None:
-    """Trunk changes what #519's second commit changes, and the gates have run on what the resolution comes to."""
+    """Trunk changes what #519's second commit changes."""
     landing.merge_parent()
     landing.author.git("switch", "--quiet", "main")
     landing.author.git("pull", "--quiet", "origin", "main", env=landing.environment())
@@ -263,8 +263,21 @@ def _conflict(landing: Landing) -> None:
     landing.push_as_author("main")
 
 
+def _conflict_with_receipts(landing: Landing) -> None:
+    """The same, and the gates have run on what the resolution comes to."""
+    _conflict(landing)
+    keep_receipts(landing, _resolved)
+
+
+def _resolved(landing: Landing) -> None:
+    assert landing.invoke("rebase", "--pr", "519", "--no-push").code == 3
+    resolve(landing)
+    ran = landing.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+
+
 def _paused(landing: Landing) -> None:
-    """The same, run into the conflict, which a person has resolved and added."""
+    """The conflict, run into the conflict, which a person has resolved and added."""
     _conflict(landing)
     assert landing.invoke("rebase", "--pr", "519").code == 3
     resolve(landing)
@@ -281,7 +294,7 @@ def resolve(landing: Landing, name: str = "src/lib.rs", content: str = RESOLVED)
 @pytest.mark.parametrize("kill", [kill for kill in records(12) if kill.number >= 6], ids=str)
 def test_a_kill_around_the_pause(grounds: Yard, kill: Kill) -> None:
     """Killed just before or after the conflict is journaled: continue comes to the pause, and then to the end."""
-    with grounds.prepared("conflict", _conflict) as landing:
+    with grounds.prepared("conflict", _conflict_with_receipts) as landing:
         assert isinstance(landing, YardLanding)
         landing.kill(kill, "rebase", "--pr", "519")
         assert landing.invoke("continue").code == 3
@@ -321,6 +334,15 @@ def test_a_resolution_is_kept_by_an_abort_after_a_kill(grounds: Yard, kill: Kill
         assert any(landing.clone.git("show", f"{ref}:src/lib.rs") == RESOLVED.rstrip("\n") for ref in kept)
 
 
+def _both_resolved(landing: Landing) -> None:
+    assert landing.invoke("rebase", "--pr", "519", "--no-push").code == 3
+    resolve(landing, "src/entry.rs", "//! Both entries.\n")
+    assert landing.invoke("continue").code == 3
+    resolve(landing)
+    ran = landing.invoke("continue")
+    assert ran.code == 0, ran.out + ran.err
+
+
 def _paused_of_two(landing: Landing) -> None:
     """Both own commits conflict; the run waits at the first, which a person has resolved and added."""
     landing.merge_parent()
@@ -329,6 +351,7 @@ def _paused_of_two(landing: Landing) -> None:
     both: dict[str, str | None] = {"src/lib.rs": "//! Trunk's own.\n", "src/entry.rs": "//! Trunk's entry.\n"}
     landing.author.commit("trunk edits both", both, author="Mallory")
     landing.push_as_author("main")
+    keep_receipts(landing, _both_resolved)
     assert landing.invoke("rebase", "--pr", "519").code == 3
     resolve(landing, "src/entry.rs", "//! Both entries.\n")
 

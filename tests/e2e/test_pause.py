@@ -229,7 +229,7 @@ def processes() -> str:
     return "\n".join(found)
 
 
-def wait_until(true: Callable[[], bool], *, seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool], *, seconds: float = 300) -> None:
     """Wait for something, bounded."""
     deadline = time.monotonic() + seconds
     while not true():

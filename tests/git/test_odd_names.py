@@ -138,12 +138,12 @@ def test_a_commit_whose_encoding_is_no_text(repo: Repo) -> None:
 def test_what_the_system_does_not_start_is_an_error_of_ours(tmp_path: Path, argv: list[str], why: str) -> None:
     """Said with the system's own words."""
     with pytest.raises(ExternalError, match="could not be started") as caught:
-        process.run(argv, cwd=tmp_path, env={}, timeout=5)
+        process.run(argv, cwd=tmp_path, env={}, timeout=60)
     assert why in caught.value.why
 
 
 def test_arguments_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     """As git's names and stack.toml's are; a byte that is no UTF-8 comes back as it came."""
-    done = process.run(["printf", "%s", "\u2603 \udcff"], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=5)
+    done = process.run(["printf", "%s", "\u2603 \udcff"], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=60)
     assert (done.stdout, done.text) == ("\u2603 ".encode() + b"\xff", "\u2603 \udcff")
     assert children._encoded("\u2603") == "\u2603".encode()

@@ -11,8 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +226,7 @@ def _built(root: Path, gates: str, *, merged: bool) -> dict[int, Oid]:
         own_stack(landing.clone, STACK.format(gates=gates))
         if merged:
             landing.merge_parent()
-            _prove(landing, root)
+            keep_receipts(landing, _rebase)
     return heads
 
 
@@ -237,21 +237,25 @@ def own_stack(clone: Repo, text: str) -> None:
         excluded.write("/stack.toml\n")
 
 
-def _prove(landing: Landing, root: Path) -> None:
-    """Run the gates of #519 once in a temporary clone, and keep the receipts.
+def keep_receipts(landing: Landing, run: Callable[[Landing], None]) -> None:
+    """Do `run` in a temporary clone, and keep the receipts of the gates that it ran.
 
-    The rebased tree is the same in every test, so each would otherwise run six nox sessions (2.6
+    The resulting tree is the same in every test, so each would otherwise run six nox sessions (2.6
     CPU seconds, measured). Tests of the gates themselves and `open_stack` start without receipts.
     """
-    scratch = root / "scratch"
+    scratch = landing.clone.path.parent / "scratch"
     landing.clone.git("clone", "--quiet", landing.github.remote(SLUG), str(scratch), env=landing.environment())
     own_stack(Repo(scratch), (landing.clone.path / "stack.toml").read_text())
-    ran = landing.invoke("rebase", "--pr", "519", "--no-push", cwd=scratch)
-    assert ran.code == 0, ran.out + ran.err
+    run(replace(landing, clone=Repo(scratch)))
     state = landing.clone.path / ".git/trunkline"
     state.mkdir(mode=0o700)
     shutil.copytree(scratch / ".git/trunkline/receipts", state / "receipts")
     shutil.rmtree(scratch)
+
+
+def _rebase(landing: Landing) -> None:
+    ran = landing.invoke("rebase", "--pr", "519", "--no-push")
+    assert ran.code == 0, ran.out + ran.err
 
 
 def _history(author: Repo) -> dict[int, Oid]:

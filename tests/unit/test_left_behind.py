@@ -13,7 +13,7 @@ import pytest
 from trunkline.system.logged_process import run_logged
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="found by /proc")
-SECONDS = 60.0
+SECONDS = 300.0
 """How long a program may take before it counts as hanging: far less than what it leaves behind would run."""
 BEGUN = 'until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done'
 """Shell: what was started last is the program itself by now, no copy of the shell any more."""
