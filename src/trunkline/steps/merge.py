@@ -5,6 +5,7 @@ The entry above is retargeted first.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import replace
 
 from trunkline.context.observer import Part
@@ -27,8 +28,8 @@ from trunkline.operations.publish import retarget
 from trunkline.planning import merge_as_is
 from trunkline.planning.verification import refuse_other_head
 from trunkline.steps import unchanged
-from trunkline.steps.wait import VERIFIED_ONLY, limit, waited
-from trunkline.system import retry
+from trunkline.steps.wait import VERIFIED_ONLY, limit
+from trunkline.system.polling import poll
 
 TRUNK_SECONDS = 120.0
 """Seconds to wait until the trunk ref contains a merge that GitHub reports."""
@@ -118,9 +119,6 @@ def wait_for_queue(context: Context) -> None:
         Refused: it left the queue unmerged.
         ExternalError: the time is up.
     """
-    # Imported here, because it imports asyncio, which other tasks do not need.
-    from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
-
     number = context.entry.pr
     message: list[int] = []
 
@@ -141,17 +139,13 @@ def wait_for_queue(context: Context) -> None:
             context.reporter.progress(f"#{number} is number {place} in the merge queue")
         return False
 
-    try:
-        Retrying(
-            retry=retry_if_result(lambda merged: not merged), wait=wait_exponential(multiplier=2, max=60),
-            stop=waited(limit(context.project)), sleep=retry.sleep,
-        )(look)  # fmt: skip
-    except RetryError:
+    seconds = limit(context.project)
+    if not poll(look, pending=operator.not_, limit=seconds, first=2, longest=60):
         raise ExternalError(
             f"#{number} is still in the merge queue",
-            why=f"waited {limit(context.project):g} s",
+            why=f"waited {seconds:g} s",
             next_command=(task_command("continue"), f"gh pr view {number} --web"),
-        ) from None
+        )
 
 
 def _retarget_children(context: Context, step_context: StepContext) -> None:
@@ -203,26 +197,18 @@ def landed(context: Context, step_context: StepContext, pr: PullRequest, mark: S
 
     GitHub's API and its git server may differ for seconds.
     """
-    # Imported here, because it imports asyncio, which other tasks do not need.
-    from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
-
     merge = pr.merge_commit
 
     def trunk_has_it() -> bool:
         context.observer.changed(Part.REMOTE)
         return merge is not None and history.is_ancestor(context.git, merge, context.world().trunk)
 
-    try:
-        Retrying(
-            retry=retry_if_result(lambda has: not has), wait=wait_exponential(multiplier=1, max=8),
-            stop=waited(TRUNK_SECONDS), sleep=retry.sleep,
-        )(trunk_has_it)  # fmt: skip
-    except RetryError:
+    if not poll(trunk_has_it, pending=operator.not_, limit=TRUNK_SECONDS, first=1, longest=8):
         raise ExternalError(
             f"{context.tracking} does not show the merge of #{pr.number} yet",
             why=f"waited {TRUNK_SECONDS:g} s for {short(merge) if merge else 'its merge commit'}",
             next_command=task_command("continue"),
-        ) from None
+        )
     trunk = context.stack.trunk
     wanted = {branch_ref(trunk): refs.tracking_ref(context.stack.remote, trunk)}
     refs.fetch(context.git, step_context.lock, context.stack.remote, wanted)

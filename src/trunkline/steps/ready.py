@@ -14,8 +14,7 @@ from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.operations.publish import set_base
 from trunkline.planning.verification import refuse_other_head
-from trunkline.steps.wait import waited
-from trunkline.system import retry
+from trunkline.system.polling import poll
 
 LAG_SECONDS = 60.0
 """Seconds until GitHub shows a pushed head; delays of tens of seconds are documented."""
@@ -72,28 +71,22 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 
 def _caught_up(context: Context) -> PullRequest:
     """Poll, with a time limit, until GitHub shows the pushed head, which lags behind the remote."""
-    # Imported here, because it imports asyncio, which other tasks do not need.
-    from tenacity import RetryError, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
 
     def look() -> PullRequest:
         pr = context.view().pull_request()
-        if pr.head_oid != context.view().local.remote:
+        if is_behind(pr):
             context.observer.changed(Part.REMOTE)
         return pr
 
-    attempts = Retrying(
-        retry=retry_if_result(lambda pr: pr.head_oid != context.view().local.remote),
-        wait=wait_exponential(multiplier=0.5, max=8),
-        stop=waited(LAG_SECONDS),
-        sleep=retry.sleep,
-    )
-    try:
-        pr: PullRequest = attempts(look)
-    except RetryError:
+    def is_behind(pr: PullRequest) -> bool:
+        return pr.head_oid != context.view().local.remote
+
+    pr = poll(look, pending=is_behind, limit=LAG_SECONDS, first=0.5, longest=8)
+    if is_behind(pr):
         raise ExternalError(
             f"GitHub does not show the pushed head of {context.entry.label} yet",
             why=f"waited {LAG_SECONDS:g} s",
             next_command=task_command("ready", "--pr", context.entry.key),
-        ) from None
+        )
     refuse_other_head(context.view(), pr, why="what is marked ready must be what was verified here", task="push")
     return pr

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from trunkline.context.observer import Part
 from trunkline.context.project import Project
 from trunkline.context.run import Context
@@ -21,7 +19,7 @@ from trunkline.github import branch_rules
 from trunkline.planning import together
 from trunkline.planning.verification import refuse_other_head, require_gates
 from trunkline.steps import unchanged
-from trunkline.system import retry
+from trunkline.system.polling import poll
 
 WATCH_SECONDS = 24 * 3600.0
 """The time limit with `--watch`, in seconds."""
@@ -80,9 +78,6 @@ def _told(view: View) -> str:
 
 def _until_decided(context: Context) -> Readiness | None:
     """Return the readiness once waiting cannot change it; None if it is merged."""
-    # Imported here, because it imports asyncio, which other tasks do not need.
-    from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
-
     message: list[Readiness] = []
 
     def look() -> Readiness | None:
@@ -93,37 +88,27 @@ def _until_decided(context: Context) -> Readiness | None:
         pr = context.view().pull_request()
         return _lagging(context.view(), pr) or evaluate(pr, gates_suffice=requires_gates(context.project))
 
-    def say(state: RetryCallState) -> None:
-        found = state.outcome.result() if state.outcome else None
+    def report(found: Readiness | None) -> None:
         if found is not None and found not in message[-1:]:
             message.append(found)
             context.reporter.progress(
                 f"{context.entry.label} {found.state.value}: {', '.join(found.why) or 'a moment'}"
             )
 
-    retrying = Retrying(
-        retry=retry_if_result(lambda found: found is not None and found.state in _waited_for(context.options)),
-        wait=wait_exponential(multiplier=_FIRST, max=_LONGEST),
-        stop=waited(limit(context.project)),
-        sleep=retry.sleep,
-        before_sleep=say,
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    states = _waited_for(context.options)
+    return poll(
+        look,
+        pending=lambda found: found is not None and found.state in states,
+        limit=limit(context.project),
+        first=_FIRST,
+        longest=_LONGEST,
+        report=report,
     )
-    result: Readiness | None = retrying(look)
-    return result
 
 
 def limit(project: Project) -> float:
     """Return the time limit in seconds."""
     return WATCH_SECONDS if project.options.watch else project.stack.land.wait
-
-
-def waited(seconds: float) -> Callable[..., bool]:
-    """Return a tenacity stop condition on the sum of the requested waits.
-
-    The requested waits count, however long they really took.
-    """
-    return lambda state: bool(state.idle_for >= seconds)
 
 
 def _waited_for(options: Options) -> frozenset[Ready]:
