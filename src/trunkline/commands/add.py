@@ -35,7 +35,7 @@ TASK = "add"
 
 @dataclass(frozen=True)
 class Request:
-    """What to add.
+    """The request of an `add`.
 
     Attributes:
         branch: the new entry's branch; an existing one is added with its commits.

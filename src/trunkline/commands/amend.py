@@ -23,7 +23,7 @@ TASK = "amend"
 
 @dataclass(frozen=True)
 class Request:
-    """What to amend.
+    """The request of an amend.
 
     Attributes:
         all: take all changes of tracked files, not only the staged ones.

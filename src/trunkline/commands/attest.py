@@ -29,7 +29,7 @@ from trunkline.state import lock
 
 @dataclass(frozen=True)
 class Order:
-    """What is attested, and how.
+    """The request of an attestation.
 
     Attributes:
         git: the checkout.

@@ -22,7 +22,7 @@ JUNIT = "junit.xml"
 
 @dataclass(frozen=True)
 class Export:
-    """What is exported, and where to.
+    """The receipts to export, and the destination.
 
     Attributes:
         git: the checkout.

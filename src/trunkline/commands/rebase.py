@@ -169,7 +169,7 @@ def run(context: Context, task: str) -> RunResult:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run is given beside its plan, recorded for resuming it.
+    """The inputs of a run beside its plan, recorded for resuming it.
 
     Attributes:
         rewrites: the commits that the plan's `rewrite` steps move branches to.

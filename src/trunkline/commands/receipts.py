@@ -72,7 +72,7 @@ def _verified(path: Path, allowed: signing.Signers | None, *, demanded: bool) ->
 
 
 _Answers = Mapping[tuple[str, Oid], tuple[ReceiptQuery, Proof]]
-"""How a gate would run on a tree now, and what the receipts prove, by gate and tree."""
+"""The conditions of a gate on a tree now, and the proven outcome, by gate and tree."""
 
 
 def _answers(git: Git, stack: Stack, found: Sequence[Listed]) -> _Answers:

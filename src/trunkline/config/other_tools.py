@@ -14,7 +14,7 @@ _SPICE = "refs/spice/data"
 
 @dataclass(frozen=True)
 class Tracked:
-    """What another tool says sits on what.
+    """The order of branches in another tool.
 
     Attributes:
         tool: its name.

@@ -1,4 +1,4 @@
-"""Whether the stack.toml that was found may decide what runs: it is trunk's, the user's own, or was confirmed.
+"""Check that a stack.toml may decide what runs: it is trunk's, the user's own, or was confirmed.
 
 A stack.toml that git tracks comes with whatever branch is checked out, also with one that somebody else pushed. Its
 policy keys (`domain/policy.py`) count only where trunk's tracked file has the same, or where a person has confirmed
@@ -35,7 +35,7 @@ _MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a stack.toml comes from.
+    """The origin of a stack.toml.
 
     Attributes:
         tracked: git tracks it: it comes with the branch that is checked out.

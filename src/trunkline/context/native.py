@@ -21,7 +21,7 @@ from trunkline.system.files import private_directory, read_regular, replace_byte
 
 _FILE = "native-stacks.json"
 _DAYS = 7
-"""How long the answer "there are none" is kept."""
+"""Days for which the answer "there are none" is kept."""
 _LIMIT = 65_536
 
 

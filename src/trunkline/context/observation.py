@@ -67,7 +67,7 @@ def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
 
 
 _LOOKS = 3
-"""How often the remote is read while its branches move."""
+"""The maximum number of reads of the remote while its branches move."""
 
 
 def local_state(git: Git, branch: BranchName) -> LocalState:

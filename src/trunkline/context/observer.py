@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trunkline.gates.proof import Surroundings
 
 _MAX_AGE = 0.25
-"""How long, in seconds, an observation of a stack's local branches is reused before one moves."""
+"""The age in seconds up to which an observation of local branches is reused before one moves."""
 
 
 class Part(Flag):

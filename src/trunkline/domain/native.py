@@ -76,7 +76,7 @@ def place_of(stacks: Sequence[NativeStack], number: PrNumber | None) -> Place | 
 
 
 class Link(Enum):
-    """What links the open entries as one native stack on GitHub."""
+    """The change that links the open entries as one native stack on GitHub."""
 
     NONE = "there is nothing to link"
     LINKED = "linked"

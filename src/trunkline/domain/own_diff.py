@@ -1,4 +1,4 @@
-"""What an entry itself changes, and the review that it is compared with, as data."""
+"""An entry's own changes, and the review that they are compared with, as data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FileChange:
 
 @dataclass(frozen=True)
 class EntryDiff:
-    """What an entry changes, as arguments of a git command.
+    """An entry's own changes, as arguments of a git command.
 
     Attributes:
         fork: the commit below the entry's own commits.

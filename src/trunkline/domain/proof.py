@@ -84,7 +84,7 @@ class Terms:
 
 
 _SKEW = dt.timedelta(minutes=10)
-"""How far the clocks of two machines may differ."""
+"""The largest accepted difference between the clocks of two machines."""
 _RELEASE = re.compile(r"rustc (\d+\.\d+\.\d+)")
 
 

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 
 SSO_SETTINGS = "https://github.com/settings/tokens"
-"""Where a token is authorized for an organization with SAML single sign-on."""
+"""The page on which a token is authorized for an organization with SAML single sign-on."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ TEMPLATES = (
 
 
 class SubmitOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What new pull requests get.
+    """The settings of new pull requests.
 
     Attributes:
         draft: they are drafts.

@@ -48,7 +48,7 @@ _ENV = {
 }  # fmt: skip
 
 _SHOWN_ENV = ("GIT_OPTIONAL_LOCKS", "GIT_NO_REPLACE_OBJECTS", "GIT_GRAFT_FILE")
-"""What `Git.page` sets: the history is the same as in queries, the looks are the user's."""
+"""Settings of `Git.page`: the history as in queries, colours and pager as the user has them."""
 
 
 @dataclass(frozen=True)
@@ -323,7 +323,7 @@ def is_old(version: str, least: tuple[int, int] = MINIMUM) -> bool:
 
 
 LFS_INSTALL = "sudo apt-get install git-lfs && git lfs install"
-"""How to install Git LFS; git-lfs.com has the packages of other systems."""
+"""The command that installs Git LFS; git-lfs.com has the packages of other systems."""
 
 
 def _failure(done: process.Completed, *, network: bool) -> TrunklineError:

@@ -211,7 +211,7 @@ def demanded(settings: GateSettings) -> bool:
 
 
 def signers_of(git: Git, settings: GateSettings) -> Signers | None:
-    """Return whose signatures count; None: nobody's.
+    """Return the accepted signers; None: no signature counts.
 
     They are in `signers`, else it is the public half of `sign`. A relative path is one in the
     repository, read from trunk: a branch under review cannot add a signer.

@@ -185,7 +185,7 @@ def is_edited(git: Git, path: Path, decided: Oid) -> bool:
 
 @dataclass(frozen=True)
 class Kept:
-    """What was kept of a work tree before it was removed.
+    """The contents of a work tree that were kept before it was removed.
 
     Attributes:
         refs: the backup refs that hold its contents and commits.

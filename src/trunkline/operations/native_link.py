@@ -25,7 +25,7 @@ _CHANGES = frozenset({Link.CREATE, Link.EXTEND, Link.REBUILD})
 
 @dataclass(frozen=True)
 class Linking:
-    """What links the open entries, and what stays as it is.
+    """The change that links the open entries.
 
     Attributes:
         plan: the change.
@@ -37,7 +37,7 @@ class Linking:
 
     @property
     def changes(self) -> bool:
-        """Whether anything changes on GitHub."""
+        """The link changes something on GitHub."""
         return self.plan.link in _CHANGES
 
     @property
@@ -52,7 +52,7 @@ class Linking:
 
     @property
     def publishes(self) -> tuple[str, ...]:
-        """What others will see, a line for each change."""
+        """The changes that others will see, a line for each."""
         plan, listed = self.plan, " ".join(f"#{number}" for number in self.plan.numbers)
         lines = tuple(f"dissolve GitHub's native stack {stack}" for stack in plan.dissolve)
         if not plan.numbers or not self.changes:

@@ -386,7 +386,7 @@ class _Decision:
         """Apply rules 3 and 4: copies of a parent's commits at the bottom of the own commits.
 
         For a parent that was never force-pushed, the object ids are certain. Only exact copies of
-        the commits that it got after the entry left it are left out, and nothing is asked.
+        the commits that it got after the entry left it are left out without a question.
         """
         own = [commit for commit in self.evidence.chain if commit.oid not in self.found]
         bottom = own[:-1]  # an entry keeps at least one commit

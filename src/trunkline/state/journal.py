@@ -93,12 +93,12 @@ class Run:
 
     @property
     def changed(self) -> bool:
-        """Whether it announced a change of anything, made or not."""
+        """It logged the intent of a change, made or not."""
         return self.last(records.Intent) is not None
 
     @property
     def is_held(self) -> bool:
-        """Whether it waits for a person: at a pause that is not over, or with an abort begun and not finished."""
+        """It waits for the user: it is paused, or its abort is not finished."""
         return self.state == "aborting" or self.pause is not None
 
     @property
@@ -223,7 +223,7 @@ def reopen(run: Run) -> Journal:
 
 
 def read(path: Path) -> Run:
-    """Read a journal; never fails: what does not add up is said in `damaged`."""
+    """Read a journal; never fails: `damaged` describes inconsistencies."""
     found: list[AnyRecord] = []
     previous, version = _GENESIS, VERSION
     damaged = ""

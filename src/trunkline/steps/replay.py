@@ -222,8 +222,8 @@ def conclude(
     subjects = {commit.oid: commit.subject for commit in work.own}
     out = [f'left out: {short(name)} "{subjects[name]}", which is now empty' for name in done.dropped]
     out += [f'left out: {short(name)} "{subjects[name]}", skipped by hand' for name in skipped]
-    told = [line for line in (differs, why_not) if line]
-    notes = (*work.notes, *made, *empty, *out, *told, *kept_work.lines())
+    remarks = [line for line in (differs, why_not) if line]
+    notes = (*work.notes, *made, *empty, *out, *remarks, *kept_work.lines())
     facts = {
         **work.facts(),
         "branch": context.entry.branch,

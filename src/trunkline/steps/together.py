@@ -24,7 +24,7 @@ from trunkline.planning.verification import is_unverified, refuse_other_head
 from trunkline.steps import fetch, merge, unchanged, wait
 
 _ROUNDS = 5
-"""How often the gates are repeated because trunk moved in the meantime."""
+"""The maximum number of gate runs that are repeated because trunk moved in the meantime."""
 
 
 def plan(view: View, entries: Sequence[Entry], terms: Terms) -> Step:
