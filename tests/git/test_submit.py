@@ -229,3 +229,23 @@ def test_an_unknown_milestone_is_named(new: Desk, monkeypatch: pytest.MonkeyPatc
     assert isinstance(refused, UsageError)
     assert "no open milestone 'v2'" in refused.what
     assert "pr = 1\n" in _file(new)
+
+
+def test_an_inline_array_is_refused_before_anything_is_pushed(new: Desk) -> None:
+    """The numbers could not be filled in: no pull request is made that stack.toml would not know."""
+    (new.root / "stack.toml").write_text(
+        'schema = 1\ntrunk = "main"\nremote = "origin"\nentry = [{branch = "one"}, {branch = "two"}]\n'
+    )
+    error = refusal(lambda: _submit(new))
+    assert "inline array" in error.what
+    assert (new.hub.pulls, new.remote_tips()) == ({}, {})
+
+
+def test_a_link_to_the_stack_file_stays_a_link(new: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers are filled into the file that it names."""
+    link = new.root / "link.toml"
+    link.symlink_to("stack.toml")
+    monkeypatch.setenv("TRUNKLINE_STACK_FILE", str(link))
+    assert _submit(new).error is None
+    assert link.is_symlink()
+    assert _file(new) == STACK

@@ -6,6 +6,7 @@ import pytest
 
 from trunkline.config import writing
 from trunkline.domain.discover import Change, unnumbered, with_unsubmitted
+from trunkline.domain.errors import UsageError
 from trunkline.domain.names import PrNumber, branch_name
 from trunkline.domain.stack import Entry
 
@@ -68,3 +69,24 @@ def test_init_keeps_entries_without_a_pull_request() -> None:
     assert with_unsubmitted([_entry(1, "one"), _entry(2, "two")], declared)[2].number == 2
     found = unnumbered(declared, [_entry(1, "one"), _entry(2, "two"), _entry(3, "three")])
     assert [(each.change, each.message) for each in found] == [(Change.ADDED, "#2 two has no number in the file")]
+
+
+def test_line_endings_stay() -> None:
+    """A file with CRLF has no line that ends otherwise."""
+    two = [_entry(1, "one"), _entry(2, "two")]
+    after = writing.mended(TEXT.replace("\n", "\r\n"), "", two)
+    assert after == writing.mended(TEXT, "", two).replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'entry = [{branch = "one"}, {branch = "two"}]\n',
+        'stack = [{name = "a", entry = [{branch = "one"}]}]\n',
+        '[[stack]]\nname = "a"\nentry = [{branch = "one"}]\n',
+    ],
+)
+def test_an_inline_array_is_refused(text: str) -> None:
+    """It cannot be changed entry by entry, and the error says what to write instead."""
+    with pytest.raises(UsageError, match="inline array"):
+        writing.require_tables(text)

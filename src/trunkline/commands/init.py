@@ -379,7 +379,7 @@ def update(seen: PullRequestStacks, checked: Sequence[Checked]) -> Path:
         text = writing.mended(text, each.stack.name, each.entries)
         if each.landed and not each.stack.name:
             text = writing.without(text, "issue")  # the issue of the stack that has landed
-    replace_bytes(path, text.encode())
+    replace_bytes(path.resolve(), text.encode())
     validation.load(path)
     trust.carry_over(seen.git, before, reading.read(path))
     return path

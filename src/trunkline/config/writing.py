@@ -10,6 +10,7 @@ from tomlkit.container import Container
 from tomlkit.items import AoT, Table, Whitespace
 
 from trunkline.config.schema import SCHEMA_VERSION
+from trunkline.domain.errors import UsageError
 from trunkline.domain.names import PrNumber
 from trunkline.domain.stack import Entry, GateSettings
 
@@ -63,7 +64,13 @@ def mended(text: str, name: str, entries: Sequence[Entry]) -> str:
         name: the stack; "" where there is one.
         entries: what it is to hold, bottom first; only number, branch and the title of a new one count;
             a table without a number is found by its branch and gets the number of its entry.
+
+    Raises:
+        UsageError: the entries are no `[[entry]]` tables.
     """
+    require_tables(text)
+    if crlf := "\r\n" in text and text.count("\n") == text.count("\r\n"):
+        text = text.replace("\r\n", "\n")
     doc = tomlkit.parse(text)
     holder: Any = next(table for table in doc["stack"] if table["name"] == name) if name else doc
     held: dict[object, Table] = {table["branch"]: table for table in holder["entry"] if "pr" not in table}
@@ -82,7 +89,26 @@ def mended(text: str, name: str, entries: Sequence[Entry]) -> str:
     if followed:
         _last_body(aot[-1]).append((None, tomlkit.nl()))
     holder["entry"] = aot
-    return tomlkit.dumps(doc)
+    after = tomlkit.dumps(doc)
+    return after.replace("\n", "\r\n") if crlf else after
+
+
+def require_tables(text: str) -> None:
+    """Check that the entries are `[[entry]]` tables, which can be changed one by one.
+
+    Raises:
+        UsageError: they are in an inline array.
+    """
+    doc = tomlkit.parse(text)
+    stacks: Any = doc.get("stack", [])
+    if any(
+        not isinstance(each, AoT) for each in (stacks, *(table.get("entry") for table in stacks or [doc])) if each
+    ):
+        raise UsageError(
+            "stack.toml lists its entries in an inline array",
+            why="entries are only changed in [[entry]] tables; nothing was changed",
+            next_command="${EDITOR:-vi} stack.toml   # entry = [{...}] -> [[entry]]",
+        )
 
 
 def _numbered(table: Table, number: PrNumber) -> Table:

@@ -57,9 +57,13 @@ def require_own(git: Git, trunk: str, remote: str) -> None:
 
     Raises:
         Refused: git tracks it; the error has the command that makes a copy outside the work tree.
+        UsageError: its entries are no `[[entry]]` tables.
     """
     found = trust.effective(git, found_text(git))
     if not found.of_trunk and not trust.is_tracked(git, found.path):
+        from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
+
+        writing.require_tables(found.text)
         return
     copy = shlex.quote(str(git.common_dir() / reading.FILE_NAME))
     raise Refused(
@@ -114,7 +118,7 @@ def change_entries(
     after = tuple(change(entries))
     if after == entries:
         return before.path
-    replace_bytes(before.path, writing.mended(before.text, stack, after).encode())
+    replace_bytes(before.path.resolve(), writing.mended(before.text, stack, after).encode())
     validation.load(before.path)
     trust.carry_over(git, before, reading.read(before.path))
     return before.path
@@ -142,7 +146,7 @@ def write(context: Context, step_context: StepContext, *, text: str, text_after:
         *step_context.about(context.entry), path=str(before.path.absolute()), text=text, text_after=text_after
     )
     step_context.log_intent(intent)
-    replace_bytes(before.path, text_after.encode())
+    replace_bytes(before.path.resolve(), text_after.encode())
     validation.load(before.path)
     trust.carry_over(context.git, before, reading.read(before.path))
 
