@@ -79,6 +79,7 @@ _VALUES: Mapping[str, Callable[[_Repository], Sequence[str]]] = {
     "--tick": _checks,
     "--stack": lambda there: [str(stack.get("name", "")) for stack in there.data.get("stack") or ()],
     "--fork-point": lambda there: there.branches,
+    **dict.fromkeys(("--move", "--onto", "--fold", "--into", "--drop", "--rename"), _numbers),
     "--trunk": lambda there: there.branches,
     "--remote": lambda there: there.remotes,
     "--require": lambda _: ("checks", "gates"),
