@@ -206,6 +206,16 @@ def test_a_fork_point_that_contradicts_the_evidence(person: Typist) -> None:
     person.follow(asked, "planning/questions.py:invalid", "invoke restack --skip")
 
 
+def test_commits_that_change_nothing_after_a_conflict(person: Typist) -> None:
+    """`continue` names `restack`: `rebase` would refuse an entry on an open one."""
+    person.desk.conflict(1)
+    person.desk.trunk_commits("takes it", {"two.txt": "two\n"})
+    person("invoke restack")
+    person.desk.resolve()
+    kept = person("invoke continue")
+    assert "to leave it out: invoke restack --drop-emptied" in kept.out
+
+
 def test_commits_that_change_nothing_any_more(person: Typist) -> None:
     """The command that leaves them out is the one that was typed, and it does leave them out."""
     person.desk.trunk_commits("takes it", {"two.txt": "two\n"})
@@ -400,6 +410,9 @@ ELSEWHERE: dict[str, str] = {
     "tasks/stack.py:land": "tests/git/test_unsubmitted.py::test_land_stops_below_it",
     "commands/export_receipts.py:export_of": "tests/git/test_attest_story.py::test_receipts_are_exported",
     "commands/init.py:_remote": "tests/e2e/test_init.py::test_other_tools_and_several_stacks",
+    "commands/init.py:refuse_unfinished": "tests/git/test_stack_file.py"
+    "::test_the_next_stack_after_one_that_has_landed",
+    "tasks/setup.py:_begin_next": "tests/git/test_stack_file.py::test_the_next_stack_after_one_that_has_landed",
     "commands/init.py:refuse_second": "tests/e2e/test_init.py::test_it_never_overwrites",
     "commands/plan.py:_note": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
     "planning/verification.py:refuse_other_head": AGAIN,

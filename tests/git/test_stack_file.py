@@ -198,8 +198,8 @@ def test_a_file_named_with_glob_characters_is_hidden(repo: Repo, monkeypatch: py
     assert not location.keep_untracked(repo.adapter, repo.path.parent / "elsewhere.toml", untracked=True)
 
 
-def test_the_next_stack_after_one_that_has_landed(repo: Repo) -> None:
-    """`--update` begins it in the same file: settings stay, the issue of the landed stack goes."""
+def test_the_next_stack_after_one_that_has_landed(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`init` and `--update` begin it in the same file: settings stay, the issue of the landed stack goes."""
     repo.commit("start", {"a.txt": "0\n"})
     path = discover_workflow.write(seen(repo, "one", "two"))
     path.write_text(path.read_text().replace("schema = 1\n", "schema = 1  # ours\nissue = 319\n"))
@@ -211,14 +211,22 @@ def test_the_next_stack_after_one_that_has_landed(repo: Repo) -> None:
     )
     (checked,) = discover_workflow.check(now)
     assert [each.message for each in checked.differences] == ["all of it is merged; next is #8 #9"]
+    assert discover_workflow.refuse_unfinished(now) == (checked,)
     discover_workflow.update(now, (checked,))
     assert numbers(repo.path) == [8, 9]
     assert "# ours" in path.read_text()
     assert "issue" not in path.read_text()
-    (none,) = discover_workflow.check(replace(now, stacks=(), listing=PullRequestList("main", (), (*merged, *(
+    monkeypatch.chdir(repo.path)
+    repo.git("remote", "add", "origin", "git@github.com:octo/repo.git")
+    with pytest.raises(UsageError, match=r"there is a stack\.toml already"):
+        discover_workflow.refuse_unfinished(now)
+    over = replace(now, stacks=(), listing=PullRequestList("main", (), (*merged, *(
         MergedPullRequest(pr.number, "T", pr.head, ZERO_OID) for pr in pulls
-    )))))  # fmt: skip
+    ))))  # fmt: skip
+    (none,) = discover_workflow.check(over)
     assert (none.landed, none.differences) == (True, ())
+    with pytest.raises(UsageError, match="no other stack is open"):
+        discover_workflow.refuse_unfinished(over)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_a_mounted_collection_says_its_own_names(
 def test_the_json_object_has_the_next_commands_as_argv(capsys: pytest.CaptureFixture[str]) -> None:
     """Those that were printed, in order."""
     message = TaskSession("status", json_wanted=True)
-    message.terminal.next(task_command("rebase", "--pr", 519), about="#519: ")
+    message.terminal.next(task_command("rebase", "--pr", 519))
     message.terminal.next("git fetch origin")
     message.close(0)
     assert '"invoke",\n      "rebase",' in capsys.readouterr().out

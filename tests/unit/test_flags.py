@@ -226,6 +226,15 @@ def test_a_command_line_that_cannot_be_read(
     assert shown.splitlines()[-1] == f"next: {following}"
 
 
+@pytest.mark.parametrize("line", ["add --help", "add -h", "add name --help", "status --help", "switch --help"])
+def test_help_after_the_name_of_a_task(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no value of a positional argument: `add --help` adds nothing."""
+    with pytest.raises(SystemExit) as ended:
+        Program(name="trunkline", binary="trunkline", namespace=namespace).run(["trunkline", *line.split()])
+    assert ended.value.code == 0
+    assert f"Usage: trunkline [--core-opts] {line.split(maxsplit=1)[0]}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("line", "code", "last"),
     [

@@ -202,6 +202,17 @@ def test_what_a_test_prints_is_no_cause() -> None:
         assert not diagnosis.is_compiler_crash(output)
 
 
+@pytest.mark.parametrize("packages", ["package `one`", "packages: one, two"])
+def test_a_workspace_without_a_library(packages: str) -> None:
+    """`--lib` can never pass there; the fix is the same command without it."""
+    output = CargoOutput(structured=True)
+    output.parse_line(Stream.STDERR, f"error: no library targets found in {packages}\n".encode())
+    cause = diagnosis.explain(("cargo", "test", "--workspace", "--lib"), output, Place(TREE))
+    assert cause.id is CauseId.NO_LIBRARY
+    assert cause.text.startswith(f"no library targets found in {packages}: ")
+    assert cause.fix.endswith('run = ["cargo", "test", "--workspace"]')
+
+
 def test_only_the_compilers_own_crash_is_one() -> None:
     """The compiler's process has ended with its report; a macro that prints the same words is no compiler."""
     assert diagnosis.is_compiler_crash(recorded("crash")[1])

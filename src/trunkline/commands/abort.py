@@ -285,7 +285,7 @@ def _concluded(scope: Scope, run: Run, ending: _Ending) -> Outcome:
         message = "the run is over; what changed since is left as it is"
     notes = [line for outcome in ending.restored for line in outcome.details]
     notes += [f"left: {line}" for line in ending.left]
-    notes += [f"what you had resolved is kept: {ref}" for ref in ending.kept.refs]
+    notes += [f"the content of the conflict's work tree is kept: {ref}" for ref in ending.kept.refs]
     notes += ending.kept.files
     backups = f"{refs.BACKUPS}/{run.id}/"
     if ending.left and refs.read_refs(scope.git, backups):

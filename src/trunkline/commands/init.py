@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from trunkline.config import location, reading, trust, validation
 from trunkline.config.other_tools import tracked_stacks
+from trunkline.config.reading import StackText
 from trunkline.context.loading import found_text, load_stacks, top_of
 from trunkline.context.observation import observe_remote
 from trunkline.context.project import Reporter
@@ -181,16 +182,28 @@ def _entry(pr: OpenPullRequest) -> Entry:
     return Entry(pr.number, branch_name(pr.head), pr.title)
 
 
+def exists(cwd: Path | None = None) -> bool:
+    """Return whether stack.toml exists in any place where tasks look for it.
+
+    Raises:
+        UsageError: TRUNKLINE_STACK_FILE names another kind of file.
+    """
+    return _existing(top_of(Git(cwd or Path.cwd()))) is not None
+
+
+def _existing(git: Git) -> StackText | None:
+    if not os.path.lexists(location.new_place(git, track=False)) and os.environ.get(location.VARIABLE):
+        return None  # the file that the variable names is written
+    return location.locate(git, git.cwd)
+
+
 def refuse_second(cwd: Path | None = None) -> None:
     """Check that no stack.toml exists in any place where tasks look for it.
 
     Raises:
         UsageError: there is one, or TRUNKLINE_STACK_FILE names another kind of file.
     """
-    git = top_of(Git(cwd or Path.cwd()))
-    if not os.path.lexists(location.new_place(git, track=False)) and os.environ.get(location.VARIABLE):
-        return  # the file that the variable names is written
-    found = location.locate(git, git.cwd)
+    found = _existing(top_of(Git(cwd or Path.cwd())))
     if found is not None:
         raise UsageError(
             "there is a stack.toml already",
@@ -308,6 +321,25 @@ def check(seen: PullRequestStacks) -> tuple[Checked, ...]:
         elsewhere = {number: pr for number, pr in pulls.items() if number not in {each.number for each in own}}
         checked.append(_checked(seen, stack, submitted, OnGitHub(own, merged, closed, elsewhere)))
     return tuple(checked)
+
+
+def refuse_unfinished(seen: PullRequestStacks) -> tuple[Checked, ...]:
+    """Check that every entry of stack.toml is merged and that a next stack is open; compare the two.
+
+    Raises:
+        UsageError: an entry is not merged, or no other stack is open.
+        ExternalError: the request for an entry's state failed.
+    """
+    checked = check(seen)
+    if not all(each.landed for each in checked):
+        refuse_second(seen.git.cwd)
+    if not any(each.differences for each in checked):
+        raise UsageError(
+            "every entry of stack.toml is merged, and no other stack is open",
+            why="`add` begins an entry with the staged changes; a stack of pull requests may be of others",
+            next_command=(task_command("add", "NAME"), f"gh pr list --repo {_slug(seen.git, seen.remote)}"),
+        )
+    return checked
 
 
 def _numbered(stack: Stack, made: Mapping[str, PrNumber]) -> Stack:

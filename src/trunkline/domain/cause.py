@@ -28,6 +28,7 @@ class CauseId(Enum):
     DISK = "disk-full"
     SOURCES = "sources-changed"
     NO_TEST = "no-test-ran"
+    NO_LIBRARY = "library-missing"
     TOOLCHAIN = "toolchain-missing"
     COMPONENT = "component-missing"
     PROGRAM = "program-missing"

@@ -8,8 +8,10 @@ without interpretation.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from trunkline.domain.cause import Cause, CauseId
@@ -58,7 +60,16 @@ def explain(argv: Sequence[str], output: CargoOutput, place: Place) -> Cause:
     if output.structured:  # the output of any other command may come from a program
         own = tuple(output.own)
         cause = build_script(closing, own, place) or refusal.refusal(closing, own, place)
+    if cause is not None and cause.id is CauseId.NO_LIBRARY:
+        return _without_library(cause, argv)
     return cause or _unrecognised(output, place)
+
+
+def _without_library(cause: Cause, argv: Sequence[str]) -> Cause:
+    """Return the cause with the command that runs every test instead of the library's."""
+    run = json.dumps([part for part in argv if part != "--lib"])
+    text = f"{cause.text}: the gate runs the tests of libraries alone (--lib)"
+    return replace(cause, text=text, fix=f"${{EDITOR:-vi}} stack.toml   # in the table of the gate: run = {run}")
 
 
 def refused(stderr: str, place: Place) -> Cause | None:

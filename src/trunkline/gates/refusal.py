@@ -35,6 +35,7 @@ _MANIFEST = re.compile(
     r"failed to read `.*Cargo.toml`|package collision in the lockfile|current package believes it's in a workspace |"
     r"virtual manifests must |failed to select a version for |two packages named |cyclic package dependency)"
 )
+_NO_LIBRARY = re.compile(r"^error: no library targets found in packages?[ :]")
 _SNIPPET = re.compile(r"^ *--> (.*Cargo\.toml:\d+:\d+)$")
 _DEPENDENCY = re.compile(
     r"^error: (?:failed to get `|failed to load source for|failed to download|failed to fetch|unable to update|"
@@ -54,6 +55,7 @@ _KNOWN = (
     (CauseId.RUST_VERSION, _RUST_VERSION, ""),
     (CauseId.CONFIG, _CONFIG, ""),
     (CauseId.MANIFEST, _MANIFEST, ""),
+    (CauseId.NO_LIBRARY, _NO_LIBRARY, ""),
 )
 
 

@@ -219,15 +219,10 @@ class Terminal:
             self._commands = [] if skipped else list(step.commands)
             self.outcome(Outcome(step.label, "skipped by name" if skipped else step.description, mark))
 
-    def next(self, command: str, *, about: str = "") -> None:
-        """Print the last line: the command to type next.
-
-        Args:
-            command: the command.
-            about: its purpose, printed in front of it.
-        """
+    def next(self, command: str) -> None:
+        """Print the last line: the command to type next, and nothing else."""
         self.commands_next.append(command)
-        self.line(("next: ", "bold"), about, command)
+        self.line(("next: ", "bold"), command)
 
     def error(self, error: TrunklineError) -> None:
         """Print an expected failure.

@@ -34,10 +34,7 @@ def conclude(session: TaskSession, context: Context, performed: RunResult) -> No
         )
     above = context.stack.above(context.entry)
     if (StepName.NEXT, None) in performed.outcomes and above is not None:
-        session.terminal.next(
-            next_entry.landing(above),
-            about=f"{above.label} {above.title}".rstrip() + ": ",
-        )
+        session.terminal.next(next_entry.landing(above))
 
 
 @landing_task("continue", mutates=True)

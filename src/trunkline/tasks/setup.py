@@ -93,11 +93,13 @@ def init(
     if write_tasks:
         _write_tasks(session, alone=check or update)
         return
-    if not (check or update or session.dry_run):
-        discover_workflow.refuse_second()
+    exists = not (check or update or session.dry_run) and discover_workflow.exists()
     seen = discover_workflow.look(session.terminal, remote=remote, trunk=trunk, alone=alone, top=top)
     if check or update:
         _compare(session, seen, check=check)
+        return
+    if exists:
+        _begin_next(session, seen)
         return
     _tell_seen(session, seen)
     if not session.dry_run:
@@ -106,6 +108,17 @@ def init(
     _tell_proposals(session, seen)
     if not session.dry_run:
         session.terminal.next(task_command("status"))
+
+
+def _begin_next(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
+    """Begin the next stack in a stack.toml whose entries are all merged."""
+    from trunkline.commands import init as discover_workflow
+
+    checked = discover_workflow.refuse_unfinished(seen)
+    for line in _tell_differences(session, checked):
+        session.terminal.line(f"  {line}")
+    session.terminal.line(f"wrote {discover_workflow.update(seen, checked)}")
+    session.terminal.next(task_command("status"))
 
 
 def _tell_written(session: TaskSession, path: Path, *, track: bool) -> None:

@@ -94,9 +94,21 @@ def explain(own: Callable[[], Collection[str]]) -> None:
         setattr(Program, name, _explaining(getattr(Program, name), own))
 
 
+def _asking_for_help(argv: Sequence[str], own: Collection[str]) -> str:
+    """Return our task whose help a call asks for with `TASK --help`, or "".
+
+    Invoke takes `--help` for the value of a missing positional argument: the NAME of `add --help`.
+    """
+    words = list(itertools.takewhile(lambda word: word != "--", argv))
+    is_help = not {"--help", "-h"}.isdisjoint(words[1:])
+    return words[0] if is_help and command_line.own_name(words[0], own) else ""
+
+
 def _explaining(parse: Callable[..., None], own: Callable[[], Collection[str]]) -> Callable[..., None]:
     @functools.wraps(parse)
     def explaining(self: Program, *args: Any) -> None:
+        if parse.__name__ == "parse_tasks" and (asked := _asking_for_help(self.core.unparsed, own())):
+            self.core[0].args["help"].value, self.core.unparsed = asked, []
         try:
             parse(self, *args)
         except ParseError as error:
