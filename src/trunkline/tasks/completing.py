@@ -73,6 +73,8 @@ def _steps(_: _Repository) -> list[str]:
 _VALUES: Mapping[str, Callable[[_Repository], Sequence[str]]] = {
     "--pr": _numbers,
     "-p": _numbers,
+    "--above": _numbers,
+    "--up-to": _numbers,
     "--skip": _steps,
     "--accept-unavailable": _gates,
     "--accept-flaky": _gates,
