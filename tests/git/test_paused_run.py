@@ -958,3 +958,14 @@ def test_abort_leaves_both_sides_of_a_branch_whose_checkout_cannot_go_back(stack
     lines = [line for line in outcome.details if line.startswith("left: #3 three: ")]
     assert [("gone.txt (ignored)" in line, before["three"] in line) for line in lines] == [(True, True)] * 2
     assert before["three"] in stack.clone.refs().values()
+
+
+def test_a_lock_that_a_dead_git_left_in_the_work_tree(paused: Desk) -> None:
+    """`continue` reads the resolution beside it, and finishes."""
+    paused.resolve()
+    index = paused.tree().git("rev-parse", "--path-format=absolute", "--git-path", "index")
+    Path(f"{index}.lock").touch()
+    done = paused.resume()
+    assert done is not None
+    assert done.error is None
+    assert paused.open_run() is None

@@ -249,3 +249,13 @@ def test_a_link_to_the_stack_file_stays_a_link(new: Desk, monkeypatch: pytest.Mo
     assert _submit(new).error is None
     assert link.is_symlink()
     assert _file(new) == STACK
+
+
+def test_undo_leaves_the_branch_of_a_new_pull_request(new: Desk) -> None:
+    """The remote had the branch at trunk; pushed back to it, the pull request would be closed for good."""
+    new.hub.bare.git("update-ref", "refs/heads/two", "refs/heads/main")
+    new.clone.git("fetch", "--quiet")
+    assert _submit(new).error is None
+    tips = new.remote_tips()
+    assert new.undo() is None
+    assert new.remote_tips() == tips

@@ -14,9 +14,9 @@ from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.conflicts import has_both_ends, marker_lines, resolves, written_by_git
 from trunkline.domain.errors import Paused
-from trunkline.domain.names import Oid, branch_name, oid, short
+from trunkline.domain.names import Oid, branch_name, short
 from trunkline.engine import Pause, StepContext
-from trunkline.git import history, refs
+from trunkline.git import history, index, refs
 from trunkline.git.git import Git
 
 
@@ -39,7 +39,7 @@ def resolution(project: Project, step_context: StepContext, path: Path, paused: 
     loose += git.query("ls-files", "--others", "--exclude-standard", "-z").text.split("\0")
     if left := [name for name in loose if name]:
         raise _unresolved(path, paused, f"changed but not added: {', '.join(left)}")
-    tree = oid(git.query("write-tree").text)
+    tree = index.staged_tree(git)  # of a copy: an index.lock that a dead git left is no obstacle
     if other := _other_work(git, path, paused, tree):
         raise _not_the_resolution(project, step_context, path, paused, *other)
     # An empty resolution drops the commit, as --drop-emptied requests, only while the cherry-pick is

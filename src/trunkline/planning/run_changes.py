@@ -52,13 +52,22 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
         for pr, intents in _intents(run).items()
         if not _stays(context, run, pr, intents, ask=ask)
         for change in _joined(intents)
-        if took_effect(change)
+        if took_effect(change) and not _is_submission(context, change)
     ]
     order = (
         StepName.PUSH, StepName.READY, StepName.NOTE, StepName.CLOSE, StepName.STACK_FILE, StepName.REPLAY,
         StepName.ADD,
     )  # fmt: skip
     return tuple(sorted(found, key=lambda change: order.index(change.step)))
+
+
+def _is_submission(scope: Scope, change: Change) -> bool:
+    """Return whether a change is a push of an entry that had no pull request when the run began.
+
+    It stays, like the pull request that the run created for it: without its commits GitHub would
+    close that one for good.
+    """
+    return isinstance(change, RemoteMoved) and scope.of_pr(change.pr).entry.number is None
 
 
 def _intents(run: Run) -> dict[EntryKey, list[Intent]]:
