@@ -26,9 +26,12 @@ def mutating() -> list[str]:
 
 
 def everything(landing: Landing) -> dict[str, Any]:
-    """Return the files, refs and state of the clone, and all that GitHub has; objects that no ref holds may come."""
+    """Return the files, refs and state of the clone, and all that GitHub has.
+
+    Objects that no ref holds are no change, nor is the cached answer that a repository has no native stacks.
+    """
     clone = landing.clone.path
-    left_out = ("objects", "index", "FETCH_HEAD")
+    left_out = ("objects", "index", "FETCH_HEAD", "trunkline/native-stacks.json")
     files = {
         str(path.relative_to(clone)): path.read_bytes()
         for path in clone.rglob("*")
