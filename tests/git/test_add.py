@@ -12,8 +12,12 @@ from support.inprocess import Desk, desk, refusal
 from trunkline.commands import add, status
 from trunkline.commands.add import Request
 from trunkline.domain.added import slug
+from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name
+from trunkline.domain.stack import Entry
 from trunkline.engine import RunResult
+from trunkline.operations import stack_file
+from trunkline.state import lock
 from trunkline.state.journal import Journal
 
 
@@ -204,3 +208,23 @@ def test_git_is_in_the_middle_of_something(stack: Desk, command: str) -> None:
     assert error.next_commands == (f"git {command} --continue", f"git {command} --abort")
     assert clone.git("branch", "--show-current") == here
     assert "half" not in _order(stack)
+
+
+def test_trunk_is_no_entry(stack: Desk) -> None:
+    """stack.toml stays valid; no branch moves."""
+    before, text = stack.tips(), (stack.root / "stack.toml").read_text()
+    request = Request(branch_name("main"), onto_trunk=True)
+    error = refusal(lambda: add.run(add.plan(stack.stack_context(), request)))
+    assert error.what == "main is trunk"
+    assert (stack.tips(), (stack.root / "stack.toml").read_text()) == (before, text)
+
+
+def test_an_invalid_stack_file_is_not_written(stack: Desk) -> None:
+    """The file stays as it is, so every other task still works."""
+    path = stack.root / "stack.toml"
+    context, text = stack.stack_context(), path.read_text()
+    with lock.hold(context.state, run="test") as held, pytest.raises(UsageError, match="trunk itself"):
+        stack_file.change_entries(
+            context.git, held, "", lambda entries: [Entry(None, branch_name("main"), ""), *entries]
+        )
+    assert path.read_text() == text

@@ -79,6 +79,12 @@ def plan(context: Context, request: Request) -> Adding:
             f"{request.branch} is an entry of the stack already",
             next_command=task_command("switch", "--pr", request.branch),
         )
+    if request.branch == stack.trunk:
+        raise UsageError(
+            f"{request.branch} is trunk",
+            why="the stack sits on it, so it is no entry; nothing was changed",
+            next_command=task_command("status"),
+        )
     ref = branch_ref(request.branch)
     existing = refs.read_refs(git, ref).get(ref)
     here = added_entry.current_branch(git)

@@ -118,10 +118,20 @@ def change_entries(
     after = tuple(change(entries))
     if after == entries:
         return before.path
-    replace_bytes(before.path.resolve(), writing.mended(before.text, stack, after).encode())
-    validation.load(before.path)
+    _replace(before.path, writing.mended(before.text, stack, after))
     trust.carry_over(git, before, reading.read(before.path))
     return before.path
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace the text of a stack.toml, if the new one is valid.
+
+    Raises:
+        UsageError: it is not; the file stays as it is.
+    """
+    content = text.encode()
+    validation.stacks_of(reading.parsed(path, content))
+    replace_bytes(path.resolve(), content)
 
 
 def entries_text(git: Git, stack: str, entries: Sequence[Entry]) -> tuple[str, str]:
@@ -146,8 +156,7 @@ def write(context: Context, step_context: StepContext, *, text: str, text_after:
         *step_context.about(context.entry), path=str(before.path.absolute()), text=text, text_after=text_after
     )
     step_context.log_intent(intent)
-    replace_bytes(before.path.resolve(), text_after.encode())
-    validation.load(before.path)
+    _replace(before.path, text_after)
     trust.carry_over(context.git, before, reading.read(before.path))
 
 
