@@ -25,9 +25,9 @@ from trunkline.context.observation import observe_remote
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, pr_number
 from trunkline.domain.stack import Entry, Stack
-from trunkline.git import history, refs
+from trunkline.git import history, local_refs, push, refs
 from trunkline.git.git import Git
-from trunkline.git.refs import RefUpdate
+from trunkline.git.push import RefUpdate
 from trunkline.planning import completeness
 from trunkline.state import lock
 from trunkline.state.lock import RepositoryLock
@@ -88,7 +88,7 @@ class Remote:
         seen = observe_remote(git, STACK, STACK.entries)
         assert seen[branch_ref(MAIN)] == self.tip
         before = refs.read_refs(git, TRACKING)
-        refs.update_tracking_refs(git, held, "origin", {branch_ref(MAIN): TRACKING}, before, seen)
+        local_refs.update_tracking_refs(git, held, "origin", {branch_ref(MAIN): TRACKING}, before, seen)
         assert self.clone.refs()[TRACKING] == self.tip
         self.assert_sound()
 
@@ -303,7 +303,7 @@ def test_tracking_refs_are_fetched_where_a_part_is_missing(remote: Remote, held:
     git, spoken = remote.clone.adapter, list[str]()
     seen = {branch_ref(MAIN): remote.tip}
     wanted, before = {branch_ref(MAIN): TRACKING}, refs.read_refs(git, TRACKING)
-    refs.update_tracking_refs(git.with_echo(spoken.append), held, "origin", wanted, before, seen)
+    local_refs.update_tracking_refs(git.with_echo(spoken.append), held, "origin", wanted, before, seen)
     assert remote.clone.refs()[TRACKING] == remote.tip
     remote.assert_sound()
     assert spoken == [f"git fetch --no-tags origin +refs/heads/main:{TRACKING}"]
@@ -314,7 +314,7 @@ def test_what_is_echoed_is_what_ran(remote: Remote, held: RepositoryLock) -> Non
     git, spoken = remote.clone.adapter, list[str]()
     seen = observe_remote(git, STACK, STACK.entries)
     wanted, before = {branch_ref(MAIN): TRACKING}, refs.read_refs(git, TRACKING)
-    refs.update_tracking_refs(git.with_echo(spoken.append), held, "origin", wanted, before, seen)
+    local_refs.update_tracking_refs(git.with_echo(spoken.append), held, "origin", wanted, before, seen)
     assert spoken == [f"git update-ref {TRACKING} {remote.tip[:7]}"]
 
 
@@ -323,11 +323,11 @@ def test_no_ref_moves_to_a_commit_of_which_a_part_is_missing(remote: Remote, hel
     remote.unpack(30)
     git, before, old = remote.clone.adapter, remote.clone.refs(), remote.clone.head("main")
     moves: list[Callable[[], object]] = [
-        lambda: refs.move_ref(git, held, branch_ref(MAIN), new=remote.tip, old=old, why="a test"),
-        lambda: refs.move_ref(git, held, "refs/heads/new", new=remote.tip, old=None, why="a test"),
-        lambda: refs.update_tracking_ref(git, held, "origin", MAIN, remote.tip),
-        lambda: refs.back_up(git, held, MAIN, remote.tip),
-        lambda: refs.back_up_all(git, held, [(MAIN, remote.tip)]),
+        lambda: local_refs.move_ref(git, held, branch_ref(MAIN), new=remote.tip, old=old, why="a test"),
+        lambda: local_refs.move_ref(git, held, "refs/heads/new", new=remote.tip, old=None, why="a test"),
+        lambda: local_refs.update_tracking_ref(git, held, "origin", MAIN, remote.tip),
+        lambda: local_refs.back_up(git, held, MAIN, remote.tip),
+        lambda: local_refs.back_up_all(git, held, [(MAIN, remote.tip)]),
     ]
     for move in moves:
         with pytest.raises(ExternalError, match="is missing in this repository") as failed:
@@ -345,7 +345,7 @@ def test_an_incomplete_commit_is_not_pushed(remote: Remote, held: RepositoryLock
     assert refs.read_refs(git, "refs/heads/broken")
     base = remote.clone.head("main")
     with pytest.raises(ExternalError, match="is missing in this repository"):
-        refs.push(git, held, "origin", [RefUpdate(ONE, base, remote.tip)])
+        push.push(git, held, "origin", [RefUpdate(ONE, base, remote.tip)])
     assert remote.origin.refs()[branch_ref(ONE)] == base
 
 
@@ -427,7 +427,7 @@ def test_a_partial_clone_is_complete_without_its_files(tmp_path: Path) -> None:
     git = remote.clone.adapter
     with lock.hold(git.state_dir(), run="r") as held:
         seen = observe_remote(git, STACK, STACK.entries)
-        refs.update_tracking_refs(
+        local_refs.update_tracking_refs(
             git, held, "origin", {branch_ref(MAIN): TRACKING}, refs.read_refs(git, TRACKING), seen
         )
     assert remote.clone.refs()[TRACKING] == remote.tip

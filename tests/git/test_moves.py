@@ -16,7 +16,7 @@ from support.repo import Repo
 from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref
 from trunkline.gates import slots
-from trunkline.git import refs
+from trunkline.git import local_refs
 from trunkline.git.git import Git
 from trunkline.state import lock
 from trunkline.state.lock import RepositoryLock
@@ -58,16 +58,16 @@ def test_several_moves_are_one_process(
         return start(argv, **more)
 
     monkeypatch.setattr(children, "start", noted)
-    with refs.update_ref_session(git, held, why="restack"):
-        refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+    with local_refs.update_ref_session(git, held, why="restack"):
+        local_refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
         assert repo.head("main") == commits[0]
-        refs.move_ref(git, held, SIDE, new=commits[1], old=commits[2], why="two")
-        refs.move_ref(git, held, SIDE, new=commits[0], old=commits[1], why="three")
+        local_refs.move_ref(git, held, SIDE, new=commits[1], old=commits[2], why="two")
+        local_refs.move_ref(git, held, SIDE, new=commits[0], old=commits[1], why="three")
         assert repo.head("side") == commits[0]
     assert started == ["update-ref"]
     assert repo.git("log", "-g", "-1", "--format=%gs", "main") == "trunkline r: restack"
     assert not (repo.path / ".git/refs/heads/main.lock").exists()
-    refs.move_ref(git, held, MAIN, new=commits[2], old=commits[0], why="alone")
+    local_refs.move_ref(git, held, MAIN, new=commits[2], old=commits[0], why="alone")
     assert repo.head("main") == commits[2]
 
 
@@ -75,19 +75,22 @@ def test_a_ref_that_moved_meanwhile_is_refused_and_the_next_one_moves(
     git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]
 ) -> None:
     """Each move names what it expects; one that is refused leaves the others alone."""
-    with refs.update_ref_session(git, held, why="restack"):
+    with local_refs.update_ref_session(git, held, why="restack"):
         repo.git("update-ref", MAIN, commits[1])
         with pytest.raises(Refused, match="refs/heads/main moved while we worked"):
-            refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
-        refs.move_ref(git, held, SIDE, new=commits[0], old=commits[2], why="two")
+            local_refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+        local_refs.move_ref(git, held, SIDE, new=commits[0], old=commits[2], why="two")
     assert (repo.head("main"), repo.head("side")) == (commits[1], commits[0])
 
 
 def test_a_lock_is_told(git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]) -> None:
     """A lock that another git holds is said, not taken for a move."""
     (repo.path / ".git/refs/heads/main.lock").touch()
-    with refs.update_ref_session(git, held, why="restack"), pytest.raises(Refused, match="refs/heads/main is locked"):
-        refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+    with (
+        local_refs.update_ref_session(git, held, why="restack"),
+        pytest.raises(Refused, match="refs/heads/main is locked"),
+    ):
+        local_refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
     assert repo.head("main") == commits[2]
 
 
@@ -95,11 +98,11 @@ def test_a_git_that_was_killed_is_missed_by_nobody(
     git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]
 ) -> None:
     """Another one moves what it was to move."""
-    with refs.update_ref_session(git, held, why="restack"):
-        refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+    with local_refs.update_ref_session(git, held, why="restack"):
+        local_refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
         os.killpg(git.sessions[0].child.pid, signal.SIGKILL)
-        refs.move_ref(git, held, SIDE, new=commits[0], old=commits[2], why="two")
-        refs.move_ref(git, held, MAIN, new=commits[1], old=commits[0], why="three")
+        local_refs.move_ref(git, held, SIDE, new=commits[0], old=commits[2], why="two")
+        local_refs.move_ref(git, held, MAIN, new=commits[1], old=commits[0], why="three")
     assert (repo.head("main"), repo.head("side")) == (commits[1], commits[0])
 
 
@@ -109,8 +112,8 @@ def test_a_git_that_dies_before_it_says_so_has_moved_it(
     """The ref holds what was wanted: nobody else moved it."""
     reporter = process.Coprocess.send
     monkeypatch.setattr(process.Coprocess, "send", lambda *args: reporter(*args)[:2])
-    with refs.update_ref_session(git, held, why="restack"):
-        refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+    with local_refs.update_ref_session(git, held, why="restack"):
+        local_refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
     assert repo.head("main") == commits[0]
 
 
@@ -121,11 +124,11 @@ def test_a_git_that_does_not_answer_is_ended(
     monkeypatch.setattr("trunkline.git.git.LOCAL_SECONDS", 0.1)
     monkeypatch.setattr(children, "GRACE_SECONDS", 0.1)
     stack = contextlib.ExitStack()
-    stack.enter_context(refs.update_ref_session(git, held, why="restack"))
+    stack.enter_context(local_refs.update_ref_session(git, held, why="restack"))
     child = git.sessions[0].child
     os.kill(child.pid, signal.SIGSTOP)
     with pytest.raises(ExternalError, match="did not respond"), stack:
-        refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
+        local_refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
     assert child.returncode is not None
     assert git.sessions == []
     assert repo.head("main") == commits[2]

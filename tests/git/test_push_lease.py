@@ -10,8 +10,8 @@ import pytest
 from support.repo import Repo
 from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref
-from trunkline.git import refs
-from trunkline.git.refs import RefUpdate
+from trunkline.git import local_refs, push, refs
+from trunkline.git.push import RefUpdate
 from trunkline.state import lock
 from trunkline.state.lock import RepositoryLock
 
@@ -54,7 +54,7 @@ def test_a_commit_that_was_fetched_since_the_plan_is_not_overwritten(
     foreign = moved_by_somebody(repo, "one")
     ours = repo.commit("ours", {"b": "1\n"})
     with pytest.raises(Refused):
-        refs.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours)])
+        push.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours)])
     assert remote.head("one") == foreign
 
 
@@ -64,7 +64,7 @@ def test_one_branch_that_moved_keeps_all_others_from_moving(repo: Repo, remote: 
     foreign = moved_by_somebody(repo, "two")
     ours = repo.commit("ours", {"b": "1\n"})
     with pytest.raises(Refused):
-        refs.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours), RefUpdate(TWO, planned, ours)])
+        push.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours), RefUpdate(TWO, planned, ours)])
     assert (remote.head("one"), remote.head("two")) == (planned, foreign)
 
 
@@ -73,7 +73,7 @@ def test_a_branch_that_moved_is_not_deleted(repo: Repo, remote: Repo, held: Repo
     planned = repo.head()
     foreign = moved_by_somebody(repo, "one")
     with pytest.raises(Refused):
-        refs.delete_remote(repo.adapter, held, "origin", ONE, planned)
+        push.delete_remote(repo.adapter, held, "origin", ONE, planned)
     assert remote.head("one") == foreign
 
 
@@ -88,7 +88,7 @@ def test_a_push_that_git_reports_as_done_is_still_verified(
     hook.chmod(0o755)
     monkeypatch.setenv("TRUNKLINE_ATTEMPTS", "1")
     with pytest.raises(Exception, match=r"did not take the push|not confirmed"):
-        refs.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours)])
+        push.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours)])
 
 
 def test_a_local_branch_that_moved_is_not_overwritten(repo: Repo, held: RepositoryLock) -> None:
@@ -98,7 +98,7 @@ def test_a_local_branch_that_moved_is_not_overwritten(repo: Repo, held: Reposito
     ref = branch_ref(branch_name("main"))
     repo.git("switch", "--quiet", "--detach")
     with pytest.raises(Refused):
-        refs.move_ref(repo.adapter, held, ref, new=first, old=first, why="test")
+        local_refs.move_ref(repo.adapter, held, ref, new=first, old=first, why="test")
     assert repo.head("main") == second
 
 
@@ -112,7 +112,7 @@ def test_a_remote_that_shows_a_push_late_is_read_again(
     monkeypatch.setattr(refs, "list_remote", lambda *args: next(stale, None) or listed(*args))
     spoken: list[str] = []
     git = repo.adapter.with_echo(spoken.append)
-    assert refs.push(git, held, "origin", [RefUpdate(ONE, planned, ours)]) is refs.Pushed.MOVED
+    assert push.push(git, held, "origin", [RefUpdate(ONE, planned, ours)]) is push.Pushed.MOVED
     assert (remote.head("one"), len(spoken)) == (ours, 1)
 
 
@@ -124,6 +124,6 @@ def test_a_push_that_is_never_shown_is_said_to_be_pushed(
     monkeypatch.setattr(refs, "list_remote", lambda *_: {branch_ref(ONE): planned})
     spoken: list[str] = []
     with pytest.raises(ExternalError, match="pushed; not confirmed yet: origin does not show one at") as failed:
-        refs.push(repo.adapter.with_echo(spoken.append), held, "origin", [RefUpdate(ONE, planned, ours)])
+        push.push(repo.adapter.with_echo(spoken.append), held, "origin", [RefUpdate(ONE, planned, ours)])
     assert failed.value.next_commands == ("invoke continue",)
     assert (remote.head("one"), len(spoken)) == (ours, 1)

@@ -35,7 +35,7 @@ from trunkline.domain.options import Options
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import RunResult
-from trunkline.git import refs, replay
+from trunkline.git import history, local_refs, replay
 from trunkline.github.client import EditedPullRequest
 from trunkline.state import journal
 from trunkline.steps import replay as replay_step
@@ -394,8 +394,8 @@ def _reorders_commits(patch: pytest.MonkeyPatch) -> None:
 
 def _keeps_no_backup(patch: pytest.MonkeyPatch) -> None:
     # Without backups the push itself refuses, since it knows of no tip that holds what it would discard.
-    patch.setattr(refs, "back_up", lambda *_: "")
-    patch.setattr(refs, "foreign_commits", lambda *_: ())
+    patch.setattr(local_refs, "back_up", lambda *_: "")
+    patch.setattr(history, "foreign_commits", lambda *_: ())
 
 
 @pytest.mark.slow

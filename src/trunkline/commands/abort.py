@@ -30,7 +30,7 @@ from trunkline.domain.errors import NotSignedIn, Refused, TransientError, Trunkl
 from trunkline.domain.names import EntryKey, oid
 from trunkline.domain.step import Outcome, Plan, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.git import history, refs
+from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.operations import conflict, local_branch, revert
 from trunkline.planning import run_changes
@@ -226,9 +226,9 @@ def _restore_branch(context: Context, step_context: StepContext, change: LocalMo
     local = local_state(context.git, name)
     if local.checked_out or local.elsewhere or local.rebasing or not change.is_ours(held):
         return revert.restore_branch(context, step_context, change)
-    refs.back_up(context.git, step_context.lock, name, oid(held))
+    local_refs.back_up(context.git, step_context.lock, name, oid(held))
     step_context.log_intent(records.BranchDeleted(*step_context.about(context.entry), old=oid(held)))
-    refs.delete(context.git, step_context.lock, name, oid(held))
+    local_refs.delete(context.git, step_context.lock, name, oid(held))
     section = f"branch.{name}"
     context.git.mutate(step_context.lock, "config", "--local", "--remove-section", section, ok=(0, 1, 128))
     return Outcome("branch", f"{name}, which the run created, is removed")
@@ -237,7 +237,7 @@ def _restore_branch(context: Context, step_context: StepContext, change: LocalMo
 def _keep_before(scope: Scope, step_context: StepContext, change: LocalMoved | RemoteMoved) -> None:
     """Keep the old tip of a branch under a backup ref, even if somebody moves the branch later."""
     if history.has_object(scope.git, change.before):
-        refs.back_up(scope.git, step_context.lock, scope.entry.branch, change.before)
+        local_refs.back_up(scope.git, step_context.lock, scope.entry.branch, change.before)
 
 
 def _give_up_rescue(context: Context, step_context: StepContext, ending: _Ending, *, local: bool) -> None:
@@ -287,7 +287,7 @@ def _concluded(scope: Scope, run: Run, ending: _Ending) -> Outcome:
     notes += [f"left: {line}" for line in ending.left]
     notes += [f"the content of the conflict's work tree is kept: {ref}" for ref in ending.kept.refs]
     notes += ending.kept.files
-    backups = f"{refs.BACKUPS}/{run.id}/"
+    backups = f"{local_refs.BACKUPS}/{run.id}/"
     if ending.left and refs.read_refs(scope.git, backups):
         notes.append(f"every tip that the run replaced is kept: git for-each-ref {backups}")
     mark = StepStatus.WARNED if ending.left else StepStatus.DONE

@@ -19,7 +19,7 @@ from trunkline.domain.rewrite import Rewrite
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import Plan, StepKey, StepName
 from trunkline.engine import RunResult, StepFunction
-from trunkline.git import history, index, refs, replay
+from trunkline.git import history, index, local_refs, refs, replay
 from trunkline.git.git import Git
 from trunkline.operations import added_entry, stack_file
 from trunkline.planning import heads
@@ -249,7 +249,7 @@ def run(adding: Adding) -> RunResult:
 
     @contextlib.contextmanager
     def around(repository_lock: lock.RepositoryLock) -> Iterator[None]:
-        refs.back_up_all(context.git, repository_lock, tips)
+        local_refs.back_up_all(context.git, repository_lock, tips)
         yield
 
     handlers = step_functions(context, intended, adding.added)

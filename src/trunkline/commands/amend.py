@@ -14,7 +14,7 @@ from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, oid, short
 from trunkline.domain.rewrite import NewCommit, Staged
 from trunkline.domain.step import Outcome, StepName, StepStatus
-from trunkline.git import history, index, refs, rewrite
+from trunkline.git import history, index, rewrite, work_trees
 from trunkline.git.git import Git
 from trunkline.planning.rewrite_plan import OpenEntry, open_entries, rewritten
 
@@ -46,7 +46,7 @@ def nothing_to_do(git: Git, request: Request) -> Outcome | None:
         raise UsageError("--message is blank", why="nothing was changed", next_command="git commit --amend")
     if request.message or _changed(git, request):
         return None
-    changed = refs.changed_paths(git)
+    changed = work_trees.changed_paths(git)
     details = (f"to take in {', '.join(changed)}: {task_command('amend', '--all')}",) if changed else ()
     return Outcome("nothing to do", "nothing is staged", StepStatus.NOTHING, details)
 

@@ -24,7 +24,7 @@ from trunkline.domain.names import BranchName, Oid, branch_name, branch_ref, sho
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName, StepStatus
 from trunkline.engine import RunResult, StepContext, StepFunction
-from trunkline.git import refs
+from trunkline.git import push, refs
 from trunkline.operations import publish
 from trunkline.planning.parents import open_below
 from trunkline.state import journal
@@ -242,7 +242,7 @@ def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[s
     context.reporter.require_approval(f"delete {lost.base} on {remote} again")
     about = step_context.about(context.entry)
     step_context.note(records.RestoredBaseDeleted(*about, base=lost.base, tip=restored))
-    refs.delete_remote(context.git, step_context.lock, remote, lost.base, restored)
+    push.delete_remote(context.git, step_context.lock, remote, lost.base, restored)
     return ()
 
 

@@ -18,7 +18,7 @@ from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName, StepStatus
 from trunkline.engine import RunResult, StepContext, StepFunction
-from trunkline.git import refs
+from trunkline.git import local_refs
 from trunkline.operations import native_link
 from trunkline.planning import heads
 from trunkline.planning.questions import OwnCommitsUnknown
@@ -112,8 +112,8 @@ def carry_out(context: Context, intended: Forecast) -> RunResult:
 
     @contextlib.contextmanager
     def around(repository_lock: lock.RepositoryLock) -> Iterator[None]:
-        refs.back_up_all(context.git, repository_lock, _tips(context.view(), intended.plan))
-        with refs.update_ref_session(context.git, repository_lock, why=intended.plan.task):
+        local_refs.back_up_all(context.git, repository_lock, _tips(context.view(), intended.plan))
+        with local_refs.update_ref_session(context.git, repository_lock, why=intended.plan.task):
             yield
 
     handlers = step_functions(context, intended.plan)

@@ -24,7 +24,7 @@ from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import RunResult, StepContext, StepFunction, run_plan
-from trunkline.git import history, refs
+from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.operations import local_branch, revert
 from trunkline.planning import pushed_commits
@@ -347,7 +347,7 @@ class _Going:
             f"{entry.full_label} is at {short(tip)}, moved since: taken as it is, verified again"
         )
         # Keep the amended commits as known heads: entries above still contain them.
-        refs.back_up(self.context.git, self.held, entry.branch, replayed.new)
+        local_refs.back_up(self.context.git, self.held, entry.branch, replayed.new)
         # After an amend, the mapping from old to new commits is unknown.
         grown = history.is_ancestor(self.context.git, replayed.new, tip)
         adopted = msgspec.structs.replace(

@@ -15,7 +15,7 @@ from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Plan, StepKey, StepName
 from trunkline.engine import RunResult, StepContext, StepFunction
-from trunkline.git import refs
+from trunkline.git import local_refs
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import refuse_unanswered
 from trunkline.planning.rewrite_plan import OpenEntry
@@ -98,8 +98,8 @@ def run(context: Context, rewriting: Rewriting) -> RunResult:
 
     @contextlib.contextmanager
     def around(repository_lock: lock.RepositoryLock) -> Iterator[None]:
-        refs.back_up_all(context.git, repository_lock, tips)
-        with refs.update_ref_session(context.git, repository_lock, why=intended.task):
+        local_refs.back_up_all(context.git, repository_lock, tips)
+        with local_refs.update_ref_session(context.git, repository_lock, why=intended.task):
             yield
 
     handlers = step_functions(context, intended, rewriting.rewrites, rewriting.staged, rewriting.declared)

@@ -26,7 +26,7 @@ from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.status import EntryFacts, EntryStatus, Side, StackStatus, entry_states, next_command
 from trunkline.gates.run import gate_names
-from trunkline.git import history, refs
+from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.planning import branch_versions, fork_point, journal_queries, misplaced_commits
 from trunkline.planning.evidence import gather
@@ -77,7 +77,7 @@ def _refs(project: Project) -> dict[str, Oid]:
     stack = project.stack
     branches: list[BranchName] = [stack.trunk, *(entry.branch for entry in stack.entries)]
     names = [name for b in branches for name in (branch_ref(b), refs.tracking_ref(stack.remote, b))]
-    return refs.read_refs(project.git, *names, f"{refs.BACKUPS}/")
+    return refs.read_refs(project.git, *names, f"{local_refs.BACKUPS}/")
 
 
 def _picture(
@@ -149,7 +149,7 @@ def _unlinked(stack: Stack, link: LinkPlan) -> str:
 
 
 def _branches_of(here: Mapping[str, Oid]) -> list[Oid]:
-    return [tip for ref, tip in here.items() if not ref.startswith(f"{refs.BACKUPS}/")]
+    return [tip for ref, tip in here.items() if not ref.startswith(f"{local_refs.BACKUPS}/")]
 
 
 @dataclass(frozen=True)
@@ -296,8 +296,8 @@ def _foreign(git: Git, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, 
     The rule is that of `heads.foreign_commits`, without a process for each entry; the reflog is
     read only if the backups do not suffice.
     """
-    kept = refs.backups_among(here, entry.branch)
+    kept = local_refs.backups_among(here, entry.branch)
     history.missing(git, kept)  # one process for all instead of one each
-    return bool(refs.foreign_commits(git, theirs, [ours, *kept])) and bool(
-        refs.foreign_commits(git, theirs, [ours, *kept, *history.reflog(git, entry.branch)])
+    return bool(history.foreign_commits(git, theirs, [ours, *kept])) and bool(
+        history.foreign_commits(git, theirs, [ours, *kept, *history.reflog(git, entry.branch)])
     )

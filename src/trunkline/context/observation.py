@@ -9,7 +9,7 @@ from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, Oid, branch_ref
 from trunkline.domain.snapshot import LocalState, Snapshot
 from trunkline.domain.stack import Entry, Stack
-from trunkline.git import history, refs
+from trunkline.git import history, refs, work_trees
 from trunkline.git.git import Git
 from trunkline.git.user_rebases import branches_in_rebase
 
@@ -85,11 +85,11 @@ def local_states(git: Git, branches: Sequence[BranchName], *, changes: bool = Tr
     """
     tips = refs.read_refs(git, *(branch_ref(branch) for branch in branches))
     here = git.cached_query("rev-parse", "--show-toplevel").text
-    trees = refs.work_trees(git)
+    trees = work_trees.work_trees(git)
     holders = {tree.branch: str(tree.path) for tree in trees if str(tree.path) != here}
     current = next((tree.branch for tree in trees if str(tree.path) == here), "")
     rebases = branches_in_rebase(git)
-    changed = refs.changed_paths(git) if changes or current in branches else ()
+    changed = work_trees.changed_paths(git) if changes or current in branches else ()
 
     def state(branch: BranchName) -> LocalState:
         tip, elsewhere = tips.get(branch_ref(branch)), holders.get(branch, "")

@@ -26,7 +26,7 @@ from trunkline.domain.repository import repository_of
 from trunkline.gates import preflight, proof
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.executor import GateJob, Outcomes, RemoteResult, accepted, not_run
-from trunkline.git import refs
+from trunkline.git import push, refs
 from trunkline.github.client import GitHub
 from trunkline.github.responses import NotFound
 from trunkline.state.receipt_store import read_receipt
@@ -205,7 +205,7 @@ class _Run:
             return
         _require_stackfile(self.gate_job)
         self.pushed = True
-        refs.push_temporary_ref(gate_job.git, gate_job.settings.remote, gate_job.commit)
+        push.push_temporary_ref(gate_job.git, gate_job.settings.remote, gate_job.commit)
         try:
             run = self._going() or self._dispatched()
         except NotFound as missing:
@@ -239,7 +239,7 @@ class _Run:
 
     def _delete_temporary_ref(self) -> None:
         if self.pushed:
-            refs.delete_temporary_ref(self.gate_job.git, self.gate_job.settings.remote, self.gate_job.commit)
+            push.delete_temporary_ref(self.gate_job.git, self.gate_job.settings.remote, self.gate_job.commit)
         self.pushed, self.number = False, 0
 
     @property

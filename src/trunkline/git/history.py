@@ -233,3 +233,11 @@ def _commit(name: Oid, raw: bytes) -> Commit:
         signed=b"gpgsig" in fields or b"gpgsig-sha256" in fields,
         encoding=fields.get(b"encoding", [b""])[0].decode("utf-8", "surrogateescape"),
     )
+
+
+def foreign_commits(git: Git, remote_tip: Oid, ours: Sequence[Oid]) -> tuple[Commit, ...]:
+    """Return commits of the remote branch that none of our tips contains.
+
+    A push would discard them. The remote's commit must have been fetched.
+    """
+    return reachable(git, [remote_tip], [tip for tip in dict.fromkeys(ours) if has_object(git, tip)])

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.names import Oid, oid
-from trunkline.git import refs
+from trunkline.git import local_refs, refs
 from trunkline.git.git import Git
 from trunkline.git.history import has_object
 from trunkline.state.lock import RepositoryLock
@@ -112,7 +112,7 @@ def pull(git: Git, lock: RepositoryLock, remote: str) -> Oid | None:
         )
     _move_copy(git, lock, remote, theirs)
     if REF not in refs.read_refs(git, REF):
-        refs.move_ref(git, lock, REF, new=theirs, old=None, why=f"notes of {remote}")
+        local_refs.move_ref(git, lock, REF, new=theirs, old=None, why=f"notes of {remote}")
     else:
         git.mutate(lock, "notes", f"--ref={REF}", "merge", "--quiet", "-s", "cat_sort_uniq", copy_of(remote))
     return theirs
@@ -125,7 +125,7 @@ def _move_copy(git: Git, lock: RepositoryLock, remote: str, theirs: Oid | None) 
     if theirs is None and old is not None:
         git.mutate(lock, "update-ref", "-d", copy, old)
     elif theirs is not None and theirs != old:
-        refs.move_ref(git, lock, copy, new=theirs, old=old, why=f"notes of {remote}")
+        local_refs.move_ref(git, lock, copy, new=theirs, old=old, why=f"notes of {remote}")
 
 
 _LARGEST = 4 * 2**20

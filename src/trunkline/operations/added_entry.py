@@ -12,7 +12,7 @@ from trunkline.domain.names import branch_name, branch_ref
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import Outcome
 from trunkline.engine import StepContext
-from trunkline.git import checkout, index, refs
+from trunkline.git import checkout, index, refs, work_trees
 from trunkline.git.git import Git
 from trunkline.operations import stack_file
 
@@ -73,7 +73,7 @@ def take_back(context: Context, step_context: StepContext, added: AddedEntry) ->
     )
     if added.commit is None or added.staged is None or added.head is None:
         return Outcome("added", f"{added.branch} is no entry any more")
-    here, clean = current_branch(git), not refs.changed_paths(git)
+    here, clean = current_branch(git), not work_trees.changed_paths(git)
     came_from = branch_ref(branch_name(added.came_from)) if added.came_from else ""
     stays = bool(came_from) and refs.read_refs(git, came_from).get(came_from) == added.head
     if here == added.branch and clean and stays and git.resolve("HEAD") == added.commit:

@@ -19,7 +19,7 @@ from trunkline.domain.errors import TrunklineError, UsageError
 from trunkline.domain.names import Oid, branch_name, labelled, oid, short
 from trunkline.engine import StepContext
 from trunkline.gates import slots
-from trunkline.git import history, obstacles, refs
+from trunkline.git import history, local_refs, obstacles
 from trunkline.git.git import Git
 from trunkline.state import journal
 from trunkline.system.files import private_directory
@@ -156,7 +156,8 @@ def keep_work(
     # Commits that another backup contains need no ref of their own.
     tips = [each for each in kept if not any(each != one and history.is_ancestor(git, each, one) for one in kept)]
     return tuple(
-        refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(commit)}"), commit) for commit in tips
+        local_refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(commit)}"), commit)
+        for commit in tips
     )
 
 

@@ -17,7 +17,7 @@ from trunkline.domain.names import Oid, branch_name, branch_ref
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.stack import Entry
 from trunkline.engine import StepContext
-from trunkline.git import checkout, history, obstacles, refs
+from trunkline.git import checkout, history, local_refs, obstacles
 from trunkline.state.journal import Run
 from trunkline.state.lock import RepositoryLock
 
@@ -152,7 +152,7 @@ def move(
     if along and old is not None:
         obstacles.refuse(git, old, new, what=_what(context.entry))
     if old is not None:
-        refs.back_up(git, step_context.lock, branch, old)
+        local_refs.back_up(git, step_context.lock, branch, old)
     about = step_context.about(context.entry)
     stays = keeps_files and local.checked_out
     step_context.log_intent(
@@ -161,7 +161,7 @@ def move(
     try:
         if along and old is not None:
             checkout.move(git, step_context.lock, old=old, new=new, what=_what(context.entry))
-        refs.move_ref(git, step_context.lock, branch_ref(branch), new=new, old=old, why=why)
+        local_refs.move_ref(git, step_context.lock, branch_ref(branch), new=new, old=old, why=why)
     except Refused:
         if along and old is not None:
             checkout.put_back(git, step_context.lock, old=old, new=new)

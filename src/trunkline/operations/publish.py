@@ -21,8 +21,8 @@ from trunkline.domain.native import stack_of
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.engine import StepContext
-from trunkline.git import history, refs
-from trunkline.git.refs import PushCapped, RefUpdate
+from trunkline.git import history, local_refs, push
+from trunkline.git.push import PushCapped, RefUpdate
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ def push_all(
         step_context.log_intent(records.BranchPushed(*about, remote=remote, old=update.old, new=update.new))
     moves = [RefUpdate(update.entry.branch, update.old, update.new) for update in updates]
     try:
-        refs.push(context.git, step_context.lock, remote, moves)
+        push.push(context.git, step_context.lock, remote, moves)
     except PushCapped as capped:
         message = (*message, f"{remote} takes {capped.cap} branches a push: {len(moves)} in parts, bottom first")
         for start in range(0, len(moves), capped.cap):
-            refs.push(context.git, step_context.lock, remote, moves[start : start + capped.cap])
+            push.push(context.git, step_context.lock, remote, moves[start : start + capped.cap])
     for update in updates:
-        refs.update_tracking_ref(context.git, step_context.lock, remote, update.entry.branch, update.new)
+        local_refs.update_tracking_ref(context.git, step_context.lock, remote, update.entry.branch, update.new)
     context.observer.changed(Part.REMOTE)
     return message
 

@@ -16,7 +16,7 @@ from trunkline.domain.conflicts import has_both_ends, marker_lines, resolves, wr
 from trunkline.domain.errors import Paused
 from trunkline.domain.names import Oid, branch_name, short
 from trunkline.engine import Pause, StepContext
-from trunkline.git import history, index, refs
+from trunkline.git import history, index, local_refs
 from trunkline.git.git import Git
 
 
@@ -118,7 +118,7 @@ def _not_the_resolution(
     git, kept = project.git.at(path), ""
     head = git.resolve("HEAD")
     if head is not None and not history.is_ancestor(git, head, paused.onto):
-        ref = refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(head)}"), head)
+        ref = local_refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(head)}"), head)
         kept = f"; {short(head)} is kept under {ref}"
     error = Paused(
         f"the work in {path} is not the resolution of commit {short(paused.rest[0])}",

@@ -30,7 +30,7 @@ from trunkline.domain.note import put_back
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepKey, StepName, StepStatus
 from trunkline.engine import StepContext, StepFunction
-from trunkline.git import history, refs
+from trunkline.git import history, local_refs, refs
 from trunkline.operations import added_entry, local_branch, pull_request_state, stack_file
 from trunkline.operations.publish import Update, push_all, set_base
 from trunkline.planning.run_changes import drift, is_listed, read_stack_text, tip_now
@@ -133,7 +133,7 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Remote
         under, old = context.of_pr(change.pr), change.before
         tip = tip_now(under, change)
         if tip == old:
-            refs.update_tracking_ref(context.git, step_context.lock, remote, under.entry.branch, old)
+            local_refs.update_tracking_ref(context.git, step_context.lock, remote, under.entry.branch, old)
             continue
         if not change.is_ours(tip):
             raise drift(under.entry, (f"{remote}/{under.entry.branch} is at {short(tip) or 'nothing'}",))

@@ -7,7 +7,7 @@ from trunkline.context.run import Context
 from trunkline.domain.names import BranchName, oid
 from trunkline.domain.step import StepStatus
 from trunkline.engine import StepContext
-from trunkline.git import refs, replay
+from trunkline.git import replay, work_trees
 from trunkline.git.git import Git
 
 _PREFIX = "trunkline: "
@@ -37,7 +37,7 @@ def bring_back(context: Context, step_context: StepContext, branch: BranchName) 
     if name is None:
         return StepStatus.DONE, ()
     pop = f"git stash pop {name}"
-    if refs.changed_paths(git):
+    if work_trees.changed_paths(git):
         return StepStatus.WARNED, (f"your stashed changes stay in {name}: the checkout is not clean; {pop}",)
     stash, base, head = git.resolve(name), git.resolve(f"{name}^1"), git.resolve("HEAD")
     if stash is None or base is None or head is None:

@@ -13,7 +13,7 @@ from trunkline.domain.commits import Commit
 from trunkline.domain.names import EntryKey, Oid, branch_ref
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry, Stack
-from trunkline.git import history, refs
+from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.planning.fork_point import match
 
@@ -111,7 +111,7 @@ def _heads(git: Git, stack: Stack, entry: Entry, pr: PullRequest | None) -> list
     """Return the heads of an entry: local, remote, on GitHub, and in backup refs."""
     named = refs.read_refs(git, branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch))
     seen = (pr.head_oid, *pr.historical_heads) if pr else ()
-    return [*named.values(), *seen, *refs.backups_of(git, entry.branch)]
+    return [*named.values(), *seen, *local_refs.backups_of(git, entry.branch)]
 
 
 def _present(git: Git, names: Iterable[Oid], theirs: Oid) -> list[Oid]:

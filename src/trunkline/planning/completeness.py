@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from trunkline.domain.health import Finding, Health
 from trunkline.domain.names import Oid, branch_ref
 from trunkline.domain.stack import Stack
-from trunkline.git import history, refs
+from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 
 _SHOWN = 5
@@ -22,7 +22,7 @@ def broken_refs(git: Git, stack: Stack) -> tuple[tuple[str, Oid], ...]:
     """
     branches = (stack.trunk, *(entry.branch for entry in stack.entries))
     names = [ref for branch in branches for ref in (branch_ref(branch), refs.tracking_ref(stack.remote, branch))]
-    tips = refs.read_refs(git, *names, f"{refs.EVIDENCE}/", f"{refs.BACKUPS}/", "refs/notes/trunkline")
+    tips = refs.read_refs(git, *names, f"{refs.EVIDENCE}/", f"{local_refs.BACKUPS}/", "refs/notes/trunkline")
     if not tips or history.connectivity(git, tips.values(), excluding=()).returncode == 0:
         return ()
     return tuple((ref, tip) for ref, tip in tips.items() if history.connectivity(git, [tip], excluding=()).returncode)

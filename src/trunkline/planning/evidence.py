@@ -14,7 +14,7 @@ from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry
-from trunkline.git import history, refs, replay
+from trunkline.git import history, local_refs, refs, replay
 from trunkline.git.git import Git
 from trunkline.planning.fork_point import Evidence, KnownHead, Parent
 from trunkline.planning.heads import entry_tip
@@ -93,7 +93,7 @@ def _contained(view: View, entry: Entry, branch: _Branch) -> Parent | None:
 
 
 def _of_entry(view: View, entry: Entry, branch: _Branch) -> Parent:
-    backups = refs.backups_of(view.git, entry.branch)
+    backups = local_refs.backups_of(view.git, entry.branch)
     if entry.number is None:  # its branch may have been amended or rebased since: never force-pushed, but rewritten
         current, more = _open_heads(view, entry, None)
         trunk = view.world.trunk

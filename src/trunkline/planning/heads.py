@@ -11,7 +11,7 @@ from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, short
 from trunkline.domain.stack import Entry
-from trunkline.git import history, refs, replay
+from trunkline.git import history, local_refs, replay
 from trunkline.planning import branch_versions, journal_queries, misplaced_commits, pushed_commits
 from trunkline.planning.branch_versions import Versions
 
@@ -124,8 +124,8 @@ def foreign_commits(view: View, remote: Oid, ours: Oid) -> tuple[Commit, ...]:
     that of `git push --force-if-includes` (git-push(1)).
     """
     git, branch = view.git, view.entry.branch
-    kept = [view.world.trunk, *refs.backups_of(git, branch), *history.reflog(git, branch)]
-    return refs.foreign_commits(git, remote, [ours, *kept])
+    kept = [view.world.trunk, *local_refs.backups_of(git, branch), *history.reflog(git, branch)]
+    return history.foreign_commits(git, remote, [ours, *kept])
 
 
 def diverged(scope: Scope, foreign: tuple[Commit, ...], commands: tuple[str, ...] = ()) -> Refused:

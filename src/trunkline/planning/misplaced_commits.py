@@ -11,7 +11,7 @@ from trunkline.domain.names import EntryKey, Oid, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.words import listing
-from trunkline.git import history, refs
+from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 
 
@@ -86,7 +86,11 @@ def _heads_below(git: Git, stack: Stack, entry: Entry, pr: PullRequest, upper: O
     """Yield earlier heads of an entry, newest first, that the entry above builds on."""
     local, tracking = branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch)
     known = [*pr.historical_heads, *refs.read_refs(git, local, tracking).values()]
-    known += [*history.reflog_of(git, local), *history.reflog_of(git, tracking), *refs.backups_of(git, entry.branch)]
+    known += [
+        *history.reflog_of(git, local),
+        *history.reflog_of(git, tracking),
+        *local_refs.backups_of(git, entry.branch),
+    ]
     trunk = refs.read_refs(git, refs.tracking_ref(stack.remote, stack.trunk)).values()
     absent = history.missing(git, known)
     for head in dict.fromkeys(known):

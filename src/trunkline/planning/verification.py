@@ -25,7 +25,7 @@ from trunkline.domain.step import StepName
 from trunkline.gates import checks
 from trunkline.gates.proof import Surroundings
 from trunkline.gates.run import gate_names, proven_outcomes
-from trunkline.git import history, refs
+from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.planning import journal_queries, pushed_commits
 from trunkline.planning.baseline import with_base
@@ -107,7 +107,7 @@ def heads_of(git: Git, remote: str, entry: Entry, pr: PullRequest | None) -> tup
     """Return the known current and former heads of an entry: local, remote, on GitHub, backups."""
     named = refs.read_refs(git, branch_ref(entry.branch), refs.tracking_ref(remote, entry.branch))
     seen = (pr.head_oid, *pr.historical_heads) if pr else ()
-    return tuple(dict.fromkeys((*named.values(), *seen, *refs.backups_of(git, entry.branch))))
+    return tuple(dict.fromkeys((*named.values(), *seen, *local_refs.backups_of(git, entry.branch))))
 
 
 def own_base(git: Git, tip: Oid, trunk: Oid, below: Iterable[Iterable[Oid]]) -> Oid:

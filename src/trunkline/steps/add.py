@@ -15,7 +15,7 @@ from trunkline.domain.names import branch_ref, short
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import StepContext
-from trunkline.git import history, refs
+from trunkline.git import history, local_refs, refs
 from trunkline.operations import added_entry, stack_file
 
 
@@ -48,7 +48,7 @@ def run(context: Context, step_context: StepContext, added: AddedEntry) -> Outco
                 next_command=task_command("abort"),
             )
         step_context.log_intent(records.BranchMoved(*about, old=None, new=added.commit))
-        refs.move_ref(git, lock, ref, new=added.commit, old=None, why="added to the stack")
+        local_refs.move_ref(git, lock, ref, new=added.commit, old=None, why="added to the stack")
     if all(entry.branch != added.branch for entry in stack_file.current(git, context.stack).entries):
         step_context.log_intent(records.EntryAdded(*about, added=added))
 

@@ -13,7 +13,7 @@ from trunkline.domain.names import Oid, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.git import history, refs
+from trunkline.git import history, local_refs, push
 from trunkline.steps.merge import children
 
 
@@ -89,9 +89,9 @@ def _reason_to_stay(view: View) -> str:
 
 def _delete_here(context: Context, step_context: StepContext, tip: Oid) -> None:
     """Delete a local branch, after a backup of its tip."""
-    refs.back_up(context.git, step_context.lock, context.entry.branch, tip)
+    local_refs.back_up(context.git, step_context.lock, context.entry.branch, tip)
     step_context.log_intent(records.BranchDeleted(*step_context.about(context.entry), old=tip))
-    refs.delete(context.git, step_context.lock, context.entry.branch, tip)
+    local_refs.delete(context.git, step_context.lock, context.entry.branch, tip)
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -141,7 +141,7 @@ def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:
         context.reporter.require_approval(f"delete {entry.branch} on {context.stack.remote}")
         about = step_context.about(entry)
         step_context.log_intent(records.RemoteBranchDeleted(*about, remote=context.stack.remote, old=tip))
-        refs.delete_remote(context.git, step_context.lock, context.stack.remote, entry.branch, tip)
+        push.delete_remote(context.git, step_context.lock, context.stack.remote, entry.branch, tip)
     if local.local is not None:
         _delete_here(context, step_context, tip)
     context.observer.changed()

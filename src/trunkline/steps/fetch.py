@@ -11,7 +11,7 @@ from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.git import refs
+from trunkline.git import local_refs, refs
 
 
 def plan(scope: Scope) -> Step:
@@ -35,12 +35,12 @@ def run(context: Context, step_context: StepContext) -> Outcome:
             somebody may have deleted it on purpose.
     """
     world, remote = context.world(), context.stack.remote
-    local_refs = _wanted(context.view())
+    wanted = _wanted(context.view())
     trunk = refs.tracking_ref(remote, context.stack.trunk)
-    before = refs.read_refs(context.git, *local_refs.values())
-    stale = {theirs: ours for theirs, ours in local_refs.items() if before.get(ours) != world.remote_refs[theirs]}
+    before = refs.read_refs(context.git, *wanted.values())
+    stale = {theirs: ours for theirs, ours in wanted.items() if before.get(ours) != world.remote_refs[theirs]}
     if stale:
-        refs.update_tracking_refs(context.git, step_context.lock, remote, stale, before, world.remote_refs)
+        local_refs.update_tracking_refs(context.git, step_context.lock, remote, stale, before, world.remote_refs)
     old, new = before.get(trunk), refs.read_refs(context.git, trunk)[trunk]
     if new != world.trunk:
         context.observer.changed()  # trunk moved since it was observed: observe again
@@ -57,17 +57,17 @@ def _wanted(view: View) -> dict[str, str]:
     """Return local refs by remote ref: trunk, the entries' branches, and merged heads below them."""
     world, remote = view.world, view.stack.remote
     entries = view.stack.entries if view.stacked else (view.entry,)
-    local_refs = {branch_ref(view.stack.trunk): refs.tracking_ref(remote, view.stack.trunk)}
+    wanted = {branch_ref(view.stack.trunk): refs.tracking_ref(remote, view.stack.trunk)}
     for entry in (*view.stack.below(entries[-1]), *entries):
         branch = branch_ref(entry.branch)
         head = refs.pull_head(entry.number) if entry.number is not None else ""
         if entry in entries and branch in world.remote_refs:
-            local_refs[branch] = refs.tracking_ref(remote, entry.branch)
+            wanted[branch] = refs.tracking_ref(remote, entry.branch)
         elif entry in entries and _is_open(view, entry):
             raise _deleted(view.of(entry))
         elif entry.number is not None and head in world.remote_refs:
-            local_refs[head] = refs.evidence_ref(entry.number)
-    return local_refs
+            wanted[head] = refs.evidence_ref(entry.number)
+    return wanted
 
 
 def _is_open(view: View, entry: Entry) -> bool:

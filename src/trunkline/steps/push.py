@@ -16,8 +16,8 @@ from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.git import history, refs
-from trunkline.git.refs import Pushed, RefUpdate, push_arguments, typed
+from trunkline.git import history, local_refs, push
+from trunkline.git.push import Pushed, RefUpdate, push_arguments, typed
 from trunkline.operations import attested_push
 from trunkline.operations.publish import Update, described, push_all
 from trunkline.planning import pushed_commits
@@ -91,7 +91,7 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
     _refuse_no_commits(view, tip)
     if seen == tip:
         # A killed push may have left it behind.
-        refs.update_tracking_ref(context.git, step_context.lock, remote, context.entry.branch, tip)
+        local_refs.update_tracking_ref(context.git, step_context.lock, remote, context.entry.branch, tip)
         return Outcome(
             "pushed",
             f"{remote} has {short(tip)} already",
@@ -104,12 +104,12 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
     about = step_context.about(context.entry)
     step_context.log_intent(records.BranchPushed(*about, remote=remote, old=seen, new=tip))
     try:
-        done = refs.push(context.git, step_context.lock, remote, [RefUpdate(context.entry.branch, seen, tip)])
+        done = push.push(context.git, step_context.lock, remote, [RefUpdate(context.entry.branch, seen, tip)])
     except Refused:
         context.observer.changed(Part.REMOTE)
         pushed_commits.refuse(context.view())  # the lease failed because somebody pushed at that moment
         raise
-    refs.update_tracking_ref(context.git, step_context.lock, remote, context.entry.branch, tip)
+    local_refs.update_tracking_ref(context.git, step_context.lock, remote, context.entry.branch, tip)
     context.observer.changed(Part.REMOTE)
     message = (
         f"{short(seen)}..{short(tip)}, lease held" if done is Pushed.MOVED else f"{short(tip)} was there already"
@@ -185,7 +185,7 @@ def run_entries(context: Context, step_context: StepContext, entries: Sequence[E
     for entry in entries:
         local = view.of(entry).local
         if entry.branch not in pushed and local.local is not None:  # a killed push may have left it behind
-            refs.update_tracking_ref(git, step_context.lock, remote, entry.branch, local.local)
+            local_refs.update_tracking_ref(git, step_context.lock, remote, entry.branch, local.local)
     if not updates:
         return Outcome("pushed", f"{remote} has every branch already", StepStatus.NOTHING)
     message = push_all(context, step_context, updates, stacked=False)
@@ -220,7 +220,7 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
         if local.remote is None:
             raise _gone(under)
         if local.remote == local.local:
-            refs.update_tracking_ref(context.git, step_context.lock, remote, entry.branch, local.local)
+            local_refs.update_tracking_ref(context.git, step_context.lock, remote, entry.branch, local.local)
             continue
         pushed_commits.refuse(under)
         _refuse_foreign(under, local.remote, local.local)

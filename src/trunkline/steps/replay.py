@@ -21,7 +21,7 @@ from trunkline.domain.replayed import Replayed
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import Pause, StepContext
-from trunkline.git import history, refs, replay
+from trunkline.git import history, local_refs, replay
 from trunkline.operations import conflict, local_branch
 from trunkline.operations.local_branch import refuse_unmovable
 from trunkline.planning import pushed_commits, update_merge
@@ -203,7 +203,7 @@ def conclude(
             sign, branch = signing(context.project), context.entry.branch
             new = done.tip if again else update_merge.merged(git, work, done, branch=branch, sign=sign)
             mapped = tuple((commit.oid, commit.oid) for commit in kept)  # they keep their ids
-    refs.back_up(git, step_context.lock, context.entry.branch, work.tip)
+    local_refs.back_up(git, step_context.lock, context.entry.branch, work.tip)
     local_branch.move(context, step_context, new=new, old=work.local, why=f"rebased onto {work.base_name}")
     kept_work = conflict.retire_worktree(context.git, step_context, onto=done.tip, taken=_taken(done, by_hand))
     met = _conflict_summary(by_hand)

@@ -22,7 +22,7 @@ from trunkline.domain.replay_plan import Replay, ReplayPlan
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome
 from trunkline.engine import StepContext
-from trunkline.git import history, refs, replay
+from trunkline.git import history, local_refs, refs, replay
 from trunkline.git.git import Git
 from trunkline.operations import conflict
 from trunkline.operations.resolution import resolution
@@ -190,7 +190,7 @@ def _resolve(
     conflict.record_resolution(scope.project, step_context, path)
     # Back up and journal the user's work before the work tree may be removed, so that a kill cannot
     # lose it.
-    refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(new)}"), new)
+    local_refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(new)}"), new)
     about = step_context.about(scope.entry)
     step_context.note(records.Resolved(*about, new=new, commit=rest[0].oid, left_out=left_out))
     return new, left_out

@@ -13,7 +13,7 @@ from trunkline.domain.names import branch_ref, short
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.git import obstacles, refs
+from trunkline.git import local_refs, obstacles, refs
 from trunkline.operations import added_entry, local_branch, stashed
 from trunkline.operations.local_branch import dirty, refuse_elsewhere, refuse_unmovable
 from trunkline.planning import pushed_commits
@@ -116,7 +116,7 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
     tracking = refs.tracking_ref(remote, local.branch)
     if refs.read_refs(context.git, tracking).get(tracking) != local.remote:
         refs.fetch(context.git, step_context.lock, remote, {ref: tracking})
-    refs.move_ref(context.git, step_context.lock, ref, new=local.remote, old=None, why=f"from {remote}")
+    local_refs.move_ref(context.git, step_context.lock, ref, new=local.remote, old=None, why=f"from {remote}")
     context.git.report_command(f"git update-ref {ref} {short(local.remote)}")
     upstream = f"--set-upstream-to={remote}/{local.branch}"
     command = f"git branch {upstream} {local.branch}"
