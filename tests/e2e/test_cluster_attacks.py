@@ -1,4 +1,4 @@
-"""A hostile scheduler, and curious neighbours of a local cluster: no code runs in the client or as the user."""
+"""A hostile scheduler or another local user cannot run code in the client, or read keys and tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from trunkline.gates.dask_local import LocalCluster, local_cluster, worker_envir
 from trunkline.gates.dask_workers import call_workers
 
 pytestmark = pytest.mark.slow
-NO_DECISIONS = 65534
+NOBODY = 65534
 PRELOAD = """\
 import os, pickle
 from distributed.protocol import Serialized, serialize
@@ -77,7 +77,7 @@ def hostile(tmp_path: Path, kind: str) -> Iterator[str]:
 def test_a_scheduler_that_answers_with_an_object(
     tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It runs in Dask's own client; in ours it is no answer, and what the scheduler prints is not printed."""
+    """The pickled command runs in Dask's client; ours raises ExternalError, and prints nothing of the scheduler."""
     mark = tmp_path / "attacked"
     ask = "import sys, distributed as d; c = d.Client(sys.argv[1], timeout=20); c.run(print, workers=['w'])"
     with hostile(tmp_path, kind) as address:
@@ -105,7 +105,7 @@ class Evil:
 
 
 def test_every_way_by_which_dask_unpickles(tmp_path: Path) -> None:
-    """Whichever of its functions does it: no class is looked up; data is read, and others are not hindered."""
+    """Each of Dask's unpickling functions refuses classes and reads plain data; `pickle` itself is unchanged."""
     dask_client.disable_unpickling()
     content = pickle.dumps(Evil(tmp_path / "attacked"))
     for loads in (distributed.client.loads, distributed.protocol.pickle.loads):
@@ -129,13 +129,13 @@ def test_every_way_by_which_dask_unpickles(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_an_answer_that_is_none(text: object) -> None:
-    """Decoded by schema: everything else is an error of the worker's, with exit code 6."""
+    """An answer that does not fit the schema is an error with exit code 6."""
     with pytest.raises(ExternalError):
         dask_replies.decoded(dask_replies.WorkerInfo, text, "tcp://w")
 
 
 def test_a_scheduler_without_tls() -> None:
-    """Refused, this machine's own addresses too; allowed in stack.toml, it is said each time."""
+    """An unencrypted address is refused, also on this machine; `insecure = true` allows it, with a warning."""
     said: list[str] = []
     for address in ("tcp://127.0.0.1:8786", "tcp://10.0.0.1:8786", "ws://localhost:8786", "ucx://h:1"):
         with pytest.raises(Refused, match="neither encrypted nor authenticated"):
@@ -151,7 +151,7 @@ def test_a_scheduler_without_tls() -> None:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """Return a cluster of this machine, begun with tokens in the environment."""
+    """Return a local cluster that was started with tokens in the environment."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TRUNKLINE_STATE_DIR", str(tmp_path_factory.mktemp("state")))
         patched.setenv("GH_TOKEN", "CANARY-of-github")
@@ -174,7 +174,7 @@ def ports(cluster: LocalCluster) -> list[int]:
 
 
 def test_a_neighbour_connects_to_the_local_cluster(cluster: LocalCluster) -> None:
-    """Neither in the clear, nor by TLS without a certificate, nor with one of their own."""
+    """Connections without TLS, without a certificate or with a foreign one fail."""
     for port in ports(cluster):
         for address, security in (
             (f"tcp://127.0.0.1:{port}", None), (f"tls://127.0.0.1:{port}", Security.temporary()),
@@ -185,7 +185,7 @@ def test_a_neighbour_connects_to_the_local_cluster(cluster: LocalCluster) -> Non
 
 
 def listens_to_strangers(port: int) -> bool:
-    """Say whether a TLS connection without a certificate gets an answer."""
+    """Return whether a TLS connection without a certificate gets an answer."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
@@ -202,7 +202,7 @@ def listens_to_strangers(port: int) -> bool:
 def test_another_user_reads_the_key_of_the_local_cluster(cluster: LocalCluster) -> None:
     """The key lies in a directory that is the user's alone."""
     key = Path(cluster.security.tls_client_key)
-    become = ("setpriv", f"--reuid={NO_DECISIONS}", f"--regid={NO_DECISIONS}", "--clear-groups")
+    become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
     for argv in (("cat", str(key)), ("ls", str(key.parent))):
         assert subprocess.run([*become, *argv], capture_output=True, check=False).returncode != 0
         assert subprocess.run(argv, capture_output=True, check=False).returncode == 0
@@ -210,7 +210,7 @@ def test_another_user_reads_the_key_of_the_local_cluster(cluster: LocalCluster) 
 
 
 def test_a_gate_reads_a_token_in_the_environment_of_its_worker(cluster: LocalCluster) -> None:
-    """Workers that we start have an allowlist of our environment."""
+    """Local workers get only the variables of an allowlist."""
     client = dask_client.connect(cluster.address, cluster.security)
     try:
         client.wait_for_workers(1)
@@ -225,7 +225,7 @@ def test_a_gate_reads_a_token_in_the_environment_of_its_worker(cluster: LocalClu
 
 
 def test_what_is_named_as_a_secret_is_none_of_a_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By name, whatever the allowlist's prefixes let through."""
+    """A variable with a secret's name is left out, even if the allowlist has its prefix."""
     for name in ("DASK_SECRET", "LC_TOKEN", "DASK_API_KEY", "CARGO_REGISTRY_TOKEN", "ANYTHING"):
         monkeypatch.setenv(name, "CANARY")
     kept = worker_environment(os.environ)

@@ -1,4 +1,4 @@
-"""`invoke init`: stack.toml from what GitHub has, how it differs, what mends it."""
+"""`invoke init`: write stack.toml from GitHub's pull requests, compare it (--check) and update it (--update)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL = [(518, "feat/one"), (519, "feat/two"), (520, "feat/three")]
 
 
 def test_a_new_file_holds_the_merged_parent(stack: YardLanding) -> None:
-    """#519 sits on main now, but holds #518's commits: without #518 they would be taken for its own."""
+    """The merged #518 is an entry: #519 contains its commits, which would count as #519's own otherwise."""
     (stack.clone.path / "stack.toml").unlink()
     ran = stack.invoke("init")
     assert ran.code == 0, ran.err
@@ -38,7 +38,7 @@ def test_a_new_file_holds_the_merged_parent(stack: YardLanding) -> None:
 
 
 def test_it_never_overwrites(stack: YardLanding) -> None:
-    """What people wrote stays; both ways on are named."""
+    """An existing stack.toml stays as it is; the error names `init --update`."""
     before = (stack.clone.path / "stack.toml").read_text()
     ran = stack.invoke("init")
     assert ran.code == 2
@@ -47,9 +47,9 @@ def test_it_never_overwrites(stack: YardLanding) -> None:
 
 
 def test_check_and_update_keep_what_people_wrote(stack: YardLanding) -> None:
-    """An entry renamed, one forgotten, one that never was: said with exit code 1, mended, comments kept."""
+    """--check reports a wrong branch, a missing entry and an unknown one; --update corrects them, keeps comments."""
     path = stack.clone.path / "stack.toml"
-    text = path.read_text().replace("feat/two", "feat/deux   ".strip()).replace("schema = 1", "schema = 1  # ours")
+    text = path.read_text().replace("feat/two", "feat/deux").replace("schema = 1", "schema = 1  # ours")
     head, _, _ = text.partition("[[entry]]\npr = 520")
     path.write_text(f'{head}[[entry]]\npr = 77\nbranch = "gone"\n')
     ran = stack.invoke("init", "--check", "--json")
@@ -69,7 +69,7 @@ def test_check_and_update_keep_what_people_wrote(stack: YardLanding) -> None:
 
 
 def test_other_tools_and_several_stacks(stack: YardLanding) -> None:
-    """A branch that gh-stack or git-spice has on another counts as sitting there; two stacks are two tables."""
+    """The bases that gh-stack and git-spice recorded are used; two stacks become two tables."""
     author = stack.author
     for branch, base in (("side/a", "main"), ("side/b", "main"), ("side/c", "main")):
         author.git("switch", "--quiet", "--create", branch, "main")
@@ -98,7 +98,7 @@ def test_other_tools_and_several_stacks(stack: YardLanding) -> None:
 
 
 def test_nothing_open(stack: YardLanding) -> None:
-    """No stack: what there is instead, and no file."""
+    """Without a stack, exit code 2 names the open pull requests that sit on trunk; no file is written."""
     for number in (519, 520):
         assert stack.run("gh", "pr", "close", str(number), "--repo", SLUG).code == 0
     (stack.clone.path / "stack.toml").unlink()
@@ -109,7 +109,7 @@ def test_nothing_open(stack: YardLanding) -> None:
 
 
 def test_the_files_of_a_rust_repository(stack: YardLanding) -> None:
-    """tasks.py, noxfile.py, a Makefile with its fragment: written where they are not, and they work; yours stay."""
+    """--write-tasks writes tasks.py, noxfile.py and the Makefile where they are missing, and they work."""
     clone = stack.clone.path
     (clone / "noxfile.py").write_text("import nox\n")
     ran = stack.run("trunkline", "init", "--write-tasks")

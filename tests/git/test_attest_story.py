@@ -36,7 +36,7 @@ def ada(place: Attesting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 
 def test_gates_attest_push_verify_in_a_second_clone(place: Attesting, ada: Typing) -> None:
-    """The whole story: refused, attested, and then verified by somebody else, complete or shallow, offline too."""
+    """`verify` refuses until `attest` ran; then it passes in a shallow second clone, also without network."""
     refused = ada(place.clone, "trunkline verify")
     assert refused.code == 1
     assert "build: there is no receipt of this tree" in refused.err
@@ -59,7 +59,7 @@ def test_gates_attest_push_verify_in_a_second_clone(place: Attesting, ada: Typin
 
 
 def test_the_merge_result_is_attested(place: Attesting, ada: Typing) -> None:
-    """The gates run on the merge with trunk as it is; once trunk moves, that is another tree."""
+    """The gates run on the merge with trunk. After trunk moved, the merge has another tree and is not attested."""
     place.set_policy('gates = ["fmt"]', files={"other.txt": "1\n"})
     attested = ada(place.clone, "trunkline attest --merged")
     assert attested.code == 0, attested
@@ -74,7 +74,7 @@ def test_the_merge_result_is_attested(place: Attesting, ada: Typing) -> None:
 
 
 def test_a_gate_fails(place: Attesting, ada: Typing) -> None:
-    """Nothing is shared; once the policy is mended, the printed command attests."""
+    """After a failed gate no receipt is shared. After the policy is corrected, the printed command attests."""
     place.set_policy('gates = ["fmt"]', gates=NO_OPS.replace('fmt]\nrun = ["true"]', 'fmt]\nrun = ["false"]'))
     failed = ada(place.clone, "trunkline attest")
     assert failed.code == 1
@@ -85,7 +85,7 @@ def test_a_gate_fails(place: Attesting, ada: Typing) -> None:
 
 
 def test_a_gate_is_waived(place: Attesting, ada: Typing) -> None:
-    """By somebody whom the policy names, with a reason that `verify` shows."""
+    """A signer whom the policy names may waive a gate, with a reason that `verify` shows; others may not."""
     place.set_policy(f'gates = ["msrv"]\nwaive = {{ msrv = ["{address("ada")}"] }}')
     wrong = ada(place.clone, "trunkline attest --waive msrv")
     assert wrong.code == 2
@@ -100,7 +100,7 @@ def test_a_gate_is_waived(place: Attesting, ada: Typing) -> None:
 
 
 def test_two_persons(place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The author may not sign, and is told before any gate runs; another signer may, by the printed command."""
+    """With `independent`, `attest` refuses the author before any gate runs; another signer may attest."""
     place.clone.commit("mine", {"src/two.rs": "//! Two.\n"}, author="Ada")
     monkeypatch.setenv("GIT_AUTHOR_EMAIL", address("ada"))
     place.clone.git("commit", "--quiet", "--amend", "--reset-author", "--no-edit")
@@ -116,7 +116,7 @@ def test_two_persons(place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_was_typed_wrongly(place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each error names a command that gets further."""
+    """Each usage error prints a command that works, or fails for another reason."""
     both = ada(place.clone, "trunkline verify --commit HEAD --pr 1")
     assert (both.code, ada.follow(place.clone, both).code) == (2, 1)
     bare = ada(place.clone, f"trunkline verify {place.clone.head()}")
@@ -157,7 +157,7 @@ def test_the_workflow_is_written_and_checked(place: Attesting, ada: Typing) -> N
 
 
 def test_a_push_attests(place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With --attest the receipts are shared with the branch; who may not sign is told before the push."""
+    """`push --attest` shares the receipts; a key that is no signer's is refused before the push."""
     hub = Hub(place.bare, {1: Pull(pr_number(1), "feat/one", "main")})
     monkeypatch.setattr(project, "GitHub", lambda *_: hub)
     place.clone.commit("two", {"src/two.rs": "//! Two.\n"})
@@ -182,7 +182,7 @@ def test_a_push_attests(place: Attesting, ada: Typing, monkeypatch: pytest.Monke
 def test_a_status_is_compared_with_its_receipt(
     place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What `[publish] statuses` writes is true; what somebody else writes by hand is not."""
+    """A status with the text of `[publish] statuses` agrees with its receipt; one of another gate does not."""
     assert ada(place.clone, "trunkline attest").code == 0
     told = json.loads(ada(place.clone, "trunkline verify --json").out)["attestation"]["gates"][0]
     text = f"passed, signed by {told['signer']}, receipt {told['receipt']}, {told['toolchain']}"
@@ -199,7 +199,7 @@ def test_a_status_is_compared_with_its_receipt(
 
 
 def test_receipts_are_exported(place: Attesting, ada: Typing) -> None:
-    """Envelopes that any DSSE library verifies, of exactly the receipts' bytes, and a JUnit file."""
+    """Each receipt becomes a signed DSSE envelope of exactly its bytes; one JUnit file lists all."""
     serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
     none = ada(place.clone, "trunkline receipts.export")
     assert (none.code, ada.follow(place.clone, none).code) == (2, 0)

@@ -1,4 +1,4 @@
-"""What is announced is durable first: file contents and directory entries reach the disk before anything follows."""
+"""Files of the state directory are durable: contents and directory entries are synced before a call returns."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="name
 
 
 def test_a_new_journal_line_and_its_file_are_durable(tmp_path: Path, calls: list[tuple[str, str]]) -> None:
-    """The line first, then the directory entry of the file that was created for it."""
+    """The line is synced first, then the directory entry of the new file."""
     path = tmp_path / "journal.jsonl"
     append_line(path, b"{}")
     assert calls == [("write", str(path)), ("fsync", str(path)), ("fsync", str(tmp_path))]
 
 
 def test_a_later_journal_line_is_durable(tmp_path: Path, calls: list[tuple[str, str]]) -> None:
-    """One write and one fsync for each line."""
+    """A line in an existing file takes one write and one fsync."""
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b"")
     append_line(path, b"{}")
@@ -56,14 +56,14 @@ def test_a_later_journal_line_is_durable(tmp_path: Path, calls: list[tuple[str, 
 
 
 def test_a_short_write_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a line is not a record."""
+    """A write of fewer bytes than the line raises an error: half a line is not a record."""
     monkeypatch.setattr(os, "write", lambda _handle, data: len(data) - 1)
     with pytest.raises(OSError, match="short write"):
         append_line(tmp_path / "journal.jsonl", b"{}")
 
 
 def test_a_replaced_file_is_durable_before_and_after_the_rename(tmp_path: Path, calls: list[tuple[str, str]]) -> None:
-    """Content, then name: a power cut leaves the old file or the new one, never an empty one."""
+    """Content is synced before the rename: a power cut leaves the old file or the new one, never an empty one."""
     path = tmp_path / "state.json"
     replace_bytes(path, b"{}")
     assert [kind for kind, _ in calls] == ["fsync", "rename", "fsync"]
@@ -72,7 +72,7 @@ def test_a_replaced_file_is_durable_before_and_after_the_rename(tmp_path: Path, 
 
 
 def test_a_line_is_never_appended_through_a_link(tmp_path: Path) -> None:
-    """Whoever can place a link where a journal belongs must not choose what we write to."""
+    """A symbolic link in place of the journal is refused: its target could be any file of the user."""
     (tmp_path / "elsewhere").write_bytes(b"")
     (tmp_path / "journal.jsonl").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic link"):

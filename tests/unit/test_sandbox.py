@@ -16,7 +16,7 @@ import pytest
 
 from trunkline.rust import bubblewrap, seccomp
 
-NO_DECISIONS = 65534
+NOBODY = 65534
 PYTHON = "/usr/bin/python3"
 pytestmark = pytest.mark.skipif(
     bool(bubblewrap.missing_tool()), reason=f"no sandbox on this machine: {bubblewrap.missing_tool()}"
@@ -62,7 +62,7 @@ class Jail:
         if not self.prefix:
             yield
             return
-        os.seteuid(NO_DECISIONS)
+        os.seteuid(NOBODY)
         try:
             yield
         finally:
@@ -81,7 +81,7 @@ def jail(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     if request.param == "as another ordinary user":
         if os.geteuid() != 0 or shutil.which("setpriv") is None:
             pytest.skip("only root can become another user, by setpriv")
-        prefix = ("setpriv", f"--reuid={NO_DECISIONS}", f"--regid={NO_DECISIONS}", "--clear-groups")
+        prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
         user = "nobody"
     root = Path(tempfile.mkdtemp(prefix="jail-"))
     root.chmod(0o755)
@@ -93,7 +93,7 @@ def jail(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("TRUNKLINE_STATE_DIR", str(root / "state"))
     for path in (root, *root.rglob("*")):
         if prefix:
-            os.chown(path, NO_DECISIONS, NO_DECISIONS)
+            os.chown(path, NOBODY, NOBODY)
     yield made
     shutil.rmtree(root)
 

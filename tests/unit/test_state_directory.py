@@ -16,7 +16,7 @@ from trunkline.gates import execute
 from trunkline.rust import units
 from trunkline.system.files import private_directory, replace_bytes, write_inside
 
-NO_DECISIONS = 65534
+NOBODY = 65534
 as_root = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can become another user"
 )
@@ -32,7 +32,7 @@ def test_another_user_reads_the_state(tmp_path: Path) -> None:
     state.mkdir(mode=0o755)
     private_directory(state)
     replace_bytes(state / "journal", b"secret")
-    become = ("setpriv", f"--reuid={NO_DECISIONS}", f"--regid={NO_DECISIONS}", "--clear-groups")
+    become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
     for argv in (("cat", str(state / "journal")), ("ls", str(state)), ("touch", str(state / "mine"))):
         assert subprocess.run([*become, *argv], capture_output=True, check=False).returncode != 0, argv
     assert subprocess.run([*become, "ls", str(tmp_path)], capture_output=True, check=False).returncode == 0
@@ -43,7 +43,7 @@ def test_another_user_reads_the_state(tmp_path: Path) -> None:
 def test_another_user_has_made_the_directory_before(tmp_path: Path) -> None:
     """A directory of theirs is not used, however it is called."""
     (tmp_path / "state").mkdir()
-    os.chown(tmp_path / "state", NO_DECISIONS, NO_DECISIONS)
+    os.chown(tmp_path / "state", NOBODY, NOBODY)
     with pytest.raises(Refused, match="belongs to user"):
         private_directory(tmp_path / "state")
 

@@ -1,4 +1,4 @@
-"""Every verdict is what the typed command gives in a clean checkout, whatever was gated before on the work tree."""
+"""A gate in a reused work tree has the same verdict as its command, typed in a clean checkout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [
 
 @pytest.fixture
 def contest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contest:
-    """Return the repository; the MSRV toolchain is a stand-in: the installed one under another name."""
+    """Return the two work trees to compare; the MSRV toolchain is the installed one under another name."""
     stand_in_rustup(tmp_path / "rustup")
     monkeypatch.setenv("RUSTUP_HOME", str(tmp_path / "rustup"))
     monkeypatch.setenv("CARGO_HOME", os.environ["CARGO_HOME"])  # taken back afterwards
@@ -30,7 +30,7 @@ def contest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contest:
 
 
 def test_a_sample_of_changes(contest: Contest) -> None:
-    """Those that no time of a file and no dep-info shows, in an order that is always the same."""
+    """A fixed sequence of changes that neither file times nor dep-info show gives no stale verdict."""
     sample = [replace(change, gates=change.sample) for change in sequence(1, CHANGES) if change.sample]
     found = list(run(contest, sample))
     assert [str(each) for each in found if each.kind.startswith("stale")] == []
@@ -41,7 +41,7 @@ def test_a_sample_of_changes(contest: Contest) -> None:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("seed", [2, 3])
 def test_all_changes(contest: Contest, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """All of them in random order, those of sources first, one after the other: only then is anything reused."""
+    """All changes in random order give no stale verdict; those of sources run first, because they reuse builds."""
     sources = [change for change in CHANGES if all(path.endswith(".rs") for path in contest.paths(change))]
     found = list(run(contest, [*sequence(seed, sources), *sequence(seed, CHANGES)]))
     with capsys.disabled():

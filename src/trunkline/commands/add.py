@@ -1,4 +1,4 @@
-"""Command `add`: a new entry with the staged changes, in any place of the stack; what sits above it is restacked."""
+"""Command `add`: begin an entry with the staged changes anywhere in the stack, and replay the entries above it."""
 
 from __future__ import annotations
 

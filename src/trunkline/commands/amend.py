@@ -132,10 +132,10 @@ def staged_changes(git: Git, here: OpenEntry, *, everything: bool) -> Staged:
 
 
 def require_tree(git: Git, here: OpenEntry, tip: Oid, tree: Oid) -> None:
-    """Check that a rewritten entry comes to the files that are expected.
+    """Check that a rewritten entry has the expected tree.
 
     Raises:
-        Refused: it does not; the branch was merged with trunk, or is not on the entry below.
+        Refused: it has another; the branch was merged with trunk, or is not on the entry below.
     """
     differing = history.differing(git, git.tree(tip), tree)
     if differing:

@@ -1,7 +1,7 @@
-"""Task `verify`: whether shared receipts attest a commit, by trunk's policy alone.
+"""Command `verify`: verify that shared receipts attest a commit. The policy is read from trunk alone.
 
-It needs git, ssh-keygen and Python: no gh, no cargo, no network without `--fetch`, and no history
-without `--merged` and `independent`.
+It needs git, ssh-keygen and Python, but neither gh nor cargo. Only `--fetch` needs the network. Only
+`--merged` and `[attest] independent` need the history, so a shallow clone suffices otherwise.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def fetch(git: Git, remote: str, pr: PrNumber | None) -> None:
 
 
 def _called_trunk(git: Git, remote: str) -> BranchName | None:
-    """Return the branch that the stack.toml of the default branch calls trunk."""
+    """Return the name of trunk in the stack.toml of the remote's default branch."""
     found = trust.trunks_own(git, remote)
     named = found.trunk() if found is not None else None
     return branch_name(named[1]) if named else None
@@ -210,7 +210,7 @@ def verify(
 
 
 def lines_about(git: Git, remote: str, tree: Oid, *, fetched: bool) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the lines of notes about a tree: those on the remote as far as known, and those here."""
+    """Return the note lines about a tree: those of the remote as last fetched, and the local ones."""
     sources = notes.sources(git, remote)
     copy = notes.copy_of(remote)
     lines = {ref: notes.about(git, ref, tree) for ref in sources}

@@ -1,4 +1,4 @@
-"""Finds the stack.toml of a checkout, before anybody has trusted it, and the place of a new one."""
+"""Find the stack.toml that a task uses, and the path of a new one. Trust is checked later (`trust.py`)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ VARIABLE = "TRUNKLINE_STACK_FILE"
 
 
 def locate(git: Git, start: Path) -> StackText | None:
-    """Return the stack.toml that a task in a directory means; None: there is none anywhere.
+    """Return the stack.toml of a task that runs in a directory; None if there is none.
 
-    Looked for in this order: the file that TRUNKLINE_STACK_FILE names; the directory and those above it, up to the
-    top of the work tree (beyond, it may be anybody's); the main work tree, from a linked one; trunk's tracked file.
+    The first of these counts: the file that TRUNKLINE_STACK_FILE names; the directory and those above it, up to
+    the top of the work tree (a file above that may belong to another user); for a linked work tree, the main one;
+    trunk's tracked file.
 
     Args:
-        git: the checkout, seen from its top.
+        git: the checkout, at its top.
         start: a directory inside it.
 
     Raises:
@@ -32,7 +33,7 @@ def locate(git: Git, start: Path) -> StackText | None:
     if named := os.environ.get(VARIABLE):
         return replace(reading.read(Path(named)), source=f"stack.toml is {named}, as {VARIABLE} says")
     for path, source in _paths(git, start):
-        if os.path.lexists(path):  # even no file
+        if os.path.lexists(path):  # a directory or a broken link is an error, not skipped
             return replace(reading.read(path), source=source)
     return trust.trunks_own(git)
 
@@ -54,11 +55,11 @@ def main_work_tree(git: Git) -> Path | None:
 
 
 def new_place(git: Git, *, track: bool) -> Path:
-    """Return where a new stack.toml goes: where every branch and work tree finds it, else where it can be committed.
+    """Return the path of a new stack.toml: in the main work tree, where every branch and work tree finds it.
 
     Args:
-        git: the checkout, seen from its top.
-        track: it is to be part of the repository.
+        git: the checkout, at its top.
+        track: the file shall be committed: it goes into the current work tree.
     """
     if named := os.environ.get(VARIABLE):
         return Path(os.path.abspath(named))  # noqa: PTH100 -- a link is the user's choice

@@ -1,7 +1,6 @@
 """Detect GitHub's native stacks, once per repository, and read them.
 
-Most repositories do not have them. That answer is kept with its date in the state directory, so
-that a task does not ask again for a week.
+Most repositories do not have them. That answer is cached in the state directory for a week.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from trunkline.system.files import private_directory, read_regular, replace_byte
 
 _FILE = "native-stacks.json"
 _DAYS = 7
-"""Days for which the answer "there are none" is kept."""
+"""Days for which the answer "there are none" is cached."""
 _LIMIT = 65_536
 
 
@@ -36,8 +35,7 @@ class _Answer(msgspec.Struct, frozen=True):
 def asking(scope: Scope) -> Iterator[Callable[[], tuple[NativeStack, ...] | None]]:
     """Query the repository's native stacks; the yielded function waits for the response.
 
-    It returns None if the repository has no native stacks; then GitHub is not asked again for some
-    days.
+    It returns None if the repository has no native stacks, and caches that answer.
 
     Raises:
         ExternalError: GitHub or the network failed.

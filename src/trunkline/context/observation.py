@@ -1,4 +1,7 @@
-"""Observe pull requests on GitHub, refs on the remote, and local branches. Nothing here writes."""
+"""Observe pull requests on GitHub, refs on the remote, and local branches.
+
+Missing objects are fetched; no ref moves.
+"""
 
 from __future__ import annotations
 

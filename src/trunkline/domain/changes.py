@@ -92,7 +92,7 @@ class StackFileChanged(_Change, frozen=True, kw_only=True, tag="stack-file"):
 
 
 class PullRequestEnded(_Change, frozen=True, kw_only=True, tag="closed"):
-    """A pull request that was closed: whether it is, before and after."""
+    """The closing of a pull request: whether it was closed before the run, and after it."""
 
     step: ClassVar[StepName] = StepName.CLOSE
     before: bool
@@ -100,7 +100,7 @@ class PullRequestEnded(_Change, frozen=True, kw_only=True, tag="closed"):
 
 
 class EntryTaken(_Change, frozen=True, kw_only=True, tag="entry"):
-    """A new entry of stack.toml."""
+    """The addition of an entry to the stack (`add`)."""
 
     step: ClassVar[StepName] = StepName.ADD
     added: AddedEntry

@@ -35,7 +35,7 @@ _BEGINS = re.compile(rb"Running session gates\(([^)]+)\)")  # nox's own line
 
 
 def gate_names(settings: GateSettings) -> tuple[str, ...]:
-    """Return the names of a stack's gates, in gate_job."""
+    """Return the names of a stack's gates, in the order of the catalogue."""
     return tuple(gate.name for gate in catalogue(settings))
 
 
@@ -49,7 +49,7 @@ def proven_outcomes(
     return proof.of_commit(git, commit, settings, catalogue(settings), surroundings)
 
 
-def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as it is
+def gate_commit(  # noqa: PLR0913 -- the fields of a GateJob, most with defaults
     top: Path,
     commit: Oid,
     settings: GateSettings,
@@ -64,7 +64,7 @@ def gate_commit(  # noqa: PLR0913 -- what an Order is, with what most leave as i
     compiled: Callable[[str, int], None] = lambda _gate, _units: None,
     foreseen: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None,
 ) -> tuple[GateOutcome, ...]:
-    """Run a stack's gates on a commit and return all outcomes, in the gates' gate_job.
+    """Run a stack's gates on a commit and return all outcomes, in the order of the gates.
 
     Args:
         top: the top of the user's checkout, which stays as it is.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 60.0
-NO_DECISIONS = "0" * 40
 _FORMAT = "%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B%x00%x01"
 _SEALED = {
     "GIT_CONFIG_GLOBAL": "/dev/null",

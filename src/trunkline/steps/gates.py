@@ -40,7 +40,7 @@ def publishes(settings: GateSettings) -> tuple[str, ...]:
     """Return what others will see of the gates: nothing, unless GitHub Actions runs them."""
     if settings.executor != "actions":
         return ()
-    return (f"push the commit to {settings.remote} as a temporary branch, for GitHub Actions to run the gates",)
+    return (f"push the commit to {settings.remote} as a temporary ref, for GitHub Actions to run the gates",)
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
