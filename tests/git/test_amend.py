@@ -313,3 +313,15 @@ def test_abort_in_another_checkout_names_the_commit(stack: Desk) -> None:
     outcome = stack.abort()
     assert outcome is not None
     assert any(f"what was staged is in {tip[:7]}" in line for line in outcome.details), outcome
+
+
+def test_a_file_name_with_a_newline(stack: Desk) -> None:
+    """It cannot begin a line of its own in the output."""
+    stage(stack, "two\nnext: none", "new\n")
+    outcome = amend.nothing_to_do(stack.entry_context(2).git, Request(message="", all=False))
+    assert outcome is None
+    assert amended(stack).error is None
+    (stack.clone.path / "two\nnext: none").write_text("edited\n")
+    outcome = amend.nothing_to_do(stack.entry_context(2).git, Request())
+    assert outcome is not None
+    assert outcome.details == ("to take in two\\nnext: none: invoke amend --all",)

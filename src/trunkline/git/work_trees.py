@@ -29,13 +29,13 @@ def work_trees(git: Git) -> tuple[WorkTree, ...]:
 
 
 def changed_paths(git: Git) -> tuple[str, ...]:
-    """Return tracked paths of the work tree with uncommitted changes, staged or not."""
+    """Return tracked paths of the work tree with uncommitted changes, staged or not, each in one line."""
     output = git.query("status", "--porcelain=v1", "-z", "--untracked-files=no", "--ignore-submodules=none").text
     parts = iter(output.split("\0"))
     paths = []
     for part in parts:
         if part:
-            paths.append(part[3:])
+            paths.append(part[3:].replace("\n", "\\n"))
             if part[0] in "RC":
                 next(parts, None)  # the old name of a rename follows
     return tuple(paths)
