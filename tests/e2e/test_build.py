@@ -1,4 +1,4 @@
-"""The page that builds a stack: what it says to type does what it shows, with the real gh."""
+"""The commands of the page "How to build a stack", run in order with the real gh; their output is compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gates verified of a change, with the real cargo: files compiled, tests run, and what nobody looked at."""
+"""Coverage of a change by the gates, with the real cargo: files compiled, tests run, and files left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which commits are an entry's own, through the tasks: decisions without a question, and every question typed."""
+"""Own commits of an entry, decided by the tasks: cases without a question, and the answer to every question."""
 
 from __future__ import annotations
 

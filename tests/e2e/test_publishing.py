@@ -1,4 +1,4 @@
-"""Publishing is asked for: once a command, on a terminal; elsewhere --yes says so, or nothing runs."""
+"""Approval to publish: a terminal is asked once per command; without one, --yes is required."""
 
 from __future__ import annotations
 

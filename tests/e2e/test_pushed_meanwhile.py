@@ -1,4 +1,4 @@
-"""Somebody pushes to an entry's branch while a run is under way: named, asked about, never landed unseen."""
+"""Pushes by others to an entry's branch during a run: named, confirmed by the user, never landed unseen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is handed out: the release script, gh's extension, the pre-commit hook."""
+"""Release artifacts: the release script, gh's extension, the pre-commit hook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A branch whose stack.toml changes what runs: nothing of it is used until a person has confirmed it."""
+"""Trust: settings of a branch that change what runs are not used until the user confirms them."""
 
 from __future__ import annotations
 

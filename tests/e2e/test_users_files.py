@@ -1,4 +1,4 @@
-"""Files of the user's in a checkout that would move: every task names them, and none is touched."""
+"""Untracked files of the user in the way of a checkout: every task names them and leaves them unchanged."""
 
 from __future__ import annotations
 

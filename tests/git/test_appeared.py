@@ -1,4 +1,4 @@
-"""Commits pushed by others while a run is paused or has failed: nothing is built of them before a person says so."""
+"""Commits that others push while a run is paused or failed: not used until the user includes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pull request that was closed by hand after a release branch with it was merged: it landed, and is not rescued."""
+"""Pull requests that were closed by hand after their changes reached trunk: they landed, and are not rescued."""
 
 from __future__ import annotations
 

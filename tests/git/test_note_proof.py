@@ -1,4 +1,4 @@
-"""What the note says of a rebase is about what the pull request showed before, however often it was rebased here."""
+"""The note compares a rebase with the head that the pull request showed before, after any number of rebases."""
 
 from __future__ import annotations
 

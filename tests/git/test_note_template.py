@@ -1,4 +1,4 @@
-"""Which file the note's template is: trunk's, or one of the person's own; never what a branch or a link says."""
+"""The file of the note's template: trunk's, or an untracked one; never a branch's own, never through a link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A paused run among everything that may happen to it, in any order: nothing is lost, and there is always a way on.
+"""Random operations during a paused run: no commit is lost, and a command that continues or ends it exists.
 
 The workflows run in this process (`support.inprocess`). `TRUNKLINE_SOAK` sets the number of runs.
 """

@@ -1,4 +1,4 @@
-"""A run that stopped: found by every task, always gone on with or ended, whatever happened meanwhile."""
+"""Stopped runs: every task finds them; `continue` and `abort` work after edits, pushes and deleted branches."""
 
 from __future__ import annotations
 

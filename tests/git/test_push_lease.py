@@ -1,4 +1,4 @@
-"""The push lease, judged by a real remote: a branch that somebody else moved is never overwritten."""
+"""The push lease against a real remote: a branch that somebody else moved is never overwritten."""
 
 from __future__ import annotations
 

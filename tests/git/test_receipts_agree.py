@@ -1,4 +1,4 @@
-"""Every task that counts receipts answers alike: none takes a receipt for a pass that is none."""
+"""All tasks that count receipts agree: none counts a receipt as a pass that another rejects."""
 
 from __future__ import annotations
 

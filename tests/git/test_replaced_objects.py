@@ -1,4 +1,4 @@
-"""Objects that `git replace` or a graft shows otherwise in one clone: the real ones are read and replayed."""
+"""Objects under `git replace` or grafts: trunkline reads and replays the real objects."""
 
 from __future__ import annotations
 

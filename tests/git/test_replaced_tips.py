@@ -1,4 +1,4 @@
-"""A parent that was moved and amended here before anything was pushed: what sat on the replaced tip stays right."""
+"""Parents that were moved and amended locally before a push: entries above keep exactly their own commits."""
 
 from __future__ import annotations
 

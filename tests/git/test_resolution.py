@@ -1,4 +1,4 @@
-"""What counts as the resolution of a stopped commit, and what is kept of a pause's work tree."""
+"""Resolutions of a conflict: which states of the work tree are accepted, and what is kept of that work tree."""
 
 from __future__ import annotations
 

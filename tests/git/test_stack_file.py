@@ -1,4 +1,4 @@
-"""Which stack.toml counts on which branch and in which work tree, and where `init` puts a new one."""
+"""Lookup of stack.toml by branch and work tree, and the path where `init` writes a new one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that is not on the branch that stack.toml names: under another name, on a detached HEAD, being rebased."""
+"""Work outside the branch in stack.toml: on another branch, on a detached HEAD, or during a rebase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a change no gate verified."""
+"""Files of a change that no gate verified."""
 
 from __future__ import annotations
 

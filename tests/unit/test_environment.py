@@ -1,4 +1,4 @@
-"""What git and gh get of the caller's environment, and what our own processes get."""
+"""Environments of child processes: the variables that git, gh and our own processes receive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gates step says when gates do not pass, and when it stops before the first one runs."""
+"""The gates step: its messages when gates do not pass, and when it stops before the first gate runs."""
 
 from __future__ import annotations
 

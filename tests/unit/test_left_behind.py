@@ -1,4 +1,4 @@
-"""Processes that a program leaves behind: nobody waits for them, they are named and ended."""
+"""Processes that a program leaves behind: they are named and killed, without a wait for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a head is merged as it is, decided from facts; and the words of a squash commit."""
+"""The decision to merge a head without a rewrite, and the message of a squash commit."""
 
 from __future__ import annotations
 

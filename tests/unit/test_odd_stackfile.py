@@ -1,4 +1,4 @@
-"""stack.toml as nobody should write it: always an error with file, line and key, soon, and never anything else."""
+"""Malformed stack.toml: each is an error with file, line and key, within a time limit."""
 
 from __future__ import annotations
 

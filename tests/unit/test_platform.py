@@ -1,4 +1,4 @@
-"""What differs from machine to machine: platforms, missing extras, a repository's own files, remotes."""
+"""Differences between machines: platforms, missing extras, a repository's own files, remotes."""
 
 from __future__ import annotations
 

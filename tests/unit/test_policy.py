@@ -1,4 +1,4 @@
-"""Which keys of stack.toml need trust: all of them, but those that are known to be harmless."""
+"""Keys of stack.toml that need trust: all except a list of harmless ones."""
 
 from __future__ import annotations
 

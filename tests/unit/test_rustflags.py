@@ -1,4 +1,4 @@
-"""The flags in force: what cargo passes on, by its own rules; joined with ours they are passed on as they stand."""
+"""Flags in force: read from cargo's own calls, and passed on unchanged together with the added ones."""
 
 from __future__ import annotations
 

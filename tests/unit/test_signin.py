@@ -1,4 +1,4 @@
-"""What git prints when the server does not let it in: exit 4, with the page or the command that helps."""
+"""Git's messages about failed sign-ins: exit code 4, with the page or the command that helps."""
 
 from __future__ import annotations
 

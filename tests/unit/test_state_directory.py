@@ -1,4 +1,4 @@
-"""Neighbours and branches around the files that are ours: what they can read, replace, or lead us to write."""
+"""Attacks on the state directory by other users and by branches: reading, replacing, redirecting its files."""
 
 from __future__ import annotations
 

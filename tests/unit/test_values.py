@@ -1,4 +1,4 @@
-"""Values of ours that are compared by content are keys wherever a program needs one."""
+"""Value types with content equality are hashable, so that they can be dictionary keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Task `attest`: gates, signatures, and receipts shared as git notes."""
+"""Command `attest`: run the gates of trunk's policy, sign their receipts, and share them as git notes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Task `ci.workflow`: write the Actions workflow of the gates, or check that it is up to date."""
+"""Command `ci.workflow`: write the Actions workflow of the gates, or check that it is up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Task `receipts.export`: the receipts of a commit in standard formats."""
+"""Command `receipts.export`: write the receipts of a commit in standard formats."""
 
 from __future__ import annotations
 

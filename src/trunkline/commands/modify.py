@@ -1,4 +1,4 @@
-"""Command `modify`: change the stack as text, or by one operation; everything is foreseen in memory."""
+"""Command `modify`: change the stack as text, or by one operation; everything is computed in memory first."""
 
 from __future__ import annotations
 

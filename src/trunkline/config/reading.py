@@ -1,4 +1,4 @@
-"""Reads stack.toml as text with tomli, within bounds; `validation.py` validates what was read."""
+"""Read stack.toml as text with tomli, within bounds; `validation.py` validates what was read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validates stack.toml and makes the domain's values of it; a problem names file, line, key and what was expected."""
+"""Validate stack.toml and build domain values of it; a problem names file, line, key and what was expected."""
 
 from __future__ import annotations
 

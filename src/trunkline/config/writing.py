@@ -1,4 +1,4 @@
-"""Writes stack.toml: new from a discovered stack, or mended in place; comments and order stay (tomlkit)."""
+"""Write stack.toml: new from a discovered stack, or updated in place; comments and order stay (tomlkit)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new entry as data: its place, its commit, and what the checkout holds before it is made."""
+"""A new entry as data: its place, its commit, and the state of the checkout before it is created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the stack as it is and as lines want it to the commits that each entry shall have. Pure."""
+"""Compute the commits that each entry shall have, from the present stack and the wanted lines. Pure."""
 
 from __future__ import annotations
 

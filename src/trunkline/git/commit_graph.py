@@ -1,4 +1,4 @@
-"""Keep the commits of a stack in memory, to answer ancestry queries excluded a process for each.
+"""Keep the commits of a stack in memory, to answer ancestry queries without a process for each.
 
 A stack of N entries compares about N times N pairs of heads. `git merge-base --is-ancestor` took
 1.7 s of the 5.7 s of a restack of 20 entries (measured, tests/bench/restack.py). A query that the

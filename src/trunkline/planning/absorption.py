@@ -1,4 +1,4 @@
-"""Decide which staged hunk belongs to which own commit of the stack, and foresee every conflict in memory."""
+"""Decide which staged hunk belongs to which own commit of the stack, and predict every conflict in memory."""
 
 from __future__ import annotations
 
