@@ -150,6 +150,8 @@ def test_printed_and_json(stack: Desk, monkeypatch: pytest.MonkeyPatch, capsys: 
     """A dry run shows hunk -> commit; --json has it as fields."""
     for person in typist(stack, monkeypatch, capsys, ""):
         assert "nothing is staged" in person("invoke absorb").out
+        (stack.clone.path / "a.txt").write_text("trunk's\n")
+        assert "to take in a.txt: git add --update && invoke absorb" in person("invoke absorb").out
         stage(stack, a="trunk's\n")
         assert "nothing of what is staged fits" in person("invoke absorb").out
         stage(stack, one="one\n1\n")

@@ -12,7 +12,7 @@ from support.inprocess import Desk, desk, refusal
 from trunkline.commands import add, status
 from trunkline.commands.add import Request
 from trunkline.domain.added import slug
-from trunkline.domain.errors import UsageError
+from trunkline.domain.errors import UsageError, WrongFlag
 from trunkline.domain.names import branch_name
 from trunkline.domain.stack import Entry
 from trunkline.engine import RunResult
@@ -179,12 +179,16 @@ def test_what_was_forgotten(stack: Desk) -> None:
     stack.clone.git("reset", "--quiet")
     assert refusal(lambda: _add(stack)).next_commands == ("git add FILE",)
     (stack.clone.path / "a.txt").write_text("edited\n")
-    assert refusal(lambda: _add(stack)).next_commands == ("invoke add half --all --message 'Add half\n\nWhy.'",)
+    unstaged = refusal(lambda: _add(stack))
+    assert isinstance(unstaged, WrongFlag)  # the other flags of the call, such as --above, stay
+    assert unstaged.flags == {"all": True, "message": "Add half\n\nWhy."}
     assert _add(stack, all=True).error is None
     assert "is an entry of the stack already" in refusal(lambda: _add(stack)).what
     stack.clone.git("switch", "--quiet", "--detach")
     where = refusal(lambda: add.plan(stack.stack_context(), Request(branch_name("more"), "m")))
     assert where.what == "where does more go?"
+    assert isinstance(where, WrongFlag)
+    assert where.choices == ({"above": "3", "below": ""}, {"onto-trunk": True, "below": ""})
 
 
 def test_slugs() -> None:

@@ -58,6 +58,7 @@ def test_a_merged_entry_without_a_branch_is_passed_over(stack: Desk) -> None:
     """`bottom` and `down` go to entries that can be checked out."""
     stack.merge(1)
     stack.clone.git("branch", "--quiet", "-D", "one")
+    assert refusal(lambda: _switch(stack, 1)).next_commands == ("git fetch --prune origin",)
     stack.clone.git("fetch", "--quiet", "--prune")
     assert (_target(stack, "bottom"), _target(stack, "down")) == (None, None)
 

@@ -392,6 +392,7 @@ ELSEWHERE: dict[str, str] = {
     "commands/ci_workflow.py:_require_noxfile": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
     "commands/init.py:update": "tests/git/test_stack_file.py::test_mending_dirties_no_branch_of_a_stack",
     "commands/land.py:entries_of": "tests/git/test_unsubmitted.py::test_land_stops_below_it",
+    "commands/absorb.py:nothing_to_do": "tests/git/test_absorb.py::test_printed_and_json",
     "commands/add.py:plan": "tests/git/test_add.py::test_what_was_forgotten",
     "commands/add.py:_with_commit": "tests/git/test_add.py::test_what_was_forgotten",
     "steps/add.py:run": "because: only a power failure loses the commit; other tests follow abort",

@@ -155,11 +155,11 @@ def test_the_command_for_the_entry_above_accepts_what_this_one_did() -> None:
     assert next_entry.landing(Entry(number=None, branch=branch_name("two"))) == "invoke submit"
 
 
-def test_outside_a_repository_no_command_is_named(tmp_path: Path) -> None:
-    """Which checkout is meant is not known, so `next` of the JSON object is empty."""
+def test_outside_a_repository(tmp_path: Path) -> None:
+    """The next command changes to a checkout; `doctor` would find the same again."""
     with pytest.raises(UsageError) as refused:
         Git(tmp_path).common_dir()
-    assert refused.value.next_commands == ()
+    assert refused.value.next_commands == ("cd CHECKOUT   # if there is none yet: gh repo clone OWNER/NAME",)
     assert "run it in the checkout" in refused.value.why
 
 

@@ -6,9 +6,12 @@ from trunkline.commands import amend, rebase, rewriting
 from trunkline.commands.rewriting import Rewriting
 from trunkline.context.run import Context
 from trunkline.domain.absorb import Absorbed
+from trunkline.domain.command import task_command
 from trunkline.domain.names import EntryKey
 from trunkline.domain.step import Outcome, StepName, StepStatus
 from trunkline.domain.words import count_of
+from trunkline.git import refs
+from trunkline.git.git import Git
 from trunkline.planning import absorption
 from trunkline.planning.rewrite_plan import open_entries, rewritten
 
@@ -51,7 +54,9 @@ def _descriptions(rows: tuple[Absorbed, ...]) -> dict[EntryKey, str]:
     return {key: f"take in {count_of(len(places), 'hunk')}: {', '.join(places)}" for key, places in taken.items()}
 
 
-def nothing_to_do(rows: tuple[Absorbed, ...]) -> Outcome:
+def nothing_to_do(git: Git, rows: tuple[Absorbed, ...]) -> Outcome:
     """Return the outcome if no staged change fits a commit of the stack."""
     message = "nothing of what is staged fits a commit of the stack" if rows else "nothing is staged"
-    return Outcome("nothing to do", message, StepStatus.NOTHING)
+    changed = () if rows else refs.changed_paths(git)
+    details = (f"to take in {', '.join(changed)}: git add --update && {task_command(TASK)}",) if changed else ()
+    return Outcome("nothing to do", message, StepStatus.NOTHING, details)

@@ -132,6 +132,7 @@ def _below(git: Git, stack: Stack, request: Request, here: str, existing: Oid | 
         f"where does {request.branch} go?",
         why=f"{here or 'a detached HEAD'} is no entry of the stack; nothing was changed",
         flags={"above": str(stack.entries[-1].key), "below": ""},
+        otherwise=({"onto-trunk": True, "below": ""},),
     )
 
 
@@ -160,19 +161,12 @@ def _with_commit(view: View, added: AddedEntry, request: Request, here: str) -> 
     everything = index.tree_with_all(git)
     wanted = everything if request.all else held
     if head is None or wanted == git.tree(head):
-        raise UsageError(
-            "nothing is staged",
-            why="a new entry begins with a commit",
-            next_command=task_command("add", request.branch, "--all", "--message", request.message or "MESSAGE")
-            if head is not None and everything != git.tree(head)
-            else "git add FILE",
-        )
+        what, why = "nothing is staged", "a new entry begins with a commit"
+        if head is None or everything == git.tree(head):
+            raise UsageError(what, why=why, next_command="git add FILE")
+        raise WrongFlag(what, why=why, flags={"all": True, "message": request.message or "MESSAGE"})
     if not title_of(request.message):
-        raise UsageError(
-            "a new entry needs a commit message",
-            why="nothing was changed",
-            next_command=task_command("add", request.branch, "--message", "MESSAGE"),
-        )
+        raise WrongFlag("a new entry needs a commit message", why="nothing was changed", flags={"message": "MESSAGE"})
     staged, tree = replay.commit_of_tree(git, wanted, head), wanted
     if base != head:
         if everything != wanted:

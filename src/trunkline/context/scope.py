@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from trunkline.domain.names import EntryKey, Oid, entry_key, oid
 from trunkline.domain.options import Options
 from trunkline.domain.repository import Repository
 from trunkline.domain.stack import Entry, Stack
+from trunkline.git import refs
 from trunkline.git.git import Git
 from trunkline.github.client import GitHub
 
@@ -94,8 +96,13 @@ class Scope:
 
     def no_branch(self) -> Refused:
         """Return the error for a branch that exists neither locally nor on the remote."""
+        what = f"there is no branch {self.entry.branch}, neither here nor on {self.stack.remote}"
+        stale = refs.tracking_ref(self.stack.remote, self.entry.branch)
+        if refs.read_refs(self.git, stale):
+            why = f"{self.stack.remote}/{self.entry.branch} is left here of a branch that was deleted there"
+            return Refused(what, why=why, next_command=f"git fetch --prune {shlex.quote(self.stack.remote)}")
         return Refused(
-            f"there is no branch {self.entry.branch}, neither here nor on {self.stack.remote}",
+            what,
             next_command=f"gh pr view {self.entry.number}" if self.entry.number else task_command("status"),
         )
 

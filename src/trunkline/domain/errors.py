@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, ClassVar
 
@@ -75,12 +75,21 @@ class WrongFlag(UsageError):
     Args:
         what: what is wrong or unknown, in one sentence.
         why: the possible values.
-        flags: corrected values by flag, without dashes; "" to leave it out.
+        flags: corrected values by flag, without dashes; True for a switch; "" to leave it out.
+        otherwise: other corrections, each as `flags`.
     """
 
-    def __init__(self, what: str, *, why: str, flags: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str,
+        flags: Mapping[str, str | bool],
+        otherwise: Sequence[Mapping[str, str | bool]] = (),
+    ) -> None:
         super().__init__(what, why=why)
         self.flags = flags
+        self.choices = (flags, *otherwise)
 
 
 class Declined(TrunklineError):

@@ -287,6 +287,7 @@ class Git:
                 f"{self.cwd} is not in a git repository",
                 why=f"{next(iter(done.error_text.splitlines()), '')}\n"
                 "run it in the checkout of your Rust workspace".lstrip(),
+                next_command="cd CHECKOUT   # if there is none yet: gh repo clone OWNER/NAME",
             )
         return done.path
 

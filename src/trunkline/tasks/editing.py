@@ -88,7 +88,7 @@ def absorb(session: TaskSession, pr: str | None = None, stack: str = "", fork_po
     session.account["hunks"] = absorb_data(rows)
     session.summarise(tuple(absorb_lines(rows)))
     if rewriting is None:
-        session.outcome(absorb_command.nothing_to_do(rows))
+        session.outcome(absorb_command.nothing_to_do(context.git, rows))
         return
     _rewrite(session, context, rewriting)
 

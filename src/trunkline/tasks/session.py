@@ -176,7 +176,7 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
         raise Exit(code=int(ExitCode.OK)) from None  # the following tasks of a chain do not run either
     except TrunklineError as error:
         if isinstance(error, WrongFlag):
-            error.next_commands = (session.again(error.flags),)
+            error.next_commands = tuple(session.again(flags) for flags in error.choices)
         error.next_commands = error.next_commands or (task_command("continue" if _is_open() else "doctor"),)
         session.account["error"] = as_json.error(error)
         _terminal(sys.stderr).error(error)
