@@ -10,7 +10,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.names import EntryKey
 from trunkline.domain.step import Outcome, StepName, StepStatus
 from trunkline.domain.words import count_of
-from trunkline.git import refs
+from trunkline.git import work_trees
 from trunkline.git.git import Git
 from trunkline.planning import absorption
 from trunkline.planning.rewrite_plan import open_entries, rewritten
@@ -57,6 +57,6 @@ def _descriptions(rows: tuple[Absorbed, ...]) -> dict[EntryKey, str]:
 def nothing_to_do(git: Git, rows: tuple[Absorbed, ...]) -> Outcome:
     """Return the outcome if no staged change fits a commit of the stack."""
     message = "nothing of what is staged fits a commit of the stack" if rows else "nothing is staged"
-    changed = () if rows else refs.changed_paths(git)
+    changed = () if rows else work_trees.changed_paths(git)
     details = (f"to take in {', '.join(changed)}: git add --update && {task_command(TASK)}",) if changed else ()
     return Outcome("nothing to do", message, StepStatus.NOTHING, details)
