@@ -76,7 +76,7 @@ def test_a_newer_journal_is_read_only(landing: YardLanding) -> None:
 
 @pytest.mark.parametrize("task", ["continue", "abort", "undo"])
 def test_a_held_repository_says_who_holds_it(landing: YardLanding, task: str) -> None:
-    """Another run holds the lease: exit 5, its id, process and time are named, and nothing moves."""
+    """Another run holds the lock: exit 5, its id, process and time are named, and nothing moves."""
     if task == "undo":
         assert landing.invoke("rebase", "--pr", "519").code == 0
     else:

@@ -83,7 +83,7 @@ def test_a_dry_run_cannot_change_the_repository(
     def body(message: TaskSession, /, **_: Any) -> None:
         seen.append(message.dry_run)
         with lock.hold(tmp_path / "state", run="r"):
-            seen.append("a dry run holds the lease")
+            seen.append("a dry run holds the lock")
 
     monkeypatch.setattr(ALL[name], "body", body)
     words = [name, *("x" for _ in ALL[name].positional)]

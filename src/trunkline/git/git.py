@@ -155,7 +155,7 @@ class Git:
         Raises:
             TrunklineError: its exit code is not one of `ok`.
         """
-        assert lock.run, "a mutation needs a run that holds the lease"  # noqa: S101 -- a proof, not input
+        assert lock.run, "a mutation needs a run that holds the lock"  # noqa: S101 -- a proof, not input
         if display:
             self.report_command(display)
         self._flush_buffer(durable=True)
@@ -183,7 +183,7 @@ class Git:
     @contextlib.contextmanager
     def coprocess(self, lock: RepositoryLock, *args: str) -> Iterator[None]:
         """Start a git command that reads mutations from its standard input; `send` writes to it."""
-        assert lock.run, "a mutation needs a run that holds the lease"  # noqa: S101 -- a proof, not input
+        assert lock.run, "a mutation needs a run that holds the lock"  # noqa: S101 -- a proof, not input
         argv, env = ["git", *_SEALED, *args], process.environment(extra=_ENV)
         with process.coprocess(argv, cwd=self.cwd, env=env, timeout=LOCAL_SECONDS) as coprocess:
             self.sessions.append(coprocess)

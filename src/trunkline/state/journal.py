@@ -147,7 +147,7 @@ class Run:
 
 @dataclass
 class Journal:
-    """The journal of the run that holds the lease, open for appending."""
+    """The journal of the run that holds the lock, open for appending."""
 
     run: str
     path: Path
@@ -193,7 +193,7 @@ def runs_dir(state: Path) -> Path:
 
 
 def create(lock: RepositoryLock) -> Journal:
-    """Begin the journal of the run that holds the lease."""
+    """Begin the journal of the run that holds the lock."""
     parent = private_directory(runs_dir(lock.state))
     directory = private_directory(parent / lock.run)
     sync(lock.state)
