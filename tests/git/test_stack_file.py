@@ -96,6 +96,18 @@ def test_the_file_of_the_main_work_tree(tracked: Repo, monkeypatch: pytest.Monke
     assert source(tracked.path) == f"stack.toml is {other}, as TRUNKLINE_STACK_FILE says"
 
 
+def test_a_copy_in_the_git_directory(tracked: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every work tree reads it, also the one of a conflict, where the main work tree is elsewhere."""
+    copy = tracked.path / ".git/stack.toml"
+    copy.write_text(tracked.git("show", "main:stack.toml"))
+    monkeypatch.setenv("TRUNKLINE_STACK_FILE", str(copy))
+    tracked.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "linked"))
+    for place in (tracked.path, tmp_path / "linked"):
+        git = Repo(place).adapter
+        assert trust.effective(git, found_text(git)).path == copy
+        assert load_stacks(git)
+
+
 def test_a_rehearsal_takes_the_same_file(tracked: Repo, tmp_path: Path) -> None:
     """Where the work tree has none, the rehearsal's checkout has none either."""
     assert rehearse._stack_elsewhere(tracked.adapter, tmp_path) == {}

@@ -164,7 +164,7 @@ def _holder(git: Git, found: StackText) -> _Holder | None:
     inside = folder.is_relative_to(git.cwd)
     if not inside:
         done = git.at(folder).query("rev-parse", "--is-inside-work-tree", ok=(0, 128))
-        if done.returncode != 0 and "not a git repository" in done.error_text:
+        if (done.returncode != 0 and "not a git repository" in done.error_text) or _is_in_git_directory(git, folder):
             return None
     elif not folder.resolve().is_relative_to(git.cwd.resolve()):
         raise Refused(
