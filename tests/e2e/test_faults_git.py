@@ -1,4 +1,4 @@
-"""What git, its configuration and its leftovers can do to a landing."""
+"""Landings under unusual git configurations and leftovers of git."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_a_tree_that_leads_out_of_itself(tree: Path, attack: str, *, sandbox: bo
 
 @pytest.mark.parametrize("sandbox", MODES)
 def test_an_honest_tree_is_formatted(tree: Path, *, sandbox: bool) -> None:
-    """What is ugly becomes pretty; a second time nothing changes."""
+    """Unformatted files are formatted; a second run changes nothing."""
     (tree / "src/lib.rs").write_text(UGLY)
     for _ in range(2):
         assert sources.format_workspace(tree, ".", sandbox=sandbox).returncode == 0

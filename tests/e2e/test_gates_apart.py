@@ -1,4 +1,4 @@
-"""What a gate does to its work tree, its target directory and its processes stays its own."""
+"""Isolation of gates: changes to work tree, target directory and processes do not reach other gates."""
 
 from __future__ import annotations
 

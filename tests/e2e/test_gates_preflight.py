@@ -1,4 +1,4 @@
-"""What keeps gates from passing is found before anything is compiled, one cause for all gates that it stops."""
+"""The preflight finds obstacles before anything is compiled, one cause for all gates that it stops."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_a_build_script_that_needs_a_variable(bench: Bench) -> None:
 
 
 def test_of_a_stack_all_is_known_before_the_first_gate_runs(bench: Bench) -> None:
-    """What stops the upper entry is told before anything of the lower one is compiled."""
+    """An obstacle of the upper entry is reported before the lower one is compiled."""
     events: list[tuple[str, object]] = []
     good = bench.repo.head()
     same = bench.repo.commit("nothing")

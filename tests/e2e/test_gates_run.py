@@ -85,7 +85,7 @@ def test_a_broken_build(bench: Bench) -> None:
 
 
 def test_a_documentation_error(bench: Bench) -> None:
-    """What only rustdoc sees fails the doc gate: a denied lint that `-A warnings` does not lift."""
+    """The doc gate fails on an error of rustdoc alone: a denied lint that `-A warnings` does not lift."""
     bench.commit(src__lib_rs="#![deny(rustdoc::broken_intra_doc_links)]\n//! See [`Nowhere`].\n")
     bench.override("doc", env={})
     outcome = bench.one("doc")

@@ -91,7 +91,7 @@ def test_the_runbook(stack: YardLanding) -> None:
 
 
 def test_refused_as_rebase_is(stack: YardLanding) -> None:
-    """What could not be done cannot be planned either."""
+    """A plan refuses the same situations as a rebase."""
     ran = stack.invoke("plan", "--pr", "520", "--markdown")
     assert (ran.code, ran.out) == (5, "")
     assert "#519 below is not merged yet" in ran.err

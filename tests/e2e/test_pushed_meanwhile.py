@@ -96,7 +96,7 @@ def test_a_person_may_take_it_in_at_once(stack: Landing) -> None:
 
 
 def test_what_was_there_before_is_no_news(stack: Landing) -> None:
-    """What was pushed before the run began is in its plan."""
+    """Commits pushed before the run began are part of its plan."""
     stack.author.git("switch", "--quiet", "feat/one")
     stack.author.commit("known change", {"known.txt": "k\n"}, author="Grace")
     stack.push_as_author("feat/one")

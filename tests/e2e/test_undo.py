@@ -97,7 +97,7 @@ def test_a_checkout_of_the_branch_goes_back_too(landed: YardLanding) -> None:
 
 
 def test_the_authors_later_edit_stays(landed: YardLanding) -> None:
-    """What the author wrote around the note after the landing is not taken back."""
+    """Undo keeps text that the author wrote around the note after the landing."""
     patch(landed, 519, body="A new beginning.\n" + landed.pr(519)["body"])
     assert landed.invoke("undo").code == 0
     assert landed.pr(519)["body"] == "A new beginning.\n" + BODY

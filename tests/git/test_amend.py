@@ -139,7 +139,7 @@ def test_dry_run_writes_nothing(stack: Desk) -> None:
 
 
 def test_staged_meanwhile(stack: Desk) -> None:
-    """What is staged after the plan was made is not taken in; no branch moves."""
+    """Changes staged after the plan was made are not amended; no branch moves."""
     before = stack.tips()
     stage(stack, "two.txt", "two\nmore\n")
     context = stack.entry_context(2, skip=frozenset()).over_the_stack()

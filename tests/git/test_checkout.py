@@ -384,7 +384,7 @@ def test_the_directory_of_a_submodule_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_modes_and_links_move(tmp_path: Path) -> None:
-    """What is tracked and clean becomes what the new commit has, kind and mode included."""
+    """Tracked, clean files become those of the new commit, kind and mode included."""
     old = {"a": plain("a\n"), "b": ("100755", "b\n"), "c": ("120000", "a"), "d/e": plain("e\n"), "f": plain("f\n")}
     new = {"a": ("100755", "a\n"), "b": plain("b\n"), "c/g": plain("g\n"), "d": ("120000", "a"), "f/h": plain("h\n")}
     place = GateWorkspace(tmp_path, dict(old), dict(new))

@@ -101,7 +101,7 @@ def test_trunk_begins_as_the_workspace_in_examples(example: Example, clone: Repo
 
 
 def test_a_plain_rebase_conflicts_at_the_first_of_29_commits(example: Example, clone: Repo) -> None:
-    """What the runbook says, `git rebase main` after the squash merge, stops at once."""
+    """A plain `git rebase main` after the squash merge stops at the first commit."""
     squash(clone, example.pull(518))
     done = subprocess.run(
         ["git", "rebase", "main", example.pull(519).branch], cwd=clone.path, capture_output=True, check=False

@@ -298,7 +298,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_tracking_refs_are_fetched_where_a_part_is_missing(remote: Remote, held: RepositoryLock) -> None:
-    """What was seen some time ago may be incomplete: the refs then move by a fetch, which proves it."""
+    """Incomplete objects lead to a fetch, which proves that they are complete."""
     remote.unpack(30)
     git, spoken = remote.clone.adapter, list[str]()
     seen = {branch_ref(MAIN): remote.tip}
@@ -310,7 +310,7 @@ def test_tracking_refs_are_fetched_where_a_part_is_missing(remote: Remote, held:
 
 
 def test_what_is_echoed_is_what_ran(remote: Remote, held: RepositoryLock) -> None:
-    """Where everything is there already no fetch runs, and none is shown."""
+    """No fetch runs or is shown if every object is present."""
     git, spoken = remote.clone.adapter, list[str]()
     seen = observe_remote(git, STACK, STACK.entries)
     wanted, before = {branch_ref(MAIN): TRACKING}, refs.read_refs(git, TRACKING)

@@ -156,7 +156,7 @@ def test_a_script_that_may_read_elsewhere(place: Place) -> None:
 @pytest.mark.parametrize("table", ["dependencies", "dev-dependencies"])
 @pytest.mark.parametrize(("code", "gone"), [("use std::fs;\n", {"quiet", "run of quiet"}), ("// pure\n", set())])
 def test_a_macro_that_may_read_files(place: Place, table: str, code: str, gone: set[str]) -> None:
-    """What uses it is compiled again with any source; a macro that reads no files changes nothing."""
+    """Users of such a macro are compiled again with any source; a macro that reads no files changes nothing."""
     macro = PACKAGE.format(name="apart") + "\n[lib]\nproc-macro = true\n"
     user = PACKAGE.format(name="quiet") + f'\n[{table}]\napart = {{ path = "../apart" }}\n'
     files = {"crates/apart/Cargo.toml": macro, "crates/apart/src/lib.rs": code, "crates/quiet/Cargo.toml": user}
@@ -366,7 +366,7 @@ def test_in_a_sandbox_what_other_code_could_write_to(
 
 
 def test_in_a_sandbox_without_such_code(place: Place) -> None:
-    """Where no code of the tree runs while it compiles, the rules are those without a sandbox."""
+    """The rules without a sandbox apply if no code of the tree runs while it compiles."""
     for name in ("told", "quiet"):
         (place.repo.path / f"crates/{name}/build.rs").unlink()
     place.repo.commit("no scripts")

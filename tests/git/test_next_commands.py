@@ -42,7 +42,7 @@ def delete_temporary_ref(desk: Desk) -> None:
 
 @dataclass
 class Gates:
-    """What the gates come to, in place of cargo."""
+    """Prescribed gate results, in place of cargo."""
 
     patch: pytest.MonkeyPatch
 

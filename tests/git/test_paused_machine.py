@@ -165,7 +165,7 @@ class Pausing(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        """What a ref reached once, backups included, one still reaches, but for what the user deleted or amended."""
+        """Every commit that a ref once reached stays reachable, except those that the user deleted or amended."""
         now = self._reachable()
         gone = self.had - now
         logged = set(self.stack.clone.git("rev-list", "--all", "--reflog").splitlines()) if gone else set()

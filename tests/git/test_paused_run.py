@@ -224,7 +224,7 @@ def test_skip_leaves_the_commit_out_and_lists_it(paused: Desk, give_up: Callable
 
 
 def test_skip_keeps_a_resolution_that_was_begun(paused: Desk) -> None:
-    """What stood in the work tree is under a backup ref before it goes."""
+    """Resolutions in the work tree get a backup ref before they are discarded."""
     paused.resolve(text="half a resolution\n")
     done(paused.resume(skip=True))
     kept = [ref for ref in paused.clone.refs() if "/resolution-" in ref]
@@ -677,7 +677,7 @@ def test_the_journal_keeps_real_values(stack: Desk, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_resumed_replay_knows_which_signatures_it_drops(paused: Desk) -> None:
-    """What the pause recorded is named at the end, too."""
+    """Signatures recorded at the pause are named at the end, too."""
     run = next(iter(journal.runs(paused.state)))
     assert run.pause is not None
     pause = msgspec.structs.replace(run.pause, unsigned=(run.pause.own[0],))

@@ -49,7 +49,7 @@ def sign_on_the_web(stack: Desk, branch: str) -> str:
 
 
 def test_commits_are_signed_again_with_an_ssh_key(stack: Desk, tmp_path: Path) -> None:
-    """Where git signs for this user, each new commit is signed, and git finds it good."""
+    """Each new commit is signed if git signs for this user, and git verifies the signature."""
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
     (tmp_path / "signers").write_text(f"tess@example.invalid {key.with_suffix('.pub').read_text()}")

@@ -109,7 +109,7 @@ def test_a_copy_in_the_git_directory(tracked: Repo, tmp_path: Path, monkeypatch:
 
 
 def test_a_rehearsal_takes_the_same_file(tracked: Repo, tmp_path: Path) -> None:
-    """Where the work tree has none, the rehearsal's checkout has none either."""
+    """The rehearsal's checkout has no stack file if the work tree has none."""
     assert rehearse._stack_elsewhere(tracked.adapter, tmp_path) == {}
     tracked.git("switch", "--quiet", "older")
     named = rehearse._stack_elsewhere(tracked.adapter, tmp_path)

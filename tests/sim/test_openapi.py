@@ -82,7 +82,7 @@ def test_a_merge_in_the_background_is_githubs(octo: Octo) -> None:
 
 
 def test_fields_that_are_sent_are_githubs() -> None:
-    """What trunkline sends by REST is documented for the route (the simulator refuses other fields by name)."""
+    """Every field that trunkline sends by REST is documented for its route (the simulator refuses others)."""
     sent = {
         "PATCH /repos/{owner}/{name}/pulls/{number:int}": {"title", "body", "base", "state"},
         "PUT /repos/{owner}/{name}/pulls/{number:int}/merge-async": {

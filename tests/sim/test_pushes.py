@@ -1,4 +1,4 @@
-"""What pushes do to pull requests, pushed with real git over the simulator's ssh."""
+"""Effects of pushes on pull requests, with real git over the simulator's ssh."""
 
 from __future__ import annotations
 

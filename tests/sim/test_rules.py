@@ -1,4 +1,4 @@
-"""What a repository demands before a merge: rulesets, reviews, checks, a queue, a cap on pushes."""
+"""Requirements of a repository before a merge: rulesets, reviews, checks, a queue, a cap on pushes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_required_checks_block(octo: Octo) -> None:
 
 
 def test_a_push_dismisses_stale_approvals(octo: Octo) -> None:
-    """Where the ruleset says so, and only there (docs, "Dismiss stale pull request approvals")."""
+    """Only a ruleset that demands it dismisses them (docs, "Dismiss stale pull request approvals")."""
     octo.github.lever("protect", octo.slug, branch="main", name="trunk", approvals=1, dismiss_stale=True)
     for number in (518, 519):
         octo.github.review(octo.slug, number, "grace")

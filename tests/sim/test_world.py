@@ -21,7 +21,7 @@ from trunkline.system.children import end_group
 
 
 def test_a_world_outlives_its_server(tmp_path: Path) -> None:
-    """What one server was told, the next one knows, pushes while none ran included."""
+    """The state of one server is loaded by the next, including pushes made while none ran."""
     with running(tmp_path / "github") as github:
         octo = Octo.create(github, "octo/demo", tmp_path / "clone")
         octo.rest("PATCH", "pulls/519", {"title": "kept"})

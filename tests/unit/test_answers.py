@@ -1,4 +1,4 @@
-"""What gh prints, judged: whatever it is, an answer or an expected failure."""
+"""Parsing of gh's output: every output gives a response or an expected error."""
 
 from __future__ import annotations
 

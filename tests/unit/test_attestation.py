@@ -1,4 +1,4 @@
-"""What attests a gate, as a table: trunk's policy against receipts, without git and keys."""
+"""Attestation of gates as a table: trunk's policy against receipts, without git and keys."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_one_file(path: str, holds_tests: bool, sources: Sources, why: str) -> N
 
 
 def test_code_comes_before_prose() -> None:
-    """What nobody expects a gate to read comes last, and is marked."""
+    """Files that no gate is expected to read come last, and are marked."""
     found = unverified([ChangedFile("README.md"), ChangedFile("x.rs"), ChangedFile("logo.PNG")], DEFAULTS)
     assert found == (
         Unverified("x.rs", NOT_COMPILED),

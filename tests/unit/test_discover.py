@@ -151,7 +151,7 @@ def test_a_stack_that_branches_goes_on_through_its_own_entries() -> None:
 
 
 def test_the_stack_that_ends_in_a_pull_request() -> None:
-    """Where a stack branches, each branch can be had as a stack of its own."""
+    """Each branch of a forked stack can be selected as a stack of its own."""
     assert [pr.number for pr in chain_to(BRANCHING, "main", PrNumber(2))] == [1, 2]
     assert [pr.number for pr in chain_to(BRANCHING, "main", PrNumber(4))] == [1, 3, 4]
     assert chain_to(BRANCHING, "develop", PrNumber(4)) == ()

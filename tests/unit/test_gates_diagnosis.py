@@ -1,4 +1,4 @@
-"""What a failed gate's log and cargo's JSON messages say: words in, the cause and its cure out."""
+"""Diagnosis of failed gates from their log and cargo's JSON messages."""
 
 from __future__ import annotations
 

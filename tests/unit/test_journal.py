@@ -60,7 +60,7 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
 
 
 def test_a_torn_last_line_is_dropped_and_cut_off(tmp_path: Path) -> None:
-    """What a kill leaves in the middle of a write is ignored, and gone after the journal is taken up again."""
+    """A record torn by a kill is ignored, and removed when the journal is opened again."""
     path = written(tmp_path / "s")
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"at": "2026", "ki')

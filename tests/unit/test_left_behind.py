@@ -91,7 +91,7 @@ def test_a_daemon_that_ran_before(tmp_path: Path) -> None:
 
 
 def test_a_child_that_prints_without_end(tmp_path: Path) -> None:
-    """What it prints after the program's end is not waited for."""
+    """Output of a child after the program's end is not awaited."""
     argv = ["sh", "-c", "yes 1118 & echo printed"]
     done = run_logged(argv, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=SECONDS, log=tmp_path / "log")
     assert (done.returncode, done.timed_out, len(done.left)) == (0, False, 1)

@@ -47,7 +47,7 @@ def subjects(stack: WantedStack) -> dict[str, list[str]]:
 
 
 def test_unchanged_text_changes_nothing() -> None:
-    """What is written is read as the stack itself."""
+    """The text written for a stack is read back as the same stack."""
     text = written(STACK, "origin/main")
     assert text.startswith(
         "# stack onto origin/main, the bottom entry first\nentry #1 one\n    pick aaaaaaa subject a\n"

@@ -30,7 +30,7 @@ def test_hostile_branch_names_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["main", "feat/319-kv-pool-v2-pr2-entry", "a", "fix/ä", "x-y_z.1", "a@b"])
 def test_ordinary_branch_names_pass(name: str) -> None:
-    """What people call branches is accepted unchanged."""
+    """Common branch names are accepted unchanged."""
     assert branch_name(name) == name
 
 
@@ -50,7 +50,7 @@ def test_pr_number_in_its_three_spellings(value: int | str, expected: int) -> No
 
 @pytest.mark.parametrize("value", [0, -1, "", "x", "5 19", "٣", "1e3", "##1"])
 def test_other_numbers_are_refused(value: int | str) -> None:
-    """What is no positive whole number in ASCII digits is refused."""
+    """Only positive whole numbers in ASCII digits are accepted."""
     with pytest.raises(UsageError, match="pull request number"):
         pr_number(value)
 

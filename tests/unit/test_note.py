@@ -91,7 +91,7 @@ def test_what_is_not_ticked_says_why(outcome: GateOutcome | None, accepted: bool
 
 
 def test_a_note_never_says_zero_of_six() -> None:
-    """Where nothing is verified, that is said in words."""
+    """A note without any verified gate says so in words."""
     assert "No gate has run on this commit yet:" in reviewer_note(facts(("build", None), ("test", None)))
     assert "No gate is verified on this commit:" in reviewer_note(facts(("build", None), ("msrv", UNAVAILABLE)))
 

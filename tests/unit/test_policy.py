@@ -32,7 +32,7 @@ def differences(own: str, trusted: str) -> list[str]:
     ],
 )
 def test_titles_notes_and_numbers_are_harmless(change: str) -> None:
-    """What a branch may say without being asked about."""
+    """Settings that a branch may change without approval."""
     changed = change + BASE if change.startswith(("issue", "schema")) else BASE + change
     assert differences(changed, BASE) == []
 

@@ -1,4 +1,4 @@
-"""What git prints, misread: whatever it is, a value or an expected failure; never another exception."""
+"""Parsing of git's output: every output gives a value or an expected error, never another exception."""
 
 from __future__ import annotations
 

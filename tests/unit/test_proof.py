@@ -100,7 +100,7 @@ def test_what_stack_toml_demands(query: dict[str, object], receipt: dict[str, ob
 
 
 def test_a_sandboxed_run_proves_what_needs_no_sandbox() -> None:
-    """What passed in the sandbox passes without; the executor that is demanded counts."""
+    """A pass in the sandbox also proves a gate that requires none; the required executor counts."""
     assert prove(QUERY, known(replace(PASS, sandbox="bwrap"))).verdict is Verdict.PASSED
     asked = replace(QUERY, sandboxed=True, executor="actions")
     assert prove(asked, known(replace(PASS, sandbox="bwrap", executor="actions"))).verdict is Verdict.PASSED

@@ -25,7 +25,7 @@ FINE = "github_pat_" + "1" * 22
     ],
 )
 def test_by_shape_and_name(text: str, hidden: str) -> None:
-    """What looks like a secret, or is called one, goes."""
+    """Values that look like secrets or have the name of one are redacted."""
     message = redacted(text, ())
 
     assert hidden not in message

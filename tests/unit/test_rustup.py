@@ -1,4 +1,4 @@
-"""What rustup says is missing, in its own words; and the commands that install it, typed against a real rustup."""
+"""Rustup's messages about missing parts, and the commands that install them, run against a real rustup."""
 
 from __future__ import annotations
 

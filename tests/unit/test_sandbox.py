@@ -254,7 +254,7 @@ def test_type_into_the_terminal(jail: Jail) -> None:
 
 
 def test_outlive_the_gate(jail: Jail) -> None:
-    """What it leaves behind in the background ends with it."""
+    """Background processes of a gate end with it."""
     jail.run(f"setsid sh -c 'sleep 300 # {jail.root.name}' & disown; exit 0")
     left = subprocess.run(["pgrep", "-f", f"sleep 300 # {jail.root.name}"], capture_output=True, check=False)
     assert left.stdout == b""

@@ -88,7 +88,7 @@ def test_billing_is_said() -> None:
 
 
 def test_blocked_by_the_nearest_below_that_is_not_merged() -> None:
-    """What is ready waits for the entry below it, unless that is merged."""
+    """A ready entry waits for the entry below it, unless that one is merged."""
     merged, second, third = _with(state=PrState.MERGED), replace(_FACTS, key=PrNumber(2)), _with(draft=True)
     stack = [merged, second, replace(third, key=PrNumber(3)), replace(_FACTS, key=PrNumber(4))]
 

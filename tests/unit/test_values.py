@@ -38,7 +38,7 @@ def _may_be_unhashable(annotation: object) -> bool:
 
 @pytest.mark.parametrize("kind", list(_frozen()), ids=lambda kind: kind.__qualname__)
 def test_a_frozen_value_can_be_a_key(kind: type) -> None:
-    """What cannot be hashed (a mapping, a list) is left out of the hash, or out of the comparison."""
+    """Unhashable fields (a mapping, a list) are left out of the hash, or of the comparison."""
     types = typing.get_type_hints(kind, {**vars(names), **vars(check), **vars(sys.modules[kind.__module__])})
     for field in dataclasses.fields(kind):
         hashed = field.compare if field.hash is None else field.hash

@@ -1,4 +1,4 @@
-"""How the verdicts of an entry look: each apart from the others, in words, by mark and by colour."""
+"""Rendering of an entry's verdicts: each differs from the others in words, mark and colour."""
 
 from __future__ import annotations
 

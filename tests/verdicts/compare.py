@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def kind(self) -> str:
-        """How the two compare: equal, by design, stale pass or stale failure."""
+        """Result of the comparison: equal, by design, stale pass or stale failure."""
         passed = self.ours.verdict is Verdict.PASSED
         if passed == (self.typed == 0):
             return "equal"

@@ -26,7 +26,7 @@ Tree = dict[str, File]
 
 @dataclass
 class World:
-    """What is gated: a tree, and the settings that are not part of it.
+    """Input of a gate: a tree, and the settings that are not part of it.
 
     Attributes:
         tree: the files.
