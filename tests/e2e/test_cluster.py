@@ -145,7 +145,7 @@ def test_a_worker_without_a_slot_is_no_worker(landing: Landing, cluster: Cluster
 
 
 def test_a_worker_with_another_toolchain_gets_no_gate(landing: Landing, cluster: Cluster, tmp_path: Path) -> None:
-    """It is said, and every receipt is from the toolchain that most have."""
+    """The worker is named, and every receipt is from the toolchain that most workers have."""
     shim = tmp_path / "shim"
     shim.mkdir()
     rustc = shim / "rustc"

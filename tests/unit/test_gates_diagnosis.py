@@ -167,7 +167,7 @@ def test_the_cause_of_what_cargo_printed(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (Path(__file__).parent / "data/cargo").glob("*.json")))
 def test_the_tools_own_last_error_line_is_quoted(name: str) -> None:
-    """Whatever the cause is, the line in which the tool itself says that it failed is kept beside it."""
+    """The last error line of the tool is quoted beside every cause."""
     argv, output = recorded(name)
     quoted = diagnosis.explain(argv, output, Place(TREE)).quoted
     assert quoted.startswith("error: ") or name == "not-formatted"
@@ -268,7 +268,7 @@ def test_one_cause_is_one_for_every_gate_that_meets_it() -> None:
 
 
 def test_a_lock_file_that_is_missing_or_out_of_date(tmp_path: Path) -> None:
-    """Which of the two it is, is seen in the tree; each has a fix of its own."""
+    """The tree shows whether the lock file is missing or out of date; each case has its own fix."""
     argv, output = recorded("lock-missing")
     missing = diagnosis.explain(argv, output, Place(tmp_path))
     assert missing.id is CauseId.NO_LOCK
@@ -303,7 +303,7 @@ def test_a_gate_that_waited_for_a_lock_until_its_time_was_up() -> None:
 
 
 def test_the_packages_of_a_lock_file() -> None:
-    """Those from outside the workspace, with versions; what is no Cargo.lock is an error."""
+    """Packages from outside the workspace are listed with versions; an invalid Cargo.lock is an error."""
     text = '[[package]]\nname = "own"\nversion = "1.0.0"\n[[package]]\nname = "a"\nversion = "2.0.0"\nsource = "x"\n'
     assert cargo.lock_packages(text) == {("a", "2.0.0")}
     for wrong in ("= no toml", "package = 3", '[[package]]\nsource = "x"\n'):

@@ -131,7 +131,7 @@ class GateTable(_Table, frozen=True):
 
 
 class GatesTable(_Table, frozen=True):
-    """How every entry is gated; a table in it, `[gates.NAME]`, changes or adds a gate."""
+    """The gates of every entry; a table in it, `[gates.NAME]`, changes or adds a gate."""
 
     features: Annotated[
         tuple[str, ...],
@@ -194,7 +194,7 @@ class GatesTable(_Table, frozen=True):
 
 
 class LandTable(_Table, frozen=True):
-    """How `land` merges, and what it waits for."""
+    """The way in which `land` merges, and the conditions that it waits for."""
 
     method: Annotated[
         Literal["", "squash", "merge", "rebase"],
@@ -219,7 +219,7 @@ class LandTable(_Table, frozen=True):
 
 
 class RebaseTable(_Table, frozen=True):
-    """How own commits are replayed."""
+    """The replay of own commits."""
 
     sign: Annotated[
         bool, Meta(description="Sign replayed commits even where `commit.gpgSign` does not ask for it.")
@@ -241,7 +241,7 @@ class RebaseTable(_Table, frozen=True):
 
 
 class PublishTable(_Table, frozen=True):
-    """What is published beside the reviewer note."""
+    """Publications beside the reviewer note."""
 
     statuses: Annotated[
         bool, Meta(description="A commit status `trunkline/GATE` for each gate that a receipt proves.")
@@ -298,7 +298,7 @@ class AttestTable(_Table, frozen=True):
 
 
 class NoteTable(_Table, frozen=True):
-    """How the reviewer note is written."""
+    """The form of the reviewer note."""
 
     template: Annotated[
         str,
@@ -307,7 +307,7 @@ class NoteTable(_Table, frozen=True):
 
 
 class SubmitTable(_Table, frozen=True):
-    """What `submit` gives new pull requests."""
+    """Defaults of `submit` for new pull requests."""
 
     draft: Annotated[bool, Meta(description="They are drafts.")] = True
     labels: Annotated[tuple[str, ...], Meta(description="Labels of the repository.")] = ()
