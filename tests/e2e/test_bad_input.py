@@ -130,11 +130,11 @@ def a_merged_pr(landing: Landing) -> Ran:
 
 
 CASES: dict[Callable[[Landing], Ran], tuple[int, str]] = {
-    a_number_that_is_none: (2, "not a pull request number: 'five'"),
+    a_number_that_is_none: (2, "five is not in stack.toml"),
     a_pr_outside_the_stack: (2, "#518, #519, #520"),
     a_pr_github_does_not_know: (2, "octo/tiny has no pull request #777"),
-    no_pr_and_no_branch_of_the_stack: (2, "next: invoke rebase --pr 518"),
-    no_pr_for_a_step: (2, "next: invoke gates --pr 518"),
+    no_pr_and_no_branch_of_the_stack: (2, "next: invoke rebase --pr 519"),
+    no_pr_for_a_step: (2, "next: invoke gates --pr 519"),
     an_entry_below_not_merged: (5, "#519 below is not merged yet"),
     broken_toml: (2, "stack.toml:2: not TOML"),
     a_misspelt_key: (2, "did you mean 'title'?"),
@@ -147,7 +147,7 @@ CASES: dict[Callable[[Landing], Ran], tuple[int, str]] = {
     no_such_remote: (2, "no remote upstream"),
     a_remote_not_on_github: (2, "is not on GitHub"),
     an_unknown_step: (2, "there is no step of that name"),
-    a_fork_point_that_is_none: (2, "is no commit here"),
+    a_fork_point_that_is_none: (2, "not a pull request number: '--exec'"),
     the_branch_of_another_pr: (2, "GitHub has feat/two"),
     no_trunk_there: (2, "origin has no branch trunk"),
     dirty_switch: (5, "tasks.py"),

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from support import programs
+from support.gating import Held
 from support.landing import NO_OP_GATES, Landing, small_stack
 from support.repo import Repo
 from trunkline.domain.errors import TrunklineError
@@ -163,15 +164,15 @@ def test_a_worker_with_another_toolchain_gets_no_gate(landing: Landing, cluster:
     assert not any("other" in rustc for rustc in rustcs)
 
 
-def waiting(tmp_path: Path, *, once: bool) -> tuple[str, Path, Path]:
-    """Return gates whose clippy says who it is and waits for a word; with `once`, only when it runs first."""
+def waiting(tmp_path: Path, *, once: bool) -> tuple[str, Path]:
+    """Return gates whose clippy writes its worker's pid and its own, and waits; with `once`, only the first time."""
     began, word = tmp_path / "began", tmp_path / "word"
     os.mkfifo(began)
     os.mkfifo(word)
     marker = tmp_path / "ran-before"
     first = f"[ -e {marker} ] && exit 0; touch {marker}; " if once else ""
-    script = f"{first}echo $PPID > {began}; cat {word}"
-    return NO_OP_GATES.replace(CLIPPY, f'[gates.clippy]\nrun = ["sh", "-c", "{script}"]'), began, word
+    script = f"{first}echo $PPID $$ > {began}; exec cat {word}"
+    return NO_OP_GATES.replace(CLIPPY, f'[gates.clippy]\nrun = ["sh", "-c", "{script}"]'), began
 
 
 def gating(landing: Landing) -> subprocess.Popen[str]:
@@ -187,10 +188,10 @@ def gating(landing: Landing) -> subprocess.Popen[str]:
 def test_a_worker_dies_with_a_gate(landing: Landing, cluster: Cluster, tmp_path: Path) -> None:
     """Killed with the gate at work, it runs again on the other worker, and that is said."""
     workers = [cluster.worker("--resources", "gate=1") for _ in range(2)]
-    gates, began, _ = waiting(tmp_path, once=True)
+    gates, began = waiting(tmp_path, once=True)
     use(landing, 'executor = "dask"', f'scheduler = "{cluster.address}"', gates=gates)
     run = gating(landing)
-    owner = int(began.read_text())  # the worker: it is the parent of the gate's shell
+    owner = int(began.read_text().split()[0])  # the worker: it is the parent of the gate's shell
     (victim,) = [each for each in workers if each.pid == owner]
     victim.kill()
     out, _ = run.communicate(timeout=120)
@@ -247,7 +248,7 @@ def test_encrypted_and_authenticated_by_dasks_own_settings(landing: Landing, tmp
 def test_the_scheduler_dies(landing: Landing, cluster: Cluster, tmp_path: Path) -> None:
     """The gates have no verdict, nothing is claimed: exit 6, and what to type next."""
     cluster.worker("--resources", "gate=1")
-    gates, began, _ = waiting(tmp_path, once=False)
+    gates, began = waiting(tmp_path, once=False)
     use(landing, 'executor = "dask"', f'scheduler = "{cluster.address}"', gates=gates)
     run = gating(landing)
     began.read_text()
@@ -262,15 +263,15 @@ def test_the_scheduler_dies(landing: Landing, cluster: Cluster, tmp_path: Path) 
 def test_an_interrupt_ends_the_gate_on_its_worker(landing: Landing, cluster: Cluster, tmp_path: Path) -> None:
     """Ctrl-C here ends the process there; the worker lives on and takes the next gate."""
     cluster.worker("--resources", "gate=1")
-    gates, began, word = waiting(tmp_path, once=True)
+    gates, began = waiting(tmp_path, once=True)
     use(landing, 'executor = "dask"', f'scheduler = "{cluster.address}"', gates=gates)
     run = gating(landing)
-    began.read_text()
+    pid = int(began.read_text().split()[1])
+    gate = Held(pid, os.pidfd_open(pid), "the gate")
     os.kill(run.pid, signal.SIGINT)
     out, _ = run.communicate(timeout=120)
     assert run.returncode == 130, out
-    with pytest.raises(OSError, match="No such device"):  # nobody reads the word any more
-        os.open(word, os.O_WRONLY | os.O_NONBLOCK)
+    assert gate.ended()
     assert landing.invoke("gates", "--pr", "519").code == 0
 
 

@@ -22,8 +22,9 @@ KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
 def template(repo: Repo, name: str = NAME) -> Template | None:
     """Read the template with stack.toml's `template = name`, trunk being the branch main."""
     trunk = repo.head("main")
+    project = SimpleNamespace(git=repo.adapter, tracking="origin/main")
     view: Any = SimpleNamespace(
-        git=repo.adapter, tracking="origin/main", stack=SimpleNamespace(note=NoteSettings(name)),
+        project=project, git=repo.adapter, tracking=project.tracking, stack=SimpleNamespace(note=NoteSettings(name)),
         world=SimpleNamespace(trunk=trunk),
     )  # fmt: skip
     return note_template.template_of(view)
