@@ -24,6 +24,7 @@ from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
+from trunkline.git import refs
 from trunkline.planning.parents import base_of, open_below
 
 TRUNK, ONE, TWO, NEW = (Oid(digit * 40) for digit in "0123")
@@ -96,8 +97,9 @@ def test_no_base_above_a_closed_entry() -> None:
     assert "--pr 1" in error.value.next_commands[0]
 
 
-def test_no_base_without_a_branch() -> None:
+def test_no_base_without_a_branch(monkeypatch: pytest.MonkeyPatch) -> None:
     """The entry below exists neither locally nor on the remote."""
+    monkeypatch.setattr(refs, "read_refs", lambda *_: {})  # no stale tracking ref either
     gone = {BRANCHES[0]: local(1, None), BRANCHES[1]: local(2, TWO)}
     with pytest.raises(Refused, match="there is no branch one"):
         base_of(view(2, pull(1), pull(2), branches=gone))

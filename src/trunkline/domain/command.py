@@ -79,6 +79,8 @@ def task_command(name: str, *words: object, comment: str = "") -> Command:
     for flag, value in _caller.repeated.get(name, {}).items():
         if flag == "yes" and _is_of_another_entry(given):
             continue  # it would publish what the approval was not given for
+        if flag == "stack" and value is True and "--pr" in given:
+            continue  # every entry of the stack; the command names one
         if f"--{flag}" not in given:
             given += flag_words({flag: value})
     return _command(name, given, comment)
