@@ -30,11 +30,13 @@ class _Branch:
         child: its head.
         base: its merge base with trunk.
         names: its commits that are not in trunk.
+        backups: every backup ref, read once for all parents.
     """
 
     child: Oid
     base: Oid
     names: frozenset[Oid]
+    backups: Mapping[str, Oid]
 
 
 def gather(view: View, child: Oid) -> Evidence:
@@ -50,11 +52,14 @@ def gather(view: View, child: Oid) -> Evidence:
         raise Refused(f"{view.entry.branch} shares no history with {view.tracking}")
     chain = history.with_patch_ids(git, history.reachable(git, [child], [trunk]))
     onto = base_of(view).oid
+    branch = _Branch(
+        child, base, frozenset(commit.oid for commit in chain), refs.read_refs(git, f"{local_refs.BACKUPS}/")
+    )
     return Evidence(
         child=child,
         merge_base=base,
         chain=chain,
-        parents=tuple(_parents(view, _Branch(child, base, frozenset(commit.oid for commit in chain)))),
+        parents=tuple(_parents(view, branch)),
         clean_merges=frozenset(commit.oid for commit in chain if is_clean_merge(git, commit)),
         absorbed=lambda commits: absorbed(git, commits, onto),
         superseded=lambda commits: superseded(git, commits, onto),
@@ -93,7 +98,7 @@ def _contained(view: View, entry: Entry, branch: _Branch) -> Parent | None:
 
 
 def _of_entry(view: View, entry: Entry, branch: _Branch) -> Parent:
-    backups = local_refs.backups_of(view.git, entry.branch)
+    backups = local_refs.backups_among(branch.backups, entry.branch)
     if entry.number is None:  # its branch may have been amended or rebased since: never force-pushed, but rewritten
         current, more = _open_heads(view, entry, None)
         trunk = view.world.trunk

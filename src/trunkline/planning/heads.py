@@ -31,7 +31,6 @@ def load(view: View) -> None:
     For a single entry they are read on demand. Trunk's commits are read only where an entry below
     was merged.
     """
-    misplaced_commits.refuse(view)
     git, trunk = view.git, view.world.trunk
     tips: list[Oid | None] = [trunk]
     for entry in view.stack.entries if view.stacked else (view.entry,):
@@ -42,6 +41,7 @@ def load(view: View) -> None:
         tips += [pr.head_oid, pr.merge_commit] if pr else []
     known = [tip for tip in tips if tip is not None]
     history.load(git, known)
+    misplaced_commits.refuse(view)  # compares every head with every other: in memory from here on
     if view.stacked and git.graphs:
         open_ = history.with_patch_ids(git, history.reachable(git, known, [trunk]))
         replay.load(git, open_, git.tree(trunk))
