@@ -46,7 +46,7 @@ def by_tool(*flags: str) -> Callable[[Landing], None]:
     """Return how the tool does it."""
 
     def run(landing: Landing) -> None:
-        ran = landing.invoke("rebase", "--pr", "519", *flags)
+        ran = landing.invoke("rebase", "--yes", "--pr", "519", *flags)
         assert ran.code == 0, ran.out + ran.err
 
     return run
