@@ -11,7 +11,6 @@ import pytest
 from support.inprocess import Desk, desk, refusal
 from trunkline.commands import add, status
 from trunkline.commands.add import Request
-from trunkline.domain.added import slug
 from trunkline.domain.errors import UsageError, WrongFlag
 from trunkline.domain.names import branch_name
 from trunkline.domain.stack import Entry
@@ -189,12 +188,6 @@ def test_what_was_forgotten(stack: Desk) -> None:
     assert where.what == "where does more go?"
     assert isinstance(where, WrongFlag)
     assert where.choices == ({"above": "3", "below": ""}, {"onto-trunk": True, "below": ""})
-
-
-def test_slugs() -> None:
-    """A branch name from the first line of a message."""
-    assert slug("Add a Pool: v2!\n\nmore") == "add-a-pool-v2"
-    assert slug("***") == ""
 
 
 @pytest.mark.parametrize("command", ["merge", "rebase"])

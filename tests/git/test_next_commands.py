@@ -34,7 +34,7 @@ def person(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         yield from typist(made, monkeypatch, capsys, SKIP)
 
 
-def delete_temporary_ref(desk: Desk) -> None:
+def take_back_commit(desk: Desk) -> None:
     """Let #1 have held the first commit of #2 once, by mistake: whose is it?"""
     before, by_mistake = desk.author.head("one"), desk.author.head("two~1")
     desk.hub.pulls[1].pushes.append(ForcePush(by_mistake, before))
@@ -176,7 +176,7 @@ def test_an_open_checklist(person: Typist, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_question_about_own_commits(person: Typist) -> None:
     """A step alone, of the branch that is checked out: the answer is a flag of that step, with the entry."""
-    delete_temporary_ref(person.desk)
+    take_back_commit(person.desk)
     person.desk.merge(1)
     person.desk.clone.git("switch", "--quiet", "two")
     asked = person("invoke onto")
@@ -188,7 +188,7 @@ def test_a_question_about_own_commits(person: Typist) -> None:
 
 def test_questions_of_the_whole_stack(person: Typist) -> None:
     """One command answers all."""
-    delete_temporary_ref(person.desk)
+    take_back_commit(person.desk)
     person.follow(person("invoke restack"), "planning/questions.py:all_unanswered", "invoke restack")
 
 
@@ -423,7 +423,6 @@ ELSEWHERE: dict[str, str] = {
     "commands/rehearse.py:_faults": "tests/e2e/test_rehearse.py::test_nonsense",
     "commands/rehearse.py:rehearse": "tests/e2e/test_rehearse.py::test_the_same_as_the_run_that_follows",
     "commands/rescue.py:_look": LOOKS,
-    "commands/rescue.py:refuse_too_late": "tests/e2e/test_rescue.py::test_killed_after_each_record",
     "commands/restack.py:nothing_to_do": "tests/e2e/test_rescue.py::test_it_comes_back",
     "commands/resume.py:find": "tests/git/test_paused_run.py::"
     "test_a_continue_after_it_ends_or_is_refused_with_a_way_on",

@@ -245,7 +245,7 @@ def _give_up_rescue(context: Context, step_context: StepContext, ending: _Ending
         ending.left.append("what the rescue restored on GitHub stays")
         return
     try:
-        ending.restored += rescue.delete_temporary_ref(context, step_context)
+        ending.restored += rescue.abort_incomplete(context, step_context)
     except TrunklineError as error:
         _not_done(ending, error, f"what the rescue restored on GitHub stays: {error}")
 

@@ -129,22 +129,7 @@ def restore(context: Context, step_context: StepContext) -> Outcome:
     )
 
 
-def refuse_too_late(view: View) -> None:
-    """Check that a rescue can still be aborted.
-
-    Raises:
-        Refused: the pull request is open again; aborting would close it for good.
-    """
-    pr = view.known(view.entry.pr)
-    if pr.state is PrState.OPEN:
-        raise Refused(
-            f"#{pr.number} is open again",
-            why="to go back would close it for good",
-            next_command=task_command("continue"),
-        )
-
-
-def delete_temporary_ref(context: Context, step_context: StepContext) -> tuple[Outcome, ...]:
+def abort_incomplete(context: Context, step_context: StepContext) -> tuple[Outcome, ...]:
     """Abort an incomplete rescue by deleting the branches that it restored.
 
     A pull request that is open again stays open: closing it would be for good.

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from trunkline.domain.names import BranchName, Oid
-
-_LONGEST_SLUG = 50
 
 
 class AddedEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,9 +34,3 @@ class AddedEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 def title_of(message: str) -> str:
     """Return the first line of a commit message."""
     return message.strip().partition("\n")[0].strip()
-
-
-def slug(message: str) -> str:
-    """Return a branch name from a commit message: `Add a pool` becomes `add-a-pool`; "" if nothing is left."""
-    words = re.sub(r"[^a-z0-9]+", "-", title_of(message).lower()).strip("-")
-    return words[:_LONGEST_SLUG].rstrip("-")

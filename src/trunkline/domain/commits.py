@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from trunkline.domain.names import Oid
 
@@ -82,7 +82,6 @@ class CommitSet:
     oids: frozenset[Oid] = frozenset()
     identities: frozenset[tuple[bytes, bytes]] = frozenset()
     patch_ids: frozenset[str] = frozenset()
-    authors: frozenset[bytes] = field(default=frozenset())
 
     @classmethod
     def of(cls, commits: Iterable[Commit]) -> CommitSet:
@@ -92,16 +91,8 @@ class CommitSet:
             oids=frozenset(c.oid for c in known),
             identities=frozenset(c.identity for c in known),
             patch_ids=frozenset(c.patch_id for c in known if c.patch_id),
-            authors=frozenset(c.author for c in known),
         )
 
     def holds(self, commit: Commit) -> bool:
         """Return whether the set holds the commit, its identity, or its patch."""
         return commit.oid in self.oids or commit.identity in self.identities or commit.patch_id in self.patch_ids
-
-    def holds_version_of(self, commit: Commit) -> bool:
-        """Return whether the set holds the commit or another version of it.
-
-        Versions have the same author and author date, but may have another message or content.
-        """
-        return self.holds(commit) or commit.author in self.authors

@@ -24,11 +24,6 @@ _ROUNDS = 5
 """The maximum number of gate runs that are repeated because trunk moved in the meantime."""
 
 
-def is_unchanged(view: View) -> bool:
-    """Return whether the last decision was to merge the entry without a rewrite."""
-    return view.decisions.as_is(view.entry.key) is not None
-
-
 def plan_step(view: View, name: StepName) -> Step:
     """Plan a rewriting step for an entry that is merged without a rewrite."""
     choice = view.decisions.merges[view.entry.key]
