@@ -97,6 +97,13 @@ def test_a_child_that_prints_without_end(tmp_path: Path) -> None:
     assert (done.returncode, done.timed_out, len(done.left)) == (0, False, 1)
 
 
+def test_a_child_without_a_command_line(tmp_path: Path) -> None:
+    """A child whose command line is empty, as it is during execve(2), is named by its program."""
+    argv = ["bash", "-c", "(exec -a '' yes) & until [ \"$(cat /proc/$!/comm)\" = yes ]; do :; done"]
+    done = run_logged(argv, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout=SECONDS, log=tmp_path / "log")
+    assert (done.returncode, done.left) == (0, ("[yes]",))
+
+
 def test_nothing_left(tmp_path: Path) -> None:
     """A program that waits for what it starts leaves nothing."""
     argv = ["sh", "-c", "sleep 0 & wait; echo printed >&2"]

@@ -108,8 +108,15 @@ def _stat(pid: str) -> bytes:
 
 
 def _command_line(pid: int) -> str:
+    """Return a process's command line, or its name in brackets; "" if it has gone.
+
+    The command line is empty while the kernel replaces the program (execve(2)), and where a program
+    has cleared its own.
+    """
+    process = Path("/proc", str(pid))
     try:
-        words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
+        words = process.joinpath("cmdline").read_bytes().split(b"\0")
+        text = b" ".join(words).decode("utf-8", "replace").strip()[:_SHOWN]
+        return text or f"[{process.joinpath('comm').read_text(encoding='utf-8', errors='replace').strip()}]"
     except OSError:
         return ""
-    return b" ".join(words).decode("utf-8", "replace").strip()[:_SHOWN]
