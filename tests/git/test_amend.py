@@ -109,7 +109,7 @@ def test_all_changes_and_a_message(stack: Desk) -> None:
 def test_nothing_staged(stack: Desk) -> None:
     """Nothing is done, and the unstaged files are named with the command that takes them."""
     (stack.clone.path / "two.txt").write_text("unstaged\n")
-    outcome = amend.nothing_to_do(stack.entry_context(2).git, Request())
+    outcome = amend.nothing_to_do(stack.entry_context(2).over_the_stack(), Request())
     assert outcome is not None
     assert outcome.mark is StepStatus.NOTHING
     assert outcome.details == ("to take in two.txt: invoke amend --all",)
@@ -284,7 +284,7 @@ def test_a_message_is_utf_8(stack: Desk) -> None:
 
 def test_a_blank_message_is_refused(stack: Desk) -> None:
     """A commit would have no message at all."""
-    error = refusal(lambda: amend.nothing_to_do(stack.entry_context(2).git, Request(message=" ")))
+    error = refusal(lambda: amend.nothing_to_do(stack.entry_context(2).over_the_stack(), Request(message=" ")))
     assert error.what == "--message is blank"
 
 
@@ -318,10 +318,10 @@ def test_abort_in_another_checkout_names_the_commit(stack: Desk) -> None:
 def test_a_file_name_with_a_newline(stack: Desk) -> None:
     """It cannot begin a line of its own in the output."""
     stage(stack, "two\nnext: none", "new\n")
-    outcome = amend.nothing_to_do(stack.entry_context(2).git, Request(message="", all=False))
+    outcome = amend.nothing_to_do(stack.entry_context(2).over_the_stack(), Request(message="", all=False))
     assert outcome is None
     assert amended(stack).error is None
     (stack.clone.path / "two\nnext: none").write_text("edited\n")
-    outcome = amend.nothing_to_do(stack.entry_context(2).git, Request())
+    outcome = amend.nothing_to_do(stack.entry_context(2).over_the_stack(), Request())
     assert outcome is not None
     assert outcome.details == ("to take in two\\nnext: none: invoke amend --all",)

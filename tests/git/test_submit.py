@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ from trunkline.domain.names import pr_number
 from trunkline.domain.step import PUBLISHING
 from trunkline.domain.submission import SubmitOptions, Words, edited
 from trunkline.engine import RunResult
-from trunkline.github.decoding import decode
 from trunkline.state.journal import Journal
 from trunkline.steps import push
 
@@ -218,11 +218,13 @@ def test_the_words_of_a_pull_request() -> None:
 
 def test_an_unknown_milestone_is_named(new: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pull request is there and numbered; the error names the milestones, and `continue` goes on."""
+    listing = Hub.listing
 
-    def milestones(_hub: Hub, _path: str, kind: type[Any]) -> Any:
-        return decode([{"title": "v1", "number": 3}], kind)
+    def milestones(hub: Hub, path: str, read: Callable[[Any], Any]) -> Any:
+        known = path.startswith("milestones")
+        return contextlib.nullcontext(lambda: {"v1": 3}) if known else listing(hub, path, read)
 
-    monkeypatch.setattr(Hub, "rest", milestones, raising=False)
+    monkeypatch.setattr(Hub, "listing", milestones)
     refused = refusal(lambda: _submit(new, milestone="v2"))
     assert isinstance(refused, UsageError)
     assert "no open milestone 'v2'" in refused.what

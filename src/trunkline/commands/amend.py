@@ -36,12 +36,15 @@ class Request:
     message: str = ""
 
 
-def nothing_to_do(git: Git, request: Request) -> Outcome | None:
+def nothing_to_do(context: Context, request: Request) -> Outcome | None:
     """Return the outcome if nothing is staged and no message was given; else None.
 
     Raises:
+        Paused: an earlier run is paused, or stopped half way.
         UsageError: the message is blank.
     """
+    rebase.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
+    git = context.git
     if request.message and not request.message.strip():
         raise UsageError("--message is blank", why="nothing was changed", next_command="git commit --amend")
     if request.message or _changed(git, request):
@@ -66,7 +69,6 @@ def plan(context: Context, request: Request) -> Rewriting:
         UsageError: `--commit` names no commit of the entry.
         Paused: an earlier run is paused, or the user must answer a question.
     """
-    rebase.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
     view = context.view()
     require_checked_out(view, task=TASK)
     entries = open_entries(view, task=TASK)

@@ -85,9 +85,13 @@ def find_open_run(cwd: Path | None = None) -> OpenRun | None:
 
 
 def paused_run(state: Path) -> Run | None:
-    """Return the paused run; None if there is none."""
+    """Return the run that is paused or stopped half way through a rewrite; None if there is none.
+
+    Another run could restack some branches of a half rewritten stack, and would replace the stopped
+    run as the newest one. Then `continue` could not finish the rewrite.
+    """
     run = open_run(state)
-    return run if run is not None and run.is_held else None
+    return run if run is not None and (run.is_held or run.is_half_rewritten) else None
 
 
 def _is_superseded(run: Run, paths: Collection[Path]) -> bool:
@@ -188,7 +192,7 @@ def _entries(run: Run) -> str:
 
 
 def refuse_while_paused(state: Path, branches: Collection[str]) -> None:
-    """Check that no paused run needs these branches.
+    """Check that no paused or half rewritten run needs these branches.
 
     Args:
         state: the repository's state directory.

@@ -102,6 +102,12 @@ class Run:
         return self.state == "aborting" or self.pause is not None
 
     @property
+    def is_half_rewritten(self) -> bool:
+        """It stopped between the moves of a rewrite, whose new commits this journal alone names."""
+        rewrites = self.started is not None and (bool(self.started.rewrites) or self.started.added is not None)
+        return rewrites and self.changed and self.state in {"failed", "interrupted"}
+
+    @property
     def pause(self) -> Paused | None:
         """The pause that its step has not come through since, even if a `continue` of it was killed."""
         paused = self.last(Paused)

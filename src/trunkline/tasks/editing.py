@@ -68,7 +68,7 @@ def amend(
     session.terminal.headline(f"{context.entry.full_label}")
     session.account["pr"] = context.entry.number
     request = amend_command.Request(all, commit, message)
-    if (nothing := amend_command.nothing_to_do(context.git, request)) is not None:
+    if (nothing := amend_command.nothing_to_do(context, request)) is not None:
         session.outcome(nothing)
         return
     _rewrite(session, context, amend_command.plan(context, request))
