@@ -41,17 +41,12 @@ soak:
 	@TRUNKLINE_SOAK=$${TRUNKLINE_SOAK:-2000} .venv/bin/python -m pytest -n 2 tests/e2e/test_kill.py tests/e2e/test_undo.py tests/git/test_state_machine.py tests/git/test_killed_verbs.py tests/git/test_verb_machine.py tests/git/test_interrupted_fetch.py tests/verdicts tests/git/test_checkout.py tests/replay
 	@.venv/bin/python scripts/mutants
 
+# Every bench, one after the other, then docs/benchmarks.md; half an hour or so on an idle machine. Peers that are on
+# PATH are timed, too (tests/bench/restack.py names them). `scripts/bench --quick` only proves that the benches run.
 bench:
 	@scripts/bootstrap test
-	@.venv/bin/python tests/bench/gates.py
-	@.venv/bin/python tests/bench/cache.py
-	@.venv/bin/python tests/bench/cluster.py
-	@.venv/bin/python tests/bench/rebase.py
-	@.venv/bin/python tests/bench/restack.py
-	@.venv/bin/python tests/bench/land.py
-	@.venv/bin/python tests/bench/status.py
-	@.venv/bin/python tests/bench/verify.py
-	@.venv/bin/python tests/bench/rehearse.py
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --group bench
+	@.venv/bin/python scripts/bench
 
 clean:
 	rm -rf site .venv .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -35,10 +35,10 @@ HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 
 from rich.console import Console  # noqa: E402 -- tests/ must be found first
-from rich.table import Table  # noqa: E402
 
 from support.gating import MSRV, host, stand_in_rustup  # noqa: E402
 from support.repo import Repo  # noqa: E402
+from support.tables import header, row  # noqa: E402 -- tests/ must be found first
 from trunkline.domain.names import Oid  # noqa: E402
 from trunkline.domain.receipt import Verdict  # noqa: E402
 from trunkline.domain.stack import GateOverride, GateSettings  # noqa: E402
@@ -105,42 +105,30 @@ class Race:
         return measured(six)
 
 
-def race(table: Table, contest: Race, edits: list[tuple[str, Callable[[], None]]]) -> None:
+def race(contest: Race, edits: list[tuple[str, Callable[[], None]]]) -> None:
     """Run every row on both sides, ours and theirs in turn."""
     commit = start = contest.repo.head()
     cold = contest.runbook(start), contest.ours(start)
-    _row(table, "cold", *cold)
-    _row(table, "warm", contest.runbook(start), contest.ours(start))
+    _row("cold", *cold)
+    _row("warm", contest.runbook(start), contest.ours(start))
     for name, edit in edits[:2]:
         edit()
         commit = contest.repo.commit(name)
-        _row(table, name, contest.runbook(commit), contest.ours(commit))
-    _row(table, "unchanged tree", contest.runbook(commit), contest.ours(commit, receipts=True))
+        _row(name, contest.runbook(commit), contest.ours(commit))
+    _row("unchanged tree", contest.runbook(commit), contest.ours(commit, receipts=True))
     theirs = mine = Cost(0, 0)
     for number in range(5):
         edits[2 + number % (len(edits) - 2)][1]()
         commit = contest.repo.commit(f"stack {number}")
         theirs, mine = theirs + contest.runbook(commit), mine + contest.ours(commit)
-    _row(table, "five commits of a stack, each warm from the one before", theirs, mine)
-    _row(table, "the same, A five times cold", Cost(5 * cold[0].wall, 5 * cold[0].cpu), mine)
-    floor = cold[1].cpu / CORES
-    console.print(f"cold, ours: {cold[1].cpu:.1f} CPU s on {CORES} cores: the floor is {floor:.1f} s of wall")
+    _row("five commits of a stack, each warm from the one before", theirs, mine)
+    _row("the same, A five times cold", Cost(5 * cold[0].wall, 5 * cold[0].cpu), mine)
+    _row("floor: trunkline's cold CPU on all cores", cold[0], Cost(cold[1].cpu / CORES, cold[1].cpu))
 
 
-def _row(table: Table, name: str, theirs: Cost, mine: Cost) -> None:
-    table.add_row(
-        name, f"{theirs.wall:.2f}", f"{mine.wall:.2f}", f"{mine.wall / theirs.wall:.2f}", f"{theirs.cpu:.1f}",
-        f"{mine.cpu:.1f}",
-    )  # fmt: skip
-    console.print(f"  {name}: A {theirs.wall:.2f} s, ours {mine.wall:.2f} s", style="dim")
-
-
-def table_of(title: str) -> Table:
-    """Return an empty table."""
-    table = Table(title=title, title_justify="left", box=None)
-    for column in ("", "A wall s", "ours wall s", "ours / A", "A CPU s", "ours CPU s"):
-        table.add_column(column, justify="left" if not column else "right")
-    return table
+def _row(name: str, theirs: Cost, mine: Cost) -> None:
+    row([name, f"{theirs.wall:.2f} s", f"{mine.wall:.2f} s", f"{mine.wall / theirs.wall:.2f}", f"{theirs.cpu:.1f} s",
+         f"{mine.cpu:.1f} s"])  # fmt: skip
 
 
 def example(root: Path, settings: GateSettings) -> None:
@@ -289,9 +277,8 @@ def contest(
     """Clone the workspace for the runbook's side, race, print."""
     typed = root / f"{repo.path.name}-typed"
     repo.git("worktree", "add", "--quiet", "--detach", str(typed))
-    table = table_of(title)
-    race(table, Race(repo, settings, typed), edits)
-    console.print(table)
+    header(title, "A", "trunkline", "ratio", "A, CPU", "trunkline, CPU")
+    race(Race(repo, settings, typed), edits)
 
 
 def overhead(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tool's own time around cargo, beside the same git and gh commands typed by hand: ratios in one run.
+"""The tool's own time around cargo, beside the same git and gh commands typed by hand.
 
 Usage: .venv/bin/python tests/bench/rebase.py [PAIRS]
 """
@@ -6,7 +6,6 @@ Usage: .venv/bin/python tests/bench/rebase.py [PAIRS]
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.landing import Landing, small_stack
+from support.tables import header, row, seconds
 
 
 def by_hand(landing: Landing) -> None:
@@ -52,7 +52,7 @@ def by_tool(*flags: str) -> Callable[[Landing], None]:
     return run
 
 
-def seconds(way: Callable[[Landing], None]) -> float:
+def clocked(way: Callable[[Landing], None]) -> float:
     """Time one way on a stack of its own."""
     with tempfile.TemporaryDirectory() as directory, small_stack(Path(directory)) as landing:
         landing.merge_parent()
@@ -62,7 +62,7 @@ def seconds(way: Callable[[Landing], None]) -> float:
 
 
 def main() -> None:
-    """Run the pairs and print medians and ratios."""
+    """Run the pairs and print medians."""
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with tempfile.TemporaryDirectory() as home:
         Path(home, "gitconfig").write_text("[user]\n\tname = B\n\temail = b@example.invalid\n")
@@ -72,18 +72,15 @@ def main() -> None:
         os.environ.update(rust, HOME=home, XDG_STATE_HOME=f"{home}/state", GIT_CONFIG_GLOBAL=f"{home}/gitconfig")
         handlers = {
             "by hand": by_hand,
-            "rebase, without cargo (--skip fmt,gates)": by_tool("--skip", "fmt,gates"),
-            "rebase, fmt and six gates that do nothing": by_tool(),
+            "trunkline": by_tool("--skip", "fmt,gates"),
+            "trunkline with fmt and six gates that do nothing": by_tool(),
         }
         taken: dict[str, list[float]] = {name: [] for name in handlers}
         for _ in range(pairs):
             for name, way in handlers.items():
-                taken[name].append(seconds(way))
-    hand = taken["by hand"]
-    for name, times in taken.items():
-        ratios = [mine / other for mine, other in zip(times, hand, strict=True)]
-        print(f"{name:45} median {statistics.median(times):5.2f} s   ratio {statistics.median(ratios):4.2f}"
-              f"  (min {min(ratios):4.2f}, max {max(ratios):4.2f}, {pairs} pairs)")  # fmt: skip
+                taken[name].append(clocked(way))
+    header(f"median of {pairs}", *handlers)
+    row(["rebase, push, ready, note", *(seconds(times) for times in taken.values())])
 
 
 if __name__ == "__main__":

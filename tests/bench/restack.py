@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.landing import Landing
 from support.repo import Repo
+from support.tables import header, row, seconds
 from trunkline.sim.client import running
 
 SLUG = "octo/big"
@@ -165,6 +166,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         Path(home, "gitconfig").write_text("[user]\n\tname = B\n\temail = b@example.invalid\n")
         os.environ.update(HOME=home, XDG_STATE_HOME=f"{home}/state", GIT_CONFIG_GLOBAL=f"{home}/gitconfig")
+        header("entries, files", "bare rebase", "trunkline", "of bare", *PEERS)
         for files in sizes:
             for entries in counts:
                 measure(Path(home) / f"{entries}-{files}", entries, files, pairs)
@@ -177,21 +179,21 @@ def measure(template: Path, entries: int, files: int, pairs: int) -> None:
     where = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     handlers.update({name: peer for name, peer in PEERS.items() if shutil.which(name, path=where)})
     taken: dict[str, list[float]] = {name: [] for name in handlers}
+    wrong: set[str] = set()
     for _ in range(pairs):
         for name, way in handlers.items():
             with copied(template) as landing:
                 taken[name].append(way(landing, entries))
                 if not right(landing, entries):
                     assert name in PEERS, f"{name}: a branch does not hold exactly its own commits"
-                    print(f"{name}: a branch does not hold exactly its own commits")
+                    wrong.add(name)
     ratios = [mine / bare for mine, bare in zip(taken["ours"], taken["floor"], strict=True)]
-    print(f"{entries:4} entries, {files:6} files: bare rebase {statistics.median(taken['floor']):6.2f} s"
-          f"   restack {statistics.median(taken['ours']):6.2f} s   ratio {statistics.median(ratios):5.2f}"
-          f"  (min {min(ratios):.2f}, max {max(ratios):.2f}, {pairs} pairs)")  # fmt: skip
-    for name in (each for each in PEERS if each in taken):
-        times = [theirs / mine for theirs, mine in zip(taken[name], taken["ours"], strict=True)]
-        print(f"{'':28}{name:11} {statistics.median(taken[name]):6.2f} s: {statistics.median(times):.2f} times ours"
-              f"  (min {min(times):.2f}, max {max(times):.2f})")  # fmt: skip
+    peers = [
+        "not installed" if name not in taken else seconds(taken[name]) + (", wrong commits" if name in wrong else "")
+        for name in PEERS
+    ]
+    row([f"{entries}, {files}", seconds(taken["floor"]), seconds(taken["ours"]), f"{statistics.median(ratios):.2f}",
+         *peers])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from restack import SLUG, build, copied  # type: ignore[import-not-found]  # the bench beside this one
 
 from support.landing import Landing
+from support.tables import header, row
 from trunkline.github.pull_request_nodes import ENTRY, MERGING
 
 
@@ -47,6 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         Path(home, "gitconfig").write_text("[user]\n\tname = B\n\temail = b@example.invalid\n")
         os.environ.update(HOME=home, XDG_STATE_HOME=f"{home}/state", GIT_CONFIG_GLOBAL=f"{home}/gitconfig")
+        header("entries", "`status`", "`gh api graphql`, same query", "difference", "Python's start", "`--offline`")
         for entries in counts:
             template = Path(home) / str(entries)
             build(template, entries, 200)
@@ -61,8 +63,8 @@ def main() -> None:
                     for _ in range(pairs)
                 ]
             asked, whole, offline, start = (statistics.median(column) for column in zip(*rows, strict=True))
-            print(f"{entries:4} entries: gh {asked:.2f} s   status {whole:.2f} s   own {whole - asked:.2f} s,"
-                  f" Python's start {start:.2f} s of it   --offline {offline:.2f} s   ({pairs} runs)")  # fmt: skip
+            row([str(entries), f"{whole:.2f} s", f"{asked:.2f} s", f"{whole - asked:.2f} s", f"{start:.2f} s",
+                 f"{offline:.2f} s"])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.attesting import NO_OPS, Attesting, attesting
 from support.repo import Repo
+from support.tables import header, row
 from trunkline.domain.names import oid
 from trunkline.git import notes
 from trunkline.state import lock
@@ -77,6 +78,7 @@ def main() -> None:
         grow(place, objects)
         place.set_policy()
         noted(place, 1000)
+        header("receipts", "clone", "time", "CPU")
         for count in counts:
             names = [f"gate-{number}" for number in range(count)]
             gates = NO_OPS + "".join(f'[gates.{name}]\nrun = ["true"]\nenv = {{}}\n' for name in names)
@@ -89,7 +91,7 @@ def main() -> None:
                 held = _packed(clone)
                 rows = [timed(clone) for _ in range(runs)]
                 clock, cpu = (statistics.median(each) for each in zip(*rows, strict=True))
-                print(f"{count:3} receipts, {kind:7} ({held:6} objects): {clock:.2f} s, CPU {cpu:.2f} s", flush=True)
+                row([str(count), f"{kind}, {held} objects", f"{clock:.2f} s", f"{cpu:.2f} s"])
 
 
 def _packed(clone: Repo) -> int:
