@@ -95,3 +95,6 @@ def test_the_attribute_files_of_one_tree_from_those_of_another(repo: Repo) -> No
         expected = attributes.files_in_tree(fresh, fresh.tree(commit))
         assert attributes.files_in_tree(step_by_step, step_by_step.tree(commit)) == expected
     assert [len(files) for files in step_by_step.attributes.values()] == [0, 2, 1]
+    at_once = repo.adapter
+    attributes.load(at_once, [at_once.tree(commit) for commit in commits])
+    assert at_once.attributes == step_by_step.attributes

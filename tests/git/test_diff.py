@@ -15,6 +15,7 @@ from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, oid
 from trunkline.domain.own_diff import Reviewed
 from trunkline.github import last_review
+from trunkline.github.decoding import decode
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_newest_review_by_somebody_else() -> None:
         node("linus", "APPROVED", "2025-11-22T10:00:00Z", None),
     ]
     data = {"repository": {"pullRequest": {"author": {"login": "ada"}, "reviews": {"nodes": nodes}}}}
-    found = last_review._newest(data)
+    found = last_review._newest(decode(data, last_review._Answer))
     assert found is not None
     assert (found.author, found.head) == ("grace", head)
 

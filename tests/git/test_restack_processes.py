@@ -1,40 +1,62 @@
-"""The git processes of a restack grow with the entries, not with the pairs of them."""
+"""The git processes of a restack do not grow with the number of entries."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from support.inprocess import Desk, desk
-from trunkline.git.local_refs import BACKUPS
+from support.inprocess import STACK, Desk, Pull, desk
+from trunkline.commands import restack
+from trunkline.domain.names import pr_number
+from trunkline.domain.step import StepName
 from trunkline.system import process
 
 
-@pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """Return the stack of three entries, opened and cloned."""
-    with desk(monkeypatch) as place:
-        yield place
+def add_entries(stack: Desk, patch: pytest.MonkeyPatch, count: int) -> None:
+    """Add entries of two commits on top of the stack, with open pull requests and local branches."""
+    author, tables, below = stack.author, "", "three"
+    author.git("switch", "--quiet", "three")
+    for number in range(4, 4 + count):
+        branch = f"b{number}"
+        author.git("switch", "--quiet", "-c", branch)
+        for part in (1, 2):
+            author.commit(f"{branch} {part}", {f"own/{branch}-{part}.txt": f"{branch}\n"})
+        author.git("push", "--quiet", "origin", branch, f"{branch}:refs/pull/{number}/head")
+        stack.hub.pulls[number] = Pull(pr_number(number), branch, below)
+        tables, below = tables + f'\n[[entry]]\npr = {number}\nbranch = "{branch}"\n', branch
+    stack.clone.git("fetch", "--quiet", str(stack.root / "bare"), "+refs/heads/*:refs/remotes/origin/*")
+    for number in range(4, 4 + count):
+        stack.clone.git("branch", "--quiet", f"b{number}", f"origin/b{number}")
+    (stack.root / "stack.toml").write_text(STACK + tables)
+    patch.setenv("TRUNKLINE_STACK_FILE", str(stack.root / "stack.toml"))
 
 
-def test_entries_are_compared_in_memory(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process per pair of heads, and the backups are read once for all parents of an entry.
-
-    Otherwise 50 entries took 11 s instead of 1 s.
-    """
-    stack.trunk_commits("trunk moves on", {"trunk.txt": "1\n"})
-    commands: list[tuple[str, ...]] = []
+def processes_of_a_restack(entries: int) -> Counter[str]:
+    """Return how often each program and git command runs in a restack after trunk moved on."""
+    found: Counter[str] = Counter()
     real = process.run
 
-    def recorded(argv: Sequence[str], **options: Any) -> process.Completed:
-        commands.append(tuple(argv))
+    def counted(argv: Sequence[str], **options: Any) -> process.Completed:
+        words = [word for word in argv if not word.startswith("-") and "=" not in word]
+        found[" ".join(words[:2])] += 1
         return real(argv, **options)
 
-    monkeypatch.setattr(process, "run", recorded)
-    assert stack.restack().error is None
-    assert commands
-    assert [argv for argv in commands if "--is-ancestor" in argv] == []
-    backups = [argv for argv in commands if "for-each-ref" in argv and f"{BACKUPS}/" in argv]
-    assert len(backups) <= 2 * len(stack.hub.pulls)
+    with pytest.MonkeyPatch.context() as patch, desk(patch) as stack:
+        add_entries(stack, patch, entries - len(stack.hub.pulls))
+        stack.trunk_commits("trunk moves on", {"trunk.txt": "1\n"})
+        patch.setattr(process, "run", counted)
+        ran = restack.run(stack.stack_context(skip=frozenset({StepName.PUSH, StepName.RETARGET})))
+        assert ran.error is None
+        assert stack.clone.subjects(f"{stack.clone.head('three')}..b{entries}")[:2] == ["b4 1", "b4 2"]
+    return found
+
+
+def test_more_entries_take_no_more_git_processes() -> None:
+    """Heads are compared in memory; reflogs, backups and attribute files are read once for all entries.
+
+    A process for each pair of entries took 11 s of a restack of 50, three for each entry 0.5 s.
+    """
+    assert processes_of_a_restack(4) == processes_of_a_restack(9)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from trunkline.domain.names import pr_number
 from trunkline.domain.step import PUBLISHING
 from trunkline.domain.submission import SubmitOptions, Words, edited
 from trunkline.engine import RunResult
+from trunkline.github.decoding import decode
 from trunkline.state.journal import Journal
 from trunkline.steps import push
 
@@ -218,13 +218,11 @@ def test_the_words_of_a_pull_request() -> None:
 
 def test_an_unknown_milestone_is_named(new: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pull request is there and numbered; the error names the milestones, and `continue` goes on."""
-    listing = Hub.listing
 
-    def milestones(hub: Hub, path: str, read: Callable[[Any], Any]) -> Any:
-        known = path.startswith("milestones")
-        return contextlib.nullcontext(lambda: {"v1": 3}) if known else listing(hub, path, read)
+    def milestones(_hub: Hub, _path: str, kind: type[Any]) -> Any:
+        return decode([{"title": "v1", "number": 3}], kind)
 
-    monkeypatch.setattr(Hub, "listing", milestones)
+    monkeypatch.setattr(Hub, "rest", milestones, raising=False)
     refused = refusal(lambda: _submit(new, milestone="v2"))
     assert isinstance(refused, UsageError)
     assert "no open milestone 'v2'" in refused.what

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -34,11 +34,14 @@ from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import RunResult
 from trunkline.github.client import EditedPullRequest
+from trunkline.github.decoding import decode
 from trunkline.github.responses import NotFound
 from trunkline.state import journal
 from trunkline.state.journal import Run
 from trunkline.state.lock import RepositoryLock
 
+S = TypeVar("S")
+T = TypeVar("T")
 ENTRIES = {1: "one", 2: "two", 3: "three"}
 NO_CARGO = frozenset({StepName.FMT, StepName.GATES, StepName.CHECKS, StepName.NOTE, StepName.CHECKLIST})
 """Steps that run cargo, or that report its results."""
@@ -165,17 +168,17 @@ class Hub:
         return {pr.number: self.edit(pr.number, base=base).base for pr, base in edits}
 
     @contextlib.contextmanager
-    def listing(self, _path: str, read: Callable[[Sequence[Any]], Any]) -> Iterator[Callable[[], Any]]:
+    def begin_rest(self, _path: str, kind: type[T]) -> Iterator[Callable[[], T]]:
         """Respond with the native stack, or as a repository without native stacks."""
 
-        def stacks() -> Any:
+        def stacks() -> T:
             if not self.native:
                 raise NotFound("GitHub has no such object")
             members = [
                 {"number": n, "state": "open" if self.pulls[n].state is PrState.OPEN else "closed", "merged_at": None}
                 for n in self.native
             ]
-            return read([{"number": 9, "base": {"ref": "main"}, "pull_requests": members}])
+            return decode([{"number": 9, "base": {"ref": "main"}, "pull_requests": members}], kind)
 
         self._answer()
         yield stacks
@@ -185,39 +188,37 @@ class Hub:
         self.merged.append(number)
         raise Refused("the fake GitHub merges nothing")
 
-    def graphql(self, query: str, variables: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Any]) -> Any:
+    def graphql(self, query: str, variables: Mapping[str, Any], kind: type[S], read: Callable[[S], T]) -> T:
         """Return the open pull requests of branches, or a response without rules for trunk."""
         self._answer()
         if "OpenOfBranches" in query:
             heads = {name: branch for name, branch in variables.items() if name not in {"owner", "name"}}
-            return read({"repository": {name: {"nodes": self._open_of(branch)} for name, branch in heads.items()}})
+            repository = {name: {"nodes": self._open_of(branch)} for name, branch in heads.items()}
+            return read(decode({"repository": repository}, kind))
         allowed = dict.fromkeys(("mergeCommitAllowed", "squashMergeAllowed", "rebaseMergeAllowed"), True)
         words = {"squashMergeCommitTitle": "PR_TITLE", "squashMergeCommitMessage": "PR_BODY"}
-        return read({"repository": {**allowed, **words, "ref": None}})
+        return read(decode({"repository": {**allowed, **words, "ref": None}}, kind))
 
     def change(
         self,
         _method: str,
         path: str,
         fields: Mapping[str, Any],
-        read: Callable[[Any], Any],
-        _read_back: Callable[[], Any],
-        *,
-        kind: type = dict,  # noqa: ARG002
-    ) -> Any:
+        kind: type[T],
+        _read_back: Callable[[], T | None],
+    ) -> T:
         """Create a pull request, or keep what is added to one."""
         self._answer()
         if path != "pulls":
             self.added.append((path, dict(fields)))
-            return read({})
+            return decode({}, kind)
         number = pr_number(max(self.pulls, default=0) + 1)
         pull = Pull(number, fields["head"], fields["base"], draft=fields["draft"], body=fields["body"])
         self.pulls[number] = pull
         self.bare.git("update-ref", f"refs/pull/{number}/head", self.tip(pull.head))
         self.titles[number] = fields["title"]
-        return read(
-            {**self._node(pull), "html_url": self._url(pull), "base": {"ref": pull.base}, "draft": pull.draft}
-        )
+        created = {**self._node(pull), "html_url": self._url(pull), "base": {"ref": pull.base}, "draft": pull.draft}
+        return decode(created, kind)
 
     def _open_of(self, branch: str) -> list[dict[str, Any]]:
         return [self._node(pull) for pull in self.pulls.values() if (pull.head, pull.state) == (branch, PrState.OPEN)]

@@ -18,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 
 from support.inprocess import Quiet
+from trunkline.context.earlier_tips import EarlierTips
 from trunkline.context.observation import World
 from trunkline.context.project import Project
 from trunkline.context.view import View
@@ -431,7 +432,8 @@ def view_of(shop: Workshop, made: Made) -> View:
     remote = {branch_ref(branch): state.remote for branch, state in local.items() if state.remote}
     world = World(snapshot, made.trunk, {branch_ref(trunk): made.trunk, **remote}, local)
     project = Project(Git(shop.path), stack, Repository("github.com", "octo", "tiny"), Options(), Quiet())
-    return View(project, entries[0], True, world, Surroundings(project.git), Decisions())
+    earlier = EarlierTips(project.git)
+    return View(project, entries[0], True, world, Surroundings(project.git), Decisions(), earlier)
 
 
 def _shown(made: Made, n: int, entries: Sequence[Entry], trunk: str) -> PullRequest:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,23 @@ from hypothesis import strategies as st
 from trunkline.domain.errors import ExternalError, NotSignedIn, TransientError, TrunklineError, UsageError
 from trunkline.domain.names import ZERO_OID, oid, pr_number
 from trunkline.domain.repository import Repository
-from trunkline.domain.snapshot import PrState, PullRequest
-from trunkline.gates.actions import _Job, _WorkflowRun
-from trunkline.github import branch_rules, pull_request_list, pull_request_nodes, responses
-from trunkline.github.client import EditedPullRequest, GitHub, _MergeState
+from trunkline.domain.snapshot import ForcePush, PrState, PullRequest
+from trunkline.github import (
+    account,
+    branch_rules,
+    client,
+    last_review,
+    native_stacks,
+    opening,
+    pull_request_list,
+    responses,
+    review_threads,
+)  # fmt: skip
+from trunkline.github.client import GitHub
+from trunkline.github.decoding import decode
+from trunkline.github.pull_request_nodes import PullRequestNode
 from trunkline.github.responses import parsing, rest_response
+from trunkline.github.workflow_runs import Job, WorkflowRun
 from trunkline.system.process import Completed
 
 KEYS = st.sampled_from(
@@ -152,15 +163,50 @@ def test_single_sign_on_is_told_with_its_address(status: int, headers: str, body
 @given(body=JSON)
 def test_any_json_is_read_by_every_reader(body: Any) -> None:
     """Pull requests, lists, rules, merges, edits: the value, or a failure of GitHub's."""
-    readers: tuple[Callable[[Any], object], ...] = (
-        lambda data: pull_request_list._page(data, "octo/tiny"), branch_rules._read,
-        pull_request_nodes.pull_request, EditedPullRequest.of, _MergeState.of,
-        _WorkflowRun.of, _Job.of,
+    kinds: tuple[type, ...] = (
+        pull_request_list._Answer, branch_rules._Answer, branch_rules._TrunkAnswer, PullRequestNode,
+        last_review._Answer, review_threads._Answer, opening._Answer, opening._Created, native_stacks._Stack,
+        account._Answer, client._RestPullRequest, client._MergeState, client._Statuses, WorkflowRun, Job,
     )  # fmt: skip
     answer = responses._response(printed(json.dumps(body).encode()))
-    for reader in readers:
+    for kind in kinds:
         with contextlib.suppress(TransientError), parsing(answer):
-            reader(body)
+            decode(body, kind)
+
+
+PULL: dict[str, Any] = {
+    "id": "PR_1", "number": 519, "title": "x", "url": "", "state": "OPEN", "isDraft": False, "body": "",
+    "baseRefName": "main", "baseRefOid": None, "headRefName": "one", "headRefOid": "a" * 40, "headRepository": None,
+    "mergedAt": None, "mergeCommit": None, "timelineItems": {"nodes": [None, {"beforeCommit": None}]},
+    "commits": {"totalCount": 0, "nodes": []},
+    "latestOpinionatedReviews": {"nodes": [None, {"author": None, "state": "APPROVED"}]},
+    "reviewRequests": {"nodes": [{"requestedReviewer": None}, {"requestedReviewer": {"__typename": "Team"}}]},
+}  # fmt: skip
+
+
+def test_null_authors_and_hidden_objects() -> None:
+    """A deleted account is the ghost, a team has no login, and hidden objects are left out."""
+    pull = decode(PULL, PullRequestNode).of_domain()
+    assert (pull.opinions, pull.asked) == ((("ghost", "APPROVED"),), ("a team", "a team"))
+    assert pull.force_pushes == (ForcePush(None, None),)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("title", None, "Expected `str`, got `null` - at `$.title`"),
+        ("number", 2**40, "at `$.number`"),
+        ("headRefOid", "HEAD", "at `$.headRefOid`"),
+        ("state", "DRAFT", "Invalid enum value 'DRAFT' - at `$.state`"),
+        ("commits", {"nodes": []}, "missing required field `totalCount` - at `$.commits`"),
+        ("timelineItems", {"nodes": [7]}, "at `$.timelineItems.nodes[0]`"),
+    ],
+)
+def test_an_odd_value_is_named_with_its_place(field: str, value: object, words: str) -> None:
+    """What was expected, what came, and where."""
+    with pytest.raises(TransientError) as caught, parsing(responses._response(printed(b"{}"))):
+        decode({**PULL, field: value}, PullRequestNode)
+    assert words in str(caught.value.why)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +220,7 @@ def test_any_json_is_read_by_every_reader(body: Any) -> None:
 def test_an_answer_to_a_merge_that_is_none(message: dict[str, object]) -> None:
     """No status, no commit, a request that is a path: GitHub's failure, and asked again."""
     with pytest.raises(TransientError), parsing(responses._response(printed(b"{}"))):
-        _MergeState.of(message)
+        decode(message, client._MergeState)
 
 
 @pytest.mark.parametrize("repository", ["a string", {"pr519": "a string"}, {"pr519": {"number": "x"}}])
@@ -193,7 +239,7 @@ def test_a_merge_is_pinned_to_the_head(tmp_path_factory: pytest.TempPathFactory)
     class Recording(GitHub):
         def _read(self, *_: object, stdin: bytes = b"", **__: object) -> Any:
             sent.append(json.loads(stdin))
-            return _MergeState("merged", "b" * 40)
+            return client._MergeState("merged", client._MergeDetails(oid("b" * 40)))
 
     github = Recording(Repository("github.com", "octo", "tiny"), tmp_path_factory.mktemp("gh"))
     assert github.merge(pr_number(520), head=head, method="squash") == "b" * 40

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from trunkline.domain import records
 from trunkline.domain.changes import LocalMoved, joined
-from trunkline.domain.names import BranchName, Oid, PrNumber
+from trunkline.domain.names import BranchName, Id, Oid, PrNumber
 from trunkline.domain.step import StepName
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ texts = st.text(st.characters(exclude_categories=()), max_size=8)  # half charac
 ids = st.sampled_from([OLD, NEW, Oid("f" * 64)])
 json_values = st.none() | st.booleans() | st.integers(0, 9) | texts | st.lists(texts, max_size=2)
 PLAIN: dict[Any, st.SearchStrategy[Any]] = {
-    records.Id: ids, Oid: ids, str: texts, BranchName: texts, PrNumber: st.integers(1, 9), Any: json_values,
+    Id: ids, Oid: ids, str: texts, BranchName: texts, PrNumber: st.integers(1, 9), Any: json_values,
     float: st.floats(0, 9),
 }  # fmt: skip
 

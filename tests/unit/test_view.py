@@ -65,7 +65,8 @@ def view(
     both = branches or {BRANCHES[0]: local(1, ONE), BRANCHES[1]: local(2, TWO)}
     snapshot = Snapshot({each.number: each for each in pulls})
     world = World(snapshot, TRUNK, {branch_ref(branch_name("main")): TRUNK}, both)
-    return View(where, where.stack.entries[entry - 1], True, world, cast("Any", None), decisions or Decisions())
+    nothing = cast("Any", None)
+    return View(where, where.stack.entries[entry - 1], True, world, nothing, decisions or Decisions(), nothing)
 
 
 def preview(tip: Oid) -> ReplayPreview:

@@ -7,9 +7,8 @@ import importlib.metadata
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from trunkline.context import open_run
 from trunkline.context.loading import load_stacks, top_of
@@ -28,6 +27,7 @@ from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.refusal import Place
 from trunkline.git import config_audit, lfs, refs
 from trunkline.git.git import MINIMUM, Git, is_old
+from trunkline.github.account import account_of
 from trunkline.github.client import GitHub
 from trunkline.planning import completeness
 from trunkline.planning.gate_proposals import proposed
@@ -38,12 +38,6 @@ from trunkline.system import process
 
 _SECONDS = 30.0
 _LITTLE = 5 * 2**30  # bytes; a cold build of a larger workspace takes several GiB
-_ACCOUNT = """
-query Account($owner: String!, $name: String!) {
-  viewer { login }
-  repository(owner: $owner, name: $name) { nameWithOwner viewerPermission isArchived }
-}
-"""
 _FLAGS = frozenset({*ENCODED, *ENCODED.values(), "CARGO_BUILD_RUSTFLAGS"})
 _MAY_PUSH = frozenset({"WRITE", "MAINTAIN", "ADMIN"})
 _MISLEADING = frozenset({
@@ -262,15 +256,10 @@ def _reachable(git: Git, stack: Stack) -> Iterator[Finding]:
 
 def _account(github: GitHub) -> Iterator[Finding]:
     repository = github.repository
-
-    def account(data: Mapping[str, Any]) -> tuple[str, str, bool]:
-        held, login = data["repository"], str(data["viewer"]["login"])
-        return login, str(held.get("viewerPermission") or "no permission"), bool(held.get("isArchived"))
-
-    variables = {"owner": repository.owner, "name": repository.name}
-    login, permission, archived = github.graphql(_ACCOUNT, variables, account)
-    message = f"{login} on {repository.host}, {permission} in {repository.slug}"
-    if archived:
+    account = account_of(github)
+    permission = account.permission or "no permission"
+    message = f"{account.login} on {repository.host}, {permission} in {repository.slug}"
+    if account.archived:
         yield Finding(
             "sign-in", f"{repository.slug} is archived", Health.ERROR, f"gh repo unarchive {repository.slug}"
         )

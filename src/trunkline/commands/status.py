@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trunkline.context import native
+from trunkline.context.earlier_tips import EarlierTips
 from trunkline.context.landed import recognised
 from trunkline.context.observation import World
 from trunkline.context.open_run import described, open_run
@@ -102,6 +103,7 @@ def _picture(
         fetched,
         pulls,
         {entry.key: _branch(context.project, entry, pulls, here) for entry in stack.entries},
+        EarlierTips(context.git),
     )
     astray = misplaced_commits.find(context.git, stack, pulls.get)
     facts = [
@@ -161,6 +163,7 @@ class _View:
         fetched: its tip at the last fetch.
         pulls: the pull request of each entry.
         branches: the branch of each entry.
+        earlier: former tips of branches.
     """
 
     context: Context
@@ -168,6 +171,7 @@ class _View:
     fetched: Oid | None
     pulls: Mapping[EntryKey, PullRequest | None]
     branches: Mapping[EntryKey, _Branch]
+    earlier: EarlierTips
 
     def off_base(self, entry: Entry) -> tuple[str, ...]:
         """Return why an entry is not on its base: trunk, or the nearest unmerged entry below."""
@@ -225,7 +229,8 @@ class _View:
         remote = {branch_ref(name): state.remote for name, state in local.items() if state.remote is not None}
         pulls = Snapshot({pr.number: pr for pr in self.pulls.values() if pr is not None})
         world = World(pulls, trunk, {**remote, branch_ref(stack.trunk): trunk}, local)
-        view = View(self.context.project, entry, True, world, self.context.observer.machine(), Decisions())
+        machine = self.context.observer.machine()
+        view = View(self.context.project, entry, True, world, machine, Decisions(), self.earlier)
         try:
             found = fork_point.decide(gather(view, head))
         except TrunklineError:  # the task that needs the answer reports the error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from trunkline.context.earlier_tips import EarlierTips
 from trunkline.context.observation import World
 from trunkline.context.observer import Observer
 from trunkline.context.project import Project
@@ -64,7 +65,9 @@ class Context(Scope):
 
     def view(self) -> View:
         """Return the entry as observed now, with the decisions so far."""
-        return View(self.project, self.entry, self.stacked, self.world(), self.observer.machine(), self.run.decisions)
+        world, machine = self.world(), self.observer.machine()
+        earlier = EarlierTips(self.git)
+        return View(self.project, self.entry, self.stacked, world, machine, self.run.decisions, earlier)
 
     def local_tip(self) -> Oid:
         """Return the local branch's tip, as last observed; needs no request to GitHub.

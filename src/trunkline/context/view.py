@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from trunkline.context.earlier_tips import EarlierTips
 from trunkline.context.observation import World
 from trunkline.context.scope import Scope
 from trunkline.domain.command import task_command
@@ -31,11 +32,13 @@ class View(Scope):
         world: pull requests, remote refs and local branches.
         machine: the toolchains and cargo's configuration on this machine.
         decisions: the decisions so far.
+        earlier: former tips of branches.
     """
 
     world: World
     machine: Surroundings
     decisions: Decisions
+    earlier: EarlierTips
 
     @property
     def local(self) -> LocalState:

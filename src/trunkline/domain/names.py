@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import NewType
+from typing import Annotated, NewType
+
+import msgspec
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 
 Oid = NewType("Oid", str)
 """A full object id: 40 (SHA-1) or 64 (SHA-256) lower-case hex digits."""
+
+Id = Annotated[Oid, msgspec.Meta(pattern=r"\A[0-9a-f]{40}([0-9a-f]{24})?\Z")]
+"""An `Oid` that is checked when JSON is decoded."""
 
 BranchName = NewType("BranchName", str)
 """A branch name without `refs/heads/`, valid when appended to it."""

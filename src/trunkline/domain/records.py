@@ -7,7 +7,7 @@ A record is decoded strictly: an unknown kind, a missing or unknown field, or a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,14 +24,11 @@ from trunkline.domain.changes import (
     StateChanged,
     note_of,
 )
-from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber
+from trunkline.domain.names import BranchName, EntryKey, Id, PrNumber
 from trunkline.domain.options import Options
 from trunkline.domain.replayed import Replayed
 from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.step import StepName, StepStatus
-
-Id = Annotated[Oid, msgspec.Meta(pattern=r"\A[0-9a-f]{40}([0-9a-f]{24})?\Z")]
-"""A full object id, checked when a record is decoded."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):

@@ -12,10 +12,9 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from trunkline.config.reading import FILE_NAME
 from trunkline.domain.command import task_command
@@ -27,8 +26,10 @@ from trunkline.gates import preflight, proof
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.executor import GateJob, Outcomes, RemoteResult, accepted, not_run
 from trunkline.git import push, refs
+from trunkline.github import workflow_runs
 from trunkline.github.client import GitHub
 from trunkline.github.responses import NotFound
+from trunkline.github.workflow_runs import Job, WorkflowRun
 from trunkline.state.receipt_store import read_receipt
 from trunkline.system.retry import sleep
 
@@ -133,41 +134,6 @@ def _toolchain_argument(gate: Gate) -> str:
     return next((part for part in gate.argv[1:2] if part.startswith("+")), "")
 
 
-_COMPLETED = "completed"
-
-
-@dataclass(frozen=True)
-class _WorkflowRun:
-    """A workflow run, as returned by REST."""
-
-    number: int
-    title: str
-    status: str
-    url: str
-
-    @classmethod
-    def of(cls, run: Mapping[str, Any]) -> _WorkflowRun:
-        """Parse REST's JSON."""
-        return cls(int(run["id"]), str(run["display_title"]), str(run["status"]), str(run["html_url"]))
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A job of a workflow run, as returned by REST; the conclusion is empty until it has ended."""
-
-    number: int
-    name: str
-    status: str
-    conclusion: str
-    url: str
-
-    @classmethod
-    def of(cls, job: Mapping[str, Any]) -> _Job:
-        """Parse REST's JSON."""
-        conclusion = str(job["conclusion"] or "")
-        return cls(int(job["id"]), str(job["name"]), str(job["status"]), conclusion, str(job["html_url"]))
-
-
 @dataclass
 class _Run:
     """One run of the workflow.
@@ -229,7 +195,7 @@ class _Run:
         """Cancel the run and delete the temporary ref."""
         try:
             for run in self._runs() if self.pushed else ():
-                if run.status != _COMPLETED:
+                if not run.is_completed:
                     self.github.post(f"actions/runs/{run.number}/cancel", {}, arrived=lambda: False)
         except NotFound:
             pass  # the workflow does not exist
@@ -249,21 +215,20 @@ class _Run:
         digest = hashlib.sha256(f"{self.gate_job.commit} {names} {self.gate_job.fresh}".encode()).hexdigest()[:12]
         return f"gates of {short(self.gate_job.commit)} ({digest})"
 
-    def _runs(self) -> tuple[_WorkflowRun, ...]:
-        path = f"actions/workflows/{WORKFLOW}/runs?event=workflow_dispatch&per_page=50"
-        runs = self.github.rest(path, lambda body: tuple(_WorkflowRun.of(each) for each in body["workflow_runs"]))
+    def _runs(self) -> tuple[WorkflowRun, ...]:
+        runs = workflow_runs.dispatched_runs(self.github, WORKFLOW)
         return tuple(run for run in runs if run.title == self.title)
 
-    def _going(self) -> _WorkflowRun | None:
-        going = next((run for run in self._runs() if run.status != _COMPLETED), None)
+    def _going(self) -> WorkflowRun | None:
+        going = next((run for run in self._runs() if not run.is_completed), None)
         if going is not None:
             self.gate_job.say("a run of the same gates is under way")
         return going
 
-    def _dispatched(self) -> _WorkflowRun:
+    def _dispatched(self) -> WorkflowRun:
         seen = {run.number for run in self._runs()}
 
-        def new() -> _WorkflowRun | None:
+        def new() -> WorkflowRun | None:
             return next((run for run in self._runs() if run.number not in seen), None)
 
         names = json.dumps([gate.name for gate in self.gates])
@@ -286,14 +251,13 @@ class _Run:
         raise ExternalError("GitHub took the dispatch, and shows no run of it", next_command=task_command("continue"))
 
     def _collect(self, number: int) -> None:
-        ended = self.github.rest(f"actions/runs/{number}", _WorkflowRun.of).status == _COMPLETED
-        path = f"actions/runs/{number}/jobs?per_page=100"
-        jobs = self.github.rest(path, lambda body: tuple(_Job.of(each) for each in body["jobs"]))
+        ended = workflow_runs.run_of(self.github, number).is_completed
+        jobs = workflow_runs.jobs_of(self.github, number)
         for gate, job in self._open(jobs):
-            if job.status == "in_progress" and gate.name not in self.started:
+            if job.is_running and gate.name not in self.started:
                 self.started.add(gate.name)
                 self.gate_job.began(gate.name)
-            if job.status == _COMPLETED:
+            if job.is_completed:
                 self._ended(gate, self._collected(number, gate, job))
         if ended:
             why = self._why_not(jobs)
@@ -301,7 +265,7 @@ class _Run:
                 if gate.name not in self.found:
                     self._ended(gate, not_run(gate, why))
 
-    def _open(self, jobs: tuple[_Job, ...]) -> Iterator[tuple[Gate, _Job]]:
+    def _open(self, jobs: tuple[Job, ...]) -> Iterator[tuple[Gate, Job]]:
         named = {job.name: job for job in jobs}
         for gate in self.gates:
             if gate.name in named and gate.name not in self.found:
@@ -311,7 +275,7 @@ class _Run:
         self.found[gate.name] = outcome
         self.gate_job.progress(outcome)
 
-    def _collected(self, number: int, gate: Gate, job: _Job) -> GateOutcome:
+    def _collected(self, number: int, gate: Gate, job: Job) -> GateOutcome:
         result = self._artifact_result(number, gate)
         if result is None:
             return not_run(gate, self._reason(job))
@@ -323,8 +287,7 @@ class _Run:
     def _artifact_result(self, number: int, gate: Gate) -> RemoteResult | None:
         """Return the artifact of a gate's job; None: there is none."""
         name = f"receipt-{gate.name}"
-        path = f"actions/runs/{number}/artifacts?name={name}"
-        if not self.github.rest(path, lambda body: len(body["artifacts"])):
+        if not workflow_runs.has_artifact(self.github, number, name):
             return None
         with tempfile.TemporaryDirectory(prefix="trunkline-") as folder:
             if not self.github.download(number, name, Path(folder)):
@@ -335,22 +298,16 @@ class _Run:
                 )
             return _read(Path(folder), gate)
 
-    def _why_not(self, jobs: tuple[_Job, ...]) -> str:
+    def _why_not(self, jobs: tuple[Job, ...]) -> str:
         """Return the reason why a run ended without a job for a gate."""
-        wrong = next((job for job in jobs if job.conclusion not in {"success", ""}), None)
+        wrong = next((job for job in jobs if job.conclusion not in {"success", None}), None)
         return self._reason(wrong) if wrong else "the run ended without it"
 
-    def _reason(self, job: _Job) -> str:
+    def _reason(self, job: Job) -> str:
         """Return the reason why a job has no verdict: GitHub's annotation, else its URL."""
-        filtered = ("--jq", "{annotations: .}")  # --jq makes the list an object, which `rest` requires
-
-        def read(body: Mapping[str, Any]) -> str:
-            failures = (each for each in body["annotations"] if each["annotation_level"] == "failure")
-            return next((str(each["message"]) for each in failures), "")
-
         message = ""
         with contextlib.suppress(TrunklineError):
-            message = self.github.rest(f"check-runs/{job.number}/annotations", read, *filtered)
+            message = workflow_runs.failure_of(self.github, job)
         return f"its job {job.name} ended ({job.conclusion}): {message or job.url}"
 
 

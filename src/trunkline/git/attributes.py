@@ -15,7 +15,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from trunkline.domain.errors import ExternalError
@@ -36,13 +36,27 @@ def files_in_tree(git: Git, tree: Oid) -> Mapping[bytes, Oid]:
     Raises:
         ExternalError: git's output cannot be parsed.
     """
+    load(git, [tree])
+    return git.attributes[tree]
+
+
+def load(git: Git, trees: Iterable[Oid]) -> None:
+    """Load the attribute files of several trees; `files_in_tree` then needs no process for them.
+
+    Raises:
+        ExternalError: git's output cannot be parsed.
+    """
     known = git.attributes
-    if tree not in known:
-        try:
-            known[tree] = _changed_since(git, *next(iter(known.items())), tree) if known else _listed(git, tree)
-        except (ValueError, IndexError) as error:
-            raise ExternalError("git's listing of a tree cannot be parsed", why=repr(error)) from error
-    return known[tree]
+    unread = [tree for tree in dict.fromkeys(trees) if tree not in known]
+    try:
+        if unread and not known:
+            first = unread.pop(0)
+            known[first] = _listed(git, first)
+        if unread:
+            found = _changed_since(git, *next(iter(known.items())), unread)
+            known.update((tree, found[tree]) for tree in unread)
+    except (ValueError, LookupError) as error:
+        raise ExternalError("git's listing of a tree cannot be parsed", why=repr(error)) from error
 
 
 def _listed(git: Git, tree: Oid) -> dict[bytes, Oid]:
@@ -54,16 +68,29 @@ def _listed(git: Git, tree: Oid) -> dict[bytes, Oid]:
     return found
 
 
-def _changed_since(git: Git, before: Oid, files: Mapping[bytes, Oid], tree: Oid) -> dict[bytes, Oid]:
-    """Return a tree's attribute files, given those of another tree, by reading the difference."""
-    found = dict(files)
-    done = git.query("diff-tree", "-r", "-z", "--no-renames", "--end-of-options", before, tree, "--", _PATHSPEC)
+def _changed_since(
+    git: Git, before: Oid, files: Mapping[bytes, Oid], trees: Sequence[Oid]
+) -> dict[Oid, dict[bytes, Oid]]:
+    """Return the attribute files of trees, given those of another tree, by reading the differences.
+
+    `git diff-tree --stdin` writes a line with both trees before each difference, and the difference
+    itself as fields that end with NUL (git-diff-tree(1)).
+    """
+    pairs = "".join(f"{before} {tree}\n" for tree in trees).encode()
+    done = git.query("diff-tree", "--stdin", "-r", "-z", "--no-renames", "--", _PATHSPEC, stdin=pairs)
+    found: dict[Oid, dict[bytes, Oid]] = {}
+    changed = dict(files)
     fields = iter(done.stdout.split(b"\0"))
-    for about, path in zip(fields, fields, strict=False):
-        _, mode, _, blob, _ = about.split(b" ")
-        found.pop(path, None)
-        if mode in _REGULAR:
-            found[path] = oid(blob.decode())
+    for field in fields:
+        *headers, about = field.split(b"\n")
+        for header in headers:
+            found[oid(header.split()[1].decode())] = changed = dict(files)
+        if about:
+            _, mode, _, blob, _ = about.split(b" ")
+            path = next(fields, b"")
+            changed.pop(path, None)
+            if mode in _REGULAR:
+                changed[path] = oid(blob.decode())
     return found
 
 

@@ -174,6 +174,7 @@ def three_ways(git: Git, merges: Iterable[tuple[Oid, Oid, Oid]]) -> None:
     """
     missing = [each for each in dict.fromkeys(merges) if each not in git.merges]
     sides = [(git.tree(ours), _synthetic_commit(git, git.tree(ours), base), theirs) for base, ours, theirs in missing]
+    attributes.load(git, [tree for tree, _, _ in sides])
     alike = len({frozenset(attributes.files_in_tree(git, tree).items()) for tree, _, _ in sides}) == 1
     if len(missing) > 1 and alike and not is_old(git.cached_query("version").text, _MANY):
         found = _merged_at_once(git, sides)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from trunkline.domain.merge_choice import MergeRules
 from trunkline.domain.names import BranchName, PrNumber, branch_ref
 from trunkline.github.client import GitHub
+from trunkline.github.decoding import Connection, Node
 
 _QUERY = """
 query Rules($owner: String!, $name: String!, $number: Int!) {
@@ -43,7 +42,74 @@ query TrunkRules($owner: String!, $name: String!, $trunk: String!) {
   }
 }
 """
-_METHODS = {"merge": "mergeCommitAllowed", "squash": "squashMergeAllowed", "rebase": "rebaseMergeAllowed"}
+
+
+class _Ruleset(Node, frozen=True):
+    name: str = ""
+
+
+class _Parameters(Node, frozen=True):
+    """Parameters of a rule; {} for a rule of another type than required checks."""
+
+    strict_required_status_checks_policy: bool | None = None
+
+
+class _Rule(Node, frozen=True):
+    """A rule of a branch; each of the two queries names one of the other fields."""
+
+    type: str
+    repository_ruleset: _Ruleset | None = None
+    parameters: _Parameters | None = None
+
+
+class _Protection(Node, frozen=True):
+    """A branch protection rule; each of the two queries names other fields."""
+
+    pattern: str = ""
+    requires_strict_status_checks: bool | None = None
+    requires_linear_history: bool | None = None
+
+
+class _Ref(Node, frozen=True):
+    branch_protection_rule: _Protection | None = None
+    rules: Connection[_Rule] | None = None
+
+    @property
+    def visible_rules(self) -> tuple[_Rule, ...]:
+        """The rules of its rulesets."""
+        return self.rules.visible if self.rules else ()
+
+
+class _QueueEntry(Node, frozen=True):
+    position: int
+
+
+class _PullRequest(Node, frozen=True):
+    is_in_merge_queue: bool
+    is_merge_queue_enabled: bool
+    merge_queue_entry: _QueueEntry | None
+    base_ref: _Ref | None
+
+
+class _RuledRepository(Node, frozen=True):
+    pull_request: _PullRequest
+
+
+class _Answer(Node, frozen=True):
+    repository: _RuledRepository
+
+
+class _Trunk(Node, frozen=True):
+    merge_commit_allowed: bool
+    squash_merge_allowed: bool
+    rebase_merge_allowed: bool
+    squash_merge_commit_title: str
+    squash_merge_commit_message: str
+    ref: _Ref | None
+
+
+class _TrunkAnswer(Node, frozen=True):
+    repository: _Trunk
 
 
 @dataclass(frozen=True)
@@ -82,7 +148,7 @@ def read_rules(github: GitHub, number: PrNumber) -> BranchRules:
     """
     slug = github.repository
     variables = {"owner": slug.owner, "name": slug.name, "number": int(number)}
-    return github.graphql(_QUERY, variables, _read)
+    return github.graphql(_QUERY, variables, _Answer, _branch_rules)
 
 
 def merge_rules(github: GitHub, trunk: BranchName) -> MergeRules:
@@ -97,35 +163,40 @@ def merge_rules(github: GitHub, trunk: BranchName) -> MergeRules:
     """
     slug = github.repository
     variables = {"owner": slug.owner, "name": slug.name, "trunk": branch_ref(trunk)}
-    return github.graphql(_TRUNK_QUERY, variables, _read_merge_rules)
+    return github.graphql(_TRUNK_QUERY, variables, _TrunkAnswer, _merge_rules)
 
 
-def _read_merge_rules(data: Mapping[str, Any]) -> MergeRules:
-    repository = data["repository"]
-    ref = repository["ref"] or {}
-    rules = [node for node in (ref.get("rules") or {}).get("nodes") or () if node]
-    protection = ref.get("branchProtectionRule") or {}
-    strict = any((node["parameters"] or {}).get("strictRequiredStatusChecksPolicy") for node in rules)
-    linear = any(node["type"] == "REQUIRED_LINEAR_HISTORY" for node in rules)
+def _merge_rules(answer: _TrunkAnswer) -> MergeRules:
+    repository = answer.repository
+    ref = repository.ref or _Ref()
+    protection = ref.branch_protection_rule or _Protection()
+    parameters = [rule.parameters for rule in ref.visible_rules if rule.parameters]
+    strict = any(each.strict_required_status_checks_policy for each in parameters)
+    linear = any(rule.type == "REQUIRED_LINEAR_HISTORY" for rule in ref.visible_rules)
+    allowed = {
+        "merge": repository.merge_commit_allowed,
+        "squash": repository.squash_merge_allowed,
+        "rebase": repository.rebase_merge_allowed,
+    }
     return MergeRules(
-        methods=tuple(name for name, key in _METHODS.items() if repository[key]),
-        up_to_date=strict or bool(protection.get("requiresStrictStatusChecks")),
-        linear=linear or bool(protection.get("requiresLinearHistory")),
-        title=str(repository["squashMergeCommitTitle"]),
-        message=str(repository["squashMergeCommitMessage"]),
+        methods=tuple(name for name, is_allowed in allowed.items() if is_allowed),
+        up_to_date=strict or bool(protection.requires_strict_status_checks),
+        linear=linear or bool(protection.requires_linear_history),
+        title=repository.squash_merge_commit_title,
+        message=repository.squash_merge_commit_message,
     )
 
 
-def _read(data: Mapping[str, Any]) -> BranchRules:
-    pull = data["repository"]["pullRequest"]
-    base = pull["baseRef"] or {}
+def _branch_rules(answer: _Answer) -> BranchRules:
+    pull = answer.repository.pull_request
+    base = pull.base_ref or _Ref()
     found: dict[str, list[str]] = {}
-    for node in (base.get("rules") or {}).get("nodes") or ():
-        name = (node["repositoryRuleset"] or {}).get("name", "")
-        found.setdefault(f'ruleset "{name}"', []).append(_RULE_NAMES.get(node["type"], node["type"].lower()))
-    if base.get("branchProtectionRule"):
-        found[f"branch protection of {base['branchProtectionRule']['pattern']}"] = []
-    entry = pull["mergeQueueEntry"]
+    for rule in base.visible_rules:
+        ruleset = rule.repository_ruleset or _Ruleset()
+        found.setdefault(f'ruleset "{ruleset.name}"', []).append(_RULE_NAMES.get(rule.type, rule.type.lower()))
+    if base.branch_protection_rule:
+        found[f"branch protection of {base.branch_protection_rule.pattern}"] = []
+    entry = pull.merge_queue_entry
     message = tuple(f"{name}: {', '.join(kinds)}" if kinds else name for name, kinds in found.items())
-    queued = int(entry["position"]) if entry else int(pull["isInMergeQueue"])
-    return BranchRules(queued, bool(pull["isMergeQueueEnabled"]), message)
+    queued = entry.position if entry else int(pull.is_in_merge_queue)
+    return BranchRules(queued, pull.is_merge_queue_enabled, message)

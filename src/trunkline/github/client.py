@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, TransientError, TrunklineError, UsageError
-from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, oid
+from trunkline.domain.names import BranchName, Id, Oid, PrNumber, branch_ref
 from trunkline.domain.snapshot import PullRequest, Snapshot
 from trunkline.github import bulk_edits, responses
 from trunkline.github.bulk_edits import Field
+from trunkline.github.decoding import Actor, Branch, Commit, Node, Resource, decode
 from trunkline.github.gh import GRAPHQL, Gh
-from trunkline.github.pull_request_nodes import ENTRY, MERGING, TRUNK, pull_request
+from trunkline.github.pull_request_nodes import ENTRY, MERGING, TRUNK, PullRequestNode
 from trunkline.github.responses import NotFound, Response, command_line, messages, parsing
 from trunkline.system.retry import retrying, sleep, throttle
 
@@ -32,13 +34,15 @@ class EditedPullRequest:
     base: str
     state: str
 
-    @classmethod
-    def of(cls, current: Mapping[str, Any]) -> EditedPullRequest:
-        """Parse REST's pull request."""
-        body = current["body"]
-        if body is not None and not isinstance(body, str):
-            raise TypeError("the description is no text")
-        return cls(body or "", str(current["base"]["ref"]), str(current["state"]))
+
+class _RestPullRequest(Resource, frozen=True):
+    body: str | None
+    base: Branch
+    state: str
+
+    def of_domain(self) -> EditedPullRequest:
+        """Return it as a value of the domain."""
+        return EditedPullRequest(self.body or "", self.base.ref, self.state)
 
 
 def _edited_meanwhile(number: PrNumber) -> Refused:
@@ -49,32 +53,85 @@ def _edited_meanwhile(number: PrNumber) -> Refused:
     )
 
 
-_MERGE_STATES = frozenset({"pending", "merged", "enqueued", "failed"})
+class _MergeDetails(Resource, frozen=True):
+    sha: Id | None = None
+    uuid: Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z_-]{1,100}\Z")] | None = None
+    message: str = ""
 
 
-@dataclass(frozen=True)
-class _MergeState:
+class _MergeState(Resource, frozen=True):
     """A response of merge-async: the state and its details (OpenAPI description, merge-async)."""
 
-    status: str
-    commit: str = ""
-    message: str = ""
-    request: str = ""
+    status: Literal["pending", "merged", "enqueued", "failed"]
+    details: _MergeDetails | None = None
 
-    @classmethod
-    def of(cls, result: Mapping[str, Any]) -> _MergeState:
-        """Parse REST's response."""
-        status, details = str(result["status"]), dict(result.get("details") or {})
-        if status not in _MERGE_STATES:
-            raise ValueError(f"a merge that is {status!r}")
-        commit = str(oid(details["sha"])) if status == "merged" else ""
-        request = str(details["uuid"]) if status == "pending" else ""
-        if request and not _UUID.fullmatch(request):
-            raise ValueError(f"a merge request called {request!r}")
-        return cls(status, commit, str(details.get("message", "")), request)
+    def __post_init__(self) -> None:
+        if self.status == "merged" and not self.commit:
+            raise ValueError("merged without a commit")
+        if self.status == "pending" and not self.request:
+            raise ValueError("pending without the id of a request")
+
+    @property
+    def commit(self) -> Oid | None:
+        """The merge commit."""
+        return self.details.sha if self.details else None
+
+    @property
+    def request(self) -> str:
+        """The id by which the merge is polled."""
+        return (self.details.uuid if self.details else None) or ""
+
+    @property
+    def message(self) -> str:
+        """GitHub's reason."""
+        return self.details.message if self.details else ""
 
 
-_UUID = re.compile(r"[0-9A-Za-z_-]{1,100}")
+class _Merged(Resource, frozen=True):
+    sha: Id
+
+
+class _Ref(Resource, frozen=True):
+    object: _Merged
+
+
+class _Status(Resource, frozen=True):
+    context: str
+    state: str
+    description: str | None = None
+
+
+class _Statuses(Resource, frozen=True):
+    statuses: tuple[_Status, ...]
+
+
+class _Tip(Node, frozen=True):
+    target: Commit | None
+
+
+class _StackAnswer(Node, frozen=True):
+    """Data of the stack's query.
+
+    `repository` has the name, trunk's tip, and a pull request for each alias.
+    """
+
+    repository: dict[str, Any] | None
+    viewer: Actor | None = None
+
+
+class _StackRepository(Node, frozen=True):
+    name_with_owner: str
+    trunk: _Tip | None = None
+
+
+class _EditedNode(Node, frozen=True):
+    """A pull request after a mutation; its fields are those that the request named."""
+
+    pull_request: PullRequestNode
+
+
+class _EditedField(Node, frozen=True):
+    pull_request: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -144,7 +201,7 @@ class GitHub(Gh):
             throttle()
             response = responses.graphql_response(self._run(*GRAPHQL, stdin=payload))
             with parsing(response):
-                return pull_request(response.body["data"][name]["pullRequest"])
+                return decode(response.body["data"], dict[str, _EditedNode])[name].pull_request.of_domain()
 
         def read_back() -> PullRequest | None:
             with self.reading_stack([pr.number]) as response:
@@ -173,10 +230,10 @@ class GitHub(Gh):
 
         def write() -> EditedPullRequest:
             stdin = json.dumps(fields).encode()
-            return self._read(path, EditedPullRequest.of, "-X", "PATCH", "--input", "-", stdin=stdin)
+            return self._read(path, _RestPullRequest, "-X", "PATCH", "--input", "-", stdin=stdin).of_domain()
 
         def read_back() -> EditedPullRequest | None:
-            current = self._read(path, EditedPullRequest.of)
+            current = self._read(path, _RestPullRequest).of_domain()
             if all(getattr(current, name) == value for name, value in fields.items()):
                 return current
             if seen_body is not None and current.body != seen_body:
@@ -230,8 +287,8 @@ class GitHub(Gh):
             throttle()
             response = responses.graphql_response(self._run(*GRAPHQL, stdin=field.request(left)))
             with parsing(response):
-                data = response.body["data"]
-                return current | {pr.number: str(data[f"pr{pr.number}"]["pullRequest"][field.name]) for pr, _ in left}
+                data = decode(response.body["data"], dict[str, _EditedField])
+                return current | {pr.number: data[f"pr{pr.number}"].pull_request[field.name] for pr, _ in left}
 
         def arrived() -> dict[PrNumber, str] | None:
             with self.reading_stack([pr.number for pr, _ in left]) as response:
@@ -260,7 +317,7 @@ class GitHub(Gh):
 
         def read_back() -> bool | None:
             try:
-                current = self._read(f"git/ref/heads/{branch}", lambda body: str(body["object"]["sha"]))
+                current = self._read(f"git/ref/heads/{branch}", _Ref).object.sha
             except NotFound:
                 return None
             return True if current == tip else None
@@ -269,14 +326,8 @@ class GitHub(Gh):
 
     def statuses(self, commit: Oid) -> dict[str, tuple[str, str]]:
         """Return the newest status of each context of a commit: (state, description)."""
-
-        def read(body: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-            return {
-                str(each["context"]): (str(each["state"]), str(each.get("description") or ""))
-                for each in body["statuses"]
-            }
-
-        return self.rest(f"commits/{commit}/status", read)
+        found = self.rest(f"commits/{commit}/status", _Statuses).statuses
+        return {each.context: (each.state, each.description or "") for each in found}
 
     def set_status(self, commit: Oid, name: str, result: str) -> None:
         """Set a commit status to success; setting the same status twice has the effect of one.
@@ -316,18 +367,18 @@ class GitHub(Gh):
         def request() -> _MergeState:
             # The request names the head, so a retry is safe: 409 means that the first request is
             # still running.
-            return self._read(f"{path}-async", _MergeState.of, *put, stdin=stdin, also=frozenset({400, 409}))
+            return self._read(f"{path}-async", _MergeState, *put, stdin=stdin, also=frozenset({400, 409}))
 
         try:
             result = retrying(request, reporter=self.reporter)
         except NotFound:
-            return self._read(path, lambda body: oid(body["sha"]), *put, stdin=stdin)
+            return self._read(path, _Merged, *put, stdin=stdin).sha
         return self._merged(path, number, result)
 
     def _merged(self, path: str, number: PrNumber, result: _MergeState) -> str:
         """Poll an asynchronous merge until it has finished."""
         for pause in _POLLS:
-            if result.status == "merged":
+            if result.commit is not None and result.status == "merged":
                 return result.commit
             if result.status == "enqueued":
                 return ""
@@ -338,30 +389,31 @@ class GitHub(Gh):
                     next_command=(task_command("continue"), f"gh pr view {number} --web"),
                 )
             sleep(pause)
-            result = self.rest(f"{path}-async/{result.request}", _MergeState.of)
+            result = self.rest(f"{path}-async/{result.request}", _MergeState)
         raise TransientError(f"the merge of #{number} did not end in time", next_command=task_command("continue"))
 
     def _snapshot(self, response: Response, numbers: Sequence[PrNumber]) -> Snapshot:
-        """Parse a response into pull requests.
+        """Decode a response into pull requests.
 
         Only those that GitHub reports as not found are None.
         """
         with parsing(response):
-            data = response.body["data"]
-            repository = data["repository"]
+            data = decode(response.body["data"], _StackAnswer)
+        repository = data.repository
         if repository is None and response.is_absent("repository"):
             raise self._no_repository(response)
         with parsing(response):
+            if repository is None:
+                raise ValueError("the repository is null, without a reason")
             pulls: dict[PrNumber, PullRequest | None] = {}
             for number in numbers:
                 node = repository[f"pr{number}"]
                 if node is None and not response.is_absent("repository", f"pr{number}"):
                     raise ValueError(f"pull request {number} is null, without a reason")
-                pulls[number] = None if node is None else pull_request(node)
-            viewer = str((data.get("viewer") or {}).get("login", ""))
-            tip = (repository.get("trunk") or {}).get("target")
-            trunk = oid(tip["oid"]) if tip else None
-            return Snapshot(pulls, viewer, str(repository["nameWithOwner"]), trunk)
+                pulls[number] = None if node is None else decode(node, PullRequestNode).of_domain()
+            shown = decode(repository, _StackRepository)
+        trunk = shown.trunk.target.oid if shown.trunk and shown.trunk.target else None
+        return Snapshot(pulls, data.viewer.login if data.viewer else "", shown.name_with_owner, trunk)
 
     def _no_repository(self, response: Response) -> TrunklineError:
         return UsageError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 
 from trunkline.domain.repository import Repository
 from trunkline.github import responses
+from trunkline.github.decoding import decode
 from trunkline.github.responses import Response, parsing, rest_response
 from trunkline.system import process
 from trunkline.system.retry import retrying, throttle
 
+S = TypeVar("S")
 T = TypeVar("T")
 SECONDS = 60.0
 GRAPHQL = ("graphql", "--input", "-")
@@ -49,86 +51,74 @@ class Gh:
     cwd: Path
     reporter: Callable[[str], None] | None = None
 
-    def rest(self, path: str, read: Callable[[Any], T], *more: str) -> T:
-        """GET a path below `repos/OWNER/NAME/` and return the parsed response, a JSON object or array.
+    def rest(self, path: str, kind: type[T], *more: str) -> T:
+        """GET a path below `repos/OWNER/NAME/` and return the decoded response.
 
         Args:
             path: the path.
-            read: parses it; an exception counts as a failure of GitHub and is retried.
+            kind: the type of the response; another value counts as a failure of GitHub and is retried.
             *more: further arguments of `gh api`.
 
         Raises:
             NotFound: GitHub has no such object.
             ExternalError: GitHub or the network failed, after retries, or the response cannot be
-                parsed.
+                decoded.
         """
-        return retrying(lambda: self._read(path, read, *more), reporter=self.reporter)
+        return retrying(lambda: self._read(path, kind, *more), reporter=self.reporter)
 
     @contextlib.contextmanager
-    def listing(self, path: str, read: Callable[[Sequence[Any]], T]) -> Iterator[Callable[[], T]]:
-        """GET a JSON array below `repos/OWNER/NAME/`; the yielded function waits for the response.
+    def begin_rest(self, path: str, kind: type[T]) -> Iterator[Callable[[], T]]:
+        """GET a path as `rest` does; the yielded function waits for the response.
 
         Raises:
             NotFound: GitHub has no such object.
             ExternalError: GitHub or the network failed, after retries, or the response cannot be
-                parsed.
+                decoded.
         """
         with self._begin(self._path(path), stdin=b"") as child:
             started = [child]
 
             def request() -> T:
                 done = started.pop().finish() if started else self._run(self._path(path), stdin=b"")
-                response = rest_response(done, kind=list)
-                with parsing(response):
-                    return read(response.body)
+                return _decoded(rest_response(done), kind)
 
             yield lambda: retrying(request, reporter=self.reporter)
 
-    def send(self, method: str, path: str, content: bytes, read: Callable[[Any], T]) -> T:
-        """Send one mutation below `repos/OWNER/NAME/` without a retry, and parse the response.
+    def send(self, method: str, path: str, content: bytes, kind: type[T]) -> T:
+        """Send one mutation below `repos/OWNER/NAME/` without a retry, and decode the response.
 
         Raises:
             NotFound: GitHub has no such object.
             Refused: GitHub rejects the request.
             ExternalError: GitHub or the network failed; the request may have taken effect.
         """
-        return self._read(path, read, "-X", method, "--input", "-", stdin=content)
+        return self._read(path, kind, "-X", method, "--input", "-", stdin=content)
 
     def change(
         self,
         method: str,
         path: str,
         fields: Mapping[str, Any],
-        read: Callable[[Any], T],
+        kind: type[T],
         read_back: Callable[[], T | None],
-        *,
-        kind: type[dict[Any, Any] | list[Any]] = dict,
     ) -> T:
-        """Send a mutation below `repos/OWNER/NAME/`, with retries, and return the parsed response.
+        """Send a mutation below `repos/OWNER/NAME/`, with retries, and return the decoded response.
 
         Args:
             method: POST, PUT or PATCH.
             path: the path.
             fields: the body.
-            read: parses the response.
+            kind: the type of the response.
             read_back: returns the result of a failed request that took effect, else None; called
                 before a retry.
-            kind: the kind of the response.
 
         Raises:
             NotFound: GitHub has no such object.
             Refused: GitHub rejects the request.
         """
         stdin = json.dumps(fields).encode()
-
-        def write() -> T:
-            response = rest_response(
-                self._run(self._path(path), "-X", method, "--input", "-", stdin=stdin), kind=kind
-            )
-            with parsing(response):
-                return read(response.body)
-
-        return self._send_mutation(write, read_back)
+        arguments = ("-X", method, "--input", "-")
+        return self._send_mutation(lambda: self._read(path, kind, *arguments, stdin=stdin), read_back)
 
     def post(self, path: str, fields: Mapping[str, Any], *, arrived: Callable[[], bool]) -> None:
         """POST to a path below `repos/OWNER/NAME/`.
@@ -142,7 +132,14 @@ class Gh:
             NotFound: GitHub has no such object.
             Refused: GitHub rejects the request.
         """
-        self.change("POST", path, fields, lambda _: True, lambda: arrived() or None)
+        arguments = (self._path(path), "-X", "POST", "--input", "-")
+        stdin = json.dumps(fields).encode()
+
+        def write() -> bool:
+            self._api(*arguments, stdin=stdin)
+            return True
+
+        self._send_mutation(write, lambda: arrived() or None)
 
     def download(self, run: int, artifact: str, into: Path) -> bool:
         """Unpack an artifact of a workflow run into a directory; return whether gh succeeded."""
@@ -151,13 +148,19 @@ class Gh:
         with process.begin(argv, cwd=self.cwd, env=self._environment(), timeout=SECONDS) as child:
             return child.finish().returncode == 0
 
-    def graphql(self, query: str, variables: Mapping[str, Any], read: Callable[[Mapping[str, Any]], T]) -> T:
-        """Run one GraphQL query and return its parsed `data`.
+    def graphql(self, query: str, variables: Mapping[str, Any], kind: type[S], read: Callable[[S], T]) -> T:
+        """Run one GraphQL query and return what `read` makes of its decoded `data`.
+
+        Args:
+            query: the query.
+            variables: its variables.
+            kind: the type of `data`.
+            read: its result; an exception counts as a failure of GitHub and is retried.
 
         Raises:
             NotSignedIn: there are no credentials, or GitHub rejects them.
             ExternalError: GitHub or the network failed, after retries, or the response cannot be
-                parsed.
+                decoded.
             TrunklineError: GitHub responded with errors.
         """
         payload = json.dumps({"query": query, "variables": dict(variables)}).encode()
@@ -165,7 +168,7 @@ class Gh:
         def request() -> T:
             response = responses.graphql_response(self._run(*GRAPHQL, stdin=payload))
             with parsing(response):
-                return read(response.body["data"])
+                return read(decode(response.body["data"], kind))
 
         return retrying(request, reporter=self.reporter)
 
@@ -188,15 +191,13 @@ class Gh:
     def _read(
         self,
         path: str,
-        read: Callable[[Any], T],
+        kind: type[T],
         *more: str,
         stdin: bytes = b"",
         also: frozenset[int] = frozenset(),
     ) -> T:
-        """Return the parsed response of one request below `repos/OWNER/NAME/`."""
-        response = rest_response(self._run(self._path(path), *more, stdin=stdin), also=also)
-        with parsing(response):
-            return read(response.body)
+        """Return the decoded response of one request below `repos/OWNER/NAME/`."""
+        return _decoded(rest_response(self._run(self._path(path), *more, stdin=stdin), also=also), kind)
 
     def _run(self, *args: str, stdin: bytes) -> process.Completed:
         with self._begin(*args, stdin=stdin) as child:
@@ -217,3 +218,8 @@ class Gh:
 
     def _path(self, tail: str) -> str:
         return f"repos/{self.repository.slug}/{tail}".removesuffix("/")
+
+
+def _decoded(response: Response, kind: type[T]) -> T:
+    with parsing(response):
+        return decode(response.body, kind)

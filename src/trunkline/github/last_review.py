@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from trunkline.domain.names import PrNumber, oid
+from trunkline.domain.names import PrNumber
 from trunkline.domain.own_diff import Reviewed
 from trunkline.github.client import GitHub
+from trunkline.github.decoding import Actor, Commit, Connection, Node, login
 
 _QUERY = """
 query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner, name: $name) {
@@ -19,6 +17,26 @@ query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner
 """
 
 
+class _Review(Node, frozen=True):
+    author: Actor | None
+    state: str
+    submitted_at: str | None
+    commit: Commit | None
+
+
+class _PullRequest(Node, frozen=True):
+    author: Actor | None
+    reviews: Connection[_Review]
+
+
+class _Repository(Node, frozen=True):
+    pull_request: _PullRequest
+
+
+class _Answer(Node, frozen=True):
+    repository: _Repository
+
+
 def last_review(github: GitHub, number: PrNumber) -> Reviewed | None:
     """Return the newest review by somebody else than the author; None if there is none.
 
@@ -28,19 +46,15 @@ def last_review(github: GitHub, number: PrNumber) -> Reviewed | None:
         ExternalError: GitHub or the network failed, after retries.
     """
     variables = {"owner": github.repository.owner, "name": github.repository.name, "number": int(number)}
-    return github.graphql(_QUERY, variables, _newest)
+    return github.graphql(_QUERY, variables, _Answer, _newest)
 
 
-def _newest(data: Mapping[str, Any]) -> Reviewed | None:
-    pull = data["repository"]["pullRequest"]
-    own = _login(pull)
+def _newest(answer: _Answer) -> Reviewed | None:
+    pull = answer.repository.pull_request
+    own = login(pull.author)
     submitted = [
-        Reviewed(_login(node), str(node["state"]), str(node["submittedAt"]), oid(node["commit"]["oid"]))
-        for node in pull["reviews"]["nodes"]
-        if node and node["submittedAt"] and node["commit"] and node["state"] != "PENDING" and _login(node) != own
+        Reviewed(login(review.author), review.state, review.submitted_at, review.commit.oid)
+        for review in pull.reviews.visible
+        if review.submitted_at and review.commit and review.state != "PENDING" and login(review.author) != own
     ]
     return max(submitted, key=lambda review: review.at, default=None)
-
-
-def _login(node: Mapping[str, Any]) -> str:
-    return str((node["author"] or {}).get("login", "ghost"))

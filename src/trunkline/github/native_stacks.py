@@ -11,12 +11,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from trunkline.domain.errors import NotSignedIn
-from trunkline.domain.names import PrNumber, pr_number
+from trunkline.domain.names import PrNumber
 from trunkline.domain.native import Member, NativeStack
 from trunkline.github.client import GitHub
+from trunkline.github.decoding import Branch, Number, Resource
 from trunkline.github.responses import NotFound
 
 _LIST = "stacks?per_page=100"
+
+
+class _Member(Resource, frozen=True):
+    number: Number
+    state: str
+    merged_at: str | None
+
+
+class _Stack(Resource, frozen=True):
+    number: int
+    base: Branch
+    pull_requests: tuple[_Member, ...]
+
+    def of_domain(self) -> NativeStack:
+        """Return it as a value of the domain."""
+        members = (Member(each.number, each.state == "open", bool(each.merged_at)) for each in self.pull_requests)
+        return NativeStack(self.number, self.base.ref, tuple(members))
 
 
 @contextlib.contextmanager
@@ -29,11 +47,11 @@ def reading(github: GitHub) -> Iterator[Callable[[], tuple[NativeStack, ...] | N
         ExternalError: GitHub or the network failed, after retries, or the response cannot be
             parsed.
     """
-    with github.listing(_LIST, _stacks) as answer:
+    with github.begin_rest(_LIST, tuple[_Stack, ...]) as answer:
 
         def found() -> tuple[NativeStack, ...] | None:
             try:
-                return answer()
+                return tuple(stack.of_domain() for stack in answer())
             except (NotFound, NotSignedIn):  # the query for the pull requests reports a missing sign-in
                 return None
 
@@ -65,20 +83,8 @@ def unstack(github: GitHub, stack: int) -> None:
         Refused: GitHub rejects it: they are being merged, or another request modifies the stack.
     """
     with contextlib.suppress(NotFound):  # it is dissolved already
-        github.send("POST", f"stacks/{stack}/unstack", b"{}", lambda _: None)
+        github.send("POST", f"stacks/{stack}/unstack", b"{}", object)
 
 
 def _send(github: GitHub, path: str, fields: Mapping[str, Any]) -> NativeStack:
-    return github.send("POST", path, json.dumps(fields).encode(), _stack)
-
-
-def _stacks(body: Sequence[Any]) -> tuple[NativeStack, ...]:
-    return tuple(_stack(each) for each in body)
-
-
-def _stack(body: Mapping[str, Any]) -> NativeStack:
-    members = tuple(
-        Member(pr_number(each["number"]), each["state"] == "open", bool(each["merged_at"]))
-        for each in body["pull_requests"]
-    )
-    return NativeStack(int(body["number"]), str(body["base"]["ref"]), members)
+    return github.send("POST", path, json.dumps(fields).encode(), _Stack).of_domain()

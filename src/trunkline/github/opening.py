@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.names import BranchName, PrNumber, pr_number
+from trunkline.domain.names import BranchName, PrNumber
 from trunkline.domain.submission import SubmitOptions, Words
 from trunkline.github.client import GitHub
+from trunkline.github.decoding import Branch, Connection, Node, Number, Resource
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,37 @@ class OpenedPullRequest:
     url: str
     base: str
     draft: bool
+
+
+class _Open(Node, frozen=True):
+    number: Number
+    url: str
+    base_ref_name: str
+    is_draft: bool
+    is_cross_repository: bool
+
+
+class _Answer(Node, frozen=True):
+    repository: dict[str, Connection[_Open]]
+
+
+class _Created(Resource, frozen=True):
+    number: Number
+    html_url: str
+    base: Branch
+    draft: bool
+
+    def of_domain(self) -> OpenedPullRequest:
+        """Return it as a value of the domain."""
+        return OpenedPullRequest(self.number, self.html_url, self.base.ref, self.draft)
+
+
+class _Milestone(Resource, frozen=True):
+    title: str
+    number: int
+
+
+_MILESTONES = "milestones?state=open&per_page=100"
 
 
 def open_ones(github: GitHub, branches: Sequence[BranchName]) -> dict[BranchName, OpenedPullRequest]:
@@ -43,17 +75,17 @@ def open_ones(github: GitHub, branches: Sequence[BranchName]) -> dict[BranchName
     variables = {"owner": github.repository.owner, "name": github.repository.name}
     variables |= {f"b{index}": str(branch) for index, branch in enumerate(branches)}
 
-    def read(data: Mapping[str, Any]) -> dict[BranchName, OpenedPullRequest]:
+    def read(answer: _Answer) -> dict[BranchName, OpenedPullRequest]:
         found = {}
         for index, branch in enumerate(branches):
-            own = [node for node in data["repository"][f"b{index}"]["nodes"] if not node["isCrossRepository"]]
+            own = [node for node in answer.repository[f"b{index}"].visible if not node.is_cross_repository]
             if own:
-                found[branch] = _opened(
-                    own[0]["number"], own[0]["url"], own[0]["baseRefName"], draft=own[0]["isDraft"]
+                found[branch] = OpenedPullRequest(
+                    own[0].number, own[0].url, own[0].base_ref_name, draft=own[0].is_draft
                 )
         return found
 
-    return github.graphql(query, variables, read)
+    return github.graphql(query, variables, _Answer, read)
 
 
 def create(github: GitHub, branch: BranchName, *, base: BranchName, words: Words, draft: bool) -> OpenedPullRequest:
@@ -64,19 +96,17 @@ def create(github: GitHub, branch: BranchName, *, base: BranchName, words: Words
     """
     fields = {"title": words.title, "body": words.body, "head": str(branch), "base": str(base), "draft": draft}
 
-    def read(body: Mapping[str, Any]) -> OpenedPullRequest:
-        return _opened(body["number"], body["html_url"], body["base"]["ref"], draft=body["draft"])
-
-    def existing() -> OpenedPullRequest | None:
-        return open_ones(github, [branch]).get(branch)
+    def existing() -> _Created | None:
+        found = open_ones(github, [branch]).get(branch)
+        return None if found is None else _Created(found.number, found.url, Branch(found.base), found.draft)
 
     try:
-        return github.change("POST", "pulls", fields, read, existing)
+        return github.change("POST", "pulls", fields, _Created, existing).of_domain()
     except Refused:
         found = existing()  # somebody else made one at that moment
         if found is None:
             raise
-        return found
+        return found.of_domain()
 
 
 def decorate(github: GitHub, number: PrNumber, wanted: SubmitOptions) -> None:
@@ -87,11 +117,11 @@ def decorate(github: GitHub, number: PrNumber, wanted: SubmitOptions) -> None:
         UsageError: there is no such milestone.
     """
 
-    def add(method: str, path: str, fields: Mapping[str, Any], kind: type[dict[Any, Any] | list[Any]] = dict) -> None:
-        github.change(method, path, fields, lambda _: True, lambda: None, kind=kind)
+    def add(method: str, path: str, fields: Mapping[str, Any]) -> None:
+        github.change(method, path, fields, object, lambda: None)
 
     if wanted.labels:
-        add("POST", f"issues/{number}/labels", {"labels": list(wanted.labels)}, kind=list)
+        add("POST", f"issues/{number}/labels", {"labels": list(wanted.labels)})
     if wanted.assignees:
         add("POST", f"issues/{number}/assignees", {"assignees": list(wanted.assignees)})
     if wanted.reviewers:
@@ -108,12 +138,7 @@ def _milestone(github: GitHub, title: str) -> int:
     Raises:
         UsageError: there is none of that title.
     """
-
-    def read(body: Any) -> dict[str, int]:
-        return {str(each["title"]): int(each["number"]) for each in body}
-
-    with github.listing("milestones?state=open&per_page=100", read) as answer:
-        known = answer()
+    known = {each.title: each.number for each in github.rest(_MILESTONES, tuple[_Milestone, ...])}
     if title not in known:
         raise UsageError(
             f"{github.repository.slug} has no open milestone {title!r}",
@@ -121,7 +146,3 @@ def _milestone(github: GitHub, title: str) -> int:
             next_command=f"gh api repos/{github.repository.slug}/milestones --jq '.[].title'",
         )
     return known[title]
-
-
-def _opened(number: int, url: str, base: str, *, draft: bool) -> OpenedPullRequest:
-    return OpenedPullRequest(pr_number(number), str(url), str(base), bool(draft))

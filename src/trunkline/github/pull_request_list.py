@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from trunkline.domain.discover import MergedPullRequest, OpenPullRequest
 from trunkline.domain.errors import UsageError
-from trunkline.domain.names import oid, pr_number
+from trunkline.domain.names import Id
 from trunkline.github.client import GitHub
+from trunkline.github.decoding import Connection, HeadRepository, Node, Number
 
 _QUERY = """
 query Open($owner: String!, $name: String!, $after: String, $first: Boolean!) {
@@ -33,6 +32,48 @@ query Open($owner: String!, $name: String!, $after: String, $first: Boolean!) {
 }
 """
 _PAGES = 50  # 5,000 open pull requests
+
+
+class _BaseChange(Node, frozen=True):
+    previous_ref_name: str | None = None
+    old_base: str | None = None
+
+
+class _Merged(Node, frozen=True):
+    number: Number
+    title: str
+    base_ref_name: str
+    head_ref_name: str
+    head_ref_oid: Id
+
+
+class _Open(_Merged, frozen=True):
+    is_draft: bool
+    head_repository: HeadRepository | None
+    timeline_items: Connection[_BaseChange]
+
+
+class _PageInfo(Node, frozen=True):
+    has_next_page: bool
+    end_cursor: str | None
+
+
+class _OpenPage(Connection[_Open], frozen=True):
+    page_info: _PageInfo
+
+
+class _DefaultBranch(Node, frozen=True):
+    name: str
+
+
+class _Repository(Node, frozen=True):
+    default_branch_ref: _DefaultBranch | None
+    pull_requests: _OpenPage
+    merged: Connection[_Merged] | None = None
+
+
+class _Answer(Node, frozen=True):
+    repository: _Repository
 
 
 @dataclass(frozen=True)
@@ -63,7 +104,7 @@ def list_pull_requests(github: GitHub) -> PullRequestList:
     trunk, merged = "", tuple[MergedPullRequest, ...]()
     for page in range(_PAGES):
         variables = {"owner": slug.owner, "name": slug.name, "after": after or None, "first": page == 0}
-        listing, after = github.graphql(_QUERY, variables, lambda data: _page(data, slug.slug))
+        listing, after = github.graphql(_QUERY, variables, _Answer, lambda answer: _page(answer, slug.slug))
         if not listing.trunk:
             raise UsageError(
                 f"{slug.slug} has no branch yet, or GitHub does not show it to you", next_command="gh auth status"
@@ -75,34 +116,35 @@ def list_pull_requests(github: GitHub) -> PullRequestList:
     return PullRequestList(trunk, tuple(found), merged)
 
 
-def _page(data: Mapping[str, Any], slug: str) -> tuple[PullRequestList, str]:
-    """Parse one page; return it and the cursor of the next page, "" after the last."""
-    repository = data["repository"]
-    if repository["defaultBranchRef"] is None:
+def _page(answer: _Answer, slug: str) -> tuple[PullRequestList, str]:
+    """Return one page and the cursor of the next page, "" after the last."""
+    repository = answer.repository
+    if repository.default_branch_ref is None:
         return PullRequestList("", (), ()), ""
-    nodes = repository["pullRequests"]
-    merged = tuple(_merged(node) for node in (repository.get("merged") or {"nodes": ()})["nodes"])
-    trunk = str(repository["defaultBranchRef"]["name"])
-    listing = PullRequestList(trunk, tuple(_open(node, slug) for node in nodes["nodes"]), merged)
-    return listing, str(nodes["pageInfo"]["endCursor"]) if nodes["pageInfo"]["hasNextPage"] else ""
+    page, merged = repository.pull_requests, repository.merged
+    listing = PullRequestList(
+        repository.default_branch_ref.name,
+        tuple(_open(node, slug) for node in page.visible),
+        tuple(
+            MergedPullRequest(node.number, node.title, node.head_ref_name, node.head_ref_oid)
+            for node in merged.visible
+        )
+        if merged
+        else (),
+    )
+    return listing, (page.page_info.end_cursor or "") if page.page_info.has_next_page else ""
 
 
-def _open(node: Mapping[str, Any], slug: str) -> OpenPullRequest:
-    events = (event for event in node["timelineItems"]["nodes"] if event)
-    before = tuple(str(event.get("previousRefName") or event.get("oldBase") or "") for event in events)
-    head_repository = (node["headRepository"] or {}).get("nameWithOwner", "")
+def _open(node: _Open, slug: str) -> OpenPullRequest:
+    events = node.timeline_items.visible
+    before = (event.previous_ref_name or event.old_base for event in events)
+    head_repository = node.head_repository.name_with_owner if node.head_repository else ""
     return OpenPullRequest(
-        number=pr_number(node["number"]),
-        title=str(node["title"]),
-        base=str(node["baseRefName"]),
-        head=str(node["headRefName"]),
-        head_oid=oid(node["headRefOid"]),
+        number=node.number,
+        title=node.title,
+        base=node.base_ref_name,
+        head=node.head_ref_name,
+        head_oid=node.head_ref_oid,
         cross_repository=head_repository.lower() != slug.lower(),
         earlier_bases=tuple(name for name in before if name),
-    )
-
-
-def _merged(node: Mapping[str, Any]) -> MergedPullRequest:
-    return MergedPullRequest(
-        pr_number(node["number"]), str(node["title"]), str(node["headRefName"]), oid(node["headRefOid"])
     )

@@ -1,12 +1,10 @@
-"""Define the GraphQL fragments of a pull request, and parse their nodes."""
+"""Define the GraphQL fragments of a pull request, and decode their nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from trunkline.domain.names import Oid, oid, pr_number
+from trunkline.domain.names import Id, Oid
 from trunkline.domain.snapshot import A_TEAM, OUR_CONTEXTS, CheckRun, ForcePush, PrState, PullRequest
+from trunkline.github.decoding import Actor, Commit, Connection, HeadRepository, Node, Number, login
 
 ENTRY = """
 fragment entry on PullRequest {
@@ -43,73 +41,146 @@ TRUNK = "trunk: ref(qualifiedName: $trunk) { target { oid } }"
 """Field with the tip of trunk, queried beside the pull requests."""
 
 
-def pull_request(node: Mapping[str, Any]) -> PullRequest:
-    """Parse a node that was queried with `ENTRY`."""
-    merge = node["mergeCommit"]
-    last = node["commits"]["nodes"]
-    rollup = last[0]["commit"]["statusCheckRollup"] if last else None
-    return PullRequest(
-        node_id=node["id"],
-        base_oid=oid(node["baseRefOid"]) if node.get("baseRefOid") else None,
-        review=node.get("reviewDecision") or "",
-        opinions=_opinions(node),
-        asked=_requested_reviewers(node),
-        open_threads=sum(not thread["isResolved"] for thread in _nodes(node, "reviewThreads")),
-        mergeable=node.get("mergeable", "UNKNOWN"),
-        merge_state=node.get("mergeStateStatus", "UNKNOWN"),
-        number=pr_number(node["number"]),
-        title=node["title"],
-        url=node["url"],
-        state=PrState(node["state"]),
-        draft=node["isDraft"],
-        body=node["body"],
-        base=node["baseRefName"],
-        head=node["headRefName"],
-        head_oid=oid(node["headRefOid"]),
-        head_repository=(node["headRepository"] or {}).get("nameWithOwner", ""),
-        merged_at=node["mergedAt"] or "",
-        merge_commit=oid(merge["oid"]) if merge else None,
-        merge_parents=tuple(oid(parent["oid"]) for parent in merge["parents"]["nodes"]) if merge else (),
-        commit_count=node["commits"]["totalCount"],
-        force_pushes=tuple(
-            ForcePush(_oid_of(event.get("beforeCommit")), _oid_of(event.get("afterCommit")))
-            for event in node["timelineItems"]["nodes"]
-            if event
-        ),
-        checks=tuple(
-            check
-            for context in (rollup["contexts"]["nodes"] if rollup else ())
-            if context and not (check := _check(context)).name.startswith(OUR_CONTEXTS)
-        ),
-    )
+class _MergeCommit(Node, frozen=True):
+    oid: Id
+    parents: Connection[Commit]
 
 
-def _nodes(node: Mapping[str, Any], connection: str) -> list[Mapping[str, Any]]:
-    """Return the visible nodes of a connection; [] if it was not queried."""
-    return [each for each in (node.get(connection) or {}).get("nodes") or () if each]
+class _ForcePushed(Node, frozen=True):
+    before_commit: Commit | None = None
+    after_commit: Commit | None = None
 
 
-def _opinions(node: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    reviews = _nodes(node, "latestOpinionatedReviews")
-    return tuple((str((review["author"] or {}).get("login", "ghost")), str(review["state"])) for review in reviews)
+class _Annotation(Node, frozen=True):
+    message: str
 
 
-def _requested_reviewers(node: Mapping[str, Any]) -> tuple[str, ...]:
-    people = (request["requestedReviewer"] or {} for request in _nodes(node, "reviewRequests"))
-    return tuple(str(each.get("login") or A_TEAM) for each in people)
+class _Check(Node, frozen=True):
+    """A CheckRun, which has a name, or a StatusContext, which has a context."""
+
+    name: str = ""
+    status: str = "COMPLETED"
+    conclusion: str | None = None
+    annotations: Connection[_Annotation] | None = None
+    context: str = ""
+    state: str = ""
+
+    def __post_init__(self) -> None:
+        if not ((self.context and self.state) or self.name):
+            raise ValueError("neither a check run nor a status")
+
+    def of_domain(self) -> CheckRun:
+        """Return it as a value of the domain."""
+        if self.context:
+            return CheckRun(self.context, self.status, self.state)
+        notes = self.annotations.visible if self.annotations else ()
+        return CheckRun(self.name, self.status, self.conclusion or "", tuple(note.message for note in notes))
 
 
-def _oid_of(commit: Mapping[str, Any] | None) -> Oid | None:
-    return oid(commit["oid"]) if commit else None
+class _Rollup(Node, frozen=True):
+    contexts: Connection[_Check]
 
 
-def _check(context: Mapping[str, Any]) -> CheckRun:
-    if "context" in context:
-        return CheckRun(context["context"], "COMPLETED", context["state"])
-    notes = (context.get("annotations") or {}).get("nodes") or ()
-    return CheckRun(
-        name=context["name"],
-        status=context["status"],
-        conclusion=context["conclusion"] or "",
-        annotations=tuple(str(note["message"]) for note in notes if note),
-    )
+class _CheckedCommit(Node, frozen=True):
+    status_check_rollup: _Rollup | None
+
+
+class _PullRequestCommit(Node, frozen=True):
+    commit: _CheckedCommit
+
+
+class _Commits(Node, frozen=True):
+    total_count: int
+    nodes: tuple[_PullRequestCommit, ...]
+
+
+class _Review(Node, frozen=True):
+    author: Actor | None
+    state: str
+
+
+class _Reviewer(Node, frozen=True):
+    login: str | None = None
+
+
+class _ReviewRequest(Node, frozen=True):
+    requested_reviewer: _Reviewer | None
+
+
+class _Thread(Node, frozen=True):
+    is_resolved: bool
+
+
+class PullRequestNode(Node, frozen=True, kw_only=True):
+    """A pull request as queried with `ENTRY`, and with `MERGING` where a default stands."""
+
+    id: str
+    number: Number
+    title: str
+    url: str
+    state: PrState
+    is_draft: bool
+    body: str
+    base_ref_name: str
+    base_ref_oid: Id | None = None
+    head_ref_name: str
+    head_ref_oid: Id
+    head_repository: HeadRepository | None
+    merged_at: str | None
+    merge_commit: _MergeCommit | None
+    timeline_items: Connection[_ForcePushed]
+    commits: _Commits
+    review_decision: str | None = None
+    mergeable: str = "UNKNOWN"
+    merge_state_status: str = "UNKNOWN"
+    latest_opinionated_reviews: Connection[_Review] | None = None
+    review_requests: Connection[_ReviewRequest] | None = None
+    review_threads: Connection[_Thread] | None = None
+
+    def of_domain(self) -> PullRequest:
+        """Return it as a value of the domain."""
+        merge = self.merge_commit
+        reviews = self.latest_opinionated_reviews
+        requests = self.review_requests
+        threads = self.review_threads
+        return PullRequest(
+            node_id=self.id,
+            base_oid=self.base_ref_oid,
+            review=self.review_decision or "",
+            opinions=tuple((login(each.author), each.state) for each in reviews.visible) if reviews else (),
+            asked=tuple(map(_requested, requests.visible)) if requests else (),
+            open_threads=sum(not thread.is_resolved for thread in threads.visible) if threads else 0,
+            mergeable=self.mergeable,
+            merge_state=self.merge_state_status,
+            number=self.number,
+            title=self.title,
+            url=self.url,
+            state=self.state,
+            draft=self.is_draft,
+            body=self.body,
+            base=self.base_ref_name,
+            head=self.head_ref_name,
+            head_oid=self.head_ref_oid,
+            head_repository=self.head_repository.name_with_owner if self.head_repository else "",
+            merged_at=self.merged_at or "",
+            merge_commit=merge.oid if merge else None,
+            merge_parents=tuple(parent.oid for parent in merge.parents.visible) if merge else (),
+            commit_count=self.commits.total_count,
+            force_pushes=tuple(
+                ForcePush(_oid_of(event.before_commit), _oid_of(event.after_commit))
+                for event in self.timeline_items.visible
+            ),
+            checks=tuple(check for check in self._checks() if not check.name.startswith(OUR_CONTEXTS)),
+        )
+
+    def _checks(self) -> tuple[CheckRun, ...]:
+        last = self.commits.nodes[0].commit.status_check_rollup if self.commits.nodes else None
+        return tuple(context.of_domain() for context in last.contexts.visible) if last else ()
+
+
+def _requested(request: _ReviewRequest) -> str:
+    return (request.requested_reviewer.login if request.requested_reviewer else None) or A_TEAM
+
+
+def _oid_of(commit: Commit | None) -> Oid | None:
+    return commit.oid if commit else None

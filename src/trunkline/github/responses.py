@@ -61,14 +61,14 @@ class Response:
 
 @contextlib.contextmanager
 def parsing(response: Response) -> Iterator[None]:
-    """Turn exceptions of a parser into a TransientError.
+    """Turn exceptions of a decoder into a TransientError.
 
     Raises:
         TransientError: the response does not match GitHub's schema: truncated, or not from GitHub.
     """
     try:
         yield
-    except (AttributeError, LookupError, TypeError, ValueError, UsageError) as error:
+    except (LookupError, ValueError) as error:
         raise TransientError(
             "GitHub's response is not what its schema says",
             why=f"{type(error).__name__}: {error}",
@@ -91,14 +91,11 @@ def error_type(error: object) -> str:
     return str(error.get("type", "")) if isinstance(error, dict) else ""
 
 
-def rest_response(
-    done: process.Completed, *, also: frozenset[int] = frozenset(), kind: type[dict[Any, Any] | list[Any]] = dict
-) -> Response:
+def rest_response(done: process.Completed, *, also: frozenset[int] = frozenset()) -> Response:
     """Return the response of a `gh api --include` of REST: a JSON object, an array, or no content.
 
     Args:
         done: the finished gh process.
-        kind: the expected JSON value.
         also: further HTTP statuses that are accepted if the body has `details`.
 
     Raises:
@@ -109,7 +106,7 @@ def rest_response(
         return response
     if response.status == _EMPTY and done.returncode == 0:
         return response
-    if response.status in _USABLE and isinstance(response.body, kind) and done.returncode == 0:
+    if response.status in _USABLE and isinstance(response.body, (dict, list)) and done.returncode == 0:
         return response
     raise _failure(response)
 

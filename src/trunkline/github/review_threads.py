@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from trunkline.domain.names import PrNumber
 from trunkline.domain.review_thread import ReviewThread
 from trunkline.github.client import GitHub
+from trunkline.github.decoding import Connection, Node
+
+
+class _Thread(Node, frozen=True):
+    is_resolved: bool
+    is_outdated: bool
+    path: str
+    line: int | None
+
+
+class _PullRequest(Node, frozen=True):
+    review_threads: Connection[_Thread]
+
+
+class _Answer(Node, frozen=True):
+    repository: dict[str, _PullRequest]
 
 
 def open_threads(github: GitHub, numbers: Sequence[PrNumber]) -> dict[PrNumber, tuple[ReviewThread, ...]]:
@@ -26,21 +41,15 @@ def open_threads(github: GitHub, numbers: Sequence[PrNumber]) -> dict[PrNumber, 
     )
     variables = {"owner": github.repository.owner, "name": github.repository.name}
 
-    def read(data: Mapping[str, Any]) -> dict[PrNumber, tuple[ReviewThread, ...]]:
-        nodes = {number: data["repository"][f"pr{number}"]["reviewThreads"]["nodes"] for number in numbers}
-        return {
-            number: tuple(sorted(map(_thread, filter(_is_open, each)), key=_place)) for number, each in nodes.items()
-        }
+    def read(answer: _Answer) -> dict[PrNumber, tuple[ReviewThread, ...]]:
+        return {number: _open_of(answer.repository[f"pr{number}"]) for number in numbers}
 
-    return github.graphql(query, variables, read)
+    return github.graphql(query, variables, _Answer, read)
 
 
-def _is_open(node: Mapping[str, Any] | None) -> bool:
-    return node is not None and not node["isResolved"]
-
-
-def _thread(node: Mapping[str, Any]) -> ReviewThread:
-    return ReviewThread(str(node["path"]), node["line"], bool(node["isOutdated"]))
+def _open_of(pull: _PullRequest) -> tuple[ReviewThread, ...]:
+    threads = (node for node in pull.review_threads.visible if not node.is_resolved)
+    return tuple(sorted((ReviewThread(node.path, node.line, node.is_outdated) for node in threads), key=_place))
 
 
 def _place(thread: ReviewThread) -> tuple[str, int]:

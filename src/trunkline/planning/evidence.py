@@ -14,7 +14,7 @@ from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry
-from trunkline.git import history, local_refs, refs, replay
+from trunkline.git import history, refs, replay
 from trunkline.git.git import Git
 from trunkline.planning.fork_point import Evidence, KnownHead, Parent
 from trunkline.planning.heads import entry_tip
@@ -30,13 +30,11 @@ class _Branch:
         child: its head.
         base: its merge base with trunk.
         names: its commits that are not in trunk.
-        backups: every backup ref, read once for all parents.
     """
 
     child: Oid
     base: Oid
     names: frozenset[Oid]
-    backups: Mapping[str, Oid]
 
 
 def gather(view: View, child: Oid) -> Evidence:
@@ -52,9 +50,7 @@ def gather(view: View, child: Oid) -> Evidence:
         raise Refused(f"{view.entry.branch} shares no history with {view.tracking}")
     chain = history.with_patch_ids(git, history.reachable(git, [child], [trunk]))
     onto = base_of(view).oid
-    branch = _Branch(
-        child, base, frozenset(commit.oid for commit in chain), refs.read_refs(git, f"{local_refs.BACKUPS}/")
-    )
+    branch = _Branch(child, base, frozenset(commit.oid for commit in chain))
     return Evidence(
         child=child,
         merge_base=base,
@@ -98,7 +94,7 @@ def _contained(view: View, entry: Entry, branch: _Branch) -> Parent | None:
 
 
 def _of_entry(view: View, entry: Entry, branch: _Branch) -> Parent:
-    backups = local_refs.backups_among(branch.backups, entry.branch)
+    backups = view.earlier.backups_of(entry.branch)
     if entry.number is None:  # its branch may have been amended or rebased since: never force-pushed, but rewritten
         current, more = _open_heads(view, entry, None)
         trunk = view.world.trunk
@@ -210,7 +206,7 @@ def _with_reflog(view: View, parent: Parent, branch: _Branch, *, replaced_only: 
     if entry is None:
         return parent
     git, child = view.git, branch.child
-    tips = history.reflog(git, entry.branch)
+    tips = view.earlier.of_ref(branch_ref(entry.branch))
     absent = history.missing(git, tips)
     replaced = {old for new, old in itertools.pairwise(tips) if not history.is_ancestor(git, new, old)}
     known = {child, *(head.oid for head in parent.heads)}
@@ -231,7 +227,7 @@ def _trunk(view: View, branch: _Branch) -> Parent:
     """Return trunk as a parent whose heads are the former tips that were force-pushed away."""
     git, trunk = view.git, view.world.trunk
     ref = refs.tracking_ref(view.stack.remote, view.stack.trunk)
-    tips = history.reflog_of(git, ref)
+    tips = view.earlier.of_ref(ref)
     present = [tip for tip in tips if tip not in history.missing(git, tips)]
     removed = frozenset(commit.oid for commit in history.reachable(git, present, [trunk]))
     heads = (

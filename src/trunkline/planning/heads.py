@@ -9,9 +9,9 @@ from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, short
+from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.stack import Entry
-from trunkline.git import history, local_refs, replay
+from trunkline.git import history, replay
 from trunkline.planning import branch_versions, journal_queries, misplaced_commits, pushed_commits
 from trunkline.planning.branch_versions import Versions
 
@@ -123,9 +123,9 @@ def foreign_commits(view: View, remote: Oid, ours: Oid) -> tuple[Commit, ...]:
     Commits in trunk, in backups and in the local branch's reflog do not count. The reflog rule is
     that of `git push --force-if-includes` (git-push(1)).
     """
-    git, branch = view.git, view.entry.branch
-    kept = [view.world.trunk, *local_refs.backups_of(git, branch), *history.reflog(git, branch)]
-    return history.foreign_commits(git, remote, [ours, *kept])
+    branch, earlier = view.entry.branch, view.earlier
+    kept = [view.world.trunk, *earlier.backups_of(branch), *earlier.of_ref(branch_ref(branch))]
+    return history.foreign_commits(view.git, remote, [ours, *kept])
 
 
 def diverged(scope: Scope, foreign: tuple[Commit, ...], commands: tuple[str, ...] = ()) -> Refused:

@@ -1,6 +1,6 @@
-"""Set up the example's stack on a simulated GitHub, with a checkout.
+"""Set up a stack on a simulated GitHub, with a checkout: the example's, or that of the user's own clone.
 
-#518 is squash-merged after trunk moved on, and its branch is deleted; CI is down because of a
+In the example, #518 is squash-merged after trunk moved on, and its branch is deleted; CI is down because of a
 billing failure; #519 to #522 are drafts on top of one another.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trunkline.domain.errors import ExternalError
+from trunkline.domain.local_stack import LocalStack
 from trunkline.sim.client import SimulatedGitHub, running
 from trunkline.sim.example import Example, build_example
 from trunkline.system import process
@@ -25,19 +26,17 @@ _SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Sandbox:
+class Workspace:
     """A simulated GitHub and a checkout, in which landing a stack affects nobody.
 
     Attributes:
         root: the directory of everything.
         github: the running simulator.
-        example: the history that was built.
-        checkout: a clone of it, on trunk before #518 was merged.
+        checkout: a clone of the repository that it serves.
     """
 
     root: Path
     github: SimulatedGitHub
-    example: Example
     checkout: Path
 
     def environment(self) -> dict[str, str]:
@@ -79,6 +78,28 @@ class Sandbox:
             )
         return done.text
 
+    def clone(self, url: str) -> None:
+        """Make the checkout.
+
+        Raises:
+            ExternalError: git failed.
+        """
+        argv = ["git", "clone", "--quiet", url, str(self.checkout)]
+        done = process.run(argv, cwd=self.root, env=self.environment(), timeout=_SECONDS)
+        if done.returncode:
+            raise ExternalError("the sandbox cannot be cloned", command=done.command_line, stderr=done.error_text)
+
+
+@dataclass(frozen=True)
+class Sandbox(Workspace):
+    """The bundled example, served; the checkout is on trunk as it was before #518 was merged.
+
+    Attributes:
+        example: the history that was built.
+    """
+
+    example: Example
+
     def description(self, number: int) -> str:
         """Return a pull request's description on the simulated GitHub."""
         return str(self.github.pull_request(SLUG, number)["body"])
@@ -99,9 +120,7 @@ def temporary(*, keep: bool) -> Iterator[Sandbox]:
 @contextlib.contextmanager
 def sandbox(root: Path) -> Iterator[Sandbox]:
     """Build the sandbox in an empty directory and serve it within the context."""
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "gitconfig").write_text(_gitconfig(), encoding="utf-8")
-    with running(root / "github") as github:
+    with _github(root) as github:
         example = build_example(github.create_repository(OWNER, NAME))
         github.adopt(SLUG)
         for pull in example.pulls:
@@ -109,17 +128,44 @@ def sandbox(root: Path) -> Iterator[Sandbox]:
                 SLUG, head=pull.branch, base=pull.base, title=pull.title, body=pull.body, number=pull.number,
                 draft=pull is not example.pulls[0],
             )  # fmt: skip
-        place = Sandbox(root, github, example, root / "checkout")
-        url = github.remote(SLUG)
-        done = process.run(
-            ["git", "clone", "--quiet", url, str(place.checkout)], cwd=root, env=place.environment(), timeout=_SECONDS
-        )
-        if done.returncode:
-            raise ExternalError("the sandbox cannot be cloned", command=done.command_line, stderr=done.error_text)
+        place = Sandbox(root, github, root / "checkout", example)
+        place.clone(github.remote(SLUG))
         github.merge(SLUG, example.pulls[0].number, method="squash", delete_branch="web")
         for pull in example.pulls[1:]:
             github.add_billing_failure(SLUG, pull.head)
         yield place
+
+
+@contextlib.contextmanager
+def local_copy(root: Path, stack: LocalStack) -> Iterator[Workspace]:
+    """Serve a copy of a clone within the context, in an empty directory; the clone is only read."""
+    owner, _, name = stack.slug.partition("/")
+    with _github(root) as github:
+        github.create_repository(owner, name, default_branch=stack.trunk)
+        github.lever("run_by_the_clock", stack.slug)
+        github.lever("place", stack.slug, objects=stack.objects, refs=dict(stack.refs), pulls=[])
+        for pull in stack.pulls:
+            github.open_pull_request(
+                stack.slug, head=pull.branch, base=pull.base, title=pull.title, number=pull.number
+            )  # fmt: skip
+        place = Workspace(root, github, root / "checkout")
+        place.clone(github.remote(stack.slug))
+        for pull in stack.pulls:
+            place.git("branch", "--quiet", "--track", pull.branch, f"refs/remotes/origin/{pull.branch}")
+        place.git("switch", "--quiet", "--", stack.checked_out)
+        if stack.stack_toml and not (place.checkout / "stack.toml").exists():
+            (place.checkout / "stack.toml").write_text(stack.stack_toml, encoding="utf-8")
+            with (place.checkout / ".git/info/exclude").open("a", encoding="utf-8") as excluded:
+                excluded.write("/stack.toml\n")
+        yield place
+
+
+@contextlib.contextmanager
+def _github(root: Path) -> Iterator[SimulatedGitHub]:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "gitconfig").write_text(_gitconfig(), encoding="utf-8")
+    with running(root / "github") as github:
+        yield github
 
 
 def _gitconfig() -> str:

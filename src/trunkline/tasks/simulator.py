@@ -81,12 +81,21 @@ def rehearse(
     session.terminal.next(task_command("init") if example else found.command.replace(" --yes", ""))
 
 
-@landing_task("sim.serve", mutates=False)
-def serve(session: TaskSession, root: str = "", example: bool = False, faults: str = "") -> None:
+@landing_task("sim.serve", mutates=False, help={
+    "trunk": "with --repository: the branch that stacks land on; default: as in stack.toml, else the remote's",
+})  # fmt: skip
+def serve(
+    session: TaskSession,
+    root: str = "",
+    example: bool = False,
+    repository: str = "",
+    trunk: str = "",
+    faults: str = "",
+) -> None:
     """Serve a simulated GitHub until Ctrl-C, for a shell whose git and gh use only it."""
     with simulator():
         from trunkline.commands import serve as serve_workflow
-    serve_workflow.serve(root, session.terminal, example=example, faults=faults)
+    serve_workflow.serve(root, session.terminal, example=example, repository=repository, trunk=trunk, faults=faults)
 
 
 @contextlib.contextmanager
