@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from support.typist import Typist, typist
 from trunkline.commands import modify, rewriting
 from trunkline.domain.modify_operations import Operation
 from trunkline.domain.snapshot import PrState
+from trunkline.domain.step import PUBLISHING, StepName
 from trunkline.engine import RunResult
 from trunkline.operations import editor
 from trunkline.tasks.session import TaskSession
@@ -44,12 +46,15 @@ def person(stack: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     yield from typist(stack, monkeypatch, capsys, "")
 
 
-def modified(stack: Desk, text: str = "", **flags: str) -> RunResult:
-    """Run `modify` with a plan, or with one operation."""
-    context = stack.stack_context()
+def modified(
+    stack: Desk, text: str = "", *, publishes: bool = False, closes: bool = False, **flags: str
+) -> RunResult:
+    """Run `modify` with a plan, or with one operation; without publishing, unless that is wanted."""
+    context = stack.stack_context(skip=frozenset() if publishes else PUBLISHING)
     stacked = modify.look(context)
-    lines = modify.lines_in(text) if text else modify.after(stacked, Operation(trunk="main", **flags))
-    made = modify.plan(context, stacked, lines)
+    operation = Operation(trunk="main", closes=closes, **flags) if not text else None
+    lines = modify.lines_in(text) if operation is None else modify.after(stacked, operation)
+    made = modify.plan(context, stacked, lines, closes=closes)
     assert made is not None
     return rewriting.run(made.context, made.rewriting)
 
@@ -108,6 +113,52 @@ def test_fold_into_the_entry_below(stack: Desk, own: Path) -> None:
     assert subjects(stack, "one") == ["one 1", "one 2", "two 1", "two 2"]
     assert subjects(stack, "three", "one") == ["three 1", "three 2"]
     assert "two" in stack.tips()
+
+
+def bases(stack: Desk) -> dict[int, tuple[str, str]]:
+    """Return the head and base of each open pull request."""
+    open_ = (pull for pull in stack.hub.pulls.values() if pull.state is PrState.OPEN)
+    return {pull.number: (pull.head, pull.base) for pull in open_}
+
+
+@pytest.mark.parametrize(
+    ("flags", "after"),
+    [
+        ({"kind": "move", "name": "1", "onto": "3"}, {2: ("two", "main"), 3: ("three", "two"), 1: ("one", "three")}),
+        ({"kind": "fold", "name": "2"}, {1: ("one", "main"), 3: ("three", "one")}),
+        ({"kind": "fold", "name": "1", "into": "2"}, {2: ("two", "main"), 3: ("three", "two")}),
+        ({"kind": "drop", "name": "3"}, {1: ("one", "main"), 2: ("two", "one")}),
+        ({"kind": "split", "name": "two~1", "branch": "half"}, {
+            1: ("one", "main"), 2: ("two", "one"), 4: ("half", "two"), 3: ("three", "half")}),
+        ({"kind": "rename", "name": "2", "branch": "other"}, {
+            1: ("one", "main"), 4: ("other", "one"), 3: ("three", "other")}),
+    ],
+)  # fmt: skip
+def test_published_in_the_same_run(
+    stack: Desk, own: Path, flags: dict[str, Any], after: dict[int, tuple[str, str]]
+) -> None:
+    """One run pushes, creates, retargets and closes; undo takes all of it back, and another undo redoes it."""
+    before, old = bases(stack), {name: tip for name, tip in stack.remote_tips().items() if name != "main"}
+    flags = {**flags, "name": stack.clone.head(flags["name"])} if "~" in flags["name"] else flags
+    done = modified(stack, publishes=True, closes=True, **flags)
+    assert done.error is None
+    assert bases(stack) == after
+    listed = {head for head, _ in after.values()}
+    assert {name: stack.hub.tip(name) for name in listed} == {name: stack.clone.head(name) for name in listed}
+    numbers = [int(line.split()[2]) for line in own.read_text().splitlines() if line.startswith("pr = ")]
+    assert sorted(numbers) == sorted(after)
+    text = own.read_text()
+    undone = stack.undo()
+    assert undone is not None
+    assert undone.error is None
+    assert (bases(stack), own.read_text()) == (before, COMMENTED)
+    assert {name: stack.hub.tip(name) for name in old} == old
+    if 4 in after:  # an open one would be marked as merged by the push that gives its base all commits again
+        assert next(iter(undone.outcomes))[0] is StepName.CLOSE
+    redone = stack.undo()
+    assert redone is not None
+    assert redone.error is None
+    assert (bases(stack), own.read_text()) == (after, text)
 
 
 def test_split_makes_an_entry_without_a_number(stack: Desk, own: Path) -> None:
@@ -206,7 +257,7 @@ def test_killed_at_a_record(stack: Desk, own: Path, monkeypatch: pytest.MonkeyPa
     """After a kill at any record `continue` comes to the same stack; undo takes it back."""
     before = stack.tips()
     at = stack.clone.head("two~1")
-    plan = {"kind": "split", "name": at, "branch": "half"}
+    plan: dict[str, Any] = {"kind": "split", "name": at, "branch": "half"}
     assert kill_at(monkeypatch, number, lambda: modified(stack, **plan))
     if stack.open_run() is None:
         assert modified(stack, **plan).error is None
@@ -220,6 +271,30 @@ def test_killed_at_a_record(stack: Desk, own: Path, monkeypatch: pytest.MonkeyPa
     assert undone is not None
     assert undone.error is None
     assert (stack.tips(), own.read_text()) == (before, COMMENTED)
+
+
+@pytest.mark.parametrize(("number", "ends"), [(14, "continue"), (17, "continue"), (21, "continue"), (21, "abort")])
+def test_killed_while_it_publishes(
+    stack: Desk, own: Path, monkeypatch: pytest.MonkeyPatch, number: int, ends: str
+) -> None:
+    """After a kill in the push, the creation or the retargeting `continue` does the rest; `abort` takes all back."""
+    before, tips = bases(stack), stack.tips()
+    plan: dict[str, Any] = {"kind": "rename", "name": "2", "branch": "other", "publishes": True, "closes": True}
+    assert kill_at(monkeypatch, number, lambda: modified(stack, **plan))
+    if ends == "abort":
+        assert stack.abort() is not None
+        assert (bases(stack), own.read_text(), stack.tips()) == (before, COMMENTED, tips)
+        return
+    done = stack.resume()
+    assert done is not None
+    assert done.error is None
+    assert bases(stack) == {1: ("one", "main"), 4: ("other", "one"), 3: ("three", "other")}
+    assert '[[entry]]  # the second\npr = 4\nbranch = "other"' in own.read_text()
+    assert stack.hub.pulls[4].body == "Words.\n\nReplaces #2.\n"
+    undone = stack.undo()
+    assert undone is not None
+    assert undone.error is None
+    assert (bases(stack), own.read_text()) == (before, COMMENTED)
 
 
 @pytest.mark.parametrize("number", [3, 6, 9])
@@ -244,7 +319,7 @@ def test_print_edit_and_give_back(person: Typist, own: Path, monkeypatch: pytest
     ran = person("invoke modify --plan - --dry-run --json")
     assert json.loads(ran.out)["changes"][0] == "#3: moved onto the base of the stack"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(moved).encode())))
-    ran = person("invoke modify --plan -")
+    ran = person("invoke modify --plan - --no-push")
     assert commands(ran.next) == ["invoke restack"]
     assert branches(own) == ["three", "one", "two"]
 
@@ -279,7 +354,7 @@ def test_in_the_editor(person: Typist, own: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_removed_entry_is_closed(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its pull request is closed after a yes, and undo opens it again; --no-push names the command instead."""
+    """`--close` closes its pull request after a yes, and undo opens it again; without it the command is named."""
     before = person.desk.tips()
 
     def state() -> PrState:
@@ -290,16 +365,27 @@ def test_a_removed_entry_is_closed(person: Typist, monkeypatch: pytest.MonkeyPat
     assert commands(ran.next) == ["gh pr close 2", "invoke restack"]
     assert state() is PrState.OPEN
     assert person("invoke undo").code == 0
+    ran = person("invoke modify --fold 2")
+    assert ran.code == 0, ran.err
+    assert commands(ran.next) == ["gh pr close 2", "invoke status"]
+    assert state() is PrState.OPEN
+    assert person.desk.hub.pulls[3].base == "one"
+    assert person("invoke undo").code == 0
+    assert person.desk.hub.pulls[3].base == "two"
+    ran = person("invoke modify --fold 2 --close --no-push")
+    assert (ran.code, ran.next) == (2, ["invoke modify --close --fold 2", "invoke modify --no-push --fold 2"])
+    ran = person("invoke modify --rename 2 --branch other")
+    assert (ran.code, ran.next) == (2, ["invoke modify --branch other --rename 2 --close"])
     with monkeypatch.context() as patch:
         patch.delenv("TRUNKLINE_YES")
-        ran = person("invoke modify --fold 2")
+        ran = person("invoke modify --fold 2 --close")
         assert ran.code == 2
         assert "close #2 two: its entry is removed from the stack" in ran.err
         assert person.desk.tips() == before
-    ran = person("invoke modify --fold 2")
+    ran = person("invoke modify --fold 2 --close")
     assert ran.code == 0, ran.err
     assert state() is PrState.CLOSED
-    assert commands(ran.next) == ["invoke restack"]
+    assert commands(ran.next) == ["invoke status"]
     ran = person("invoke undo")
     assert ran.code == 0, ran.err
     assert state() is PrState.OPEN
@@ -307,13 +393,15 @@ def test_a_removed_entry_is_closed(person: Typist, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_new_entry_is_submitted(person: Typist) -> None:
-    """The next command is `submit`."""
-    ran = person(f"invoke modify --split {person.desk.clone.head('one~1')} --branch half")
+    """The same run creates its pull request; with `--no-push` the next command is `submit`."""
+    ran = person(f"invoke modify --split {person.desk.clone.head('one~1')} --branch half --no-push")
     assert commands(ran.next) == ["invoke submit"]
+    assert person(ran.next[0].partition("   #")[0]).code == 0
+    assert person.desk.hub.pulls[4].head == "half"
 
 
 @pytest.mark.parametrize("flags", [{"kind": "fold", "name": "2"}, {"kind": "drop", "name": "2"}])
-def test_restack_after_an_entry_is_gone(stack: Desk, flags: dict[str, str]) -> None:
+def test_restack_after_an_entry_is_gone(stack: Desk, flags: dict[str, Any]) -> None:
     """The entries that are left are pushed and retargeted; they keep their own commits."""
     assert modified(stack, **flags).error is None
     before = stack.tips()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -114,7 +115,7 @@ def test_problems_name_their_line(text: str, problem: str) -> None:
     assert any(problem in each for each in problems), problems
 
 
-def after(**flags: str) -> dict[str, list[str]]:
+def after(**flags: Any) -> dict[str, list[str]]:
     """Return the stack after one operation."""
     stack, problems = wanted(STACK, applied(lines_of(STACK), Operation(**flags)))
     assert problems == ()
@@ -132,6 +133,7 @@ def test_operations() -> None:
     assert after(kind="split", name="aaaa", branch="half") == {
         "one": ["a"], "half": ["b"], "two": ["c", "d"], "feat/three": ["e"],
     }  # fmt: skip
+    assert after(kind="rename", name="2", branch="feat/2", closes=True)["feat/2"] == ["c", "d"]
     assert after(kind="rename", name="feat/three", branch="feat/3") == {
         "one": ["a", "b"], "two": ["c", "d"], "feat/3": ["e"],
     }  # fmt: skip
@@ -154,7 +156,7 @@ def test_operations() -> None:
         ({"kind": "reword", "name": "aaaa"}, "--message has the new message"),
     ],
 )
-def test_operations_that_do_not_fit(flags: dict[str, str], what: str) -> None:
+def test_operations_that_do_not_fit(flags: dict[str, Any], what: str) -> None:
     """The error says what is missing or unknown."""
     with pytest.raises(UsageError, match=what):
         applied(lines_of(STACK), Operation(**flags))

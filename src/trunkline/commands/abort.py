@@ -24,6 +24,7 @@ from trunkline.domain.changes import (
     RemoteMoved,
     StackFileChanged,
     StateChanged,
+    is_closed_first,
 )
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import NotSignedIn, Refused, TransientError, TrunklineError
@@ -106,18 +107,24 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
         outside = (change for change in taken if not isinstance(change, LocalMoved | StackFileChanged | EntryTaken))
         ending.left += [_described(context, change, "as you asked") for change in outside]
     else:
+        for change in filter(is_closed_first, taken):
+            _restore_one(context.of_pr(change.pr), step_context, change, ending, local=local)
         _push_back(context, step_context, pushed, {each.pr: each for each in here}, ending)
     for change in taken:
-        under = context.of_pr(change.pr)
-        match change:
-            case LocalMoved():
-                _attempt(under, change, ending, partial(_restore_branch, under, step_context, change))
-            case StackFileChanged() | EntryTaken():
-                _attempt(under, change, ending, partial(revert.restore, under, step_context, change))
-            case StateChanged() | NoteChanged() | PullRequestEnded() if not local:
-                _attempt(under, change, ending, partial(_restore_on_github, under, step_context, change))
-            case _:
-                pass
+        if not is_closed_first(change):
+            _restore_one(context.of_pr(change.pr), step_context, change, ending, local=local)
+
+
+def _restore_one(under: Context, step_context: StepContext, change: Change, ending: _Ending, *, local: bool) -> None:
+    match change:
+        case LocalMoved():
+            _attempt(under, change, ending, partial(_restore_branch, under, step_context, change))
+        case StackFileChanged() | EntryTaken():
+            _attempt(under, change, ending, partial(revert.restore, under, step_context, change))
+        case StateChanged() | NoteChanged() | PullRequestEnded() if not local:
+            _attempt(under, change, ending, partial(_restore_on_github, under, step_context, change))
+        case _:
+            pass
 
 
 def _attempt(scope: Scope, change: Change, ending: _Ending, restore: Callable[[], Outcome]) -> None:
@@ -143,7 +150,7 @@ def _described(scope: Scope, change: Change, why: str) -> str:
             was = f"{'a draft' if before.draft else 'ready'}, targeting {before.base}"
             return f"{entry.full_label}: draft state and base stay: {why}; before the run it was {was}"
         case PullRequestEnded():
-            return f"{entry.full_label}: the pull request stays closed: {why}"
+            return f"{entry.full_label}: the pull request stays {'closed' if change.left else 'open'}: {why}"
         case StackFileChanged():
             return f"{change.path} stays as it is: {why}"
         case EntryTaken():

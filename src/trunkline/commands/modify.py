@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from trunkline.commands import rebase, rewriting
+from trunkline.commands import publish_modified, rebase, rewriting
 from trunkline.commands.rewriting import Rewriting
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.view import View
@@ -26,7 +26,7 @@ from trunkline.domain.words import count_of
 from trunkline.git import refs, rewrite
 from trunkline.operations.stack_file import require_own
 from trunkline.planning.rewrite_plan import OpenEntry, open_entries, rewritten
-from trunkline.steps import close, stack_file
+from trunkline.steps import stack_file
 
 TASK = "modify"
 
@@ -76,11 +76,9 @@ def look(context: Context) -> Stacked:
 
     Raises:
         Paused: an earlier run is paused, or the user must answer a question.
-        Refused: no entry is open, a branch and its remote branch have diverged, or stack.toml is
-            part of a branch.
+        Refused: no entry is open, or a branch and its remote branch have diverged.
     """
     rebase.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
-    require_own(context.git, context.stack.trunk, context.stack.remote)
     view = context.view()
     entries = open_entries(view, task=TASK)
     if not entries:
@@ -111,13 +109,23 @@ def after(stacked: Stacked, operation: Operation) -> tuple[EntryLine, ...]:
     return applied(lines_of(stacked.today), operation)
 
 
-def plan(context: Context, stacked: Stacked, lines: Sequence[EntryLine]) -> Modification | None:
+def plan(
+    context: Context, stacked: Stacked, lines: Sequence[EntryLine], *, closes: bool = False
+) -> Modification | None:
     """Plan the stack that lines describe, with everything computed in memory; None if nothing changes.
+
+    Args:
+        context: the stack's context.
+        stacked: the stack as it is.
+        lines: the lines.
+        closes: close the pull requests of removed entries.
 
     Raises:
         UsageError: the lines do not describe a stack; the error names each problem with its line.
-        Refused: a change would conflict, a branch cannot be moved, or a new branch exists already.
+        Refused: a change would conflict, a branch cannot be moved, a new branch exists already, or
+            the entries change and stack.toml is part of a branch.
     """
+    publish_modified.refuse_contradiction(stacked.view, closes=closes)
     stack, problems = wanted(stacked.today, lines, functools.partial(rewrite.halves, context.git))
     if problems:
         raise _invalid(tuple(map(str, problems)))
@@ -126,34 +134,31 @@ def plan(context: Context, stacked: Stacked, lines: Sequence[EntryLine]) -> Modi
     if not changes:
         return None
     _refuse_existing(stacked, stack)
+    declared = _declared(context, stack)
+    if declared:
+        require_own(context.git, context.stack.trunk, context.stack.remote)
     own = _context(context, stack)
     view, ordered = own.view(), _ordered(stacked, stack)
     commits = {each.entry.key: each.commits for each in stack.entries}
     rewrites = rewritten(view, ordered, commits, instead=task_command("status"))
     moved = tuple(each for each in rewrites if each.local is None or each.result.new != each.local)
     words = dict(described(stacked.today, stack))
-    return Modification(own, _rewriting(view, moved, words, _declared(context, stack), stack.removed), stack, changes)
+    made = _rewriting(view, moved, words)
+    following = [stack_file.plan(declared)] if declared else []
+    following += publish_modified.plan_closing(stack) if closes else ()
+    if publish_modified.is_wanted(view):
+        new = {each.entry.key for each in stack.entries} - {each.entry.key for each in stacked.entries}
+        following += publish_modified.plan(own, view.with_rewrites(moved), stack, moved, new)
+    intended = replace(made.forecast.plan, steps=(*made.forecast.plan.steps, *following))
+    made = replace(made, forecast=replace(made.forecast, plan=intended), declared=declared)
+    return Modification(own, made, stack, changes)
 
 
-def _rewriting(
-    view: View,
-    moved: tuple[Rewrite, ...],
-    words: Mapping[EntryKey, str],
-    declared: tuple[Entry, ...],
-    removed: tuple[Entry, ...],
-) -> Rewriting:
-    if moved:
-        descriptions = {each.pr: words[each.pr] for each in moved if each.pr in words}
-        made = rewriting.plan(view, TASK, moved, (), descriptions=descriptions)
-    else:
-        made = Rewriting(Forecast(Plan(TASK, view.entry.key, ()), view.decisions), ())
-    if not declared:
-        return made
-    intended = made.forecast.plan
-    closed = [close.plan(entry) for entry in removed if entry.number is not None]
-    skipped = tuple(step.name for step in closed[:1] if step.name in view.options.skip)
-    whole = replace(intended, steps=(*intended.steps, stack_file.plan(declared), *closed), skipped=skipped)
-    return replace(made, forecast=replace(made.forecast, plan=whole), declared=declared)
+def _rewriting(view: View, moved: tuple[Rewrite, ...], words: Mapping[EntryKey, str]) -> Rewriting:
+    if not moved:
+        return Rewriting(Forecast(Plan(TASK, view.entry.key, ()), view.decisions), ())
+    descriptions = {each.pr: words[each.pr] for each in moved if each.pr in words}
+    return rewriting.plan(view, TASK, moved, (), descriptions=descriptions)
 
 
 def _account(stacked: Stacked, stack: WantedStack) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from trunkline.commands import rebase, restack
+from trunkline.commands import publish_modified, rebase, restack
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.decisions import Forecast
@@ -126,9 +126,14 @@ def step_functions(
     def moved(there: Context, step_context: StepContext) -> Outcome:
         return rewrite.run(there, step_context, of_entry[there.entry.key], staged)
 
-    ways = {StepName.REWRITE: moved, StepName.REPLAY: restack.onto, StepName.CLOSE: close.run}
-    found = {
-        step.key: restack.on_entry(context, ways[step.name], step) for step in intended.steps if step.pr is not None
+    first = context.of(context.stack.entry(intended.pr))
+    ways: dict[StepName, Callable[[Context, StepContext], Outcome]] = {
+        StepName.REWRITE: moved,
+        StepName.REPLAY: restack.onto,
+        StepName.CLOSE: close.run,
     }
-    found[StepName.STACK_FILE, None] = lambda step_context: stack_file.run(context, step_context, declared)
-    return found
+    found = {
+        step.key: restack.on_entry(context, ways[step.name], step) for step in intended.steps if step.name in ways
+    }
+    found[StepName.STACK_FILE, None] = lambda step_context: stack_file.run(first, step_context, declared)
+    return found | publish_modified.step_functions(first, intended)

@@ -145,7 +145,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         return push.run_entries(context, step_context, entries(context))
 
     def set_bases(step_context: StepContext) -> Outcome:
-        now = _current(context)
+        now = current(context)
         return retarget.run(now, step_context, entries(now))
 
     def creation(of: Entry) -> StepFunction:
@@ -158,7 +158,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
     }
 
 
-def _current(context: Context) -> Context:
+def current(context: Context) -> Context:
     """Return the context with the numbers that the run has filled in."""
     stack = stack_file.current(context.git, context.stack)
     project = replace(context.project, stack=stack)

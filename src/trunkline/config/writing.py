@@ -11,10 +11,11 @@ from tomlkit.items import AoT, Table, Whitespace
 
 from trunkline.config.schema import SCHEMA_VERSION
 from trunkline.domain.errors import UsageError
-from trunkline.domain.names import PrNumber
+from trunkline.domain.names import BranchName, PrNumber
 from trunkline.domain.stack import Entry, GateSettings
 
 SCHEMA_PATH = ".trunkline/stack.schema.json"
+_NONE: Mapping[BranchName, BranchName] = {}
 
 
 def new_file(
@@ -56,7 +57,7 @@ def new_file(
     return tomlkit.dumps(doc)
 
 
-def mended(text: str, name: str, entries: Sequence[Entry]) -> str:
+def mended(text: str, name: str, entries: Sequence[Entry], renamed: Mapping[BranchName, BranchName] = _NONE) -> str:
     """Return stack.toml with one stack's entries as given; tables of entries that stay keep all that is theirs.
 
     Args:
@@ -64,6 +65,7 @@ def mended(text: str, name: str, entries: Sequence[Entry]) -> str:
         name: the stack; "" where there is one.
         entries: what it is to hold, bottom first; only number, branch and the title of a new one count;
             a table without a number is found by its branch and gets the number of its entry.
+        renamed: the old branch by the new one, of entries that keep their table, but for the number.
 
     Raises:
         UsageError: the entries are no `[[entry]]` tables.
@@ -79,7 +81,11 @@ def mended(text: str, name: str, entries: Sequence[Entry]) -> str:
     aot = tomlkit.aot()
     for entry in entries:
         table = held.get(entry.key) or held.get(entry.branch)
-        if table is None:
+        if table is None and (was := renamed.get(entry.branch)) is not None:
+            table = next(each for each in holder["entry"] if each["branch"] == was)
+            table.pop("pr", None)
+            table["branch"] = entry.branch
+        elif table is None:
             table = _table(entry)
         elif entry.number is not None and "pr" not in table:
             table = _numbered(table, entry.number)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from trunkline.domain.added import AddedEntry
-from trunkline.domain.names import EntryKey, Oid
+from trunkline.domain.names import EntryKey, Oid, PrNumber
 from trunkline.domain.note import block_of
 from trunkline.domain.step import StepName
 
@@ -92,11 +92,16 @@ class StackFileChanged(_Change, frozen=True, kw_only=True, tag="stack-file"):
 
 
 class PullRequestEnded(_Change, frozen=True, kw_only=True, tag="closed"):
-    """The closing of a pull request: whether it was closed before the run, and after it."""
+    """The closing or creation of a pull request: whether it was closed before the run, and after it.
+
+    Attributes:
+        number: the pull request that a run created for an entry that it added; None: the entry's own.
+    """
 
     step: ClassVar[StepName] = StepName.CLOSE
     before: bool
     left: bool
+    number: PrNumber | None = None
 
 
 class EntryTaken(_Change, frozen=True, kw_only=True, tag="entry"):
@@ -112,6 +117,15 @@ Change = LocalMoved | RemoteMoved | StateChanged | NoteChanged | StackFileChange
 def is_different(change: Change) -> bool:
     """Return whether the value that the run left differs from the one before it."""
     return isinstance(change, EntryTaken) or change.before != change.left
+
+
+def is_closed_first(change: Change) -> bool:
+    """Return whether the reversal of a change closes a pull request.
+
+    It comes before the reversal of pushes: a base that is pushed back may contain the pull request's
+    head, and GitHub would mark an open one as merged.
+    """
+    return isinstance(change, PullRequestEnded) and change.before
 
 
 def took_effect(change: Change) -> bool:

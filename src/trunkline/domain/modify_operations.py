@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from trunkline.domain.errors import UsageError
+from trunkline.domain.errors import UsageError, WrongFlag
 from trunkline.domain.stack_text import CommitLine, EntryLine
 
 Lines = tuple[EntryLine, ...]
@@ -25,6 +25,7 @@ class Operation:
         branch: the branch of the new entry of a split, or the new branch of a rename.
         paths: files whose changes a split commit begins with, separated by commas.
         message: the message of a reword.
+        closes: pull requests of entries that leave the stack are closed.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Operation:
     branch: str = ""
     message: str = ""
     paths: str = ""
+    closes: bool = False
 
 
 def applied(lines: Lines, operation: Operation) -> Lines:
@@ -85,10 +87,12 @@ def _rename(lines: Lines, operation: Operation) -> Lines:
     entry = lines[at]
     if not operation.branch:
         raise UsageError(f"--rename {operation.name}: --branch has the new name")
-    if entry.name.startswith("#"):
-        raise UsageError(
+    if entry.name.startswith("#") and not operation.closes:
+        raise WrongFlag(
             f"{entry.name} {entry.branch} keeps its branch",
-            why="GitHub binds a pull request to its branch: another branch would need another number",
+            why="GitHub closes a pull request whose branch is renamed; nothing was changed\n"
+            f"--close replaces {entry.name} by a new pull request of the same title and description",
+            flags={"close": True},
         )
     renamed = replace(entry, name=operation.branch, branch=operation.branch)
     return (*lines[:at], renamed, replace(entry, verb="remove", commits=()), *lines[at + 1 :])

@@ -381,18 +381,19 @@ class NoteWritten(Intent, frozen=True, kw_only=True, tag="note-written"):
 
 
 class PullRequestClosed(Intent, frozen=True, kw_only=True, tag="pull-request-closed"):
-    """The closing of the pull request, or with `closed` false its reopening.
+    """The closing of the pull request, or with `closed` false its reopening or creation (`number`: for a new entry).
 
-    Written: before GitHub is sent it.
+    Written: before GitHub is sent it; for a creation after GitHub's response, which has the number.
     Resume: closes it unless GitHub shows it as closed.
-    Undo: reopens it.
+    Undo: reopens it; closes one that the run created.
     """
 
     closed: bool
+    number: PrNumber | None = None
 
     def change(self) -> PullRequestEnded:
         """Return the change of the state."""
-        return PullRequestEnded(pr=self.pr, before=not self.closed, left=self.closed)
+        return PullRequestEnded(pr=self.pr, before=not self.closed, left=self.closed, number=self.number)
 
 
 class StackFileWritten(Intent, frozen=True, kw_only=True, tag="stack-file-written"):

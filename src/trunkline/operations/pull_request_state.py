@@ -6,31 +6,52 @@ from trunkline.context.run import Context
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError
+from trunkline.domain.names import PrNumber
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.step import Outcome, StepStatus
 from trunkline.engine import StepContext
 
 
-def set_state(context: Context, step_context: StepContext, *, is_open: bool) -> Outcome:
+def log_created(context: Context, step_context: StepContext, number: PrNumber) -> None:
+    """Log that the run created the pull request, so that its undo closes it."""
+    step_context.log_intent(
+        records.PullRequestClosed(*step_context.about(context.entry), closed=False, number=number)
+    )
+
+
+def set_state(
+    context: Context, step_context: StepContext, *, is_open: bool, number: PrNumber | None = None
+) -> Outcome:
     """Close or reopen the entry's pull request.
+
+    Args:
+        context: the entry.
+        step_context: the step's arguments.
+        is_open: reopen it.
+        number: the pull request that a run created for the entry; None: that of stack.toml.
 
     Raises:
         ExternalError: GitHub does not show the new state.
         Refused: GitHub rejects the change.
     """
-    state = context.view().known(context.entry.pr).state
+    pr = context.entry.pr if number is None else number
+    shown = context.world().snapshot.pr(pr)  # None: stack.toml does not have it
+    state = shown.state if shown is not None else None
+    label = context.entry.full_label if number is None else f"#{number} {context.entry.branch}"
     word = "open" if is_open else "closed"
-    if state is (PrState.OPEN if is_open else PrState.CLOSED) or state is PrState.MERGED:
+    if state is not None and (state is (PrState.OPEN if is_open else PrState.CLOSED) or state is PrState.MERGED):
         return Outcome(word, f"is {state.value.lower()} already", StepStatus.NOTHING)
     command = "reopen" if is_open else "close"
-    context.reporter.require_approval(f"{command} {context.entry.full_label}")
-    step_context.log_intent(records.PullRequestClosed(*step_context.about(context.entry), closed=not is_open))
-    context.reporter.command(f"gh pr {command} {context.entry.pr}")
-    edited = context.github.edit(context.entry.pr, state=word)
+    context.reporter.require_approval(f"{command} {label}")
+    step_context.log_intent(
+        records.PullRequestClosed(*step_context.about(context.entry), closed=not is_open, number=number)
+    )
+    context.reporter.command(f"gh pr {command} {pr}")
+    edited = context.github.edit(pr, state=word)
     context.observer.changed()
     if edited.state != word:
         raise ExternalError(
-            f"{context.entry.full_label} is {edited.state}, not {word}",
+            f"{label} is {edited.state}, not {word}",
             why="GitHub did not take the change",
             next_command=task_command("continue"),
         )

@@ -21,6 +21,7 @@ from trunkline.domain.changes import (
     ReviewState,
     StackFileChanged,
     StateChanged,
+    is_closed_first,
     note_of,
 )
 from trunkline.domain.command import task_command
@@ -66,8 +67,8 @@ def restore(context: Context, step_context: StepContext, change: _Single) -> Out
             return restore_note(context, step_context, change)
         case StackFileChanged():
             return restore_stack_file(context, step_context, change)
-        case PullRequestEnded(before=closed):
-            return pull_request_state.set_state(context, step_context, is_open=not closed)
+        case PullRequestEnded(before=closed, number=number):
+            return pull_request_state.set_state(context, step_context, is_open=not closed, number=number)
         case EntryTaken():
             return restore_entry(context, step_context, change)
 
@@ -75,9 +76,14 @@ def restore(context: Context, step_context: StepContext, change: _Single) -> Out
 def steps(scope: Scope, changes: tuple[Change, ...]) -> tuple[Step, ...]:
     """Return the steps that revert changes, with the equivalent commands."""
     pushed = tuple(change for change in changes if isinstance(change, RemoteMoved))
-    first = (_push_step(scope, pushed),) if pushed else ()
-    others = (change for change in changes if not isinstance(change, RemoteMoved))
-    return (*first, *(replace(_step(scope.of_pr(change.pr).entry, change), pr=change.pr) for change in others))
+    push = (_push_step(scope, pushed),) if pushed else ()
+
+    def planned(change: _Single) -> Step:
+        return replace(_step(scope.of_pr(change.pr).entry, change), pr=change.pr)
+
+    others = [change for change in changes if not isinstance(change, RemoteMoved)]
+    first = (planned(change) for change in others if is_closed_first(change))
+    return (*first, *push, *(planned(change) for change in others if not is_closed_first(change)))
 
 
 def _push_step(scope: Scope, pushed: tuple[RemoteMoved, ...]) -> Step:
@@ -102,9 +108,10 @@ def _step(entry: Entry, change: _Single) -> Step:
             commands = (f"gh pr ready {entry.pr}{_undo(before)}", f"gh pr edit {entry.pr} --base {before.base}")
             description = f"{entry.label} is {_state(before)} again and targets {before.base}"
             return Step(change.step, description, commands, mutates=True, publishes=(description,))
-        case PullRequestEnded():
-            description = f"reopen {entry.full_label}"
-            command = f"gh pr reopen {entry.pr}"
+        case PullRequestEnded(before=closed, number=number):
+            verb = "close" if closed else "reopen"
+            description = f"{verb} {entry.full_label if number is None else f'#{number} {entry.branch}'}"
+            command = f"gh pr {verb} {entry.pr if number is None else number}"
             return Step(change.step, description, (command,), mutates=True, publishes=(description,))
         case StackFileChanged():
             return Step(change.step, "stack.toml is as it was", mutates=True)

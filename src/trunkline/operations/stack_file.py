@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from trunkline.engine import StepContext
 from trunkline.git.git import Git
 from trunkline.state.lock import RepositoryLock
 from trunkline.system.files import replace_bytes
+
+_NONE: Mapping[BranchName, BranchName] = {}
 
 
 def require_writable(git: Git, trunk: str, remote: str, *, next_command: str) -> None:
@@ -134,12 +136,29 @@ def _replace(path: Path, text: str) -> None:
     replace_bytes(path.resolve(), content)
 
 
-def entries_text(git: Git, stack: str, entries: Sequence[Entry]) -> tuple[str, str]:
-    """Return the text of the file that counts, now and with other entries in one of its stacks."""
+def entries_text(
+    git: Git, stack: str, entries: Sequence[Entry], renamed: Mapping[BranchName, BranchName] = _NONE
+) -> tuple[str, str]:
+    """Return the text of the file that counts, now and with other entries in one of its stacks.
+
+    Args:
+        git: the checkout.
+        stack: the stack's name; "" where there is one.
+        entries: the entries, bottom first.
+        renamed: see `writing.mended`.
+    """
     from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
 
     text = trust.effective(git, found_text(git)).text
-    return text, writing.mended(text, stack, entries)
+    return text, writing.mended(text, stack, entries, renamed)
+
+
+def numbered_text(git: Git, stack: str, branch: BranchName, number: PrNumber) -> tuple[str, str]:
+    """Return the text of the file that counts, now and with the number of an entry's pull request."""
+    entries = choose_stack(load_stacks(git), stack).entries
+    return entries_text(
+        git, stack, [replace(entry, number=number) if entry.branch == branch else entry for entry in entries]
+    )
 
 
 def write(context: Context, step_context: StepContext, *, text: str, text_after: str) -> None:

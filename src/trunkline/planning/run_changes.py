@@ -18,6 +18,7 @@ from trunkline.domain.changes import (
     RemoteMoved,
     StackFileChanged,
     StateChanged,
+    is_closed_first,
     joined,
     note_of,
     took_effect,
@@ -36,7 +37,8 @@ from trunkline.state.journal import Run
 def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change, ...]:
     """Return the changes of a run, completed or only intended, in the order of their reversal.
 
-    The remote comes first, since it alone can reject; then the pull request; then the local
+    A pull request that the run created is closed first (`is_closed_first`). The remote comes next,
+    since it alone can reject; then the pull request; then the local
     branches. An added entry is last: the checkout goes back to a branch that has moved back.
 
     Args:
@@ -58,7 +60,7 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
         StepName.PUSH, StepName.READY, StepName.NOTE, StepName.CLOSE, StepName.STACK_FILE, StepName.REPLAY,
         StepName.ADD,
     )  # fmt: skip
-    return tuple(sorted(found, key=lambda change: order.index(change.step)))
+    return tuple(sorted(found, key=lambda change: (not is_closed_first(change), order.index(change.step))))
 
 
 def _is_submission(scope: Scope, change: Change) -> bool:
@@ -143,8 +145,9 @@ def _drift_of(context: Context, change: Change) -> tuple[str, ...]:
             if shown.draft not in {before.draft, left.draft}:
                 found.append(f"{pr} draft state: is {shown.draft}, not {left.draft}")
             return tuple(found)
-        case PullRequestEnded():
-            merged = context.view().known(context.entry.pr).state is PrState.MERGED
+        case PullRequestEnded(number=number):
+            ended = context.world().snapshot.pr(context.entry.pr if number is None else number)
+            merged = ended is not None and ended.state is PrState.MERGED
             return (f"{pr} state: is merged",) if merged else ()
         case EntryTaken():
             return ()  # `added_entry.take_back` compares what it restores

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Sequence
 
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
+from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, Oid
 from trunkline.domain.step import Outcome, Step, StepName
@@ -17,7 +19,8 @@ from trunkline.engine import StepContext
 from trunkline.git import trees
 from trunkline.github import opening
 from trunkline.github.opening import OpenedPullRequest
-from trunkline.operations import editor, stack_file
+from trunkline.operations import editor, pull_request_state, stack_file
+from trunkline.planning import renamed
 from trunkline.planning.parents import base_of
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import own_commits
@@ -27,12 +30,13 @@ _LONGEST_TEMPLATE = 60_000
 """GitHub takes 65,536 characters of a description."""
 
 
-def plan(view: View, opened: OpenedPullRequest | None) -> Step:
+def plan(view: View, opened: OpenedPullRequest | None, *, words: Words | None = None) -> Step:
     """Plan the step.
 
     Args:
         view: the entry.
         opened: the open pull request of the entry's branch; None if there is none.
+        words: its title and description; None: from the commits of the branch.
 
     Raises:
         Refused: the entry has no commits of its own.
@@ -41,7 +45,7 @@ def plan(view: View, opened: OpenedPullRequest | None) -> Step:
     branch, base, key = view.entry.branch, base_of(view).branch, view.entry.key
     if opened is not None:
         return Step(StepName.CREATE, f"take over #{opened.number}, the open pull request of {branch}", pr=key)
-    draft, words = wanted(view).draft, proposed(view)
+    draft, words = wanted(view).draft, words or proposed(view)
     flag = " --draft" if draft else ""
     command = f"gh pr create --head {branch} --base {base}{flag} --title TITLE --body-file DESCRIPTION"
     what = f'create a {"draft " if draft else ""}pull request for {branch} into {base}: "{words.title}"'
@@ -49,6 +53,52 @@ def plan(view: View, opened: OpenedPullRequest | None) -> Step:
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
+    """Create the pull request, and fill its number into stack.toml, for good; see `_run`."""
+
+    def record(opened: OpenedPullRequest) -> None:
+        git, branch = context.git, context.entry.branch
+        stack_file.record_number(git, step_context.lock, context.stack.name, branch, opened.number)
+
+    return _run(context, step_context, record)
+
+
+def run_added(context: Context, step_context: StepContext, *, first: Context) -> Outcome:
+    """Create the pull request of an entry that this run adds; an undo takes its number back and closes it.
+
+    The pull request that it replaces gives it title and description.
+
+    Args:
+        context: the entry.
+        step_context: the step's arguments.
+        first: the context of the run's first entry, which the records about stack.toml name.
+    """
+
+    def record(opened: OpenedPullRequest) -> None:
+        git, branch = context.git, context.entry.branch
+        if _begun(context, step_context) is not None:
+            # A killed process may have filled in the number: the journal knows the entry by its branch.
+            pull_request_state.log_created(first.of_pr(branch), step_context, opened.number)
+        text, text_after = stack_file.numbered_text(git, context.stack.name, branch, opened.number)
+        if text != text_after:
+            stack_file.write(first, step_context, text=text, text_after=text_after)
+
+    return _run(context, step_context, record, _replaced_words(context, first))
+
+
+def _replaced_words(context: Context, first: Context) -> Words | None:
+    """Return the words of the removed pull request that the entry replaces; None if there is none."""
+    listed = {entry.branch for entry in context.stack.entries}
+    removed = [entry for entry in first.stack.entries if entry.branch not in listed]
+    was = renamed.replaced(first.view(), context.local_tip(), removed) if removed else None
+    return renamed.words(first.view(), was) if was is not None else None
+
+
+def _run(
+    context: Context,
+    step_context: StepContext,
+    record: Callable[[OpenedPullRequest], None],
+    words: Words | None = None,
+) -> Outcome:
     """Create the pull request, add labels and people, and fill its number into stack.toml.
 
     The branch's open pull requests are read first: a run that was killed after the request, or a
@@ -62,12 +112,10 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     opened = opening.open_ones(context.github, [branch]).get(branch)
     created = opened is None
     if opened is None:
-        opened = _create(context, step_context, base)
+        opened = _create(context, step_context, base, words)
     with contextlib.ExitStack() as after:
         # The number is kept whatever becomes of the labels.
-        after.callback(
-            stack_file.record_number, context.git, step_context.lock, context.stack.name, branch, opened.number
-        )
+        after.callback(record, opened)
         opening.decorate(context.github, opened.number, wanted(context))
     context.observer.changed(Part.PULLS)
     verb, state = "created" if created else "taken over", "a draft, " if opened.draft else ""
@@ -76,10 +124,10 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     return Outcome(verb, message, details=(opened.url,), data=data)
 
 
-def _create(context: Context, step_context: StepContext, base: BranchName) -> OpenedPullRequest:
+def _create(context: Context, step_context: StepContext, base: BranchName, words: Words | None) -> OpenedPullRequest:
     branch, asked = context.entry.branch, wanted(context)
     begun = _begun(context, step_context)
-    words = Words(begun.title, begun.body) if begun is not None else proposed(context.view())
+    words = Words(begun.title, begun.body) if begun is not None else words or proposed(context.view())
     if asked.edit and begun is None:
         changed = editor.words(context, words)
         if changed is None:
@@ -133,7 +181,12 @@ def proposed(view: View) -> Words:
             why=f"GitHub makes no pull request without commits over {base_of(view).name}",
             next_command="git commit",
         )
-    return words_of(found.own, title=view.entry.title, template=_template(view, tip))
+    return words(view, found.own, tip)
+
+
+def words(scope: Scope, own: Sequence[Commit], tip: Oid) -> Words:
+    """Return the title and the description of a pull request with these commits, the last of them `tip`."""
+    return words_of(own, title=scope.entry.title, template=_template(scope, tip))
 
 
 def _template(scope: Scope, tip: Oid) -> str:

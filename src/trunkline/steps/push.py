@@ -163,7 +163,12 @@ def updates_of(view: View, entries: Sequence[Entry]) -> tuple[Update, ...]:
 
 def plan_entries(view: View, entries: Sequence[Entry]) -> Step:
     """Plan one atomic push of what is new or moved; errors as of `updates_of`."""
-    updates, remote = updates_of(view, entries), view.stack.remote
+    return plan_updates(view, updates_of(view, entries))
+
+
+def plan_updates(view: View, updates: Sequence[Update]) -> Step:
+    """Plan one atomic push of some branches."""
+    remote = view.stack.remote
     parts = push_arguments(remote, [RefUpdate(each.entry.branch, each.old, each.new) for each in updates])
     commands = (typed(parts),) if updates else ()
     publishes = tuple(f"push {described(update)}" for update in updates)

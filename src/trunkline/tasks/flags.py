@@ -81,6 +81,7 @@ FLAGS: Mapping[str, Flag] = {
     "assignee": Flag("a login to assign to new pull requests; more than once for several", several=True),
     "branch": Flag("the branch of the new entry"),
     "below": Flag("put it right below the entry that is checked out", switch=True),
+    "close": Flag("close the pull requests of entries that leave the stack", switch=True),
     "check": Flag("report differences and change nothing; exit code 1 if there are any", switch=True),
     "commit": Flag("the commit; default: the last one of the entry, or HEAD"),
     "edit": Flag("edit title and description of new pull requests first, in $EDITOR", switch=True),
@@ -111,7 +112,9 @@ FLAGS: Mapping[str, Flag] = {
     "paths": Flag("files, separated by commas"),
     "plan": Flag("a file with the stack as text; - reads standard input"),
     "print": Flag("print the stack as text and change nothing", switch=True),
-    "rename": Flag("an entry without a pull request that gets another branch name"),
+    "rename": Flag(
+        "an entry that gets another branch name; with a pull request also --close, which replaces that one"
+    ),
     "reword": Flag("a commit that gets another message"),
     "split": Flag("a commit: with --branch the commits above it become an entry, with --paths it becomes two"),
     "squash": Flag("put a commit into the commit below it"),

@@ -33,6 +33,7 @@ def modify(
     fork_point: str = "",
     plan: str = "",
     no_push: bool = False,
+    close: bool = False,
     print: bool = False,  # noqa: A002 -- the flag's name
     move: str = "",
     onto: str = "",
@@ -72,15 +73,15 @@ def modify(
         return
     if given:
         kind, name = given[0]
-        operation = Operation(kind, name, onto, str(context.stack.trunk), into, branch, message, paths)
-        _modify(session, context, stacked, modify_command.after(stacked, operation))
+        operation = Operation(kind, name, onto, str(context.stack.trunk), into, branch, message, paths, close)
+        _modify(session, context, stacked, modify_command.after(stacked, operation), closes=close)
     elif plan:
-        _modify(session, context, stacked, modify_command.lines_in(_read(plan)))
+        _modify(session, context, stacked, modify_command.lines_in(_read(plan)), closes=close)
     else:
-        _edited(session, context, stacked)
+        _edited(session, context, stacked, closes=close)
 
 
-def _edited(session: TaskSession, context: Context, stacked: Stacked) -> None:
+def _edited(session: TaskSession, context: Context, stacked: Stacked, *, closes: bool) -> None:
     """Let the user edit the text; a text with a problem is kept, and the error names the file."""
     from trunkline.commands import modify as modify_command
     from trunkline.operations import editor
@@ -93,7 +94,7 @@ def _edited(session: TaskSession, context: Context, stacked: Stacked) -> None:
         )
     text = editor.edit(context, "STACK", stacked.text)
     try:
-        _modify(session, context, stacked, modify_command.lines_in(text))
+        _modify(session, context, stacked, modify_command.lines_in(text), closes=closes)
     except UsageError as error:
         kept = private_directory(context.state / "edit") / "STACK"
         replace_bytes(kept, text.encode())
@@ -102,11 +103,13 @@ def _edited(session: TaskSession, context: Context, stacked: Stacked) -> None:
         raise
 
 
-def _modify(session: TaskSession, context: Context, stacked: Stacked, lines: Sequence[EntryLine]) -> None:
+def _modify(
+    session: TaskSession, context: Context, stacked: Stacked, lines: Sequence[EntryLine], *, closes: bool
+) -> None:
     from trunkline.commands import modify as modify_command
     from trunkline.commands import rewriting as rewriting_command
 
-    made = modify_command.plan(context, stacked, lines)
+    made = modify_command.plan(context, stacked, lines, closes=closes)
     if made is None:
         session.outcome(Outcome("nothing to do", "the stack is as the plan has it", StepStatus.NOTHING))
         return
@@ -120,13 +123,17 @@ def _modify(session: TaskSession, context: Context, stacked: Stacked, lines: Seq
 
 
 def _tell_next(session: TaskSession, made: Modification) -> None:
-    """Print the commands that bring GitHub up to date, and name what the removed entries leave."""
+    """Print the commands that publish what the run did not, and name what the removed entries leave."""
+    done = {(step.name, step.pr) for step in made.rewriting.forecast.plan.steps}
     for entry in made.stack.removed:
-        if entry.number is not None and StepName.CLOSE in made.rewriting.forecast.plan.skipped:
+        if entry.number is not None and (StepName.CLOSE, entry.key) not in done:
             session.terminal.next(f"gh pr close {entry.number}   # its branch {entry.branch} stays here")
-    is_new = any(each.entry.number is None for each in made.stack.entries)
-    if is_new:
+    entries = [each.entry for each in made.stack.entries]
+    published = (StepName.PUSH, None) in done
+    if any(entry.number is None and (StepName.CREATE, entry.key) not in done for entry in entries):
         session.terminal.next(task_command("submit", comment="pushes what moved, creates pull requests, retargets"))
+    elif published:
+        session.terminal.next(task_command("status"))
     else:
         session.terminal.next(task_command("restack", comment="pushes what moved and retargets pull requests"))
 
