@@ -11,7 +11,8 @@ import pytest
 
 from support.gating import FILES, LIB, NOXFILE, STACK, Bench, stand_in_rustup
 from support.repo import Repo
-from trunkline.domain.receipt import Receipt, Verdict
+from trunkline.domain.receipt import Verdict
+from trunkline.domain.statement import receipt_of
 from trunkline.gates.run import gate_commit
 
 pytestmark = [
@@ -110,7 +111,7 @@ def test_a_gate_that_hangs_times_out(bench: Bench) -> None:
     outcome = bench.one("test")
     assert outcome.verdict is Verdict.TIMED_OUT
     assert outcome.diagnosis == "it did not end within 4 s"
-    receipt = Receipt.from_statement(json.loads(bench.receipts()[0].read_bytes()))
+    receipt = receipt_of(json.loads(bench.receipts()[0].read_bytes()))
     assert (receipt.passed, receipt.lacked) == (False, outcome.diagnosis)
 
 

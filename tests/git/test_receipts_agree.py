@@ -31,6 +31,7 @@ from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED
 from trunkline.domain.receipt import Receipt, Toolchain, Verdict
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Stack
+from trunkline.domain.statement import receipt_of
 from trunkline.domain.step import Outcome, Step
 from trunkline.gates.run import gate_commit
 from trunkline.git import signing
@@ -115,7 +116,7 @@ class GateWorkspace:
 
     @property
     def receipt(self) -> Receipt:
-        return Receipt.from_statement(json.loads(self.path.read_bytes()))
+        return receipt_of(json.loads(self.path.read_bytes()))
 
     def put(self, **changes: Any) -> Path:
         """Write a receipt of `test`, changed."""
@@ -324,7 +325,7 @@ def test_a_flaky_gate_counts_where_it_is_accepted_by_name(ground: GateWorkspace)
     older_failure(ground)
     require_gates(ground.context(accept_flaky=frozenset({"test"})).view(), ground.repo.head())
     for path in ground.store.directory.glob("*-test-*.json"):
-        if Receipt.from_statement(json.loads(path.read_bytes())).passed:
+        if receipt_of(json.loads(path.read_bytes())).passed:
             path.unlink()
     with pytest.raises(Refused, match="have not passed"):
         require_gates(ground.context(accept_flaky=frozenset({"test"})).view(), ground.repo.head())

@@ -14,6 +14,7 @@ import pytest
 from support.repo import Repo
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.domain.statement import receipt_of, statement_of
 from trunkline.gates import request
 from trunkline.gates.estimate import Estimate, estimate
 from trunkline.operations.gate_stack import GateProgress
@@ -39,7 +40,7 @@ def test_an_estimate_from_earlier_receipts(repo: Repo) -> None:
     trees = [replace(ONE, tree=Oid(f"{number}" * 40), seconds=float(number)) for number in range(1, 8)]
     keep(repo, *trees, replace(ONE, exit_code=101, seconds=900.0), replace(ONE, gate="build-all", seconds=800.0))
     assert estimate(repo.adapter, "build") == Estimate(5.0, 240)
-    assert Receipt.from_statement(ONE.to_statement()).units == 240
+    assert receipt_of(statement_of(ONE)).units == 240
 
 
 def test_what_is_shown_of_a_gate(repo: Repo) -> None:

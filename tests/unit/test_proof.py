@@ -10,6 +10,7 @@ import pytest
 from trunkline.domain.names import oid
 from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED, KnownReceipt, Proof, ReceiptQuery, prove
 from trunkline.domain.receipt import Receipt, Toolchain, Verdict
+from trunkline.domain.statement import receipt_of, statement_of
 
 TREE, OTHER = oid("1" * 40), oid("2" * 40)
 NOW = Toolchain("rustc 1.95.0 (abc 2026-04-14)\nhost: x", "cargo 1.95.0")
@@ -173,25 +174,25 @@ def test_where_the_toolchain_of_now_is_not_known_the_newest_receipts_counts() ->
 )
 def test_a_receipt_with_a_time_that_is_none_is_no_receipt(key: str, value: object) -> None:
     """Times order receipts, so what is no time is refused where it is read."""
-    statement = PASS.to_statement()
+    statement = statement_of(PASS)
     statement["predicate"]["trunkline"][key] = value
-    with pytest.raises(ValueError, match=r"time|duration|isoformat|day|month"):
-        Receipt.from_statement(statement)
+    with pytest.raises(ValueError, match=r"time|econds|isoformat|day|month"):
+        receipt_of(statement)
 
 
 @pytest.mark.parametrize("uri", ["../x.log", "/etc/passwd", "a\0b", "", ".."])
 def test_a_receipts_log_is_a_file_beside_it(uri: str) -> None:
     """A log elsewhere is refused where the receipt is read."""
-    statement = PASS.to_statement()
+    statement = statement_of(PASS)
     next(each for each in statement["predicate"]["configuration"] if each["name"] == "log")["uri"] = uri
     with pytest.raises(ValueError, match="name of a file"):
-        Receipt.from_statement(statement)
+        receipt_of(statement)
 
 
 def test_a_toolchain_that_is_no_text_is_refused() -> None:
     """Toolchains are compared and printed."""
-    statement = PASS.to_statement()
+    statement = statement_of(PASS)
     named = next(each for each in statement["predicate"]["configuration"] if each["name"] == "toolchain")
     named["content"] = {"rustc": 5, "cargo": ["x"]}
     with pytest.raises(ValueError, match="toolchain"):
-        Receipt.from_statement(statement)
+        receipt_of(statement)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 RUSTFLAGS, RUSTDOCFLAGS = "RUSTFLAGS", "RUSTDOCFLAGS"
 ENCODED = {RUSTFLAGS: "CARGO_ENCODED_RUSTFLAGS", RUSTDOCFLAGS: "CARGO_ENCODED_RUSTDOCFLAGS"}
@@ -38,11 +36,6 @@ class Flags:
         """Return the flags that are set, by variable."""
         named = {RUSTFLAGS: list(self.rustc), RUSTDOCFLAGS: list(self.rustdoc)}
         return {name: flags for name, flags in named.items() if flags}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Flags:
-        """Return the value that `to_json` was called on."""
-        return cls(*(tuple(str(flag) for flag in values.get(name, ())) for name in (RUSTFLAGS, RUSTDOCFLAGS)))
 
     def __bool__(self) -> bool:
         return bool(self.rustc or self.rustdoc)

@@ -1,7 +1,6 @@
 """A gate's outcome, and its receipt: the proof that a gate passed on a tree with a toolchain.
 
-Receipts are in-toto Statements (https://in-toto.io/Statement/v1) with the test-result predicate
-(https://in-toto.io/attestation/test-result/v0.1), as plain JSON values.
+`domain/statement.py` has the JSON form of a receipt.
 """
 
 from __future__ import annotations
@@ -9,18 +8,16 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from trunkline.domain.cause import Cause
 from trunkline.domain.flags import NO_FLAGS, Flags
-from trunkline.domain.names import Oid, oid
-
-STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "https://in-toto.io/attestation/test-result/v0.1"
+from trunkline.domain.names import Oid
 
 
 def instant(at: str) -> dt.datetime:
@@ -181,13 +178,9 @@ class GateOutcome:
         """Return the value that `to_json` was called on.
 
         Raises:
-            ValueError: the JSON is invalid.
+            ValueError: the JSON is invalid; the message names the place.
         """
-        try:
-            left = tuple(str(each) for each in values.get("left", ()))
-            return cls(**{**values, "verdict": Verdict(values["verdict"]), "left": left})
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"no gate outcome: {error}") from error
+        return msgspec.convert(values, cls)
 
 
 def receipt_id(file: str) -> str:
@@ -295,121 +288,3 @@ class Receipt:
             self.toolchain.cargo,
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-    @property
-    def _where_known(self) -> dict[str, Any]:
-        return {
-            "expects": self.expects, "lacked": self.lacked, "summary": self.summary, "cpuSeconds": self.cpu_seconds,
-            "executor": self.executor, "host": self.host, "failure": dict(self.failure), "sources": self.sources,
-            "units": self.units, "repository": self.repository,
-        }  # fmt: skip
-
-    def to_statement(self) -> dict[str, Any]:
-        """Return the in-toto Statement."""
-        return {
-            "_type": STATEMENT,
-            "subject": [
-                {"name": "commit", "digest": {"gitCommit": self.commit}},
-                {"name": "tree", "digest": {"gitTree": self.tree}},
-            ],
-            "predicateType": PREDICATE,
-            "predicate": {
-                "result": "PASSED" if self.passed else "FAILED",
-                "passedTests" if self.passed else "failedTests": [self.gate],
-                "configuration": [
-                    {"name": "command", "content": list(self.argv)},
-                    {"name": "environment", "content": {"set": dict(self.env), "seen": list(self.passed_through)}},
-                    {"name": "toolchain", "content": {"rustc": self.toolchain.rustc, "cargo": self.toolchain.cargo}},
-                    {"name": "flags", "content": self.flags.to_json()},
-                    {"name": "Cargo.lock", "digest": {"sha256": self.lock_sha256}},
-                    {"name": "cargo config", "digest": {"sha256": self.config_sha256}},
-                    {"name": "log", "uri": self.log, "digest": {"sha256": self.log_sha256}},
-                ],
-                "trunkline": {
-                    "gate": self.gate,
-                    "sandbox": self.sandbox,
-                    "started": self.started,
-                    "seconds": self.seconds,
-                    "exitCode": self.exit_code,
-                    "attempts": self.attempts,
-                    **{name: value for name, value in self._where_known.items() if value},
-                    **({} if self.tests is None else {"tests": self.tests}),
-                },
-            },
-        }
-
-    @classmethod
-    def from_statement(cls, statement: Mapping[str, Any]) -> Receipt:
-        """Return the receipt of an in-toto Statement.
-
-        Raises:
-            ValueError: it is invalid, or contradicts itself.
-        """
-        try:
-            if (statement["_type"], statement["predicateType"]) != (STATEMENT, PREDICATE):
-                raise ValueError("not a test-result statement")
-            predicate = statement["predicate"]
-            parts = {each["name"]: each for each in predicate["configuration"]}
-            subject = {each["name"]: each["digest"] for each in statement["subject"]}
-            own = predicate["trunkline"]
-            receipt = cls(
-                gate=str(own["gate"]),
-                commit=oid(subject["commit"]["gitCommit"]),
-                tree=oid(subject["tree"]["gitTree"]),
-                argv=tuple(str(part) for part in parts["command"]["content"]),
-                env={str(k): str(v) for k, v in parts["environment"]["content"]["set"].items()},
-                passed_through=tuple(str(name) for name in parts["environment"]["content"]["seen"]),
-                toolchain=_toolchain(parts["toolchain"]["content"]),
-                lock_sha256=str(parts["Cargo.lock"]["digest"]["sha256"]),
-                sandbox=str(own["sandbox"]),
-                started=_time(own["started"]),
-                seconds=_seconds(own["seconds"]),
-                exit_code=int(own["exitCode"]),
-                log=_file_name(parts["log"]["uri"]),
-                log_sha256=str(parts["log"]["digest"]["sha256"]),
-                attempts=int(own["attempts"]),
-                expects=int(own.get("expects", 0)),
-                lacked=str(own.get("lacked", "")),
-                summary=str(own.get("summary", "")),
-                executor=str(own.get("executor", "")),
-                host=str(own.get("host", "")),
-                cpu_seconds=_seconds(own.get("cpuSeconds", 0)),
-                units=int(own.get("units", 0)),
-                repository=str(own.get("repository", "")),
-                flags=Flags.from_json(parts.get("flags", {"content": {}})["content"]),
-                failure=failure_of(own.get("failure", {})),
-                tests=None if own.get("tests") is None else int(own["tests"]),
-                sources=_file_name(own["sources"]) if own.get("sources") else "",
-                config_sha256=str(parts.get("cargo config", {"digest": {"sha256": ""}})["digest"]["sha256"]),
-            )
-        except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"not a receipt of ours: {error}") from error
-        if (predicate["result"] == "PASSED") != receipt.passed:
-            raise ValueError("the result and the exit code contradict each other")
-        return receipt
-
-
-def _toolchain(content: Mapping[str, Any]) -> Toolchain:
-    rustc, cargo = content["rustc"], content["cargo"]
-    if not (isinstance(rustc, str) and isinstance(cargo, str)):
-        raise ValueError("the toolchain is not two strings")  # noqa: TRY004 -- content from outside, not a bug
-    return Toolchain(rustc, cargo)
-
-
-def _time(started: Any) -> str:
-    instant(str(started))
-    return str(started)
-
-
-def _seconds(value: Any) -> float:
-    seconds = float(value)
-    if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError(f"not a duration: {value!r}")
-    return seconds
-
-
-def _file_name(uri: Any) -> str:
-    name = str(uri)
-    if not name or name in {".", ".."} or "/" in name or "\0" in name:
-        raise ValueError(f"not the name of a file beside it: {name!r}")
-    return name

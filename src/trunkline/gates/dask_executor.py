@@ -24,8 +24,9 @@ from distributed.comm.core import CommClosedError
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, TrunklineError
 from trunkline.domain.names import short
-from trunkline.domain.receipt import GateOutcome, Receipt, Verdict
+from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.stack import GateSettings
+from trunkline.domain.statement import receipt_of
 from trunkline.domain.words import count_of
 from trunkline.gates import dask_replies, dask_worker, proof
 from trunkline.gates.catalogue import Gate
@@ -261,7 +262,7 @@ def _collected(job: _Job, future: Any, events: _GateEvents) -> GateOutcome:
         return not_run(gate, f"no worker result it to an end: {why}")
     try:
         ran = dask_replies.decoded(dask_replies.Ran, future.result(), "that ran it")
-        receipt = None if ran.receipt is None else Receipt.from_statement(ran.receipt)
+        receipt = None if ran.receipt is None else receipt_of(ran.receipt)
         result = RemoteResult(GateOutcome.from_json(ran.outcome), receipt, ran.log, ran.host)
     except TrunklineError as error:
         return not_run(gate, str(error))

@@ -23,6 +23,7 @@ from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
+from trunkline.domain.statement import statement_of
 from trunkline.gates import execute as gate_execution
 from trunkline.gates import preflight, slots
 from trunkline.gates.catalogue import Gate
@@ -143,7 +144,7 @@ def run(
         raise
     return {
         "outcome": outcome.to_json(),
-        "receipt": receipt.to_statement() if receipt else None,
+        "receipt": statement_of(receipt) if receipt else None,
         "log": packed(log or _read(Path(outcome.log))),
         "host": platform.node(),
         "said": said,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from trunkline.domain.coverage import Sources
 from trunkline.domain.receipt import Receipt
+from trunkline.domain.statement import receipt_of, statement_of
 from trunkline.system.files import private_directory, replace_bytes
 
 
@@ -43,7 +44,7 @@ class Store:
         replace_bytes(self.directory / receipt.log, log)
         if receipt.sources and not (self.directory / receipt.sources).is_file():
             replace_bytes(self.directory / receipt.sources, sources)
-        content = json.dumps(receipt.to_statement(), indent=1, sort_keys=True).encode() + b"\n"
+        content = json.dumps(statement_of(receipt), indent=1, sort_keys=True).encode() + b"\n"
         digest = hashlib.sha256(content).hexdigest()
         path = self.directory / f"{receipt.tree[:12]}-{receipt.gate}-{receipt.key[:16]}-{digest[:16]}.json"
         replace_bytes(path, content)
@@ -138,7 +139,7 @@ def parse_receipt(name: str, content: bytes) -> Receipt | str:
     if not name.endswith(f"{hashlib.sha256(content).hexdigest()[:16]}.json"):
         return "its content is not what its name says"
     try:
-        return Receipt.from_statement(json.loads(content))
+        return receipt_of(json.loads(content))
     except RecursionError:
         return "brackets without end"
     except ValueError as error:

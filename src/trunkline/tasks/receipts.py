@@ -20,6 +20,7 @@ from trunkline.domain.options import Options
 from trunkline.domain.receipt import Verdict
 from trunkline.domain.redaction import redacted
 from trunkline.domain.stack import Stack
+from trunkline.domain.statement import statement_of
 from trunkline.domain.step import StepStatus
 from trunkline.domain.words import count_of
 from trunkline.git.git import Git
@@ -203,7 +204,7 @@ def _told_receipts(session: TaskSession, stack: str) -> tuple[receipts_workflow.
     session.account["receipts"] = [
         {
             "file": each.path.name,
-            "statement": each.receipt.to_statement() if each.receipt else None,
+            "statement": statement_of(each.receipt) if each.receipt else None,
             "problem": each.problem,
             "signed": each.signed,
             "standing": each.standing,
