@@ -5,7 +5,7 @@ Usage: .venv/bin/python tests/bench/restack.py [PAIRS] [N,N,...] [FILES,FILES,..
 Beside them, where they are on PATH (`pip install --group bench`, npm: `@withgraphite/graphite-cli`):
 
 - git-machete's `traverse`, which recognises the squash merge by itself (`--squash-merge-detection=exact`);
-- Graphite's `gt delete b1`, arc-prs' `arc drop b1`: they are told that the bottom is gone, and restack.
+- Graphite's `gt delete b1`, arc-prs' `arc drop b1`: each is given the merged branch, and restacks.
 
 Their knowledge of the stack is prepared before the clock starts. No push either.
 

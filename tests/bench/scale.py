@@ -4,7 +4,7 @@ Each worker is a host of its own: its state, its job pool, and with `--namespace
 gate that sleeps needs no processor, so N workers do the work of N machines as far as the engine goes; for what the
 engine itself costs, they share the cores of this one.
 
-Writes what it measured to tests/bench/scale.json, which `scripts/model-scale` is judged by.
+Writes what it measured to tests/bench/scale.json, with which `scripts/model-scale` compares its predictions.
 
 Usage: .venv/bin/python tests/bench/scale.py [--namespaces]
 """

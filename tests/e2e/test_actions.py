@@ -57,7 +57,7 @@ def on_actions(landing: Landing) -> Landing:
 
 
 def outcomes(landing: Landing, *flags: str) -> dict[str, tuple[str, str, str]]:
-    """Gate the stack; return #519's (verdict, diagnosis, cure) by gate."""
+    """Gate the stack; return #519's (verdict, diagnosis, fix) by gate."""
     message = landing.invoke("gates", "--stack", *flags, "--json").json
     (entry,) = [each for each in message["entries"] if each["pr"] == 519]
     return {each["gate"]: (each["verdict"], each["diagnosis"], each["fix"]) for each in entry["outcomes"]}
@@ -82,7 +82,7 @@ def only(landing: Landing, number: int) -> None:
 
 
 def test_the_same_verdicts_as_here(landing: Landing, tmp_path: Path) -> None:
-    """Verdict, diagnosis and cure are those of nox; receipts name Actions and the host, and serve the next run."""
+    """Verdict, diagnosis and fix are those of nox; receipts name Actions and the host, and serve the next run."""
     only(landing, 519)
     here = outcomes(landing)
     assert here["clippy"] == ("failed", "error: no", "")

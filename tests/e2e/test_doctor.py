@@ -87,7 +87,7 @@ def test_a_ref_that_is_not_complete_is_named(stack: YardLanding) -> None:
 
 
 def test_a_gate_that_cannot_run_and_a_state_that_is_open_to_all(stack: YardLanding) -> None:
-    """Exit 1; the last line is the first cure."""
+    """Exit 1; the last line is the first fix."""
     path = stack.clone.path / "stack.toml"
     path.write_text(path.read_text().replace('run = ["true"]', 'run = ["no-such-program"]', 1))
     state = stack.clone.path / ".git/trunkline"

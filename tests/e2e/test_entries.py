@@ -61,7 +61,7 @@ def test_an_entry_without_commits_of_its_own_is_not_pushed(landing: Landing) -> 
 
 
 def test_a_squash_that_trunk_reverted_is_warned_of(landing: Landing) -> None:
-    """Trunk took #518 back: its changes are not brought back, and a person is told."""
+    """Trunk reverted #518: its changes are not brought back, and the output names the revert."""
     author = landing.author
     author.git("switch", "--quiet", "main")
     author.git("pull", "--quiet", "origin", "main", env=landing.environment())

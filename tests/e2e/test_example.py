@@ -1,6 +1,6 @@
 """The main job on the example workspace: real git, real gh, real cargo, all six gates.
 
-Toolchain 1.89.0 cannot be had everywhere, so here a RUSTUP_HOME of the test's own has a toolchain *named* 1.89.0 that
+Toolchain 1.89.0 is not available everywhere, so a RUSTUP_HOME of the test's own has a toolchain *named* 1.89.0 that
 is the installed one: a stand-in. It exercises the real `cargo +1.89.0` path, and says nothing about Rust 1.89.0.
 """
 

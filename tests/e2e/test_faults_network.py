@@ -227,7 +227,7 @@ def test_only_what_passes_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_git_says_decides(stderr: str, passes: bool) -> None:  # noqa: FBT001 -- the expectation
-    """A lost way is told from a refusal by git's own words."""
+    """A lost connection and a refusal are distinguished by git's own message."""
     assert retry.is_transient(stderr) is passes
 
 

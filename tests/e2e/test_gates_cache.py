@@ -64,7 +64,7 @@ def test_a_fresh_directory_is_filled_from_the_cache(bench: Bench) -> None:
 
 
 def test_without_sccache_gates_are_unavailable(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not installed is said; nothing is compiled without it instead."""
+    """The error names the missing sccache; nothing is compiled without it."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("cargo", "rustc", "git", "sh"):

@@ -46,7 +46,7 @@ def link(gate: Looping, which: str) -> int:
 
 @pytest.mark.parametrize("which", ["head", "nox", "session", "cargo"])
 def test_sigkill_anywhere_leaves_no_receipt_and_no_child(bench: Bench, which: str) -> None:
-    """Whoever of the chain is killed outright: cargo, rustc and build scripts end, and there is no receipt."""
+    """Any process of the chain is killed: cargo, rustc and build scripts end, and there is no receipt."""
     with looping(bench) as gate:
         all_ended(gate, signal.SIGKILL, link(gate, which))
     assert no_build_receipt(bench)

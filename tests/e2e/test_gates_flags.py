@@ -136,7 +136,7 @@ def test_a_configuration_that_cargo_refuses_fails_the_gate(bench: Bench) -> None
 
 @pytest.mark.skipif(bool(bubblewrap.missing_tool()), reason="no sandbox on this machine")
 def test_inside_the_sandbox(bench: Bench) -> None:
-    """Cargo is asked inside the sandbox, where its stand-ins can write down what it says."""
+    """Cargo runs inside the sandbox, where its stand-ins record what it prints."""
     bench.settings = replace(bench.settings, sandbox=True)
     outcome = bench.one("build")
     assert outcome.verdict is Verdict.PASSED, outcome.diagnosis

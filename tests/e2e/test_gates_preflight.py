@@ -96,7 +96,7 @@ def test_a_member_that_is_missing(bench: Bench) -> None:
 
 
 def test_a_broken_manifest_and_a_feature_that_no_member_has(bench: Bench) -> None:
-    """Each is one cause; without the feature, formatting is judged all the same."""
+    """Each is one cause; without the feature, formatting is still checked."""
     bench.repo.commit("no feature", {"Cargo.toml": FILES["Cargo.toml"].replace("cpu", "gpu")})
     outcomes = bench.gate(*FIVE)
     assert list(causes(outcomes).values()) == [{"build", "test", "clippy", "doc"}]
@@ -121,7 +121,7 @@ def test_one_broken_dependency_is_one_cause(bench: Bench) -> None:
 
 
 def test_whoever_asks_can_refuse_before_anything_runs(bench: Bench) -> None:
-    """All that is known is told at once, and no gate begins when whoever asked refuses."""
+    """All known problems are reported at once, and no gate begins when the caller refuses."""
     bench.repo.commit("two", {"Cargo.toml": FILES["Cargo.toml"].replace("cpu", "gpu"), "src/lib.rs": LIB + "\n"})
     bench.override("deny", run=("cargo", "not-installed"))
     began: list[str] = []

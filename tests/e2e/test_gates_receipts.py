@@ -142,7 +142,7 @@ def test_signed_receipts_prove_something_elsewhere(tmp_path: Path, key: Path) ->
 
 
 def test_unsigned_receipts_of_others_prove_nothing(tmp_path: Path) -> None:
-    """Whoever can push can push a note: without a signature that we know it is a claim, and is not taken."""
+    """Everybody with write access can push a note: a receipt without a trusted signature does not count."""
     repo = stack_on(tmp_path)
     invoke(repo, "gates", "--stack")
     invoke(repo, "receipts.push")

@@ -179,7 +179,7 @@ def test_a_gate_that_writes_into_its_sources_fails(bench: Bench) -> None:
 
 
 def test_an_out_of_date_lock_file(bench: Bench) -> None:
-    """Cargo.lock behind Cargo.toml: the cause and the cure."""
+    """Cargo.lock behind Cargo.toml: the cause and the fix."""
     bench.repo.commit("version", {"Cargo.toml": FILES["Cargo.toml"].replace("0.1.0", "0.2.0")})
     outcome = bench.one("build")
     assert outcome.verdict is Verdict.FAILED
@@ -381,7 +381,7 @@ def test_a_gate_reports_what_it_has_compiled(bench: Bench) -> None:
 
 
 def test_a_missing_subcommand_is_unavailable(bench: Bench) -> None:
-    """Another test runner is one line of stack.toml; where it is not installed, the cure is told."""
+    """Another test runner is one line of stack.toml; where it is not installed, the fix is printed."""
     bench.override("test", run=("cargo", "not-installed", "run"))
     outcome = bench.one("test")
     assert outcome.verdict is Verdict.UNAVAILABLE

@@ -167,7 +167,7 @@ def test_a_fetch_takes_no_proxy_and_no_program_from_the_tree(tmp_path: Path) -> 
 
 
 def test_asked_for_but_missing_is_unavailable(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without bubblewrap nothing runs, and the cure is told."""
+    """Without bubblewrap nothing runs, and the fix is printed."""
     bench.repo.commit("start", dict(FILES))
     folder = tmp_path / "bin"
     folder.mkdir()

@@ -186,7 +186,7 @@ def test_merged_meanwhile_by_somebody_else(native: YardLanding) -> None:
 
 
 def test_somebody_pushes_while_it_runs(native: YardLanding) -> None:
-    """What others push is named and asked for; nothing is merged, and `--yes` does not cover it."""
+    """Commits pushed by others need a confirmation that `--yes` does not give; nothing is merged."""
     assert native.kill(Kill("record", "after", 20), "land", "--together", *QUICK, **NO_WAIT).code == -9
     native.author.git("switch", "--quiet", "feat/two")
     native.author.commit("theirs", {"theirs.txt": "theirs\n"}, author="Mallory")

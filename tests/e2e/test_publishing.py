@@ -158,7 +158,7 @@ def test_continue_and_abort_ask_for_what_they_publish(open_stack: YardLanding) -
 
 @pytest.mark.gh
 def test_a_rehearsal_asks_nothing(landing: YardLanding) -> None:
-    """What is published in the sandbox, nobody sees; the flags of the environment are not the sandbox's."""
+    """Publishing in the sandbox reaches nobody; the flags of the environment do not apply in it."""
     ran = landing.unattended("rehearse", "--pr", "519", TRUNKLINE_DRY_RUN="1", INVOKE_RUN_DRY="1")
     assert (ran.code, "519" in ran.out, "draft" in ran.out) == (0, True, True), ran.out + ran.err
 

@@ -110,7 +110,7 @@ def test_a_bad_day_of_ones_own(stack: YardLanding) -> None:
     [("somebody-pushes", 3), ("network-drops", 0), ("github-fails", 0), ("reply-lost", 0), ("child-closes", 0)],
 )
 def test_a_bad_day(stack: YardLanding, fault: str, code: int) -> None:
-    """What goes wrong goes wrong in the sandbox: told, and survived as the real run would."""
+    """A failure happens in the sandbox: it is reported and survived as in a real run."""
     before = everything(stack)
     ran = stack.invoke("rehearse", "--pr", "519", "--fault", fault, "--json", *QUICK)
     assert ran.json["rehearsal"]["task_exit_code"] in {code, 1}, ran.err

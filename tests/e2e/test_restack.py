@@ -63,7 +63,7 @@ def test_trunk_moved_on(open_stack: YardLanding) -> None:
 
 @pytest.mark.parametrize("method", ["squash", "rebase", "merge"])
 def test_the_bottom_was_merged(open_stack: YardLanding, method: str) -> None:
-    """However it was merged and although its branch is gone, each entry above has its own commits only."""
+    """After each kind of merge, and with its branch deleted, each entry above has its own commits only."""
     open_stack.github.merge(SLUG, 518, method=method, delete_branch="web")
     restack(open_stack)
     assert_stacked(open_stack, TWO, THREE)
@@ -225,7 +225,7 @@ def test_a_commit_that_trunk_has_already_is_left_out_on_request(open_stack: Yard
 
 @pytest.mark.parametrize(("typed", "left_out"), [(b"y\ny\n", True), (b"y\n\n", False), (b"y\n\4", False)])
 def test_on_a_terminal_a_person_is_asked(open_stack: YardLanding, typed: bytes, *, left_out: bool) -> None:
-    """What changes nothing any more is left out only by a yes; an empty answer and Ctrl-D are none."""
+    """An emptied commit is dropped only after a yes; an empty answer and Ctrl-D are none."""
     author = open_stack.author
     author.git("switch", "--quiet", "main")
     author.commit("the same, by hand", {"src/entry.rs": "//! Entry.\n\n/// Entry.\npub struct Entry;\n"})
@@ -244,7 +244,7 @@ def test_end_of_file_is_no_yes(open_stack: YardLanding) -> None:
 
 
 def test_of_an_entry_something_stays(open_stack: YardLanding) -> None:
-    """Where nothing would be left, --drop-emptied stops there and says what to do; entries below are done."""
+    """--drop-emptied stops at an entry with no commit left and names the next command; entries below are done."""
     author = open_stack.author
     author.git("switch", "--quiet", "main")
     author.commit("the same, by hand", {"src/evict.rs": "//! Evict.\n"})
@@ -320,7 +320,7 @@ def test_all_bases_are_set_in_one_request(open_stack: YardLanding) -> None:
 
 @pytest.mark.parametrize("kind", [FaultKind.DROP, FaultKind.LOSE_REPLY])
 def test_notes_whose_request_fails_are_written_once(open_stack: YardLanding, kind: FaultKind) -> None:
-    """What arrived is not written again, what did not arrive is: GitHub is asked which before the second attempt."""
+    """A note that arrived is not written again, a lost one is: GitHub is queried before the second attempt."""
     for number in (519, 520):
         assert open_stack.run("gh", "pr", "ready", str(number), "--repo", SLUG).code == 0
     open_stack.github.inject(kind, match="ReviewerNotes")

@@ -122,7 +122,7 @@ ATTACKS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_each_kind_of_setting_is_trunks(open_stack: YardLanding, name: str) -> None:
-    """What trunk's file says counts; another trunk, which has the same file, does not make it trunk's."""
+    """The settings of trunk's file count; another trunk with the same file does not make it trunk's."""
     track(open_stack, TRUNKS)
     text, message = ATTACKS[name]
     attack(open_stack, text)

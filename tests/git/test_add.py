@@ -192,7 +192,7 @@ def test_what_was_forgotten(stack: Desk) -> None:
 
 @pytest.mark.parametrize("command", ["merge", "rebase"])
 def test_git_is_in_the_middle_of_something(stack: Desk, command: str) -> None:
-    """What a merge or a rebase staged is not taken for the user's own, and HEAD is not moved away from it."""
+    """Changes staged by a merge or a rebase do not count as the user's own, and HEAD is not moved."""
     clone = stack.clone
     clone.git("reset", "--quiet", "--hard")
     stack.trunk_commits("trunk moves", {"two.txt": "trunk\n"})

@@ -240,7 +240,7 @@ BASE = {"README": plain("read\n")}
 
 @dataclass(frozen=True)
 class Situation:
-    """What the user has, where the new commit would put something.
+    """Files of the user in places where the new commit has something.
 
     Attributes:
         name: of the test.

@@ -168,7 +168,7 @@ def test_killed_while_git_unpacked(remote: Remote, held: RepositoryLock, cut: in
 @pytest.mark.parametrize("commits", [1, 2, 99, 200] if SOAK else [1, 200])
 @pytest.mark.parametrize("limit", ["1", "1000"], ids=["kept as a pack", "unpacked"])
 def test_short_and_long_fetches(tmp_path: Path, commits: int, limit: str) -> None:
-    """Whatever git makes of what it fetches, and however much it is."""
+    """For each size of a fetch: loose objects and packs."""
     remote = _remote(tmp_path, commits)
     remote.clone.git("config", "fetch.unpackLimit", limit)
     remote.unpack(len(remote.objects) // 2)

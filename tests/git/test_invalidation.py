@@ -1,4 +1,4 @@
-"""What of a target directory stays when another tree is gated, rule by rule; cargo's files are made by hand."""
+"""Files of a target directory that stay when another tree is gated, by rule; cargo's files are made by hand."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_macro_that_may_read_files(place: Place, table: str, code: str, gone: 
 
 
 def test_two_packages_of_one_name(place: Place) -> None:
-    """Which of them was compiled is not told by names: all packages of the tree."""
+    """Names do not show which of them was compiled: all packages of the tree are invalidated."""
     place.repo.commit("fixture", {"fixtures/low/Cargo.toml": PACKAGE.format(name="low")})
     place.gate()
     place.repo.commit("change", {"crates/apart/src/lib.rs": "// changed\n"})
@@ -266,7 +266,7 @@ def test_times_in_the_future(place: Place) -> None:
 
 
 def test_a_layout_that_nobody_knows(place: Place) -> None:
-    """Another cargo may keep its records elsewhere: then nothing can be judged."""
+    """Another cargo may keep its records elsewhere: then nothing can be kept."""
     (place.debug / ".fingerprint").rename(place.debug / "records")
     place.repo.commit("nothing")
     place.gate()

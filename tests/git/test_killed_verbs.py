@@ -99,7 +99,7 @@ SCENES = {
 
 @dataclass(frozen=True)
 class State:
-    """What a person sees of a stack, without the ids of commits."""
+    """The visible state of a stack, without the ids of commits."""
 
     branches: dict[str, str]
     remote: dict[str, str]

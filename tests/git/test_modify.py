@@ -107,7 +107,7 @@ def test_author_and_date_are_kept(stack: Desk) -> None:
 
 
 def test_fold_into_the_entry_below(stack: Desk, own: Path) -> None:
-    """The commits are the neighbour's; the branch and the pull request of the folded entry stay."""
+    """The commits go to the adjacent entry; the branch and the pull request of the folded entry stay."""
     assert modified(stack, kind="fold", name="2").error is None
     assert branches(own) == ["one", "three"]
     assert subjects(stack, "one") == ["one 1", "one 2", "two 1", "two 2"]

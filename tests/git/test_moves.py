@@ -1,4 +1,4 @@
-"""Moves of refs that are told to one git, one after the other: each a transaction of its own, as if it were alone."""
+"""Moves of refs through one git process, one after the other: each is a separate transaction."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def test_commits_that_change_nothing_any_more(person: Typist) -> None:
 
 
 def test_a_push_without_the_gates(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot run here is accepted by a flag of the push itself; what never ran is run."""
+    """A gate that cannot run here is accepted by a flag of the push; a gate that never ran is run."""
     msrv = GateOutcome.unavailable("msrv", "rustup toolchain install 1.70")
     monkeypatch.setattr(verification, "gates_beside_base", lambda *_: (("msrv", msrv),))
     person.desk.clone.git("commit", "--quiet", "--allow-empty", "--message=more")

@@ -83,7 +83,7 @@ def test_a_source_cannot_forge_a_patchs_headers(repo: Repo) -> None:
 
 
 def test_links_and_submodules_are_no_sources(repo: Repo) -> None:
-    """Whatever their name; a link that became a file adds all its lines."""
+    """Links and submodules count as no source under any name; a link that became a file adds all its lines."""
     (repo.path / "link.rs").symlink_to("sought()")
     (repo.path / "was.rs").symlink_to("elsewhere")
     base = repo.commit("base")

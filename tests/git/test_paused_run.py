@@ -258,7 +258,7 @@ def test_an_edit_in_the_way_is_foreseen_before_the_first_move(paused: Desk, bran
 
 
 def test_a_resolution_changed_after_a_failed_continue_counts(resolved_too_early: Desk) -> None:
-    """What was taken before is not published in its place; what is not added yet is asked for."""
+    """An earlier resolution is not published in its place; files that are not added yet are named."""
     (resolved_too_early.tree().path / "two.txt").write_text("second\n")
     resolved_too_early.clone.git("update-index", "--no-assume-unchanged", "two.txt")
     assert "changed but not added: two.txt" in refusal(resolved_too_early.resume).why
@@ -448,7 +448,7 @@ def test_a_continue_after_it_ends_or_is_refused_with_a_way_on(paused: Desk, chan
 
 
 def test_abort_after_the_push_when_github_is_down_waits_for_it(stack: Desk) -> None:
-    """What is here is restored at once; the rest waits: the run stays open. `--local` ends it without."""
+    """The local part is restored at once; the rest waits and the run stays open. `--local` ends it without GitHub."""
     stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
     before = stack.tips()
     _stop_after_push(stack)

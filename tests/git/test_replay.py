@@ -177,7 +177,7 @@ def test_without_an_identity_it_says_what_to_type(diverged: Repo, monkeypatch: p
 
 
 def test_a_merge_reads_no_history_below_its_base(repo: Repo) -> None:
-    """However long the history is: a commit far below is gone, and nothing asks for it."""
+    """A commit far below is missing: a long history is replayed without reading it."""
     for number in range(6):
         repo.commit(f"old {number}", {"old.txt": f"{number}\n"})
     gone = repo.head("HEAD~4")

@@ -189,7 +189,7 @@ def test_other_work_is_no_resolution(paused: Desk, work: Callable[[Repo], None])
 
 
 def _from_a_person_who_wants_it(paused: Desk) -> None:
-    """What is there becomes the resolution by the printed command: the person said so."""
+    """The present files become the resolution by the printed command, because the user confirmed them."""
     ended(paused.resume())
     assert paused.hub.bare.subjects("one..two") == ["two 1", "two 2"]
     assert paused.hub.bare.git("show", "two~1:mine.txt") == "m"

@@ -1,4 +1,4 @@
-"""What others do to an entry's branch on GitHub, in this process: taken over, or told apart, commit by commit."""
+"""Changes by others to an entry's branch on GitHub, in process: taken over, or named commit by commit."""
 
 from __future__ import annotations
 

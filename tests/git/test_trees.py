@@ -62,7 +62,7 @@ def test_what_is_merged_in_memory_is_what_git_merges(
     tmp_path_factory: pytest.TempPathFactory, start: Files, ours: list[tuple[str, int | None]],
     theirs: list[tuple[str, int | None]],
 ) -> None:  # fmt: skip
-    """Whatever both sides did: the same tree, and clean, or None; git then checks every object that was made."""
+    """For all changes of both sides: git's own tree if the merge is clean, else None; git checks every new object."""
     git, blobs = ground(tmp_path_factory)
     names = [tree_of(git, blobs, each) for each in (start, edited(start, ours), edited(start, theirs))]
     git.tree_cache.clear()
@@ -128,7 +128,7 @@ def loose(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("count", [3, 60])
 def test_objects_that_wait_are_there_when_git_is_asked(repo: Repo, count: int) -> None:
-    """A few as files, many as one pack; not before git is asked about one of them, by argument or on its input."""
+    """A few as files, many as one pack; not before a git command names one of them, by argument or on its input."""
     base = repo.commit("start", {"a": "1\n"})
     git = repo.adapter
     tree, before = git.tree(base), loose(repo.path)

@@ -1,4 +1,4 @@
-"""`[gates] root` names a directory of the commit: one that is a link leads what gates judge, and write, elsewhere."""
+"""`[gates] root` names a directory of the commit: a link would lead gates to read and write files elsewhere."""
 
 from __future__ import annotations
 

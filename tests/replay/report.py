@@ -15,7 +15,7 @@ from support.replaying import Result, run
 
 
 def main() -> None:
-    """Judge stacks and print a table, and every stack that is not right."""
+    """Check stacks; print a table and every stack that is wrong."""
     parser = argparse.ArgumentParser()
     parser.add_argument("count", type=int, help="stacks of each history")
     parser.add_argument("--seed", type=int, default=1)

@@ -155,7 +155,7 @@ def test_what_a_stack_must_be(octo: Octo) -> None:
 
 
 def test_a_queue_takes_a_stack_together(octo: Octo) -> None:
-    """They are judged from the bottom; an ejected one stays, with those above (docs, merge queues and stacks)."""
+    """They are evaluated from the bottom; an ejected one stays, with those above (docs, merge queues and stacks)."""
     stacked(octo)
     octo.github.lever("protect", octo.slug, branch="main", name="trunk", queue=True)
     octo.github.lever("hold_queue", octo.slug, requests=4)

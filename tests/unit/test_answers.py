@@ -52,7 +52,7 @@ def printed(body: bytes, *, status: int = 200, code: int = 0, headers: str = "")
 
 
 def read(tmp_path_factory: pytest.TempPathFactory, done: Completed) -> object:
-    """Judge it, and read the stack's pull requests from it."""
+    """Validate it, and read the stack's pull requests from it."""
     hub = GitHub(Repository("github.com", "octo", "tiny"), tmp_path_factory.getbasetemp())
     return hub._snapshot(responses.graphql_response(done, absent=True), [pr_number(519)])
 

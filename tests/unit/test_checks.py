@@ -112,7 +112,7 @@ def test_what_is_no_pattern_is_refused(pattern: Any, why: str) -> None:
 
 
 def judged(expect: Expect, *inside: bool, files: int = 1, paths: tuple[str, ...] = ()) -> tuple[bool, int]:
-    """Judge as many matches, and return (holds, matches shown)."""
+    """Evaluate as many matches, and return (holds, matches shown)."""
     source = "".join("fn in_it() { here(); }\n" if each else "fn out() { here(); }\n" for each in inside)
     matches = structure.search({"a.rs": source}, "here()", ("fn in_it",), lambda _: None)
     judgement = judge(PatternCheck("x", "", "here()", expect, ("fn in_it",), paths), matches, files)

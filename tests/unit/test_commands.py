@@ -81,7 +81,7 @@ def test_a_command_of_ours() -> None:
     ],
 )
 def test_the_argv_of_a_line(text: str, argv: tuple[str, ...]) -> None:
-    """What only a shell understands is the shell's."""
+    """A line with shell syntax is left to the shell."""
     assert argv_of(text) == argv
 
 

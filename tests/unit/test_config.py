@@ -132,7 +132,7 @@ CASES = [
 
 @pytest.mark.parametrize(("old", "new", "line", "said"), CASES)
 def test_complaints(tmp_path: Path, old: str, new: str, line: int, said: str) -> None:
-    """Each fault is told with its line, its key and what was expected; the next command opens the file there."""
+    """Each error names its line, its key and the expected value; the next command opens the file there."""
     assert old in GOOD
     with pytest.raises(UsageError) as found:
         load(tmp_path, GOOD.replace(old, new, 1))
@@ -142,13 +142,13 @@ def test_complaints(tmp_path: Path, old: str, new: str, line: int, said: str) ->
 
 
 def test_neither_and_both_kinds_of_stack(tmp_path: Path) -> None:
-    """No entry at all, or both ways at once, is told."""
+    """A file without entries, or with both forms at once, is an error."""
     with pytest.raises(UsageError, match=r"either \[\[entry\]\]"):
         load(tmp_path, "schema = 1\n")
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
-    """A file that is not UTF-8 is told, with the byte."""
+    """A file that is not UTF-8 is an error that names the byte."""
     (tmp_path / "stack.toml").write_bytes(b"schema = 1 # \xff\n")
     with pytest.raises(UsageError, match="not UTF-8"):
         validation.load(tmp_path / "stack.toml")

@@ -19,7 +19,7 @@ def _conflict(ours: bytes, theirs: bytes, label: str = "x") -> bytes:
 
 @given(_SIDE, _SIDE, _SIDE, st.sampled_from(["HEAD", "abc1234 (subject)"]))
 def test_place_labels_and_sides_do_not_matter(before: bytes, ours: bytes, theirs: bytes, label: str) -> None:
-    """Whatever stands around it, and whichever side is first."""
+    """The key of a conflict ignores surrounding text and the order of sides."""
     one = digests(_conflict(ours, theirs))
 
     assert one == digests(before + _conflict(theirs, ours, label))

@@ -73,7 +73,7 @@ def test_junit_tells_failed_and_skipped_apart() -> None:
 
 
 def test_mermaid_takes_no_orders_from_a_title() -> None:
-    """Whatever it holds, it is a label."""
+    """A title with Mermaid syntax is still a label."""
     message = exports.mermaid(FOUND)
     assert message.startswith('flowchart BT\n  trunk["main"]\n')
     assert (

@@ -77,7 +77,7 @@ def test_the_table_has_no_flag_that_no_task_takes() -> None:
 def test_a_dry_run_cannot_change_the_repository(
     name: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However it is asked for, the task's body is told, and no lease can be held: without one nothing is mutated."""
+    """Each spelling reaches the task's body, and no lock can be held: without one nothing is mutated."""
     seen: list[object] = []
 
     def body(message: TaskSession, /, **_: Any) -> None:

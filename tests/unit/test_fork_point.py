@@ -1,4 +1,4 @@
-"""Which commits are an entry's own, on synthetic evidence: examples for each rule, and its properties."""
+"""The own commits of an entry, from synthetic evidence: examples for each rule, and properties."""
 
 from __future__ import annotations
 
@@ -362,7 +362,7 @@ def test_every_commit_is_in_exactly_one_class(known: Evidence) -> None:
 @given(evidences())
 @settings(max_examples=300)
 def test_identity_beats_likeness(known: Evidence) -> None:
-    """What a current head of a parent holds is never own; what no head holds is never the parent's by id."""
+    """A commit in a parent's current head is never own; a commit in no head is never the parent's by id."""
     found = kinds(decide(known))
     current = frozenset[Oid]().union(
         *(each.holds for parent in known.parents for each in parent.heads if each.current and not parent.trunk)

@@ -23,7 +23,7 @@ def tokens(fifo: Path) -> int:
 
 
 def test_a_pool_has_a_token_for_each_processor(tmp_path: Path) -> None:
-    """Who comes first makes it, who comes later joins it, and a token that is held is missing."""
+    """The first process creates the pool, later ones join it, and a token that is held is missing."""
     with pool(tmp_path) as first, pool(tmp_path) as second:
         assert first == second
         assert tokens(first) == jobs()

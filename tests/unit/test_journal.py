@@ -157,7 +157,7 @@ def test_the_state_directory_is_no_link(tmp_path: Path) -> None:
 
 
 def test_the_lease_is_exclusive_and_dies_with_its_holder(tmp_path: Path) -> None:
-    """A second holder is told who has it; after release it is free, and the file is still there."""
+    """The error for a second holder names the first; after release the lock is free, and its file stays."""
     with (
         lock.hold(tmp_path / "s", run="one"),
         pytest.raises(Refused, match="another trunkline run") as refused,
@@ -174,7 +174,7 @@ def test_the_lease_is_exclusive_and_dies_with_its_holder(tmp_path: Path) -> None
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([b"{}", b"[]", b"null", b'{"sum": 1}']), max_size=4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
 def test_any_file_is_read_as_a_journal(tmp_path: Path, lines: list[bytes]) -> None:
-    """Whatever stands there: no record that was not written by us, no exception, and what is wrong is said."""
+    """For any content: no invented record, no exception, and every problem is named."""
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     run = journal.read(path)

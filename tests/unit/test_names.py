@@ -36,7 +36,7 @@ def test_ordinary_branch_names_pass(name: str) -> None:
 
 @given(st.text(max_size=40))
 def test_accepted_names_hold_nothing_that_git_reads_otherwise(name: str) -> None:
-    """Whatever is accepted begins no option and no refspec, and names exactly one ref."""
+    """An accepted name begins no option and no refspec, and names exactly one ref."""
     if branch_problem(name) is None:
         assert not name.startswith(("-", "+", "/"))
         assert not set(name) & set(" ~^:?*[\\")

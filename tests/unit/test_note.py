@@ -144,7 +144,7 @@ def test_the_same_facts_give_the_same_bytes() -> None:
 
 @given(st.text(), st.text())
 def test_the_authors_text_is_untouched(before: str, after: str) -> None:
-    """Whatever stands before and after the markers comes back byte for byte, through any number of notes."""
+    """The text before and after the markers stays byte for byte, through any number of notes."""
     if BEGIN in before + after or END in before + after:
         return
     body = f"{before}{BEGIN}\nold\n{END}{after}"
@@ -296,7 +296,7 @@ def test_a_template_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_module_of_the_checkout_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a template is rendered, a pull request's `jinja2.py` or `trunkline/` is not what Python finds."""
+    """A pull request's `jinja2.py` or `trunkline/` is not imported where a template is rendered."""
     for name in ("jinja2.py", "json.py", "resource.py"):
         (tmp_path / name).write_text("raise SystemExit(9)\n")
     monkeypatch.chdir(tmp_path)

@@ -173,7 +173,7 @@ def test_what_is_no_file_is_not_waited_for(repo: Repo, monkeypatch: pytest.Monke
 
 
 def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
-    """Where a person keeps it is theirs to say."""
+    """A stack.toml may be a link to a file elsewhere."""
     (tmp_path / "kept.toml").write_text(HEAD + ONE)
     (tmp_path / "stack.toml").symlink_to("kept.toml")
     assert validation.load(tmp_path / "stack.toml")
@@ -224,7 +224,7 @@ PIECES = st.sampled_from([
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @example(HEAD, [(0, 0, "")])
 def test_a_damaged_file_is_read_or_refused(text: str, cuts: list[tuple[int, int, str]]) -> None:
-    """Whatever is cut out and put in; what is read can be gated, and its lines are found."""
+    """For any damage: a file that can be read can be gated, and its lines are found."""
     for at, length, piece in cuts:
         text = text[:at] + piece + text[at + length :]
     path = Path("stack.toml")

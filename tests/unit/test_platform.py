@@ -111,7 +111,7 @@ def test_a_typo_in_stack_toml_fails_only_the_gates(repo: Repo) -> None:
 
 
 def test_a_clone_of_a_fork_is_pointed_to_the_project(repo: Repo) -> None:
-    """Which repository was queried, and by which remote the project's is."""
+    """The error names the repository that was queried, and the remote of the project."""
     repo.commit("start")
     for name, url in (("origin", "git@github.com:me/fork.git"), ("up/stream", "https://github.com/octo/tiny")):
         repo.git("remote", "add", name, url)

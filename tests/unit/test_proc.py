@@ -19,7 +19,7 @@ from trunkline.system import children, logged_process, process
 def test_a_second_interrupt_leaves_no_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     """Ctrl-C twice, or a parent of several threads that dies: each thread's end signals its child (prctl(2)).
 
-    The second interrupt meets us before the group was told to end; the leash ends it.
+    The second interrupt arrives before the group got its signal; the leash ends it.
     """
     begun: list[Held] = []
     seen: list[subprocess.Popen[bytes]] = []

@@ -45,7 +45,7 @@ def test_by_shape_and_name(text: str, hidden: str) -> None:
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
-    """Commands, refs, object ids and prose are told as they are."""
+    """Commands, refs, object ids and prose are printed unchanged."""
     assert redacted(text, ()) == text
 
 

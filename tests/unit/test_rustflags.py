@@ -82,7 +82,7 @@ def given(tree: Path, env: Mapping[str, str] | None = None, *argv: str) -> tuple
 
 @pytest.mark.parametrize("name", CONFIG)
 def test_the_flags_are_those_that_cargo_gives(tree: Path, name: str) -> None:
-    """Whatever tables name them: found are exactly the flags that cargo passes on; joined, ours come last."""
+    """For all tables: exactly the flags that cargo passes on are found; joined, trunkline's come last."""
     (tree / ".cargo/config.toml").write_text(CONFIG[name])
     flags = found(tree)
     assert flags.rustc == given(tree)

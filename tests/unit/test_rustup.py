@@ -108,7 +108,7 @@ def test_what_the_repository_breaks_is_not_missing(place: Path, files: dict[str,
 
 
 def test_names_in_a_toolchain_file_are_names(place: Path) -> None:
-    """What a pull request writes there is part of a command that a person types."""
+    """A name in the file becomes part of a command that a person types."""
     wishes = f'channel = "{ABSENT}"\ncomponents = ["clippy", "$(touch x)"]\ntargets = ["; rm -r x", "wasm32-wasip1"]'
     (place / "rust-toolchain.toml").write_text(f"[toolchain]\n{wishes}\n")
     cause = missing(place, "cargo build")

@@ -261,7 +261,7 @@ def test_outlive_the_gate(jail: Jail) -> None:
 
 
 def test_a_machine_without_user_namespaces_has_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where bubblewrap would keep root's own namespace it counts as not working, and the cure is told."""
+    """A bubblewrap that would keep root's own namespace counts as not working, and the fix is printed."""
     monkeypatch.setattr(bubblewrap, "_works", lambda: False)
     assert (
         "userns" in bubblewrap.missing_tool()

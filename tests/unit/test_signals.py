@@ -71,7 +71,7 @@ def test_a_terminal_that_is_gone_is_no_failure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", ENDING)
 def test_the_first_raises_and_the_second_does_not_disturb(number: signal.Signals) -> None:
-    """What the first one ends is ended in peace; afterwards the handlers are as before."""
+    """The first signal's shutdown runs to its end; afterwards the handlers are as before."""
     before = [signal.getsignal(each) for each in ENDING]
     ended = []
 

@@ -52,7 +52,7 @@ def test_an_entry_without_a_number_is_kept_and_written() -> None:
 
 @pytest.mark.parametrize("below", ["", "\n# the end\n", "\n[land]\nmethod = 'squash'\n"])
 def test_an_update_adds_no_blank_line(below: str) -> None:
-    """Whatever follows the entries, an entry that comes and goes leaves the file as the first update wrote it."""
+    """An entry that comes and goes leaves the file as the first update wrote it, with any text after the entries."""
     two, three = [_entry(1, "one"), _entry(None, "two")], [_entry(1, "one"), _entry(None, "two"), _entry(3, "three")]
     first = writing.mended(TEXT + below, "", two)
     text = first

@@ -82,7 +82,7 @@ def test_a_lock_file_without_end() -> None:
 
 
 def test_a_build_script_names_the_whole_machine(tmp_path: Path) -> None:
-    """What it printed is its own: a directory outside the tree is not walked, a FIFO is not waited for."""
+    """Its output may name anything: a directory outside the tree is not walked, a FIFO is not waited for."""
     (tmp_path / "tree/data").mkdir(parents=True)
     (tmp_path / "tree/data/one").touch()
     output = tmp_path / "output"

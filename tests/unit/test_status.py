@@ -117,7 +117,7 @@ def _stands(*states: State) -> list[EntryState]:
     ],
 )
 def test_one_next_command(states: list[State], command: str) -> None:
-    """What lies in everybody's way first, then what moved, then what the lowest open entry waits for."""
+    """First an obstacle for all entries, then moved branches, then what the lowest open entry waits for."""
     assert next_command(_stands(*states), "upstream") == command
 
 

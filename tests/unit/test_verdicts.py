@@ -63,7 +63,7 @@ def test_each_verdict_has_words_a_mark_and_a_colour(colour: int, text: str, monk
 
 
 def test_a_failed_gate_makes_its_entry_red() -> None:
-    """Whatever GitHub says of it, unless it is over."""
+    """A failed gate outweighs GitHub's state, unless the entry is merged or closed."""
     assert mark_of(row(*KNOWN)) == ("✗", "red")
     assert mark_of(row(*KNOWN, state=State.READY)) == ("✗", "red")
     assert mark_of(row(*KNOWN, state=State.MERGED)) == ("✓", "green")

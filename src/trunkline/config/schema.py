@@ -256,7 +256,7 @@ class PublishTable(_Table, frozen=True):
 
 
 class AttestTable(_Table, frozen=True):
-    """When shared receipts stand in for CI: what `verify` demands of them."""
+    """The policy of attested CI: the requirements of `verify` for shared receipts."""
 
     gates: Annotated[tuple[_Name, ...], Meta(description="The gates that are required. Empty: all.")] = ()
     max_age: Annotated[

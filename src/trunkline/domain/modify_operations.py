@@ -21,7 +21,7 @@ class Operation:
         name: the entry (`519`, `#519`, a branch) or the commit that it is about.
         onto: the entry that a moved entry shall sit on; the name of trunk: the bottom of the stack.
         trunk: the name of trunk.
-        into: the neighbour that a folded entry goes into; default: the one below.
+        into: the adjacent entry that a folded entry goes into; default: the one below.
         branch: the branch of the new entry of a split, or the new branch of a rename.
         paths: files whose changes a split commit begins with, separated by commas.
         message: the message of a reword.

@@ -39,7 +39,7 @@ def mergeable(world: World, repository: Repository, pull: PullRequest) -> Mergea
 def rule_of(repository: Repository, pull: PullRequest) -> Rule:
     """Return the rule of a pull request's base, empty if there is none.
 
-    Each pull request of a native stack is judged as if it targeted the stack's base.
+    Each pull request of a native stack is evaluated as if it targeted the stack's base.
     """
     stack = repository.stack_of(pull.number)
     return repository.rules.get(stack.base if stack else pull.base, Rule())
