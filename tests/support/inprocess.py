@@ -103,6 +103,12 @@ class Pull:
     merge_commit: Oid | None = None
     merged_head: Oid | None = None
     pushes: list[ForcePush] = field(default_factory=list)
+    earlier_bases: list[str] = field(default_factory=list)
+
+    def target(self, base: str) -> None:
+        """Change the base."""
+        self.earlier_bases += [self.base] if base != self.base else []
+        self.base = base
 
 
 @dataclass
@@ -138,11 +144,12 @@ class Hub:
         numbers: Sequence[PrNumber],
         *,
         merging: bool = False,  # noqa: ARG002
-        trunk: BranchName | None = None,  # noqa: ARG002
+        trunk: BranchName | None = None,
     ) -> Iterator[Callable[[], Snapshot]]:
         """Return a response to the stack's query."""
         self._answer()
-        yield lambda: Snapshot({number: self._shown(number) for number in numbers})
+        tip = oid(self.tip(trunk)) if trunk else None
+        yield lambda: Snapshot({number: self._shown(number) for number in numbers}, trunk=tip)
 
     def set_draft(self, pr: PullRequest, *, draft: bool) -> PullRequest:
         """Change the draft state."""
@@ -154,7 +161,8 @@ class Hub:
         """Change base or body."""
         self._answer()
         pull = self.pulls[number]
-        pull.base, pull.body = fields.get("base", pull.base), fields.get("body", pull.body)
+        pull.target(fields.get("base", pull.base))
+        pull.body = fields.get("body", pull.body)
         if state := fields.get("state"):
             pull.state = PrState(state.upper())
         return EditedPullRequest(pull.body, pull.base, "closed" if pull.state is PrState.CLOSED else "open")
@@ -246,7 +254,7 @@ class Hub:
         return PullRequest(
             number=number, title=pull.head, url="", state=pull.state, draft=pull.draft, body=pull.body,
             base=pull.base, head=pull.head, head_oid=head, head_repository="octo/tiny", merged_at=merged,
-            merge_commit=pull.merge_commit, force_pushes=tuple(pull.pushes),
+            merge_commit=pull.merge_commit, force_pushes=tuple(pull.pushes), earlier_bases=tuple(pull.earlier_bases),
             mergeable="MERGEABLE" if self.mergeable else "UNKNOWN",
             merge_state="CLEAN" if self.mergeable else "UNKNOWN",
         )  # fmt: skip
@@ -362,7 +370,7 @@ class Desk:
         if delete:
             self.hub.bare.git("update-ref", "-d", f"refs/heads/{pull.head}")
             for other in self.hub.pulls.values():
-                other.base = "main" if other.base == pull.head else other.base
+                other.target("main" if other.base == pull.head else other.base)
 
     def conflict(self, pr: int) -> None:
         """Add to trunk the file that an entry's first commit adds, with another content."""

@@ -493,20 +493,21 @@ def _replayed(oracle: Oracle, made: Made, view: View, entries: Mapping[int, Entr
         if conflict:
             return Judged(plan, Result.PAUSED)
         base = tip
-    if plan.variant in ASKED and not view.options.fork_point and not _superseded(oracle.shop, made, bases):
+    if plan.variant in ASKED and not view.options.fork_point and not _either_way(oracle, made, bases):
         return Judged(plan, Result.WRONG, "a person should have been asked")
     return Judged(plan, Result.RIGHT)
 
 
-def _superseded(shop: Workshop, made: Made, bases: Mapping[int, Oid]) -> bool:
-    """Return whether the base of the entry above contains the commit that a parent lost."""
+def _either_way(oracle: Oracle, made: Made, bases: Mapping[int, Oid]) -> bool:
+    """Return whether git comes to the same tree with the commit that a parent lost as without it.
+
+    Both are rebased onto the base of the entry above. If they agree, nothing needs to be asked.
+    """
     ((at, heads),) = made.old.items()
-    lost, base = heads[0], bases[at + 1]
-    try:
-        tree = shop.merged(base, lost, shop.git("rev-parse", f"{lost}^"))
-    except Unfit:
-        return False
-    return tree == shop.git("rev-parse", f"{base}^{{tree}}")
+    lost, base = oracle.shop.read(heads[0]), bases[at + 1]
+    rest = [commit for commit in made.own[at + 1] if commit.oid != lost.oid]
+    (kept, stopped), (without, conflict) = (oracle.rebase(own, base) for own in ([lost, *rest], rest))
+    return not stopped and not conflict and oracle.shop.read(kept).tree == oracle.shop.read(without).tree
 
 
 def _answered(view: View, entries: Sequence[Entry], variant: str) -> View:

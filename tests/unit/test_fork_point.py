@@ -225,6 +225,29 @@ def test_two_branches_cut_from_trunk_in_the_same_second_stay_apart() -> None:
     assert (found.own, found.fork, found.about) == (chain, BASE, "merge base with trunk")
 
 
+def test_a_commit_that_landed_with_an_entry_between_accounts_for_its_version() -> None:
+    """An own commit of the same author and second is no version of the parent's rewritten commit."""
+    landed = commit("p1", subject="bump", date=1)
+    rewritten = dataclasses.replace(landed, oid=name("p1 again"), patch_id=name("patch of p1 again"))
+    c1, c2 = commit("c1", date=1), commit("c2", name("c1"), date=2)
+    parent = Parent("#1", (KnownHead(rewritten.oid, True, frozenset()),), (rewritten,), rewritten=True)
+    assert decide(evidence([c1, c2], parent)).questions
+    found = decide(evidence([c1, c2], dataclasses.replace(parent, landed=(landed,))))
+    assert (found.questions, subjects(found.own)) == ((), ["c1", "c2"])
+
+
+def test_what_was_own_before_a_rebase_stays_own() -> None:
+    """An earlier head of the entry sat on the parent, so a similar commit there was its own."""
+    old = commit("old c1", subject="codemod", date=1, patch=name("patch"))
+    c1, c2 = commit("c1", subject="codemod", date=1, patch=name("patch")), commit("c2", name("c1"), date=2)
+    theirs = commit("p1", subject="codemod", date=1)
+    parent = Parent("#1", (KnownHead(theirs.oid, True, frozenset()),), (theirs,))
+    seen = evidence([c1, c2], parent)
+    assert decide(seen).questions
+    found = decide(dataclasses.replace(seen, earlier=lambda _: (old,)))
+    assert (found.questions, subjects(found.own)) == ((), ["codemod", "c2"])
+
+
 def test_the_last_commit_of_an_entry_is_never_taken_for_a_copy() -> None:
     """An entry of one commit that looks like the parent's is still an entry."""
     (only,) = chain = line("p1")

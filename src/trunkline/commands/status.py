@@ -5,7 +5,7 @@ It takes one request to GitHub and a few git processes, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trunkline.context import native
@@ -18,7 +18,7 @@ from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
-from trunkline.domain.commits import counted
+from trunkline.domain.commits import Commit, counted
 from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import BranchName, EntryKey, Oid, branch_ref, short
@@ -30,7 +30,7 @@ from trunkline.gates.run import gate_names
 from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.planning import branch_versions, fork_point, journal_queries, misplaced_commits
-from trunkline.planning.evidence import gather
+from trunkline.planning.evidence import bases_outside, gather
 from trunkline.planning.verification import Evidence, checks_at, gates_for, subject_at
 
 
@@ -214,9 +214,24 @@ class _View:
         pulls = [pr for each in below if (pr := self.pulls[each.key]) is not None]
         contained = not below or any(history.is_ancestor(git, tip, head) for tip in bounds)
         certain = not merges and contained and not any(pr.force_pushes for pr in pulls)
+        certain = certain and not self._has_other_parents(entry, head)
+        certain = certain and not self._may_be_copies(own, reached=history.reachable(git, bounds, [head, *trunks]))
         if certain or history.missing(git, [pr.head_oid for pr in pulls]):  # not fetched
             return len(own)
         return self._decided(entry, head, trunks[0], otherwise=len(own))
+
+    def _has_other_parents(self, entry: Entry, head: Oid) -> bool:
+        """Return whether a branch contains an entry that is not below, or had a base outside the stack."""
+        git, stack = self.context.git, self.context.stack
+        below = stack.below(entry)
+        beside = [self.branches[each.key].head for each in stack.entries if each != entry and each not in below]
+        tips = [tip for tip in beside if tip is not None and tip != head]
+        contained = any(history.is_ancestor(git, tip, head) for tip in tips if tip not in history.missing(git, tips))
+        return contained or bool(bases_outside(stack, self.pulls[entry.key]))
+
+    def _may_be_copies(self, own: Sequence[Commit], *, reached: Sequence[Commit]) -> bool:
+        """Return whether the first own commit may be a copy of one that an entry below got later."""
+        return bool(own) and any(own[0].message == commit.message for commit in reached)
 
     def _decided(self, entry: Entry, head: Oid, trunk: Oid, *, otherwise: int) -> int | None:
         """Return the number of own commits in a replay; None if the user must decide."""
@@ -230,7 +245,9 @@ class _View:
         pulls = Snapshot({pr.number: pr for pr in self.pulls.values() if pr is not None})
         world = World(pulls, trunk, {**remote, branch_ref(stack.trunk): trunk}, local)
         machine = self.context.observer.machine()
-        view = View(self.context.project, entry, True, world, machine, Decisions(), self.earlier)
+        heads = {each.key: tip for each in stack.entries if (tip := self.branches[each.key].head) is not None}
+        decisions = Decisions(rewritten=heads)  # a restack takes over these heads, which may be the remote's
+        view = View(self.context.project, entry, True, world, machine, decisions, self.earlier)
         try:
             found = fork_point.decide(gather(view, head))
         except TrunklineError:  # the task that needs the answer reports the error

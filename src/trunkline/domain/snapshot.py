@@ -74,6 +74,7 @@ class PullRequest:
             HAS_HOOKS, UNKNOWN.
         node_id: GitHub's global id.
         base_oid: GitHub's commit of the base; for a closed pull request, its last one.
+        earlier_bases: the branches that it targeted before, oldest first.
     """
 
     number: PrNumber
@@ -91,6 +92,7 @@ class PullRequest:
     merge_parents: tuple[Oid, ...] = ()
     commit_count: int = 0
     force_pushes: tuple[ForcePush, ...] = ()
+    earlier_bases: tuple[str, ...] = ()
     checks: tuple[CheckRun, ...] = ()
     node_id: str = ""
     base_oid: Oid | None = None

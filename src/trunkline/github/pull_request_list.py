@@ -9,6 +9,7 @@ from trunkline.domain.errors import UsageError
 from trunkline.domain.names import Id
 from trunkline.github.client import GitHub
 from trunkline.github.decoding import Connection, HeadRepository, Node, Number
+from trunkline.github.pull_request_nodes import BaseChange, earlier_bases
 
 _QUERY = """
 query Open($owner: String!, $name: String!, $after: String, $first: Boolean!) {
@@ -34,11 +35,6 @@ query Open($owner: String!, $name: String!, $after: String, $first: Boolean!) {
 _PAGES = 50  # 5,000 open pull requests
 
 
-class _BaseChange(Node, frozen=True):
-    previous_ref_name: str | None = None
-    old_base: str | None = None
-
-
 class _Merged(Node, frozen=True):
     number: Number
     title: str
@@ -50,7 +46,7 @@ class _Merged(Node, frozen=True):
 class _Open(_Merged, frozen=True):
     is_draft: bool
     head_repository: HeadRepository | None
-    timeline_items: Connection[_BaseChange]
+    timeline_items: Connection[BaseChange]
 
 
 class _PageInfo(Node, frozen=True):
@@ -136,8 +132,6 @@ def _page(answer: _Answer, slug: str) -> tuple[PullRequestList, str]:
 
 
 def _open(node: _Open, slug: str) -> OpenPullRequest:
-    events = node.timeline_items.visible
-    before = (event.previous_ref_name or event.old_base for event in events)
     head_repository = node.head_repository.name_with_owner if node.head_repository else ""
     return OpenPullRequest(
         number=node.number,
@@ -146,5 +140,5 @@ def _open(node: _Open, slug: str) -> OpenPullRequest:
         head=node.head_ref_name,
         head_oid=node.head_ref_oid,
         cross_repository=head_repository.lower() != slug.lower(),
-        earlier_bases=tuple(name for name in before if name),
+        earlier_bases=earlier_bases(node.timeline_items.visible),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from trunkline.domain.names import Id, Oid
 from trunkline.domain.snapshot import A_TEAM, OUR_CONTEXTS, CheckRun, ForcePush, PrState, PullRequest
 from trunkline.github.decoding import Actor, Commit, Connection, HeadRepository, Node, Number, login
@@ -11,8 +13,14 @@ fragment entry on PullRequest {
   id number title url state isDraft body baseRefName baseRefOid headRefName headRefOid
   headRepository { nameWithOwner }
   mergedAt mergeCommit { oid parents(first: 3) { nodes { oid } } }
-  timelineItems(last: 100, itemTypes: [HEAD_REF_FORCE_PUSHED_EVENT]) {
-    nodes { ... on HeadRefForcePushedEvent { beforeCommit { oid } afterCommit { oid } } }
+  timelineItems(last: 100, itemTypes: [
+    HEAD_REF_FORCE_PUSHED_EVENT, BASE_REF_CHANGED_EVENT, AUTOMATIC_BASE_CHANGE_SUCCEEDED_EVENT
+  ]) {
+    nodes {
+      ... on HeadRefForcePushedEvent { beforeCommit { oid } afterCommit { oid } }
+      ... on BaseRefChangedEvent { previousRefName }
+      ... on AutomaticBaseChangeSucceededEvent { oldBase }
+    }
   }
   commits(last: 1) { totalCount nodes { commit { statusCheckRollup { contexts(first: 100) { nodes {
     ... on CheckRun { name status conclusion annotations(first: 5) { nodes { message } } }
@@ -46,7 +54,21 @@ class _MergeCommit(Node, frozen=True):
     parents: Connection[Commit]
 
 
-class _ForcePushed(Node, frozen=True):
+class BaseChange(Node, frozen=True):
+    """A change of the base, by a person or by GitHub."""
+
+    previous_ref_name: str | None = None
+    old_base: str | None = None
+
+    @property
+    def before(self) -> str:
+        """The name of the earlier base; "" for another event."""
+        return self.previous_ref_name or self.old_base or ""
+
+
+class _Event(BaseChange, frozen=True):
+    """A force-push, unless it has an earlier base; its commits may be gone."""
+
     before_commit: Commit | None = None
     after_commit: Commit | None = None
 
@@ -128,7 +150,7 @@ class PullRequestNode(Node, frozen=True, kw_only=True):
     head_repository: HeadRepository | None
     merged_at: str | None
     merge_commit: _MergeCommit | None
-    timeline_items: Connection[_ForcePushed]
+    timeline_items: Connection[_Event]
     commits: _Commits
     review_decision: str | None = None
     mergeable: str = "UNKNOWN"
@@ -169,13 +191,20 @@ class PullRequestNode(Node, frozen=True, kw_only=True):
             force_pushes=tuple(
                 ForcePush(_oid_of(event.before_commit), _oid_of(event.after_commit))
                 for event in self.timeline_items.visible
+                if not event.before
             ),
+            earlier_bases=earlier_bases(self.timeline_items.visible),
             checks=tuple(check for check in self._checks() if not check.name.startswith(OUR_CONTEXTS)),
         )
 
     def _checks(self) -> tuple[CheckRun, ...]:
         last = self.commits.nodes[0].commit.status_check_rollup if self.commits.nodes else None
         return tuple(context.of_domain() for context in last.contexts.visible) if last else ()
+
+
+def earlier_bases(events: Iterable[BaseChange]) -> tuple[str, ...]:
+    """Return the names of the branches that a pull request targeted before, oldest first."""
+    return tuple(dict.fromkeys(event.before for event in events if event.before))
 
 
 def _requested(request: _ReviewRequest) -> str:

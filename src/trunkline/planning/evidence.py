@@ -11,9 +11,9 @@ from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused, TrunklineError
-from trunkline.domain.names import Oid, branch_name, branch_ref, short
+from trunkline.domain.names import BranchName, Oid, branch_name, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
-from trunkline.domain.stack import Entry
+from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, replay
 from trunkline.git.git import Git
 from trunkline.planning.fork_point import Evidence, KnownHead, Parent
@@ -51,22 +51,44 @@ def gather(view: View, child: Oid) -> Evidence:
     chain = history.with_patch_ids(git, history.reachable(git, [child], [trunk]))
     onto = base_of(view).oid
     branch = _Branch(child, base, frozenset(commit.oid for commit in chain))
+    parents = tuple(_parents(view, branch))
     return Evidence(
         child=child,
         merge_base=base,
         chain=chain,
-        parents=tuple(_parents(view, branch)),
+        parents=parents,
         clean_merges=frozenset(commit.oid for commit in chain if is_clean_merge(git, commit)),
         absorbed=lambda commits: absorbed(git, commits, onto),
         superseded=lambda commits: superseded(git, commits, onto),
         similar=lambda one, other: similar(git, one, other),
+        earlier=lambda parent: _earlier(view, branch, parents, parent),
     )
+
+
+def _earlier(view: View, branch: _Branch, parents: Sequence[Parent], parent: Parent) -> tuple[Commit, ...]:
+    """Return the own commits of the branch's earlier heads that contain a head of a parent.
+
+    Only if the parent was never force-pushed: then object ids alone decided about those heads.
+    """
+    git, pr = view.git, view.world.snapshot.pr(view.entry.key)
+    entry = next((entry for entry in view.stack.entries if entry.label == parent.name), None)
+    below = view.world.snapshot.pr(entry.key) if entry is not None else None
+    if below is None or below.force_pushes:
+        return ()
+    heads = [*view.earlier.backups_of(view.entry.branch), *(pr.historical_heads if pr else ())]
+    present = [head for head in heads if head not in history.missing(git, heads) and head != branch.child]
+    containing = [
+        head for head in present if any(history.is_ancestor(git, known.oid, head) for known in parent.heads)
+    ]
+    known = [head.oid for each in parents for head in each.heads]
+    return history.with_patch_ids(git, history.reachable(git, containing, [view.world.trunk, *known]))
 
 
 def _parents(view: View, branch: _Branch) -> Iterator[Parent]:
     """Yield the parents, nearest first.
 
-    They are the entries below, other entries that the branch contains, its base branch, and trunk.
+    They are the entries below, other entries that the branch contains, its base branches, and
+    trunk.
     """
     below = tuple(reversed(view.stack.below(view.entry)))
     if not view.stacked:
@@ -75,7 +97,7 @@ def _parents(view: View, branch: _Branch) -> Iterator[Parent]:
     beside = [entry for entry in view.stack.entries if entry not in below and entry != view.entry]
     found = [_of_entry(view, entry, branch) for entry in below]
     found += [parent for entry in beside if (parent := _contained(view, entry, branch)) is not None]
-    found += _of_base_branch(view, branch)
+    found += _of_base_branches(view, branch)
     if below and not any(head.current and _contains(view.git, branch, head.oid) for head in found[0].heads):
         contained = any(head.holds for parent in found for head in parent.heads)
         found = [_with_reflog(view, parent, branch, replaced_only=contained) for parent in found]
@@ -133,20 +155,30 @@ def _merged_base(view: View, pr: PullRequest) -> Oid:
     return view.world.trunk
 
 
-def _of_base_branch(view: View, branch: _Branch) -> list[Parent]:
-    """Return the pull request's base branch as a parent if its entry was removed."""
+def _of_base_branches(view: View, branch: _Branch) -> Iterator[Parent]:
+    """Yield the branches that the pull request targets or targeted, if they belong to no entry.
+
+    An entry that was merged may have been taken out of stack.toml. The branch then targets trunk.
+    """
     pr = view.world.snapshot.pr(view.entry.key)
-    known = {view.stack.trunk, *(entry.branch for entry in view.stack.entries)}
-    if pr is None or pr.base in known:
-        return []
-    name = branch_name(pr.base)
-    names = branch_ref(name), refs.tracking_ref(view.stack.remote, name)
-    tip_of = refs.read_refs(view.git, *names)
-    tips = [tip_of[ref] for ref in names if ref in tip_of]
-    if not tips:
-        return []
-    trunk = view.world.trunk
-    return [_parent(view, str(name), tips, [], base=trunk, branch=branch, rewritten=True)]
+    for name in bases_outside(view.stack, pr):
+        names = branch_ref(name), refs.tracking_ref(view.stack.remote, name)
+        tip_of = refs.read_refs(view.git, *names)
+        tips = [tip_of[ref] for ref in names if ref in tip_of]
+        older = [*view.earlier.backups_of(name), *view.earlier.of_ref(names[1])]
+        if pr is not None and name != pr.base:  # it counts only as far as the branch sits on it
+            below = branch.names - {branch.child}
+            tips, older = [tip for tip in tips if tip in below], [tip for tip in older if tip in below]
+        if tips or older:
+            base = view.world.trunk
+            yield _parent(view, str(name), tips, older, base=base, branch=branch, rewritten=True)
+
+
+def bases_outside(stack: Stack, pr: PullRequest | None) -> tuple[BranchName, ...]:
+    """Return the branches that a pull request targets or targeted, and that belong to no entry."""
+    known = {stack.trunk, *(entry.branch for entry in stack.entries)}
+    named = (pr.base, *reversed(pr.earlier_bases)) if pr is not None else ()
+    return tuple(branch_name(name) for name in dict.fromkeys(named) if name not in known)
 
 
 def _parent(
@@ -167,7 +199,10 @@ def _parent(
     # Commits below the merge base with trunk are matched by object id, never as similar commits.
     excluded = [base, branch.base, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
     commits = history.with_patch_ids(git, history.reachable(git, tips, excluded))
-    return Parent(name, known, commits, rewritten)
+    older = [head for head in beside if head not in current] if rewritten and commits else []
+    merged = [head for head in older if history.is_ancestor(git, head, branch.base)]
+    landed = history.with_patch_ids(git, history.reachable(git, merged, [base]))
+    return Parent(name, known, commits, rewritten, landed=landed)
 
 
 def _held(view: View, head: Oid, branch: _Branch) -> frozenset[Oid]:
@@ -220,7 +255,7 @@ def _with_reflog(view: View, parent: Parent, branch: _Branch, *, replaced_only: 
     held = [head.oid for head in heads if head.holds]
     grown = held and all(any(history.is_ancestor(git, tip, head) for head in current) for tip in held)
     rewritten = parent.rewritten or (not grown and (bool(held) or not replaced_only))
-    return Parent(parent.name, (*parent.heads, *older), parent.commits, rewritten, parent.trunk)
+    return replace(parent, heads=(*parent.heads, *older), rewritten=rewritten)
 
 
 def _trunk(view: View, branch: _Branch) -> Parent:

@@ -68,6 +68,8 @@ class Parent:
             ids.
         rewritten: it was force-pushed at some time, or its history is unknown.
         trunk: this is trunk.
+        landed: commits of its earlier heads that the branch and trunk both contain, with patch ids.
+            Each accounts for its version among `commits`.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Parent:
     commits: tuple[Commit, ...] = ()
     rewritten: bool = False
     trunk: bool = False
+    landed: tuple[Commit, ...] = ()
 
 
 def nothing_absorbed(_commits: Sequence[Commit]) -> int:
@@ -90,6 +93,11 @@ def nothing_superseded(_commits: Sequence[Commit]) -> bool:
 def nothing_similar(_one: Sequence[Commit], _other: Sequence[Commit]) -> Mapping[Oid, Oid]:
     """Return no pairs: the default of `Evidence.similar` without a repository."""
     return {}
+
+
+def nothing_earlier(_parent: Parent) -> Sequence[Commit]:
+    """Return no commits: the default of `Evidence.earlier` without a repository."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,8 @@ class Evidence:
         superseded: return whether a list of commits changes files, and changes nothing when merged
             into the base as one change.
         similar: pair commits of two lists by their diffs, as `git range-diff` does.
+        earlier: return the own commits of the entry's earlier heads that contain a parent's head,
+            with patch ids; none if the parent was force-pushed.
     """
 
     child: Oid
@@ -122,6 +132,7 @@ class Evidence:
     similar: Callable[[Sequence[Commit], Sequence[Commit]], Mapping[Oid, Oid]] = field(
         default=nothing_similar, compare=False
     )
+    earlier: Callable[[Parent], Sequence[Commit]] = field(default=nothing_earlier, compare=False)
 
 
 @dataclass(frozen=True)
@@ -409,21 +420,22 @@ class _Decision:
         """Return the lowest own commits that are versions of the parent's commits.
 
         Commits that any parent holds by object id take part in the matching: an entry in between
-        holds the commits of those below it, and each version may account for one commit only.
+        holds the commits of those below it, and each version may account for one commit only. So do
+        those that landed with an entry in between.
         """
-        claimed = [each.commit for each in self._classified() if each.parent]
+        claimed = [*parent.landed, *(each.commit for each in self._classified() if each.parent)]
         similar = nothing_similar if exact else self.evidence.similar
         pairs = match([*claimed, *bottom], parent.commits, similar)
         # Author and date alone are no evidence for a branch that was never force-pushed: one
         # person, or one tool, can commit to two branches within a second.
         limit = Likeness.SIMILAR_DIFF if parent.rewritten else Likeness.AUTHOR_DATE_SUBJECT
         limit = Likeness.PATCH_AND_SUBJECT if exact else limit
-        run = []
-        for commit in bottom:
-            if commit.oid not in pairs or pairs[commit.oid][1] > limit:
-                break
-            run.append(commit)
-        return tuple(run)
+        run = tuple(itertools.takewhile(lambda each: each.oid in pairs and pairs[each.oid][1] <= limit, bottom))
+        # An earlier head of the entry may have sat on this parent: what was its own stays its own.
+        own = match(run, self.evidence.earlier(parent)) if run else {}
+        return tuple(
+            itertools.takewhile(lambda each: each.oid not in own or own[each.oid][1] >= pairs[each.oid][1], run)
+        )
 
     def _classified(self) -> Iterable[Classified]:
         return (self.found[commit.oid] for commit in self.evidence.chain if commit.oid in self.found)

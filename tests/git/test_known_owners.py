@@ -1,0 +1,89 @@
+"""Own commits where the owner of each commit is known by construction: restack and status agree with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.inprocess import Quiet
+from support.repo import Repo
+from support.stage import Stage, stage
+from trunkline.commands import restack, status
+from trunkline.context.loading import open_stack
+from trunkline.domain.options import Options
+
+
+@pytest.fixture
+def staged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """Return a stack of three entries with two commits each."""
+    with stage(monkeypatch) as made:
+        yield made
+
+
+def assert_known(staged: Stage) -> None:
+    """A restack plans the known commits of every open entry, and status counts them."""
+    planned = restack.plan(open_stack(stack="", options=Options(), reporter=Quiet())).decisions.replays.values()
+    assert [[commit.oid for commit in each.work.own] for each in planned] == [
+        staged.own[number] for number in staged.open_entries()
+    ]
+    looked = status.look(open_stack(stack="", options=Options(), reporter=Quiet()), offline=False).entries
+    counts = {each.entry.number: each.own for each in looked if each.entry.number in staged.open_entries()}
+    assert counts == {number: len(staged.own[number]) for number in staged.open_entries()}
+
+
+@pytest.mark.parametrize("amended", [False, True])
+def test_a_merged_entry_that_was_taken_out_of_stack_toml(staged: Stage, *, amended: bool) -> None:
+    """GitHub retargeted the entry above to trunk: its earlier base still owns the commits below."""
+    if amended:
+        staged.amend(1, message="other words")
+    staged.write_stack(2, 3)
+    staged.land(1)
+    assert_known(staged)
+
+
+def test_an_open_entry_that_was_taken_out_of_stack_toml(staged: Stage) -> None:
+    """The pull request still targets its branch."""
+    staged.write_stack(1, 3)
+    assert_known(staged)
+
+
+def test_the_two_lowest_entries_swapped(staged: Stage) -> None:
+    """The new lowest one contains the other, which is above it now."""
+    staged.write_stack(2, 1, 3)
+    assert_known(staged)
+
+
+def test_a_commit_that_the_parent_got_from_the_child(staged: Stage) -> None:
+    """The copy on the remote's parent accounts for it, though the local parent is behind."""
+    staged.own[1].append(staged.edit(1, lambda repo: repo.git("cherry-pick", staged.own[2][0])))
+    staged.own[2] = staged.own[2][1:]
+    assert_known(staged)
+
+
+def test_commits_of_one_tool_run_after_a_restack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Author, second and subject of all commits are the same: what was own before the restack stays own."""
+
+    def codemod(repo: Repo, number: int, index: int) -> None:
+        repo.clock = 1_763_400_000
+        repo.commit("codemod", {f"m{number}-{index}.txt": "x\n"}, author="Bot")
+
+    with stage(monkeypatch, entries=2, fill=codemod) as staged:
+        staged.land(1)
+        assert restack.run(open_stack(stack="", options=Options(), reporter=Quiet())).error is None
+        staged.owns(2, staged.trunk_tip())
+        assert_known(staged)
+
+
+def test_a_parent_rebased_by_others_that_landed_through_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its old commits landed with the entry between, so its rewritten ones match no own commit of the same second."""
+
+    def tool(repo: Repo, number: int, index: int) -> None:
+        repo.clock = 1_763_400_000
+        repo.commit(f"step {number}{index}", {f"m{number}-{index}.txt": "x\n"}, author="Bot")
+
+    with stage(monkeypatch, fill=tool) as staged:
+        staged.trunk_moves()
+        staged.replay(1, staged.trunk_tip())
+        staged.land(1, 2, method="merge")
+        assert_known(staged)
