@@ -13,11 +13,21 @@ class ReviewThread:
         path: the file.
         line: the line in the current head; None: the thread is about the file, or its line is gone.
         outdated: the line was changed since.
+        author: the login of the author of its first comment.
+        text: the Markdown of its first comment.
+        at: the time of its first comment, in ISO 8601; "" if GitHub hides the comment.
+        url: the page of its first comment.
+        replies: the number of further comments.
     """
 
     path: str
     line: int | None
     outdated: bool
+    author: str = ""
+    text: str = ""
+    at: str = ""
+    url: str = ""
+    replies: int = 0
 
     @property
     def place(self) -> str:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from trunkline.domain.names import PrNumber
 from trunkline.domain.review_thread import ReviewThread
 from trunkline.github.client import GitHub
-from trunkline.github.decoding import Connection, Node
+from trunkline.github.decoding import GHOST, Actor, Connection, Node
+
+
+class _Comment(Node, frozen=True):
+    author: Actor | None
+    body: str
+    created_at: str
+    url: str
+
+
+class _Comments(Connection[_Comment], frozen=True):
+    total_count: int
 
 
 class _Thread(Node, frozen=True):
@@ -15,6 +27,7 @@ class _Thread(Node, frozen=True):
     is_outdated: bool
     path: str
     line: int | None
+    comments: _Comments
 
 
 class _PullRequest(Node, frozen=True):
@@ -33,7 +46,8 @@ def open_threads(github: GitHub, numbers: Sequence[PrNumber]) -> dict[PrNumber, 
     """
     if not numbers:
         return {}
-    fields = "reviewThreads(first: 100) { nodes { isResolved isOutdated path line } }"
+    comments = "comments(first: 1) { totalCount nodes { author { login } body createdAt url } }"
+    fields = f"reviewThreads(first: 100) {{ nodes {{ isResolved isOutdated path line {comments} }} }}"
     aliases = "\n".join(f"pr{number}: pullRequest(number: {number}) {{ {fields} }}" for number in numbers)
     query = (
         "query OpenThreads($owner: String!, $name: String!)"
@@ -49,7 +63,16 @@ def open_threads(github: GitHub, numbers: Sequence[PrNumber]) -> dict[PrNumber, 
 
 def _open_of(pull: _PullRequest) -> tuple[ReviewThread, ...]:
     threads = (node for node in pull.review_threads.visible if not node.is_resolved)
-    return tuple(sorted((ReviewThread(node.path, node.line, node.is_outdated) for node in threads), key=_place))
+    return tuple(sorted(map(_thread, threads), key=_place))
+
+
+def _thread(node: _Thread) -> ReviewThread:
+    found = ReviewThread(node.path, node.line, node.is_outdated)
+    for first in node.comments.visible:
+        author = first.author.login if first.author is not None else GHOST
+        replies = node.comments.total_count - 1
+        return replace(found, author=author, text=first.body, at=first.created_at, url=first.url, replies=replies)
+    return found
 
 
 def _place(thread: ReviewThread) -> tuple[str, int]:

@@ -212,7 +212,18 @@ _OWN: dict[str, dict[str, _Schema]] = {
     "comments": {
         "threads": _list(
             _object(
-                {"pr": _PR, "branch": _TEXT, "path": _TEXT, "line": {"type": ["integer", "null"]}, "outdated": _FLAG}
+                {
+                    "pr": _PR,
+                    "branch": _TEXT,
+                    "path": _TEXT,
+                    "line": {"type": ["integer", "null"]},
+                    "outdated": _FLAG,
+                    "author": _TEXT,
+                    "text": _TEXT,
+                    "at": _TEXT,
+                    "url": _TEXT,
+                    "replies": _COUNT,
+                }
             )
         )
     },

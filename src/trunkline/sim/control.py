@@ -13,6 +13,7 @@ from trunkline.sim.model import (
     Annotation,
     CheckRun,
     Ci,
+    Comment,
     Deletion,
     MergeMethod,
     MergeRequest,
@@ -139,15 +140,30 @@ class Control:
         )  # fmt: skip
 
     def review(
-        self, repository: str, number: int, author: str, state: str = "APPROVED", body: str = "", threads: int = 0
+        self,
+        repository: str,
+        number: int,
+        author: str,
+        state: str = "APPROVED",
+        body: str = "",
+        threads: int = 0,
     ) -> None:
-        """Add a review of a pull request's head; state is GraphQL's PullRequestReviewState."""
+        """Add a review of a pull request's head; state is GraphQL's PullRequestReviewState.
+
+        Each thread begins with the review's text.
+        """
         found = self._repository(repository)
         pull = found.pulls[number]
         self.world.add_user(author)
         review = Review(self.world.new_id(), author, state, body, self.world.now(), pull.head_oid)
         waiting = tuple(login for login in pull.review_requests if login != author)
-        opened = (*pull.threads, *(Thread("README.md", line) for line in range(1, threads + 1)))
+        opened = (
+            *pull.threads,
+            *(
+                Thread("README.md", line, (Comment(self.world.new_id(), author, body or "Why?", self.world.now()),))
+                for line in range(1, threads + 1)
+            ),
+        )
         changed = replace(pull, reviews=(*pull.reviews, review), review_requests=waiting, threads=opened)
         self.world.put(found, changed)
 

@@ -106,10 +106,11 @@ class Review:
 
 @dataclass(frozen=True)
 class Thread:
-    """A review thread at a line of a file."""
+    """A review thread at a line of a file, with its comments, the oldest first."""
 
     path: str
     line: int
+    comments: tuple[Comment, ...]
     resolved: bool = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import webbrowser
 from collections.abc import Callable
@@ -89,15 +90,16 @@ def open_(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
 
 @landing_task("comments", mutates=False, help={"pr": "the pull request; default: all of the stack"})
 def comments(session: TaskSession, pr: str = "", stack: str = "") -> None:
-    """List the open review threads by entry, file and line."""
+    """List the open review threads by entry, file and line, each with its first comment."""
     from trunkline.github.review_threads import open_threads
+    from trunkline.report.review_threads import lines_of
 
     context = open_stack(stack=stack, options=Options(), reporter=session.terminal)
     entries = [context.stack.entry(entry_key(pr))] if pr else context.stack.entries
     numbered = [entry for entry in entries if entry.number is not None]
     found = open_threads(context.github, [entry.pr for entry in numbered])
     session.account["threads"] = [
-        {"pr": entry.pr, "branch": entry.branch, "path": each.path, "line": each.line, "outdated": each.outdated}
+        {"pr": entry.pr, "branch": entry.branch, **dataclasses.asdict(each)}
         for entry in numbered
         for each in found[entry.pr]
     ]
@@ -105,7 +107,8 @@ def comments(session: TaskSession, pr: str = "", stack: str = "") -> None:
         if threads := found[entry.pr]:
             session.terminal.line((entry.full_label, "bold"), f"  {page(context, entry)}/files")
             for each in threads:
-                session.terminal.line(f"  {each.place}{'  (outdated)' if each.outdated else ''}")
+                for line in lines_of(each):
+                    session.terminal.line(f"  {line}")
     if not any(found.values()):
         session.terminal.line("no review thread is open")
 

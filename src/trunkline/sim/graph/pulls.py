@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from trunkline.sim import rules
 from trunkline.sim.graph.commits import commit_node
+from trunkline.sim.graph.review_threads import thread_node
 from trunkline.sim.graph.timeline import timeline
 from trunkline.sim.graph.tree import GraphError, Node, QueryContext, connection
 from trunkline.sim.model import Comment, Label, PullRequest, PullState, Repository, Review, Rule
@@ -185,10 +187,7 @@ def _conversation(query_context: QueryContext, repository: Repository, pull: Pul
         "reviewThreads": lambda **page: connection(
             "PullRequestReviewThreadConnection",
             pull.threads,
-            lambda thread: Node(
-                "PullRequestReviewThread",
-                {"isResolved": thread.resolved, "isOutdated": False, "path": thread.path, "line": thread.line},
-            ),
+            lambda thread: thread_node(partial(user_node, query_context), url_of(repository, pull), thread),
             page,
         ),
         "latestReviews": lambda **page: connection("PullRequestReviewConnection", latest, review, page),
