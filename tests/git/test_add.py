@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.inprocess import Desk, desk, refusal
+from support.typist import typist
 from trunkline.commands import add, status
 from trunkline.commands.add import Request
 from trunkline.domain.errors import UsageError, WrongFlag
@@ -225,3 +226,24 @@ def test_an_invalid_stack_file_is_not_written(stack: Desk) -> None:
             context.git, held, "", lambda entries: [Entry(None, branch_name("main"), ""), *entries]
         )
     assert path.read_text() == text
+
+
+def test_the_name_follows_from_the_message(
+    stack: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without NAME the branch is named after the subject; a taken name gets a number, [submit] prefix comes first."""
+    person = next(typist(stack, monkeypatch, capsys, ""))
+    assert person("invoke add --message Half --dry-run --json").code == 0
+    ran = person("invoke add --message 'Add: half of it' up --stash")
+    assert ran.code == 0, ran.err
+    assert _order(stack) == ["one", "two", "add-half-of-it", "three"]
+    assert stack.clone.git("branch", "--show-current") == "three"
+    path = stack.root / "stack.toml"
+    path.write_text(path.read_text() + '\n[submit]\nprefix = "me/"\n')
+    stack.clone.git("branch", "me/half")
+    _stage(stack, "other.txt")
+    assert person("invoke add --message Half").code == 0
+    assert _order(stack)[-1] == "me/half-2"
+    _stage(stack, "third.txt")
+    assert person("invoke add").code == 2
+    assert person("invoke add --message ###").code == 2

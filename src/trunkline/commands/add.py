@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from trunkline.commands import rebase, restack
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.view import View
+from trunkline.domain import branch_names
 from trunkline.domain.added import AddedEntry, title_of
 from trunkline.domain.command import task_command
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.errors import Refused, UsageError, WrongFlag
-from trunkline.domain.names import BranchName, EntryKey, Oid, branch_ref, oid
+from trunkline.domain.names import BranchName, EntryKey, Oid, branch_name, branch_ref, oid
 from trunkline.domain.replayed import Replayed
 from trunkline.domain.rewrite import Rewrite
 from trunkline.domain.stack import Entry, Stack
@@ -38,7 +39,8 @@ class Request:
     """The request of an `add`.
 
     Attributes:
-        branch: the new entry's branch; an existing one is added with its commits.
+        branch: the new entry's branch; an existing one is added with its commits; None: it is derived from
+            the message.
         message: the commit message; "" for an existing branch.
         all: take all changes of tracked files, not only the staged ones.
         above: the entry that it sits on.
@@ -46,7 +48,7 @@ class Request:
         onto_trunk: it goes to the bottom.
     """
 
-    branch: BranchName
+    branch: BranchName | None
     message: str = ""
     all: bool = False
     above: EntryKey | None = None
@@ -74,34 +76,35 @@ def plan(context: Context, request: Request) -> Adding:
     git, stack = context.git, context.stack
     rebase.refuse_while_paused(context, (StepName.REPLAY,))
     stack_file.require_own(git, stack.trunk, stack.remote)
-    if any(entry.branch == request.branch for entry in stack.entries):
+    branch = request.branch or _derived(context, request)
+    if any(entry.branch == branch for entry in stack.entries):
         raise UsageError(
-            f"{request.branch} is an entry of the stack already",
-            next_command=task_command("switch", "--pr", request.branch),
+            f"{branch} is an entry of the stack already",
+            next_command=task_command("switch", "--pr", branch),
         )
-    if request.branch == stack.trunk:
+    if branch == stack.trunk:
         raise UsageError(
-            f"{request.branch} is trunk",
+            f"{branch} is trunk",
             why="the stack sits on it, so it is no entry; nothing was changed",
             next_command=task_command("status"),
         )
-    ref = branch_ref(request.branch)
+    ref = branch_ref(branch)
     existing = refs.read_refs(git, ref).get(ref)
     here = added_entry.current_branch(git)
-    below = _below(git, stack, request, here, existing)
+    below = _below(git, stack, request, branch, here, existing)
     added = AddedEntry(
-        branch=request.branch,
+        branch=branch,
         below=str(below.branch) if below else "",
         title=title_of(request.message) if existing is None else "",
     )
     view = with_entry(context, added).view()
     if existing is None:
-        added = _with_commit(view.of_pr(request.branch), added, request, here)
+        added = _with_commit(view.of_pr(branch), added, request, here)
     elif request.message or request.all:
         raise UsageError(
-            f"branch {request.branch} exists already",
+            f"branch {branch} exists already",
             why="an existing branch is added with the commits that it has; nothing was changed",
-            next_command=task_command("add", request.branch),
+            next_command=task_command("add", branch),
         )
     return _forecast(with_entry(context, added), added, existing or _commit(added), here)
 
@@ -111,7 +114,37 @@ def _commit(added: AddedEntry) -> Oid:
     return added.commit
 
 
-def _below(git: Git, stack: Stack, request: Request, here: str, existing: Oid | None) -> Entry | None:
+def _derived(context: Context, request: Request) -> BranchName:
+    """Return the name of a new branch from the subject of the message.
+
+    Raises:
+        WrongFlag: there is no message, or its subject has no letters or digits of ASCII.
+    """
+    subject = title_of(request.message)
+    if not subject:
+        raise WrongFlag("a new entry needs a commit message", why="nothing was changed", flags={"message": "MESSAGE"})
+    git, stack = context.git, context.stack
+    branches = [str(entry.branch) for entry in stack.entries]
+    prefix = stack.submit.prefix or branch_names.prefix_of(branches)
+    name = branch_names.derived(subject, prefix, {*branches, *_existing(git, stack.remote)})
+    if not name:
+        raise WrongFlag(
+            f"no branch name follows from {subject!r}",
+            why="it has no letters or digits of ASCII; nothing was changed",
+            flags={"name": "NAME"},
+        )
+    return branch_name(name)
+
+
+def _existing(git: Git, remote: str) -> set[str]:
+    """Return the names of all branches, here and on the remote as of the last fetch."""
+    places = ("refs/heads/", f"refs/remotes/{remote}/")
+    return {name.removeprefix(place) for place in places for name in refs.read_refs(git, place)}
+
+
+def _below(
+    git: Git, stack: Stack, request: Request, branch: BranchName, here: str, existing: Oid | None
+) -> Entry | None:
     """Return the entry that the new one sits on; None for the bottom.
 
     Raises:
@@ -129,7 +162,7 @@ def _below(git: Git, stack: Stack, request: Request, here: str, existing: Oid | 
     if current is not None and not request.below:
         return current
     raise WrongFlag(
-        f"where does {request.branch} go?",
+        f"where does {branch} go?",
         why=f"{here or 'a detached HEAD'} is no entry of the stack; nothing was changed",
         flags={"above": str(stack.entries[-1].key), "below": ""},
         otherwise=({"onto-trunk": True, "below": ""},),

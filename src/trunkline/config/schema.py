@@ -314,6 +314,13 @@ class SubmitTable(_Table, frozen=True):
     reviewers: Annotated[tuple[str, ...], Meta(description="Logins, or ORGANISATION/TEAM.")] = ()
     assignees: Annotated[tuple[str, ...], Meta(description="Logins.")] = ()
     milestone: Annotated[str, Meta(description="The title of an open milestone.")] = ""
+    prefix: Annotated[
+        str,
+        Meta(
+            description="The beginning of branch names that `add` derives from a commit message."
+            " Empty: what the branches of all entries begin with: directories and the number of an issue."
+        ),
+    ] = ""
 
 
 class StackTable(_Table, frozen=True, kw_only=True):

@@ -241,6 +241,7 @@ class SubmitSettings:
         reviewers: logins, or ORGANISATION/TEAM.
         assignees: logins.
         milestone: the title of a milestone; "" for none.
+        prefix: the beginning of derived branch names; "": that of the entries' branches.
     """
 
     draft: bool = True
@@ -248,6 +249,7 @@ class SubmitSettings:
     reviewers: tuple[str, ...] = ()
     assignees: tuple[str, ...] = ()
     milestone: str = ""
+    prefix: str = ""
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ def submit(
 @landing_task(
     "add",
     mutates=True,
+    omittable=("name",),
     help={
         "all": "commit all changes of tracked files, not only the staged ones",
         "message": "the commit message; its first line becomes the title",
@@ -76,7 +77,7 @@ def add(
     stack: str = "",
     fork_point: str = "",
 ) -> None:
-    """Begin the entry NAME with the staged changes; in the middle, replay what sits above it."""
+    """Begin the entry NAME, or one named after MESSAGE, with the staged changes; replay what sits above it."""
     from trunkline.commands import add as add_command
 
     if (places := sum((bool(above), below, onto_trunk))) > 1:
@@ -87,7 +88,7 @@ def add(
         )
     context = open_stack(stack=stack, options=Options(fork_point=fork_point), reporter=session.terminal)
     request = add_command.Request(
-        branch_name(name), message, all, entry_key(above) if above else None, below, onto_trunk
+        branch_name(name) if name else None, message, all, entry_key(above) if above else None, below, onto_trunk
     )
     adding = add_command.plan(context, request)
     session.terminal.headline(f"{context.stack.name or 'stack'} -> {context.stack.trunk}")

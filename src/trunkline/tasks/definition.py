@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from invoke.context import Context as InvokeContext
+from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from trunkline.domain.command import Caller, called_by, program_help
@@ -15,6 +16,7 @@ from trunkline.domain.errors import UsageError
 from trunkline.state import lock
 from trunkline.tasks import command_line
 from trunkline.tasks.flags import FLAGS, from_environment, is_set
+from trunkline.tasks.omitted import OMITTABLE
 from trunkline.tasks.session import TaskSession, task_session
 
 Body = Callable[..., None]
@@ -36,6 +38,7 @@ class LandingTask(Task[Body]):
     Attributes:
         full_name: its name in the collection: `receipts.push`.
         mutates: it changes a ref, a file, GitHub or the state of the repository.
+        omittable: positional arguments that may be left out.
     """
 
     def __init__(
@@ -47,9 +50,10 @@ class LandingTask(Task[Body]):
         default: bool = False,
         aliases: Iterable[str] = (),
         optional: Iterable[str] = (),
+        omittable: Iterable[str] = (),
         help: Mapping[str, str] | None = None,  # noqa: A002 -- Invoke's name
     ) -> None:
-        self.full_name, self.mutates = full_name, mutates
+        self.full_name, self.mutates, self.omittable = full_name, mutates, frozenset(omittable)
         common = {**_COMMON, **(_MUTATING if mutates else {})}
         self._signature = _with_flags(inspect.signature(body), common)
         self._help = {**{_dashed(name): FLAGS[_dashed(name)].help for name in self._flags()}, **(help or {})}
@@ -74,6 +78,13 @@ class LandingTask(Task[Body]):
             "names": [*options["names"], *([short] if short else [])],
             "help": self._help[_dashed(name)],
         }
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return Invoke's arguments; those that may be left out are marked."""
+        found: list[Argument] = super().get_arguments(ignore_unknown_help)
+        for argument in found:
+            setattr(argument, OMITTABLE, argument.name in self.omittable)
+        return found
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task in its own session.
@@ -191,6 +202,7 @@ def landing_task(
     default: bool = False,
     aliases: Iterable[str] = (),
     optional: Iterable[str] = (),
+    omittable: Iterable[str] = (),
     help: Mapping[str, str] | None = None,  # noqa: A002 -- Invoke's name
 ) -> Callable[[Body], LandingTask]:
     """Create a task from a function; see `LandingTask`.
@@ -201,10 +213,18 @@ def landing_task(
         default: the default task of its collection.
         aliases: further names of the task.
         optional: flags with an optional value.
+        omittable: positional arguments that may be left out.
         help: help texts that replace those of the table.
     """
     return lambda body: LandingTask(
-        body, full_name, mutates=mutates, default=default, aliases=aliases, optional=optional, help=help
+        body,
+        full_name,
+        mutates=mutates,
+        default=default,
+        aliases=aliases,
+        optional=optional,
+        omittable=omittable,
+        help=help,
     )
 
 

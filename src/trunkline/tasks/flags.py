@@ -103,7 +103,7 @@ FLAGS: Mapping[str, Flag] = {
     "mermaid": Flag("print the stack as a Mermaid flowchart on stdout", switch=True),
     "milestone": Flag("the milestone of new pull requests"),
     "merged": Flag("the result of the merge with trunk, instead of the commit itself", switch=True),
-    "name": Flag("the branch of the new entry; an existing one is added with its commits"),
+    "name": Flag("the branch of the new entry; an existing one is added with its commits; default: from the message"),
     "onto-trunk": Flag("put it at the bottom, on trunk", switch=True),
     "open": Flag("open it in the browser", switch=True),
     "into": Flag("the neighbouring entry that takes the commits; default: the one below"),
