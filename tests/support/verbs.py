@@ -170,7 +170,7 @@ class Verbs:
         else:
             author.git("cherry-pick", "--allow-empty", "--keep-redundant-commits", f"HEAD..{head}", check=False)
         if author.git("ls-files", "--unmerged"):
-            author.git("reset", "--quiet", "--hard", "origin/main")
+            author.git("cherry-pick" if how == "rebase" else "merge", "--abort")
             return
         author.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
         pull.state, pull.merged_head, pull.merge_commit = PrState.MERGED, head, author.head()

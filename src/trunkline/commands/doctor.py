@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ from trunkline.git import config_audit, lfs, refs
 from trunkline.git.git import MINIMUM, Git, is_old
 from trunkline.github.account import account_of
 from trunkline.github.client import GitHub
+from trunkline.operations import kept_work
 from trunkline.planning import completeness
 from trunkline.planning.gate_proposals import proposed
 from trunkline.rust import sources, structure
@@ -203,6 +205,12 @@ def _state(git: Git) -> Iterator[Finding]:
     if (run := open_run.open_run(state)) is not None:
         found = open_run.described(run)
         yield Finding("runs", found.what, Health.WARNING, found.commands[0])
+    if kept := kept_work.directories(git):
+        place = kept_work.base(git)
+        many = count_of(len(kept), "directory", "directories")
+        message = f"{many} in {place} with files from the work trees of conflicts"
+        fix = f"ls {shlex.quote(str(place))}   # remove what you do not need: nothing else does"
+        yield Finding("kept", message, Health.WARNING, fix)
 
 
 def _filesystem(path: Path) -> str:

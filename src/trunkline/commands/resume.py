@@ -69,7 +69,7 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
         for pr in _numbers(run):
             context.stack.entry(pr)
     except UsageError as error:
-        why = f"run {run.id} was begun with another stack.toml\n{error.why}".strip()
+        why = f"run {run.id} needs it as it was\n{error.why}".strip()
         commands = (*error.next_commands, task_command("continue"), task_command("abort"))
         raise UsageError(error.what, why=why, next_command=tuple(dict.fromkeys(commands))) from error
     return context, run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from trunkline.engine import StepContext
 from trunkline.gates import slots
 from trunkline.git import history, local_refs, obstacles
 from trunkline.git.git import Git
+from trunkline.operations import kept_work
 from trunkline.state import journal
 from trunkline.system.files import private_directory
 
@@ -215,6 +215,8 @@ def retire_worktree(git: Git, step_context: StepContext, *, onto: Oid, taken: Se
     path, kept = worktree_path(git, step_context), Kept()
     if path.is_dir() and _was_shown(step_context):
         kept = _keep(git, step_context, path, onto=onto, taken=taken)
+    elif not path.is_dir():
+        kept = Kept(files=kept_work.move_modules(git, step_context, path.name))
     remove_worktree(git, step_context, path)
     return kept
 
@@ -234,13 +236,16 @@ def _keep(git: Git, step_context: StepContext, path: Path, *, onto: Oid, taken: 
         if not (path / ".git").is_file():
             raise UsageError("it is no longer a git work tree")
         _unmark(git.at(path), step_context)
-        if taken and not is_edited(git, path, taken[-1]) and not _has_commits(git, path):
-            return Kept(files=files)
-        return Kept(keep_work(git, step_context, path, onto=onto, taken=taken), files)
+        refs: tuple[str, ...] = ()
+        if not taken or is_edited(git, path, taken[-1]) or _has_commits(git, path):
+            refs = keep_work(git, step_context, path, onto=onto, taken=taken)
+        files += kept_work.move_submodules(git, step_context, path)
+        return Kept(refs, files)
     except TrunklineError as error:
-        place = _kept_directory(git, step_context) / path.name
+        place = kept_work.make(git, step_context) / path.name
         shutil.move(path, place)
-        return Kept(files=(*files, f"the work tree of the conflict is kept, because {error}: {place}"))
+        files += (f"the work tree of the conflict is kept, because {error}: {place}",)
+        return Kept(files=(*files, *kept_work.move_modules(git, step_context, _own_path(git, step_context).name)))
 
 
 def _unmark(git: Git, step_context: StepContext) -> None:
@@ -259,12 +264,6 @@ def _has_commits(git: Git, path: Path) -> bool:
     return len(git.at(path).query("reflog", "--format=%H", "HEAD", ok=(0, 128)).lines) > 1
 
 
-def _kept_directory(git: Git, step_context: StepContext) -> Path:
-    """Create a directory for files of a work tree that is about to be removed."""
-    base = private_directory(slots.work_dir(git.common_dir()) / "kept")
-    return Path(tempfile.mkdtemp(prefix=f"{step_context.lock.run}-", dir=base))
-
-
 def _move_files(git: Git, step_context: StepContext, path: Path) -> tuple[str, ...]:
     """Move the files of a work tree that a backup ref cannot hold; return a message that names the directory.
 
@@ -280,11 +279,11 @@ def _move_files(git: Git, step_context: StepContext, path: Path) -> tuple[str, .
     found = [
         os.fsdecode(name.rstrip(b"/"))
         for name in (*ignored.stdout.split(b"\0"), *repositories)
-        if name and not _is_cache(path / os.fsdecode(name))
+        if name and not kept_work.is_cache(path / os.fsdecode(name))
     ]
     if not found:
         return ()
-    place = _kept_directory(git, step_context)
+    place = kept_work.make(git, step_context)
     for name in found:
         if not os.path.lexists(path / name):
             continue  # git lists a directory of ignored files, and the files in it
@@ -295,13 +294,6 @@ def _move_files(git: Git, step_context: StepContext, path: Path) -> tuple[str, .
 
 
 _SHOWN = 5
-
-
-def _is_cache(place: Path) -> bool:
-    try:
-        return (place / "CACHEDIR.TAG").read_bytes().startswith(b"Signature: 8a477f597d28d172789f06886806bc55")
-    except OSError:
-        return False
 
 
 def remove_worktree(git: Git, step_context: StepContext, path: Path) -> None:

@@ -45,7 +45,7 @@ def submit(
         session.plan(intended.plan)
         return
     if (nothing := submit_command.nothing_to_do(intended.plan)) is not None:
-        session.outcome(nothing)
+        session.nothing_to_do(nothing)
         return
     performed = submit_command.run(context, up_to=last)
     found = submit_command.pull_requests(context, performed, up_to=last)

@@ -123,6 +123,17 @@ class TaskSession:
         self.account["outcome"] = as_json.outcome(outcome)
         self.terminal.outcome(outcome)
 
+    def nothing_to_do(self, nothing: Outcome) -> None:
+        """Print that the stack is as the task would make it, with the open run, if there is one."""
+        from trunkline.context.open_run import find_open_run
+
+        self.outcome(nothing)
+        run = find_open_run()
+        if run is not None:
+            self.terminal.open_run(run)
+            for command in run.commands:
+                self.terminal.next(command)
+
     def performed(self, performed: RunResult) -> None:
         """Print how a run ended, and raise the error that stopped it.
 

@@ -6,14 +6,12 @@ import msgspec
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
-from trunkline.context.open_run import find_open_run
 from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.merge_choice import described
 from trunkline.domain.names import entry_key
 from trunkline.domain.options import Options
-from trunkline.domain.step import Outcome
 from trunkline.domain.words import count_of
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of, options_of
@@ -23,16 +21,6 @@ from trunkline.tasks.session import TaskSession
 def _headline(session: TaskSession, context: Context) -> None:
     listed = " ".join(entry.label for entry in context.stack.entries)
     session.terminal.headline(f"{context.stack.name or 'stack'} {listed} -> {context.stack.trunk}")
-
-
-def _nothing_to_do(session: TaskSession, nothing: Outcome) -> None:
-    """Report that there is nothing to do, with the open run, if there is one."""
-    session.outcome(nothing)
-    run = find_open_run()
-    if run is not None:
-        session.terminal.open_run(run)
-        for command in run.commands:
-            session.terminal.next(command)
 
 
 @landing_task("restack", mutates=True)
@@ -51,7 +39,7 @@ def restack(
 
     _headline(session, context)
     if (nothing := restack_workflow.nothing_to_do(context.view())) is not None:
-        _nothing_to_do(session, nothing)
+        session.nothing_to_do(nothing)
         return
     if session.dry_run:
         session.plan(restack_workflow.forecast(context).plan)
@@ -140,7 +128,7 @@ def land(
     last = entry_key(up_to or pr) if up_to or pr else None
     _headline(session, context)
     if (nothing := restack_workflow.nothing_to_do(context.view(), up_to=last)) is not None:
-        _nothing_to_do(session, nothing)
+        session.nothing_to_do(nothing)
         return
     entries = land_workflow.entries_of(context.view(), last)
     session.account["lands"] = [entry.pr for entry in entries]
