@@ -9,8 +9,10 @@ import pytest
 from support.inprocess import Desk, desk
 from trunkline.commands import rescue, status
 from trunkline.domain.errors import Refused
+from trunkline.domain.names import PrNumber, oid
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import State
+from trunkline.planning.merged import merged_below
 
 
 @pytest.fixture
@@ -73,3 +75,43 @@ def test_half_of_it_on_trunk_is_not_landed(stack: Desk) -> None:
     author.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
     with pytest.raises(Refused, match="closed without being merged"):
         stack.restack()
+
+
+def merge_into_one(stack: Desk) -> None:
+    """Merge #2 on the web into the branch of #1, which is open."""
+    pull = stack.hub.pulls[2]
+    stack.hub.pulls[1].state = PrState.OPEN
+    author = stack.author
+    author.git("fetch", "--quiet", "origin")
+    author.git("switch", "--quiet", "--detach", "origin/one")
+    author.git("merge", "--quiet", "--squash", "origin/two")
+    pull.merged_head, pull.merge_commit = oid(stack.hub.tip("two")), author.commit("two (#2)")
+    author.git("push", "--quiet", "origin", "HEAD:refs/heads/one")
+    stack.hub.bare.git("update-ref", "refs/pull/2/head", pull.merged_head)
+    stack.hub.bare.git("update-ref", "refs/pull/1/head", pull.merge_commit)
+    pull.state = PrState.MERGED
+
+
+def test_merged_into_the_entry_below(stack: Desk) -> None:
+    """It lands with that one: until then #3 waits for it, afterwards #3 sits on trunk without its commits."""
+    merge_into_one(stack)
+    with pytest.raises(Refused, match="#1 below is not merged yet"):
+        stack.rebase(3)
+    stack.merge(1, delete=False)
+    assert stack.rebase(3).error is None, stack.quiet.lines
+    assert stack.hub.bare.subjects("main..three") == ["three 1", "three 2"]
+
+
+@pytest.mark.parametrize("landed", [False, True])
+def test_merged_into_a_branch_that_does_not_land(stack: Desk, *, landed: bool) -> None:
+    """Trunk lacks its changes: a new pull request can bring them, or the open one that holds them is landed."""
+    head = stack.hub.tip("one")
+    merge_into_one(stack)
+    if landed:
+        stack.hub.bare.git("update-ref", "refs/heads/one", head)
+        stack.merge(1, delete=False)
+    view = stack.stack_context().view()
+    with pytest.raises(Refused, match="#2 was not merged into main") as refused:
+        merged_below(view.of(view.stack.entry(PrNumber(3))), view.stack.entry(PrNumber(2)))
+    command = "gh pr create --base main --head two" if landed else "invoke land --up-to 1"
+    assert refused.value.next_commands == (command,)

@@ -161,7 +161,8 @@ def test_only_changed_parts_are_observed_again(monkeypatch: pytest.MonkeyPatch) 
 
     def remote(*_: object) -> dict[str, Oid]:
         requests.append("remote")
-        return {branch_ref(branch_name("main")): TRUNK, branch_ref(BRANCHES[0]): ONE}
+        tips = {BRANCHES[0]: ONE, BRANCHES[1]: TWO}
+        return {branch_ref(branch_name("main")): TRUNK, **{branch_ref(name): tip for name, tip in tips.items()}}
 
     def branches(*_: object, **__: object) -> dict[BranchName, LocalState]:
         requests.append("local")
@@ -187,3 +188,21 @@ def test_only_changed_parts_are_observed_again(monkeypatch: pytest.MonkeyPatch) 
     watching.changed(Part.REMOTE)
     watching.observe()
     assert requests[3:] == ["local", "pulls", "remote"]
+
+
+def test_a_branch_that_is_gone_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitHub shows #1 as open, the remote has no such branch any more: the second responses count."""
+    seen: list[PrState] = []
+
+    @contextmanager
+    def pulls(*_: object, **__: object) -> Iterator[Any]:
+        seen.append(PrState.CLOSED if seen else PrState.OPEN)
+        yield lambda: Snapshot({PrNumber(1): pull(1, seen[-1])})
+
+    monkeypatch.setattr(Project, "reading_pulls", pulls)
+    monkeypatch.setattr(observer, "observe_remote", lambda *_: {branch_ref(branch_name("main")): TRUNK})
+    monkeypatch.setattr(observer, "local_states", lambda *_, **__: {BRANCHES[0]: local(1, ONE)})
+    monkeypatch.setattr(observer, "recognised", lambda _git, _stack, snapshot, _trunk: snapshot)
+    world = Observer(Scope(project(), ENTRIES[0], stacked=False)).observe()
+    assert seen == [PrState.OPEN, PrState.CLOSED]
+    assert world.snapshot.pr(PrNumber(1)) == pull(1, PrState.CLOSED)

@@ -19,6 +19,7 @@ from trunkline.context.view import View
 from trunkline.domain.added import AddedEntry
 from trunkline.domain.command import task_command
 from trunkline.domain.decisions import Forecast
+from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, EntryKey, branch_name
 from trunkline.domain.options import Options
 from trunkline.domain.records import Place, PlacedEntry, PlannedStep, RunStarted
@@ -246,13 +247,34 @@ def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
 
 
 def unless_merged(context: Context, name: StepName, way: StepFunction) -> StepFunction:
-    """Wrap a step so that it does nothing if the entry was merged in the meantime."""
+    """Wrap a step so that it does nothing if the entry was merged in the meantime.
 
-    def step_function(step_context: StepContext) -> Outcome:
+    After a refusal the pull request is observed again: others may have merged or closed it while
+    the step ran.
+
+    Raises:
+        Refused: the step was refused; the pull request was closed.
+    """
+
+    def by_others() -> Outcome | None:
         pr = context.world().snapshot.pr(context.entry.key)
         if name is StepName.MERGE or pr is None or pr.state is not PrState.MERGED:
-            return way(step_context)
+            return None
         return Outcome(name.value, f"#{pr.number} is merged already, by somebody else", StepStatus.NOTHING)
+
+    def step_function(step_context: StepContext) -> Outcome:
+        if (merged := by_others()) is not None:
+            return merged
+        try:
+            return way(step_context)
+        except Refused:
+            context.observer.changed()
+            if (merged := by_others()) is not None:
+                return merged
+            pr = context.world().snapshot.pr(context.entry.key)
+            if pr is not None and pr.state is PrState.CLOSED:
+                context.view().pull_request()  # says so, and how it is reopened
+            raise
 
     return step_function
 

@@ -1,8 +1,8 @@
-"""Detect closed pull requests whose changes are in trunk all the same.
+"""Detect pull requests whose changes are in trunk, although GitHub shows no merge into trunk.
 
 Somebody may have applied the changes to trunk, or merged another branch that contains them. GitHub
-shows the pull request as closed. It counts as landed if merging its head into trunk changes
-nothing.
+shows the pull request as closed, or as merged into the branch of the entry below. It counts as
+landed if merging its head into trunk changes nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from trunkline.git.git import Git
 
 
 def recognised(git: Git, stack: Stack, snapshot: Snapshot, trunk: Oid) -> Snapshot:
-    """Return a snapshot in which closed pull requests that landed are merged, without a date.
+    """Return a snapshot in which pull requests that landed otherwise are merged into trunk.
+
+    A closed one has no date of a merge.
 
     Args:
-        git: the repository; pull requests whose head is missing stay closed.
+        git: the repository; pull requests whose head is missing stay as they are.
         stack: the stack.
         snapshot: the response of GitHub.
         trunk: trunk's tip, present here.
@@ -28,17 +30,25 @@ def recognised(git: Git, stack: Stack, snapshot: Snapshot, trunk: Oid) -> Snapsh
     found = {
         pr.number: replace(pr, state=PrState.MERGED, base=stack.trunk, merge_commit=commit)
         for pr in snapshot.pull_requests.values()
-        if pr is not None and pr.state is PrState.CLOSED and (commit := _landed_with(git, pr, trunk)) is not None
+        if pr is not None and _is_elsewhere(pr, stack) and (commit := _landed_with(git, pr, trunk)) is not None
     }
     if not found:
         return snapshot
     return replace(snapshot, pull_requests={**snapshot.pull_requests, **found})
 
 
+def _is_elsewhere(pr: PullRequest, stack: Stack) -> bool:
+    """Return whether a pull request is closed, or merged into another branch than trunk."""
+    return pr.state is PrState.CLOSED or (pr.state is PrState.MERGED and pr.base != stack.trunk)
+
+
 def _landed_with(git: Git, pr: PullRequest, trunk: Oid) -> Oid | None:
     """Return the first commit of trunk with all changes of a pull request; None if there is none."""
     if history.missing(git, [pr.head_oid, trunk]):
         return None
+    merge = pr.merge_commit
+    if merge is not None and not history.missing(git, [merge]) and history.is_ancestor(git, merge, trunk):
+        return merge
     base = history.merge_base(git, trunk, pr.head_oid)
     if base is None or not _holds(git, trunk, pr.head_oid, base):
         return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, Oid, branch_ref
-from trunkline.domain.snapshot import LocalState, Snapshot
+from trunkline.domain.snapshot import LocalState, PrState, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, work_trees
 from trunkline.git.git import Git
@@ -67,6 +67,40 @@ def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
             return found
         # A branch was pushed between the two requests: its new commits were fetched.
     raise refs.incomplete(git, stack.remote, absent)
+
+
+def disagree(git: Git, stack: Stack, entries: Sequence[Entry], snapshot: Snapshot, remote: Mapping[str, Oid]) -> bool:
+    """Return whether GitHub and the remote describe two moments: somebody acted between the responses.
+
+    Either an open pull request has no branch, or a head that is not here; or trunk does not hold
+    the merge of a merged one.
+
+    Args:
+        git: the repository, with the objects of the remote's refs.
+        stack: the stack.
+        entries: the entries whose branches were read from the remote.
+        snapshot: the response of GitHub.
+        remote: the remote's refs.
+    """
+    pulls = [(entry, snapshot.pr(entry.number)) for entry in entries if entry.number is not None]
+    open_ = [
+        (entry, pr.head_oid)
+        for entry, pr in pulls
+        if pr is not None and pr.state is PrState.OPEN and pr.head == entry.branch
+    ]
+    merges = [
+        pr.merge_commit
+        for _, pr in pulls
+        if pr is not None and pr.state is PrState.MERGED and pr.base == stack.trunk and pr.merge_commit is not None
+    ]
+    if any(branch_ref(entry.branch) not in remote for entry, _ in open_):
+        return True
+    # A head that differs and is here is an older one: GitHub lags.
+    newer = [head for entry, head in open_ if head != remote[branch_ref(entry.branch)]]
+    if (newer or merges) and history.missing(git, [*newer, *merges]):
+        return True
+    # A fetch after the list of refs can bring the merge without moving the trunk that was listed.
+    return bool(history.reachable(git, merges, [remote[branch_ref(stack.trunk)]]))
 
 
 _LOOKS = 3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.context import native
 from trunkline.context.landed import recognised
-from trunkline.context.observation import World, local_states, observe_remote
+from trunkline.context.observation import World, disagree, local_states, observe_remote
 from trunkline.context.scope import Scope
 from trunkline.domain.merge_choice import MergeRules
 from trunkline.domain.names import BranchName, Oid, branch_ref
@@ -21,6 +21,8 @@ from trunkline.github import branch_rules
 if TYPE_CHECKING:
     from trunkline.gates.proof import Surroundings
 
+_LOOKS = 2
+"""The number of observations until GitHub and the remote agree; they may also lag, which other steps wait for."""
 _MAX_AGE = 0.25
 """The age in seconds up to which an observation of local branches is reused before one moves."""
 
@@ -61,18 +63,28 @@ class Observer:
             ExternalError: a request to GitHub or to the remote failed.
             UsageError: the remote has no trunk.
         """
-        project = self._scope.project
         if self._snapshot is None:
-            # The requests to GitHub and to the remote run in parallel.
-            with project.reading_pulls(merging=self._scope.stacked) as response:
-                remote, branches = self._remote_refs(), self._local_branches()
-                snapshot = response()
-            trunk = remote[branch_ref(project.stack.trunk)]
-            self._snapshot = recognised(project.git, project.stack, snapshot, trunk)
-        else:
-            remote, branches = self._remote_refs(), self._local_branches()
+            self._snapshot = self._read_pulls()
+        remote, branches = self._remote_refs(), self._local_branches()
         both = {name: replace(state, remote=remote.get(branch_ref(name))) for name, state in branches.items()}
-        return World(self._snapshot, remote[branch_ref(project.stack.trunk)], remote, both)
+        return World(self._snapshot, remote[branch_ref(self._scope.stack.trunk)], remote, both)
+
+    def _read_pulls(self) -> Snapshot:
+        """Read the pull requests, and the remote's refs at the same moment."""
+        scope = self._scope
+        snapshot, remote = self._read_both()
+        for _ in range(_LOOKS - 1):
+            if not disagree(scope.git, scope.stack, scope.entries, snapshot, remote):
+                break
+            self._remote = None
+            snapshot, remote = self._read_both()
+        return recognised(scope.git, scope.stack, snapshot, remote[branch_ref(scope.stack.trunk)])
+
+    def _read_both(self) -> tuple[Snapshot, Mapping[str, Oid]]:
+        """Read GitHub and the remote; the two requests run in parallel, and local branches are read meanwhile."""
+        with self._scope.project.reading_pulls(merging=self._scope.stacked) as response:
+            remote, _ = self._remote_refs(), self._local_branches()
+            return response(), remote
 
     def changed(self, part: Part = Part.ALL) -> None:
         """Observe a part again when it is needed next; with the remote, pull requests change too."""

@@ -34,6 +34,10 @@ class PushCapped(Refused):
         self.cap = cap
 
 
+class MovedMeanwhile(Refused):
+    """A remote branch holds neither the expected commit nor the new one: somebody else pushed or deleted it."""
+
+
 # The message of some organisations' limit (ejoffe/spr#422, aviator-co/av#638).
 _CAPPED = re.compile(r"Pushes can not update more than (\d+) branches")
 
@@ -114,7 +118,8 @@ def delete_remote(git: Git, lock: RepositoryLock, remote: str, branch: BranchNam
     """Delete a branch of the remote if it still holds `tip`, and its tracking ref.
 
     Raises:
-        Refused: it holds another commit, or the remote refuses to delete it.
+        MovedMeanwhile: it holds another commit.
+        Refused: the remote refuses to delete it.
         ExternalError: the remote did not respond.
     """
     push(git, lock, remote, [RefUpdate(branch, tip, None)])
@@ -132,6 +137,7 @@ def push(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[RefUpdat
     same command is retried, a limited number of times, after the remote's refs are listed again.
 
     Raises:
+        MovedMeanwhile: a branch is at another commit, and nothing was pushed.
         Refused: the remote rejected it (protection, hook, lease); its refs are unchanged.
         ExternalError: the remote did not respond, and the push may be run again; or an object to be
             pushed is missing.
@@ -192,13 +198,13 @@ def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[Re
         return Pushed.ALREADY if "=\t" in done.text else Pushed.MOVED
     moved = [u for u in updates if found.get(branch_ref(u.branch)) not in {u.old, u.new}]
     if moved:
-        raise Refused(
+        raise MovedMeanwhile(
             f"{moved[0].branch} moved on {remote} while we worked",
             why=f"expected {moved[0].old or 'nothing'}, found {found.get(branch_ref(moved[0].branch)) or 'nothing'};"
             " nothing was overwritten",
             command=done.command_line,
             stderr=done.error_text,
-            next_command=task_command("fetch"),
+            next_command=(task_command("continue"), task_command("abort")),
         )
     if capped := _CAPPED.search(done.error_text):
         raise PushCapped(remote, int(capped[1]))

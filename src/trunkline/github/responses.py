@@ -201,13 +201,13 @@ def _classified(response: Response, message: str) -> tuple[type[TrunklineError],
     if status >= _FIRST_REFUSAL and not _is_githubs(response):
         return TransientError, f"a proxy, not GitHub, responded with status {status}", "gh api rate_limit"
     verdicts: dict[int, tuple[type[TrunklineError], str, str]] = {
-        400: (Refused, "GitHub refused the request", task_command("checklist")),
+        400: (Refused, "GitHub refused the request", task_command("status")),
         401: not_signed_in,
         403: (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
         404: (NotFound, "GitHub has no such object, or does not show it to you", "gh auth status"),
         405: (Refused, "GitHub does not merge it", "gh pr view --web"),
-        409: (Refused, "GitHub refused: the pull request changed meanwhile", task_command("checklist")),
-        422: (Refused, "GitHub refused the change", task_command("checklist")),
+        409: (Refused, "GitHub refused: the pull request changed meanwhile", task_command("status")),
+        422: (Refused, "GitHub refused the change", task_command("status")),
     }
     return verdicts.get(status, (TransientError, "GitHub could not be reached or failed", "gh auth status"))
 
@@ -244,7 +244,7 @@ def _refused_by_graphql(response: Response) -> tuple[type[TrunklineError], str, 
         return None
     verdicts = (_GRAPHQL_VERDICTS.get(error_type(error)) for error in response.errors)
     found = next((verdict for verdict in verdicts if verdict), None)
-    return found and (found[0], found[1], found[2] or task_command("checklist"))
+    return found and (found[0], found[1], found[2] or task_command("status"))
 
 
 _GRAPHQL_VERDICTS: dict[str, tuple[type[TrunklineError], str, str]] = {

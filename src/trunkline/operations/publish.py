@@ -18,7 +18,7 @@ from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, PrNumber, branch_ref, short
 from trunkline.domain.native import stack_of
-from trunkline.domain.snapshot import PullRequest
+from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, push
@@ -165,7 +165,7 @@ def retarget(context: Context, step_context: StepContext, *bases: tuple[PullRequ
 
 
 def set_base(context: Context, number: PrNumber, base: str) -> None:
-    """Change the base of a pull request.
+    """Change the base of a pull request; one that others closed or merged meanwhile keeps its base.
 
     Raises:
         Refused: GitHub rejects the change, or does not show it.
@@ -174,7 +174,11 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
     try:
         shown = context.github.edit(number, base=base).base
     except Refused as refused:
-        context.observer.changed(Part.NATIVE)
+        context.observer.changed(Part.PULLS)  # and the native stacks
+        pr = context.world().snapshot.pr(number)
+        if pr is not None and (pr.state is not PrState.OPEN or pr.base == base):
+            context.reporter.progress(f"#{number} is {pr.state.value.lower()} by now, and targets {pr.base}")
+            return
         stack = stack_of(context.observer.native_stacks() or (), number)
         if stack is None:
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
@@ -37,11 +39,7 @@ def merged_below(view: View, entry: Entry) -> tuple[PullRequest, MergeMethod]:
         )
     merge = pr.merge_commit
     if merge is None or pr.base != view.stack.trunk:
-        raise Refused(
-            f"{entry.label} below was not merged into {view.stack.trunk}",
-            why=f"GitHub says it went into {pr.base}" if merge else "GitHub names no merge commit",
-            next_command=f"gh pr view {entry.pr} --web",
-        )
+        raise merged_elsewhere(view, entry, pr)
     if not history.is_ancestor(view.git, merge, view.world.trunk):
         raise Refused(
             f"{entry.label} is merged as {short(merge)}, but {view.tracking} does not contain that commit",
@@ -49,6 +47,26 @@ def merged_below(view: View, entry: Entry) -> tuple[PullRequest, MergeMethod]:
             next_command=f"git log --oneline {view.tracking}",
         )
     return pr, merge_method(view.git, pr, merge)
+
+
+def merged_elsewhere(view: View, entry: Entry, pr: PullRequest) -> Refused:
+    """Return the error for a pull request that was merged into another branch than trunk."""
+    trunk, below = view.stack.trunk, view.stack.below(entry)
+    holder = next((each for each in below if each.branch == pr.base and _is_open(view, each)), None)
+    command: str
+    if holder is not None:
+        why = f"it went into {pr.base}, and lands with {holder.label}"
+        command = task_command("land", "--up-to", holder.key)
+    elif pr.merge_commit is not None:
+        why = f"it went into {pr.base}, and {trunk} does not hold its changes; a new pull request can bring them"
+        command = shlex.join(("gh", "pr", "create", "--base", trunk, "--head", entry.branch))
+    else:
+        why, command = "GitHub names no merge commit", f"gh pr view {pr.number} --web"
+    return Refused(f"{entry.label} was not merged into {trunk}", why=why, next_command=command)
+
+
+def _is_open(view: View, entry: Entry) -> bool:
+    return entry.number is None or view.known(entry.pr).state is PrState.OPEN
 
 
 def merge_method(git: Git, pr: PullRequest, merge: Oid) -> MergeMethod:

@@ -202,7 +202,7 @@ def refuse_other_head(view: View, pr: PullRequest, *, why: str, task: str) -> No
         view: the entry.
         pr: the entry's pull request as GitHub shows it.
         why: the reason in the error.
-        task: the task that synchronises the two.
+        task: the task that synchronises the two; "continue" within a landing.
 
     Raises:
         Paused: somebody pushed to the branch after the run began.
@@ -211,10 +211,11 @@ def refuse_other_head(view: View, pr: PullRequest, *, why: str, task: str) -> No
     tip = view.local_tip()
     if pr.head_oid != tip:
         pushed_commits.refuse(view)
+        of_entry = () if task == "continue" else ("--pr", pr.number)
         raise Refused(
             f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
             why=why,
-            next_command=task_command(task, "--pr", pr.number),
+            next_command=task_command(task, *of_entry),
         )
 
 

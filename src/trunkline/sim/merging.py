@@ -273,6 +273,8 @@ def _group(world: World, repository: Repository, request: MergeRequest, *, queue
     numbers = [pull.number for pull in group]
     if request.ejected in numbers:
         group = group[: numbers.index(request.ejected)]
+    if not group:
+        raise GitHubRefusal(RefusalKind.NOT_ALLOWED, "Pull Request is not mergeable")
     method = MergeMethod[request.method.upper()]
     if reason := stacks.obstacle(world, repository, repository.pulls[group[-1].number]):
         raise GitHubRefusal(RefusalKind.NOT_ALLOWED, reason)

@@ -107,9 +107,13 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         if not _is_merged(pr):
             continue  # branches of pull requests that were closed by hand are kept, even if trunk has their changes
         reason = _reason_to_keep(entry_context.view(), pr)
+        try:
+            deleted = not reason and _delete(entry_context, step_context, pr.head_oid)
+        except push.MovedMeanwhile:
+            reason, deleted = f"somebody pushed to it on {context.stack.remote}", False
         if reason:
             kept.append(f"{entry.branch} stays: {reason}")
-        elif _delete(entry_context, step_context, pr.head_oid):
+        elif deleted:
             gone.append(str(entry.branch))
     message = f"deleted {', '.join(gone)}" if gone else "nothing to delete"
     return Outcome("tidied", message, StepStatus.DONE if gone else StepStatus.NOTHING, tuple(kept), {"deleted": gone})

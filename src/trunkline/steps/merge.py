@@ -26,8 +26,9 @@ from trunkline.git import history, refs
 from trunkline.github import branch_rules
 from trunkline.operations.publish import retarget
 from trunkline.planning import merge_as_is
+from trunkline.planning.merged import merged_elsewhere
 from trunkline.planning.verification import refuse_other_head
-from trunkline.steps import unchanged
+from trunkline.steps import unchanged, wait
 from trunkline.steps.wait import VERIFIED_ONLY, limit
 from trunkline.system.polling import poll
 
@@ -60,11 +61,13 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     if pr is not None and pr.state is PrState.MERGED:
         return landed(context, step_context, pr, StepStatus.NOTHING)
     view, tip = context.view(), context.local_tip()
-    refuse_other_head(view, view.pull_request(), why=VERIFIED_ONLY, task="rebase")
+    refuse_other_head(view, view.pull_request(), why=VERIFIED_ONLY, task="continue")
     choice = unchanged.renew(context, step_context)
+    if wait.target_trunk(context, step_context):
+        wait.run(context, step_context)
     view = context.view()  # gates may have run for minutes
     pr = view.pull_request()
-    refuse_other_head(view, pr, why=VERIFIED_ONLY, task="rebase")
+    refuse_other_head(view, pr, why=VERIFIED_ONLY, task="continue")
     context.reporter.require_approval(f"merge #{pr.number} into {context.stack.trunk}")
     _retarget_children(context, step_context)
     method = merge_as_is.named_method(context.project) or merge_as_is.default_method(context.observer.rules())
@@ -196,8 +199,14 @@ def landed(context: Context, step_context: StepContext, pr: PullRequest, mark: S
     """Wait until the trunk ref contains the merge commit.
 
     GitHub's API and its git server may differ for seconds.
+
+    Raises:
+        Refused: it was merged into another branch, and trunk does not hold its changes.
+        ExternalError: trunk does not contain the merge in time.
     """
     merge = pr.merge_commit
+    if pr.base != context.stack.trunk and stack_of(context.observer.native_stacks() or (), pr.number) is None:
+        raise merged_elsewhere(context.view(), context.entry, pr)
 
     def trunk_has_it() -> bool:
         context.observer.changed(Part.REMOTE)

@@ -9,6 +9,8 @@ from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, ExternalError, Paused, Refused, TrunklineError
+from trunkline.domain.names import PrNumber
+from trunkline.domain.native import stack_of
 from trunkline.domain.options import Options
 from trunkline.domain.readiness import Readiness, Ready, evaluate
 from trunkline.domain.snapshot import PrState, PullRequest
@@ -16,6 +18,7 @@ from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.github import branch_rules
+from trunkline.operations.publish import retarget
 from trunkline.planning import together
 from trunkline.planning.verification import refuse_other_head, require_gates
 from trunkline.steps import unchanged
@@ -49,11 +52,13 @@ def run(context: Context, step_context: StepContext | None = None) -> Outcome:
 
     Raises:
         CheckFailed: a check failed.
-        Paused: a review is missing, or CI does not run and the user must decide.
-        Refused: it is closed, a draft, in conflict, or at another head than the verified one; or
+        Paused: a review is missing, it is a draft again, or CI does not run and the user must decide.
+        Refused: it is closed, in conflict, or at another head than the verified one; or
             the required receipts do not prove every gate.
         ExternalError: the time limit was reached.
     """
+    if step_context is not None and not _is_merged(context):
+        target_trunk(context, step_context)
     found = _until_decided(context)
     if found is None:
         return Outcome("merged", "already, by somebody else", StepStatus.NOTHING)
@@ -69,6 +74,24 @@ def run(context: Context, step_context: StepContext | None = None) -> Outcome:
     return Outcome("ready to land", _told(context.view()), StepStatus.DONE)
 
 
+def target_trunk(context: Context, step_context: StepContext) -> bool:
+    """Set the pull request's base to trunk, and return whether it was another one.
+
+    A merge goes into the base of that moment. Others may have merged the entry below and kept its
+    branch, or changed the base. GitHub moves the bases of a native stack itself.
+
+    Raises:
+        Refused: it is closed, or GitHub rejects the change.
+    """
+    pr, trunk = context.view().pull_request(), context.stack.trunk
+    if pr.base == trunk or stack_of(context.observer.native_stacks() or (), pr.number) is not None:
+        return False
+    context.reporter.progress(f"#{pr.number} targets {pr.base}: it is retargeted to {trunk} before the merge")
+    retarget(context, step_context, (pr, trunk))
+    context.observer.changed(Part.PULLS)
+    return True
+
+
 def _told(view: View) -> str:
     if requires_gates(view.project):
         return "on the receipts of this machine; GitHub's checks were not asked"
@@ -82,8 +105,7 @@ def _until_decided(context: Context) -> Readiness | None:
 
     def look() -> Readiness | None:
         context.observer.changed(Part.REMOTE)
-        pr = context.world().snapshot.pr(context.entry.key)
-        if pr is not None and pr.state is PrState.MERGED:
+        if _is_merged(context):
             return None
         pr = context.view().pull_request()
         return _lagging(context.view(), pr) or evaluate(pr, gates_suffice=requires_gates(context.project))
@@ -104,6 +126,11 @@ def _until_decided(context: Context) -> Readiness | None:
         longest=_LONGEST,
         report=report,
     )
+
+
+def _is_merged(context: Context) -> bool:
+    pr = context.world().snapshot.pr(context.entry.key)
+    return pr is not None and pr.state is PrState.MERGED
 
 
 def limit(project: Project) -> float:
@@ -129,7 +156,7 @@ def _lagging(view: View, pr: PullRequest) -> Readiness | None:
     tip, remote = view.local_tip(), view.local.remote
     if remote == tip != pr.head_oid:
         return Readiness(Ready.SOON, ("GitHub does not show the pushed head yet",))
-    refuse_other_head(view, pr, why=VERIFIED_ONLY, task="rebase")
+    refuse_other_head(view, pr, why=VERIFIED_ONLY, task="continue")
     return None
 
 
@@ -139,6 +166,8 @@ def _stop(view: View, found: Readiness) -> TrunklineError:
     why = "\n".join((*found.why, *by_name))
     again, page = task_command("continue"), f"gh pr view {number} --web"
     what = f"#{number}: {found.state.value}"
+    if found.state is Ready.DRAFT:
+        return _draft_again(what, number)
     if found.state is Ready.RED:
         return CheckFailed(what, why=why, next_command=(f"gh pr checks {number}", again))
     if found.state is Ready.CI_DOWN:
@@ -148,12 +177,19 @@ def _stop(view: View, found: Readiness) -> TrunklineError:
         return Paused(
             what, why=f'{why}\n"not started" is neither red nor green', next_command=(alone, task_command("abort"))
         )
-    if found.state is Ready.BLOCKED and view.pull_request().merge_state == "BEHIND":
-        return Paused(what, why=why, next_command=(task_command("rebase", "--pr", number), again))
     if found.state in {Ready.REVIEW, Ready.BLOCKED}:
-        return Paused(what, why=why, next_command=(page, again))
+        behind = found.state is Ready.BLOCKED and view.pull_request().merge_state == "BEHIND"
+        return Paused(what, why=why, next_command=(task_command("rebase", "--pr", number) if behind else page, again))
     if found.state in {Ready.SOON, Ready.CHECKS}:
         return ExternalError(
             what, why=f"{why}\nwaited {view.stack.land.wait:g} s".strip(), next_command=(again, page)
         )
     return Refused(what, why=why, next_command=task_command("rebase", "--pr", number))
+
+
+def _draft_again(what: str, number: PrNumber) -> Paused:
+    return Paused(
+        what,
+        why="somebody made it a draft again; only they know whether it is to land",
+        next_command=(f"gh pr ready {number}", task_command("continue"), task_command("abort")),
+    )
