@@ -71,6 +71,19 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     return re.sub(r"\[([^\]]+)\]\(\.\./(?:src|tests|examples|scripts)[^)]*\)", r"\1", markdown)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Colour the output of trunkline in console blocks: marks, a heading that is no root prompt, the next command."""
+    html = re.sub(
+        r'<span class="gp">#</span><span class="m">(\d+)</span>', r'<span class="go"><b>#\1</b></span>', html
+    )
+    for mark, name in (("✓", "done"), ("!", "warning"), ("✗", "failed")):
+        pattern = rf'<span class="go">( *|[├└│─ ]+){re.escape(mark)} ([\w-]+(?: [\w-]+)*)?'
+        shown = rf'<span class="go">\1<b class="term-{name}">{mark} \2</b>'
+        html = re.sub(pattern, shown, html)
+    html = re.sub(r'<span class="go">(error:)', r'<span class="go"><b class="term-failed">\1</b>', html)
+    return re.sub(r'<span class="go">(next:[^<]*)', r'<span class="go"><b>\1</b>', html)
+
+
 def _tasks() -> str:
     return "\n".join(["# Tasks", "", "Made from the tasks themselves: `invoke --help TASK` says the same.", "",
                       *_of(namespace, "")])  # fmt: skip

@@ -203,7 +203,7 @@ def test_null_authors_and_hidden_objects() -> None:
     ],
 )
 def test_an_odd_value_is_named_with_its_place(field: str, value: object, words: str) -> None:
-    """What was expected, what came, and where."""
+    """The expected value, the actual one, and the place are named."""
     with pytest.raises(TransientError) as caught, parsing(responses._response(printed(b"{}"))):
         decode({**PULL, field: value}, PullRequestNode)
     assert words in str(caught.value.why)

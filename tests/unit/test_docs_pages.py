@@ -29,6 +29,13 @@ def test_every_path_that_a_page_names_exists(page: Path) -> None:
     assert missing == set()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_line_begins_with_the_number_of_a_pull_request(page: Path) -> None:
+    """The site would make a heading of `#520 targets main`."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"^ *#+[^#\s].*", text, re.MULTILINE) == []
+
+
 def test_every_message_of_the_troubleshooting_page_is_in_the_source() -> None:
     """A part of a message between two placeholders is somewhere in the source, on one line."""
     source = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES.rglob("*.py"))

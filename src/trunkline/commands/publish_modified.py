@@ -89,7 +89,7 @@ def plan(
 def plan_closing(stack: WantedStack) -> tuple[Step, ...]:
     """Plan the steps that close the pull requests of removed entries.
 
-    They come before the push: a push of commits that a neighbour took over would mark an open pull
+    They come before the push: a push of commits that an adjacent entry took over would mark an open pull
     request as merged.
     """
     return tuple(close.plan(entry) for entry in stack.removed if entry.number is not None)
