@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from support.repo import Repo
 from trunkline.domain.errors import InternalError, UsageError

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from trunkline.domain.errors import ExternalError, NotSignedIn, TransientError, TrunklineError, UsageError
 from trunkline.domain.names import ZERO_OID, oid, pr_number

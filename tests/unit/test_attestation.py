@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from trunkline.domain.attestation import (
     WAIVER,
@@ -42,7 +43,7 @@ def answer(
     *receipts: Receipt, signer: str = "ada@x", terms: Terms = TERMS, policy: AttestSettings = POLICY, **base: Any
 ) -> AttestedGate:
     """Return what receipts, all signed by one person, attest."""
-    question = replace(BASE, **base)
+    question = structs.replace(BASE, **base)
     known = [KnownReceipt(f"{number}.json", each, signer, signature=True) for number, each in enumerate(receipts)]
     return attest_gate(query_under(question, policy, terms), waiver_query(question, policy, terms), known)
 
@@ -99,8 +100,8 @@ def test_the_toolchain_that_a_command_names(argv: str, standing: str) -> None:
 
 def test_a_commit_of_the_same_tree() -> None:
     """It counts, unless the policy refuses that."""
-    assert answer(PASS, terms=replace(TERMS, commit=COMMIT)).standing is Standing.ATTESTED
-    assert 'rebase is "refuse"' in answer(PASS, terms=replace(TERMS, commit=OTHER)).reason
+    assert answer(PASS, terms=structs.replace(TERMS, commit=COMMIT)).standing is Standing.ATTESTED
+    assert 'rebase is "refuse"' in answer(PASS, terms=structs.replace(TERMS, commit=OTHER)).reason
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_a_commit_of_the_same_tree() -> None:
 def test_the_signer_is_another_person(signer: str, why: str) -> None:
     """Every name of the signer's line counts, and an author's address in any case."""
     known = KnownReceipt("a.json", PASS, signer, signature=bool(signer))
-    query = query_under(BASE, POLICY, replace(TERMS, authors=frozenset({"grace@x"})))
+    query = query_under(BASE, POLICY, structs.replace(TERMS, authors=frozenset({"grace@x"})))
     assert why in attest_gate(query, waiver_query(BASE, POLICY, TERMS), [known]).reason
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid, oid
@@ -77,7 +78,7 @@ def subjects(commits: Sequence[Commit]) -> list[str]:
 def test_a_parent_that_was_never_rewritten_is_decided_by_identity_alone() -> None:
     """Own commits that look like the parent's (revert, re-apply, version bump) stay own."""
     p1, p2, c1, c2 = line("p1", "p2", "c1", "c2")
-    twin = dataclasses.replace(c2, message=p1.message, author=p1.author, patch_id=p1.patch_id)
+    twin = structs.replace(c2, message=p1.message, author=p1.author, patch_id=p1.patch_id)
     chain = (p1, p2, c1, twin)
     found = decide(evidence(chain, Parent("#1", (head(p2, chain),), (p1, p2))))
     assert (found.own, found.fork, found.about, found.questions) == ((c1, twin), p2.oid, "head of #1", ())
@@ -86,7 +87,7 @@ def test_a_parent_that_was_never_rewritten_is_decided_by_identity_alone() -> Non
 def test_a_parent_amended_in_content_and_message_is_matched_by_author_and_date() -> None:
     """An amend keeps the author line, so the old version at the old head is the parent's."""
     p1, p2, _ = chain = line("p1", "p2", "c1")
-    amended = dataclasses.replace(p2, oid=name("amended"), message=b"other words\n", patch_id=name("other"))
+    amended = structs.replace(p2, oid=name("amended"), message=b"other words\n", patch_id=name("other"))
     parent = Parent("#1", (KnownHead(amended.oid, True, frozenset()), head(p2, chain, current=False)), (p1, amended),
                     rewritten=True)  # fmt: skip
     found = decide(evidence(chain, parent))
@@ -96,8 +97,8 @@ def test_a_parent_amended_in_content_and_message_is_matched_by_author_and_date()
 
 def test_a_childs_commit_pushed_to_the_parent_by_mistake_is_asked_about() -> None:
     """Of two commits with the same author line the parent's one version uses up one; the other has vanished."""
-    p1, c1, _ = chain = tuple(dataclasses.replace(each, author=b"A <a@x> 1 +0000") for each in line("p1", "c1", "c2"))
-    amended = dataclasses.replace(p1, oid=name("amended"), message=b"amended\n", patch_id="")
+    p1, c1, _ = chain = tuple(structs.replace(each, author=b"A <a@x> 1 +0000") for each in line("p1", "c1", "c2"))
+    amended = structs.replace(p1, oid=name("amended"), message=b"amended\n", patch_id="")
     old = head(c1, chain, current=False)
     parent = Parent("#1", (KnownHead(amended.oid, True, frozenset()), old), (amended,), rewritten=True)
     found = decide(evidence(chain, parent))
@@ -110,7 +111,7 @@ def test_a_childs_commit_pushed_to_the_parent_by_mistake_is_asked_about() -> Non
 
 def test_a_commit_that_the_parent_still_has_accounts_for_no_other() -> None:
     """The parent dropped its second commit; the first, of the same author and second, is itself and nothing else."""
-    p1, p2, _ = chain = tuple(dataclasses.replace(each, author=b"A <a@x> 1 +0000") for each in line("p1", "p2", "c1"))
+    p1, p2, _ = chain = tuple(structs.replace(each, author=b"A <a@x> 1 +0000") for each in line("p1", "p2", "c1"))
     parent = Parent("#1", (head(p1, chain), head(p2, chain, current=False)), (p1,), rewritten=True)
     (question,) = decide(evidence(chain, parent)).questions
     assert (question.kind, question.commits) == (CommitClass.VANISHED, (p2,))
@@ -119,9 +120,9 @@ def test_a_commit_that_the_parent_still_has_accounts_for_no_other() -> None:
 def test_an_entry_between_holds_the_commits_of_those_below() -> None:
     """The lowest was reworded; its old version accounts for it, although the nearer entry holds that by object id."""
     p1, p2, c1, c2 = line("p1", "p2", "c1", "c2")
-    twin = dataclasses.replace(c1, message=p1.message, author=p1.author)
+    twin = structs.replace(c1, message=p1.message, author=p1.author)
     chain = (p1, p2, twin, c2)
-    again = dataclasses.replace(p1, oid=name("again"), message=b"reworded\n")
+    again = structs.replace(p1, oid=name("again"), message=b"reworded\n")
     nearer = Parent("#2", (head(p2, chain),), (p1, p2))
     lowest = Parent("#1", (KnownHead(again.oid, True, frozenset()), head(p1, chain, current=False)), (again,), True)
     found = decide(evidence(chain, nearer, lowest))
@@ -131,9 +132,9 @@ def test_an_entry_between_holds_the_commits_of_those_below() -> None:
 def test_a_change_applied_again_is_matched_with_its_own_author_and_date() -> None:
     """The entry below holds a commit with the same patch and subject: it does not account for the moved one."""
     p1, p2, _ = chain = line("p1", "p2", "c1")
-    twin = dataclasses.replace(p2, message=p1.message, patch_id=p1.patch_id)
+    twin = structs.replace(p2, message=p1.message, patch_id=p1.patch_id)
     chain = (p1, twin, chain[-1])
-    moved = dataclasses.replace(twin, oid=name("moved"), parents=(BASE,))
+    moved = structs.replace(twin, oid=name("moved"), parents=(BASE,))
     lower = Parent("#1", (head(p1, chain),), (p1,))
     upper = Parent("#2", (KnownHead(moved.oid, True, frozenset()), head(p2, chain, current=False)), (moved,), True)
     found = decide(evidence(chain, upper, lower))
@@ -143,9 +144,9 @@ def test_a_change_applied_again_is_matched_with_its_own_author_and_date() -> Non
 def test_a_commit_of_the_entry_below_accounts_for_none_of_a_parent_that_moved_away() -> None:
     """Both are empty and have one author, date and subject: nothing but the parent's head tells them apart."""
     p1, p2, c1 = line("p1", "p2", "c1")
-    p1 = dataclasses.replace(p1, patch_id="")
-    p2 = dataclasses.replace(p2, message=p1.message, author=p1.author, patch_id="")
-    moved = dataclasses.replace(p2, oid=name("moved"), parents=(BASE,))
+    p1 = structs.replace(p1, patch_id="")
+    p2 = structs.replace(p2, message=p1.message, author=p1.author, patch_id="")
+    moved = structs.replace(p2, oid=name("moved"), parents=(BASE,))
     chain = (p1, p2, c1)
     lower = Parent("#1", (head(p1, chain),), (p1,))
     upper = Parent("#2", (KnownHead(moved.oid, True, frozenset()), head(p2, chain, current=False)), (moved,), True)
@@ -156,8 +157,8 @@ def test_a_commit_of_the_entry_below_accounts_for_none_of_a_parent_that_moved_aw
 def test_exact_copies_of_what_a_parent_got_later_are_left_out() -> None:
     """A commit cherry-picked to a parent that was never force-pushed; one that only looks alike stays own."""
     p1, c1, c2 = chain = line("p1", "c1", "c2")
-    copy = dataclasses.replace(c1, oid=name("copy"), parents=(p1.oid,))
-    alike = dataclasses.replace(copy, patch_id=name("another patch"))
+    copy = structs.replace(c1, oid=name("copy"), parents=(p1.oid,))
+    alike = structs.replace(copy, patch_id=name("another patch"))
     for picked, left in ((copy, [c2]), (alike, [c1, c2])):
         parent = Parent("#1", (KnownHead(picked.oid, True, frozenset({p1.oid})),), (p1, picked))
         found = decide(evidence(chain, parent, absorbed=1))
@@ -167,7 +168,7 @@ def test_exact_copies_of_what_a_parent_got_later_are_left_out() -> None:
 def test_only_the_topmost_vanished_run_is_asked_about() -> None:
     """A deeper commit without a match is the parent's: something above it was recognised."""
     p1, p2, _ = chain = line("p1", "p2", "c1")
-    again = dataclasses.replace(p2, oid=name("again"))
+    again = structs.replace(p2, oid=name("again"))
     parent = Parent("#1", (KnownHead(again.oid, True, frozenset()), head(p2, chain, current=False)), (again,), True)
     found = decide(evidence(chain, parent))
     assert (subjects(found.own), found.questions) == (["c1"], ())
@@ -178,7 +179,7 @@ def test_only_the_topmost_vanished_run_is_asked_about() -> None:
 def test_what_lies_below_a_certain_commit_of_another_parent_is_no_question() -> None:
     """The lower parent dropped its commit, but the parent above it still stands on it."""
     p1, p2, c1 = chain = line("p1", "p2", "c1")
-    again = dataclasses.replace(p2, oid=name("again"))
+    again = structs.replace(p2, oid=name("again"))
     lower = Parent("#1", (head(p1, chain, current=False),), rewritten=True)
     upper = Parent("#2", (KnownHead(again.oid, True, frozenset()), head(p2, chain, current=False)), (again,), True)
     found = decide(evidence(chain, lower, upper))
@@ -188,7 +189,7 @@ def test_what_lies_below_a_certain_commit_of_another_parent_is_no_question() -> 
 def test_copies_of_a_rewritten_parent_at_the_bottom_are_left_out_when_the_base_has_them() -> None:
     """A hand-made rebase dragged the parent's commits along; the base provably holds them."""
     chain = line("p1", "p2", "c1")
-    merged = tuple(dataclasses.replace(each, oid=name(f"merged {each.subject}")) for each in chain[:2])
+    merged = tuple(structs.replace(each, oid=name(f"merged {each.subject}")) for each in chain[:2])
     parent = Parent("#1", (KnownHead(merged[1].oid, True, frozenset()),), merged)
     found = decide(evidence(chain, parent, absorbed=2))
     assert (subjects(found.own), found.questions) == (["c1"], ())
@@ -198,7 +199,7 @@ def test_copies_of_a_rewritten_parent_at_the_bottom_are_left_out_when_the_base_h
 def test_a_likeness_that_is_not_proven_is_asked_about() -> None:
     """The commits look like the parent's, yet leaving them out would change the result."""
     chain = line("p1", "p2", "c1")
-    merged = tuple(dataclasses.replace(each, oid=name(f"merged {each.subject}")) for each in chain[:2])
+    merged = tuple(structs.replace(each, oid=name(f"merged {each.subject}")) for each in chain[:2])
     parent = Parent("#1", (KnownHead(merged[1].oid, True, frozenset()),), merged)
     found = decide(evidence(chain, parent, absorbed=1))
     assert [(question.kind, subjects(question.commits)) for question in found.questions] == [
@@ -210,7 +211,7 @@ def test_a_likeness_that_is_not_proven_is_asked_about() -> None:
 def test_a_likeness_above_the_bottom_means_nothing() -> None:
     """An own commit re-applies a change of the parent's: not at the bottom, so it is own."""
     chain = line("c1", "p1", "c2")
-    merged = dataclasses.replace(chain[1], oid=name("merged"))
+    merged = structs.replace(chain[1], oid=name("merged"))
     parent = Parent("#1", (KnownHead(merged.oid, True, frozenset()),), (merged,), rewritten=True)
     found = decide(evidence(chain, parent, absorbed=3))
     assert (subjects(found.own), found.questions) == (["c1", "p1", "c2"], ())
@@ -219,7 +220,7 @@ def test_a_likeness_above_the_bottom_means_nothing() -> None:
 def test_two_branches_cut_from_trunk_in_the_same_second_stay_apart() -> None:
     """Same author and date alone say nothing of a parent that was never force-pushed."""
     mine, more, theirs = (commit(text, date=7) for text in ("mine", "more", "theirs"))
-    chain = (mine, dataclasses.replace(more, parents=(mine.oid,)))
+    chain = (mine, structs.replace(more, parents=(mine.oid,)))
     parent = Parent("#1", (KnownHead(theirs.oid, True, frozenset()),), (theirs,))
     found = decide(evidence(chain, parent))
     assert (found.own, found.fork, found.about) == (chain, BASE, "merge base with trunk")
@@ -251,7 +252,7 @@ def test_what_was_own_before_a_rebase_stays_own() -> None:
 def test_the_last_commit_of_an_entry_is_never_taken_for_a_copy() -> None:
     """An entry of one commit that looks like the parent's is still an entry."""
     (only,) = chain = line("p1")
-    merged = dataclasses.replace(only, oid=name("merged"))
+    merged = structs.replace(only, oid=name("merged"))
     parent = Parent("#1", (KnownHead(merged.oid, True, frozenset()),), (merged,), rewritten=True)
     assert decide(evidence(chain, parent, absorbed=1)).own == (only,)
 
@@ -430,7 +431,7 @@ def test_relabelling_changes_nothing(known: Evidence, suffix: str) -> None:
         return each if each == BASE else name(each + suffix)
 
     def moved(each: Commit) -> Commit:
-        return dataclasses.replace(each, oid=renamed(each.oid), parents=tuple(renamed(p) for p in each.parents))
+        return structs.replace(each, oid=renamed(each.oid), parents=tuple(renamed(p) for p in each.parents))
 
     again = dataclasses.replace(
         known,

@@ -38,7 +38,12 @@ def test_an_estimate_from_earlier_receipts(repo: Repo) -> None:
     """The median time of the last passes, whatever their tree, and the units of the newest; failures do not count."""
     assert estimate(repo.adapter, "build") == Estimate()
     trees = [replace(ONE, tree=Oid(f"{number}" * 40), seconds=float(number)) for number in range(1, 8)]
-    keep(repo, *trees, replace(ONE, exit_code=101, seconds=900.0), replace(ONE, gate="build-all", seconds=800.0))
+    keep(
+        repo,
+        *trees,
+        replace(ONE, exit_code=101, seconds=900.0),
+        replace(ONE, gate="build-all", seconds=800.0),
+    )
     assert estimate(repo.adapter, "build") == Estimate(5.0, 240)
     assert receipt_of(statement_of(ONE)).units == 240
 

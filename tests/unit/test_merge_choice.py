@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.merge_choice import MergeFacts, MergeRules, reason_to_rewrite, squash_message

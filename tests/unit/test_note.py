@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber
@@ -224,9 +225,9 @@ def test_what_reviewers_need_to_look_at_again() -> None:
         f"**Changed** since `1111111` ([compare]({compare})), 2 of 3 commits: `git range-diff {ranges}`",
         "- one @\N{ZERO WIDTH NON-JOINER}all\n- two",
     ]
-    same = reviewer_note(facts(("build", PASSED), since=replace(since, changed=())))
+    same = reviewer_note(facts(("build", PASSED), since=structs.replace(since, changed=())))
     assert same.split("\n\n")[2] == "**Only rebased** since `1111111`: each patch is what it was."
-    note = reviewer_note(facts(("build", PASSED), since=replace(since, changed=(), left_out=("gone @all",))))
+    note = reviewer_note(facts(("build", PASSED), since=structs.replace(since, changed=(), left_out=("gone @all",))))
     assert "- left out: gone @\N{ZERO WIDTH NON-JOINER}all\n" in note
     assert "Only rebased" not in note
 

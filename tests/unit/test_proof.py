@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
+from msgspec import structs
 
 from trunkline.domain.names import oid
 from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED, KnownReceipt, Proof, ReceiptQuery, prove
@@ -67,8 +68,12 @@ def test_the_verdict_of_receipts(receipts: list[Receipt], verdict: Verdict | Non
             "it ran with rustc 1.0.0 (def 2015-05-15), now it is rustc 1.95.0 (abc 2026-04-14)",
             id="rustc",
         ),
-        pytest.param({"toolchain": replace(NOW, cargo="cargo 1.94.0")}, "it ran with cargo 1.94.0, now", id="cargo"),
-        pytest.param({"toolchain": replace(NOW, rustc=f"{NOW.name}\nhost: y")}, "another build of rustc", id="host"),
+        pytest.param(
+            {"toolchain": structs.replace(NOW, cargo="cargo 1.94.0")}, "it ran with cargo 1.94.0, now", id="cargo"
+        ),
+        pytest.param(
+            {"toolchain": structs.replace(NOW, rustc=f"{NOW.name}\nhost: y")}, "another build of rustc", id="host"
+        ),
         pytest.param({"toolchain": Toolchain("", "")}, "it ran with no toolchain, now", id="no toolchain"),
         pytest.param({"config_sha256": ""}, "cargo's configuration outside the repository", id="configuration"),
     ],
@@ -95,7 +100,7 @@ def test_a_receipt_of_another_question_is_stale(other: dict[str, object], why: s
 )
 def test_what_stack_toml_demands(query: dict[str, object], receipt: dict[str, object], why: str) -> None:
     """A receipt that lacks what stack.toml demands proves nothing."""
-    asked = replace(QUERY, **query)  # type: ignore[arg-type]  # fields by name
+    asked = structs.replace(QUERY, **query)
     found = prove(asked, known(replace(PASS, **receipt)))  # type: ignore[arg-type]  # fields by name
     assert (found.verdict, found.reason) == (Verdict.STALE, why)
 
@@ -103,7 +108,7 @@ def test_what_stack_toml_demands(query: dict[str, object], receipt: dict[str, ob
 def test_a_sandboxed_run_proves_what_needs_no_sandbox() -> None:
     """A pass in the sandbox also proves a gate that requires none; the required executor counts."""
     assert prove(QUERY, known(replace(PASS, sandbox="bwrap"))).verdict is Verdict.PASSED
-    asked = replace(QUERY, sandboxed=True, executor="actions")
+    asked = structs.replace(QUERY, sandboxed=True, executor="actions")
     assert prove(asked, known(replace(PASS, sandbox="bwrap", executor="actions"))).verdict is Verdict.PASSED
 
 
@@ -122,21 +127,21 @@ def test_a_pass_needs_the_signature_that_is_demanded(
     reason: str,
 ) -> None:
     """Unsigned or signed by a stranger is nothing; signed by somebody trusted is a pass."""
-    asked = replace(QUERY, signed=True)
+    asked = structs.replace(QUERY, signed=True)
     found = prove(asked, known(PASS, signer=signer, signature=signature))
     assert (found.verdict, found.reason) == (verdict, reason)
 
 
 def test_an_untrusted_pass_hides_nothing_and_an_unsigned_failure_counts() -> None:
     """A trusted pass stands beside a forged one; a failure counts without a signature, since it grants nothing."""
-    asked = replace(QUERY, signed=True)
+    asked = structs.replace(QUERY, signed=True)
     trusted, forged = known(PASS, PASS)
-    trusted = replace(trusted, signer="tess", signature=True)
+    trusted = structs.replace(trusted, signer="tess", signature=True)
     assert prove(asked, [trusted, forged]) == Proof(Verdict.PASSED, trusted, 1, 1)
     failed, forged = known(FAIL, PASS)
     assert prove(asked, [failed, forged]).verdict is Verdict.FAILED
     older, failed = known(PASS, FAIL)
-    assert prove(asked, [replace(older, signer="tess"), failed]).verdict is Verdict.FLAKY
+    assert prove(asked, [structs.replace(older, signer="tess"), failed]).verdict is Verdict.FLAKY
 
 
 def test_the_order_of_the_files_decides_nothing() -> None:
@@ -156,7 +161,7 @@ def test_since_when_it_fails() -> None:
 
 def test_where_the_toolchain_of_now_is_not_known_the_newest_receipts_counts() -> None:
     """Gates that run elsewhere: receipts of one toolchain answer one question, never two."""
-    unknown = replace(QUERY, toolchain=None, config_sha256=None)
+    unknown = structs.replace(QUERY, toolchain=None, config_sha256=None)
     assert prove(unknown, known(replace(FAIL, toolchain=OLD), PASS)).verdict is Verdict.PASSED
     assert prove(unknown, known(PASS, replace(FAIL, toolchain=OLD))).verdict is Verdict.FAILED
     assert prove(unknown, known(FAIL, PASS)).verdict is Verdict.FLAKY

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from trunkline.domain.names import Oid, PrNumber
 from trunkline.domain.readiness import review_told
@@ -33,7 +32,7 @@ _BILLING = "The job was not started because your account is locked due to a bill
 
 
 def _with(**changes: object) -> EntryFacts:
-    return replace(_FACTS, pr=replace(_PR, **changes))  # type: ignore[arg-type]  # a table of cases, by field name
+    return replace(_FACTS, pr=replace(_PR, **changes))
 
 
 def _check(status: str, conclusion: str, *annotations: str) -> EntryFacts:

@@ -8,7 +8,9 @@ import sys
 import typing
 from collections.abc import Iterator, Mapping, MutableSequence, MutableSet
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from support.repo import Repo
@@ -25,8 +27,19 @@ def _frozen() -> Iterator[type]:
     """Yield the values that stack.toml declares, gates, and what receipts are asked."""
     for module in (stack, check, receipt, catalogue):
         for value in vars(module).values():
-            if isinstance(value, type) and value.__module__ == module.__name__ and dataclasses.is_dataclass(value):
+            if _is_value(value) and value.__module__ == module.__name__:
                 yield value
+
+
+def _is_value(value: Any) -> bool:
+    return isinstance(value, type) and (dataclasses.is_dataclass(value) or issubclass(value, msgspec.Struct))
+
+
+def _hashed(kind: Any) -> list[str]:
+    """Return the fields that a value's hash is made of: all of a struct."""
+    if issubclass(kind, msgspec.Struct):
+        return list(kind.__struct_fields__)
+    return [field.name for field in dataclasses.fields(kind) if (field.compare if field.hash is None else field.hash)]
 
 
 def _may_be_unhashable(annotation: object) -> bool:
@@ -40,9 +53,8 @@ def _may_be_unhashable(annotation: object) -> bool:
 def test_a_frozen_value_can_be_a_key(kind: type) -> None:
     """Unhashable fields (a mapping, a list) are left out of the hash, or of the comparison."""
     types = typing.get_type_hints(kind, {**vars(names), **vars(check), **vars(sys.modules[kind.__module__])})
-    for field in dataclasses.fields(kind):
-        hashed = field.compare if field.hash is None else field.hash
-        assert not (hashed and _may_be_unhashable(types[field.name])), f"{kind.__qualname__}.{field.name}"
+    for name in _hashed(kind):
+        assert not _may_be_unhashable(types[name]), f"{kind.__qualname__}.{name}"
 
 
 def test_everything_that_stack_toml_declares_can_be_a_key() -> None:

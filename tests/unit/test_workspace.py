@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from trunkline.domain.stack import GateSettings
 from trunkline.domain.workspace import Workspace, kinds_tested, proposals

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from trunkline.commands import rebase, restack
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.view import View
@@ -249,7 +251,7 @@ def _forecast(context: Context, added: AddedEntry, tip: Oid, here: str) -> Addin
             # The branch that is checked out now is left before it moves.
             moves = added.commit is None or each.branch != here
             step, view = replay_step.forecast(view.of(each), moves=moves)
-            steps.append(replace(step, pr=each.key))
+            steps.append(structs.replace(step, pr=each.key))
     except OwnCommitsUnknown:
         refuse_unanswered(view, above, task=TASK)
         raise

@@ -7,6 +7,8 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from trunkline.commands import verify
 from trunkline.commands.verify import Policy
 from trunkline.context.loading import load_stacks
@@ -105,7 +107,7 @@ def question(order: Order, now: dt.datetime) -> Question:
     if why := asked.terms.distrust(signer):
         raise Refused(f"your signature does not count for {short(order.commit)}", why=why, next_command=_ask(order))
     for gate in sorted(order.waive):
-        if why := replace(asked.terms, signers=_waivers(order.policy.stack.attest, gate)).distrust(signer):
+        if why := structs.replace(asked.terms, signers=_waivers(order.policy.stack.attest, gate)).distrust(signer):
             raise Refused(f"{gate} cannot be waived", why=why, next_command=_ask(order))
     return asked
 
@@ -141,7 +143,7 @@ def run(order: Order, asked: Question, reporter: Reporter) -> tuple[Attestation,
     for gate in sorted(order.waive):
         attestation.waive(order.git, order.gated, order.tree, gate, order.reason, order.key, order.remote)
     now = dt.datetime.now(dt.timezone.utc)
-    rows = _rows(order, replace(asked, terms=replace(asked.terms, now=now)))
+    rows = _rows(order, replace(asked, terms=structs.replace(asked.terms, now=now)))
     missing = [row for row in rows if row.standing is Standing.MISSING and row.gate not in order.without]
     if missing:
         raise _failure(order, missing, outcomes)

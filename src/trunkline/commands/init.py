@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
+from msgspec import structs
+
 from trunkline.config import location, reading, trust, validation
 from trunkline.config.other_tools import tracked_stacks
 from trunkline.config.reading import StackText
@@ -350,9 +352,10 @@ def _numbered(stack: Stack, made: Mapping[str, PrNumber]) -> Stack:
         made: the numbers of open pull requests, by head branch.
     """
     entries = (
-        replace(entry, number=made.get(entry.branch)) if entry.number is None else entry for entry in stack.entries
+        structs.replace(entry, number=made.get(entry.branch)) if entry.number is None else entry
+        for entry in stack.entries
     )
-    return replace(stack, entries=tuple(entries))
+    return structs.replace(stack, entries=tuple(entries))
 
 
 def _landed(stack: Stack, following: Sequence[Entry]) -> Checked:
@@ -382,7 +385,7 @@ def _checked(seen: PullRequestStacks, stack: Stack, submitted: Sequence[Entry], 
     by_number = {pr.number: pr for pr in github.stack}
     known = {entry.pr: entry for entry in submitted}
     entries = tuple(
-        replace(known[number], branch=branch_name(by_number[number].head))
+        structs.replace(known[number], branch=branch_name(by_number[number].head))
         if number in known and number in by_number
         else known.get(number) or _entry(by_number[number])
         for number in mended_order(submitted, github.stack, github.merged)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from trunkline.commands import rebase
 from trunkline.context.project import Project
 from trunkline.context.run import Context
@@ -53,14 +55,14 @@ def plan(context: Context, view: View, task: str, entries: Sequence[Entry]) -> F
     """
     terms = merge_as_is.requested_terms(context)
     landing = tuple(entry.key for entry in entries)
-    view = together.decide(replace(view, decisions=replace(view.decisions, landing=landing)), terms)
-    steps = [replace(each, pr=entry.key) for entry in entries for each in _first(view.of(entry))]
+    view = together.decide(replace(view, decisions=structs.replace(view.decisions, landing=landing)), terms)
+    steps = [structs.replace(each, pr=entry.key) for entry in entries for each in _first(view.of(entry))]
     steps.append(step.plan(view, entries, terms))
     if together.native_stack(terms.stacks, entries) is None:
         for entry in entries:
             there = view.of(entry)
             one = (verify_merged.plan(there), wait.plan(there), merge.plan(there))
-            steps += [replace(each, pr=entry.key) for each in one]
+            steps += [structs.replace(each, pr=entry.key) for each in one]
     steps.append(cleanup.plan(view))
     skipped = tuple(dict.fromkeys(each.name for each in steps if each.name in context.options.skip))
     return Forecast(Plan(task, entries[0].pr, tuple(steps), skipped), view.decisions)
@@ -79,7 +81,7 @@ def _first(view: View) -> list[Step]:
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
     """Return the function of each step in the plan."""
     keys = tuple(dict.fromkeys(each.pr for each in intended.steps if each.pr is not None))
-    context.run.decisions = replace(context.run.decisions, landing=keys)
+    context.run.decisions = structs.replace(context.run.decisions, landing=keys)
     found: dict[StepKey, StepFunction] = {}
     for key in keys:
         there = context.of(context.stack.entry(key))

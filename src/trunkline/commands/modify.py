@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from trunkline.commands import publish_modified, rebase, rewriting
 from trunkline.commands.rewriting import Rewriting
 from trunkline.context.run import Context, open_run_context
@@ -149,8 +151,8 @@ def plan(
     if publish_modified.is_wanted(view):
         new = {each.entry.key for each in stack.entries} - {each.entry.key for each in stacked.entries}
         following += publish_modified.plan(own, view.with_rewrites(moved), stack, moved, new)
-    intended = replace(made.forecast.plan, steps=(*made.forecast.plan.steps, *following))
-    made = replace(made, forecast=replace(made.forecast, plan=intended), declared=declared)
+    intended = structs.replace(made.forecast.plan, steps=(*made.forecast.plan.steps, *following))
+    made = replace(made, forecast=structs.replace(made.forecast, plan=intended), declared=declared)
     return Modification(own, made, stack, changes)
 
 
@@ -214,7 +216,7 @@ def _context(context: Context, stack: WantedStack) -> Context:
     shown = {each.entry.key for each in stack.entries} | {entry.key for entry in stack.removed}
     landed = [entry for entry in context.stack.entries if entry.key not in shown]
     entries = (*landed, *(each.entry for each in stack.entries), *stack.removed)
-    project = replace(context.project, stack=replace(context.stack, entries=entries))
+    project = replace(context.project, stack=structs.replace(context.stack, entries=entries))
     return open_run_context(project, stack.entries[0].entry, stacked=True)
 
 

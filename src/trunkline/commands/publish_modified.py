@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from trunkline.commands import submit
 from trunkline.context.run import Context
 from trunkline.context.view import View
@@ -71,7 +73,7 @@ def plan(
         return ()
     moved: Mapping[EntryKey, Oid] = {each.pr: each.result.new for each in rewrites}
     first, kept = view, tuple(entry for entry in view.stack.entries if entry not in stack.removed)
-    view = replace(view, project=replace(view.project, stack=replace(view.stack, entries=kept)))
+    view = replace(view, project=replace(view.project, stack=structs.replace(view.stack, entries=kept)))
     commits = {each.entry.key: each for each in stack.entries}
     creates = [
         create.plan(view.of(entry), None, words=_words(first, commits[entry.key], moved[entry.key], stack.removed))
@@ -108,7 +110,7 @@ def _words(view: View, wanted: WantedEntry, tip: Oid, removed: Sequence[Entry]) 
 
 
 def _as_commit(new: NewCommit) -> Commit:
-    return new.source if new.message is None else replace(new.source, message=new.message)
+    return new.source if new.message is None else structs.replace(new.source, message=new.message)
 
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:

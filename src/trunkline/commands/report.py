@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from trunkline.commands import status as status_workflow
 from trunkline.context.run import Context
 from trunkline.domain import records
@@ -76,14 +78,14 @@ def _with_log(evidence: Evidenced, relative: Callable[[str], str]) -> Evidenced:
         return evidence
     ran = evidence.outcome
     shown = replace(ran, diagnosis=relative(ran.diagnosis), fix=relative(ran.fix), summary=relative(ran.summary))
-    evidence = replace(evidence, outcome=shown)
+    evidence = structs.replace(evidence, outcome=shown)
     if not evidence.failed:
         return evidence
     try:
         lines = Path(ran.log).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return evidence
-    return replace(evidence, log=relative("\n".join(lines[-_LOG_LINES:])))
+    return structs.replace(evidence, log=relative("\n".join(lines[-_LOG_LINES:])))
 
 
 def _run(run: Run) -> RunReport:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from trunkline.commands import add, land, rebase, rescue, restack, rewriting, submit, sync, undo
 from trunkline.context import open_run
@@ -126,7 +127,7 @@ def plan(scope: Scope, run: Run) -> Plan:
     """Return the remaining steps of a run."""
     whole = _plan_of(scope, run)
     done = _done(whole, run)
-    return replace(whole, steps=tuple(step for step in whole.steps if step.key not in done))
+    return structs.replace(whole, steps=tuple(step for step in whole.steps if step.key not in done))
 
 
 def _plan_of(scope: Scope, run: Run) -> Plan:
@@ -189,7 +190,7 @@ class _Going:
         def step_function(step_context: StepContext) -> Outcome:
             return resume_replay.run(there, step_context, stopped, skip=skip)
 
-        one = replace(self.plan, steps=(step,))
+        one = structs.replace(self.plan, steps=(step,))
         return rebase.explained(
             self.run.path, self._perform(one, {key: step_function}, frozenset(), ends=False), self.plan
         )

@@ -11,6 +11,8 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from msgspec import structs
+
 from trunkline.config import trust, validation
 from trunkline.context.loading import load_stacks
 from trunkline.domain.attestation import (
@@ -248,7 +250,7 @@ def _explained(
     reasons = {gate: why for gate, why in elsewhere.items() if gate in bare}
     reasons |= {gate: NOT_SHARED for gate, row in here.items() if row.standing is not Standing.MISSING}
     return tuple(
-        replace(row, reason=reasons.get(row.gate, row.reason)) if row.standing is Standing.MISSING else row
+        structs.replace(row, reason=reasons.get(row.gate, row.reason)) if row.standing is Standing.MISSING else row
         for row in rows
     )
 

@@ -7,7 +7,7 @@ landed if merging its head into trunk changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from trunkline.domain.names import Oid
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot

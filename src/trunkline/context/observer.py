@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from enum import Flag, auto
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from trunkline.context import native
 from trunkline.context.landed import recognised

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid
 from trunkline.domain.stack import Entry
 
 
-@dataclass(frozen=True)
-class Hunk:
+class Hunk(msgspec.Struct, frozen=True):
     """A run of changed lines of one file, without context; line numbers begin at 1.
 
     Attributes:
@@ -40,8 +40,7 @@ class Hunk:
         return f"{self.path}:{max(self.start, 1)}"
 
 
-@dataclass(frozen=True)
-class Absorbed:
+class Absorbed(msgspec.Struct, frozen=True):
     """A staged change and where it belongs.
 
     Attributes:

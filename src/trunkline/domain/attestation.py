@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.domain.proof import KnownReceipt, Proof, ReceiptQuery, Terms, concerns, mismatch, prove
 from trunkline.domain.receipt import GateOutcome, Receipt, Verdict, receipt_id
@@ -27,8 +29,7 @@ class Standing(Enum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True)
-class AttestedGate:
+class AttestedGate(msgspec.Struct, frozen=True):
     """One required gate, and the receipt that decides about it.
 
     Attributes:
@@ -61,8 +62,7 @@ class AttestedGate:
         return f"{host} ({executor})" if executor else host
 
 
-@dataclass(frozen=True)
-class Attestation:
+class Attestation(msgspec.Struct, frozen=True):
     """The result for a commit.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 
 class CauseId(Enum):
@@ -36,8 +37,7 @@ class CauseId(Enum):
     COMMAND = "command-failed"
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True):
     """The reason why a gate did not pass.
 
     Attributes:

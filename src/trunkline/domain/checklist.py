@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+import msgspec
 
 
 class LineState(Enum):
@@ -16,8 +17,7 @@ class LineState(Enum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """A condition with its state and evidence.
 
     Attributes:

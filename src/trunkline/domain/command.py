@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 
+import msgspec
 from typing_extensions import Self
 
 _SHELL = frozenset("|&;<>$`(){}*?~\n")
@@ -18,8 +18,7 @@ _LISTS = frozenset({"accept-unavailable", "accept-flaky"})
 _SEVERAL = frozenset({"fork-point"})
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """The program and task of the running process, as called.
 
     Attributes:
@@ -33,10 +32,10 @@ class Caller:
 
     program: tuple[str, ...] = ("invoke",)
     prefix: str = ""
-    repeated: Mapping[str, Mapping[str, str | bool]] = field(default_factory=dict)
+    repeated: Mapping[str, Mapping[str, str | bool]] = msgspec.field(default_factory=dict)
     task: str = ""
-    given: Mapping[str, str | bool] = field(default_factory=dict)
-    takes: Mapping[str, Collection[str]] = field(default_factory=dict)
+    given: Mapping[str, str | bool] = msgspec.field(default_factory=dict)
+    takes: Mapping[str, Collection[str]] = msgspec.field(default_factory=dict)
 
 
 _caller = Caller()

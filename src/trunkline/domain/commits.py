@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.domain.names import Oid
 
@@ -14,8 +15,7 @@ def counted(commits: int) -> str:
     return f"{commits} commit{'' if commits == 1 else 's'}"
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """One commit, with byte strings where encoding matters.
 
     Attributes:
@@ -75,8 +75,7 @@ class Commit:
         return self.identity == other.identity
 
 
-@dataclass(frozen=True)
-class CommitSet:
+class CommitSet(msgspec.Struct, frozen=True):
     """A set of commits that also recognises amended, reworded and rebased versions."""
 
     oids: frozenset[Oid] = frozenset()

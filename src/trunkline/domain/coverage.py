@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 _SETTINGS = frozenset({
     "Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", "clippy.toml", ".clippy.toml",
     "rustfmt.toml", ".rustfmt.toml",
@@ -81,8 +83,7 @@ def _is_integration_test(unit: str) -> bool:
     return bool(separated) and "/" not in name
 
 
-@dataclass(frozen=True)
-class ChangedFile:
+class ChangedFile(msgspec.Struct, frozen=True):
     """A file changed by an entry.
 
     Attributes:
@@ -94,8 +95,7 @@ class ChangedFile:
     holds_tests: bool = False
 
 
-@dataclass(frozen=True)
-class Unverified:
+class Unverified(msgspec.Struct, frozen=True):
     """A changed file that no gate verified.
 
     Attributes:
@@ -119,8 +119,7 @@ class Unverified:
 _SHOWN = 5
 
 
-@dataclass(frozen=True)
-class Coverage:
+class Coverage(msgspec.Struct, frozen=True):
     """The changed files that no gate verified.
 
     Attributes:

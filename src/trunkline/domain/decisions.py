@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.domain.merge_choice import MergeChoice
 from trunkline.domain.names import EntryKey, Oid
@@ -12,8 +14,7 @@ from trunkline.domain.rewrite import Rewrite
 from trunkline.domain.step import Plan
 
 
-@dataclass(frozen=True)
-class InitialTips:
+class InitialTips(msgspec.Struct, frozen=True):
     """The tips of an entry's branch when the run began.
 
     Attributes:
@@ -28,8 +29,7 @@ class InitialTips:
     included: frozenset[Oid] = frozenset()
 
 
-@dataclass(frozen=True)
-class Decisions:
+class Decisions(msgspec.Struct, frozen=True):
     """The decisions so far, by entry.
 
     Attributes:
@@ -42,10 +42,10 @@ class Decisions:
         landing: the entries that `land --together` lands, bottom first.
     """
 
-    replays: Mapping[EntryKey, ReplayPreview] = field(default_factory=dict)
-    rewritten: Mapping[EntryKey, Oid] = field(default_factory=dict)
-    merges: Mapping[EntryKey, MergeChoice] = field(default_factory=dict)
-    initial_tips: Mapping[EntryKey, InitialTips] = field(default_factory=dict)
+    replays: Mapping[EntryKey, ReplayPreview] = msgspec.field(default_factory=dict)
+    rewritten: Mapping[EntryKey, Oid] = msgspec.field(default_factory=dict)
+    merges: Mapping[EntryKey, MergeChoice] = msgspec.field(default_factory=dict)
+    initial_tips: Mapping[EntryKey, InitialTips] = msgspec.field(default_factory=dict)
     accepted: frozenset[str] = frozenset()
     landing: tuple[EntryKey, ...] = ()
 
@@ -84,9 +84,8 @@ class Decisions:
         return preview.done.tip if preview else self.rewritten.get(entry)
 
 
-@dataclass(frozen=True)
-class Forecast:
+class Forecast(msgspec.Struct, frozen=True):
     """A plan, and the decisions that it was made from."""
 
     plan: Plan
-    decisions: Decisions = field(default_factory=Decisions)
+    decisions: Decisions = msgspec.field(default_factory=Decisions)

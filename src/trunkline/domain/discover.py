@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.domain.names import ZERO_OID, Oid
 from trunkline.domain.native import stack_of
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
     from trunkline.domain.stack import Entry
 
 
-@dataclass(frozen=True)
-class OpenPullRequest:
+class OpenPullRequest(msgspec.Struct, frozen=True):
     """An open pull request, with the fields that determine its place in a stack.
 
     Attributes:
@@ -37,8 +38,7 @@ class OpenPullRequest:
     earlier_bases: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class MergedPullRequest:
+class MergedPullRequest(msgspec.Struct, frozen=True):
     """A merged pull request that open ones may still build on."""
 
     number: PrNumber
@@ -59,8 +59,7 @@ class LeftOut(Enum):
     ALONE = "it sits on trunk alone"
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """The stacks, each bottom first, and the other pull requests with the reason."""
 
     stacks: tuple[tuple[OpenPullRequest, ...], ...]
@@ -249,8 +248,7 @@ class Change(Enum):
     MOVED = "sits elsewhere"
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """One difference, with its message."""
 
     change: Change
@@ -258,8 +256,7 @@ class Difference:
     message: str
 
 
-@dataclass(frozen=True)
-class OnGitHub:
+class OnGitHub(msgspec.Struct, frozen=True):
     """A declared stack as GitHub shows it.
 
     Attributes:
@@ -273,7 +270,7 @@ class OnGitHub:
     stack: tuple[OpenPullRequest, ...]
     merged: frozenset[PrNumber]
     closed: frozenset[PrNumber] = frozenset()
-    elsewhere: Mapping[PrNumber, OpenPullRequest] = field(default_factory=dict)
+    elsewhere: Mapping[PrNumber, OpenPullRequest] = msgspec.field(default_factory=dict)
 
 
 def differences(declared: Sequence[Entry], github: OnGitHub) -> tuple[Difference, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 RUSTFLAGS, RUSTDOCFLAGS = "RUSTFLAGS", "RUSTDOCFLAGS"
 ENCODED = {RUSTFLAGS: "CARGO_ENCODED_RUSTFLAGS", RUSTDOCFLAGS: "CARGO_ENCODED_RUSTDOCFLAGS"}
@@ -11,8 +11,7 @@ SEPARATOR = "\x1f"
 """The separator of flags in an encoded variable."""
 
 
-@dataclass(frozen=True)
-class Flags:
+class Flags(msgspec.Struct, frozen=True):
     """The flags that cargo passes to rustc and rustdoc.
 
     Attributes:

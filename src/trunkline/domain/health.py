@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from trunkline.domain.errors import TrunklineError
 
@@ -16,8 +17,7 @@ class Health(Enum):
     ERROR = "in the way"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """The result for one checked item.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid, PrNumber
@@ -13,8 +14,7 @@ AUTO, ALWAYS, NEVER = "auto", "always", "never"
 """Values of `[land] rewrite`."""
 
 
-@dataclass(frozen=True)
-class MergeRules:
+class MergeRules(msgspec.Struct, frozen=True):
     """A repository's rules for a merge into trunk, and its settings for squash commits.
 
     Attributes:
@@ -32,8 +32,7 @@ class MergeRules:
     message: str = "COMMIT_MESSAGES"
 
 
-@dataclass(frozen=True)
-class MergeFacts:
+class MergeFacts(msgspec.Struct, frozen=True):
     """The input of the decision.
 
     Attributes:
@@ -62,8 +61,7 @@ class MergeFacts:
     below: bool = False
 
 
-@dataclass(frozen=True)
-class MergeChoice:
+class MergeChoice(msgspec.Struct, frozen=True):
     """The decision about the merge of one entry.
 
     Attributes:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import EntryKey, branch_name, branch_problem, entry_key, labelled, short
@@ -18,16 +21,14 @@ _LEAST = 4
 """The fewest digits of an object id that name a commit, as in git (core.abbrev)."""
 
 
-@dataclass(frozen=True)
-class WantedEntry:
+class WantedEntry(msgspec.Struct, frozen=True):
     """An entry with the commits that it shall have, oldest first; at least one."""
 
     entry: Entry
     commits: tuple[NewCommit, ...]
 
 
-@dataclass(frozen=True)
-class WantedStack:
+class WantedStack(msgspec.Struct, frozen=True):
     """A stack as it shall be.
 
     Attributes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.domain.errors import UsageError, WrongFlag
 from trunkline.domain.stack_text import CommitLine, EntryLine
@@ -12,8 +14,7 @@ from trunkline.domain.stack_text import CommitLine, EntryLine
 Lines = tuple[EntryLine, ...]
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """One operation, from its flags; "" for what was not given.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from trunkline.domain.names import PrNumber
 
@@ -12,8 +13,7 @@ LEAST, MOST = 2, 100
 """GitHub's limits on the pull requests of a native stack."""
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """A pull request of a native stack.
 
     Attributes:
@@ -26,8 +26,7 @@ class Member:
     merged: bool = False
 
 
-@dataclass(frozen=True)
-class NativeStack:
+class NativeStack(msgspec.Struct, frozen=True):
     """A native stack: its number on GitHub, its base branch, and its members, bottom first."""
 
     number: int
@@ -50,8 +49,7 @@ class NativeStack:
         return tuple(member.number for member in below if member.open)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """The place of a pull request in a native stack: the stack's number, position and size."""
 
     stack: int
@@ -86,8 +84,7 @@ class Link(Enum):
     TOO_MANY = "too many to link"
 
 
-@dataclass(frozen=True)
-class LinkPlan:
+class LinkPlan(msgspec.Struct, frozen=True):
     """The change that links the open entries.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+import msgspec
 
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.errors import Refused
@@ -17,8 +18,7 @@ LONGEST = 65_536
 """GitHub's limit on the characters of a description; more is rejected with status 422."""
 
 
-@dataclass(frozen=True)
-class Rebased:
+class Rebased(msgspec.Struct, frozen=True):
     """The changes of a rebase to the commits that reviewers saw.
 
     Attributes:
@@ -77,16 +77,14 @@ def revisions(body: str, since: Rebased | None, commit: Oid, *, date: str, compa
     return tuple(lines[-REVISIONS:])
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(msgspec.Struct, frozen=True):
     """A custom template for the note: its file and its text."""
 
     name: str
     text: str
 
 
-@dataclass(frozen=True)
-class NoteFacts:
+class NoteFacts(msgspec.Struct, frozen=True):
     """The facts of a note.
 
     Attributes:
@@ -126,7 +124,7 @@ class NoteFacts:
     pr: PrNumber | None = None
     stack: tuple[PrNumber, ...] = ()
     issue: int | None = None
-    coverage: Coverage = field(default_factory=lambda: Coverage(known=False))
+    coverage: Coverage = msgspec.field(default_factory=lambda: Coverage(known=False))
     accepted: frozenset[str] = frozenset()
     revisions: tuple[str, ...] = ()
     result: Oid | None = None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid
 
 
-@dataclass(frozen=True)
-class Reviewed:
+class Reviewed(msgspec.Struct, frozen=True):
     """A submitted review: who, when (ISO 8601), the verdict, and the head that it was made of."""
 
     author: str
@@ -18,8 +17,7 @@ class Reviewed:
     head: Oid
 
 
-@dataclass(frozen=True)
-class FileChange:
+class FileChange(msgspec.Struct, frozen=True):
     """Lines added to and deleted from a file; None for a binary file."""
 
     path: str
@@ -27,8 +25,7 @@ class FileChange:
     deleted: int | None
 
 
-@dataclass(frozen=True)
-class EntryDiff:
+class EntryDiff(msgspec.Struct, frozen=True):
     """An entry's own changes, as arguments of a git command.
 
     Attributes:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 HARMLESS = frozenset({"schema", "issue", "entry", "stack"})
 """Top-level keys that a branch may change; `entry` and `stack` are examined further."""
@@ -25,8 +26,7 @@ Policy = Mapping[str, str]
 """Values as JSON, by dotted key from the top of the file."""
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """A key that differs between two files.
 
     Attributes:

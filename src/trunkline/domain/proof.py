@@ -10,8 +10,9 @@ import datetime as dt
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from trunkline.domain.receipt import Receipt, Toolchain, Verdict
 from trunkline.domain.words import count_of
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from trunkline.domain.names import Oid
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """Conditions of an attestation: receipts of others that stand in for CI must meet them too.
 
     Attributes:
@@ -102,8 +102,7 @@ def days(span: dt.timedelta) -> str:
     return "less than a minute"
 
 
-@dataclass(frozen=True)
-class ReceiptQuery:
+class ReceiptQuery(msgspec.Struct, frozen=True):
     """A gate on a tree, as it would run now; receipts must match it.
 
     Attributes:
@@ -134,8 +133,7 @@ class ReceiptQuery:
     terms: Terms | None = None
 
 
-@dataclass(frozen=True)
-class KnownReceipt:
+class KnownReceipt(msgspec.Struct, frozen=True):
     """A valid receipt.
 
     Attributes:
@@ -153,8 +151,7 @@ class KnownReceipt:
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class Proof:
+class Proof(msgspec.Struct, frozen=True):
     """The result of a query.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from trunkline.domain.snapshot import A_TEAM, CheckRun, CiState, PullRequest, ci_state
 from trunkline.domain.words import count_of
@@ -26,8 +27,7 @@ class Ready(Enum):
     BLOCKED = "blocked by a rule of the repository"
 
 
-@dataclass(frozen=True)
-class Readiness:
+class Readiness(msgspec.Struct, frozen=True):
     """The readiness of a pull request, with its reasons."""
 
     state: Ready

@@ -57,8 +57,7 @@ class Verdict(Enum):
     STALE = "stale"
 
 
-@dataclass(frozen=True)
-class Toolchain:
+class Toolchain(msgspec.Struct, frozen=True):
     """The output of `rustc -vV` and `cargo -V`; for a pattern check, the search tool's version."""
 
     rustc: str

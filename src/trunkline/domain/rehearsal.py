@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from trunkline.domain.names import Oid, PrNumber
 
 
-@dataclass(frozen=True)
-class RefChange:
+class RefChange(msgspec.Struct, frozen=True):
     """A remote ref before and after; None if missing. `commits` is the number of new commits."""
 
     name: str
@@ -19,8 +19,7 @@ class RefChange:
     commits: int
 
 
-@dataclass(frozen=True)
-class PullChange:
+class PullChange(msgspec.Struct, frozen=True):
     """A pull request's changed fields (before, after); `body` has the description's diff."""
 
     number: PrNumber
@@ -28,8 +27,7 @@ class PullChange:
     body: str
 
 
-@dataclass(frozen=True)
-class Rehearsed:
+class Rehearsed(msgspec.Struct, frozen=True):
     """The result of a rehearsal.
 
     Attributes:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid
 from trunkline.domain.snapshot import Snapshot
 
 
-@dataclass(frozen=True)
-class Replay:
+class Replay(msgspec.Struct, frozen=True):
     """Result of a replay.
 
     Attributes:
@@ -35,8 +35,7 @@ class Replay:
     regenerated: tuple[tuple[Oid, str], ...] = ()
 
 
-@dataclass(frozen=True)
-class ReplayPlan:
+class ReplayPlan(msgspec.Struct, frozen=True):
     """A planned replay; it holds object ids only, so that it can be resumed from the journal.
 
     Attributes:
@@ -61,7 +60,7 @@ class ReplayPlan:
     about: str
     own: tuple[Commit, ...]
     base_name: str
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     unsigned: tuple[Oid, ...] = ()
     hand_merges: tuple[Oid, ...] = ()
 
@@ -81,8 +80,7 @@ class ReplayPlan:
         }
 
 
-@dataclass(frozen=True)
-class ReplayPreview:
+class ReplayPreview(msgspec.Struct, frozen=True):
     """A replay that was computed in memory for the plan; no ref points to its commits yet.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.names import labelled
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from trunkline.domain.status import EntryStatus, StackStatus
 
 
-@dataclass(frozen=True)
-class Evidenced:
+class Evidenced(msgspec.Struct, frozen=True):
     """A gate or a check of an entry, with its outcome on exactly the entry's tree.
 
     Attributes:
@@ -45,14 +45,13 @@ class Evidenced:
         )
 
 
-@dataclass(frozen=True)
-class EntryReport:
+class EntryReport(msgspec.Struct, frozen=True):
     """One entry: its state and its evidence."""
 
     status: EntryStatus
     gates: tuple[Evidenced, ...]
     checks: tuple[Evidenced, ...]
-    coverage: Coverage = field(default_factory=lambda: Coverage(known=False))
+    coverage: Coverage = msgspec.field(default_factory=lambda: Coverage(known=False))
 
     @property
     def all(self) -> tuple[Evidenced, ...]:
@@ -60,8 +59,7 @@ class EntryReport:
         return (*self.gates, *self.checks)
 
 
-@dataclass(frozen=True)
-class RunStep:
+class RunStep(msgspec.Struct, frozen=True):
     """A run's step from the journal; `begun` if the journal ends there.
 
     `pr` is a branch for an entry that had no pull request.
@@ -74,8 +72,7 @@ class RunStep:
     seconds: float | None
 
 
-@dataclass(frozen=True)
-class RunReport:
+class RunReport(msgspec.Struct, frozen=True):
     """A run, from its journal."""
 
     id: str
@@ -86,8 +83,7 @@ class RunReport:
     steps: tuple[RunStep, ...]
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """All data of a report, observed at one instant.
 
     Attributes:
@@ -107,8 +103,7 @@ class Report:
     runs: tuple[RunReport, ...]
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True):
     """A gate in a timeline.
 
     Attributes:
@@ -126,8 +121,7 @@ class Bar:
     cores: float | None
 
 
-@dataclass(frozen=True)
-class Timeline:
+class Timeline(msgspec.Struct, frozen=True):
     """The gates of one entry that ran together.
 
     Attributes:

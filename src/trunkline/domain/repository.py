@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.domain.errors import UsageError
 
@@ -16,8 +17,7 @@ _REMOTE = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Repository:
+class Repository(msgspec.Struct, frozen=True):
     """A repository on a GitHub host."""
 
     host: str

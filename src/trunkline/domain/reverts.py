@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid, PrNumber, short
@@ -12,8 +13,7 @@ from trunkline.domain.names import Oid, PrNumber, short
 _PR_OF = re.compile(r"\(#(\d+)\)$")
 
 
-@dataclass(frozen=True)
-class Reverted:
+class Reverted(msgspec.Struct, frozen=True):
     """A merged pull request that trunk reverted.
 
     Attributes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True)
-class ReviewThread:
+class ReviewThread(msgspec.Struct, frozen=True):
     """An open review thread.
 
     Attributes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import msgspec
 
 from trunkline.domain.commits import Commit
@@ -11,8 +9,7 @@ from trunkline.domain.names import BranchName, EntryKey, Oid
 from trunkline.domain.replayed import Replayed
 
 
-@dataclass(frozen=True)
-class NewCommit:
+class NewCommit(msgspec.Struct, frozen=True):
     """A commit that an entry shall have.
 
     Attributes:
@@ -26,7 +23,7 @@ class NewCommit:
 
     source: Commit
     changes: tuple[Commit, ...]
-    message: bytes | None = field(default=None)
+    message: bytes | None = None
     moved: bool = False
 
     @classmethod

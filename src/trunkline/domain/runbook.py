@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from trunkline.domain.checklist import Line
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from trunkline.domain.step import Plan
 
 
-@dataclass(frozen=True)
-class Replay:
+class Replay(msgspec.Struct, frozen=True):
     """The replay of the entry's own commits, computed in memory.
 
     Attributes:
@@ -40,8 +40,7 @@ class Replay:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Above:
+class Above(msgspec.Struct, frozen=True):
     """A prediction, in one line, for an entry above after the landing."""
 
     entry: Entry
@@ -50,16 +49,14 @@ class Above:
     here: bool
 
 
-@dataclass(frozen=True)
-class GateLine:
+class GateLine(msgspec.Struct, frozen=True):
     """A gate in the runbook: its name, and its command with variables."""
 
     name: str
     command: str
 
 
-@dataclass(frozen=True)
-class Runbook:
+class Runbook(msgspec.Struct, frozen=True):
     """The predicted landing of one entry.
 
     Attributes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+
+import msgspec
 
 SSO_SETTINGS = "https://github.com/settings/tokens"
 """The page on which a token is authorized for an organization with SAML single sign-on."""
 
 
-@dataclass(frozen=True)
-class Rejection:
+class Rejection(msgspec.Struct, frozen=True):
     """The reason of a failed sign-in.
 
     Attributes:

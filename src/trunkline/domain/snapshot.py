@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber
 
@@ -33,8 +34,7 @@ class CiState(Enum):
     UNKNOWN = "unknown: no check has run"
 
 
-@dataclass(frozen=True)
-class ForcePush:
+class ForcePush(msgspec.Struct, frozen=True):
     """A HeadRefForcePushedEvent with the heads before and after, which GitHub may have deleted."""
 
     before: Oid | None
@@ -48,8 +48,7 @@ OUR_CONTEXTS = "trunkline/"
 A_TEAM = "a team"
 
 
-@dataclass(frozen=True)
-class CheckRun:
+class CheckRun(msgspec.Struct, frozen=True):
     """A check of a commit, with its first annotations."""
 
     name: str
@@ -58,8 +57,7 @@ class CheckRun:
     annotations: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class PullRequest:
+class PullRequest(msgspec.Struct, frozen=True):
     """A pull request as GitHub shows it.
 
     Attributes:
@@ -114,8 +112,7 @@ class PullRequest:
         return tuple(seen)
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """Pull requests of the stack at one instant; None if GitHub has no such pull request.
 
     Attributes:
@@ -156,8 +153,7 @@ def ci_state(pull_requests: Mapping[PrNumber, PullRequest | None]) -> tuple[CiSt
     return (CiState.OPERATIONAL, "") if checks else (CiState.UNKNOWN, "")
 
 
-@dataclass(frozen=True)
-class LocalState:
+class LocalState(msgspec.Struct, frozen=True):
     """The local repository's state for one entry.
 
     Attributes:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import labelled
@@ -19,8 +21,7 @@ DEFAULT_GATES = ("build", "test", "clippy", "fmt", "doc", "msrv")
 """The names of the six gates that every stack has."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One branch and its pull request.
 
     Attributes:
@@ -138,8 +139,7 @@ class GateSettings:
     overrides: Mapping[str, GateOverride] = field(default_factory=dict, hash=False)
 
 
-@dataclass(frozen=True)
-class LandSettings:
+class LandSettings(msgspec.Struct, frozen=True):
     """The `[land]` table.
 
     Attributes:
@@ -160,8 +160,7 @@ class LandSettings:
     rewrite: str = "auto"
 
 
-@dataclass(frozen=True)
-class RebaseSettings:
+class RebaseSettings(msgspec.Struct, frozen=True):
     """The `[rebase]` table.
 
     Attributes:
@@ -176,8 +175,7 @@ class RebaseSettings:
     update: str = "rebase"
 
 
-@dataclass(frozen=True)
-class PublishSettings:
+class PublishSettings(msgspec.Struct, frozen=True):
     """The `[publish]` table.
 
     Attributes:
@@ -219,8 +217,7 @@ class AttestSettings:
     install: str = ""
 
 
-@dataclass(frozen=True)
-class NoteSettings:
+class NoteSettings(msgspec.Struct, frozen=True):
     """The `[note]` table.
 
     Attributes:
@@ -231,8 +228,7 @@ class NoteSettings:
     template: str = ""
 
 
-@dataclass(frozen=True)
-class SubmitSettings:
+class SubmitSettings(msgspec.Struct, frozen=True):
     """The `[submit]` table.
 
     Attributes:
@@ -252,8 +248,7 @@ class SubmitSettings:
     prefix: str = ""
 
 
-@dataclass(frozen=True)
-class Stack:
+class Stack(msgspec.Struct, frozen=True):
     """The entries above trunk, bottom first, with all settings.
 
     Attributes:
@@ -267,13 +262,13 @@ class Stack:
     entries: tuple[Entry, ...]
     name: str = ""
     issue: int | None = None
-    gates: GateSettings = field(default_factory=GateSettings)
-    land: LandSettings = field(default_factory=LandSettings)
-    publish: PublishSettings = field(default_factory=PublishSettings)
-    rebase: RebaseSettings = field(default_factory=RebaseSettings)
-    note: NoteSettings = field(default_factory=NoteSettings)
-    attest: AttestSettings = field(default_factory=AttestSettings)
-    submit: SubmitSettings = field(default_factory=SubmitSettings)
+    gates: GateSettings = msgspec.field(default_factory=GateSettings)
+    land: LandSettings = msgspec.field(default_factory=LandSettings)
+    publish: PublishSettings = msgspec.field(default_factory=PublishSettings)
+    rebase: RebaseSettings = msgspec.field(default_factory=RebaseSettings)
+    note: NoteSettings = msgspec.field(default_factory=NoteSettings)
+    attest: AttestSettings = msgspec.field(default_factory=AttestSettings)
+    submit: SubmitSettings = msgspec.field(default_factory=SubmitSettings)
     rerere: bool = False
     lockfile: str = "regenerate"
 

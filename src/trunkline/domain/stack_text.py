@@ -6,7 +6,9 @@ Pure. `written` makes the text, `parsed` reads it with every problem by line.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.stack import Entry
@@ -35,8 +37,7 @@ HELP = """
 """
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """A problem of a text, with its line (from 1)."""
 
     line: int
@@ -47,8 +48,7 @@ class Problem:
         return f"line {self.line}: {self.text}"
 
 
-@dataclass(frozen=True)
-class CommitLine:
+class CommitLine(msgspec.Struct, frozen=True):
     """A line about a commit.
 
     Attributes:
@@ -64,8 +64,7 @@ class CommitLine:
     message: str = ""
 
 
-@dataclass(frozen=True)
-class EntryLine:
+class EntryLine(msgspec.Struct, frozen=True):
     """A line about an entry, with the lines of its commits.
 
     Attributes:
@@ -79,7 +78,7 @@ class EntryLine:
     line: int
     verb: str
     name: str
-    commits: tuple[CommitLine, ...] = field(default=())
+    commits: tuple[CommitLine, ...] = ()
     branch: str = ""
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.domain.command import task_command
 from trunkline.domain.names import labelled
@@ -70,8 +72,7 @@ _AS_UNPUBLISHED = dict.fromkeys((Side.AHEAD, Side.REWRITTEN, Side.BEHIND), Side.
 _UNPUSHED = frozenset({Side.AHEAD, Side.REWRITTEN})
 
 
-@dataclass(frozen=True)
-class EntryFacts:
+class EntryFacts(msgspec.Struct, frozen=True):
     """The observed facts about one entry.
 
     Attributes:
@@ -91,8 +92,7 @@ class EntryFacts:
     holds: str = ""
 
 
-@dataclass(frozen=True)
-class EntryState:
+class EntryState(msgspec.Struct, frozen=True):
     """An entry's state with its reasons; `blocker` is the entry that it waits for."""
 
     key: EntryKey
@@ -104,8 +104,7 @@ class EntryState:
         return self.state.value if self.blocker is None else f"{self.state.value} {labelled(self.blocker)}"
 
 
-@dataclass(frozen=True)
-class EntryStatus:
+class EntryStatus(msgspec.Struct, frozen=True):
     """One entry in `status`.
 
     Attributes:
@@ -131,8 +130,7 @@ class EntryStatus:
     native: Place | None = None
 
 
-@dataclass(frozen=True)
-class OpenRun:
+class OpenRun(msgspec.Struct, frozen=True):
     """The unfinished run of a repository.
 
     Attributes:
@@ -154,8 +152,7 @@ class OpenRun:
     worktree: str = ""
 
 
-@dataclass(frozen=True)
-class StackStatus:
+class StackStatus(msgspec.Struct, frozen=True):
     """The status of the whole stack at one instant.
 
     Attributes:
@@ -173,7 +170,7 @@ class StackStatus:
     trunk: Oid | None
     entries: tuple[EntryStatus, ...]
     next: str
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     run: OpenRun | None = None
     link: LinkPlan | None = None
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+import msgspec
 
 from trunkline.domain.choices import listed, require_known
 from trunkline.domain.names import BranchName, EntryKey, labelled
@@ -76,8 +77,7 @@ class StepStatus(Enum):
     PLANNED = "planned"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One step of a plan.
 
     Attributes:
@@ -115,8 +115,7 @@ class Step:
         return self.name.value if self.pr is None else f"{self.name.value} {labelled(self.pr)}"
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """The outcome of a step.
 
     Attributes:
@@ -133,13 +132,12 @@ class Outcome:
     message: str
     mark: StepStatus = StepStatus.DONE
     details: tuple[str, ...] = ()
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
     seconds: float = 0.0
     replayed: Replayed | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """An ordered tuple of steps for one entry, or for several.
 
     Attributes:

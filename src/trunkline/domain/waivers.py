@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from trunkline.domain.receipt import GateOutcome, Verdict
 
 
-@dataclass(frozen=True)
-class Waivers:
+class Waivers(msgspec.Struct, frozen=True):
     """The accepted verdicts.
 
     Attributes:

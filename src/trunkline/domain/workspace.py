@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 _SHOWN = 3
 _SELECTING = ("--lib", "--bins", "--bin", "--tests", "--test", "--examples", "--example", "--benches", "--bench")
@@ -14,8 +15,7 @@ _SELECTED = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(msgspec.Struct, frozen=True):
     """The metadata of a Cargo workspace.
 
     Attributes:
@@ -35,8 +35,7 @@ class Workspace:
     manifests: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(msgspec.Struct, frozen=True):
     """A proposed gate.
 
     Attributes:

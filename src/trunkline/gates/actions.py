@@ -13,8 +13,10 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from trunkline.config.reading import FILE_NAME
 from trunkline.domain.command import task_command

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from trunkline.domain.attestation import AttestedGate, attest_gate, is_relevant, query_under, waiver_query
 from trunkline.domain.names import Oid, short

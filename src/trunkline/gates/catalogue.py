@@ -46,7 +46,7 @@ class Gate:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Gate:
-        """Parse the JSON form of `dataclasses.asdict`."""
+        """Parse the JSON form of `msgspec.to_builtins`."""
         flags = Flags(**{name: tuple(each) for name, each in values["flags"].items()})
         tuples = {name: tuple(values[name]) for name in ("argv", "needs", "must_run", "joins")}
         return cls(**{**values, **tuples, "flags": flags})

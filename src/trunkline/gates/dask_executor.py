@@ -14,7 +14,7 @@ import json
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -204,7 +204,7 @@ def _submitted(job: _Job, jobs: Sequence[_Job], topic: str) -> Any:
     fleet, gate_job = job.fleet, job.fleet.gate_job
     everybody = fleet.workers == tuple(sorted(fleet.hosts))
     return fleet.client.submit(
-        dask_worker.run, fleet.key, gate_job.commit, gate_job.settings.root, asdict(job.gate),
+        dask_worker.run, fleet.key, gate_job.commit, gate_job.settings.root, msgspec.to_builtins(job.gate),
         least=int(least(fresh=gate_job.fresh, clean=gate_job.clean)), strict=gate_job.settings.strict,
         topic=topic, number=job.number, pure=False, key=f"{job.gate.name}-{short(gate_job.commit)}-{topic}",
         resources={RESOURCE: 1}, retries=_RETRIES, priority=-job.number,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import msgspec
@@ -147,7 +147,7 @@ def _choosing_toolchains(gate_job: GateJob) -> str:
 
 def _surveyed(client: DataClient, gate_job: GateJob, key: str, hosts: Mapping[str, str]) -> Fleet:
     """Query each worker's toolchains for the commit's gates; the most common answer wins."""
-    gate_tables = [asdict(gate) for gate in gate_job.gates]
+    gate_tables = [msgspec.to_builtins(gate) for gate in gate_job.gates]
     root = gate_job.settings.root
     surveys = call_workers(
         client, dask_replies.Survey, dask_worker.survey, key, gate_job.commit, root, gate_tables, workers=list(hosts)
@@ -181,7 +181,7 @@ def foreseen(fleet: Fleet, gates: Collection[Gate]) -> dict[str, GateOutcome]:
     """
     if not gates:
         return {}
-    gate_tables, root = [asdict(gate) for gate in gates], fleet.gate_job.settings.root
+    gate_tables, root = [msgspec.to_builtins(gate) for gate in gates], fleet.gate_job.settings.root
     first = fleet.workers[:1]
     (answer,) = call_workers(
         fleet.client,

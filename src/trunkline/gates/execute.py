@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from msgspec import structs
+
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.coverage import Sources
 from trunkline.domain.flags import NO_FLAGS
@@ -311,7 +313,7 @@ def _cause(workspace: GateWorkspace, gate: Gate, attempt: _Attempt, written: tup
     if (code := attempt.done.returncode) != gate.expects:
         cause = diagnosis.explain(gate.argv, attempt.output, workspace.place)
         if gate.expects:
-            cause = replace(cause, text=f"exit code {code}, expected {gate.expects}: {cause.text}")
+            cause = structs.replace(cause, text=f"exit code {code}, expected {gate.expects}: {cause.text}")
         return cause
     if lacked := libtest.not_run(attempt.text, gate.must_run):
         return Cause(CauseId.NO_TEST, lacked)

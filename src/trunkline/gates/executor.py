@@ -12,6 +12,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from trunkline.domain.names import Oid
 from trunkline.domain.proof import concerns, mismatch
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
@@ -108,7 +110,7 @@ def accepted(gate_job: GateJob, gate: Gate, result: RemoteResult, toolchain: Too
         return not_run(gate, f"{result.host} ran something else: {shlex.join(receipt.argv)} on tree {receipt.tree}")
     log = result.log if hashlib.sha256(result.log).hexdigest() == receipt.log_sha256 else b""
     path = execute.store_receipt(gate_job.git, gate_job.settings, receipt, log, gate_job.say)
-    ran = replace(query, toolchain=receipt.toolchain, config_sha256=receipt.config_sha256)
+    ran = structs.replace(query, toolchain=receipt.toolchain, config_sha256=receipt.config_sha256)
     known = proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings)
     return proof.confirmed(known, ran, replace(result.outcome, log=str(path)))
 

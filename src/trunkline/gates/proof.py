@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from msgspec import structs
+
 from trunkline.domain.names import Oid
 from trunkline.domain.proof import KnownReceipt, Proof, ReceiptQuery, concerns, prove
 from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict, receipt_id
@@ -115,7 +117,7 @@ class Known:
         Raises:
             UsageError: stack.toml names a missing file of signers.
         """
-        full_query = replace(query, signed=signing.demanded(self.settings))
+        full_query = structs.replace(query, signed=signing.demanded(self.settings))
         about = [known for known in self.receipts if concerns(full_query, known.receipt)]
         if full_query.signed and about:
             allowed = signing.signers_of(self.git, self.settings)
@@ -128,9 +130,9 @@ def _with_signer(known: KnownReceipt, signers: signing.Signers | None) -> KnownR
     if not (known.receipt.passed and signature.is_file()):
         return known
     if signers is None:
-        return replace(known, signature=True)
+        return structs.replace(known, signature=True)
     found = signing.examine(Path(known.file).read_bytes(), signature.read_bytes(), signers)
-    return replace(known, signer=found.signer, signature=True, problem=found.problem)
+    return structs.replace(known, signer=found.signer, signature=True, problem=found.problem)
 
 
 def known_receipts(git: Git, tree: Oid, settings: GateSettings, say: Callable[[str], None] = lambda _: None) -> Known:
@@ -167,7 +169,7 @@ def query_of(gate: Gate, tree: Oid) -> ReceiptQuery:
 
 def query_now(gate: Gate, tree: Oid, toolchain: Toolchain | None, config: str | None) -> ReceiptQuery:
     """Return the receipt query of a gate on a tree as it would run now."""
-    return replace(query_of(gate, tree), toolchain=toolchain, config_sha256=config)
+    return structs.replace(query_of(gate, tree), toolchain=toolchain, config_sha256=config)
 
 
 def of_commit(
@@ -216,7 +218,7 @@ def query_on(gate: Gate, tree: Oid, settings: GateSettings, local: Surroundings)
         toolchain = local.toolchain(gate, tree, settings.root)
         return query_now(gate, tree, toolchain, local.config())
     executor = settings.executor if settings.executor == "actions" else ""
-    return replace(query_of(gate, tree), executor=executor)
+    return structs.replace(query_of(gate, tree), executor=executor)
 
 
 def of_queries(known: Known, queries: Iterable[tuple[ReceiptQuery, Gate]]) -> dict[str, GateOutcome]:

@@ -12,8 +12,10 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.receipt import Toolchain
 from trunkline.domain.stack import DEFAULT_REMOTE, DEFAULT_TRUNK, GateSettings
@@ -137,7 +139,7 @@ def _lives(pid: str) -> bool:
 
 def write(run: Path, request: Request) -> None:
     """Write the request into a run's directory."""
-    replace_bytes(run / "request.json", json.dumps(asdict(request)).encode())
+    replace_bytes(run / "request.json", json.dumps(msgspec.to_builtins(request)).encode())
 
 
 def is_written(run: Path) -> bool:

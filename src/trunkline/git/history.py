@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import BranchName, Oid, branch_ref, oid

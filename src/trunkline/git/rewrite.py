@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from msgspec import structs
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import InternalError
@@ -59,7 +60,7 @@ def write(git: Git, commits: Sequence[NewCommit], onto: Oid, *, by: str, sign: b
         if not (new.keeps_source and new.source.parents == (tip,)):
             source = new.source
             if new.message is not None:  # a given message is UTF-8, whatever the old one was
-                source = dataclasses.replace(source, message=new.message, encoding="")
+                source = structs.replace(source, message=new.message, encoding="")
             tip = replay.write_commit(git, source, tree=tree, parent=tip, by=by, sign=sign)
         else:
             tip = new.source.oid

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope

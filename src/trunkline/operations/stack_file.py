@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from trunkline.config import reading, trust, validation
 from trunkline.context.loading import choose_stack, found_text, load_stacks

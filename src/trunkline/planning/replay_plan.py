@@ -5,10 +5,11 @@ The commits are replayed in memory; no ref moves.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Iterable, Sequence
+
+from msgspec import structs
 
 from trunkline.context.project import Project
 from trunkline.context.scope import Scope, resolve_fork_point
@@ -257,7 +258,7 @@ def _without_signatures(scope: Scope, work: ReplayPlan, *, sign: bool) -> Replay
     if sign or not signed:
         return work
     notes = dropped_signatures(scope, signed)
-    return dataclasses.replace(work, notes=(*work.notes, *notes), unsigned=tuple(commit.oid for commit in signed))
+    return structs.replace(work, notes=(*work.notes, *notes), unsigned=tuple(commit.oid for commit in signed))
 
 
 def dropped_signatures(scope: Scope, signed: Sequence[Commit]) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
@@ -86,7 +88,7 @@ def decide(view: View, terms: Terms) -> View:
     if entries:
         native_stack(terms.stacks, entries)
     kept = {key: preview for key, preview in view.decisions.replays.items() if key not in landing}
-    view = replace(view, decisions=replace(view.decisions, replays=kept))
+    view = replace(view, decisions=structs.replace(view.decisions, replays=kept))
     for entry in entries:
         choice, foreseen = merge_as_is.choose(view.of(entry), terms)
         if choice.reason:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome
@@ -69,7 +70,7 @@ def data(report: Report) -> dict[str, Any]:
         "verdict": verdict(report),
         "stack": stack_data(report.status),
         "evidence": rows,
-        "runs": [dataclasses.asdict(run) for run in report.runs],
+        "runs": [msgspec.to_builtins(run) for run in report.runs],
     }
 
 
@@ -102,7 +103,7 @@ def _view(report: Report) -> dict[str, Any]:
         "failures": [failure for entry in entries for failure in _failures(entry)],
         "receipts": [{**each, "of": entry} for entry in entries for each in entry["all"] if each["took"]],
         "checked": any(entry["checks"] for entry in entries),
-        "runs": [dataclasses.asdict(run) for run in report.runs],
+        "runs": [msgspec.to_builtins(run) for run in report.runs],
         "duration": duration,
     }
 

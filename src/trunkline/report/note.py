@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from trunkline.domain.errors import UsageError
 from trunkline.domain.note import BEGIN, END, NoteFacts
@@ -44,7 +45,7 @@ def problem(what: str, name: str, line: int = 0) -> UsageError:
 
 def view(facts: NoteFacts) -> dict[str, Any]:
     """Return the values for a template (docs/note.md): JSON values, with tuples for lists."""
-    values = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
+    values = {name: getattr(facts, name) for name in facts.__struct_fields__}
     return values | {
         "since": None if facts.since is None else asdict(facts.since),
         "reverted": tuple(asdict(each) for each in facts.reverted),

@@ -20,7 +20,7 @@ def markdown(book: Runbook) -> str:
     known |= {each.pr.number: each.pr for each in book.above if each.pr}
     reference = [(entry, _told(known.get(entry.key), here=entry == book.entry)) for entry in book.stack.entries]
     return environment.from_string(text).render(
-        {name: getattr(book, name) for name in book.__dataclass_fields__}
+        {name: getattr(book, name) for name in book.__struct_fields__}
         | {
             "position": book.stack.entries.index(book.entry) + 1,
             "ci_down": book.ci[0] is CiState.BILLING,

@@ -6,7 +6,8 @@ The entry above is retargeted first.
 from __future__ import annotations
 
 import operator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from trunkline.context.observer import Part
 from trunkline.context.project import Project

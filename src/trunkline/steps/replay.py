@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import structs
+
 from trunkline.context.open_run import go_on
 from trunkline.context.project import Reporter
 from trunkline.context.run import Context
@@ -156,7 +158,7 @@ def _as_planned(context: Context) -> ReplayPreview:
     """Observe again; reuse the planned replay if nothing changed, else plan anew."""
     view, planned = context.view(), context.run.planned.get(context.entry.key)
     if planned is not None and still_holds(planned, view):
-        return dataclasses.replace(planned, work=dataclasses.replace(planned.work, local=view.local.local))
+        return structs.replace(planned, work=structs.replace(planned.work, local=view.local.local))
     return preview_replay(view)
 
 
@@ -187,7 +189,7 @@ def conclude(
     if done.conflict:
         raise pause(context, step_context, work, done, by_hand)
     resolved, skipped = by_hand.resolved, by_hand.skipped
-    out_of_it = dataclasses.replace(done, dropped=(*done.dropped, *skipped))
+    out_of_it = structs.replace(done, dropped=(*done.dropped, *skipped))
     refuse_nothing_left(context.entry, work, out_of_it, first=(task_command("abort"),))
     git = context.git
     kept = [commit for commit in work.own if commit.oid not in out_of_it.dropped]

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from msgspec import structs
+
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
@@ -133,7 +135,7 @@ def _with_later_commits(scope: Scope, work: ReplayPlan, tip: Oid | None) -> tupl
             next_command=task_command("abort"),
         )
     scope.reporter.progress(f"{entry.branch} got {len(added)} more since the pause: replayed too")
-    return dataclasses.replace(work, tip=tip, local=tip, own=(*work.own, *added)), tuple(added)
+    return structs.replace(work, tip=tip, local=tip, own=(*work.own, *added)), tuple(added)
 
 
 def _recorded(git: Git, stopped: Stopped, *, skip: bool) -> tuple[Oid, str] | None:
@@ -216,7 +218,7 @@ def _replay_rest(
     further = replay.replay(git, rest[1:], new, by=by, sign=sign, resolve=resolver(context.project), drop_empty=drop)
     own_pair = () if left_out else ((stopped.oid, new),)
     emptied = (stopped.oid,) if left_out == "emptied" else ()
-    whole = dataclasses.replace(
+    whole = structs.replace(
         further,
         mapped=(*paused.mapped, *own_pair, *further.mapped),
         dropped=(*paused.dropped, *emptied, *further.dropped),
@@ -241,11 +243,11 @@ def _conclude_moved(
     tip = stopped.moved.new
     if update_merge.is_merge(context.git, work, tip):
         done = Replay(tip, ())
-        return replay_step.conclude(context, step_context, dataclasses.replace(work, local=tip), done, by_hand)
+        return replay_step.conclude(context, step_context, structs.replace(work, local=tip), done, by_hand)
     new = history.chain(context.git, work.base, tip)
     left, kept = list(new), [old for old in work.own if old.oid not in by_hand.skipped]
     pairs = [(old.oid, left.pop(0).oid) for old in kept if left and old.same_as(left[0])]
     gone = {old for old, _ in pairs} | set(by_hand.skipped)
     dropped = tuple(old.oid for old in work.own if old.oid not in gone) if context.options.drop_emptied else ()
     done = Replay(tip, tuple(pairs), dropped=dropped)
-    return replay_step.conclude(context, step_context, dataclasses.replace(work, local=done.tip), done, by_hand)
+    return replay_step.conclude(context, step_context, structs.replace(work, local=done.tip), done, by_hand)
