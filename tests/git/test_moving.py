@@ -22,9 +22,9 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         yield found
 
 
-def _target(stack: Desk, direction: str) -> str | None:
+def _target(stack: Desk, direction: str, count: int = 1) -> str | None:
     context = stack.stack_context()
-    found = move.target(context.git, context.stack, direction)
+    found = move.target(context.git, context.stack, direction, count)
     return None if found is None else str(found.branch)
 
 
@@ -52,6 +52,15 @@ def test_directions(stack: Desk) -> None:
     assert [_target(stack, each) for each in ("up", "down")] == ["one", None]
     stack.clone.git("switch", "--quiet", "--detach")
     assert "is no entry of the stack" in refusal(lambda: _target(stack, "up")).what
+
+
+def test_a_count_stops_at_the_end(stack: Desk) -> None:
+    """Several entries at once; past the end of the stack, the last one counts."""
+    stack.clone.git("switch", "--quiet", "three")
+    assert [_target(stack, "down", count) for count in (1, 2, 9)] == ["two", "one", "one"]
+    stack.clone.git("switch", "--quiet", "main")
+    assert [_target(stack, "up", count) for count in (2, 9)] == ["two", "three"]
+    assert _target(stack, "down", 2) is None
 
 
 def test_a_merged_entry_without_a_branch_is_passed_over(stack: Desk) -> None:

@@ -100,10 +100,22 @@ def test_a_conflict(person: Typist, command: str) -> None:
     if command == "continue":
         unresolved = person.follow(paused, GOING_ON, "invoke continue", code=3)
         person.desk.resolve()
-        person.follow(unresolved, GOING_ON, "invoke continue")
+        done = person.follow(unresolved, GOING_ON, "invoke continue")
+        person.follow(done, "tasks/recovery.py:_take_up", "invoke status")
     else:
         person.follow(paused, GOING_ON, f"invoke {command}")
     assert person.desk.open_run() is None
+
+
+def test_a_finished_run_leads_on(person: Typist) -> None:
+    """Branches that moved here only are pushed next; after that, and after an undo, `status` knows more."""
+    person.desk.push_commit("one", "one 3", {"one-3.txt": "3\n"})
+    person.desk.clone.git("fetch", "--quiet")
+    person.desk.clone.git("branch", "--quiet", "--force", "one", "origin/one")
+    local = person("invoke restack --no-push")
+    done = person.follow(local, "tasks/stack.py:restack", "invoke restack")
+    person.follow(done, "tasks/stack.py:restack", "invoke status")
+    person.follow(person("invoke undo"), "tasks/recovery.py:undo", "invoke status")
 
 
 def test_another_task_while_a_run_is_paused(person: Typist) -> None:
@@ -396,6 +408,7 @@ ELSEWHERE: dict[str, str] = {
     "commands/add.py:plan": "tests/git/test_add.py::test_what_was_forgotten",
     "commands/add.py:_with_commit": "tests/git/test_add.py::test_what_was_forgotten",
     "steps/add.py:run": "because: only a power failure loses the commit; other tests follow abort",
+    "tasks/building.py:submit": LOOKS,
     "tasks/building.py:add": "because: submit is refused where it cannot be done, and has its own scenarios",
     "commands/move.py:target": LOOKS,
     "steps/switch.py:_refuse_switch": "tests/git/test_moving.py::test_uncommitted_work_is_not_carried",

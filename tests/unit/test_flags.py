@@ -211,6 +211,20 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
         ("zzzzqqq", "there is no task 'zzzzqqq'", "trunkline --list"),
         ("rebase --skp fmt", "rebase has no flag --skp", "trunkline rebase --skip fmt"),
         ("rebase --pr", "next: trunkline --help rebase", "trunkline --list"),
+        ("rebase 519", "rebase takes an entry by a flag", "trunkline rebase --pr 519"),
+        ("rebase #519 --yes", "rebase takes an entry by a flag", "trunkline rebase --pr 519 --yes"),
+        ("up 2", "up takes the number of entries by a flag", "trunkline up --count 2"),
+        ("switch feat/one", "switch takes an entry by a flag", "trunkline switch --pr feat/one"),
+        ("switch nope", "switch takes an entry by a flag", "trunkline switch --pr nope"),
+        ("verify 57e81d4", "verify takes a commit by a flag", "trunkline verify --commit 57e81d4"),
+        ("undo 20261128", "undo takes the id of a run by a flag", "trunkline undo --run 20261128"),
+        ("land together", "there is no task 'together'", "trunkline land --together"),
+        ("rehearse rebas", "next: trunkline rehearse --task rebase", "trunkline rehearse rebase"),
+        ("status restak", "did you mean restack?", "trunkline status restack"),
+        ("status extra", "there is no task 'extra'", "trunkline --list"),
+        ("log log --pr 5", "log has no flag --pr", "trunkline --list"),
+        ("add", "add needs NAME", "trunkline --help add"),
+        ("add --below", "next: trunkline add --below NAME", "trunkline --help add"),
     ],
 )
 def test_a_command_line_that_cannot_be_read(
@@ -224,6 +238,19 @@ def test_a_command_line_that_cannot_be_read(
     shown = capsys.readouterr().err
     assert (ended.value.code, message in shown) == (2, True), shown
     assert shown.splitlines()[-1] == f"next: {following}"
+
+
+@pytest.mark.parametrize(
+    ("task", "listed"), [("schema", "trunkline schema status"), ("help", "trunkline help agents")]
+)
+def test_a_task_without_its_argument_lists_the_choices(
+    task: str, listed: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no error: exit code 0, and a command for each."""
+    monkeypatch.setattr("sys.argv", ["trunkline", task])
+    with pytest.raises(SystemExit) as ended:
+        Program(name="trunkline", binary="trunkline", namespace=namespace).run(["trunkline", task])
+    assert (ended.value.code, listed in capsys.readouterr().out.splitlines()) == (0, True)
 
 
 @pytest.mark.parametrize("line", ["add --help", "add -h", "add name --help", "status --help", "switch --help"])

@@ -107,7 +107,12 @@ def _git(cwd: Path) -> Finding:
         return _trouble("git", error)
     if not message or is_old(message):
         least = ".".join(map(str, MINIMUM))
-        return Finding("git", f"{message or 'git'} is too old", Health.ERROR, f"install git {least} or newer")
+        return Finding(
+            "git",
+            f"{message or 'git'} is too old",
+            Health.ERROR,
+            f"git --version   # {least} or newer: https://git-scm.com/downloads",
+        )
     return Finding("git", message.removeprefix("git version "))
 
 

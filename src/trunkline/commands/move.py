@@ -11,7 +11,7 @@ from trunkline.git.git import Git
 from trunkline.operations import added_entry
 
 
-def target(git: Git, stack: Stack, direction: str) -> Entry | None:
+def target(git: Git, stack: Stack, direction: str, count: int = 1) -> Entry | None:
     """Return the entry to check out; None if there is none in that direction.
 
     Entries without a branch, here or on the remote, are passed over: they are merged and tidied up.
@@ -20,6 +20,7 @@ def target(git: Git, stack: Stack, direction: str) -> Entry | None:
         git: the checkout.
         stack: the stack.
         direction: up, down, top or bottom.
+        count: the number of entries to go up or down; at the end of the stack, the last one counts.
 
     Raises:
         UsageError: the branch that is checked out is neither an entry nor trunk.
@@ -41,5 +42,8 @@ def target(git: Git, stack: Stack, direction: str) -> Entry | None:
             next_command=task_command("switch", "--pr", stack.entries[-1].key),
         )
     at = branches.index(here) if here in branches else -1
-    wanted = at + (1 if direction == "up" else -1)
-    return entries[wanted] if 0 <= wanted < len(entries) else None
+    if direction == "up":
+        wanted = min(at + count, len(entries) - 1)
+    else:
+        wanted = max(at - count, 0) if here in branches else at
+    return None if wanted == at else entries[wanted]

@@ -67,10 +67,12 @@ def remote_of(git: Git, named: str) -> str:
         return named or "origin"
     if not named and len(remotes) == 1:
         return remotes[0]
-    listed = f"it has {', '.join(remotes)}" if remotes else "it has no remote at all"
-    flags = {"remote": next(iter(remotes), "origin")}
+    if not remotes:
+        refs.remote_url(git, named or "origin")  # refuses, with the command that adds it
     raise UsageError(
-        f"this repository has no remote {named or 'origin'}", why=listed, next_command=exact_command("verify", flags)
+        f"this repository has no remote {named or 'origin'}",
+        why=f"it has {', '.join(remotes)}",
+        next_command=exact_command("verify", {"remote": remotes[0]}),
     )
 
 

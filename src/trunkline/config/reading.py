@@ -61,6 +61,12 @@ def read(path: Path) -> StackText:
     try:
         content = read_regular(path, LONGEST)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise UsageError(
+                f"{path.name} is a link to a file that does not exist",
+                why=f"{path} -> {path.readlink()}",
+                next_command=f"rm {shlex.quote(str(path))}   # the link",
+            ) from None
         raise UsageError(
             f"there is no {path.name} here", why=f"expected it at {path}", next_command=task_command("init")
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection
 from pathlib import Path
 
@@ -108,8 +109,24 @@ def top_of(git: Git) -> Git:
     git.common_dir()
     done = git.cached_query("rev-parse", "--show-toplevel", ok=(0, 128))
     if done.returncode != 0 or not done.text:
-        raise UsageError("this is a bare repository", why="trunkline needs a checkout that holds stack.toml")
+        raise _no_work_tree(git)
     return git.at(done.path)
+
+
+def _no_work_tree(git: Git) -> UsageError:
+    """Return the error for a bare repository, or for a directory inside `.git`."""
+    inside, top = git.cwd, git.common_dir().parent
+    if git.query("rev-parse", "--is-bare-repository").text != "true" and (top / ".git").exists():
+        return UsageError(
+            f"{inside} is inside the git directory",
+            why="trunkline works in the checkout",
+            next_command=f"cd {shlex.quote(str(top))}",
+        )
+    return UsageError(
+        "this is a bare repository",
+        why="trunkline needs a checkout that holds stack.toml",
+        next_command=f"git worktree add {shlex.quote(str(inside.parent / 'checkout'))}",
+    )
 
 
 def load_stacks(git: Git) -> tuple[Stack, ...]:

@@ -37,6 +37,7 @@ _SEALED = (
     "-c", "core.fsync=all",  # by default git makes no fsync call for refs and objects
     "-c", "rerere.enabled=false",
     "-c", "advice.detachedHead=false",
+    "-c", "advice.graftFileDeprecated=false",  # we set GIT_GRAFT_FILE; the advice would hide git's own error
     "-c", "gc.auto=0",  # no garbage collection during a run: it could delete our objects, or block on its lock
     "-c", "maintenance.auto=false",
 )  # fmt: skip

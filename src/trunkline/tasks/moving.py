@@ -11,6 +11,7 @@ from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
 from trunkline.context.run import Context
+from trunkline.domain.errors import WrongFlag
 from trunkline.domain.names import entry_key
 from trunkline.domain.options import Options
 from trunkline.domain.stack import Entry, Stack
@@ -57,18 +58,29 @@ def _picked(session: TaskSession, stack: str) -> str | None:
 
 
 def _move_task(name: str, doc: str, run: _Run) -> LandingTask:
-    def body(session: TaskSession, stack: str = "", stash: bool = False) -> None:
+    def by_count(session: TaskSession, count: str = "1", stack: str = "", stash: bool = False) -> None:
+        if not count.isdecimal() or not int(count):
+            raise WrongFlag(
+                f"--count {count}: this is not a number of entries", why="expected 1 or more", flags={"count": ""}
+            )
+        move_by(session, int(count), stack, stash=stash)
+
+    def to_the_end(session: TaskSession, stack: str = "", stash: bool = False) -> None:
+        move_by(session, 1, stack, stash=stash)
+
+    def move_by(session: TaskSession, count: int, stack: str, *, stash: bool) -> None:
         from trunkline.commands import move
 
         options = Options(stash=stash)
         context = open_stack(stack=stack, options=options, reporter=session.terminal)
-        target = move.target(context.git, context.stack, name)
+        target = move.target(context.git, context.stack, name, count)
         if target is None:
             session.outcome(Outcome("nothing to do", _end_of(context.stack, name), StepStatus.NOTHING))
             return
         there = open_context(str(target.key), stack=stack, options=options, reporter=session.terminal)
         run(session, there, StepName.SWITCH.value)
 
+    body = by_count if name in {"up", "down"} else to_the_end
     body.__doc__ = doc
     return landing_task(name, mutates=True)(body)
 
@@ -131,8 +143,8 @@ def add_to(namespace: Collection, run: _Run) -> None:
     """
     namespace.add_task(_switch_task(run))
     for name, doc in (
-        ("up", "Check out the entry above."),
-        ("down", "Check out the entry below."),
+        ("up", "Check out the entry above; --count 2: two above."),
+        ("down", "Check out the entry below; --count 2: two below."),
         ("top", "Check out the top entry of the stack."),
         ("bottom", "Check out the bottom entry of the stack."),
     ):

@@ -11,11 +11,26 @@ from trunkline import __version__
 from trunkline.system import signals
 from trunkline.tasks.landing import namespace
 
+_FIRST = """\
+trunkline lands stacks of GitHub pull requests of Rust workspaces.
+
+  trunkline doctor               check tools, sign-in and settings
+  trunkline init                 write stack.toml from the open pull requests
+  trunkline status               show the stack, and the command to type next
+  trunkline rehearse --example   land an example in a sandbox; reaches nobody
+
+  trunkline --list               list every task
+  trunkline --help TASK          show the flags of a task
+"""
+
 
 def main() -> None:
     """Run `trunkline TASK ...`."""
     signals.end_at_once()
     try:
+        if len(sys.argv) == 1:
+            sys.stdout.write(_FIRST)
+            return
         Program(name="trunkline", binary="trunkline", version=__version__, namespace=namespace).run()
         sys.stdout.flush()
     except BrokenPipeError:  # the reader was closed, as in `trunkline --list | head`

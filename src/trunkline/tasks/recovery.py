@@ -33,8 +33,8 @@ def conclude(session: TaskSession, context: Context, performed: RunResult) -> No
             "the checklist has open lines", next_command=task_command("rebase", "--pr", context.entry.key)
         )
     above = context.stack.above(context.entry)
-    if (StepName.NEXT, None) in performed.outcomes and above is not None:
-        session.terminal.next(next_entry.landing(above))
+    if (StepName.NEXT, None) in performed.outcomes:
+        session.terminal.next(task_command("status") if above is None else next_entry.landing(above))
 
 
 @landing_task("continue", mutates=True)
@@ -67,6 +67,8 @@ def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
         session.plan(resume.plan(context, run))
     else:
         conclude(session, context, resume.resume(context, run, skip=skip, include=include))
+        if not session.terminal.commands_next:
+            session.terminal.next(task_command("status"))
 
 
 @landing_task("abort", mutates=True)
@@ -106,6 +108,7 @@ def undo(session: TaskSession, run: str = "") -> None:
         session.plan(undo_workflow.forecast(found))
     else:
         session.performed(undo_workflow.run(found))
+        session.terminal.next(task_command("status"))
 
 
 @landing_task("log", mutates=False)
@@ -115,6 +118,8 @@ def log(session: TaskSession) -> None:
 
     runs = log_workflow.runs()
     session.account["runs"] = [log_workflow.as_data(run) for run in runs]
+    if not runs:
+        session.terminal.line("no run yet")
     for run in runs:
         number = f" {labelled(run.started.pr)}" if run.started else ""
         session.terminal.line((run.id, "bold"), f"  {run.task}{number}: {run.state}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shlex
@@ -17,7 +18,7 @@ from invoke.exceptions import Exit
 
 from trunkline.context.loading import top_of
 from trunkline.domain.command import argv_of, caller, exact_command, task_command
-from trunkline.domain.errors import Declined, ExitCode, TrunklineError, UsageError, WrongFlag
+from trunkline.domain.errors import Declined, ExitCode, ExternalError, TrunklineError, UsageError, WrongFlag
 from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import Outcome, Plan, StepStatus
 from trunkline.git.git import Git
@@ -178,7 +179,7 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
     session = TaskSession(task, json_wanted=json_wanted)
     code: int
     try:
-        with signals.raising():
+        with signals.raising(), _refused_by_file_system():
             yield session
     except Declined as declined:
         session.account["declined"] = True
@@ -206,6 +207,31 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
     session.close(code)
     if code != ExitCode.OK:
         raise Exit(code=int(code))
+
+
+_OF_FILE_SYSTEM = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""Errors of a file system that no code of ours can prevent: no permission, read-only, full, broken."""
+
+
+@contextlib.contextmanager
+def _refused_by_file_system() -> Iterator[None]:
+    """Turn an error of the file system within the context into one that names the path.
+
+    Raises:
+        ExternalError: it happened.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_FILE_SYSTEM or not isinstance(error.filename, str | bytes):
+            raise
+        path = Path(os.fsdecode(error.filename))
+        command = "df" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "ls -ld"
+        raise ExternalError(
+            f"{path} cannot be read or written",
+            why=f"the file system reports: {error.strerror}",
+            next_command=f"{command} {shlex.quote(str(path.parent))}",
+        ) from error
 
 
 def _is_open() -> bool:

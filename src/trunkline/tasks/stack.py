@@ -14,7 +14,7 @@ from trunkline.domain.names import entry_key
 from trunkline.domain.options import Options
 from trunkline.domain.words import count_of
 from trunkline.tasks.definition import landing_task
-from trunkline.tasks.flags import one_of, options_of
+from trunkline.tasks.flags import is_set, one_of, options_of
 from trunkline.tasks.session import TaskSession
 
 
@@ -45,6 +45,7 @@ def restack(
         session.plan(restack_workflow.forecast(context).plan)
         return
     session.performed(restack_workflow.run(context))
+    session.terminal.next(task_command("restack" if no_push and not is_set("no-push") else "status"))
 
 
 @landing_task("sync", mutates=True)
@@ -151,6 +152,10 @@ def land(
     else:
         session.performed(land_workflow.run(context, up_to=last))
         session.summarise((f"landed {where}", *order))
+        if entries[-1] == context.stack.entries[-1]:
+            session.terminal.line(f"nothing left to do: {context.stack.name or 'the stack'} is merged")
+        else:
+            session.terminal.next(task_command("status"))
 
 
 @landing_task("rescue", mutates=True)

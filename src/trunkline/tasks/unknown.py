@@ -15,11 +15,14 @@ from invoke.program import Program
 
 from trunkline.domain.command import Command
 from trunkline.domain.errors import ExitCode
-from trunkline.tasks import command_line
+from trunkline.tasks import bare_words, command_line
 
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
+_LACKING = re.compile("'.+' did not receive required positional arguments: (.+)")
 _LIKE = 0.6
 """The minimum similarity of words (difflib): `statsu`/`status` 0.83, `submit`/`switch` 0.5."""
+_LIKE_AFTER_TASK = 0.8
+"""The same for a word after a task, which is more often a value than a second task: `nope`/`open` has 0.75."""
 
 
 def explained(error: ParseError, names: Collection[str]) -> Exit:
@@ -30,42 +33,67 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
         names: the names of all tasks, as typed.
     """
     program, argv = command_line.program(), sys.argv[1:]
-    unknown, task = _UNKNOWN.match(str(error)), (error.context.name or "" if error.context is not None else "")
+    task = error.context.name or "" if error.context is not None else ""
+    unknown, lacking = _UNKNOWN.match(str(error)), _LACKING.match(str(error))
     word = unknown[1] if unknown else ""
+    helping = [*([Command((*program, "--help", task))] if task else []), Command((*program, "--list"))]
+    if lacking:
+        needed = [name.strip(" '").upper() for name in lacking[1].split(",")]
+        helping.insert(0, Command((program[0], *argv, *needed)))
+        return _exit(f"{task} needs {' and '.join(needed)}", [], helping[:2])
+    if not word:
+        return _exit(str(error), [], helping)
+    if task and not word.startswith("-"):
+        return _after_task(error, task, word, names, helping)
     is_flag = word.startswith("-")
-    what = f"{task or program[0]} has no flag {word}" if is_flag else f"there is no task {word!r}"
-    lines = [f"error: {what if word else error}"]
     like = _nearest(word, _flags_of(error) if is_flag else sorted(names))
-    if word and like:
-        lines.append(f"  did you mean {' or '.join(like)}?")
-        lines.append(f"next: {Command((program[0], *_replaced(argv, word, like[0])))}")
-    elif word and not is_flag and error.context is not None and "--commit" in error.context.flags:
-        # Invoke has no optional positional argument: `verify 57e81d4` names a commit.
-        at = argv.index(word)
-        lines.append(f"  {task} takes a commit by a flag")
-        lines.append(f"next: {Command((program[0], *argv[:at], '--commit', *argv[at:]))}")
-    else:
-        lines += [f"next: {Command((*program, '--help', task))}"] if task else []
-        lines.append(f"next: {Command((*program, '--list'))}")
+    return _exit(
+        f"{task or program[0]} has no flag {word}" if is_flag else f"there is no task {word!r}",
+        [f"did you mean {' or '.join(like)}?"] if like else [],
+        [Command((program[0], *_replaced(argv, word, like[0])))] if like else helping,
+    )
+
+
+def _after_task(error: ParseError, task: str, word: str, names: Collection[str], helping: list[Command]) -> Exit:
+    """Return the error for a word after a task's name: it belongs to a flag, or is a misspelt task.
+
+    Invoke has no optional positional argument.
+    """
+    program, argv = command_line.program()[0], sys.argv[1:]
+    like = _nearest(word, sorted(names), similar=_LIKE_AFTER_TASK)
+    taken = bare_words.with_flag(word, _flags_of(error), like)
+    why = [f"{task} takes {taken[1]} by a flag"] if taken and taken[1] else []
+    why += [f"did you mean {' or '.join(like)}?"] if like else []
+    typed = [bare_words.replaced(argv, task, word, taken[0])] if taken else []
+    typed += [tuple(_replaced(argv, word, like[0]))] if like else []
+    commands = [Command((program, *words)) for words in typed]
+    return _exit(f"there is no task {word!r}", why, commands or helping)
+
+
+def _exit(what: str, why: Sequence[str], commands: Sequence[Command]) -> Exit:
+    lines = [f"error: {what}", *(f"  {line}" for line in why), *(f"next: {command}" for command in commands)]
     return Exit("\n".join(lines), code=int(ExitCode.USAGE))
 
 
 def _topics(task: str) -> Exit:
-    """Print the topics of `help`, which is no error; Invoke requires the argument of a task."""
+    """Print the topics of `help` or `schema`, which is no error; Invoke requires the argument of a task."""
     from trunkline.tasks.asking import help_pages
+    from trunkline.tasks.landing import taken_flags
 
     program = command_line.program()
-    for topic in sorted(help_pages()):
+    for topic in sorted(help_pages() if task.endswith("help") else taken_flags()):
         sys.stdout.write(f"{Command((*program, task, topic))}\n")
+    if task.endswith("schema"):
+        return Exit(code=int(ExitCode.OK))
     sys.stdout.write(f"{Command((*program, '--help', 'TASK'))}\n{Command((*program, '--list'))}\n")
     return Exit(code=int(ExitCode.OK))
 
 
-def _nearest(word: str, names: Sequence[str]) -> list[str]:
+def _nearest(word: str, names: Sequence[str], *, similar: float = _LIKE) -> list[str]:
     """Return the most similar names; a word without a dot may mean a nested task: `stack.status`."""
     inner = {name.partition(".")[2]: name for name in names if "." in name and "." not in word}
     known = {**inner, **{name: name for name in names}}
-    like = difflib.get_close_matches(word, list(known), n=3, cutoff=_LIKE)
+    like = difflib.get_close_matches(word, list(known), n=3, cutoff=similar)
     return list(dict.fromkeys(known[each] for each in like))
 
 
@@ -116,7 +144,7 @@ def _explaining(parse: Callable[..., None], own: Callable[[], Collection[str]]) 
             if task and not command_line.own_name(task, own()):
                 raise
             context = error.context
-            if context is not None and task and task.endswith("help") and context.missing_positional_args:
+            if context is not None and task and task.endswith(("help", "schema")) and context.missing_positional_args:
                 raise _topics(task) from error
             loaded = getattr(self, "collection", None)  # missing until the program's own flags are parsed
             names = loaded.task_names if loaded is not None else dict.fromkeys(own(), ())

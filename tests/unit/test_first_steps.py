@@ -1,0 +1,70 @@
+"""The messages for directories and machines where no task can work yet."""
+
+from __future__ import annotations
+
+import errno
+import shlex
+from pathlib import Path
+
+import pytest
+from invoke.exceptions import Exit
+
+from support.repo import Repo
+from trunkline.commands import verify
+from trunkline.config import reading
+from trunkline.context.loading import top_of
+from trunkline.domain.errors import ExitCode, UsageError
+from trunkline.git.git import Git
+from trunkline.tasks import program
+from trunkline.tasks.session import task_session
+
+
+def test_the_program_alone_says_how_to_begin(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No task, exit code 0: the first commands, and the list of all."""
+    monkeypatch.setattr("sys.argv", ["trunkline"])
+    program.main()
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("trunkline doctor", "trunkline init", "trunkline status", "--list"))
+
+
+@pytest.mark.parametrize(("number", "command"), [(errno.EROFS, "ls -ld /some"), (errno.ENOSPC, "df /some")])
+def test_a_file_system_that_refuses_is_no_defect(
+    number: int, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 6 with the path, not 70; another error of the operating system stays a defect."""
+    with pytest.raises(Exit) as ended, task_session("init", json_wanted=False):
+        raise OSError(number, "refused", "/some/file")
+    assert ended.value.code == ExitCode.OUTSIDE
+    assert f"next: {command}" in capsys.readouterr().err.splitlines()
+    with pytest.raises(Exit) as defect, task_session("init", json_wanted=False):
+        raise OSError(errno.EBADF, "ours", "/some/file")
+    assert defect.value.code == ExitCode.DEFECT
+
+
+def test_no_work_tree(repo: Repo, tmp_path: Path) -> None:
+    """Inside `.git` the checkout is named; of a bare repository, the command that makes one."""
+    with pytest.raises(UsageError, match="inside the git directory") as inside:
+        top_of(Git(repo.path / ".git"))
+    assert inside.value.next_commands == (f"cd {shlex.quote(str(repo.path))}",)
+    bare = tmp_path / "bare.git"
+    repo.git("clone", "--quiet", "--bare", ".", str(bare))
+    with pytest.raises(UsageError, match="bare repository") as found:
+        top_of(Git(bare))
+    assert found.value.next_commands == (f"git worktree add {tmp_path / 'checkout'}",)
+
+
+def test_a_stack_toml_that_is_a_broken_link(tmp_path: Path) -> None:
+    """`init` would find the same link: the command removes it."""
+    (tmp_path / "stack.toml").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="a link to a file that does not exist") as found:
+        reading.read(tmp_path / "stack.toml")
+    assert found.value.next_commands[0].startswith("rm ")
+
+
+def test_verify_without_a_remote(repo: Repo) -> None:
+    """The command adds the remote; `--remote origin` would change nothing."""
+    with pytest.raises(UsageError, match="has no remote origin") as found:
+        verify.remote_of(repo.adapter, "")
+    assert found.value.next_commands[0].startswith("git remote add origin")
