@@ -64,7 +64,7 @@ _PLANNERS: dict[StepName, Callable[[View], Step]] = {
     StepName.REPLAY: replay.plan,
     StepName.PUSH: push.plan,
     StepName.READY: ready.plan,
-    StepName.NOTE: note.plan,
+    StepName.NOTE: note.plan_without_gates,
 }
 _RUNNERS: dict[StepName, Callable[[Context, StepContext], Outcome]] = {
     StepName.VERIFY_MERGED: verify_merged.run,
@@ -91,7 +91,12 @@ def _push_within_rebase(context: Context, step_context: StepContext) -> Outcome:
     return push.run(context, step_context)
 
 
-_PLANNERS_IN_REBASE = {**_PLANNERS, StepName.SWITCH: switch.plan_in_rebase}
+_PLANNERS_IN_REBASE = {
+    **_PLANNERS,
+    StepName.SWITCH: switch.plan_in_rebase,
+    StepName.PUSH: push.plan_in_rebase,
+    StepName.NOTE: note.plan,
+}
 _RUNNERS_IN_REBASE = {**_RUNNERS, StepName.SWITCH: switch.run_in_rebase, StepName.PUSH: _push_within_rebase}
 WHOLE = "rebase"
 _NEEDS_ITS_OWN = frozenset({StepName.VERIFY_MERGED, StepName.REPLAY, StepName.PUSH, StepName.READY})

@@ -76,7 +76,9 @@ def plan(context: Context) -> Forecast:
         raise
     replay.check_predictions(view, entries)
     steps += [push.plan_stack(view, entries), retarget.plan(view, native_link.stacks_of(context))]
-    steps += [replace(note.plan(view.of(entry)), pr=entry.key) for entry in entries if _is_noted(view, entry)]
+    steps += [
+        replace(note.plan_without_gates(view.of(entry)), pr=entry.key) for entry in entries if _is_noted(view, entry)
+    ]
     skipped = tuple(step.name for step in steps if step.name in view.options.skip)
     return Forecast(Plan(TASK, entries[0].key, tuple(steps), tuple(dict.fromkeys(skipped))), view.decisions)
 

@@ -105,10 +105,8 @@ def _step(entry: Entry, change: _Single) -> Step:
         case LocalMoved(before=old):
             command = f"git branch -f {entry.branch} {old}"
             return Step(change.step, f"{entry.branch} is at {short(old)} again", (command,), mutates=True)
-        case StateChanged(before=before):
-            commands = (f"gh pr ready {entry.pr}{_undo(before)}", f"gh pr edit {entry.pr} --base {before.base}")
-            description = f"{entry.label} is {_state(before)} again and targets {before.base}"
-            return Step(change.step, description, commands, mutates=True, publishes=(description,))
+        case StateChanged():
+            return _state_step(entry, change)
         case PullRequestEnded(before=closed, number=number):
             verb = "close" if closed else "reopen"
             description = f"{verb} {entry.full_label if number is None else f'#{number} {entry.branch}'}"
@@ -122,6 +120,18 @@ def _step(entry: Entry, change: _Single) -> Step:
             command = f"gh pr edit {entry.pr} --body-file DESCRIPTION"
             description = f"the note of {entry.label} as it was"
             return Step(change.step, description, (command,), mutates=True, publishes=(description,))
+
+
+def _state_step(entry: Entry, change: StateChanged) -> Step:
+    """Return the step that reverts the draft state, the base, or both: what the run changed."""
+    before, left, changed = change.before, change.left, []
+    if before.draft != left.draft:
+        changed.append((f"is {_state(before)} again", f"gh pr ready {entry.pr}{_undo(before)}"))
+    if before.base != left.base:
+        changed.append((f"targets {before.base}", f"gh pr edit {entry.pr} --base {before.base}"))
+    description = f"{entry.label} {' and '.join(text for text, _ in changed) or 'is as it was'}"
+    commands = tuple(command for _, command in changed)
+    return Step(change.step, description, commands, mutates=True, publishes=(description,) if changed else ())
 
 
 def _undo(state: ReviewState) -> str:
@@ -177,9 +187,7 @@ def restore_state(context: Context, step_context: StepContext, change: StateChan
     target = ReviewState(pr.base if kept else before.base, before.draft)
     if ReviewState(pr.base, pr.draft) == target:
         return _readied(target, kept, StepStatus.NOTHING)
-    context.reporter.require_approval(
-        f"#{pr.number} is {'a draft' if target.draft else 'ready'} again and targets {target.base}"
-    )
+    context.reporter.require_approval(f"#{pr.number} is {_state(target)} again and targets {target.base}")
     about = step_context.about(context.entry)
     step_context.log_intent(
         records.PullRequestEdited(
@@ -196,11 +204,11 @@ def restore_state(context: Context, step_context: StepContext, change: StateChan
 
 
 def _state(state: ReviewState) -> str:
-    return "draft" if state.draft else "ready"
+    return "a draft" if state.draft else "ready"
 
 
 def _readied(state: ReviewState, kept: str, mark: StepStatus) -> Outcome:
-    message = f"{'a draft' if state.draft else 'ready'} again, targets {state.base}"
+    message = f"{_state(state)} again, targets {state.base}"
     return Outcome("ready", message, StepStatus.WARNED if kept else mark, (kept,) if kept else ())
 
 

@@ -58,6 +58,18 @@ def plan(view: View) -> Step:
     )
 
 
+def plan_without_gates(view: View) -> Step:
+    """Plan the step where no gate runs before it: what it will write is known.
+
+    Raises:
+        UsageError: see `plan`.
+    """
+    step = plan(view)
+    if step.publishes:
+        return step
+    return Step(StepName.NOTE, f"nothing: the description of {view.entry.label} needs no change", mutates=True)
+
+
 def _is_written(view: View) -> bool:
     """Return whether the note is up to date, as far as this is known before the branch moves."""
     pr, local = view.known(view.entry.pr), view.local

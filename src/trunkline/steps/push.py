@@ -28,7 +28,15 @@ from trunkline.planning.verification import require_gates
 
 
 def plan(view: View) -> Step:
-    """Plan the step."""
+    """Plan the step as a task of its own: a branch that the remote has already needs no push."""
+    step = plan_in_rebase(view)
+    if step.publishes or view.local.remote is None or view.local.local is None:
+        return step
+    return Step(StepName.PUSH, f"nothing: {view.stack.remote} has {view.entry.branch} already", mutates=True)
+
+
+def plan_in_rebase(view: View) -> Step:
+    """Plan the step after a replay and `fmt`, which may add a commit to a branch that is up to date."""
     ref, remote = branch_ref(view.entry.branch), view.stack.remote
     command = f"git push --atomic --force-with-lease={ref}:EXPECTED {remote} REBASED:{ref}"
     also = "; share its signed receipts as git notes" if attested_push.is_wanted(view) else ""

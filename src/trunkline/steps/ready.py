@@ -22,14 +22,16 @@ LAG_SECONDS = 60.0
 
 def plan(view: View) -> Step:
     """Plan the step."""
-    commands = (f"gh pr edit {view.entry.pr} --base {view.stack.trunk}", f"gh pr ready {view.entry.pr}")
-    return Step(
-        StepName.READY,
-        f"{view.entry.label} targets {view.stack.trunk} and is ready for review",
-        commands,
-        mutates=True,
-        publishes=_publishes(view.stack, view.known(view.entry.pr)),
+    pr, trunk = view.known(view.entry.pr), view.stack.trunk
+    commands = (
+        *([f"gh pr edit {pr.number} --base {trunk}"] if pr.base != trunk else []),
+        *([f"gh pr ready {pr.number}"] if pr.draft else []),
     )
+    description = f"{view.entry.label} targets {trunk} and is ready for review"
+    return Step(
+        StepName.READY, description if commands else f"nothing: {description}", commands, mutates=True,
+        publishes=_publishes(view.stack, pr),
+    )  # fmt: skip
 
 
 def _publishes(stack: Stack, pr: PullRequest) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ def plan(view: View, stacks: tuple[NativeStack, ...] | None, entries: Sequence[E
     commands = tuple(f"gh pr edit {pr.number} --base {base.branch}" for pr, base in wrong)
     publishes = tuple(f"#{pr.number} targets {base.branch} instead of {pr.base}" for pr, base in wrong)
     description = "each pull request targets what its entry sits on"
+    description = description if wrong or linked.changes else f"nothing: {description}"
     description += "; GitHub shows them as one native stack" if linked.changes else ""
     return Step(
         StepName.RETARGET,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
@@ -30,10 +29,13 @@ def plan(view: View) -> Step:
     return Step(StepName.SWITCH, f"check out {view.entry.branch}", (command,), mutates=True)
 
 
-def plan_in_rebase(scope: Scope) -> Step:
+def plan_in_rebase(view: View) -> Step:
     """Plan the step as part of a rebase, which does not use the user's checkout."""
-    command = f"git branch --track {scope.entry.branch} {scope.stack.remote}/{scope.entry.branch}"
-    return Step(StepName.SWITCH, "check that the local branch exists and can be moved", (command,), mutates=True)
+    branch = view.entry.branch
+    if view.local.local is not None:
+        return Step(StepName.SWITCH, f"check that {branch} can be moved; it exists locally", mutates=True)
+    command = f"git branch --track {branch} {view.stack.remote}/{branch}"
+    return Step(StepName.SWITCH, f"create the local branch {branch}", (command,), mutates=True)
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:

@@ -1,0 +1,106 @@
+"""The changes that a dry run announces, compared with those that the journal of the run holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from support.inprocess import Desk, desk
+from trunkline.commands import rebase, restack, undo
+from trunkline.domain.changes import LocalMoved, NoteChanged, RemoteMoved, StateChanged, is_different
+from trunkline.domain.step import Plan, StepName
+from trunkline.planning.run_changes import changes_of
+
+Prepare = Callable[[Desk], object]
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Yield a stack of three entries, #1 and #2 ready for review."""
+    with desk(monkeypatch) as found:
+        found.hub.pulls[1].draft = found.hub.pulls[2].draft = False
+        yield found
+
+
+def announced(plan: Plan) -> Counter[str]:
+    """Return the number of announced changes by kind: a command of the plan for each."""
+    found: Counter[str] = Counter()
+    for step in plan.steps:
+        if step.name is StepName.PUSH:
+            found["push"] += len(step.publishes)
+        elif step.name in {StepName.READY, StepName.RETARGET}:
+            found["state"] += len(step.commands)
+        elif step.name is StepName.NOTE:
+            found["note"] += len(step.commands)
+        elif step.name is StepName.REPLAY:
+            found["local"] += len(step.commands)
+    return +found
+
+
+def recorded(stack: Desk) -> Counter[str]:
+    """Return the number of changes in the newest journal by kind."""
+    found: Counter[str] = Counter()
+    context, run = stack.stack_context(), stack.newest()
+    for change in filter(is_different, changes_of(context, run)):
+        match change:
+            case RemoteMoved():
+                found["push"] += 1
+            case LocalMoved():
+                found["local"] += 1
+            case NoteChanged():
+                found["note"] += 1
+            case StateChanged(before=before, left=left):
+                found["state"] += (before.base != left.base) + (before.draft != left.draft)
+    return +found
+
+
+def _trunk_moved(stack: Desk) -> None:
+    stack.trunk_commits("trunk goes on", {"trunk.txt": "1\n"})
+
+
+def _bottom_merged(stack: Desk) -> None:
+    stack.merge(1, delete=False)
+
+
+def _up_to_date(stack: Desk) -> None:
+    _trunk_moved(stack)
+    stack.restack()
+
+
+def _middle_grew(stack: Desk) -> None:
+    _up_to_date(stack)
+    stack.clone.git("fetch", "--quiet")
+    stack.clone.git("switch", "--quiet", "two")
+    stack.clone.commit("two goes on", {"two-more.txt": "1\n"})
+    stack.clone.git("switch", "--quiet", "main")
+
+
+@pytest.mark.parametrize("prepare", [_trunk_moved, _bottom_merged, _up_to_date, _middle_grew])
+def test_restack_and_its_undo(stack: Desk, prepare: Prepare) -> None:
+    """Each announced push, base, note and move is made, and nothing else; the undo reverts as many."""
+    prepare(stack)
+    expected = announced(restack.forecast(stack.stack_context()).plan)
+    stack.restack()
+    assert recorded(stack) == expected
+    found = undo.find(stack.quiet, cwd=stack.clone.path)
+    if prepare is _up_to_date:
+        assert not expected
+        return
+    assert found is not None
+    reverted = announced(undo.forecast(found))
+    assert reverted == expected
+    undo.run(found)
+    assert recorded(stack) == reverted
+
+
+@pytest.mark.parametrize(("prepare", "pr"), [(_trunk_moved, 1), (_bottom_merged, 2), (_up_to_date, 1)])
+def test_rebase_without_gates(stack: Desk, prepare: Prepare, pr: int) -> None:
+    """One entry: a ready pull request on trunk is not announced as edited."""
+    prepare(stack)
+    expected = announced(rebase.forecast(stack.entry_context(pr), rebase.WHOLE).plan)
+    stack.rebase(pr)
+    assert recorded(stack) == expected - Counter({"note": expected["note"]})  # the desk skips the note
+    alone = rebase.forecast(stack.entry_context(pr), StepName.PUSH.value).plan
+    assert [step.commands for step in alone.steps] == [()]  # it is pushed by now
