@@ -11,7 +11,8 @@ import pytest
 
 from support import programs
 from support.repo import Repo
-from trunkline.tasks.completing import values
+from trunkline.tasks.completing import FREE, VALUES, values
+from trunkline.tasks.flags import FLAGS
 
 ROOT = Path(__file__).parents[2]
 # What bash does for `NAME TYPED<TAB>`: argv words before the one typed, then the function that was registered.
@@ -101,7 +102,25 @@ def test_each_flag_has_its_own_values(repo: Repo, monkeypatch: pytest.MonkeyPatc
     assert set(values(["trunkline", "land", "--accept-unavailable"])) > {"msrv", "deny", "evict"}
     assert values(["trunkline", "land", "--method"]) == ("squash", "merge", "rebase")
     assert values(["trunkline", "init", "--remote"]) == ("up/stream",)
+    assert values(["trunkline", "attest", "--waive", "build,"])[:2] == ("build,build", "build,test")
+    assert values(["trunkline", "land", "--verify"]) == ("each", "top")
+    assert "network-drops" in values(["trunkline", "rehearse", "--fault"])
+    repo.commit("start")
+    repo.git("branch", "feat/one")
+    repo.git("branch", "idea")
+    assert values(["trunkline", "add", "--name"]) == ("idea",)
+    assert values(["trunkline", "verify", "--commit"]) == ("HEAD", "feat/one", "idea", "main")
+    (repo.path / ".git/trunkline/runs/20261128T1-x").mkdir(parents=True)
+    (repo.path / ".git/trunkline/runs/20261128T1-x/journal.jsonl").touch()
+    assert values(["trunkline", "undo", "--run"]) == ("20261128T1-x",)
     assert values(["trunkline", "rebase", "--no-push"]) == values(["trunkline"]) == ()
+
+
+def test_each_flag_is_completed_or_free() -> None:
+    """A new flag with a value names its values, or is listed as one that has none to offer."""
+    with_value = {f"--{name}" for name, flag in FLAGS.items() if not flag.switch}
+    assert with_value - VALUES.keys() == FREE
+    assert VALUES.keys() - with_value == {"-p"}
 
 
 def test_where_there_is_no_repository_nothing_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

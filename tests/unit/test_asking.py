@@ -80,3 +80,9 @@ def test_the_page_for_agents_names_every_exit_code() -> None:
     assert rows[1:] == [str(int(code)) for code in ExitCode]
     typed = {line.split()[1] for line in PAGE.read_text().split("`")[1::2] if line.startswith("trunkline ")}
     assert typed - {"TASK"} <= taken_flags().keys()
+
+
+def test_the_page_for_agents_names_every_task() -> None:
+    """By its full name, in the list of tasks."""
+    listed = PAGE.read_text().partition("## Every task")[2].partition("\n## ")[0]
+    assert set(listed.split("`")[1::2]) == taken_flags().keys()

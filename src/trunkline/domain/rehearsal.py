@@ -9,6 +9,9 @@ import msgspec
 if TYPE_CHECKING:
     from trunkline.domain.names import Oid, PrNumber
 
+REHEARSED = ("rebase", "restack", "land", "rescue")
+"""The tasks that can be rehearsed."""
+
 
 class RefChange(msgspec.Struct, frozen=True):
     """A remote ref before and after; None if missing. `commits` is the number of new commits."""

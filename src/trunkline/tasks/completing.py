@@ -14,7 +14,8 @@ from typing import Any
 from invoke.program import Program
 
 from trunkline.domain.errors import TrunklineError
-from trunkline.domain.stack import DEFAULT_GATES
+from trunkline.domain.rehearsal import REHEARSED
+from trunkline.domain.stack import DEFAULT_GATES, DEFAULT_TRUNK
 from trunkline.domain.step import StepName
 from trunkline.tasks import command_line
 
@@ -30,11 +31,13 @@ class _Repository:
         data: stack.toml, neither validated nor trusted; only its names are shown.
         branches: the local branches.
         remotes: the names of the remotes.
+        runs: the ids of the runs, newest first.
     """
 
     data: Mapping[str, Any]
     branches: tuple[str, ...] = ()
     remotes: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
 
     @property
     def entries(self) -> list[Mapping[str, Any]]:
@@ -46,11 +49,13 @@ def _repository() -> _Repository:
     from trunkline.config import location
     from trunkline.context.loading import top_of
     from trunkline.git.git import Git
+    from trunkline.state import journal
 
     git = top_of(Git(Path.cwd()))
     found = location.locate(git, git.cwd)
     branches = git.query("for-each-ref", "--format=%(refname:short)", "refs/heads").lines
-    return _Repository({} if found is None else found.data, tuple(branches), tuple(git.query("remote").lines))
+    runs = tuple(path.parent.name for path in journal.paths(git.state_dir()))
+    return _Repository({} if found is None else found.data, tuple(branches), tuple(git.query("remote").lines), runs)
 
 
 def _numbers(there: _Repository) -> list[str]:
@@ -66,11 +71,22 @@ def _gates(there: _Repository) -> list[str]:
     return [*DEFAULT_GATES, *(name for name in own if name != "env"), *_checks(there)]
 
 
+def _other_branches(there: _Repository) -> list[str]:
+    listed = {there.data.get("trunk", DEFAULT_TRUNK), *(entry.get("branch") for entry in there.entries)}
+    return [branch for branch in there.branches if branch not in listed]
+
+
+def _faults(_: _Repository) -> Sequence[str]:
+    from trunkline.sim.faults import days
+
+    return days()
+
+
 def _steps(_: _Repository) -> list[str]:
     return [step.value for step in StepName]
 
 
-_VALUES: Mapping[str, Callable[[_Repository], Sequence[str]]] = {
+VALUES: Mapping[str, Callable[[_Repository], Sequence[str]]] = {
     "--pr": _numbers,
     "-p": _numbers,
     "--above": _numbers,
@@ -82,12 +98,28 @@ _VALUES: Mapping[str, Callable[[_Repository], Sequence[str]]] = {
     "--stack": lambda there: [str(stack.get("name", "")) for stack in there.data.get("stack") or ()],
     "--fork-point": lambda there: there.branches,
     **dict.fromkeys(("--move", "--onto", "--fold", "--into", "--drop", "--rename"), _numbers),
+    "--top": _numbers,
+    "--name": _other_branches,
+    "--commit": lambda there: ("HEAD", *there.branches),
+    "--run": lambda there: there.runs,
+    "--waive": _gates,
+    "--fault": _faults,
+    "--task": lambda _: REHEARSED,
+    "--topic": lambda _: ("agents",),
+    "--verify": lambda _: ("each", "top"),
+    "--fallback": lambda _: ("run",),
     "--trunk": lambda there: there.branches,
     "--remote": lambda there: there.remotes,
     "--require": lambda _: ("checks", "gates"),
     "--method": lambda _: ("squash", "merge", "rebase"),
 }
-_SEVERAL = frozenset({"--skip", "--accept-unavailable", "--accept-flaky"})
+_SEVERAL = frozenset({"--skip", "--accept-unavailable", "--accept-flaky", "--waive"})
+FREE = frozenset({
+    "--assignee", "--branch", "--count", "--faults", "--include", "--label", "--message", "--milestone", "--output",
+    "--paths", "--plan", "--reason", "--repository", "--reviewer", "--reword", "--root", "--runner", "--sign",
+    "--split", "--squash",
+})  # fmt: skip
+"""Flags whose values are new, are files, or are known to GitHub alone."""
 
 
 def complete(own: Callable[[], Collection[str]]) -> None:
@@ -122,12 +154,12 @@ def values(words: Sequence[str]) -> tuple[str, ...]:
             after a flag its value comes next, otherwise the last word may be part of a value.
     """
     flag, command_line = (words[-1:] or ("",))[0], ""
-    if flag not in _VALUES and len(words) > 1:
+    if flag not in VALUES and len(words) > 1:
         flag, command_line = words[-2], words[-1]
-    if flag not in _VALUES:
+    if flag not in VALUES:
         return ()
     before = command_line[: command_line.rfind(",") + 1] if flag in _SEVERAL else ""
     with contextlib.suppress(TrunklineError, OSError, AttributeError, TypeError):
-        found = dict.fromkeys(_VALUES[flag](_repository()))
+        found = dict.fromkeys(VALUES[flag](_repository()))
         return tuple(f"{before}{each}" for each in found if _SAFE.fullmatch(each))
     return ()

@@ -10,15 +10,14 @@ from invoke.collection import Collection
 from trunkline.context.loading import open_context, open_stack
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.domain.rehearsal import REHEARSED
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of, options_of, variables
 from trunkline.tasks.session import TaskSession
 
-_TASKS = ("rebase", "restack", "land", "rescue")
-
 
 @landing_task("rehearse", mutates=False, help={
-    "task": f"the task to rehearse: {', '.join(_TASKS)}; default: rebase",
+    "task": f"the task to rehearse: {', '.join(REHEARSED)}; default: rebase",
     "offline": "do not query GitHub: the pull requests are as stack.toml and the last fetch have them",
     "example": "rehearse in the bundled example: five pull requests, the first merged; needs no checkout",
 })  # fmt: skip
@@ -41,7 +40,7 @@ def rehearse(
         from trunkline.commands import rehearse as rehearse_workflow
         from trunkline.report import rehearsal
         from trunkline.sim import sandbox
-    one_of("task", task, _TASKS)
+    one_of("task", task, REHEARSED)
     with contextlib.ExitStack() as inside:
         single = task in {"rebase", "rescue"}
         if example:

@@ -14,8 +14,11 @@ from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 from trunkline.domain.command import Command
-from trunkline.domain.errors import ExitCode
+from trunkline.domain.errors import ExitCode, UsageError
+from trunkline.report import as_json
 from trunkline.tasks import bare_words, command_line
+from trunkline.tasks.flags import is_set
+from trunkline.tasks.session import TaskSession
 
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
 _LACKING = re.compile("'.+' did not receive required positional arguments: (.+)")
@@ -40,14 +43,15 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
     if lacking:
         needed = [name.strip(" '").upper() for name in lacking[1].split(",")]
         helping.insert(0, Command((program[0], *argv, *needed)))
-        return _exit(f"{task} needs {' and '.join(needed)}", [], helping[:2])
+        return _exit(task, f"{task} needs {' and '.join(needed)}", [], helping[:2])
     if not word:
-        return _exit(str(error), [], helping)
+        return _exit(task, str(error), [], helping)
     if task and not word.startswith("-"):
         return _after_task(error, task, word, names, helping)
     is_flag = word.startswith("-")
     like = _nearest(word, _flags_of(error) if is_flag else sorted(names))
     return _exit(
+        task,
         f"{task or program[0]} has no flag {word}" if is_flag else f"there is no task {word!r}",
         [f"did you mean {' or '.join(like)}?"] if like else [],
         [Command((program[0], *_replaced(argv, word, like[0])))] if like else helping,
@@ -67,10 +71,18 @@ def _after_task(error: ParseError, task: str, word: str, names: Collection[str],
     typed = [bare_words.replaced(argv, task, word, taken[0])] if taken else []
     typed += [tuple(_replaced(argv, word, like[0]))] if like else []
     commands = [Command((program, *words)) for words in typed]
-    return _exit(f"there is no task {word!r}", why, commands or helping)
+    return _exit(task, f"there is no task {word!r}", why, commands or helping)
 
 
-def _exit(what: str, why: Sequence[str], commands: Sequence[Command]) -> Exit:
+def _exit(task: str, what: str, why: Sequence[str], commands: Sequence[Command]) -> Exit:
+    """Return the error as text; with `--json` it is printed as the object of the task, too."""
+    if "--json" in sys.argv or is_set("json"):
+        from trunkline.tasks.landing import task_names
+
+        session = TaskSession(command_line.own_name(task, task_names()), json_wanted=True)
+        error = UsageError(what, why="\n".join(why), next_command=tuple(commands))
+        session.account["error"] = as_json.error(error)
+        session.close(ExitCode.USAGE)
     lines = [f"error: {what}", *(f"  {line}" for line in why), *(f"next: {command}" for command in commands)]
     return Exit("\n".join(lines), code=int(ExitCode.USAGE))
 
