@@ -53,7 +53,7 @@ def test_success(person: Typist) -> None:
     assert [(line, value["error"]) for line, value in ended.items() if value["exit_code"] not in {0, 1}] == []
 
 
-@pytest.mark.parametrize("line", ["rebase 519", "status --bogus", "add", "land together"])
+@pytest.mark.parametrize("line", ["rebase 519", "status --bogus", "rebase --pr", "land together"])
 def test_usage(person: Typist, line: str) -> None:
     """A command line that cannot be parsed: the object has the error and the command that works."""
     value = printed(person, line)

@@ -223,8 +223,6 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
         ("status restak", "did you mean restack?", "trunkline status restack"),
         ("status extra", "there is no task 'extra'", "trunkline --list"),
         ("log log --pr 5", "log has no flag --pr", "trunkline --list"),
-        ("add", "add needs NAME", "trunkline --help add"),
-        ("add --below", "next: trunkline add --below NAME", "trunkline --help add"),
     ],
 )
 def test_a_command_line_that_cannot_be_read(

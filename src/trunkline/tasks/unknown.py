@@ -21,7 +21,6 @@ from trunkline.tasks.flags import is_set
 from trunkline.tasks.session import TaskSession
 
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
-_LACKING = re.compile("'.+' did not receive required positional arguments: (.+)")
 _LIKE = 0.6
 """The minimum similarity of words (difflib): `statsu`/`status` 0.83, `submit`/`switch` 0.5."""
 _LIKE_AFTER_TASK = 0.8
@@ -37,13 +36,9 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
     """
     program, argv = command_line.program(), sys.argv[1:]
     task = error.context.name or "" if error.context is not None else ""
-    unknown, lacking = _UNKNOWN.match(str(error)), _LACKING.match(str(error))
+    unknown = _UNKNOWN.match(str(error))
     word = unknown[1] if unknown else ""
     helping = [*([Command((*program, "--help", task))] if task else []), Command((*program, "--list"))]
-    if lacking:
-        needed = [name.strip(" '").upper() for name in lacking[1].split(",")]
-        helping.insert(0, Command((program[0], *argv, *needed)))
-        return _exit(task, f"{task} needs {' and '.join(needed)}", [], helping[:2])
     if not word:
         return _exit(task, str(error), [], helping)
     if task and not word.startswith("-"):
