@@ -41,7 +41,7 @@ def test_without_a_terminal_yes_is_needed(landing: YardLanding) -> None:
     """Each publishing task refuses before anything runs, says what it would show others, and how to say yes."""
     command = refused(landing, "rebase", "--pr", "519", "--accept-unavailable", "msrv")
     assert command == "rebase --pr 519 --accept-unavailable msrv --yes"
-    assert landing.unattended("log").out == ""
+    assert landing.unattended("log").out == "no run yet\n"
     assert landing.unattended("rebase", "--pr", "519", "--no-push").code == 0
     assert refused(landing, "push", "--pr", "519") == "push --pr 519 --yes"
     assert landing.unattended(*shlex.split("push --pr 519 --yes")).code == 0
@@ -107,7 +107,7 @@ def test_the_default_answer_is_no(landing: YardLanding, typed: bytes) -> None:
     assert "Publish? [y/N]" in ran.out
     assert "nothing was published" in ran.out
     assert (published(landing), landing.clone.refs()) == before
-    assert landing.invoke("log").out == ""
+    assert landing.invoke("log").out == "no run yet\n"
 
 
 @pytest.mark.gh
