@@ -149,6 +149,18 @@ def require_tree(git: Git, here: OpenEntry, tip: Oid, tree: Oid) -> None:
         )
 
 
+def message_of(context: Context, planned: Rewriting) -> str:
+    """Return the message of the commit that a plan amends; "" if it is not in UTF-8."""
+    target = next((old for old, new in planned.rewrites[0].result.mapped if old != new), None)
+    if target is None:
+        return ""
+    (commit,) = history.read_commits(context.git, [target])
+    try:
+        return "" if commit.encoding else commit.message.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
 def _target(git: Git, here: OpenEntry, given: str) -> Commit:
     if not given:
         return here.own[-1]

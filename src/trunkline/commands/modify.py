@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
@@ -112,7 +112,12 @@ def after(stacked: Stacked, operation: Operation) -> tuple[EntryLine, ...]:
 
 
 def plan(
-    context: Context, stacked: Stacked, lines: Sequence[EntryLine], *, closes: bool = False
+    context: Context,
+    stacked: Stacked,
+    lines: Sequence[EntryLine],
+    *,
+    closes: bool = False,
+    verify: Callable[[Commit, bytes], bytes] | None = None,
 ) -> Modification | None:
     """Plan the stack that lines describe, with everything computed in memory; None if nothing changes.
 
@@ -121,6 +126,7 @@ def plan(
         stacked: the stack as it is.
         lines: the lines.
         closes: close the pull requests of removed entries.
+        verify: runs the commit hooks on a new message and returns the one that they leave; None: none run.
 
     Raises:
         UsageError: the lines do not describe a stack; the error names each problem with its line.
@@ -136,6 +142,7 @@ def plan(
     if not changes:
         return None
     _refuse_existing(stacked, stack)
+    stack = _verified(stack, verify) if verify is not None else stack
     declared = _declared(context, stack)
     if declared:
         require_own(context.git, context.stack.trunk, context.stack.remote)
@@ -154,6 +161,18 @@ def plan(
     intended = structs.replace(made.forecast.plan, steps=(*made.forecast.plan.steps, *following))
     made = replace(made, forecast=structs.replace(made.forecast, plan=intended), declared=declared)
     return Modification(own, made, stack, changes)
+
+
+def _verified(stack: WantedStack, verify: Callable[[Commit, bytes], bytes]) -> WantedStack:
+    """Return the stack with the messages that the commit hooks leave; errors as of `verify`."""
+    entries = [
+        replace(each, commits=tuple(
+            new if new.message is None else replace(new, message=verify(new.source, new.message))
+            for new in each.commits
+        ))
+        for each in stack.entries
+    ]  # fmt: skip
+    return replace(stack, entries=tuple(entries))
 
 
 def _rewriting(view: View, moved: tuple[Rewrite, ...], words: Mapping[EntryKey, str]) -> Rewriting:

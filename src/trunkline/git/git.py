@@ -1,7 +1,8 @@
 """Run git: queries without the lock, mutations only with it. No other module starts git.
 
 The minimum version is 2.38, for `merge-tree --write-tree`. Every call sets `LC_ALL=C` and disables
-prompts, the pager, every hook except pre-push, and user configuration that would change a result.
+prompts, the pager, user configuration that would change a result, and every hook except pre-push and those
+that `hook` runs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ MINIMUM = (2, 38)
 """The first version with `merge-tree --write-tree` (git's release notes)."""
 LOCAL_SECONDS = 120.0
 NETWORK_SECONDS = 600.0
+HOOK_SECONDS = 3600.0
+"""Hooks run tests and linters; `git commit` waits for them without a limit."""
 
 _SEALED = (
     "--no-pager",
@@ -162,6 +165,12 @@ class Git:
         self._flush_buffer(durable=True)
         return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
 
+    def hook(self, name: str, *args: str, env: dict[str, str]) -> process.Completed:
+        """Run one of the user's hooks in the checkout, if there is one; its exit code is in the result."""
+        self._flush_buffer(durable=False)
+        args = ("hook", "run", "--ignore-missing", name, "--", *args)
+        return self._run(args, ok=range(256), stdin=b"", hooks=True, seconds=HOOK_SECONDS, env=env)
+
     def page(self, *args: str) -> None:
         """Show a git command's output on the terminal with the user's pager, colours and diff settings.
 
@@ -211,18 +220,19 @@ class Git:
         stdin: bytes,
         network: bool = False,
         hooks: bool = False,
+        seconds: float | None = None,
         env: dict[str, str] | None = None,
     ) -> process.Completed:
         sealed = [part for part in _SEALED if not hooks or part != "core.hooksPath=/dev/null"]
         if hooks:
             sealed.remove("-c")
-        # A pre-push hook is the user's own program: it gets their environment.
+        # A hook is the user's own program: it gets their environment.
         kept = process.own_environment(tokens=network) if hooks else process.environment(tokens=network)
         done = process.run(
             ["git", *sealed, *args],
             cwd=self.cwd,
             env={**kept, **_ENV, **(env or {})},
-            timeout=NETWORK_SECONDS if network else LOCAL_SECONDS,
+            timeout=seconds or (NETWORK_SECONDS if network else LOCAL_SECONDS),
             stdin=stdin,
         )
         # Errors show the command without the options of _SEALED.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from trunkline.domain.errors import Refused, UsageError
@@ -47,6 +47,23 @@ def _copy(git: Git) -> Iterator[dict[str, str]]:
         if path.exists():
             shutil.copyfile(path, copy)
         yield {"GIT_INDEX_FILE": str(copy)}
+
+
+@contextlib.contextmanager
+def of_commit(git: Git, *, everything: bool) -> Iterator[tuple[dict[str, str], Callable[[], Oid]]]:
+    """Yield an environment for a hook with the index of a commit, and a function that returns its tree.
+
+    Args:
+        git: the checkout.
+        everything: a temporary index with all changes of tracked files, instead of the index itself.
+    """
+    if everything:
+        with _copy(git) as env:
+            git.query("add", "--update", "--", ":/", env=env)
+            yield env, lambda: _written(git, env)
+    else:
+        path = git.query("rev-parse", "--path-format=absolute", "--git-path", "index").path
+        yield {"GIT_INDEX_FILE": str(path)}, lambda: staged_tree(git)
 
 
 def tree_with(git: Git, base: Oid, rows: bytes) -> Oid:

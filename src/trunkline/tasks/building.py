@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_stack
@@ -11,6 +13,8 @@ from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, entry_key
 from trunkline.domain.options import Options
 from trunkline.domain.submission import SubmitOptions
+from trunkline.operations import commit_hooks
+from trunkline.tasks import hooks
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.session import TaskSession
 
@@ -75,6 +79,7 @@ def add(
     above: str = "",
     below: bool = False,
     onto_trunk: bool = False,
+    no_verify: bool = False,
     stack: str = "",
     fork_point: str = "",
 ) -> None:
@@ -92,6 +97,12 @@ def add(
         branch_name(name) if name else None, message, all, entry_key(above) if above else None, below, onto_trunk
     )
     adding = add_command.plan(context, request)
+    if adding.added.commit is not None and not session.dry_run and not no_verify:
+        with hooks.running(session):
+            changed = commit_hooks.check_changes(context.git, everything=all)
+            left = commit_hooks.message_of(context.git, message)
+        if changed or left != message:
+            adding = add_command.plan(context, dataclasses.replace(request, message=left))
     session.terminal.headline(f"{context.stack.name or 'stack'} -> {context.stack.trunk}")
     session.account["branch"] = adding.added.branch
     if session.dry_run:

@@ -11,8 +11,10 @@ from trunkline.context.loading import open_context
 from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.redaction import redacted
+from trunkline.operations import commit_hooks
 from trunkline.report.own_diff import diff_data
 from trunkline.system import process
+from trunkline.tasks import hooks
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import options_of
 from trunkline.tasks.session import TaskSession
@@ -59,6 +61,7 @@ def amend(
     all: bool = False,  # noqa: A002 -- the flag's name
     commit: str = "",
     message: str = "",
+    no_verify: bool = False,
 ) -> None:
     """Put the staged changes into a commit of the current entry; replay the entries above."""
     from trunkline.commands import amend as amend_command
@@ -71,11 +74,23 @@ def amend(
     if (nothing := amend_command.nothing_to_do(context, request)) is not None:
         session.outcome(nothing)
         return
-    _rewrite(session, context, amend_command.plan(context, request))
+    planned = amend_command.plan(context, request)
+    if not session.dry_run and not no_verify:
+        with hooks.running(session):
+            changed = commit_hooks.check_changes(context.git, everything=all)
+            before = message or amend_command.message_of(context, planned)
+            source = "message" if message else "commit"
+            after = commit_hooks.message_of(context.git, before, source=source) if before else before
+        if changed or after != before:
+            request = amend_command.Request(all, commit, after if after != before else message)
+            planned = amend_command.plan(context, request)
+    _rewrite(session, context, planned)
 
 
 @landing_task("absorb", mutates=True)
-def absorb(session: TaskSession, pr: str | None = None, stack: str = "", fork_point: str = "") -> None:
+def absorb(
+    session: TaskSession, pr: str | None = None, stack: str = "", fork_point: str = "", no_verify: bool = False
+) -> None:
     """Give each staged hunk to the commit of the stack that last touched its lines."""
     from trunkline.commands import absorb as absorb_command
     from trunkline.report.absorb import absorb_data, absorb_lines
@@ -85,6 +100,11 @@ def absorb(session: TaskSession, pr: str | None = None, stack: str = "", fork_po
     session.terminal.headline(context.entry.full_label)
     session.account["pr"] = context.entry.number
     rows, rewriting = absorb_command.plan(context)
+    if rewriting is not None and not session.dry_run and not no_verify:
+        with hooks.running(session):
+            changed = commit_hooks.check_changes(context.git)
+        if changed:
+            rows, rewriting = absorb_command.plan(context)
     session.account["hunks"] = absorb_data(rows)
     session.summarise(tuple(absorb_lines(rows)))
     if rewriting is None:

@@ -58,6 +58,7 @@ FLAGS: Mapping[str, Flag] = {
     ),
     "json": Flag("print one JSON object on stdout; progress goes to stderr", env=True, switch=True),
     "method": Flag("how to merge: squash, merge or rebase; default: stack.toml, else squash if allowed", env=True),
+    "no-verify": Flag("do not run the hooks pre-commit, prepare-commit-msg and commit-msg", switch=True),
     "no-push": Flag("stop before publishing anything: skips push, ready and note", env=True, switch=True),
     "offline": Flag("do not query GitHub; use the refs of the last fetch", env=True, switch=True),
     "pr": Flag("the pull request; default: TRUNKLINE_PR, else that of the current branch", short="p", env=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,28 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.modify_operations import Operation
 from trunkline.domain.step import Outcome, StepName, StepStatus
+from trunkline.operations import commit_hooks
 from trunkline.system.files import private_directory, replace_bytes
+from trunkline.tasks import hooks
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import options_of
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trunkline.commands.modify import Modification, Stacked
     from trunkline.context.run import Context
+    from trunkline.domain.commits import Commit
     from trunkline.domain.stack_text import EntryLine
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What beside the new stack was asked for: close pull requests of removed entries; run commit hooks."""
+
+    close: bool
+    verify: bool
 
 
 @landing_task("modify", mutates=True, help={"message": "the new message of --reword"})
@@ -34,6 +46,7 @@ def modify(
     plan: str = "",
     no_push: bool = False,
     close: bool = False,
+    no_verify: bool = False,
     print: bool = False,  # noqa: A002 -- the flag's name
     move: str = "",
     onto: str = "",
@@ -62,6 +75,7 @@ def modify(
             why="several changes at once are a plan: print it, edit it, and give it back",
             next_command=task_command("modify", "--print"),
         )
+    asked = _Asked(close, not no_verify)
     context = open_stack(
         stack=stack, options=options_of(fork_point=fork_point, no_push=no_push), reporter=session.terminal
     )
@@ -74,14 +88,14 @@ def modify(
     if given:
         kind, name = given[0]
         operation = Operation(kind, name, onto, str(context.stack.trunk), into, branch, message, paths, close)
-        _modify(session, context, stacked, modify_command.after(stacked, operation), closes=close)
+        _modify(session, context, stacked, modify_command.after(stacked, operation), asked)
     elif plan:
-        _modify(session, context, stacked, modify_command.lines_in(_read(plan)), closes=close)
+        _modify(session, context, stacked, modify_command.lines_in(_read(plan)), asked)
     else:
-        _edited(session, context, stacked, closes=close)
+        _edited(session, context, stacked, asked)
 
 
-def _edited(session: TaskSession, context: Context, stacked: Stacked, *, closes: bool) -> None:
+def _edited(session: TaskSession, context: Context, stacked: Stacked, asked: _Asked) -> None:
     """Let the user edit the text; a text with a problem is kept, and the error names the file."""
     from trunkline.commands import modify as modify_command
     from trunkline.operations import editor
@@ -94,7 +108,7 @@ def _edited(session: TaskSession, context: Context, stacked: Stacked, *, closes:
         )
     text = editor.edit(context, "STACK", stacked.text)
     try:
-        _modify(session, context, stacked, modify_command.lines_in(text), closes=closes)
+        _modify(session, context, stacked, modify_command.lines_in(text), asked)
     except UsageError as error:
         kept = private_directory(context.state / "edit") / "STACK"
         replace_bytes(kept, text.encode())
@@ -104,12 +118,14 @@ def _edited(session: TaskSession, context: Context, stacked: Stacked, *, closes:
 
 
 def _modify(
-    session: TaskSession, context: Context, stacked: Stacked, lines: Sequence[EntryLine], *, closes: bool
+    session: TaskSession, context: Context, stacked: Stacked, lines: Sequence[EntryLine], asked: _Asked
 ) -> None:
     from trunkline.commands import modify as modify_command
     from trunkline.commands import rewriting as rewriting_command
 
-    made = modify_command.plan(context, stacked, lines, closes=closes)
+    verify = _verified(context) if asked.verify and not session.dry_run else None
+    with hooks.running(session):
+        made = modify_command.plan(context, stacked, lines, closes=asked.close, verify=verify)
     if made is None:
         session.outcome(Outcome("nothing to do", "the stack is as the plan has it", StepStatus.NOTHING))
         return
@@ -120,6 +136,20 @@ def _modify(
         return
     session.performed(rewriting_command.run(made.context, made.rewriting))
     _tell_next(session, made)
+
+
+def _verified(context: Context) -> Callable[[Commit, bytes], bytes]:
+    """Return a function that runs the message hooks on the new message of a commit."""
+
+    def verified(commit: Commit, message: bytes) -> bytes:
+        if commit.encoding:
+            return message  # the hooks expect UTF-8
+        try:
+            return commit_hooks.message_of(context.git, message.decode()).encode()
+        except UnicodeDecodeError:
+            return message
+
+    return verified
 
 
 def _tell_next(session: TaskSession, made: Modification) -> None:
