@@ -229,7 +229,7 @@ def test_two_branches_cut_from_trunk_in_the_same_second_stay_apart() -> None:
 def test_a_commit_that_landed_with_an_entry_between_accounts_for_its_version() -> None:
     """An own commit of the same author and second is no version of the parent's rewritten commit."""
     landed = commit("p1", subject="bump", date=1)
-    rewritten = dataclasses.replace(landed, oid=name("p1 again"), patch_id=name("patch of p1 again"))
+    rewritten = structs.replace(landed, oid=name("p1 again"), patch_id=name("patch of p1 again"))
     c1, c2 = commit("c1", date=1), commit("c2", name("c1"), date=2)
     parent = Parent("#1", (KnownHead(rewritten.oid, True, frozenset()),), (rewritten,), rewritten=True)
     assert decide(evidence([c1, c2], parent)).questions

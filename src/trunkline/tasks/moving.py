@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import webbrowser
 from collections.abc import Callable
 
 from invoke.collection import Collection
+from msgspec import structs
 
 from trunkline.context.loading import open_context, open_stack
 from trunkline.context.run import Context
@@ -111,7 +111,7 @@ def comments(session: TaskSession, pr: str = "", stack: str = "") -> None:
     numbered = [entry for entry in entries if entry.number is not None]
     found = open_threads(context.github, [entry.pr for entry in numbered])
     session.account["threads"] = [
-        {"pr": entry.pr, "branch": entry.branch, **dataclasses.asdict(each)}
+        {"pr": entry.pr, "branch": entry.branch, **structs.asdict(each)}
         for entry in numbered
         for each in found[entry.pr]
     ]
