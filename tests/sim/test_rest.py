@@ -165,6 +165,15 @@ def test_what_is_not_there_is_404(octo: Octo, path: str) -> None:
     assert octo.rest("GET", path)[0] == 404
 
 
+def test_the_combined_status_lists_thirty_unless_more_are_wanted(octo: Octo) -> None:
+    """A head with many checks of others has ours on another page."""
+    head = octo.pull(519)["head_oid"]
+    for number in range(31):
+        octo.rest("POST", f"statuses/{head}", {"state": "success", "context": f"c{number}"})
+    counts = [len(octo.rest("GET", f"commits/{head}/status{more}")[1]["statuses"]) for more in ("", "?per_page=100")]
+    assert counts == [30, 31]
+
+
 def test_who_may_ask(octo: Octo) -> None:
     """No token or a wrong one: 401 "Bad credentials"; nothing is changed."""
     for headers in ({}, {"Authorization": "token wrong"}):

@@ -325,8 +325,8 @@ class GitHub(Gh):
         self._send_mutation(lambda: bool(self._api("-X", "POST", path, "--input", "-", stdin=stdin).body), read_back)
 
     def statuses(self, commit: Oid) -> dict[str, tuple[str, str]]:
-        """Return the newest status of each context of a commit: (state, description)."""
-        found = self.rest(f"commits/{commit}/status", _Statuses).statuses
+        """Return the newest status of each context of a commit, the first hundred: (state, description)."""
+        found = self.rest(f"commits/{commit}/status?per_page=100", _Statuses).statuses
         return {each.context: (each.state, each.description or "") for each in found}
 
     def set_status(self, commit: Oid, name: str, result: str) -> None:

@@ -157,12 +157,14 @@ def combined_status(call: Call) -> Reply:
 
     Source: docs.github.com, "Get the combined status".
     """
+    call.options("per_page", "page")
     oid = _commit(call)
     statuses = call.repository.statuses.get(oid, ())
     bare = replace(call.repository, checks={})
     state = rollup_state(bare, oid).lower() or "pending"
     listed = [shapes.status_json(call.repository, status) for status in statuses]
-    return Reply(200, {"state": state, "statuses": listed, "sha": oid, "total_count": len(statuses)})
+    page = paged(call, listed, f"/repos/{call.repository.slug}/commits/{oid}/status")
+    return replace(page, body={"state": state, "statuses": page.body, "sha": oid, "total_count": len(statuses)})
 
 
 def status_create(call: Call) -> Reply:
