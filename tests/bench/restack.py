@@ -1,6 +1,9 @@
 """Restack of N entries after a squash merge with trunk moved on: ours beside bare `git rebase --update-refs`.
 
-Usage: .venv/bin/python tests/bench/restack.py [PAIRS] [N,N,...] [FILES,FILES,...]
+Usage: .venv/bin/python tests/bench/restack.py [PAIRS] [N,N,...] [FILES,FILES,...] [--replayed [REPOSITORY]]
+
+With `--replayed` each entry has two consecutive commits of a real history, or of a generated one that resembles one,
+in place of two new files. FILES does not matter then.
 
 Beside them, where they are on PATH (`pip install --group bench`, npm: `@withgraphite/graphite-cli`):
 
@@ -16,7 +19,9 @@ reads a simulated GitHub and pushes nothing (`--no-push`), the floor talks to no
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import functools
 import os
 import shutil
 import statistics
@@ -29,6 +34,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support import histories
 from support.landing import Landing
 from support.repo import Repo
 from support.tables import header, row, seconds
@@ -37,7 +43,46 @@ from trunkline.sim.client import running
 SLUG = "octo/big"
 
 
-def build(root: Path, entries: int, files: int) -> None:
+def synthetic(author: Repo, numbers: range, stack: str, files: int) -> None:
+    """Write trunk with `files` files, and branches of two commits that add a file each."""
+    tree: dict[str, str | None] = {f"d{n % 100}/f{n}.txt": f"{n}\n" * 5 for n in range(files)}
+    author.commit("start", {"stack.toml": stack, **tree})
+    for number in numbers:
+        author.git("switch", "--quiet", "-c", f"b{number}")
+        for part in (1, 2):
+            author.commit(f"own {number}.{part}", {f"own/{number}-{part}.txt": f"{number}\n"})
+
+
+def replayed(author: Repo, numbers: range, stack: str, source: Path) -> None:
+    """Write branches of two commits each from the newest run of single-parent commits of a history."""
+    author.git("fetch", "--quiet", str(source), "HEAD")
+    listed = author.git("rev-list", "--first-parent", "--min-parents=1", "FETCH_HEAD")
+    several = set(author.git("rev-list", "--min-parents=2", "FETCH_HEAD").splitlines())
+    touching = set(author.git("rev-list", "FETCH_HEAD", "--", "stack.toml").splitlines())
+    line = [name for name in listed.splitlines() if name not in several | touching]
+    chosen = _consecutive(author, line, 2 * len(numbers))
+    author.git("checkout", "--quiet", "-B", "main", f"{chosen[0]}^")
+    author.commit("start", {"stack.toml": stack})
+    for number in numbers:
+        author.git("switch", "--quiet", "-c", f"b{number}")
+        two = chosen[2 * number - 2 : 2 * number]
+        author.git("cherry-pick", "--allow-empty", "--keep-redundant-commits", *two)
+
+
+def _consecutive(repo: Repo, line: list[str], count: int) -> list[str]:
+    """Return the newest `count` commits in which each is the parent of the next, oldest first."""
+    parents = dict(
+        each.split()[:2] for each in repo.git("rev-list", "--parents", "--min-parents=1", *line).splitlines()
+    )
+    run: list[str] = []
+    for name in line:
+        run = [*run, name] if run and parents[run[-1]] == name else [name]
+        if len(run) == count:
+            return run[::-1]
+    raise SystemExit(f"the history has no {count} consecutive commits without a merge or a change of stack.toml")
+
+
+def build(root: Path, entries: int, fill: Callable[[Repo, range, str], None]) -> None:
     """Write trunk, a merged bottom and `entries` entries of two commits each, and open their pull requests."""
     with running(root / "github") as github:
         github.create_repository("octo", "big")
@@ -45,12 +90,7 @@ def build(root: Path, entries: int, files: int) -> None:
         author.git("remote", "add", "origin", github.remote(SLUG))
         numbers = range(1, entries + 2)
         tables = "".join(f'[[entry]]\npr = {n}\nbranch = "b{n}"\n' for n in numbers)
-        tree: dict[str, str | None] = {f"d{n % 100}/f{n}.txt": f"{n}\n" * 5 for n in range(files)}
-        author.commit("start", {"stack.toml": f"schema = 1\n{tables}", **tree})
-        for number in numbers:
-            author.git("switch", "--quiet", "-c", f"b{number}")
-            for part in (1, 2):
-                author.commit(f"own {number}.{part}", {f"own/{number}-{part}.txt": f"{number}\n"})
+        fill(author, numbers, f"schema = 1\n{tables}")
         landing = Landing(github, Repo(root / "clone"), author, {})
         env = landing.environment()
         author.git("push", "--quiet", "origin", "--all", env=env)
@@ -151,7 +191,7 @@ def right(landing: Landing, entries: int) -> bool:
     """Say whether every branch holds exactly its own commits over the one below."""
     below = "origin/main"
     for number in range(2, entries + 2):
-        if landing.clone.subjects(f"{below}..b{number}") != [f"own {number}.1", f"own {number}.2"]:
+        if landing.clone.subjects(f"{below}..b{number}") != landing.author.subjects(f"b{number - 1}..b{number}"):
             return False
         below = f"b{number}"
     return True
@@ -159,22 +199,35 @@ def right(landing: Landing, entries: int) -> bool:
 
 def main() -> None:
     """Run the pairs and print medians and ratios."""
-    arguments = [*sys.argv[1:], "", "", ""]
-    pairs = int(arguments[0] or 3)
-    counts = [int(n) for n in (arguments[1] or "5,20,100").split(",")]
-    sizes = [int(n) for n in (arguments[2] or "200,20000").split(",")]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("pairs", nargs="?", type=int, default=3)
+    parser.add_argument("entries", nargs="?", default="5,20,100")
+    parser.add_argument("files", nargs="?", default="200,20000")
+    parser.add_argument("--replayed", nargs="?", type=Path, const=Path(), metavar="REPOSITORY")
+    given = parser.parse_args()
+    counts, sizes = ([int(n) for n in text.split(",")] for text in (given.entries, given.files))
     with tempfile.TemporaryDirectory() as home:
         Path(home, "gitconfig").write_text("[user]\n\tname = B\n\temail = b@example.invalid\n")
         os.environ.update(HOME=home, XDG_STATE_HOME=f"{home}/state", GIT_CONFIG_GLOBAL=f"{home}/gitconfig")
+        if given.replayed is not None:
+            source = given.replayed.resolve() if given.replayed.parts else Path(home) / "generated"
+            if not given.replayed.parts:
+                histories.generate(source, commits=3 * max(counts) + 100, seed=1, merges=False)
+            header("entries, history", "bare rebase", "trunkline", "of bare", *PEERS)
+            for entries in counts:
+                build(Path(home) / f"{entries}", entries, functools.partial(replayed, source=source))
+                measure(Path(home) / f"{entries}", entries, source.name, given.pairs)
+            return
         header("entries, files", "bare rebase", "trunkline", "of bare", *PEERS)
         for files in sizes:
             for entries in counts:
-                measure(Path(home) / f"{entries}-{files}", entries, files, pairs)
+                template = Path(home) / f"{entries}-{files}"
+                build(template, entries, functools.partial(synthetic, files=files))
+                measure(template, entries, str(files), given.pairs)
 
 
-def measure(template: Path, entries: int, files: int, pairs: int) -> None:
+def measure(template: Path, entries: int, kind: str, pairs: int) -> None:
     """Measure one size."""
-    build(template, entries, files)
     handlers: dict[str, Callable[[Landing, int], float]] = {"floor": floor, "ours": ours}
     where = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     handlers.update({name: peer for name, peer in PEERS.items() if shutil.which(name, path=where)})
@@ -192,7 +245,7 @@ def measure(template: Path, entries: int, files: int, pairs: int) -> None:
         "not installed" if name not in taken else seconds(taken[name]) + (", wrong commits" if name in wrong else "")
         for name in PEERS
     ]
-    row([f"{entries}, {files}", seconds(taken["floor"]), seconds(taken["ours"]), f"{statistics.median(ratios):.2f}",
+    row([f"{entries}, {kind}", seconds(taken["floor"]), seconds(taken["ours"]), f"{statistics.median(ratios):.2f}",
          *peers])  # fmt: skip
 
 
