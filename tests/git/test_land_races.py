@@ -113,6 +113,7 @@ class Story:
         name = self.stack.requests[request]
         if self.acted or not (request == self.at or (isinstance(self.at, str) and name.endswith(self.at))):
             return
+        self.stack.pull(self.number)  # pushes so far are processed first
         with contextlib.suppress(GitHubRefusal, UsageError, AssertionError):
             ACTIONS[self.action](self.stack, self.number)
             self.acted = True

@@ -14,6 +14,8 @@ from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.step import StepName
 from trunkline.engine import RunResult
+from trunkline.git import signing
+from trunkline.operations import attestation, attested_push
 from trunkline.planning import verification
 from trunkline.steps import gates
 
@@ -113,3 +115,26 @@ def test_options_that_contradict_each_other(stack: Desk) -> None:
         patch.setenv(trust.VARIABLE, "checkout")
         assert "contradict each other" in refusal(lambda: land_together(stack)).what
     assert stack.hub.merged == []
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_receipts_are_shared_although_nothing_is_pushed(
+    stack: Desk, monkeypatch: pytest.MonkeyPatch, *, together: bool
+) -> None:
+    """`--attest`: those of the head, and of the result of the merge, on which the gates ran."""
+    trunk = stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    Gate(stack, monkeypatch, "bad.txt")
+    signed: list[str] = []
+    monkeypatch.setattr(attested_push, "key_of", lambda _: "key")
+    monkeypatch.setattr(signing, "signers_of", lambda *_: ())
+    monkeypatch.setattr(attestation, "sign_all", lambda _git, tree, *_: signed.append(tree))
+    monkeypatch.setattr(attestation, "lines_of", lambda *_: ())
+    monkeypatch.setattr(attestation, "share", lambda *_: True)
+    stack.hub.mergeable = True
+    context = stack.stack_context(skip=SKIP, together=together, attest=True)
+    assert "push the receipts of one to origin as git notes" in land.forecast(context).plan.publishes
+    error = refusal(lambda: land.run(stack.stack_context(skip=SKIP, together=together, attest=True)))
+    assert error.what == "the fake GitHub merges nothing"
+    merged = stack.clone.git("merge-tree", "--write-tree", trunk, "one")
+    assert set(signed[:2]) == {merged, stack.clone.git("rev-parse", "one^{tree}")}
+    assert len(signed) == (6 if together else 2)

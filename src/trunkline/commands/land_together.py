@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from msgspec import structs
 
@@ -16,13 +17,18 @@ from trunkline.domain.errors import Refused, WrongFlag
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import StepContext, StepFunction
+from trunkline.operations import attested_push
 from trunkline.planning import merge_as_is, together
-from trunkline.steps import cleanup, merge, verify_merged, wait
+from trunkline.steps import cleanup, merge, unchanged, verify_merged, wait
 from trunkline.steps import together as step
 
 _GATES = (StepName.GATES, StepName.CHECKS)
-_FIRST = (StepName.SWITCH, StepName.FETCH, StepName.REPLAY, *_GATES, StepName.READY, StepName.NOTE)
-_OWN = {StepName.REPLAY: step.plan_replay, StepName.READY: step.plan_ready}
+_FIRST = (StepName.SWITCH, StepName.FETCH, StepName.REPLAY, *_GATES, StepName.PUSH, StepName.READY, StepName.NOTE)
+_OWN = {
+    StepName.REPLAY: step.plan_replay,
+    StepName.PUSH: lambda view: unchanged.plan_step(view, StepName.PUSH),
+    StepName.READY: step.plan_ready,
+}
 
 
 def refuse_contradiction(project: Project) -> None:
@@ -69,7 +75,12 @@ def plan(context: Context, view: View, task: str, entries: Sequence[Entry]) -> F
 
 
 def _first(view: View) -> list[Step]:
-    names = rebase.needed(_FIRST, view.entry)
+    # Nothing is pushed but receipts.
+    names = [
+        name
+        for name in rebase.needed(_FIRST, view.entry)
+        if name is not StepName.PUSH or attested_push.is_wanted(view)
+    ]
     gated = together.is_gated(view, view.decisions)
     return [
         _OWN[name](view) if name in _OWN else rebase.plan_step(view, name)
@@ -86,9 +97,11 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
     for key in keys:
         there = context.of(context.stack.entry(key))
         ordinary = rebase.step_functions(there, rebase.WHOLE, pr=key)
+        pushed = ordinary[StepName.PUSH, key]
         own = {
             **{name: ordinary[name, key] for name in (StepName.SWITCH, StepName.FETCH, StepName.VERIFY_MERGED)},
             StepName.REPLAY: _bound(there, step.run_replay),
+            StepName.PUSH: step.decided(there, partial(unchanged.run_push, there, otherwise=pushed)),
             StepName.READY: _bound(there, step.run_ready),
             **{name: step.decided(there, ordinary[name, key]) for name in (*_GATES, StepName.NOTE)},
             StepName.WAIT: _bound(there, wait.run),

@@ -137,7 +137,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     entries = _verified(context, step_context)
     if entries and together.native_stack(context.observer.native_stacks() or (), entries) is not None:
         for entry in entries:
-            wait.run(context.of(entry), step_context)
+            wait.run(context.of(entry), step_context, native=True)
         entries = _verified(context, step_context)  # reviewers may have taken hours
         if entries:
             return _merged(context, step_context, entries)

@@ -16,7 +16,7 @@ from trunkline.domain.names import short
 from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.operations import local_branch
+from trunkline.operations import attested_push, local_branch
 from trunkline.planning import merge_as_is, pushed_commits, together
 from trunkline.planning.verification import is_unverified
 from trunkline.steps import checks, gates, note, replay
@@ -30,7 +30,8 @@ def plan_step(view: View, name: StepName) -> Step:
     choice = view.decisions.merges[view.entry.key]
     if name is StepName.REPLAY:
         return Step(name, f"{described(choice)}: {merge_as_is.message(view.tracking, choice)}")
-    return Step(name, "nothing: the pull request is merged as it is")
+    shared = attested_push.publishes(view) if name is StepName.PUSH else ()
+    return Step(name, "nothing: the pull request is merged as it is", publishes=shared)
 
 
 def run_replay(context: Context, step_context: StepContext) -> Outcome:
@@ -63,14 +64,15 @@ def run_fmt(context: Context, step_context: StepContext, otherwise: Callable[[St
 
 
 def run_push(context: Context, step_context: StepContext, otherwise: Callable[[StepContext], Outcome]) -> Outcome:
-    """Skip the push if the head is merged as it is."""
+    """Skip the push if the head is merged as it is; share the receipts of the head and of the merge's result."""
     if not context.run.decisions.as_is(context.entry.pr):
         return otherwise(step_context)
     note.refuse_unusable(context.view())
+    key = attested_push.key_of(context)
     head = short(context.run.decisions.merges[context.entry.key].head)
-    return Outcome(
-        "pushed", f"nothing: {context.stack.remote} keeps {head}", StepStatus.NOTHING, data={"pushed": False}
-    )
+    nothing = f"nothing: {context.stack.remote} keeps {head}"
+    done = Outcome("pushed", nothing, StepStatus.NOTHING, data={"pushed": False})
+    return attested_push.share(context, step_context.lock, key, done)
 
 
 def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable[[StepContext], Outcome]:

@@ -47,8 +47,13 @@ def requires_gates(project: Project) -> bool:
     return (project.options.require or project.stack.land.require) == "gates"
 
 
-def run(context: Context, step_context: StepContext | None = None) -> Outcome:
+def run(context: Context, step_context: StepContext | None = None, *, native: bool = False) -> Outcome:
     """Poll until the pull request can be merged, the user must act, or the time limit is reached.
+
+    Args:
+        context: the entry.
+        step_context: the step; None: only poll.
+        native: it is in one of GitHub's native stacks, whose bases GitHub sets.
 
     Raises:
         CheckFailed: a check failed.
@@ -57,7 +62,7 @@ def run(context: Context, step_context: StepContext | None = None) -> Outcome:
             the required receipts do not prove every gate.
         ExternalError: the time limit was reached.
     """
-    if step_context is not None and not _is_merged(context):
+    if step_context is not None and not native and not _is_merged(context):
         target_trunk(context, step_context)
     found = _until_decided(context)
     if found is None:
