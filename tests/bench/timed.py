@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 from trunkline.github import client
@@ -17,10 +18,12 @@ from trunkline.tasks.program import main
 socket, slug = sys.argv[1:3]
 sys.argv = ["trunkline", *sys.argv[3:]]
 left = [0.0]
+clock = [0.0]
 
 
 def sleep(seconds: float) -> None:
     """Advance the simulated clock by whole seconds."""
+    clock[0] += seconds
     left[0] += seconds
     whole = int(left[0])
     left[0] -= whole
@@ -39,6 +42,7 @@ def timed(argv: Any, *args: Any, **more: Any) -> Any:
 
 
 retry.sleep = sleep
+vars(retry)["time"] = SimpleNamespace(monotonic=lambda: clock[0])  # the pause between two mutations
 client.sleep = sleep  # type: ignore[attr-defined]
 process.begin = timed
 main()

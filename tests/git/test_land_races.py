@@ -242,6 +242,8 @@ def count(mode: str, *, records: bool = False) -> int:
         ("auto", "pushed", 1, "git push"),
         # Its base stays the branch of the merged one, into which it would be merged.
         ("together", "merged", 1, 3),
+        # Its base cannot change in a native stack whose other entries are merged: it is linked again.
+        ("native", "deleted", 2, 20),
         ("together", "a draft", 3, "PUT /repos/octo/tiny/pulls/1/merge-async"),
         ("together", "retargeted", 3, "PUT /repos/octo/tiny/pulls/3/merge-async"),
     ],

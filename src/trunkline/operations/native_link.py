@@ -14,11 +14,12 @@ from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import NotSignedIn, Refused
 from trunkline.domain.names import PrNumber
 from trunkline.domain.native import LEAST, Link, LinkPlan, NativeStack, plan_link, stack_of
 from trunkline.engine import StepContext
 from trunkline.github import native_stacks
+from trunkline.github.responses import NotFound
 
 _CHANGES = frozenset({Link.CREATE, Link.EXTEND, Link.REBUILD})
 
@@ -131,7 +132,8 @@ def dissolve(context: Context, step_context: StepContext, found: Linking) -> Non
 def link(context: Context, found: Linking) -> Linking:
     """Create or extend the native stack, after `dissolve` and once every base is right.
 
-    GitHub's refusal is a note: the entries are pushed and targeted as they should be.
+    GitHub's refusal is a note, as is a missing permission: the entries are pushed and targeted as
+    they should be.
     """
     plan = found.plan
     if not found.changes or not plan.numbers:
@@ -142,7 +144,7 @@ def link(context: Context, found: Linking) -> Linking:
             made = native_stacks.add(context.github, plan.stack, plan.numbers)
         else:
             made = native_stacks.create(context.github, plan.numbers)
-    except Refused as refused:
+    except (Refused, NotFound, NotSignedIn) as refused:
         return replace(found, notes=(*found.notes, f"not linked on GitHub: {refused.why or refused.what}"))
     context.observer.changed(Part.NATIVE)
     listed = " ".join(f"#{number}" for number in made.open)

@@ -182,10 +182,14 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
         stack = stack_of(context.observer.native_stacks() or (), number)
         if stack is None:
             raise
+        linking = context.stack.publish.native == "auto"
+        again = (
+            (task_command("restack", comment="dissolves it, sets the bases and links it again"),) if linking else ()
+        )
         raise Refused(
             f"#{number} is in GitHub's native stack {stack.number}, whose bases GitHub alone moves",
             why=refused.why,
-            next_command=("gh stack rebase   # then: git fetch", f"gh pr view {number} --web"),
+            next_command=(*again, "gh stack rebase   # then: git fetch", f"gh pr view {number} --web"),
         ) from refused
     if shown != base:
         raise Refused(f"#{number} still targets {shown}", why="GitHub took the change but does not show it")
