@@ -56,6 +56,12 @@ def test_local_branches_become_pull_requests(clone: Repo, tmp_path: Path) -> Non
         assert place.git("rev-parse", "feat/two@{upstream}") == clone.head("feat/two")
         assert (place.checkout / "stack.toml").read_text() == STACK
         assert place.git("status", "--porcelain") == ""
+        assert place.git("config", "user.signingKey") == str(place.root / "signer.pub")
+        assert (
+            (place.root / "allowed_signers")
+            .read_text()
+            .startswith(f"{place.git('config', 'user.email')} ssh-ed25519 ")
+        )
         assert place.git("remote", "get-url", "origin") == "git@github.com:local/my-crate.git"
     assert (clone.refs(), clone.git("config", "--list", "--local")) == before
 

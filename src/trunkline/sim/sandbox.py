@@ -163,11 +163,33 @@ def local_copy(root: Path, stack: LocalStack) -> Iterator[Workspace]:
 @contextlib.contextmanager
 def _github(root: Path) -> Iterator[SimulatedGitHub]:
     root.mkdir(parents=True, exist_ok=True)
-    (root / "gitconfig").write_text(_gitconfig(), encoding="utf-8")
+    (root / "gitconfig").write_text(_gitconfig() + _signer(root), encoding="utf-8")
     with running(root / "github") as github:
         yield github
 
 
+def _name() -> str:
+    return os.environ.get("USER") or "maintainer"
+
+
 def _gitconfig() -> str:
-    name = os.environ.get("USER") or "maintainer"
+    name = _name()
     return f"[user]\n\tname = {name}\n\temail = {name}@sandbox.invalid\n[init]\n\tdefaultBranch = main\n"
+
+
+def _signer(root: Path) -> str:
+    """Make a key that is thrown away with the sandbox, and `allowed_signers` that names it.
+
+    Return git's settings that sign receipts with it; "" where ssh-keygen is missing: receipts stay unsigned.
+    """
+    if shutil.which("ssh-keygen") is None:
+        return ""
+    key = root / "signer"
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sandbox", "-f", str(key)]
+    done = process.run(argv, cwd=root, env=process.own_environment(), timeout=_SECONDS)
+    if done.returncode:
+        raise ExternalError("the sandbox's key cannot be made", command=done.command_line, stderr=done.error_text)
+    public = key.with_suffix(".pub")
+    text = public.read_text(encoding="utf-8")
+    (root / "allowed_signers").write_text(f"{_name()}@sandbox.invalid {text}", encoding="utf-8")
+    return f"[gpg]\n\tformat = ssh\n[user]\n\tsigningKey = {public}\n"
