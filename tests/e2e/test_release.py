@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,10 @@ def test_a_release_is_prepared_and_reproducible(project: Repo) -> None:
     assert not (project.path / "changelog.d/+news.added.md").exists()
     built = digests(project)
     assert sorted(built) == ["trunkline-0.9.0-py3-none-any.whl", "trunkline-0.9.0.tar.gz"]
+    with zipfile.ZipFile(project.path / "dist/trunkline-0.9.0-py3-none-any.whl") as wheel:
+        description = wheel.read("trunkline-0.9.0.dist-info/METADATA").decode()
+    assert "# trunkline" in description
+    assert re.findall(r"\]\((?!https?:)[^)]*\)|<picture|src=", description) == []  # an index cannot follow them
     project.git("tag", "--delete", "v0.9.0")
     project.git("reset", "--quiet", "--hard", "HEAD~1")
     assert release(project, "0.9.0").returncode == 0

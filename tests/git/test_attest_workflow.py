@@ -19,6 +19,8 @@ from support.runner import typed
 from trunkline.domain.stack import AttestSettings, GateSettings
 from trunkline.report.workflow import attested_workflow
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Attesting]:
@@ -76,6 +78,20 @@ def test_with_and_without_receipts(place: Attesting) -> None:
     assert runner.text("summary").count("there is no receipt of this tree") == len(GATES)
     place.share_all(started=_now())
     assert runner.run(job) == 0
+    assert "**6 gates attested for" in runner.text("summary")
+
+
+def test_the_reusable_action(place: Attesting) -> None:
+    """Its steps do the same; the environment of each step is that of the action's inputs."""
+    action = yaml.safe_load((ROOT / "extras/verify-action/action.yml").read_text())
+    assert {name for step in action["runs"]["steps"] for name in step["env"]} == {"INSTALL", "HERE", "COMMIT"}
+    runner, steps = Runner(place, place.clone.head()), action["runs"]
+    (runner.files / "trunkline").mkdir()
+    (runner.files / "trunkline/bin").symlink_to(Path(sys.executable).parent)
+    temporary = str(runner.files)
+    assert runner.run(steps, RUNNER_TEMP=temporary) == 1
+    place.share_all(started=_now())
+    assert runner.run(steps, RUNNER_TEMP=temporary) == 0
     assert "**6 gates attested for" in runner.text("summary")
 
 

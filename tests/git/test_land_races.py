@@ -93,7 +93,7 @@ ACTIONS: dict[str, Callable[[Race, int], object]] = {
 
 @dataclass
 class Story:
-    """What was typed and found.
+    """The commands of a trial and their results.
 
     Attributes:
         ran: the commands, in order.
@@ -313,7 +313,7 @@ THEN = ("continue", "land", "abort")
     [("auto", "after request", 17, "continue"), ("together", "after record", 40, "land")],
 )
 def test_killed(monkeypatch: pytest.MonkeyPatch, mode: str, where: str, number: int, then: str) -> None:
-    """What follows finishes the landing, or takes it back but for what is merged; nothing is merged twice."""
+    """The next command finishes the landing, or takes back all but the merges; nothing is merged twice."""
     with race(monkeypatch, land=MODES[mode].land) as stack:
         story = play_killed(stack, MODES[mode], where, number, then)
         assert not story.complaints, story.text()

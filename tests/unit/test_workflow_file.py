@@ -81,6 +81,15 @@ def test_what_an_auditor_finds(tmp_path: Path, settings: GateSettings) -> None:
     assert "unpinned-uses" in findings(tmp_path / "workflow.yml", re.sub(r"@[0-9a-f]{40}", "@v4", text))
 
 
+def test_an_auditor_finds_nothing_in_the_reusable_action(tmp_path: Path) -> None:
+    """Inputs reach the scripts through the environment."""
+    text = (Path(__file__).parents[2] / "extras/verify-action/action.yml").read_text()
+    assert findings(tmp_path / "action.yml", text) == ""
+    assert "template-injection" in findings(
+        tmp_path / "action.yml", text.replace('"$COMMIT"', "${{ inputs.commit }}")
+    )
+
+
 def attested(*, merged: bool = False, fallback: bool = False, policy: AttestSettings | None = None) -> str:
     """Return the workflow that verifies receipts."""
     return attested_workflow(
