@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
-from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # Python 3.11 has it in typing; not installed for users
 
 _SHELL = frozenset("|&;<>$`(){}*?~\n")
 """Characters that only a shell interprets; such a line has no argv."""
