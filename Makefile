@@ -38,7 +38,7 @@ mutants:
 # Every kill point, every cut of a fetch, TRUNKLINE_SOAK runs of the state machine, every verdict against a fresh clone: two hours or so.
 soak:
 	@scripts/bootstrap test
-	@TRUNKLINE_SOAK=$${TRUNKLINE_SOAK:-2000} .venv/bin/python -m pytest -n 2 tests/e2e/test_kill.py tests/e2e/test_undo.py tests/git/test_state_machine.py tests/git/test_land_races.py tests/git/test_killed_verbs.py tests/git/test_verb_machine.py tests/git/test_paused_reach.py tests/git/test_interrupted_fetch.py tests/verdicts tests/git/test_checkout.py tests/replay
+	@TRUNKLINE_SOAK=$${TRUNKLINE_SOAK:-2000} .venv/bin/python -m pytest -n 2 tests/e2e/test_kill.py tests/e2e/test_undo.py tests/git/test_state_machine.py tests/git/test_land_races.py tests/git/test_killed_verbs.py tests/git/test_verb_machine.py tests/git/test_paused_reach.py tests/git/test_paused_verbs.py tests/git/test_interrupted_fetch.py tests/verdicts tests/git/test_checkout.py tests/replay
 	@.venv/bin/python scripts/mutants
 
 # Every bench, one after the other, then docs/benchmarks.md; half an hour or so on an idle machine. Peers that are on

@@ -87,7 +87,8 @@ class Verbs:
         )  # fmt: skip
         self.story.append(f"{command}  -> {done.returncode}")
         if (self.desk.clone.path / ".git/rebase-merge").exists():  # it conflicts, which a person sees
-            self.desk.clone.git("rebase", "--abort")
+            self.desk.clone.git("rebase", "--abort", check=False)
+            self.desk.clone.git("rebase", "--quit", check=False)  # a file of the user's was in the way
             return None
         return Ran(done.returncode, done.stdout, done.stderr)
 

@@ -117,6 +117,16 @@ def test_a_commit_that_the_parent_still_has_accounts_for_no_other() -> None:
     assert (question.kind, question.commits) == (CommitClass.VANISHED, (p2,))
 
 
+def test_a_commit_that_was_skipped_in_the_parent_is_the_parents() -> None:
+    """A person left it out of the parent: nobody is asked again, and it is left out of the child."""
+    p1, p2, _ = chain = line("p1", "p2", "c1")
+    parent = Parent("#1", (head(p1, chain), head(p2, chain, current=False)), (p1,), rewritten=True)
+    asked = evidence(chain, parent)
+    assert decide(asked).questions
+    found = decide(dataclasses.replace(asked, left_out=lambda _: frozenset({p2.oid})))
+    assert (subjects(found.own), found.fork, found.questions) == (["c1"], p2.oid, ())
+
+
 def test_an_entry_between_holds_the_commits_of_those_below() -> None:
     """The lowest was reworded; its old version accounts for it, although the nearer entry holds that by object id."""
     p1, p2, c1, c2 = line("p1", "p2", "c1", "c2")

@@ -16,6 +16,7 @@ from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, replay
 from trunkline.git.git import Git
+from trunkline.planning import journal_queries
 from trunkline.planning.fork_point import Evidence, KnownHead, Parent
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.merged import merged_below
@@ -62,7 +63,14 @@ def gather(view: View, child: Oid) -> Evidence:
         superseded=lambda commits: superseded(git, commits, onto),
         similar=lambda one, other: similar(git, one, other),
         earlier=lambda parent: _earlier(view, branch, parents, parent),
+        left_out=lambda parent: _left_out(view, parent),
     )
+
+
+def _left_out(view: View, parent: Parent) -> frozenset[Oid]:
+    """Return the commits that runs left out of a parent."""
+    entry = next((entry for entry in view.stack.entries if entry.label == parent.name), None)
+    return journal_queries.left_out(view.of(entry)) if entry is not None else frozenset()
 
 
 def _earlier(view: View, branch: _Branch, parents: Sequence[Parent], parent: Parent) -> tuple[Commit, ...]:

@@ -100,6 +100,11 @@ def nothing_earlier(_parent: Parent) -> Sequence[Commit]:
     return ()
 
 
+def nothing_left_out(_parent: Parent) -> frozenset[Oid]:
+    """Return no commits: the default of `Evidence.left_out` without a repository."""
+    return frozenset()
+
+
 @dataclass(frozen=True)
 class Evidence:
     """All input of a decision.
@@ -120,6 +125,7 @@ class Evidence:
         similar: pair commits of two lists by their diffs, as `git range-diff` does.
         earlier: return the own commits of the entry's earlier heads that contain a parent's head,
             with patch ids; none if the parent was force-pushed.
+        left_out: return the commits that a person left out of a parent, by `skip` for example.
     """
 
     child: Oid
@@ -133,6 +139,7 @@ class Evidence:
         default=nothing_similar, compare=False
     )
     earlier: Callable[[Parent], Sequence[Commit]] = field(default=nothing_earlier, compare=False)
+    left_out: Callable[[Parent], frozenset[Oid]] = field(default=nothing_left_out, compare=False)
 
 
 @dataclass(frozen=True)
@@ -349,8 +356,9 @@ class _Decision:
         """Apply rule 2: commits that only an earlier head of a parent holds.
 
         The topmost such commits that the parent no longer has are classified as vanished, unless
-        the base provably contains their change: the parent was squashed. Those of a head that the
-        branch was only moved back from stay own.
+        the base provably contains their change: the parent was squashed. Those that a person left
+        out of the parent are the parent's. Those of a head that the branch was only moved back from
+        stay own.
         """
         for parent in self.evidence.parents:
             if parent.trunk:
@@ -372,7 +380,10 @@ class _Decision:
             if _is_line(gone) and self.evidence.superseded(gone):
                 continue
             moved_back = {head.oid for head in parent.heads if head.moved_back}
+            left_out = self.evidence.left_out(parent) if gone else frozenset()
             for commit in gone:
+                if commit.oid in left_out:
+                    continue
                 head = self.found[commit.oid].head
                 if head in moved_back:
                     del self.found[commit.oid]

@@ -71,6 +71,11 @@ def is_shortened(scope: Scope, ours: Oid, theirs: Oid) -> bool:
     return newest is not None and newest.remote == theirs
 
 
+def left_out(scope: Scope) -> frozenset[Oid]:
+    """Return the commits that replays left out of the entry: skipped by a person, or emptied and dropped."""
+    return frozenset(name for replayed in _replays(scope) for name in (*replayed.skipped, *replayed.dropped))
+
+
 def unavailable(state: Path, tip: Oid, kind: type[records.Judged]) -> dict[str, str]:
     """Return the gates that the newest run on this commit could not run, each with its fix.
 
