@@ -239,6 +239,13 @@ class Stage:
         self.author.git("fetch", "--quiet", "origin")
         return self.author.head(f"origin/{self.trunk}")
 
+    def from_clone(self) -> None:
+        """Set the own commits of open entries from the user's branches, as a restack left them."""
+        below = f"origin/{self.trunk}"
+        for number in self.open_entries():
+            listed = self.clone.git("rev-list", "--reverse", f"{below}..{self.names[number]}").splitlines()
+            self.own[number], below = [oid(name) for name in listed], self.names[number]
+
     # -- the oracle and the tasks
 
     def open_entries(self) -> list[int]:
