@@ -10,6 +10,7 @@ import pytest
 
 from support.inprocess import STACK, Desk, Pull, desk
 from trunkline.commands import restack
+from trunkline.context import observer
 from trunkline.domain.names import pr_number
 from trunkline.domain.step import StepName
 from trunkline.system import process
@@ -47,6 +48,7 @@ def processes_of_a_restack(entries: int) -> Counter[str]:
     with pytest.MonkeyPatch.context() as patch, desk(patch) as stack:
         add_entries(stack, patch, entries - len(stack.hub.pulls))
         stack.trunk_commits("trunk moves on", {"trunk.txt": "1\n"})
+        patch.setattr(observer, "_MAX_AGE", 3600.0)  # else local branches are observed again after 0.25 s
         patch.setattr(process, "run", counted)
         ran = restack.run(stack.stack_context(skip=frozenset({StepName.PUSH, StepName.RETARGET})))
         assert ran.error is None

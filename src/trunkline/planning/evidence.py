@@ -195,7 +195,8 @@ def _parent(
 ) -> Parent:  # fmt: skip
     git, child = view.git, branch.child
     heads = dict.fromkeys((*current, *older))
-    present = [head for head in heads if head not in history.missing(git, heads)]
+    absent = history.missing(git, heads)
+    present = [head for head in heads if head not in absent]
     for head in present:
         if head == child and head in current and name != view.entry.label:
             raise _same_head(view, name, child)
@@ -271,7 +272,8 @@ def _trunk(view: View, branch: _Branch) -> Parent:
     git, trunk = view.git, view.world.trunk
     ref = refs.tracking_ref(view.stack.remote, view.stack.trunk)
     tips = view.earlier.of_ref(ref)
-    present = [tip for tip in tips if tip not in history.missing(git, tips)]
+    absent = history.missing(git, tips)
+    present = [tip for tip in tips if tip not in absent]
     removed = frozenset(commit.oid for commit in history.reachable(git, present, [trunk]))
     heads = (
         KnownHead(tip, False, removed & branch.names) for tip in present if removed & branch.names and tip in removed

@@ -364,12 +364,14 @@ class _Decision:
             if parent.trunk:
                 continue
             current = frozenset[Oid]().union(*(head.holds for head in parent.heads if head.current))
-            current_commits = current.union(*(head.holds for head in parent.heads))
             old = [
                 each.commit
                 for each in self._classified()
                 if each.kind is CommitClass.PARENT and each.parent == parent.name and each.commit.oid not in current
             ]
+            if not old:
+                continue
+            current_commits = current.union(*(head.holds for head in parent.heads))
             # Commits that the parent still has by object id take part, so that each matches only
             # once. Those that another parent certainly has, and this one has no more, do not.
             others = self._others(parent) - {commit.oid for commit in parent.commits}
