@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 # What a newcomer looks for comes before the logs.
 BOOSTS = {
-    "troubleshooting.md": 4,
+    "troubleshooting.md": 5,
     "faq.md": 4,
     "usage.md": 3,
     "limits.md": 3,
     "decisions.md": 0.1,
     "changelog.md": 0.1,
     "simulator.md": 0.2,
+    "security.md": 0.5,
+    "journal-records.md": 0.3,
 }
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What beside the new stack was asked for: close pull requests of removed entries; run commit hooks."""
+    """Options of a change besides the new stack: close pull requests of removed entries; run commit hooks."""
 
     close: bool
     verify: bool
