@@ -13,18 +13,9 @@ from msgspec import structs
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid, oid
-from trunkline.planning.fork_point import (
-    Classified,
-    CommitClass,
-    Evidence,
-    InvalidForkPointError,
-    KnownHead,
-    Likeness,
-    Ownership,
-    Parent,
-    decide,
-    match,
-)
+from trunkline.planning.commit_matching import Likeness, match
+from trunkline.planning.fork_point import Evidence, KnownHead, Parent, decide
+from trunkline.planning.ownership import Classified, CommitClass, InvalidForkPointError, Ownership
 
 
 def name(text: str) -> Oid:

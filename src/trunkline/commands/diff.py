@@ -12,7 +12,7 @@ from trunkline.git import history, refs
 from trunkline.git.git import Git
 from trunkline.github.last_review import last_review
 from trunkline.planning import heads
-from trunkline.planning.fork_point import CommitClass, Ownership
+from trunkline.planning.ownership import CommitClass, Ownership
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import own_commits, preview_replay
 

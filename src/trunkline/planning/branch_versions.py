@@ -15,7 +15,7 @@ from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
-from trunkline.planning.fork_point import match
+from trunkline.planning.commit_matching import match
 
 
 @dataclass(frozen=True)

@@ -8,35 +8,13 @@ a match by similarity (patch id, author, date, subject).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid
-
-
-class CommitClass(Enum):
-    """The class of a commit of the branch; every commit has exactly one."""
-
-    OWN = "own"
-    PARENT = "a parent's, by object id"
-    COPY = "a copy of a parent's commit that the base already holds"
-    VANISHED = "a parent's earlier commit that the parent no longer has"
-    LIKENESS = "similar to a parent's commit"
-    REMOVED_FROM_TRUNK = "removed from trunk"
-    MERGE = "a merge without content of its own"
-    HAND_MERGE = "a merge that was resolved by hand"
-
-
-class Likeness(IntEnum):
-    """The criterion by which two commits were matched, strongest first."""
-
-    SAME = 0
-    PATCH_AND_SUBJECT = 1
-    AUTHOR_DATE_SUBJECT = 2
-    AUTHOR_DATE = 3
-    SIMILAR_DIFF = 4
+from trunkline.planning.commit_matching import Likeness, match, nothing_similar
+from trunkline.planning.ownership import Answer, Classified, CommitClass, InvalidForkPointError, Ownership, Question
 
 
 @dataclass(frozen=True)
@@ -90,11 +68,6 @@ def nothing_superseded(_commits: Sequence[Commit]) -> bool:
     return False
 
 
-def nothing_similar(_one: Sequence[Commit], _other: Sequence[Commit]) -> Mapping[Oid, Oid]:
-    """Return no pairs: the default of `Evidence.similar` without a repository."""
-    return {}
-
-
 def nothing_earlier(_parent: Parent) -> Sequence[Commit]:
     """Return no commits: the default of `Evidence.earlier` without a repository."""
     return ()
@@ -142,144 +115,10 @@ class Evidence:
     left_out: Callable[[Parent], frozenset[Oid]] = field(default=nothing_left_out, compare=False)
 
 
-@dataclass(frozen=True)
-class Classified:
-    """The class of one commit, with the parent and head that decide it (empty for an own commit)."""
-
-    commit: Commit
-    kind: CommitClass
-    parent: str = ""
-    head: Oid | None = None
-
-
-@dataclass(frozen=True)
-class Question:
-    """Commits that a person must decide about.
-
-    Attributes:
-        kind: VANISHED, LIKENESS or REMOVED_FROM_TRUNK.
-        commits: the commits, oldest first.
-        parent: the parent that they may belong to.
-        leave_out: the fork point that leaves them out.
-        keep: the fork point that keeps them.
-    """
-
-    kind: CommitClass
-    commits: tuple[Commit, ...]
-    parent: str
-    leave_out: Oid
-    keep: Oid
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A fork point that `--fork-point` accepts, and the commits that it keeps."""
-
-    oid: Oid
-    own: tuple[Commit, ...]
-    leaves_out: tuple[Commit, ...]
-
-
-@dataclass(frozen=True)
-class Ownership:
-    """The result of a decision: an entry's own commits and its fork point.
-
-    Attributes:
-        own: the entry's own commits, oldest first; with open questions, without the commits in
-            question.
-        fork: the commit below the first own commit.
-        about: the origin of the fork point in words: "head of #518".
-        classes: the class of every commit of the chain, oldest first.
-        questions: what a person must decide; empty when the decision is certain.
-        answers: the fork points that `--fork-point` accepts, the lowest first; empty without
-            questions.
-    """
-
-    own: tuple[Commit, ...]
-    fork: Oid
-    about: str
-    classes: tuple[Classified, ...]
-    questions: tuple[Question, ...] = ()
-    answers: tuple[Answer, ...] = ()
-
-    def of_kind(self, *kinds: CommitClass) -> tuple[Commit, ...]:
-        """Return the commits of these classes, oldest first."""
-        return tuple(each.commit for each in self.classes if each.kind in kinds)
-
-
-class InvalidForkPointError(Exception):
-    """The fork point given by the user contradicts what object ids prove.
-
-    Attributes:
-        drops: own commits that it would leave out.
-        takes: commits of a parent that it would make own.
-    """
-
-    def __init__(self, drops: tuple[Commit, ...] = (), takes: tuple[Commit, ...] = ()) -> None:
-        super().__init__("the fork point contradicts the evidence")
-        self.drops = drops
-        self.takes = takes
-
-
-def match(
-    one: Sequence[Commit],
-    other: Sequence[Commit],
-    similar: Callable[[Sequence[Commit], Sequence[Commit]], Mapping[Oid, Oid]] = nothing_similar,
-) -> dict[Oid, tuple[Oid, Likeness]]:
-    """Pair the commits of two lists one to one; each commit is used at most once.
-
-    Args:
-        one: commits, oldest first.
-        other: commits, oldest first.
-        similar: pairs what is left by diff.
-
-    Returns:
-        For each paired commit of `one`, its partner in `other` and the criterion.
-    """
-    pairs: dict[Oid, tuple[Oid, Likeness]] = {}
-    left, free = list(one), list(other)
-    for likeness, key in _KEYS:
-        by_key: dict[Hashable, list[Commit]] = {}
-        for commit in free:
-            if (value := key(commit)) is not None:
-                by_key.setdefault(value, []).append(commit)
-        for commit in left:
-            if partners := by_key.get(key(commit)):
-                pairs[commit.oid] = (partners.pop(0).oid, likeness)
-        used = {partner for partner, _ in pairs.values()}
-        left = [commit for commit in left if commit.oid not in pairs]
-        free = [commit for commit in free if commit.oid not in used]
-    if left and free:
-        names = {commit.oid for commit in left}, {commit.oid for commit in free}
-        for mine, partner in similar(left, free).items():
-            if mine in names[0] and partner in names[1]:
-                pairs[mine] = (partner, Likeness.SIMILAR_DIFF)
-                names[1].discard(partner)
-    return pairs
-
-
-def _patch_and_subject(commit: Commit) -> Hashable:
-    return (commit.patch_id, commit.subject) if commit.patch_id else None
-
-
-def _patch_subject_and_author(commit: Commit) -> Hashable:
-    return (commit.patch_id, commit.subject, commit.author) if commit.patch_id else None
-
-
 def _is_line(commits: Sequence[Commit]) -> bool:
     """Return whether there are commits, and each one's only parent is the one before it."""
     linear = all(len(commit.parents) == 1 for commit in commits)
     return bool(commits) and linear and all(one.oid == two.parents[0] for one, two in itertools.pairwise(commits))
-
-
-_KEYS: tuple[tuple[Likeness, Callable[[Commit], Hashable]], ...] = (
-    (Likeness.SAME, lambda commit: commit.oid),
-    # Reverts and re-applied changes occur several times with one patch and subject.
-    (Likeness.PATCH_AND_SUBJECT, _patch_subject_and_author),
-    (Likeness.PATCH_AND_SUBJECT, _patch_and_subject),
-    (Likeness.AUTHOR_DATE_SUBJECT, lambda commit: (commit.author, commit.subject)),
-    (Likeness.AUTHOR_DATE, lambda commit: commit.author),  # the author line carries name, email and date
-)
 
 
 def decide(evidence: Evidence, *, given: Oid | None = None) -> Ownership:

@@ -9,7 +9,7 @@ from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Paused, Refused
 from trunkline.domain.names import Oid, short
 from trunkline.domain.stack import Entry
-from trunkline.planning.fork_point import Answer, CommitClass, InvalidForkPointError, Ownership, Question
+from trunkline.planning.ownership import Answer, CommitClass, InvalidForkPointError, Ownership, Question
 
 _REASONS = {
     CommitClass.VANISHED: "{parent} once held {them}; since then amended away, dropped, or pushed there by mistake",

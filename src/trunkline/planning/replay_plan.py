@@ -22,9 +22,9 @@ from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, replay
 from trunkline.planning import fork_point, questions, update_merge
 from trunkline.planning.evidence import gather
-from trunkline.planning.fork_point import CommitClass, InvalidForkPointError, Ownership
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.merged import reverted_below
+from trunkline.planning.ownership import CommitClass, InvalidForkPointError, Ownership
 from trunkline.planning.parents import base_of, open_below
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.rust import lock_file

@@ -1,0 +1,79 @@
+"""Pair the commits of two branches one to one: by object id, patch id, author, date, subject, or diff."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from enum import IntEnum
+
+from trunkline.domain.commits import Commit
+from trunkline.domain.names import Oid
+
+
+class Likeness(IntEnum):
+    """The criterion by which two commits were matched, strongest first."""
+
+    SAME = 0
+    PATCH_AND_SUBJECT = 1
+    AUTHOR_DATE_SUBJECT = 2
+    AUTHOR_DATE = 3
+    SIMILAR_DIFF = 4
+
+
+def nothing_similar(_one: Sequence[Commit], _other: Sequence[Commit]) -> Mapping[Oid, Oid]:
+    """Return no pairs: the default of `Evidence.similar` without a repository."""
+    return {}
+
+
+def match(
+    one: Sequence[Commit],
+    other: Sequence[Commit],
+    similar: Callable[[Sequence[Commit], Sequence[Commit]], Mapping[Oid, Oid]] = nothing_similar,
+) -> dict[Oid, tuple[Oid, Likeness]]:
+    """Pair the commits of two lists one to one; each commit is used at most once.
+
+    Args:
+        one: commits, oldest first.
+        other: commits, oldest first.
+        similar: pairs what is left by diff.
+
+    Returns:
+        For each paired commit of `one`, its partner in `other` and the criterion.
+    """
+    pairs: dict[Oid, tuple[Oid, Likeness]] = {}
+    left, free = list(one), list(other)
+    for likeness, key in _KEYS:
+        by_key: dict[Hashable, list[Commit]] = {}
+        for commit in free:
+            if (value := key(commit)) is not None:
+                by_key.setdefault(value, []).append(commit)
+        for commit in left:
+            if partners := by_key.get(key(commit)):
+                pairs[commit.oid] = (partners.pop(0).oid, likeness)
+        used = {partner for partner, _ in pairs.values()}
+        left = [commit for commit in left if commit.oid not in pairs]
+        free = [commit for commit in free if commit.oid not in used]
+    if left and free:
+        names = {commit.oid for commit in left}, {commit.oid for commit in free}
+        for mine, partner in similar(left, free).items():
+            if mine in names[0] and partner in names[1]:
+                pairs[mine] = (partner, Likeness.SIMILAR_DIFF)
+                names[1].discard(partner)
+    return pairs
+
+
+def _patch_and_subject(commit: Commit) -> Hashable:
+    return (commit.patch_id, commit.subject) if commit.patch_id else None
+
+
+def _patch_subject_and_author(commit: Commit) -> Hashable:
+    return (commit.patch_id, commit.subject, commit.author) if commit.patch_id else None
+
+
+_KEYS: tuple[tuple[Likeness, Callable[[Commit], Hashable]], ...] = (
+    (Likeness.SAME, lambda commit: commit.oid),
+    # Reverts and re-applied changes occur several times with one patch and subject.
+    (Likeness.PATCH_AND_SUBJECT, _patch_subject_and_author),
+    (Likeness.PATCH_AND_SUBJECT, _patch_and_subject),
+    (Likeness.AUTHOR_DATE_SUBJECT, lambda commit: (commit.author, commit.subject)),
+    (Likeness.AUTHOR_DATE, lambda commit: commit.author),  # the author line carries name, email and date
+)
