@@ -63,7 +63,7 @@ def test_dry_run_prints_the_whole_plan(stack: YardLanding) -> None:
     assert ran.code == 0, ran.err
     plan = [(step["step"], step.get("pr")) for step in ran.json["plan"]["steps"]]
     assert [step for step in plan if step[0] == "merge"] == [("merge", 518), ("merge", 519), ("merge", 520)]
-    assert plan[-1] == ("tidy", None)
+    assert plan[-1] == ("cleanup", None)
     assert ran.json["merges"] == [{"pr": number, "as_is": True, "rewritten_because": ""} for number in OWN]
     assert "comes to the same result as its own commits" in ran.out
     assert stack.world() == before
@@ -235,7 +235,7 @@ def _nothing(_: Landing) -> None:
 
 def test_a_branch_with_unpushed_work_stays(stack: YardLanding) -> None:
     """git-spice#1107: the local branch holds more than what was merged; it is kept, and said."""
-    assert stack.invoke("land", "--yes", "--pr", "518", "--skip", "fmt,gates,tidy", **NO_WAIT).code == 0
+    assert stack.invoke("land", "--yes", "--pr", "518", "--skip", "fmt,gates,cleanup", **NO_WAIT).code == 0
     stack.clone.git("switch", "--quiet", "feat/one")
     mine = stack.clone.commit("not pushed", {"mine.txt": "m\n"})
     stack.clone.git("switch", "--quiet", "main")

@@ -23,6 +23,7 @@ from trunkline.config import validation
 from trunkline.context import project as context_module
 from trunkline.context.loading import open_context
 from trunkline.context.run import Context
+from trunkline.context.view import View
 from trunkline.domain.checklist import LineState
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber
@@ -36,6 +37,7 @@ from trunkline.domain.step import Outcome, Step
 from trunkline.gates.run import gate_commit
 from trunkline.git import signing
 from trunkline.git.git import Git
+from trunkline.operations.note_template import template_of, written
 from trunkline.planning.baseline import with_base
 from trunkline.planning.verification import gates_beside_base, gates_for, require_gates
 from trunkline.report import html
@@ -264,6 +266,11 @@ WRONG: dict[Callable[[GateWorkspace], None], str | None] = {
 }  # fmt: skip
 
 
+def _note_of(view: View) -> str:
+    """Return the note that the step would write."""
+    return written(note.facts_of(view), template_of(view))
+
+
 @pytest.mark.parametrize("tamper", WRONG, ids=lambda tamper: str(tamper.__name__))
 def test_no_task_takes_a_bad_receipt_for_a_pass(
     ground: GateWorkspace, tamper: Callable[[GateWorkspace], None]
@@ -280,7 +287,7 @@ def test_no_task_takes_a_bad_receipt_for_a_pass(
     assert [line.split(":")[0] for line in refused.value.why.splitlines()[:-1]] == ["test"]
     assert "test: " + (verdict or "not run") in refused.value.why
 
-    text = note.text_of(ground.context().view())
+    text = _note_of(ground.context().view())
     assert "- [ ] **test**" in text
     assert text.count("- [x] **") == 5
 
@@ -310,7 +317,7 @@ def test_every_task_takes_good_receipts(ground: GateWorkspace) -> None:
     tip = ground.repo.head()
     require_gates(ground.context().view(), tip)
     assert wait.run(ground.context(require="gates")).label == "ready to land"
-    assert note.text_of(ground.context().view()).count("- [x] **") == 6
+    assert _note_of(ground.context().view()).count("- [x] **") == 6
     line = next(each for each in checklist.evaluate(ground.context().view()) if "gates" in each.text)
     assert line.state is LineState.DONE
     (row,) = status.look(ground.context(), offline=True).entries
@@ -429,8 +436,8 @@ def test_a_gate_that_fails_on_the_base_too_is_said_to(ground: GateWorkspace) -> 
     with pytest.raises(Refused) as refused:
         require_gates(ground.context().view(), tip)
     assert message in refused.value.why
-    assert "**test** failed since " in note.text_of(ground.context().view())
-    assert message in note.text_of(ground.context().view())
+    assert "**test** failed since " in _note_of(ground.context().view())
+    assert message in _note_of(ground.context().view())
     ((_, outcome),) = [each for each in gates_beside_base(ground.context().view(), tip) if each[0] == "test"]
     assert outcome is not None
     assert (outcome.to_json()["inherited"], outcome.to_json()["on_base"]) == (True, message)
@@ -445,7 +452,7 @@ def test_inherited_failures_are_accepted_where_stack_toml_says_so(
     """`inherited = "allow"` accepts a gate that fails on the base for the same cause, and no other."""
     fails_on_both(ground, on_base)
     ground.stack('inherited = "allow"')
-    text = note.text_of(ground.context().view())
+    text = _note_of(ground.context().view())
     assert ("(accepted as inherited)" in text) is accepted
     assert "- [ ] **test**" in text
     if accepted:

@@ -395,7 +395,7 @@ def _reorders_commits(patch: pytest.MonkeyPatch) -> None:
 def _keeps_no_backup(patch: pytest.MonkeyPatch) -> None:
     # Without backups the push itself refuses, since it knows of no tip that holds what it would discard.
     patch.setattr(local_refs, "back_up", lambda *_: "")
-    patch.setattr(history, "foreign_commits", lambda *_: ())
+    patch.setattr(history, "commits_beyond", lambda *_: ())
 
 
 @pytest.mark.slow

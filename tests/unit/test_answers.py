@@ -278,7 +278,7 @@ def test_requests_do_not_grow_with_the_pull_requests_to_edit(
         return printed(json.dumps({"data": data}).encode())
 
     monkeypatch.setattr(GitHub, "_run", run)
-    monkeypatch.setattr("trunkline.github.client.throttle", lambda: None)
+    monkeypatch.setattr("trunkline.github.gh.throttle", lambda: None)
     hub = GitHub(Repository("github.com", "octo", "tiny"), tmp_path)
     first = PullRequest(
         number=pr_number("1"), title="", url="", state=PrState.OPEN, draft=False, body="", base="main", head="x",

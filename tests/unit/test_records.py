@@ -90,6 +90,13 @@ def test_anything_else_is_refused(altered: dict[str, object], error: str) -> Non
         records.decode(encoded)
 
 
+def test_a_step_of_an_earlier_name_is_read() -> None:
+    """The step `cleanup` was called `tidy`."""
+    encoded = records.encode(records.BranchDeleted(StepName.CLEANUP, *ABOUT[1:], old=OLD))
+    assert encoded["step"] == "cleanup"
+    assert records.decode({**encoded, "step": "tidy"}) == records.decode(encoded)
+
+
 def test_kinds_have_names_of_their_own() -> None:
     """No two records share a kind; each is in the union."""
     tags = [kind.__struct_config__.tag for kind in KINDS]

@@ -17,10 +17,10 @@ from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.changes import (
     Change,
-    EntryTaken,
+    EntryInserted,
     LocalMoved,
     NoteChanged,
-    PullRequestEnded,
+    OpenStateChanged,
     RemoteMoved,
     StackFileChanged,
     StateChanged,
@@ -104,7 +104,9 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
     pushed = tuple(change for change in taken if isinstance(change, RemoteMoved))
     here = tuple(change for change in taken if isinstance(change, LocalMoved))
     if local:
-        outside = (change for change in taken if not isinstance(change, LocalMoved | StackFileChanged | EntryTaken))
+        outside = (
+            change for change in taken if not isinstance(change, LocalMoved | StackFileChanged | EntryInserted)
+        )
         ending.left += [_described(context, change, "as you asked") for change in outside]
     else:
         for change in filter(is_closed_first, taken):
@@ -119,9 +121,9 @@ def _restore_one(under: Context, step_context: StepContext, change: Change, endi
     match change:
         case LocalMoved():
             _attempt(under, change, ending, partial(_restore_branch, under, step_context, change))
-        case StackFileChanged() | EntryTaken():
+        case StackFileChanged() | EntryInserted():
             _attempt(under, change, ending, partial(revert.restore, under, step_context, change))
-        case StateChanged() | NoteChanged() | PullRequestEnded() if not local:
+        case StateChanged() | NoteChanged() | OpenStateChanged() if not local:
             _attempt(under, change, ending, partial(_restore_on_github, under, step_context, change))
         case _:
             pass
@@ -149,11 +151,11 @@ def _described(scope: Scope, change: Change, why: str) -> str:
         case StateChanged(before=before):
             was = f"{'a draft' if before.draft else 'ready'}, targeting {before.base}"
             return f"{entry.full_label}: draft state and base stay: {why}; before the run it was {was}"
-        case PullRequestEnded():
+        case OpenStateChanged():
             return f"{entry.full_label}: the pull request stays {'closed' if change.left else 'open'}: {why}"
         case StackFileChanged():
             return f"{change.path} stays as it is: {why}"
-        case EntryTaken():
+        case EntryInserted():
             return f"stack.toml's entry of {entry.branch} stays: {why}"
         case NoteChanged():
             return f"{entry.full_label}: the reviewer note stays: {why}"
@@ -212,7 +214,7 @@ def _check_branch(context: Context, change: LocalMoved) -> None:
 
 
 def _restore_on_github(
-    context: Context, step_context: StepContext, change: StateChanged | NoteChanged | PullRequestEnded
+    context: Context, step_context: StepContext, change: StateChanged | NoteChanged | OpenStateChanged
 ) -> Outcome:
     if found := run_changes.drifted(context, (change,)):
         raise run_changes.drift(context.entry, found)

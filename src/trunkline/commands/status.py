@@ -320,6 +320,6 @@ def _foreign(git: Git, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, 
     """
     kept = local_refs.backups_among(here, entry.branch)
     history.missing(git, kept)  # one process for all instead of one each
-    return bool(history.foreign_commits(git, theirs, [ours, *kept])) and bool(
-        history.foreign_commits(git, theirs, [ours, *kept, *history.reflog(git, entry.branch)])
+    return bool(history.commits_beyond(git, theirs, [ours, *kept])) and bool(
+        history.commits_beyond(git, theirs, [ours, *kept, *history.reflog(git, entry.branch)])
     )

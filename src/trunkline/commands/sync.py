@@ -1,4 +1,4 @@
-"""Command `sync`: bring the stack up to date with what others did since, and tidy up what has landed."""
+"""Command `sync`: bring the stack up to date with what others did since, and delete branches that have landed."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def forecast(context: Context) -> Forecast:
     """
     rebase.refuse_while_paused(context, (StepName.REPLAY, StepName.CLEANUP))
     view = context.view()
-    tidy = cleanup.plan_locally(view)
+    deletion = cleanup.plan_locally(view)
     if view.open_entries():
         found = restack.plan(context)
     else:
         found = Forecast(Plan(TASK, view.stack.entries[0].key, (fetch.plan(view),)), view.decisions)
-    steps = (*found.plan.steps, tidy) if tidy is not None else found.plan.steps
+    steps = (*found.plan.steps, deletion) if deletion is not None else found.plan.steps
     skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in view.options.skip))
     return replace(found, plan=replace(found.plan, task=TASK, steps=steps, skipped=skipped))
 

@@ -91,7 +91,7 @@ class StackFileChanged(_Change, frozen=True, kw_only=True, tag="stack-file"):
     left: str
 
 
-class PullRequestEnded(_Change, frozen=True, kw_only=True, tag="closed"):
+class OpenStateChanged(_Change, frozen=True, kw_only=True, tag="closed"):
     """The closing or creation of a pull request: whether it was closed before the run, and after it.
 
     Attributes:
@@ -104,19 +104,19 @@ class PullRequestEnded(_Change, frozen=True, kw_only=True, tag="closed"):
     number: PrNumber | None = None
 
 
-class EntryTaken(_Change, frozen=True, kw_only=True, tag="entry"):
+class EntryInserted(_Change, frozen=True, kw_only=True, tag="entry"):
     """The addition of an entry to the stack (`add`)."""
 
     step: ClassVar[StepName] = StepName.ADD
     added: AddedEntry
 
 
-Change = LocalMoved | RemoteMoved | StateChanged | NoteChanged | StackFileChanged | PullRequestEnded | EntryTaken
+Change = LocalMoved | RemoteMoved | StateChanged | NoteChanged | StackFileChanged | OpenStateChanged | EntryInserted
 
 
 def is_different(change: Change) -> bool:
     """Return whether the value that the run left differs from the one before it."""
-    return isinstance(change, EntryTaken) or change.before != change.left
+    return isinstance(change, EntryInserted) or change.before != change.left
 
 
 def is_closed_first(change: Change) -> bool:
@@ -125,7 +125,7 @@ def is_closed_first(change: Change) -> bool:
     It comes before the reversal of pushes: a base that is pushed back may contain the pull request's
     head, and GitHub would mark an open one as merged.
     """
-    return isinstance(change, PullRequestEnded) and change.before
+    return isinstance(change, OpenStateChanged) and change.before
 
 
 def took_effect(change: Change) -> bool:
@@ -135,7 +135,7 @@ def took_effect(change: Change) -> bool:
 
 def joined(first: Change, later: Change) -> Change:
     """Return a change combined with a later one of the same kind and entry."""
-    if isinstance(first, EntryTaken) or isinstance(later, EntryTaken):
+    if isinstance(first, EntryInserted) or isinstance(later, EntryInserted):
         return first
     if isinstance(first, TipMoved):
         between = tuple(dict.fromkeys((*first.between, first.left)))

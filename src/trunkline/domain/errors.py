@@ -58,7 +58,7 @@ class TrunklineError(Exception):
 
 
 class CheckFailed(TrunklineError):
-    """A gate or a check failed; nothing was pushed (exit code 1)."""
+    """A gate, a check or another condition does not hold (exit code 1)."""
 
     code = ExitCode.FAILED
 

@@ -14,10 +14,10 @@ import msgspec
 from trunkline.domain.added import AddedEntry
 from trunkline.domain.changes import (
     Change,
-    EntryTaken,
+    EntryInserted,
     LocalMoved,
     NoteChanged,
-    PullRequestEnded,
+    OpenStateChanged,
     RemoteMoved,
     ReviewState,
     StackFileChanged,
@@ -264,7 +264,7 @@ class MoveWithdrawn(EntryRecord, frozen=True, kw_only=True, tag="withdrawn"):
 class BranchDeleted(Intent, frozen=True, kw_only=True, tag="branch-deleted"):
     """The deletion of the local branch, which was at `old`.
 
-    Written: before `tidy` deletes the branch of a merged entry, and before abort deletes one that the run created.
+    Written: before `cleanup` deletes the branch of a merged entry, and before abort deletes one that the run created.
     Resume: runs the step again.
     Undo: leaves the branch deleted; its tip is kept as a backup.
     """
@@ -294,7 +294,7 @@ class BranchPushed(Intent, frozen=True, kw_only=True, tag="branch-pushed"):
 class RemoteBranchDeleted(Intent, frozen=True, kw_only=True, tag="remote-branch-deleted"):
     """The deletion of the remote branch, which was at `old`.
 
-    Written: before `tidy` deletes the branch of a merged entry.
+    Written: before `cleanup` deletes the branch of a merged entry.
     Resume: runs the step again.
     Undo: leaves the branch deleted; its tip is kept as a backup.
     """
@@ -345,9 +345,9 @@ class EntryAdded(Intent, frozen=True, kw_only=True, tag="entry-added"):
 
     added: AddedEntry
 
-    def change(self) -> EntryTaken:
+    def change(self) -> EntryInserted:
         """Return the change of stack.toml."""
-        return EntryTaken(pr=self.pr, added=self.added)
+        return EntryInserted(pr=self.pr, added=self.added)
 
 
 class PullRequestCreated(Intent, frozen=True, kw_only=True, tag="pull-request-created"):
@@ -391,9 +391,9 @@ class PullRequestClosed(Intent, frozen=True, kw_only=True, tag="pull-request-clo
     closed: bool
     number: PrNumber | None = None
 
-    def change(self) -> PullRequestEnded:
+    def change(self) -> OpenStateChanged:
         """Return the change of the state."""
-        return PullRequestEnded(pr=self.pr, before=not self.closed, left=self.closed, number=self.number)
+        return OpenStateChanged(pr=self.pr, before=not self.closed, left=self.closed, number=self.number)
 
 
 class StackFileWritten(Intent, frozen=True, kw_only=True, tag="stack-file-written"):

@@ -32,13 +32,18 @@ class StepName(Enum):
     TOGETHER = "together"
     WAIT = "wait"
     MERGE = "merge"
-    CLEANUP = "tidy"
+    CLEANUP = "cleanup"
     RESCUE = "rescue"
     REWRITE = "rewrite"
     CREATE = "create"
     STACK_FILE = "stack-file"
     ADD = "add"
     CLOSE = "close"
+
+    @classmethod
+    def _missing_(cls, value: object) -> StepName | None:
+        """Return the step of an earlier name; journals have it."""
+        return cls.CLEANUP if value == "tidy" else None
 
 
 REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]
@@ -47,8 +52,8 @@ REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]
 PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET, StepName.CLOSE})
 """The steps that `--no-push` skips: those with effects that others see."""
 
-ALIASES: Mapping[str, str] = {"replay": StepName.REPLAY.value, "cleanup": StepName.CLEANUP.value}
-"""Further names of steps and their tasks; journals and JSON output have the first ones."""
+ALIASES: Mapping[str, str] = {"replay": StepName.REPLAY.value, "tidy": StepName.CLEANUP.value}
+"""Further names of steps and their tasks; journals and JSON output have those of `StepName`."""
 
 StepKey = tuple[StepName, EntryKey | None]
 """The key of a step within a plan: its name, and its entry in a plan for several."""

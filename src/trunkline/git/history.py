@@ -236,9 +236,6 @@ def _commit(name: Oid, raw: bytes) -> Commit:
     )
 
 
-def foreign_commits(git: Git, remote_tip: Oid, ours: Sequence[Oid]) -> tuple[Commit, ...]:
-    """Return commits of the remote branch that none of our tips contains.
-
-    A push would discard them. The remote's commit must have been fetched.
-    """
-    return reachable(git, [remote_tip], [tip for tip in dict.fromkeys(ours) if has_object(git, tip)])
+def commits_beyond(git: Git, tip: Oid, known: Sequence[Oid]) -> tuple[Commit, ...]:
+    """Return the commits of a fetched tip that none of the known commits contains; missing ones contain nothing."""
+    return reachable(git, [tip], [name for name in dict.fromkeys(known) if has_object(git, name)])

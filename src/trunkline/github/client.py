@@ -20,7 +20,7 @@ from trunkline.github.decoding import Actor, Branch, Commit, Node, Resource, dec
 from trunkline.github.gh import GRAPHQL, Gh
 from trunkline.github.pull_request_nodes import ENTRY, MERGING, TRUNK, PullRequestNode
 from trunkline.github.responses import NotFound, Response, command_line, messages, parsing
-from trunkline.system.retry import retrying, sleep, throttle
+from trunkline.system.retry import retrying, sleep
 
 _POLLS = (0.5, 1.0, 2.0, 4.0, *[5.0] * 20)
 """Seconds between polls of an asynchronous merge: under two minutes in all."""
@@ -198,10 +198,8 @@ class GitHub(Gh):
         payload = json.dumps({"query": mutation + ENTRY, "variables": {"id": pr.node_id}}).encode()
 
         def write() -> PullRequest:
-            throttle()
-            response = responses.graphql_response(self._run(*GRAPHQL, stdin=payload))
-            with parsing(response):
-                return decode(response.body["data"], dict[str, _EditedNode])[name].pull_request.of_domain()
+            edited = dict[str, _EditedNode]
+            return self._mutate_graphql(payload, edited, lambda data: data[name].pull_request.of_domain())
 
         def read_back() -> PullRequest | None:
             with self.reading_stack([pr.number]) as response:
@@ -284,11 +282,10 @@ class GitHub(Gh):
         current: dict[PrNumber, str] = {}
 
         def write() -> dict[PrNumber, str]:
-            throttle()
-            response = responses.graphql_response(self._run(*GRAPHQL, stdin=field.request(left)))
-            with parsing(response):
-                data = decode(response.body["data"], dict[str, _EditedField])
+            def read(data: dict[str, _EditedField]) -> dict[PrNumber, str]:
                 return current | {pr.number: data[f"pr{pr.number}"].pull_request[field.name] for pr, _ in left}
+
+            return self._mutate_graphql(field.request(left), dict[str, _EditedField], read)
 
         def arrived() -> dict[PrNumber, str] | None:
             with self.reading_stack([pr.number for pr, _ in left]) as response:

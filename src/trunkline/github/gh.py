@@ -164,13 +164,17 @@ class Gh:
             TrunklineError: GitHub responded with errors.
         """
         payload = json.dumps({"query": query, "variables": dict(variables)}).encode()
+        return retrying(lambda: self._read_graphql(payload, kind, read), reporter=self.reporter)
 
-        def request() -> T:
-            response = responses.graphql_response(self._run(*GRAPHQL, stdin=payload))
-            with parsing(response):
-                return read(decode(response.body["data"], kind))
+    def _mutate_graphql(self, payload: bytes, kind: type[S], read: Callable[[S], T]) -> T:
+        """Send one GraphQL mutation, throttled and without a retry; otherwise as `graphql`."""
+        throttle()
+        return self._read_graphql(payload, kind, read)
 
-        return retrying(request, reporter=self.reporter)
+    def _read_graphql(self, payload: bytes, kind: type[S], read: Callable[[S], T]) -> T:
+        response = responses.graphql_response(self._run(*GRAPHQL, stdin=payload))
+        with parsing(response):
+            return read(decode(response.body["data"], kind))
 
     def _send_mutation(self, write: Callable[[], T], read_back: Callable[[], T | None]) -> T:
         """Send a mutation; before a retry, read back whether the failed attempt took effect."""

@@ -14,10 +14,10 @@ from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.changes import (
     Change,
-    EntryTaken,
+    EntryInserted,
     LocalMoved,
     NoteChanged,
-    PullRequestEnded,
+    OpenStateChanged,
     RemoteMoved,
     ReviewState,
     StackFileChanged,
@@ -37,7 +37,7 @@ from trunkline.operations import added_entry, local_branch, pull_request_state, 
 from trunkline.operations.publish import Update, push_all, set_base
 from trunkline.planning.run_changes import drift, is_listed, read_stack_text, tip_now
 
-_Single = LocalMoved | StateChanged | NoteChanged | StackFileChanged | PullRequestEnded | EntryTaken
+_Single = LocalMoved | StateChanged | NoteChanged | StackFileChanged | OpenStateChanged | EntryInserted
 """A change that is reverted by itself; pushed branches are reverted together."""
 
 
@@ -68,9 +68,9 @@ def restore(context: Context, step_context: StepContext, change: _Single) -> Out
             return restore_note(context, step_context, change)
         case StackFileChanged():
             return restore_stack_file(context, step_context, change)
-        case PullRequestEnded(before=closed, number=number):
+        case OpenStateChanged(before=closed, number=number):
             return pull_request_state.set_state(context, step_context, is_open=not closed, number=number)
-        case EntryTaken():
+        case EntryInserted():
             return restore_entry(context, step_context, change)
 
 
@@ -107,14 +107,14 @@ def _step(entry: Entry, change: _Single) -> Step:
             return Step(change.step, f"{entry.branch} is at {short(old)} again", (command,), mutates=True)
         case StateChanged():
             return _state_step(entry, change)
-        case PullRequestEnded(before=closed, number=number):
+        case OpenStateChanged(before=closed, number=number):
             verb = "close" if closed else "reopen"
             description = f"{verb} {entry.full_label if number is None else f'#{number} {entry.branch}'}"
             command = f"gh pr {verb} {entry.pr if number is None else number}"
             return Step(change.step, description, (command,), mutates=True, publishes=(description,))
         case StackFileChanged():
             return Step(change.step, "stack.toml is as it was", mutates=True)
-        case EntryTaken():
+        case EntryInserted():
             return Step(change.step, f"take {entry.branch} out of stack.toml; its branch stays", mutates=True)
         case NoteChanged():
             command = f"gh pr edit {entry.pr} --body-file DESCRIPTION"
@@ -286,7 +286,7 @@ def restore_branch(context: Context, step_context: StepContext, change: LocalMov
     return Outcome("branch", message, StepStatus.WARNED, (kept,))
 
 
-def restore_entry(context: Context, step_context: StepContext, change: EntryTaken) -> Outcome:
+def restore_entry(context: Context, step_context: StepContext, change: EntryInserted) -> Outcome:
     """Take an added entry out of stack.toml again; errors as of `added_entry.take_back`."""
     if not is_listed(context):
         return Outcome("entry", f"{context.entry.branch} is not in stack.toml", StepStatus.NOTHING)

@@ -125,7 +125,7 @@ def foreign_commits(view: View, remote: Oid, ours: Oid) -> tuple[Commit, ...]:
     """
     branch, earlier = view.entry.branch, view.earlier
     kept = [view.world.trunk, *earlier.backups_of(branch), *earlier.of_ref(branch_ref(branch))]
-    return history.foreign_commits(view.git, remote, [ours, *kept])
+    return history.commits_beyond(view.git, remote, [ours, *kept])
 
 
 def diverged(scope: Scope, foreign: tuple[Commit, ...], commands: tuple[str, ...] = ()) -> Refused:

@@ -11,10 +11,10 @@ from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.changes import (
     Change,
-    EntryTaken,
+    EntryInserted,
     LocalMoved,
     NoteChanged,
-    PullRequestEnded,
+    OpenStateChanged,
     RemoteMoved,
     StackFileChanged,
     StateChanged,
@@ -145,11 +145,11 @@ def _drift_of(context: Context, change: Change) -> tuple[str, ...]:
             if shown.draft not in {before.draft, left.draft}:
                 found.append(f"{pr} draft state: is {shown.draft}, not {left.draft}")
             return tuple(found)
-        case PullRequestEnded(number=number):
+        case OpenStateChanged(number=number):
             ended = context.world().snapshot.pr(context.entry.pr if number is None else number)
             merged = ended is not None and ended.state is PrState.MERGED
             return (f"{pr} state: is merged",) if merged else ()
-        case EntryTaken():
+        case EntryInserted():
             return ()  # `added_entry.take_back` compares what it restores
         case StackFileChanged(path=path, before=text, left=text_left):
             expected = read_stack_text(Path(path)) in {text, text_left}

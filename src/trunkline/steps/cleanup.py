@@ -1,4 +1,4 @@
-"""Step `tidy`: delete branches of merged entries, locally and on the remote."""
+"""Step `cleanup`: delete branches of merged entries, locally and on the remote."""
 
 from __future__ import annotations
 

@@ -191,15 +191,6 @@ def _unchanged(facts: NoteFacts, before: str, after: str) -> str:
     return "none: nothing was verified here, and nothing changed for readers"
 
 
-def text_of(view: View) -> str:
-    """Return the note, rendered with the template of stack.toml if there is one.
-
-    Raises:
-        UsageError: the template cannot be read, or is invalid.
-    """
-    return written(facts_of(view), template_of(view))
-
-
 def refuse_unusable(view: View) -> None:
     """Check that the note can be rendered, before anything is published.
 
