@@ -65,7 +65,7 @@ def test_a_new_stack(new: Desk) -> None:
     assert new.hub.pulls[2].body == "- two 1\n- two 2\n"
     assert new.clone.git("rev-parse", "--abbrev-ref", "two@{upstream}") == "origin/two"
     assert submit.nothing_to_do(submit.forecast(new.stack_context()).plan) is not None
-    found = submit.pull_requests(new.stack_context(), RunResult({}))
+    found = submit.pull_requests(new.stack_context().view(), RunResult({}))
     assert [each.number for each in found] == [1, 2, 3]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from trunkline.commands import rebase, rewriting
 from trunkline.commands.rewriting import Rewriting
 from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
@@ -36,15 +37,15 @@ class Request:
     message: str = ""
 
 
-def nothing_to_do(context: Context, request: Request) -> Outcome | None:
+def nothing_to_do(scope: Scope, request: Request) -> Outcome | None:
     """Return the outcome if nothing is staged and no message was given; else None.
 
     Raises:
         Paused: an earlier run is paused, or stopped half way.
         UsageError: the message is blank.
     """
-    rebase.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
-    git = context.git
+    rebase.refuse_while_paused(scope, (StepName.REWRITE, StepName.REPLAY))
+    git = scope.git
     if request.message and not request.message.strip():
         raise UsageError("--message is blank", why="nothing was changed", next_command="git commit --amend")
     if request.message or _changed(git, request):

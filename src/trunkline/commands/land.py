@@ -48,7 +48,7 @@ def plan(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
     view = context.view()
     entries = entries_of(view, up_to)
     heads.load(view)
-    terms = merge_as_is.terms_of(context)
+    terms = merge_as_is.terms_of(context.observer, context.stack)
     steps = list[Step]()
     try:
         if view.options.together:

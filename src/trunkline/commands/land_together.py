@@ -59,7 +59,7 @@ def plan(context: Context, view: View, task: str, entries: Sequence[Entry]) -> F
         Refused: an entry must be rewritten, or GitHub's native stack holds others.
         OwnCommitsUnknown: the user must decide which commits are an entry's own.
     """
-    terms = merge_as_is.requested_terms(context)
+    terms = merge_as_is.requested_terms(context.observer)
     landing = tuple(entry.key for entry in entries)
     view = together.decide(replace(view, decisions=structs.replace(view.decisions, landing=landing)), terms)
     steps = [structs.replace(each, pr=entry.key) for entry in entries for each in _first(view.of(entry))]

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from trunkline.commands import publish_modified, rebase, rewriting
 from trunkline.commands.rewriting import Rewriting
+from trunkline.context.project import Project
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
@@ -21,7 +22,7 @@ from trunkline.domain.modify import WantedStack, described, wanted
 from trunkline.domain.modify_operations import Operation, applied
 from trunkline.domain.names import EntryKey, branch_ref, short
 from trunkline.domain.rewrite import NewCommit, Rewrite
-from trunkline.domain.stack import Entry
+from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.stack_text import EntryLine, lines_of, parsed, written
 from trunkline.domain.step import Plan, StepName
 from trunkline.domain.words import count_of
@@ -143,10 +144,10 @@ def plan(
         return None
     _refuse_existing(stacked, stack)
     stack = _verified(stack, verify) if verify is not None else stack
-    declared = _declared(context, stack)
+    declared = _declared(context.stack, stack)
     if declared:
         require_own(context.git, context.stack.trunk, context.stack.remote)
-    own = _context(context, stack)
+    own = _context(context.project, stack)
     view, ordered = own.view(), _ordered(stacked, stack)
     commits = {each.entry.key: each.commits for each in stack.entries}
     rewrites = rewritten(view, ordered, commits, instead=task_command("status"))
@@ -221,22 +222,22 @@ def _refuse_existing(stacked: Stacked, stack: WantedStack) -> None:
             )
 
 
-def _declared(context: Context, stack: WantedStack) -> tuple[Entry, ...]:
+def _declared(today: Stack, stack: WantedStack) -> tuple[Entry, ...]:
     """Return the entries that stack.toml shall have; () if it has them."""
     open_or_gone = {each.entry.key for each in stack.entries} | {entry.key for entry in stack.removed}
-    landed = [entry for entry in context.stack.entries if entry.key not in open_or_gone]
+    landed = [entry for entry in today.entries if entry.key not in open_or_gone]
     entries = (*landed, *(each.entry for each in stack.entries))
-    same = [entry.key for entry in entries] == [entry.key for entry in context.stack.entries]
+    same = [entry.key for entry in entries] == [entry.key for entry in today.entries]
     return () if same else entries
 
 
-def _context(context: Context, stack: WantedStack) -> Context:
+def _context(project: Project, stack: WantedStack) -> Context:
     """Return the context of the run, whose stack has the new entries, and the removed ones on top."""
     shown = {each.entry.key for each in stack.entries} | {entry.key for entry in stack.removed}
-    landed = [entry for entry in context.stack.entries if entry.key not in shown]
+    landed = [entry for entry in project.stack.entries if entry.key not in shown]
     entries = (*landed, *(each.entry for each in stack.entries), *stack.removed)
-    project = replace(context.project, stack=structs.replace(context.stack, entries=entries))
-    return open_run_context(project, stack.entries[0].entry, stacked=True)
+    changed = replace(project, stack=structs.replace(project.stack, entries=entries))
+    return open_run_context(changed, stack.entries[0].entry, stacked=True)
 
 
 def _ordered(stacked: Stacked, stack: WantedStack) -> tuple[OpenEntry, ...]:

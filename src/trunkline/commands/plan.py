@@ -42,7 +42,7 @@ def predict_landing(context: Context) -> Runbook:
     gates = tuple(GateLine(gate.name, gate.command_line) for gate in catalogue(view.stack.gates))
     stacked = context.over_the_stack()
     above, moved, stack_view = _above(view, stacked.view())
-    terms = merge_as_is.terms_of(stacked)
+    terms = merge_as_is.terms_of(stacked.observer, stacked.stack)
     return Runbook(
         stack=view.stack,
         entry=view.entry,

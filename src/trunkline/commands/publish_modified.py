@@ -84,7 +84,7 @@ def plan(
     return (
         push.plan_updates(view, updates),
         *creates,
-        retarget.plan(view, native_link.stacks_of(context), entries),
+        retarget.plan(view, native_link.stacks_of(context.observer, context.stack), entries),
     )
 
 

@@ -75,7 +75,8 @@ def plan(context: Context) -> Forecast:
         refuse_unanswered(view, entries, task=TASK)  # collects the questions of all entries
         raise
     replay.check_predictions(view, entries)
-    steps += [push.plan_stack(view, entries), retarget.plan(view, native_link.stacks_of(context))]
+    stacks = native_link.stacks_of(context.observer, context.stack)
+    steps += [push.plan_stack(view, entries), retarget.plan(view, stacks)]
     steps += [
         replace(note.plan_without_gates(view.of(entry)), pr=entry.key) for entry in entries if _is_noted(view, entry)
     ]

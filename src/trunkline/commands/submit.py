@@ -13,7 +13,7 @@ from trunkline.domain.commits import counted
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, EntryKey, PrNumber
-from trunkline.domain.stack import Entry
+from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import Outcome, Plan, StepKey, StepName, StepStatus
 from trunkline.engine import RunResult, StepContext, StepFunction
 from trunkline.git import history
@@ -81,7 +81,7 @@ def plan(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
     opened = opening.open_ones(view.github, [entry.branch for entry in new])
     steps = [push.plan_entries(view, entries)]
     steps += [create.plan(view.of(entry), opened.get(entry.branch)) for entry in new]
-    steps.append(retarget.plan(view, native_link.stacks_of(context), entries))
+    steps.append(retarget.plan(view, native_link.stacks_of(context.observer, context.stack), entries))
     branches = tuple(entry.branch for entry in entries)
     return Forecast(Plan(TASK, entries[0].key, tuple(steps), branches=branches), view.decisions)
 
@@ -138,15 +138,15 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
     """Return the function of each step in the plan."""
     branches = intended.branches or tuple(entry.branch for entry in context.view().open_entries())
 
-    def entries(stack_context: Context) -> Sequence[Entry]:
-        return [entry for entry in stack_context.stack.entries if entry.branch in branches]
+    def chosen(stack: Stack) -> Sequence[Entry]:
+        return [entry for entry in stack.entries if entry.branch in branches]
 
     def push_all(step_context: StepContext) -> Outcome:
-        return push.run_entries(context, step_context, entries(context))
+        return push.run_entries(context, step_context, chosen(context.stack))
 
     def set_bases(step_context: StepContext) -> Outcome:
         now = current(context)
-        return retarget.run(now, step_context, entries(now))
+        return retarget.run(now, step_context, chosen(now.stack))
 
     def creation(of: Entry) -> StepFunction:
         return lambda step_context: create.run(context.of(of), step_context)
@@ -165,14 +165,13 @@ def current(context: Context) -> Context:
     return open_run_context(project, stack.entry(context.entry.branch), stacked=True)
 
 
-def pull_requests(context: Context, performed: RunResult, *, up_to: EntryKey | None = None) -> tuple[Submitted, ...]:
+def pull_requests(view: View, performed: RunResult, *, up_to: EntryKey | None = None) -> tuple[Submitted, ...]:
     """Return the pull requests of the submitted entries, bottom first, for the summary."""
     made = {
         outcome.data["branch"]: outcome.data for (name, _), outcome in performed.outcomes.items()
         if name is StepName.CREATE and "url" in outcome.data
     }  # fmt: skip
     found = []
-    view = context.view()
     for entry in entries_of(view, up_to):
         data, pr = made.get(entry.branch), view.world.snapshot.pr(entry.key)
         number = data["number"] if data else entry.number

@@ -29,25 +29,25 @@ def publishes(scope: Scope) -> tuple[str, ...]:
     return (f"push the receipts of {scope.entry.branch} to {scope.stack.remote} as git notes",)
 
 
-def key_of(context: Context) -> str:
+def key_of(scope: Scope) -> str:
     """Return the key that will sign, before anything is pushed; "" if the push does not attest.
 
     Raises:
         UsageError: there is no key, or stack.toml names no signers.
         Refused: its signatures would not count.
     """
-    if not is_wanted(context):
+    if not is_wanted(scope):
         return ""
-    settings = context.stack.gates
-    signers = signing.signers_of(context.git, settings) if settings.signers else None
+    settings = scope.stack.gates
+    signers = signing.signers_of(scope.git, settings) if settings.signers else None
     if signers is None:
         raise UsageError(
             "--attest: stack.toml names no signers, so no receipt attests anything",
             why='[gates] signers names an allowed-signers file in the repository, like ".trunkline/allowed_signers"',
             next_command="${EDITOR:-vi} stack.toml   # [gates] signers",
         )
-    key = attestation.key_of(context.git, "", settings)
-    attestation.require_signer(key, signers, context.tracking)
+    key = attestation.key_of(scope.git, "", settings)
+    attestation.require_signer(key, signers, scope.tracking)
     return key
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from trunkline.context.observer import Part
+from trunkline.context.observer import Observer, Part
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.view import View
@@ -17,6 +17,7 @@ from trunkline.domain import records
 from trunkline.domain.errors import NotSignedIn, Refused
 from trunkline.domain.names import PrNumber
 from trunkline.domain.native import LEAST, Link, LinkPlan, NativeStack, plan_link, stack_of
+from trunkline.domain.stack import Stack
 from trunkline.engine import StepContext
 from trunkline.github import native_stacks
 from trunkline.github.responses import NotFound
@@ -62,13 +63,13 @@ class Linking:
         return (*lines, new if plan.link is Link.EXTEND else f"link {listed} as a native stack on GitHub")
 
 
-def stacks_of(context: Context) -> tuple[NativeStack, ...] | None:
+def stacks_of(observer: Observer, stack: Stack) -> tuple[NativeStack, ...] | None:
     """Return the repository's native stacks; None if it has none or stack.toml does not use them.
 
     Raises:
         ExternalError: the request to GitHub failed.
     """
-    return context.observer.native_stacks() if context.stack.publish.native == "auto" else None
+    return observer.native_stacks() if stack.publish.native == "auto" else None
 
 
 def linking(view: View, stacks: tuple[NativeStack, ...] | None, retargeted: Collection[PrNumber] = ()) -> Linking:

@@ -8,15 +8,14 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.names import PrNumber
 from trunkline.domain.snapshot import PrState
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, StepStatus
 from trunkline.engine import StepContext
 
 
-def log_created(context: Context, step_context: StepContext, number: PrNumber) -> None:
+def log_created(entry: Entry, step_context: StepContext, number: PrNumber) -> None:
     """Log that the run created the pull request, so that its undo closes it."""
-    step_context.log_intent(
-        records.PullRequestClosed(*step_context.about(context.entry), closed=False, number=number)
-    )
+    step_context.log_intent(records.PullRequestClosed(*step_context.about(entry), closed=False, number=number))
 
 
 def set_state(

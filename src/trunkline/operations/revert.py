@@ -33,6 +33,7 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepKey, StepName, StepStatus
 from trunkline.engine import StepContext, StepFunction
 from trunkline.git import history, local_refs, refs
+from trunkline.git.git import Git
 from trunkline.operations import added_entry, local_branch, pull_request_state, stack_file
 from trunkline.operations.publish import Update, push_all, set_base
 from trunkline.planning.run_changes import drift, is_listed, read_stack_text, tip_now
@@ -67,7 +68,7 @@ def restore(context: Context, step_context: StepContext, change: _Single) -> Out
         case NoteChanged():
             return restore_note(context, step_context, change)
         case StackFileChanged():
-            return restore_stack_file(context, step_context, change)
+            return restore_stack_file(context.git, step_context, context.entry, change)
         case OpenStateChanged(before=closed, number=number):
             return pull_request_state.set_state(context, step_context, is_open=not closed, number=number)
         case EntryInserted():
@@ -249,7 +250,7 @@ def restore_note(context: Context, step_context: StepContext, change: NoteChange
     return Outcome("note", "removed" if block is None else "as it was")
 
 
-def restore_stack_file(context: Context, step_context: StepContext, change: StackFileChanged) -> Outcome:
+def restore_stack_file(git: Git, step_context: StepContext, entry: Entry, change: StackFileChanged) -> Outcome:
     """Restore the text of stack.toml.
 
     Raises:
@@ -259,8 +260,8 @@ def restore_stack_file(context: Context, step_context: StepContext, change: Stac
     if text == change.before:
         return Outcome("stack.toml", "is as it was", StepStatus.NOTHING)
     if text != change.left:
-        raise drift(context.entry, ("stack.toml was edited since",))
-    stack_file.write(context, step_context, text=text, text_after=change.before)
+        raise drift(entry, ("stack.toml was edited since",))
+    stack_file.write(git, step_context, entry, text=text, text_after=change.before)
     return Outcome("stack.toml", "as it was")
 
 

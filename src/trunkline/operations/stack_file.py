@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from trunkline.config import reading, trust, validation
 from trunkline.context.loading import choose_stack, found_text, load_stacks
-from trunkline.context.run import Context
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
@@ -162,22 +161,23 @@ def numbered_text(git: Git, stack: str, branch: BranchName, number: PrNumber) ->
     )
 
 
-def write(context: Context, step_context: StepContext, *, text: str, text_after: str) -> None:
+def write(git: Git, step_context: StepContext, entry: Entry, *, text: str, text_after: str) -> None:
     """Replace the text of the file that counts, logged before.
 
     Args:
-        context: the context of the entry that the journal's record names.
+        git: the repository.
         step_context: the step's arguments.
+        entry: the entry that the journal's record names.
         text: the text that the file has.
         text_after: the new text.
     """
-    before = trust.effective(context.git, found_text(context.git))
+    before = trust.effective(git, found_text(git))
     intent = records.StackFileWritten(
-        *step_context.about(context.entry), path=str(before.path.absolute()), text=text, text_after=text_after
+        *step_context.about(entry), path=str(before.path.absolute()), text=text, text_after=text_after
     )
     step_context.log_intent(intent)
     _replace(before.path, text_after)
-    trust.carry_over(context.git, before, reading.read(before.path))
+    trust.carry_over(git, before, reading.read(before.path))
 
 
 def current(git: Git, stack: Stack) -> Stack:

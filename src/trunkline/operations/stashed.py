@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.context.observer import Part
-from trunkline.context.run import Context
+from trunkline.context.observer import Observer, Part
 from trunkline.domain.names import BranchName, oid
 from trunkline.domain.step import StepStatus
 from trunkline.engine import StepContext
@@ -13,26 +12,27 @@ from trunkline.git.git import Git
 _PREFIX = "trunkline: "
 
 
-def put_away(context: Context, step_context: StepContext, branch: str) -> None:
+def put_away(git: Git, observer: Observer, step_context: StepContext, branch: str) -> None:
     """Stash the uncommitted changes of tracked files, under the name of the branch that is left.
 
     Raises:
         ExternalError, UsageError: git failed; the changes are where they were.
     """
     message = f"{_PREFIX}{branch or 'a detached HEAD'}"
-    context.git.mutate(
+    git.mutate(
         step_context.lock, "stash", "push", "--quiet", "--message", message,
         display=f"git stash push --message '{message}'",
     )  # fmt: skip
-    context.observer.changed(Part.LOCAL)
+    observer.changed(Part.LOCAL)
 
 
-def bring_back(context: Context, step_context: StepContext, branch: BranchName) -> tuple[StepStatus, tuple[str, ...]]:
+def bring_back(
+    git: Git, observer: Observer, step_context: StepContext, branch: BranchName
+) -> tuple[StepStatus, tuple[str, ...]]:
     """Apply the newest stash of a branch that is checked out, and drop it; return a mark and messages.
 
     It stays where it is if the checkout is not clean, or if it conflicts with the branch's tip.
     """
-    git = context.git
     name = _newest(git, branch)
     if name is None:
         return StepStatus.DONE, ()
@@ -49,7 +49,7 @@ def bring_back(context: Context, step_context: StepContext, branch: BranchName) 
     done = git.mutate(step_context.lock, "stash", "pop", "--quiet", "--index", name, ok=(0, 1), display=pop)
     if done.returncode:  # what was staged does not apply to the index; the files do
         git.mutate(step_context.lock, "stash", "pop", "--quiet", name, display=pop)
-    context.observer.changed(Part.LOCAL)
+    observer.changed(Part.LOCAL)
     return StepStatus.DONE, ("your stashed changes are back",)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trunkline.context.observer import Observer
 from trunkline.context.project import Project
-from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
@@ -60,18 +60,18 @@ class Terms:
     stacks: tuple[NativeStack, ...] = ()
 
 
-def terms_of(context: Context) -> Terms | None:
+def terms_of(observer: Observer, stack: Stack) -> Terms | None:
     """Return the terms of a merge; None if stack.toml wants every entry rewritten.
 
     Raises:
         ExternalError: a request to GitHub failed.
     """
-    return requested_terms(context) if is_enabled(context.stack) else None
+    return requested_terms(observer) if is_enabled(stack) else None
 
 
-def requested_terms(context: Context) -> Terms:
+def requested_terms(observer: Observer) -> Terms:
     """Return the terms of a merge; errors as `terms_of`."""
-    return Terms(context.observer.rules(), context.observer.native_stacks() or ())
+    return Terms(observer.rules(), observer.native_stacks() or ())
 
 
 def choose(view: View, terms: Terms) -> tuple[MergeChoice, ReplayPreview]:

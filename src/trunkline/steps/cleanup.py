@@ -11,9 +11,11 @@ from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.names import Oid, short
 from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, push
+from trunkline.git.git import Git
 from trunkline.steps.merge import children
 
 
@@ -55,7 +57,7 @@ def run_locally(context: Context, step_context: StepContext) -> Outcome:
         if view.local.local is None or not _is_merged(view.world.snapshot.pr(entry.key)):
             continue
         if _is_deletable(view):
-            _delete_here(entry_context, step_context, view.local.local)
+            _delete_here(view.git, step_context, entry, view.local.local)
             context.observer.changed(Part.LOCAL)
             gone.append(str(entry.branch))
         else:
@@ -87,11 +89,11 @@ def _reason_to_stay(view: View) -> str:
     return "it is checked out" if local.checked_out or local.elsewhere else ""
 
 
-def _delete_here(context: Context, step_context: StepContext, tip: Oid) -> None:
+def _delete_here(git: Git, step_context: StepContext, entry: Entry, tip: Oid) -> None:
     """Delete a local branch, after a backup of its tip."""
-    local_refs.back_up(context.git, step_context.lock, context.entry.branch, tip)
-    step_context.log_intent(records.BranchDeleted(*step_context.about(context.entry), old=tip))
-    local_refs.delete(context.git, step_context.lock, context.entry.branch, tip)
+    local_refs.back_up(git, step_context.lock, entry.branch, tip)
+    step_context.log_intent(records.BranchDeleted(*step_context.about(entry), old=tip))
+    local_refs.delete(git, step_context.lock, entry.branch, tip)
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -147,6 +149,6 @@ def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:
         step_context.log_intent(records.RemoteBranchDeleted(*about, remote=context.stack.remote, old=tip))
         push.delete_remote(context.git, step_context.lock, context.stack.remote, entry.branch, tip)
     if local.local is not None:
-        _delete_here(context, step_context, tip)
+        _delete_here(context.git, step_context, entry, tip)
     context.observer.changed()
     return True

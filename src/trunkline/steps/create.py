@@ -75,12 +75,12 @@ def run_added(context: Context, step_context: StepContext, *, first: Context) ->
 
     def record(opened: OpenedPullRequest) -> None:
         git, branch = context.git, context.entry.branch
-        if _begun(context, step_context) is not None:
+        if _begun(step_context, branch) is not None:
             # A killed process may have filled in the number: the journal knows the entry by its branch.
-            pull_request_state.log_created(first.of_pr(branch), step_context, opened.number)
+            pull_request_state.log_created(first.stack.entry(branch), step_context, opened.number)
         text, text_after = stack_file.numbered_text(git, context.stack.name, branch, opened.number)
         if text != text_after:
-            stack_file.write(first, step_context, text=text, text_after=text_after)
+            stack_file.write(first.git, step_context, first.entry, text=text, text_after=text_after)
 
     return _run(context, step_context, record, _replaced_words(context, first))
 
@@ -126,7 +126,7 @@ def _run(
 
 def _create(context: Context, step_context: StepContext, base: BranchName, words: Words | None) -> OpenedPullRequest:
     branch, asked = context.entry.branch, wanted(context)
-    begun = _begun(context, step_context)
+    begun = _begun(step_context, branch)
     words = Words(begun.title, begun.body) if begun is not None else words or proposed(context.view())
     if asked.edit and begun is None:
         changed = editor.words(context, words)
@@ -143,12 +143,12 @@ def _create(context: Context, step_context: StepContext, base: BranchName, words
     return opening.create(context.github, branch, base=base, words=words, draft=asked.draft)
 
 
-def _begun(context: Context, step_context: StepContext) -> records.PullRequestCreated | None:
+def _begun(step_context: StepContext, branch: BranchName) -> records.PullRequestCreated | None:
     """Return the intent of this run that a killed process logged: its words were edited, perhaps."""
     found = [
         record
         for record in journal.read(step_context.journal.path).records
-        if isinstance(record, records.PullRequestCreated) and record.branch == context.entry.branch
+        if isinstance(record, records.PullRequestCreated) and record.branch == branch
     ]
     return found[-1] if found else None
 

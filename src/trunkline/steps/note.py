@@ -15,7 +15,7 @@ from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, TrunklineError
-from trunkline.domain.names import ZERO_OID, PrNumber, short
+from trunkline.domain.names import ZERO_OID, Oid, PrNumber, short
 from trunkline.domain.note import BEGIN, END, NoteFacts, Rebased, place, revisions, worth_writing
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.repository import Repository
@@ -135,7 +135,8 @@ class Notes:
             if worth_writing(facts, pr.body) and body != pr.body:
                 edits.append((context, pr, body))
             else:
-                results[pr.number] = _outcome(context, _unchanged(facts, pr.body, body), StepStatus.NOTHING)
+                message = _unchanged(facts, pr.body, body)
+                results[pr.number] = _outcome(context.local_tip(), message, StepStatus.NOTHING)
         return results | (_publish(edits, step_context) if edits else {})
 
 
@@ -152,7 +153,7 @@ def _publish(
     shown = first.github.edit_bodies([(pr, body) for _, pr, body in edits])
     for _, pr, _ in edits:
         first.observer.took(replace(pr, body=shown[pr.number]))
-    return {pr.number: _confirmed(context, pr, body, shown[pr.number]) for context, pr, body in edits}
+    return {pr.number: _confirmed(context.local_tip(), pr, body, shown[pr.number]) for context, pr, body in edits}
 
 
 def _checked(view: View) -> PullRequest:
@@ -161,9 +162,9 @@ def _checked(view: View) -> PullRequest:
     return pr
 
 
-def _confirmed(context: Context, pr: PullRequest, body: str, shown: str) -> Outcome | TrunklineError:
+def _confirmed(commit: Oid, pr: PullRequest, body: str, shown: str) -> Outcome | TrunklineError:
     if shown == body:
-        return _outcome(context, "updated" if BEGIN in pr.body and END in pr.body else "added", StepStatus.DONE)
+        return _outcome(commit, "updated" if BEGIN in pr.body and END in pr.body else "added", StepStatus.DONE)
     return ExternalError(
         f"#{pr.number}'s description did not come back as written",
         why="somebody may have edited it at the same moment",
@@ -171,8 +172,8 @@ def _confirmed(context: Context, pr: PullRequest, body: str, shown: str) -> Outc
     )
 
 
-def _outcome(context: Context, message: str, status: StepStatus) -> Outcome:
-    data = {"commit": context.local_tip(), "changed": status is StepStatus.DONE}
+def _outcome(commit: Oid, message: str, status: StepStatus) -> Outcome:
+    data = {"commit": commit, "changed": status is StepStatus.DONE}
     return Outcome("note", message, status, data=data)
 
 

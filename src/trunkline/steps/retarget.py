@@ -52,7 +52,8 @@ def run(context: Context, step_context: StepContext, entries: Sequence[Entry] | 
     moved, kept = [], []
     view = context.view()
     wrong = _wrong(view, entries)
-    linked = native_link.linking(view, native_link.stacks_of(context), [pr.number for pr, _ in wrong])
+    stacks = native_link.stacks_of(context.observer, context.stack)
+    linked = native_link.linking(view, stacks, [pr.number for pr, _ in wrong])
     native_link.dissolve(context, step_context, linked)
     for pr, base in wrong:
         view.of_pr(pr.number).pull_request()

@@ -9,9 +9,11 @@ from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import short
 from trunkline.domain.rewrite import Rewrite, Staged
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import StepContext
 from trunkline.git import history, index
+from trunkline.git.git import Git
 from trunkline.operations import local_branch
 
 
@@ -50,7 +52,7 @@ def run(context: Context, step_context: StepContext, rewrite: Rewrite, staged: S
         )
     if context.observer.local_now(context.entry.branch).local != result.new:
         if staged is not None and keeps_files:
-            _stage(context, step_context, staged)
+            _stage(git, step_context, context.entry, staged)
         local_branch.move(
             context, step_context, new=result.new, old=rewrite.local, why=step_context.step.description,
             keeps_files=keeps_files,
@@ -60,15 +62,15 @@ def run(context: Context, step_context: StepContext, rewrite: Rewrite, staged: S
     return Outcome("rewritten", message, details=rewrite.notes, data=data, replayed=result)
 
 
-def _stage(context: Context, step_context: StepContext, staged: Staged) -> None:
+def _stage(git: Git, step_context: StepContext, entry: Entry, staged: Staged) -> None:
     """Set the index to the planned tree, if it is as it was when the run was planned."""
-    held = index.staged_tree(context.git)
+    held = index.staged_tree(git)
     if held == staged.wanted:
         return
     if held != staged.index:
         raise Refused(
-            f"{context.entry.full_label}: what is staged changed since the plan was made",
+            f"{entry.full_label}: what is staged changed since the plan was made",
             why="nothing of it was changed",
             next_command=(task_command("abort"), "git status"),
         )
-    index.change(context.git, step_context.lock, held=held, wanted=staged.wanted)
+    index.change(git, step_context.lock, held=held, wanted=staged.wanted)

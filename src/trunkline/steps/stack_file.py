@@ -28,7 +28,7 @@ def run(context: Context, step_context: StepContext, entries: Sequence[Entry]) -
     listed = ", ".join(entry.label for entry in entries)
     if text == text_after:
         return Outcome("stack.toml", f"has {listed} already", StepStatus.NOTHING)
-    stack_file.write(context, step_context, text=text, text_after=text_after)
+    stack_file.write(context.git, step_context, context.entry, text=text, text_after=text_after)
     return Outcome("stack.toml", f"has {listed}")
 
 

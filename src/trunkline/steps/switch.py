@@ -48,16 +48,16 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     """
     view, branch = context.view(), context.entry.branch
     if view.local.checked_out:
-        mark, messages = stashed.bring_back(context, step_context, branch)
+        mark, messages = stashed.bring_back(context.git, context.observer, step_context, branch)
         return Outcome("on branch", str(branch), mark if messages else StepStatus.NOTHING, messages)
     _refuse_switch(view)
     left = added_entry.current_branch(context.git)
     put_away = bool(view.local.changes)
     if put_away:
-        stashed.put_away(context, step_context, left)
+        stashed.put_away(context.git, context.observer, step_context, left)
     head, tip = context.git.resolve("HEAD"), ensure_branch(context, step_context).local
     local_branch.switch(context, step_context, old=head, new=tip)
-    mark, messages = stashed.bring_back(context, step_context, branch)
+    mark, messages = stashed.bring_back(context.git, context.observer, step_context, branch)
     stays = (f"your changes on {left or 'a detached HEAD'} are stashed",) if put_away else ()
     return Outcome("switched", f"to {branch}", mark, (*stays, *messages))
 

@@ -76,7 +76,7 @@ def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable
 
 def _decide(context: Context) -> View:
     """Decide for all entries, and store the commits for the gates, which run in other processes."""
-    view = together.decide(context.view(), merge_as_is.requested_terms(context))
+    view = together.decide(context.view(), merge_as_is.requested_terms(context.observer))
     for entry in together.open_of(view):
         context.git.query("cat-file", "-e", view.decisions.merges[entry.key].result)
     context.run.decisions = view.decisions

@@ -88,7 +88,7 @@ def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable
 
 def _chosen(context: Context) -> tuple[MergeChoice, ReplayPreview]:
     """Decide, and store the commit for the gates, which run in other processes."""
-    choice, foreseen = merge_as_is.choose(context.view(), merge_as_is.requested_terms(context))
+    choice, foreseen = merge_as_is.choose(context.view(), merge_as_is.requested_terms(context.observer))
     context.run.decisions = context.run.decisions.with_merge(context.entry.pr, choice)
     context.git.query("cat-file", "-e", choice.result)
     return choice, foreseen

@@ -52,7 +52,7 @@ def submit(
         session.nothing_to_do(nothing)
         return
     performed = submit_command.run(context, up_to=last)
-    found = submit_command.pull_requests(context, performed, up_to=last)
+    found = submit_command.pull_requests(context.view(), performed, up_to=last)
     session.account["pull_requests"] = [
         {"pr": each.number, "branch": each.branch, "url": each.url, "created": each.created} for each in found
     ]

@@ -14,6 +14,7 @@ from trunkline.context.run import Context
 from trunkline.domain.errors import WrongFlag
 from trunkline.domain.names import entry_key
 from trunkline.domain.options import Options
+from trunkline.domain.repository import Repository
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import Outcome, StepName, StepStatus
 from trunkline.tasks.definition import LandingTask, landing_task
@@ -93,7 +94,7 @@ def _end_of(stack: Stack, name: str) -> str:
 def open_(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
     """Print the page of the entry's pull request; on a terminal, open it in the browser."""
     context = open_context(pr, stack=stack, options=Options(), reporter=session.terminal)
-    url = page(context, context.entry)
+    url = page(context.repository, context.entry)
     session.account.update(pr=context.entry.number, url=url)
     session.terminal.line(url)
     if session.interactive and not session.json_wanted:
@@ -117,7 +118,7 @@ def comments(session: TaskSession, pr: str = "", stack: str = "") -> None:
     ]
     for entry in numbered:
         if threads := found[entry.pr]:
-            session.terminal.line((entry.full_label, "bold"), f"  {page(context, entry)}/files")
+            session.terminal.line((entry.full_label, "bold"), f"  {page(context.repository, entry)}/files")
             for each in threads:
                 for line in lines_of(each):
                     session.terminal.line(f"  {line}")
@@ -125,13 +126,13 @@ def comments(session: TaskSession, pr: str = "", stack: str = "") -> None:
         session.terminal.line("no review thread is open")
 
 
-def page(context: Context, entry: Entry) -> str:
+def page(repository: Repository, entry: Entry) -> str:
     """Return the address of an entry's pull request.
 
     Raises:
         UsageError: it has no pull request yet.
     """
-    return f"https://{context.repository.host}/{context.repository.slug}/pull/{entry.pr}"
+    return f"https://{repository.host}/{repository.slug}/pull/{entry.pr}"
 
 
 def add_to(namespace: Collection, run: _Run) -> None:

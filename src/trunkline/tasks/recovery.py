@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from invoke.collection import Collection
 
 from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import labelled
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from trunkline.state.journal import Run
 
 
-def conclude(session: TaskSession, context: Context, performed: RunResult) -> None:
+def conclude(session: TaskSession, scope: Scope, performed: RunResult) -> None:
     """Report how a run ended, and the command for the entry above after a landing.
 
     Raises:
@@ -30,9 +31,9 @@ def conclude(session: TaskSession, context: Context, performed: RunResult) -> No
     session.performed(performed)
     if session.failed_outcomes(performed):
         raise CheckFailed(
-            "the checklist has open lines", next_command=task_command("rebase", "--pr", context.entry.key)
+            "the checklist has open lines", next_command=task_command("rebase", "--pr", scope.entry.key)
         )
-    above = context.stack.above(context.entry)
+    above = scope.stack.above(scope.entry)
     if (StepName.NEXT, None) in performed.outcomes:
         session.terminal.next(task_command("status") if above is None else next_entry.landing(above))
 

@@ -6,21 +6,21 @@ import msgspec
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
-from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.merge_choice import described
 from trunkline.domain.names import entry_key
 from trunkline.domain.options import Options
+from trunkline.domain.stack import Stack
 from trunkline.domain.words import count_of
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import is_set, one_of, options_of
 from trunkline.tasks.session import TaskSession
 
 
-def _headline(session: TaskSession, context: Context) -> None:
-    listed = " ".join(entry.label for entry in context.stack.entries)
-    session.terminal.headline(f"{context.stack.name or 'stack'} {listed} -> {context.stack.trunk}")
+def _headline(session: TaskSession, stack: Stack) -> None:
+    listed = " ".join(entry.label for entry in stack.entries)
+    session.terminal.headline(f"{stack.name or 'stack'} {listed} -> {stack.trunk}")
 
 
 @landing_task("restack", mutates=True)
@@ -37,7 +37,7 @@ def restack(
     context = open_stack(stack=stack, options=options, reporter=session.terminal)
     from trunkline.commands import restack as restack_workflow
 
-    _headline(session, context)
+    _headline(session, context.stack)
     if (nothing := restack_workflow.nothing_to_do(context.view())) is not None:
         session.nothing_to_do(nothing)
         return
@@ -62,7 +62,7 @@ def sync(
     context = open_stack(stack=stack, options=options, reporter=session.terminal)
     from trunkline.commands import sync as sync_command
 
-    _headline(session, context)
+    _headline(session, context.stack)
     if session.dry_run:
         session.plan(sync_command.forecast(context).plan)
     else:
@@ -127,7 +127,7 @@ def land(
 
     land_workflow.refuse_contradiction(context.project)
     last = entry_key(up_to or pr) if up_to or pr else None
-    _headline(session, context)
+    _headline(session, context.stack)
     if (nothing := restack_workflow.nothing_to_do(context.view(), up_to=last)) is not None:
         session.nothing_to_do(nothing)
         return
