@@ -224,14 +224,29 @@ def resolver(project: Project) -> replay.Resolver | None:
     return functools.partial(lock_file.regenerate, project.git, sandbox=project.stack.gates.sandbox)
 
 
-def _refuse_unreplayable(entry: Entry, fork: Ownership, base: str) -> None:
-    merges = [commit for commit in fork.own if len(commit.parents) != 1]
+def refuse_merges(entry: Entry, own: Sequence[Commit], fork: Oid, *, verb: str) -> None:
+    """Refuse merge commits among an entry's own.
+
+    Args:
+        entry: the entry.
+        own: its own commits.
+        fork: its fork point.
+        verb: what cannot be done with them: "replayed".
+
+    Raises:
+        Refused: there is one.
+    """
+    merges = [commit for commit in own if len(commit.parents) != 1]
     if merges:
         raise Refused(
-            f"{entry.branch} holds merge commits of its own",
-            why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + "\nthey cannot be replayed one by one",
-            next_command=f"git rebase --onto {fork.fork} {fork.fork} {entry.branch}   # makes it linear",
+            f"{entry.full_label} holds merge commits of its own",
+            why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + f"\nthey cannot be {verb} one by one",
+            next_command=f"git rebase --onto {fork} {fork} {entry.branch}   # makes it linear",
         )
+
+
+def _refuse_unreplayable(entry: Entry, fork: Ownership, base: str) -> None:
+    refuse_merges(entry, fork.own, fork.fork, verb="replayed")
     if not fork.own:
         raise Refused(
             f"{entry.branch} has no commits of its own",

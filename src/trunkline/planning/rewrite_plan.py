@@ -17,7 +17,7 @@ from trunkline.git import replay, rewrite
 from trunkline.git.rewrite import Written
 from trunkline.planning import heads
 from trunkline.planning.questions import OwnCommitsUnknown
-from trunkline.planning.replay_plan import dropped_signatures, own_commits, refuse_unanswered, signing
+from trunkline.planning.replay_plan import dropped_signatures, own_commits, refuse_merges, refuse_unanswered, signing
 
 
 @dataclass(frozen=True)
@@ -128,13 +128,7 @@ def _refuse_unwritable(each: OpenEntry) -> None:
             why="they would be left out of the rewritten branch; nothing was changed",
             next_command=task_command("restack"),
         )
-    merges = [commit for commit in each.own if len(commit.parents) != 1]
-    if merges:
-        raise Refused(
-            f"{entry.full_label} holds merge commits of its own",
-            why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + "\nthey cannot be rewritten one by one",
-            next_command=f"git rebase --onto {each.fork} {each.fork} {entry.branch}   # makes it linear",
-        )
+    refuse_merges(entry, each.own, each.fork, verb="rewritten")
 
 
 def _conflict(entry: Entry, conflict: rewrite.Conflict, instead: str) -> Refused:
