@@ -403,7 +403,7 @@ ELSEWHERE: dict[str, str] = {
     "commands/ci_workflow.py:check": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
     "commands/ci_workflow.py:_require_label": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
     "commands/ci_workflow.py:_require_noxfile": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
-    "commands/init.py:update": "tests/git/test_stack_file.py::test_mending_dirties_no_branch_of_a_stack",
+    "commands/init_update.py:update": "tests/git/test_stack_file.py::test_mending_dirties_no_branch_of_a_stack",
     "commands/land.py:entries_of": "tests/git/test_unsubmitted.py::test_land_stops_below_it",
     "commands/absorb.py:nothing_to_do": "tests/git/test_absorb.py::test_printed_and_json",
     "commands/add.py:plan": "tests/git/test_add.py::test_what_was_forgotten",
@@ -425,7 +425,7 @@ ELSEWHERE: dict[str, str] = {
     "tasks/stack.py:land": "tests/git/test_unsubmitted.py::test_land_stops_below_it",
     "commands/export_receipts.py:export_of": "tests/git/test_attest_story.py::test_receipts_are_exported",
     "commands/init.py:_remote": "tests/e2e/test_init.py::test_other_tools_and_several_stacks",
-    "commands/init.py:refuse_unfinished": "tests/git/test_stack_file.py"
+    "commands/init_update.py:refuse_unfinished": "tests/git/test_stack_file.py"
     "::test_the_next_stack_after_one_that_has_landed",
     "tasks/setup.py:_begin_next": "tests/git/test_stack_file.py::test_the_next_stack_after_one_that_has_landed",
     "commands/init.py:refuse_second": "tests/e2e/test_init.py::test_it_never_overwrites",

@@ -11,7 +11,7 @@ import pytest
 from support.inprocess import STACK, desk
 from support.repo import Repo
 from trunkline.commands import init as discover_workflow
-from trunkline.commands import rehearse, status
+from trunkline.commands import init_update, rehearse, status
 from trunkline.commands import trust as trust_workflow
 from trunkline.config import location, trust
 from trunkline.context.loading import found_text, load_stacks, top_of
@@ -156,7 +156,7 @@ def test_a_new_file_is_on_every_branch_and_in_no_pull_request(repo: Repo) -> Non
     assert (repo.path / ".git/info/exclude").read_text().splitlines() == [
         "*.log", "/stack.toml", "/.trunkline/stack.schema.json",
     ]  # fmt: skip
-    discover_workflow.update(seen(Repo(linked), "one", "two", "three"), discover_workflow.check(
+    init_update.update(seen(Repo(linked), "one", "two", "three"), init_update.check(
         seen(Repo(linked), "one", "two", "three")
     ))  # fmt: skip
     assert numbers(linked) == [1, 2, 3]
@@ -190,13 +190,13 @@ def test_mending_dirties_no_branch_of_a_stack(tracked: Repo, branch: str) -> Non
     tracked.git("switch", "--quiet", branch)
     wider = seen(tracked, "one", "two", "three", "four")
     with pytest.raises(Refused, match="part of origin/main") as refused:
-        discover_workflow.update(wider, discover_workflow.check(wider))
+        init_update.update(wider, init_update.check(wider))
     assert tracked.git("status", "--porcelain") == ""
     (command,) = refused.value.next_commands
     switch, merge, _ = command.split(" && ")
     for typed in (switch, merge):
         tracked.git(*typed.split()[1:])
-    discover_workflow.update(wider, discover_workflow.check(wider))
+    init_update.update(wider, init_update.check(wider))
     assert numbers(tracked.path) == [1, 2, 3, 4]
 
 
@@ -221,24 +221,24 @@ def test_the_next_stack_after_one_that_has_landed(repo: Repo, monkeypatch: pytes
     now = replace(
         seen(repo), stacks=(stack,), found=discover(pulls, "main"), listing=PullRequestList("main", pulls, merged)
     )
-    (checked,) = discover_workflow.check(now)
+    (checked,) = init_update.check(now)
     assert [each.message for each in checked.differences] == ["all of it is merged; next is #8 #9"]
-    assert discover_workflow.refuse_unfinished(now) == (checked,)
-    discover_workflow.update(now, (checked,))
+    assert init_update.refuse_unfinished(now) == (checked,)
+    init_update.update(now, (checked,))
     assert numbers(repo.path) == [8, 9]
     assert "# ours" in path.read_text()
     assert "issue" not in path.read_text()
     monkeypatch.chdir(repo.path)
     repo.git("remote", "add", "origin", "git@github.com:octo/repo.git")
     with pytest.raises(UsageError, match=r"there is a stack\.toml already"):
-        discover_workflow.refuse_unfinished(now)
+        init_update.refuse_unfinished(now)
     over = replace(now, stacks=(), listing=PullRequestList("main", (), (*merged, *(
         MergedPullRequest(pr.number, "T", pr.head, ZERO_OID) for pr in pulls
     ))))  # fmt: skip
-    (none,) = discover_workflow.check(over)
+    (none,) = init_update.check(over)
     assert (none.landed, none.differences) == (True, ())
     with pytest.raises(UsageError, match="no other stack is open"):
-        discover_workflow.refuse_unfinished(over)
+        init_update.refuse_unfinished(over)
 
 
 @pytest.mark.parametrize(

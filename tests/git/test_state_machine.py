@@ -36,7 +36,7 @@ from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import RunResult
 from trunkline.git import history, local_refs, replay
-from trunkline.github.client import EditedPullRequest
+from trunkline.github.rest_objects import EditedPullRequest
 from trunkline.state import journal
 from trunkline.steps import replay as replay_step
 from trunkline.system import files

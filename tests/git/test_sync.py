@@ -9,8 +9,8 @@ import pytest
 
 from support.inprocess import Desk, desk, kill_at
 from support.typist import typist
-from trunkline.commands import init, sync
-from trunkline.commands.init import Checked
+from trunkline.commands import init, init_update, sync
+from trunkline.commands.init_update import Checked
 from trunkline.domain.discover import Change, Difference
 from trunkline.domain.names import branch_name, pr_number
 from trunkline.domain.stack import Entry
@@ -114,8 +114,8 @@ def test_the_next_stack_begins(
         return Path("stack.toml")
 
     monkeypatch.setattr(init, "look", lambda *_, **__: None)
-    monkeypatch.setattr(init, "check", checked)
-    monkeypatch.setattr(init, "update", update)
+    monkeypatch.setattr(init_update, "check", checked)
+    monkeypatch.setattr(init_update, "update", update)
     for person in typist(stack, monkeypatch, capsys, ""):
         assert "would begin the next: #7" in person("invoke sync --dry-run").out
         assert written == []

@@ -33,9 +33,9 @@ from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import RunResult
-from trunkline.github.client import EditedPullRequest
 from trunkline.github.decoding import decode
 from trunkline.github.responses import NotFound
+from trunkline.github.rest_objects import EditedPullRequest
 from trunkline.state import journal
 from trunkline.state.journal import Run
 from trunkline.state.lock import RepositoryLock

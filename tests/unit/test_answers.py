@@ -20,12 +20,12 @@ from trunkline.domain.snapshot import ForcePush, PrState, PullRequest
 from trunkline.github import (
     account,
     branch_rules,
-    client,
     last_review,
     native_stacks,
     opening,
     pull_request_list,
     responses,
+    rest_objects,
     review_threads,
 )  # fmt: skip
 from trunkline.github.client import GitHub
@@ -166,7 +166,8 @@ def test_any_json_is_read_by_every_reader(body: Any) -> None:
     kinds: tuple[type, ...] = (
         pull_request_list._Answer, branch_rules._Answer, branch_rules._TrunkAnswer, PullRequestNode,
         last_review._Answer, review_threads._Answer, opening._Answer, opening._Created, native_stacks._Stack,
-        account._Answer, client._RestPullRequest, client._MergeState, client._Statuses, WorkflowRun, Job,
+        account._Answer, rest_objects.PullRequestObject, rest_objects.MergeState, rest_objects.Statuses,
+        WorkflowRun, Job,
     )  # fmt: skip
     answer = responses._response(printed(json.dumps(body).encode()))
     for kind in kinds:
@@ -220,7 +221,7 @@ def test_an_odd_value_is_named_with_its_place(field: str, value: object, words: 
 def test_an_answer_to_a_merge_that_is_none(message: dict[str, object]) -> None:
     """No status, no commit, a request that is a path: GitHub's failure, and asked again."""
     with pytest.raises(TransientError), parsing(responses._response(printed(b"{}"))):
-        decode(message, client._MergeState)
+        decode(message, rest_objects.MergeState)
 
 
 @pytest.mark.parametrize("repository", ["a string", {"pr519": "a string"}, {"pr519": {"number": "x"}}])
@@ -239,7 +240,7 @@ def test_a_merge_is_pinned_to_the_head(tmp_path_factory: pytest.TempPathFactory)
     class Recording(GitHub):
         def _read(self, *_: object, stdin: bytes = b"", **__: object) -> Any:
             sent.append(json.loads(stdin))
-            return client._MergeState("merged", client._MergeDetails(oid("b" * 40)))
+            return rest_objects.MergeState("merged", rest_objects._MergeDetails(oid("b" * 40)))
 
     github = Recording(Repository("github.com", "octo", "tiny"), tmp_path_factory.mktemp("gh"))
     assert github.merge(pr_number(520), head=head, method="squash") == "b" * 40

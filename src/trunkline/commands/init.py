@@ -1,46 +1,34 @@
-"""Command `init`: write stack.toml from the open pull requests, or compare and update it."""
+"""Command `init`: write stack.toml from the open pull requests."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from msgspec import structs
-
 from trunkline.config import location, reading, trust, validation
 from trunkline.config.other_tools import tracked_stacks
 from trunkline.config.reading import StackText
-from trunkline.context.loading import found_text, load_stacks, top_of
+from trunkline.context.loading import top_of
 from trunkline.context.observation import observe_remote
 from trunkline.context.project import Reporter
 from trunkline.domain.command import task_command
 from trunkline.domain.discover import (
-    Change,
-    Difference,
     Found,
-    OnGitHub,
     OpenPullRequest,
-    beside,
     chain_to,
-    differences,
     discover,
-    grown,
-    mended_order,
     merged_below,
-    unnumbered,
     with_bases,
-    with_unsubmitted,
 )
-from trunkline.domain.errors import Refused, TrunklineError, UsageError
-from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref, pr_number
+from trunkline.domain.errors import TrunklineError, UsageError
+from trunkline.domain.names import BranchName, Oid, branch_name, branch_ref, pr_number
 from trunkline.domain.native import NativeStack
 from trunkline.domain.repository import repository_of
-from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import DEFAULT_REMOTE, Entry, GateSettings, Stack
 from trunkline.domain.workspace import Proposal
 from trunkline.git import refs
@@ -48,7 +36,6 @@ from trunkline.git.git import Git
 from trunkline.github import native_stacks
 from trunkline.github.client import GitHub
 from trunkline.github.pull_request_list import PullRequestList, list_pull_requests
-from trunkline.operations import stack_file
 from trunkline.planning.gate_proposals import proposed
 from trunkline.rust import cargo
 from trunkline.system.files import replace_bytes, write_inside
@@ -168,7 +155,7 @@ def _with_merged(
 ) -> tuple[tuple[Entry, ...], ...]:
     if not found.stacks:
         return ()
-    bottoms = tuple(_entry(stack[0]) for stack in found.stacks)
+    bottoms = tuple(entry_of(stack[0]) for stack in found.stacks)
     tips = observe_remote(git, Stack(trunk, remote, bottoms), bottoms)
     upon = tips[branch_ref(trunk)]
     stacks = []
@@ -176,11 +163,12 @@ def _with_merged(
         listed = git.query("rev-list", "--topo-order", "--end-of-options", f"{upon}..{stack[0].head_oid}").text
         below = merged_below(stack[0], listing.merged, [Oid(line) for line in listed.split()])
         merged = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in below)
-        stacks.append((*merged, *(_entry(pr) for pr in stack)))
+        stacks.append((*merged, *(entry_of(pr) for pr in stack)))
     return tuple(stacks)
 
 
-def _entry(pr: OpenPullRequest) -> Entry:
+def entry_of(pr: OpenPullRequest) -> Entry:
+    """Return the entry of an open pull request."""
     return Entry(pr.number, branch_name(pr.head), pr.title)
 
 
@@ -234,7 +222,7 @@ def write(seen: PullRequestStacks, *, track: bool = False) -> Path:
     path = location.new_place(seen.git, track=track)
     if not seen.stacks:
         raise UsageError(
-            f"no open pull request of {_slug(seen.git, seen.remote)} (remote {seen.remote}) sits on {seen.trunk}",
+            f"no open pull request of {slug_of(seen.git, seen.remote)} (remote {seen.remote}) sits on {seen.trunk}",
             why="\n".join(f"#{number}: {why.value}" for number, why in sorted(seen.found.left_out.items())),
             next_command=_elsewhere(seen),
         )
@@ -253,16 +241,17 @@ def write(seen: PullRequestStacks, *, track: bool = False) -> Path:
     return path
 
 
-def _slug(git: Git, remote: str) -> str:
+def slug_of(git: Git, remote: str) -> str:
+    """Return the repository on GitHub, as gh takes it."""
     return repository_of(refs.remote_url(git, remote)).argument
 
 
 def _elsewhere(seen: PullRequestStacks) -> tuple[str, ...]:
     """Return the other remotes on GitHub that may have the pull requests, as in a clone of a fork."""
-    asked, commands = _slug(seen.git, seen.remote), list[str]()
+    asked, commands = slug_of(seen.git, seen.remote), list[str]()
     for name in seen.git.query("remote").lines:
         with contextlib.suppress(TrunklineError):
-            if (other := _slug(seen.git, name)) != asked:
+            if (other := slug_of(seen.git, name)) != asked:
                 commands.append(shlex.join(["invoke", "init", "--remote", name]) + f"   # {other}")
     return (*commands, f"gh pr list --repo {asked}")
 
@@ -279,142 +268,3 @@ def _gates(top: Path) -> GateSettings:
         return replace(GateSettings(), features=())
     features = tuple(name for name in GateSettings().features if name in found.features)
     return replace(GateSettings(), features=features, msrv=found.rust_version or GateSettings().msrv)
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A declared stack, compared with GitHub.
-
-    Attributes:
-        stack: as stack.toml declares it.
-        entries: the expected entries; for a landed stack those of its successor.
-        differences: the differences between the two.
-        landed: every declared entry is merged.
-        branches: pull requests with the same base as an entry, each with that entry.
-    """
-
-    stack: Stack
-    entries: tuple[Entry, ...]
-    differences: tuple[Difference, ...]
-    landed: bool = False
-    branches: tuple[tuple[OpenPullRequest, OpenPullRequest], ...] = ()
-
-
-def check(seen: PullRequestStacks) -> tuple[Checked, ...]:
-    """Compare every stack of stack.toml with GitHub.
-
-    Raises:
-        UsageError: stack.toml is missing or invalid.
-        ExternalError: the request for an entry's state failed.
-    """
-    stacks = load_stacks(seen.git)
-    pulls = {pr.number: pr for pr in seen.open}
-    made = {pr.head: pr.number for pr in seen.open}
-    declared = {number for stack in stacks for number in _numbered(stack, made).numbers}
-    merged, closed = _ended(seen, declared - pulls.keys())
-    following = [stack for stack in seen.stacks if not declared & {entry.pr for entry in stack if entry.pr in pulls}]
-    checked = []
-    for stack in stacks:
-        if all(entry.number in merged for entry in stack.entries):
-            checked.append(_landed(stack, following.pop(0) if following else ()))
-            continue
-        submitted = tuple(entry for entry in _numbered(stack, made).entries if entry.number is not None)
-        own = grown(seen.open, seen.trunk, submitted, seen.native)
-        elsewhere = {number: pr for number, pr in pulls.items() if number not in {each.number for each in own}}
-        checked.append(_checked(seen, stack, submitted, OnGitHub(own, merged, closed, elsewhere)))
-    return tuple(checked)
-
-
-def refuse_unfinished(seen: PullRequestStacks) -> tuple[Checked, ...]:
-    """Check that every entry of stack.toml is merged and that a next stack is open; compare the two.
-
-    Raises:
-        UsageError: an entry is not merged, or no other stack is open.
-        ExternalError: the request for an entry's state failed.
-    """
-    checked = check(seen)
-    if not all(each.landed for each in checked):
-        refuse_second(seen.git.cwd)
-    if not any(each.differences for each in checked):
-        raise UsageError(
-            "every entry of stack.toml is merged, and no other stack is open",
-            why="`add` begins an entry with the staged changes; a stack of pull requests may be of others",
-            next_command=(task_command("add", "NAME"), f"gh pr list --repo {_slug(seen.git, seen.remote)}"),
-        )
-    return checked
-
-
-def _numbered(stack: Stack, made: Mapping[str, PrNumber]) -> Stack:
-    """Return a stack whose entries without a number have that of the open pull request of their branch.
-
-    Args:
-        stack: the stack of stack.toml.
-        made: the numbers of open pull requests, by head branch.
-    """
-    entries = (
-        structs.replace(entry, number=made.get(entry.branch)) if entry.number is None else entry
-        for entry in stack.entries
-    )
-    return structs.replace(stack, entries=tuple(entries))
-
-
-def _landed(stack: Stack, following: Sequence[Entry]) -> Checked:
-    """Return the comparison of a landed stack with its successor."""
-    message = f"all of it is merged; next is {' '.join(f'{entry.label}' for entry in following)}"
-    found = (Difference(Change.ADDED, following[0].pr, message),) if following else ()
-    return Checked(stack, tuple(following) or stack.entries, found, landed=True)
-
-
-def _ended(seen: PullRequestStacks, numbers: Collection[PrNumber]) -> tuple[frozenset[PrNumber], frozenset[PrNumber]]:
-    """Return which of these closed pull requests were merged, and which were not.
-
-    GitHub's list has only the newest merged ones, so the others are requested by number.
-    """
-    merged = {pr.number for pr in seen.listing.merged}
-    unknown = sorted(set(numbers) - merged)
-    if not unknown:
-        return frozenset(merged), frozenset()
-    github = GitHub(repository_of(refs.remote_url(seen.git, seen.remote)), seen.git.cwd)
-    with github.reading_stack(unknown) as answer:
-        pulls = [pr for pr in answer().pull_requests.values() if pr is not None]
-    merged |= {pr.number for pr in pulls if pr.state is PrState.MERGED}
-    return frozenset(merged), frozenset(pr.number for pr in pulls if pr.state is PrState.CLOSED)
-
-
-def _checked(seen: PullRequestStacks, stack: Stack, submitted: Sequence[Entry], github: OnGitHub) -> Checked:
-    by_number = {pr.number: pr for pr in github.stack}
-    known = {entry.pr: entry for entry in submitted}
-    entries = tuple(
-        structs.replace(known[number], branch=branch_name(by_number[number].head))
-        if number in known and number in by_number
-        else known.get(number) or _entry(by_number[number])
-        for number in mended_order(submitted, github.stack, github.merged)
-    )
-    found = (*unnumbered(stack.entries, submitted), *differences(submitted, github))
-    return Checked(stack, with_unsubmitted(entries, stack.entries), found, branches=beside(seen.open, github.stack))
-
-
-def update(seen: PullRequestStacks, checked: Sequence[Checked]) -> Path:
-    """Update the active stack.toml; keep comments, order and everything that was written by hand."""
-    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
-
-    before = trust.effective(seen.git, found_text(seen.git))
-    path = before.path
-    stack_file.require_writable(seen.git, seen.trunk, seen.remote, next_command=task_command("init", "--update"))
-    text = before.text
-    for each in checked:
-        if not each.differences:
-            continue
-        if not each.entries:
-            raise Refused(
-                f"stack {each.stack.name} would have no entry left".replace("  ", " "),
-                why="\n".join(difference.message for difference in each.differences),
-                next_command="${EDITOR:-vi} stack.toml",
-            )
-        text = writing.mended(text, each.stack.name, each.entries)
-        if each.landed and not each.stack.name:
-            text = writing.without(text, "issue")  # the issue of the stack that has landed
-    replace_bytes(path.resolve(), text.encode())
-    validation.load(path)
-    trust.carry_over(seen.git, before, reading.read(path))
-    return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from trunkline.commands import init, rebase, restack
+from trunkline.commands import init, init_update, rebase, restack
 from trunkline.context.run import Context
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.stack import Entry
@@ -61,7 +61,8 @@ def next_stack(context: Context, *, change: bool) -> tuple[Entry, ...]:
         return ()
     stack = context.stack
     seen = init.look(context.reporter, remote=stack.remote, trunk=stack.trunk, cwd=context.git.cwd)
-    landed = [each for each in init.check(seen) if each.landed and each.differences and each.stack.name == stack.name]
+    own = (each for each in init_update.check(seen) if each.stack.name == stack.name)
+    landed = [each for each in own if each.landed and each.differences]
     if landed and change:
-        init.update(seen, landed)
+        init_update.update(seen, landed)
     return landed[0].entries if landed else ()

@@ -6,43 +6,31 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
-import msgspec
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, TransientError, TrunklineError, UsageError
-from trunkline.domain.names import BranchName, Id, Oid, PrNumber, branch_ref
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref
 from trunkline.domain.snapshot import PullRequest, Snapshot
 from trunkline.github import bulk_edits, responses
 from trunkline.github.bulk_edits import Field
-from trunkline.github.decoding import Actor, Branch, Commit, Node, Resource, decode
+from trunkline.github.decoding import decode
 from trunkline.github.gh import GRAPHQL, Gh
-from trunkline.github.pull_request_nodes import ENTRY, MERGING, TRUNK, PullRequestNode
+from trunkline.github.pull_request_nodes import (
+    ENTRY,
+    MERGING,
+    TRUNK,
+    EditedField,
+    EditedNode,
+    PullRequestNode,
+    StackAnswer,
+    StackRepository,
+)
 from trunkline.github.responses import NotFound, Response, command_line, messages, parsing
+from trunkline.github.rest_objects import EditedPullRequest, Merged, MergeState, PullRequestObject, Ref, Statuses
 from trunkline.system.retry import retrying, sleep
 
 _POLLS = (0.5, 1.0, 2.0, 4.0, *[5.0] * 20)
 """Seconds between polls of an asynchronous merge: under two minutes in all."""
-
-
-@dataclass(frozen=True)
-class EditedPullRequest:
-    """Description, base and state of a pull request, as returned by GitHub after an edit."""
-
-    body: str
-    base: str
-    state: str
-
-
-class _RestPullRequest(Resource, frozen=True):
-    body: str | None
-    base: Branch
-    state: str
-
-    def of_domain(self) -> EditedPullRequest:
-        """Return it as a value of the domain."""
-        return EditedPullRequest(self.body or "", self.base.ref, self.state)
 
 
 def _edited_meanwhile(number: PrNumber) -> Refused:
@@ -51,87 +39,6 @@ def _edited_meanwhile(number: PrNumber) -> Refused:
         why="a write of ours failed, and what stands there now is neither what we saw nor what we wrote",
         next_command=task_command("continue"),
     )
-
-
-class _MergeDetails(Resource, frozen=True):
-    sha: Id | None = None
-    uuid: Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z_-]{1,100}\Z")] | None = None
-    message: str = ""
-
-
-class _MergeState(Resource, frozen=True):
-    """A response of merge-async: the state and its details (OpenAPI description, merge-async)."""
-
-    status: Literal["pending", "merged", "enqueued", "failed"]
-    details: _MergeDetails | None = None
-
-    def __post_init__(self) -> None:
-        if self.status == "merged" and not self.commit:
-            raise ValueError("merged without a commit")
-        if self.status == "pending" and not self.request:
-            raise ValueError("pending without the id of a request")
-
-    @property
-    def commit(self) -> Oid | None:
-        """The merge commit."""
-        return self.details.sha if self.details else None
-
-    @property
-    def request(self) -> str:
-        """The id by which the merge is polled."""
-        return (self.details.uuid if self.details else None) or ""
-
-    @property
-    def message(self) -> str:
-        """GitHub's reason."""
-        return self.details.message if self.details else ""
-
-
-class _Merged(Resource, frozen=True):
-    sha: Id
-
-
-class _Ref(Resource, frozen=True):
-    object: _Merged
-
-
-class _Status(Resource, frozen=True):
-    context: str
-    state: str
-    description: str | None = None
-
-
-class _Statuses(Resource, frozen=True):
-    statuses: tuple[_Status, ...]
-
-
-class _Tip(Node, frozen=True):
-    target: Commit | None
-
-
-class _StackAnswer(Node, frozen=True):
-    """Data of the stack's query.
-
-    `repository` has the name, trunk's tip, and a pull request for each alias.
-    """
-
-    repository: dict[str, Any] | None
-    viewer: Actor | None = None
-
-
-class _StackRepository(Node, frozen=True):
-    name_with_owner: str
-    trunk: _Tip | None = None
-
-
-class _EditedNode(Node, frozen=True):
-    """A pull request after a mutation; its fields are those that the request named."""
-
-    pull_request: PullRequestNode
-
-
-class _EditedField(Node, frozen=True):
-    pull_request: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -198,7 +105,7 @@ class GitHub(Gh):
         payload = json.dumps({"query": mutation + ENTRY, "variables": {"id": pr.node_id}}).encode()
 
         def write() -> PullRequest:
-            edited = dict[str, _EditedNode]
+            edited = dict[str, EditedNode]
             return self._mutate_graphql(payload, edited, lambda data: data[name].pull_request.of_domain())
 
         def read_back() -> PullRequest | None:
@@ -228,10 +135,10 @@ class GitHub(Gh):
 
         def write() -> EditedPullRequest:
             stdin = json.dumps(fields).encode()
-            return self._read(path, _RestPullRequest, "-X", "PATCH", "--input", "-", stdin=stdin).of_domain()
+            return self._read(path, PullRequestObject, "-X", "PATCH", "--input", "-", stdin=stdin).of_domain()
 
         def read_back() -> EditedPullRequest | None:
-            current = self._read(path, _RestPullRequest).of_domain()
+            current = self._read(path, PullRequestObject).of_domain()
             if all(getattr(current, name) == value for name, value in fields.items()):
                 return current
             if seen_body is not None and current.body != seen_body:
@@ -282,10 +189,10 @@ class GitHub(Gh):
         current: dict[PrNumber, str] = {}
 
         def write() -> dict[PrNumber, str]:
-            def read(data: dict[str, _EditedField]) -> dict[PrNumber, str]:
+            def read(data: dict[str, EditedField]) -> dict[PrNumber, str]:
                 return current | {pr.number: data[f"pr{pr.number}"].pull_request[field.name] for pr, _ in left}
 
-            return self._mutate_graphql(field.request(left), dict[str, _EditedField], read)
+            return self._mutate_graphql(field.request(left), dict[str, EditedField], read)
 
         def arrived() -> dict[PrNumber, str] | None:
             with self.reading_stack([pr.number for pr, _ in left]) as response:
@@ -314,7 +221,7 @@ class GitHub(Gh):
 
         def read_back() -> bool | None:
             try:
-                current = self._read(f"git/ref/heads/{branch}", _Ref).object.sha
+                current = self._read(f"git/ref/heads/{branch}", Ref).object.sha
             except NotFound:
                 return None
             return True if current == tip else None
@@ -323,7 +230,7 @@ class GitHub(Gh):
 
     def statuses(self, commit: Oid) -> dict[str, tuple[str, str]]:
         """Return the newest status of each context of a commit, the first hundred: (state, description)."""
-        found = self.rest(f"commits/{commit}/status?per_page=100", _Statuses).statuses
+        found = self.rest(f"commits/{commit}/status?per_page=100", Statuses).statuses
         return {each.context: (each.state, each.description or "") for each in found}
 
     def set_status(self, commit: Oid, name: str, result: str) -> None:
@@ -361,18 +268,18 @@ class GitHub(Gh):
         put = ("-X", "PUT", "--input", "-")
         stdin = json.dumps(fields).encode()
 
-        def request() -> _MergeState:
+        def request() -> MergeState:
             # The request names the head, so a retry is safe: 409 means that the first request is
             # still running.
-            return self._read(f"{path}-async", _MergeState, *put, stdin=stdin, also=frozenset({400, 409}))
+            return self._read(f"{path}-async", MergeState, *put, stdin=stdin, also=frozenset({400, 409}))
 
         try:
             result = retrying(request, reporter=self.reporter)
         except NotFound:
-            return self._read(path, _Merged, *put, stdin=stdin).sha
+            return self._read(path, Merged, *put, stdin=stdin).sha
         return self._merged(path, number, result)
 
-    def _merged(self, path: str, number: PrNumber, result: _MergeState) -> str:
+    def _merged(self, path: str, number: PrNumber, result: MergeState) -> str:
         """Poll an asynchronous merge until it has finished."""
         for pause in _POLLS:
             if result.commit is not None and result.status == "merged":
@@ -386,7 +293,7 @@ class GitHub(Gh):
                     next_command=(task_command("continue"), f"gh pr view {number} --web"),
                 )
             sleep(pause)
-            result = self.rest(f"{path}-async/{result.request}", _MergeState)
+            result = self.rest(f"{path}-async/{result.request}", MergeState)
         raise TransientError(f"the merge of #{number} did not end in time", next_command=task_command("continue"))
 
     def _snapshot(self, response: Response, numbers: Sequence[PrNumber]) -> Snapshot:
@@ -395,7 +302,7 @@ class GitHub(Gh):
         Only those that GitHub reports as not found are None.
         """
         with parsing(response):
-            data = decode(response.body["data"], _StackAnswer)
+            data = decode(response.body["data"], StackAnswer)
         repository = data.repository
         if repository is None and response.is_absent("repository"):
             raise self._no_repository(response)
@@ -408,7 +315,7 @@ class GitHub(Gh):
                 if node is None and not response.is_absent("repository", f"pr{number}"):
                     raise ValueError(f"pull request {number} is null, without a reason")
                 pulls[number] = None if node is None else decode(node, PullRequestNode).of_domain()
-            shown = decode(repository, _StackRepository)
+            shown = decode(repository, StackRepository)
         trunk = shown.trunk.target.oid if shown.trunk and shown.trunk.target else None
         return Snapshot(pulls, data.viewer.login if data.viewer else "", shown.name_with_owner, trunk)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from trunkline.domain.names import Id, Oid
 from trunkline.domain.snapshot import A_TEAM, OUR_CONTEXTS, CheckRun, ForcePush, PrState, PullRequest
@@ -213,3 +214,36 @@ def _requested(request: _ReviewRequest) -> str:
 
 def _oid_of(commit: Commit | None) -> Oid | None:
     return commit.oid if commit else None
+
+
+class _Tip(Node, frozen=True):
+    target: Commit | None
+
+
+class StackAnswer(Node, frozen=True):
+    """Data of the stack's query.
+
+    `repository` has the name, trunk's tip, and a pull request for each alias.
+    """
+
+    repository: dict[str, Any] | None
+    viewer: Actor | None = None
+
+
+class StackRepository(Node, frozen=True):
+    """The repository of the stack's query, with trunk's tip if that was queried."""
+
+    name_with_owner: str
+    trunk: _Tip | None = None
+
+
+class EditedNode(Node, frozen=True):
+    """A pull request after a mutation."""
+
+    pull_request: PullRequestNode
+
+
+class EditedField(Node, frozen=True):
+    """A pull request after an edit of one field, by the field's name."""
+
+    pull_request: dict[str, str]

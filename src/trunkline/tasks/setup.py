@@ -20,6 +20,7 @@ from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
     from trunkline.commands import init as discover_workflow
+    from trunkline.commands import init_update
 
 
 def _tell_seen(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
@@ -40,7 +41,7 @@ def _tell_seen(session: TaskSession, seen: discover_workflow.PullRequestStacks) 
         session.terminal.line(("note: ", "yellow"), note)
 
 
-def _tell_differences(session: TaskSession, checked: tuple[discover_workflow.Checked, ...]) -> list[str]:
+def _tell_differences(session: TaskSession, checked: tuple[init_update.Checked, ...]) -> list[str]:
     lines = [
         f"{each.stack.name}: {one.message}" if each.stack.name else one.message
         for each in checked
@@ -112,12 +113,12 @@ def init(
 
 def _begin_next(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
     """Begin the next stack in a stack.toml whose entries are all merged."""
-    from trunkline.commands import init as discover_workflow
+    from trunkline.commands import init_update
 
-    checked = discover_workflow.refuse_unfinished(seen)
+    checked = init_update.refuse_unfinished(seen)
     for line in _tell_differences(session, checked):
         session.terminal.line(f"  {line}")
-    session.terminal.line(f"wrote {discover_workflow.update(seen, checked)}")
+    session.terminal.line(f"wrote {init_update.update(seen, checked)}")
     session.terminal.next(task_command("status"))
 
 
@@ -161,9 +162,9 @@ def _tell_proposals(session: TaskSession, seen: discover_workflow.PullRequestSta
 
 
 def _compare(session: TaskSession, seen: discover_workflow.PullRequestStacks, *, check: bool) -> None:
-    from trunkline.commands import init as discover_workflow
+    from trunkline.commands import init_update
 
-    checked = discover_workflow.check(seen)
+    checked = init_update.check(seen)
     lines = _tell_differences(session, checked)
     _tell_branches(session, [branch for each in checked for branch in each.branches])
     if not lines:
@@ -181,7 +182,7 @@ def _compare(session: TaskSession, seen: discover_workflow.PullRequestStacks, *,
     for line in lines:
         session.terminal.line(f"  {line}")
     if not session.dry_run:
-        session.terminal.line(f"mended {discover_workflow.update(seen, checked)}")
+        session.terminal.line(f"mended {init_update.update(seen, checked)}")
 
 
 @landing_task("trust", mutates=True)
