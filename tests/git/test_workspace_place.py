@@ -10,7 +10,8 @@ import pytest
 from support.repo import Repo
 from trunkline.domain.errors import Refused
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import execute, slots
+from trunkline.gates import slots
+from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.gates.run import gate_commit
 
 
@@ -41,7 +42,7 @@ def test_a_session_of_nox_refuses_it_too(repo: Repo, elsewhere: Path) -> None:
     (repo.path / "rust").symlink_to(elsewhere / "rust")
     commit = repo.commit("a link", {"a": "a"})
     with slots.slot(repo.adapter, commit) as slot, pytest.raises(Refused, match="rust is a link"):
-        execute.GateWorkspace(repo.adapter, slot, "rust", repo.path)
+        GateWorkspace(repo.adapter, slot, "rust", repo.path)
 
 
 def test_a_directory_is_none(repo: Repo) -> None:

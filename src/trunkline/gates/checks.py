@@ -22,6 +22,7 @@ from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import execute, invalidation, proof, request, slots
 from trunkline.gates.catalogue import Gate, catalogue, feature_flags
+from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.git.git import Git
 from trunkline.rust import structure
 from trunkline.state.receipt_store import Store
@@ -152,7 +153,7 @@ def _evaluated(
         return _unticked(subject, check)
     with slots.slot(subject.git, subject.commit) as slot:
         place = request.new_run(subject.git.common_dir())
-        workspace = execute.GateWorkspace(
+        workspace = GateWorkspace(
             subject.git, slot, subject.settings.root, place, subject.settings, executor="", least=least
         )
         return execute.execute(workspace, _gate(subject, check), fresh=True, toolchain=None, say=say)

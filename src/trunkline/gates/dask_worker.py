@@ -28,6 +28,7 @@ from trunkline.gates import execute as gate_execution
 from trunkline.gates import preflight, slots
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.dask_replies import packed, returning_json
+from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.gates.invalidation import Reset
 from trunkline.gates.jobserver import inherited, pool
 from trunkline.git.git import Git
@@ -130,7 +131,7 @@ def run(
     units = _Seldom(lambda count: worker.log_event(topic, {**about_gate, "units": count}))
     try:
         with slots.slot(git, Oid(commit)) as slot:
-            workspace = gate_execution.GateWorkspace(
+            workspace = GateWorkspace(
                 git, slot, root, run, GateSettings(strict=strict), "dask", tail, Reset(least), units
             )  # fmt: skip
             outcome = gate_execution.execute(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import fcntl
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from msgspec import structs
@@ -17,81 +16,21 @@ from msgspec import structs
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.coverage import Sources
 from trunkline.domain.flags import NO_FLAGS
-from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import diagnosis, libtest, proof, test_counts
+from trunkline.gates.attempt import Attempt, run_command
 from trunkline.gates.catalogue import SCCACHE, Gate
-from trunkline.gates.invalidation import Reset
-from trunkline.gates.jobserver import Token, inherited, pool, token
-from trunkline.gates.refusal import Place
-from trunkline.gates.slots import Slot, refuse_links
-from trunkline.gates.workplace import Workplace
-from trunkline.git import refs, signing, submodules
+from trunkline.gates.gate_workspace import GateWorkspace
+from trunkline.git import refs, signing
 from trunkline.git.git import Git
-from trunkline.rust import bubblewrap, cargo, sources, target_directory, units
+from trunkline.rust import bubblewrap, cargo, sources, units
 from trunkline.rust.cargo import Tools
-from trunkline.rust.cargo_output import CargoOutput, reporting
 from trunkline.rust.rustflags import FlagsUnknown
 from trunkline.state.receipt_store import Store, sources_name
-from trunkline.system import logged_process
 from trunkline.system.files import private_directory, read_regular
-from trunkline.system.process import Completed
 
-_DIAGNOSIS_SECONDS = 600.0
 _LONGEST_LOCK = 1 << 27  # bytes; a link to a device would never end
-
-
-@dataclass(frozen=True)
-class GateWorkspace:
-    """A work tree slot at a commit, where gates run.
-
-    Attributes:
-        git: the repository.
-        slot: the locked work tree.
-        root: the Cargo workspace's directory inside it.
-        run: the run's own directory, with the job pool and logs.
-        settings: the `[gates]` table: signing key, and which receipts count.
-        executor: what runs the gates: nox, dask or actions.
-        on_line: receives each line that a gate prints.
-        least: the least part of the build output to rebuild.
-        on_units: receives the number of compiled units of the gate's command, fresh ones included,
-            on each change.
-    """
-
-    git: Git
-    slot: Slot
-    root: str
-    run: Path
-    settings: GateSettings = field(default_factory=GateSettings)
-    executor: str = "nox"
-    on_line: Callable[[bytes], None] | None = None
-    least: Reset = Reset.SOME
-    on_units: Callable[[int], None] = lambda _: None
-
-    def __post_init__(self) -> None:
-        """Refuse a directory outside the tree (`slots.refuse_links`)."""
-        refuse_links(self.git, self.slot.commit, self.root)
-
-    @property
-    def cwd(self) -> Path:
-        """The gates' working directory."""
-        return self.slot.tree / self.root
-
-    @property
-    def tree(self) -> Oid:
-        """The commit's tree."""
-        return self.git.tree(self.slot.commit)
-
-    @property
-    def workplace(self) -> Workplace:
-        """The work tree of the gate's group."""
-        return Workplace(self.git, self.slot, self.root)
-
-    @property
-    def place(self) -> Place:
-        """The gates' working directory, for messages."""
-        return Place(self.slot.tree, self.root, self.cwd / "target", submodules.missing(self.slot.tree))
 
 
 def tools_for(tree: Path, root: str, *, sandbox: bool) -> Tools:
@@ -188,39 +127,14 @@ def execute(
     return proof.confirmed(proof.known_receipts(workspace.git, workspace.tree, workspace.settings), query, outcome)
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    """Result of one run of a gate's command.
-
-    Attributes:
-        done: its exit; the output is in `log`.
-        log: its output.
-        output: its parsed output: messages of cargo, compilers and programs.
-    """
-
-    done: Completed
-    log: bytes
-    output: CargoOutput
-
-    @property
-    def text(self) -> str:
-        """The output as text."""
-        return self.log.decode("utf-8", "replace")
-
-    @property
-    def ended(self) -> bool:
-        """True if it exited by itself."""
-        return not self.done.timed_out and self.done.returncode >= 0
-
-
 def _run(workspace: GateWorkspace, gate: Gate, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:
     if gate.env.get("RUSTC_WRAPPER") == SCCACHE:
         cargo.start_cache(workspace.cwd)
     started = dt.datetime.now(dt.timezone.utc)
     log = private_directory(workspace.run / "logs") / f"{gate.name}.log"
-    attempt, attempts = _attempt(workspace, gate, log, {}), 1
+    attempt, attempts = run_command(workspace, gate, log, {}), 1
     if attempt.ended and attempt.done.returncode != gate.expects and diagnosis.is_compiler_crash(attempt.output):
-        attempt, attempts = _attempt(workspace, gate, log, {"RUSTC_WRAPPER": ""}), 2
+        attempt, attempts = run_command(workspace, gate, log, {"RUSTC_WRAPPER": ""}), 2
     written = _modified_sources(workspace)
     if attempt.ended:
         workspace.workplace.finish()
@@ -270,7 +184,7 @@ def _modified_sources(workspace: GateWorkspace) -> tuple[str, ...]:
     return paths
 
 
-def _read(workspace: GateWorkspace, gate: Gate, attempt: _Attempt) -> bytes:
+def _read(workspace: GateWorkspace, gate: Gate, attempt: Attempt) -> bytes:
     """Return the files that a gate read, in stored form; b"": unknown for its command."""
     output, named = attempt.output, test_counts.units_run(gate.argv, attempt.output)
     if not (output.artifacts or named):
@@ -281,7 +195,7 @@ def _read(workspace: GateWorkspace, gate: Gate, attempt: _Attempt) -> bytes:
     return json.dumps(found.to_json(), sort_keys=True).encode() + b"\n"
 
 
-def _shortfall(gate: Gate, attempt: _Attempt, cause: Cause | None) -> str:
+def _shortfall(gate: Gate, attempt: Attempt, cause: Cause | None) -> str:
     """Return why a run does not count as a pass despite its exit code, or "".
 
     Such a run leaves a receipt, so that no older pass is used instead.
@@ -291,7 +205,7 @@ def _shortfall(gate: Gate, attempt: _Attempt, cause: Cause | None) -> str:
     return cause.text if cause is not None and attempt.done.returncode == gate.expects else ""
 
 
-def _outcome(gate: Gate, attempt: _Attempt, receipt: Receipt, cause: Cause | None) -> GateOutcome:
+def _outcome(gate: Gate, attempt: Attempt, receipt: Receipt, cause: Cause | None) -> GateOutcome:
     outcome = GateOutcome(
         gate.name, Verdict.PASSED, receipt.seconds, gate.command_line, receipt.toolchain.name,
         sandbox=receipt.sandbox,
@@ -306,7 +220,7 @@ def _outcome(gate: Gate, attempt: _Attempt, receipt: Receipt, cause: Cause | Non
     return replace(outcome, verdict=Verdict.FAILED).because(cause) if cause else outcome
 
 
-def _cause(workspace: GateWorkspace, gate: Gate, attempt: _Attempt, written: tuple[str, ...]) -> Cause | None:
+def _cause(workspace: GateWorkspace, gate: Gate, attempt: Attempt, written: tuple[str, ...]) -> Cause | None:
     """Return the cause of a failed gate; None: it passed, or was interrupted."""
     if not attempt.ended:
         return None
@@ -318,87 +232,6 @@ def _cause(workspace: GateWorkspace, gate: Gate, attempt: _Attempt, written: tup
     if lacked := libtest.not_run(attempt.text, gate.must_run):
         return Cause(CauseId.NO_TEST, lacked)
     return diagnosis.changed_sources(written, workspace.place) if written else None
-
-
-def _attempt(workspace: GateWorkspace, gate: Gate, log: Path, extra: Mapping[str, str]) -> _Attempt:
-    with pool(workspace.run) as own, token(Path(inherited() or own)) as job:
-        against = target_directory.overrides(workspace.slot.tree, workspace.root)
-        env = cargo.environment({**against, **proof.gate_environment(gate), **gate.joined, **extra})
-        if gate.sandbox:
-            sources.fetch(gate.argv, tree=workspace.slot.tree, cwd=workspace.cwd, env=env)
-        done, output = _done(workspace, gate, log, env, job)
-        attempt = _Attempt(done, log.read_bytes(), output)
-        again = cargo.diagnosis_command(gate.argv)
-        if not attempt.ended or done.returncode == gate.expects or not again:
-            return attempt
-        seconds = min(gate.timeout, _DIAGNOSIS_SECONDS)
-        diagnosed = cargo.diagnose(_sandboxed(workspace, gate, again), cwd=workspace.cwd, env=env, timeout=seconds)
-        return _Attempt(done, attempt.log, diagnosed or output)
-
-
-def _done(
-    workspace: GateWorkspace, gate: Gate, log: Path, env: Mapping[str, str], job: Token
-) -> tuple[Completed, CargoOutput]:
-    """Run a gate's command; compile tests first with the job pool, then run them without it.
-
-    In a sandbox, code other than build scripts and macros gets a copy of cargo's directories, which
-    is deleted afterwards. So no test can make another tree's build look up to date.
-    """
-    log.unlink(missing_ok=True)
-    compiling, spent = cargo.compiling(gate.argv), 0.0
-    left_before: tuple[str, ...] = ()
-    compiled = 0
-    if compiling:
-        done, output = _command(workspace, gate, compiling, log, env, job, gate.timeout)
-        if done.returncode or done.timed_out:
-            return done, output
-        spent, left_before, compiled = done.seconds, done.left, output.units
-        workspace.workplace.prepare_next_command()
-    exposed = gate.sandbox and not cargo.only_compiles(gate.argv)
-    with workspace.workplace.private_copy() if exposed else contextlib.nullcontext():
-        left = max(gate.timeout - spent, 0.0)
-        done, output = _command(workspace, gate, gate.argv, log, env, None if compiling else job, left)
-    output.units = max(output.units, compiled)  # nextest's second command does not report units
-    return replace(done, seconds=spent + done.seconds, left=(*left_before, *done.left)), output
-
-
-def _command(
-    workspace: GateWorkspace,
-    gate: Gate,
-    command: tuple[str, ...],
-    log: Path,
-    env: Mapping[str, str],
-    job: Token | None,
-    seconds: float,
-) -> tuple[Completed, CargoOutput]:
-    argv = reporting(command)
-    output = CargoOutput(structured=argv != command)
-
-    def sort(stream: logged_process.Stream, line: bytes) -> bytes:
-        before, kept = output.units, output.parse_line(stream, line)
-        if output.units != before:
-            workspace.on_units(output.units)
-        return kept
-
-    done = logged_process.run_logged(
-        _sandboxed(workspace, gate, argv),
-        cwd=workspace.cwd,
-        env={**env, **(job.variables if job else {})},
-        timeout=seconds,
-        log=log,
-        on_line=workspace.on_line,
-        sort=sort,
-        pass_fds=(job.handle,) if job else (),
-    )
-    return done, output
-
-
-def _sandboxed(workspace: GateWorkspace, gate: Gate, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a command wrapped in the sandbox, if the gate demands it."""
-    if not gate.sandbox:
-        return argv
-    writable = tuple(private_directory(each) for each in workspace.workplace.directories())
-    return bubblewrap.View(workspace.slot.tree, writable=writable).wrap(argv, workspace.cwd)
 
 
 def _sha256(path: Path) -> str:

@@ -21,7 +21,8 @@ from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.gates import invalidation, preflight, proof, slots
 from trunkline.gates.catalogue import Gate
-from trunkline.gates.execute import GateWorkspace, execute, tools_for
+from trunkline.gates.execute import execute, tools_for
+from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.gates.request import HEAD_VARIABLE, OUTCOMES_VARIABLE, Request, report_units
 from trunkline.git.git import Git
 from trunkline.system import orphans
