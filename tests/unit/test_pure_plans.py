@@ -14,7 +14,7 @@ from trunkline.context.project import Project
 from trunkline.context.scope import Scope
 from trunkline.domain.changes import (
     LocalMoved,
-    PullRequestEnded,
+    OpenStateChanged,
     RemoteMoved,
     ReviewState,
     StateChanged,
@@ -146,8 +146,8 @@ def test_pushes_are_reverted_in_one_step() -> None:
 
 def test_a_reopened_pull_request_is_closed_before_pushes_are_reverted() -> None:
     """GitHub would mark an open one as merged."""
-    assert is_closed_first(PullRequestEnded(pr=pr_number(7), before=True, left=False))
-    assert not is_closed_first(PullRequestEnded(pr=pr_number(7), before=False, left=True))
+    assert is_closed_first(OpenStateChanged(pr=pr_number(7), before=True, left=False))
+    assert not is_closed_first(OpenStateChanged(pr=pr_number(7), before=False, left=True))
 
 
 # --- Push arguments ------------------------------------------------------------------------------------------------
