@@ -167,13 +167,13 @@ def plan(
 def _verified(stack: WantedStack, verify: Callable[[Commit, bytes], bytes]) -> WantedStack:
     """Return the stack with the messages that the commit hooks leave; errors as of `verify`."""
     entries = [
-        replace(each, commits=tuple(
-            new if new.message is None else replace(new, message=verify(new.source, new.message))
+        structs.replace(each, commits=tuple(
+            new if new.message is None else structs.replace(new, message=verify(new.source, new.message))
             for new in each.commits
         ))
         for each in stack.entries
     ]  # fmt: skip
-    return replace(stack, entries=tuple(entries))
+    return structs.replace(stack, entries=tuple(entries))
 
 
 def _rewriting(view: View, moved: tuple[Rewrite, ...], words: Mapping[EntryKey, str]) -> Rewriting:
