@@ -1,4 +1,4 @@
-"""The commands of the page "How to build a stack", run in order with the real gh; their output is compared."""
+"""The commands of the pages about building and changing a stack, run with the real gh; output is compared."""
 
 from __future__ import annotations
 
@@ -16,21 +16,37 @@ from trunkline.sim.sandbox import sandbox
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.gh
-def test_the_page(tmp_path: Path) -> None:
-    """Every command, in order, in the example's sandbox: exit 0, and the output is what the page shows."""
-    page = (ROOT / "docs/howto/build.md").read_text()
+def _follow(page: str, top: Path) -> tuple[Path, str]:
+    """Run every command of a page in the example's sandbox: exit 0, and the output is what the page shows.
+
+    Returns:
+        The checkout, and the text of stack.toml.
+    """
     checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    with sandbox(tmp_path / "sandbox") as place:
+    with sandbox(top / "sandbox") as place:
         file = place.checkout / ".git/stack.toml"
         shutil.copyfile(place.checkout / "stack.toml", file)
         environment = {**place.environment(), "PATH": programs.path(), "TRUNKLINE_YES": ""}
-        for command, printed in commands(page):
+        for command, printed in commands((ROOT / "docs/howto" / page).read_text()):
             done = subprocess.run(
                 ["bash", "-c", command], cwd=place.checkout, env={**environment, "TRUNKLINE_STACK_FILE": str(file)},
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
             )  # fmt: skip
             assert done.returncode == 0, (command, done.stdout + done.stderr)
             assert not printed or checker.check_output(printed, done.stdout, flags), (command, done.stdout)
-        assert (place.checkout / "FAQ.md").read_text() == "Questions.\nMore questions.\n"
-        assert '[[entry]]\npr = 524\nbranch = "feat/319-faq"' in file.read_text()
+        return place.checkout, file.read_text()
+
+
+@pytest.mark.gh
+def test_the_page(tmp_path: Path) -> None:
+    """build.md makes two entries, and the stashed change comes back."""
+    checkout, file = _follow("build.md", tmp_path)
+    assert (checkout / "FAQ.md").read_text() == "Questions.\nMore questions.\n"
+    assert '[[entry]]\npr = 524\nbranch = "feat/319-faq"' in file
+
+
+@pytest.mark.gh
+def test_the_page_about_changes(tmp_path: Path) -> None:
+    """change.md ends with the split entry in stack.toml again."""
+    _, file = _follow("change.md", tmp_path)
+    assert '[[entry]]\npr = 523\nbranch = "feat/319-migration"' in file

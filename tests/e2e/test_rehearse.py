@@ -72,6 +72,23 @@ def test_a_whole_stack_and_the_same_plan(stack: YardLanding) -> None:
         assert rehearsed == stack.clone.git("rev-parse", f"{branch}^{{tree}}")
 
 
+def test_modify(stack: YardLanding) -> None:
+    """The plan is carried out in the sandbox; without a plan the next command names the flag."""
+    plan = stack.clone.path / ".git/plan"
+    # stack.toml is tracked here: the commits may change, the entries may not
+    text = stack.invoke("modify", "--print").out
+    plan.write_text("\n".join(f"{line} anew" if line.startswith("    pick") else line for line in text.splitlines())
+                    .replace("    pick", "    reword"))  # fmt: skip
+    before = everything(stack)
+    ran = stack.invoke("rehearse", "--task", "modify", "--plan", str(plan), "--json")
+    assert ran.code == 0, ran.out + ran.err
+    assert {ref["name"] for ref in ran.json["rehearsal"]["refs"]} >= {"feat/two", "feat/three"}
+    assert everything(stack) == before
+    ran = stack.invoke("rehearse", "--task", "modify")
+    assert ran.code == 2
+    assert "rehearse --task modify --plan FILE" in ran.err
+
+
 def test_land_and_offline(stack: YardLanding) -> None:
     """The whole landing, with GitHub not asked at all."""
     stack.clone.git("fetch", "--quiet", "origin", env=stack.environment())

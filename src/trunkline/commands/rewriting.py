@@ -96,7 +96,9 @@ def run(context: Context, rewriting: Rewriting) -> RunResult:
     """
     view, intended = context.view(), rewriting.forecast.plan
     entries = [view.stack.entry(step.pr) for step in intended.steps if step.pr]
-    tips = [(each.branch, tip) for each in entries if (tip := view.of(each).local.local) is not None]
+    held = [(each.branch, view.of(each).local) for each in entries]
+    # Without a local branch the remote one is rewritten: its commits are ours to replace in the push.
+    tips = [(branch, tip) for branch, local in held if (tip := local.local or local.remote) is not None]
 
     @contextlib.contextmanager
     def around(repository_lock: lock.RepositoryLock) -> Iterator[None]:

@@ -9,7 +9,7 @@ import msgspec
 if TYPE_CHECKING:
     from trunkline.domain.names import Oid, PrNumber
 
-REHEARSED = ("rebase", "restack", "land", "rescue")
+REHEARSED = ("rebase", "restack", "land", "rescue", "submit", "modify")
 """The tasks that can be rehearsed."""
 
 

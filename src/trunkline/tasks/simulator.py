@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
 from trunkline.domain.command import task_command
-from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.domain.errors import CheckFailed, UsageError, WrongFlag
 from trunkline.domain.rehearsal import REHEARSED
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of, options_of, variables
@@ -33,6 +34,7 @@ def rehearse(
     offline: bool = False,
     keep: bool = False,
     fault: str = "",
+    plan: str = "",
     example: bool = False,
 ) -> None:
     """Run a task in a sandbox with a simulated GitHub, and show what it would change."""
@@ -41,6 +43,7 @@ def rehearse(
         from trunkline.report import rehearsal
         from trunkline.sim import sandbox
     one_of("task", task, REHEARSED)
+    _require_plan(task, plan)
     with contextlib.ExitStack() as inside:
         single = task in {"rebase", "rescue"}
         if example:
@@ -52,7 +55,13 @@ def rehearse(
             context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
         else:
             context = open_stack(stack=stack, options=options, reporter=session.terminal)
-        flags = {"--stack": stack, "--skip": skip, "--accept-unavailable": accept_unavailable, "--require": require}
+        flags = {
+            "--stack": stack,
+            "--skip": skip,
+            "--accept-unavailable": accept_unavailable,
+            "--require": require,
+            "--plan": str(Path(plan).absolute()) if plan else "",
+        }
         arguments = [task, "--yes", *(part for flag, value in flags.items() if value for part in (flag, value))]
         if single or pr:
             arguments += ["--pr", str(context.entry.key if single else pr)]
@@ -78,6 +87,20 @@ def rehearse(
             next_command=session.again({"keep": True}),
         )
     session.terminal.next(task_command("init") if example else found.command.replace(" --yes", ""))
+
+
+def _require_plan(task: str, plan: str) -> None:
+    """Check that a rehearsal of modify, and no other, has a file with a stack.
+
+    Raises:
+        WrongFlag: it has none.
+    """
+    if (task == "modify") != bool(plan) or plan == "-":
+        raise WrongFlag(
+            "a rehearsal of modify takes the stack from --plan FILE",
+            why="modify --print prints the text to change; nothing was done",
+            flags={"plan": "FILE", "task": "modify"},
+        )
 
 
 @landing_task("sim.serve", mutates=False, help={
