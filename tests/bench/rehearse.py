@@ -8,6 +8,7 @@ objects (default 50,000). No gate runs: what is timed is trunkline's own work.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from restack import build, copied  # type: ignore[import-not-found]  # the bench beside this one
+from restack import build, copied, synthetic  # type: ignore[import-not-found]  # the bench beside this one
 
 from support.repo import Repo
 
@@ -40,7 +41,7 @@ def main() -> None:
         Path(home, "gitconfig").write_text("[user]\n\tname = B\n\temail = b@example.invalid\n")
         os.environ.update(HOME=home, XDG_STATE_HOME=f"{home}/state", GIT_CONFIG_GLOBAL=f"{home}/gitconfig")
         template = Path(home) / "large"
-        build(template, 5, files)
+        build(template, 5, functools.partial(synthetic, files=files))
         Repo(template / "clone").git("fast-import", "--quiet", stdin=history(objects // PER_COMMIT))
         with copied(template) as landing:
             count = landing.clone.git("count-objects", "-v")

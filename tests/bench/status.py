@@ -8,6 +8,7 @@ waits for while git looks. `--offline` asks nobody.
 
 from __future__ import annotations
 
+import functools
 import os
 import statistics
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from restack import SLUG, build, copied  # type: ignore[import-not-found]  # the bench beside this one
+from restack import SLUG, build, copied, synthetic  # type: ignore[import-not-found]  # the bench beside this one
 
 from support.landing import Landing
 from support.tables import header, row
@@ -52,7 +53,7 @@ def main() -> None:
         header("entries", "`status`", "`gh api graphql`, same query", "difference", "Python's start", "`--offline`")
         for entries in counts:
             template = Path(home) / str(entries)
-            build(template, entries, 200)
+            build(template, entries, functools.partial(synthetic, files=200))
             with copied(template) as landing:
                 rows = [
                     (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +48,7 @@ PULL = PullRequest(
 def scope(signatures: str = "drop") -> Scope:
     """Return the first entry's scope, without a checkout."""
     nothing = cast("Any", None)
-    stack = replace(STACK, rebase=RebaseSettings(signatures=signatures))
+    stack = msgspec.structs.replace(STACK, rebase=RebaseSettings(signatures=signatures))
     return Scope(Project(nothing, stack, Repository("host", "octo", "tiny"), Options(), nothing), ENTRY, stacked=True)
 
 
@@ -73,7 +73,7 @@ def commit(name: Oid, *, signed: bool = False) -> Commit:
 )
 def test_bases_outside_the_stack(base: str, earlier: tuple[str, ...], outside: tuple[str, ...]) -> None:
     """The current base comes first, then the latest; entries and trunk are left out."""
-    assert bases_outside(STACK, replace(PULL, base=base, earlier_bases=earlier)) == outside
+    assert bases_outside(STACK, msgspec.structs.replace(PULL, base=base, earlier_bases=earlier)) == outside
 
 
 def test_an_entry_without_a_pull_request_has_no_base_outside() -> None:
