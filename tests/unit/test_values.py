@@ -92,3 +92,10 @@ def test_a_stack_is_gated_whose_entries_have_structured_checks(repo: Repo, monke
         repo.adapter, stack.Stack(names.branch_name("main"), "origin", entries), Terminal(io.StringIO())
     )
     assert [(row.entry.pr, dict(row.outcomes)) for row in rows] == [(1, {"build": passed}), (2, {})]
+
+
+def test_mypy_reports_a_struct_that_is_copied_as_a_dataclass() -> None:
+    """The comment is an unused ignore, an error, if `scripts/mypy_structs.py` stops reporting the call."""
+    trunk = stack.Stack(names.branch_name("main"), "origin", ())
+    with pytest.raises(TypeError):
+        dataclasses.replace(trunk, remote="upstream")  # type: ignore[misc]
