@@ -293,7 +293,7 @@ def play_killed(stack: Race, mode: Mode, where: str, number: int, then: str) -> 
         return story
     stack.before = stack.after = stack.record = lambda *_: None  # type: ignore[assignment]
     before = stack.states()
-    running = any(merge.status == "pending" for merge in stack.repository.merges.values())
+    running = any(merge.status in {"pending", "enqueued"} for merge in stack.repository.merges.values())
     story.type(f"invoke {then}")
     if then == "abort" and stack.states() != before and not running:
         story.complaints.append(f"abort changed {before} to {stack.states()}")
