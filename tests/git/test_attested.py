@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from support.attesting import GATES, NO_OPS, NOW, POLICY, SIGNERS, Attesting, address, attesting
+from support.attesting import ENTRY, GATES, NO_OPS, NOW, POLICY, SIGNERS, Attesting, address, attesting
 from support.repo import Repo
 from trunkline.commands import verify as verify_workflow
 from trunkline.commands.verify import NOT_SHARED
 from trunkline.domain.attestation import NO_RECEIPT, Standing, to_data
 from trunkline.domain.errors import CheckFailed, ExternalError, Refused, UsageError
+from trunkline.domain.names import PrNumber
 from trunkline.domain.proof import UNKNOWN_SIGNER
 from trunkline.git import notes
 from trunkline.git.signing import EXPIRED_KEY, REVOKED
@@ -82,6 +84,20 @@ def test_a_wrong_signature_hides_no_right_one(place: Attesting) -> None:
     place.share(
         [good, json.dumps({**json.loads(good), "signature": "x"}), "[" * 200_000, '{"name": 1}', "\ud83d"[:0]]
     )
+    assert "fmt" not in place.reasons()
+
+
+@pytest.mark.parametrize("name", [["a", "list"], {"a": "table"}, None, 1])
+def test_a_part_of_a_receipt_whose_name_is_no_text(place: Attesting, name: object) -> None:
+    """Anybody who can push can write a line; no line stops `verify` from reading the others."""
+    good = place.line(place.receipt("fmt"))
+    values = json.loads(good)
+    statement = json.loads(values["receipt"])
+    statement["predicate"]["configuration"].append({"name": name})
+    content = json.dumps(statement)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    odd = {**values, "name": f"{values['name'][:-21]}{digest}.json", "receipt": content}
+    place.share([json.dumps(odd), good])
     assert "fmt" not in place.reasons()
 
 
@@ -198,6 +214,28 @@ def test_co_authors_and_addresses_of_one_person(place: Attesting) -> None:
     assert "another person must sign" in place.reasons()["fmt"]
     place.set_policy("independent = true", files={SIGNERS: f"ada {place.public('ada')}\n"})
     assert "needs email addresses" in place.reasons()["fmt"]
+
+
+def test_an_author_has_a_second_line_in_the_signers_file(place: Attesting) -> None:
+    """ssh-keygen names the first line of a key only; Grace wrote the commits under the other address."""
+    lines = "".join(f"{name} {place.public('ada')}\n" for name in ("work@example.invalid", address("grace")))
+    place.set_policy("independent = true", files={SIGNERS: lines})
+    share(place)
+    assert "another person must sign" in place.reasons()["fmt"]
+
+
+def test_the_branch_calls_another_branch_the_pull_request(place: Attesting) -> None:
+    """Which branch a number has is read from trunk, or from the user's own file, never from the work tree."""
+    place.share_all()
+    place.clone.git("switch", "--quiet", "-c", "evil")
+    text = POLICY.format(attest="", more="", gates=NO_OPS, signers=SIGNERS, entry=ENTRY + ENTRY.replace("1", "7"))
+    text = text.replace("feat/one", "evil", 1)
+    place.clone.commit("mine", {"stack.toml": text})
+    one = place.git.resolve("refs/remotes/origin/feat/one")
+    place.clone.git("update-ref", "refs/remotes/origin/evil", "HEAD")
+    assert verify_workflow.commit_of(place.git, "origin", "", PrNumber(1), fetched=False) == one
+    with pytest.raises(UsageError, match="the head of #7 is not here"):
+        verify_workflow.commit_of(place.git, "origin", "", PrNumber(7), fetched=False)
 
 
 def test_the_base_repository_is_what_is_fetched_from(place: Attesting) -> None:

@@ -24,6 +24,7 @@ from trunkline.domain.attestation import (
 from trunkline.domain.names import oid
 from trunkline.domain.proof import UNSIGNED, KnownReceipt, ReceiptQuery, Terms
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict, receipt_id
+from trunkline.domain.signers_file import people
 from trunkline.domain.stack import AttestSettings
 
 TREE, COMMIT, OTHER = oid("1" * 40), oid("2" * 40), oid("3" * 40)
@@ -111,6 +112,9 @@ def test_a_commit_of_the_same_tree() -> None:
         ("grace@x", "grace@x signed it and is an author of the commits (grace@x): another person must sign"),
         ("ada@x,GRACE@X", "another person must sign"),
         ("*@x", "another person must sign"),
+        ("ada@work.x", "another person must sign"),
+        ("\N{FULLWIDTH LATIN SMALL LETTER G}race@x", "another person must sign"),
+        ("gr[a]ce@x", ""),
         ("ada", "[attest] independent needs email addresses in the signers file; ada is none"),
         ("", UNSIGNED),
     ],
@@ -118,8 +122,21 @@ def test_a_commit_of_the_same_tree() -> None:
 def test_the_signer_is_another_person(signer: str, why: str) -> None:
     """Every name of the signer's line counts, and an author's address in any case."""
     known = KnownReceipt("a.json", PASS, signer, signature=bool(signer))
-    query = query_under(BASE, POLICY, structs.replace(TERMS, authors=frozenset({"grace@x"})))
+    lines = ("ada@work.x {key}", "# bob@x {key}", '"Grace@X" namespaces="a b" {key} c')
+    persons = people("\n".join(lines).replace("{key}", "ssh-ed25519 AAAA"))
+    terms = structs.replace(TERMS, authors=frozenset({"grace@x"}), persons=persons)
+    query = query_under(BASE, POLICY, terms)
     assert why in attest_gate(query, waiver_query(BASE, POLICY, TERMS), [known]).reason
+
+
+def test_lines_of_one_person_in_a_signers_file() -> None:
+    """Lines are joined by a name or a key that they share, in whatever order, and by nothing else."""
+    text = (
+        "a@x ssh-rsa K1\nb@x sk-ssh-ed25519@openssh.com K2\n\n# a@x ssh-rsa K2\n"
+        "c@x,A@X cert-authority ssh-rsa K2\nd@x ssh-rsa K3"
+    )
+    assert set(people(text)) == {frozenset({"a@x", "b@x", "c@x"}), frozenset({"d@x"})}
+    assert people("no key\n\n#\n") == (frozenset({"no"}),)
 
 
 def test_a_waiver() -> None:

@@ -15,9 +15,9 @@ BASE = '[[entry]]\npr = 1\nbranch = "one"\n'
 
 def differences(own: str, trusted: str) -> list[str]:
     """Return the keys in which a file differs from trunk's."""
-    data = tomli.loads(own)
+    ours, theirs = tomli.loads(own), tomli.loads(trusted)
     found = policy.differences(
-        policy.policy_of(data), policy.policy_of(tomli.loads(trusted)), policy.entry_names(data)
+        policy.policy_of(ours), policy.policy_of(theirs), policy.entries_of(ours), policy.entries_of(theirs)
     )
     return [each.key for each in found]
 
@@ -54,6 +54,22 @@ def test_checks_are_commands() -> None:
     assert differences(BASE + check, BASE) == ["entry[#1].check"]
     assert differences(several, BASE) == ["entry[#1].check"]
     assert differences(BASE + check, several.replace("true", "false")) == ["entry[#1].check"]
+
+
+@pytest.mark.parametrize(
+    ("own", "key"),
+    [
+        ('[[entry]]\nbranch = "one"\n', "entry[one].check"),
+        ('[[entry]]\npr = 1\nbranch = "other"\n', "entry[#1].check"),
+        ('[[entry]]\npr = 1.0\nbranch = "one"\n', "entry[#1].check"),
+        ('[[entry]]\npr = 9\nbranch = "one"\n', "entry[#9].check"),
+    ],
+)
+def test_an_entry_under_another_name_keeps_its_checks(own: str, key: str) -> None:
+    """A branch lists the same entry without its number, or under another branch, to lose what is checked."""
+    check = '[[entry.check]]\nkind = "command"\nname = "c"\nrun = ["true"]\n'
+    assert differences(own, BASE + check) == [key]
+    assert differences(own + check, BASE + check) == []
 
 
 def test_a_key_taken_away_is_a_change() -> None:
@@ -107,7 +123,7 @@ def test_a_file_that_is_no_stack_has_a_policy_all_the_same(text: str) -> None:
     """It is compared before anybody has validated it."""
     data = tomli.loads(text)
     assert len(policy.digest(policy.policy_of(data))) == 64
-    assert isinstance(policy.entry_names(data), frozenset)
+    assert isinstance(policy.entries_of(data), dict)
 
 
 def test_a_hash_is_of_exactly_these_keys() -> None:

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from msgspec import structs
 
 from trunkline.config import trust, validation
-from trunkline.context.loading import load_stacks
+from trunkline.context.loading import found_text
 from trunkline.domain.attestation import (
     NO_RECEIPT,
     Attestation,
@@ -26,6 +26,7 @@ from trunkline.domain.command import exact_command, task_command
 from trunkline.domain.errors import CheckFailed, Refused, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref
 from trunkline.domain.proof import Terms
+from trunkline.domain.signers_file import people
 from trunkline.domain.stack import Stack
 from trunkline.domain.words import count_of
 from trunkline.gates.attested import Question, evaluate, replayed
@@ -148,7 +149,7 @@ def policy_of(git: Git, remote: str) -> Policy:
     return Policy(stack, trunk, commit, signers)
 
 
-def commit_of(git: Git, remote: str, policy: Policy, revision: str, pr: PrNumber | None, *, fetched: bool) -> Oid:
+def commit_of(git: Git, remote: str, revision: str, pr: PrNumber | None, *, fetched: bool) -> Oid:
     """Return the commit to verify: the revision, the head of the pull request, or HEAD.
 
     Raises:
@@ -165,8 +166,8 @@ def commit_of(git: Git, remote: str, policy: Policy, revision: str, pr: PrNumber
             raise UsageError("there is no commit here yet", next_command="git log --oneline")
         return head
     candidates = [refs.evidence_ref(pr)]
-    branch = _branch_of(git, policy, pr)
-    if branch and not fetched:
+    branch = None if fetched else _branch_of(git, remote, pr)
+    if branch:
         candidates.insert(0, refs.tracking_ref(remote, branch))
     for ref in candidates:
         if (found := git.resolve(ref)) is not None:
@@ -176,10 +177,16 @@ def commit_of(git: Git, remote: str, policy: Policy, revision: str, pr: PrNumber
     )
 
 
-def _branch_of(git: Git, policy: Policy, pr: PrNumber) -> BranchName | None:
-    stacks: tuple[Stack, ...] = (policy.stack,)
+def _branch_of(git: Git, remote: str, pr: PrNumber) -> BranchName | None:
+    """Return the branch of a pull request by trunk's stack.toml, or by the user's own untracked one.
+
+    The checked-out branch's file could name the branch of another pull request.
+    """
+    texts = [trust.trunks_own(git, remote)]
     with contextlib.suppress(TrunklineError):
-        stacks = (*load_stacks(git), policy.stack)
+        found = found_text(git)
+        texts += [] if trust.origin_of(git, found).tracked else [found]
+    stacks = [stack for text in texts if text for stack in validation.stacks_of(text, entries=False)]
     return next((entry.branch for stack in stacks for entry in stack.entries if entry.pr == pr), None)
 
 
@@ -232,6 +239,7 @@ def question_of(git: Git, remote: str, policy: Policy, commit: Oid, *, merged: b
         dt.timedelta(seconds=rules.max_age),
         commit=commit if rules.rebase == "refuse" and is_own else None,
         authors=_authors(git, policy, commit) if rules.independent else None,
+        persons=people(policy.signers.allowed.read_text("utf-8", "replace")) if rules.independent else (),
     )
     return Question(tree, policy.stack.gates, rules, terms, policy.signers)
 

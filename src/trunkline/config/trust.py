@@ -31,6 +31,8 @@ _REMOTE = "origin"
 _TRUNKS = ("main", "master")
 _FILE = "trust.json"
 _MOST_BYTES = 1 << 20
+_STAGES = (":", ":1:", ":2:", ":3:")
+"""The index; a file in conflict is in stages 1 to 3 only (git-read-tree(1)), and comes with a branch all the same."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,12 @@ def effective(git: Git, found: StackText) -> StackText:
 
 def changes(found: StackText, origin: Origin) -> tuple[Difference, ...]:
     """Return what the found file's policy changes of trunk's."""
-    trusted = policy.policy_of(origin.trunk.data) if origin.trunk is not None else {}
+    data = origin.trunk.data if origin.trunk is not None else {}
     try:
-        return policy.differences(policy.policy_of(found.data), trusted, policy.entry_names(found.data))
+        return policy.differences(
+            policy.policy_of(found.data), policy.policy_of(data),
+            policy.entries_of(found.data), policy.entries_of(data),
+        )  # fmt: skip
     except RecursionError:
         raise UsageError(f"{found.path.name} is nested too deeply", next_command="${EDITOR:-vi} stack.toml") from None
 
@@ -112,8 +117,8 @@ def origin_of(git: Git, found: StackText) -> Origin:
     default = f"refs/remotes/{_REMOTE}/HEAD:"
     called = found.trunk()
     named = "refs/remotes/{}/{}:".format(*called) if called else default
-    in_index, in_head, in_default, in_named = holder.contents(":", "HEAD:", default, named)
-    if in_index is None and in_head is None:
+    in_default, in_named, *in_branch = holder.contents(default, named, "HEAD:", *_STAGES)
+    if all(each is None for each in in_branch):
         return Origin(tracked=False)
     if found.text.encode() == in_default and in_named in {in_default, None}:
         return Origin(tracked=True, trunk=found, ref=f"refs/remotes/{_REMOTE}/HEAD")
@@ -128,7 +133,7 @@ class _Holder:
     name: str
 
     def contents(self, *revisions: str) -> tuple[bytes | None, ...]:
-        """Return the file's content in each revision, ":" being the index; None: there is none."""
+        """Return the file's content in each revision, ":" and ":1:" being the index; None: there is none."""
         asked = "".join(f"{revision}./{self.name}\0" for revision in revisions)
         output = self.git.query("cat-file", "--batch", "-z", stdin=os.fsencode(asked)).stdout
         found: list[bytes | None] = []
@@ -174,7 +179,16 @@ def _holder(git: Git, found: StackText) -> _Holder | None:
         )
     elif _is_in_git_directory(git, folder):
         return None
-    return _Holder(git.at(folder), found.path.name)
+    return _Holder(git.at(folder), _name_on_disk(folder, found.path.name))
+
+
+def _name_on_disk(folder: Path, name: str) -> str:
+    """Return a file's name as its directory lists it: macOS opens a tracked STACK.toml as stack.toml."""
+    try:
+        listed = [each.name for each in folder.iterdir()]
+    except OSError:
+        return name
+    return name if name in listed else next((each for each in listed if each.casefold() == name.casefold()), name)
 
 
 def _is_in_git_directory(git: Git, folder: Path) -> bool:
@@ -217,7 +231,7 @@ def is_tracked(git: Git, path: Path) -> bool:
     folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 -- resolve would follow links
     if _is_in_git_directory(git, folder):
         return False
-    done = git.at(folder).query("ls-files", "--error-unmatch", "--", path.name, ok=(0, 1, 128))
+    done = git.at(folder).query("ls-files", "--error-unmatch", "--", _name_on_disk(folder, path.name), ok=(0, 1, 128))
     return done.returncode == 0
 
 

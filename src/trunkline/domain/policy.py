@@ -54,16 +54,26 @@ def digest(policy: Policy) -> str:
     return hashlib.sha256(json.dumps(policy, sort_keys=True).encode()).hexdigest()
 
 
-def differences(own: Policy, trusted: Policy, entries: frozenset[str]) -> tuple[Difference, ...]:
+def differences(
+    own: Policy, trusted: Policy, own_entries: Entries, trusted_entries: Entries
+) -> tuple[Difference, ...]:
     """Return the differences between a policy and a trusted one, by key.
+
+    An entry may be removed with its settings. An entry that is listed without its number, or with
+    another branch, is not removed.
 
     Args:
         own: the policy that was found.
         trusted: the trusted policy.
-        entries: the names of the entries in the file that was found (`entry_names`): an entry may
-            be removed with its settings.
+        own_entries: the entries in the file that was found (`entries_of`).
+        trusted_entries: the entries in the trusted file.
     """
-    expected = {key: value for key, value in trusted.items() if _entry_of(key) in {"", *entries}}
+    expected: dict[str, str] = {}
+    for key, value in trusted.items():
+        entry = _entry_of(key)
+        identities = trusted_entries.get(entry, frozenset())
+        for name in [name for name, also in own_entries.items() if identities & also] if entry else [""]:
+            expected[name + key.removeprefix(entry)] = value
     return tuple(
         Difference(key, own.get(key, ""), expected.get(key, ""))
         for key in sorted({*own, *expected})
@@ -71,9 +81,22 @@ def differences(own: Policy, trusted: Policy, entries: frozenset[str]) -> tuple[
     )
 
 
-def entry_names(data: Mapping[str, Any]) -> frozenset[str]:
-    """Return the prefixes of policy keys that belong to entries."""
-    return frozenset(name for name, _ in _named_entries(data))
+Entries = Mapping[str, frozenset[str]]
+"""The prefix of an entry's policy keys -> what identifies the entry: its number and its branch."""
+
+
+def entries_of(data: Mapping[str, Any]) -> Entries:
+    """Return the entries of a stack.toml, by the prefixes of their policy keys."""
+    return {
+        name: frozenset({_number(table), str(table.get("branch"))} - {""}) for name, table in _named_entries(data)
+    }
+
+
+def _number(table: Mapping[str, Any]) -> str:
+    """Return an entry's number as `#519`, or ""; a float of the same value is the same number."""
+    number = table.get("pr", "")
+    whole = int(number) if isinstance(number, float) and number.is_integer() else number
+    return f"#{whole}" if whole != "" else ""
 
 
 def _policy(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -94,8 +117,7 @@ def _policy(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _named_entries(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for holder in (data, *_tables(data.get("stack"))):
         for table in _tables(holder.get("entry")):
-            named = f"#{table['pr']}" if "pr" in table else str(table.get("branch"))
-            yield f"entry[{named}].", table
+            yield f"entry[{_number(table) or table.get('branch')}].", table
 
 
 def _entry_of(key: str) -> str:

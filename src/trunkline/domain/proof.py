@@ -7,7 +7,6 @@ receipts.
 from __future__ import annotations
 
 import datetime as dt
-import fnmatch
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trunkline.domain.receipt import Receipt, Toolchain, Verdict
+from trunkline.domain.signers_file import Person, covers, names_of
 from trunkline.domain.words import count_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Terms(msgspec.Struct, frozen=True):
         release: the release of rustc, like `1.95.0` or `1.95`; "" for any.
         signers: the only signers who count; None: everybody in the signers file.
         authors: email addresses of the authors, none of whom counts as a signer; None: they do.
+        persons: the persons of the signers file, for the comparison of signers with authors.
     """
 
     repository: str
@@ -41,6 +42,7 @@ class Terms(msgspec.Struct, frozen=True):
     release: str = ""
     signers: frozenset[str] | None = None
     authors: frozenset[str] | None = None
+    persons: tuple[Person, ...] = ()
 
     def mismatch(self, receipt: Receipt) -> str:
         """Return why a receipt does not meet the conditions, or ""."""
@@ -75,7 +77,8 @@ class Terms(msgspec.Struct, frozen=True):
             return ""
         if not all("@" in name for name in names):
             return f"[attest] independent needs email addresses in the signers file; {signer} is none"
-        same = [who for who in sorted(self.authors) for name in names if fnmatch.fnmatchcase(who, name.lower())]
+        also = sorted(names_of(names, self.persons))
+        same = [who for who in sorted(self.authors) for name in also if covers(name, who)]
         return (
             f"{signer} signed it and is an author of the commits ({same[0]}): another person must sign"
             if same

@@ -166,9 +166,8 @@ def receipt_of(statement: Any) -> Receipt:
     found = msgspec.convert(statement, _Statement)
     own = found.predicate.trunkline
     subjects = msgspec.convert({each.name: each.digest for each in found.subject}, _Subjects)
-    configuration = msgspec.convert(
-        {part["name"]: part for part in found.predicate.configuration if "name" in part}, _Configuration
-    )
+    parts = {part["name"]: part for part in found.predicate.configuration if isinstance(part.get("name"), str)}
+    configuration = msgspec.convert(parts, _Configuration)
     flags = configuration.flags.content
     receipt = Receipt(
         gate=own.gate,

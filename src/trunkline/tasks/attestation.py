@@ -71,7 +71,7 @@ def verify(
     if fetch and not session.dry_run:
         verify_workflow.fetch(git, base, number)
     policy = verify_workflow.policy_of(git, base)
-    oid = verify_workflow.commit_of(git, base, policy, commit, number, fetched=fetch)
+    oid = verify_workflow.commit_of(git, base, commit, number, fetched=fetch)
     found = verify_workflow.verify(git, base, policy, oid, merged=merged, now=_now(), fetched=fetch)
     _tell(session, found, markdown=markdown)
     if status:

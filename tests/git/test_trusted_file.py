@@ -1,0 +1,51 @@
+"""Which stack.toml comes with a branch: also one in conflict, and one whose name differs in case."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.repo import Repo
+from trunkline.config import reading, trust
+from trunkline.domain.errors import Refused
+
+OWN = '[gates.build]\nrun = ["evil"]\n'
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Repo:
+    """Return a clone whose trunk had a stack.toml once, and whose branch `evil` changes it."""
+    made = Repo.create(tmp_path / "clone")
+    made.commit("adopt", {"stack.toml": "schema = 1\n"})
+    made.git("switch", "--quiet", "-c", "evil")
+    made.commit("evil", {"stack.toml": OWN})
+    made.git("switch", "--quiet", "main")
+    made.commit("leave", {"stack.toml": None, "readme": ""})
+    return made
+
+
+def test_a_file_in_conflict_comes_with_a_branch(clone: Repo) -> None:
+    """Deleted on trunk and changed on the branch: it is neither in HEAD nor in stage 0 of the index."""
+    subprocess.run(["git", "merge", "evil"], cwd=clone.path, capture_output=True, check=False)
+    assert (clone.path / "stack.toml").read_text() == OWN
+    with pytest.raises(Refused, match="is not trusted"):
+        trust.effective(clone.adapter, reading.read(clone.path / "stack.toml"))
+
+
+def test_a_name_that_differs_in_case(clone: Repo) -> None:
+    """On macOS `stack.toml` opens a tracked STACK.toml; the name in the directory is the tracked one."""
+    clone.git("switch", "--quiet", "-c", "upper")
+    clone.commit("upper", {"STACK.toml": OWN})
+    found = reading.StackText(clone.path / "stack.toml", OWN, {"gates": {"build": {"run": ["evil"]}}})
+    with pytest.raises(Refused, match="is not trusted"):
+        trust.effective(clone.adapter, found)
+    assert trust.is_tracked(clone.adapter, found.path)
+
+
+def test_the_users_own_file(clone: Repo) -> None:
+    """It is in no commit and not in the index, so it came with no branch."""
+    (clone.path / "stack.toml").write_text(OWN)
+    found = reading.read(clone.path / "stack.toml")
+    assert trust.effective(clone.adapter, found) is found
