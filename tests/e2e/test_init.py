@@ -98,13 +98,15 @@ def test_other_tools_and_several_stacks(stack: YardLanding) -> None:
 
 
 def test_nothing_open(stack: YardLanding) -> None:
-    """Without a stack, exit code 2 names the open pull requests that sit on trunk; no file is written."""
+    """Without a stack, exit code 2 names the open pull requests that sit on trunk, and the command for a fork."""
     for number in (519, 520):
         assert stack.run("gh", "pr", "close", str(number), "--repo", SLUG).code == 0
     (stack.clone.path / "stack.toml").unlink()
-    ran = stack.invoke("init")
+    stack.clone.git("remote", "add", "fork", "git@github.com:ada/tiny.git")
+    ran = stack.run("trunkline", "init")
     assert ran.code == 2
     assert "(remote origin) sits on main" in ran.err
+    assert "next: trunkline init --remote fork   # ada/tiny\n" in ran.err
     assert not (stack.clone.path / "stack.toml").exists()
 
 

@@ -424,6 +424,7 @@ ELSEWHERE: dict[str, str] = {
     "steps/push.py:run_stack": "tests/git/test_unsubmitted.py::test_restack_leaves_what_sits_above_it_to_submit",
     "tasks/stack.py:land": "tests/git/test_unsubmitted.py::test_land_stops_below_it",
     "commands/export_receipts.py:export_of": "tests/git/test_attest_story.py::test_receipts_are_exported",
+    "commands/init.py:_elsewhere": "tests/e2e/test_init.py::test_nothing_open",
     "commands/init.py:_remote": "tests/e2e/test_init.py::test_other_tools_and_several_stacks",
     "commands/init_update.py:refuse_unfinished": "tests/git/test_stack_file.py"
     "::test_the_next_stack_after_one_that_has_landed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from trunkline.commands import rebase, rewriting
@@ -104,7 +105,7 @@ def require_checked_out(view: View, *, task: str) -> None:
     raise Refused(
         f"{entry.full_label} is not checked out",
         why=f"{task} takes what is staged in your checkout, which is at another branch; nothing was changed",
-        next_command=f"git switch {entry.branch}",
+        next_command=f"git switch {shlex.quote(entry.branch)}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -113,7 +114,7 @@ def question(order: Order, now: dt.datetime) -> Question:
 
 
 def _ask(order: Order) -> str:
-    return f"git push {order.remote} HEAD   # then another signer runs: {exact_command('attest', {})}"
+    return f"git push {shlex.quote(order.remote)} HEAD   # then another signer runs: {exact_command('attest', {})}"
 
 
 def _waivers(policy: AttestSettings, gate: str) -> frozenset[str]:

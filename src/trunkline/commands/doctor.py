@@ -164,7 +164,10 @@ def _replacements(git: Git) -> Iterator[Finding]:
     grafts = git.common_dir() / "info/grafts"
     if grafts.is_file() and grafts.read_bytes().strip():
         yield Finding(
-            "history", f"{grafts} gives commits other parents; {real}", Health.WARNING, f"mv {grafts} {grafts}.off"
+            "history",
+            f"{grafts} gives commits other parents; {real}",
+            Health.WARNING,
+            shlex.join(["mv", str(grafts), f"{grafts}.off"]),
         )
 
 
@@ -242,7 +245,7 @@ def _remote(git: Git, stack: Stack, reporter: Reporter, *, offline: bool) -> Ite
         return
     if pushes != repository:
         message = f"{stack.remote} fetches from {repository.slug} but pushes to {pushes.slug}"
-        yield Finding("remote", message, Health.ERROR, f"git remote set-url --push {stack.remote} URL")
+        yield Finding("remote", message, Health.ERROR, f"git remote set-url --push {shlex.quote(stack.remote)} URL")
     if offline:
         yield Finding("remote", f"{repository.argument}, not asked")
         return
@@ -263,7 +266,7 @@ def _reachable(git: Git, stack: Stack) -> Iterator[Finding]:
     if ref in refs.list_remote(git, stack.remote, [ref]):
         yield Finding("remote", f"{stack.remote} has {stack.trunk}")
     else:
-        command = f"git ls-remote --heads {stack.remote}"
+        command = f"git ls-remote --heads {shlex.quote(stack.remote)}"
         yield Finding("remote", f"{stack.remote} has no branch {stack.trunk}", Health.ERROR, command)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -252,7 +251,7 @@ def _elsewhere(seen: PullRequestStacks) -> tuple[str, ...]:
     for name in seen.git.query("remote").lines:
         with contextlib.suppress(TrunklineError):
             if (other := slug_of(seen.git, name)) != asked:
-                commands.append(shlex.join(["invoke", "init", "--remote", name]) + f"   # {other}")
+                commands.append(task_command("init", "--remote", name, comment=other))
     return (*commands, f"gh pr list --repo {asked}")
 
 

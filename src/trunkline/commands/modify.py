@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -218,7 +219,7 @@ def _refuse_existing(stacked: Stacked, stack: WantedStack) -> None:
             raise Refused(
                 f"there is a branch {branch} already",
                 why="a new entry needs a new branch; nothing was changed",
-                next_command=f"git log --oneline {branch} --",
+                next_command=f"git log --oneline {shlex.quote(branch)} --",
             )
 
 

@@ -61,14 +61,16 @@ def plan(context: Context) -> Plan:
     slug, number = context.repository.slug, pr.number
     description = [f"restore {restored}"] if lost.gone else []
     description.append(f"reopen #{number}")
-    commands = [f"gh api repos/{slug}/git/refs -f ref={branch_ref(b)} -f sha={tip}" for b, tip in lost.gone]
+    commands = [
+        f"gh api repos/{slug}/git/refs -f ref={shlex.quote(branch_ref(b))} -f sha={tip}" for b, tip in lost.gone
+    ]
     commands.append(f"gh pr reopen {number}")
     if lost.onto != lost.base:
         description.append(f"target {lost.onto}")
-        commands.append(f"gh pr edit {number} --base {lost.onto}")
+        commands.append(f"gh pr edit {number} --base {shlex.quote(lost.onto)}")
         if any(branch == lost.base for branch, _ in lost.gone):
             description.append(f"delete {lost.base} again")
-            commands.append(f"git push {context.stack.remote} --delete {lost.base}")
+            commands.append(f"git push {shlex.quote(context.stack.remote)} --delete {shlex.quote(lost.base)}")
     step = Step(StepName.RESCUE, ", ".join(description), tuple(commands), mutates=True, publishes=tuple(description))
     return Plan(TASK, number, (step,))
 
@@ -190,7 +192,7 @@ def _restore(project: Project, gone: Sequence[tuple[BranchName, Oid]]) -> None:
     for branch, tip in gone:
         if branch_ref(branch) not in remote_refs:
             project.reporter.command(
-                f"gh api repos/{project.repository.slug}/git/refs -f ref={branch_ref(branch)} ..."
+                f"gh api repos/{project.repository.slug}/git/refs -f ref={shlex.quote(branch_ref(branch))} ..."
             )
             project.github.create_branch(branch, tip)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -263,7 +264,7 @@ class _Going:
                 raise Refused(
                     f"{entry.label}: local branch {entry.branch} no longer exists",
                     why=f"run {self.run.id} left it at {new}; nothing was changed",
-                    next_command=(f"git branch {entry.branch} {new}", task_command("abort")),
+                    next_command=(f"git branch {shlex.quote(entry.branch)} {new}", task_command("abort")),
                 )
             whole = self.run.task in {restack.TASK, sync.TASK, land.TASK}
             again = self.run.task if whole else f"rebase --pr {entry.key}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -88,7 +89,10 @@ def fetch(git: Git, remote: str, pr: PrNumber | None) -> None:
     default, found = refs.default_branch(git, remote, *([head] if head else []))
     trunk = branch_name(default)
     if pr and head not in found:
-        raise UsageError(f"{remote} has no pull request #{pr}", next_command=f"git ls-remote {remote} {head}")
+        raise UsageError(
+            f"{remote} has no pull request #{pr}",
+            next_command=f"git ls-remote {shlex.quote(remote)} {head}",
+        )
     with lock.hold(git.state_dir(), run="verify") as held:
         specs = {branch_ref(trunk): refs.tracking_ref(remote, trunk)}
         refs.fetch(git, held, remote, specs | ({head: refs.evidence_ref(pr)} if pr else {}))
@@ -284,7 +288,7 @@ def tree_of(git: Git, policy: Policy, commit: Oid, *, merged: bool) -> tuple[Oid
         raise CheckFailed(
             f"{commit[:12]} conflicts with {policy.name}",
             why=f"in {', '.join(merge.conflicts)}; there is no merge result to verify",
-            next_command=f"git rebase {policy.name}",
+            next_command=f"git rebase {shlex.quote(policy.name)}",
         )
     return merge.tree, False
 
@@ -312,4 +316,4 @@ def _authors(git: Git, policy: Policy, commit: Oid) -> frozenset[str]:
 
 def _shallow(policy: Policy, why: str) -> Refused:
     remote = policy.name.partition("/")[0]
-    return Refused("this is a shallow clone", why=why, next_command=f"git fetch --unshallow {remote}")
+    return Refused("this is a shallow clone", why=why, next_command=f"git fetch --unshallow {shlex.quote(remote)}")

@@ -72,7 +72,9 @@ def read(path: Path) -> StackText:
         ) from None
     except OSError as error:
         raise UsageError(
-            f"{path.name} cannot be read", why=f"{path}: {error.strerror or error}", next_command=f"ls -lL {path}"
+            f"{path.name} cannot be read",
+            why=f"{path}: {error.strerror or error}",
+            next_command=f"ls -lL {shlex.quote(str(path))}",
         ) from None
     return parsed(path, content)
 

@@ -80,7 +80,9 @@ def _opened(git: Git, chosen: Stack, source: str, options: Options, reporter: Re
         raise Refused(
             f"{chosen.remote} fetches from {repository.slug} but pushes to {pushes.slug}",
             why="a push would not reach the pull request's repository",
-            next_command=f"git remote set-url --push {chosen.remote} {refs.remote_url(git, chosen.remote)}",
+            next_command=shlex.join(
+                ["git", "remote", "set-url", "--push", chosen.remote, refs.remote_url(git, chosen.remote)]
+            ),
         )
     _refuse_unknown_gates(chosen, options)
     return Project(git.with_echo(reporter.command), chosen, repository, options, reporter, source)
@@ -226,11 +228,13 @@ def _by_upstream(git: Git, stack: Stack, here: str) -> Entry | None:
         extra = history.reachable(git, [head] if head else [], held.values())
         if extra:
             listed = "\n".join(f'{short(commit.oid)} "{commit.subject}"' for commit in extra)
-            move = f"git branch --move {here} {entry.branch}"
+            move = f"git branch --move {shlex.quote(here)} {shlex.quote(entry.branch)}"
             raise Refused(
                 f"{here} is {entry.branch} of {entry.label} under another name, and holds {counted(len(extra))} more",
                 why=f"stack.toml names {entry.branch}; without them it would be pushed:\n{listed}",
-                next_command=move if local not in held else f"git fetch . {here}:{entry.branch}   # adds them",
+                next_command=move
+                if local not in held
+                else f"git fetch . {shlex.quote(here)}:{shlex.quote(entry.branch)}   # adds them",
             )
         return entry
     return None
@@ -241,5 +245,5 @@ def _refuse_shallow(git: Git, remote: str) -> None:
         raise Refused(
             "this is a shallow clone",
             why="where an entry's own commits begin cannot be proven without its history",
-            next_command=f"git fetch --unshallow {remote}",
+            next_command=f"git fetch --unshallow {shlex.quote(remote)}",
         )

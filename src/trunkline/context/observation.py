@@ -5,6 +5,7 @@ Missing objects are fetched; no ref moves.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
             raise UsageError(
                 f"{stack.remote} has no branch {stack.trunk}",
                 why="stack.toml names it as the trunk",
-                next_command=f"git ls-remote --heads {stack.remote}",
+                next_command=f"git ls-remote --heads {shlex.quote(stack.remote)}",
             )
         absent = history.missing(git, found.values())
         if absent:

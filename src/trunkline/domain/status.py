@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -253,7 +254,7 @@ def next_command(entry_states: Sequence[EntryState], remote: str) -> str:
     """
     open_ = [standing for standing in entry_states if standing.state is not State.MERGED]
     if not open_:
-        return f"git fetch --prune {remote}   # all is merged"
+        return f"git fetch --prune {shlex.quote(remote)}   # all is merged"
     first = open_[0]
     stuck = next((each for each in open_ if each.state in _STUCK), None)
     if stuck is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from trunkline.domain.command import task_command
@@ -57,7 +58,7 @@ def update_tracking_refs(
         refs.fetch(git, lock, remote, specs)
         return
     for theirs, ours in specs.items():
-        git.report_command(f"git update-ref {ours} {short(listed[theirs])}")
+        git.report_command(f"git update-ref {shlex.quote(ours)} {short(listed[theirs])}")
 
 
 def _message(lock: RepositoryLock, why: str) -> tuple[str, str]:
@@ -182,4 +183,12 @@ def delete(git: Git, lock: RepositoryLock, branch: BranchName, tip: Oid) -> None
     Raises:
         UsageError: it holds another commit.
     """
-    git.mutate(lock, "update-ref", "--no-deref", "-d", branch_ref(branch), tip, display=f"git branch -D {branch}")
+    git.mutate(
+        lock,
+        "update-ref",
+        "--no-deref",
+        "-d",
+        branch_ref(branch),
+        tip,
+        display=f"git branch -D {shlex.quote(branch)}",
+    )

@@ -7,6 +7,7 @@ must still hold, like every push of trunkline.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from trunkline.domain.command import task_command
@@ -108,7 +109,7 @@ def pull(git: Git, lock: RepositoryLock, remote: str) -> Oid | None:
         raise ExternalError(
             f"{REF} on {remote} {problem}",
             why="these are no receipts of trunkline's; no ref of yours was moved",
-            next_command=f"git push {remote} --delete {REF}   # removes it for everybody",
+            next_command=f"git push {shlex.quote(remote)} --delete {REF}   # removes it for everybody",
         )
     _move_copy(git, lock, remote, theirs)
     if REF not in refs.read_refs(git, REF):
@@ -165,7 +166,7 @@ def push(git: Git, lock: RepositoryLock, remote: str) -> bool:
     done = git.mutate(
         lock, "push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", "--no-force-if-includes",
         expected, "--end-of-options", remote, f"{new}:{REF}",
-        ok=tuple(range(256)), network=True, display=f"git push {expected} {remote} {new}:{REF}",
+        ok=tuple(range(256)), network=True, display=f"git push {expected} {shlex.quote(remote)} {new}:{REF}",
     )  # fmt: skip
     found = refs.list_remote(git, remote, [REF]).get(REF)
     if found == new:

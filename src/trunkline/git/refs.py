@@ -53,7 +53,7 @@ def remote_url(git: Git, remote: str, *, push: bool = False) -> str:
         raise UsageError(
             f"this repository has no remote {remote}",
             why=f"it has {', '.join(names)}" if names else "it has no remote at all",
-            next_command=f"git remote add {remote} git@github.com:OWNER/NAME.git",
+            next_command=f"git remote add {shlex.quote(remote)} git@github.com:OWNER/NAME.git",
         )
     return done.text
 
@@ -124,7 +124,7 @@ def default_branch(git: Git, remote: str, *names: str) -> tuple[str, dict[str, O
         raise ExternalError(
             f"{remote} has no default branch",
             why="its HEAD names no branch",
-            next_command=f"git remote show {remote}",
+            next_command=f"git remote show {shlex.quote(remote)}",
         )
     values = {name: oid(value) for value, name in parts if name in names}
     return heads[0].removeprefix("ref: refs/heads/"), values
@@ -152,5 +152,5 @@ def incomplete_tips(done: process.Completed, remote: str, names: Collection[Oid]
         why="a fetch was interrupted, or the disk lost it; no ref was moved",
         command=done.command_line,
         stderr=done.error_text,
-        next_command=f"git fetch --refetch {remote}",
+        next_command=f"git fetch --refetch {shlex.quote(remote)}",
     )

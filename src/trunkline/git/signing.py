@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import shlex
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -247,7 +248,7 @@ def _from_trunk(git: Git, settings: GateSettings, name: str, key: str) -> bytes:
         raise _missing(key, name, "it leads out of the repository")
     done = git.query("cat-file", "blob", f"refs/remotes/{tracking}:{path}", ok=(0, 128))
     if done.returncode:
-        raise _missing(key, name, f"{tracking} has no file {path}", f"git fetch {settings.remote}")
+        raise _missing(key, name, f"{tracking} has no file {path}", f"git fetch {shlex.quote(settings.remote)}")
     return done.stdout
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from msgspec.structs import replace
 
 from trunkline.context.observer import Part
@@ -44,7 +46,7 @@ def check_out(git: Git, step_context: StepContext, added: AddedEntry) -> None:
         )
     git.mutate(
         lock, "symbolic-ref", "-m", f"trunkline: added {added.branch}", "HEAD", branch_ref(added.branch),
-        display=f"git switch {added.branch}",
+        display=f"git switch {shlex.quote(added.branch)}",
     )  # fmt: skip
 
 
@@ -81,7 +83,7 @@ def take_back(context: Context, step_context: StepContext, added: AddedEntry) ->
             checkout.move(
                 git, lock, old=added.commit, new=added.staged, what=f"your checkout cannot leave {added.branch}"
             )
-        git.mutate(lock, "symbolic-ref", "HEAD", came_from, display=f"git switch {added.came_from}")
+        git.mutate(lock, "symbolic-ref", "HEAD", came_from, display=f"git switch {shlex.quote(added.came_from)}")
         context.observer.changed(Part.LOCAL)
         return Outcome("added", f"{added.branch} is no entry any more; its changes are staged on {added.came_from}")
     return Outcome("added", f"{added.branch} is no entry any more; the branch and your checkout stay")

@@ -6,6 +6,7 @@ Pull requests that the push would close are retargeted first.
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -159,7 +160,7 @@ def retarget(context: Context, step_context: StepContext, *bases: tuple[PullRequ
             shown = context.github.edit_bases(bases)
     for pr, base in bases:
         if shown.get(pr.number) == base:
-            context.reporter.command(f"gh pr edit {pr.number} --base {base}")
+            context.reporter.command(f"gh pr edit {pr.number} --base {shlex.quote(base)}")
         else:
             set_base(context, pr.number, base)
 
@@ -170,7 +171,7 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
     Raises:
         Refused: GitHub rejects the change, or does not show it.
     """
-    context.reporter.command(f"gh pr edit {number} --base {base}")
+    context.reporter.command(f"gh pr edit {number} --base {shlex.quote(base)}")
     try:
         shown = context.github.edit(number, base=base).base
     except Refused as refused:

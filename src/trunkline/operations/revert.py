@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -91,20 +92,20 @@ def steps(scope: Scope, changes: tuple[Change, ...]) -> tuple[Step, ...]:
 def _push_step(scope: Scope, pushed: tuple[RemoteMoved, ...]) -> Step:
     remote = scope.stack.remote
     branches = [(scope.of_pr(change.pr).entry.branch, change) for change in pushed]
-    leases = " ".join(f"--force-with-lease={branch_ref(branch)}:{change.left}" for branch, change in branches)
-    moves = " ".join(f"{change.before}:{branch_ref(branch)}" for branch, change in branches)
+    leases = [f"--force-with-lease={branch_ref(branch)}:{change.left}" for branch, change in branches]
+    moves = [f"{change.before}:{branch_ref(branch)}" for branch, change in branches]
     message = ", ".join(short(change.before) for change in pushed)
     new_tips = ", ".join(short(change.left) for change in pushed)
     description = f"push {message} back, if {remote} still has {new_tips}"
     lines = tuple(f"push {branch} back: {short(change.left)}..{short(change.before)}" for branch, change in branches)
-    command = f"git push --atomic {leases} {remote} {moves}"
+    command = shlex.join(["git", "push", "--atomic", *leases, remote, *moves])
     return Step(StepName.PUSH, description, (command,), mutates=True, publishes=lines)
 
 
 def _step(entry: Entry, change: _Single) -> Step:
     match change:
         case LocalMoved(before=old):
-            command = f"git branch -f {entry.branch} {old}"
+            command = f"git branch -f {shlex.quote(entry.branch)} {old}"
             return Step(change.step, f"{entry.branch} is at {short(old)} again", (command,), mutates=True)
         case StateChanged():
             return _state_step(entry, change)
@@ -129,7 +130,7 @@ def _state_step(entry: Entry, change: StateChanged) -> Step:
     if before.draft != left.draft:
         changed.append((f"is {_state(before)} again", f"gh pr ready {entry.pr}{_undo(before)}"))
     if before.base != left.base:
-        changed.append((f"targets {before.base}", f"gh pr edit {entry.pr} --base {before.base}"))
+        changed.append((f"targets {before.base}", f"gh pr edit {entry.pr} --base {shlex.quote(before.base)}"))
     description = f"{entry.label} {' and '.join(text for text, _ in changed) or 'is as it was'}"
     commands = tuple(command for _, command in changed)
     return Step(change.step, description, commands, mutates=True, publishes=(description,) if changed else ())

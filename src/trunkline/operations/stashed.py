@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from trunkline.context.observer import Observer, Part
 from trunkline.domain.names import BranchName, oid
 from trunkline.domain.step import StepStatus
@@ -21,7 +23,7 @@ def put_away(git: Git, observer: Observer, step_context: StepContext, branch: st
     message = f"{_PREFIX}{branch or 'a detached HEAD'}"
     git.mutate(
         step_context.lock, "stash", "push", "--quiet", "--message", message,
-        display=f"git stash push --message '{message}'",
+        display=f"git stash push --message {shlex.quote(message)}",
     )  # fmt: skip
     observer.changed(Part.LOCAL)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -42,5 +43,5 @@ def _fix(stack: Stack, ref: str) -> str:
     """Return the command that fetches the missing objects of a ref."""
     if ref.startswith(f"{refs.EVIDENCE}/"):
         number = PurePosixPath(ref).parts[-2]
-        return f"git fetch --refetch {stack.remote} +refs/pull/{number}/head:{ref}"
-    return f"git fetch --refetch {stack.remote}"
+        return f"git fetch --refetch {shlex.quote(stack.remote)} +refs/pull/{number}/head:{ref}"
+    return f"git fetch --refetch {shlex.quote(stack.remote)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -223,7 +224,7 @@ def _same_head(scope: Scope, name: str, tip: Oid) -> Refused:
     return Refused(
         f"{name} and {scope.entry.label} have the same head, {short(tip)}",
         why=f"{name}'s branch holds the commits of {scope.entry.label} too, so nothing tells them apart",
-        next_command=f"git log --oneline {scope.tracking}..{short(tip)}",
+        next_command=f"git log --oneline {shlex.quote(scope.tracking)}..{short(tip)}",
     )
 
 

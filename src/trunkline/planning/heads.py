@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -113,8 +114,12 @@ def _on_top(entry: Entry, found: Versions, theirs: Oid) -> tuple[str, ...]:
     if found.parent is None:
         return ()
     adds = f"puts {counted(len(found.local_only))} of yours on top of it"
-    commands = (f"git rebase --onto {theirs} {found.parent} {branch}   # {adds}",)
-    return (*commands, f"git switch -C {branch} {theirs}   # takes it as it is") if found.pushed else commands
+    commands = (f"git rebase --onto {theirs} {found.parent} {shlex.quote(branch)}   # {adds}",)
+    return (
+        (*commands, f"git switch -C {shlex.quote(branch)} {theirs}   # takes it as it is")
+        if found.pushed
+        else commands
+    )
 
 
 def foreign_commits(view: View, remote: Oid, ours: Oid) -> tuple[Commit, ...]:
@@ -138,8 +143,9 @@ def diverged(scope: Scope, foreign: tuple[Commit, ...], commands: tuple[str, ...
     """
     branch, remote = scope.entry.branch, scope.stack.remote
     listed = "\n".join(f'{short(c.oid)} {c.author_name}: "{c.subject}"' for c in foreign)
+    sides = shlex.quote(f"{branch}...{remote}/{branch}")
     return Refused(
         f"{remote}/{branch} holds {counted(len(foreign))} that we did not plan for",
         why=f"a push would discard them:\n{listed}",
-        next_command=commands or f"git fetch {remote} && git log --oneline --left-right {branch}...{remote}/{branch}",
+        next_command=commands or f"git fetch {shlex.quote(remote)} && git log --oneline --left-right {sides}",
     )

@@ -44,7 +44,7 @@ def merged_below(view: View, entry: Entry) -> tuple[PullRequest, MergeMethod]:
         raise Refused(
             f"{entry.label} is merged as {short(merge)}, but {view.tracking} does not contain that commit",
             why=f"{view.tracking} is at {short(view.world.trunk)}: it was rewound, or lags behind",
-            next_command=f"git log --oneline {view.tracking}",
+            next_command=f"git log --oneline {shlex.quote(view.tracking)}",
         )
     return pr, merge_method(view.git, pr, merge)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -42,7 +43,9 @@ class Misplaced:
     def command(self) -> str:
         """The command that moves the branch back."""
         ref = branch_ref(self.entry.branch)
-        return f"git push --force-with-lease={ref}:{self.head} {self.remote} {self.before}:{ref}"
+        return shlex.join(
+            ["git", "push", f"--force-with-lease={ref}:{self.head}", self.remote, f"{self.before}:{ref}"]
+        )
 
 
 def find(git: Git, stack: Stack, pull: Callable[[EntryKey], PullRequest | None]) -> Misplaced | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import shlex
 from collections.abc import Iterable, Sequence
 
 from msgspec import structs
@@ -241,7 +242,7 @@ def refuse_merges(entry: Entry, own: Sequence[Commit], fork: Oid, *, verb: str) 
         raise Refused(
             f"{entry.full_label} holds merge commits of its own",
             why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + f"\nthey cannot be {verb} one by one",
-            next_command=f"git rebase --onto {fork} {fork} {entry.branch}   # makes it linear",
+            next_command=f"git rebase --onto {fork} {fork} {shlex.quote(entry.branch)}   # makes it linear",
         )
 
 

@@ -139,7 +139,9 @@ class Run:
         """Return the refusal to go on from a journal that cannot be read whole."""
         if self.version == VERSION:
             return Refused(
-                f"the journal of run {self.id} is damaged", why=self.damaged, next_command=f"less {self.path}"
+                f"the journal of run {self.id} is damaged",
+                why=self.damaged,
+                next_command=f"less {shlex.quote(str(self.path))}",
             )
         path = shlex.quote(str(self.path))
         return Refused(

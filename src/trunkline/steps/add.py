@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -26,7 +27,10 @@ def plan(stack: Stack, added: AddedEntry) -> Step:
     entry = stack.entry(added.branch)
     if added.commit is None:
         return Step(StepName.ADD, f"add branch {added.branch} to the stack, {place}", mutates=True, pr=entry.key)
-    commands = (f"git switch --create {added.branch}", f"git commit --message {added.title!r}")
+    commands = (
+        f"git switch --create {shlex.quote(added.branch)}",
+        f"git commit --message {shlex.quote(added.title)}",
+    )
     what = f'add {added.branch} to the stack, {place}, with the commit {short(added.commit)} "{added.title}"'
     return Step(StepName.ADD, what, commands, mutates=True, pr=entry.key)
 

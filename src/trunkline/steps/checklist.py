@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
@@ -73,7 +74,7 @@ def evaluate(view: View) -> tuple[Line, ...]:
                 "Force-pushed updated branch",
                 LineState.OPEN,
                 f"{view.stack.remote} has {short(remote or 'nothing')}, you have {short(tip)}",
-                f"git ls-remote {view.stack.remote} {view.entry.branch}",
+                f"git ls-remote {shlex.quote(view.stack.remote)} {shlex.quote(view.entry.branch)}",
                 tip,
             ),
             done=remote == tip,
@@ -138,7 +139,7 @@ def _rebased(view: View, tip: Oid) -> Line:
     else:
         own = len(history.reachable(view.git, [tip], [trunk]))
         evidence = f"{count_of(own, 'commit')} on {short(trunk)}" + (f", {how}" if replayed else "")
-    command = f"git log --oneline {view.tracking}..{view.entry.branch}"
+    command = f"git log --oneline {shlex.quote(view.tracking)}..{shlex.quote(view.entry.branch)}"
     line = Line(f"Clean rebase onto `{view.tracking}`", LineState.OPEN, evidence, command, tip)
     return _line(line, done=on_trunk, skipped=StepName.REPLAY in view.options.skip)
 

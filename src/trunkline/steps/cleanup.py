@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TypeGuard
 
 from trunkline.context.observer import Part
@@ -23,7 +24,7 @@ def plan(scope: Scope) -> Step:
     """Plan the step."""
     remote = scope.stack.remote
     submitted = [entry for entry in scope.stack.entries if entry.number is not None]
-    commands = tuple(f"git push {remote} --delete {entry.branch}" for entry in submitted)
+    commands = tuple(f"git push {shlex.quote(remote)} --delete {shlex.quote(entry.branch)}" for entry in submitted)
     description = "delete the branches that are merged whole and hold nothing else"
     return Step(
         StepName.CLEANUP, description, commands, mutates=True, publishes=(f"delete merged branches on {remote}",)
@@ -39,7 +40,7 @@ def plan_locally(view: View) -> Step | None:
     gone = [entry for entry in view.stack.entries if _is_deletable(view.of(entry))]
     if not gone:
         return None
-    commands = tuple(f"git branch -D {entry.branch}" for entry in gone)
+    commands = tuple(f"git branch -D {shlex.quote(entry.branch)}" for entry in gone)
     publishes = tuple(f"delete your local branch {entry.branch}: {entry.label} is merged" for entry in gone)
     return Step(StepName.CLEANUP, "delete merged local branches", commands, mutates=True, publishes=publishes)
 

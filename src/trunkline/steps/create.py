@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Sequence
 
 from trunkline.context.observer import Part
@@ -46,8 +47,8 @@ def plan(view: View, opened: OpenedPullRequest | None, *, words: Words | None = 
     if opened is not None:
         return Step(StepName.CREATE, f"take over #{opened.number}, the open pull request of {branch}", pr=key)
     draft, words = wanted(view).draft, words or proposed(view)
-    flag = " --draft" if draft else ""
-    command = f"gh pr create --head {branch} --base {base}{flag} --title TITLE --body-file DESCRIPTION"
+    ends, flag = shlex.join(["--head", branch, "--base", base]), " --draft" if draft else ""
+    command = f"gh pr create {ends}{flag} --title TITLE --body-file DESCRIPTION"
     what = f'create a {"draft " if draft else ""}pull request for {branch} into {base}: "{words.title}"'
     return Step(StepName.CREATE, what, (command,), mutates=True, pr=key, publishes=(what,))
 
@@ -138,8 +139,8 @@ def _create(context: Context, step_context: StepContext, base: BranchName, words
     step_context.log_intent(
         records.PullRequestCreated(*about, base=base, title=words.title, body=words.body, draft=asked.draft)
     )
-    flag = " --draft" if asked.draft else ""
-    context.reporter.command(f"gh pr create --head {branch} --base {base}{flag} --body-file DESCRIPTION")
+    ends, flag = shlex.join(["--head", branch, "--base", base]), " --draft" if asked.draft else ""
+    context.reporter.command(f"gh pr create {ends}{flag} --body-file DESCRIPTION")
     return opening.create(context.github, branch, base=base, words=words, draft=asked.draft)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -19,7 +21,7 @@ def plan(scope: Scope) -> Step:
     return Step(
         StepName.FETCH,
         f"bring {scope.tracking} and the entry's branch up to date",
-        (f"git fetch {scope.stack.remote}",),
+        (f"git fetch {shlex.quote(scope.stack.remote)}",),
         mutates=True,
     )
 
@@ -83,5 +85,5 @@ def _deleted(view: View) -> Refused:
     return Refused(
         f"{view.entry.label}: branch {view.entry.branch} no longer exists on {remote}",
         why=f"it is the head of {view.entry.label}; pushing it again by itself could hide why it was deleted",
-        next_command=f"git push {remote} {head}:{branch_ref(view.entry.branch)}",
+        next_command=f"git push {shlex.quote(remote)} {head}:{shlex.quote(branch_ref(view.entry.branch))}",
     )

@@ -6,6 +6,7 @@ The entry above is retargeted first.
 from __future__ import annotations
 
 import operator
+import shlex
 
 from msgspec.structs import replace
 
@@ -41,7 +42,7 @@ def plan(view: View) -> Step:
     """Plan the step."""
     pr, trunk = view.entry.pr, view.stack.trunk
     method = merge_as_is.named_method(view.project) or "squash"
-    before = tuple(f"gh pr edit {child.number} --base {trunk}" for child in children(view))
+    before = tuple(f"gh pr edit {child.number} --base {shlex.quote(trunk)}" for child in children(view))
     command = f"gh pr merge {pr} --{method} --match-head-commit VERIFIED"
     description = f"merge #{pr} into {trunk}, if its head is what was verified"
     return Step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Sequence
 
 from trunkline.context.observer import Part
@@ -38,7 +39,7 @@ def plan(view: View) -> Step:
 def plan_in_rebase(view: View) -> Step:
     """Plan the step after a replay and `fmt`, which may add a commit to a branch that is up to date."""
     ref, remote = branch_ref(view.entry.branch), view.stack.remote
-    command = f"git push --atomic --force-with-lease={ref}:EXPECTED {remote} REBASED:{ref}"
+    command = _display([ref], remote)
     also = "; share its signed receipts as git notes" if attested_push.is_wanted(view) else ""
     description = f"push {view.entry.branch}, if {remote} has not moved{also}"
     return Step(
@@ -125,6 +126,12 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
     return Outcome("pushed", message, data=_facts(context, seen, tip))
 
 
+def _display(branch_refs: Sequence[str], remote: str) -> str:
+    """Return the push of branches whose old and new tips are not known yet."""
+    leases = [f"--force-with-lease={ref}:EXPECTED" for ref in branch_refs]
+    return shlex.join(["git", "push", "--atomic", *leases, remote, *(f"REBASED:{ref}" for ref in branch_refs)])
+
+
 def plan_stack(view: View, entries: Sequence[Entry]) -> Step:
     """Plan one atomic push for all open entries."""
     published = [each for each in entries if each.number is not None and view.stack.unsubmitted_below(each) is None]
@@ -133,8 +140,7 @@ def plan_stack(view: View, entries: Sequence[Entry]) -> Step:
     # An entry above one that moves is replayed, too, even if a conflict below hides its new tip.
     published = list(itertools.dropwhile(lambda each: not _may_move(view.of(each)), published))
     refs_ = [branch_ref(entry.branch) for entry in published]
-    leases = " ".join(f"--force-with-lease={ref}:EXPECTED" for ref in refs_)
-    command = f"git push --atomic {leases} {view.stack.remote} " + " ".join(f"REBASED:{ref}" for ref in refs_)
+    command = _display(refs_, view.stack.remote)
     description = f"push all moved branches atomically, if {view.stack.remote} has not moved"
     publishes = tuple(line for entry in published for line in _publishes(view.of(entry)))
     return Step(StepName.PUSH, description, (command,) if published else (), mutates=True, publishes=publishes)

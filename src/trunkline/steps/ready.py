@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.view import View
@@ -24,7 +26,7 @@ def plan(view: View) -> Step:
     """Plan the step."""
     pr, trunk = view.known(view.entry.pr), view.stack.trunk
     commands = (
-        *([f"gh pr edit {pr.number} --base {trunk}"] if pr.base != trunk else []),
+        *([f"gh pr edit {pr.number} --base {shlex.quote(trunk)}"] if pr.base != trunk else []),
         *([f"gh pr ready {pr.number}"] if pr.draft else []),
     )
     description = f"{view.entry.label} targets {trunk} and is ready for review"

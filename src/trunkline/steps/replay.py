@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ from trunkline.planning.replay_plan import against_merge, preview_replay, refuse
 
 def plan(scope: Scope) -> Step:
     """Plan the step, with fork point and predicted conflicts if the history is local."""
-    command = f"git rebase --onto {scope.tracking} FORK_POINT {scope.entry.branch}"
+    command = f"git rebase --onto {shlex.quote(scope.tracking)} FORK_POINT {shlex.quote(scope.entry.branch)}"
     return Step(StepName.REPLAY, f"replay the entry's own commits onto {scope.tracking}", (command,), mutates=True)
 
 
@@ -64,9 +65,9 @@ def forecast(view: View, *, moves: bool = True) -> tuple[Step, View]:
         local_branch.check_move(view, view.local, new)
     after = view.with_replay(foreseen)
     by_merge = update_merge.is_enabled(view.project) and not update_merge.obstacle(view.project, work, done)
-    command = f"git rebase --onto {work.base} {work.fork} {view.entry.branch}"
+    command = f"git rebase --onto {work.base} {work.fork} {shlex.quote(view.entry.branch)}"
     if by_merge:
-        command = f"git merge {work.base_name}"
+        command = f"git merge {shlex.quote(work.base_name)}"
     if foreseen.nothing:
         up_to_date = f"already up to date ({counted(len(work.own))} on {work.base_name})"
         return Step(StepName.REPLAY, up_to_date, ()), after

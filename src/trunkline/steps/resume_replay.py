@@ -6,6 +6,7 @@ The stopped commit is taken as resolved, or skipped; then the following commits 
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -124,7 +125,7 @@ def _with_later_commits(scope: Scope, work: ReplayPlan, tip: Oid | None) -> tupl
         raise Refused(
             f"{entry.label}: local branch {entry.branch} no longer exists",
             why=f"when the run paused it was at {work.local}; nothing was changed",
-            next_command=(f"git branch {entry.branch} {work.local}", task_command("abort")),
+            next_command=(f"git branch {shlex.quote(entry.branch)} {work.local}", task_command("abort")),
         )
     added = history.chain(scope.git, work.tip, tip) if history.is_ancestor(scope.git, work.tip, tip) else ()
     if work.tip != work.local or not added or any(len(commit.parents) != 1 for commit in added):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from trunkline.context.observer import Part
@@ -27,7 +28,7 @@ def plan(view: View, stacks: tuple[NativeStack, ...] | None, entries: Sequence[E
     """
     wrong = _wrong(view, entries)
     linked = native_link.linking(view, stacks, [pr.number for pr, _ in wrong])
-    commands = tuple(f"gh pr edit {pr.number} --base {base.branch}" for pr, base in wrong)
+    commands = tuple(f"gh pr edit {pr.number} --base {shlex.quote(base.branch)}" for pr, base in wrong)
     publishes = tuple(f"#{pr.number} targets {base.branch} instead of {pr.base}" for pr, base in wrong)
     description = "each pull request targets what its entry sits on"
     description = description if wrong or linked.changes else f"nothing: {description}"

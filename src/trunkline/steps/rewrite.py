@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import short
+from trunkline.domain.names import branch_ref, short
 from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName
@@ -31,7 +33,7 @@ def plan(view: View, rewrite: Rewrite, *, description: str, keeps_files: bool = 
     """
     result = rewrite.result
     local_branch.check_move(view, view.local, result.new, keeps_files=keeps_files)
-    command = f"git update-ref refs/heads/{result.branch} {result.new} {rewrite.local or ''}".rstrip()
+    command = f"git update-ref {shlex.quote(branch_ref(result.branch))} {result.new} {rewrite.local or ''}".rstrip()
     return Step(StepName.REWRITE, description, (command,), mutates=True, pr=rewrite.pr)
 
 

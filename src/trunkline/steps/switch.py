@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.view import View
@@ -25,7 +27,7 @@ def plan(view: View) -> Step:
         Refused: the switch would fail.
     """
     _refuse_switch(view)
-    command = f"git switch {view.entry.branch}"
+    command = f"git switch {shlex.quote(view.entry.branch)}"
     return Step(StepName.SWITCH, f"check out {view.entry.branch}", (command,), mutates=True)
 
 
@@ -34,7 +36,7 @@ def plan_in_rebase(view: View) -> Step:
     branch = view.entry.branch
     if view.local.local is not None:
         return Step(StepName.SWITCH, f"check that {branch} can be moved; it exists locally", mutates=True)
-    command = f"git branch --track {branch} {view.stack.remote}/{branch}"
+    command = f"git branch --track {shlex.quote(branch)} {shlex.quote(view.stack.remote)}/{shlex.quote(branch)}"
     return Step(StepName.SWITCH, f"create the local branch {branch}", (command,), mutates=True)
 
 
@@ -119,9 +121,9 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
     if refs.read_refs(context.git, tracking).get(tracking) != local.remote:
         refs.fetch(context.git, step_context.lock, remote, {ref: tracking})
     local_refs.move_ref(context.git, step_context.lock, ref, new=local.remote, old=None, why=f"from {remote}")
-    context.git.report_command(f"git update-ref {ref} {short(local.remote)}")
+    context.git.report_command(f"git update-ref {shlex.quote(ref)} {short(local.remote)}")
     upstream = f"--set-upstream-to={remote}/{local.branch}"
-    command = f"git branch {upstream} {local.branch}"
+    command = shlex.join(["git", "branch", upstream, local.branch])
     context.git.mutate(step_context.lock, "branch", "--quiet", upstream, "--", local.branch, display=command)
     context.observer.changed(Part.LOCAL)
     return context.view().local

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -246,7 +247,7 @@ def verify(session: TaskSession, stack: str = "") -> None:
         raise CheckFailed(
             f"{count_of(len(wrong), 'damaged receipt')}: no proof of anything",
             why="\n".join(f"{each.path}: {each.problem}" for each in wrong),
-            next_command=f"rm {wrong[0].path}",
+            next_command=f"rm {shlex.quote(str(wrong[0].path))}",
         )
 
 

@@ -266,5 +266,5 @@ def _tell_defect(task: str, error: Exception) -> str:
     terminal = _terminal(sys.stderr)
     terminal.line(("defect: ", "bold red"), f"{type(error).__name__}: {error}")
     terminal.line("  this is a fault of trunkline, not of your repository; nothing was pushed by the failing step")
-    terminal.next(f"less {log}")
+    terminal.next(f"less {shlex.quote(str(log))}")
     return str(log)
