@@ -171,3 +171,33 @@ def test_a_damaged_work_tree_is_made_anew(repo: Repo, tree: FreshTree, tmp_path:
     (tree.path / "a.txt").write_text("damaged\n")
     tree.check_out(other)
     assert facts(tree.path) == fresh(repo, other, tmp_path / "two")
+
+
+def test_what_code_under_test_hid_from_git(repo: Repo, tree: FreshTree, tmp_path: Path) -> None:
+    """Flags in the index, and settings with which git overlooks a file of the same size and time."""
+    for flag in ("--skip-worktree", "--assume-unchanged"):
+        subprocess.run(["git", "update-index", flag, "a.txt"], cwd=tree.path, check=True)
+        (tree.path / "a.txt").write_text("hidden\n")
+        tree.check_out(repo.head())
+        assert facts(tree.path) == fresh(repo, repo.head(), tmp_path / f"fresh{flag}")
+    repo.git("config", "core.checkStat", "minimal")
+    repo.git("config", "core.trustctime", "false")
+    time = (tree.path / "a.txt").stat().st_mtime_ns
+    (tree.path / "a.txt").write_text("two\none\n")
+    os.utime(tree.path / "a.txt", ns=(time, time))
+    assert tree.modified_paths() == ("a.txt",)
+    tree.check_out(repo.head())
+    assert facts(tree.path) == fresh(repo, repo.head(), tmp_path / "fresh")
+
+
+def test_an_earlier_checkout_that_cannot_be_compared(repo: Repo, tree: FreshTree) -> None:
+    """With other settings, files change that the commits have in common."""
+    called: list[int] = []
+    tree.check_out(repo.head(), incomparable=lambda: called.append(1))
+    assert called == []
+    repo.git("config", "core.autocrlf", "true")
+    tree.check_out(repo.head(), incomparable=lambda: called.append(1))
+    assert called == [1]
+    tree.path.with_name("code.checkout.json").unlink()
+    tree.check_out(repo.head(), incomparable=lambda: called.append(1))
+    assert called == [1, 1]

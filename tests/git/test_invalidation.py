@@ -153,6 +153,81 @@ def test_a_script_that_may_read_elsewhere(place: Place) -> None:
     assert place.gate() == ALL - {"low", "high", "run of told"}
 
 
+@pytest.mark.parametrize("code", ["std::fs::read(path);", "helper::run();"])
+def test_packages_and_links_below_a_script(place: Place, code: str) -> None:
+    """A script that reads files reaches packages and links in its directory without leaving it."""
+    needs = "" if "fs" in code else '\n[build-dependencies]\nhelper = "1"\n'
+    manifest = PACKAGE.format(name="told") + needs
+    place.repo.commit(
+        "script", {"crates/told/build.rs": f"fn main() {{ {code} }}\n", "crates/told/Cargo.toml": manifest}
+    )
+    place.gate()
+    place.repo.commit("alone", {"crates/low/src/lib.rs": "// changed\n"})
+    assert "run of told" in place.gate()
+    (place.repo.path / "crates/told/notes.txt").symlink_to("../../notes.txt")
+    place.repo.commit("no source")
+    place.gate()
+    place.repo.commit("still alone", {"crates/low/src/lib.rs": "// changed too\n"})
+    assert "run of told" in place.gate()
+    (place.repo.path / "crates/told/other").symlink_to("../low/src")
+    place.repo.commit("link")
+    place.gate()
+    place.repo.commit("linked", {"crates/low/src/lib.rs": "// changed again\n"})
+    assert "run of told" not in place.gate()
+    place.repo.git("rm", "-q", "crates/told/other")
+    place.repo.commit("nested", {"crates/told/inner/Cargo.toml": PACKAGE.format(name="inner")})
+    place.gate()
+    place.repo.commit("nest", {"crates/low/src/lib.rs": "// changed\n"})
+    assert "run of told" not in place.gate()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"crates/apart/src/lib.rs": '#[path = "../../low/read.rs"]\nmod read;\n'},
+        {"crates/apart/src/lib.rs": 'include!("read.in");\n'},
+        {"crates/apart/Cargo.toml": '\n[lib]\nproc-macro = true\npath = "../other/lib.rs"\n'},
+    ],
+)
+def test_a_macro_with_sources_elsewhere(place: Place, files: dict[str, str]) -> None:
+    """Such sources are not examined, so the macro may read files."""
+    macro = {"crates/apart/Cargo.toml": "\n[lib]\nproc-macro = true\n", **files}
+    macro["crates/apart/Cargo.toml"] = PACKAGE.format(name="apart") + macro["crates/apart/Cargo.toml"]
+    user = PACKAGE.format(name="quiet") + '\n[dependencies]\napart = { path = "../apart" }\n'
+    place.repo.commit("macro", {**macro, "crates/quiet/Cargo.toml": user})
+    place.gate()
+    place.repo.commit("change", {"crates/low/src/lib.rs": "// changed\n"})
+    assert place.gate() == ALL - {"low", "high", "quiet", "run of quiet"}
+
+
+def test_uses_of_a_reading_macro_in_its_package_a_script_and_another_macro(place: Place) -> None:
+    """Tests of the macro's own package, build scripts and macros are compiled again, the macro is not."""
+    macro = PACKAGE.format(name="apart") + "\n[lib]\nproc-macro = true\n"
+    table = '\n[{}]\napart = {{ path = "../apart" }}\n'
+    place.repo.commit(
+        "macro",
+        {
+            "crates/apart/Cargo.toml": macro,
+            "crates/apart/src/lib.rs": "use std::fs;\n",
+            "crates/told/Cargo.toml": PACKAGE.format(name="told") + table.format("build-dependencies"),
+            "crates/quiet/Cargo.toml": PACKAGE.format(name="quiet")
+            + table.format("dependencies")
+            + "\n[lib]\nproc-macro = true\n",
+            "crates/quiet/src/lib.rs": "use std::fs;\n",
+        },
+    )
+    place.gate()
+    own_test = place.debug / f".fingerprint/apart-{200:016x}"
+    script = place.debug / f"build/told-{201:016x}"
+    for made in (own_test / "test-integration-test-own", script / "build_script_build.d"):
+        made.parent.mkdir(parents=True)
+        made.write_text("x: crates/told/build.rs\n\ncrates/told/build.rs:\n")
+    place.repo.commit("change", {"crates/low/src/lib.rs": "// changed\n"})
+    assert place.gate() == ALL - {"low", "high", "told", "run of told", "quiet", "run of quiet"}
+    assert not own_test.exists()
+    assert not script.exists()
+
+
 @pytest.mark.parametrize("table", ["dependencies", "dev-dependencies"])
 @pytest.mark.parametrize(("code", "gone"), [("use std::fs;\n", {"quiet", "run of quiet"}), ("// pure\n", set())])
 def test_a_macro_that_may_read_files(place: Place, table: str, code: str, gone: set[str]) -> None:
@@ -227,6 +302,17 @@ def test_a_file_that_the_configuration_includes(place: Place) -> None:
     assert place.gate() == OUTSIDE
     place.repo.commit("extra", {"extra.toml": "[env]\nX = '1'\n"})
     assert place.gate() == set()
+
+
+def test_a_configuration_behind_a_link(place: Place) -> None:
+    """Any file that is no source may be part of it."""
+    (place.repo.path / ".cargo").symlink_to("conf")
+    place.repo.commit("link", {"conf/config.toml": "[net]\n"})
+    place.gate()
+    place.repo.commit("change", {"conf/config.toml": "[env]\n"})
+    assert place.gate() == set()
+    place.repo.commit("source", {"crates/apart/src/lib.rs": "// changed\n"})
+    assert place.gate() == ALL - {"apart"}
 
 
 @pytest.mark.parametrize("name", ["variables", "common", "surroundings"])

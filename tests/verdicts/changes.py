@@ -29,6 +29,7 @@ class Change:
         gates: the gates whose verdicts are compared.
         relock: the lock file follows the manifests.
         sample: the gates that CI compares; (): it is no part of that sample.
+        first: the changes of a commit that is gated just before; `edits` are relative to it.
     """
 
     name: str
@@ -36,6 +37,12 @@ class Change:
     gates: tuple[str, ...]
     relock: bool = False
     sample: tuple[str, ...] = ()
+    first: tuple[Edit, ...] = ()
+
+    @property
+    def before(self) -> Change | None:
+        """The change that is gated just before this one."""
+        return replace(self, name=f"before: {self.name}", edits=self.first, first=()) if self.first else None
 
 
 def put(path: str, text: str, mode: str = "100644") -> Edit:

@@ -23,6 +23,7 @@ from trunkline.domain.stack import GateOverride, GateSettings
 from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.run import gate_commit
 from verdicts.changes import CHANGES, Change
+from verdicts.changes_pairs import PAIRS
 from verdicts.workspace import File, Tree, World, base_tree
 
 _WHOLE = ("cargo", "test", "--locked", "--workspace", "--no-default-features", "--features", "cpu")
@@ -116,7 +117,7 @@ class Contest:
     def world(self, change: Change) -> World:
         """Return what a change makes of the workspace."""
         world = World(copy.deepcopy(self.tree))
-        for edit in change.edits:
+        for edit in (*change.first, *change.edits):
             edit(world)
         named = host()
         for path, file in world.tree.items():
@@ -219,6 +220,9 @@ def run(contest: Contest, changes: Iterable[Change]) -> Iterator[Comparison]:
     """Gate changes one after the other on one persistent work tree, and yield every comparison."""
     before = "base"
     for change in changes:
+        if change.before is not None:
+            yield from contest.compare(change.before, before)
+            before = change.before.name
         yield from contest.compare(change, before)
         before = change.name
 
@@ -238,7 +242,7 @@ def main() -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a text stream
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     named = sys.argv[2:]
-    chosen = [change for change in CHANGES if not named or any(part in change.name for part in named)]
+    chosen = [change for change in (*CHANGES, *PAIRS) if not named or any(part in change.name for part in named)]
     with tempfile.TemporaryDirectory(prefix="verdicts-", ignore_cleanup_errors=True) as folder:
         contest = Contest.create(Path(folder))
         found = []

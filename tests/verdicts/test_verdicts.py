@@ -11,6 +11,7 @@ import pytest
 
 from support.gating import stand_in_rustup
 from verdicts.changes import CHANGES
+from verdicts.changes_pairs import PAIRS
 from verdicts.compare import Contest, run, sequence, summary
 
 pytestmark = [
@@ -31,7 +32,8 @@ def contest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contest:
 
 def test_a_sample_of_changes(contest: Contest) -> None:
     """A fixed sequence of changes that neither file times nor dep-info show gives no stale verdict."""
-    sample = [replace(change, gates=change.sample) for change in sequence(1, CHANGES) if change.sample]
+    chosen = [*sequence(1, CHANGES), *PAIRS]
+    sample = [replace(change, gates=change.sample) for change in chosen if change.sample]
     found = list(run(contest, sample))
     assert [str(each) for each in found if each.kind.startswith("stale")] == []
     assert sum(each.typed != 0 for each in found) >= 15, "the changes do change verdicts"
@@ -43,7 +45,7 @@ def test_a_sample_of_changes(contest: Contest) -> None:
 def test_all_changes(contest: Contest, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     """All changes in random order give no stale verdict; those of sources run first, because they reuse builds."""
     sources = [change for change in CHANGES if all(path.endswith(".rs") for path in contest.paths(change))]
-    found = list(run(contest, [*sequence(seed, sources), *sequence(seed, CHANGES)]))
+    found = list(run(contest, [*sequence(seed, sources), *sequence(seed, (*CHANGES, *PAIRS))]))
     with capsys.disabled():
         print(f"\n{summary(found)}")  # noqa: T201 -- the count that docs/gates.md shows
     assert [str(each) for each in found if each.kind.startswith("stale")] == []

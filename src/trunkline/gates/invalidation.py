@@ -257,17 +257,21 @@ class BuildCache:
         direct = {unit for unit, files in readers.items() if files is None or files & sources}
         names = {unit.package for unit in direct} | {owner for path in changed if (owner := tree.owner(path))}
         # A macro may read sources of unrelated packages, which no dep-info lists.
-        names |= users(tree.reading_macros, tree.packages) - tree.reading_macros
+        names |= users(tree.reading_macros, tree.packages)
         names = dependents(names, tree.packages)
+        read_for_scripts = names | tree.reading_macros
         return {
             unit
             for unit in directory.units()
-            if unit.package in names
+            if (
+                unit.package in names
+                or (unit.package in tree.reading_macros and not target_directory.is_library(unit))
+            )
             # A compiled build script depends on its own sources, not on those of its package.
             and not (
                 target_directory.is_script(unit)
                 and unit not in direct
-                and not tree.packages[unit.package].script_needs & names
+                and not tree.packages[unit.package].script_needs & read_for_scripts
             )
         }
 

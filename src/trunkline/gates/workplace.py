@@ -47,9 +47,7 @@ class Workplace:
             if aside.exists():  # a gate was killed while it used a copy
                 remove_tree(directory)
                 aside.rename(directory)
-        if not checkout.is_known():
-            self._cache.record.unlink(missing_ok=True)
-        checkout.check_out(self.slot.commit)
+        checkout.check_out(self.slot.commit, incomparable=lambda: self._cache.record.unlink(missing_ok=True))
         inherited = {name: value for name, value in cargo.environment({}).items() if name not in _ON_DEPENDENCIES}
         in_force = {name: value for name, value in cargo.environment({}).items() if name in _ON_DEPENDENCIES}
         self._cache.prepare(Conditions(

@@ -35,6 +35,18 @@ from trunkline.system.files import make_accessible, remove_tree, replace_bytes
 
 WHOLE = ("-c", "core.sparseCheckout=false")
 """Disable sparse checkout: a new work tree inherits its patterns, and gates need all files."""
+# Settings with which git overlooks modified files (git-config(1)), or trusts the times of directories,
+# which `_normalise` sets.
+_EXACT = tuple(
+    part
+    for setting in (
+        "core.trustctime=true",
+        "core.checkStat=default",
+        "core.ignoreStat=false",
+        "core.untrackedCache=false",
+    )
+    for part in ("-c", setting)
+)
 _CACHE_TAG = "CACHEDIR.TAG"  # bford.info/cachedir: cargo marks every target directory with it
 _SUBMODULE = "160000"
 # Settings that change the bytes or modes which a checkout writes (git-config(1)).
@@ -79,17 +91,21 @@ class FreshTree:
     path: Path
     outputs: Callable[[], tuple[str, ...]] = tuple
 
-    def is_known(self) -> bool:
-        """Return whether the record of an earlier checkout exists."""
-        return self._record() is not None
-
-    def check_out(self, commit: Oid) -> None:
+    def check_out(self, commit: Oid, *, incomparable: Callable[[], object] = bool) -> None:
         """Check a commit out exactly as a fresh checkout; rebuild a missing or damaged work tree.
+
+        Args:
+            commit: the commit.
+            incomparable: called before anything is written if a difference between commits does not
+                show which files change: the earlier checkout is unknown, or was made with other
+                settings.
 
         Raises:
             TrunklineError: git cannot check the commit out.
         """
         record, settings = self._record(), self._settings()
+        if record is None or record.settings != settings:
+            incomparable()
         with contextlib.suppress(TrunklineError, OSError):
             if record is not None and record.settings == settings and self._updated(record, commit):
                 return
@@ -109,10 +125,12 @@ class FreshTree:
         git = self.git.at(self.path)
         if not (self.path / ".git").is_file() or git.query("rev-parse", "HEAD").text != record.commit:
             return False
+        if self._hides_files():
+            return False
         if record.commit != commit:
             if self._filters_act() or not self._is_simple(record.commit, commit):
                 return False
-            git.query(*WHOLE, "checkout", "--quiet", "--detach", "--force", "--no-recurse-submodules", commit)
+            self._force(commit)
         self._clean()
         self._fill(commit)
         self._normalise(record.instant)
@@ -161,7 +179,16 @@ class FreshTree:
         for entry in list(_entries(self.path, self._kept_paths(), top=True)):
             remove_tree(entry)
         index.unlink(missing_ok=True)  # without an index every file is written
-        git.query(*WHOLE, "checkout", "--quiet", "--detach", "--force", "--no-recurse-submodules", commit)
+        self._force(commit)
+
+    def _force(self, commit: Oid) -> None:
+        argv = ("checkout", "--quiet", "--detach", "--force", "--no-recurse-submodules", commit)
+        self.git.at(self.path).query(*WHOLE, *_EXACT, *argv)
+
+    def _hides_files(self) -> bool:
+        """Return whether code under test told git to overlook files (git-update-index(1))."""
+        tagged = self.git.at(self.path).query("ls-files", "-v", "-z").stdout.split(b"\0")
+        return any(entry[:1] == b"S" or entry[:1].islower() for entry in tagged)
 
     def _clean(self) -> None:
         """Remove files that the commit does not have, also in unreadable directories."""
@@ -183,7 +210,7 @@ class FreshTree:
         _normalise(self.path, self._kept_paths(), instant, (0o666 & ~umask, 0o777 & ~umask))
         # The times are in git's index. Exit code 1 means that git calls some files modified, which
         # `modified_paths` evaluates.
-        self.git.at(self.path).query("update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
+        self.git.at(self.path).query(*_EXACT, "update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
 
     def _reported(self) -> list[str]:
         """Return the paths that git reports as modified or new.
@@ -193,8 +220,8 @@ class FreshTree:
         """
         excluded = [f":(top,exclude,literal){path}" for path in self.outputs()]
         output = self.git.at(self.path).query(
-            "status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames", "--ignore-submodules=all",
-            "--", ":(top)", *excluded,
+            *_EXACT, "status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames",
+            "--ignore-submodules=all", "--", ":(top)", *excluded,
         )  # fmt: skip
         paths = [entry[3:] for entry in output.text.split("\0") if entry]
         return [path for path in paths if not (self.path / path / _CACHE_TAG).is_file()]

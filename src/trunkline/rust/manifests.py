@@ -28,6 +28,7 @@ class Package:
         tests_with: names of its dev-dependencies.
         script_path: its build script, relative to the top of the tree; "": it has none.
         duplicated: another package of the tree has the same name; the fields are the union of both.
+        library_elsewhere: its library's source is outside its directory.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Package:
     tests_with: frozenset[str] = frozenset()
     script_path: str = ""
     duplicated: bool = False
+    library_elsewhere: bool = False
 
 
 def packages(top: Path, manifests: Collection[str]) -> dict[str, Package]:
@@ -61,6 +63,7 @@ def packages(top: Path, manifests: Collection[str]) -> dict[str, Package]:
             made = Package(
                 name, folder, builds | frozenset(_needs(content, shared, _NORMAL)), builds, script, macro,
                 frozenset(_needs(content, shared, _DEVELOPMENT)), _script_path(package, folder) if script else "",
+                library_elsewhere=_is_elsewhere(content.get("lib")),
             )  # fmt: skip
             found[name] = _merged(found[name], made) if name in found else made
     return found
@@ -71,6 +74,7 @@ def _merged(one: Package, other: Package) -> Package:
         one, needs=one.needs | other.needs, script_needs=one.script_needs | other.script_needs,
         script=one.script or other.script, macro=one.macro or other.macro,
         tests_with=one.tests_with | other.tests_with, duplicated=True,
+        library_elsewhere=one.library_elsewhere or other.library_elsewhere,
     )  # fmt: skip
 
 
@@ -85,9 +89,13 @@ def dependents(of: Collection[str], among: Mapping[str, Package]) -> set[str]:
 
 
 def users(of: Collection[str], among: Mapping[str, Package]) -> set[str]:
-    """Return packages and all dependents, tests included: a macro may be exported again."""
-    found = dependents(of, among)
-    return found | {name for name, package in among.items() if package.tests_with & found}
+    """Return all dependents of packages, tests included: a macro may be exported again.
+
+    The packages themselves are only included if they depend on one another.
+    """
+    given = set(of)
+    found = dependents({name for name, package in among.items() if package.needs & given}, among)
+    return found | {name for name, package in among.items() if package.tests_with & (found | given)}
 
 
 def run_by_compiler(among: Mapping[str, Package]) -> set[str]:
@@ -123,6 +131,11 @@ def _is_macro(lib: object) -> bool:
         return False
     kinds = lib.get("crate-type", lib.get("crate_type", []))
     return bool(lib.get("proc-macro", lib.get("proc_macro"))) or (isinstance(kinds, list) and "proc-macro" in kinds)
+
+
+def _is_elsewhere(lib: object) -> bool:
+    path = lib.get("path") if isinstance(lib, dict) else None
+    return isinstance(path, str) and os.path.normpath(path).startswith(("..", "/"))
 
 
 def _shared(manifests: Collection[Mapping[str, Any]]) -> dict[str, set[str]]:

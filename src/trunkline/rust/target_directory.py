@@ -243,6 +243,11 @@ def is_script(unit: Unit) -> bool:
     return any(name.endswith(".d") for name in _listed(unit.build))
 
 
+def is_library(unit: Unit) -> bool:
+    """Return whether a unit is a library, or the tests in it."""
+    return any(name.startswith(("lib-", "test-lib-")) for name in _listed(unit.fingerprint))
+
+
 def is_finished(unit: Unit) -> bool:
     """Return whether the run of a build script finished; cargo does not repeat it then."""
     return (unit.build / "output").is_file() and any(

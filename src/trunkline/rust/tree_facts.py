@@ -19,9 +19,21 @@ _SUBMODULE = "160000"
 # These patterns match words, because the files that code reads are not declared. False positives
 # only cost time.
 _READS_FILES = re.compile(rb"\b(?:fs|File|Command|read_dir|[Ww]alk[Dd]ir|glob)\b")
-_ROAMS = re.compile(
-    rb"\.\./|\.parent\(|\.ancestors\(|\bcurrent_dir\b|\bCommand\b|\bcargo_metadata\b|\binclude!|\bmod\s+\w+\s*;"
+_HAS_OTHER_SOURCES = re.compile(rb"\binclude!|\bpath\s*=\s*r?#*\"")
+_OF_CARGO = (
+    rb"CARGO(?:_(?:MANIFEST|PKG|CFG|FEATURE|ENCODED)_\w+)?|OUT_DIR|TARGET|HOST|PROFILE|DEBUG|OPT_LEVEL|NUM_JOBS"
+    rb"|RUSTC|RUSTDOC|DOCS_RS|DEP_\w+"
 )
+_LEAVES_PACKAGE = (
+    rb"\.\./|[\"/]\.\.[\"/]",  # ".." alone, or at the end of a path
+    rb"\.(?:parent|ancestors|pop|components)\(|\b(?:ParentDir|canonicalize|read_link|set_current_dir|current_dir)\b",
+    rb"\bCommand\b|\bcargo_metadata\b|workspace|\bproject_root\b|\bdiscover\b",
+    rb"\binclude!|\bmod\s+\w+\s*;",
+    # A variable other than cargo's own may name any directory (`[env]` with `relative = true`).
+    rb"\bvars(?:_os)?\(|\b(?:env!|var|var_os)\s*\(\s*(?!\"(?:" + _OF_CARGO + rb")\")",
+)
+NAMES_OTHER_PLACES = re.compile(b"|".join(_LEAVES_PACKAGE))
+"""Code of a build script that may read files outside its package."""
 _INCLUDES = re.compile(rb"include|\\\\")  # a key may be written with escapes
 _NOT_INCLUDED = frozenset(
     {"Cargo.toml", "clippy.toml", ".clippy.toml", "rustfmt.toml", ".rustfmt.toml", "stack.toml"}
@@ -69,7 +81,7 @@ class TreeFacts:
         """The macro packages that may read files, dependencies in the tree included."""
         consists = {name: self._with_needs(name) for name, each in self.packages.items() if each.macro}
         code = {name for names in consists.values() for name in names}
-        reading = {name for name in code if self._any_matches(self._sources(name), _READS_FILES)}
+        reading = {name for name in code if self._may_read(name)}
         return {name for name, names in consists.items() if names & reading}
 
     @cached_property
@@ -79,8 +91,43 @@ class TreeFacts:
             name
             for name, each in self.packages.items()
             if each.script
-            and (each.script_needs & set(self.packages) or self._any_matches([each.script_path], _ROAMS))
+            and (
+                each.script_needs & set(self.packages)
+                or self._any_matches([each.script_path], NAMES_OTHER_PLACES)
+                or (
+                    self._reaches_others(each)
+                    and (each.script_needs or self._any_matches([each.script_path], _READS_FILES))
+                )
+            )
         }
+
+    def _may_read(self, name: str) -> bool:
+        """Return whether a macro's code may read files, or is partly outside its directory."""
+        package = self.packages[name]
+        if package.library_elsewhere or self._has_links(package):
+            return True
+        sources = self._sources(name)
+        return self._any_matches(sources, _READS_FILES) or self._any_matches(sources, _HAS_OTHER_SOURCES)
+
+    def _reaches_others(self, package: Package) -> bool:
+        """Return whether a package's directory contains other packages, or links."""
+        prefix = f"{package.folder}/" if package.folder else ""
+        nested = any(
+            each.folder.startswith(prefix) for each in self.packages.values() if each.folder != package.folder
+        )
+        return nested or self._has_links(package)
+
+    def _has_links(self, package: Package) -> bool:
+        """Return whether links in a package's directory may lead to sources."""
+        prefix = f"{package.folder}/" if package.folder else ""
+        linked = (Path(os.path.realpath(self.top / path)) for path in self._links if path.startswith(prefix))
+        return any(each.suffix == ".rs" or each.is_dir() for each in linked)
+
+    @cached_property
+    def _links(self) -> list[str]:
+        """The symbolic links of the tree."""
+        listed = os.fsdecode(self.git.query("ls-files", "-z", "--stage").stdout).split("\0")
+        return [entry.partition("\t")[2] for entry in listed if entry.startswith("120000 ")]
 
     def _with_needs(self, name: str) -> set[str]:
         found, waiting = {name}, [name]
@@ -163,6 +210,10 @@ class TreeFacts:
             return None
         fields = os.fsdecode(raw.stdout).split("\0")
         found = [_change(facts, path) for facts, path in zip(fields[::2], fields[1::2], strict=False)]
+        if self._configuration_is_linked:
+            return [
+                replace(each, acts_on_dependencies=each.acts_on_dependencies or not each.is_source) for each in found
+            ]
         if not self._configuration_includes:
             return found
         # Any TOML file may be included by cargo's configuration, except those with a meaning of
@@ -180,6 +231,11 @@ class TreeFacts:
         listed = self.git.query("ls-files", "-z", "--", ":(top,glob)**/.cargo/config*").stdout
         return self._any_matches([path for path in os.fsdecode(listed).split("\0") if path], _INCLUDES)
 
+    @cached_property
+    def _configuration_is_linked(self) -> bool:
+        """True if a cargo configuration is reached through a symbolic link."""
+        return any(".cargo" in PurePosixPath(path).parts for path in self._links)
+
     def locked(self) -> set[tuple[str, str]]:
         """Return the packages from outside the tree in its lock files, as (name, version)."""
         found: set[tuple[str, str]] = set()
@@ -194,7 +250,7 @@ class TreeFacts:
         """Return whether code of the tree or of its dependencies may run during compilation."""
         configured = self.git.query("ls-files", "-z", "--", ":(top,glob)**/.cargo/**").stdout
         running = any(package.script or package.macro for package in self.packages.values())
-        return running or bool(configured)
+        return running or bool(configured) or self._configuration_is_linked
 
 
 def _change(facts: str, path: str) -> Change:
