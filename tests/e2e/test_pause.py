@@ -167,7 +167,6 @@ def test_abort_leaves_what_it_did_not_do(landing: Landing) -> None:
     path = landing.clone.path / "stack.toml"
     path.write_text(path.read_text().replace('run = ["true"]', 'run = ["false"]', 1))
     assert landing.invoke("rebase", "--pr", "519").code == 1
-    path.write_text(path.read_text())
     landing.clone.git("switch", "--quiet", "feat/two")
     mine = landing.clone.commit("mine, after", {"mine.txt": "m\n"})
     landing.clone.git("switch", "--quiet", "main")

@@ -148,20 +148,20 @@ def test_a_paused_run_ends(monkeypatch: pytest.MonkeyPatch, name: str, way: str)
         SITUATIONS[name](at.desk)
         ran = at.type(f"invoke {way}")
         if way == "abort":
-            assert ran.code == 0, _told(at, ran)
+            assert ran.code == 0, _report(at, ran)
         for _ in range(4):
             if at.desk.open_run() is None:
                 break
             ran = _follow(at, ran)
-        assert at.desk.open_run() is None, _told(at, ran)
+        assert at.desk.open_run() is None, _report(at, ran)
         gone = had - at.reachable()
-        assert not gone - at.reachable("--all", "--reflog"), _told(at, ran)
+        assert not gone - at.reachable("--all", "--reflog"), _report(at, ran)
 
 
 def _follow(at: Verbs, ran: Ran) -> Ran:
     """Type the printed commands, one after the other, until one leads on; `abort` comes last."""
-    assert ran.code in {2, 3, 4, 5, 6}, _told(at, ran)
-    assert ran.next, _told(at, ran)
+    assert ran.code in {2, 3, 4, 5, 6}, _report(at, ran)
+    assert ran.next, _report(at, ran)
     for command in sorted(ran.next, key=lambda each: "invoke abort" in each):
         if command.startswith(LOOKS):
             continue
@@ -174,8 +174,8 @@ def _follow(at: Verbs, ran: Ran) -> Ran:
             return at.type("invoke continue")
         if made is not None and command.startswith("invoke") and made.error != ran.error:
             return made
-    raise AssertionError(f"nothing leads on\n{_told(at, ran)}")
+    raise AssertionError(f"nothing leads on\n{_report(at, ran)}")
 
 
-def _told(at: Verbs, ran: Ran) -> str:
+def _report(at: Verbs, ran: Ran) -> str:
     return "\n".join([*at.story, ran.out, ran.err])

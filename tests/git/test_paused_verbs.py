@@ -110,24 +110,24 @@ def test_what_was_is_restored(monkeypatch: pytest.MonkeyPatch, name: str, way: s
         prepare(at)
         before = after = State.of(at)
         ran = at.type(line)
-        assert ran.code == 3, _told(at, ran)
+        assert ran.code == 3, _report(at, ran)
         if way == "abort":
             ran = at.type("invoke abort")
         else:
             ran = _to_its_end(at, "skip" if way.startswith("skip") else "continue")
             after = State.of(at)
             ran = at.type("invoke undo")
-        assert ran.code == 0, _told(at, ran)
+        assert ran.code == 0, _report(at, ran)
         now = State.of(at)
         created = {ref: tip for ref, tip in now.branches.items() if ref not in before.branches}
-        assert created.keys() <= {"refs/heads/half"}, _told(at, ran)  # an added entry's branch stays
-        assert {**before.branches, **created} == now.branches, _told(at, ran)
-        assert (before.remote, before.pulls, before.file) == (now.remote, now.pulls, now.file), _told(at, ran)
-        assert (before.text, before.checkout) == (now.text, now.checkout), _told(at, ran)
+        assert created.keys() <= {"refs/heads/half"}, _report(at, ran)  # an added entry's branch stays
+        assert {**before.branches, **created} == now.branches, _report(at, ran)
+        assert (before.remote, before.pulls, before.file) == (now.remote, now.pulls, now.file), _report(at, ran)
+        assert (before.text, before.checkout) == (now.text, now.checkout), _report(at, ran)
         if way == "redo":
             ran = at.type("invoke undo")
-            assert ran.code == 0, _told(at, ran)
-            assert State.of(at).branches == after.branches, _told(at, ran)
+            assert ran.code == 0, _report(at, ran)
+            assert State.of(at).branches == after.branches, _report(at, ran)
 
 
 def _to_its_end(at: Verbs, task: str) -> Ran:
@@ -138,9 +138,9 @@ def _to_its_end(at: Verbs, task: str) -> Ran:
         if task == "continue":
             at.desk.resolve(text=f"m1\nm2\nm3\nround {number}\n")
         ran = at.type(f"invoke {task}")
-    assert ran.code == 0, _told(at, ran)
+    assert ran.code == 0, _report(at, ran)
     return ran
 
 
-def _told(at: Verbs, ran: Ran) -> str:
+def _report(at: Verbs, ran: Ran) -> str:
     return "\n".join([*at.story, ran.out, ran.err])

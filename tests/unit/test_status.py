@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from trunkline.domain.names import Oid, PrNumber
-from trunkline.domain.readiness import review_told
+from trunkline.domain.readiness import review_summary
 from trunkline.domain.snapshot import CheckRun, PrState, PullRequest
 from trunkline.domain.status import EntryFacts, EntryState, Side, State, entry_states, next_command
 
@@ -150,7 +150,7 @@ def test_who_reviews_and_what_they_asked(changes: dict[str, object], message: st
     """By name; what is open is counted."""
     pr = _with(**changes).pr
     assert pr is not None
-    assert review_told(pr) == message
+    assert review_summary(pr) == message
 
 
 def test_a_branch_renamed_on_github_is_said() -> None:

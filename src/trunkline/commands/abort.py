@@ -287,14 +287,14 @@ def _unfinished(run: Run, ending: _Ending) -> TrunklineError:
     return error
 
 
-def _told(outcome: Outcome) -> str:
+def _message_of(outcome: Outcome) -> str:
     """Return what was restored, with its name where the message lacks it: `note removed`."""
     return f"{outcome.label} {outcome.message}" if outcome.label in {"note", "stack.toml"} else outcome.message
 
 
 def _concluded(scope: Scope, run: Run, ending: _Ending) -> Outcome:
     untouched = "nothing that the run changed is left" if run.changed else f"{scope.entry.branch} was never moved"
-    message = "; ".join(map(_told, reversed(ending.restored))) or untouched
+    message = "; ".join(map(_message_of, reversed(ending.restored))) or untouched
     if not ending.restored and ending.left:
         message = "the run is over; what changed since is left as it is"
     notes = [line for outcome in ending.restored for line in outcome.details]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -74,6 +75,7 @@ def write(git: Git, content: str, name: str = PATH) -> tuple[Path, bool]:
 
     Raises:
         Refused: the file was not written by trunkline, or its path contains a symbolic link.
+        UsageError: the path is a directory, or a part of it is a file.
     """
     path = git.cwd / name
     current = _held(path)
@@ -110,7 +112,18 @@ def check(git: Git, content: str, name: str = PATH, flags: Mapping[str, str | bo
 
 
 def _held(path: Path) -> str | None:
+    """Return the text of a file; None if there is none.
+
+    Raises:
+        UsageError: it cannot be read: it is a directory, or a part of its path is a file.
+    """
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UsageError(
+            f"{path.name} cannot be read",
+            why=f"{path}: {error.strerror or error}",
+            next_command=f"ls -ld {shlex.quote(str(path.parent))}",
+        ) from None

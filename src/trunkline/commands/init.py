@@ -99,9 +99,9 @@ def look(
     git = top_of(Git(cwd or Path.cwd()))
     remote = remote or _remote(git)
     github = GitHub(repository_of(refs.remote_url(git, remote)), git.cwd, reporter.progress)
-    with native_stacks.reading(github) as answer:
+    with native_stacks.reading(github) as response:
         listing = list_pull_requests(github)
-        native = answer() or ()
+        native = response() or ()
     onto = branch_name(trunk or listing.trunk)
     notes = []
     pulls = listing.open
@@ -156,10 +156,10 @@ def _with_merged(
         return ()
     bottoms = tuple(entry_of(stack[0]) for stack in found.stacks)
     tips = observe_remote(git, Stack(trunk, remote, bottoms), bottoms)
-    upon = tips[branch_ref(trunk)]
+    trunk_tip = tips[branch_ref(trunk)]
     stacks = []
     for stack in found.stacks:
-        listed = git.query("rev-list", "--topo-order", "--end-of-options", f"{upon}..{stack[0].head_oid}").text
+        listed = git.query("rev-list", "--topo-order", "--end-of-options", f"{trunk_tip}..{stack[0].head_oid}").text
         below = merged_below(stack[0], listing.merged, [Oid(line) for line in listed.split()])
         merged = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in below)
         stacks.append((*merged, *(entry_of(pr) for pr in stack)))

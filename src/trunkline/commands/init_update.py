@@ -129,8 +129,8 @@ def _ended(seen: PullRequestStacks, numbers: Collection[PrNumber]) -> tuple[froz
     if not unknown:
         return frozenset(merged), frozenset()
     github = GitHub(repository_of(refs.remote_url(seen.git, seen.remote)), seen.git.cwd)
-    with github.reading_stack(unknown) as answer:
-        pulls = [pr for pr in answer().pull_requests.values() if pr is not None]
+    with github.reading_stack(unknown) as response:
+        pulls = [pr for pr in response().pull_requests.values() if pr is not None]
     merged |= {pr.number for pr in pulls if pr.state is PrState.MERGED}
     return frozenset(merged), frozenset(pr.number for pr in pulls if pr.state is PrState.CLOSED)
 

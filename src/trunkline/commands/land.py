@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -202,14 +203,14 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
     for number in dict.fromkeys(step.pr for step in intended.steps if step.pr is not None):
         entry_context = context.of(context.stack.entry(number))
         found |= {
-            key: rebase.unless_merged(entry_context, key[0], way)
-            for key, way in rebase.step_functions(entry_context, rebase.WHOLE, pr=number).items()
+            key: rebase.unless_merged(entry_context, key[0], function)
+            for key, function in rebase.step_functions(entry_context, rebase.WHOLE, pr=number).items()
         }
         if merge_as_is.is_enabled(entry_context.stack):
             found |= _merged_as_it_is(entry_context, found, number)
-        found[StepName.WAIT, number] = _bound(entry_context, wait.run)
-        found[StepName.MERGE, number] = _bound(entry_context, merge.run)
-    found[StepName.CLEANUP, None] = _bound(context, cleanup.run)
+        found[StepName.WAIT, number] = partial(wait.run, entry_context)
+        found[StepName.MERGE, number] = partial(merge.run, entry_context)
+    found[StepName.CLEANUP, None] = partial(cleanup.run, context)
     return found
 
 
@@ -218,12 +219,12 @@ def _merged_as_it_is(
 ) -> dict[StepKey, StepFunction]:
     """Return the step functions that differ if an entry may be merged without a rewrite."""
 
-    def kept(name: StepName, way: Callable[[Context, StepContext, StepFunction], Outcome]) -> StepFunction:
+    def kept(name: StepName, function: Callable[[Context, StepContext, StepFunction], Outcome]) -> StepFunction:
         otherwise = handlers[name, number]
-        return unchanged.decided(context, lambda step_context: way(context, step_context, otherwise))
+        return unchanged.decided(context, lambda step_context: function(context, step_context, otherwise))
 
-    own = {
-        StepName.REPLAY: _bound(context, unchanged.run_replay),
+    own: dict[StepName, StepFunction] = {
+        StepName.REPLAY: partial(unchanged.run_replay, context),
         StepName.FMT: kept(StepName.FMT, unchanged.run_fmt),
         StepName.PUSH: kept(StepName.PUSH, unchanged.run_push),
         **{
@@ -232,8 +233,4 @@ def _merged_as_it_is(
             if (name, number) in handlers
         },
     }
-    return {(name, number): rebase.unless_merged(context, name, way) for name, way in own.items()}
-
-
-def _bound(context: Context, way: Callable[[Context, StepContext], Outcome]) -> StepFunction:
-    return lambda step_context: way(context, step_context)
+    return {(name, number): rebase.unless_merged(context, name, function) for name, function in own.items()}

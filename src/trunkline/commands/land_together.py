@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,8 +15,8 @@ from trunkline.context.view import View
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.errors import Refused, WrongFlag
 from trunkline.domain.stack import Entry
-from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
-from trunkline.engine import StepContext, StepFunction
+from trunkline.domain.step import Plan, Step, StepKey, StepName
+from trunkline.engine import StepFunction
 from trunkline.operations import attested_push
 from trunkline.planning import merge_as_is, together
 from trunkline.steps import cleanup, merge, unchanged, verify_merged, wait
@@ -98,20 +98,16 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         there = context.of(context.stack.entry(key))
         ordinary = rebase.step_functions(there, rebase.WHOLE, pr=key)
         pushed = ordinary[StepName.PUSH, key]
-        own = {
+        own: dict[StepName, StepFunction] = {
             **{name: ordinary[name, key] for name in (StepName.SWITCH, StepName.FETCH, StepName.VERIFY_MERGED)},
-            StepName.REPLAY: _bound(there, step.run_replay),
+            StepName.REPLAY: partial(step.run_replay, there),
             StepName.PUSH: step.decided(there, partial(unchanged.run_push, there, otherwise=pushed)),
-            StepName.READY: _bound(there, step.run_ready),
+            StepName.READY: partial(step.run_ready, there),
             **{name: step.decided(there, ordinary[name, key]) for name in (*_GATES, StepName.NOTE)},
-            StepName.WAIT: _bound(there, wait.run),
-            StepName.MERGE: _bound(there, merge.run),
+            StepName.WAIT: partial(wait.run, there),
+            StepName.MERGE: partial(merge.run, there),
         }
-        found |= {(name, key): rebase.unless_merged(there, name, way) for name, way in own.items()}
-    found[StepName.TOGETHER, None] = _bound(context, step.run)
-    found[StepName.CLEANUP, None] = _bound(context, cleanup.run)
+        found |= {(name, key): rebase.unless_merged(there, name, function) for name, function in own.items()}
+    found[StepName.TOGETHER, None] = partial(step.run, context)
+    found[StepName.CLEANUP, None] = partial(cleanup.run, context)
     return found
-
-
-def _bound(context: Context, way: Callable[[Context, StepContext], Outcome]) -> StepFunction:
-    return lambda step_context: way(context, step_context)

@@ -89,15 +89,15 @@ def _above(view: View, stacked: View) -> tuple[tuple[Above, ...], list[PullReque
     """
     heads.load(stacked)
     position = view.stack.entries.index(view.entry)
-    message, moved = [], list[PullRequest]()
+    predicted, moved = [], list[PullRequest]()
     for entry in stacked.open_entries():
         step, stacked = replay.forecast(stacked.of(entry), moves=False)
         pr = stacked.known(entry.number) if entry.number is not None else None
         if step.mutates and pr is not None:
             moved.append(pr)
         if view.stack.entries.index(entry) > position:
-            message.append(Above(entry, pr, step.description, here=_is_here(view.git, entry)))
-    return tuple(message), moved, stacked
+            predicted.append(Above(entry, pr, step.description, here=_is_here(view.git, entry)))
+    return tuple(predicted), moved, stacked
 
 
 def _is_here(git: Git, entry: Entry) -> bool:

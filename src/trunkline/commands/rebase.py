@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -251,7 +252,7 @@ def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
     return performed
 
 
-def unless_merged(context: Context, name: StepName, way: StepFunction) -> StepFunction:
+def unless_merged(context: Context, name: StepName, function: StepFunction) -> StepFunction:
     """Wrap a step so that it does nothing if the entry was merged in the meantime.
 
     After a refusal the pull request is observed again: others may have merged or closed it while
@@ -271,14 +272,14 @@ def unless_merged(context: Context, name: StepName, way: StepFunction) -> StepFu
         if (merged := by_others()) is not None:
             return merged
         try:
-            return way(step_context)
+            return function(step_context)
         except Refused:
             context.observer.changed()
             if (merged := by_others()) is not None:
                 return merged
             pr = context.world().snapshot.pr(context.entry.key)
             if pr is not None and pr.state is PrState.CLOSED:
-                context.view().pull_request()  # says so, and how it is reopened
+                context.view().pull_request()  # raises the error for a closed pull request
             raise
 
     return step_function
@@ -296,12 +297,8 @@ def step_functions(context: Context, task: str, *, pr: EntryKey | None = None) -
 
     With `pr`, the steps belong to that entry in a plan for several entries.
     """
-
-    def bound(way: Callable[[Context, StepContext], Outcome]) -> StepFunction:
-        return lambda step_context: way(context, step_context)
-
     runners = _RUNNERS_IN_REBASE if task == WHOLE else _RUNNERS
-    return {(name, pr): bound(way) for name, way in runners.items()}
+    return {(name, pr): partial(function, context) for name, function in runners.items()}
 
 
 def context_of(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None) -> Context:

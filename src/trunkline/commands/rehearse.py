@@ -110,7 +110,7 @@ def rehearse(
 @contextmanager
 def _sandbox(project: Project, root: Path, *, offline: bool) -> Iterator[_Sandbox]:
     remote_refs = _remote_refs(project, offline=offline)
-    snapshot = _offline(project, remote_refs) if offline else _asked(project)
+    snapshot = _offline(project, remote_refs) if offline else _online(project)
     with running(root / "github") as github:
         slug = project.repository.slug
         github.create_repository(
@@ -133,9 +133,9 @@ def _sandbox(project: Project, root: Path, *, offline: bool) -> Iterator[_Sandbo
         yield _Sandbox(github, checkout, environment)
 
 
-def _asked(project: Project) -> Snapshot:
-    with project.github.reading_stack(project.stack.numbers, merging=True) as answer:
-        return answer()
+def _online(project: Project) -> Snapshot:
+    with project.github.reading_stack(project.stack.numbers, merging=True) as response:
+        return response()
 
 
 def _remote_refs(project: Project, *, offline: bool) -> dict[str, Oid]:

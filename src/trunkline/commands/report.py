@@ -30,10 +30,10 @@ _RUNS = 10
 
 
 def gather(context: Context, *, offline: bool) -> Report:
-    """Return a report the stack's context.
+    """Gather the report of a stack.
 
     Args:
-        context: of the whole stack.
+        context: the context of the whole stack.
         offline: make no requests to GitHub.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -37,10 +38,10 @@ def nothing_to_do(view: View, *, up_to: EntryKey | None = None) -> Outcome | Non
         view: the stack.
         up_to: the last entry that matters; None: all.
     """
-    entries, numbers = view.stack.entries, {entry.key for entry in view.open_entries()}
+    entries, open_keys = view.stack.entries, {entry.key for entry in view.open_entries()}
     last = entries.index(view.stack.entry(up_to)) if up_to is not None else len(entries) - 1
     of_it = entries[: last + 1]
-    if any(entry.key in numbers for entry in of_it):
+    if any(entry.key in open_keys for entry in of_it):
         return None
     merged = [entry.label for entry in of_it if view.known(entry.pr).state is PrState.MERGED]
     closed = [entry.pr for entry in of_it if entry.label not in merged]
@@ -134,9 +135,6 @@ def _tips(view: View, intended: Plan) -> list[tuple[BranchName, Oid]]:
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
     """Return the function of each step in the plan."""
 
-    def on_stack(way: Callable[[Context, StepContext], Outcome]) -> StepFunction:
-        return lambda step_context: way(context, step_context)
-
     def push_all(context: Context, step_context: StepContext) -> Outcome:
         # An invalid template must fail before anything is published.
         for step in intended.steps:
@@ -154,16 +152,18 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         StepName.CLEANUP: cleanup.run_locally,
     }
     return {
-        step.key: on_stack(whole[step.name]) if step.name in whole else on_entry(context, each[step.name], step)
+        step.key: partial(whole[step.name], context)
+        if step.name in whole
+        else on_entry(context, each[step.name], step)
         for step in intended.steps
     }
 
 
-def on_entry(context: Context, way: Callable[[Context, StepContext], Outcome], step: Step) -> StepFunction:
+def on_entry(context: Context, function: Callable[[Context, StepContext], Outcome], step: Step) -> StepFunction:
     """Return the function of an entry's step in a plan for several; it does nothing if the entry was merged."""
     assert step.pr is not None  # noqa: S101 -- true for every plan of a stack
     there = context.of(context.stack.entry(step.pr))
-    return rebase.unless_merged(there, step.name, lambda step_context: way(there, step_context))
+    return rebase.unless_merged(there, step.name, partial(function, there))
 
 
 def onto(context: Context, step_context: StepContext) -> Outcome:

@@ -216,9 +216,8 @@ class _Going:
             entry = self.context.stack.entry(record.pr)
             for each in (entry, *self.context.stack.entries[self.context.stack.entries.index(entry) + 1 :]):
                 key = self.plan.key(StepName.REPLAY, each.pr)
-                done = (each for each in read[number:] if isinstance(each, records.StepDone))
-                again = any(self.plan.key(each.step, each.pr) == key for each in done)
-                if not again:
+                later = (record for record in read[number:] if isinstance(record, records.StepDone))
+                if all(self.plan.key(done.step, done.pr) != key for done in later):
                     found |= {key, *_resting_on(self.plan, key[1])}
         return frozenset(found)
 
@@ -245,8 +244,8 @@ class _Going:
         if plan.task in _WHOLE:
             return _WHOLE[plan.task](context, plan)
         return {
-            key: rebase.unless_merged(context, key[0], way)
-            for key, way in rebase.step_functions(context, plan.task).items()
+            key: rebase.unless_merged(context, key[0], function)
+            for key, function in rebase.step_functions(context, plan.task).items()
         }
 
     def refuse_gone(self) -> None:
@@ -334,7 +333,7 @@ class _Going:
         return {replayed.new, *(move.new for move in moves if move.branch == entry.branch)}
 
     def _pushed(self, entry: Entry) -> Oid | None:
-        """Return the tip of an entry that the run has pushed, "" if there is none."""
+        """Return the tip of an entry that the run has pushed; None if the remote holds another."""
         pushes = (r for r in reversed(self.run.records) if isinstance(r, records.BranchPushed))
         pushed = next((push for push in pushes if push.branch == entry.branch), None)
         remote = self.context.of(entry).view().local.remote

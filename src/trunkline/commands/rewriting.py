@@ -131,13 +131,15 @@ def step_functions(
         return rewrite.run(there, step_context, of_entry[there.entry.key], staged)
 
     first = context.of(context.stack.entry(intended.pr))
-    ways: dict[StepName, Callable[[Context, StepContext], Outcome]] = {
+    functions: dict[StepName, Callable[[Context, StepContext], Outcome]] = {
         StepName.REWRITE: moved,
         StepName.REPLAY: restack.onto,
         StepName.CLOSE: close.run,
     }
     found = {
-        step.key: restack.on_entry(context, ways[step.name], step) for step in intended.steps if step.name in ways
+        step.key: restack.on_entry(context, functions[step.name], step)
+        for step in intended.steps
+        if step.name in functions
     }
     found[StepName.STACK_FILE, None] = lambda step_context: stack_file.run(first, step_context, declared)
     return found | publish_modified.step_functions(first, intended)

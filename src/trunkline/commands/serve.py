@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import tempfile
 from collections.abc import Mapping
@@ -74,14 +75,14 @@ def serve(
             variables, inside = github.environment(), place
         github.arm(armed)
         if local is not None:
-            _tell_pulls(local, repository, reporter)
-        _tell(variables, inside, place, reporter)
+            _report_pulls(local, repository, reporter)
+        _report(variables, inside, place, reporter)
         ends = {signal.SIGINT, signal.SIGTERM}
         signal.pthread_sigmask(signal.SIG_BLOCK, ends)
         signal.sigwait(ends)
 
 
-def _tell_pulls(stack: LocalStack, repository: str, reporter: Reporter) -> None:
+def _report_pulls(stack: LocalStack, repository: str, reporter: Reporter) -> None:
     """Show the pull requests that were made of the branches, and the command to adopt them."""
     reporter.progress(f"a copy of {Path(repository).resolve()} as {stack.slug}; the original is not touched")
     for pull in stack.pulls:
@@ -90,8 +91,8 @@ def _tell_pulls(stack: LocalStack, repository: str, reporter: Reporter) -> None:
         reporter.progress(f"  no local branch has commits of its own above {stack.trunk}")
 
 
-def _tell(variables: Mapping[str, str], inside: Path, place: Path, reporter: Reporter) -> None:
+def _report(variables: Mapping[str, str], inside: Path, place: Path, reporter: Reporter) -> None:
     path = place / "environment.sh"
     path.write_text(exports(variables), encoding="utf-8")
-    reporter.progress(f"a simulated GitHub answers in {place}; Ctrl-C ends it")
-    reporter.progress(f"in another shell: . {path} && cd {inside}")
+    reporter.progress(f"a simulated GitHub runs in {place}; Ctrl-C ends it")
+    reporter.progress(f"in another shell: . {shlex.quote(str(path))} && cd {shlex.quote(str(inside))}")

@@ -68,9 +68,9 @@ def look(context: Context, *, offline: bool) -> StackStatus:
     if offline:
         here = _refs(context.project)
         return _picture(context, None, here, None)
-    with context.project.reading_pulls(merging=True, trunk=stack.trunk) as answer, native.asking(context) as stacks:
+    with context.project.reading_pulls(merging=True, trunk=stack.trunk) as response, native.asking(context) as stacks:
         here = _refs(context.project)
-        return _picture(context, answer(), here, stacks())
+        return _picture(context, response(), here, stacks())
 
 
 def _refs(project: Project) -> dict[str, Oid]:
@@ -97,7 +97,7 @@ def _picture(
     pulls = {entry.key: snapshot.pr(entry.key) if snapshot else None for entry in stack.entries}
     tips = [*_branches_of(here), *(head for pr in pulls.values() if pr for head in (pr.head_oid, pr.merge_commit))]
     history.load(context.git, [tip for tip in tips if tip is not None])
-    view = _View(
+    view = _ObservedStack(
         context,
         snapshot.trunk if snapshot else fetched,
         fetched,
@@ -118,24 +118,24 @@ def _picture(
         )
         for entry in stack.entries
     ]
-    message = entry_states(facts, gates_suffice=stack.land.require == "gates")
+    states = entry_states(facts, gates_suffice=stack.land.require == "gates")
     current = context.git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
     rows = tuple(
         EntryStatus(
-            entry, pulls[entry.key], standing, view.branches[entry.key].head, view.own(entry), view.gates(entry),
+            entry, pulls[entry.key], state, view.branches[entry.key].head, view.own(entry), view.gates(entry),
             current=entry.branch == current, checks=view.checks(entry), native=place_of(stacks or (), entry.number),
         )
-        for entry, standing in zip(stack.entries, message, strict=True)
+        for entry, state in zip(stack.entries, states, strict=True)
     )  # fmt: skip
     run = open_run(context.state)
     stands = described(run) if run is not None else None
     moved = f"{context.tracking} moved on since it was fetched" if view.trunk != fetched else ""
-    unasked = "" if snapshot else f"GitHub was not asked; {stack.remote} is as it was last fetched"
-    command = stands.commands[0] if stands else astray.command if astray else next_command(message, stack.remote)
+    offline = "" if snapshot else f"GitHub was not asked; {stack.remote} is as it was last fetched"
+    command = stands.commands[0] if stands else astray.command if astray else next_command(states, stack.remote)
     open_ = [pr.number for pr in pulls.values() if pr is not None and pr.state is PrState.OPEN]
     link = None if stacks is None else plan_link(open_, stacks)
     unlinked = _unlinked(stack, link) if link is not None else ""
-    notes = tuple(filter(None, (context.project.stack_source, moved, unasked, unlinked)))
+    notes = tuple(filter(None, (context.project.stack_source, moved, offline, unlinked)))
     return StackStatus(stack, view.trunk, rows, command, notes, stands, link)
 
 
@@ -155,7 +155,7 @@ def _branches_of(here: Mapping[str, Oid]) -> list[Oid]:
 
 
 @dataclass(frozen=True)
-class _View:
+class _ObservedStack:
     """The observed state of the whole stack.
 
     Attributes:

@@ -29,13 +29,13 @@ _LONG_NUMBER = re.compile(r"[0-9][0-9_]{999,}|0[xob][0-9a-fA-F_]{999,}")
 
 @dataclass(frozen=True)
 class StackText:
-    """A stack.toml as it stands there.
+    """The text of a stack.toml, parsed but not validated.
 
     Attributes:
-        path: where.
+        path: the file, for messages.
         text: the whole file.
-        data: what tomli reads in it.
-        source: which file that is, for people, where it is not the one at the top of the work tree; else "".
+        data: the parsed text.
+        source: a sentence that names the file; "" for the one at the top of the work tree.
         of_trunk: the text is that of trunk's tracked file, not of a file in a work tree.
     """
 

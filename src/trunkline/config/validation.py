@@ -226,6 +226,7 @@ def _refuse_check_names(found: StackText, file: StackFile, gate_names: Mapping[s
 
 def _refuse_unknown_gates(found: StackText, file: StackFile, gate_names: Mapping[str, object]) -> None:
     """Refuse a gate in `[attest]` that does not exist: requiring or waiving it would have no effect."""
+    # The preset `nextest` changes how the gate `test` runs; it is no gate.
     known = {*DEFAULT_GATES, *file.gates.presets, *gate_names} - {"nextest"}
     named: list[tuple[_Where, str]] = [
         (("attest", "gates", index), name) for index, name in enumerate(file.attest.gates)

@@ -24,7 +24,7 @@ _DAYS = 7
 _LIMIT = 65_536
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _Absence(msgspec.Struct, frozen=True):
     """A repository on GitHub without native stacks, and the date of the answer."""
 
     repository: str
@@ -43,10 +43,10 @@ def asking(scope: Scope) -> Iterator[Callable[[], tuple[NativeStack, ...] | None
     if _is_known_absent(scope):
         yield lambda: None
         return
-    with native_stacks.reading(scope.github) as answer:
+    with native_stacks.reading(scope.github) as response:
 
         def found() -> tuple[NativeStack, ...] | None:
-            stacks = answer()
+            stacks = response()
             if stacks is None:
                 _remember_absent(scope)
             return stacks
@@ -56,7 +56,7 @@ def asking(scope: Scope) -> Iterator[Callable[[], tuple[NativeStack, ...] | None
 
 def _is_known_absent(scope: Scope) -> bool:
     with contextlib.suppress(OSError, msgspec.MsgspecError):
-        known = msgspec.json.decode(read_regular(scope.state / _FILE, _LIMIT), type=_Answer)
+        known = msgspec.json.decode(read_regular(scope.state / _FILE, _LIMIT), type=_Absence)
         age = dt.datetime.now(dt.timezone.utc).date() - known.absent_since
         return known.repository == scope.repository.argument and 0 <= age.days < _DAYS
     return False
@@ -65,5 +65,5 @@ def _is_known_absent(scope: Scope) -> bool:
 def _remember_absent(scope: Scope) -> None:
     today = dt.datetime.now(dt.timezone.utc).date().isoformat()
     content = json.dumps({"repository": scope.repository.argument, "absent_since": today})
-    with contextlib.suppress(OSError):  # a read-only checkout: asked again next time
+    with contextlib.suppress(OSError):  # a read-only checkout: requested again next time
         replace_bytes(Path(private_directory(scope.state)) / _FILE, content.encode() + b"\n")

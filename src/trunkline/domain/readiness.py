@@ -44,7 +44,7 @@ def failed(check: CheckRun) -> bool:
     return not pending(check) and check.conclusion not in _PASSED
 
 
-def checks_told(pr: PullRequest) -> str:
+def checks_summary(pr: PullRequest) -> str:
     """Return the state of a pull request's checks in a few words, the worst first."""
     if ci_state({pr.number: pr})[0] is CiState.BILLING:
         return "CI is down: billing"
@@ -57,7 +57,7 @@ def checks_told(pr: PullRequest) -> str:
     return f"{len(pr.checks)} green" if pr.checks else "no checks"
 
 
-def review_told(pr: PullRequest) -> str:
+def review_summary(pr: PullRequest) -> str:
     """Return the review state: decision, reviewers, open threads; "" if no review is requested."""
     words = _decision(pr)
     if pr.open_threads:
@@ -102,7 +102,7 @@ def evaluate(pr: PullRequest, *, gates_suffice: bool) -> Readiness:
 
 def _reviewed(pr: PullRequest) -> Readiness:
     if pr.review in {"CHANGES_REQUESTED", "REVIEW_REQUIRED"}:
-        return Readiness(Ready.REVIEW, (review_told(pr),))
+        return Readiness(Ready.REVIEW, (review_summary(pr),))
     if "UNKNOWN" in {pr.mergeable, pr.merge_state}:
         return Readiness(Ready.SOON)
     if pr.merge_state in {"BLOCKED", "BEHIND"}:

@@ -49,10 +49,10 @@ def render(text: str, view: Mapping[str, Any]) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 -- a template can call any method of its values
         frames = traceback.extract_tb(error.__traceback__)
         line = next((frame.lineno for frame in reversed(frames) if frame.filename == _TEMPLATE), None)
-        return {"error": _told(error), "line": line or 0}
+        return {"error": _message(error), "line": line or 0}
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     from jinja2 import TemplateError  # noqa: PLC0415 -- imported under the resource limits
 
     if isinstance(error, MemoryError):

@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from trunkline.domain.commits import counted
 from trunkline.domain.names import short
-from trunkline.domain.readiness import checks_told, failed, review_told
+from trunkline.domain.readiness import checks_summary, failed, review_summary
 from trunkline.domain.receipt import GateOutcome, Verdict, in_words
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import EntryStatus, StackStatus, State
@@ -105,8 +105,8 @@ def _about_the_entry(row: EntryStatus) -> tuple[str, ...]:
         short(row.head) if row.head else "",
         "" if row.own is None else counted(row.own),
         ("draft" if pr.draft else "ready for review") if pr and open_ else "",
-        review_told(pr) if pr and open_ else "",
-        checks_told(pr) if pr and open_ else "",
+        review_summary(pr) if pr and open_ else "",
+        checks_summary(pr) if pr and open_ else "",
         str(row.native) if row.native else "",
     )
 
@@ -184,7 +184,7 @@ def _entry_data(row: EntryStatus) -> dict[str, Any]:
             "review_asked_of": list(pr.asked),
             "open_threads": pr.open_threads,
             "failed_checks": [check.name for check in pr.checks if failed(check)],
-            "checks": checks_told(pr),
+            "checks": checks_summary(pr),
             "mergeable": pr.mergeable,
             "merge_state": pr.merge_state,
             "merged_at": pr.merged_at,

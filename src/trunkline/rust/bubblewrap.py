@@ -193,18 +193,32 @@ def _machine_settings() -> tuple[Path, ...]:
 @functools.cache
 def _restricted_files() -> tuple[Path, ...]:
     """Return the paths in /etc that only root may read: a build script may run as root."""
-    found: list[Path] = []
-    open_folders = [Path("/etc")]
+    return tuple(_restricted(Path("/etc")))
+
+
+def _restricted(top: Path) -> Iterator[Path]:
+    """Yield the paths below a directory that not everybody may read."""
+    open_folders = [top]
     while open_folders:
-        with os.scandir(open_folders.pop()) as entries:
-            for entry in entries:
+        for entry in _entries(open_folders.pop()):
+            try:
                 mode = entry.stat(follow_symlinks=False).st_mode
-                needed = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
-                if not stat.S_ISLNK(mode) and mode & needed != needed:
-                    found.append(Path(entry.path))
-                elif stat.S_ISDIR(mode):
-                    open_folders.append(Path(entry.path))
-    return tuple(found)
+            except FileNotFoundError:  # removed meanwhile, as by a package manager
+                continue
+            needed = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
+            if not stat.S_ISLNK(mode) and mode & needed != needed:
+                yield Path(entry.path)
+            elif stat.S_ISDIR(mode):
+                open_folders.append(Path(entry.path))
+
+
+def _entries(folder: Path) -> tuple[os.DirEntry[str], ...]:
+    """Return the entries of a directory; none if it was removed meanwhile."""
+    try:
+        with os.scandir(folder) as entries:
+            return tuple(entries)
+    except FileNotFoundError:
+        return ()
 
 
 def _programs() -> Iterator[Path]:

@@ -70,7 +70,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         f"{len(outcomes) - len(waived)} of {len(outcomes)} on {short(tip)}"
         + (f" ({reused} from receipts)" if reused else ""),
         StepStatus.WARNED if waived else StepStatus.DONE,
-        tuple(f"{titles[each.gate]}: {each.summary or _told(each)}" for each in outcomes),
+        tuple(f"{titles[each.gate]}: {each.summary or _verdict_text(each)}" for each in outcomes),
         {"outcomes": [outcome.to_json() for outcome in outcomes]},
         time.monotonic() - started,
     )
@@ -117,7 +117,7 @@ def _tick_command(pr: int | str, name: str) -> str:
     return task_command("checks", "--pr", pr, "--tick", name, "--reason", "WHY")
 
 
-def _told(outcome: GateOutcome) -> str:
+def _verdict_text(outcome: GateOutcome) -> str:
     return f"{_MARKS.get(outcome.verdict, outcome.verdict.value)}" + (f": {outcome.fix}" if outcome.fix else "")
 
 

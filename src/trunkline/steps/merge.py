@@ -125,7 +125,7 @@ def wait_for_queue(context: Context) -> None:
         ExternalError: the time is up.
     """
     number = context.entry.pr
-    message: list[int] = []
+    reported: list[int] = []
 
     def look() -> bool:
         # Query the queue first: a merge between the two requests is then seen as merged.
@@ -139,8 +139,8 @@ def wait_for_queue(context: Context) -> None:
                 why="its checks failed there, or somebody took it out",
                 next_command=(f"gh pr view {number} --web", task_command("continue")),
             )
-        if place not in message[-1:]:
-            message.append(place)
+        if place not in reported[-1:]:
+            reported.append(place)
             context.reporter.progress(f"#{number} is number {place} in the merge queue")
         return False
 

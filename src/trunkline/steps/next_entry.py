@@ -36,7 +36,7 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
     if above.number is None:
         state = "no pull request yet"
     else:
-        state = "GitHub has no such pull request" if pr is None else _told(pr.state, draft=pr.draft)
+        state = "GitHub has no such pull request" if pr is None else _state(pr.state, draft=pr.draft)
     exists = branch_ref(above.branch) in refs.read_refs(context.git, branch_ref(above.branch))
     where = "local branch exists" if exists else "no local branch yet; the command creates it"
     command = landing(above)
@@ -61,5 +61,5 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
     )
 
 
-def _told(state: PrState, *, draft: bool) -> str:
+def _state(state: PrState, *, draft: bool) -> str:
     return "a draft" if state is PrState.OPEN and draft else state.value.lower()

@@ -59,7 +59,7 @@ def plan_ready(view: View) -> Step:
     return Step(StepName.READY, f"{label} is ready for review", command, mutates=True, publishes=shown)
 
 
-def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable[[StepContext], Outcome]:
+def decided(context: Context, function: Callable[[StepContext], Outcome]) -> Callable[[StepContext], Outcome]:
     """Wrap a step of one entry so that the choices of an earlier process are restored first.
 
     A branch that GitHub rebased meanwhile is taken over.
@@ -69,7 +69,7 @@ def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable
         moved = _catch_up(context, step_context)
         if moved or context.entry.key not in context.run.decisions.replays:
             _decide(context)
-        return way(step_context)
+        return function(step_context)
 
     return step_function
 

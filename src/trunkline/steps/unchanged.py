@@ -75,13 +75,13 @@ def run_push(context: Context, step_context: StepContext, otherwise: Callable[[S
     return attested_push.share(context, step_context.lock, key, done)
 
 
-def decided(context: Context, way: Callable[[StepContext], Outcome]) -> Callable[[StepContext], Outcome]:
+def decided(context: Context, function: Callable[[StepContext], Outcome]) -> Callable[[StepContext], Outcome]:
     """Wrap a step so that the choice of an earlier process is restored first."""
 
     def step_function(step_context: StepContext) -> Outcome:
         if context.entry.key not in context.run.decisions.merges:
             _chosen(context)
-        return way(step_context)
+        return function(step_context)
 
     return step_function
 

@@ -76,7 +76,7 @@ def run(context: Context, step_context: StepContext | None = None, *, native: bo
             require_gates(context.view(), context.verified_commit(), skippable=False)
     if found.state is not Ready.YES:
         raise _stop(context.view(), found)
-    return Outcome("ready to land", _told(context.view()), StepStatus.DONE)
+    return Outcome("ready to land", _reason(context.view()), StepStatus.DONE)
 
 
 def target_trunk(context: Context, step_context: StepContext) -> bool:
@@ -97,9 +97,9 @@ def target_trunk(context: Context, step_context: StepContext) -> bool:
     return True
 
 
-def _told(view: View) -> str:
+def _reason(view: View) -> str:
     if requires_gates(view.project):
-        return "on the receipts of this machine; GitHub's checks were not asked"
+        return "on the receipts of this machine; GitHub's checks were not requested"
     checks = view.pull_request().checks
     return f"{count_of(len(checks), 'check')} passed" if checks else "there are no checks"
 
