@@ -140,6 +140,38 @@ def test_a_finished_run_of_the_same_branch_takes_a_failed_ones_place(stack: Desk
     assert stack.open_run() is None
 
 
+def test_a_later_run_takes_the_place_of_one_that_changed_nothing(stack: Desk) -> None:
+    """Two failed attempts are one run to end: nothing older comes up after `abort`."""
+    for _ in range(2):
+        fail_at("switch", stack, lambda: stack.rebase(1))
+    assert stack.abort() is not None
+    assert stack.open_run() is None
+
+
+def test_uncommitted_changes_of_a_branch_that_stays_do_not_matter(stack: Desk) -> None:
+    """`restack` refuses them only if the branch that is checked out would move."""
+    stack.clone.git("switch", "--quiet", "one")
+    edited = stack.clone.path / "one.txt"
+    edited.write_text("edited\n")
+    before = stack.tips()
+    done(stack.restack())
+    assert (stack.tips(), edited.read_text()) == (before, "edited\n")
+    stack.trunk_commits("trunk", {"b.txt": "0\n"})
+    stack.clone.git("fetch", "--quiet")
+    assert "uncommitted changes" in refusal(stack.restack).what
+    assert (stack.tips(), edited.read_text()) == (before, "edited\n")
+
+
+def test_a_note_about_gates_that_will_run_is_foreseen(stack: Desk) -> None:
+    """The approval is asked for before the gates, not after them."""
+    stack.clone.git("switch", "--quiet", "one")
+    stack.hub.pulls[1].draft = False
+    write = "write the reviewer note into #1's description"
+    for skip, publishes in ((StepName.CHECKLIST, True), (StepName.GATES, False)):
+        step = rebase.plan(stack.entry_context(1, frozenset({skip})), rebase.WHOLE).plan.steps[-3]
+        assert (step.name, write in step.publishes) == (StepName.NOTE, publishes)
+
+
 # -- what it says -------------------------------------------------------------------------------------------------
 
 

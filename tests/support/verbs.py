@@ -80,7 +80,7 @@ class Verbs:
             return self.type(command.partition("   #")[0])
         if not command.startswith("git ") or re.search(r"\b[A-Z]{3,}\b", command):
             return None
-        typed = f"{command} --message 'by hand'" if command == "git commit" else command
+        typed = f"{command} --message 'by hand'" if command in {"git commit", "git commit --all"} else command
         done = subprocess.run(
             ["bash", "-c", typed], cwd=self.desk.clone.path, capture_output=True, text=True, check=False,
             env={**os.environ, "GIT_EDITOR": "true"},

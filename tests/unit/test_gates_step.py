@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.decisions import Decisions
-from trunkline.domain.errors import CheckFailed
-from trunkline.domain.names import Oid
+from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.domain.names import Oid, branch_name, pr_number
+from trunkline.domain.options import Options
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.waivers import Waivers
 from trunkline.git.git import Git
+from trunkline.operations import gate_stack
 from trunkline.operations.gate_stack import GateProgress
 from trunkline.report import html, note
 from trunkline.steps import gates
+from trunkline.tasks import receipts
+from trunkline.tasks.session import TaskSession
 
 TOOLCHAIN = Cause(
     CauseId.TOOLCHAIN, "the toolchain 1.89.0 is not installed", "1.89.0", "rustup toolchain install 1.89.0"
@@ -132,3 +137,27 @@ def test_the_note_says_that_a_compiler_crashed() -> None:
     assert note._line("build", "build", once, frozenset())["facts"] == []
     facts = note._line("build", "build", twice, frozenset())["facts"]
     assert facts == ["on the second attempt, after the compiler crashed"]
+
+
+def gate_rows(monkeypatch: pytest.MonkeyPatch, *accepted: str) -> None:
+    """Run `gates --stack` over two entries whose gate msrv is unavailable, and whose others pass."""
+    entries = tuple(Entry(pr_number(number), branch_name(f"part-{number}")) for number in (1, 2))
+    outcomes = {"build": GateOutcome("build", Verdict.PASSED), "msrv": unavailable("msrv")}
+    rows = tuple(gate_stack.GatedEntry(entry, Oid("a" * 40), outcomes) for entry in entries)
+    monkeypatch.setattr(gate_stack, "gate_stack", lambda *_, **__: rows)
+    session = TaskSession("gates", json_wanted=True)
+    session.given = {"stack": True}
+    stack = Stack(branch_name("main"), "origin", entries)
+    receipts._gate_all(session, cast("Git", None), stack, Options(accept_unavailable=frozenset(accepted)))
+
+
+def test_gates_of_a_stack_accept_what_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--accept-unavailable` counts with `--stack`, and the error without it names that command."""
+    gate_rows(monkeypatch, "msrv")
+    with pytest.raises(CheckFailed, match="2 of 2 entries did not pass every gate") as refused:
+        gate_rows(monkeypatch)
+    assert refused.value.next_commands == (
+        "rustup toolchain install 1.89.0", "invoke gates --stack --accept-unavailable msrv",
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="there is no gate or check of that name"):
+        gate_rows(monkeypatch, "mrsv")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.domain.commits import Commit
-from trunkline.domain.errors import UsageError
+from trunkline.domain.errors import UsageError, WrongFlag
 from trunkline.domain.modify import Today, WantedStack, described, wanted
 from trunkline.domain.modify_operations import Operation, applied
 from trunkline.domain.names import Oid, branch_name, pr_number
@@ -146,7 +146,8 @@ def test_operations() -> None:
     [
         ({"kind": "move", "name": "2"}, "--onto names"),
         ({"kind": "move", "name": "7", "onto": "1"}, "7 is no open entry"),
-        ({"kind": "fold", "name": "1"}, "nothing is not next to it"),
+        ({"kind": "fold", "name": "1"}, "it is the bottom entry of the stack"),
+        ({"kind": "move", "name": "2", "onto": "8", "trunk": "main"}, "--onto 8: the stack has no other open entry"),
         ({"kind": "fold", "name": "1", "into": "feat/three"}, "is not next to it"),
         ({"kind": "split", "name": "aaaa"}, "--branch makes an entry"),
         ({"kind": "rename", "name": "feat/three"}, "--branch has the new name"),
@@ -160,6 +161,29 @@ def test_operations_that_do_not_fit(flags: dict[str, Any], what: str) -> None:
     """The error says what is missing or unknown."""
     with pytest.raises(UsageError, match=what):
         applied(lines_of(STACK), Operation(**flags))
+
+
+@pytest.mark.parametrize(
+    ("flags", "choices"),
+    [
+        ({"kind": "fold", "name": "1"}, ({"into": "2"},)),
+        ({"kind": "fold", "name": "2", "into": "2"}, ({"into": "1"}, {"into": "feat/three"})),
+        ({"kind": "move", "name": "2", "onto": "8", "trunk": "main"}, ({"onto": "main"},)),
+    ],
+)
+def test_operations_that_fit_with_another_flag(flags: dict[str, Any], choices: tuple[dict[str, str], ...]) -> None:
+    """The next commands have a flag that fits."""
+    with pytest.raises(WrongFlag) as caught:
+        applied(lines_of(STACK), Operation(**flags))
+    assert caught.value.choices == choices
+    for choice in choices:
+        assert applied(lines_of(STACK), Operation(**{**flags, **choice}))
+
+
+def test_the_only_entry_cannot_be_folded() -> None:
+    """There is no entry to name in the next command."""
+    with pytest.raises(UsageError, match="no other entry is open"):
+        applied(lines_of(STACK)[:1], Operation("fold", "1"))
 
 
 def test_a_commit_is_split_by_paths() -> None:

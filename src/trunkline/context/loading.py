@@ -84,11 +84,11 @@ def _opened(git: Git, chosen: Stack, source: str, options: Options, reporter: Re
                 ["git", "remote", "set-url", "--push", chosen.remote, refs.remote_url(git, chosen.remote)]
             ),
         )
-    _refuse_unknown_gates(chosen, options)
+    refuse_unknown_gates(chosen, options)
     return Project(git.with_echo(reporter.command), chosen, repository, options, reporter, source)
 
 
-def _refuse_unknown_gates(stack: Stack, options: Options) -> None:
+def refuse_unknown_gates(stack: Stack, options: Options) -> None:
     """Check that gates and checks that are waived by name exist, before anything runs.
 
     Raises:

@@ -35,8 +35,9 @@ def open_run(state: Path) -> Run | None:
 
     A paused run, or one with an unfinished abort, stays open until it is finished or aborted.
     Otherwise the open run is the newest one that failed or was killed, unless a later run moved its
-    branches. A single step that failed before it changed anything is open only until another run
-    starts. The same holds for a run with a damaged journal.
+    branches; if it changed nothing itself, unless a later run was going to move them. A single step
+    that failed before it changed anything is open only until another run starts. The same holds for a
+    run with a damaged journal.
 
     Args:
         state: the repository's state directory.
@@ -95,9 +96,12 @@ def paused_run(state: Path) -> Run | None:
 
 
 def _is_superseded(run: Run, paths: Collection[Path]) -> bool:
-    """Return whether a later run handled a branch that this run was going to move."""
+    """Return whether a later run handled a branch that this run was going to move.
+
+    A run that changed nothing has nothing to restore: the later one replaces it, even without an effect.
+    """
     later = (path for path in paths if path.parent.name > run.id)
-    return any(_sets_out_to_move(path, run.moves) and _took_effect(path) for path in later)
+    return any(_sets_out_to_move(path, run.moves) and (not run.changed or _took_effect(path)) for path in later)
 
 
 def _sets_out_to_move(path: Path, branches: frozenset[str]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError, WrongFlag
 from trunkline.domain.stack_text import CommitLine, EntryLine
 
@@ -58,6 +59,12 @@ def _move(lines: Lines, operation: Operation) -> Lines:
         raise UsageError(f"--move {operation.name}: --onto names the entry that it shall sit on, or trunk")
     moved = lines[_position(lines, operation.name)]
     others = [line for line in lines if line is not moved]
+    if operation.onto != operation.trunk and _found(others, operation.onto) is None:
+        raise WrongFlag(
+            f"--onto {operation.onto}: the stack has no other open entry of that name",
+            why=f"it has {_listed(others)}; {operation.trunk} is the bottom of the stack",
+            flags={"onto": operation.trunk},
+        )
     at = 0 if operation.onto == operation.trunk else _position(others, operation.onto) + 1
     return (*others[:at], moved, *others[at:])
 
@@ -73,14 +80,21 @@ def _fold(lines: Lines, operation: Operation) -> Lines:
     at = _position(lines, operation.name)
     into = _position(lines, operation.into) if operation.into else at - 1
     if into < 0 or abs(into - at) != 1:
-        raise UsageError(
-            f"--fold {operation.name}: {operation.into or 'nothing'} is not next to it",
-            why="an entry is folded into the one below it, or with --into into the one above it",
-        )
+        raise _unfoldable(lines, at, operation)
     own, theirs = lines[at].commits, lines[into].commits
     joined = (*theirs, *own) if into < at else (*own, *theirs)
     folded = _replaced(lines, into, replace(lines[into], commits=joined))
     return _replaced(folded, at, replace(lines[at], verb="remove", commits=()))
+
+
+def _unfoldable(lines: Lines, at: int, operation: Operation) -> UsageError:
+    what = f"{operation.into} is not next to it" if operation.into else "it is the bottom entry of the stack"
+    what = f"--fold {operation.name}: {what}"
+    beside = [{"into": lines[each].name.removeprefix("#")} for each in (at - 1, at + 1) if 0 <= each < len(lines)]
+    if not beside:
+        return UsageError(what, why="no other entry is open", next_command=task_command("status"))
+    why = "an entry is folded into the one below it, or with --into into the one above it"
+    return WrongFlag(what, why=why, flags=beside[0], otherwise=beside[1:])
 
 
 def _rename(lines: Lines, operation: Operation) -> Lines:
@@ -151,9 +165,16 @@ def _found(lines: Sequence[EntryLine], name: str) -> int | None:
 def _position(lines: Sequence[EntryLine], name: str) -> int:
     at = _found(lines, name)
     if at is None:
-        listed = ", ".join(line.name for line in lines)
-        raise UsageError(f"{name} is no open entry of the stack", why=f"it has {listed}")
+        raise UsageError(
+            f"{name} is no open entry of the stack",
+            why=f"it has {_listed(lines)}",
+            next_command=task_command("modify", "--print", comment="the entries and their commits"),
+        )
     return at
+
+
+def _listed(lines: Sequence[EntryLine]) -> str:
+    return ", ".join(line.name for line in lines) or "none"
 
 
 def _commit_position(lines: Lines, name: str) -> tuple[int, int]:

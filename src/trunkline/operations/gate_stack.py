@@ -37,11 +37,6 @@ class GatedEntry:
     outcomes: Mapping[str, GateOutcome]
     seconds: float = 0.0
 
-    @property
-    def passed(self) -> bool:
-        """Every gate passed; also true for an entry without a known branch."""
-        return all(outcome.verdict is Verdict.PASSED for outcome in self.outcomes.values())
-
 
 def gate_stack(
     git: Git, stack: Stack, reporter: Reporter, *, fresh: bool = False, clean: bool = False

@@ -50,7 +50,7 @@ def dirty(local: LocalState, why: str) -> Refused:
     return Refused(
         "your checkout has uncommitted changes",
         why=f"{listed}: {why}; nothing was changed",
-        next_command=("git commit", "git stash"),
+        next_command=("git commit --all", "git stash"),
     )
 
 

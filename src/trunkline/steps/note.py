@@ -43,18 +43,26 @@ from trunkline.planning.verification import (
 
 
 def plan(view: View) -> Step:
-    """Plan the step.
+    """Plan the step where gates run before it: their results are published too.
 
     Raises:
         UsageError: the template in stack.toml cannot be read or is invalid; raised before anything
             changes.
     """
+    return _planned(view, gated=StepName.GATES not in view.options.skip)
+
+
+def _planned(view: View, *, gated: bool) -> Step:
     if own := template_of(view):
         written(_sample(view), own)
     command = f"gh pr edit {view.entry.pr} --body-file DESCRIPTION"
     description = f"write the reviewer note into {view.entry.label}'s description"
     return Step(
-        StepName.NOTE, description, (command,), mutates=True, publishes=() if _is_written(view) else (description,)
+        StepName.NOTE,
+        description,
+        (command,),
+        mutates=True,
+        publishes=() if _is_written(view, gated=gated) else (description,),
     )
 
 
@@ -64,14 +72,14 @@ def plan_without_gates(view: View) -> Step:
     Raises:
         UsageError: see `plan`.
     """
-    step = plan(view)
+    step = _planned(view, gated=False)
     if step.publishes:
         return step
     return Step(StepName.NOTE, f"nothing: the description of {view.entry.label} needs no change", mutates=True)
 
 
-def _is_written(view: View) -> bool:
-    """Return whether the note is up to date, as far as this is known before the branch moves."""
+def _is_written(view: View, *, gated: bool) -> bool:
+    """Return whether the note is up to date, as far as this is known before the branch moves and the gates run."""
     pr, local = view.known(view.entry.pr), view.local
     planned = view.decisions.planned_tip(pr.number) or local.local
     moves = planned != pr.head_oid or local.local != pr.head_oid
@@ -79,7 +87,9 @@ def _is_written(view: View) -> bool:
         return False
     with contextlib.suppress(TrunklineError):  # the step itself raises it again
         facts = facts_of(view)
-        return not worth_writing(facts, pr.body) or place(pr.body, written(facts, template_of(view))) == pr.body
+        if not worth_writing(facts, pr.body):
+            return not gated
+        return place(pr.body, written(facts, template_of(view))) == pr.body
     return False
 
 

@@ -62,7 +62,8 @@ def forecast(view: View, *, moves: bool = True) -> tuple[Step, View]:
     if moves:
         # After a conflict, the new tip of the branch is not known yet.
         new = work.local or work.tip if done.conflict else done.tip
-        local_branch.check_move(view, view.local, new)
+        if not (view.stacked and foreseen.nothing and new == view.local.local):  # its checkout may have any changes
+            local_branch.check_move(view, view.local, new)
     after = view.with_replay(foreseen)
     by_merge = update_merge.is_enabled(view.project) and not update_merge.obstacle(view.project, work, done)
     command = f"git rebase --onto {work.base} {work.fork} {shlex.quote(view.entry.branch)}"
@@ -133,11 +134,11 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         Paused: somebody pushed to the branch after the run began.
         Pause: a commit conflicts; its work tree waits for the user.
     """
-    refuse_unmovable(context.view().local)
     pushed_commits.settle(context, step_context)
     foreseen = _as_planned(context)
     if foreseen.nothing:
         return _nothing(context, step_context, foreseen.work)
+    refuse_unmovable(context.view().local)
     if _left_out(context.reporter, foreseen):
         foreseen = preview_replay(context.view(), drop_emptied=True)
     return conclude(context, step_context, foreseen.work, foreseen.done)

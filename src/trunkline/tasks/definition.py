@@ -142,7 +142,8 @@ class LandingTask(Task[Body]):
     def _called(self, given: Mapping[str, str | bool]) -> None:
         """Configure following commands with the program, the prefix and the flags of this call.
 
-        Repeated flags are `--stack`, and `--yes` for commands that continue an approved run.
+        Repeated flags are `--stack`, `--yes` for commands that continue an approved run, and
+        `--accept-unavailable` for `gates`, which would stop at once without it.
         """
         from trunkline.tasks.landing import taken_flags, task_names
 
@@ -151,7 +152,12 @@ class LandingTask(Task[Body]):
             task: {
                 name: value
                 for name, value in given.items()
-                if name in flags and (name == "stack" or (name == "yes" and task in going_on))
+                if name in flags
+                and (
+                    name == "stack"
+                    or (name == "yes" and task in going_on)
+                    or (name == "accept-unavailable" and task == "gates")
+                )
             }
             for task, flags in taken_flags().items()
         }

@@ -61,7 +61,7 @@ def modify(
     message: str = "",
     squash: str = "",
 ) -> None:
-    """Change the stack as text in your editor, or by one operation, such as --move 520 --onto 518."""
+    """Change the stack as text in your editor, or by one operation, such as --move 521 --onto 519."""
     from trunkline.commands import modify as modify_command
 
     kinds = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
 
-from trunkline.context.loading import choose_stack, load_stacks, open_context, top_of
+from trunkline.context.loading import choose_stack, load_stacks, open_context, refuse_unknown_gates, top_of
 from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, UsageError
@@ -23,6 +23,7 @@ from trunkline.domain.redaction import redacted
 from trunkline.domain.stack import Stack
 from trunkline.domain.statement import statement_of
 from trunkline.domain.step import StepStatus
+from trunkline.domain.waivers import Waivers
 from trunkline.domain.words import count_of
 from trunkline.git.git import Git
 from trunkline.report import as_json
@@ -61,13 +62,13 @@ def gates_task(single: LandingTask, run: Callable[[TaskSession, Context], None])
         clean: bool = False,
         baseline: bool = False,
     ) -> None:
-        if all_ or stack is True:
-            _gate_all(session, *_place("" if stack is True else stack, session), fresh=fresh, clean=clean)
-            return
         options = options_of(
             skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky,
             baseline=baseline,
         )  # fmt: skip
+        if all_ or stack is True:
+            _gate_all(session, *_place("" if stack is True else stack, session), options)
+            return
         run(session, open_context(pr, stack=stack, options=options, reporter=session.terminal))
 
     body.__doc__ = f"{single.__doc__} With --stack alone: of every entry, bottom first."
@@ -158,11 +159,12 @@ def checklist_task(single: LandingTask) -> LandingTask:
     return landing_task("checklist", mutates=True, help=help_)(body)
 
 
-def _gate_all(session: TaskSession, git: Git, stack: Stack, *, fresh: bool, clean: bool) -> None:
+def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) -> None:
     from trunkline.operations import gate_stack as stack_workflow
     from trunkline.report.gates import stack_table
     from trunkline.steps import gates
 
+    refuse_unknown_gates(stack, options)
     session.terminal.headline(f"gates of {count_of(len(stack.entries), 'entry', 'entries')}, bottom first")
     if session.dry_run:
         for entry in stack.entries:
@@ -170,7 +172,7 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, *, fresh: bool, clea
         return
     session.approve(gates.publishes(stack.gates))
     with session.terminal.gating():
-        rows = stack_workflow.gate_stack(git, stack, session.terminal, fresh=fresh, clean=clean)
+        rows = stack_workflow.gate_stack(git, stack, session.terminal, fresh=options.fresh, clean=options.clean)
     session.account["entries"] = [
         {
             "pr": row.entry.number,
@@ -183,17 +185,21 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, *, fresh: bool, clea
     ]
     heads = [(f"{r.entry.label} {short(r.commit) if r.commit else 'not here'}", r.outcomes) for r in rows]
     session.terminal.console.print(stack_table(stack_workflow.names(stack), heads))
-    wrong = [row for row in rows if not row.passed]
+    waived = Waivers(options.accept_unavailable, options.accept_flaky)
+    wrong = [row for row in rows if not all(map(waived.allow, row.outcomes.values()))]
     if wrong:
-        from trunkline.steps.gates import run_again
-
-        first = next(o for o in wrong[0].outcomes.values() if o.verdict.value != "passed")
+        first = next(outcome for outcome in wrong[0].outcomes.values() if not waived.allow(outcome))
         commit, pr = wrong[0].commit, wrong[0].entry.key
-        alone = run_again(git, first, short(commit), pr) if commit else ""
+        if first.verdict is Verdict.UNAVAILABLE:  # alone it would be unavailable too
+            outcomes = [outcome for row in rows for outcome in row.outcomes.values()]
+            missing = {outcome.gate for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
+            again = session.again({"accept-unavailable": ",".join(sorted(missing | options.accept_unavailable))})
+        else:
+            again = gates.run_again(git, first, short(commit), pr) if commit else ""
         raise CheckFailed(
             f"{len(wrong)} of {count_of(len(rows), 'entry', 'entries')} did not pass every gate",
             why=f"{wrong[0].entry.label} {first.gate}: {first.diagnosis or first.verdict.value}",
-            next_command=tuple(part for part in (first.fix, alone) if part),
+            next_command=tuple(part for part in (first.fix, again) if part),
         )
 
 
