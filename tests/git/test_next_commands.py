@@ -417,6 +417,8 @@ ELSEWHERE: dict[str, str] = {
     "commands/submit.py:_require_on_base": "tests/git/test_submit.py::"
     "test_an_entry_that_does_not_sit_on_the_one_below",
     "context/scope.py:Scope.no_branch": LOOKS,
+    "domain/modify_operations.py:_position": LOOKS,
+    "domain/modify_operations.py:_unfoldable": LOOKS,
     "domain/stack.py:Entry.no_pull_request": "tests/git/test_unsubmitted.py::test_tasks_of_its_own",
     "domain/status.py:_alone": "tests/git/test_unsubmitted.py::test_status_names_submit",
     "operations/stack_file.py:require_own": "tests/git/test_submit.py::test_a_tracked_stack_file_is_left_alone",
