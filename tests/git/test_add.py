@@ -247,3 +247,11 @@ def test_the_name_follows_from_the_message(
     _stage(stack, "third.txt")
     assert person("invoke add").code == 2
     assert person("invoke add --message ###").code == 2
+
+
+def test_nothing_to_stage(stack: Desk) -> None:
+    """No file differs, so no flag would help: the next command is one that can be typed."""
+    stack.clone.git("rm", "--quiet", "--force", "new.txt")
+    refused = refusal(lambda: _add(stack))
+    assert "no file differs" in refused.why
+    assert refused.next_commands == ("git status",)

@@ -225,6 +225,7 @@ def test_conflict_is_foreseen(stack: Desk, own: Path) -> None:
     assert stack.tips() == before
     assert own.read_text() == COMMENTED
     assert stack.open_run() is None
+    assert error.next_commands == ("invoke modify --print",)
 
 
 def test_a_branch_that_exists_already(stack: Desk) -> None:

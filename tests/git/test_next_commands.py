@@ -16,10 +16,14 @@ import pytest
 
 from support.inprocess import Desk, desk
 from support.typist import Typist, sites, typist
+from trunkline.domain.checklist import Line, LineState
+from trunkline.domain.command import task_command
+from trunkline.domain.names import pr_number
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import ForcePush, PrState
 from trunkline.planning import verification
 from trunkline.state import lock
+from trunkline.steps import checklist
 from trunkline.steps import gates as gates_step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,7 +187,29 @@ def test_a_resolution_that_resolves_nothing(person: Typist) -> None:
 def test_an_open_checklist(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
     """`rebase` does what is open."""
     monkeypatch.setenv("TRUNKLINE_SKIP", SKIP)
-    person.follow(person("invoke checklist --pr 1"), "tasks/receipts.py:checklist_task.body", "invoke rebase --pr 1")
+    person.follow(person("invoke checklist --pr 1"), "steps/checklist.py:next_commands", "invoke rebase --pr 1")
+
+
+def test_a_checklist_that_lacks_a_gate_only() -> None:
+    """A rebase would stop at that gate again: the gates are next, and name the flag that accepts it."""
+    key = pr_number("1")
+    gate = Line("All gates pass", LineState.OPEN, "msrv unavailable", task_command("gates", "--pr", key))
+    note = Line("Added reviewer note", LineState.OPEN, "there is no note", "gh pr view 1 --json body")
+    assert checklist.next_commands(key, [gate]) == ("invoke gates --pr 1",)
+    assert checklist.next_commands(key, [gate, note]) == ("invoke rebase --pr 1",)
+
+
+def test_commands_for_a_branch_that_git_rebases(person: Typist) -> None:
+    """Git refuses a second rebase: the one in progress is continued or given up first."""
+    context = person.desk.stack_context()
+    entry = context.stack.entries[2]
+    assert context.view().of(entry).after_rebase("git rebase") == ("git rebase",)
+    state = person.desk.clone.path / ".git/rebase-merge"
+    state.mkdir()
+    (state / "head-name").write_text("refs/heads/three\n")
+    begun = f"git -C {person.desk.clone.path} rebase"
+    view = person.desk.stack_context().view().of(entry)
+    assert view.after_rebase("git rebase") == (f"{begun} --continue", f"{begun} --abort")
 
 
 def test_a_question_about_own_commits(person: Typist) -> None:
@@ -375,6 +401,8 @@ ELSEWHERE: dict[str, str] = {
     "planning/merge_as_is.py:refuse_rewriting": "tests/e2e/test_land_as_is.py::test_never_refuses_to_rewrite",
     "planning/parents.py:open_below": "tests/e2e/test_rescue.py::test_it_comes_back",
     "planning/run_changes.py:drift": LOOKS,
+    "planning/run_changes.py:_require_open": "tests/git/test_taken_over.py"
+    "::test_an_undo_of_a_run_whose_pull_request_was_merged_since",
     "commands/diff.py:_gone": "tests/git/test_diff.py::test_reviewed_head_is_gone",
     "commands/diff.py:since_review": "tests/git/test_diff.py::test_no_review",
     "commands/amend.py:_target": "tests/git/test_amend.py::test_commit_of_another_entry_is_refused",
@@ -394,7 +422,7 @@ ELSEWHERE: dict[str, str] = {
     "tasks/stack.py:sync": "tests/git/test_sync.py::test_the_next_stack_begins",
     "commands/modify.py:_invalid": "tests/git/test_modify.py::test_problems_of_a_plan",
     "commands/modify.py:look": LOOKS,
-    "commands/modify.py:plan": "because: status after a foreseen conflict, and it has its own scenarios",
+    "commands/modify.py:plan": "tests/git/test_modify.py::test_conflict_is_foreseen",
     "operations/pull_request_state.py:set_state": AGAIN,
     "tasks/modifying.py:modify": "tests/git/test_modify.py::test_problems_of_a_plan",
     "tasks/modifying.py:_edited": "tests/git/test_modify.py::test_problems_of_a_plan",

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.inprocess import ENTRIES, Desk, desk
+from support.inprocess import ENTRIES, Desk, desk, refusal
 from trunkline.commands import status
-from trunkline.domain.errors import TrunklineError
+from trunkline.domain.errors import TransientError, TrunklineError
 from trunkline.domain.names import oid
 from trunkline.domain.snapshot import ForcePush
 from trunkline.domain.status import State
+from trunkline.operations import publish
+from trunkline.steps import push
 
 
 @pytest.fixture
@@ -170,3 +172,78 @@ def test_the_tip_of_the_stack_pushed_to_the_bottom_branch_is_named(stack: Desk) 
     assert stack.hub.tip("one") == old
     restacked(stack)
     assert own(stack) == before
+
+
+def test_commits_that_others_removed_are_not_pushed_back(stack: Desk) -> None:
+    """The local branch still has the old tip, and nothing of the user's: the shorter version is taken."""
+    stack.author.git("fetch", "--quiet", "origin")
+    force_push(stack, 3, "origin/three~1")
+    shortened = stack.hub.tip("three")
+    restacked(stack)
+    assert stack.hub.tip("three") == shortened == stack.tips()["three"]
+    assert any("others removed 1 commit from origin/three" in line for line in stack.quiet.lines), stack.quiet.lines
+
+
+@pytest.mark.parametrize("brought_back", [False, True])
+def test_a_commit_on_top_of_one_that_others_removed_is_a_question(stack: Desk, *, brought_back: bool) -> None:
+    """A push would bring the removed commit back; each printed command leads on."""
+    stack.clone.git("switch", "--quiet", "three")
+    stack.clone.commit("mine, not pushed", {"mine.txt": "1\n"})
+    stack.clone.git("switch", "--quiet", "main")
+    stack.author.git("fetch", "--quiet", "origin")
+    force_push(stack, 3, "origin/three~1")
+    shortened, local = stack.hub.tip("three"), stack.tips()["three"]
+    error = failed(stack)
+    assert "others removed 1 commit from origin/three" in error.what
+    assert (stack.hub.tip("three"), stack.tips()["three"]) == (shortened, local)
+    stack.clone.git("fetch", "--quiet", "origin")
+    command = next(each for each in error.next_commands if each.startswith("git push") == brought_back)
+    if brought_back:
+        assert command.startswith("git push origin three")
+        stack.clone.git("push", "--quiet", str(stack.hub.bare.path), "three")
+    else:
+        typed(stack, command)
+    restacked(stack)
+    removed = ["three 2"] if brought_back else []
+    assert stack.hub.bare.subjects("two..three") == ["three 1", *removed, "mine, not pushed"]
+
+
+def test_commits_that_others_removed_and_the_user_put_back(stack: Desk) -> None:
+    """Another tip was pushed after the local one, and the user moved the branch back on purpose: a question."""
+    earlier = stack.tips()["three"]
+    amended = stack.clone.git("commit-tree", "-p", f"{earlier}^", "-m", "three 2, amended", f"{earlier}^{{tree}}")
+    stack.clone.git("branch", "--quiet", "--force", "three", amended)
+    restacked(stack)
+    stack.hub.pulls[3].pushes.append(ForcePush(oid(earlier), oid(stack.hub.tip("three"))))
+    stack.clone.git("branch", "--quiet", "--force", "three", earlier)
+    stack.author.git("fetch", "--quiet", "origin")
+    force_push(stack, 3, "origin/three~1")
+    assert "others removed 1 commit" in failed(stack).what
+
+
+def test_an_undo_of_a_run_whose_pull_request_was_merged_since(stack: Desk) -> None:
+    """It names that, and the next command shows the stack; to fetch would change nothing."""
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    restacked(stack)
+    stack.merge(3)
+    error = refusal(lambda: stack.undo() or stack.restack())
+    assert error.what == "#3 three was merged since"
+    assert error.next_commands == ("invoke status",)
+
+
+def test_a_network_error_in_the_middle_of_a_run_names_continue(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first command goes on with the run; the one that looks at the connection follows."""
+    error = TransientError("GitHub could not be reached", next_command="gh auth status")
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+
+    def down(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "push_all", down)
+        patch.setattr(push, "push_all", down, raising=False)
+        assert failed(stack) is error
+    assert error.next_commands[:2] == ("invoke continue", "gh auth status")
+    resumed = stack.resume()
+    assert resumed is not None
+    assert resumed.error is None

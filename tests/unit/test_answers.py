@@ -88,6 +88,16 @@ def test_a_repository_is_absent_where_github_says_so(tmp_path_factory: pytest.Te
         read(tmp_path_factory, printed(json.dumps(body).encode(), code=1))
 
 
+def test_a_list_of_a_repository_that_is_not_there_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its host: the remote may be on another kind of host."""
+    hub = GitHub(Repository("gitlab.com", "octo", "tiny"), tmp_path)
+    gone = printed(json.dumps({"data": {"repository": None}, "errors": [NO_REPOSITORY]}).encode(), code=1)
+    monkeypatch.setattr(GitHub, "_run", lambda *_, **__: gone)
+    with pytest.raises(UsageError, match=r"shows you no repository gitlab\.com/octo/tiny") as raised:
+        pull_request_list.list_pull_requests(hub)
+    assert raised.value.next_commands[0] == "git remote -v"
+
+
 HTML = b"<html><title>Blocked by the proxy</title></html>"
 BROKEN = {
     "data is null": b'{"data": null}',

@@ -198,7 +198,9 @@ def _with_commit(view: View, added: AddedEntry, request: Request, here: str) -> 
     if head is None or wanted == git.tree(head):
         what, why = "nothing is staged", "a new entry begins with a commit"
         if head is None or everything == git.tree(head):
-            raise UsageError(what, why=why, next_command="git add FILE")
+            raise UsageError(
+                what, why=f"{why}, and no file differs from the last one; change one first", next_command="git status"
+            )
         raise WrongFlag(what, why=why, flags={"all": True, "message": request.message or "MESSAGE"})
     if not title_of(request.message):
         raise WrongFlag("a new entry needs a commit message", why="nothing was changed", flags={"message": "MESSAGE"})

@@ -151,7 +151,7 @@ def plan(
     own = _context(context.project, stack)
     view, ordered = own.view(), _ordered(stacked, stack)
     commits = {each.entry.key: each.commits for each in stack.entries}
-    rewrites = rewritten(view, ordered, commits, instead=task_command("status"))
+    rewrites = rewritten(view, ordered, commits, instead=task_command(TASK, "--print"))
     moved = tuple(each for each in rewrites if each.local is None or each.result.new != each.local)
     words = dict(described(stacked.today, stack))
     made = _rewriting(view, moved, words)

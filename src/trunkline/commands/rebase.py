@@ -20,7 +20,7 @@ from trunkline.context.view import View
 from trunkline.domain.added import AddedEntry
 from trunkline.domain.command import task_command
 from trunkline.domain.decisions import Forecast
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import Refused, TransientError
 from trunkline.domain.names import BranchName, EntryKey, branch_name
 from trunkline.domain.options import Options
 from trunkline.domain.records import Place, PlacedEntry, PlannedStep, RunStarted
@@ -243,6 +243,8 @@ def carry_out(
 def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
     """Return how a run ended, with the state of the other entries if one of several stopped."""
     error = performed.error
+    if isinstance(error, TransientError):
+        error.next_commands = tuple(dict.fromkeys((task_command("continue"), *error.next_commands)))
     if error is None or all(step.pr is None for step in plan.steps):
         return performed
     so_far = open_run.progress(journal.read(path))

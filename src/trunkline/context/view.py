@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -44,6 +45,13 @@ class View(Scope):
     def local(self) -> LocalState:
         """The entry's branch, local and on the remote."""
         return self.world.branches[self.entry.branch]
+
+    def after_rebase(self, *commands: str) -> tuple[str, ...]:
+        """Return commands that move the entry's branch, or those that end its rebase in progress."""
+        if not self.local.rebasing:
+            return commands
+        begun = f"git -C {shlex.quote(self.local.rebasing)} rebase"
+        return f"{begun} --continue", f"{begun} --abort"
 
     def with_replay(self, preview: ReplayPreview) -> View:
         """Return the view after the entry's replay was planned."""

@@ -100,7 +100,13 @@ def list_pull_requests(github: GitHub) -> PullRequestList:
     trunk, merged = "", tuple[MergedPullRequest, ...]()
     for page in range(_PAGES):
         variables = {"owner": slug.owner, "name": slug.name, "after": after or None, "first": page == 0}
-        listing, after = github.graphql(_QUERY, variables, _Answer, lambda answer: _page(answer, slug.slug))
+        try:
+            listing, after = github.graphql(_QUERY, variables, _Answer, lambda answer: _page(answer, slug.slug))
+        except UsageError as error:
+            error.what = f"GitHub shows you no repository {slug.argument}"
+            error.why = error.why or f"the remote's host is {slug.host}; it does not exist there, or is private"
+            error.next_commands = ("git remote -v", *error.next_commands)
+            raise
         if not listing.trunk:
             raise UsageError(
                 f"{slug.slug} has no branch yet, or GitHub does not show it to you", next_command="gh auth status"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from trunkline.context.view import View
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import EntryKey, Oid, branch_ref
 from trunkline.domain.snapshot import PullRequest
@@ -96,6 +97,32 @@ def compare(
         local_only, remote_only, rest[0].parents[0] if linear else None, all(each.oid in pushed for each in mine),
         put_back=_put_back(git, entry, ours, pushed.union(once)),
     )  # fmt: skip
+
+
+def removed(view: View, *, ours: Oid, theirs: Oid) -> tuple[Commit, ...]:
+    """Return the local commits that the remote branch held once and was force-pushed without, oldest first.
+
+    Args:
+        view: the entry.
+        ours: the local tip, which contains the remote tip.
+        theirs: the remote tip.
+    """
+    once = _once(view)
+    gone = history.missing(view.git, once)
+    held = {commit.oid for commit in history.reachable(view.git, [tip for tip in once if tip not in gone], [theirs])}
+    return tuple(commit for commit in history.reachable(view.git, [ours], [theirs]) if commit.oid in held)
+
+
+def is_put_back(view: View, ours: Oid) -> bool:
+    """Return whether the user pushed another tip after the local one, and then moved the branch back."""
+    return _put_back(view.git, view.entry, ours, _once(view))
+
+
+def _once(view: View) -> tuple[Oid, ...]:
+    """Return the tips that the remote branch had, as GitHub and the tracking branch's reflog show."""
+    pr = view.world.snapshot.pr(view.entry.key)
+    tracking = refs.tracking_ref(view.stack.remote, view.entry.branch)
+    return (*(pr.historical_heads if pr else ()), *view.earlier.of_ref(tracking))
 
 
 def _put_back(git: Git, entry: Entry, ours: Oid, pushed: Collection[Oid]) -> bool:

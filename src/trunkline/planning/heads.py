@@ -10,8 +10,7 @@ from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, branch_ref, short
-from trunkline.domain.stack import Entry
+from trunkline.domain.names import BranchName, Oid, branch_ref, short
 from trunkline.git import history, replay
 from trunkline.planning import branch_versions, journal_queries, misplaced_commits, pushed_commits
 from trunkline.planning.branch_versions import Versions
@@ -55,7 +54,7 @@ def entry_tip(view: View) -> Tip:
 
     Raises:
         Refused: both sides hold commits that the other lacks, and the local ones are not all
-            pushed; the error lists them.
+            pushed; or others removed commits that unpushed ones sit on. The error lists them.
     """
     git, local = view.git, view.local
     ours, theirs = local.local, local.remote
@@ -65,7 +64,7 @@ def entry_tip(view: View) -> Tip:
             raise view.no_branch()
         return Tip(tip)
     if history.is_ancestor(git, theirs, ours):
-        return Tip(ours, f"{counted(len(history.reachable(git, [ours], [theirs])))} not pushed yet")
+        return _ahead(view, ours, theirs)
     if history.is_ancestor(git, ours, theirs) and not journal_queries.is_shortened(view, ours, theirs):
         count = len(history.reachable(git, [theirs], [ours]))
         return Tip(theirs, f"your local branch was {counted(count)} behind {view.stack.remote}")
@@ -79,9 +78,45 @@ def entry_tip(view: View) -> Tip:
             ours=ours, theirs=theirs, trunk=[world.trunk],
         )  # fmt: skip
         if found.diverged:
-            raise diverged(view, foreign, _on_top(view.entry, found, theirs))
+            raise diverged(view, foreign, _on_top(view, found, theirs))
         return Tip(theirs, _taken_over(view, found, ours, theirs))
     return Tip(ours)
+
+
+def _ahead(view: View, ours: Oid, theirs: Oid) -> Tip:
+    """Return the local tip, which contains the remote one; or the remote one if others removed what it lacks.
+
+    Raises:
+        Refused: the local branch has commits that were never pushed, or the user put it back; pushing it
+            would bring the removed ones back.
+    """
+    branch, remote = view.entry.branch, view.stack.remote
+    ahead = history.reachable(view.git, [ours], [theirs])
+    removed = branch_versions.removed(view, ours=ours, theirs=theirs)
+    if not removed:
+        return Tip(ours, f"{counted(len(ahead))} not pushed yet")
+    if len(removed) == len(ahead) and not branch_versions.is_put_back(view, ours):
+        return Tip(
+            theirs,
+            f"others removed {counted(len(removed))} from {remote}/{branch}, and you have nothing unpushed: its"
+            f" version is taken; only your local branch had: {_listed(removed)}",
+        )
+    them = "it" if len(removed) == 1 else "them"
+    commands = [f"git push {shlex.quote(remote)} {shlex.quote(branch)}   # brings {them} back"]
+    if len(removed) == len(ahead):
+        commands.append(_as_it_is(branch, theirs))
+    else:
+        onto = f"git rebase --onto {theirs} {removed[-1].oid} {shlex.quote(branch)}"
+        commands.append(f"{onto}   # leaves {them} out, and keeps yours")
+    raise Refused(
+        f"{view.entry.full_label}: others removed {counted(len(removed))} from {remote}/{branch}",
+        why=f"a push of your local branch would bring back: {_listed(removed)}",
+        next_command=view.after_rebase(*commands),
+    )
+
+
+def _as_it_is(branch: BranchName, theirs: Oid) -> str:
+    return f"git switch -C {shlex.quote(branch)} {theirs}   # takes it as it is"
 
 
 def _taken_over(view: View, found: Versions, ours: Oid, theirs: Oid) -> str:
@@ -108,18 +143,14 @@ def _listed(commits: Sequence[Commit]) -> str:
     return "; ".join(f'{short(each.oid)} "{each.subject}" by {each.author_name}' for each in commits)
 
 
-def _on_top(entry: Entry, found: Versions, theirs: Oid) -> tuple[str, ...]:
+def _on_top(view: View, found: Versions, theirs: Oid) -> tuple[str, ...]:
     """Return the commands that combine a local branch with a remote branch that others rewrote."""
-    branch = entry.branch
+    branch = view.entry.branch
     if found.parent is None:
         return ()
     adds = f"puts {counted(len(found.local_only))} of yours on top of it"
     commands = (f"git rebase --onto {theirs} {found.parent} {shlex.quote(branch)}   # {adds}",)
-    return (
-        (*commands, f"git switch -C {shlex.quote(branch)} {theirs}   # takes it as it is")
-        if found.pushed
-        else commands
-    )
+    return view.after_rebase(*commands, *((_as_it_is(branch, theirs),) if found.pushed else ()))
 
 
 def foreign_commits(view: View, remote: Oid, ours: Oid) -> tuple[Commit, ...]:

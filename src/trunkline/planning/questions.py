@@ -19,7 +19,9 @@ _REASONS = {
 
 
 class OwnCommitsUnknown(Paused):
-    """The user must decide which commits are an entry's own; nothing was changed (exit code 3).
+    """The user must decide which commits are an entry's own (exit code 3).
+
+    A run may have changed other entries before it came to this one.
 
     Attributes:
         entry: the entry.
@@ -34,7 +36,7 @@ class OwnCommitsUnknown(Paused):
             found: the decision with its open questions.
         """
         super().__init__(
-            f"{entry.full_label}: a person must say which commits are its own; nothing was changed",
+            f"{entry.full_label}: a person must say which commits are its own; its branch stays as it is until then",
             why="\n".join(line for question in found.questions for line in _described(question)),
             next_command=tuple(
                 same_command({"fork-point": answer.oid}, pr=entry.key, comment=_effect(answer))
@@ -68,7 +70,7 @@ def all_unanswered(unknown: Sequence[OwnCommitsUnknown], *, task: str) -> Paused
         )
     names = ", ".join(f"{each.entry.full_label}" for each in unknown)
     return Paused(
-        f"{names}: a person must say which commits are their own; nothing was changed"
+        f"{names}: a person must say which commits are their own; their branches stay as they are until then"
         if len(unknown) > 1
         else unknown[0].what,
         why="\n".join(f"{each.entry.label}: {each.why}" for each in unknown),

@@ -56,7 +56,7 @@ def decide(view: View) -> ReplayPlan:
     found = own_commits(view, tip.oid)
     if found.questions:
         raise OwnCommitsUnknown(view.entry, found)
-    _refuse_unreplayable(view.entry, found, base.name)
+    _refuse_unreplayable(view, found, base.name)
     local = view.local
     notes = tuple(
         note for note in (tip.reason, *_reverted(view), *_detached(view, tip.oid), *_left_out(found)) if note
@@ -225,11 +225,11 @@ def resolver(project: Project) -> replay.Resolver | None:
     return functools.partial(lock_file.regenerate, project.git, sandbox=project.stack.gates.sandbox)
 
 
-def refuse_merges(entry: Entry, own: Sequence[Commit], fork: Oid, *, verb: str) -> None:
+def refuse_merges(view: View, own: Sequence[Commit], fork: Oid, *, verb: str) -> None:
     """Refuse merge commits among an entry's own.
 
     Args:
-        entry: the entry.
+        view: the entry.
         own: its own commits.
         fork: its fork point.
         verb: what cannot be done with them: "replayed".
@@ -237,17 +237,20 @@ def refuse_merges(entry: Entry, own: Sequence[Commit], fork: Oid, *, verb: str) 
     Raises:
         Refused: there is one.
     """
-    merges = [commit for commit in own if len(commit.parents) != 1]
+    entry, merges = view.entry, [commit for commit in own if len(commit.parents) != 1]
     if merges:
         raise Refused(
             f"{entry.full_label} holds merge commits of its own",
             why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + f"\nthey cannot be {verb} one by one",
-            next_command=f"git rebase --onto {fork} {fork} {shlex.quote(entry.branch)}   # makes it linear",
+            next_command=view.after_rebase(
+                f"git rebase --onto {fork} {fork} {shlex.quote(entry.branch)}   # makes it linear"
+            ),
         )
 
 
-def _refuse_unreplayable(entry: Entry, fork: Ownership, base: str) -> None:
-    refuse_merges(entry, fork.own, fork.fork, verb="replayed")
+def _refuse_unreplayable(view: View, fork: Ownership, base: str) -> None:
+    entry = view.entry
+    refuse_merges(view, fork.own, fork.fork, verb="replayed")
     if not fork.own:
         raise Refused(
             f"{entry.branch} has no commits of its own",

@@ -41,6 +41,10 @@ class OpenEntry:
     own: tuple[Commit, ...]
 
 
+class RewriteConflict(Refused):
+    """A change does not apply at its new place, as foreseen in memory; nothing was changed (exit code 5)."""
+
+
 def open_entries(view: View, *, task: str) -> tuple[OpenEntry, ...]:
     """Return the open entries with their own commits, bottom first.
 
@@ -94,7 +98,7 @@ def rewritten(
     onto, made = entries[0].fork, []
     for each in entries:
         commits = tuple(wanted[each.entry.key])
-        _refuse_unwritable(each)
+        _refuse_unwritable(view, each)
         replay.load(view.git, each.own, view.git.tree(onto))
         written = rewrite.write(view.git, commits, onto, by=by, sign=sign)
         if written.conflict is not None:
@@ -120,7 +124,7 @@ def _result(
     return Rewrite(pr=each.entry.key, local=each.local, result=replayed, notes=dropped_signatures(view, signed))
 
 
-def _refuse_unwritable(each: OpenEntry) -> None:
+def _refuse_unwritable(view: View, each: OpenEntry) -> None:
     entry = each.entry
     if each.local not in {None, each.tip}:
         raise Refused(
@@ -128,13 +132,13 @@ def _refuse_unwritable(each: OpenEntry) -> None:
             why="they would be left out of the rewritten branch; nothing was changed",
             next_command=task_command("restack"),
         )
-    refuse_merges(entry, each.own, each.fork, verb="rewritten")
+    refuse_merges(view.of(entry), each.own, each.fork, verb="rewritten")
 
 
-def _conflict(entry: Entry, conflict: rewrite.Conflict, instead: str) -> Refused:
+def _conflict(entry: Entry, conflict: rewrite.Conflict, instead: str) -> RewriteConflict:
     source = conflict.into.source
     what = f'"{source.subject}"' if conflict.change in conflict.into.changes[:1] else "the change"
-    return Refused(
+    return RewriteConflict(
         f'{entry.full_label}: {what} does not apply at {short(source.oid)} "{source.subject}"',
         why=f"conflict in {', '.join(conflict.paths)}, foreseen in memory; nothing was changed",
         next_command=instead,

@@ -27,7 +27,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import EntryKey, branch_ref, short
 from trunkline.domain.records import Intent
-from trunkline.domain.snapshot import PrState
+from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import StepName
 from trunkline.git import refs
@@ -138,7 +138,7 @@ def _drift_of(context: Context, change: Change) -> tuple[str, ...]:
             name = f"{context.stack.remote}/{context.entry.branch}" if remote else str(context.entry.branch)
             return () if change.is_ours(tip) else (f"{name}: is {_tip(tip)}, not {_tip(change.left)}",)
         case StateChanged(before=before, left=left):
-            shown = context.view().pull_request()
+            shown = _require_open(context)
             found = []
             if shown.base not in {before.base, left.base}:
                 found.append(f"{pr} base: is {shown.base!r}, not {left.base!r}")
@@ -184,8 +184,25 @@ def tip_now(context: Context, change: LocalMoved | RemoteMoved) -> str:
     if isinstance(change, LocalMoved):
         return refs.read_refs(context.git, ref).get(ref, "")
     view = context.view()
-    view.pull_request()
+    _require_open(context)
     return view.world.remote_refs.get(ref, "")
+
+
+def _require_open(context: Context) -> PullRequest:
+    """Return the entry's pull request.
+
+    Raises:
+        Refused: it is merged or closed.
+    """
+    view = context.view()
+    pr = view.world.snapshot.pr(context.entry.key)
+    if pr is not None and pr.state is PrState.MERGED:
+        raise Refused(
+            f"{context.entry.full_label} was merged since",
+            why="what the run did to a merged pull request is not taken back; nothing was changed",
+            next_command=task_command("status"),
+        )
+    return view.pull_request()
 
 
 def _tip(tip: str) -> str:

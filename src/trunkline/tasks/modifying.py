@@ -99,6 +99,7 @@ def _edited(session: TaskSession, context: Context, stacked: Stacked, asked: _As
     """Let the user edit the text; a text with a problem is kept, and the error names the file."""
     from trunkline.commands import modify as modify_command
     from trunkline.operations import editor
+    from trunkline.planning.rewrite_plan import RewriteConflict
 
     if not session.interactive:
         raise UsageError(
@@ -109,7 +110,7 @@ def _edited(session: TaskSession, context: Context, stacked: Stacked, asked: _As
     text = editor.edit(context, "STACK", stacked.text)
     try:
         _modify(session, context, stacked, modify_command.lines_in(text), asked)
-    except UsageError as error:
+    except (UsageError, RewriteConflict) as error:
         kept = private_directory(context.state / "edit") / "STACK"
         replace_bytes(kept, text.encode())
         error.why = f"{error.why}\nyour text is in {kept}"

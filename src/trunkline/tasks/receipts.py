@@ -151,7 +151,7 @@ def checklist_task(single: LandingTask) -> LandingTask:
             session.terminal.console.print(checklist_report.table(lines, now))
         if outcome.mark is StepStatus.FAILED:
             raise CheckFailed(
-                "the checklist has open lines", next_command=task_command("rebase", "--pr", here.entry.key)
+                "the checklist has open lines", next_command=checklist.next_commands(here.entry.key, lines)
             )
 
     body.__doc__ = single.__doc__
