@@ -98,7 +98,6 @@ def test_land_and_offline(stack: YardLanding) -> None:
     ran = stack.invoke("rehearse", "--task", "restack", "--offline", "--json", *QUICK)
     assert len(stack.github.requests()) == asked
     assert ran.json["rehearsal"]["command"].startswith("invoke restack"), ran.err
-    path.write_bytes((stack.clone.path / "stack.toml").read_bytes())
     assert everything(stack)["world"]["remote"] == before["world"]["remote"]
 
 

@@ -32,6 +32,7 @@ from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry, RebaseSettings, Stack
 from trunkline.git.push import RefUpdate, push_arguments, typed
 from trunkline.github.client import GitHub
+from trunkline.github.rest_objects import Ref
 from trunkline.operations.revert import step_functions
 from trunkline.planning.evidence import bases_outside
 from trunkline.planning.replay_plan import dropped_signatures, refuse_nothing_left
@@ -191,3 +192,20 @@ def test_statuses_are_read_a_hundred_at_a_time(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(GitHub, "rest", rest)
     assert GitHub(Repository("host", "octo", "tiny"), Path()).statuses(ONE) == {}
     assert paths == [f"commits/{ONE}/status?per_page=100"]
+
+
+# --- Branches ------------------------------------------------------------------------------------------------------
+
+
+def test_a_branch_with_special_characters_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a URL, `#` begins a fragment and `%` an escape: the wrong branch would be read."""
+    paths: list[str] = []
+
+    def read(_: GitHub, path: str, kind: type[Ref]) -> Ref:
+        paths.append(path)
+        return msgspec.convert({"object": {"sha": ONE}}, kind)
+
+    monkeypatch.setattr(GitHub, "_read", read)
+    monkeypatch.setattr(GitHub, "_send_mutation", lambda _self, _write, read_back: read_back())
+    GitHub(Repository("host", "octo", "tiny"), Path()).create_branch(branch_name("fix/#7-50%"), ONE)
+    assert paths == ["git/ref/heads/fix/%237-50%25"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -221,7 +222,7 @@ class GitHub(Gh):
 
         def read_back() -> bool | None:
             try:
-                current = self._read(f"git/ref/heads/{branch}", Ref).object.sha
+                current = self._read(f"git/ref/heads/{urllib.parse.quote(branch)}", Ref).object.sha
             except NotFound:
                 return None
             return True if current == tip else None

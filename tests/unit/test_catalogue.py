@@ -1,0 +1,18 @@
+"""The names of gates in the schema of stack.toml, in the domain and in the catalogue are the same."""
+
+from __future__ import annotations
+
+from trunkline.config.schema import json_schema
+from trunkline.domain.stack import DEFAULT_GATES, GateSettings
+from trunkline.gates.catalogue import NEXTEST, PRESETS, catalogue
+
+
+def test_the_default_gates_are_those_of_the_domain() -> None:
+    """Validation and completion use the names without loading the catalogue."""
+    assert tuple(gate.name for gate in catalogue(GateSettings())) == DEFAULT_GATES
+
+
+def test_every_preset_can_be_enabled() -> None:
+    """The schema accepts the presets of the catalogue, and no others."""
+    presets = json_schema()["$defs"]["GatesTable"]["properties"]["presets"]
+    assert set(presets["items"]["enum"]) == {*PRESETS, NEXTEST}
