@@ -225,7 +225,7 @@ def test_an_author_has_a_second_line_in_the_signers_file(place: Attesting) -> No
 
 
 def test_the_branch_calls_another_branch_the_pull_request(place: Attesting) -> None:
-    """Which branch a number has is read from trunk, or from the user's own file, never from the work tree."""
+    """The branch of a number is read from trunk, or from the user's own file, never from the work tree."""
     place.share_all()
     place.clone.git("switch", "--quiet", "-c", "evil")
     text = POLICY.format(attest="", more="", gates=NO_OPS, signers=SIGNERS, entry=ENTRY + ENTRY.replace("1", "7"))

@@ -1,4 +1,4 @@
-"""Which stack.toml comes with a branch: also one in conflict, and one whose name differs in case."""
+"""A stack.toml that comes with a branch is recognised: also one in conflict, and one whose name differs in case."""
 
 from __future__ import annotations
 
