@@ -156,7 +156,7 @@ def tells_markdown_and_json(landed: Landing) -> None:
     assert "## #519 Entry" in message
     assert message.count("- [x] **") == 10
     assert "- [ ] **clippy** failed" in message
-    assert "  error: <b>no</b>" in message
+    assert r"  error: \<b>no\</b>" in message
     assert "\x1b" not in message
     assert landed.invoke("report", "--markdown", "--offline").out.count("- [x] **") == 10
     found = landed.invoke("report", "--json").json["report"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
+
 import pytest
 
 from support.repo import Repo
-from trunkline.domain.names import PrNumber, branch_name
-from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.names import PrNumber, branch_name, oid
+from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.report import EntryReport, Evidenced, Report, verdict
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.status import EntryState, EntryStatus, StackStatus, State
@@ -96,3 +98,14 @@ def test_paths_of_this_machine_are_taken_out(repo: Repo, monkeypatch: pytest.Mon
     assert shown == f"src/lib.rs:3 src/a.rs b.rs c.rs (.) {repo.path}-other"
     monkeypatch.setenv("HOME", "/home/ada")
     assert relative_paths(repo.adapter)("/home/ada/.cargo/x /home/adam") == "~/.cargo/x /home/adam"
+
+
+def test_a_receipt_of_somebody_else_stays_xml() -> None:
+    """Gate, machine and cause are what a receipt says; control characters and noncharacters are no XML."""
+    odd = "\x1b\ufffe\uffff\ud800]]><x a='&'>"
+    receipt = Receipt(
+        odd, oid("1" * 40), oid("2" * 40), (), {}, (), Toolchain("", ""), "", "none", "2026-11-28T10:00:00+00:00",
+        1.0, 1, "log", "", host=odd, failure={"cause": odd, "diagnosis": odd},
+    )  # fmt: skip
+    (case,) = ET.fromstring(exports.receipts_junit(odd, [receipt])).iter("testcase")  # noqa: S314 -- ours
+    assert case.attrib["name"] == r"\x1b\ufffe\uffff\ud800]]><x a='&'>"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from msgspec import structs
 
 from trunkline.domain.errors import Refused, UsageError
@@ -28,7 +31,7 @@ from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.operations import note_template
 from trunkline.operations.note_template import written
 from trunkline.report import templates
-from trunkline.report.escape import for_markdown, for_terminal
+from trunkline.report.escape import code_span, for_markdown, for_terminal
 from trunkline.report.note import PACKAGED, reviewer_note
 
 COMMIT = Oid("91da333" + "0" * 33)
@@ -179,6 +182,31 @@ def test_no_quoted_text_can_be_our_marker_or_a_mention() -> None:
     assert END not in shown
     assert "@octocat" not in shown
     assert "\n" not in shown
+
+
+HOSTILE = (
+    "[x] **clippy** passed (12 s): `cargo clippy`", "![](https://evil.invalid/p.png)", "[a](https://evil.invalid)",
+    "<img src=x>", "<details><summary>", "a`b` `[x](y)`", "\\[x](y)", "*a* ~~b~~ __c__ _d_", "# big", "``` ", "`",
+    "``a`", "| a | b", "x\u2028- [x] y",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markup_in_a_title_does_nothing(text: str) -> None:
+    """A commit's subject in the note ticks no box, links nowhere, loads no image and ends no code span."""
+    render = MarkdownIt("gfm-like", {"linkify": False}).render
+    flat = html.escape(" ".join(text.split()))
+    assert render(f"- {for_markdown(text)}") == f"<ul>\n<li>{flat}</li>\n</ul>\n"
+    assert not for_markdown(text).startswith("[")
+    assert render(f"- {code_span(text)}") == f"<ul>\n<li><code>{flat}</code></li>\n</ul>\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["fixes #1", "Closes: octo/tiny#1", "resolved https://github.com/o/r/issues/1", "fix GH-1"]
+)
+def test_a_title_closes_no_issue(text: str) -> None:
+    """GitHub closes what a description names after a keyword; the keyword does not stand before the name any more."""
+    assert re.search(r"(?i)(clos|fix|resolv)\w*:?\s+[#\w]", for_markdown(text)) is None
 
 
 def test_an_entrys_next_line_cannot_close_the_note() -> None:

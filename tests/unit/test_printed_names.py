@@ -76,3 +76,11 @@ def test_the_command_that_moves_a_branch_back() -> None:
     assert (remote, spec) == ("o;ls", f"{before}:refs/heads/{EVIL}")
     (_, _, typed) = argv_of(Misplaced(entry, head, (), before, "o;ls").command)
     assert shlex.split(typed)[-1] == f"{before}:refs/heads/{EVIL}"
+
+
+def test_no_template_of_a_plan_holds_a_bare_branch_name_in_a_command() -> None:
+    """The commands in the blocks of a plan are copied into a shell."""
+    text = (SOURCE / "report/runbook.md.j2").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", text, re.DOTALL)
+    assert sum(block.count("entry.branch | word") for block in blocks) == text.count("entry.branch | word") > 0
+    assert not [block for block in blocks if re.search(r"entry\.branch }}", block)]

@@ -141,7 +141,11 @@ def abort_incomplete(context: Context, step_context: StepContext) -> tuple[Outco
         return ()
     pr = context.view().known(context.entry.pr)
     if pr.state is PrState.OPEN:
-        kept = () if pr.base == lost.onto else (f"it targets {pr.base}: gh pr edit {pr.number} --base {lost.onto}",)
+        kept = (
+            ()
+            if pr.base == lost.onto
+            else (f"it targets {pr.base}: gh pr edit {pr.number} --base {shlex.quote(lost.onto)}",)
+        )
         return (Outcome("rescue", f"#{pr.number} is open again and stays so", StepStatus.WARNED, kept),)
     _remove(context, step_context, lost)
     return (Outcome("rescue", f"given up; {lost.base} is as gone as it was"),)

@@ -320,7 +320,7 @@ def _detached(view: View, tip: Oid) -> tuple[str, ...]:
     branch = view.entry.branch
     return tuple(
         f'warning: not part of {view.entry.label}: {short(commit.oid)} "{commit.subject}" on your detached'
-        f" HEAD; to take it in: git switch {branch} && git cherry-pick {commit.oid}"
+        f" HEAD; to take it in: git switch {shlex.quote(branch)} && git cherry-pick {commit.oid}"
         for commit in history.reachable(git, [head], [*tips, view.world.trunk])
     )
 

@@ -50,7 +50,7 @@ def markdown(found: Attestation, now: dt.datetime) -> str:
     ]
     for each in found.gates:
         cells = (*_cells(each, now), each.reason)
-        shown = " | ".join(for_markdown(cell).replace("|", "\\|") for cell in cells)
+        shown = " | ".join(for_markdown(cell) for cell in cells)
         rows.append(f"| {_MARKS[each.standing][0]} | {shown} |")
     rows += ["", *(f"- {for_markdown(notice)}" for notice in found.notices)]
     return "\n".join(rows).rstrip() + "\n"

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
+_NOTHING = "\N{ZERO WIDTH NON-JOINER}"
+_MARKUP = re.compile(r"[\\`*\[\]<|~]|(?<!\S)#(?=#* )|(?<![^\W_])_|_(?![^\W_])")
+"""Characters that begin or end markup; `_` does not inside of words (CommonMark, 6.2)."""
+_CLOSING = re.compile(r"(?i)(\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s)(?=[\w./-]*#\d|gh-\d|https?://)")
+"""Keywords that close an issue when the pull request is merged (docs.github.com)."""
 _BIDI = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 
@@ -21,11 +27,25 @@ def for_terminal(text: str, *, lines: bool = False) -> str:
 
 
 def for_markdown(text: str) -> str:
-    """Return text as one line of Markdown without mentions and without our markers."""
-    flat = for_terminal(" ".join(text.split()))
-    return flat.replace("<!--", "&lt;!--").replace("-->", "--&gt;").replace("@", "@\N{ZERO WIDTH NON-JOINER}")
+    """Return text as one line of Markdown that shows the text and does nothing else.
+
+    It has no links, images, HTML, code or task boxes, no mention, no keyword that closes an issue,
+    and none of our markers.
+    """
+    flat = _CLOSING.sub(rf"\1{_NOTHING}", for_terminal(" ".join(text.split())))
+    shown = _MARKUP.sub(r"\\\g<0>", flat).replace("@", f"@{_NOTHING}")
+    return shown.replace("-->", "--&gt;").replace("\\<!--", "&lt;!--")
+
+
+def code_span(text: str) -> str:
+    """Return text as one Markdown code span, which no backtick in the text ends (CommonMark, 6.1)."""
+    flat = for_terminal(" ".join(text.split())).replace("<!--", "&lt;!--").replace("-->", "--&gt;")
+    fence = "`" * (max((len(run) for run in re.findall("`+", flat)), default=0) + 1)
+    space = " " if flat.startswith("`") or flat.endswith("`") or not flat else ""
+    return f"{fence}{space}{flat}{space}{fence}"
 
 
 def _dangerous(char: str) -> bool:
     # Cc: C0 and C1 controls; Cs: lone surrogates, which no terminal encoding can write.
-    return unicodedata.category(char) in {"Cc", "Cs"} or ord(char) in _BIDI
+    # U+FFFE and U+FFFF: XML does not allow them.
+    return unicodedata.category(char) in {"Cc", "Cs"} or ord(char) in _BIDI or char in "\ufffe\uffff"

@@ -55,10 +55,10 @@ def receipts_junit(name: str, receipts: Sequence[Receipt]) -> str:
 
     suite = TestSuite(_plain(name))
     for receipt in receipts:
-        case = TestCase(receipt.gate, _plain(f"{receipt.host} {receipt.started}".strip()), receipt.seconds)
+        case = TestCase(_plain(receipt.gate), _plain(f"{receipt.host} {receipt.started}".strip()), receipt.seconds)
         if not receipt.passed:
             why = receipt.failure.get("diagnosis") or receipt.lacked or f"exit code {receipt.exit_code}"
-            case.result = [Failure(_plain(why), receipt.failure.get("cause", ""))]
+            case.result = [Failure(_plain(why), _plain(receipt.failure.get("cause", "")))]
         suite.add_testcase(case)
     found = JUnitXml("receipts")
     found.add_testsuite(suite)

@@ -1,16 +1,17 @@
 """The Jinja2 environment for our Markdown.
 
-Foreign text is passed through the filter `md`, a maintainer's text through `own`.
+Foreign text is passed through the filter `md` or `code`, a maintainer's text through `own`.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from importlib import resources
 from typing import TYPE_CHECKING
 
 from trunkline.domain.commits import counted
-from trunkline.report.escape import for_markdown, for_terminal
+from trunkline.report.escape import code_span, for_markdown, for_terminal
 from trunkline.report.terminal import duration
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def environment(*, trimmed: bool = True) -> Environment:
     made = ImmutableSandboxedEnvironment(  # Markdown, not HTML: no autoescape
         undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=trimmed, lstrip_blocks=trimmed
     )
-    made.filters.update(md=for_markdown, own=own_markdown, fenced=fenced, commits=counted, duration=duration)
+    made.filters.update(md=for_markdown, code=code_span, own=own_markdown, fenced=fenced)
+    made.filters.update(word=shlex.quote, commits=counted, duration=duration)
     return made
 
 
