@@ -201,3 +201,16 @@ def test_an_earlier_checkout_that_cannot_be_compared(repo: Repo, tree: FreshTree
     tree.path.with_name("code.checkout.json").unlink()
     tree.check_out(repo.head(), incomparable=lambda: called.append(1))
     assert called == [1, 1]
+
+
+def test_files_of_the_commit_in_a_directory_that_stays(repo: Repo, tree: FreshTree) -> None:
+    """A commit may have files below cargo's directory, which is cleaned after the checkout."""
+    commit = repo.commit("kept", {"target/kept/a.txt": "one\n", "target/b": "two\n", ".gitignore": "\n"})
+    tree.check_out(commit)
+    (tree.path / "target/kept/a.txt").unlink()
+    (tree.path / "target/kept").rmdir()
+    (tree.path / "target/b").write_text("other\n")
+    tree.restore_outputs()
+    assert (tree.path / "target/kept/a.txt").read_text() == "one\n"
+    assert (tree.path / "target/b").read_text() == "two\n"
+    assert len({(tree.path / path).stat().st_mtime_ns for path in ("a.txt", "target/kept/a.txt", "target/b")}) == 1

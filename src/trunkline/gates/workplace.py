@@ -63,6 +63,7 @@ class Workplace:
             least=least,
             strict=strict,
         ))  # fmt: skip
+        checkout.restore_outputs()
 
     def prepare_next_command(self) -> None:
         """Prepare for another command of the same gate."""

@@ -120,6 +120,18 @@ class FreshTree:
         differing = record.differing if record else {}
         return tuple(path for path in self._reported() if differing.get(path) != _digest(self.path / path))
 
+    def restore_outputs(self) -> None:
+        """Restore the commit's own files in kept directories, after these were cleaned."""
+        git, record = self.git.at(self.path), self._record()
+        places = [f":(top,literal){path}" for path in self.outputs()]
+        if not places or record is None:
+            return
+        changed = git.query(*_EXACT, "ls-files", "-z", "--modified", "--deduplicate", "--", *places).stdout
+        if changed:
+            git.query("checkout-index", "--force", "-z", "--stdin", stdin=changed)
+            for name in os.fsdecode(changed).split("\0")[:-1]:
+                os.utime(self.path / name, ns=(record.instant, record.instant), follow_symlinks=False)
+
     def _updated(self, record: Record, commit: Oid) -> bool:
         """Update the existing checkout; return False if only a fresh one is safe."""
         git = self.git.at(self.path)
