@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.domain.cause import CauseId
-from trunkline.gates import diagnosis
+from trunkline.gates import diagnosis, refusal
 from trunkline.gates.refusal import Place
 from trunkline.rust import cargo, cargo_output
 from trunkline.rust.cargo_output import CargoOutput
@@ -279,6 +279,54 @@ def test_a_lock_file_that_is_missing_or_out_of_date(tmp_path: Path) -> None:
     assert outdated.text.startswith("Cargo.lock is out of date: cannot update the lock file")
     assert outdated.fix.startswith("cargo update --workspace")
     assert Place(tmp_path, root="a b").command_line("x", "y") == "(cd 'a b' && x && y)"
+
+
+def _output(out: str, err: str, *, structured: bool = True) -> CargoOutput:
+    output = CargoOutput(structured)
+    for stream, text in ((Stream.STDOUT, out), (Stream.STDERR, err)):
+        for line in text.splitlines():
+            output.parse_line(stream, f"{line}\n".encode())
+    return output
+
+
+def test_a_program_that_ends_silently_after_another_one_passed() -> None:
+    """The results of the program before are no last words."""
+    output = _output(
+        '{"reason":"build-finished","success":true}\nrunning 1 test\ntest a ... ok\n'
+        "test result: ok. 1 passed; 0 failed; 0 ignored\n\nrunning 1 test\n",
+        "     Running unittests src/lib.rs (target/debug/deps/a-1)\n     Running tests/b.rs (target/debug/deps/b-1)\n"
+        "error: test failed, to rerun pass `-p a --test b`\n\nCaused by:\n"
+        "  process didn't exit successfully: `/tree/target/debug/deps/b-1` (exit status: 7)\n",
+    )
+    cause = diagnosis.explain(("cargo", "test"), output, Place(TREE))
+    assert cause.text == "the test program ended with exit status: 7"
+
+
+def test_a_lock_file_that_a_test_wrote() -> None:
+    """With --locked cargo does not write it, so a program did; updating it would not help."""
+    locked = diagnosis.changed_sources(("cargo", "test", "--locked"), ["Cargo.lock"], Place(TREE))
+    assert (locked.id, locked.fix) == (CauseId.SOURCES, "")
+    assert diagnosis.changed_sources(("cargo", "test"), ["Cargo.lock"], Place(TREE)).id is CauseId.STALE_LOCK
+
+
+def test_an_error_beside_unformatted_files() -> None:
+    """`cargo fmt --all` fails on a syntax error: that is the cause, wherever the difference is."""
+    error = "error: this file contains an unclosed delimiter\n --> /tree/src/b.rs:5:14\n"
+    output = _output("Diff in /tree/src/a.rs:1:\n", error, structured=False)
+    cause = diagnosis.explain(("cargo", "fmt", "--all", "--", "--check"), output, Place(TREE))
+    assert cause.id is CauseId.COMPILE
+    assert "src/b.rs:5:14" in cause.text
+    formatted = _output("Diff in /tree/src/a.rs:1:\n", "", structured=False)
+    assert diagnosis.explain(("cargo", "fmt", "--all"), formatted, Place(TREE)).id is CauseId.FORMAT
+
+
+def test_a_line_that_cargo_repeats_for_each_target() -> None:
+    """A package with several targets is named once."""
+    lines = (
+        "error: rustc 1.95.0 is not supported by the following packages:",
+        *["  app@0.1.0 requires rustc 1.999"] * 3,
+    )
+    assert refusal.own_words(lines) == (f"{lines[0]} {lines[1].strip()}",)
 
 
 def test_what_is_not_recognised_is_quoted() -> None:

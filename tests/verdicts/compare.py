@@ -22,12 +22,12 @@ from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.stack import GateOverride, GateSettings
 from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.run import gate_commit
-from verdicts.changes import CHANGES, Change
+from verdicts.changes import ALL, CHANGES, Change
 from verdicts.changes_pairs import PAIRS
 from verdicts.workspace import File, Tree, World, base_tree
 
 _WHOLE = ("cargo", "test", "--locked", "--workspace", "--no-default-features", "--features", "cpu")
-NOTHING = Change("nothing", (), ("build", "test", "clippy", "whole"), sample=("test",))
+NOTHING = Change("nothing", (), ALL, sample=("test", "fmt"))
 _WROTE = ("sources were written to", "cargo wrote it anew")
 
 

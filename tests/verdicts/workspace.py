@@ -125,9 +125,10 @@ mod tests {
     #[test]
     fn read_at_run_time() {
         let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        assert_eq!(std::fs::read_to_string(top.join("data/runtime.txt")).unwrap(), "runtime\\n");
-        assert_eq!(std::fs::read_to_string(top.join("data/link.txt")).unwrap(), "runtime\\n");
-        assert_eq!(std::fs::read(top.join("data/lines.txt")).unwrap(), b"one\\ntwo\\n");
+        let bytes = |name| std::fs::read(top.join(name)).unwrap();
+        assert_eq!(bytes("data/runtime.txt"), b"runtime\\n");
+        assert_eq!(bytes("data/link.txt"), b"runtime\\n");
+        assert_eq!(bytes("data/lines.txt"), b"one\\ntwo\\n");
         assert!(!top.join("data/unwelcome.txt").exists());
     }
 
@@ -135,14 +136,15 @@ mod tests {
     fn mode() {
         use std::os::unix::fs::PermissionsExt;
         let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mode = std::fs::metadata(top.join("data/tool.sh")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o111, 0o111);
+        let facts = std::fs::metadata(top.join("data/tool.sh")).unwrap();
+        assert_eq!(facts.permissions().mode() & 0o111, 0o111);
     }
 
     #[test]
     fn times() {
         let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let modified = |name| std::fs::metadata(top.join(name)).unwrap().modified().unwrap();
+        let facts = |name| std::fs::metadata(top.join(name)).unwrap();
+        let modified = |name| facts(name).modified().unwrap();
         let second = std::time::Duration::from_secs(1);
         assert!(modified("data/table.txt") + second >= modified("src/lib.rs"));
         assert!(modified("src/lib.rs") + second >= modified("data/table.txt"));
@@ -187,7 +189,8 @@ fn main() {
         format!("pub const VALUE: u32 = {};\\n", value.trim()),
     )
     .unwrap();
-    if std::fs::read_to_string("src/lib.rs").unwrap().contains("FORBIDDEN") {
+    let library = std::fs::read_to_string("src/lib.rs").unwrap();
+    if library.contains("FORBIDDEN") {
         panic!("the library says FORBIDDEN");
     }
     assert!(std::env::var("EXTRA").is_err(), "EXTRA is set");
@@ -234,7 +237,7 @@ FILES: dict[str, str] = {
     "    #[test]\n    fn number() {\n        assert_eq!(super::NUMBER, 3);\n    }\n}\n",
     "crates/app/src/main.rs": 'fn main() {\n    println!("{} {} {}", app::NUMBER, dec::VALUE, gen::GENERATED);\n}\n',
     "crates/app/tests/cli.rs": "#[test]\nfn prints() {\n"
-    '    let out = std::process::Command::new(env!("CARGO_BIN_EXE_app")).output().unwrap();\n'
+    '    let mut app = std::process::Command::new(env!("CARGO_BIN_EXE_app"));\n    let out = app.output().unwrap();\n'
     '    assert_eq!(String::from_utf8_lossy(&out.stdout), "3 5 7\\n");\n}\n',
     "shared/Cargo.toml": '[package]\nname = "shared"\nversion = "0.1.0"\nedition = "2021"\n',
     "shared/src/lib.rs": "pub fn nothing() -> u32 {\n    0\n}\n",

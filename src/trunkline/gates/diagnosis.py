@@ -114,9 +114,10 @@ def overdue(last_line: str, seconds: float) -> str:
     return f"{message}: it waited for another cargo's lock" if re.search(_WAITING, last_line) else message
 
 
-def changed_sources(paths: Sequence[str], place: Place) -> Cause:
+def changed_sources(argv: Sequence[str], paths: Sequence[str], place: Place) -> Cause:
     """Return the cause if sources were modified while a gate ran."""
-    if any(Path(path).name == "Cargo.lock" for path in paths):
+    locked = bool({"--locked", "--frozen"} & set(argv))  # then cargo did not write it, but a program
+    if not locked and any(Path(path).name == "Cargo.lock" for path in paths):
         return refusal.stale_lock(place, "Cargo.lock is out of date: cargo wrote it anew while the gate ran")
     return Cause(CauseId.SOURCES, f"its sources were written to while it ran: {', '.join(paths[:5])}")
 
@@ -152,24 +153,29 @@ def _failed_program(output: CargoOutput, place: Place) -> Cause:
 
 
 def _last_words(output: CargoOutput, closing: Sequence[str]) -> str:
-    """Return the last lines that a program printed on stderr, else on stdout."""
+    """Return the last lines that a program printed on stderr, else on stdout.
+
+    Lines of earlier programs, whose tests passed, are left out.
+    """
     lines = list(output.later)
     lines = lines[: len(lines) - len(closing)]
     begins = next((at for at in range(len(lines) - 1, -1, -1) if lines[at].startswith("     Running ")), -1)
     said = [line.strip() for line in lines[begins + 1 :] if line.strip()]
-    printed = [line.strip() for line in output.printed if line.strip() and not line.startswith("running ")]
+    lines = list(output.printed)
+    ended = next((at for at in range(len(lines) - 1, -1, -1) if lines[at].startswith(libtest.PASSED)), -1)
+    printed = [line.strip() for line in lines[ended + 1 :] if line.strip() and not line.startswith("running ")]
     return "; ".join((said or printed)[-2:])
 
 
 def _unformatted(output: CargoOutput, place: Place) -> Cause:
     """Return the cause of a failed `cargo fmt`: difference, syntax or metadata error."""
-    for line in output.printed:
-        if difference := _DIFFERENCE.match(line):
-            path = place.relative(difference[1])
-            return Cause(CauseId.FORMAT, f"not formatted: {path}", path, place.command_line("cargo fmt --all"))
     lines = [line.removeprefix(_METADATA) for line in output.own]
     starts = [at for at, line in enumerate(lines) if line.startswith("error: ")]
-    if not starts:
+    if not starts:  # beside an error, `cargo fmt --all` would not help
+        for line in output.printed:
+            if difference := _DIFFERENCE.match(line):
+                path = place.relative(difference[1])
+                return Cause(CauseId.FORMAT, f"not formatted: {path}", path, place.command_line("cargo fmt --all"))
         return _unrecognised(output, place)
     # rustfmt's first error; after an error of cargo, `cargo fmt` prints its usage, separated by a
     # blank line.

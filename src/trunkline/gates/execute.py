@@ -231,7 +231,7 @@ def _cause(workspace: GateWorkspace, gate: Gate, attempt: Attempt, written: tupl
         return cause
     if lacked := libtest.not_run(attempt.text, gate.must_run):
         return Cause(CauseId.NO_TEST, lacked)
-    return diagnosis.changed_sources(written, workspace.place) if written else None
+    return diagnosis.changed_sources(gate.argv, written, workspace.place) if written else None
 
 
 def _sha256(path: Path) -> str:

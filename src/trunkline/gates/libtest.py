@@ -11,6 +11,8 @@ from collections.abc import Sequence
 _NAMED = 3  # tests named in a summary
 _SHOWN = 300  # characters of a test's own message
 _RESULT = "test result: FAILED. "
+PASSED = "test result: ok. "
+"""The first words of a harness whose tests passed."""
 _END_OF_MESSAGE = ("note: run with `RUST_BACKTRACE", "stack backtrace:")
 _PANIC = re.compile(r"^thread '(.*)'(?: \(\d+\))? panicked at (\S+:\d+:\d+):$")
 _OLD_PANIC = re.compile(r"^thread '(.*)' panicked at '(.*)', (\S+:\d+:\d+)$")  # before Rust 1.73

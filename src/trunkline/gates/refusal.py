@@ -105,6 +105,7 @@ def own_words(closing: Sequence[str]) -> tuple[str, ...]:
     """Return an error of cargo with one line per cause, outermost first, without quoted output."""
     words: list[str] = []
     begins = True
+    seen: set[str] = set()  # cargo names a package with several targets once for each
     for line in closing:
         if line.strip() in {"--- stdout", "--- stderr"}:
             break
@@ -113,8 +114,9 @@ def own_words(closing: Sequence[str]) -> tuple[str, ...]:
         elif begins or not words:
             words.append(line.strip())
             begins = False
-        else:
+        elif line not in seen:
             words[-1] += f" {line.strip()}"
+        seen.add(line)
     return tuple(words)
 
 
