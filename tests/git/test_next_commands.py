@@ -84,6 +84,22 @@ def test_status_of_a_stack_whose_lower_entry_moved(person: Typist) -> None:
     assert person("invoke status").next[-1] == "invoke rebase --pr 1"
 
 
+@pytest.mark.parametrize("task", ["continue", "skip", "abort"])
+def test_a_run_is_ended_inside_the_work_tree_of_its_conflict(
+    person: Typist, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    """The run removes that work tree, and continues in the checkout."""
+    person.desk.conflict(2)
+    assert person("invoke restack --yes").code == 3
+    tree = person.desk.tree()
+    for path in tree.git("diff", "--name-only", "--diff-filter=U").split():
+        (tree.path / path).write_text("resolved\n")
+    tree.git("add", "--update")
+    monkeypatch.chdir(tree.path)
+    ended = person(f"invoke {task} --yes")
+    assert (ended.code, tree.path.exists(), Path.cwd()) == (0, False, person.desk.clone.path), ended.error
+
+
 def test_an_entry_below_is_a_draft(person: Typist) -> None:
     """It is landed first."""
     person.follow(person("invoke rebase --pr 2"), "planning/merged.py:merged_below", "invoke rebase --pr 1")

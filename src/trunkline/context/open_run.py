@@ -13,6 +13,7 @@ from trunkline.domain.records import PlacedEntry, StepDone, StepFailed
 from trunkline.domain.status import OpenRun
 from trunkline.domain.step import Plan, StepName, StepStatus
 from trunkline.git.git import Git
+from trunkline.git.work_trees import work_trees
 from trunkline.state import journal
 from trunkline.state.journal import Run
 
@@ -83,6 +84,22 @@ def find_open_run(cwd: Path | None = None) -> OpenRun | None:
     """
     run = open_run(top_of(Git(cwd or Path.cwd())).state_dir())
     return described(run) if run is not None else None
+
+
+def checkout_beside_conflict(git: Git) -> Path | None:
+    """Return the checkout to work in if a directory is in the work tree of the open run's conflict; else None.
+
+    The run removes that work tree, and a process whose directory is gone can start no other. The
+    checkout is one that has a branch of the run, else the main work tree.
+
+    Args:
+        git: the directory's work tree, at its top.
+    """
+    run = open_run(git.state_dir())
+    if run is None or git.query("rev-parse", "--absolute-git-dir").path.name != run.id:
+        return None
+    trees = [tree for tree in work_trees(git) if tree.path != git.cwd]
+    return next((tree.path for tree in (*(each for each in trees if each.branch in run.moves), *trees)), None)
 
 
 def paused_run(state: Path) -> Run | None:

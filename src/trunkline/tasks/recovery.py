@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
+from trunkline.context.loading import top_of
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import labelled
 from trunkline.domain.step import StepName
+from trunkline.git.git import Git
 from trunkline.steps import next_entry
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.session import TaskSession
@@ -50,10 +54,22 @@ def skip(session: TaskSession) -> None:
     _take_up(session, skip=True)
 
 
+def _leave_conflict(session: TaskSession) -> None:
+    """Leave the work tree of the run's conflict, which the run removes, for the checkout."""
+    from trunkline.context.open_run import checkout_beside_conflict
+
+    git = top_of(Git(Path.cwd()))
+    checkout = checkout_beside_conflict(git)
+    if checkout is not None:
+        session.terminal.line(f"working in {checkout}, because {git.cwd} is removed at the end")
+        os.chdir(checkout)
+
+
 def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
     from trunkline.commands import abort as abort_workflow
     from trunkline.commands import resume
 
+    _leave_conflict(session)
     taken_back = abort_workflow.find_begun(session.terminal)
     if taken_back is not None:  # a killed abort is completed, never reversed
         _abort(session, *taken_back, local=False)
@@ -77,6 +93,7 @@ def abort(session: TaskSession, local: bool = False) -> None:
     """End the stopped run and restore the state before it; the rest is listed and kept."""
     from trunkline.commands import abort as abort_workflow
 
+    _leave_conflict(session)
     found = abort_workflow.find(session.terminal)
     if found is None:
         session.terminal.line("nothing to abort: no run is open")

@@ -238,7 +238,7 @@ def _is_open() -> bool:
     """Return whether there is an open run."""
     from trunkline.context import open_run
 
-    with contextlib.suppress(TrunklineError):
+    with contextlib.suppress(TrunklineError, FileNotFoundError):  # the directory of the process may be gone
         return open_run.open_run(top_of(Git(Path.cwd())).state_dir()) is not None
     return False
 
