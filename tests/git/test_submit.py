@@ -170,6 +170,22 @@ def test_killed_after_each_record(new: Desk, monkeypatch: pytest.MonkeyPatch, nu
 @pytest.mark.parametrize("again", ["continue", "submit"])
 def test_killed_after_the_request(new: Desk, monkeypatch: pytest.MonkeyPatch, again: str) -> None:
     """GitHub has the second pull request, and the process died before it knew: it is found again."""
+    _killed_after_the_second(new, monkeypatch)
+    new.hub.pulls[2].base = "main"  # GitHub itself refuses a second one only with the same base
+    _finish(new, again)
+
+
+def test_abort_names_pull_requests_that_it_leaves(new: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one too, whose number was never recorded; each with the command that closes it."""
+    _killed_after_the_second(new, monkeypatch)
+    outcome = new.abort()
+    assert outcome is not None
+    assert [line.partition(": ")[0] for line in outcome.details if "stays open" in line] == ["#1 one", "#2 two"]
+    assert any(line.endswith("gh pr close 2") for line in outcome.details)
+    assert new.open_run() is None
+
+
+def _killed_after_the_second(new: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = Hub.change
 
     def dies(hub: Hub, *arguments: Any, **named: Any) -> Any:
@@ -183,8 +199,6 @@ def test_killed_after_the_request(new: Desk, monkeypatch: pytest.MonkeyPatch, ag
         with pytest.raises(Killed):
             _submit(new)
     assert "pr = 2\n" not in _file(new)
-    new.hub.pulls[2].base = "main"  # GitHub itself refuses a second one only with the same base
-    _finish(new, again)
 
 
 def _finish(stack: Desk, again: str) -> None:

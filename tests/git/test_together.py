@@ -15,6 +15,7 @@ from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.step import StepName
 from trunkline.engine import RunResult
 from trunkline.git import signing
+from trunkline.github import branch_rules
 from trunkline.operations import attestation, attested_push
 from trunkline.planning import verification
 from trunkline.steps import gates
@@ -91,6 +92,22 @@ def test_which_results_are_gated(stack: Desk, monkeypatch: pytest.MonkeyPatch, v
     assert error.what == "the fake GitHub merges nothing"
     assert len(gate.ran) == gated
     assert stack.hub.merged == [1]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_abort_names_what_stays_in_the_merge_queue(
+    stack: Desk, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    """With the command that takes it out; it is only said of a pull request that is there."""
+    stack.hub.mergeable = True
+    Gate(stack, monkeypatch, "bad.txt")
+    refusal(lambda: land_together(stack))
+    monkeypatch.setattr(branch_rules, "read_rules", lambda *_: branch_rules.BranchRules(place, True, ()))
+    outcome = stack.abort()
+    assert outcome is not None
+    named = [line for line in outcome.details if line.startswith("#1 one is in the merge queue")]
+    assert len(named) == place
+    assert all("gh api graphql -f id=" in line and "dequeuePullRequest" in line for line in named)
 
 
 def test_a_native_stack_with_others_is_not_merged(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

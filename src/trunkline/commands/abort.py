@@ -34,7 +34,7 @@ from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.operations import conflict, local_branch, revert
-from trunkline.planning import run_changes
+from trunkline.planning import left_open, run_changes
 from trunkline.state import journal, lock
 from trunkline.state.journal import Run
 
@@ -47,12 +47,14 @@ class _Ending:
         restored: one outcome for each restored change.
         left: messages about changes that were not restored, with the reason.
         unreached: the errors of requests to GitHub or the remote, which may be retried.
+        stays: messages about what goes on or stays open on GitHub, with the command that ends it.
         kept: what was kept of the pause's work tree.
     """
 
     restored: list[Outcome] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     unreached: list[TrunklineError] = field(default_factory=list)
+    stays: list[str] = field(default_factory=list)
     kept: conflict.Kept = field(default_factory=conflict.Kept)
 
 
@@ -90,6 +92,8 @@ def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
         if ending.unreached:
             raise _unfinished(run, ending)
         log.append(held, records.Aborted())
+    if not local:
+        _name_what_stays(context, run, ending)
     return _concluded(context, run, ending)
 
 
@@ -115,6 +119,18 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
     for change in taken:
         if not is_closed_first(change):
             _restore_one(context.of_pr(change.pr), step_context, change, ending, local=local)
+
+
+def _name_what_stays(context: Context, run: Run, ending: _Ending) -> None:
+    """Name what the run began on GitHub and the abort leaves; a failed request is named and ends nothing."""
+    for find_left, what in (
+        (left_open.open_since, "created pull requests"),
+        (left_open.queued_since, "queued merges"),
+    ):
+        try:
+            ending.stays += find_left(context, run)
+        except TrunklineError as error:
+            ending.stays.append(f"which {what} the run leaves is not known: {error.what}")
 
 
 def _restore_one(under: Context, step_context: StepContext, change: Change, ending: _Ending, *, local: bool) -> None:
@@ -298,7 +314,7 @@ def _concluded(scope: Scope, run: Run, ending: _Ending) -> Outcome:
     if not ending.restored and ending.left:
         message = "the run is over; what changed since is left as it is"
     notes = [line for outcome in ending.restored for line in outcome.details]
-    notes += [f"left: {line}" for line in ending.left]
+    notes += [*(f"left: {line}" for line in ending.left), *ending.stays]
     notes += [f"the content of the conflict's work tree is kept: {ref}" for ref in ending.kept.refs]
     notes += ending.kept.files
     backups = f"{local_refs.BACKUPS}/{run.id}/"
@@ -306,7 +322,7 @@ def _concluded(scope: Scope, run: Run, ending: _Ending) -> Outcome:
         notes.append(f"every tip that the run replaced is kept: git for-each-ref {backups}")
     mark = StepStatus.WARNED if ending.left else StepStatus.DONE
     kept = list(ending.kept.refs)
-    data = {"run": run.id, "kept": next(iter(kept), ""), "backups": kept, "left": ending.left}
+    data = {"run": run.id, "kept": next(iter(kept), ""), "backups": kept, "left": [*ending.left, *ending.stays]}
     return Outcome("aborted", message, mark, tuple(notes), data)
 
 
