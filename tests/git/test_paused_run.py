@@ -1001,3 +1001,25 @@ def test_a_lock_that_a_dead_git_left_in_the_work_tree(paused: Desk) -> None:
     assert done is not None
     assert done.error is None
     assert paused.open_run() is None
+
+
+@pytest.mark.parametrize("problem", ["entry missing", "file gone"])
+def test_a_stack_file_that_is_not_as_it_was_blocks_continue_alone(
+    stack: Desk, monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    """The error names both ways on: to put the file back, or to abort; both work."""
+    stack.own_stack(monkeypatch)
+    stack.conflict(2)
+    refusal(stack.restack)
+    path = stack.root / "stack.toml"
+    text = path.read_text()
+    if problem == "file gone":
+        path.unlink()
+    else:
+        path.write_text(text.replace('\n[[entry]]\npr = 2\nbranch = "two"\n', ""))
+    error = refusal(stack.resume)
+    assert "put stack.toml back as it was and continue, or abort" in error.why
+    assert error.next_commands[-2:] == ("invoke continue", "invoke abort")
+    assert not any("init" in command or "status" in command for command in error.next_commands)
+    assert stack.abort() is not None
+    assert stack.open_run() is None

@@ -17,7 +17,7 @@ from trunkline.context.project import Reporter
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
-from trunkline.domain.command import task_command
+from trunkline.domain.command import Command, task_command
 from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import EntryKey, Oid, branch_ref, short
@@ -71,9 +71,11 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
         for pr in _numbers(run):
             context.stack.entry(pr)
     except UsageError as error:
-        why = f"run {run.id} needs it as it was\n{error.why}".strip()
-        commands = (*error.next_commands, task_command("continue"), task_command("abort"))
-        raise UsageError(error.what, why=why, next_command=tuple(dict.fromkeys(commands))) from error
+        why = f"run {run.id} needs it: put stack.toml back as it was and continue, or abort\n{error.why}".strip()
+        # An editor helps; `init` would write another file, and `status` would fail likewise.
+        edits = tuple(command for command in error.next_commands if not isinstance(command, Command))
+        commands = (*edits, task_command("continue"), task_command("abort"))
+        raise UsageError(error.what, why=why, next_command=commands) from error
     return context, run
 
 
