@@ -70,6 +70,13 @@ def hold(state: Path, *, run: str) -> Iterator[RepositoryLock]:
                 why=_holder(info_file),
                 next_command=task_command("log"),
             ) from None
+        except OSError as error:
+            raise ExternalError(
+                "the repository cannot be locked, so nothing was done",
+                why=f"the file system of {state} reports: {error.strerror}; without a lock, two runs could"
+                " overwrite each other's work",
+                next_command=f"df {shlex.quote(str(state))}",
+            ) from error
         since = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
         with contextlib.suppress(OSError):  # information only; the flock is what counts
             info_file.write_text(

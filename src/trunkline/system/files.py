@@ -162,9 +162,13 @@ def append_line(path: Path, line: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         data = line + b"\n"
-        if os.write(handle, data) != len(data):
-            raise OSError(f"short write to {path}")
-        os.fsync(handle)
+        try:
+            written = os.write(handle, data)
+            os.fsync(handle)
+        except OSError as error:  # of a handle, it does not name the file
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        if written != len(data):
+            raise OSError(errno.ENOSPC, "short write", str(path))
     finally:
         os.close(handle)
     if created:

@@ -9,6 +9,7 @@ from invoke.program import Program
 
 from trunkline import __version__
 from trunkline.system import signals
+from trunkline.tasks import project_settings
 from trunkline.tasks.landing import namespace
 
 _FIRST = """\
@@ -31,6 +32,7 @@ def main() -> None:
         if len(sys.argv) == 1:
             sys.stdout.write(_FIRST)
             return
+        project_settings.take_dry_run()
         Program(name="trunkline", binary="trunkline", version=__version__, namespace=namespace).run()
         sys.stdout.flush()
     except BrokenPipeError:  # the reader was closed, as in `trunkline --list | head`

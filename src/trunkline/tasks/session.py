@@ -20,7 +20,7 @@ from trunkline.context.loading import top_of
 from trunkline.domain.command import argv_of, caller, exact_command, task_command
 from trunkline.domain.errors import Declined, ExitCode, ExternalError, TrunklineError, UsageError, WrongFlag
 from trunkline.domain.redaction import redacted, redacted_data
-from trunkline.domain.step import Outcome, Plan, StepStatus
+from trunkline.domain.step import PUBLISHING, Outcome, Plan, StepStatus, step_names
 from trunkline.git.git import Git
 from trunkline.git.state_directory import state_home
 from trunkline.report import as_json
@@ -28,6 +28,7 @@ from trunkline.report.terminal import Terminal
 from trunkline.system import process, signals
 from trunkline.system.files import append_line, private_directory
 from trunkline.tasks import command_line
+from trunkline.tasks.flags import from_environment, variable
 
 if TYPE_CHECKING:
     from trunkline.engine import RunResult
@@ -70,7 +71,10 @@ class TaskSession:
             UsageError: there is no interactive user, and `--yes` was not given.
             Declined: the user declined, which is the default.
         """
-        if not publishes or self.yes or self._approved:
+        if not publishes or self._approved:
+            return
+        self._refuse_held_back()
+        if self.yes:
             return
         self.account["publishes"] = list(publishes)
         listed = "\n".join(publishes)
@@ -87,6 +91,25 @@ class TaskSession:
         if self.terminal.answer("Publish? [y/N] ") not in {"y", "yes"}:
             raise Declined("nothing was published", why=listed)
         self._approved = True
+
+    def _refuse_held_back(self) -> None:
+        """Refuse to publish while the environment or `--skip` says not to.
+
+        A variable may be set for a whole chain, whose other tasks honour it.
+
+        Raises:
+            UsageError: it does; nothing was published.
+        """
+        skipped = str(self.given.get("skip") or from_environment("skip", ""))
+        if from_environment("no-push", default=False):
+            setting, way = f"{variable('no-push')} is set", f"unset {variable('no-push')}"
+        elif self.task in {step.value for step in PUBLISHING & step_names(skipped)}:
+            by_flag = not from_environment("skip", "")
+            setting = f"{'--skip' if by_flag else variable('skip')} names {self.task}"
+            way = self.again({"skip": ""}) if by_flag else f"unset {variable('skip')}"
+        else:
+            return
+        raise UsageError(f"{self.task} publishes, and {setting}", why="nothing was done", next_command=way)
 
     def summarise(self, lines: Sequence[str]) -> None:
         """Show the summary, before the plan and again with the prompt."""
@@ -209,8 +232,14 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
         raise Exit(code=int(code))
 
 
-_OF_FILE_SYSTEM = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
-"""Errors of a file system that no code of ours can prevent: no permission, read-only, full, broken."""
+_OF_FILE_SYSTEM = frozenset({
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG,
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR,
+})  # fmt: skip
+"""Errors of a file system that no code of ours can prevent.
+
+No permission, read-only, full, broken, a limit on file sizes, or a file where a directory belongs.
+"""
 
 
 @contextlib.contextmanager
@@ -223,8 +252,10 @@ def _refused_by_file_system() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _OF_FILE_SYSTEM or not isinstance(error.filename, str | bytes):
+        if error.errno not in _OF_FILE_SYSTEM:
             raise
+        if not isinstance(error.filename, str | bytes):
+            raise _unwritten(error) from error
         path = Path(os.fsdecode(error.filename))
         command = "df" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "ls -ld"
         raise ExternalError(
@@ -232,6 +263,17 @@ def _refused_by_file_system() -> Iterator[None]:
             why=f"the file system reports: {error.strerror}",
             next_command=f"{command} {shlex.quote(str(path.parent))}",
         ) from error
+
+
+def _unwritten(error: OSError) -> ExternalError:
+    """Return the error for a write whose file the system does not name: of the output, or of a temporary file."""
+    what = "a temporary file cannot be written"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        what = "standard output cannot be written"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python tries again when it ends
+    return ExternalError(what, why=f"the system reports: {error.strerror}")
 
 
 def _is_open() -> bool:
@@ -262,7 +304,8 @@ def _tell_interrupted(error: KeyboardInterrupt) -> None:
 def _tell_defect(task: str, error: Exception) -> str:
     log = private_directory(state_home()) / "defect.log"
     text = f"task {task}\n{''.join(traceback.format_exception(error))}"
-    append_line(log, redacted(text, process.secrets()).encode("utf-8", "backslashreplace"))
+    with contextlib.suppress(OSError):  # a full disk is often the reason
+        append_line(log, redacted(text, process.secrets()).encode("utf-8", "backslashreplace"))
     terminal = _terminal(sys.stderr)
     terminal.line(("defect: ", "bold red"), f"{type(error).__name__}: {error}")
     terminal.line("  this is a fault of trunkline, not of your repository; nothing was pushed by the failing step")

@@ -1,0 +1,72 @@
+"""What a file system refuses: an error that names it, and never a defect or a traceback."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+from invoke.exceptions import Exit
+
+from trunkline.domain.errors import ExitCode, ExternalError
+from trunkline.state import lock
+from trunkline.system import files
+from trunkline.tasks.session import task_session
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EFBIG, "File too large"),
+        FileExistsError(errno.EEXIST, "File exists", "/x/.git/trunkline"),
+        NotADirectoryError(errno.ENOTDIR, "Not a directory", "/x/.git/trunkline/runs"),
+    ],
+)
+def test_what_a_file_system_refuses_is_no_defect(error: OSError, capsys: pytest.CaptureFixture[str]) -> None:
+    """Full disks, limits on file sizes, and files where directories belong: exit 6, one error."""
+    with pytest.raises(Exit) as left, task_session("status", json_wanted=False):
+        raise error
+    assert left.value.code == ExternalError.code
+    assert "cannot be" in capsys.readouterr().err
+
+
+def test_a_defect_is_told_where_no_log_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The disk is full while a defect is reported: exit 70, no traceback."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "defect.log")
+
+    monkeypatch.setattr("trunkline.tasks.session.append_line", full)
+    with pytest.raises(Exit) as left, task_session("status", json_wanted=False):
+        raise ZeroDivisionError
+    assert left.value.code == ExitCode.DEFECT
+    assert "defect: ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Some network file systems: no lock, no run."""
+
+    def unsupported(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with pytest.raises(ExternalError, match="cannot be locked, so nothing was done"), lock.hold(tmp_path, run="r"):
+        raise AssertionError("a run began without a lock")
+
+
+def test_a_failed_append_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system names no file for a write to a handle."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match=r"journal\.jsonl") as failed:
+        files.append_line(tmp_path / "journal.jsonl", b"{}")
+    assert failed.value.errno == errno.EFBIG
