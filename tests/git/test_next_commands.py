@@ -369,6 +369,8 @@ ELSEWHERE: dict[str, str] = {
     "git/push.py:_confirmed": AGAIN,
     "git/push.py:_push_once": AGAIN,
     "git/local_refs.py:move_ref": AGAIN,
+    "git/refs.py:occupied": "tests/git/test_occupied_names.py::test_a_branch_below_the_name_of_an_entry",
+    "git/checkout.py:move": "tests/e2e/test_faults_git.py::test_a_stale_lock_is_named_and_left",
     "config/reading.py:read": "tests/e2e/test_init.py::test_a_new_file_holds_the_merged_parent",
     "config/trust.py:_refusal": "tests/e2e/test_trust.py::test_a_person_confirms",
     "engine.py:run_plan": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",

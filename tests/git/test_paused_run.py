@@ -698,7 +698,7 @@ def test_the_journal_keeps_real_values(stack: Desk, monkeypatch: pytest.MonkeyPa
     process.secrets.cache_clear()
     body = "Use `--api-key=placeholder` and two-more.txt.two-more.\n"
     written = records.NoteWritten(StepName.NOTE, PrNumber(1), BranchName("one"), body="", body_after=body)
-    run_id = journal.new_run_id("x")
+    run_id = journal.new_run_id("x", stack.clone.path / ".git/trunkline")
     from trunkline.state import lock  # noqa: PLC0415
 
     with lock.hold(stack.state, run=run_id) as held:

@@ -127,3 +127,42 @@ def test_a_push_that_is_never_shown_is_said_to_be_pushed(
         push.push(repo.adapter.with_echo(spoken.append), held, "origin", [RefUpdate(ONE, planned, ours)])
     assert failed.value.next_commands == ("invoke continue",)
     assert (remote.head("one"), len(spoken)) == (ours, 1)
+
+
+def hooked(repo: Repo, script: str) -> None:
+    """Install a pre-push hook."""
+    hook = repo.path / ".git/hooks/pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\n{script}\n")
+    hook.chmod(0o755)
+
+
+def test_a_refused_push_is_continued(repo: Repo, remote: Repo, held: RepositoryLock) -> None:
+    """The task push would ask for gates that the run was told to skip, and would push one branch of several."""
+    planned, ours = repo.head(), repo.commit("ours", {"b": "1\n"})
+    hooked(repo, "exit 1")
+    with pytest.raises(Refused, match="did not take the push") as refused:
+        push.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours)])
+    assert refused.value.next_commands == ("invoke continue",)
+    assert remote.head("one") == planned
+
+
+def test_a_git_that_was_killed_may_have_pushed(repo: Repo, remote: Repo, held: RepositoryLock) -> None:
+    """A signal ended the push: the remote's refs decide, as after any other end."""
+    planned, ours = repo.head(), repo.commit("ours", {"b": "1\n"})
+    hooked(repo, "kill -9 $PPID")
+    with pytest.raises(ExternalError, match="did not take the push") as failed:
+        push.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours)])
+    assert failed.value.next_commands == ("invoke continue",)
+    assert remote.head("one") == planned
+
+
+def test_a_push_mirror_is_named(repo: Repo, remote: Repo, held: RepositoryLock) -> None:
+    """Git pushes no single branch there; after the printed command it does, and deletes nothing."""
+    planned, ours = repo.head(), repo.commit("ours", {"b": "1\n"})
+    repo.git("config", "remote.origin.mirror", "true")
+    with pytest.raises(Refused, match="only as a mirror") as refused:
+        push.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours)])
+    repo.git(*refused.value.next_commands[0].split()[1:])
+    assert push.push(repo.adapter, held, "origin", [RefUpdate(ONE, planned, ours)]) is push.Pushed.MOVED
+    assert (remote.head("one"), remote.head("two")) == (ours, planned)

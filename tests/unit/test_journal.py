@@ -190,3 +190,27 @@ def test_a_journal_that_cannot_be_read_is_damaged(tmp_path: Path) -> None:
     path.unlink()
     path.mkdir()
     assert "cannot be read" in journal.read(path).damaged
+
+
+def test_run_ids_sort_after_every_run_of_the_repository(tmp_path: Path) -> None:
+    """The clock was set back: the newest run is still the last one, for `undo` and `status`."""
+    future = tmp_path / "runs/20991231T235959.999999-519-aaaa"
+    future.mkdir(parents=True)
+    (future / "journal.jsonl").write_bytes(b"")
+    (tmp_path / "runs/somebody's").mkdir()
+    (tmp_path / "runs/somebody's/journal.jsonl").write_bytes(b"")
+    made = journal.new_run_id("restack", tmp_path)
+    assert made > future.name
+    assert made.startswith("21000101T000000.000000-restack-")
+
+
+def test_a_journal_nested_without_end_is_damaged(tmp_path: Path) -> None:
+    """Brackets by the thousand: damaged, for each function that reads it."""
+    path = written(tmp_path / "s")
+    path.write_bytes(b"[" * 100_000 + b"\n")
+    assert journal.read(path).damaged
+    assert journal.ending(path) == ""
+    assert journal.first_record(path) is None
+    read, aside = journal.read(path).refusal().next_commands
+    assert read == f"less {path}"
+    assert aside == f"mv {path} {path}.damaged"

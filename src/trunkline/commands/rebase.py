@@ -221,7 +221,7 @@ def carry_out(
     intended = forecast.plan
     context.reporter.require_approval(*intended.publishes)
     bottom = context.of(context.stack.entry(intended.pr))
-    with lock.hold(context.state, run=journal.new_run_id(label)) as held:
+    with lock.hold(context.state, run=journal.new_run_id(label, context.state)) as held:
         open_run.refuse_while_paused(context.state, moves_of(bottom, intended))
         settle_last(bottom, held)
         log = journal.create(held)

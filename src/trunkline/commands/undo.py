@@ -116,7 +116,7 @@ def run(undo: Undo) -> RunResult:
     context = undo.context
     _refuse(undo)  # before prompting: an undo that is impossible needs no answer
     context.reporter.require_approval(*undo.plan.publishes)
-    with lock.hold(context.state, run=journal.new_run_id(str(context.entry.key))) as held:
+    with lock.hold(context.state, run=journal.new_run_id(str(context.entry.key), context.state)) as held:
         open_run.refuse_while_paused(context.state, rebase.moves_of(context, undo.plan))
         _refuse(undo)
         rebase.settle_last(context, held)

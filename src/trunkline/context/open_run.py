@@ -189,7 +189,7 @@ def _facts(run: Run) -> tuple[str, str, tuple[str, ...], str]:
     """Return why a run stopped, the details, the next commands, and the work tree of its conflict."""
     if run.damaged:
         refused = run.refusal()
-        return refused.what, refused.why, (*refused.next_commands, task_command("abort")), ""
+        return refused.what, refused.why, refused.next_commands, ""
     name = f"{run.task} of {_entries(run)}"
     if run.state == "aborting":
         return f"the abort of {name} is not finished", "it stopped half way", (task_command("abort"),), ""

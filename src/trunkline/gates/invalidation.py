@@ -339,7 +339,7 @@ class BuildCache:
     def _state(self) -> State | None:
         try:
             return State(**json.loads(self.record.read_bytes()))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
     def _write(self, state: State) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, TrunklineError, UsageError
 from trunkline.domain.names import Oid, oid
 from trunkline.git import index, obstacles, trees
@@ -50,7 +51,10 @@ def move(git: Git, lock: RepositoryLock, *, old: Oid, new: Oid, what: str) -> No
             why=f"{why}; nothing was changed",
             command=error.command,
             stderr=error.stderr,
-            next_command="git status",
+            next_command=(
+                task_command("continue"),
+                "git status   # once no other git runs, remove the lock it names" if locked else "git status",
+            ),
         ) from error
 
 

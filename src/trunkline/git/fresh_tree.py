@@ -274,7 +274,7 @@ class FreshTree:
     def _record(self) -> Record | None:
         try:
             return Record(**json.loads(self._record_path.read_bytes()))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
     def _store(self, record: Record) -> None:

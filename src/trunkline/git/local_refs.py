@@ -110,6 +110,8 @@ def move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | N
                     "git status   # once no other git runs, remove the lock it names",
                 ),
             )
+        if current == old and (occupied := refs.directory_conflict(done.error_text)):
+            raise refs.occupied(ref, occupied, command=done.command_line)
         raise Refused(
             f"{ref} moved while we worked",
             why=f"expected {expected}, found {current or 'nothing'}; nothing was changed",

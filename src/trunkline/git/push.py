@@ -30,7 +30,7 @@ class PushCapped(Refused):
     """
 
     def __init__(self, remote: str, cap: int) -> None:
-        super().__init__(f"{remote} takes {cap} branches a push at most", next_command=task_command("push"))
+        super().__init__(f"{remote} takes {cap} branches a push at most", next_command=task_command("continue"))
         self.cap = cap
 
 
@@ -187,10 +187,14 @@ def _confirmed(git: Git, remote: str, updates: Sequence[RefUpdate]) -> dict[str,
         raise ExternalError(error.what, why=why, next_command=task_command("continue")) from error
 
 
+_ANY_END = range(-64, 256)
+"""Every exit code, and the negative number of every signal: the remote's refs decide what a push did."""
+
+
 def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
     names = [branch_ref(update.branch) for update in updates]
     arguments = push_arguments(remote, updates)
-    done = git.mutate(lock, *arguments, ok=tuple(range(256)), network=True, hooks=True, display=typed(arguments))
+    done = git.mutate(lock, *arguments, ok=_ANY_END, network=True, hooks=True, display=typed(arguments))
     found = refs.list_remote(git, remote, names)
     if done.returncode == 0 and _holds_old(found, updates):
         found = _confirmed(git, remote, updates)
@@ -208,6 +212,17 @@ def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[Re
         )
     if capped := _CAPPED.search(done.error_text):
         raise PushCapped(remote, int(capped[1]))
+    if "--mirror can't be combined with refspecs" in done.error_text:
+        raise Refused(
+            f"git pushes to {remote} only as a mirror",
+            why=f"remote.{remote}.mirror is set, so git takes no single branch; nothing was pushed",
+            command=done.command_line,
+            stderr=done.error_text,
+            next_command=(
+                f"git config --unset-all {shlex.quote(f'remote.{remote}.mirror')}",
+                task_command("continue"),
+            ),
+        )
     if rejected := rejection(done.error_text):
         raise NotSignedIn(
             rejected.what,
@@ -229,5 +244,5 @@ def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[Re
         why="; ".join(reasons) or f"{guess}; the branch is as it was",
         command=done.command_line,
         stderr=done.error_text,
-        next_command=task_command("push"),
+        next_command=task_command("continue"),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 
-from trunkline.domain.errors import ExternalError, UsageError
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import ExternalError, Refused, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid, short
 from trunkline.domain.repository import identity
 from trunkline.git.git import Git
@@ -96,8 +98,39 @@ def fetch(git: Git, lock: RepositoryLock, remote: str, specs: Mapping[str, str])
     refspecs = [f"+{theirs}:{ours}" for theirs, ours in specs.items()]
     display = shlex.join(["git", "fetch", "--no-tags", remote, *refspecs])
     arguments = (*_FETCH, *_depth(git), "--end-of-options", remote, *refspecs)
-    retrying(lambda: git.mutate(lock, *arguments, network=True, display=display))
+    try:
+        retrying(lambda: git.mutate(lock, *arguments, network=True, display=display))
+    except ExternalError as error:
+        if names := directory_conflict(error.stderr):
+            raise occupied(names[1], names, command=error.command) from error
+        raise
     read_refs(git, *specs.values())
+
+
+_DIRECTORY_CONFLICT = re.compile(r"'([^']+)' exists; cannot create '([^']+)'")
+
+
+def directory_conflict(stderr: str) -> tuple[str, str] | None:
+    """Return the existing ref and the new one that git cannot create beside it: `a` and `a/b`; None: neither."""
+    found = _DIRECTORY_CONFLICT.search(stderr)
+    return (found[1], found[2]) if found else None
+
+
+def occupied(ref: str, names: tuple[str, str], *, command: str) -> Refused:
+    """Return the error for a ref that cannot be created, because a name above or below it is a ref."""
+    existing = names[0]
+    if existing.startswith("refs/heads/"):
+        branch = shlex.quote(existing.removeprefix("refs/heads/"))
+        move_away = f"git branch -m -- {branch} ANOTHER-NAME"
+    else:
+        move_away = f"git update-ref -d {shlex.quote(existing)}"
+    return Refused(
+        f"{ref} cannot be created",
+        why=f"{existing} exists, and git keeps no name that is both a ref and a directory of refs;"
+        " nothing was changed",
+        command=command,
+        next_command=(move_away, task_command("continue"), task_command("abort")),
+    )
 
 
 def is_shallow(git: Git) -> bool:

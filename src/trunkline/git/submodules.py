@@ -86,7 +86,7 @@ def _record(tree: Path) -> Path:
 def _read(record: Path) -> dict[str, dict[str, str]]:
     try:
         known = json.loads(record.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
 

@@ -137,13 +137,14 @@ class Run:
 
     def refusal(self) -> Refused:
         """Return the refusal to go on from a journal that cannot be read whole."""
+        path = shlex.quote(str(self.path))
         if self.version == VERSION:
             return Refused(
                 f"the journal of run {self.id} is damaged",
-                why=self.damaged,
-                next_command=f"less {shlex.quote(str(self.path))}",
+                why=f"{self.damaged}\nbranches stay as they are, and the tips that the run replaced are kept under "
+                f"refs/trunkline/backup/{self.id}/; to read the journal, and to set it aside:",
+                next_command=(f"less {path}", f"mv {path} {path}.damaged"),
             )
-        path = shlex.quote(str(self.path))
         return Refused(
             f"the journal of run {self.id} has format {self.version}; this version of trunkline reads {VERSION}",
             why="another version of trunkline began the run, and that version can finish it\n"
@@ -189,10 +190,31 @@ class Journal:
         self._previous = _hash(line)
 
 
-def new_run_id(label: str) -> str:
-    """Return an id that sorts by time, several in a second too: `20251119T101530.123456-519-3fa2`."""
+def new_run_id(label: str, state: Path) -> str:
+    """Return an id that sorts by time, several in a second too: `20251119T101530.123456-519-3fa2`.
+
+    It sorts after every run of the repository, even if the clock was set back: `undo` takes the
+    newest run back, and would take back an older one.
+
+    Args:
+        label: what the run is for.
+        state: the repository's state directory.
+    """
     now = dt.datetime.now(dt.timezone.utc)
-    return f"{now:%Y%m%dT%H%M%S.%f}-{label}-{secrets.token_hex(2)}"
+    newest = max((time for path in paths(state) if (time := _begun_at(path))), default=now)
+    return f"{max(now, newest + _TICK):{_ID_TIME}}-{label}-{secrets.token_hex(2)}"
+
+
+_ID_TIME = "%Y%m%dT%H%M%S.%f"
+_TICK = dt.timedelta(microseconds=1)
+
+
+def _begun_at(path: Path) -> dt.datetime | None:
+    """Return the time in the id of a journal's run; None: another program named the directory."""
+    try:
+        return dt.datetime.strptime(path.parent.name.partition("-")[0], _ID_TIME).replace(tzinfo=dt.timezone.utc)
+    except ValueError:
+        return None
 
 
 def runs_dir(state: Path) -> Path:
@@ -267,7 +289,7 @@ def ending(path: Path) -> str:
             stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
             last = stream.read().removesuffix(b"\n").rpartition(b"\n")[2]
         kind = str(json.loads(last).get("kind"))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return ""  # a longer record, a torn one, or damage: it has to be read
     return kind if kind in _FINAL else ""
 
@@ -278,7 +300,7 @@ def first_record(path: Path) -> RunStarted | None:
         with path.open("rb") as stream:
             raw = json.loads(stream.readline())
         first = records.decode({key: value for key, value in raw.items() if key not in _CHAIN})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return first if isinstance(first, RunStarted) else None
 

@@ -102,14 +102,14 @@ class TaskSession:
         """
         skipped = str(self.given.get("skip") or from_environment("skip", ""))
         if from_environment("no-push", default=False):
-            setting, way = f"{variable('no-push')} is set", f"unset {variable('no-push')}"
+            setting, command = f"{variable('no-push')} is set", f"unset {variable('no-push')}"
         elif self.task in {step.value for step in PUBLISHING & step_names(skipped)}:
             by_flag = not from_environment("skip", "")
             setting = f"{'--skip' if by_flag else variable('skip')} names {self.task}"
-            way = self.again({"skip": ""}) if by_flag else f"unset {variable('skip')}"
+            command = self.again({"skip": ""}) if by_flag else f"unset {variable('skip')}"
         else:
             return
-        raise UsageError(f"{self.task} publishes, and {setting}", why="nothing was done", next_command=way)
+        raise UsageError(f"{self.task} publishes, and {setting}", why="nothing was done", next_command=command)
 
     def summarise(self, lines: Sequence[str]) -> None:
         """Show the summary, before the plan and again with the prompt."""
