@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def typed(command: str, bench: Bench, folder: Path) -> subprocess.CompletedProce
     )
 
 
-def content(bench: Bench, name: str) -> object:
+def content(bench: Bench, name: str) -> Any:
     """Return what the newest receipt's configuration says of one thing."""
     newest = max(bench.receipts(), key=lambda path: path.stat().st_mtime_ns)
     configuration = json.loads(newest.read_text())["predicate"]["configuration"]
@@ -57,7 +58,7 @@ def test_a_crate_that_needs_its_own_flags_passes(bench: Bench) -> None:
     assert content(bench, "flags") == {
         "RUSTFLAGS": ["--cfg", "ours", "-D", "warnings"], "RUSTDOCFLAGS": ["--cfg", "docs"]
     }  # fmt: skip
-    assert content(bench, "environment")["set"]["RUSTFLAGS"] == "-D warnings"  # type: ignore[index]  # JSON
+    assert content(bench, "environment")["set"]["RUSTFLAGS"] == "-D warnings"
     again = bench.one("build")
     assert again.reused
     assert again.command == outcome.command

@@ -14,12 +14,13 @@ from support.inprocess import ENTRIES, Desk, desk, fail_at, refusal
 from support.repo import Repo
 from trunkline.commands import land, rebase, restack
 from trunkline.context import open_run
+from trunkline.context.run import Context
 from trunkline.domain import records
 from trunkline.domain.errors import NotSignedIn, Refused, TransientError, TrunklineError
 from trunkline.domain.names import BranchName, PrNumber
 from trunkline.domain.snapshot import PrState
-from trunkline.domain.step import StepName, StepStatus
-from trunkline.engine import RunResult
+from trunkline.domain.step import Outcome, StepName, StepStatus
+from trunkline.engine import RunResult, StepContext
 from trunkline.git import checkout
 from trunkline.planning.verification import rebased_since
 from trunkline.state import journal
@@ -631,10 +632,10 @@ def test_a_push_of_several_is_checked_before_it(stack: Desk, monkeypatch: pytest
     stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
     remote, real = stack.remote_tips(), push.run_stack
 
-    def meanwhile(context: object, step_context: object) -> object:
+    def meanwhile(context: Context, step_context: StepContext) -> Outcome:
         _commits_on("one")(stack)
-        context.observer.changed()  # type: ignore[attr-defined]  # what a user does in that moment
-        return real(context, step_context)  # type: ignore[arg-type]
+        context.observer.changed()  # as if the user had done it right before the push
+        return real(context, step_context)
 
     with monkeypatch.context() as patch:
         patch.setattr(push, "run_stack", meanwhile)

@@ -12,6 +12,7 @@ from trunkline.config import location, trust
 from trunkline.domain.errors import CheckFailed, Refused, WrongFlag
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import StepName
 from trunkline.engine import RunResult
 from trunkline.git import signing
@@ -67,10 +68,10 @@ def test_a_result_that_fails_lands_nothing(
     gate = Gate(stack, monkeypatch, "bad.txt")
     mark = stack.hub.set_draft
 
-    def trunk_moves_last(pr: object, *, draft: bool) -> object:
-        if pr.number == 3:  # type: ignore[attr-defined]
+    def trunk_moves_last(pr: PullRequest, *, draft: bool) -> PullRequest:
+        if pr.number == 3:
             stack.trunk_commits("bad", {"bad.txt": "bad\n"})
-        return mark(pr, draft=draft)  # type: ignore[arg-type]
+        return mark(pr, draft=draft)
 
     monkeypatch.setattr(stack.hub, "set_draft", trunk_moves_last)
     error = refusal(lambda: land_together(stack))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -10,7 +11,7 @@ from support.inprocess import NO_CARGO, Desk, desk, refusal
 from trunkline.commands import land, plan, rebase, restack, status
 from trunkline.commands.rehearse import _offline
 from trunkline.context.loading import open_context
-from trunkline.domain.names import branch_name
+from trunkline.domain.names import branch_name, branch_ref, oid
 from trunkline.domain.options import Options
 from trunkline.domain.status import State
 from trunkline.domain.step import StepName
@@ -102,7 +103,7 @@ def test_tasks_of_its_own(middle: Desk, monkeypatch: pytest.MonkeyPatch) -> None
     there = open_context("two", stack="", options=Options(), reporter=middle.quiet, cwd=middle.clone.path)
     assert there.entry.branch == "two"
     for task in ("rebase", "push", "note", "ready", "checklist", "verify-merged"):
-        refused = refusal(lambda task=task: rebase.plan(there, task))  # type: ignore[misc]
+        refused = refusal(partial(rebase.plan, there, task))
         assert refused.what == "two has no pull request yet", task
         assert refused.next_commands == ("invoke submit",)
     assert rebase.run(there, StepName.SWITCH.value).error is None
@@ -116,7 +117,8 @@ def test_plan_and_rehearsal_with_one_above(top: Desk) -> None:
     book = plan.predict_landing(top.entry_context(1))
     assert [above.entry.branch for above in book.above] == ["two", "three"]
     assert book.above[1].pr is None
-    assert set(_offline(top.stack_context().project, {"refs/heads/one": top.tips()["one"]}).pull_requests) == {1}  # type: ignore[dict-item]
+    remote_refs = {branch_ref(branch_name("one")): oid(top.tips()["one"])}
+    assert set(_offline(top.stack_context().project, remote_refs).pull_requests) == {1}
 
 
 def test_a_stack_without_any_pull_request(top: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
