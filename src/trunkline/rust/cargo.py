@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -12,13 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import tomli
-
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.receipt import Toolchain
 from trunkline.domain.workspace import Workspace
-from trunkline.rust import rustup
+from trunkline.rust import rustup, toml_text
 from trunkline.rust.cargo_output import CargoOutput, subcommand_of, toolchain_argument
 from trunkline.system import process
 
@@ -195,10 +192,13 @@ def lock_packages(text: str) -> frozenset[tuple[str, str]]:
     Raises:
         ValueError: it is no Cargo.lock.
     """
+    values = toml_text.parsed(text)
+    if values is None:
+        raise ValueError("no Cargo.lock: it cannot be parsed")
     try:
-        packages = tomli.loads(text).get("package", [])
+        packages = values.get("package", [])
         return frozenset((str(each["name"]), str(each["version"])) for each in packages if "source" in each)
-    except (tomli.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no Cargo.lock: {error}") from error
 
 
@@ -227,12 +227,11 @@ def _with_included(path: Path, depth: int = 0) -> Iterator[bytes]:
     except OSError:
         return
     yield text
-    with contextlib.suppress(tomli.TOMLDecodeError, UnicodeDecodeError, AttributeError):
-        included = tomli.loads(text.decode()).get("include", [])
-        for each in included if isinstance(included, list) else [included]:
-            name = each.get("path") if isinstance(each, dict) else each
-            if isinstance(name, str) and depth < _DEEPEST:
-                yield from _with_included(path.parent / name, depth + 1)
+    included = (toml_text.parsed(text.decode("utf-8", "replace")) or {}).get("include", [])
+    for each in included if isinstance(included, list) else [included]:
+        name = each.get("path") if isinstance(each, dict) else each
+        if isinstance(name, str) and depth < _DEEPEST:
+            yield from _with_included(path.parent / name, depth + 1)
 
 
 def workspace(root: Path) -> Workspace | None:

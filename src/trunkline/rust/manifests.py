@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import tomli
+from trunkline.rust import toml_text
 
 _NORMAL, _BUILD = ("dependencies",), ("build-dependencies", "build_dependencies")
 _DEVELOPMENT = ("dev-dependencies", "dev_dependencies")
@@ -50,7 +50,7 @@ def packages(top: Path, manifests: Collection[str]) -> dict[str, Package]:
         top: the top of the work tree.
         manifests: the paths of the tree's Cargo.toml files, relative to it.
     """
-    read = {path: _toml(top / path) for path in manifests}
+    read = {path: toml_text.read(top / path) or {} for path in manifests}
     shared = _shared(read.values())
     found: dict[str, Package] = {}
     for path, content in read.items():
@@ -107,13 +107,6 @@ def run_by_compiler(among: Mapping[str, Package]) -> set[str]:
         found |= more
         waiting += more
     return found
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomli.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
 
 
 def _has_script(package: Mapping[str, Any], folder: Path) -> bool:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomli
-
 from trunkline.domain.cause import Cause, CauseId
+from trunkline.rust import toml_text
 from trunkline.system import process
 
 Query = Callable[..., process.Completed]
@@ -68,12 +67,10 @@ def _read(path: Path) -> str | None:
 
 
 def _parsed(text: str, path: Path) -> ToolchainFile:
-    table: Any = {}
-    try:
-        table = tomli.loads(text).get("toolchain", {})
-    except tomli.TOMLDecodeError:
-        if path.name == "rust-toolchain":
-            table = {"channel": text.strip()}  # the old format: only the name
+    values = toml_text.parsed(text)
+    table: Any = values.get("toolchain", {}) if values is not None else {}
+    if values is None and path.name == "rust-toolchain":
+        table = {"channel": text.strip()}  # the old format: only the name
     table = table if isinstance(table, dict) else {}
     channel = "".join(_names([table.get("channel")]))
     return ToolchainFile(channel, _names(table.get("components")), _names(table.get("targets")), path)

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import tomli
-
 from trunkline.git.state_directory import state_home
+from trunkline.rust import toml_text
 from trunkline.system.files import private_directory, replace_bytes
 
 _DOWNLOADS = ("registry", "git")
@@ -73,9 +72,8 @@ def configuration(*, network: bool) -> Iterator[tuple[Path, Path]]:
     """
     for name in _CONFIGURATIONS:
         path = cargo_home() / name
-        try:
-            values = tomli.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        values = toml_text.read(path)
+        if values is None:
             continue
         clean = _without_secrets(values, network=network)
         yield path, path if clean == values else _clean_copy(clean)

@@ -16,12 +16,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import tomli
-
 from trunkline.domain.errors import CheckFailed, ExternalError, UsageError
 from trunkline.domain.flags import NO_FLAGS, Flags
 from trunkline.git.state_directory import state_home
-from trunkline.rust import bubblewrap, cargo, rustflags, sandbox_homes
+from trunkline.rust import bubblewrap, cargo, rustflags, sandbox_homes, toml_text
 from trunkline.system import process
 from trunkline.system.files import private_directory, read_inside
 
@@ -99,8 +97,10 @@ def _toolchain_variable(tree: Path, cwd: Path) -> dict[str, str]:
         text = _read(tree, path)
         if not text:
             continue
-        with contextlib.suppress(tomli.TOMLDecodeError, AttributeError):
-            text = str(tomli.loads(text).get("toolchain", {}).get("channel", ""))
+        values = toml_text.parsed(text)
+        if values is not None:
+            table = values.get("toolchain")
+            text = str(table.get("channel", "")) if isinstance(table, dict) else ""
         name = text.strip()
         installed = [each.name for each in sandbox_homes.installed()]
         if _NAME.fullmatch(name) and any(each == name or each.startswith(f"{name}-") for each in installed):
@@ -113,9 +113,8 @@ def _crate_places(tree: Path, cwd: Path) -> Iterator[str]:
     """Yield the tree's own sources of crates as arguments of `--config`, the nearest last."""
     for folder in reversed([*_folders(tree, cwd)]):
         text = next((text for name in _CONFIGURATIONS if (text := _read(tree, folder / name))), "")
-        try:
-            values: dict[str, Any] = tomli.loads(text)
-        except tomli.TOMLDecodeError:
+        values = toml_text.parsed(text)
+        if values is None:
             continue
         for name, key, value in _pairs(values.get("registries")):
             if key == "index":

@@ -15,8 +15,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomli
-
+from trunkline.rust import toml_text
 from trunkline.system.files import remove_tree
 
 _UNIT = re.compile(r"(.+)-([0-9a-f]{16})")
@@ -92,10 +91,7 @@ def _build(path: Path) -> dict[str, object]:
 
 
 def _toml(path: Path) -> dict[str, object]:
-    try:
-        return tomli.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    return toml_text.read(path) or {}
 
 
 @dataclass(frozen=True)
