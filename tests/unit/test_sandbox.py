@@ -253,6 +253,23 @@ def test_type_into_the_terminal(jail: Jail) -> None:
     assert not jail.succeeds("exec 9<>/dev/tty")
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "cp /bin/true $TARGET/x; chmod 4755 $TARGET/x",
+        f"{PYTHON} -c 'import os; os.open(\"'$TARGET/x'\", os.O_CREAT, 0o4755)'",
+        f"{PYTHON} -c 'import os; os.mknod(\"'$TARGET/x'\", 0o104755)'",
+        f"{PYTHON} -c 'import os; os.fchmod(os.open(\"'$TARGET/x'\", os.O_CREAT), 0o4755)'",
+    ],
+)
+def test_make_a_program_that_runs_as_its_owner(jail: Jail, made: str) -> None:
+    """Another user of the machine would start it and be the user of the sandbox, root in a container."""
+    script = f"{made}; test -u $TARGET/x && rm $TARGET/x"
+    assert jail.succeeds(script, confined=False)
+    assert not jail.succeeds(script)
+    assert jail.succeeds("umask 0; touch $TARGET/y && chmod 755 $TARGET/y && cp -a $TARGET/y $TARGET/z")
+
+
 def test_outlive_the_gate(jail: Jail) -> None:
     """Background processes of a gate end with it."""
     jail.run(f"setsid sh -c 'sleep 300 # {jail.root.name}' & disown; exit 0")
@@ -273,4 +290,4 @@ def test_a_machine_without_user_namespaces_has_no_sandbox(monkeypatch: pytest.Mo
 def test_the_filter_of_an_unknown_machine_is_none() -> None:
     """Numbers of another architecture would filter other calls."""
     assert seccomp.program("riscv64") == b""
-    assert len(seccomp.program("x86_64")) == len(seccomp.program("aarch64")) > 0
+    assert 0 < len(seccomp.program("aarch64")) < len(seccomp.program("x86_64"))  # which has more calls

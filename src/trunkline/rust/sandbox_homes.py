@@ -59,7 +59,8 @@ def downloads() -> Iterator[Path]:
             (home / name).mkdir(parents=True, exist_ok=True)
         for name in _LOCKS:
             (home / name).touch()
-    yield from (home / name for name in (*_DOWNLOADS, *_LOCKS) if (home / name).exists())
+    # Path.exists raises where the user may not look; os.path.exists does not.
+    yield from (home / name for name in (*_DOWNLOADS, *_LOCKS) if os.path.exists(home / name))  # noqa: PTH110
 
 
 def configuration(*, network: bool) -> Iterator[tuple[Path, Path]]:
