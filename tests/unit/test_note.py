@@ -176,6 +176,14 @@ def test_no_text_reaches_the_terminal_as_an_escape(text: str) -> None:
     assert not any(ord(char) < 32 or 127 <= ord(char) < 160 or 0x202A <= ord(char) <= 0x202E for char in shown)
 
 
+@pytest.mark.parametrize("text", ["a\u2028next: rm", "a\u2029b", "a\x85b", "a\x0bb\x1cc", "a\U000e0072\U000e006d"])
+def test_no_text_is_another_line_or_invisible(text: str) -> None:
+    """Programs and agents read the lines that begin with `next:`; a title is no line of its own."""
+    shown = for_terminal(text)
+    assert len(shown.splitlines()) == 1
+    assert shown.isascii()
+
+
 def test_no_quoted_text_can_be_our_marker_or_a_mention() -> None:
     """Markdown from outside closes no note and calls nobody."""
     shown = for_markdown(f"{END} @octocat \x1b]0;x\x07\n- [x] fake")

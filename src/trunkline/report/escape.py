@@ -10,7 +10,8 @@ _MARKUP = re.compile(r"[\\`*\[\]<|~]|(?<!\S)#(?=#* )|(?<![^\W_])_|_(?![^\W_])")
 """Characters that begin or end markup; `_` does not inside of words (CommonMark, 6.2)."""
 _CLOSING = re.compile(r"(?i)(\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s)(?=[\w./-]*#\d|gh-\d|https?://)")
 """Keywords that close an issue when the pull request is merged (docs.github.com)."""
-_BIDI = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+_TAGS = range(0xE0000, 0xE0080)  # invisible copies of ASCII, which language models read
+_HIDDEN = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), *_TAGS}
 
 
 def for_terminal(text: str, *, lines: bool = False) -> str:
@@ -46,6 +47,7 @@ def code_span(text: str) -> str:
 
 
 def _dangerous(char: str) -> bool:
+    # Zl, Zp: a program that reads lines would see a line of its own, like "next: ...".
     # Cc: C0 and C1 controls; Cs: lone surrogates, which no terminal encoding can write.
     # U+FFFE and U+FFFF: XML does not allow them.
-    return unicodedata.category(char) in {"Cc", "Cs"} or ord(char) in _BIDI or char in "\ufffe\uffff"
+    return unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} or ord(char) in _HIDDEN or char in "\ufffe\uffff"
