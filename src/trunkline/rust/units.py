@@ -115,17 +115,23 @@ def sources_of(
         if artifact.program:
             programs[Path(artifact.program).name] = artifact.unit
         named = {artifact.source, *_read_by(artifact)}
-        units.setdefault(artifact.unit, set()).update(_inside(name, top, cwd) for name in named)
+        units.setdefault(artifact.unit, set()).update(path for name in named for path in _inside(name, top, cwd))
     for script in scripts:
-        units.setdefault(script.unit, set()).update(_inside(name, top, cwd) for name in _rerun_files(script, top))
+        declared = _rerun_files(script, top)
+        units.setdefault(script.unit, set()).update(path for name in declared for path in _inside(name, top, cwd))
     tested = frozenset(programs[name] for path in ran if (name := Path(path).name) in programs)
-    return Sources({unit: frozenset(files - {""}) for unit, files in units.items()}, tested)
+    return Sources({unit: frozenset(files) for unit, files in units.items()}, tested)
 
 
-def _inside(name: str, top: Path, cwd: Path) -> str:
-    """Return a file's path from the repository's top, links resolved; "": outside, or generated."""
-    path = (cwd / name).resolve()
-    return str(path.relative_to(top)) if path.is_relative_to(top) and path.is_file() else ""
+def _inside(name: str, top: Path, cwd: Path) -> Iterator[str]:
+    """Yield a file's path from the repository's top, and that of the symbolic link that leads to it.
+
+    A file outside the tree, or a generated one, has none.
+    """
+    path = cwd / name
+    resolved, link = path.resolve(), path.parent.resolve() / path.name
+    if resolved.is_file():
+        yield from (str(each.relative_to(top)) for each in {resolved, link} if each.is_relative_to(top))
 
 
 def _read_by(artifact: Artifact) -> Iterator[str]:
