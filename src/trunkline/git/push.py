@@ -214,7 +214,7 @@ def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[Re
         raise PushCapped(remote, int(capped[1]))
     if "--mirror can't be combined with refspecs" in done.error_text:
         raise Refused(
-            f"git pushes to {remote} only as a mirror",
+            f"{remote} takes pushes only as a mirror",
             why=f"remote.{remote}.mirror is set, so git takes no single branch; nothing was pushed",
             command=done.command_line,
             stderr=done.error_text,

@@ -120,8 +120,8 @@ def occupied(ref: str, names: tuple[str, str], *, command: str) -> Refused:
     """Return the error for a ref that cannot be created, because a name above or below it is a ref."""
     existing = names[0]
     if existing.startswith("refs/heads/"):
-        branch = shlex.quote(existing.removeprefix("refs/heads/"))
-        move_away = f"git branch -m -- {branch} ANOTHER-NAME"
+        branch = existing.removeprefix("refs/heads/")
+        move_away = f"git branch -m -- {shlex.quote(branch)} ANOTHER-NAME"
     else:
         move_away = f"git update-ref -d {shlex.quote(existing)}"
     return Refused(
