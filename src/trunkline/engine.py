@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from trunkline.domain import records
@@ -31,8 +31,7 @@ class ProgressReporter(Protocol):
         """Report the outcome of a step."""
 
 
-@dataclass(frozen=True)
-class StepContext:
+class StepContext(msgspec.Struct, frozen=True):
     """Arguments of every step: the held lock, the open journal, and the step itself."""
 
     lock: RepositoryLock
@@ -67,8 +66,7 @@ class Pause(Paused):
         self.record = record
 
 
-@dataclass(frozen=True)
-class RunResult:
+class RunResult(msgspec.Struct, frozen=True):
     """The outcomes of a plan's steps so far, and the error that stopped it, if there was one."""
 
     outcomes: Mapping[StepKey, Outcome]

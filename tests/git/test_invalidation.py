@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from support.repo import Repo
 from trunkline.gates.invalidation import BuildCache, Conditions, Reset
@@ -96,7 +97,7 @@ class Place:
         """Prepare for a gate on HEAD and return what is left; then all is built again."""
         commit = self.repo.head()
         self.tree.check_out(commit)
-        self.cache.prepare(replace(self.facts, commit=commit, **changes))  # type: ignore[arg-type]  # tests name fields
+        self.cache.prepare(replace(self.facts, commit=commit, **changes))
         left = self.left()
         self.built()
         if finished:

@@ -234,7 +234,7 @@ def test_a_commit_that_landed_with_an_entry_between_accounts_for_its_version() -
     c1, c2 = commit("c1", date=1), commit("c2", name("c1"), date=2)
     parent = Parent("#1", (KnownHead(rewritten.oid, True, frozenset()),), (rewritten,), rewritten=True)
     assert decide(evidence([c1, c2], parent)).questions
-    found = decide(evidence([c1, c2], dataclasses.replace(parent, landed=(landed,))))
+    found = decide(evidence([c1, c2], structs.replace(parent, landed=(landed,))))
     assert (found.questions, subjects(found.own)) == ((), ["c1", "c2"])
 
 
@@ -402,7 +402,7 @@ def test_identity_beats_likeness(known: Evidence) -> None:
 def test_more_of_the_same_changes_nothing(known: Evidence, random: object) -> None:
     """Pushing the same head twice, or adding a parent that shares nothing, changes no class."""
     assert random is not None
-    doubled = tuple(dataclasses.replace(parent, heads=parent.heads * 2) for parent in known.parents)
+    doubled = tuple(structs.replace(parent, heads=parent.heads * 2) for parent in known.parents)
     stranger = commit("stranger", subject="x", author="C", date=9, patch="9")
     beside = Parent("#9", (KnownHead(stranger.oid, True, frozenset()),), (stranger,))
     again = dataclasses.replace(known, parents=(*doubled, beside))
@@ -439,7 +439,7 @@ def test_relabelling_changes_nothing(known: Evidence, suffix: str) -> None:
         child=renamed(known.child),
         chain=tuple(moved(each) for each in known.chain),
         parents=tuple(
-            dataclasses.replace(
+            structs.replace(
                 parent,
                 name=parent.name + suffix,
                 heads=tuple(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from trunkline.commands import rebase, rescue
 from trunkline.context import open_run
@@ -39,8 +40,7 @@ from trunkline.state import journal, lock
 from trunkline.state.journal import Run
 
 
-@dataclass
-class _Ending:
+class _Ending(msgspec.Struct):
     """The result of an abort so far.
 
     Attributes:
@@ -51,11 +51,11 @@ class _Ending:
         kept: what was kept of the pause's work tree.
     """
 
-    restored: list[Outcome] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    unreached: list[TrunklineError] = field(default_factory=list)
-    stays: list[str] = field(default_factory=list)
-    kept: conflict.Kept = field(default_factory=conflict.Kept)
+    restored: list[Outcome] = msgspec.field(default_factory=list)
+    left: list[str] = msgspec.field(default_factory=list)
+    unreached: list[TrunklineError] = msgspec.field(default_factory=list)
+    stays: list[str] = msgspec.field(default_factory=list)
+    kept: conflict.Kept = msgspec.field(default_factory=conflict.Kept)
 
 
 def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import msgspec
 from msgspec import structs
 
 from trunkline.commands import rebase, restack
@@ -36,8 +37,7 @@ from trunkline.steps import replay as replay_step
 TASK = "add"
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """The request of an `add`.
 
     Attributes:
@@ -58,8 +58,7 @@ class Request:
     onto_trunk: bool = False
 
 
-@dataclass(frozen=True)
-class Adding:
+class Adding(msgspec.Struct, frozen=True):
     """A plan that adds an entry, with the context in which the stack has it."""
 
     context: Context

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.commands import rebase, rewriting
 from trunkline.commands.rewriting import Rewriting
@@ -23,8 +24,7 @@ from trunkline.planning.rewrite_plan import OpenEntry, open_entries, rewritten
 TASK = "amend"
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """The request of an amend.
 
     Attributes:

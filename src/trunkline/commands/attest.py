@@ -6,8 +6,9 @@ import datetime as dt
 import shlex
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import msgspec
 from msgspec import structs
 
 from trunkline.commands import verify
@@ -30,8 +31,7 @@ from trunkline.operations.gate_stack import GateProgress
 from trunkline.state import lock
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """The request of an attestation.
 
     Attributes:
@@ -144,7 +144,7 @@ def run(order: Order, asked: Question, reporter: Reporter) -> tuple[Attestation,
     for gate in sorted(order.waive):
         attestation.waive(order.git, order.gated, order.tree, gate, order.reason, order.key, order.remote)
     now = dt.datetime.now(dt.timezone.utc)
-    rows = _rows(order, replace(asked, terms=structs.replace(asked.terms, now=now)))
+    rows = _rows(order, structs.replace(asked, terms=structs.replace(asked.terms, now=now)))
     missing = [row for row in rows if row.standing is Standing.MISSING and row.gate not in order.without]
     if missing:
         raise _failure(order, missing, outcomes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
@@ -20,8 +21,7 @@ from trunkline.system.files import replace_bytes
 JUNIT = "junit.xml"
 
 
-@dataclass(frozen=True)
-class Export:
+class Export(msgspec.Struct, frozen=True):
     """The receipts to export, and the destination.
 
     Attributes:

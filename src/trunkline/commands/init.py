@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from trunkline.config import location, reading, trust, validation
 from trunkline.config.other_tools import tracked_stacks
@@ -40,8 +42,7 @@ from trunkline.rust import cargo
 from trunkline.system.files import replace_bytes, write_inside
 
 
-@dataclass(frozen=True)
-class PullRequestStacks:
+class PullRequestStacks(msgspec.Struct, frozen=True):
     """The stacks that a repository's open pull requests form.
 
     Attributes:

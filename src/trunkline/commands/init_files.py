@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.context.loading import top_of
 from trunkline.git.git import Git
@@ -70,8 +71,7 @@ ns.add_collection(stack, "stack")
 """Lines for an existing tasks.py: its own tasks keep their names, ours become `stack.NAME`."""
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(msgspec.Struct, frozen=True):
     """A file, and a line that shows that an existing file already does the same."""
 
     name: str
@@ -87,8 +87,7 @@ _FILES = (
 )
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """The result for one file.
 
     Attributes:

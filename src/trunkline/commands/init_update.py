@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from msgspec import structs
 
 from trunkline.commands.init import PullRequestStacks, entry_of, refuse_second, slug_of
@@ -35,8 +35,7 @@ from trunkline.operations import stack_file
 from trunkline.system.files import replace_bytes
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """A declared stack, compared with GitHub.
 
     Attributes:

@@ -6,8 +6,9 @@ import functools
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import msgspec
 from msgspec import structs
 
 from trunkline.commands import publish_modified, rebase, rewriting
@@ -35,8 +36,7 @@ from trunkline.steps import stack_file
 TASK = "modify"
 
 
-@dataclass(frozen=True)
-class Stacked:
+class Stacked(msgspec.Struct, frozen=True):
     """The open entries of a stack as they are.
 
     Attributes:
@@ -58,8 +58,7 @@ class Stacked:
         return written(self.today, self.view.tracking)
 
 
-@dataclass(frozen=True)
-class Modification:
+class Modification(msgspec.Struct, frozen=True):
     """A planned modification.
 
     Attributes:
@@ -161,7 +160,7 @@ def plan(
         new = {each.entry.key for each in stack.entries} - {each.entry.key for each in stacked.entries}
         following += publish_modified.plan(own, view.with_rewrites(moved), stack, moved, new)
     intended = structs.replace(made.forecast.plan, steps=(*made.forecast.plan.steps, *following))
-    made = replace(made, forecast=structs.replace(made.forecast, plan=intended), declared=declared)
+    made = structs.replace(made, forecast=structs.replace(made.forecast, plan=intended), declared=declared)
     return Modification(own, made, stack, changes)
 
 
@@ -246,7 +245,7 @@ def _ordered(stacked: Stacked, stack: WantedStack) -> tuple[OpenEntry, ...]:
     known = {each.entry.key: each for each in stacked.entries}
     bottom = stacked.entries[0].fork
     return tuple(
-        replace(known[each.entry.key], fork=bottom)
+        structs.replace(known[each.entry.key], fork=bottom)
         if each.entry.key in known
         else OpenEntry(each.entry, each.commits[-1].changes[-1].oid, None, None, bottom, _own(each.commits))
         for each in stack.entries

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -174,8 +173,7 @@ def run(context: Context, task: str) -> RunResult:
     return carry_out(context, intended, step_functions(context, task), label=str(context.entry.key))
 
 
-@dataclass(frozen=True)
-class Inputs:
+class Inputs(msgspec.Struct, frozen=True):
     """The inputs of a run beside its plan, recorded for resuming it.
 
     Attributes:

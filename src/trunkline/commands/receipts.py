@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.domain.names import Oid, oid
 from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED, Proof, ReceiptQuery, mismatch
@@ -19,8 +21,7 @@ from trunkline.state import lock
 from trunkline.state.receipt_store import SharedReceipt, Store, read_receipt
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True):
     """A receipt file, with the result of its verification.
 
     Attributes:
@@ -139,8 +140,7 @@ def sound(git: Git) -> tuple[tuple[Path, Receipt], ...]:
     return tuple((path, receipt) for path, receipt in found if isinstance(receipt, Receipt))
 
 
-@dataclass(frozen=True)
-class Pulled:
+class Pulled(msgspec.Struct, frozen=True):
     """The result of a pull: accepted receipts, receipts that prove nothing here, and known ones."""
 
     taken: int

@@ -17,9 +17,10 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from trunkline.config import location, reading, trust
 from trunkline.context.loading import found_text
@@ -43,8 +44,7 @@ from trunkline.system.files import private_directory
 _SECONDS = 4 * 3600.0
 
 
-@dataclass(frozen=True)
-class _Sandbox:
+class _Sandbox(msgspec.Struct, frozen=True):
     """The directories and addresses of a rehearsal."""
 
     github: SimulatedGitHub

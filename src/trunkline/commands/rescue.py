@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.commands import rebase
 from trunkline.context.observer import Part
@@ -32,8 +33,7 @@ from trunkline.state import journal
 TASK = "rescue"
 
 
-@dataclass(frozen=True)
-class _Lost:
+class _Lost(msgspec.Struct, frozen=True):
     """The branches to restore and the base to set.
 
     Attributes:

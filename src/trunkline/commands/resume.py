@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 from msgspec import structs
+from msgspec.structs import replace
 
 from trunkline.commands import add, land, rebase, rescue, restack, rewriting, submit, sync, undo
 from trunkline.context import open_run
@@ -159,8 +159,7 @@ def _resting_on(plan: Plan, pr: EntryKey | None) -> set[StepKey]:
     return {step.key for step in plan.steps if step.name in _AFTER_REPLAY and step.pr in {None, pr}}
 
 
-@dataclass(frozen=True)
-class _Going:
+class _Going(msgspec.Struct, frozen=True):
     """A run that is being resumed."""
 
     context: Context

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from trunkline.commands import publish_modified, rebase, restack
@@ -28,8 +28,7 @@ TASKS = frozenset({"amend", "absorb", "modify"})
 """The tasks with steps of this module."""
 
 
-@dataclass(frozen=True)
-class Rewriting:
+class Rewriting(msgspec.Struct, frozen=True):
     """A plan that rewrites entries.
 
     Attributes:

@@ -6,7 +6,8 @@ It takes one request to GitHub and a few git processes, and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.context import native
 from trunkline.context.earlier_tips import EarlierTips
@@ -34,8 +35,7 @@ from trunkline.planning.evidence import bases_outside, gather
 from trunkline.planning.verification import Evidence, checks_at, gates_for, subject_at
 
 
-@dataclass(frozen=True)
-class _Branch:
+class _Branch(msgspec.Struct, frozen=True):
     """The local and the remote side of an entry's branch.
 
     Attributes:
@@ -154,8 +154,7 @@ def _branches_of(here: Mapping[str, Oid]) -> list[Oid]:
     return [tip for ref, tip in here.items() if not ref.startswith(f"{local_refs.BACKUPS}/")]
 
 
-@dataclass(frozen=True)
-class _ObservedStack:
+class _ObservedStack(msgspec.Struct, frozen=True):
     """The observed state of the whole stack.
 
     Attributes:

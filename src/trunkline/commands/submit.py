@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+import msgspec
 
 from trunkline.commands import rebase
 from trunkline.context.run import Context, open_run_context
@@ -26,8 +28,7 @@ from trunkline.steps import create, push, retarget
 TASK = "submit"
 
 
-@dataclass(frozen=True)
-class Submitted:
+class Submitted(msgspec.Struct, frozen=True):
     """The pull request of an entry after a submission.
 
     Attributes:

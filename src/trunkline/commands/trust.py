@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.config import trust, validation
 from trunkline.config.reading import StackText
@@ -11,8 +12,7 @@ from trunkline.context.loading import found_text, top_of
 from trunkline.git.git import Git
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """The settings that the user must confirm.
 
     Attributes:

@@ -6,7 +6,6 @@ Only changes that are still as that run left them are reverted.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -31,8 +30,7 @@ from trunkline.state.journal import Run
 TASK = "undo"
 
 
-@dataclass(frozen=True)
-class Undo:
+class Undo(msgspec.Struct, frozen=True):
     """A run to revert, its context, and its changes."""
 
     context: Context

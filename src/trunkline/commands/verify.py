@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 
+import msgspec
 from msgspec import structs
 
 from trunkline.config import trust, validation
@@ -36,8 +37,7 @@ from trunkline.git.git import Git
 from trunkline.state import lock
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """Trunk's policy.
 
     Attributes:

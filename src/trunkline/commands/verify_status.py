@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.commands.verify import Policy, lines_about, question_of
 from trunkline.domain.attestation import named_receipt, status_problem
@@ -18,8 +19,7 @@ from trunkline.github.client import GitHub
 from trunkline.state.receipt_store import SharedReceipt
 
 
-@dataclass(frozen=True)
-class PublishedStatus:
+class PublishedStatus(msgspec.Struct, frozen=True):
     """A commit status of ours, and why it is not true, or ""."""
 
     gate: str

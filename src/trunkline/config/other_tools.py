@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.git.git import Git
 
@@ -12,8 +13,7 @@ _GH_STACK = "gh-stack"
 _SPICE = "refs/spice/data"
 
 
-@dataclass(frozen=True)
-class Tracked:
+class Tracked(msgspec.Struct, frozen=True):
     """The order of branches in another tool.
 
     Attributes:

@@ -6,10 +6,10 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import tomli
 
 from trunkline.config import toml_lines
@@ -27,8 +27,7 @@ _SHOWN = 80
 _LONG_NUMBER = re.compile(r"[0-9][0-9_]{999,}|0[xob][0-9a-fA-F_]{999,}")
 
 
-@dataclass(frozen=True)
-class StackText:
+class StackText(msgspec.Struct, frozen=True):
     """The text of a stack.toml, parsed but not validated.
 
     Attributes:

@@ -13,8 +13,10 @@ import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.config import reading
 from trunkline.config.reading import StackText
@@ -35,8 +37,7 @@ _STAGES = (":", ":1:", ":2:", ":3:")
 """The index; a file in conflict is in stages 1 to 3 only (git-read-tree(1)), and comes with a branch all the same."""
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """The origin of a stack.toml.
 
     Attributes:
@@ -125,8 +126,7 @@ def origin_of(git: Git, found: StackText) -> Origin:
     return _trunk(holder)
 
 
-@dataclass(frozen=True)
-class _Holder:
+class _Holder(msgspec.Struct, frozen=True):
     """A file of a directory, in any revision of the repository that holds the directory."""
 
     git: Git

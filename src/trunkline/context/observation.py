@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, Oid, branch_ref
@@ -18,8 +19,7 @@ from trunkline.git.git import Git
 from trunkline.git.user_rebases import branches_in_rebase
 
 
-@dataclass(frozen=True)
-class World:
+class World(msgspec.Struct, frozen=True):
     """One observation: pull requests on GitHub, refs on the remote, and the local branches.
 
     Attributes:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 AnyPattern = str | Mapping[str, Any]
 """An ast-grep pattern, or an ast-grep rule as a table."""
 
@@ -93,8 +95,7 @@ class ManualCheck(Named):
 Check = PatternCheck | CommandCheck | TestCheck | ManualCheck
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(msgspec.Struct, frozen=True):
     """A match of a pattern.
 
     Attributes:
@@ -122,8 +123,7 @@ def _printable(path: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """The result of a pattern check.
 
     Attributes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.domain.names import BranchName, Oid, PrNumber, pr_number
 
 
-@dataclass(frozen=True)
-class LocalPull:
+class LocalPull(msgspec.Struct, frozen=True):
     """A pull request made of a local branch.
 
     Attributes:
@@ -25,8 +25,7 @@ class LocalPull:
     title: str
 
 
-@dataclass(frozen=True)
-class LocalStack:
+class LocalStack(msgspec.Struct, frozen=True):
     """The part of a clone that a simulated GitHub serves.
 
     Attributes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 from msgspec.structs import replace
@@ -73,18 +72,17 @@ def wanted(
     return stack, tuple(sorted(reading.problems, key=lambda problem: problem.line))
 
 
-@dataclass
-class _Reading:
+class _Reading(msgspec.Struct):
     """The state of one reading."""
 
     today: Today
     halve: Halve
-    split: list[tuple[Commit, Commit, Commit]] = field(default_factory=list)
-    made: list[WantedEntry] = field(default_factory=list)
-    removed: list[Entry] = field(default_factory=list)
-    dropped: list[Commit] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    seen: dict[str, int] = field(default_factory=dict)
+    split: list[tuple[Commit, Commit, Commit]] = msgspec.field(default_factory=list)
+    made: list[WantedEntry] = msgspec.field(default_factory=list)
+    removed: list[Entry] = msgspec.field(default_factory=list)
+    dropped: list[Commit] = msgspec.field(default_factory=list)
+    problems: list[Problem] = msgspec.field(default_factory=list)
+    seen: dict[str, int] = msgspec.field(default_factory=dict)
 
     def entry(self, line: EntryLine) -> None:
         """Read an entry and its commits."""

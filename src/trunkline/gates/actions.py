@@ -13,9 +13,9 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from trunkline.config.reading import FILE_NAME
@@ -136,8 +136,7 @@ def _toolchain_argument(gate: Gate) -> str:
     return next((part for part in gate.argv[1:2] if part.startswith("+")), "")
 
 
-@dataclass
-class _Run:
+class _Run(msgspec.Struct):
     """One run of the workflow.
 
     Attributes:
@@ -156,7 +155,7 @@ class _Run:
     gates: tuple[Gate, ...]
     toolchains: dict[str, Toolchain]
     found: Outcomes
-    started: set[str] = field(default_factory=set)
+    started: set[str] = msgspec.field(default_factory=set)
     number: int = 0
     pushed: bool = False
 

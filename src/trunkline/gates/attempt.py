@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.gates import proof
 from trunkline.gates.catalogue import Gate
@@ -20,8 +22,7 @@ from trunkline.system.process import Completed
 _DIAGNOSIS_SECONDS = 600.0
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """Result of one run of a gate's command.
 
     Attributes:

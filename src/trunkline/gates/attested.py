@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from trunkline.domain.attestation import AttestedGate, attest_gate, is_relevant, query_under, waiver_query
@@ -27,8 +27,7 @@ _MOST_SIGNATURES = 100
 _THREADS = 4
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """The question whether receipts attest a tree.
 
     Attributes:
@@ -72,8 +71,7 @@ def evaluate(question: Question, lines: Iterable[str]) -> tuple[AttestedGate, ..
     return tuple(rows)
 
 
-@dataclass(frozen=True)
-class _Candidate:
+class _Candidate(msgspec.Struct, frozen=True):
     """A valid receipt, with the line that it came from."""
 
     known: KnownReceipt

@@ -11,9 +11,11 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.check import Check, CommandCheck, ManualCheck, Match, PatternCheck, TestCheck, judge
 from trunkline.domain.names import Oid
@@ -31,8 +33,7 @@ _SHOWN = 10  # matches shown for a failed check; the log has all of them
 _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """A commit whose checks are evaluated.
 
     Attributes:
@@ -206,8 +207,7 @@ _WHOLE = range(0)
 """All lines of a file."""
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(msgspec.Struct, frozen=True):
     """A Rust source of the commit to search.
 
     Attributes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import statistics
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.domain.receipt import Receipt
 from trunkline.git.git import Git
@@ -15,8 +16,7 @@ _NEWEST = 5
 _READ = 50  # the glob also matches failures and gates with a longer name
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True):
     """An estimate for a gate.
 
     Attributes:

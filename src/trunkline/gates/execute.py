@@ -112,7 +112,7 @@ def execute(
     with (workspace.slot.path / f"{gate.group}.lock").open("a+") as lock:
         # The group's lock before a job slot, so that a waiting gate never holds a token.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        own = replace(workspace, slot=workspace.slot.of(gate.group))
+        own = structs.replace(workspace, slot=workspace.slot.of(gate.group))
         own.workplace.prepare(
             gate, toolchain, f"{workspace.run}", least=workspace.least, strict=workspace.settings.strict
         )

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import msgspec
 from msgspec import structs
 
 from trunkline.domain.names import Oid
@@ -23,8 +24,7 @@ from trunkline.gates.catalogue import Gate
 from trunkline.git.git import Git
 
 
-@dataclass(frozen=True)
-class GateJob:
+class GateJob(msgspec.Struct, frozen=True):
     """The gates of one commit, to be run.
 
     Attributes:
@@ -69,8 +69,7 @@ Executor = Callable[[Sequence[GateJob]], list[Outcomes]]
 """Runs gate jobs of one repository and one `[gates]` table, bottom entry first."""
 
 
-@dataclass(frozen=True)
-class RemoteResult:
+class RemoteResult(msgspec.Struct, frozen=True):
     """Result of a gate that ran elsewhere.
 
     Attributes:

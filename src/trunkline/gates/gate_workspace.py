@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.names import Oid
 from trunkline.domain.stack import GateSettings
@@ -16,8 +17,7 @@ from trunkline.git import submodules
 from trunkline.git.git import Git
 
 
-@dataclass(frozen=True)
-class GateWorkspace:
+class GateWorkspace(msgspec.Struct, frozen=True):
     """A work tree slot at a commit, where gates run.
 
     Attributes:
@@ -37,7 +37,7 @@ class GateWorkspace:
     slot: Slot
     root: str
     run: Path
-    settings: GateSettings = field(default_factory=GateSettings)
+    settings: GateSettings = msgspec.field(default_factory=GateSettings)
     executor: str = "nox"
     on_line: Callable[[bytes], None] | None = None
     least: Reset = Reset.SOME

@@ -22,8 +22,10 @@ import json
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import asdict
 
 from trunkline.git.git import Git
 from trunkline.rust import target_directory
@@ -49,8 +51,7 @@ def least(*, fresh: bool, clean: bool) -> Reset:
     return Reset.EMPTY_MEMBERS if fresh else Reset.SOME
 
 
-@dataclass(frozen=True)
-class Conditions:
+class Conditions(msgspec.Struct, frozen=True):
     """Conditions of a gate that is about to run.
 
     Attributes:
@@ -81,8 +82,7 @@ class Conditions:
     strict: bool = False
 
 
-@dataclass
-class State:
+class State(msgspec.Struct):
     """The last use of a target directory, stored where gates cannot write in a sandbox.
 
     Attributes:
@@ -104,19 +104,18 @@ class State:
     finished: bool = False
     commit: str = ""
     run: str = ""
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
     common: str = ""
-    toolchains: dict[str, str] = field(default_factory=dict)
+    toolchains: dict[str, str] = msgspec.field(default_factory=dict)
     surroundings: str = ""
     inherited: str = ""
-    members: list[str] = field(default_factory=list)
-    outside: dict[str, list[int]] = field(default_factory=dict)
+    members: list[str] = msgspec.field(default_factory=list)
+    outside: dict[str, list[int]] = msgspec.field(default_factory=dict)
     ran: bool = False
-    locked: list[list[str]] = field(default_factory=list)
+    locked: list[list[str]] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class BuildCache:
+class BuildCache(msgspec.Struct, frozen=True):
     """The target directories of one work tree, and the record of their last use.
 
     Attributes:

@@ -13,8 +13,9 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.system.files import private_directory
 
@@ -75,8 +76,7 @@ def pool(directory: Path) -> Iterator[Path]:
             os.close(handle)
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """A job taken from the pool.
 
     Attributes:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
 from msgspec import structs
 
 from trunkline.domain.names import Oid
@@ -97,8 +98,7 @@ class Surroundings:
         return self._config[0]
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """The valid receipts of one tree.
 
     Attributes:

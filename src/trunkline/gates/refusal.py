@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.cause import Cause, CauseId
 
@@ -59,8 +60,7 @@ _KNOWN = (
 )
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """The work tree in which a gate ran.
 
     Attributes:

@@ -12,7 +12,6 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -35,8 +34,7 @@ _UNITS_LINE = "\x1eunits "
 _REPORT_SECONDS = 0.2
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """The gates and options of one nox run.
 
     Attributes:
@@ -60,10 +58,10 @@ class Request:
     fresh: bool = False
     clean: bool = False
     strict: bool = False
-    toolchains: Mapping[str, Toolchain] = field(default_factory=dict)
+    toolchains: Mapping[str, Toolchain] = msgspec.field(default_factory=dict)
     common_dir: str = ""
     tree: str = ""
-    trust: Mapping[str, str] = field(default_factory=dict)
+    trust: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def settings(self) -> GateSettings:

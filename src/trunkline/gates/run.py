@@ -12,8 +12,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.domain.names import Oid
@@ -166,8 +167,7 @@ def _run_all_locally(gate_jobs: Sequence[GateJob]) -> list[Outcomes]:
     return [_run_locally(gate_job, each) for gate_job, each in zip(gate_jobs, prepared, strict=True)]
 
 
-@dataclass(frozen=True)
-class _Prepared:
+class _Prepared(msgspec.Struct, frozen=True):
     """A commit's gates, checked before the first one runs.
 
     Attributes:
@@ -251,8 +251,7 @@ def _require_workspace(root: Path, settings: GateSettings) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _ForkServer:
+class _ForkServer(msgspec.Struct, frozen=True):
     """The fork server, which imports what the sessions need while the caller prepares the run.
 
     Attributes:

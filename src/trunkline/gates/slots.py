@@ -12,9 +12,11 @@ import hashlib
 import os
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.domain.errors import ExternalError, Refused, TrunklineError
 from trunkline.domain.names import Oid, oid, short
@@ -35,8 +37,7 @@ _SNAPSHOT_IDENTITY = {
 }  # equal files give an equal commit
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(msgspec.Struct, frozen=True):
     """A persistent directory for one commit, shared by all processes that work on that commit.
 
     Each group of gates has its own work tree in it. So a gate that modifies its sources does not

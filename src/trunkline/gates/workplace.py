@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.flags import ENCODED
 from trunkline.domain.receipt import Toolchain
@@ -26,8 +27,7 @@ _FLAGS = frozenset({*ENCODED, *ENCODED.values()})
 _ON_DEPENDENCIES = frozenset({"LD_LIBRARY_PATH", "LIBRARY_PATH", "PKG_CONFIG_PATH"})
 
 
-@dataclass(frozen=True)
-class Workplace:
+class Workplace(msgspec.Struct, frozen=True):
     """The work tree of a group of gates.
 
     Attributes:

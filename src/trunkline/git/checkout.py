@@ -12,9 +12,10 @@ import contextlib
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, TrunklineError, UsageError
@@ -84,8 +85,7 @@ def is_half_moved(git: Git, *, old: Oid, new: Oid) -> bool:
     return _half_moved(git, old, new) is not None
 
 
-@dataclass(frozen=True)
-class _HalfMoved:
+class _HalfMoved(msgspec.Struct, frozen=True):
     """Changes made by a move that stopped halfway.
 
     Attributes:

@@ -8,13 +8,13 @@ graph cannot answer exactly returns None, and the caller asks git.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from trunkline.domain.names import Oid
 
 
-@dataclass
-class Graph:
+class Graph(msgspec.Struct):
     """The commits reachable from some tips and not from `root`, which every tip contains.
 
     No commit outside the graph descends from a commit inside it, because everything reachable from
@@ -26,9 +26,9 @@ class Graph:
     """
 
     root: Oid
-    order: dict[Oid, int] = field(default_factory=dict)
-    _parents: dict[Oid, tuple[Oid, ...]] = field(default_factory=dict)
-    _ancestors: dict[Oid, frozenset[Oid]] = field(default_factory=dict)
+    order: dict[Oid, int] = msgspec.field(default_factory=dict)
+    _parents: dict[Oid, tuple[Oid, ...]] = msgspec.field(default_factory=dict)
+    _ancestors: dict[Oid, frozenset[Oid]] = msgspec.field(default_factory=dict)
 
     def load(self, commit: Oid, parents: tuple[Oid, ...]) -> None:
         """Add a commit that `root` does not contain, after its parents.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.git.git import Git
 
@@ -26,8 +27,7 @@ _PLACES = re.compile(r"core\.(hookspath|worktree)|include(if\..+)?\.path|url\..+
 _HARMLESS = {"core.fsmonitor": {"true", "false", "0", "1", ""}, "protocol.ext.allow": {"never"}}
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True):
     """One configuration value; `scope` is git's: system, global, local, worktree or command."""
 
     scope: str

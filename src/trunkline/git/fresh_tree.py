@@ -26,6 +26,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid
 from trunkline.git import submodules
@@ -76,8 +78,7 @@ class Record:
     differing: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class FreshTree:
+class FreshTree(msgspec.Struct, frozen=True):
     """A linked work tree of a repository, at its own path.
 
     Attributes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.domain.absorb import Hunk, patched
 from trunkline.domain.names import Oid, oid
@@ -18,8 +19,7 @@ _BLAMED = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+)(?: \d+)?$", re.MULTILINE)
 _FILES = frozenset({"100644", "100755"})
 
 
-@dataclass(frozen=True)
-class StagedFile:
+class StagedFile(msgspec.Struct, frozen=True):
     """A file with staged changes.
 
     Attributes:

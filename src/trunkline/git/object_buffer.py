@@ -14,8 +14,9 @@ import re
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.names import Oid, oid
 from trunkline.system.files import sync
@@ -30,8 +31,7 @@ _LOOSE = 48
 """
 
 
-@dataclass
-class ObjectBuffer:
+class ObjectBuffer(msgspec.Struct):
     """New objects of one repository that git does not have yet.
 
     Attributes:
@@ -39,8 +39,8 @@ class ObjectBuffer:
         unsynced: loose object files that were written but not fsynced.
     """
 
-    objects: dict[Oid, tuple[bytes, bytes]] = field(default_factory=dict)
-    unsynced: list[Path] = field(default_factory=list)
+    objects: dict[Oid, tuple[bytes, bytes]] = msgspec.field(default_factory=dict)
+    unsynced: list[Path] = msgspec.field(default_factory=list)
 
     def add(self, kind: bytes, content: bytes, algorithm: str) -> Oid:
         """Buffer a commit or a tree and return its name.

@@ -12,8 +12,10 @@ import os
 import shlex
 import stat
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid
@@ -26,8 +28,7 @@ _SHOWN = 5
 Changes = Mapping[bytes, tuple[Entry | None, Entry | None]]
 
 
-@dataclass(frozen=True)
-class Obstacle:
+class Obstacle(msgspec.Struct, frozen=True):
     """A file of the user's that a move of the checkout would overwrite, remove or write into.
 
     Attributes:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, NotSignedIn, Refused, TransientError, TrunklineError
@@ -49,8 +50,7 @@ class Pushed(Enum):
     ALREADY = "already there"
 
 
-@dataclass(frozen=True)
-class RefUpdate:
+class RefUpdate(msgspec.Struct, frozen=True):
     """An update of one remote branch: the expected tip (None: it must not exist) and the new tip.
 
     None as the new tip deletes the branch.

@@ -13,7 +13,8 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import ExternalError, InternalError, UsageError
@@ -34,8 +35,7 @@ Reading takes one process per level of directories.
 """
 
 
-@dataclass(frozen=True)
-class Merge:
+class Merge(msgspec.Struct, frozen=True):
     """Result of a three-way merge: the tree, and the paths in conflict (empty: clean)."""
 
     tree: Oid

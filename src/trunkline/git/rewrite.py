@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 from msgspec import structs
 
 from trunkline.domain.commits import Commit
@@ -15,8 +15,7 @@ from trunkline.git import history, index, replay
 from trunkline.git.git import Git
 
 
-@dataclass(frozen=True)
-class Conflict:
+class Conflict(msgspec.Struct, frozen=True):
     """A change that cannot be merged: the commit that it was to become part of, and the paths."""
 
     into: NewCommit
@@ -24,8 +23,7 @@ class Conflict:
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """The result of a rewrite.
 
     Attributes:

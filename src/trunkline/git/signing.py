@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.domain.proof import UNKNOWN_SIGNER
 from trunkline.system import process
@@ -72,8 +74,7 @@ class Signers:
     cache: dict[bytes, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """The result of the verification of a signature.
 
     Attributes:

@@ -14,8 +14,9 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid, oid
@@ -32,8 +33,7 @@ _RELATIVE = re.compile(r"^\.\.?/")
 _NETWORK = ("protocol.allow=never", *(f"protocol.{each}.allow=always" for each in ("https", "http", "ssh", "git")))
 
 
-@dataclass(frozen=True)
-class _Link:
+class _Link(msgspec.Struct, frozen=True):
     """A submodule as recorded in a commit.
 
     Attributes:
@@ -118,8 +118,7 @@ def _settings(git: Git, commit: Oid) -> dict[str, dict[str, str]]:
     return found
 
 
-@dataclass(frozen=True)
-class _Superproject:
+class _Superproject(msgspec.Struct, frozen=True):
     """A repository whose submodules are filled.
 
     Attributes:

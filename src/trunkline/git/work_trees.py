@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.git.git import Git
 from trunkline.system import process
 
 
-@dataclass(frozen=True)
-class WorkTree:
+class WorkTree(msgspec.Struct, frozen=True):
     """One of the repository's work trees: its path and the branch checked out in it, if any."""
 
     path: Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from trunkline.github.client import GitHub
 from trunkline.github.decoding import Actor, Node
@@ -15,8 +15,7 @@ query Account($owner: String!, $name: String!) {
 """
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """The account that is signed in.
 
     Attributes:

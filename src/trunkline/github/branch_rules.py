@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from trunkline.domain.merge_choice import MergeRules
 from trunkline.domain.names import BranchName, PrNumber, branch_ref
@@ -112,8 +112,7 @@ class _TrunkAnswer(Node, frozen=True):
     repository: _Trunk
 
 
-@dataclass(frozen=True)
-class BranchRules:
+class BranchRules(msgspec.Struct, frozen=True):
     """Merge queue and base branch rules of one pull request.
 
     Attributes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.domain.snapshot import PullRequest
 
@@ -15,8 +16,7 @@ Source: docs.github.com, "Rate limits and query limits for the GraphQL API".
 """
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """A field of a pull request that can be edited.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import BranchName, PrNumber
@@ -13,8 +14,7 @@ from trunkline.github.client import GitHub
 from trunkline.github.decoding import Branch, Connection, Node, Number, Resource
 
 
-@dataclass(frozen=True)
-class OpenedPullRequest:
+class OpenedPullRequest(msgspec.Struct, frozen=True):
     """An open pull request: its number, page, base and draft state."""
 
     number: PrNumber

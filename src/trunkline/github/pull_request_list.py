@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from trunkline.domain.discover import MergedPullRequest, OpenPullRequest
 from trunkline.domain.errors import UsageError
@@ -72,8 +72,7 @@ class _Answer(Node, frozen=True):
     repository: _Repository
 
 
-@dataclass(frozen=True)
-class PullRequestList:
+class PullRequestList(msgspec.Struct, frozen=True):
     """Pull requests of a repository.
 
     Attributes:

@@ -13,8 +13,9 @@ import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import NotSignedIn, Refused, TransientError, TrunklineError, UsageError
@@ -33,8 +34,7 @@ class NotFound(UsageError):
     """GitHub has no such object, or hides it from this user (404)."""
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """One HTTP response as printed by gh; status 0: there was none."""
 
     status: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,8 +10,7 @@ from trunkline.domain.names import Id, Oid
 from trunkline.github.decoding import Branch, Resource
 
 
-@dataclass(frozen=True)
-class EditedPullRequest:
+class EditedPullRequest(msgspec.Struct, frozen=True):
     """Description, base and state of a pull request, as returned by GitHub after an edit."""
 
     body: str

@@ -6,8 +6,9 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.context.project import Project
 from trunkline.context.scope import Scope
@@ -184,8 +185,7 @@ def is_edited(git: Git, path: Path, decided: Oid) -> bool:
     return any(tree.query(*query).stdout for query in queries)
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """The contents of a work tree that were kept before it was removed.
 
     Attributes:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.context.project import Reporter
 from trunkline.domain.names import Oid, branch_ref, short
@@ -21,8 +23,7 @@ from trunkline.git import refs
 from trunkline.git.git import Git
 
 
-@dataclass(frozen=True)
-class GatedEntry:
+class GatedEntry(msgspec.Struct, frozen=True):
     """One row of the result table.
 
     Attributes:
@@ -69,8 +70,7 @@ def gate_stack(
     return tuple(done.get(row.entry.key, row) for row in rows)
 
 
-@dataclass
-class _Gated:
+class _Gated(msgspec.Struct):
     """One entry whose gates are running."""
 
     row: GatedEntry
@@ -109,8 +109,7 @@ class _Gated:
         self.watch.ended(outcome)
 
 
-@dataclass
-class RunningGates:
+class RunningGates(msgspec.Struct):
     """The gates that are running.
 
     Attributes:
@@ -120,10 +119,10 @@ class RunningGates:
         units: the number of compiled units by name.
     """
 
-    gates: dict[str, float] = field(default_factory=dict)
-    lines: dict[str, str] = field(default_factory=dict)
-    estimates: dict[str, Estimate] = field(default_factory=dict)
-    units: dict[str, int] = field(default_factory=dict)
+    gates: dict[str, float] = msgspec.field(default_factory=dict)
+    lines: dict[str, str] = msgspec.field(default_factory=dict)
+    estimates: dict[str, Estimate] = msgspec.field(default_factory=dict)
+    units: dict[str, int] = msgspec.field(default_factory=dict)
 
     def remove(self, name: str) -> None:
         """Remove a finished gate."""

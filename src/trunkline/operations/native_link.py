@@ -7,7 +7,9 @@ again once the bases are right.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.context.observer import Observer, Part
 from trunkline.context.project import Project
@@ -25,8 +27,7 @@ from trunkline.github.responses import NotFound
 _CHANGES = frozenset({Link.CREATE, Link.EXTEND, Link.REBUILD})
 
 
-@dataclass(frozen=True)
-class Linking:
+class Linking(msgspec.Struct, frozen=True):
     """The change that links the open entries.
 
     Attributes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
@@ -26,8 +27,7 @@ from trunkline.git import history, local_refs, push
 from trunkline.git.push import PushCapped, RefUpdate
 
 
-@dataclass(frozen=True)
-class Update:
+class Update(msgspec.Struct, frozen=True):
     """The branch of one entry on the remote, with its expected tip (None: it must not exist) and its new tip."""
 
     entry: Entry

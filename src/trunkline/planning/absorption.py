@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from trunkline.domain.absorb import Absorbed, Hunk, target_of
 from trunkline.domain.commits import Commit
@@ -19,8 +20,7 @@ _OUTSIDE = "its lines were last changed outside the stack, by {}"
 _ALONE = "it has no neighbouring lines of a commit of the stack"
 
 
-@dataclass(frozen=True)
-class Absorption:
+class Absorption(msgspec.Struct, frozen=True):
     """The decision about all staged changes.
 
     Attributes:
@@ -30,7 +30,7 @@ class Absorption:
     """
 
     rows: tuple[Absorbed, ...]
-    wanted: Mapping[EntryKey, tuple[NewCommit, ...]] = field(default_factory=dict)
+    wanted: Mapping[EntryKey, tuple[NewCommit, ...]] = msgspec.field(default_factory=dict)
     tree: Oid | None = None
 
 

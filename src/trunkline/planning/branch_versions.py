@@ -7,7 +7,8 @@ GitHub rebased it ("Update with rebase", or the server-side rebase of a stack).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit
@@ -19,8 +20,7 @@ from trunkline.git.git import Git
 from trunkline.planning.commit_matching import match
 
 
-@dataclass(frozen=True)
-class Versions:
+class Versions(msgspec.Struct, frozen=True):
     """The relation of a branch's local commits to those of the remote branch.
 
     Attributes:

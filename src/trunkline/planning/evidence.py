@@ -6,7 +6,9 @@ import itertools
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -24,8 +26,7 @@ from trunkline.planning.merged import merged_below
 from trunkline.planning.parents import base_of
 
 
-@dataclass(frozen=True)
-class _Branch:
+class _Branch(msgspec.Struct, frozen=True):
     """The branch whose commits are classified.
 
     Attributes:

@@ -11,14 +11,15 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid
 from trunkline.planning.commit_matching import Likeness, match, nothing_similar
 from trunkline.planning.ownership import Answer, Classified, CommitClass, InvalidForkPointError, Ownership, Question
 
 
-@dataclass(frozen=True)
-class KnownHead:
+class KnownHead(msgspec.Struct, frozen=True):
     """A commit that was the tip of a parent's branch at some time.
 
     Attributes:
@@ -35,8 +36,7 @@ class KnownHead:
     moved_back: bool = False
 
 
-@dataclass(frozen=True)
-class Parent:
+class Parent(msgspec.Struct, frozen=True):
     """A branch whose commits the entry may contain without owning them.
 
     Attributes:

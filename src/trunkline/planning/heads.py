@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -16,8 +17,7 @@ from trunkline.planning import branch_versions, journal_queries, misplaced_commi
 from trunkline.planning.branch_versions import Versions
 
 
-@dataclass(frozen=True)
-class Tip:
+class Tip(msgspec.Struct, frozen=True):
     """The planned head of an entry, and why the local or the remote branch was chosen."""
 
     oid: Oid

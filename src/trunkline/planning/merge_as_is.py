@@ -7,7 +7,8 @@ entry's own commits on trunk. Both are computed in memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.context.observer import Observer
 from trunkline.context.project import Project
@@ -47,8 +48,7 @@ def is_enabled(stack: Stack) -> bool:
     return stack.land.rewrite != ALWAYS
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """The terms of a merge on GitHub.
 
     Attributes:

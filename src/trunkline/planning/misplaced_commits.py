@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.context.view import View
 from trunkline.domain.errors import Refused
@@ -16,8 +17,7 @@ from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 
 
-@dataclass(frozen=True)
-class Misplaced:
+class Misplaced(msgspec.Struct, frozen=True):
     """An entry whose branch on the remote holds commits of entries above it.
 
     Attributes:

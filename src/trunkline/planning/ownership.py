@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid
@@ -22,8 +23,7 @@ class CommitClass(Enum):
     HAND_MERGE = "a merge that was resolved by hand"
 
 
-@dataclass(frozen=True)
-class Classified:
+class Classified(msgspec.Struct, frozen=True):
     """The class of one commit, with the parent and head that decide it (empty for an own commit)."""
 
     commit: Commit
@@ -32,8 +32,7 @@ class Classified:
     head: Oid | None = None
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """Commits that a person must decide about.
 
     Attributes:
@@ -51,8 +50,7 @@ class Question:
     keep: Oid
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A fork point that `--fork-point` accepts, and the commits that it keeps."""
 
     oid: Oid
@@ -60,8 +58,7 @@ class Answer:
     leaves_out: tuple[Commit, ...]
 
 
-@dataclass(frozen=True)
-class Ownership:
+class Ownership(msgspec.Struct, frozen=True):
     """The result of a decision: an entry's own commits and its fork point.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
@@ -12,8 +12,7 @@ from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 
 
-@dataclass(frozen=True)
-class Base:
+class Base(msgspec.Struct, frozen=True):
     """The base of an entry.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
@@ -20,8 +21,7 @@ from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import dropped_signatures, own_commits, refuse_merges, refuse_unanswered, signing
 
 
-@dataclass(frozen=True)
-class OpenEntry:
+class OpenEntry(msgspec.Struct, frozen=True):
     """An open entry as it is now.
 
     Attributes:

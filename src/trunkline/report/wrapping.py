@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 from rich.cells import cell_len
 from rich.text import Text
 
@@ -18,8 +18,7 @@ UNLIMITED = 1_000_000
 _NARROWEST = 20
 
 
-@dataclass(frozen=True)
-class Hanging:
+class Hanging(msgspec.Struct, frozen=True):
     """A line with indented continuation lines.
 
     Attributes:

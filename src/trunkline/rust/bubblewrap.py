@@ -16,8 +16,9 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.errors import TrunklineError
 from trunkline.git.state_directory import state_home
@@ -45,8 +46,7 @@ _LIMITS = (  # kernel settings that forbid user namespaces: path, forbidding val
 )
 
 
-@dataclass(frozen=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """The file system of a sandboxed command, besides system, toolchains and cargo's downloads.
 
     Attributes:

@@ -13,8 +13,9 @@ import json
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from trunkline.rust.units import Artifact, BuildScript, artifact_of, build_script_of
 from trunkline.system.logged_process import Stream
@@ -37,8 +38,7 @@ _WITH_VALUE = frozenset({"--config", "--color", "--explain", "-C", "-Z"})  # opt
 _REPORTING = frozenset({"bench", "build", "check", "clippy", "doc", "test"})
 
 
-@dataclass(frozen=True)
-class CompilerError:
+class CompilerError(msgspec.Struct, frozen=True):
     """One error of rustc, rustdoc or clippy.
 
     Attributes:
@@ -91,8 +91,7 @@ def reporting(argv: Sequence[str]) -> tuple[str, ...]:
     return (*argv[:at], "--message-format=json", *argv[at:])
 
 
-@dataclass
-class CargoOutput:
+class CargoOutput(msgspec.Struct):
     """The output of one command, classified line by line.
 
     Attributes:
@@ -111,16 +110,16 @@ class CargoOutput:
     """
 
     structured: bool
-    errors: list[CompilerError] = field(default_factory=list)
+    errors: list[CompilerError] = msgspec.field(default_factory=list)
     finished: bool | None = None
     units: int = 0
-    artifacts: list[Artifact] = field(default_factory=list)
-    scripts: list[BuildScript] = field(default_factory=list)
-    programs: list[str] = field(default_factory=list)
-    results: list[tuple[int, int]] = field(default_factory=list)
-    own: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    later: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    printed: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    artifacts: list[Artifact] = msgspec.field(default_factory=list)
+    scripts: list[BuildScript] = msgspec.field(default_factory=list)
+    programs: list[str] = msgspec.field(default_factory=list)
+    results: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    own: deque[str] = msgspec.field(default_factory=lambda: deque(maxlen=_KEPT))
+    later: deque[str] = msgspec.field(default_factory=lambda: deque(maxlen=_KEPT))
+    printed: deque[str] = msgspec.field(default_factory=lambda: deque(maxlen=_KEPT))
     last: str = ""
 
     @classmethod

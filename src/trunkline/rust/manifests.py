@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.rust import toml_text
 
@@ -14,8 +16,7 @@ _NORMAL, _BUILD = ("dependencies",), ("build-dependencies", "build_dependencies"
 _DEVELOPMENT = ("dev-dependencies", "dev_dependencies")
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(msgspec.Struct, frozen=True):
     """A package of the tree.
 
     Attributes:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.flags import ENCODED, RUSTDOCFLAGS, RUSTFLAGS, Flags
@@ -72,8 +73,7 @@ def _may_name_flags(path: Path) -> bool:
     return any(part in text for part in (b"flags", b"include", b"\\"))  # a key may be written with escapes
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(msgspec.Struct, frozen=True):
     """Compiles an empty crate with fake compilers, in the configuration of a gate's directory.
 
     Cargo reads its configuration from its working directory, wherever the manifest is.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.rust import toml_text
@@ -31,8 +32,7 @@ _COMPONENTS = {"clippy": "clippy", "fmt": "rustfmt"}
 _LARGEST = 1 << 16
 
 
-@dataclass(frozen=True)
-class ToolchainFile:
+class ToolchainFile(msgspec.Struct, frozen=True):
     """Content of a rust-toolchain file.
 
     Attributes:

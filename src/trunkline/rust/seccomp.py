@@ -12,7 +12,8 @@ import errno
 import platform
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data; low halves of the arguments
@@ -25,8 +26,7 @@ _CREATE = 0o100 | 0o20000000  # O_CREAT, __O_TMPFILE: without them, open(2) igno
 _PUSH_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: insert input into the terminal
 
 
-@dataclass(frozen=True)
-class _Machine:
+class _Machine(msgspec.Struct, frozen=True):
     """System call numbers of one architecture.
 
     Attributes:

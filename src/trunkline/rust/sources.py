@@ -12,9 +12,10 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from msgspec.structs import replace
 
 from trunkline.domain.errors import CheckFailed, ExternalError, UsageError
 from trunkline.domain.flags import NO_FLAGS, Flags

@@ -12,8 +12,9 @@ import contextlib
 import os
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.rust import toml_text
 from trunkline.system.files import remove_tree
@@ -94,8 +95,7 @@ def _toml(path: Path) -> dict[str, object]:
     return toml_text.read(path) or {}
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(msgspec.Struct, frozen=True):
     """One compilation unit: a target of a package, compiled in one way.
 
     Attributes:
@@ -119,8 +119,7 @@ class Unit:
         return self.profile / "build" / f"{self.package}-{self.hash}"
 
 
-@dataclass(frozen=True)
-class TargetDirectory:
+class TargetDirectory(msgspec.Struct, frozen=True):
     """One target or build directory.
 
     Attributes:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.domain.errors import TrunklineError
 from trunkline.git.git import Git
@@ -41,8 +44,7 @@ _NOT_INCLUDED = frozenset(
 _TOOLCHAINS = frozenset({"rust-toolchain", "rust-toolchain.toml"})
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """A path that differs between two commits.
 
     Attributes:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+
+import msgspec
 
 from trunkline.domain.coverage import Sources
 from trunkline.system.files import read_regular
@@ -24,8 +25,7 @@ _OF_PACKAGE = "path+file://"
 _LONGEST = 1 << 25
 
 
-@dataclass(frozen=True)
-class Artifact:
+class Artifact(msgspec.Struct, frozen=True):
     """One unit of a package of the repository, compiled or fresh.
 
     Attributes:
@@ -41,8 +41,7 @@ class Artifact:
     program: str
 
 
-@dataclass(frozen=True)
-class BuildScript:
+class BuildScript(msgspec.Struct, frozen=True):
     """A build script of a package of the repository that ran, now or earlier.
 
     Attributes:

@@ -19,9 +19,10 @@ import os
 import secrets
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec
 
 from trunkline.domain import records
 from trunkline.domain.command import task_command
@@ -40,8 +41,7 @@ _FINAL = frozenset({"finished", "aborted"})
 _TAIL_BYTES = 2048
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """A run as its journal has it."""
 
     id: str
@@ -154,14 +154,13 @@ class Run:
         )
 
 
-@dataclass
-class Journal:
+class Journal(msgspec.Struct):
     """The journal of the run that holds the lock, open for appending."""
 
     run: str
     path: Path
     _sequence: int = 0
-    _previous: str = field(default=_GENESIS)
+    _previous: str = _GENESIS
     _failed: str = ""
 
     def append(self, lock: RepositoryLock, record: Record) -> None:

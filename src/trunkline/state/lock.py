@@ -15,17 +15,17 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
+
+import msgspec
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, InternalError, Refused
 from trunkline.system.files import private_directory
 
 
-@dataclass(frozen=True)
-class RepositoryLock:
+class RepositoryLock(msgspec.Struct, frozen=True):
     """Proof that the repository is locked by this run; every mutation takes it as an argument.
 
     Attributes:

@@ -10,8 +10,9 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.coverage import Sources
 from trunkline.domain.receipt import Receipt
@@ -19,8 +20,7 @@ from trunkline.domain.statement import receipt_of, statement_of
 from trunkline.system.files import private_directory, replace_bytes
 
 
-@dataclass(frozen=True)
-class Store:
+class Store(msgspec.Struct, frozen=True):
     """Receipts below one repository's state directory.
 
     Attributes:
@@ -146,8 +146,7 @@ def parse_receipt(name: str, content: bytes) -> Receipt | str:
         return str(error)
 
 
-@dataclass(frozen=True)
-class SharedReceipt:
+class SharedReceipt(msgspec.Struct, frozen=True):
     """A receipt as a line of a git note.
 
     Attributes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from trunkline.context.open_run import go_on
@@ -164,8 +164,7 @@ def _as_planned(context: Context) -> ReplayPreview:
     return preview_replay(view)
 
 
-@dataclasses.dataclass(frozen=True)
-class ManualDecisions:
+class ManualDecisions(msgspec.Struct, frozen=True):
     """Commits that the user resolved by hand, and commits that the user skipped."""
 
     resolved: tuple[Oid, ...] = ()
@@ -228,8 +227,7 @@ def conclude(
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Head:
+class _Head(msgspec.Struct, frozen=True):
     """The commit that the branch moves to.
 
     Attributes:

@@ -5,12 +5,12 @@ The stopped commit is taken as resolved, or skipped; then the following commits 
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 from msgspec import structs
 
 from trunkline.context.run import Context
@@ -35,8 +35,7 @@ from trunkline.steps import replay as replay_step
 from trunkline.steps.replay import ManualDecisions
 
 
-@dataclasses.dataclass(frozen=True)
-class Stopped:
+class Stopped(msgspec.Struct, frozen=True):
     """The state of a paused replay, from the journal.
 
     Attributes:

@@ -12,8 +12,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.system import children
 from trunkline.system.process import Completed
@@ -73,8 +74,7 @@ def run_logged(  # noqa: PLR0913 -- keyword-only options of a door
         return partial.finish(timeout, on_line=on_line, sort=sort)
 
 
-@dataclass
-class Logged:
+class Logged(msgspec.Struct):
     """A running program with its output in a log; `finish` waits for it.
 
     Attributes:

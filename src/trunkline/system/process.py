@@ -16,8 +16,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.redaction import secret_values
@@ -29,8 +30,7 @@ environment = environments.environment
 own_environment = environments.own_environment
 
 
-@dataclass(frozen=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """Result of a finished program.
 
     Attributes:
@@ -125,8 +125,7 @@ def run(
         return Running(tuple(argv), child, timeout, started).finish(stdin)
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(msgspec.Struct, frozen=True):
     """A running program; `finish` waits for it."""
 
     argv: tuple[str, ...]
@@ -170,8 +169,7 @@ def begin(
             child.communicate()
 
 
-@dataclass(frozen=True)
-class Coprocess:
+class Coprocess(msgspec.Struct, frozen=True):
     """A running program that responds to requests line by line; see `coprocess`."""
 
     argv: tuple[str, ...]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
+from msgspec.structs import asdict
 
 from trunkline.context.loading import top_of
 from trunkline.domain.attestation import Attestation, Standing, to_data
@@ -88,7 +89,7 @@ def verify(
 
 
 def _check_statuses(session: TaskSession, statuses: Sequence[PublishedStatus]) -> None:
-    session.account["statuses"] = [vars(each) for each in statuses]
+    session.account["statuses"] = [asdict(each) for each in statuses]
     for each in statuses:
         mark = ("✗ ", "red") if each.problem else ("✓ ", "green")
         session.terminal.line(mark, f"status trunkline/{each.gate}: {each.description}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from invoke.collection import Collection
+from msgspec import structs
 
 from trunkline.context.loading import open_stack
 from trunkline.domain.choices import listed
@@ -102,7 +101,7 @@ def add(
             changed = commit_hooks.check_changes(context.git, everything=all)
             left = commit_hooks.message_of(context.git, message)
         if changed or left != message:
-            adding = add_command.plan(context, dataclasses.replace(request, message=left))
+            adding = add_command.plan(context, structs.replace(request, message=left))
     session.terminal.headline(f"{context.stack.name or 'stack'} -> {context.stack.trunk}")
     session.account["branch"] = adding.added.branch
     if session.dry_run:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from invoke.program import Program
 
 from trunkline.domain.step import ALIASES
@@ -21,8 +21,7 @@ _CORE_SHORT = frozenset({"-R", "-h"})
 """Short flags of Invoke that mean the same after a task's name: --dry and --help."""
 
 
-@dataclass
-class Typed:
+class Typed(msgspec.Struct):
     """One task of the command line, as typed.
 
     Attributes:

@@ -7,10 +7,10 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from invoke.program import Program
 
 from trunkline.domain.errors import TrunklineError
@@ -23,8 +23,7 @@ _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 """Values that are safe to complete: bash expands them, and a branch may be called `$(command)`."""
 
 
-@dataclass(frozen=True)
-class _Repository:
+class _Repository(msgspec.Struct, frozen=True):
     """The facts about the repository that need no request.
 
     Attributes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_stack
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from trunkline.domain.stack_text import EntryLine
 
 
-@dataclass(frozen=True)
-class _Asked:
+class _Asked(msgspec.Struct, frozen=True):
     """Options of a change besides the new stack: close pull requests of removed entries; run commit hooks."""
 
     close: bool
