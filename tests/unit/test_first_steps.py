@@ -68,3 +68,17 @@ def test_verify_without_a_remote(repo: Repo) -> None:
     with pytest.raises(UsageError, match="has no remote origin") as found:
         verify.remote_of(repo.adapter, "")
     assert found.value.next_commands[0].startswith("git remote add origin")
+
+
+def test_a_directory_that_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The shell may be in the work tree of a conflict, which a run removed: wrong usage, not a defect."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir("gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(Exit) as ended, task_session("status", json_wanted=False):
+        Path.cwd()
+    assert ended.value.code == 2
+    assert "the current directory was removed" in capsys.readouterr().err

@@ -247,11 +247,18 @@ def _refused_by_file_system() -> Iterator[None]:
     """Turn an error of the file system within the context into one that names the path.
 
     Raises:
-        ExternalError: it happened.
+        UsageError: the current directory was removed.
+        ExternalError: a path cannot be read or written.
     """
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENOENT and error.filename is None:  # of os.getcwd
+            raise UsageError(
+                "the current directory was removed",
+                why="a run removes the work tree of its conflict at the end, for example",
+                next_command="cd CHECKOUT",
+            ) from error
         if error.errno not in _OF_FILE_SYSTEM:
             raise
         if not isinstance(error.filename, str | bytes):
