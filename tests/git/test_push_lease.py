@@ -138,7 +138,7 @@ def hooked(repo: Repo, script: str) -> None:
 
 
 def test_a_refused_push_is_continued(repo: Repo, remote: Repo, held: RepositoryLock) -> None:
-    """The task push would ask for gates that the run was told to skip, and would push one branch of several."""
+    """The task push would ask for gates that the run skips, and would push one branch of several."""
     planned, ours = repo.head(), repo.commit("ours", {"b": "1\n"})
     hooked(repo, "exit 1")
     with pytest.raises(Refused, match="did not take the push") as refused:

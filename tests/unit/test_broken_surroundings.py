@@ -1,4 +1,4 @@
-"""What a file system refuses: an error that names it, and never a defect or a traceback."""
+"""Errors of the file system are named; they are no defects and have no traceback."""
 
 from __future__ import annotations
 
