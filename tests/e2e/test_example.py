@@ -100,7 +100,8 @@ def test_the_demo() -> None:
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "exit code 1: CONFLICT" in ran.stdout
+    assert "CONFLICT (content): Merge conflict in crates/kv-block/src/lib.rs" in ran.stdout
+    assert "conflicts in the first (exit code 1)" in ran.stdout
     assert re.search(r"✓ rebased +5 commits", ran.stdout)
     assert "+## Reviewer Note" in ran.stdout
     assert re.search(r"feat/319-kv-pool-v2-pr2-entry +[0-9a-f]{7} +[0-9a-f]{7}", ran.stdout)

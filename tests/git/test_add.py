@@ -177,7 +177,7 @@ def test_what_was_forgotten(stack: Desk) -> None:
     """No message, nothing staged, no place, an entry that exists: each error has the command that goes on."""
     assert "needs a commit message" in refusal(lambda: _add(stack, message="")).what
     stack.clone.git("reset", "--quiet")
-    assert refusal(lambda: _add(stack)).next_commands == ("git add FILE",)
+    assert refusal(lambda: _add(stack)).next_commands == ("git status",)
     (stack.clone.path / "a.txt").write_text("edited\n")
     unstaged = refusal(lambda: _add(stack))
     assert isinstance(unstaged, WrongFlag)  # the other flags of the call, such as --above, stay

@@ -197,12 +197,15 @@ class Hub:
         raise Refused("the fake GitHub merges nothing")
 
     def graphql(self, query: str, variables: Mapping[str, Any], kind: type[S], read: Callable[[S], T]) -> T:
-        """Return the open pull requests of branches, or a response without rules for trunk."""
+        """Return the open pull requests of branches, or a response without rules."""
         self._answer()
         if "OpenOfBranches" in query:
             heads = {name: branch for name, branch in variables.items() if name not in {"owner", "name"}}
             repository = {name: {"nodes": self._open_of(branch)} for name, branch in heads.items()}
             return read(decode({"repository": repository}, kind))
+        if "query Rules" in query:
+            rules = {"isInMergeQueue": False, "isMergeQueueEnabled": False, "mergeQueueEntry": None, "baseRef": None}
+            return read(decode({"repository": {"pullRequest": rules}}, kind))
         allowed = dict.fromkeys(("mergeCommitAllowed", "squashMergeAllowed", "rebaseMergeAllowed"), True)
         words = {"squashMergeCommitTitle": "PR_TITLE", "squashMergeCommitMessage": "PR_BODY"}
         return read(decode({"repository": {**allowed, **words, "ref": None}}, kind))
