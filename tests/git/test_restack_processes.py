@@ -1,15 +1,16 @@
-"""The git processes of a restack do not grow with the number of entries."""
+"""The git processes of a restack and of status do not grow with the number of entries."""
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from support.inprocess import STACK, Desk, Pull, desk
-from trunkline.commands import restack
+from trunkline.commands import restack, status
 from trunkline.context import observer
 from trunkline.domain.names import pr_number
 from trunkline.domain.step import StepName
@@ -35,12 +36,13 @@ def add_entries(stack: Desk, patch: pytest.MonkeyPatch, count: int) -> None:
     patch.setenv("TRUNKLINE_STACK_FILE", str(stack.root / "stack.toml"))
 
 
-def processes_of_a_restack(entries: int) -> Counter[str]:
-    """Return how often each program and git command runs in a restack after trunk moved on."""
+@contextlib.contextmanager
+def counted(entries: int) -> Iterator[tuple[Desk, Counter[str]]]:
+    """Yield a stack after trunk moved on, and how often each program and git command has run since."""
     found: Counter[str] = Counter()
     real = process.run
 
-    def counted(argv: Sequence[str], **options: Any) -> process.Completed:
+    def run(argv: Sequence[str], **options: Any) -> process.Completed:
         words = [word for word in argv if not word.startswith("-") and "=" not in word]
         found[" ".join(words[:2])] += 1
         return real(argv, **options)
@@ -49,10 +51,24 @@ def processes_of_a_restack(entries: int) -> Counter[str]:
         add_entries(stack, patch, entries - len(stack.hub.pulls))
         stack.trunk_commits("trunk moves on", {"trunk.txt": "1\n"})
         patch.setattr(observer, "_MAX_AGE", 3600.0)  # else local branches are observed again after 0.25 s
-        patch.setattr(process, "run", counted)
+        patch.setattr(process, "run", run)
+        yield stack, found
+
+
+def processes_of_a_restack(entries: int) -> Counter[str]:
+    """Return how often each program and git command runs in a restack."""
+    with counted(entries) as (stack, found):
         ran = restack.run(stack.stack_context(skip=frozenset({StepName.PUSH, StepName.RETARGET})))
         assert ran.error is None
         assert stack.clone.subjects(f"{stack.clone.head('three')}..b{entries}")[:2] == ["b4 1", "b4 2"]
+    return found
+
+
+def processes_of_status(entries: int) -> Counter[str]:
+    """Return how often each program and git command runs in status."""
+    with counted(entries) as (stack, found):
+        seen = status.look(stack.stack_context(), offline=True)
+        assert [entry.own for entry in seen.entries[-2:]] == [2, 2]
     return found
 
 
@@ -62,3 +78,8 @@ def test_more_entries_take_no_more_git_processes() -> None:
     A process for each pair of entries took 11 s of a restack of 50, three for each entry 0.5 s.
     """
     assert processes_of_a_restack(4) == processes_of_a_restack(9)
+
+
+def test_status_of_more_entries_takes_no_more_processes() -> None:
+    """Two processes for each pair of entries took 7 s of a status of 50."""
+    assert processes_of_status(4) == processes_of_status(9)

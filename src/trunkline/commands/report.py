@@ -21,7 +21,7 @@ from trunkline.gates.shown_paths import relative_paths
 from trunkline.git import history
 from trunkline.git.git import Git
 from trunkline.planning.coverage import coverage_of
-from trunkline.planning.verification import subject_at
+from trunkline.planning.verification import refs_of, subject_at
 from trunkline.state import journal
 from trunkline.state.journal import Run
 
@@ -68,7 +68,7 @@ def _coverage(git: Git, seen: StackStatus, row: EntryStatus) -> Coverage:
     if not proven or row.head is None or seen.trunk is None or history.missing(git, [seen.trunk]):
         return Coverage(known=False)
     pulls = {each.entry.key: each.pr for each in seen.entries}
-    subject = subject_at(git, seen.stack, row.entry, row.head, seen.trunk, pulls.get)
+    subject = subject_at(git, seen.stack, row.entry, row.head, seen.trunk, pulls.get, refs_of(git, seen.stack))
     return coverage_of(git, subject.base, row.head, proven)
 
 

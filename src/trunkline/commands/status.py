@@ -22,7 +22,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import TrunklineError
-from trunkline.domain.names import BranchName, EntryKey, Oid, branch_ref, short
+from trunkline.domain.names import EntryKey, Oid, branch_ref, short
 from trunkline.domain.native import Link, LinkPlan, NativeStack, place_of, plan_link
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
@@ -32,7 +32,7 @@ from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.planning import branch_versions, fork_point, journal_queries, misplaced_commits
 from trunkline.planning.evidence import bases_outside, gather
-from trunkline.planning.verification import Evidence, checks_at, gates_for, subject_at
+from trunkline.planning.verification import Evidence, checks_at, gates_for, refs_of, subject_at
 
 
 class _Branch(msgspec.Struct, frozen=True):
@@ -66,19 +66,11 @@ def look(context: Context, *, offline: bool) -> StackStatus:
     """
     stack = context.stack
     if offline:
-        here = _refs(context.project)
+        here = refs_of(context.git, stack)
         return _picture(context, None, here, None)
     with context.project.reading_pulls(merging=True, trunk=stack.trunk) as response, native.asking(context) as stacks:
-        here = _refs(context.project)
+        here = refs_of(context.git, stack)
         return _picture(context, response(), here, stacks())
-
-
-def _refs(project: Project) -> dict[str, Oid]:
-    """Return the relevant refs by full name, from one git process."""
-    stack = project.stack
-    branches: list[BranchName] = [stack.trunk, *(entry.branch for entry in stack.entries)]
-    names = [name for b in branches for name in (branch_ref(b), refs.tracking_ref(stack.remote, b))]
-    return refs.read_refs(project.git, *names, f"{local_refs.BACKUPS}/")
 
 
 def _picture(
@@ -103,6 +95,7 @@ def _picture(
         fetched,
         pulls,
         {entry.key: _branch(context.project, entry, pulls, here) for entry in stack.entries},
+        here,
         EarlierTips(context.git),
     )
     astray = misplaced_commits.find(context.git, stack, pulls.get)
@@ -162,6 +155,7 @@ class _ObservedStack(msgspec.Struct, frozen=True):
         fetched: its tip at the last fetch.
         pulls: the pull request of each entry.
         branches: the branch of each entry.
+        here: the refs of the stack (`refs_of`).
         earlier: former tips of branches.
     """
 
@@ -170,6 +164,7 @@ class _ObservedStack(msgspec.Struct, frozen=True):
     fetched: Oid | None
     pulls: Mapping[EntryKey, PullRequest | None]
     branches: Mapping[EntryKey, _Branch]
+    here: Mapping[str, Oid]
     earlier: EarlierTips
 
     def off_base(self, entry: Entry) -> tuple[str, ...]:
@@ -265,7 +260,7 @@ class _ObservedStack(msgspec.Struct, frozen=True):
         context, head, trunk = self.context, self.branches[entry.key].head, self.trunk
         if head is None or trunk is None or self._merged(entry) or history.missing(context.git, [head, trunk]):
             return tuple((check.name, None) for check in entry.checks)
-        subject = subject_at(context.git, context.stack, entry, head, trunk, self.pulls.get)
+        subject = subject_at(context.git, context.stack, entry, head, trunk, self.pulls.get, self.here)
         return checks_at(context.project, context.observer.machine(), subject, entry.checks)
 
     def _merged(self, entry: Entry) -> bool:

@@ -77,8 +77,8 @@ def _with_tried(
 
 def subject_of(view: View, tip: Oid) -> checks.Subject:
     """Return the subject of the entry's checks: a tip and the parent of its own commits."""
-    world = view.world
-    return subject_at(view.git, view.stack, view.entry, tip, world.trunk, world.snapshot.pr)
+    world, known = view.world, refs_of(view.git, view.stack)
+    return subject_at(view.git, view.stack, view.entry, tip, world.trunk, world.snapshot.pr, known)
 
 
 def own_base_of(view: View, tip: Oid) -> Oid:
@@ -86,8 +86,24 @@ def own_base_of(view: View, tip: Oid) -> Oid:
     return subject_of(view, tip).base
 
 
+def refs_of(git: Git, stack: Stack) -> dict[str, Oid]:
+    """Return the refs that hold tips of trunk and of the entries, now or earlier, from one git process.
+
+    They are the local branches, the tracking branches, and all backups, by full name.
+    """
+    branches = [stack.trunk, *(entry.branch for entry in stack.entries)]
+    names = [name for each in branches for name in (branch_ref(each), refs.tracking_ref(stack.remote, each))]
+    return refs.read_refs(git, *names, f"{local_refs.BACKUPS}/")
+
+
 def subject_at(
-    git: Git, stack: Stack, entry: Entry, tip: Oid, trunk: Oid, pull: Callable[[EntryKey], PullRequest | None]
+    git: Git,
+    stack: Stack,
+    entry: Entry,
+    tip: Oid,
+    trunk: Oid,
+    pull: Callable[[EntryKey], PullRequest | None],
+    known: Mapping[str, Oid],
 ) -> checks.Subject:
     """Return the subject of an entry's checks, from known values.
 
@@ -98,16 +114,18 @@ def subject_at(
         tip: its head.
         trunk: trunk's tip.
         pull: returns the pull request of an entry below; None if it is unknown.
+        known: the refs of the stack (`refs_of`).
     """
-    below = (heads_of(git, stack.remote, each, pull(each.key)) for each in reversed(stack.below(entry)))
+    below = (_heads_of(known, stack.remote, each, pull(each.key)) for each in reversed(stack.below(entry)))
     return checks.Subject(git, tip, own_base(git, tip, trunk, below), stack.gates)
 
 
-def heads_of(git: Git, remote: str, entry: Entry, pr: PullRequest | None) -> tuple[Oid, ...]:
-    """Return the known current and former heads of an entry: local, remote, on GitHub, backups."""
-    named = refs.read_refs(git, branch_ref(entry.branch), refs.tracking_ref(remote, entry.branch))
+def _heads_of(known: Mapping[str, Oid], remote: str, entry: Entry, pr: PullRequest | None) -> tuple[Oid, ...]:
+    """Return the current and former heads of an entry: local, remote, on GitHub, backups."""
+    names = (branch_ref(entry.branch), refs.tracking_ref(remote, entry.branch))
     seen = (pr.head_oid, *pr.historical_heads) if pr else ()
-    return tuple(dict.fromkeys((*named.values(), *seen, *local_refs.backups_of(git, entry.branch))))
+    found = (*(known[name] for name in names if name in known), *seen)
+    return tuple(dict.fromkeys((*found, *local_refs.backups_among(known, entry.branch))))
 
 
 def own_base(git: Git, tip: Oid, trunk: Oid, below: Iterable[Iterable[Oid]]) -> Oid:
@@ -117,7 +135,7 @@ def own_base(git: Git, tip: Oid, trunk: Oid, below: Iterable[Iterable[Oid]]) -> 
         git: the repository.
         tip: the entry's tip.
         trunk: trunk's tip.
-        below: the heads of each entry below (`heads_of`), nearest first; missing commits are
+        below: the current and former heads of each entry below, nearest first; missing commits are
             ignored.
     """
     heads = [head for heads in below for head in heads if head != tip]
