@@ -15,8 +15,8 @@ from trunkline.system.logged_process import run_logged
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="found by /proc")
 SECONDS = 300.0
 """How long a program may take before it counts as hanging: far less than what it leaves behind would run."""
-BEGUN = 'until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done'
-"""Shell: what was started last is the program itself by now, no copy of the shell any more."""
+BEGUN = 'until [ "$(head -c 5 /proc/$!/cmdline)" = sleep ]; do :; done'
+"""Shell: what was started last is the program itself by now, with its arguments, no copy of the shell any more."""
 CHILD, DAEMON = f"sleep 1{os.getpid():07}", f"sleep 2{os.getpid():07}"
 """What the programs leave behind; no other test run on this machine has a process with the same arguments."""
 OWN_SESSION = """\
